@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ledger.keys import LocalSigner, create_keystore, to_checksum
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
@@ -40,7 +40,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 def _is_healthy(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=MOST_S).status_code == 200
+        return httpx.get(url, timeout=MAX_S).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -54,7 +54,7 @@ def _key(home: Path, name: str) -> tuple[str, list[str]]:
 
 def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S)
     assert "Traceback" not in done.stderr
     assert PASSPHRASE not in done.stdout + done.stderr
     return done

@@ -31,7 +31,7 @@ from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.store import open_store
 from tests.support.loopback import serving
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.quality_samples import tiny_network
 
 pytestmark = pytest.mark.integration
@@ -59,7 +59,7 @@ class Desk:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "services.cli", "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S)
         assert "Traceback" not in done.stderr
         assert PASSPHRASE not in done.stdout + done.stderr
         return done

@@ -38,7 +38,7 @@ def participant_reinstated(record: Recorded[registry.ParticipantReinstated], sta
 
 
 def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
-    """Changes nothing yet: the key may sign only once it is added."""
+    """Changes no row: the proposed key may sign only once it is added."""
 
 
 def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
@@ -46,7 +46,7 @@ def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
 
 
 def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
-    """Also recorded when a key is declared compromised after it was revoked."""
+    """Revokes the key, or dates the compromise of a key that was revoked before."""
     key = state.need(KeyRow, record.event.revoked)
     key.compromised_since = record.event.compromised_since
     if not key.revoked_at:  # the first revocation counts

@@ -46,7 +46,9 @@ def _add_participants(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(_participant),
     )
     def list_participants(paging: Paging) -> Response:
-        """Ordered by number, with each participant's active keys. Names are from this gateway's private book."""
+        """Returns the participants by number, with the active keys of each. Names are from this gateway's private
+        book.
+        """
         return reply_page(paging, listings.cut(participants(store), paging.number, paging.limit))
 
     @routes.one(
@@ -58,7 +60,7 @@ def _add_participants(routes: Routes, store: Store) -> None:
         examples={"maker": _participant},
     )
     def get_participant(number: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """Roles, whether it is suspended, and its active keys."""
+        """Returns the participant's roles, whether it is suspended, and its active keys."""
         return reply_with_etag(participant(store, number), if_none_match)
 
 
@@ -78,7 +80,7 @@ def _add_models(routes: Routes, store: Store) -> None:
         ] = None,
         inspector: OfParticipant = None,
     ) -> Response:
-        """Ordered by number, with who registered, approved and withdrew each model, according to the chain."""
+        """Returns the models by number, with who registered, approved and withdrew each, according to the chain."""
         wanted = build_filters(state=state_value(ModelState, state), inspector=inspector)
         return reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
 
@@ -91,7 +93,7 @@ def _add_models(routes: Routes, store: Store) -> None:
         examples={"approved": examples.model},
     )
     def get_model(number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Its digest, its inspector and auditor, and whether it is approved or withdrawn."""
+        """Returns the model's digest, its inspector and auditor, and whether it is approved or withdrawn."""
         return reply_with_etag(listings.model(store, number), if_none_match)
 
 
@@ -105,8 +107,9 @@ def _add_machines(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(_machine),
     )
     def list_machines(principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None) -> Response:
-        """Ordered by number: the caller's machines, and those assigned to orders visible to the caller, with their
-        workload."""
+        """Returns, by number, the caller's machines and those assigned to orders visible to the caller, with their
+        workload.
+        """
         wanted = build_filters(owner=owner)
         return reply_page(paging, listings.machines(store, principal.viewer, paging.number, paging.limit, wanted))
 
@@ -119,7 +122,7 @@ def _add_machines(routes: Routes, store: Store) -> None:
         examples={"press": _machine},
     )
     def get_machine(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Its owner and its workload."""
+        """Returns the machine's owner and its workload."""
         return reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
 
 
