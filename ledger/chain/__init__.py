@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
 from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_kinds
-from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
+from ledger.chain.deployment import (
+    Deployment,
+    await_receipt,
+    deploy,
+    fee_per_gas_wei,
+    read_deployment,
+    write_deployment,
+)
 from ledger.chain.forwarder import execute_data
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
@@ -35,6 +42,7 @@ __all__ = [
     "StateProofs",
     "Transaction",
     "Transport",
+    "await_receipt",
     "call_data",
     "decode_log",
     "decode_revert",

@@ -17,7 +17,15 @@ from ledger.errors import ChainError, SettingsError
 from ledger.keys import Signer
 from ledger.records import Contract
 
-__all__ = ["Deployment", "deploy", "fee_per_gas_wei", "fetch_ledger_id", "read_deployment", "write_deployment"]
+__all__ = [
+    "Deployment",
+    "await_receipt",
+    "deploy",
+    "fee_per_gas_wei",
+    "fetch_ledger_id",
+    "read_deployment",
+    "write_deployment",
+]
 
 _NO_PREDECESSOR = "0x" + bytes(20).hex()
 _RECEIPT_PAUSE_S = 0.2
@@ -87,19 +95,20 @@ def _create(
     )
     signed = sign_transaction(transaction, owner)
     node.send(signed.raw)
-    receipt = _await_receipt(node, signed.hash, timeout_s)
+    receipt = await_receipt(node, signed.hash, timeout_s)
     if not receipt.succeeded or receipt.contract_address is None:
         raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
     return receipt.contract_address
 
 
-def _await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
+def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
+    """The receipt, once the transaction is mined. Raises ChainError when it is not within `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while (receipt := node.receipt(transaction_hash)) is None:
         if time.monotonic() > deadline:
             raise ChainError(
                 f"transaction 0x{transaction_hash.hex()} was not mined within {timeout_s:.0f} s",
-                hint="check that the chain produces blocks, then deploy again",
+                hint="check that the chain produces blocks, then try again",
             )
         time.sleep(_RECEIPT_PAUSE_S)
     return receipt

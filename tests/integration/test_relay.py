@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from ledger.canonical import sha256
-from ledger.chain import call_data, execute_data, multicall_data
+from ledger.chain import RpcError, call_data, execute_data, multicall_data
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
 from ledger.forward_requests import SignedRequest, sign_request
 from ledger.keys import LocalSigner
@@ -266,7 +267,7 @@ def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(
     """However far the factory's clock is from the chain's: it waits for the chain's alone."""
     monkeypatch.setattr("ledger.submit.relay.time", Clock(ahead_s))
     relay = world.relay()
-    submitter = world.submitter(relay, validity_s=1)
+    submitter = world.submitter(relay, validity_s=60)
     ids = submitter.submit([("lot", lot("a"))])
     real, digests = relay.send, set()
 
@@ -290,7 +291,7 @@ def test_what_ran_out_at_the_relay_is_signed_anew(
 ) -> None:
     """The relay took it, and came to send it when it was too late."""
     monkeypatch.setattr("ledger.submit.relay.time", Clock(ahead_s))
-    submitter = world.submitter(validity_s=1)
+    submitter = world.submitter(validity_s=60)
     ids = submitter.submit([("lot", lot("a"))])
     submitter.step()
     [waiting] = Outbox(world.own, relayed=True).open_transactions(world.factory.address)
@@ -326,7 +327,10 @@ class Clock:
 
 
 def pass_time(world: RelayWorld, moment_s: int) -> None:
-    """Until the chain's last final block is later."""
+    """Until the chain's last final block is later. Anvil's clock is set; on the embedded chain a block takes a second
+    at least."""
+    with suppress(RpcError):
+        world.world.line.node.request("evm_increaseTime", [max(0, moment_s - int(time.time())) + 1])
     while world.world.chain.header(world.world.chain.final_number()).timestamp <= moment_s:
         mine(world)
 

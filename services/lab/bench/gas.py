@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from ledger.canonical import keccak256
+from ledger.chain import Transport
 from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceLog
 from ledger.heads import start_of
@@ -73,10 +74,11 @@ PER_PARENT = 8
 FAR_S = 30 * 24 * 3600
 
 
-def measure_gas() -> dict[str, tuple[int, int]]:
-    """(records, gas) by kind; a name in brackets denotes a variant of a kind."""
+def measure_gas(transport: Transport | None = None) -> dict[str, tuple[int, int]]:
+    """(records, gas) by kind, on an embedded chain unless another one is given; a name in brackets denotes a variant of
+    a kind."""
     with open_store("sqlite://") as store:
-        consortium = found_consortium(store)
+        consortium = found_consortium(store, transport)
         model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
         meter = _Meter(consortium, build_plant(consortium, model, "{}"))
         meter.orders()
