@@ -54,7 +54,7 @@ contract ReachTest is Base {
     }
 
     function _names() private pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](56);
+        kinds = new bytes32[](66);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -111,5 +111,15 @@ contract ReachTest is Base {
         kinds[53] = "refuted into quarantine";
         kinds[54] = "refuted out of quarantine";
         kinds[55] = IRegistry.ModelPublished.selector;
+        kinds[56] = IRegistry.KeyChanged.selector;
+        kinds[57] = IRegistry.RecoveryProposed.selector;
+        kinds[58] = IRegistry.RecoveryObjected.selector;
+        kinds[59] = IRegistry.RecoveryOverruled.selector;
+        kinds[60] = IRegistry.RecoveryAccepted.selector;
+        kinds[61] = IRegistry.ParticipantDeparted.selector;
+        kinds[62] = IRegistry.NameKeySet.selector;
+        kinds[63] = IRegistry.Published.selector;
+        kinds[64] = IRegistry.ModelOpened.selector;
+        kinds[65] = IRegistry.ModelRetired.selector;
     }
 }
