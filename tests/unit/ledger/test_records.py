@@ -70,8 +70,8 @@ def verify_type(hint: Any, parameter: Entry) -> None:
     elif isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         assert kind == "uint8"
         assert parameter["internalType"].split(".")[-1] == hint.__name__
-    elif kind == "bytes":
-        assert hint is bytes
+    elif kind in ("bytes", "bool"):
+        assert hint is {"bytes": bytes, "bool": bool}[kind]
     elif kind.startswith("int"):
         base, size, *_ = get_args(hint)
         assert (base, f"int{size.bits}") == (int, kind)
@@ -157,6 +157,8 @@ def fitting(hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(*ends(size)) if base is int else st.binary(min_size=size, max_size=size)
     if hint is bytes:
         return st.binary(max_size=100)
+    if hint is bool:
+        return st.booleans()
     if get_origin(hint) is tuple:
         return st.lists(fitting(get_args(hint)[0]), max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
