@@ -26,7 +26,7 @@ def participant(store: Store, number: int) -> answers.Participant:
 
 
 def participants(store: Store) -> tuple[answers.Participant, ...]:
-    """All participants, by number, suspended and departed ones included. Raises NotFoundError if nothing is indexed yet."""
+    """All participants, by number, also suspended and departed ones. Raises NotFoundError if nothing is indexed yet."""
     with open_reader(store) as reader:
         keys = reader.rows.find(KeyRow, revoked_at=0)
         recoveries = {row.participant: row for row in reader.rows.find(RecoveryRow, accepted_at=0)}

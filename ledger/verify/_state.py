@@ -13,6 +13,7 @@ from ledger.records import (
     AssignmentState,
     CertificateState,
     LotState,
+    ModelState,
     OrderState,
     OrderTerms,
     Statement,
@@ -282,7 +283,9 @@ def was_approved(model: ModelSlots, time: int) -> bool:
 
 def did_stand(model: ModelSlots, time: int) -> bool:
     """Whether verdicts on a model can have counted at a time: as `was_approved`, also after it was retired."""
-    return bool(model.approver) and (model.withdrawn_at == 0 or model.withdrawn_at >= time)
+    if model.state is ModelState.WITHDRAWN:
+        return bool(model.approver) and model.withdrawn_at >= time
+    return model.state.stands
 
 
 def _shown(name: int | bytes) -> str:

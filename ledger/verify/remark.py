@@ -12,7 +12,7 @@ _MOST_LISTED = 10
 
 REMARKS: Mapping[str, str] = {
     # what needs attention
-    "compromised": "record {record} was signed with a key that was compromised by then, as was declared on {declared}",
+    "compromised": "record {record} was signed with a key that was later declared compromised by then; declared on {declared}",
     "checkpoint_revoked": "the checkpoint is signed for {signer} with a key that the ledger has as revoked",
     "checkpoint_foreign": "the checkpoint is signed for {signer} with a key that the ledger has as that of {owner}",
     "corrected": "record {record} is corrected by record {by}",

@@ -202,6 +202,8 @@ def unfitting(hint: Any) -> list[Any]:
         return [[], None, b"", "ab", (None,), *[(wrong,) for wrong in unfitting(get_args(hint)[0])]]
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return [0, 1, 99, "PASS", None, True]
+    if hint is bool:
+        return [0, 1, None, "true", b"\1"]
     return [None, (), {}, 1, "x"]
 
 
@@ -233,6 +235,8 @@ def example(hint: Any) -> Any:
         return (example(get_args(hint)[0]),)
     if hint is bytes:
         return b"\1\2"
+    if hint is bool:
+        return True
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return next(iter(hint))
     return hint(**{name: example(part) for name, part in hints_of(hint).items()})
