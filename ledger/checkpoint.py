@@ -121,7 +121,7 @@ class SignedCheckpoint:
 
 
 def parse_checkpoint(data: bytes) -> SignedCheckpoint:
-    """Parse a checkpoint file. Raises TrustError. Not established: that a signature is valid, or whose it is."""
+    """Parse a checkpoint file. Raises TrustError. Not established: that a signature is valid, or who made it."""
     value = parse_canonical(data, MAX_CHECKPOINT_BYTES, 2, "checkpoint file", _HINT)
     names = ("format", "version", "chain_id", "ledger", "block_number", "block_hash", "signatures")
     try:
@@ -152,7 +152,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
 def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
     """Merge the signatures of copies of one checkpoint, sorted by the signers' addresses.
 
-    Raises WrongCheckpointError when the copies are not all of the same block, SignerTwiceError when a key signed more
+    Raises WrongCheckpointError when the copies are not all for the same block, SignerTwiceError when a key signed more
     than once, SignatureMalformedError.
     """
     if not parts:
@@ -174,8 +174,8 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
     """Return the block that a verifier with this trust file believes.
 
     That is the trust file's own block, or else the block of the checkpoint `given`, if enough of the trust file's
-    co-signers signed it. Raises WrongCheckpointError when `given` is for another chain or ledger, or is needed and
-    missing, and the errors of `verify_cosigned`.
+    co-signers signed it. Raises WrongCheckpointError when `given` is for another chain or ledger, or is required but
+    missing. Also raises the errors of `verify_cosigned`.
     """
     if isinstance(trust.checkpoint, BelievedBlock):
         return trust.checkpoint

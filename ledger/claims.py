@@ -114,7 +114,7 @@ class Claims:
         return _value(dict(self.fields), tuple(path))
 
     def disclose(self, paths: Iterable[Sequence[str | int]]) -> Disclosure:
-        """Return a disclosure of these fields. It reveals nothing but the paths of the others.
+        """Return a disclosure of these fields. It reveals only the paths of all other fields.
 
         A path to a container selects all fields in it. Raises ClaimsError if a path selects no field or an erased one.
         """
@@ -176,7 +176,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """Some fields of a document, with a proof that these fields and the list of all paths are those committed to."""
+    """Some fields of a document, with a proof that the claims root commits to them and to the list of all paths."""
 
     paths: tuple[Path, ...]
     """All paths of the document, ascending."""
@@ -252,11 +252,11 @@ def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
         leaves[number + 1] = field.leaf_hash(disclosure.paths[number])
     size = len(disclosure.paths) + 1
     if not isinstance(root, bytes) or claims_root(size, root_from_multiproof(size, leaves, disclosure.proof)) != root:
-        raise ProofError("the disclosed fields are not those of the claims root")
+        raise ProofError("the disclosed fields do not match the claims root")
 
 
 def parse_claims(value: Json) -> Claims:
-    """Parse a storage form, which need not be trusted. Raises ClaimsError."""
+    """Parse claims from their storage form, which need not be trusted. Raises ClaimsError."""
     (items,) = _members(value, "fields")
     fields: list[tuple[Path, Field | bytes]] = []
     for item in _list(items):
@@ -414,7 +414,7 @@ def _members(value: Json, *names: str) -> list[Json]:
     if not isinstance(value, dict) or value.keys() != {"version", *names}:
         raise ClaimsError(f"expected an object with version, {', '.join(names)}")
     if value["version"] is True or value["version"] != _VERSION:  # True == 1 in Python
-        raise ClaimsError("the claims are of an unknown version", hint="update this program")
+        raise ClaimsError("the claims have an unknown format version", hint="update this program")
     return [value[name] for name in names]
 
 

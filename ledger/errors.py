@@ -2,31 +2,31 @@
 
     MillmarkError
       InputError                 the user's input is unusable (exit code 2)
-        IdentifierError          not a URI that has a canonical form
-        CanonicalError           not representable as canonical JSON
-        ClaimsError              not a claims document or disclosure, or a field that is missing
+        IdentifierError          text is not a URI that has a canonical form
+        CanonicalError           a value is not representable as canonical JSON
+        ClaimsError              claims or a disclosure are malformed, or lack a field
         RecordError              a field of a record is out of range
         BundleError              a provenance file is malformed
-          NotABundleError        not a provenance file of this version at all
-        GenealogyError           lots that are their own ancestors
+          NotABundleError        the file is not a provenance file of this version at all
+        GenealogyError           lots are their own ancestors
         SettingsError            a setting is missing, unknown or unsafe
-        TrustError               not a trust file, or not a checkpoint file
-        RequestError             not a forward request, or one that must not be relayed
+        TrustError               a trust file or checkpoint file is malformed
+        RequestError             a forward request is malformed, or must not be relayed
         NotInstalledError        packages of an optional extra are missing
       ProofError                 a Merkle or state proof is malformed or invalid
       CheckpointError            the trust file gives no reason to believe a block
         WrongCheckpointError     the checkpoint is for another chain, ledger or block
-        SignatureMalformedError  a signature is not 65 bytes in the only form allowed
+        SignatureMalformedError  a signature does not have the required form of 65 bytes
         SignerUnknownError       the signer is not among the trust file's co-signers
         SignerTwiceError         one participant signed twice
         QuorumMissedError        too few participants signed
         CheckpointUnlinkedError  no chain of hashes leads from the checkpoint back to the block
         CheckpointTooOldError    the block is older than allowed, or in the future
       SigningError               a key cannot be found, opened or used
-      NotFoundError              nothing is known under that name
+      NotFoundError              nothing with that name is known
       ChainError                 a node or contract failed
         ChainUnreachableError    the node does not answer, or its answer is unusable
-        WrongChainError          the node serves another chain than expected
+        WrongChainError          the node serves a chain other than the expected one
         WrongContractError       the code at an address is not that of this version
         ContractRefusedError     a contract reverted; has the error's name and values
       StoreError                 the database failed
@@ -207,7 +207,7 @@ class WrongCheckpointError(CheckpointError):
 
 
 class SignatureMalformedError(CheckpointError):
-    """A signature is not 65 bytes in the only form allowed (see `Signature`)."""
+    """A signature does not have the required form of 65 bytes (see `Signature`)."""
 
     code = "signature-malformed"
 
@@ -249,7 +249,7 @@ class SigningError(MillmarkError):
 
 
 class NotFoundError(MillmarkError):
-    """Nothing is known under that name."""
+    """Nothing with that name is known."""
 
     code = "not-found"
 
@@ -268,7 +268,7 @@ class ChainUnreachableError(ChainError):
 
 
 class WrongChainError(ChainError):
-    """The node serves another chain than expected."""
+    """The node serves a chain other than the expected one."""
 
     code = "chain-wrong"
     retry = Retry.OPERATOR

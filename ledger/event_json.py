@@ -58,7 +58,7 @@ def parse_values(data: bytes, *, max_bytes: int, max_depth: int) -> list[Parsed]
 def write_canonical(value: Json, plain: bool) -> bytes:
     """Write a value, with the same result as `canonical_json`.
 
-    `plain` is that of the `Parsed` from which the value, or a value that contains it, comes.
+    `plain` is the member `plain` of the `Parsed` whose value this is, or is a part of.
     """
     if plain:
         text: bytes = _write(value)

@@ -39,7 +39,7 @@ _MEMBERS = (
     "data",
     "signature",
 )
-_MOST_DEADLINE = 2**48 - 1
+_MAX_DEADLINE = 2**48 - 1
 SIGNATURE_BYTES = 65
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _REQUEST_TYPE = keccak256(
@@ -51,7 +51,9 @@ _HINT = "have it signed again with this version"
 
 @dataclass(frozen=True, slots=True)
 class ForwardRequest:
-    """The signed content of a request. Raises RequestError for values that no forwarder accepts."""
+    """The content of a request that its signer signs. Construction raises RequestError for values that no forwarder
+    accepts.
+    """
 
     chain_id: int
     forwarder: bytes
@@ -73,7 +75,7 @@ class ForwardRequest:
         if any(len(address) != ADDRESS_BYTES for address in (self.forwarder, self.signer, self.to)):
             raise RequestError(f"an address is not {ADDRESS_BYTES} bytes")
         numbers = (self.chain_id, self.gas, self.nonce, self.deadline)
-        if any(not 0 <= number <= MAX_SAFE_INTEGER for number in numbers) or self.deadline > _MOST_DEADLINE:
+        if any(not 0 <= number <= MAX_SAFE_INTEGER for number in numbers) or self.deadline > _MAX_DEADLINE:
             raise RequestError("a number is negative or too large")
 
     @property
@@ -101,7 +103,9 @@ class SignedRequest:
     signature: bytes
 
     def verify(self) -> None:
-        """Verify the signature. Raises RequestError. Not established: that the nonce is the signer's next one."""
+        """Verify the signature. Raises RequestError. Not established: that the nonce is the one that the forwarder
+        expects next.
+        """
         try:
             signature = Signature.from_bytes(self.signature)
             verify_signature(self.request.digest, signature, self.request.signer)
@@ -158,7 +162,7 @@ def parse_request(data: bytes) -> SignedRequest:
             to=parse_checksum(to),
             gas=parse_number(gas, MAX_SAFE_INTEGER),
             nonce=parse_number(nonce, MAX_SAFE_INTEGER),
-            deadline=parse_number(deadline, _MOST_DEADLINE),
+            deadline=parse_number(deadline, _MAX_DEADLINE),
             data=parse_hex(call, max(len(call) - 2, 0) // 2),  # of any length: the size of the request is bounded
         )
         return SignedRequest(request, parse_hex(signature, SIGNATURE_BYTES))

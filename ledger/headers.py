@@ -1,8 +1,8 @@
 """Block headers: parsed from the bytes whose Keccak-256 is the block's hash, for every fork in use.
 
 The bytes are the RLP list of the header's fields (yellow paper, section 4.4.3; EIP-1559, EIP-4895, EIP-4844, EIP-4788,
-EIP-7685). Engines with seals in `extraData` (Besu and GoQuorum QBFT) do not hash the seals. For them, the bytes are the
-header as it is hashed, with round 0 and an empty list of committed seals (`build_qbft_preimage`). Not established here:
+EIP-7685). Engines with seals in `extraData` (Besu and GoQuorum QBFT) do not hash the seals. For them, the bytes are
+the header as it is hashed, with round 0 and an empty list of committed seals (`build_qbft_preimage`). Not established:
 who produced or sealed a block.
 """
 
@@ -73,8 +73,8 @@ class BlockHeader:
 def parse_header(data: bytes) -> BlockHeader:
     """Parse an encoded header.
 
-    Raises ProofError when it is too long, is not canonical RLP, does not have the number of fields of a known fork, or
-    has a field of a wrong size.
+    Raises ProofError when the bytes are too long or not canonical RLP, when the number of fields is not that of a known
+    fork, or when a field has a wrong size.
     """
     if not isinstance(data, bytes) or len(data) > MAX_HEADER_BYTES:
         raise ProofError(f"a block header has more than {MAX_HEADER_BYTES} bytes")

@@ -162,7 +162,7 @@ def create_key(
 def create_keystore(
     path: Path, passphrase: str, *, signer: LocalSigner | None = None, scrypt_cost: int = 1 << 18
 ) -> Address:
-    """Write a new key, or that of `signer`, encrypted to `path` (mode 0600), and return its address.
+    """Write a new key, or the key of `signer`, to the encrypted file `path` (mode 0600), and return its address.
 
     The file appears complete or not at all, and never replaces another. `scrypt_cost` is scrypt's N, with r = 8: the
     default takes 256 MiB and about a second. Raises SigningError.

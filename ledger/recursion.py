@@ -1,4 +1,4 @@
-"""Undoes what some libraries do on import: raise the interpreter's recursion limit."""
+"""Restores the interpreter's recursion limit, which some libraries raise on import."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Signature:
 
 
 class Signer(Protocol):
-    """An object that signs with one key, wherever the private key is."""
+    """An object that signs with one key, wherever the private key is kept."""
 
     @property
     def address(self) -> Address:
@@ -89,7 +89,9 @@ def verify_signature(digest: bytes, signature: Signature, address: Address) -> N
 
 
 def to_checksum(address: Address) -> str:
-    """Return "0x" and 40 hexadecimal digits with the checksum of ERC-55. Raises SigningError unless it has 20 bytes."""
+    """Return "0x" and 40 hexadecimal digits with the checksum of ERC-55. Raises SigningError for a length other than
+    20 bytes.
+    """
     if not isinstance(address, bytes) or len(address) != ADDRESS_BYTES:
         raise SigningError(f"an address must have {ADDRESS_BYTES} bytes")
     digits = address.hex()
@@ -116,6 +118,6 @@ def address_of(public_key: coincurve.PublicKey) -> Address:
 
 
 def check_digest(digest: object) -> None:
-    """Raises SigningError unless `digest` is 32 bytes."""
+    """Check that `digest` is 32 bytes. Raises SigningError."""
     if not isinstance(digest, bytes) or len(digest) != 32:
         raise SigningError("a digest must have 32 bytes")

@@ -218,7 +218,9 @@ def head_slot(subject: bytes) -> bytes:
 
 
 def machine_slot(subject: bytes) -> bytes:
-    """Slot of the registry that contains the number of the machine or model with a subject, 0 if there is none."""
+    """Slot of the registry that contains the number of the machine or model with this subject; it contains 0 if there
+    is none.
+    """
     return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 
@@ -247,7 +249,8 @@ def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:
     """Return the slots of a struct, 32 bytes each, in the order in which `decode_struct` expects their words.
 
     `kind` is one of this module's classes, `keys` are the keys of its mapping: a subject (32 bytes), an address (20
-    bytes) or a number; for an assignment the order, then the operation. Raises ProofError for a key that does not fit.
+    bytes) or a number; for an assignment the order, then the operation. Raises ProofError for a key of the wrong type
+    or size.
     """
     contract, name = _PLACES[kind]
     first = int.from_bytes(_mapping_slot(contract, name, keys), "big")

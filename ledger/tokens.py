@@ -94,9 +94,9 @@ def open_token_signer(uri: str, module: Path | None, ask_pin: Callable[[str], st
     """Return the signer that a URI names. `module` is the token's PKCS#11 library.
 
     `ask_pin` is called with the token's name once the token is found, and returns its PIN. Raises SigningError for a
-    URI outside the supported subset, a missing module, token or key, a wrong PIN, a key on another curve, and a private
-    key that does not belong to the public key. Not established: that the PIN is right, if this process has logged in to
-    the token before; a token checks the PIN once per process.
+    URI outside the supported subset, a missing module, token or key, a wrong PIN, a key on another curve, and a
+    private key that does not belong to the public key. Not established: that the PIN is right, if this process has
+    logged in to the token before, since a token checks the PIN only once per process.
     """
     place = _parse(uri)
     with _session(place, module, ask_pin, keep=True) as session:

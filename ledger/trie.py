@@ -133,7 +133,7 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
     node, position = _parse_node(_taken(root, take)), 0
     while True:  # ends: every round but the last moves on by at least one nibble, of at most 64
         if position >= _NIBBLES and len(node) == _BRANCH:
-            raise ProofError("the trie is deeper than its keys are long")
+            raise ProofError("the trie has a path that is longer than its keys")
         if len(node) == _BRANCH:
             reference, position = _child(node, int(path[position], 16)), position + 1
             if reference == b"":
@@ -144,7 +144,7 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
         if is_leaf:
             return _leaf_value(node[1], path[position:], part)
         if position + len(part) >= _NIBBLES:
-            raise ProofError("the trie is deeper than its keys are long")
+            raise ProofError("the trie has a path that is longer than its keys")
         if not path.startswith(part, position):
             return None
         node, position = _resolve(node[1], take), position + len(part)

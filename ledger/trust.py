@@ -39,7 +39,7 @@ CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator", "Forwarder
 
 _FORMAT, _VERSION = "millmark-trust", 1
 _DEPTH = 5
-_MOST_PARTICIPANT = 2**32 - 1
+_MAX_PARTICIPANT = 2**32 - 1
 _HINT = "get the trust file again, or write one with `millmark trust`"
 
 
@@ -217,9 +217,9 @@ def _parse_participants(value: Json) -> dict[int, str]:
         number, name = parse_members(entry, "participant", "name")
         if not isinstance(name, str):
             raise TrustError("a participant's name is not a string")
-        if found and parse_number(number, _MOST_PARTICIPANT) <= max(found):
+        if found and parse_number(number, _MAX_PARTICIPANT) <= max(found):
             raise TrustError("the participants are not in ascending order")
-        found[parse_number(number, _MOST_PARTICIPANT)] = name
+        found[parse_number(number, _MAX_PARTICIPANT)] = name
     return found
 
 
@@ -231,12 +231,12 @@ def _parse_checkpoint(value: Json) -> Trusted:
     if kind == "cosigned":
         _, quorum, keys = parse_members(value, "kind", "quorum", "keys")
         return Cosigners(parse_number(quorum, MAX_COSIGNERS), tuple(_parse_cosigner(key) for key in _list(keys)))
-    raise TrustError("its checkpoint is of an unknown kind")
+    raise TrustError("the kind of its checkpoint is unknown")
 
 
 def _parse_cosigner(value: Json) -> Cosigner:
     participant, address = parse_members(value, "participant", "address")
-    return Cosigner(parse_number(participant, _MOST_PARTICIPANT), parse_checksum(address))
+    return Cosigner(parse_number(participant, _MAX_PARTICIPANT), parse_checksum(address))
 
 
 def _object(value: Json) -> dict[str, Json]:

@@ -70,7 +70,7 @@ class Binding:
 class Extract:
     """An opened inference and the values stated for it.
 
-    Parsing checks forms and sizes only; that the values agree is for `audit` to establish.
+    Parsing checks forms and sizes only; `audit` establishes whether the values agree.
     """
 
     model: bytes

@@ -1,8 +1,8 @@
 """The model card: a model's training data and performance as canonical JSON (section 8 of `quality/FORMAT.md`).
 
 Keys are sorted, there are no spaces, only ASCII and no floats: ratios are integers in parts per million. So a card has
-exactly one byte form and one hash, which the ledger records. All of it is a claim by the person who trained the model;
-only what repeats the model's own bytes (digest, threshold, sizes, sums) can be checked against them.
+exactly one byte form and one hash, which the ledger records. A card is a claim by the person who trained the model;
+only the members that follow from the model's bytes (digest, threshold, sizes, sums) can be checked.
 """
 
 from __future__ import annotations

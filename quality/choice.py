@@ -1,7 +1,7 @@
 """Chooses the kind of model that suits the data, from cross-validation of all kinds on the same folds. Needs numpy.
 
 Rows are *signals* if their columns are one quantity sampled over time, and *tables* if each column is a quantity of its
-own. Unless the caller states which, it is guessed; a guess only sets the order in which kinds are preferred. Of the
+own. Unless the caller states which, it is guessed; a guess only affects the order in which kinds are preferred. Of the
 kinds that are worse than the best by no more than a standard error, the first in that order is chosen: on few rows the
 best of four is often best by luck, and without this rule a kind for signals would now and then be chosen for a table.
 """
@@ -21,7 +21,7 @@ __all__ = ["FOLDS", "SAMPLE_ROWS", "Columns", "Trial", "choose", "guess_columns"
 FOLDS = 3
 SAMPLE_ROWS = 1200
 """Cross-validation uses about this many rows at most, so that choosing takes minutes however large the data are."""
-_MOST_REPEATS = 3
+_MAX_REPEATS = 3
 _SMOOTH = 0.5
 """Roughness (see `_roughness`) below which columns look like a signal; 1 is that of values in random order."""
 
@@ -99,7 +99,7 @@ def _roughness(values: Floats) -> float:
 
 def repeats_for(rows: int) -> int:
     """How many times the rows are split into folds: more often with few rows, where a single split says little."""
-    return min(_MOST_REPEATS, max(1, SAMPLE_ROWS // rows))
+    return min(_MAX_REPEATS, max(1, SAMPLE_ROWS // rows))
 
 
 def choose(trials: Sequence[Trial], columns: Columns) -> Trial:

@@ -64,7 +64,7 @@ class Table:
         if len(self.values) != len(self.labels):
             raise InputError(
                 f"{len(self.values)} rows of inputs but {len(self.labels)} labels",
-                hint="each row needs one label; a header must be a word",
+                hint="each row needs one label; a header row must contain a word",
             )
 
 

@@ -1,4 +1,4 @@
-"""From logits to a verdict: which classes mean FAIL, and at which margin. Shared by all model families."""
+"""Turns logits into a verdict: which classes mean FAIL, and at which margin. Shared by all model families."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Decision:
             raise ModelError(f"threshold is {self.threshold}, outside {1 - LOGIT_LIMIT}..{LOGIT_LIMIT - 1}")
         # The margin is always 0 then: a negative threshold would repeat the same decision, a positive one pass all.
         if self._rejects_all and self.threshold:
-            raise ModelError(f"threshold is {self.threshold} where every class is rejected", hint="it must be 0")
+            raise ModelError(f"threshold is {self.threshold}, where every class is rejected", hint="it must be 0")
 
     @property
     def _rejects_all(self) -> bool:
@@ -75,7 +75,7 @@ class Decision:
         return Verdict.FAIL if self.margin(logits) >= self.threshold else Verdict.PASS
 
     def classify(self, logits: Sequence[int]) -> int:
-        """The class to show to people: the one with the largest logit, the lowest class on a tie.
+        """The class to show to people: the one with the largest logit; on a tie, the lowest of them.
 
         For a single logit, 1 for FAIL and 0 for PASS. Verdicts do not depend on it.
         """

@@ -118,7 +118,9 @@ def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Ref
     Raises InputError for fewer than 20 rows, since ten bins would then say nothing.
     """
     if len(inputs) < 2 * BINS:
-        raise InputError(f"a drift reference cannot be made from {len(inputs)} rows", hint=f"needs at least {2 * BINS}")
+        raise InputError(
+            f"a drift reference cannot be built from {len(inputs)} rows", hint=f"needs at least {2 * BINS}"
+        )
     columns = _observe(inputs, margins)
     return Reference(len(inputs), {name: _histogram(values) for name, values in columns.items()})
 
@@ -126,12 +128,12 @@ def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Ref
 def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Integers) -> Drift:
     """Compare inspections, in order, with the reference: words (n, width) and margins (n,).
 
-    Rows after the last complete group do not count yet. Raises InputError if the reference has other statistics than
-    these inputs.
+    Rows after the last complete group do not count yet. Raises InputError if the reference does not have the statistics
+    of these inputs.
     """
     columns = _observe(inputs, margins)
     if columns.keys() != reference.histograms.keys():
-        raise InputError("the drift reference is another model's", hint="use the card that came with the model")
+        raise InputError("the drift reference belongs to another model", hint="use the card that came with the model")
     groups = len(inputs) // GROUP
     # Only the latest groups can raise the present alarm.
     history = [

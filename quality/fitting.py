@@ -47,7 +47,7 @@ class Problem:
 
     @property
     def outputs(self) -> int:
-        """Number of logits of a model for it: one for two classes, else one per class."""
+        """Number of logits of a model for this problem: one for two classes, else one per class."""
         return 1 if self.count == 2 else self.count
 
     @property
@@ -85,7 +85,9 @@ class Fitted(Protocol):
 
     @property
     def held_out(self) -> Integers:
-        """Numbers (m,) of the problem's rows that were scored by a model not fitted to them; all classes occur."""
+        """Row numbers (m,) of the problem's rows that were scored by a model not fitted to them; all classes occur
+        among them.
+        """
 
     @property
     def held_out_logits(self) -> Integers:

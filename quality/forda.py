@@ -48,7 +48,7 @@ TEST = _Part("FordA_TEST.tsv", "02a17aab8794822957f7d50e3f6904f10b7dfa5c858bbb2b
 
 @dataclass(frozen=True, slots=True)
 class FordA:
-    """The archive's default split."""
+    """The rows of FordA, in the archive's default split into training and test rows."""
 
     train: Table
     """3601 windows of 500."""

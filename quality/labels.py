@@ -32,7 +32,7 @@ class Classes:
 
     @property
     def mask(self) -> int:
-        """The `rejects` of a model's decision: with a single logit, bit 0 stands for the defect."""
+        """The value of `Decision.rejects`: for a single logit 1, which stands for the defect, otherwise `rejects`."""
         return 1 if self.outputs == 1 else self.rejects
 
     def index(self, labels: Labels) -> NDArray[np.int64]:
@@ -46,7 +46,7 @@ class Classes:
         return np.array([known[str(label)] for label in labels], dtype=np.int64)
 
     def fails(self, classes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,): True where a class (n,) means FAIL."""
+        """Booleans (n,), True where a class (n,) means FAIL."""
         return np.asarray(self.rejects >> classes & 1, dtype=np.bool_)
 
 
@@ -74,7 +74,7 @@ def build_classes(labels: Sequence[str] | Labels, reject: Sequence[str] = ()) ->
 
 
 def find_defects(labels: Labels) -> NDArray[np.bool_]:
-    """(n,): True where a label (n,) means FAIL: the larger of two labels, else all but the smallest.
+    """Booleans (n,), True where a label (n,) means FAIL: the larger of two labels, else all but the smallest.
 
     Raises InputError as `build_classes` does.
     """

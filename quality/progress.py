@@ -85,7 +85,7 @@ class Lines:
             self._show(now)
 
     def finish(self) -> None:
-        """Call at the end of the run: the latest step has ended."""
+        """Report that the latest step has ended; to be called at the end of the run."""
         now = self._clock() - self._begun
         if now - (self._shown or 0.0) >= _LEAST_S:
             self._show(now)

@@ -70,7 +70,7 @@ def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]
 
 
 def drop_row_names(rows: list[tuple[int, list[str]]]) -> tuple[list[tuple[int, list[str]]], bool]:
-    """(rows, whether a column was dropped): drops a first column that only names or numbers the rows.
+    """Drop a first column that only names or numbers the rows. Returns the rows, and whether there was such a column.
 
     Data-frame programs write such an index column. Its own header cell is empty, beside headers that are words or
     count 0, 1, 2, ...

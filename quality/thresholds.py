@@ -54,9 +54,9 @@ class Goal:
 def choose_threshold(scores: Integers, actual: Booleans, goal: Goal) -> int:
     """The integer t for which FAIL at `score >= t` serves the goal best, from scores (n,) and truth (n,).
 
-    At least one row must be positive. Cost and recall are counted on the rows themselves; F1 is computed from a fitted
-    probability of each row's being a defect (see `_expect`). Of equally good thresholds, the result is the middle of
-    the widest gap between scores. For a cost, never predicting FAIL is considered too. Not established: that the
+    At least one row must be positive. Cost and recall are counted on the rows themselves; F1 is computed from the
+    fitted probability that each row is a defect (see `_expect`). Of equally good thresholds, the result is the middle
+    of the widest gap between scores. For a cost, never predicting FAIL is considered too. Not established: that the
     threshold is as good on new rows.
     """
     order = np.argsort(scores, kind="stable")

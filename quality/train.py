@@ -1,6 +1,7 @@
 """Training: choose a kind of model by cross-validation, fit it, choose its threshold. Needs torch only if a kind does.
 
 Nothing here sees test data. The threshold is chosen on rows whose scores come from models that were not fitted to them.
+Columns that leak the label, number the rows, repeat another column or are all constant are refused before training.
 """
 
 from __future__ import annotations
@@ -14,17 +15,45 @@ from numpy.typing import NDArray
 
 from quality.choice import FOLDS, SAMPLE_ROWS, Columns, Trial, choose, guess_columns, repeats_for
 from quality.decision import Decision
+from quality.drift import MAX_TABLE_COLUMNS
 from quality.errors import InputError, QualityError
 from quality.evaluate import load_evaluator
 from quality.fitting import Fit, Fitted, Problem, Progress, silent
 from quality.labels import Classes
-from quality.leaks import verify_columns
 from quality.metrics import Counts, classify_all, confusion, macro_f1, margins
 from quality.model import Model, decide, load_family
 from quality.splits import require_rows, split_folds, take_sample
 from quality.thresholds import Goal, choose_threshold
 
-__all__ = ["KINDS", "Trained", "score_rows", "train"]
+__all__ = ["KINDS", "Trained", "score_rows", "train", "verify_columns"]
+
+
+def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDArray[np.int64]) -> None:
+    """Raise InputError if the columns of values (n, width) cannot be trusted to predict the classes (n,).
+
+    That is the case if a column is a one-to-one function of the class; if it numbers the rows, which reveals the class
+    when rows are sorted by it; if two columns of a table are equal; or if all columns are constant. Some columns may be
+    constant, as in padded windows, and two columns of a series may be equal by chance. Not established: that no column
+    leaks the label in a less obvious way.
+    """
+    count = len(np.unique(classes))
+    seen: dict[bytes, int] = {}
+    # Column numbers in messages count from 1, as spreadsheets do.
+    for index, column in enumerate(values.T):
+        distinct, codes = np.unique(column, return_inverse=True)
+        if len(distinct) == 1:
+            continue
+        # One-to-one: as many values as classes, and as many (value, class) pairs.
+        if len(distinct) == count and len(np.unique(codes * count + classes)) == count:
+            raise InputError(f"column {index + 1} determines the label", hint="remove it from the inputs")
+        if len(column) > 2 and len(np.unique(np.diff(column))) == 1:
+            raise InputError(f"column {index + 1} numbers the rows", hint="remove it from the inputs")
+        first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
+        if first != index and values.shape[1] <= MAX_TABLE_COLUMNS:
+            raise InputError(f"columns {first + 1} and {index + 1} are equal", hint="keep one of them")
+    if not seen:
+        raise InputError("every column is constant", hint="provide columns that vary, or use a finer unit")
+
 
 KINDS = {
     "mlp": ("quality.network.train", "fit_mlp"),

@@ -1,4 +1,5 @@
-"""The programs around the library, on four levels. A room imports nothing above or beside it; import-linter checks it.
+"""The programs around the library, on four levels. A package imports none above or beside it; import-linter checks
+this.
 
 1. entry, commands, lab: the command line; benchmarks, faults and the demo
 2. gateway, node: the two servers

@@ -1,6 +1,6 @@
 """The database of the services: the library's tables, and those that services add.
 
-Each domain declares its tables in a module `tables`, and is the only one to access them, in a module `repository`.
+Each domain declares its tables in a module `repository`, the only one to access them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads and writes bundles, the provenance files that partners receive. See BUNDLE.md.
 
-Parsing is bounded and strict, but establishes nothing about the content: `ledger.verify` does.
+Parsing is bounded and strict, but does not establish that the content is true; `ledger.verify` does.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
 )
 from ledger.bundle._reader import parse_bundle, read_bundle
 from ledger.bundle._writer import encode_bundle
@@ -36,9 +36,9 @@ __all__ = [
     "IdentityShown",
     "InferenceShown",
     "RecordShown",
-    "SealedRecord",
     "ShownClaims",
     "ShownEvidence",
+    "WithheldRecord",
     "encode_bundle",
     "parse_bundle",
     "read_bundle",

@@ -49,8 +49,8 @@ class RecordShown:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedRecord:
-    """A sealed record: withheld, except for its kind and inner hash, which suffice to recompute the head."""
+class WithheldRecord:
+    """A record that is withheld except for its kind and inner hash, which suffice to recompute the head."""
 
     kind: str
     """Name of the event."""
@@ -64,8 +64,8 @@ class HistoryShown:
 
     subject: bytes
     """32 bytes."""
-    records: tuple[int | SealedRecord, ...]
-    """Sequences of records in `Bundle.records`, and sealed records."""
+    records: tuple[int | WithheldRecord, ...]
+    """Sequences of records in `Bundle.records`, and withheld records."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,7 +2,7 @@
 
 The members and their order are fixed, so the parser knows which pattern must come next, and stops at the first that
 does not match: no object is built from text whose size is not bounded yet. At the end the bundle is encoded again, and
-must result in the same bytes. So no byte of a file can change without changing the content.
+must result in the same bytes. So no byte of a file can change without changing the bundle's content.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
 )
 from ledger.bundle._writer import encode_bundle
 from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
@@ -45,7 +45,7 @@ _NUMBER_ONLY = re.compile(_NUMBER)
 _SIGNED_ONLY = re.compile(rb"(-?[1-9][0-9]{0,9}|0)")
 _TEXT_ONLY = re.compile(_TEXT)
 _RECORD = re.compile(rb"\[%s,%s,%s,%s,%s\]" % (_KIND, _NUMBER, _NUMBER, _NUMBER, _TEXT))
-_SEALED = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
+_WITHHELD = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
 _IDENTITY = re.compile(
     rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","salt":%s\}'
     % (_NUMBER, _TEXT)
@@ -66,7 +66,7 @@ def read_bundle(path: Path) -> bytes:
 def parse_bundle(data: bytes) -> Bundle:
     """Parse a bundle. Raises BundleError when it is malformed or not in canonical form.
 
-    Raises NotABundleError when the file does not even begin like a bundle, or is of another version. Not established:
+    Raises NotABundleError when the file does not even begin like a bundle, or has a different version. Not established:
     that any of its content is true.
     """
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
@@ -161,7 +161,7 @@ class _Scanner:
 def _bundle(scan: _Scanner) -> Bundle:
     scan.literal(_OPENING)
     if _number(scan) != BUNDLE_VERSION:
-        raise NotABundleError("the bundle is of another version", hint="update this program")
+        raise NotABundleError("the bundle has a different format version", hint="update this program")
     # The arguments are in the order of the text, since keyword arguments are evaluated from left to right.
     bundle = Bundle(
         chain_id=_member(scan, "chain_id", _number),
@@ -255,11 +255,11 @@ def _history(scan: _Scanner) -> HistoryShown:
     return HistoryShown(subject, records)
 
 
-def _link(scan: _Scanner) -> int | SealedRecord:
+def _link(scan: _Scanner) -> int | WithheldRecord:
     if scan.data[scan.at : scan.at + 1] != b"[":
         return _number(scan)
-    kind, inner = scan.match(_SEALED, "a sealed record").groups()
-    return SealedRecord(kind.decode(), _decoded(scan, inner, 32, 32))
+    kind, inner = scan.match(_WITHHELD, "a withheld record").groups()
+    return WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
 
 
 def _record(scan: _Scanner) -> RecordShown:

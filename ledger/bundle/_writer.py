@@ -12,9 +12,9 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
 )
 from ledger.canonical import Json, canonical_json
 
@@ -24,8 +24,8 @@ _STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
 def encode_bundle(bundle: Bundle) -> bytes:
     """Return the file's content. Raises CanonicalError for a value that canonical JSON cannot represent.
 
-    Only disclosed JSON goes through the general encoder, which is too slow for 65,000 nodes; for everything else,
-    canonical form only requires the members to be sorted.
+    Only disclosed JSON goes through the general encoder, which is too slow for the 65,000 trie nodes that a bundle may
+    have; for everything else, canonical form only requires the members to be sorted.
     """
     members = {
         "bundle_version": b"%d" % BUNDLE_VERSION,
@@ -58,12 +58,12 @@ def text_of(value: bytes) -> str:
 
 
 def _history(history: HistoryShown) -> bytes:
-    links = _array(_sealed(link) if isinstance(link, SealedRecord) else b"%d" % link for link in history.records)
+    links = _array(_withheld(link) if isinstance(link, WithheldRecord) else b"%d" % link for link in history.records)
     return b'{"records":%s,"subject":%s}' % (links, _text(history.subject))
 
 
-def _sealed(sealed: SealedRecord) -> bytes:
-    return b'["%s",%s]' % (sealed.kind.encode(), _text(sealed.inner))
+def _withheld(withheld: WithheldRecord) -> bytes:
+    return b'["%s",%s]' % (withheld.kind.encode(), _text(withheld.inner))
 
 
 def _record(record: RecordShown) -> bytes:

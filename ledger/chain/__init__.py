@@ -11,10 +11,9 @@ from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_de
 from ledger.chain.forwarder import execute_data
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
-from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
+from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
-from ledger.chain.trust import fetch_checkpoint, fetch_trust, verify_seen
 from ledger.errors import NotInstalledError
 
 if TYPE_CHECKING:

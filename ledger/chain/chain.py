@@ -22,9 +22,9 @@ __all__ = ["Chain"]
 class Chain:
     """Registry and ledger, accessed through one node.
 
-    Raises WrongChainError when the node serves another chain than the deployment's. Raises WrongContractError when the
-    code at the deployment's addresses is not that of this version, the ledger uses another registry, or a contract
-    trusts another forwarder (ERC-2771).
+    Raises WrongChainError when the node serves a chain other than the deployment's. Raises WrongContractError when the
+    code at the deployment's addresses is not that of this version, the ledger uses a registry other than the
+    deployment's, or a contract trusts a different forwarder (ERC-2771).
     """
 
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
@@ -162,7 +162,7 @@ class Chain:
         self._take(contracts, "Registry", self.registry)
         if self._word_address(Contract.LEDGER, "registry") != self.registry:
             raise WrongContractError(
-                f"the ledger at 0x{self.ledger.hex()} uses another registry than that of the deployment",
+                f"the ledger at 0x{self.ledger.hex()} uses a registry other than the deployment's",
                 hint="use the deployment file of that ledger",
             )
         self._take(contracts, "LotOperations", self._word_address(Contract.LEDGER, "lotOperations"))
@@ -178,7 +178,7 @@ class Chain:
         answer = self.node.call(address, encode_function(Contract.LEDGER, "trustedForwarder"))
         if decode_result(Contract.LEDGER, "trustedForwarder", answer) != (self.forwarder,):
             raise WrongContractError(
-                f"{name} at 0x{address.hex()} trusts another forwarder than that of the deployment",
+                f"{name} at 0x{address.hex()} trusts a forwarder other than the deployment's",
                 hint="use the deployment file of that ledger",
             )
 

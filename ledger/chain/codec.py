@@ -162,7 +162,7 @@ def multicall_data(contract: Contract, calls: Sequence[bytes]) -> bytes:
 def read_kinds(contract: Contract, data: bytes) -> tuple[str, ...]:
     """Names of the records that a call makes, in order.
 
-    Raises RecordError if the call, or one within a multicall, is not one that makes a record, or does not decode.
+    Raises RecordError if the call, or a call within a multicall, makes no record or does not decode.
     """
     functions = _functions(contract)
     try:
@@ -246,7 +246,7 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
 def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Event] | None:
     """Decode the record of a log; None for the registry's logs about its ownership, which are not records.
 
-    Raises IndexHaltedError if the log is of an unknown event or does not decode.
+    Raises IndexHaltedError if the event is unknown or the log does not decode.
     """
     kind = find_event(contract, log.topics[0]) if log.topics else None
     if kind is None or len(log.topics) != 4:

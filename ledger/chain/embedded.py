@@ -11,18 +11,20 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
-from eth.exceptions import PyEVMError
+from eth.exceptions import HeaderNotFound, PyEVMError
+from eth.exceptions import TransactionNotFound as NotMinedError
 from eth_bloom.bloom import BloomFilter
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.backends.pyevm.main import EVMSpoofTransaction
+from eth_tester.backends.pyevm.serializers import serialize_transaction_receipt
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
-from ledger.chain.embedded_logs import LogQuery
-from ledger.chain.embedded_state import prove
+from ledger.chain.embedded_rpc import LogQuery, prove
 from ledger.chain.transport import RpcError
 from ledger.headers import FIELDS
 from ledger.recursion import bound_recursion
@@ -38,10 +40,14 @@ _BLOOM_BYTES = 256
 _GAS_LIMIT = 60_000_000
 """Gas limit of a block: enough for the largest batch with every engine profile."""
 
+_KEPT_RECEIPTS = 1 << 12
+_CALL_STIPEND = 2300
+
 _BLOCKS = {"earliest": 0, "latest": "latest", "pending": "latest", "safe": "latest", "finalized": "latest"}
 """Block tags. Each transaction is mined at once and is final, so all tags but the first mean the latest block."""
 
 Json = Any  # any JSON value: each method of JSON-RPC has its own types
+Header = Any  # py-evm's types lack the members of the forks
 
 
 class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
@@ -63,9 +69,47 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
             raise TransactionFailed(str(computation._error))
         return cast(bytes, computation.output)
 
+    def get_transaction_receipt(self, transaction_hash: bytes) -> dict[str, Any]:
+        """Look the receipt up by the transaction's hash, where eth-tester would read all blocks back to it."""
+        try:
+            number, index = self.chain.get_canonical_transaction_index(transaction_hash)
+        except NotMinedError as error:
+            raise TransactionNotFound(str(error)) from error
+        block = self.chain.get_canonical_block_by_number(number)
+        receipts = block.get_receipts(self.chain.chaindb)
+        vm = self.chain.get_vm()
+        found = serialize_transaction_receipt(block, receipts, block.transactions[index], index, False, vm)
+        return cast(dict[str, Any], found)
+
+    def estimate_gas(self, transaction: dict[str, Any], block_number: str = "latest") -> int:
+        """Estimate in two executions, as geth does; eth-tester's search takes a dozen.
+
+        Raises TransactionFailed when the transaction reverts with any amount of gas.
+        """
+        asked = self._get_normalized_and_unsigned_evm_transaction({**transaction, "gas": 21_000}, block_number)
+        head = self.chain.get_canonical_head()
+        with self.chain.get_vm(head).in_costless_state() as state:
+            first = _execute(state, asked, transaction["from"], head.gas_limit)
+            if not first.is_error:
+                used = head.gas_limit - first.get_gas_remaining()
+                # A call passes on 63/64 of its gas at most, and one with value needs the stipend at hand.
+                enough = (used + _CALL_STIPEND) * 64 // 63
+                if not _execute(state, asked, transaction["from"], enough).is_error:
+                    return int(enough)
+        return cast(int, super().estimate_gas(transaction, block_number))
+
     def _mine(self, coinbase: bytes) -> bytes:
         parent = self.chain.get_canonical_head().hash
         return cast(bytes, self.chain.mine_block(coinbase=coinbase, mix_hash=parent, blob_gas_used=0).hash)
+
+
+def _execute(state: Any, unsigned: Any, sender: bytes, gas: int) -> Any:
+    """Computation of a transaction with this gas limit; the state stays as it is."""
+    snapshot = state.snapshot()
+    try:
+        return state.apply_transaction(EVMSpoofTransaction(unsigned, from_=sender, gas=gas, gas_price=0))
+    finally:
+        state.revert(snapshot)
 
 
 class EmbeddedChain:
@@ -81,13 +125,15 @@ class EmbeddedChain:
         parameters = PyEVMBackend.generate_genesis_params(overrides)
         self._tester = EthereumTester(_Backend(genesis_parameters=parameters))
         self._time_s: int | None = None
+        self._chain = self._tester.backend.chain
         self._bank = self._tester.get_accounts()[0]
         self._lock = threading.Lock()
+        self._receipt_of = lru_cache(_KEPT_RECEIPTS)(self._build_receipt)
         self._methods: dict[str, Callable[..., Json]] = {
             "web3_clientVersion": lambda: "millmark-devchain",
             "net_version": lambda: str(CHAIN_ID),
             "eth_chainId": lambda: hex(CHAIN_ID),
-            "eth_blockNumber": lambda: hex(self._head()["number"]),
+            "eth_blockNumber": lambda: hex(self._head().block_number),
             "eth_getBlockByNumber": self._block_by_number,
             "eth_getBlockByHash": self._block_by_hash,
             "eth_getLogs": self._logs,
@@ -98,7 +144,7 @@ class EmbeddedChain:
             "eth_getTransactionCount": self._count,
             "eth_getTransactionReceipt": self._receipt,
             "eth_getBlockReceipts": self._receipts,
-            "eth_gasPrice": lambda: hex(self._head()["base_fee_per_gas"] + 1),
+            "eth_gasPrice": lambda: hex(self._head().base_fee_per_gas + 1),
             "eth_maxPriorityFeePerGas": lambda: hex(1),
             "eth_call": _now(lambda call: self._run(self._tester.call, call)),
             "eth_estimateGas": _now(lambda call: hex(self._run(self._tester.estimate_gas, call))),
@@ -114,7 +160,9 @@ class EmbeddedChain:
             return self._request(method, params)
 
     def request_at(self, time_s: int, method: str, params: list[Json]) -> Json:
-        """Like `request`, but a new block's time is `time_s`, in seconds since 1970, or a second after its parent's."""
+        """Like `request`, but a new block gets the time `time_s`, in seconds since 1970, if that is later than its
+        parent's; otherwise its parent's plus one second.
+        """
         with self._lock:
             self._time_s = time_s
             try:
@@ -134,47 +182,56 @@ class EmbeddedChain:
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException, PyEVMError) as error:
             raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
 
-    def _head(self) -> dict[str, Any]:
-        return cast(dict[str, Any], self._tester.get_block_by_number("latest"))
+    def _head(self) -> Header:
+        return self._chain.get_canonical_head()
 
     def _block_by_number(self, number: str, full: bool = False) -> Json:
-        wanted = int(number, 16) if number.startswith("0x") else _BLOCKS[number]
         try:
-            return self._block(self._tester.get_block_by_number(wanted), full)
-        except BlockNotFound:
+            return self._block(self._header(number), full)
+        except HeaderNotFound:
             return None
 
     def _block_by_hash(self, block_hash: str, full: bool = False) -> Json:
         try:
-            return self._block(self._tester.get_block_by_hash(block_hash), full)
-        except BlockNotFound:
+            return self._block(self._header_by_hash(block_hash), full)
+        except HeaderNotFound:
             return None
 
-    def _block(self, block: dict[str, Any], full: bool) -> Json:
-        """JSON form of a block, with the header's fields from py-evm: eth-tester pads `extraData`."""
+    def _header(self, number: str) -> Header:
+        wanted = int(number, 16) if number.startswith("0x") else _BLOCKS[number]
+        if wanted == "latest":
+            return self._head()
+        return self._chain.get_canonical_block_header_by_number(wanted)
+
+    def _header_by_hash(self, block_hash: str) -> Header:
+        return self._chain.get_block_header_by_hash(bytes.fromhex(block_hash.removeprefix("0x")))
+
+    def _block(self, header: Header, full: bool) -> Json:
+        """JSON form of a block, from py-evm: eth-tester pads `extraData`, and validates every member of every block."""
         if full:
             raise RpcError(_INVALID_PARAMS, "full transactions are not supported: request them by hash")
-        header = self._tester.backend.chain.get_block_header_by_hash(bytes.fromhex(block["hash"][2:]))
         fields = {name: _header_field(value, size) for (name, _, size), value in zip(FIELDS, header, strict=False)}
-        return {**fields, "hash": block["hash"], "transactions": list(block["transactions"])}
+        return {**fields, "hash": "0x" + header.hash.hex(), "transactions": self._transactions_in(header)}
+
+    def _transactions_in(self, header: Header) -> list[str]:
+        return ["0x" + one.hex() for one in self._chain.chaindb.get_block_transaction_hashes(header)]
 
     def _logs(self, query: dict[str, Json]) -> Json:
         wanted = LogQuery.parse(query)
-        receipts = [self._tester.get_transaction_receipt(tx) for tx in self._transactions(wanted)]
-        logs = [_log(log) for receipt in receipts for log in receipt["logs"]]
+        logs = (log for transaction in self._transactions(wanted) for log in self._receipt_of(transaction)["logs"])
         return [log for log in logs if wanted.wants(log)]
 
     def _transactions(self, wanted: LogQuery) -> list[str]:
         try:
             if wanted.block_hash is not None:
-                return list(self._tester.get_block_by_hash(wanted.block_hash)["transactions"])
-            first, last = (int(self._block_by_number(number)["number"], 16) for number in (wanted.first, wanted.last))
-        except BlockNotFound:
+                return self._transactions_in(self._header_by_hash(wanted.block_hash))
+            first, last = (self._header(number).block_number for number in (wanted.first, wanted.last))
+        except HeaderNotFound:
             raise RpcError(_SERVER_ERROR, "unknown block") from None
-        header = self._tester.backend.chain.get_canonical_block_header_by_number
-        numbers = [number for number in range(first, last + 1) if wanted.may_match(header(number).bloom)]
-        blocks = (self._tester.get_block_by_number(number) for number in numbers)
-        return [transaction for block in blocks for transaction in block["transactions"]]
+        numbers = range(first, last + 1)
+        headers = (self._chain.get_canonical_block_header_by_number(number) for number in numbers)
+        blocks = [header for header in headers if wanted.may_match(header.bloom)]
+        return [transaction for header in blocks for transaction in self._transactions_in(header)]
 
     def _count(self, address: str, block: str = "latest") -> str:
         try:
@@ -190,13 +247,17 @@ class EmbeddedChain:
         found = self._block_by_number(block)
         if found is None:
             raise RpcError(_SERVER_ERROR, "unknown block")
-        return prove(self._tester.backend.chain, int(found["number"], 16), address, slots)
+        return prove(self._chain, int(found["number"], 16), address, slots)
 
     def _receipt(self, transaction_hash: str) -> Json:
         try:
-            receipt = self._tester.get_transaction_receipt(transaction_hash)
+            return self._receipt_of(transaction_hash)
         except TransactionNotFound:
             return None
+
+    def _build_receipt(self, transaction_hash: str) -> Json:
+        """A receipt's JSON form. It never changes, since blocks are final, so the latest ones are kept."""
+        receipt = self._tester.get_transaction_receipt(transaction_hash)
         created = receipt["contract_address"]
         bloom = BloomFilter()
         for log in receipt["logs"]:
@@ -217,10 +278,10 @@ class EmbeddedChain:
     def _receipts(self, block: str) -> Json:
         """Receipts of a block, by its hash."""
         try:
-            found = self._tester.get_block_by_hash(block)
-        except BlockNotFound:
+            header = self._header_by_hash(block)
+        except HeaderNotFound:
             return None
-        return [self._receipt(transaction) for transaction in found["transactions"]]
+        return [self._receipt(transaction) for transaction in self._transactions_in(header)]
 
     def _run(self, function: Callable[[dict[str, Any]], Json], call: dict[str, Json]) -> Json:
         """Run a call or estimate at a gas price of 0, so that senders without balance, also contracts, may make it."""
@@ -245,9 +306,9 @@ class EmbeddedChain:
 
     def _set_time(self) -> None:
         """Set the time of the next block: now, but at least a second after its parent's."""
-        earliest = self._tester.backend.chain.get_canonical_head().timestamp + 1
+        earliest = self._chain.get_canonical_head().timestamp + 1
         now = int(time.time()) if self._time_s is None else self._time_s
-        self._tester.backend.chain.set_header_timestamp(max(now, earliest))
+        self._chain.set_header_timestamp(max(now, earliest))
 
 
 def _now(function: Callable[..., Json]) -> Callable[..., Json]:

@@ -55,7 +55,7 @@ def verify_domain(node: Node, chain_id: int, forwarder: bytes, target: bytes) ->
     request = ForwardRequest(chain_id, forwarder, signer.address, target, 0, 0, 2**48 - 1, b"")
     if not is_taken(node, sign_request(request, signer)):
         raise WrongContractError(
-            f"the forwarder at 0x{forwarder.hex()} accepts requests for another chain or address than its own",
+            f"the forwarder at 0x{forwarder.hex()} accepts requests for a chain or an address other than its own",
             hint="check the deployment file, and trust no records of this ledger",
         )
 

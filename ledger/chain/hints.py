@@ -1,4 +1,4 @@
-"""Hints for users about contracts' errors."""
+"""Hints that tell users how to remedy the contracts' errors."""
 
 from __future__ import annotations
 

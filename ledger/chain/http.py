@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 __all__ = ["RpcClient"]
 
-MOST_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 """Largest answer: twice the size of the logs of the largest block."""
 _CHUNK_BYTES = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
@@ -100,7 +100,7 @@ def _has_ended(connection: socket.socket) -> bool:
 
 def _read(response: HTTPResponse, deadline: float) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(_GZIP) if response.headers.get("Content-Encoding") == "gzip" else None
-    left = MOST_BYTES
+    left = MAX_BYTES
     while chunk := response.read1(_CHUNK_BYTES):
         # At most one byte beyond the limit is unpacked: a few kilobytes of gzip may stand for gigabytes.
         unpacked = chunk if unpacker is None else unpacker.decompress(chunk, left + 1)

@@ -146,8 +146,8 @@ class Node:
     def send(self, raw: bytes) -> Reception:
         """Send a signed transaction. Not established: that it will be mined, whatever the node answers.
 
-        Raises ChainError when the node refuses it for good, ChainUnreachableError when it is unknown whether the node
-        has it.
+        Raises ChainError when the node refuses it permanently, ChainUnreachableError when it is unknown whether the
+        node received it.
         """
         try:
             self._transport.request("eth_sendRawTransaction", [_hex(raw)])
@@ -180,7 +180,7 @@ class Node:
         names = [_hex(slot) for slot in slots]
         answer = self._ask("eth_getProof", [_hex(address), names, hex(number)], _proof)
         if len(answer.storage) != len(slots):
-            raise ChainUnreachableError("the node returned proofs of other slots than requested", hint=_HINT)
+            raise ChainUnreachableError("the node returned proofs of slots other than those requested", hint=_HINT)
         return answer
 
     def fund(self, address: bytes, amount_wei: int = _ALLOWANCE_WEI) -> None:
@@ -253,7 +253,7 @@ def _header(raw: Any) -> Header:
     encoded = encode_header(fields)
     # Both forms are accepted here, whatever the engine: only the right one has the hash.
     if found not in (keccak256(encoded), _unsealed_hash(encoded)):
-        raise ValueError("the hash is not that of the header")
+        raise ValueError("the block's hash does not match its header")
     return Header(
         number=number,
         hash=found,
@@ -311,7 +311,7 @@ def _block_receipts(raw: Any, header: Header) -> list[Receipt]:
     # The root covers neither the logs' numbering nor their block's hash and number.
     expected = [(place, header.hash, header.number) for place in range(len(logs))]
     if build_root(encoded) != header.receipts_root or places != expected:
-        raise ValueError("the receipts are not those of the block")
+        raise ValueError("the receipts do not match the block's receipts root")
     return receipts
 
 
@@ -333,7 +333,7 @@ def _receipt(raw: Any) -> Receipt:
     logs = tuple(_log(entry) for entry in raw["logs"])
     # The receipts root does not cover transaction hashes, so at least they must be consistent.
     if any(log.transaction_hash != transaction_hash for log in logs):
-        raise ValueError("a log is of another transaction")
+        raise ValueError("a log belongs to another transaction")
     return Receipt(
         transaction_hash=transaction_hash,
         succeeded=_number(raw["status"]) == 1,

@@ -1,4 +1,4 @@
-"""Engine profiles: all differences between chains. No other code depends on which engine a chain runs."""
+"""Engine profiles: all differences between blockchain engines. No other code depends on which engine a chain runs."""
 
 from __future__ import annotations
 

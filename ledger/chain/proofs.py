@@ -1,4 +1,7 @@
-"""Fetches state proofs from a node, and verifies them before they go into a bundle."""
+"""Fetches what proves the chain's state to others: headers and state proofs, checkpoints, trust files.
+
+Proofs come from the company's own node, the root of trust, and are verified before they go into a bundle.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.canonical import keccak256
+from ledger.chain.chain import Chain
 from ledger.chain.node import Node, ProofAnswer
 from ledger.chain.profiles import EngineProfile
-from ledger.errors import ChainUnreachableError, ProofError
+from ledger.checkpoint import Checkpoint
+from ledger.errors import ChainError, ChainUnreachableError, ProofError, WrongCheckpointError
 from ledger.headers import BlockHeader, build_qbft_preimage, encode_header, parse_header
 from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
+from ledger.trust import BelievedBlock, Cosigners, TrustedContract, TrustFile
 
-__all__ = ["StateProofs", "fetch_headers", "fetch_proofs"]
+__all__ = ["StateProofs", "fetch_checkpoint", "fetch_headers", "fetch_proofs", "fetch_trust", "verify_seen"]
 
 _SLOTS_AT_ONCE = 256
 """Slots per request: their proofs have at most 256 x 65 nodes, far below the largest answer."""
@@ -113,3 +119,51 @@ def _parts(slots: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Split slots into requests; at least one, so that the account itself is proved, too."""
     for start in range(0, max(len(slots), 1), _SLOTS_AT_ONCE):
         yield slots[start : start + _SLOTS_AT_ONCE]
+
+
+def fetch_checkpoint(chain: Chain, number: int | None = None) -> Checkpoint:
+    """Return block `number`, or the last final block, as a checkpoint.
+
+    Raises ChainError for a block that is not final yet: it may still be replaced, so nobody should sign it.
+    """
+    final = chain.final_number()
+    wanted = final if number is None else number
+    if not 0 <= wanted <= final:
+        raise ChainError(f"block {wanted} is not final", hint=f"use a block up to {final}, or wait")
+    (header,) = fetch_headers(chain.node, chain.profile, wanted, wanted)
+    return Checkpoint(chain.chain_id, chain.ledger, wanted, parse_header(header).hash)
+
+
+def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
+    """Verify that the checkpoint's block is final on this node. Raises WrongCheckpointError, ChainError."""
+    if (checkpoint.chain_id, checkpoint.ledger) != (chain.chain_id, chain.ledger):
+        raise WrongCheckpointError(
+            f"the checkpoint is for chain {checkpoint.chain_id} and ledger 0x{checkpoint.ledger.hex()}, "
+            f"not for this node's chain {chain.chain_id} and ledger 0x{chain.ledger.hex()}"
+        )
+    seen = fetch_checkpoint(chain, checkpoint.block_number)
+    if seen != checkpoint:
+        raise WrongCheckpointError(
+            f"block {checkpoint.block_number} is 0x{seen.block_hash.hex()} on this node, "
+            f"not 0x{checkpoint.block_hash.hex()}",
+            hint="find out which node is on a fork, and sign no checkpoint until then",
+        )
+
+
+def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBlock | Cosigners) -> TrustFile:
+    """Build a trust file for the connected ledger, with the contracts' code hashes in the last final block.
+
+    `names` are the participants' names by number. Raises ChainError.
+    """
+    addresses = chain.contracts
+    proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(addresses.values(), ()), chain.final_number())
+    contracts = {}
+    for name, address in sorted(addresses.items()):
+        account = proofs.accounts[address]
+        if account is None:
+            raise ChainError(
+                f"{name} at 0x{address.hex()} does not exist in the last final block {proofs.header.number}",
+                hint="wait until its deployment is final",
+            )
+        contracts[name] = TrustedContract(address, account.code_hash)
+    return TrustFile(chain.chain_id, contracts, dict(sorted(names.items())), checkpoint)

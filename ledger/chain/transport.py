@@ -28,7 +28,9 @@ class Transport(Protocol):
     """Sends JSON-RPC requests: `HttpTransport` to a node, `EmbeddedChain` to itself."""
 
     def request(self, method: str, params: list[Any]) -> Any:
-        """Return the result's JSON. Raises RpcError if the node returns an error, ChainUnreachableError if nothing."""
+        """Return the result's JSON. Raises RpcError if the node returns an error, ChainUnreachableError if it returns
+        nothing usable.
+        """
 
 
 class HttpTransport:

@@ -1,9 +1,10 @@
 """Events: how the contracts log records. Every kind is declared once, in the module of its family.
 
 A declaration is a frozen dataclass with the event's name and fields, in the order of the ABI, in snake case. A field's
-type states to what it refers: a participant, a machine, a lot, a claims document. All else is derived: signature and
-topic, the layout of the data, the JSON form, the claims roots of a record, and what a bundle must prove beside it. A
-test compares the declarations with the ABI in the contracts' artefacts. EVENTS.md lists what else a new kind needs.
+type states what the field refers to: a participant, a machine, a lot, a claims document. Everything else is derived:
+signature and topic, the layout of the data, the JSON form, the claims roots of a record, and what a bundle must prove
+beside it. A test compares the declarations with the ABI in the contracts' artefacts. EVENTS.md lists what else a new
+kind needs.
 """
 
 from __future__ import annotations
@@ -12,10 +13,19 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from ledger.events import certificates, custody, evidence, lots, orders, registry
-from ledger.events._base import Event, Leaf, LedgerEvent, RegistryEvent, header_of, signature_of, topic_of
+from ledger.events._base import (
+    Event,
+    Header,
+    Leaf,
+    LedgerEvent,
+    Recorded,
+    RegistryEvent,
+    header_of,
+    signature_of,
+    topic_of,
+)
 from ledger.events._data import decode
 from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, struct_of, unsafe_builder
-from ledger.events._recorded import Header, Recorded
 from ledger.records import Contract
 
 __all__ = [

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from ledger.canonical import Json, keccak256, to_hex
 from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, paths_to, struct_of
 from ledger.records import Checked, Contract, Names
 
-__all__ = ["Event", "Leaf", "LedgerEvent", "RegistryEvent", "header_of", "signature_of", "topic_of"]
+__all__ = [
+    "Event",
+    "Header",
+    "Leaf",
+    "LedgerEvent",
+    "Recorded",
+    "RegistryEvent",
+    "header_of",
+    "signature_of",
+    "topic_of",
+]
 
 _Form: TypeAlias = "Callable[[Any], Json]"
 
@@ -30,15 +40,15 @@ class Leaf:
 class Event(Checked):
     """The fields that only this kind of event has. Those that all events have are in `Recorded`.
 
-    A declaration lists the fields in the order of the ABI. A field's type states to what it refers. A field whose name
-    is a keyword of Python ends in an underscore.
+    A declaration lists the fields in the order of the ABI. A field's type states what the field refers to. A field
+    whose name is a keyword of Python ends in an underscore.
     """
 
     __slots__ = ()
     contract: ClassVar[Contract]
     in_histories: ClassVar[bool]
     """Whether the record enters histories of orders or lots, so that bundles can contain it."""
-    sealable: ClassVar[bool] = False
+    withholdable: ClassVar[bool] = False
     """Whether a bundle may withhold it, since it only takes a quantity of a lot, and changes nothing about other lots
     that were made from that lot."""
 
@@ -53,31 +63,33 @@ class Event(Checked):
         return topic_of(type(self))
 
     def numbers(self, what: Names) -> tuple[int, ...]:
-        """The numbers of the participants, machines, models ... to which it refers; zeros are left out."""
+        """Numbers of the participants, machines, models or other things of one kind that the event names, without
+        zeros.
+        """
         return tuple(cast("int", one) for one in self._values(what) if one)
 
     def subjects(self, what: Names) -> tuple[bytes, ...]:
-        """The subjects of the orders, lots or streams to which it refers; zeros are left out."""
+        """Subjects of the orders, lots or streams that the event names, without zeros."""
         return tuple(one for one in cast("Iterator[bytes]", self._values(what)) if any(one))
 
     def roots(self) -> tuple[bytes, ...]:
-        """Its claims roots, in the order of the data; zero bytes where it has no document."""
+        """The event's claims roots, in the order of the data; zero bytes where there is no document."""
         # Zeros stay, because a bundle refers to a document by its position.
         return tuple(cast("Iterator[bytes]", self._values(Names.CLAIMS)))
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # for overrides
         """The other histories that are needed to judge this record in the history of `subject`.
 
-        `histories` are the subjects whose histories the record entered, in its own order.
+        `histories` are the subjects whose histories the record entered, in the order in which the record lists them.
         """
         return iter(())
 
     def leaf(self) -> Leaf | None:
-        """The entry of evidence to which it refers; None for most kinds."""
+        """The evidence entry that the event names; None for most kinds."""
         return None
 
     def to_json(self) -> dict[str, Json]:
-        """Its fields, sorted by name; numbers and enumerations as numbers, bytes as 0x-hex."""
+        """The event's own fields, sorted by name; numbers and enumerations as numbers, bytes as 0x-hex."""
         return _json_of(type(self))(self)
 
     def _values(self, what: Names) -> Iterator[object]:
@@ -155,3 +167,60 @@ def _form(kind: Type) -> _Form:
     if kind.abi == "bool":
         return bool
     return int if kind.abi.startswith("uint") else to_hex
+
+
+E = TypeVar("E", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields of a block header that link it to its parent, and that show whether it has records."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    """Seconds since 1970."""
+    logs_bloom: bytes
+    """256 bytes; a contract whose address is not in it logged nothing in the block."""
+    receipts_root: bytes
+    """32 bytes; commits to all logs of the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E]):
+    """A record as it is on the chain."""
+
+    event: E
+    """The fields that only its kind has."""
+    sequence: int
+    participant: int
+    """0 for the registry's owner."""
+    subject: bytes
+    """32 bytes; in the registry, the number of the participant, machine or model."""
+    key: bytes
+    """The address that signed, 20 bytes."""
+    histories: tuple[bytes, ...]
+    """Subjects of the orders and lots whose histories it entered; empty in the registry and for evidence."""
+    data: bytes
+    """The event's data as logged; histories commit to their keccak256."""
+    block_number: int
+    block_hash: bytes
+    block_time: int
+    """Seconds since 1970."""
+    transaction_hash: bytes
+    log_index: int
+
+    @property
+    def contract(self) -> Contract:
+        return self.event.contract
+
+    @property
+    def kind(self) -> str:
+        """Name of the event."""
+        return self.event.kind
+
+    @property
+    def topic(self) -> bytes:
+        """Topic 0 of the event, 32 bytes."""
+        return self.event.topic

@@ -1,6 +1,6 @@
 """Decodes an event's data (Solidity ABI specification, "Formal Specification of the Encoding").
 
-Only the canonical encoding is accepted, as `abi.encode` writes it; decoders that follow offsets accept others, too. A
+Only the canonical encoding is accepted, as `abi.encode` writes it; decoders that follow offsets also accept others. A
 decoder is built once per class, from nested functions. The verifier has its own decoder (ledger.verify._abi), so that
 one bug does not affect both.
 """
@@ -170,4 +170,4 @@ def _bytes(first: int, end: int) -> _Static:
 
 
 def _malformed(cause: str) -> RecordError:
-    return RecordError(f"the data are not those of such an event: {cause}", hint=_HINT)
+    return RecordError(f"the data do not encode an event of this kind: {cause}", hint=_HINT)

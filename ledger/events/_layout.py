@@ -54,7 +54,7 @@ Type: TypeAlias = "Word | Struct | ArrayOf"
 def once(function: Callable[P, T]) -> Callable[P, T]:
     """Cache a function of a class: functools.cache with a type that mypy accepts.
 
-    mypy takes a class for unhashable if its instances are.
+    mypy wrongly treats a class as unhashable if its instances are.
     """
     return cast("Callable[P, T]", functools.cache(function))
 
@@ -89,7 +89,7 @@ def abi_type(kind: Type) -> str:
 
 @once
 def paths_to(kind: type, what: Names) -> tuple[tuple[str, ...], ...]:
-    """The paths of all fields of a declaration that refer to things of a kind, in the order of the data.
+    """The paths of a declaration's fields that refer to things of one kind, in the order of the data.
 
     A path through an array stands for each of its items.
     """
@@ -112,7 +112,7 @@ def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:
 def unsafe_builder(kind: type[T]) -> Callable[[Sequence[object]], T]:
     """A function that builds an event or struct from values in the order of its fields, without checking them.
 
-    The caller must have checked them. Doing it again at construction would take longer than decoding.
+    The caller must have checked them: checking again at construction would take longer than decoding.
     """
     # `__init__` of a frozen dataclass cannot be used, as it runs `__post_init__`; its slots are set directly instead.
     setters = tuple(vars(kind)[field.name].__set__ for field in dataclasses.fields(kind))  # type: ignore[arg-type]  # one

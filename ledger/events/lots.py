@@ -30,18 +30,18 @@ class LotReceived(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotsTransformed(LedgerEvent):
-    """It enters the histories of its inputs, then of its outputs."""
+    """Lots were transformed. The record enters the histories of its inputs, then those of its outputs."""
 
-    sealable = True
+    withholdable = True
     transformation: Transformation
 
     @property
     def inputs(self) -> tuple[bytes, ...]:
-        """The subjects of the lots from which it took a quantity."""
+        """The subjects of the lots from which the transformation took a quantity."""
         return tuple(taken.lot for taken in self.transformation.inputs)
 
     def outputs(self, histories: Sequence[bytes]) -> Sequence[bytes]:
-        """The subjects of the lots that it made, which are the last of its histories."""
+        """The subjects of the lots that the transformation made: the last of the record's histories."""
         return histories[len(self.transformation.inputs) :]
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
@@ -61,7 +61,7 @@ class LotScrapped(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotsPacked(LedgerEvent):
-    """It enters the histories of the parent, then of the lots that were packed in it."""
+    """Lots were packed. The record enters the history of the parent, then those of the lots that were packed in it."""
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:
         # A packed lot needs its parent, with which it changes hands; a parent can be judged without its contents.
@@ -71,7 +71,7 @@ class LotsPacked(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotsUnpacked(LedgerEvent):
-    """It enters the same histories as LotsPacked."""
+    """Lots were unpacked. The record enters the same histories as LotsPacked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class KeyProposed(RegistryEvent):
 
 @dataclass(frozen=True, slots=True)
 class KeyAdded(RegistryEvent):
-    """The new key is the one that signed."""
+    """A key was added to a participant. The record is signed by the new key itself."""
 
     roles: U16
     admin: bool

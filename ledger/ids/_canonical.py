@@ -1,13 +1,75 @@
-"""Converts an identifier of any supported scheme to its canonical form."""
+"""Converts an identifier of any supported scheme to its canonical form.
+
+The forms of did: (W3C DID Core 1.0 section 3.1) and urn: (RFC 8141) are defined here, those of GS1 keys elsewhere.
+"""
 
 from __future__ import annotations
+
+import re
 
 from ledger.errors import IdentifierError
 from ledger.ids._digital_link import parse_digital_link
 from ledger.ids._epc import parse_epc
-from ledger.ids._names import canonical_did, canonical_urn
 
 __all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "is_identifier"]
+
+_DID = re.compile(
+    r"[Dd][Ii][Dd]:([a-z0-9]+):((?:(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})*:)*(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})+)"
+)
+_URN = re.compile(
+    r"[Uu][Rr][Nn]:([A-Za-z0-9][A-Za-z0-9\-]{0,30}[A-Za-z0-9]):"
+    r"((?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)"
+)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_ESCAPED_PLAIN = re.compile(r"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
+_ACCOUNT = re.compile(r"0x[0-9A-Fa-f]{40}(?=$|:)")
+
+
+def canonical_did(text: str) -> str:
+    """Return the DID with its scheme in lower case and its escapes in upper case.
+
+    Elsewhere the case of a DID is significant, unless its method says otherwise: the host of did:web and the accounts
+    of did:ethr and did:pkh become lower case. Raises IdentifierError, also for a DID URL (path, query or fragment),
+    which identifies part of a document.
+    """
+    match = _DID.fullmatch(text)
+    if match is None:
+        raise IdentifierError(
+            "not a DID", hint="write did:method:id, with the method in lower case and nothing after it"
+        )
+    method, name = match.groups()
+    if _ESCAPED_PLAIN.search(name):
+        raise IdentifierError("the DID escapes a character unnecessarily", hint="write the character itself")
+    if method == "web":
+        host, colon, path = name.partition(":")  # the path may be case-sensitive on the host
+        name = host.lower() + colon + path
+    elif method in ("ethr", "pkh"):
+        name = _ACCOUNT.sub(lambda account: account[0].lower(), name)  # their case is a checksum only (ERC-55)
+    return f"did:{method}:{_upper_escapes(name)}"
+
+
+def canonical_urn(text: str) -> str:
+    """Return the URN with "urn" and the namespace in lower case and escapes in upper case (RFC 8141 section 3.1).
+
+    The rest is unchanged: RFC 8141 does not decode escapes. Only urn:uuid, whose digits are case-insensitive (RFC 9562
+    section 4), becomes lower case. Raises IdentifierError, also for r-, q- and f-components, which are not part of the
+    name.
+    """
+    match = _URN.fullmatch(text)
+    if match is None:
+        raise IdentifierError("not a URN", hint="write urn:namespace:name, without parts that begin with ? or #")
+    namespace, name = match[1].lower(), _upper_escapes(match[2])
+    if namespace == "uuid":
+        name = match[2].lower()
+        if not _UUID.fullmatch(name):
+            raise IdentifierError("not a UUID", hint="write 32 hexadecimal digits in groups of 8-4-4-4-12")
+    return f"urn:{namespace}:{name}"
+
+
+def _upper_escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda match: match[0].upper(), text)
+
 
 MAX_IDENTIFIER_LENGTH = 2048
 """Maximum number of characters, before and after conversion: more than web servers and code readers handle."""

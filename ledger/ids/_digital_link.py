@@ -35,7 +35,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class DigitalLink:
-    """A GS1 key with its qualifiers, checked at construction, and data attributes, which are not."""
+    """A GS1 key with its qualifiers, checked at construction, and data attributes, which are not checked."""
 
     elements: tuple[tuple[str, str], ...]
     """(AI, value) of the primary key, then of its qualifiers in GS1's order; values without percent-encoding."""
@@ -48,7 +48,7 @@ class DigitalLink:
     def check_attributes(self) -> list[str]:
         """Check the attributes' values and that no two AIs exclude each other. Raises IdentifierError.
 
-        Returns a sentence for each AI that requires another AI, missing here, on the same item. That is not an error:
+        Returns a sentence for each AI that requires an AI on the same item that this link lacks. That is not an error:
         GS1's rule is about all codes on an item together, and the missing AI may be in another code.
         """
         present = [ai for ai, _ in (*self.elements, *self.attributes)]
@@ -88,7 +88,7 @@ def parse_digital_link(text: str) -> DigitalLink:
 def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
     """Return the key and qualifiers of a URI in the form of a Digital Link, without checking check digits.
 
-    For recognising a link, not for validating it. A GTIN of 8, 12 or 13 digits is padded with zeros. Raises
+    This recognises a link, but does not validate it. A GTIN of 8, 12 or 13 digits is padded with zeros. Raises
     IdentifierError.
     """
     elements = tuple(

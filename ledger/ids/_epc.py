@@ -23,7 +23,8 @@ _FIELD = re.compile(r"(?:[!'()*+,\-.0-9:;=A-Z_a-z]|%[0-9A-Fa-f]{2})*")
 
 
 def parse_epc(text: str) -> DigitalLink:
-    """Parse `urn:epc:id:...`, `urn:epc:class:lgtin:...` or `urn:epc:idpat:...`. Only "urn:epc" may be in any case.
+    """Parse `urn:epc:id:...`, `urn:epc:class:lgtin:...` or `urn:epc:idpat:...`. Only the prefix "urn:epc" is
+    case-insensitive.
 
     Raises IdentifierError, also for schemes without a GS1 key (gid, usdod, adi, bic, imovn).
     """

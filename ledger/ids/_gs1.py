@@ -135,7 +135,7 @@ def _is_subsequence(some: list[str], allowed: tuple[str, ...]) -> bool:
 def check_value(ai: str, value: str, *, digits: bool = True) -> None:
     """Check characters, length and content of a value. Raises IdentifierError.
 
-    Without `digits`, the only check of the content is for digits in the place of the company prefix.
+    Without `digits`, the content is not checked, except for digits where the company prefix must be.
     """
     rule, rest = RULES[ai], value
     for component in rule.components:

@@ -2,7 +2,7 @@
 
     Follower(chain, store).follow()
 
-It goes up to the chain's latest block; what blocks did that are not final yet can be undone.
+It follows up to the chain's latest block; changes made by blocks that are not final yet can be undone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Follows the chain into the store, one batch of blocks per transaction, from the deployment's block to the latest.
 
-What a block changed that is not final yet is logged in the same transaction, and undone if the chain later has another
-block in its place. What must not happen on a final chain (another chain behind the same URL, a changed block, a missing
+Changes made by a block that is not final yet are logged in the same transaction, and undone if the chain later replaces
+the block. What must not happen on a final chain (another chain behind the same URL, a changed block, a missing
 or repeated record, a record about something unknown) halts the follower and leaves the index as it was. Rolling back
 there would hide the one event that an operator has to see.
 """
@@ -78,7 +78,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """How far the index has come, and of which ledger it is."""
+    """How far the index has come, and which ledger it follows."""
 
     chain_id: int
     registry: bytes
@@ -102,10 +102,11 @@ class Follower:
         self._store = store
 
     def follow(self, limit: int | None = None) -> Progress:
-        """Index new blocks, at most `limit`, until the latest one or until the chain is reorganised meanwhile.
+        """Index at most `limit` new blocks; stops early at the latest block, or if the chain is reorganised meanwhile.
 
-        Raises WrongChainError or WrongContractError if the store is of another ledger, IndexHaltedError for what must
-        not happen on a final chain. Then all blocks before the offending one are indexed, and nothing of that one is.
+        Raises WrongChainError or WrongContractError if the store belongs to another ledger, IndexHaltedError for what
+        must not happen on a final chain. Then all blocks before the offending one are indexed, and nothing of that
+        one.
         """
         cursor = self._open()
         # The final number first: a block that becomes final in between is merely logged for undoing once too often.
@@ -282,18 +283,20 @@ def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
 def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> None:
     hint = "use a node of that chain, or another database"
     if identity.chain_id != stored.chain_id:
-        raise WrongChainError(f"the index is of chain {stored.chain_id}, the node of {identity.chain_id}", hint=hint)
+        raise WrongChainError(
+            f"the index follows chain {stored.chain_id}, but the node serves chain {identity.chain_id}", hint=hint
+        )
     if identity.genesis_hash != stored.genesis_hash:
         raise WrongChainError(
-            f"the index is of the chain with genesis block {to_hex(stored.genesis_hash)}, the node of the one with "
-            f"{to_hex(identity.genesis_hash)}",
+            f"the index follows the chain with genesis block {to_hex(stored.genesis_hash)}, but the node serves "
+            f"that with {to_hex(identity.genesis_hash)}",
             hint=hint,
         )
     for name in ("registry", "ledger"):
         ours, theirs = getattr(stored, name), getattr(identity, name)
         if ours != theirs:
             raise WrongContractError(
-                f"the index is of the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
+                f"the index follows the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
                 hint="use the addresses of that ledger, or another database",
             )
 

@@ -1,11 +1,11 @@
 """Two checks of the index against the chain, at two costs.
 
 `check_index` computes every history's head and the digest of the whole index from the records' bytes, and compares
-them with the stored ones. It also compares the heads and the numbers of records with storage proofs at the last indexed
-block. So it finds every record of an order or lot that was changed, moved, removed or added, even if the rest of the
-database was changed to match. Cost: reading all records once, and one proof per order and lot. Not found: a changed row
-that is only derived from the records (a lot, a certificate), and a changed record of the registry or of a stream if the
-digest was changed to match.
+them with the stored ones. It also compares the heads and the numbers of records with storage proofs at the last
+indexed block. So it finds every record of an order or lot that was changed, moved, removed or added, even if whoever
+did so changed the rest of the database to match. Cost: reading all records once, and one proof per order and lot. Not
+found: a changed row that is only derived from the records (a lot, a certificate), and a changed record of the registry
+or of a stream if the digest was changed to match.
 
 `check_rows` follows the chain again, into an empty database, and compares every row of every table, so it finds every
 difference in what is derived from the chain. Cost: that of a rebuild, and the space of a second index.
@@ -94,7 +94,7 @@ class _Links:
         self._next = next(self._rest, None)
 
     def before(self, sequence: int | None) -> Iterator[str]:
-        """Read on to `sequence`, or to the end, and yield a finding for each link on the way: its record is missing."""
+        """Read the links before `sequence`, or all that are left, and yield a finding for each missing record."""
         while self._next is not None and (sequence is None or self._next.sequence < sequence):
             yield f"the history of {to_hex(self._next.subject)} holds record {self._next.sequence}, which is missing"
             self._next = next(self._rest, None)

@@ -84,7 +84,8 @@ class State:
             for rows in new.values():
                 self._rows.insert(rows)
         except StoreError as error:
-            raise IndexHaltedError(f"a record creates what exists already: {error.cause}", hint=_HINT) from error
+            cause = f"a record creates something that exists already: {error.cause}"
+            raise IndexHaltedError(cause, hint=_HINT) from error
         for rows in changed.values():
             self._rows.update(rows)
         self._kept.clear()
@@ -96,5 +97,7 @@ Projection: TypeAlias = Callable[[Recorded[Any], State], None]
 
 
 def on(kind: type[E], project: Callable[[Recorded[E], State], None]) -> tuple[type[Event], Projection]:
-    """An entry of a table of projections. Its types make mypy check that the function takes events of this kind."""
+    """Build an entry of a table of projections. The signature makes mypy check that the function takes events of this
+    kind.
+    """
     return kind, project

@@ -1,4 +1,4 @@
-"""Adds a block to the state: checks the order of its records, extends their histories, applies what they did."""
+"""Adds a block to the state: checks the order of its records, extends their histories, applies their changes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Block:
 def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, ledger: bytes) -> CursorRow:
     """Add a block to `state`, and return the cursor after it.
 
-    Raises IndexHaltedError if a record is missing, repeated, of another block, of an unknown kind, or about something
-    that no earlier record created.
+    Raises IndexHaltedError if a record is missing or repeated, belongs to another block, has an unknown kind, or is
+    about something that no earlier record created.
     """
     header = block.header
     if block.records:  # of most blocks, the cursor alone keeps number and hash
@@ -48,7 +48,7 @@ def _verify_place(record: Recorded[Event], header: Header) -> None:
     if (record.block_number, record.block_hash, record.block_time) != (header.number, header.hash, header.timestamp):
         raise IndexHaltedError(
             f"the node returned record {record.sequence} of the {record.contract.value} for block {header.number}, "
-            "although it is of another block",
+            "although it belongs to another block",
             hint="check the node",
         )
 

@@ -13,8 +13,7 @@ from ledger.provenance.answers import Certificate, OrderTrace, Participant, Trac
 from ledger.provenance.bundles import build_bundle
 from ledger.provenance.consortium import build_trust_file, participants
 from ledger.provenance.disclosure import Disclosing, parse_disclosing
-from ledger.provenance.genealogy import sort_lots
-from ledger.provenance.limits import MOST_RECALLED, MOST_TRACED, Limits
+from ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
 from ledger.provenance.openings import find_certificate, find_opening
 from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
 from ledger.provenance.reader import Direction, Reader, open_reader
@@ -22,11 +21,11 @@ from ledger.provenance.recall_answers import Recall
 from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
 from ledger.provenance.recalls import recall
 from ledger.provenance.resolve import verify_name
-from ledger.provenance.traces import build_trace, certificate, trace, trace_lot, trace_order
+from ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
 
 __all__ = [
-    "MOST_RECALLED",
-    "MOST_TRACED",
+    "MAX_RECALLED",
+    "MAX_TRACED",
     "Certificate",
     "Direction",
     "Disclosing",

@@ -243,7 +243,7 @@ class Lot(Printable):
 
 @dataclass(frozen=True, slots=True)
 class RelatedLot(Printable):
-    """A lot from which another one was made, that was made from it, or that is packed with it."""
+    """A lot in relation to another: one of the two was made from the other, or is packed in it."""
 
     subject: bytes
     identifier: str | None

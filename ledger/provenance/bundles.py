@@ -1,4 +1,5 @@
-"""Builds bundles: the records about some lots, proofs of them, and what the sender discloses from the private book."""
+"""Builds bundles: the records about some lots, proofs of these records, and what the sender discloses from the private
+book."""
 
 from __future__ import annotations
 
@@ -96,7 +97,7 @@ def _blocks(reader: Reader, chain: Chain, checkpoint: SignedCheckpoint | None) -
 
 def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: int, disclosing: Disclosing) -> Bundle:
     """Build everything but headers and signatures, at block `number`."""
-    selection = select_records(reader.rows, parts, number, seal=not disclosing.unrelated)
+    selection = select_records(reader.rows, parts, number, withhold=not disclosing.unrelated)
     for name, history in selection.histories.items():
         if not history:
             raise NotFoundError(

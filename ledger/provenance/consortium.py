@@ -18,7 +18,7 @@ __all__ = ["build_trust_file", "participant", "participants"]
 
 
 def participant(store: Store, number: int) -> answers.Participant:
-    """The participant with a number. Raises NotFoundError."""
+    """The participant with this number. Raises NotFoundError."""
     for found in participants(store):
         if found.participant == number:
             return found
@@ -64,9 +64,10 @@ def build_trust_file(
 ) -> TrustFile:
     """Build a trust file, whose root of trust is either one final block or a quorum of co-signers.
 
-    Without `quorum`, that is the block with the given number, the last final one by default. With it, checkpoints that
-    so many of `cosigners` have signed; by default of all participants that are neither suspended nor departed. Raises
-    InputError for a co-signer that is suspended, has left or does not exist, and ChainError.
+    Without `quorum`, the root of trust is the block with the given number, by default the last final one. With
+    `quorum`, it is any checkpoint that this number of `cosigners` signed; `cosigners` are by default all participants
+    that are neither suspended nor departed. Raises InputError for a co-signer that is suspended, has left or does not
+    exist, and ChainError.
     """
     members = participants(store)
     names = {member.participant: member.name for member in members if member.name}

@@ -40,7 +40,7 @@ class Disclosing:
     inferences: bool = False
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
-    """Records that made lots for others from shared material; they are sealed otherwise."""
+    """Records that made lots for others from shared material; they are withheld otherwise."""
     nameless: bool = False
     """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
 
@@ -67,7 +67,7 @@ def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing
 def disclose_identities(
     rows: Rows, book: Book, selection: Selection, policy: Disclosing, visibility: Visibility | None = None
 ) -> tuple[IdentityShown, ...]:
-    """Identifiers of the parts and, if chosen, of everything else; the latter only if visible to the participant.
+    """The parts' identifiers and, if chosen, those of other things that are visible to the participant.
 
     Raises InputError for a part whose identifier is not in the private book, unless `policy.nameless`: a receiver could
     not check that the bundle is about the right part.
@@ -119,7 +119,8 @@ def _begins(beginning: tuple[str, ...], path: Path) -> bool:
 def disclose_evidence(
     rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, StreamSlots], policy: Disclosing
 ) -> Iterator[ShownEvidence]:
-    """Proofs of every leaf that a record refers to, for streams whose log is stored. `streams` are at the proof block.
+    """Proofs of every leaf that a record refers to, in streams whose log is stored. `streams` is their state at the
+    proof block.
 
     Raises ProofError if a stored log does not match its anchor.
     """

@@ -21,7 +21,7 @@ from ledger.store.rows import AnchorRow, StreamRow
 
 __all__ = ["assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
 
-MOST_LEAVES = 1_000_000
+MAX_LEAVES = 1_000_000
 """Longest stream for which proofs are built on request. For longer ones, build a bundle."""
 
 
@@ -110,10 +110,8 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
 
 
 def _tree(reader: Reader, latest: AnchorRow) -> Tree:
-    if latest.size > MOST_LEAVES:
-        raise InputError(
-            f"the stream has {latest.size} entries, more than {MOST_LEAVES}", hint="build a bundle instead"
-        )
+    if latest.size > MAX_LEAVES:
+        raise InputError(f"the stream has {latest.size} entries, more than {MAX_LEAVES}", hint="build a bundle instead")
     leaves = reader.book.leaves(latest.stream, latest.size)
     if len(leaves) < latest.size:
         raise NotFoundError("the evidence of this stream is not stored here", hint="ask the company that captured it")

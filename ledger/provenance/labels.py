@@ -35,7 +35,8 @@ class Named:
     def visible(self, identifiers: Collection[str]) -> set[str]:
         """The identifiers whose lots are all visible to the viewer, and that have at least one.
 
-        All of them, or a participant could make a lot with the identifier of somebody else's to see data about that.
+        It is not enough that one lot is visible: a participant could give its own lot somebody else's identifier to
+        see data about the other's.
         """
         named = self.lots(identifiers)
         if self._visibility is None:

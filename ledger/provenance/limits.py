@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MOST_RECALLED", "MOST_TRACED", "Limits"]
+__all__ = ["MAX_RECALLED", "MAX_TRACED", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Limits:
     """Maximum number of lots in each list; the nearest are kept."""
 
 
-MOST_TRACED = Limits(depth=256, lots=10_000)
+MAX_TRACED = Limits(depth=256, lots=10_000)
 """The largest limits of a trace, and the bounds within which permissions follow transformations."""
-MOST_RECALLED = Limits(depth=256, lots=100_000)
+MAX_RECALLED = Limits(depth=256, lots=100_000)
 """The largest limits of a recall, and its default: an incomplete recall is worse than a slow one."""

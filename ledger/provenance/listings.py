@@ -96,7 +96,7 @@ def assignments(
 
 
 def assignment(store: Store, sequence: int, viewer: int | None) -> answers.Assignment:
-    """An assignment by sequence. Raises NotFoundError if it does not exist, or its order does not for the viewer."""
+    """An assignment by sequence. Raises NotFoundError if it or its order does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
         return _assignment(reader, find_assignment(reader, sequence))
 

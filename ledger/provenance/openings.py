@@ -1,4 +1,4 @@
-"""Finds openings: proofs for a contract that a record is in a history (IHistory.Opening)."""
+"""Finds openings, which prove to a contract that a record is in a history (IHistory.Opening)."""
 
 from __future__ import annotations
 

@@ -87,7 +87,9 @@ class _CodeVisibility(Visibility):
         self._lot, self._names = lot, names
 
     def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:  # noqa: ARG002  # as in Visibility
-        """The lot itself or, if names are disclosed, all of `subjects`: they are only those in its trace."""
+        """The subjects that may be shown: all of `subjects`, which are in the lot's trace, if names are disclosed;
+        else the lot.
+        """
         return set(subjects) if self._names else {self._lot} & set(subjects)
 
 

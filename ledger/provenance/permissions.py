@@ -14,7 +14,7 @@ A record that a participant can make alone never makes others' data visible to i
 transformations, which only a lot's custodian can record. Certifying makes nothing visible, since any inspector may
 certify, and thereby quarantine, a lot that is not under an order's gate. Proposing work does not make a machine visible
 either. Lots made from the same material are not linked, since neither was made from the other. What is further away
-than the bounds (MOST_TRACED) is not linked.
+than the bounds (MAX_TRACED) is not linked.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
-from ledger.provenance.limits import MOST_TRACED
-from ledger.provenance.lots import Lots
+from ledger.provenance.limits import MAX_TRACED
 from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Cell, Lineage, Rows
 from ledger.store.rows import (
@@ -38,9 +37,32 @@ from ledger.store.rows import (
     RecordRow,
 )
 
-__all__ = ["Visibility"]
+__all__ = ["Lots", "Visibility"]
 
-_DEPTH, _MOST = MOST_TRACED.depth, MOST_TRACED.lots
+
+class Lots:
+    """Reads each lot's row once, in one state of the store. Answers and the check of their visibility read the
+    same lots, so they share it."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._read: dict[bytes, LotRow | None] = {}
+
+    def among(self, subjects: Iterable[bytes]) -> list[LotRow]:
+        """The rows of the given lots; lots that are not in the index are left out."""
+        wanted = set(subjects)
+        new = wanted - self._read.keys()
+        if new:
+            self._read.update(dict.fromkeys(new))  # None for lots that do not exist, which are not read again either
+            self._read.update((row.subject, row) for row in self._rows.among(LotRow, "subject", new))
+        return [row for row in map(self._read.get, wanted) if row is not None]
+
+    def get(self, subject: bytes) -> LotRow | None:
+        """The row of a lot; None if it is not in the index."""
+        return next(iter(self.among([subject])), None)
+
+
+_DEPTH, _MAX = MAX_TRACED.depth, MAX_TRACED.lots
 _ACCEPTED = "CustodyAccepted"
 _WITHDRAWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
 _AGREED = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
@@ -63,7 +85,7 @@ class Visibility:
         return bool(self.among(kind, [subject]))
 
     def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:
-        """The subjects that exist for this participant. Of kinds other than lot, order and machine, none do."""
+        """The subjects that exist for this participant. Only lots, orders and machines do."""
         if kind is SubjectKind.LOT:
             return self.lots(subjects)
         if kind is SubjectKind.ORDER:
@@ -85,7 +107,7 @@ class Visibility:
         seen |= held
         # The cheap rules first. Two walks from all held lots then decide most of the rest, before each line is walked.
         for walk in (self._lineage.upstream, self._lineage.downstream):
-            seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MOST)}
+            seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MAX)}
         seen |= self._linked(sorted(new - seen))
         self._visible.update((lot, lot in seen) for lot in new)
         return {subject for subject in subjects if self._visible[subject]}
@@ -102,8 +124,8 @@ class Visibility:
             return set()
         # One walk for all lots finds everything near them; a walk back from what is held there then finds the linked
         # ones. The bounds are those of one lot, so a walk of several that reaches them may have missed something.
-        up, down = (walk(lots, _DEPTH, _MOST) for walk in (self._lineage.upstream, self._lineage.downstream))
-        if max(len(up), len(down)) >= _MOST and len(lots) > 1:
+        up, down = (walk(lots, _DEPTH, _MAX) for walk in (self._lineage.upstream, self._lineage.downstream))
+        if max(len(up), len(down)) >= _MAX and len(lots) > 1:
             middle = len(lots) // 2
             return self._linked(lots[:middle]) | self._linked(lots[middle:])
         held = self.held({lot for lot, _ in (*up, *down)})

@@ -12,8 +12,7 @@ from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
-from ledger.provenance.lots import Lots
-from ledger.provenance.permissions import Visibility
+from ledger.provenance.permissions import Lots, Visibility
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
@@ -48,7 +47,7 @@ class Reader:
     """Reads one state of the store, and caches what it has read.
 
     With a visibility, identifiers are only those that are visible to its participant. Callers check the visibility of
-    the things that a request names; what those refer to is in the answer by number and subject.
+    the things that a request names; the answer has the numbers and subjects of the things that these refer to.
     """
 
     def __init__(self, rows: Rows, book: Book, lineage: Lineage, visibility: Visibility | None = None) -> None:
@@ -67,7 +66,9 @@ class Reader:
         self._machines: dict[int, answers.Machine] = {}
 
     def state(self) -> Hashable:
-        """A cache key: as long as it stays the same, so do answers. They depend on the index and the book's names."""
+        """A cache key: while it stays the same, so do the answers, which depend only on the index and on names in the
+        book.
+        """
         return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
 
     def as_of(self) -> answers.AsOf:
@@ -99,7 +100,7 @@ class Reader:
         return self.party(participant) if participant else None
 
     def name(self, subjects: Iterable[bytes]) -> None:
-        """Look up many identifiers at once, so that `identifier` knows them afterwards."""
+        """Look up the identifiers of many subjects at once, so that `identifier` can return them afterwards."""
         new = set(subjects) - self._named
         if not new:
             return
@@ -174,7 +175,9 @@ class Reader:
     def nearest(
         self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
     ) -> tuple[Nearest, tuple[answers.Cut, ...]]:
-        """The lots that a walk finds beyond its start, and a cut if `limits` ended it. `part` is the list's name."""
+        """The lots that a walk finds beyond its start, and a cut if `limits` ended the walk. `part` names the list in
+        the answer.
+        """
         start = set(start)
         # Walks one step and one lot further than it returns, to find out whether anything is left out.
         beyond = walk(start, limits.depth + 1, limits.lots + len(start) + 1)[len(start) :]
@@ -224,7 +227,9 @@ class Reader:
         return self.rows.among(CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
 
     def status(self, row: CertificateRow) -> CertificateStatus:
-        """A certificate's status at the last indexed block, as Certificates._statusOf in contracts/src/history."""
+        """A certificate's status at the last indexed block, by the rules of Certificates._statusOf in
+        contracts/src/history.
+        """
         # The contract's order of the tests: of several reasons why a certificate does not count, the first is stated.
         if row.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED

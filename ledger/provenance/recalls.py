@@ -11,7 +11,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_lot, build_orders
-from ledger.provenance.limits import MOST_RECALLED, Limits
+from ledger.provenance.limits import MAX_RECALLED, Limits
 from ledger.provenance.reader import Nearest, Reader, open_reader
 from ledger.provenance.recall_answers import Holder, Recall, RecallCounts
 from ledger.provenance.resolve import (
@@ -50,7 +50,7 @@ def recall(
     machine: int | str | bytes | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limits: Limits = MOST_RECALLED,
+    limits: Limits = MAX_RECALLED,
     viewer: int | None = None,
 ) -> Recall:
     """Find what is affected by a bad model, lot or machine, and all lots that were made from that.
@@ -58,9 +58,9 @@ def recall(
     Affected are all lots that a model certified; a lot and its contents; or the lots that a machine made or measured
     from `since` to `until`, both included. `lot` is an identifier or subject, `machine` a number, identifier or
     subject. For a `viewer`, the number of a participant, only models that it registered or approved, lots that it made
-    or held, and machines that it owns exist.
+    or held, and machines that it owns are found.
 
-    Raises InputError unless exactly one of the three is given, and both times with a machine and only then;
+    Raises InputError unless exactly one of the three is given, with both times for a machine and with none otherwise;
     IdentifierError for a malformed name; NotFoundError if it is unknown.
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:

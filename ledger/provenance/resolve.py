@@ -16,7 +16,7 @@ _ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotR
 
 
 def verify_name(name: str | bytes) -> None:
-    """Raises IdentifierError for text that is neither an identifier nor a subject.
+    """Verify that text is an identifier or a subject. Raises IdentifierError.
 
     Call it before the store is opened, so that a malformed name is reported even if nothing is indexed yet.
     """
@@ -40,7 +40,9 @@ def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tupl
 
 
 def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
-    """The error for an unknown name. The same for what does not exist and for what the viewer must not see."""
+    """The error for an unknown name, the same for a thing that does not exist and for one that the viewer must not
+    see.
+    """
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         return NotFoundError(
             f"{name} is not known here",
@@ -73,7 +75,7 @@ def parse_machine(name: int | str | bytes) -> int | str | bytes:
 
 
 def verify_number(kind: str, number: int) -> None:
-    """Raises InputError unless the number can be a record's sequence, which is a positive `uint40` in the contracts."""
+    """Verify that a number can be a record's sequence, a positive `uint40` in the contracts. Raises InputError."""
     if not 1 <= number < 2**40:
         raise InputError(
             f"{number} cannot be the number of a {kind}", hint="use the sequence of the record that registered it"
@@ -81,7 +83,7 @@ def verify_number(kind: str, number: int) -> None:
 
 
 def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
-    """Find a machine by what `parse_machine` returned; for a viewer, only among those that it owns.
+    """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns.
 
     Raises NotFoundError if there is none, InputError if several have the identifier.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ledger.bundle import HistoryShown, RecordShown, SealedRecord
+from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
 from ledger.events import Event
 from ledger.events.lots import LotsTransformed
 from ledger.records import Contract, Names
@@ -33,7 +33,7 @@ class Selection:
     """The records' decoded events, by sequence."""
     touched: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Subjects whose histories contain a record, in the record's order, by sequence."""
-    sealed: frozenset[int] = frozenset()
+    withheld: frozenset[int] = frozenset()
     """Sequences of the records that are withheld: a bundle has only their kind and inner hash."""
     participants: set[int] = field(default_factory=set)
     keys: set[bytes] = field(default_factory=set)
@@ -43,7 +43,7 @@ class Selection:
 
     def shown(self) -> Iterator[RecordRow]:
         """The records that the bundle contains in full, oldest first."""
-        return (self.records[number] for number in sorted(self.records) if number not in self.sealed)
+        return (self.records[number] for number in sorted(self.records) if number not in self.withheld)
 
     def build_histories(self) -> tuple[HistoryShown, ...]:
         return tuple(
@@ -56,24 +56,24 @@ class Selection:
             RecordShown(row.kind, row.sequence, row.participant, row.block_time, row.data) for row in self.shown()
         )
 
-    def _link(self, number: int) -> int | SealedRecord:
+    def _link(self, number: int) -> int | WithheldRecord:
         row = self.records[number]
-        return SealedRecord(row.kind, row.inner) if number in self.sealed else number
+        return WithheldRecord(row.kind, row.inner) if number in self.withheld else number
 
 
-def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, seal: bool) -> Selection:
+def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, withhold: bool) -> Selection:
     """Select all records, up to a block, of the lots `parts` and of what they were made from.
 
-    With `seal`, records that took shared material for other lots are withheld.
+    With `withhold`, records that took shared material for other lots are withheld.
     """
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
     while layer:  # ends: each history is read once
         _read(rows, found, layer)
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
-    if seal:
-        found.sealed = frozenset(number for number in found.records if _may_be_sealed(found, number))
-    for row in found.shown():  # after sealing: a bundle must not prove what only withheld records refer to
+    if withhold:
+        found.withheld = frozenset(number for number in found.records if _may_be_withheld(found, number))
+    for row in found.shown():  # after withholding: a bundle must not prove what only withheld records refer to
         _note_names(found, row)
     found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
     return found
@@ -107,10 +107,10 @@ def _needs(found: Selection, subject: bytes) -> Iterator[bytes]:
         yield from found.events[number].needs(subject, found.touched[number])
 
 
-def _may_be_sealed(found: Selection, number: int) -> bool:
+def _may_be_withheld(found: Selection, number: int) -> bool:
     """Whether a transformation neither took a part as input nor made a lot from which a part was made."""
     event = found.events[number]
-    if not event.sealable or not isinstance(event, LotsTransformed):
+    if not event.withholdable or not isinstance(event, LotsTransformed):
         return False
     made = event.outputs(found.touched[number])
     return found.parts.isdisjoint(event.inputs) and found.histories.keys().isdisjoint(made)

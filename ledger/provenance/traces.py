@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import TypedDict, TypeVar
 
 from ledger.canonical import to_hex
 from ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
@@ -19,23 +20,72 @@ from ledger.provenance.build_answers import (
     build_transformations,
     head_of,
 )
-from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.limits import Limits
 from ledger.provenance.reader import HINT_INDEX, Direction, Nearest, Reader, open_reader
 from ledger.provenance.resolve import find_subject, verify_name
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, LotRow
 
+L = TypeVar("L", bound=Hashable)
+_MAX_SHOWN = 8
+"""Lots of a cycle that an error names."""
+
+
+def sort_lots(steps: Iterable[tuple[L, L]], show: Callable[[L], str] = str) -> list[L]:
+    """Sort all lots of (input, output) pairs, each after its inputs; otherwise in the order of the pairs.
+
+    On the chain, no lot can be made from itself: a transformation's outputs are new, and its inputs exist before it.
+    Data from elsewhere have no such guarantee, so importers sort them here first.
+
+    Takes time proportional to the number of pairs (Kahn's algorithm). Raises GenealogyError if a lot is made from
+    itself; `show` formats the lots that the error names.
+    """
+    outputs: dict[L, list[L]] = {}
+    missing: dict[L, int] = defaultdict(int)
+    for before, after in dict.fromkeys(steps):
+        outputs.setdefault(before, []).append(after)
+        outputs.setdefault(after, [])
+        missing[after] += 1
+    ready = [lot for lot in outputs if not missing[lot]]
+    for lot in ready:  # grows during the loop
+        for after in outputs[lot]:
+            missing[after] -= 1
+            if not missing[after]:
+                ready.append(after)
+    if len(ready) < len(outputs):
+        _refuse(_find_cycle(outputs, set(ready)), show)
+    return ready
+
+
+def _find_cycle(outputs: dict[L, list[L]], sorted_: set[L]) -> list[L]:
+    # Every lot that is left has an input that is left, so walking backwards from any of them ends in a cycle.
+    before = {after: lot for lot, made in outputs.items() if lot not in sorted_ for after in made}
+    lot = next(iter(before))
+    seen: dict[L, int] = {}
+    while lot not in seen:
+        seen[lot] = len(seen)
+        lot = before[lot]
+    return list(seen)[seen[lot] :][::-1]
+
+
+def _refuse(cycle: list[L], show: Callable[[L], str]) -> None:
+    shown = [show(lot) for lot in cycle[:_MAX_SHOWN]]
+    if len(cycle) > _MAX_SHOWN:
+        shown.append(f"... ({len(cycle) - _MAX_SHOWN} more)")
+    path = " -> ".join([*shown, show(cycle[0])])
+    raise GenealogyError(f"a lot is made from itself: {path}", hint="correct the data: one of these steps is wrong")
+
+
 _DEFAULT = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """The lots from which some lots were made, those made from them, and the transformations in between."""
+class _Family(TypedDict):
+    """What an answer states about the family of its lots."""
 
-    upstream: Nearest
-    downstream: Nearest
+    upstream: tuple[answers.RelatedLot, ...]
+    downstream: tuple[answers.RelatedLot, ...]
     transformations: tuple[answers.Transformation, ...]
+    truncated: bool
     cuts: tuple[answers.Cut, ...]
 
 
@@ -88,7 +138,7 @@ def trace_order(
 def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> answers.Certificate:
     """A certificate by the sequence of the record that issued it.
 
-    Raises NotFoundError if it does not exist, or its lot does not for the `viewer`.
+    Raises NotFoundError if it or its lot does not exist for the `viewer`.
     """
     with open_reader(store, viewer) as reader:
         return reader.certificates([find_certificate_row(reader, sequence)])[0]
@@ -112,7 +162,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
     assignments = () if row.order is None else build_assignments(reader, row.order)
     certificates = reader.certificates(reader.rows.find(CertificateRow, lot=subject))
     contents, cut = reader.nearest("contents", reader.lineage.contents, [subject], limits)
-    family = _family(reader, [subject, *(lot for lot, _ in contents)], [subject], direction, limits)
+    family = _family(reader, [subject, *(lot for lot, _ in contents)], [subject], direction, limits, cut)
     return answers.Trace(
         as_of=reader.as_of(),
         lot=build_lot(reader, row),
@@ -123,13 +173,9 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
         custody=build_custody(reader, subject, limits),
         packed_in=reader.related(reader.carriers(subject)),
         contents=reader.related(contents),
-        upstream=reader.related(family.upstream),
-        downstream=reader.related(family.downstream),
-        transformations=family.transformations,
-        truncated=bool(cut or family.cuts),
-        cuts=(*cut, *family.cuts),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
+        **family,
     )
 
 
@@ -139,7 +185,7 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
     shown = [row.subject for row in lots[: limits.lots]]
     cut = (answers.Cut("lots", "lots", limits.lots),) if len(lots) > len(shown) else ()
     certificates = reader.certificates(reader.rows.among(CertificateRow, "lot", shown))
-    family = _family(reader, shown, shown, direction, limits)
+    family = _family(reader, shown, shown, direction, limits, cut)
     return answers.OrderTrace(
         as_of=reader.as_of(),
         order=build_orders(reader, [subject])[0],
@@ -147,23 +193,24 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
         assignments=assignments,
         lots=reader.related([(lot, 0) for lot in shown]),
         certificates=certificates,
-        upstream=reader.related(family.upstream),
-        downstream=reader.related(family.downstream),
-        transformations=family.transformations,
-        truncated=bool(cut or family.cuts),
-        cuts=(*cut, *family.cuts),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
+        **family,
     )
 
 
 def _family(
-    reader: Reader, of: Collection[bytes], by: Collection[bytes], direction: Direction, limits: Limits
+    reader: Reader,
+    of: Collection[bytes],
+    by: Collection[bytes],
+    direction: Direction,
+    limits: Limits,
+    cuts_before: Collection[answers.Cut],
 ) -> _Family:
     """Find the lots from which those in `of` were made, and the lots made from those in `by`."""
     up: Nearest = []
     down: Nearest = []
-    cuts: list[answers.Cut] = []
+    cuts = list(cuts_before)
     if direction is not Direction.DOWN:
         up, cut = reader.nearest("upstream", reader.lineage.upstream, of, limits)
         cuts.extend(cut)
@@ -172,7 +219,13 @@ def _family(
         cuts.extend(cut)
     steps = build_transformations(reader, {*of, *(lot for lot, _ in (*up, *down))})
     _verify_acyclic(steps)
-    return _Family(up, down, steps, tuple(cuts))
+    return _Family(
+        upstream=reader.related(up),
+        downstream=reader.related(down),
+        transformations=steps,
+        truncated=bool(cuts),
+        cuts=tuple(cuts),
+    )
 
 
 def _verify_acyclic(steps: Collection[answers.Transformation]) -> None:

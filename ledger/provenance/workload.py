@@ -9,9 +9,9 @@ from ledger.provenance.reader import open_reader
 from ledger.store import Store
 from ledger.store.rows import AssignmentRow
 
-__all__ = ["MOST_WORK", "Workload", "workload"]
+__all__ = ["MAX_WORK", "Workload", "workload"]
 
-MOST_WORK = 1_000
+MAX_WORK = 1_000
 """Maximum number of assignments that are read."""
 
 
@@ -28,8 +28,8 @@ class Workload:
 def workload(store: Store, machine: int, viewer: int | None) -> Workload:
     """The workload of a machine, from the started assignments whose orders exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        rows = reader.rows.latest(AssignmentRow, "sequence", MOST_WORK + 1, machine=machine)
-        latest, orders = rows[:MOST_WORK], {row.order for row in rows}
+        rows = reader.rows.latest(AssignmentRow, "sequence", MAX_WORK + 1, machine=machine)
+        latest, orders = rows[:MAX_WORK], {row.order for row in rows}
         seen = orders if reader.visibility is None else reader.visibility.among(SubjectKind.ORDER, orders)
     spans = [(row.started_at, row.ended_at or None) for row in latest if row.order in seen and row.started_at]
-    return Workload(tuple(spans), cut=len(rows) > MOST_WORK)
+    return Workload(tuple(spans), cut=len(rows) > MAX_WORK)

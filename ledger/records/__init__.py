@@ -1,4 +1,5 @@
-"""Records as participants send them: calls of contract functions. What the chain logged is in ledger.events.
+"""Records as participants send them: calls of contract functions. Records as the chain logged them are in
+ledger.events.
 
 A `Record` is one call of one contract function. Its class has the function's name, and its fields have the arguments'
 names, in the order of the ABI. Records are frozen and checked at construction: a value that does not fit the contract's

@@ -92,7 +92,9 @@ class Verdict(enum.IntEnum):
 
 
 class CertificateState(enum.IntEnum):
-    """What records made of a certificate. Whether it counts is its CertificateStatus."""
+    """The state of a certificate that results from its records. CertificateStatus tells whether the certificate
+    counts.
+    """
 
     NONE = 0
     ISSUED = 1

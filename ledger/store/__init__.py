@@ -17,8 +17,7 @@ from ledger.store.book import Book
 from ledger.store.database import Store, open_store
 from ledger.store.feed import Feed, Position
 from ledger.store.lineage import Lineage
-from ledger.store.registry import Registry
-from ledger.store.repository import Rows, key_of, values_of
+from ledger.store.repository import Registry, Rows, key_of, values_of
 from ledger.store.schema import Schema, schema_of
 from ledger.store.statements import Cell
 

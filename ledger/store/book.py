@@ -48,9 +48,9 @@ class Book:
         return None if row is None else _identity(row)
 
     def identities(self, identifier: str) -> list[Identity]:
-        """All subjects with an identifier, in any spelling; several if companies use the same one.
+        """All subjects whose identifier is `identifier`, given in any spelling; several if companies use the same one.
 
-        Raises IdentifierError if it has no canonical form.
+        Raises IdentifierError if the identifier has no canonical form.
         """
         return [_identity(row) for row in self._rows.find(IdentityRow, identifier=canonical_identifier(identifier))]
 
@@ -67,7 +67,7 @@ class Book:
         return None if found is None else found.document
 
     def documents(self, roots: Iterable[bytes]) -> dict[bytes, str]:
-        """The stored documents among those with these claims roots, by root."""
+        """The documents with these claims roots, by root; roots whose document is not stored are left out."""
         return {row.root: row.document for row in self._rows.among(DocumentRow, "root", roots)}
 
     def add_evidence(self, stream: bytes, entries: Sequence[EvidenceEntry]) -> None:
@@ -135,7 +135,7 @@ class Book:
         return None if row is None or index >= row.index + row.count else _entries(row)[index - row.index]
 
     def evidence_texts(self, stream: bytes, indexes: Iterable[int]) -> dict[int, str]:
-        """The stored entries among those at these indexes, as canonical JSON, by index."""
+        """The entries at these indexes, as canonical JSON, by index; entries that are not stored are left out."""
         found: dict[int, str] = {}
         first, texts = 0, list[str]()
         for index in sorted(set(indexes)):  # ascending, so that each row is read once

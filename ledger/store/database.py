@@ -1,4 +1,4 @@
-"""The database as a whole: opening, checking and migrating it, transactions, and the set-up of connections."""
+"""The database as a whole: opens, checks and migrates it, sets up connections, and provides transactions."""
 
 from __future__ import annotations
 

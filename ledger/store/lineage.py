@@ -1,10 +1,10 @@
 """Which lots were made from which, and what they were packed in: walks over transformations and packings.
 
-A walk is a breadth-first search that expands each lot once. So it ends even if the tables contain a cycle, and its cost
-is proportional to what it finds. One recursive query would expand a lot once for each length of a path to it, and could
-not stop after enough lots. Walks are bounded in depth and in number of lots, so that an answer stays small. Steps are
-cached, since building one answer walks the same lines several times: for its content, and for its visibility. SQLite
-and PostgreSQL both run the queries.
+A walk is a breadth-first search that expands each lot once. So it ends even if the tables contain a cycle, and its
+cost is proportional to what it finds. One recursive query would expand a lot once for each length of a path to it, and
+could not stop after enough lots. Walks are bounded in depth and in number of lots, so that an answer stays small.
+Steps are cached, since building one answer walks the same genealogy several times: for its content, and for its
+visibility. SQLite and PostgreSQL both run the queries.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Lineage:
         return self._walk(start, _CONTENTS, depth, most)
 
     def in_line_with(self, goals: Collection[bytes], depth: int) -> set[bytes]:
-        """`goals`, and the lots of earlier walks up or down from which that walk leads to a goal within `depth` steps.
+        """`goals`, and those lots of earlier walks in this direction from which a goal can be reached within `depth`
+        steps.
 
         Uses the cache alone: it runs no query, and finds nothing beyond what was walked.
         """

@@ -8,7 +8,7 @@ which lists what a crash leaves behind).
 
 A record that the contract refuses is FAILED, and keeps the contract's error. The operator can hold records back
 (PAUSED), resume them, and cancel them (CANCELLED). Records that depend on a failed, paused, cancelled or blocked one
-are BLOCKED until that one is queued again. All others overtake it.
+are BLOCKED until that one is queued again; all other records are sent meanwhile.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ _MAX_KEY_CHARACTERS = 256
 class Outbox:
     """Repository of the outbox. Times are wall-clock seconds since 1970, for display only.
 
-    Its transactions are those that the key sends itself or, if `relayed`, the forward requests that another participant
-    sends for it, which have nonces of their own. Records are shared: each kind of submitter sees the other's only as
-    states of records.
+    The transactions in it are those that the key sends itself or, if `relayed`, the forward requests that another
+    participant sends for the key, which have nonces of their own. Both kinds of submitter share the records: each sees
+    the other's work only as states of records.
     """
 
     def __init__(self, store: Store, *, relayed: bool = False) -> None:
@@ -84,10 +84,11 @@ class Outbox:
         self._relayed = relayed
 
     def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
-        """Store the entries in order, durably, in one transaction. Returns their ids; a known key keeps its id.
+        """Store the entries in order, durably, in one transaction. Returns their ids, which for a known idempotency
+        key is that of the earlier record.
 
-        Raises DuplicateRecordError if a known key comes with another record, SubmitError if a key's length is not
-        allowed or a dependency is unknown. Then nothing is queued.
+        Raises DuplicateRecordError if a known idempotency key comes with a different record, SubmitError if a key's
+        length is not allowed or a dependency is unknown. Then nothing is queued.
         """
         with self._store.transaction() as connection:
             return [enqueue_in(connection, signer, entry) for entry in entries]
@@ -119,7 +120,7 @@ class Outbox:
             ]
 
     def signed_at(self, signer: bytes, nonce: int) -> bytes | None:
-        """The signed bytes of the latest final or replaced transaction with a nonce; None if there is none."""
+        """The signed bytes of the latest final or replaced transaction with this nonce; None if there is none."""
         query = (
             select(outbox_transactions.c.raw)
             .where(
@@ -169,7 +170,7 @@ class Outbox:
         return read_record(row)
 
     def among(self, ids: Sequence[int]) -> Mapping[int, QueuedRecord]:
-        """The existing records among those with these ids, by id. For at most a few hundred ids."""
+        """The records with these ids, at most a few hundred, by id; unknown ids are left out."""
         # Databases limit the number of parameters, hence "a few hundred".
         query = select(outbox_records).where(outbox_records.c.id.in_(ids))
         with self._store.reading() as connection:
@@ -323,8 +324,8 @@ class Outbox:
         """Move the records that wait for one signing key to another, in order; returns how many moved.
 
         Records that failed because the old key was revoked or unknown are queued again. Records in a transaction stay,
-        as do those that depend on them; if the transaction comes to nothing, they can be handed over then. Not
-        established: that both keys are of the same participant.
+        as do those that depend on them; if the transaction fails, they can be handed over then. Not established: that
+        both keys belong to the same participant.
         """
         with self._store.transaction() as connection:
             # In the order of ids, what a record depends on moves before it, and `_hand_over` sees its new signer.
@@ -342,7 +343,8 @@ class Outbox:
         return None if row is None else LeaseRow(*row)
 
     def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> OutboxWriter:
-        """Take or renew the lease of a key if it is still as `seen`; None for a key without one.
+        """Take or renew the lease of a key if it has not changed since it was `seen`; `seen` is None for a key without
+        a lease.
 
         Raises LeaseHeldError if another process was faster. The writer that this returns works until the next holder
         takes the lease with a greater `fence`.

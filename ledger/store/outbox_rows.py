@@ -64,7 +64,9 @@ def set_records(
     after: OutboxState,
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Move records from a state to another, and set further columns. Raises SubmitError if one is not in `before`."""
+    """Move records from state `before` to another, and set further columns. Raises SubmitError if one is not in
+    `before`.
+    """
     # The state is part of the condition, so that two submitters cannot both make the same move.
     changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
     those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
@@ -78,7 +80,9 @@ def set_transaction(
     after: OutboxState,
     values: Mapping[str, object],
 ) -> None:
-    """Move a transaction from a state to another, and set further columns. Raises SubmitError if it is not `before`."""
+    """Move a transaction from state `before` to another, and set further columns. Raises SubmitError if it is not in
+    `before`.
+    """
     changed = {**values, "state": after, "changed_at_s": time.time()}
     that = update(outbox_transactions).where(
         outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before

@@ -18,7 +18,7 @@ Where nothing is sent in between, a submitter makes several of these moves in on
 their nonce and signed bytes at once, and a transaction found in a final block becomes SENT, MINED and FINAL at once.
 
 Every move names the state that it starts from, and every method first checks that the writer's lease is the latest one:
-a record that two submitters work on would get onto the ledger twice.
+a record that two submitters send would get onto the ledger twice.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ class OutboxWriter:
             return read_transaction(connection, transaction.id)
 
     def mark_sent(self, transaction_id: int) -> SentTransaction:
-        """Call it after a node has accepted the bytes. A crash before it sends them again, which changes nothing."""
+        """Call it after a node has accepted the bytes. After a crash before the call, they are sent again, which is
+        harmless.
+        """
         return self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
@@ -189,7 +191,7 @@ class OutboxWriter:
         self._advance(transaction_id, OutboxState.MINED, OutboxState.FINAL)
 
     def mark_reorganised(self, transaction_id: int) -> None:
-        """Return to SENT, since the block was reorganised away; the same bytes are sent again."""
+        """Move a transaction back to SENT, since its block was reorganised away; the same bytes are sent again."""
         values = {"block_number": None, "block_hash": None, "gas_used": None}
         with self._transaction() as connection:
             ids = record_ids(connection, transaction_id)
@@ -197,13 +199,15 @@ class OutboxWriter:
             set_records(connection, ids, OutboxState.MINED, OutboxState.SENT, {"sequence": None})
 
     def requeue(self, transaction_id: int, error: str) -> None:
-        """Queue the records of a transaction again that failed or lost its nonce; the nonce is used up."""
+        """Queue the records again whose transaction failed or lost its nonce; the nonce stays used up."""
         self._release(transaction_id, OutboxState.FAILED, {"error": error})
 
     def give_back(self, transaction: SentTransaction, error: str) -> None:
-        """Queue the records of an expired forward request again, and free its nonce, which must be the latest one.
+        """Queue the records of an expired forward request again, and free its nonce, which must be the latest
+        allocated one.
 
-        Only for relayed transactions, which can no longer be executed once expired; all others use their nonce up.
+        Only for relayed transactions, which can no longer be executed once expired; other transactions use up their
+        nonces.
         """
         with self._transaction() as connection:
             that = update(outbox_relay_nonces).where(

@@ -14,9 +14,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
+from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from ledger.store.schema import TABLES
 from ledger.store.statements import AMONG, Cell, Querying, parameter
 from ledger.store.tables import INDEX
+
+__all__ = ["Registry", "Rows", "key_of", "values_of"]
 
 R = TypeVar("R")
 _AT_ONCE = 1_000
@@ -37,7 +40,7 @@ class Rows:
         return found[0] if found else None
 
     def find(self, kind: type[R], /, **equals: Cell) -> list[R]:
-        """The rows whose columns have the given values, by primary key."""
+        """The rows whose columns have the given values, ordered by primary key."""
         query = _equal(kind, tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch(query, equals))
 
@@ -60,9 +63,9 @@ class Rows:
         return found or 0
 
     def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
-        """The first `most` rows beyond a value of a unique column, by that column; for None, from the first row on.
+        """At most `most` rows whose other columns have the given values, ordered by a unique column.
 
-        Only rows whose other columns have the given values.
+        They start after the value `after` of that column, or with the first row if it is None.
         """
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
@@ -71,13 +74,17 @@ class Rows:
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column]).limit(most))]
 
     def latest(self, kind: type[R], column: str, most: int, **equals: Cell) -> list[R]:
-        """The last `most` rows by a column, in descending order, whose other columns have the given values."""
+        """The `most` rows with the greatest values of a column, in descending order, whose other columns have the
+        given values.
+        """
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
-        """All rows by the given columns or, without any, by primary key. Only a part of them is in memory at a time."""
+        """All rows, ordered by the given columns or, without any, by primary key. Only some of them are in memory at a
+        time.
+        """
         table = TABLES[kind]
         columns = [table.c[name] for name in order] or list(table.primary_key)
         query = select(table).order_by(*columns).execution_options(yield_per=_AT_ONCE)
@@ -194,3 +201,25 @@ def _getter(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[objec
 def _with_key(row: object, key: Collection[str]) -> dict[str, object]:
     values = values_of(row)
     return {("old_" + name if name in key else name): value for name, value in values.items()}
+
+
+class Registry:
+    """Reads from the index the chain that it follows, and the participants and keys that may act now, within one
+    transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = Rows(connection)
+
+    def identity(self) -> ChainIdentityRow | None:
+        """The chain and ledger that the index follows; None if it has never followed one."""
+        return self._rows.get(ChainIdentityRow, 1)
+
+    def participant(self, number: int) -> ParticipantRow | None:
+        """The participant with this number; None if it is suspended, or was never admitted."""
+        found = self._rows.get(ParticipantRow, number)
+        return None if found is None or found.suspended else found
+
+    def participant_of(self, address: bytes) -> ParticipantRow | None:
+        """The participant for whom a key signs; None if the key is unknown or revoked, or the participant suspended."""
+        key = self._rows.get(KeyRow, address)
+        return None if key is None or key.revoked_at else self.participant(key.participant)

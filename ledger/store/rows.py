@@ -242,7 +242,7 @@ class OperationRow:
 
 @dataclass(slots=True)
 class AssignmentRow:
-    """An assignment, whether it is the operation's current one or an earlier one."""
+    """An assignment of an operation, whether current or superseded by a later one."""
 
     sequence: int
     order: bytes

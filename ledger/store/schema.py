@@ -101,8 +101,8 @@ def migrate(connection: Connection, schema: Schema, url: str) -> None:
     """Create the schema's tables or migrate them to the newest revision, within the connection's transaction.
 
     The transaction must hold the write lock: a crash then leaves the previous revision, and processes that open the
-    database at the same time take turns. Raises StoreError if the database is of a newer version; `url` names the
-    database in that message.
+    database at the same time take turns. Raises StoreError if the database was written by a newer version; `url` names
+    the database in that message.
     """
     # Not at the top: importing Alembic takes longer than opening a database that is up to date.
     from alembic import command  # noqa: PLC0415

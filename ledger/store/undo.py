@@ -1,4 +1,4 @@
-"""The undo log: the rows that blocks changed which are not final yet, as they were before.
+"""The undo log: the earlier state of the rows that were changed by blocks which are not final yet.
 
 Cost: one small row for each row that such a block writes, in the same transaction, deleted once the block is final.
 Undoing a block costs as many writes as it made.
@@ -63,7 +63,7 @@ class Undo:
         self._connection.execute(insert(index_undo), rows)
 
     def take_back(self, block_number: int) -> bool:
-        """Undo a block. Returns False if the log has nothing of it, since it is final or was never indexed."""
+        """Undo a block. Returns False if the log has nothing about it, since it is final or was never indexed."""
         # In reverse, so that a row that the block wrote several times ends as it was before the first.
         query = select(index_undo).where(index_undo.c.block_number == block_number)
         rows = self._connection.execute(query.order_by(index_undo.c.position.desc())).all()

@@ -16,8 +16,8 @@ from ledger.store.outbox import Outbox, OutboxWriter, QueuedRecord
 
 __all__ = ["Batch", "Batches", "Calls"]
 
-_MOST_REVERTS = 3
-_MOST_SHAPES = 1000
+_MAX_REVERTS = 3
+_MAX_SHAPES = 1000
 
 
 class Calls(Protocol):
@@ -87,7 +87,7 @@ class Batches:
         """
         records = list(records)
         self._reverts.update(record.id for record in records)
-        if len(records) == 1 and self._reverts[records[0].id] >= _MOST_REVERTS and not records[0].cancelling:
+        if len(records) == 1 and self._reverts[records[0].id] >= _MAX_REVERTS and not records[0].cancelling:
             times = self._reverts.pop(records[0].id)
             error = f"reverted in {times} transactions, although every simulation accepted it"
             writer.fail_record(records[0].id, "Reverted", error)
@@ -96,7 +96,7 @@ class Batches:
         contract, kinds = records[0].contract, Counter(record.kind for record in records)
         shape = (contract, sum(len(record.payload) for record in records), *sorted(kinds.items()))
         data, limit = self._calls.prepare(records, self._signer, self._limits.get(shape))
-        if len(self._limits) >= _MOST_SHAPES:
+        if len(self._limits) >= _MAX_SHAPES:
             self._limits.clear()  # bounds the memory; costs one estimate per shape
         self._limits[shape] = limit
         return Batch(records, data, limit)

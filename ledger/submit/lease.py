@@ -56,7 +56,7 @@ class Lease:
         return self._writer
 
     def drop(self) -> None:
-        """Forget the lease after it was lost to another submitter; `hold` must take it again."""
+        """Forget the lease after losing it to another submitter; the next `hold` has to take it again."""
         self._writer = None
 
     def _is_free(self, row: LeaseRow) -> bool:

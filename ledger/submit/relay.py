@@ -1,12 +1,12 @@
 """Submits records through a relay with chain access, as signed forward requests (ledger.forward_requests).
 
-The signer's key acts, and nobody else can make it act. As in `Submitter`, records are durable before they are signed,
-signed bytes are durable before they are sent, and the same bytes are sent until the relay reports their outcome. At any
-time, at most one request is not in a block yet, so its nonce is always the forwarder's next one. An expired request is
-signed again for the same nonce and the same records, and the forwarder executes at most one of the two. Its nonce goes
-to other records only after the relay reported that the ledger refuses it, and after its deadline has passed on the
-chain. Deadlines are set by and compared with the clocks of the relay and the chain, as reported by the relay: this
-machine's clock may be wrong.
+The ledger attributes the records to the signer's key, and nobody else can sign for it. As in `Submitter`, records are
+durable before they are signed, signed bytes are durable before they are sent, and the same bytes are sent until the
+relay reports their outcome. At any time, at most one request is not in a block yet, so its nonce is always the
+forwarder's next one. An expired request is signed again for the same nonce and the same records, and the forwarder
+executes at most one of the two. Its nonce goes to other records only after the relay reported that the ledger refuses
+it, and after its deadline has passed on the chain. Deadlines are set by and compared with the clocks of the relay and
+the chain, as reported by the relay: this machine's clock may be wrong.
 
 The relay is trusted as a node would be: to report truthfully what is in a block and what the ledger refuses. A relay
 that lies can delay records, or make the submitter believe that they are recorded. It cannot change, forge or duplicate
@@ -36,7 +36,7 @@ __all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
 """Size of a request in JSON, without its data."""
-_MOST_SKEW_S = 3600
+_MAX_SKEW_S = 3600
 """How far the relay's clock may be ahead of this machine's. It bounds how long a relay can keep a request valid by
 reporting a false time."""
 _UNDER_WAY = (OutboxState.QUEUED, OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
@@ -79,7 +79,9 @@ class Outcome:
 
 
 class Relay(Protocol):
-    """A client of a relay. Methods raise ChainUnreachableError without a usable answer, ChainError if refused."""
+    """A client of a relay. Methods raise ChainUnreachableError if there is no usable answer, and ChainError if the
+    relay refuses.
+    """
 
     def terms(self, key: bytes) -> Terms:
         """Return the current terms for a key's next request."""
@@ -154,7 +156,7 @@ class RelaySubmitter:
             time.sleep(_PAUSE_S)
 
     def head_number(self) -> None:
-        """None: only the relay knows the chain's latest block."""
+        """Always None: only the relay knows the chain's latest block."""
 
     def step(self) -> bool:
         """Advance all open requests, and start new ones. Returns whether nothing is left to do.
@@ -297,7 +299,7 @@ class RelaySubmitter:
         terms, deployment = self._relay.terms(self.key), self._deployment
         if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
             raise ChainError("the relay serves another ledger", hint="correct its address, or the deployment file")
-        if max(terms.final_time_s, terms.now_s) > time.time() + _MOST_SKEW_S:
+        if max(terms.final_time_s, terms.now_s) > time.time() + _MAX_SKEW_S:
             raise ChainError("the relay's clock is far ahead of this machine's", hint="set this machine's clock")
         return terms
 
@@ -314,7 +316,7 @@ def read_sequences(contract: Contract, address: bytes, data: bytes, key: bytes, 
     decoded = [decode_log(contract, log, 0) for log in outcome.logs if log.address == address]
     found = [record for record in decoded if record is not None and record.key == key]
     if len(found) != len(expected) or any(one.kind not in of for one, of in zip(found, expected, strict=True)):
-        raise ChainError("the relay reports other records than those that were signed", hint="use another relay")
+        raise ChainError("the relay reports records other than those that were signed", hint="use another relay")
     return [record.sequence for record in found]
 
 

@@ -14,18 +14,64 @@ from ledger.chain import Chain, call_data
 from ledger.errors import LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import Entry, Outbox, OutboxWriter
+from ledger.store.outbox import Entry, Outbox, OutboxWriter, SentTransaction
 from ledger.submit.batches import Batch, Batches
-from ledger.submit.calls import ChainCalls, recipient_of
-from ledger.submit.fees import first_fees
-from ledger.submit.gaps import Gaps
+from ledger.submit.calls import ChainCalls, first_fees, recipient_of
 from ledger.submit.lease import Lease
-from ledger.submit.tracker import Patience, Report, Tracker, ignore
+from ledger.submit.tracker import NOOP_GAS, Patience, Report, Tracker, ignore
 
 __all__ = ["Submitter", "build_entry"]
 
+_MAX = 100
+"""Maximum number of nonces filled in one step."""
+
+
+class Gaps:
+    """Fills gaps of one key: unused nonces below some that are in use. No transaction above a gap can be mined.
+
+    The outbox itself leaves no gaps. They appear when the chain loses blocks that were final, or the database is
+    restored from a backup. If a transaction for the nonce is stored, the same bytes are sent again; otherwise the nonce
+    is used up by a transfer of zero wei. A gap is filled once it has existed for `patience_s`: a node that lags behind
+    shows one briefly.
+    """
+
+    def __init__(self, chain: Chain, outbox: Outbox, signer: bytes, patience_s: float) -> None:
+        self._chain = chain
+        self._outbox = outbox
+        self._signer = signer
+        self._patience_s = patience_s
+        self._since: float | None = None
+
+    def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction]) -> bool:
+        """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough.
+
+        Returns whether it did.
+        """
+        missing = self._missing(open_transactions)
+        now = time.monotonic()
+        # The clock starts when a gap is first seen, and starts again if it disappears in between.
+        self._since = None if not missing else now if self._since is None else self._since
+        if self._since is None or now - self._since < self._patience_s:
+            return False
+        self._since = None
+        for nonce in missing:
+            stored = self._outbox.signed_at(self._signer, nonce)
+            if stored is None:
+                writer.fill(nonce, NOOP_GAS)
+            else:
+                self._chain.node.send(stored)
+        return True
+
+    def _missing(self, open_transactions: Sequence[SentTransaction]) -> list[int]:
+        held = {transaction.nonce for transaction in open_transactions}
+        if not held:
+            return []
+        first = self._chain.node.transaction_count(self._signer)
+        return [nonce for nonce in range(first, max(held)) if nonce not in held][:_MAX]
+
+
 _PAUSE_S = 0.05
-_MOST_UNMINED = 16
+_MAX_UNMINED = 16
 """Maximum number of pending transactions of a key: engines' pools keep only a few per sender, and drop the others."""
 
 
@@ -127,7 +173,7 @@ class Submitter:
 
     def _start_waiting(self, writer: OutboxWriter) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
-        for _ in range(_MOST_UNMINED - self._outbox.count_unmined(self.key)):
+        for _ in range(_MAX_UNMINED - self._outbox.count_unmined(self.key)):
             batch = self._batches.build(writer)
             if batch is None or not self._start(writer, batch):
                 break

@@ -22,8 +22,7 @@ from ledger.errors import ChainError, SubmitError
 from ledger.keys import Signer
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit.batches import Batches
-from ledger.submit.calls import read_sequences
-from ledger.submit.fees import Fees, first_fees, raised_fees
+from ledger.submit.calls import Fees, first_fees, raised_fees, read_sequences
 
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
 
@@ -31,7 +30,7 @@ CRASH_POINTS = ("send",)
 """Where fault runs stop the process: before and after a transaction is sent to the node."""
 NOOP_GAS = 21_000
 """Gas of a transfer (yellow paper, appendix G)."""
-_MOST_REPLACED = 20
+_MAX_REPLACED = 20
 """Maximum number of replacements: after 20 increases by a tenth, fees are almost seven times the first ones."""
 
 
@@ -40,7 +39,7 @@ Report = Callable[[str, SentTransaction], None]
 
 
 def ignore(_: str, __: SentTransaction) -> None:
-    """A report that does nothing."""
+    """Do nothing: the default callback for reports."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ class Tracker:
 
     def _is_outbid(self, transaction: SentTransaction) -> bool:
         times = self._times.get(transaction.id)
-        if times is None or times.offered_at is None or len(transaction.replaced) >= _MOST_REPLACED:
+        if times is None or times.offered_at is None or len(transaction.replaced) >= _MAX_REPLACED:
             return False
         patience_s = self._patience.resend_s if times.underpriced else self._patience.raise_s
         return self._chain.profile.bump_percent > 0 and time.monotonic() - times.offered_at >= patience_s

@@ -2,7 +2,7 @@
 
     python -m ledger.verify FILE --trust FILE
 
-Twelve lines do it in Python:
+In Python:
 
     trust = parse_trust(Path("trust.json").read_bytes())
     report = verify_bundle(Path("part.bundle").read_bytes(), trust, now_s=int(time.time()))
@@ -57,8 +57,8 @@ def verify_bundle(
     8. Claims: disclosed fields are those that the records commit to.
     9. Evidence is in its stream, and the stream only grew.
     10. Inferences are those that the certificates commit to.
-    11. Status: no part has a certificate that does not count or a failing verdict, is quarantined, or is spent. Left
-        out with `any_status`; the report then states it.
+    11. Status: no part has a certificate that does not count or a failing verdict, is quarantined, or is spent. Skipped
+        with `any_status`; the report then says so.
 
     Raises the VerificationError of the step that failed; that of step 11 has the report as its `report`. `now_s` is the
     verifier's clock, in seconds since 1970; `max_age_s` is the maximum age of the proof block.

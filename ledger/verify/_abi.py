@@ -25,18 +25,18 @@ _WORD = 32
 
 
 class MalformedError(ValueError):
-    """Bytes that `abi.encode` does not return for any value of the type."""
+    """The data are bytes that `abi.encode` returns for no value of the type."""
 
 
 def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     """Decode key, histories and event from the data of a record that is in histories.
 
     Raises MalformedError unless the data are exactly as `abi.encode` writes them. Not established: that a number is a
-    value of its enumeration; one that is not stays a number, which replay refuses.
+    value of its enumeration. A number that is not is returned as it is, and replay refuses it.
     """
     values, end = _members(_event_members(kind), data, 0)
     if end != len(data):
-        raise MalformedError(f"{len(data)} bytes, not {end}")
+        raise MalformedError(f"the data have {len(data)} bytes, not {end}")
     key, histories, *own = values
     return cast(bytes, key), cast("tuple[bytes, ...]", histories), unsafe_builder(kind)(own)
 
@@ -56,7 +56,7 @@ def _sized(members: Iterable[tuple[str, Type]]) -> _Members:
 
 
 def static_words(kind: Type) -> int | None:
-    """Number of words of a type; None if that depends on the value."""
+    """The number of 32-byte words that a value of a type takes; None if that depends on the value."""
     if isinstance(kind, Word):
         return 1
     if isinstance(kind, ArrayOf):
@@ -73,7 +73,7 @@ def _members(members: _Members, data: bytes, base: int) -> tuple[list[_Value], i
     for name, kind, words in members:
         if words is None:
             if _number(data, at, 256) != end - base:
-                raise MalformedError(f"{name} does not begin where it must")
+                raise MalformedError(f"{name} does not begin at the offset that `abi.encode` writes")
             value, end = _dynamic(kind, data, end)
             at += _WORD
         else:

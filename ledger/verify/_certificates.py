@@ -123,7 +123,7 @@ def _latest(
     lot = state.lot(entry, entry.histories[0])
     latest = lot.certificates[-1] if lot.certificates else None
     if latest is None or latest.sequence != entry.event.certificate:
-        raise broken(entry, f"what is {done} is not the lot's latest certificate")
+        raise broken(entry, f"the certificate that is {done} is not the lot's latest")
     return latest
 
 

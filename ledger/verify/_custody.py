@@ -8,7 +8,7 @@ from ledger.verify._state import WORTHLESS, Entry, Lot, State, did_stand, hold, 
 
 __all__ = ["CUSTODY_RULES"]
 
-_MOST_DEPTH = 8
+_MAX_DEPTH = 8
 
 
 def _offered(entry: Entry[custody.CustodyOffered], state: State) -> None:
@@ -54,7 +54,7 @@ def _verify_way(entry: Entry[Event], state: State, lot: Lot, to: int, depth: int
 
     Not established for packed lots without a history in the bundle.
     """
-    hold(depth <= _MOST_DEPTH, entry, "packed too deep", lot.subject)
+    hold(depth <= _MAX_DEPTH, entry, "packed too deep", lot.subject)
     _verify_gate(entry, state, lot, to)
     for name in sorted(lot.contents):
         child = state.lots.get(name)

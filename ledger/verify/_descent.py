@@ -13,7 +13,7 @@ __all__ = ["ancestors_of", "made_of"]
 def ancestors_of(state: State, lot: Lot) -> set[bytes]:
     """The subjects of all lots from which a lot was made, through any number of transformations.
 
-    None is missing: replay refuses bundles without their histories.
+    The set is complete: replay refuses bundles that lack one of their histories.
     """
     found: set[bytes] = set()
     waiting = list(lot.inputs)
@@ -28,7 +28,7 @@ def ancestors_of(state: State, lot: Lot) -> set[bytes]:
 def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
     """The subjects of all lots that were made directly from the parts.
 
-    None is missing: a part's history is complete, and replay refuses sealed records in it.
+    The set is complete: a part's history has all its records, and replay refuses withheld records in it.
     """
     return {lot for part in parts for lot in _outputs(state, part)}
 

@@ -43,21 +43,22 @@ def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[
         except IdentifierError as error:
             raise IdentifiersRefused(f"{identity.identifier}: {error.cause}", subject=name) from None
         if canonical != identity.identifier:
-            raise IdentifiersRefused(f"{identity.identifier} is written {canonical}", subject=name)
+            cause = f"{identity.identifier} is not in canonical form, which is {canonical}"
+            raise IdentifiersRefused(cause, subject=name)
         if identity.kind is SubjectKind.MACHINE:
             known = state.proved.named_machines[name] in state.proved.machines
         else:
             known = name in places[identity.kind]  # type: ignore[operator]  # a mapping by subject
         if not known:
             raise IdentifiersRefused(
-                f"{identity.identifier} does not lead to a known {identity.kind.name.lower()} of the bundle",
+                f"{identity.identifier} does not lead to any {identity.kind.name.lower()} in the bundle",
                 subject=name,
             )
         found[name] = identity.identifier
     for name in bundle.parts:
         if name not in found and not nameless:
             raise IdentifiersRefused(
-                "the part has no identifier", subject=name, hint="for a recall's bundle, accept any status"
+                "the part has no identifier", subject=name, hint="if the bundle is from a recall, accept any status"
             )
     return found
 
@@ -80,8 +81,8 @@ def verify_claims(bundle: Bundle, entries: Mapping[int, Entry[Event]]) -> None:
 def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Event]]) -> None:
     """Step 9: the leaves to which certificates and assignments refer are in their streams. Raises EvidenceRefused.
 
-    Those of certificates under the anchor at their issue, with which the latest one is consistent; those of assignments
-    under the latest anchor.
+    A certificate's leaf is verified under the anchor that was the latest at its issue, with which the present anchor
+    must be consistent; an assignment's leaf is verified under the present anchor.
     """
     for evidence in bundle.evidence:
         entry = entries.get(evidence.record)
@@ -131,12 +132,13 @@ def verify_inferences(bundle: Bundle, state: State) -> None:
     for inference in bundle.inferences:
         certificate = state.certificates.get(inference.record)
         if certificate is None:
-            raise InferencesRefused("no certificate of the bundle", sequence=inference.record)
+            raise InferencesRefused("the bundle has no such certificate", sequence=inference.record)
         if not inference.logits:
-            raise InferencesRefused("it has no logits", subject=certificate.lot, sequence=inference.record)
+            raise InferencesRefused("the inference has no logits", subject=certificate.lot, sequence=inference.record)
         if _digest(bundle, inference, certificate, state) != certificate.statement.inference_digest:
             raise InferencesRefused(
-                "not the certificate's inference: changed, or of another lot, measurement or model",
+                "the certificate commits to another inference: this one was changed, or is for another lot, "
+                "measurement or model",
                 subject=certificate.lot,
                 sequence=inference.record,
             )

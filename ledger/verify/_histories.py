@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from ledger.bundle import Bundle, HistoryShown, RecordShown, SealedRecord
+from ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRecord
 from ledger.events import HISTORY_EVENTS, Event, topic_of
 from ledger.heads import inner_of, link, start_of
 from ledger.verify._abi import MalformedError, decode
@@ -46,7 +46,7 @@ def _decode(record: RecordShown) -> Entry[Event]:
     try:
         key, histories, event = decode(kind, record.data)
     except MalformedError as error:
-        raise HeadsRefused(f"not the data of {record.kind}: {error}", sequence=record.sequence) from None
+        raise HeadsRefused(f"its data are not those of a {record.kind}: {error}", sequence=record.sequence) from None
     return Entry(
         event=event,
         sequence=record.sequence,
@@ -68,17 +68,18 @@ def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry
             if number not in entries:
                 raise HeadsRefused("the record is missing", subject=history.subject, sequence=number)
             if history.subject not in entries[number].histories:
-                raise HeadsRefused("the record is not of this history", subject=history.subject, sequence=number)
+                cause = "the record does not belong to this history"
+                raise HeadsRefused(cause, subject=history.subject, sequence=number)
             missing.discard((history.subject, number))
             placed.add(number)
         for one, two in itertools.pairwise(numbers):
             if one >= two:
-                raise HeadsRefused(f"it is listed after record {one}", subject=history.subject, sequence=two)
+                raise HeadsRefused(f"the history lists it after record {one}", subject=history.subject, sequence=two)
     for name, number in sorted(missing, key=lambda item: item[1]):
         raise HeadsRefused("the record is left out of its history", subject=name, sequence=number)
     for number in entries:
         if number not in placed:
-            raise HeadsRefused("the record is of no history in the bundle", sequence=number)
+            raise HeadsRefused("the record belongs to no history in the bundle", sequence=number)
 
 
 def _verify_head(
@@ -90,18 +91,19 @@ def _verify_head(
 ) -> None:
     head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
     for one in history.records:
-        if isinstance(one, SealedRecord):
-            # The link commits to the kind, so no other kind of record can be passed off as one that may be sealed.
+        if isinstance(one, WithheldRecord):
+            # The link commits to the kind, so no other kind of record can be passed off as one that may be withheld.
             kind = HISTORY_EVENTS.get(one.kind)
-            if kind is None or not kind.sealable:
-                raise HeadsRefused(f"a {one.kind} is sealed", subject=history.subject, sequence=last)
+            if kind is None or not kind.withholdable:
+                raise HeadsRefused(f"a {one.kind} is withheld", subject=history.subject, sequence=last)
             head = link(head, topic_of(kind), one.inner)
         else:
             last = one
             head = link(head, entries[one].event.topic, inners[one])
     if head != proved:
         raise HeadsRefused(
-            f"its {len(history.records)} records do not give the proved head: one is missing, changed or foreign",
+            f"its {len(history.records)} records do not result in the proved head: "
+            "one is missing, was changed or belongs elsewhere",
             subject=history.subject,
             sequence=last,
         )

@@ -1,7 +1,7 @@
 """Rules of lots: created, transformed, scrapped, packed, quarantined (contracts/src/interfaces/ILots.sol).
 
-If a record touches several lots, those without a history in the bundle are not judged. A sealed record took an unknown
-quantity of a lot; from then on, `quantity` is the most that can be left.
+If a record touches several lots, those without a history in the bundle are not judged. A withheld record took an
+unknown quantity of a lot; from then on, `quantity` is the most that can be left.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from ledger.records import AssignmentState, LotState, TransformationKind, option
 from ledger.verify._state import Entry, Lot, State, broken, hold, on, subject_of_lot
 from ledger.verify.refusals import ReplayRefused
 
-__all__ = ["LOT_RULES", "pass_sealed"]
+__all__ = ["LOT_RULES", "pass_withheld"]
 
-_MOST_LOTS = 64
+_MAX_LOTS = 64
 _MAKING = (TransformationKind.CONVERSION, TransformationKind.REWORK)
 
 
@@ -26,7 +26,11 @@ def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
     if assignment is None:
         raise broken(entry, f"the order has no assignment {event.assignment}")
     started = assignment.state is AssignmentState.STARTED and assignment.owner == entry.participant
-    hold(started and order.current[assignment.operation] is assignment, entry, "made under no started assignment")
+    hold(
+        started and order.current[assignment.operation] is assignment,
+        entry,
+        "the lot was made without a started assignment",
+    )
     lot = _make(entry, state, entry.histories[0], event.unit, event.quantity)
     lot.order, lot.assignment = order.subject, assignment.sequence
 
@@ -70,12 +74,13 @@ def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def pass_sealed(lot: Lot, after: int) -> None:
-    """Apply a sealed transformation, which took some of a lot after record `after`. Raises ReplayRefused."""
+def pass_withheld(lot: Lot, after: int) -> None:
+    """Apply a withheld transformation, which took some of a lot after record `after`. Raises ReplayRefused."""
     free = lot.state in (LotState.HELD, LotState.QUARANTINED) and lot.parent is None and not lot.contents
     if not free or not lot.quantity:
-        raise ReplayRefused("a sealed record follows, which cannot be", subject=lot.subject, sequence=after)
-    lot.sealed += 1
+        cause = "a withheld record follows, although nothing could be taken from the lot"
+        raise ReplayRefused(cause, subject=lot.subject, sequence=after)
+    lot.withheld += 1
     lot.quantity -= 1  # the least that it can have taken
     if not lot.quantity:
         lot.state, lot.counterparty = LotState.SPENT, 0
@@ -111,7 +116,7 @@ def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
     hold(entry.histories == taken + made, entry, "its histories are not its inputs and outputs")
     hold(len(set(entry.histories)) == len(taken + made), entry, "a lot stands in it twice")
     hold(all(one < two for one, two in itertools.pairwise(taken)), entry, "its inputs do not ascend")
-    fits = 0 < len(taken) <= _MOST_LOTS and 0 < len(made) <= _MOST_LOTS
+    fits = 0 < len(taken) <= _MAX_LOTS and 0 < len(made) <= _MAX_LOTS
     if kind is TransformationKind.SPLIT:
         fits = fits and len(taken) == 1 and len(made) > 1
     elif kind is TransformationKind.MERGE:
@@ -132,7 +137,7 @@ def _verify_order(entry: Entry[lots.LotsTransformed], state: State, *, required:
         return 0
     current = order.current.get(change.operation)
     if current is None or current.state is not AssignmentState.STARTED or current.owner != entry.participant:
-        raise broken(entry, "made under no started assignment", name)
+        raise broken(entry, "the lot was made without a started assignment", name)
     return current.sequence
 
 
@@ -219,7 +224,7 @@ def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
 def _packing(entry: Entry[lots.LotsPacked | lots.LotsUnpacked], state: State) -> tuple[Lot, tuple[bytes, ...]]:
     parent, *children = entry.histories
     ascending = all(one < two for one, two in itertools.pairwise(children))
-    hold(0 < len(children) <= _MOST_LOTS and ascending, entry, "packed lots are 1 to 64, ascending")
+    hold(0 < len(children) <= _MAX_LOTS and ascending, entry, "packed lots are 1 to 64, ascending")
     return state.lot(entry, parent), tuple(children)
 
 

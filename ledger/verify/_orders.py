@@ -8,7 +8,7 @@ from ledger.verify._state import Assignment, Entry, Order, State, broken, hold, 
 
 __all__ = ["ORDER_RULES"]
 
-_MOST_OPERATIONS = 64
+_MAX_OPERATIONS = 64
 _LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
 _OPEN = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
 _REVISABLE = (OrderState.PLACED, *_OPEN)
@@ -84,7 +84,7 @@ def _verify_revision(entry: Entry[Event], order: Order, terms: OrderTerms) -> No
 
 def _verify_terms(entry: Entry[Event], state: State, terms: OrderTerms, coordinator: int) -> None:
     state.proved.participant(entry, coordinator)
-    hold(0 < terms.operations <= _MOST_OPERATIONS, entry, "an order has 1 to 64 operations")
+    hold(0 < terms.operations <= _MAX_OPERATIONS, entry, "an order has 1 to 64 operations")
     if not terms.inspector and not terms.model:
         return
     hold(terms.inspector not in (0, coordinator), entry, "the gate names no inspector, or the coordinator")

@@ -56,7 +56,7 @@ class StateProof:
                 raise TrustRefused(f"the trust file does not name the contract at {to_hex(address)}")
         for address, (name, code_hash) in trusted.items():
             if address not in bundle.contracts:
-                raise TrustRefused(f"no account of {name} at {to_hex(address)} is proved")
+                raise TrustRefused(f"the bundle does not prove the account of {name} at {to_hex(address)}")
             account = self._account(name, address)
             _verify_same(f"code hash of {name}", account.code_hash, code_hash)
             self._storage_roots[address] = account.storage_root
@@ -73,7 +73,7 @@ class StateProof:
     def read(self, bundle: Bundle) -> Proved:
         """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused.
 
-        Also if a node is not needed: superfluous bytes would give the same bundle many texts.
+        Also refused is a node that is not needed: with superfluous bytes, the same bundle could have many texts.
         """
         registry, ledger = bundle.registry, bundle.ledger
         machines = [identity for identity in bundle.identities if identity.kind is SubjectKind.MACHINE]
@@ -132,7 +132,7 @@ def subject_of(identity: IdentityShown) -> bytes:
 
 def _verify_same(what: str, found: object, trusted: object) -> None:
     if found != trusted:
-        raise TrustRefused(f"the {what} is {_shown(found)}, the trust file says {_shown(trusted)}")
+        raise TrustRefused(f"the {what} is {_shown(found)}, but the trust file says {_shown(trusted)}")
 
 
 def _shown(value: object) -> str:

@@ -140,8 +140,8 @@ def not_proved(verified: Verified) -> Iterator[Remark]:
         yield Remark("finished")
     if verified.bundle.signatures and isinstance(verified.trust.checkpoint, BelievedBlock):
         yield Remark("signatures")
-    if any(lot.sealed for lot in verified.state.lots.values()):
-        yield Remark("sealed")
+    if any(lot.withheld for lot in verified.state.lots.values()):
+        yield Remark("withheld")
 
 
 def _outside_of_histories(verified: Verified) -> Iterator[Remark]:

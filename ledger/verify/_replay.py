@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ledger.bundle import Bundle, SealedRecord
+from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
 from ledger.events.lots import LotsPacked, LotsTransformed, LotsUnpacked
 from ledger.events.orders import RecordSuperseded, RevisionProposed
 from ledger.verify._certificates import CERTIFICATE_RULES
 from ledger.verify._custody import CUSTODY_RULES
-from ledger.verify._lots import LOT_RULES, pass_sealed
+from ledger.verify._lots import LOT_RULES, pass_withheld
 from ledger.verify._orders import ORDER_RULES
 from ledger.verify._state import Entry, Proved, State, hold, on
 from ledger.verify.refusals import ReplayRefused
@@ -31,9 +31,9 @@ def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
     number = entry.event.superseded
     earlier = state.entries_of.get(name, {}).get(number)
     hold(number < entry.sequence, entry, f"record {number} is superseded before it was made")
-    # It may be one of the sealed records, whose sequences the bundle does not have.
+    # It may be one of the withheld records, whose sequences the bundle does not have.
     if earlier is None:
-        hold(name in state.with_sealed, entry, f"record {number}, which is superseded, is not of this history")
+        hold(name in state.with_withheld, entry, f"record {number}, which is superseded, is not of this history")
         return
     hold(earlier.participant == entry.participant, entry, "superseded by another participant than the one who made it")
     state.superseded[number] = entry.sequence
@@ -53,9 +53,9 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
         proved=proved,
         shown=frozenset(history.subject for history in bundle.histories),
         parts=frozenset(bundle.parts),
-        with_sealed=frozenset(name for name, _, _ in _sealed(bundle)),
+        with_withheld=frozenset(name for name, _, _ in _withheld(bundle)),
     )
-    waiting = {(name, before): count for name, before, count in _sealed(bundle)}
+    waiting = {(name, before): count for name, before, count in _withheld(bundle)}
     before = 0
     # By sequence, not history by history: a record is judged by the state of all that it touches.
     for entry in entries:
@@ -70,16 +70,18 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
         _pass_sealed(state, name, waiting[name, 0])
     _verify_required(state)
     if (superfluous := proved.superfluous()) is not None:
-        raise ReplayRefused(f"{superfluous} is proved, and no record names it")
+        raise ReplayRefused(f"{superfluous} is proved, although no record names it")
     return state
 
 
-def _sealed(bundle: Bundle) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (subject, sequence, count): so many sealed records come right before that record, or 0 for the end."""
+def _withheld(bundle: Bundle) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (subject, sequence, count): `count` withheld records come right before record `sequence`, or at the end if
+    0.
+    """
     for history in bundle.histories:
         count = 0
         for one in (*history.records, 0):
-            if isinstance(one, SealedRecord):
+            if isinstance(one, WithheldRecord):
                 count += 1
             elif count:
                 yield history.subject, one, count
@@ -90,8 +92,8 @@ def _pass_sealed(state: State, name: bytes, count: int) -> None:
     for _ in range(count):
         lot = state.lots.get(name)
         if lot is None or name in state.parts:
-            raise ReplayRefused("a record is sealed that must be shown", subject=name)
-        pass_sealed(lot, next(reversed(state.entries_of[name])))  # the latest: entries are added by sequence
+            raise ReplayRefused("a record that must be shown is withheld", subject=name)
+        pass_withheld(lot, next(reversed(state.entries_of[name])))  # the latest: entries are added by sequence
 
 
 def _apply(entry: Entry[Event], state: State) -> None:
@@ -115,7 +117,7 @@ def _apply(entry: Entry[Event], state: State) -> None:
 def _verify_required(state: State) -> None:
     required = set(_required(state))
     for name in sorted(state.shown - required):
-        raise ReplayRefused("nothing in the bundle asks for this history", subject=name)
+        raise ReplayRefused("nothing in the bundle requires this history", subject=name)
 
 
 def _required(state: State) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ledger.bundle import Bundle, SealedRecord
+from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
 from ledger.records import LotState
 from ledger.trust import BelievedBlock
@@ -36,7 +36,7 @@ def build_report(verified: Verified) -> Report:
         parts=tuple(_part(verified, state.lots[name]) for name in bundle.parts),
         histories=len(bundle.histories),
         records=len(bundle.records),
-        sealed=dict(sorted(_sealed(bundle).items())),
+        withheld_records=dict(sorted(_withheld(bundle).items())),
         certificates=tuple(_certificate(verified, one) for one in state.certificates.values()),
         disclosed=tuple(
             DisclosedField(
@@ -49,7 +49,7 @@ def build_report(verified: Verified) -> Report:
             for claims in bundle.claims
             for place, field in claims.disclosure.shown
         ),
-        withheld=sum(len(one.disclosure.paths) - len(one.disclosure.shown) for one in bundle.claims),
+        withheld_fields=sum(len(one.disclosure.paths) - len(one.disclosure.shown) for one in bundle.claims),
         evidence=tuple(_evidence(bundle, entries)),
         inferences=tuple(inference.record for inference in bundle.inferences),
         attention=tuple(attention(verified)),
@@ -149,5 +149,7 @@ def _evidence(bundle: Bundle, entries: dict[int, Entry[Event]]) -> Iterator[Evid
         )
 
 
-def _sealed(bundle: Bundle) -> Counter[str]:
-    return Counter(one.kind for history in bundle.histories for one in history.records if isinstance(one, SealedRecord))
+def _withheld(bundle: Bundle) -> Counter[str]:
+    return Counter(
+        one.kind for history in bundle.histories for one in history.records if isinstance(one, WithheldRecord)
+    )

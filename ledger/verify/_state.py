@@ -118,7 +118,7 @@ class Certificate:
     """The verdict of executing the model on the chain; NONE if it was not executed, or the input was invalid."""
 
     def has_lapsed(self, time: int) -> bool:
-        """Whether its opening was demanded and did not happen before the deadline."""
+        """Whether an opening of this certificate was demanded and did not happen before the deadline."""
         return self.state is CertificateState.DEMANDED and self.opening_deadline <= time
 
 
@@ -134,7 +134,7 @@ class Lot:
     made: int
     """Quantity at its creation, in `unit`."""
     quantity: int
-    """Quantity that is left; after sealed records, the most that can be left."""
+    """Quantity that is left; after withheld records, the most that can be left."""
     custodian: int
     state: LotState = LotState.HELD
     counterparty: int = 0
@@ -149,7 +149,7 @@ class Lot:
     """The assignment under which it was made; 0 for none."""
     certificates: list[Certificate] = field(default_factory=list)
     """Oldest first; only the last one counts."""
-    sealed: int = 0
+    withheld: int = 0
     """Number of its records of which the bundle has only the kind and a hash."""
     from_outside: bool = False
     """Whether it was received from outside the ledger, so that `maker` did not make it."""
@@ -157,7 +157,7 @@ class Lot:
 
 @dataclass(slots=True)
 class Proved:
-    """The state at the proof block, as far as the bundle proves it, and which of that the records needed."""
+    """The state at the proof block, as far as the bundle proves it, and which parts of it the records needed."""
 
     heads: Mapping[bytes, bytes]
     participants: Mapping[int, ParticipantSlots]
@@ -219,8 +219,8 @@ class State:
     shown: frozenset[bytes]
     """Subjects whose histories are in the bundle."""
     parts: frozenset[bytes]
-    with_sealed: frozenset[bytes]
-    """Subjects whose histories have sealed records."""
+    with_withheld: frozenset[bytes]
+    """Subjects whose histories have withheld records."""
     entries_of: dict[bytes, dict[int, Entry[Event]]] = field(default_factory=dict)
     """The records of each history so far, by sequence."""
     orders: dict[bytes, Order] = field(default_factory=dict)
@@ -253,12 +253,12 @@ Rule: TypeAlias = Callable[[Entry[Any], State], None]
 
 
 def on(kind: type[E], rule: Callable[[Entry[E], State], None]) -> tuple[type[Event], Rule]:
-    """An entry of a table of rules. Its types make mypy check that the rule takes events of this kind."""
+    """Build an entry of a table of rules. The signature makes mypy check that the rule takes events of this kind."""
     return kind, rule
 
 
 def hold(holds: bool, entry: Entry[Event], otherwise: str, subject: bytes | None = None) -> None:
-    """Raises ReplayRefused unless `holds`."""
+    """Check a condition of the replay: raises ReplayRefused unless `holds`."""
     if not holds:
         raise broken(entry, otherwise, subject)
 
@@ -276,7 +276,7 @@ def subject_of_lot(creator: int, identifier_hash: bytes) -> bytes:
 def was_approved(model: ModelSlots, time: int) -> bool:
     """Whether a model can have been approved at a time: it is approved, or was retired or withdrawn then or later.
 
-    Not established: that it was approved already. The state does not have the time of the approval.
+    Not established: that it was approved already at that time, since the state does not have the time of the approval.
     """
     return did_stand(model, time) and (model.retired_at == 0 or model.retired_at >= time)
 

@@ -64,13 +64,14 @@ def verify_status(verified: Verified) -> None:
             raise StatusRefused(f"the part is quarantined by {verified.party(lot.counterparty)}", subject=name)
         if lot.state is LotState.SPENT:  # otherwise scrapping a quarantined part would make it acceptable
             raise StatusRefused(
-                "nothing is left of the part: it was scrapped, or other lots were made of it", subject=name
+                "nothing is left of the part: it was scrapped, or other lots were made from it", subject=name
             )
 
 
 def status_of(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
-    """A certificate's status at the proof block. Expiry and the deadline of a demand are judged at `time` instead,
-    since they need no record."""
+    """A certificate's status at the proof block. Only expiry and an unmet demand for opening are judged at `time`,
+    since they take effect without a record.
+    """
     if certificate.state is CertificateState.REVOKED:
         return CertificateStatus.REVOKED
     if certificate.state is CertificateState.REFUTED:

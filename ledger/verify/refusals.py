@@ -1,11 +1,11 @@
 """Refusals of a bundle: one class per step of verification.
 
 VerificationError
-  FormatRefused            1  not the one text of a bundle, or too large
-  TrustRefused             2  another chain, contract or code than the trust file's
+  FormatRefused            1  the file is not the canonical text of a bundle, or is too large
+  TrustRefused             2  chain, contract or code are not those of the trust file
   CheckpointRefused        3  the proof block is not the believed one, or too old
-  ProofsRefused            4  a state proof does not hold, lacks something or is superfluous
-  HeadsRefused             5  records are not all that a history holds
+  ProofsRefused            4  a state proof is invalid, missing or superfluous
+  HeadsRefused             5  the records of a history are not all of its records
   ReplayRefused            6  records contradict each other, or something that they name is missing
   IdentifiersRefused       7  an identifier does not lead to its subject
   ClaimsRefused            8  a disclosed field is not what its record commits to
@@ -76,7 +76,7 @@ class VerificationError(MillmarkError):
 
 
 class FormatRefused(VerificationError):  # noqa: N818  # "refused" says what the others' "error" says
-    """Not the one text of a bundle, or too large."""
+    """The file is not the canonical text of a bundle, or is too large."""
 
     step = Step.FORMAT
 
@@ -87,7 +87,7 @@ class FormatRefused(VerificationError):  # noqa: N818  # "refused" says what the
 
 
 class TrustRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """Another chain, contract or code than the trust file's."""
+    """The chain, a contract or its code is not that of the trust file."""
 
     step = Step.TRUST
 
@@ -99,19 +99,19 @@ class CheckpointRefused(VerificationError):  # noqa: N818  # a refusal is the an
 
 
 class ProofsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """A state proof does not hold, proves absence, or is superfluous."""
+    """A state proof is invalid, proves that an entry is absent, or is superfluous."""
 
     step = Step.PROOFS
 
 
 class HeadsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """Records are not all that a history holds, each once and in order."""
+    """The records of a history are not all of its records, each once and in order."""
 
     step = Step.HEADS
 
 
 class ReplayRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """A record could not follow what was before it, or something that it needs is missing."""
+    """A record could not follow the earlier ones, or something that it needs is missing."""
 
     step = Step.REPLAY
 
@@ -141,7 +141,7 @@ class InferencesRefused(VerificationError):  # noqa: N818  # a refusal is the an
 
 
 class StatusRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """A part has a certificate that does not count, a failing verdict, is quarantined, or spent."""
+    """A part is quarantined or spent, or has a certificate that does not count or a failing verdict."""
 
     step = Step.STATUS
     report: Report | None = None

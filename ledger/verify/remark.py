@@ -8,11 +8,12 @@ from datetime import datetime
 
 __all__ = ["REMARKS", "Remark"]
 
-_MOST_LISTED = 10
+_MAX_LISTED = 10
 
 REMARKS: Mapping[str, str] = {
     # what needs attention
-    "compromised": "record {record} was signed with a key that was later declared compromised by then; declared on {declared}",
+    "compromised": "record {record} was signed with a key that was later declared compromised by then; "
+    "declared on {declared}",
     "checkpoint_revoked": "the checkpoint is signed for {signer} with a key that the ledger has as revoked",
     "checkpoint_foreign": "the checkpoint is signed for {signer} with a key that the ledger has as that of {owner}",
     "corrected": "record {record} is corrected by record {by}",
@@ -41,7 +42,7 @@ REMARKS: Mapping[str, str] = {
     "execution": "that the models give these logits: execute them again with `python -m quality audit`",
     "finished": "that the measured entries of finished operations were in their streams before the proof block",
     "signatures": "whose signatures the bundle carries: the trust file names the checkpoint itself",
-    "sealed": "how much is left of lots with sealed records; only the most that can be",
+    "withheld": "how much is left of lots with withheld records; only an upper bound is",
 }
 """The English text of each remark, by code, with the names of its values."""
 
@@ -64,6 +65,6 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     if isinstance(value, tuple):
-        more = len(value) - _MOST_LISTED
-        return ", ".join(map(str, value[:_MOST_LISTED])) + (f" and {more} more" if more > 0 else "")
+        more = len(value) - _MAX_LISTED
+        return ", ".join(map(str, value[:_MAX_LISTED])) + (f" and {more} more" if more > 0 else "")
     return str(value)

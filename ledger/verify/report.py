@@ -79,7 +79,7 @@ class CertificateReport:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An operation in which a part, or a lot from which it was made, was produced."""
+    """An operation in which a part was produced, or a lot from which the part was made."""
 
     lot: bytes
     operation: int
@@ -141,11 +141,11 @@ class Report:
     histories: int
     records: int
     """Number of records that the bundle contains in full."""
-    sealed: Mapping[str, int]
-    """Number of sealed records, of which the bundle has only the kind and a hash, by kind."""
+    withheld_records: Mapping[str, int]
+    """Number of withheld records, of which the bundle has only the kind and a hash, by kind."""
     certificates: tuple[CertificateReport, ...]
     disclosed: tuple[DisclosedField, ...]
-    withheld: int
+    withheld_fields: int
     """Number of fields of the disclosed documents that are proved to exist, and not disclosed."""
     evidence: tuple[EvidenceReport, ...]
     inferences: tuple[int, ...]
@@ -193,10 +193,11 @@ def describe(report: Report) -> list[str]:
     for part in report.parts:
         lines += ["", *_part_lines(part)]
     lines += ["", f"{report.records} records of {report.histories} histories, all of them to the proof block"]
-    lines += [f"{count} more are sealed: kind {kind}, content not shown" for kind, count in report.sealed.items()]
+    withheld = report.withheld_records.items()
+    lines += [f"{count} more are withheld: kind {kind}, content not shown" for kind, count in withheld]
     lines += _section("Disclosed", _documents(report.disclosed))
-    if report.withheld:
-        lines.append(f"  {report.withheld} more fields of these documents are withheld")
+    if report.withheld_fields:
+        lines.append(f"  {report.withheld_fields} more fields of these documents are withheld")
     lines += _section("Attention", report.attention)
     lines += _section("Proved", report.proved)
     return lines + _section("Not proved", report.not_proved)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.benches.samples import build_random_windows
+from quality.benches.speed import build_random_windows
 from quality.benches.tables import Bench
 from quality.data import load_inputs, to_fixed
 from quality.digest import combine_digests
@@ -49,7 +49,7 @@ twenty times as long as one thread."""
 
 
 def run_digest(model: Path, rows: int, inputs: Path | None, tell: Callable[[str, int, int], None]) -> Bench:
-    """Count a model's distinct digests on random windows, or on the first `rows` windows of a file.
+    """Count the distinct digests that a model has on random windows, or on the first `rows` windows of a file.
 
     Raises QualityError if a process fails.
     """

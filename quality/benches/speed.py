@@ -2,25 +2,51 @@
 
 Reports medians of interleaved repeats. Other work on the machine slows both sides of the ratio alike, so the ratio is
 more telling than the times. Single parts are timed separately from batches, which would evict the caches between them.
+Models and windows are random, since the times do not depend on what a model has learnt. Needs numpy.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from quality.benches.samples import build_random_mlp
 from quality.benches.tables import Bench
 from quality.evaluate import load_evaluator
+from quality.fitting import undecided
+from quality.inputs import Scale
 from quality.inspection import Inspector
 from quality.model import build_model
+from quality.network import Dense, Network
 
-__all__ = ["run_speed"]
+__all__ = ["build_random_mlp", "build_random_windows", "run_speed"]
+
+
+def build_random_mlp(sizes: Sequence[int], seed: int) -> Network:
+    """Dense layers of these sizes, with activations that spread over 0..127 as in a trained network."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    pairs = list(pairwise(sizes))
+    for index, (reads, writes) in enumerate(pairs):
+        weights = rng.integers(-127, 128, (writes, reads), dtype=np.int8)
+        biases = rng.integers(-1000, 1001, writes).tolist()
+        # Sums have a standard deviation of about 64 * 73 * sqrt(reads); the multiplier scales that to 40.
+        multiplier = 0 if index == len(pairs) - 1 else round(2**24 * 40 / (64 * 73 * reads**0.5))
+        layers.append(Dense(reads, writes, multiplier, tuple(biases), weights.tobytes()))
+    return Network(sizes[0], 6, undecided(sizes[-1]), (Scale(0, 130, 20),), tuple(layers))
+
+
+def build_random_windows(rows: int, width: int, seed: int) -> NDArray[np.int64]:
+    """Fixed-point windows (rows, width): normal noise with a standard deviation of one unit, in millionths."""
+    noise = np.random.default_rng(seed).normal(size=(rows, width)) * 1e6
+    windows: NDArray[np.int64] = np.rint(noise).astype(np.int64)
+    return windows
+
 
 LAYERS = (152, 32, 16, 2)
 BATCH = 1024
@@ -30,7 +56,8 @@ TORCH_BAR = 4.0
 
 
 def run_speed() -> Bench:
-    """Medians in microseconds. Passes if one part with numpy, and torch's integers beside floats, reach their bars."""
+    """Time both networks, in microseconds (medians). Passes if two figures reach their bars: the time of one part with
+    numpy, and torch's time for integers relative to floats."""
     torch.set_num_threads(1)
     network = build_random_mlp(LAYERS, seed=1)
     inspector = Inspector(build_model(network))

@@ -1,4 +1,4 @@
-"""The result of a benchmark: a table for people, and JSON for programs."""
+"""Holds the result of a benchmark, as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Evaluates trees on two public tables by nested cross-validation with five fixed seeds.
+"""Evaluates trees on two public tables by nested cross-validation with five fixed seeds. Needs numpy.
 
-The data folder contains `Faults.NNA` (UCI Steel Plates Faults) or `ai4i2020.csv` (AI4I 2020), directly or in a
-subfolder named as in the UCI archive. Everything about a model (derived columns, recipe, rounds, threshold) is chosen
-on the training folds; a test fold only evaluates. Agreement is with the float trees from which the model was exported,
-on unrounded columns: it measures the cost of integers, not the variance between trainings.
+The data folder contains `Faults.NNA` (UCI Steel Plates Faults) or `ai4i2020.csv` (AI4I 2020) in their original form,
+directly or in a subfolder named as in the UCI archive. Everything about a model (derived columns, recipe, rounds,
+threshold) is chosen on the training folds; a test fold only evaluates. Agreement is with the float trees from which the
+model was exported, on unrounded columns: it measures the cost of integers, not the variance between trainings.
 """
 
 from __future__ import annotations
 
+import csv
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.benches.tables import Bench
-from quality.benches.uci import load_ai4i, load_steel
+from quality.errors import InputError
 from quality.fitting import Problem
 from quality.labels import build_classes
 from quality.metrics import Counts, average_precision, classify_all, confusion, macro_f1
@@ -25,12 +26,64 @@ from quality.model import build_model
 from quality.splits import split_folds
 from quality.train import score_rows, train
 
-__all__ = ["SEEDS", "TABLES", "run_trees"]
+__all__ = ["SEEDS", "TABLES", "load_ai4i", "load_steel", "run_trees"]
 
-SEEDS = (0, 1, 2, 3, 4)
+_STEEL_COLUMNS = 27
+_AI4I_COLUMNS = (
+    "Type",
+    "Air temperature [K]",
+    "Process temperature [K]",
+    "Rotational speed [rpm]",
+    "Torque [Nm]",
+    "Tool wear [min]",
+)
+"""Measurements known before a failure: without serial numbers, and without the five failure modes, which are labels."""
+_AI4I_LABELS = ("Machine_failure", "Machine failure")
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
+
+
+def load_steel(folder: Path) -> tuple[Floats, Classes]:
+    """Values (1941, 27) and classes (1941,): 0..6 in the order of the file's last seven columns. Raises InputError."""
+    lines = _read(folder, "steel_plates", "Faults.NNA").splitlines()
+    table = _to_numbers("Faults.NNA", [line.strip('"').split("\t") for line in lines if line.strip()])
+    flags = table[:, _STEEL_COLUMNS:]
+    if flags.shape[1] != 7 or not (flags.sum(axis=1) == 1).all():
+        raise InputError("Faults.NNA does not mark one of seven classes per row", hint="download it from UCI again")
+    return table[:, :_STEEL_COLUMNS], flags.argmax(axis=1).astype(np.int64)
+
+
+def load_ai4i(folder: Path) -> tuple[Floats, Classes]:
+    """Values (10000, 6), with Type L, M, H as 0, 1, 2, and classes (10000,): 1 if the machine failed.
+
+    Raises InputError.
+    """
+    rows = list(csv.DictReader(_read(folder, "ai4i2020", "ai4i2020.csv").splitlines()))
+    label = next((name for name in _AI4I_LABELS if rows and name in rows[0]), None)
+    if label is None or not set(_AI4I_COLUMNS) <= set(rows[0]):
+        raise InputError("a column of ai4i2020.csv is missing", hint="download it from UCI again")
+    kinds = {"L": "0", "M": "1", "H": "2"}
+    cells = [[kinds.get(row["Type"], ""), *(row[name] for name in (*_AI4I_COLUMNS[1:], label))] for row in rows]
+    table = _to_numbers("ai4i2020.csv", cells)
+    return table[:, :-1], (table[:, -1] == 1).astype(np.int64)
+
+
+def _to_numbers(name: str, cells: list[list[str]]) -> Floats:
+    try:
+        return np.array([[float(cell) for cell in row] for row in cells], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not a table of numbers", hint="download it from UCI again") from error
+
+
+def _read(folder: Path, name: str, file: str) -> str:
+    path = next((path for path in (folder / file, folder / name / file) if path.is_file()), None)
+    if path is None:
+        raise InputError(f"{folder} has no {file}", hint="pass the folder of the data with --data")
+    return path.read_text(encoding="utf-8-sig")
+
+
+SEEDS = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def add_windows(parser: Parser) -> None:
 
 
 def natural(text: str) -> int:
-    """Argument type: an integer in 0..2^32 - 1."""
+    """Parse an argument that must be an integer in 0..2^32 - 1."""
     value = int(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not in 0..4294967295")
@@ -41,7 +41,7 @@ def natural(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """Argument type: an integer in 1..2^20."""
+    """Parse an argument that must be an integer in 1..2^20."""
     value = int(text)
     if not 1 <= value <= 2**20:
         raise argparse.ArgumentTypeError(f"{text} is not in 1..1048576")

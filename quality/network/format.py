@@ -69,7 +69,7 @@ def _parse_parameters(reader: Reader, biases: int, weights: int) -> tuple[tuple[
 
 
 def describe(network: Network) -> tuple[list[str], list[int]]:
-    """For the card: one line per layer, and the largest magnitude that each layer's sums can reach."""
+    """Lines for the card, one per layer, and the largest magnitude that each layer's sums can reach."""
     return [_describe_layer(layer) for layer in network.layers], list(worst_sums(network.layers))
 
 

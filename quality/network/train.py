@@ -1,8 +1,8 @@
 """Fits a small network: trains each recipe, quantises it, keeps the best by validation loss. Imports torch.
 
-A fifth of the rows is held out for validation. It decides when to stop, which recipe is kept and, by its scores, the
-threshold. Not established: that training is reproducible on another machine, although it is seeded. What is published
-is the model's bytes.
+A fifth of the rows is held out for validation. These rows decide when to stop, which recipe is kept and, by their
+scores, the threshold. Not established: that training is reproducible on another machine, although it is seeded. What
+is published is the model's bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from quality.fitting import Problem, Progress
 from quality.inputs import Scale
 from quality.network.export import export
 from quality.network.floatnet import INPUT_STEP, NARROWEST_CNN, FloatNetwork, Recipe, build_recipes
+from quality.network.optimiser import OneCycleAdamW
 from quality.network.records import MAX_ACTIVATION, Network
 from quality.scales import fit_scales
 from quality.splits import split_rows
@@ -139,8 +140,9 @@ class _Fitting:
         self._starts = starts[: room // _MIN_EPOCHS]
         self._epochs = min(recipe.epochs, room // len(self._starts))
         steps = self._epochs * len(self._starts)
-        self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimiser, recipe.rate, total_steps=steps)
+        self._optimiser = OneCycleAdamW(
+            self.network.parameters(), highest_rate=recipe.rate, weight_decay=recipe.decay, steps=steps
+        )
 
     def run(self, progress: Progress) -> None:
         """Train until the last epoch, or until `_PATIENCE` epochs have brought no better validation loss."""
@@ -173,7 +175,6 @@ class _Fitting:
             self._optimiser.zero_grad()
             torch.autograd.backward(loss)
             self._optimiser.step()
-            self._schedule.step()
             total += float(loss.detach()) * len(batch)
             seen += len(batch)
         return total / seen

@@ -59,7 +59,7 @@ def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
 
 
 def describe(model: Rocket) -> tuple[list[str], list[int]]:
-    """For the card: one line per section, and the largest magnitude that the sums of each logit can reach."""
+    """Lines for the card, one per section, and the largest magnitude that the sums of each logit can reach."""
     lines = [
         f"{len(section.features)} features, dilation {section.dilation}, {'padded' if section.padded else 'inside'}"
         for section in model.sections

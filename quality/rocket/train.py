@@ -1,5 +1,8 @@
 """Fits a rocket model: features from quantiles of the data, a ridge head, both quantised. Needs numpy.
 
+Features are kernels, dilations, and biases that are quantiles of training responses. Labels play no part in them, so
+the features cannot overfit the labels.
+
 Several heads are compared: with few or many features per kernel, on the rows as they are or with mirrored copies (all
 words negated). Mirroring suits vibrations and noise, whose sign means nothing. Predictions for rows left out of a fit
 decide the strength of the ridge, the head and, by their scores, the threshold; nothing else decides them. Not
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +24,85 @@ from quality.errors import ExportError, InputError
 from quality.evaluate.scaling import apply_scales
 from quality.fitting import Problem, Progress, undecided
 from quality.inputs import Scale
-from quality.rocket.layout import Floats, Inputs, Layout, build_counter, lay_out, list_positions
-from quality.rocket.records import KERNELS, MAX_WEIGHT, MAX_WORD, TAPS, Feature, Rocket, Section
+from quality.rocket.arrays import prepare_section
+from quality.rocket.records import KERNELS, MAX_RESPONSE, MAX_WEIGHT, MAX_WORD, REACH, TAPS, Feature, Rocket, Section
 from quality.rocket.ridge import Ridge, fit_ridge
 from quality.scales import fit_scales
 from quality.splits import take_sample
 
 __all__ = ["FEATURES_A_KERNEL", "FittedRocket", "fit"]
 
+_GOLDEN = (np.sqrt(5) + 1) / 2
+
+Floats: TypeAlias = NDArray[np.float64]
+Inputs: TypeAlias = NDArray[np.int8]
+Layout: TypeAlias = list[tuple[int, bool, list[tuple[int, int]]]]
+"""[(dilation, padded, [(kernel, bias)])], all ascending."""
+
+
+def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generator) -> Layout:
+    """Choose features: dilations in powers of two, and biases at quantiles of the responses to single training windows.
+
+    As in MiniRocket, dilations grow exponentially up to the window's width, quantiles follow the golden ratio, and
+    every other kernel is padded, alternating between dilations. Duplicate features are dropped.
+    """
+    width = inputs.shape[1]
+    layout: dict[tuple[int, bool], set[tuple[int, int]]] = {}
+    quantile = 0
+    for index, (dilation, features) in enumerate(_spread_dilations(width, features_a_kernel)):
+        for padded in (False, True):
+            kernels = range((index + padded) % 2, len(KERNELS), 2)
+            for kernel in kernels:
+                window = inputs[generator.integers(len(inputs))]
+                responses = _respond(window, kernel, dilation, padded=padded)
+                # The sequence of quantiles continues from kernel to kernel, so that each one gets different ones.
+                shares = [(quantile + step) * _GOLDEN % 1 for step in range(1, features + 1)]
+                quantile += features
+                biases = np.clip(np.floor(np.quantile(responses, shares)), -MAX_RESPONSE, MAX_RESPONSE - 1)
+                layout.setdefault((dilation, padded), set()).update((kernel, int(bias)) for bias in biases)
+    return [(*key, sorted(features)) for key, features in sorted(layout.items())]
+
+
+def _spread_dilations(width: int, features_a_kernel: int) -> list[tuple[int, int]]:
+    """(dilation, features per kernel) pairs, ascending; the features add up to `features_a_kernel`."""
+    largest = np.log2((width - 1) / REACH)
+    dilations = np.floor(2 ** np.linspace(0, largest, features_a_kernel)).astype(int)
+    return [
+        (int(dilation), int(count)) for dilation, count in zip(*np.unique(dilations, return_counts=True), strict=True)
+    ]
+
+
+def _respond(window: Inputs, kernel: int, dilation: int, *, padded: bool) -> NDArray[np.int64]:
+    """Responses (positions,) of one kernel to one window (width,)."""
+    margin = REACH // 2 * dilation if padded else 0
+    words = np.pad(window.astype(np.int64), margin)
+    positions = len(words) - REACH * dilation
+    taps = [words[tap * dilation : tap * dilation + positions] for tap in range(TAPS)]
+    # Weights are 2 on three taps and -1 on all others: three times the three taps, minus the sum of all nine.
+    heavy = sum((taps[tap] for tap in KERNELS[kernel]), start=np.zeros(positions, dtype=np.int64))
+    return 3 * heavy - sum(taps, start=np.zeros(positions, dtype=np.int64))
+
+
+def build_counter(layout: Layout, width: int) -> Callable[[Inputs], Floats]:
+    """A function from int8 inputs (n, width) to counts (n, features), in the layout's order."""
+    counters = [
+        prepare_section(Section(dilation, padded, tuple(Feature(*key, (1,)) for key in features)), width)
+        for dilation, padded, features in layout
+    ]
+    return lambda inputs: np.concatenate([counter(inputs) for counter in counters], axis=1).astype(np.float64)
+
+
+def list_positions(layout: Layout, width: int) -> NDArray[np.int64]:
+    """Largest possible count of each feature (features,), in the layout's order."""
+    sizes = [np.full(len(keys), width if padded else width - REACH * dilation) for dilation, padded, keys in layout]
+    return np.concatenate(sizes)
+
+
 FEATURES_A_KERNEL = (6, 12, 24)
 """Tried in this order: 504, 1008 and 2016 features; at most 10 kB of model for a single logit."""
-_MOST_ROWS = 20_000
+_MAX_ROWS = 20_000
 """Heads are fitted to a sample of this many rows if there are more."""
-_MOST_COUNTS = 2**25
+_MAX_COUNTS = 2**25
 """Counts in memory at a time, of both copies of all rows: a quarter of a gigabyte. With more rows, fewer features per
 kernel are tried."""
 _BATCH = 256
@@ -82,7 +152,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
         raise InputError(
             f"a rocket needs windows of at least {TAPS} values, these have {width}", hint="use another --kind"
         )
-    rows = take_sample(problem.classes, _MOST_ROWS, seed)
+    rows = take_sample(problem.classes, _MAX_ROWS, seed)
     learnt = problem.take(rows)
     fixed = learnt.fixed
     scales = fit_scales(fixed, MAX_WORD, shared=True)
@@ -97,7 +167,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
 
 def _choose_features(rows: int) -> list[int]:
     """Numbers of features per kernel that fit in memory; at least the smallest."""
-    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MOST_COUNTS]
+    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MAX_COUNTS]
     return roomy or [FEATURES_A_KERNEL[0]]
 
 

@@ -25,7 +25,7 @@ __all__ = ["Boosted", "Examples", "Growth", "Tried", "boost", "cross_validate", 
 _MAX_ROUNDS = 1000
 _PATIENCE = 25
 """Rounds without a better loss after which cross-validation stops."""
-_MOST_ROWS_IN_LEAF = 10
+_MAX_ROWS_IN_LEAF = 10
 """Fewest rows in a leaf; below 200 rows a twentieth of them, since a small table would otherwise grow no trees."""
 _ROWS_IN_RANDOM_LEAF = 3
 """Fewest rows in a leaf of trees with random cuts; since these fit the rows less closely, leaves may be smaller."""
@@ -148,7 +148,7 @@ def cross_validate(
 
 
 def _options(examples: Examples, growth: Growth, seed: int) -> dict[str, object]:
-    most = _ROWS_IN_RANDOM_LEAF if growth.random else _MOST_ROWS_IN_LEAF
+    most = _ROWS_IN_RANDOM_LEAF if growth.random else _MAX_ROWS_IN_LEAF
     two = {"objective": "binary", "metric": "binary_logloss"}
     more = {"objective": "multiclass", "metric": "multi_logloss", "num_class": examples.outputs}
     return (two if examples.outputs == 1 else more) | {

@@ -87,7 +87,9 @@ def _parse_nodes(reader: Reader) -> tuple[int, ...]:
 
 
 def describe(forest: Forest) -> tuple[list[str], list[int]]:
-    """For the card: a line for the trees and one per derived column, and the largest magnitude of each logit's sums."""
+    """Lines for the card, one for the trees and one per derived column, and the largest magnitude of each logit's
+    sums.
+    """
     nodes = sum(len(tree.nodes) for tree in forest.trees)
     lines = [f"{len(forest.trees)} trees of {nodes} nodes"]
     lines += [

@@ -22,8 +22,7 @@ from ledger.store import Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
 from services.access.principals import Principal, Scope
-from services.access.repository import AccessRepository
-from services.access.tables import CredentialRow
+from services.access.repository import AccessRepository, CredentialRow
 
 __all__ = [
     "MAX_API_KEY_LIFE_S",
@@ -84,8 +83,8 @@ def issue(
 def new_api_key(
     store: Store, participant: int, scopes: Iterable[Scope], label: str, *, now_s: int, life_s: int
 ) -> tuple[str, CredentialRow]:
-    """Issues an API key for an indexed participant. Raises InputError for an invalid life or label or an empty set of
-    scopes, and NotFoundError if the participant is unknown or suspended."""
+    """Issues an API key for an indexed participant. Raises InputError for an invalid lifetime or label or an empty set
+    of scopes, and NotFoundError if the participant is unknown or suspended."""
     wanted = frozenset(scopes)
     if not wanted:
         raise InputError("an API key needs at least one scope", hint=f"give one of {', '.join(Scope)}")
@@ -108,7 +107,7 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
     """The principal with this credential. `owner` is the participant that the gateway belongs to.
 
     Raises UnauthenticatedError, with the same text for every cause. Roles, and whether participant and signing key are
-    active, are read from the index now, not as of issue.
+    active, are those in the index now, not those at issue.
     """
     match = _FORM.fullmatch(text)
     if match is None:
@@ -118,7 +117,7 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
         # The id finds the row; the comparison with the digest takes constant time.
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
-        participant = _standing(Registry(connection), row)
+        participant = _find_active(Registry(connection), row)
     if row.revoked_at or now_s >= row.expires_at or participant is None:
         raise build_refusal()
     return Principal(
@@ -132,13 +131,15 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
 
 
 def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
-    """Raises NotFoundError if there is no such credential of that kind, or if it is already revoked."""
+    """Revokes a credential. Raises NotFoundError if no credential of that kind has the id, or if it is already
+    revoked.
+    """
     with store.transaction() as connection:
         if not AccessRepository(connection).revoke_credential(id_, kind.value, now_s):
             raise NotFoundError(f"no active {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
 
 
-def _standing(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
+def _find_active(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
     """The participant, if it is active and, for a session, still owns the key that signed in; None otherwise."""
     if row.kind == CredentialKind.API_KEY:
         return registry.participant(row.participant)

@@ -15,7 +15,7 @@ class Scope(enum.StrEnum):
     """Reading traces, recalls, proofs, orders, lots, certificates and other records."""
     DOCUMENTS = "documents"
     """Reading documents, and publishing one's recipient key."""
-    SHARING = "sharing"
+    DOCUMENT_CHANGES = "document-changes"
     """Adding documents, granting and revoking access, and erasing."""
     RECORDING = "recording"
     """Recording for the company that runs the gateway."""

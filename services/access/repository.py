@@ -1,17 +1,51 @@
-"""Reads and writes credentials and spent nonces."""
+"""Credentials and spent nonces: their tables, and all access to them. Times are seconds since 1970; 0 means "never"."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, delete, select, update
 
-from ledger.store import Rows
-from services.access.tables import CredentialRow, SpentNonceRow, credentials, spent_nonces
+from ledger.store import Rows, schema_of
 
-__all__ = ["AccessRepository"]
+__all__ = ["AccessRepository", "CredentialRow"]
+
+
+@dataclass(slots=True)
+class CredentialRow:
+    """A session token or API key. Only its SHA-256 is stored. It has 256 random bits, so it cannot be guessed, and a
+    slow hash is not needed."""
+
+    id: str
+    """The public part of the credential, by which it is looked up, listed and revoked."""
+    kind: str
+    digest: bytes
+    participant: int
+    key: bytes
+    """Address of the key that signed in; empty for an API key."""
+    scopes: str
+    """Scopes, separated by spaces."""
+    label: str
+    issued_at: int
+    expires_at: int
+    revoked_at: int
+
+
+@dataclass(slots=True)
+class SpentNonceRow:
+    """A nonce that was used to sign in. It can be deleted once it would be refused as expired."""
+
+    nonce: str
+    expires_at: int
+
+
+_SCHEMA = schema_of("services")
+credentials = _SCHEMA.table("credentials", CredentialRow, "id")
+spent_nonces = _SCHEMA.table("spent_nonces", SpentNonceRow, "nonce")
 
 
 class AccessRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and writes credentials and spent nonces in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -27,7 +61,7 @@ class AccessRepository:
         return True
 
     def add_credential(self, row: CredentialRow) -> None:
-        """Raises StoreError if the id exists."""
+        """Stores a credential. Raises StoreError if its id exists already."""
         self._rows.insert([row])
 
     def credential(self, id_: str) -> CredentialRow | None:
@@ -41,7 +75,9 @@ class AccessRepository:
         return [CredentialRow(*row) for row in self._connection.execute(query)]
 
     def revoke_credential(self, id_: str, kind: str, now_s: int) -> bool:
-        """Returns False if there is no such credential of that kind, or if it is already revoked."""
+        """Marks a credential as revoked. Returns False if no credential of that kind has the id, or if it is already
+        revoked.
+        """
         statement = (
             update(credentials)
             .where(credentials.c.id == id_, credentials.c.kind == kind, credentials.c.revoked_at == 0)

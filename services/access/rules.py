@@ -9,9 +9,9 @@ from ledger.records import ALL_ROLES, Role
 from services.access.errors import ForbiddenError
 from services.access.principals import Principal, Scope
 
-__all__ = ["MOST_BODY_BYTES", "PUBLIC", "Rule"]
+__all__ = ["MAX_BODY_BYTES", "PUBLIC", "Rule"]
 
-MOST_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """Default limit for request bodies."""
 
 
@@ -30,7 +30,7 @@ class Rule:
     cost: int = 1
     """Tokens taken from the caller's bucket (services.gateway.http.rate_limits); 0 for routes that must not be
     limited."""
-    body_bytes: int = MOST_BODY_BYTES
+    body_bytes: int = MAX_BODY_BYTES
     """Limit for the request body."""
     audited: bool = True
     """Whether each request is written to the audit log; False for routes that reveal nothing about anybody."""
@@ -39,7 +39,7 @@ class Rule:
     pages."""
 
     def verify(self, principal: Principal) -> None:
-        """Raises ForbiddenError with the missing permission."""
+        """Checks a caller against the rule. Raises ForbiddenError, which names the missing permission."""
         if self.owner and not principal.owner:
             raise ForbiddenError("only the company that runs the gateway may do this", hint="ask its operator")
         if not self.roles & principal.roles:

@@ -1,4 +1,7 @@
-"""Sign-in with Ethereum (EIP-4361): a message is issued, comes back signed, and opens a session once."""
+"""Sign-in with Ethereum (EIP-4361): a message is issued, comes back signed, and opens a session once.
+
+A browser keeps the session in a cookie.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,10 @@ from ledger.store import Registry, Store
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
 from services.access.principals import ALL_SCOPES
-from services.access.repository import AccessRepository
+from services.access.repository import AccessRepository, CredentialRow
 from services.access.siwe import SignInMessage, parse_message, recover_signer
-from services.access.tables import CredentialRow
 
-__all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn"]
+__all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn", "form_cookie", "session_cookie"]
 
 CLOCK_SKEW_S = 30
 """How far in the future the issue time of a message may be."""
@@ -41,8 +43,8 @@ class Session:
 
 
 class Nonces:
-    """Issues and recognises nonces without storing them, so that requests for nonces cannot fill a table. Only nonces
-    that were used are stored.
+    """Issues and recognises nonces without storing them, so that requests for nonces cannot fill a table. Only spent
+    nonces are stored.
 
     A nonce consists of 16 random bytes, its expiry in seconds, and a MAC over both. The MAC's key lives as long as this
     object: after a restart, nonces issued before are refused.
@@ -95,8 +97,8 @@ class SignIn:
     def accept(self, text: str, signature: str, now_s: int) -> Session:
         """Opens a session for the signer of the message, and spends its nonce.
 
-        Raises SignInError for a message of another site, chain or time, for one that was used before, and for a key
-        that is not active or whose participant is suspended. A refused message does not spend its nonce.
+        Raises SignInError for a message that is for another site or chain, is outside its time, or was used before,
+        and for a key that is not active or whose participant is suspended. A refused message does not spend its nonce.
         """
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
@@ -150,3 +152,14 @@ def _chain_id(registry: Registry) -> int:
     if identity is None:
         raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
     return identity.chain_id
+
+
+def session_cookie(*, secure: bool) -> str:
+    """Name of the cookie that holds a session's token. With the prefix `__Host-`, browsers accept it only over https
+    and only from this host, so that no sibling domain can plant one (RFC 6265bis, section 4.1.3.2)."""
+    return "__Host-millmark-session" if secure else "millmark-session"
+
+
+def form_cookie(*, secure: bool) -> str:
+    """Name of the cookie to which the tokens of forms are bound (CSRF protection)."""
+    return "__Host-millmark-form" if secure else "millmark-form"

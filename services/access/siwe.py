@@ -75,8 +75,8 @@ class SignInMessage:
 
 
 def parse_message(text: str) -> SignInMessage:
-    """Raises SignInError for a malformed message. Not established: that anybody signed it, or that it is for this
-    site."""
+    """Parses a message. Raises SignInError if it is malformed. Not established: that anybody signed it, or that it is
+    for this site."""
     found = _FORM.fullmatch(text) if len(text) <= MAX_MESSAGE_CHARACTERS else None
     if found is None:
         raise SignInError("not a sign-in message in the form that this site issues", hint=_HINT)

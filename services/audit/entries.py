@@ -13,7 +13,7 @@ __all__ = ["START", "Access", "Decision", "build_line", "hash_entry"]
 START = bytes(32)
 """The `previous` hash of the first entry."""
 _TAG = b"millmark.audit-entry.v1\0"
-_MOST_TARGET = 1024
+_MAX_TARGET = 1024
 
 
 class Decision(enum.Enum):
@@ -67,7 +67,7 @@ def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple
         "participant": access.participant,
         "credential": access.credential,
         "action": access.action,
-        "target": access.target[:_MOST_TARGET].encode("utf-8", "replace").decode(),
+        "target": access.target[:_MAX_TARGET].encode("utf-8", "replace").decode(),
         "status": access.status,
         "decision": Decision.of(access.status).value,
         "request_id": access.request_id,

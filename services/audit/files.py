@@ -13,7 +13,7 @@ from services.audit.errors import AuditError
 __all__ = [
     "HASH",
     "LOCK",
-    "MOST_LINE_BYTES",
+    "MAX_LINE_BYTES",
     "describe_line",
     "first_number",
     "list_files",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 LOCK = "lock"
-MOST_LINE_BYTES = 16 << 10
+MAX_LINE_BYTES = 16 << 10
 HASH = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"audit-([0-9]{12})\.jsonl")
 
@@ -42,7 +42,7 @@ def read_last_line(path: Path) -> tuple[bytes | None, int]:
     # Two lines' worth of bytes hold at least one complete line, even behind a line that a power cut left incomplete.
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        start = max(0, size - 2 * MOST_LINE_BYTES)
+        start = max(0, size - 2 * MAX_LINE_BYTES)
         file.seek(start)
         tail = file.read()
     end = tail.rfind(b"\n")
@@ -54,7 +54,7 @@ def read_last_line(path: Path) -> tuple[bytes | None, int]:
 def parse_line(line: bytes) -> dict[str, Json] | None:
     """The members of an entry; None if the line is not a JSON object within the bounds."""
     try:
-        value = parse_json(line, max_bytes=MOST_LINE_BYTES, max_depth=2)
+        value = parse_json(line, max_bytes=MAX_LINE_BYTES, max_depth=2)
     except CanonicalError:
         return None
     return value if isinstance(value, dict) else None

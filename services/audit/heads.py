@@ -16,10 +16,10 @@ from ledger.evidence import EvidenceLog
 from services.audit.errors import AuditError, AuditTamperedError
 from services.audit.files import HASH
 
-__all__ = ["MOST_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
+__all__ = ["MAX_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
 
 KIND: Final = "audit-head"
-MOST_MARKS: Final = 1_000
+MAX_MARKS: Final = 1_000
 _MARK_BYTES: Final = 4
 _MARKS: Final = re.compile(r"(?:[0-9a-f]{8}){1,1000}")
 
@@ -51,7 +51,7 @@ class AnchoredHead:
 
 
 def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
-    """The head of consecutive entries that begin with number `first`; 1 to MOST_MARKS hashes."""
+    """The head of consecutive entries that begin with number `first`; 1 to MAX_MARKS hashes."""
     marks = b"".join(one[:_MARK_BYTES] for one in hashes)
     return AnchoredHead(first, first + len(hashes) - 1, hashes[-1], marks, now_s)
 
@@ -94,7 +94,7 @@ class AnchoredHeads:
         return self._heads[-1].last if self._heads else 0
 
     def verify(self, number: int, digest: bytes) -> None:
-        """Raises AuditTamperedError for an entry that is not the anchored one. Entries outside all heads pass."""
+        """Verifies that an entry is the anchored one. Raises AuditTamperedError. Entries outside all heads pass."""
         while self._at < len(self._heads) and self._heads[self._at].last < number:
             self._at += 1
         if self._at == len(self._heads) or number < self._heads[self._at].first:
@@ -104,6 +104,8 @@ class AnchoredHeads:
             raise AuditTamperedError(number, "its hash differs from the one anchored on the ledger")
 
     def verify_end(self, last: int) -> None:
-        """Raises AuditTamperedError for a log that ends before the last anchored entry."""
+        """Verifies that the log does not end before the last anchored entry. Raises AuditTamperedError."""
         if last < self.last:
-            raise AuditTamperedError(last + 1, f"it is missing; the ledger anchors entries up to {self.last}")
+            raise AuditTamperedError(
+                last + 1, f"the entry is missing, although the ledger anchors entries up to {self.last}"
+            )

@@ -2,11 +2,13 @@
 
 Several processes may write: each takes the lock on the folder and appends after the last entry that is then there. An
 entry is handed to the operating system before the response is sent, so it survives the end of the process. A background
-thread brings it to the disk about a second later, so a power cut may lose the last entries.
+thread brings it to the disk about a second later, so that no request waits for the disk. A power cut may lose the last
+entries. At most one synchronisation runs per second; what is written while one runs is covered by the next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -14,15 +16,94 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from services.audit.entries import START, Access, build_line
 from services.audit.errors import AuditError
 from services.audit.files import LOCK, describe_line, list_files, name_file, read_last_line
-from services.audit.sync import Syncer
 
-__all__ = ["MOST_FILE_BYTES", "AuditLog"]
+__all__ = ["MAX_FILE_BYTES", "AuditLog"]
 
-MOST_FILE_BYTES = 16 << 20
+_PAUSE_S: Final = 1.0
+
+
+class Syncer:
+    """Synchronises the files of one writer. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._guard, self._syncing = threading.Lock(), threading.Lock()
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._pending: dict[tuple[int, int], int] = {}
+        """Duplicated descriptors, by device and inode, so that the writer may close its own at any time."""
+        self._failure: OSError | None = None
+        """Raised to the next writer, once."""
+        self._lost: OSError | None = None
+        """The first failure, for good: the kernel reports a failed write-back once, and a later fdatasync that succeeds
+        says nothing about the lost pages."""
+        self._thread: threading.Thread | None = None
+
+    def note(self, descriptor: int) -> None:
+        """Schedules the synchronisation of a file that was written. Raises the OSError of an earlier failed one."""
+        with self._guard:
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure
+            found = os.fstat(descriptor)
+            if (found.st_dev, found.st_ino) not in self._pending:
+                self._pending[found.st_dev, found.st_ino] = os.dup(descriptor)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="millmark-audit-sync", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def flush(self) -> None:
+        """Synchronises all scheduled files before it returns. Raises OSError, on every call after the first failure."""
+        # `_syncing` lets one flush at a time run, so a caller returns only when its own files are on disk as well.
+        # `_guard` is held just for the swap: writers must not wait for fdatasync.
+        with self._syncing:
+            with self._guard:
+                pending, self._pending = self._pending, {}
+            failures = [error for one in pending.values() if (error := _sync_and_close(one))]
+            with self._guard:
+                if failures:
+                    self._failure = self._lost = failures[0]
+                if self._lost is not None:
+                    raise self._lost
+
+    def close(self) -> None:
+        """Ends the thread and flushes. Raises OSError unless that failure was raised before."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        # A failure that was raised before is not raised twice, but one of this last flush must not pass unnoticed.
+        told = self._lost
+        try:
+            self.flush()
+        except OSError as error:
+            if error is not told:
+                raise
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            with contextlib.suppress(OSError):  # kept in _failure and _lost for the next note or flush
+                self.flush()
+            self._stop.wait(_PAUSE_S)  # collects a second's entries into one synchronisation
+
+
+def _sync_and_close(descriptor: int) -> OSError | None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        return error
+    finally:
+        os.close(descriptor)
+    return None
+
+
+MAX_FILE_BYTES = 16 << 20
 
 
 class AuditLog:
@@ -34,7 +115,7 @@ class AuditLog:
         clock: Callable[[], int],
         *,
         keep_files: int = 64,
-        most_file_bytes: int = MOST_FILE_BYTES,
+        most_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted.
 

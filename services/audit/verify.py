@@ -17,7 +17,7 @@ from services.audit.errors import AuditError, AuditTamperedError
 from services.audit.files import (
     HASH,
     LOCK,
-    MOST_LINE_BYTES,
+    MAX_LINE_BYTES,
     describe_line,
     first_number,
     list_files,
@@ -83,7 +83,7 @@ def verify_audit(folder: Path, known_head: bytes | None = None, anchored: Anchor
         _verify_form(line, value, last + 1)
         if value["previous"] != head.hex():
             # Blame the predecessor: its content matches its hash, so both were replaced together.
-            raise AuditTamperedError(max(last, 1), "the next entry names another hash; this one was replaced")
+            raise AuditTamperedError(max(last, 1), "the next entry names a different hash, so this entry was replaced")
         last, head = last + 1, bytes.fromhex(str(value["hash"]))
         anchored.verify(last, head)
         found = found or head == known_head
@@ -160,7 +160,7 @@ def _lines(folder: Path, start: int = 1) -> Iterator[tuple[Path, bytes]]:
     try:
         with ExitStack() as opened:
             for path, file, size in _open_files(folder, start, opened):
-                while file.tell() < size and (line := file.readline(MOST_LINE_BYTES + 1)):
+                while file.tell() < size and (line := file.readline(MAX_LINE_BYTES + 1)):
                     # A line without its newline is incomplete: with one added it cannot pass for canonical JSON.
                     yield path, line.removesuffix(b"\n") if line.endswith(b"\n") else line + b"\n"
     except OSError as error:

@@ -9,8 +9,7 @@ import typer
 
 from ledger.errors import InputError
 from services.access import CredentialKind, Scope, new_api_key, revoke
-from services.access.repository import AccessRepository
-from services.access.tables import CredentialRow
+from services.access.repository import AccessRepository, CredentialRow
 from services.commands.audit import audited
 from services.commands.context import open_context
 from services.options import AsJson

@@ -46,7 +46,7 @@ def run_bundle(
         ),
     ] = None,
     unrelated: Annotated[
-        bool, typer.Option(help="Also show lots made for others from the same material, which are sealed by default.")
+        bool, typer.Option(help="Also show lots made for others from the same material, which are withheld by default.")
     ] = False,
     audit: Annotated[
         bool, typer.Option("--audit", help="Write the inference of one lot instead, for `python -m quality audit`.")
@@ -69,7 +69,8 @@ def run_bundle(
         print_json(found)
     else:
         print_lines(
-            f"{found['records']} records of {found['histories']} orders and lots, {found['sealed']} more sealed",
+            f"{found['records']} records of {found['histories']} orders and lots, "
+            f"{found['withheld_records']} more withheld",
             f"as of block {found['block_number']}, {found['bytes']} bytes, written to {output}",
         )
 
@@ -103,5 +104,5 @@ def describe_bundle(data: bytes, output: Path) -> dict[str, object]:
         "parts": ["0x" + part.hex() for part in bundle.parts],
         "histories": len(bundle.histories),
         "records": len(bundle.records),
-        "sealed": len(links),
+        "withheld_records": len(links),
     }

@@ -21,7 +21,7 @@ from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
 from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
-from services.serving.sockets import listen, serve_on
+from services.serving.server import listen, serve_on
 from services.store import open_store
 from services.text.outbox import STALL_S, describe_queue, queue_lines
 

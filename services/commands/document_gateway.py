@@ -14,7 +14,7 @@ from ledger.errors import InputError
 from services.documents.errors import GatewayAnswerError, SealBrokenError
 from services.documents.key_files import read_recipient_key
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, OpenedDocument, open_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, OpenedDocument, open_sealed
 from services.files import read_bounded, write_private_whole
 from services.options import AsJson, Gateway, TokenFile
 from services.output import print_json, print_lines
@@ -44,7 +44,7 @@ def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
 
 
 def verify_id(document: str) -> str:
-    """Raises InputError for anything but a document id: it becomes part of the request's path."""
+    """Verifies that text is a document id, since it becomes part of the request's path. Raises InputError."""
     if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
         raise InputError(f"{document[:40]!a} is not a document id", hint="give 32 hexadecimal digits")
     return document
@@ -64,7 +64,7 @@ def run_publish(
     Uploading the same file again within a week creates no second document, so repeat the command after a failed
     connection.
     """
-    content = read_bounded(file, MOST_DOCUMENT_BYTES)
+    content = read_bounded(file, MAX_DOCUMENT_BYTES)
     given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
     with open_client(gateway, token_file) as documents:
         added = documents.add(content, guess_media_type(file, media_type), given)
@@ -124,7 +124,8 @@ def set_grant(document: str, participant: int, gateway: str, token_file: Path | 
     NotFoundError, DocumentError."""
     if token_file is None:
         raise InputError(
-            "--gateway needs --token-file", hint="give a file with a token or API key that has the scope `sharing`"
+            "--gateway needs --token-file",
+            hint="give a file with a token or API key that has the scope `document-changes`",
         )
     with open_client(gateway, token_file) as documents:
         change = documents.grant if granted else documents.revoke
@@ -142,7 +143,7 @@ def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
     found = opened.header.version_id
     if (found.document, found.version) != (document, version):
         raise SealBrokenError(
-            "the gateway sent another document than the requested one", hint="tell the gateway's operator"
+            "the gateway sent a document other than the requested one", hint="tell the gateway's operator"
         )
 
 

@@ -26,7 +26,7 @@ from services.settings import read_settings
 
 __all__ = ["build_keys"]
 
-_MOST_STATEMENT_BYTES = 4096
+_MAX_STATEMENT_BYTES = 4096
 
 KeyFile = Annotated[Path, typer.Argument(help="Recipient key file (mode 0600).", dir_okay=False)]
 
@@ -91,7 +91,7 @@ def run_publish(
     token_file: TokenFile,
 ) -> None:
     """Register the key at a gateway, which from then on encrypts documents for it. It replaces an earlier key."""
-    statement = parse_json(read_bounded(file, _MOST_STATEMENT_BYTES), max_bytes=_MOST_STATEMENT_BYTES, max_depth=2)
+    statement = parse_json(read_bounded(file, _MAX_STATEMENT_BYTES), max_bytes=_MAX_STATEMENT_BYTES, max_depth=2)
     with open_client(gateway, token_file) as documents:
         documents.publish_key(statement)
     print_lines(f"{gateway} encrypts documents for this key from now on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from services.commands.document_keys import build_keys
 from services.documents import Documents, Draft, KeyRing, new_version_id
 from services.documents.key_files import read_recipient_key
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, MOST_FILE_BYTES, open_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
 from services.documents.views import Document
 from services.files import read_bounded, write_private_whole
 from services.options import AsJson
@@ -25,7 +26,9 @@ from services.output import print_json, print_lines, print_table, warn
 __all__ = ["register"]
 
 _RECALL = "copies fetched earlier cannot be recalled"
-_MOST_SHOWN = 1000
+_MAX_SHOWN = 1000
+_GRANT = "Allow a participant to read a restricted document."
+_REVOKE = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
 Id = Annotated[str, typer.Argument(metavar="ID", help="Document id, as `list` shows it.")]
 Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
 OwnGateway = Annotated[
@@ -45,8 +48,8 @@ def register(app: typer.Typer) -> None:
     group.command("update", epilog=example + "update 5d0f2c6e... drawing.pdf")(run_update)
     group.command("list", epilog=example + "list --about urn:example:hip-1 --json")(run_list)
     group.command("mode", epilog=example + "mode 5d0f2c6e... restricted")(run_mode)
-    group.command("grant", epilog=example + "grant 5d0f2c6e... 5")(run_grant)
-    group.command("revoke", epilog=example + "revoke 5d0f2c6e... 5")(run_revoke)
+    group.command("grant", help=_GRANT, epilog=example + "grant 5d0f2c6e... 5")(_build_grant(granted=True))
+    group.command("revoke", help=_REVOKE, epilog=example + "revoke 5d0f2c6e... 5")(_build_grant(granted=False))
     group.command("erase", epilog=example + "erase 5d0f2c6e...")(run_erase)
     group.command("erase-field", epilog=example + "erase-field 0x5e... /engraving")(run_erase_field)
     where = "--gateway https://gateway.example --token-file token"
@@ -73,7 +76,7 @@ def run_add(
         audited(opened.settings, "documents add", version_id.document),
         Draft(version_id, file.name, guess_media_type(file, media_type)) as draft,
     ):
-        draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
+        draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
         _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
 
 
@@ -84,7 +87,7 @@ def run_update(
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
         with Draft(documents.next_version_id(id_), file.name, guess_media_type(file, media_type)) as draft:
-            draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
+            draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
             _print(documents.add_version(draft, int(time.time())), as_json)
 
 
@@ -95,9 +98,9 @@ def run_list(
 ) -> None:
     """List the documents stored here."""
     with open_context(context.obj) as opened:
-        page = _documents(opened).page(about, "", _MOST_SHOWN, None)
+        page = _documents(opened).page(about, "", _MAX_SHOWN, None)
     if page.next is not None:
-        warn(f"millmark: only the first {_MOST_SHOWN} are shown; narrow the list with --about")
+        warn(f"millmark: only the first {_MAX_SHOWN} are shown; narrow the list with --about")
     if as_json:
         print_json([one.to_json() for one in page.documents])
         return
@@ -111,40 +114,31 @@ def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = Fals
         _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
 
 
-def run_grant(
-    context: typer.Context,
-    id_: Id,
-    participant: Number,
-    gateway: OwnGateway = None,
-    token_file: OwnTokenFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Allow a participant to read a restricted document."""
-    if gateway is not None:
-        set_grant(id_, participant, gateway, token_file, granted=True)
-        return
-    with open_context(context.obj) as opened, audited(opened.settings, "documents grant", f"{id_} {participant}"):
-        _print(_documents(opened).grant(id_, participant, int(time.time())), as_json)
+def _build_grant(*, granted: bool) -> Callable[..., None]:
+    def run(
+        context: typer.Context,
+        id_: Id,
+        participant: Number,
+        gateway: OwnGateway = None,
+        token_file: OwnTokenFile = None,
+        as_json: AsJson = False,
+    ) -> None:
+        if gateway is not None:
+            set_grant(id_, participant, gateway, token_file, granted=granted)
+            return
+        action = f"documents {'grant' if granted else 'revoke'}"
+        with open_context(context.obj) as opened, audited(opened.settings, action, f"{id_} {participant}"):
+            documents = _documents(opened)
+            if granted:
+                _print(documents.grant(id_, participant, int(time.time())), as_json)
+            else:
+                _print(documents.revoke(id_, participant), as_json, _RECALL)
 
-
-def run_revoke(
-    context: typer.Context,
-    id_: Id,
-    participant: Number,
-    gateway: OwnGateway = None,
-    token_file: OwnTokenFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Revoke a grant. Copies that the participant fetched earlier cannot be recalled."""
-    if gateway is not None:
-        set_grant(id_, participant, gateway, token_file, granted=False)
-        return
-    with open_context(context.obj) as opened, audited(opened.settings, "documents revoke", f"{id_} {participant}"):
-        _print(_documents(opened).revoke(id_, participant), as_json, _RECALL)
+    return run
 
 
 def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
-    """Erase a document irreversibly: content, keys, name and salts. A root that a record carries then reveals nothing.
+    """Erase a document irreversibly: content, keys, name and salts. A root in a record then reveals nothing.
     Backups and fetched copies are not affected."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase", id_):
         _print(_documents(opened).erase(id_, int(time.time())), as_json, _RECALL)
@@ -172,7 +166,7 @@ def run_open(
     as_json: AsJson = False,
 ) -> None:
     """Decrypt a sealed document offline, and check that it is the one that its root commits to."""
-    opened = open_sealed(read_bounded(file, MOST_FILE_BYTES), read_recipient_key(key))
+    opened = open_sealed(read_bounded(file, MAX_FILE_BYTES), read_recipient_key(key))
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:

@@ -87,7 +87,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
-    from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
+    from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings = opened.settings

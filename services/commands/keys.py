@@ -15,7 +15,7 @@ from ledger.records import AcceptKey, AcceptRecovery, ObjectToRecovery, ProposeK
 from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from services.commands.context import ask, open_context, unlock
 from services.files import read_bounded
-from services.interop.credentials.key_files import create_credential_key
+from services.interop.credentials.keys import create_credential_key
 from services.options import PassphraseFile, SignerUri, parse_digest, parse_roles
 from services.output import print_lines, warn
 from services.settings import read_settings

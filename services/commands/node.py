@@ -24,7 +24,7 @@ from services.text.outbox import queue_lines
 __all__ = ["register"]
 
 _ASK_S = 5.0
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 """Characters of a refused event that text output shows; `--json` prints all that is kept."""
 _EXAMPLE = "Example: millmark node --config node.toml"
 
@@ -77,7 +77,7 @@ def run_dead_letters(
         print_lines("nothing was refused")
     for one in () if as_json else found:
         where = " ".join(part for part in (one.source, one.stream, one.request_id) if part)
-        print_lines(f"{_time(one.refused_at_s)} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MOST_SHOWN]}")
+        print_lines(f"{_time(one.refused_at_s)} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MAX_SHOWN]}")
 
 
 def run_backup(

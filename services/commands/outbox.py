@@ -16,7 +16,7 @@ from services.text.outbox import describe_waiting
 
 __all__ = ["register"]
 
-_MOST = 1000
+_MAX = 1000
 Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark outbox list` shows them.")]
 
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def run_list(
     context: typer.Context,
-    most: Annotated[int, typer.Option(min=1, max=_MOST, help="Number of records to show, oldest first.")] = 100,
+    most: Annotated[int, typer.Option(min=1, max=_MAX, help="Number of records to show, oldest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List the records that are not final on the ledger yet, and why each is waiting."""

@@ -14,8 +14,8 @@ from ledger.chain import Chain
 from ledger.checkpoint import SignedCheckpoint
 from ledger.errors import InputError
 from ledger.provenance import (
-    MOST_RECALLED,
-    MOST_TRACED,
+    MAX_RECALLED,
+    MAX_TRACED,
     Direction,
     Limits,
     OrderTrace,
@@ -64,14 +64,14 @@ def run_trace(
         Form, typer.Option("--as", help="Format. Table and JSON show everything; tree, dot and svg show the lots only.")
     ] = Form.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
-    depth: Annotated[int, typer.Option(help=f"Maximum number of steps either way, 1 to {MOST_TRACED.depth}.")] = _DEPTH,
-    limit: Annotated[int, typer.Option(help=f"Maximum number of lots in one list, 1 to {MOST_TRACED.lots}.")] = _LOTS,
+    depth: Annotated[int, typer.Option(help=f"Maximum number of steps either way, 1 to {MAX_TRACED.depth}.")] = _DEPTH,
+    limit: Annotated[int, typer.Option(help=f"Maximum number of lots in one list, 1 to {MAX_TRACED.lots}.")] = _LOTS,
     as_json: AsJson = False,
 ) -> None:
     """Show where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
     if as_json and form not in (Form.TABLE, Form.JSON):
         raise InputError(f"--json contradicts --as {form.value}", hint="give one of them")
-    limits = _limits(depth, limit, MOST_TRACED)
+    limits = _limits(depth, limit, MAX_TRACED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found = trace(opened.store, identifier, direction=direction, limits=limits)
@@ -95,11 +95,9 @@ def run_recall(
         typer.Option(metavar="FROM TO", help="With --machine: days, or times with a time zone; both ends included."),
     ] = None,
     depth: Annotated[
-        int, typer.Option(help=f"Maximum number of steps, 1 to {MOST_RECALLED.depth}.")
-    ] = MOST_RECALLED.depth,
-    limit: Annotated[
-        int, typer.Option(help=f"Maximum number of lots, 1 to {MOST_RECALLED.lots}.")
-    ] = MOST_RECALLED.lots,
+        int, typer.Option(help=f"Maximum number of steps, 1 to {MAX_RECALLED.depth}.")
+    ] = MAX_RECALLED.depth,
+    limit: Annotated[int, typer.Option(help=f"Maximum number of lots, 1 to {MAX_RECALLED.lots}.")] = MAX_RECALLED.lots,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -118,7 +116,7 @@ def run_recall(
         raise InputError("--checkpoint needs --bundle", hint="give --bundle as well")
     point = read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
-    limits = _limits(depth, limit, MOST_RECALLED)
+    limits = _limits(depth, limit, MAX_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found: Recall = recall(

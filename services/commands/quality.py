@@ -42,7 +42,7 @@ _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
 _MAX_CODE_BYTES = 24_575
 """The code size limit of a contract (EIP-170), minus the zero byte that precedes a model's bytes."""
-_MOST_REASON_CHARACTERS = 1000
+_MAX_REASON_CHARACTERS = 1000
 
 ModelFile = Annotated[Path, typer.Argument(help="The model.bin that training wrote.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="The model's card.json; its claims root goes on chain.")]
@@ -238,7 +238,7 @@ def _announce(prepared: PreparedChallenge) -> None:
 def run_demand(context: typer.Context, lot: Lot, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Demand that a lot's latest certificate be opened within seven days; it is not valid if it is not opened by then.
 
-    Only by the buyer of the lot's order or an auditor, once per hour.
+    Only the buyer of the lot's order or an auditor can demand it, once per hour.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -273,10 +273,10 @@ def run_revoke(
 
 
 def _verify_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > _MOST_REASON_CHARACTERS or not reason.isprintable():
+    if not reason.strip() or len(reason) > _MAX_REASON_CHARACTERS or not reason.isprintable():
         raise InputError(
             "the reason is empty, too long or not printable",
-            hint=f"give it in one line of at most {_MOST_REASON_CHARACTERS} characters",
+            hint=f"give it in one line of at most {_MAX_REASON_CHARACTERS} characters",
         )
 
 

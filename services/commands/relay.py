@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _GAS_A_RECORD = 250_000
-_MOST_GAS = 10_000_000
+_MAX_GAS = 10_000_000
 """Gas limit that gateways accept for one request (ledger/RELAY.md)."""
 _USUAL_S = 3600
 """How far ahead of now a deadline may be for gateways to accept it."""
@@ -99,7 +99,7 @@ def run_sign(
     deadline: Annotated[str, typer.Option(help="Latest time by the chain's clock, such as 2026-12-01T12:00:00Z.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write the request to.")] = None,
     gas: Annotated[
-        int | None, typer.Option(min=1, max=_MOST_GAS, help=f"Gas limit; {_GAS_A_RECORD} per record by default.")
+        int | None, typer.Option(min=1, max=_MAX_GAS, help=f"Gas limit; {_GAS_A_RECORD} per record by default.")
     ] = None,
     dry: Annotated[bool, typer.Option("--dry", help="Show what would be signed without signing it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
@@ -180,9 +180,9 @@ def _build(
 ) -> ForwardRequest:
     contract, data = build_call(records)
     needed = _GAS_A_RECORD * len(records) if gas is None else gas
-    if needed > _MOST_GAS:
+    if needed > _MAX_GAS:
         raise RequestError(
-            f"{len(records)} records at {_GAS_A_RECORD} gas each exceed the {_MOST_GAS} that gateways accept",
+            f"{len(records)} records at {_GAS_A_RECORD} gas each exceed the {_MAX_GAS} that gateways accept",
             hint="sign fewer records in one request, or state a lower limit with --gas",
         )
     request = ForwardRequest(

@@ -9,8 +9,8 @@ import typer
 from services.commands.context import Context, open_context
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table
-from services.webhooks.delivery import Mode
 from services.webhooks.feed import parse_position
+from services.webhooks.http_post import Mode
 from services.webhooks.subscriptions import Subscriber, Subscriptions
 
 __all__ = ["register"]

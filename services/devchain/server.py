@@ -1,20 +1,31 @@
-"""JSON-RPC 2.0 over HTTP for an embedded chain. For development only: it has no authentication."""
+"""JSON-RPC 2.0 over HTTP for an embedded chain. For development only: it has no authentication.
+
+The server runs as a program of its own, or in a background thread of another program, such as the gateway.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ledger.chain import EmbeddedChain, RpcError, Transport
-from ledger.errors import ChainError
+from ledger.errors import ChainError, SettingsError
+from services.devchain.journal import JournaledChain
+from services.serving.server import listen
 
-__all__ = ["create_devchain"]
+__all__ = ["create_devchain", "host_journal"]
 
-_MOST_BYTES = 4 * 1024 * 1024
-_MOST_REQUESTS = 1000
+_MAX_BYTES = 4 * 1024 * 1024
+_MAX_REQUESTS = 1000
 _PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE, _SERVER_ERROR = -32700, -32600, -32600, -32000
 
 
@@ -27,7 +38,7 @@ def create_devchain(chain: Transport | None = None) -> FastAPI:
     async def serve(request: Request) -> Response:
         body = await _read(request)
         if body is None:
-            return _json(_failure(None, _TOO_LARGE, f"requests are limited to {_MOST_BYTES} bytes"), 413)
+            return _json(_failure(None, _TOO_LARGE, f"requests are limited to {_MAX_BYTES} bytes"), 413)
         # Executing transactions takes long; meanwhile the event loop must answer other connections.
         return _json(await run_in_threadpool(_answer, served, body))
 
@@ -43,7 +54,7 @@ async def _read(request: Request) -> bytes | None:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MOST_BYTES:
+        if len(body) > _MAX_BYTES:
             return None
     return bytes(body)
 
@@ -55,8 +66,8 @@ def _answer(chain: Transport, body: bytes) -> Any:
         return _failure(None, _PARSE_ERROR, "the request is not JSON")
     if not isinstance(asked, list):
         return _answer_one(chain, asked)
-    if not 0 < len(asked) <= _MOST_REQUESTS:
-        return _failure(None, _INVALID_REQUEST, f"a batch holds 1 to {_MOST_REQUESTS} requests")
+    if not 0 < len(asked) <= _MAX_REQUESTS:
+        return _failure(None, _INVALID_REQUEST, f"a batch holds 1 to {_MAX_REQUESTS} requests")
     return [_answer_one(chain, one) for one in asked]
 
 
@@ -83,3 +94,44 @@ def _failure(identity: Any, code: int, message: str, data: bytes | None = None) 
 
 def _json(value: Any, status: int = 200) -> Response:
     return Response(json.dumps(value), status_code=status, media_type="application/json")
+
+
+_HOSTS = ("127.0.0.1", "localhost")
+_STOP_S = 10.0
+
+
+@contextmanager
+def host_journal(path: Path, url: str | None) -> Iterator[None]:
+    """Serves the journal's chain at `url` during the `with` block, and journals the blocks made meanwhile.
+
+    Raises SettingsError if the journal does not exist, or if the address is taken or is not on the loopback (the chain
+    has no authentication); StoreDamagedError for a damaged journal.
+    """
+    host, port = _split(url)
+    if not path.is_file():
+        raise SettingsError(f"{path} does not exist", hint="correct devchain_journal, or run `millmark demo` again")
+    with closing(JournaledChain(path)) as chain, listen(host, port) as listener:
+        # No log configuration: the hosting program has its own. The thread is a daemon, and the wait for it bounded,
+        # so that neither a crash nor a stuck client keeps that program from ending.
+        server = uvicorn.Server(uvicorn.Config(create_devchain(chain), log_config=None, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="devchain", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join(_STOP_S)
+
+
+def _split(url: str | None) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url or "")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if host not in _HOSTS or not port or url != f"http://{host}:{port}":
+        raise SettingsError(
+            "devchain_journal is set, but chain_url is not a port of this machine",
+            hint="set chain_url to the address to serve the chain at, such as http://127.0.0.1:8601",
+        )
+    return host, port

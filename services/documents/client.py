@@ -12,19 +12,19 @@ import httpx
 from ledger.canonical import parse_json
 from ledger.errors import CanonicalError, InputError, MillmarkError, NotFoundError
 from services.documents.errors import DocumentError, GatewayAnswerError
-from services.documents.sealed_file import MOST_FILE_BYTES
+from services.documents.sealed_file import MAX_FILE_BYTES
 
 __all__ = ["HttpDocuments"]
 
 _TIMEOUT_S = 60.0
-_MOST_ANSWER_BYTES = 1 << 20
-_MOST_DEPTH = 32
-_MOST_TEXT = 500
+_MAX_ANSWER_BYTES = 1 << 20
+_MAX_DEPTH = 32
+_MAX_TEXT = 500
 _RETRY = "no change was left half done: try again"
 
 
 class HttpDocuments:
-    """`token`: session token or API key of that gateway, with the scope `documents`, and `sharing` to make changes."""
+    """`token`: session token or API key of that gateway, with the scope `documents`, for changes `document-changes`."""
 
     def __init__(self, url: str, token: str, client: httpx.Client | None = None) -> None:
         try:
@@ -40,7 +40,7 @@ class HttpDocuments:
         self._client.close()
 
     def publish_key(self, statement: object) -> dict[str, Any]:
-        """Raises DocumentError with the gateway's reason if the statement is refused."""
+        """Registers a recipient key. Raises DocumentError with the gateway's reason if it refuses the statement."""
         return self._json("PUT", "/v1/recipient-key", json=statement)
 
     def page(self, about: str | None) -> list[dict[str, Any]]:
@@ -62,8 +62,8 @@ class HttpDocuments:
         return self._json("POST", "/v1/documents", params=dict(given), content=content, headers=headers)
 
     def fetch(self, document: str, version: int) -> bytes:
-        """The sealed file. Raises NotFoundError if it does not exist or is not visible to the caller."""
-        return self._ask("GET", f"/v1/documents/{document}/versions/{version}", MOST_FILE_BYTES)
+        """The sealed file. Raises NotFoundError if the document does not exist or is not visible to the caller."""
+        return self._ask("GET", f"/v1/documents/{document}/versions/{version}", MAX_FILE_BYTES)
 
     def grant(self, document: str, participant: int) -> dict[str, Any]:
         return self._json("PUT", f"/v1/documents/{document}/grants/{participant}")
@@ -72,7 +72,7 @@ class HttpDocuments:
         return self._json("DELETE", f"/v1/documents/{document}/grants/{participant}")
 
     def _json(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
-        found = _parse(self._ask(method, path, _MOST_ANSWER_BYTES, **sent))
+        found = _parse(self._ask(method, path, _MAX_ANSWER_BYTES, **sent))
         if found is None:
             raise GatewayAnswerError("the gateway's response is malformed", hint=_RETRY)
         return found
@@ -80,7 +80,8 @@ class HttpDocuments:
     def _ask(self, method: str, path: str, most_bytes: int, **sent: Any) -> bytes:
         try:
             with self._client.stream(method, path, **sent) as answer:
-                limit = most_bytes if answer.is_success else _MOST_ANSWER_BYTES
+                # A refusal is a short problem document, however large the requested file may be.
+                limit = most_bytes if answer.is_success else _MAX_ANSWER_BYTES
                 content = b""
                 # Counted while it arrives, so that an endless response does not fill the memory.
                 for part in answer.iter_bytes():
@@ -96,14 +97,15 @@ class HttpDocuments:
 
 def _parse(content: bytes) -> dict[str, Any] | None:
     try:
-        found: Any = parse_json(content, max_bytes=_MOST_ANSWER_BYTES, max_depth=_MOST_DEPTH)
+        found: Any = parse_json(content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
     except CanonicalError:
         return None
     return found if isinstance(found, dict) else None
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> MillmarkError:
-    detail = " ".join(str(problem.get("detail", f"status {status}")).split())[:_MOST_TEXT]
+    # On one line and bounded: the text comes from the gateway and is printed on a terminal.
+    detail = " ".join(str(problem.get("detail", f"status {status}")).split())[:_MAX_TEXT]
     if status == 404:
         return NotFoundError(
             "the document does not exist, or is not visible to this participant", hint="see `millmark documents list`"

@@ -12,11 +12,11 @@ from types import TracebackType
 from ledger.claims import Claims, build_claims
 from ledger.errors import InputError
 from services.documents.encryption import Sealer, VersionId
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES
 
-__all__ = ["MOST_NAME_CHARACTERS", "Draft", "verify_media_type", "verify_name"]
+__all__ = ["MAX_NAME_CHARACTERS", "Draft", "verify_media_type", "verify_name"]
 
-MOST_NAME_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 200
 PIECE_BYTES = 256 << 10
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
 
@@ -41,11 +41,11 @@ class Draft:
         self._file.close()
 
     def write(self, piece: bytes) -> None:
-        """Raises InputError if the document becomes too large."""
+        """Encrypts the next piece of the document. Raises InputError if the document becomes too large."""
         self.size += len(piece)
         # Before anything is written, so that an endless upload does not fill the disk.
-        if self.size > MOST_DOCUMENT_BYTES:
-            raise InputError(f"the document has more than {MOST_DOCUMENT_BYTES} bytes", hint="share a smaller file")
+        if self.size > MAX_DOCUMENT_BYTES:
+            raise InputError(f"the document has more than {MAX_DOCUMENT_BYTES} bytes", hint="share a smaller file")
         self._digest.update(piece)
         self._file.write(self._sealer.update(piece))
 
@@ -78,10 +78,11 @@ class Draft:
 
 def verify_name(name: str) -> str:
     """Returns a valid file name. Raises InputError for one that is empty, too long, or a path."""
-    if not 0 < len(name) <= MOST_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
+    if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
         raise InputError(
-            f"a document's name has to have 1 to {MOST_NAME_CHARACTERS} printable characters", hint="rename the file"
+            f"a document's name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="rename the file"
         )
+    # A recipient may save the file under this name, so it must not lead into another folder.
     if "/" in name or "\\" in name or name.startswith("."):
         raise InputError(
             "a document's name must not be a path or start with a dot", hint="give the last part of the path only"

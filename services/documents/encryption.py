@@ -72,16 +72,17 @@ class Sealer:
 
     def __init__(self, version_id: VersionId) -> None:
         self.data_key, self.nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
+        # Not AESGCM, which needs the whole document in memory.
         encryptor: AEADEncryptionContext = Cipher(AES(self.data_key), GCM(self.nonce)).encryptor()
         encryptor.authenticate_additional_data(_bound(_CONTENT_TAG, version_id, {}))
         self._encryptor = encryptor
 
     def update(self, piece: bytes) -> bytes:
-        """Returns as many bytes as were given."""
+        """Encrypts a piece. Returns as many bytes as were given."""
         return self._encryptor.update(piece)
 
     def finish(self) -> bytes:
-        """Returns the authentication tag, which comes last."""
+        """Ends the encryption. Returns the authentication tag, which follows the ciphertext."""
         self._encryptor.finalize()
         return self._encryptor.tag
 
@@ -89,6 +90,7 @@ class Sealer:
 def open_content(data_key: bytes, nonce: bytes, version_id: VersionId, sealed: bytes) -> bytes:
     """Decrypts a version. Raises SealBrokenError unless key, nonce, version and ciphertext belong together."""
     try:
+        # In one call, so that no plaintext is returned before the tag at the end has been verified.
         return AESGCM(data_key).decrypt(nonce, sealed, _bound(_CONTENT_TAG, version_id, {}))
     except (InvalidTag, ValueError):
         raise SealBrokenError("the document is damaged, or not the one requested", hint="fetch it again") from None
@@ -96,6 +98,7 @@ def open_content(data_key: bytes, nonce: bytes, version_id: VersionId, sealed: b
 
 def wrap_key(wrapping: str, key: bytes, version_id: VersionId, data_key: bytes) -> bytes:
     """Wraps a data key under a key of the gateway's key file. Returns nonce, ciphertext and tag."""
+    # Random nonces are safe here: a wrapping key encrypts far fewer than 2^32 data keys (NIST SP 800-38D, section 8.3).
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, data_key, _bound(_LOCAL_TAG, version_id, {"wrapping": wrapping}))
 
@@ -114,7 +117,7 @@ def unwrap_key(wrapping: str, key: bytes, version_id: VersionId, wrapped: bytes)
 
 def wrap_for(recipient: Recipient, version_id: VersionId, data_key: bytes) -> bytes:
     """Wraps a data key for a recipient (HPKE, RFC 9180, base mode, single-shot). Raises RecipientKeyError as
-    `verify_public_key`."""
+    `verify_public_key` does."""
     try:
         public_key = X25519PublicKey.from_public_bytes(recipient.public_key)
         return _SUITE.encrypt(data_key, public_key, _info(recipient, version_id))
@@ -125,8 +128,8 @@ def wrap_for(recipient: Recipient, version_id: VersionId, data_key: bytes) -> by
 
 
 def verify_public_key(public_key: bytes) -> None:
-    """Raises RecipientKeyError for an invalid X25519 key, including those of low order, which anybody could decrypt
-    for."""
+    """Verifies that a key is a valid X25519 key. Raises RecipientKeyError, also for a key of low order, for which
+    everybody could decrypt."""
     # A trial encryption: with a point of low order, the key agreement fails.
     probe = Recipient(0, bytes(20), 0, public_key, bytes(32))
     wrap_for(probe, VersionId("", 0), bytes(KEY_BYTES))
@@ -158,4 +161,5 @@ def _info(recipient: Recipient, version_id: VersionId) -> bytes:
 
 
 def _bound(tag: bytes, version_id: VersionId, more: dict[str, Json]) -> bytes:
+    # Canonical JSON, so that two different purposes never have the same bytes.
     return tag + canonical_json({"document": version_id.document, "version": version_id.version, **more})

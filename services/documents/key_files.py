@@ -19,7 +19,7 @@ from services.documents.encryption import KEY_BYTES
 __all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
 
 _RING, _RECIPIENT = "millmark-document-keys", "millmark-recipient-key"
-_MOST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 16
 
 
 class KeyRing:
@@ -31,12 +31,14 @@ class KeyRing:
     def in_use(self) -> tuple[str, bytes]:
         """Name and value of the current key, which wraps new data keys. Creates the file if it does not exist. Raises
         SigningError."""
+        # Two processes may get here at once: `write_private` never replaces a file, so the second raises and loses no
+        # key.
         if not self._path.exists():
             write_private(self._path, _ring_text([_new_key()]))
         return next(iter(self._read().items()))
 
     def key(self, name: str) -> bytes:
-        """Raises SigningError if the file has no key with this name."""
+        """The key with this name. Raises SigningError if the file has none."""
         found = self._read().get(name)
         if found is None:
             raise SigningError(
@@ -46,6 +48,7 @@ class KeyRing:
 
     def add(self) -> None:
         """Adds a new key and makes it current."""
+        # The first key is the current one. The others stay, for the data keys that are still wrapped under them.
         self._replace([_new_key(), *self._read().items()])
 
     def drop_old(self) -> None:
@@ -79,7 +82,9 @@ def create_recipient_key(path: Path) -> bytes:
 
 
 def read_recipient_key(path: Path) -> X25519PrivateKey:
-    """Raises SigningError for a file that others may read, or that does not contain a recipient's key."""
+    """Reads a recipient's private key. Raises SigningError for a file that other users can read or that contains no
+    such key.
+    """
     value = _parse(path, _RECIPIENT)
     try:
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(str(value["private_key"])))
@@ -91,7 +96,7 @@ def read_recipient_key(path: Path) -> X25519PrivateKey:
 
 def _parse(path: Path, form: str) -> Mapping[str, Json]:
     try:
-        value = parse_json(read_private(path), max_bytes=_MOST_BYTES, max_depth=4)
+        value = parse_json(read_private(path), max_bytes=_MAX_BYTES, max_depth=4)
     except CanonicalError:
         value = None
     if not isinstance(value, dict) or value.get("format") != form or value.get("version") != 1:

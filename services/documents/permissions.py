@@ -18,8 +18,7 @@ from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance.reader import Reader
 from ledger.provenance.resolve import find_subject
-from services.documents.repository import DocumentRepository
-from services.documents.tables import SharedDocumentRow
+from services.documents.repository import DocumentRepository, StoredDocumentRow
 
 __all__ = ["Mode", "find_document", "list_documents"]
 
@@ -37,8 +36,9 @@ class Mode(enum.Enum):
     """Every participant."""
 
 
-def find_document(reader: Reader, documents: DocumentRepository, id_: str) -> SharedDocumentRow:
-    """Raises the same NotFoundError for a document that does not exist and for one that the viewer may not see."""
+def find_document(reader: Reader, documents: DocumentRepository, id_: str) -> StoredDocumentRow:
+    """The row of a document. Raises the same NotFoundError for a document that does not exist and for one that the
+    viewer may not see."""
     row = documents.document(id_)
     if row is None or not _is_visible(reader, documents, row):
         raise NotFoundError(f"document {id_} not found", hint="check the id, or ask the company that shares it")
@@ -47,11 +47,11 @@ def find_document(reader: Reader, documents: DocumentRepository, id_: str) -> Sh
 
 def list_documents(
     reader: Reader, documents: DocumentRepository, *, about: str | None, after: str, most: int
-) -> list[SharedDocumentRow]:
+) -> list[StoredDocumentRow]:
     """At most `most` documents after the id `after`, ordered by id. `about` limits them to those of a lot or an order.
 
     Without `about`, documents that the viewer sees only because of a linked lot are left out: finding them would need
-    the whole genealogy of every document's lot. Raises as `find_subject` for `about`.
+    the whole genealogy of every document's lot. For `about`, raises as `find_subject` does.
     """
     if about is not None:
         _, subject = find_subject(reader, about, SubjectKind.LOT, SubjectKind.ORDER)
@@ -63,11 +63,11 @@ def list_documents(
 
 def _page_about(
     reader: Reader, documents: DocumentRepository, subject: bytes, after: str, most: int
-) -> list[SharedDocumentRow]:
+) -> list[StoredDocumentRow]:
     """Continues until the page is full: a short page would reveal that invisible documents were skipped."""
-    found: list[SharedDocumentRow] = []
+    found: list[StoredDocumentRow] = []
     while len(found) < most:
-        rows: Sequence[SharedDocumentRow] = documents.page(after, most, subject)
+        rows: Sequence[StoredDocumentRow] = documents.page(after, most, subject)
         found += [row for row in rows if _is_visible(reader, documents, row)]
         if len(rows) < most:
             break
@@ -75,7 +75,7 @@ def _page_about(
     return found[:most]
 
 
-def _is_visible(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> bool:
+def _is_visible(reader: Reader, documents: DocumentRepository, row: StoredDocumentRow) -> bool:
     visibility = reader.visibility
     if visibility is None:
         return True

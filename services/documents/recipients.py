@@ -7,13 +7,12 @@ from ledger.store import Registry, Store
 from services.documents.encryption import verify_public_key
 from services.documents.errors import RecipientKeyError
 from services.documents.recipient_keys import KeyStatement, recover_statement_signer
-from services.documents.repository import DocumentRepository
-from services.documents.tables import RecipientKeyRow
+from services.documents.repository import DocumentRepository, RecipientKeyRow
 from services.documents.views import RecipientKey
 
 __all__ = ["Recipients", "require_recipient_key"]
 
-_MOST_AHEAD_S = 300
+_MAX_AHEAD_S = 300
 _HINT = "create and sign a key with `millmark documents keys`, and PUT it to /v1/recipient-key"
 
 
@@ -32,7 +31,8 @@ class Recipients:
         and for one that is not later than the published one, so that an old key cannot be restored by a replay.
         """
         verify_public_key(public_key)
-        if issued_at > now_s + _MOST_AHEAD_S:
+        # Only a later statement replaces one, so a time far ahead would lock its participant out until then.
+        if issued_at > now_s + _MAX_AHEAD_S:
             raise RecipientKeyError("the statement's time is in the future", hint="check the clock, then sign again")
         row = RecipientKeyRow(participant, public_key, issued_at, signature)
         with self._store.transaction() as connection:
@@ -48,7 +48,9 @@ class Recipients:
         return shown
 
     def get(self, participant: int) -> RecipientKey:
-        """Raises NotFoundError if the participant published no key, or if the signing key has been revoked since."""
+        """The key that a participant published. Raises NotFoundError if there is none, or if its signer was revoked
+        since.
+        """
         with self._store.reading() as connection:
             documents, registry = DocumentRepository(connection), Registry(connection)
             try:
@@ -68,6 +70,8 @@ def require_recipient_key(documents: DocumentRepository, registry: Registry, par
 
 def _show(registry: Registry, row: RecipientKeyRow) -> RecipientKey:
     """Raises RecipientKeyError unless an active key of the participant signed the statement, for this ledger."""
+    # Checked at every use, not once when published: revoking the signing key also ends the recipient key that it
+    # signed.
     identity = registry.identity()
     if identity is None:
         raise RecipientKeyError("nothing is indexed yet", hint="follow the chain first")

@@ -1,92 +1,164 @@
-"""Reads and writes documents, grants and recipient keys."""
+"""Documents, grants and recipient keys: their tables, and all access to them.
+
+Times are seconds since 1970; 0 means "never".
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, or_, select, update
 
 from ledger.claims import Path, parse_claims
-from ledger.store import Book, Rows
-from services.documents.tables import (
-    GrantRow,
-    RecipientKeyRow,
-    SharedDocumentRow,
-    SharedPieceRow,
-    SharedVersionRow,
-    grants,
-    shared_documents,
-    shared_pieces,
-    shared_versions,
-)
+from ledger.store import Book, Rows, schema_of
 from services.idempotency.repository import AnswerRepository
 
-__all__ = ["DocumentRepository"]
+__all__ = ["DocumentRepository", "DocumentVersionRow", "GrantRow", "RecipientKeyRow", "StoredDocumentRow"]
+
+
+@dataclass(slots=True)
+class StoredDocumentRow:
+    """A document without its versions."""
+
+    id: str
+    """32 random hexadecimal digits."""
+    mode: str
+    """Who may read it: services.documents.permissions.Mode."""
+    kind: int
+    """SubjectKind of the thing that the document is about; 0 for none."""
+    subject: bytes
+    """The lot or order that it is about; empty for none."""
+    added_at: int
+    erased_at: int
+
+
+@dataclass(slots=True)
+class DocumentVersionRow:
+    """One version, encrypted under its own data key. After erasure only document, version and root remain."""
+
+    document: str
+    version: int
+    """From 1."""
+    root: bytes
+    """Claims root over name, media type, size and SHA-256. The salts are in the book's claims document of that root."""
+    name: str
+    media_type: str
+    size: int
+    """Bytes before encryption."""
+    nonce: bytes
+    wrapping: str
+    """Name of the key in the key file that wraps the data key."""
+    wrapped_key: bytes
+    added_at: int
+    token: str
+    """Idempotency token of the request that added it; empty for none."""
+
+
+@dataclass(slots=True)
+class DocumentPieceRow:
+    """A piece of a version's ciphertext."""
+
+    document: str
+    version: int
+    position: int
+    """From 0."""
+    content: bytes
+
+
+@dataclass(slots=True)
+class GrantRow:
+    """A participant that may read a restricted document."""
+
+    document: str
+    participant: int
+    granted_at: int
+
+
+@dataclass(slots=True)
+class RecipientKeyRow:
+    """The key for which documents are wrapped, as signed by its participant."""
+
+    participant: int
+    public_key: bytes
+    """X25519, 32 bytes."""
+    issued_at: int
+    signature: bytes
+
+
+_SCHEMA = schema_of("services")
+stored_documents = _SCHEMA.table("stored_documents", StoredDocumentRow, "id", "subject")
+document_versions = _SCHEMA.table("document_versions", DocumentVersionRow, "document version", "token")
+document_pieces = _SCHEMA.table("document_pieces", DocumentPieceRow, "document version position")
+grants = _SCHEMA.table("grants", GrantRow, "document participant", "participant")
+recipient_keys = _SCHEMA.table("recipient_keys", RecipientKeyRow, "participant")
 
 
 class DocumentRepository:
-    """All operations run in the caller's transaction. Does not check who may read a document; see
+    """Reads and writes documents in the caller's transaction. Does not check who may read a document; see
     services.documents.permissions."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows = Rows(connection)
 
-    def document(self, id_: str) -> SharedDocumentRow | None:
-        return self._rows.get(SharedDocumentRow, id_)
+    def document(self, id_: str) -> StoredDocumentRow | None:
+        return self._rows.get(StoredDocumentRow, id_)
 
-    def put_document(self, row: SharedDocumentRow) -> None:
+    def put_document(self, row: StoredDocumentRow) -> None:
         self._rows.put(row)
 
-    def page(self, after: str, most: int, subject: bytes | None) -> list[SharedDocumentRow]:
+    def page(self, after: str, most: int, subject: bytes | None) -> list[StoredDocumentRow]:
         """Documents after an id, ordered by id; with a `subject`, only those about it."""
-        query = select(shared_documents).where(shared_documents.c.id > after)
+        query = select(stored_documents).where(stored_documents.c.id > after)
         if subject is not None:
-            query = query.where(shared_documents.c.subject == subject)
-        query = query.order_by(shared_documents.c.id).limit(most)
-        return [SharedDocumentRow(*row) for row in self._connection.execute(query)]
+            query = query.where(stored_documents.c.subject == subject)
+        query = query.order_by(stored_documents.c.id).limit(most)
+        return [StoredDocumentRow(*row) for row in self._connection.execute(query)]
 
-    def page_for(self, participant: int, after: str, most: int) -> list[SharedDocumentRow]:
-        """As `page`, but only documents with a grant for the participant or in mode `consortium`."""
+    def page_for(self, participant: int, after: str, most: int) -> list[StoredDocumentRow]:
+        """Like `page`, but only documents with a grant for the participant or in mode `consortium`."""
         named = select(grants.c.document).where(grants.c.participant == participant)
-        table = shared_documents.c
-        query = select(shared_documents).where(
+        table = stored_documents.c
+        query = select(stored_documents).where(
             table.id > after,
             table.erased_at == 0,
             or_(table.mode == "consortium", (table.mode == "restricted") & table.id.in_(named)),
         )
-        return [SharedDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
+        return [StoredDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
 
-    def versions(self, ids: Iterable[str]) -> list[SharedVersionRow]:
+    def versions(self, ids: Iterable[str]) -> list[DocumentVersionRow]:
         """Versions of these documents, ordered by document and number."""
-        return self._rows.among(SharedVersionRow, "document", ids)
+        return self._rows.among(DocumentVersionRow, "document", ids)
 
-    def version(self, id_: str, version: int) -> SharedVersionRow | None:
-        return self._rows.get(SharedVersionRow, id_, version)
+    def version(self, id_: str, version: int) -> DocumentVersionRow | None:
+        return self._rows.get(DocumentVersionRow, id_, version)
 
-    def added_by(self, token: str) -> SharedVersionRow | None:
+    def added_by(self, token: str) -> DocumentVersionRow | None:
         """The version that an earlier request with the same token added, if any."""
-        found = self._rows.find(SharedVersionRow, token=token) if token else []
+        # Additions without an idempotency key store an empty token, which identifies none of them.
+        found = self._rows.find(DocumentVersionRow, token=token) if token else []
         return found[0] if found else None
 
-    def all_versions(self) -> list[SharedVersionRow]:
+    def all_versions(self) -> list[DocumentVersionRow]:
         """All versions that are not erased."""
-        return [row for row in self._rows.scan(SharedVersionRow) if row.wrapped_key]
+        # An erased version has no data key left to wrap.
+        return [row for row in self._rows.scan(DocumentVersionRow) if row.wrapped_key]
 
-    def add_version(self, row: SharedVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
+    def add_version(self, row: DocumentVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
         """Adds a version with the claims behind its root, and its ciphertext in pieces."""
         self._rows.insert([row])
         Book(self._connection).put_document(row.root, claims)
         for position, content in enumerate(pieces):
-            self._rows.insert([SharedPieceRow(row.document, row.version, position, content)])
+            self._rows.insert([DocumentPieceRow(row.document, row.version, position, content)])
 
-    def rewrap(self, rows: Sequence[SharedVersionRow]) -> None:
+    def rewrap(self, rows: Sequence[DocumentVersionRow]) -> None:
         """Replaces versions whose data keys were wrapped under another key."""
         self._rows.update(rows)
 
     def piece(self, id_: str, version: int, position: int) -> bytes | None:
-        row = self._rows.get(SharedPieceRow, id_, version, position)
+        row = self._rows.get(DocumentPieceRow, id_, version, position)
         return None if row is None else row.content
 
     def grants(self, id_: str) -> list[GrantRow]:
@@ -109,16 +181,17 @@ class DocumentRepository:
             self.erase_fields(row.root, [()])
         # Stored responses contain names and sizes of the document.
         AnswerRepository(self._connection).forget_containing(id_.encode())
-        self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
+        self._connection.execute(delete(document_pieces).where(document_pieces.c.document == id_))
+        # The rows stay: their roots are in records on the ledger, and their numbers must not be used again.
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
-        self._connection.execute(update(shared_versions).where(shared_versions.c.document == id_).values(**gone))
-        self._connection.execute(update(shared_documents).where(shared_documents.c.id == id_).values(erased_at=now_s))
+        self._connection.execute(update(document_versions).where(document_versions.c.document == id_).values(**gone))
+        self._connection.execute(update(stored_documents).where(stored_documents.c.id == id_).values(erased_at=now_s))
         self.revoke(id_)
 
     def erase_fields(self, root: bytes, paths: Iterable[Path]) -> bool:
-        """Deletes value and salt of fields of a claims document. Their leaf hashes remain, so the root and the proofs
-        of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path without
-        fields."""
+        """Deletes the values and salts of some fields of a claims document. Their leaf hashes remain, so the root and
+        the proofs of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path
+        without fields."""
         book = Book(self._connection)
         document = book.document(root)
         if document is None:

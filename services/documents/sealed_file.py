@@ -24,12 +24,12 @@ from services.documents.encryption import (
 )
 from services.documents.errors import SealBrokenError
 
-__all__ = ["MOST_DOCUMENT_BYTES", "MOST_FILE_BYTES", "OpenedDocument", "SealedHeader", "open_sealed", "parse_sealed"]
+__all__ = ["MAX_DOCUMENT_BYTES", "MAX_FILE_BYTES", "OpenedDocument", "SealedHeader", "open_sealed", "parse_sealed"]
 
-MOST_DOCUMENT_BYTES = 32 << 20
+MAX_DOCUMENT_BYTES = 32 << 20
 _MAGIC = b"millmark-sealed-document 1\n"
-_MOST_HEADER_BYTES = 1 << 16
-MOST_FILE_BYTES = len(_MAGIC) + 4 + _MOST_HEADER_BYTES + MOST_DOCUMENT_BYTES + TAG_BYTES
+_MAX_HEADER_BYTES = 1 << 16
+MAX_FILE_BYTES = len(_MAGIC) + 4 + _MAX_HEADER_BYTES + MAX_DOCUMENT_BYTES + TAG_BYTES
 _MEMBERS = frozenset(
     (
         "chain_id",
@@ -92,10 +92,11 @@ def parse_sealed(data: bytes) -> tuple[SealedHeader, bytes]:
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
         raise InputError("not a sealed document of version 1", hint=_HINT)
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
-    if end - start > _MOST_HEADER_BYTES or end + TAG_BYTES > len(data):
+    # The length comes from the file, so it is bounded before anything is parsed.
+    if end - start > _MAX_HEADER_BYTES or end + TAG_BYTES > len(data):
         raise InputError("the sealed document is incomplete", hint=_HINT)
     try:
-        header = _header(parse_json(data[start:end], max_bytes=_MOST_HEADER_BYTES, max_depth=6))
+        header = _header(parse_json(data[start:end], max_bytes=_MAX_HEADER_BYTES, max_depth=6))
     except (KeyError, TypeError, ValueError, InputError):
         header = None
     # Encoded again, so that only one spelling of a header is accepted.
@@ -116,6 +117,7 @@ def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
     on the ledger, or who wrote the document.
     """
     header, sealed = parse_sealed(data)
+    # Only for a clear message: decryption would fail as well, but could not tell why.
     if private_key.public_key().public_bytes_raw() != header.recipient.public_key:
         raise SealBrokenError(
             "the document is sealed for another key", hint="use the key that was published when it was fetched"
@@ -160,6 +162,7 @@ def _header(value: Json) -> SealedHeader:
 
 
 def _number(value: Json) -> int:
+    # JSON's true would pass as 1: bool is a subclass of int.
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError
     return value

@@ -25,11 +25,9 @@ from services.documents.errors import DocumentError
 from services.documents.key_files import KeyRing
 from services.documents.permissions import Mode, find_document, list_documents
 from services.documents.recipients import require_recipient_key
-from services.documents.repository import DocumentRepository
+from services.documents.repository import DocumentRepository, DocumentVersionRow, GrantRow, StoredDocumentRow
 from services.documents.sealed_file import SealedHeader
-from services.documents.showing import show_document, show_documents
-from services.documents.tables import GrantRow, SharedDocumentRow, SharedVersionRow
-from services.documents.views import Document, DocumentPage
+from services.documents.views import Document, DocumentPage, show_document, show_documents
 
 Precondition: TypeAlias = Callable[[Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""
@@ -62,7 +60,7 @@ class _Repositories:
     registry: Registry
     book: Book
 
-    def open_document(self, id_: str) -> SharedDocumentRow:
+    def open_document(self, id_: str) -> StoredDocumentRow:
         """A document of the company that is not erased. Raises NotFoundError or DocumentError."""
         row = find_document(self.reader, self.documents, id_)
         if row.erased_at:
@@ -91,14 +89,17 @@ class Documents:
         return self._keys
 
     def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
-        """Raises NotFoundError if `about` is not visible to the viewer, and InputError."""
+        """A page of the documents visible to the viewer.
+
+        Raises NotFoundError if `about` is not visible to the viewer, InputError if it is malformed or ambiguous.
+        """
         with self._reading(viewer) as repos:
             rows = list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
             shown = show_documents(repos.reader, repos.documents, rows[:most])
         return DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
 
     def get(self, id_: str, viewer: int | None) -> Document:
-        """Raises NotFoundError."""
+        """One document, as the viewer may see it. Raises NotFoundError."""
         with self._reading(viewer) as repos:
             return repos.show(id_)
 
@@ -114,6 +115,7 @@ class Documents:
                 raise NotFoundError(f"document {id_} has no version {version}", hint="see its list of versions")
             head = self._head(repos, found, recipient)
         start = head.to_bytes()
+        # Includes the recipient's key: once it publishes another one, a file that it cached no longer opens.
         tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
         return Sealed(start, self._pieces(found), len(start) + found.size + TAG_BYTES, tag)
 
@@ -132,7 +134,7 @@ class Documents:
             if before is not None:
                 return repos.show(before.document)
             kind, subject = (0, b"") if about is None else _find_about(repos.reader, about)
-            row = SharedDocumentRow(draft.version_id.document, mode.value, kind, subject, now_s, 0)
+            row = StoredDocumentRow(draft.version_id.document, mode.value, kind, subject, now_s, 0)
             _verify_mode(row)
             repos.documents.put_document(row)
             self._put_version(repos, draft, now_s, token)
@@ -173,7 +175,9 @@ class Documents:
             row = repos.open_document(id_)
             repos.verify(id_, precondition)
             if Mode(row.mode) is not Mode.RESTRICTED:
-                raise DocumentError("only restricted documents have grants", hint="change the mode to restricted first")
+                raise DocumentError(
+                    "only restricted documents have grants", hint="change the mode to `restricted` first"
+                )
             if repos.registry.participant(participant) is None:
                 raise NotFoundError(
                     f"participant {participant} is suspended, or not in the index",
@@ -201,6 +205,7 @@ class Documents:
         then the document is erased, but the files may still contain traces.
         """
         with self._writing() as repos:
+            # Not `open_document`: erasing again is allowed, and scrubs the files again if the first attempt could not.
             row = find_document(repos.reader, repos.documents, id_)
             repos.verify(id_, precondition)
             if not row.erased_at:
@@ -211,10 +216,10 @@ class Documents:
         return erased
 
     def erase_fields(self, root: bytes, paths: list[Path]) -> None:
-        """Deletes value and salt of fields of any claims document in the private book. Proofs of the other fields stay
-        valid.
+        """Deletes the values and salts of some fields of any claims document in the private book. Proofs of the other
+        fields stay valid.
 
-        Raises NotFoundError, ClaimsError, and StoreError as `erase`.
+        Raises NotFoundError, ClaimsError, and StoreError as `erase` does.
         """
         with self._writing() as repos:
             if not repos.documents.erase_fields(root, paths):
@@ -236,17 +241,17 @@ class Documents:
         self._store.scrub()
         return len(rows)
 
-    def _rewrap(self, row: SharedVersionRow) -> SharedVersionRow:
+    def _rewrap(self, row: DocumentVersionRow) -> DocumentVersionRow:
         name, key = self._ring.in_use()
         return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _version_id(row), self._data_key(row)))
 
-    def _data_key(self, row: SharedVersionRow) -> bytes:
+    def _data_key(self, row: DocumentVersionRow) -> bytes:
         return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _version_id(row), row.wrapped_key)
 
     def _put_version(self, repos: _Repositories, draft: Draft, now_s: int, token: str) -> None:
         """The key is chosen while the write lock is held, so that no rotation can run in between."""
         claims, (name, key) = draft.finish(), self._ring.in_use()
-        row = SharedVersionRow(
+        row = DocumentVersionRow(
             document=draft.version_id.document,
             version=draft.version_id.version,
             root=claims.root,
@@ -261,7 +266,8 @@ class Documents:
         )
         repos.documents.add_version(row, json.dumps(claims.to_json()), draft.pieces())
 
-    def _head(self, repos: _Repositories, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
+    def _head(self, repos: _Repositories, row: DocumentVersionRow, recipient: int | None) -> SealedHeader:
+        # Without a recipient there is no key to wrap for, and the gateway hands out no plaintext.
         if recipient is None:
             raise DocumentError(
                 "documents are sealed for a participant", hint="sign in, or use `millmark documents open`"
@@ -275,12 +281,13 @@ class Documents:
         return SealedHeader(
             version_id=_version_id(row),
             recipient=wanted,
+            # All fields, which the recipient compares with the root and the content.
             claims=parse_claims(json.loads(document)).disclose([()]),
             nonce=row.nonce,
             wrapped_key=wrap_for(wanted, _version_id(row), self._data_key(row)),
         )
 
-    def _pieces(self, row: SharedVersionRow) -> Iterator[bytes]:
+    def _pieces(self, row: DocumentVersionRow) -> Iterator[bytes]:
         """Reads the ciphertext piece by piece. Raises DocumentError if the document is erased in the meantime."""
         left, position = row.size + TAG_BYTES, 0
         while left:
@@ -312,7 +319,7 @@ def new_version_id() -> VersionId:
     return VersionId(secrets.token_hex(16), 1)
 
 
-def _version_id(row: SharedVersionRow) -> VersionId:
+def _version_id(row: DocumentVersionRow) -> VersionId:
     return VersionId(row.document, row.version)
 
 
@@ -321,6 +328,6 @@ def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
     return int(kind), subject
 
 
-def _verify_mode(row: SharedDocumentRow) -> None:
+def _verify_mode(row: StoredDocumentRow) -> None:
     if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
         raise InputError("only a document about a lot can be linked", hint="give a lot, or choose another mode")

@@ -1,4 +1,4 @@
-"""Responses of the API about documents."""
+"""Responses of the API about documents, and how they are built from rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from datetime import datetime
 
 from ledger.ids import SubjectKind
 from ledger.provenance.answers import Party
-from ledger.provenance.jsonform import Printable
+from ledger.provenance.jsonform import Printable, moment
+from ledger.provenance.reader import Reader
 from services.documents.permissions import Mode
+from services.documents.repository import DocumentRepository, DocumentVersionRow, StoredDocumentRow
 
-__all__ = ["About", "Document", "DocumentPage", "DocumentVersion", "Grant", "RecipientKey"]
+__all__ = [
+    "About",
+    "Document",
+    "DocumentPage",
+    "DocumentVersion",
+    "Grant",
+    "RecipientKey",
+    "show_document",
+    "show_documents",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,7 @@ class About(Printable):
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion(Printable):
-    """One version of a document. Only number and root remain of an erased one."""
+    """One version of a document. After erasure, only number and root remain."""
 
     version: int
     """From 1."""
@@ -87,3 +98,55 @@ class RecipientKey(Printable):
     """65 bytes: r, s, v."""
     signer: bytes
     """Address of the key that signed."""
+
+
+def show_documents(
+    reader: Reader, documents: DocumentRepository, rows: list[StoredDocumentRow]
+) -> tuple[Document, ...]:
+    """The views of documents that the viewer may read, without the details that it may not see."""
+    reader.name(row.subject for row in rows if row.subject)
+    versions = documents.versions(row.id for row in rows)
+    return tuple(_document(reader, documents, row, [one for one in versions if one.document == row.id]) for row in rows)
+
+
+def show_document(reader: Reader, documents: DocumentRepository, row: StoredDocumentRow) -> Document:
+    return show_documents(reader, documents, [row])[0]
+
+
+def _document(
+    reader: Reader, documents: DocumentRepository, row: StoredDocumentRow, versions: list[DocumentVersionRow]
+) -> Document:
+    return Document(
+        document=row.id,
+        mode=Mode(row.mode),
+        about=_about(reader, row),
+        versions=tuple(_version(one) for one in versions),
+        grants=_grants(reader, documents, row),
+        added_at=moment(row.added_at),
+        erased_at=moment(row.erased_at),
+    )
+
+
+def _about(reader: Reader, row: StoredDocumentRow) -> About | None:
+    kind = SubjectKind(row.kind) if row.kind else None
+    if kind is None or not (reader.visibility is None or reader.visibility.has(kind, row.subject)):
+        return None
+    return About(kind, row.subject, reader.identifier(row.subject))
+
+
+def _grants(reader: Reader, documents: DocumentRepository, row: StoredDocumentRow) -> tuple[Grant, ...] | None:
+    if reader.visibility is not None:
+        return None
+    return tuple(Grant(reader.party(one.participant), moment(one.granted_at)) for one in documents.grants(row.id))
+
+
+def _version(row: DocumentVersionRow) -> DocumentVersion:
+    left = bool(row.wrapped_key)
+    return DocumentVersion(
+        version=row.version,
+        name=row.name if left else None,
+        media_type=row.media_type if left else None,
+        size=row.size if left else None,
+        root=row.root,
+        added_at=moment(row.added_at),
+    )

@@ -16,10 +16,10 @@ from services.gateway.background import Background, build_background
 from services.gateway.docs import add_documentation, complete_document
 from services.gateway.epcis import add_epcis, reword_problem
 from services.gateway.http.authentication import Authentication
-from services.gateway.http.error_handler import ErrorHandler
 from services.gateway.http.idempotency import IdempotencyStore
 from services.gateway.http.middleware import GatewayMiddleware
 from services.gateway.http.paging import Pager
+from services.gateway.http.problems import ErrorHandler
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.parts import GatewayParts
 from services.gateway.recording import add_recording
@@ -69,9 +69,10 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     add_relay(table, parts.relay)
     add_recording(table, parts.store, background.recorder)
     add_documentation(table, app)
+    # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
         table.add(Route(page.method, page.path, page.rule), page.endpoint)
-    app.include_router(table.router)
+    table.register(app)
     return app
 
 

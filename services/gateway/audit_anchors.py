@@ -20,33 +20,37 @@ from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
 from ledger.store import Book, Store
 from services.audit import AuditLog
-from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
+from services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRow
 from services.serving.loop import Loop
 
 __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
 
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
-_MOST_AT_ONCE: Final = 50 * MOST_MARKS
+_MAX_AT_ONCE: Final = 50 * MAX_MARKS
 """Log entries under one anchor; a larger backlog needs several."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorRule:
-    """When the head is anchored: after so many new entries or so many seconds, whichever comes first."""
+    """When the audit log's head is anchored: after `entries` new entries or `seconds` seconds, whichever comes
+    first.
+    """
 
     stream: bytes
-    """Subject of an evidence stream of the company that is used for nothing else."""
+    """Subject of the evidence stream that holds the audit log's heads. The company owns it and uses it for nothing
+    else.
+    """
     entries: int
     seconds: int
 
 
 class AuditAnchors:
-    """Anchors one log. `step` is what the thread does repeatedly."""
+    """Anchors one audit log. The background thread calls `step` repeatedly."""
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class AuditAnchors:
         """Queues an anchor if one is due, and returns whether it did. Raises StoreError or AuditError."""
         with self._store.reading() as connection:
             book = Book(connection)
+            # The book tells how far the log is anchored: no other place has to be kept in step with it.
             size = book.evidence_size(self._rule.stream)
             latest = book.latest_evidence(self._rule.stream)
         before = None if latest is None else parse_head(latest)
@@ -84,10 +89,10 @@ class AuditAnchors:
         # Without new entries there is nothing to anchor, however long ago the last anchor was.
         if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
             return False
-        first, hashes = read_hashes(self._audit.folder, after, _MOST_AT_ONCE)
+        first, hashes = read_hashes(self._audit.folder, after, _MAX_AT_ONCE)
         self._audit.flush()  # what is anchored must survive a power failure
-        parts = range(0, len(hashes), MOST_MARKS)
-        return self._queue(size, [build_head(first + at, hashes[at : at + MOST_MARKS], self._clock()) for at in parts])
+        parts = range(0, len(hashes), MAX_MARKS)
+        return self._queue(size, [build_head(first + at, hashes[at : at + MAX_MARKS], self._clock()) for at in parts])
 
     def _queue(self, size: int, heads: Sequence[AnchoredHead]) -> bool:
         stream = self._rule.stream
@@ -100,6 +105,7 @@ class AuditAnchors:
             book.add_evidence(stream, entries)
             whole = size + len(entries)
             anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
+            # Derived from the size, so that two gateways that reach the same size cannot queue two anchors.
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
             self._recorder.queue_in(connection, RecordingRow(key, 0, describe_subjects([stream])), anchor)
         self._recorder.wake()

@@ -41,6 +41,7 @@ class Background:
             yield
         finally:
             for one in self.threads:
+                # Stopping waits for the thread, which would block the event loop and the last responses on it.
                 await run_in_threadpool(one.stop)
 
 

@@ -71,8 +71,8 @@ class FollowerSnapshot:
 
 
 class FollowerThread:
-    """Indexes new blocks step by step, whatever a step raises. A node that is down comes back. A halted index needs an
-    operator, who sees it in `seen` and the log; until then the existing index is served."""
+    """Indexes new blocks step by step, whatever a step raises, since a node that is down may come back. A halted index
+    needs an operator, who sees it in `seen` and the log; until then the existing index is served."""
 
     def __init__(self, chain: FollowedChain, store: Store, interval_s: float, logger: FilteringBoundLogger) -> None:
         self._chain = chain
@@ -90,7 +90,9 @@ class FollowerThread:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended. A thread that is blocked in a request to the node is abandoned."""
+        """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
+        abandoned.
+        """
         self._loop.stop()
 
     def _round(self) -> float:

@@ -19,7 +19,7 @@ __all__ = ["find_extract", "find_model"]
 
 
 def find_extract(store: Store, chain: Chain | None, name: str, certificate: int | None = None) -> Extract:
-    """The opened inference of a lot's certificate: of the one with the given sequence, by default of the latest.
+    """The opened inference of the lot's certificate with the given sequence, by default of its latest certificate.
 
     Verdict and digests are those of the ledger; input, salt and logits are those in the book, unverified. Raises
     NotFoundError if certificate, inference or model are not known here.

@@ -20,7 +20,7 @@ from quality.model import parse_model
 
 __all__ = ["FieldFigures", "ModelHealth", "Share", "monitor"]
 
-MOST_INSPECTIONS = 10 * GROUP
+MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""
 
 
@@ -143,7 +143,7 @@ def monitor(store: Store) -> list[ModelHealth]:
 
 def _health(reader: Reader, row: ModelRow) -> ModelHealth:
     certificates = reader.rows.find(CertificateRow, model=row.number)
-    latest = [certificate.sequence for certificate in certificates[-MOST_INSPECTIONS:]]
+    latest = [certificate.sequence for certificate in certificates[-MAX_INSPECTIONS:]]
     # Drift needs inputs, which the chain does not have: only inspections whose inference is in the book count.
     kept = reader.book.inferences(latest)
     file = reader.book.model(row.digest)

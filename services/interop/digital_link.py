@@ -100,7 +100,7 @@ def build_qr_svg(text: str, *, module_px: int = 4) -> str:
 
 
 def build_qr_text(text: str) -> str:
-    """A QR code in half-block characters, for terminals. Raises IdentifierError as `build_qr_svg`."""
+    """A QR code in half-block characters, for terminals. Raises IdentifierError as `build_qr_svg` does."""
     out = io.StringIO()
     _make_qr(text).terminal(out, border=2, compact=True)
     return out.getvalue()

@@ -133,6 +133,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
     """
     logger = logger or build_logger()
     with ExitStack() as stack:
+        # First of all: a second node must not even open the logs, since opening one cuts off a torn tail.
         stack.enter_context(lock_folder(config.data_folder))
         signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
         inspector = None if config.model is None else _open_model(config.model)
@@ -153,6 +154,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
             logger.warning("the chain does not answer; events are accepted and records queued until it does")
         submission = SubmissionLoop(recorders, connect, Outbox(store), parts.drafts, logger)
         submission.start()
+        # Registered last, so it stops first: the loop uses the logs, the store and the relay.
         stack.callback(submission.stop)
         intake = Intake(parts.intakes(streams), parts.dead_letters, parts.metrics)
         yield Agent(config, intake, streams, submission, Outbox(store), parts.metrics, logger)
@@ -184,6 +186,7 @@ class _Parts:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
         subject = bytes.fromhex(stream.subject[2:])
         resume_point = read_resume_point(folder / "resume")
+        # Frames before the resume point are not verified again, which keeps the start of a node with a long log short.
         log = StreamLog(folder / "log", subject, known=None if resume_point is None else resume_point.position)
         # Callbacks run in reverse: the committer stops writing before its index and its log are closed.
         stack.callback(log.close)
@@ -211,6 +214,7 @@ class _Parts:
         def connect() -> KeySubmitter:
             chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
+            # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
             return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
 

@@ -149,7 +149,9 @@ class ModelSource(_Part):
 
 
 class AnchorRule(_Part):
-    """An anchor is due when any one of these limits is reached: entries, seconds since the first, bytes."""
+    """When the evidence log of a stream is anchored: as soon as one limit is reached for the entries that no anchor
+    covers.
+    """
 
     count: int = Field(default=1000, ge=1, le=100_000)
     seconds: float = Field(default=60.0, ge=0.1, le=86_400)

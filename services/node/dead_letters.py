@@ -14,9 +14,9 @@ from services.node.errors import EventRefusedError
 
 __all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
 
-_MOST_BYTES = 8 << 20
+_MAX_BYTES = 8 << 20
 """Bytes per file. The previous file is kept as well."""
-_MOST_SHOWN = 2048
+_MAX_SHOWN = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,18 @@ class DeadLetters:
 
     def add(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
         """Writes one refusal. Raises no OSError: the event stays refused even if it cannot be listed."""
-        shown = event[:_MOST_SHOWN].decode("utf-8", "backslashreplace")
+        shown = event[:_MAX_SHOWN].decode("utf-8", "backslashreplace")
         at_s, stream, source = round(time.time(), 3), origin.stream, origin.source
         letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
         line = json.dumps(letter.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         try:
+            # The threads of several sources add refusals. The size is checked under the lock, or two of them could
+            # rotate at once.
             with self._lock:
-                if self._path.exists() and self._path.stat().st_size + len(line) > _MOST_BYTES:
+                if self._path.exists() and self._path.stat().st_size + len(line) > _MAX_BYTES:
+                    # Replaces the file before it, so two files are the most that refusals can take.
                     self._path.replace(_older(self._path))
+                # Opened for each refusal, since the rotation above may just have renamed the file.
                 with self._path.open("ab") as file:
                     file.write(line)
         except OSError:

@@ -44,12 +44,14 @@ class Drafts:
     def put(self, name: str, drafts: Sequence[Draft]) -> None:
         """Writes a file of drafts, replacing one of the same name; durable on return. Raises InputError or OSError."""
         rows = [[draft.key, draft.salt.hex(), draft.input.hex(), list(draft.logits)] for draft in drafts]
+        # `write_whole` makes the content durable; the new name in the folder needs a synchronisation of its own.
         write_whole(self._folder / f"{name}.json", json.dumps(rows).encode())
         sync_folder(self._folder)
 
     def drop_orphans(self) -> None:
         """Removes files whose records are not in the outbox. Call it only while no records are being queued."""
         for path, drafts in self._all():
+            # The records of a file are queued in one transaction, so either all of them are found or none.
             if not self._outbox.find([draft.key for draft in drafts]):
                 path.unlink()
 
@@ -64,6 +66,7 @@ class Drafts:
                 book = Book(connection)
                 for draft in drafts:
                     sequence = found[draft.key].sequence
+                    # A cancelled certificate is not on the ledger, so there is nothing that its inference could open.
                     if found[draft.key].state is OutboxState.FINAL and sequence is not None:
                         book.put_inference(sequence, draft.salt, draft.input, draft.logits)
             # After the commit: a crash in between leaves the file, and the next call stores the same rows again.

@@ -2,7 +2,7 @@
 
 MillmarkError
   InputError
-    EventRefusedError      an event is invalid or does not belong here; carries a stable reason
+    EventRefusedError      an event is invalid, or its stream is not accepted here; carries a stable reason
   LogError                 a batch could not be made durable; none of its events is acknowledged
     LogFullError           the disk is full
     LogBusyError           too many batches are waiting
@@ -16,7 +16,7 @@ __all__ = ["EventRefusedError", "LogBusyError", "LogError", "LogFullError"]
 
 
 class EventRefusedError(InputError):
-    """An event is invalid or does not belong here. `reason` is a stable code for programs and metrics."""
+    """An event is invalid, or its stream is not accepted here. `reason` is a stable code for programs and metrics."""
 
     code = "event-refused"
 

@@ -18,15 +18,15 @@ from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 from ledger.ids import canonical_identifier
 from services.node.errors import EventRefusedError
 
-__all__ = ["MOST_DEPTH", "MOST_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
+__all__ = ["MAX_DEPTH", "MAX_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
 
-MOST_EVENT_BYTES = 64 << 10
+MAX_EVENT_BYTES = 64 << 10
 """Length of the canonical form."""
-MOST_DEPTH = 16
-_MOST_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
+MAX_DEPTH = 16
+_MAX_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
 """Maximum number of characters of each member but `data`."""
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
-_MOST_SAMPLE = 2**53 - 1
+_MAX_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")
 
 
@@ -43,12 +43,14 @@ class Event(NamedTuple):
 def parse_event(line: bytes) -> Parsed:
     """Parses one untrusted JSON value, without validating the event. Raises EventRefusedError."""
     try:
-        return parse_value(line, max_bytes=2 * MOST_EVENT_BYTES, max_depth=MOST_DEPTH)
+        # Twice the limit of the canonical form, which is checked later: white space and escapes may make the input
+        # longer.
+        return parse_value(line, max_bytes=2 * MAX_EVENT_BYTES, max_depth=MAX_DEPTH)
     except CanonicalError as error:
         raise EventRefusedError("not-json", error.cause, hint=error.hint) from None
 
 
-def parse_events(data: bytes, *, max_bytes: int = 2 * MOST_EVENT_BYTES, max_depth: int = MOST_DEPTH) -> list[Parsed]:
+def parse_events(data: bytes, *, max_bytes: int = 2 * MAX_EVENT_BYTES, max_depth: int = MAX_DEPTH) -> list[Parsed]:
     """Like `parse_event`, but for a single event or an array of events."""
     try:
         return parse_values(data, max_bytes=max_bytes, max_depth=max_depth)
@@ -62,12 +64,13 @@ def check_event(parsed: Parsed) -> Event:
     if not isinstance(value, dict):
         raise EventRefusedError("not-an-object", "an event must be a JSON object")
     for name, member in value.items():
-        if name in _MOST_TEXT:
-            if not isinstance(member, str) or not 0 < len(member) <= _MOST_TEXT[name] or not _is_printable(member):
-                most = _MOST_TEXT[name]
+        if name in _MAX_TEXT:
+            if not isinstance(member, str) or not 0 < len(member) <= _MAX_TEXT[name] or not _is_printable(member):
+                most = _MAX_TEXT[name]
                 raise EventRefusedError(
                     f"{name}-malformed", f"{name} must be a string of 1 to {most} printable characters"
                 )
+        # Refused rather than dropped: the sender would believe that the member became evidence.
         elif name != "data":
             raise EventRefusedError("unknown-member", f"unknown member {name[:40]!a} in an event")
     if "id" not in value:
@@ -79,6 +82,8 @@ def check_event(parsed: Parsed) -> Event:
     if "order" in value and not _SUBJECT.fullmatch(value["order"]):
         raise EventRefusedError("order-malformed", "order must be 0x and 64 lower-case hexadecimal digits")
     stream = value.get("stream")
+    # The log's header names the stream already. Without it, an event is the same event whether or not it names its
+    # stream.
     kept = value if stream is None else {name: member for name, member in value.items() if name != "stream"}
     return Event(value["id"], stream, _write(kept, parsed.plain))
 
@@ -88,16 +93,18 @@ def _write(kept: Json, plain: bool) -> bytes:
         content = write_canonical(kept, plain)
     except CanonicalError as error:
         raise EventRefusedError("not-canonical", error.cause, hint=error.hint) from None
-    if len(content) > MOST_EVENT_BYTES:
-        raise EventRefusedError("too-large", f"an event may have at most {MOST_EVENT_BYTES} bytes")
+    if len(content) > MAX_EVENT_BYTES:
+        raise EventRefusedError("too-large", f"an event may have at most {MAX_EVENT_BYTES} bytes")
     return content
 
 
 def _is_printable(text: str) -> bool:
+    # The first test decides almost every text, faster than the pattern.
     return (text.isascii() and text.isprintable()) or _PRINTABLE.fullmatch(text) is not None
 
 
 def _verify_lot(lot: str) -> None:
+    # Only the form is checked: the lot is looked up at inspection, since the book may not know it yet.
     if _SUBJECT.fullmatch(lot):
         return
     try:
@@ -122,4 +129,5 @@ def read_samples(value: Mapping[str, Json], field: str) -> list[int]:
 
 
 def _is_sample(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_SAMPLE
+    # bool is a subclass of int: without the second check, true would count as a sample of 1.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_SAMPLE

@@ -134,6 +134,8 @@ class StreamRecorder:
 
         Raises SettingsError if the outbox is older than the ledger, StoreDamagedError if the log's entries differ.
         """
+        # Anchors queued from such a database would not be larger than the ledger's latest one, which the contract
+        # refuses.
         if size > self.anchored:
             raise SettingsError(
                 f"stream {self.name} has {size} entries anchored on the ledger but {self.anchored} in the outbox: "

@@ -26,7 +26,7 @@ from services.files import write_whole
 from services.node.config import FolderSource
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
-from services.node.events import MOST_EVENT_BYTES, Event, parse_event
+from services.node.events import MAX_EVENT_BYTES, Event, parse_event
 from services.node.intake import Intake, build_conflict
 from services.serving.loop import Loop
 
@@ -36,8 +36,8 @@ _SOURCE = "folder"
 _PATTERNS = ("*.jsonl*", "*.csv*")
 _PACKED = (".gz", ".xz", ".zst", ".bz2", ".zip", ".tmp", ".part")
 _HEAD_BYTES = 256
-_MOST_BATCH = 2000
-_MOST_LINE_BYTES = 2 * MOST_EVENT_BYTES
+_MAX_BATCH = 2000
+_MAX_LINE_BYTES = 2 * MAX_EVENT_BYTES
 _COMMIT_S = 60.0
 _MEMBERS = ("id", "time", "lot", "order")
 
@@ -162,9 +162,9 @@ def _whole_lines(file: BinaryIO) -> list[bytes]:
     returned in pieces, so the reader gets past it."""
     found: list[bytes] = []
     size = 0
-    while len(found) < _MOST_BATCH and size < _MOST_LINE_BYTES * 8:
-        line = file.readline(_MOST_LINE_BYTES)
-        if not line.endswith(b"\n") and len(line) < _MOST_LINE_BYTES:
+    while len(found) < _MAX_BATCH and size < _MAX_LINE_BYTES * 8:
+        line = file.readline(_MAX_LINE_BYTES)
+        if not line.endswith(b"\n") and len(line) < _MAX_LINE_BYTES:
             file.seek(-len(line), os.SEEK_CUR)  # the machine is still writing this line
             break
         found.append(line)
@@ -176,7 +176,7 @@ def _header(file: BinaryIO) -> list[str] | None:
     """The column names of a CSV file; empty if its first line is incomplete. Leaves the file positioned after that
     line."""
     file.seek(0)
-    line = file.readline(_MOST_LINE_BYTES)
+    line = file.readline(_MAX_LINE_BYTES)
     return next(_rows(line), []) if line.endswith(b"\n") else []
 
 

@@ -23,7 +23,7 @@ __all__ = [
     "ENTRY_BYTES",
     "FILE_HEADER_BYTES",
     "FRAME_BYTES",
-    "MOST_BODY_BYTES",
+    "MAX_BODY_BYTES",
     "FileHeader",
     "Frame",
     "LogEntry",
@@ -47,7 +47,7 @@ ENTRY_BYTES = _ENTRY.size
 FILE_HEADER_BYTES = _FILE.size + _DIGEST_BYTES
 FRAME_BYTES = _HEAD.size + _DIGEST_BYTES
 """Size of a frame without its body."""
-MOST_BODY_BYTES = 16 << 20
+MAX_BODY_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def parse_file_header(data: bytes) -> FileHeader | None:
 
 
 def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[LogEntry]) -> bytes:
-    """`previous`: digest of the frame before this one, or of the file's header."""
+    """Builds a frame. `previous` is the digest of the frame before it, or of the file's header."""
     pack = _ENTRY.pack
     body = b"".join([pack(len(content), at_ms, salt) + content for at_ms, salt, content in entries])
     framed = _HEAD.pack(marker, previous, first, len(entries), len(body)) + body
@@ -119,19 +119,20 @@ def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[Lo
 def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = None) -> Frame | None:
     """Parses the frame that begins at `at`; None if it is incomplete or damaged.
 
-    `previous`: the digest that the frame must refer to; None accepts any.
+    `previous` is the digest that the frame must refer to; None accepts any.
     """
     if len(data) - at < FRAME_BYTES:
         return None
     found, before, first, count, length = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
-    if found != marker or length > MOST_BODY_BYTES or end + _DIGEST_BYTES > len(data):
+    if found != marker or length > MAX_BODY_BYTES or end + _DIGEST_BYTES > len(data):
         return None
     # The bounds were checked above: the length is not trustworthy until the digest has been verified.
     digest = data[end : end + _DIGEST_BYTES]
     if digest != _digest(memoryview(data)[at:end]) or previous not in (None, before):
         return None
     entries = _parse_body(data[at + _HEAD.size : end])
+    # The digest covers the count, so a difference comes from a faulty writer, not from damage.
     return Frame(first, entries, digest, end + _DIGEST_BYTES - at) if len(entries) == count else None
 
 

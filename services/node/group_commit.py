@@ -15,12 +15,12 @@ from ledger.evidence import SALT_BYTES
 from services.node.dedup_index import DedupIndex
 from services.node.errors import LogBusyError, LogError
 from services.node.events import Event
-from services.node.frames import MOST_BODY_BYTES, LogEntry, body_bytes
+from services.node.frames import MAX_BODY_BYTES, LogEntry, body_bytes
 from services.node.streamlog import StreamLog, explain_failure
 
 __all__ = ["Committer", "Outcome"]
 
-_MOST_WAITING_BYTES = 4 * MOST_BODY_BYTES
+_MAX_WAITING_BYTES = 4 * MAX_BODY_BYTES
 
 
 @dataclass(slots=True)
@@ -76,13 +76,13 @@ class Committer:
         Raises LogBusyError if too many bytes are waiting or the batch exceeds a frame, LogError after `stop`.
         """
         batch = _Batch(events, body_bytes([event.content for event in events]), time.time_ns() // 1_000_000)
-        if batch.size > MOST_BODY_BYTES:
+        if batch.size > MAX_BODY_BYTES:
             raise LogBusyError("the batch is larger than a frame of the log", hint="send smaller batches")
         with self._lock:
             if self._stopping:
                 raise LogError("the node is stopping", hint="send the batch again later")
             # A batch that fits into a frame is always accepted when nothing is waiting.
-            if self._waiting_bytes and self._waiting_bytes + batch.size > _MOST_WAITING_BYTES:
+            if self._waiting_bytes and self._waiting_bytes + batch.size > _MAX_WAITING_BYTES:
                 raise LogBusyError("the disk cannot keep up", hint="send the batch again in a second")
             self._waiting_bytes += batch.size
             self._waiting.put(batch)
@@ -124,7 +124,7 @@ class Committer:
             if batch is None:
                 self._waiting.put(None)  # the marker is read again after these batches are committed
                 break
-            if size + batch.size > MOST_BODY_BYTES:
+            if size + batch.size > MAX_BODY_BYTES:
                 self._left = batch  # first of the next frame: a queue cannot take it back at its front
                 break
             taken.append(batch)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from ledger.store.outbox import Outbox
-from services.node.chainhead import ChainHead
-from services.node.submission import Trouble
+from services.node.submission import ChainHead, Trouble
 from services.text.outbox import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]

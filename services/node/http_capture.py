@@ -21,15 +21,15 @@ from ledger.errors import CanonicalError
 from ledger.event_json import Parsed
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError, LogBusyError, LogError, LogFullError
-from services.node.events import MOST_DEPTH, Event, parse_event, parse_events
+from services.node.events import MAX_DEPTH, Event, parse_event, parse_events
 from services.node.health import Health
 from services.node.intake import Intake, Refusal, build_conflict, choose_id
 from services.node.metrics import Metrics
 
-__all__ = ["MOST_BATCH_BYTES", "MOST_EVENTS", "create_capture"]
+__all__ = ["MAX_BATCH_BYTES", "MAX_EVENTS", "create_capture"]
 
-MOST_BATCH_BYTES = 8 << 20
-MOST_EVENTS = 10_000
+MAX_BATCH_BYTES = 8 << 20
+MAX_EVENTS = 10_000
 _INLINE_BYTES = 64 << 10
 """Larger batches are parsed in a worker thread, so that they do not block the event loop for small ones."""
 _SOURCE = "http"
@@ -67,8 +67,9 @@ def create_capture(
     token: str | None,
     logger: FilteringBoundLogger,
 ) -> Starlette:
-    """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token`: bearer token
-    that senders must present; None lets anyone who can reach the port send events."""
+    """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token` is the bearer
+    token that senders must present; None lets anyone who can reach the port send events.
+    """
     capture = _Capture(intake, token, logger)
 
     async def events(request: Request) -> Response:
@@ -198,12 +199,12 @@ def _is_lines(request: Request) -> bool:
 
 
 async def _read_body(request: Request) -> bytes:
-    """Reads the body, and raises _RequestError once it exceeds `MOST_BATCH_BYTES`."""
+    """Reads the body, and raises _RequestError once it exceeds `MAX_BATCH_BYTES`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BATCH_BYTES:
-            raise _RequestError(413, "batch-too-large", f"a batch may have at most {MOST_BATCH_BYTES} bytes")
+        if len(body) > MAX_BATCH_BYTES:
+            raise _RequestError(413, "batch-too-large", f"a batch may have at most {MAX_BATCH_BYTES} bytes")
     return bytes(body)
 
 
@@ -215,11 +216,11 @@ def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
         found = [line for line in body.split(b"\n") if line.strip()]
     else:
         try:
-            found = parse_events(body, max_bytes=MOST_BATCH_BYTES, max_depth=MOST_DEPTH + 1)
+            found = parse_events(body, max_bytes=MAX_BATCH_BYTES, max_depth=MAX_DEPTH + 1)
         except EventRefusedError as error:
             raise _RequestError(400, "not-json", str(error)) from None
-    if not 0 < len(found) <= MOST_EVENTS:
-        raise _RequestError(413 if found else 422, "batch-size", f"a batch must have 1 to {MOST_EVENTS} events")
+    if not 0 < len(found) <= MAX_EVENTS:
+        raise _RequestError(413 if found else 422, "batch-size", f"a batch must have 1 to {MAX_EVENTS} events")
     return found
 
 

@@ -1,11 +1,15 @@
-"""Inspects windows of a lot's signal with the model, and builds the certificates."""
+"""Cuts the signal of each lot into windows, inspects them with the model, and builds the certificates.
+
+Windows depend on the log alone: the same entries yield the same windows after a restart.
+"""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +29,68 @@ from services.node.dead_letters import DeadLetters, Origin
 from services.node.drafts import Draft
 from services.node.errors import EventRefusedError
 from services.node.events import read_samples
-from services.node.windows import Window, Windows
 
 if TYPE_CHECKING:
     from quality import Inference, Inspector
 
-__all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
+__all__ = ["Certified", "Certifier", "Windows", "certificate_key", "load_inspector"]
+
+_MAX_LOTS = 1000
+"""Number of lots with an unfinished window. Beyond it, the lot with the oldest latest event is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive samples of one lot, in the order of the log."""
+
+    lot: str
+    order: str | None
+    leaf: int
+    """Index of the event that completed it."""
+    number: int
+    """Number among the windows that this event completed, from 0."""
+    samples: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Signal:
+    """Samples of one lot that do not fill a window yet."""
+
+    samples: list[int] = field(default_factory=list)
+    skip: int = 0
+    """Number of samples still to be skipped before the next window, if the hop is longer than the width."""
+
+
+class Windows:
+    """Cuts windows of `width` samples; each starts `hop` samples after the previous one."""
+
+    def __init__(self, width: int, hop: int) -> None:
+        self._width = width
+        self._hop = hop
+        self._signals: OrderedDict[str, _Signal] = OrderedDict()
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether any lot has samples that a later window needs, or still has samples to skip."""
+        return any(signal.samples or signal.skip for signal in self._signals.values())
+
+    def feed(self, leaf: int, lot: str, order: str | None, samples: Sequence[int]) -> list[Window]:
+        """Adds an event's samples and returns the windows that they complete. `leaf`: the event's index."""
+        signal = self._signals.setdefault(lot, _Signal())
+        self._signals.move_to_end(lot)
+        if len(self._signals) > _MAX_LOTS:
+            self._signals.popitem(last=False)
+        dropped = min(signal.skip, len(samples))
+        signal.skip -= dropped
+        signal.samples += samples[dropped:]
+        found: list[Window] = []
+        while len(signal.samples) >= self._width:
+            window = tuple(signal.samples[: self._width])
+            found.append(Window(lot, order, leaf, len(found), window))
+            signal.skip = max(self._hop - len(signal.samples), 0)
+            del signal.samples[: self._hop]
+        return found
+
 
 _DAY_S = 24 * 3600
 
@@ -65,7 +125,7 @@ def load_inspector(model: ModelSource) -> Inspector:
 
 
 def certificate_key(stream: bytes, leaf: int, number: int) -> str:
-    """Idempotency key of a certificate. `leaf` and `number`: those of its window."""
+    """Idempotency key of a certificate. `leaf` and `number` are those of the certificate's window."""
     return f"node/certificate/{stream.hex()}/{leaf:013d}/{number:04d}"
 
 
@@ -105,8 +165,9 @@ class Certifier:
         return bool(self._due) or self._windows.has_unfinished
 
     def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
-        """Adds an entry's samples. `queued`: its certificates are in the outbox already, so it counts only towards
-        unfinished windows."""
+        """Adds an entry's samples. `queued` tells that its certificates are in the outbox already, so that it only
+        counts towards unfinished windows.
+        """
         value = entry.entry
         if not isinstance(value, Mapping) or "lot" not in value:
             return
@@ -117,6 +178,7 @@ class Certifier:
                 self._refuse(error, entry)
             return
         name, order = str(value["lot"]), value.get("order")
+        # In canonical form, so that the windows of a lot are joined however its events spell the identifier.
         lot = name if name.startswith("0x") else canonical_identifier(name)
         windows = self._windows.feed(entry.index, lot, order if isinstance(order, str) else None, samples)
         if not queued:
@@ -155,6 +217,8 @@ class Certifier:
     def _infer(self, window: Window, inspected: InspectedEntry) -> Inference:
         context = inspected.build_context(self._chain_id, self._ledger)
         try:
+            # A new salt for each inference: otherwise equal windows would have equal commitments, and could be
+            # recognised.
             return self._inspector.inspect(window.samples, context=context, salt=secrets.token_bytes(32))
         except (QualityInputError, OverflowError) as error:
             raise EventRefusedError("window-unfit", f"the model cannot read the window: {error}") from None
@@ -168,11 +232,14 @@ class Certifier:
             inference.verdict,
             order=order,
             model=self._model.number,
+            # Counted from capture: a certificate that is built again after a restart has the same expiry.
             expires_at=due.received_at_ms // 1000 + self._model.validity_days * _DAY_S,
             claims_root=self._keep(document),
         )
 
     def _keep(self, document: Json) -> bytes:
+        # Stored before the certificate is queued: a crash in between leaves a document that no record refers to, which
+        # is harmless.
         claims = build_claims(document)
         with self._store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
@@ -183,6 +250,7 @@ class Certifier:
             return bytes.fromhex(name[2:])
         with self._store.reading() as connection:
             found = [one for one in Book(connection).identities(name) if one.kind is SubjectKind.LOT]
+        # Several companies may use the same identifier: certifying any one of the lots would be a guess.
         if len(found) != 1:
             raise EventRefusedError(
                 "lot-unknown",
@@ -204,5 +272,6 @@ def _read_failed(path: Path) -> dict[str, list[int]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
+        # Without the list, a later window could pass a lot that failed before, so the node does not start.
         raise SettingsError(f"{path} cannot be read", hint="restore it from the latest backup") from None
     return found

@@ -67,16 +67,22 @@ class Intake:
         event = check_event(parsed)
         name = event.stream or stream or self._only
         if name is None:
-            raise EventRefusedError("stream-missing", "the node has several streams, so an event must name its own")
+            raise EventRefusedError(
+                "stream-missing", "the node has several streams, so an event must name the one that it belongs to"
+            )
         found = self._streams.get(name)
+        # A source that is bound to a stream, such as one machine's folder, must not write evidence of another machine.
         if found is None or (stream is not None and name != stream):
             raise EventRefusedError("stream-unknown", "this source does not accept events for that stream")
+        # Refused here, while the sender can still correct it: once stored, the event is evidence that gets no
+        # certificate.
         if found.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
             read_samples(parsed.value, found.samples_field)
         return name, event
 
     def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
         """Submits validated events to a stream's log. Raises LogBusyError or LogError; the future raises LogError."""
+        # Measured until the future is settled, which is the time that a sender waits for durability.
         begun = time.perf_counter()
         done = self._streams[stream].committer.submit(events)
         done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))

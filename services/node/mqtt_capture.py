@@ -41,7 +41,7 @@ _QOS = 1
 _KEEPALIVE_S = 30
 _SESSION_S = 7 * 24 * 3600
 _RETRY_S = (1, 30)
-_MOST_UNCONFIRMED = 1000
+_MAX_UNCONFIRMED = 1000
 
 
 def read_plain(_: str, payload: bytes) -> Sequence[Parsed]:
@@ -97,7 +97,7 @@ class MqttCapture:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it out
         properties.SessionExpiryInterval = _SESSION_S
         # Bounds what a broker may send before it is acknowledged, and so the node's memory.
-        properties.ReceiveMaximum = _MOST_UNCONFIRMED
+        properties.ReceiveMaximum = _MAX_UNCONFIRMED
         source = self._source
         self._client.connect_async(source.host, source.port, _KEEPALIVE_S, clean_start=False, properties=properties)
         self._client.loop_start()

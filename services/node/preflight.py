@@ -53,6 +53,7 @@ def connect_relay(
     """Returns a submitter that sends through the relay. Raises ChainUnreachableError, and WrongChainError if the relay
     sends to another ledger."""
     terms = relay.terms(signer.address)
+    # Requests are bound to chain and forwarder by their signature: any other relay would have to refuse all of them.
     if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
         raise WrongChainError(
             f"the relay uses chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
@@ -70,6 +71,7 @@ def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: I
     3. The model's digest is that of the file, and the model is approved.
     """
     try:
+        # The function by which the contracts themselves find the participant who acts, so the two cannot disagree.
         participant = cast(int, chain.read(Contract.REGISTRY, "actorOf", key)[0])
     except ContractRefusedError as error:
         raise SettingsError(
@@ -86,6 +88,8 @@ def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder]) -> None:
     """Checks that every log contains the entries that the ledger has anchored. Raises SettingsError if a database is
     older than the ledger, StoreDamagedError if a log differs."""
     for recorder in recorders:
+        # An anchor over a log that lost or changed anchored entries could never be proved consistent with the earlier
+        # ones.
         found = chain.read_struct(Contract.LEDGER, "streamOf", recorder.stream)
         recorder.verify_anchored(cast(int, found["size"]), cast(bytes, found["root"]))
 
@@ -111,9 +115,10 @@ def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None
 
 def _verify_model(chain: Chain, number: int, inspector: Inspector) -> None:
     found = chain.read_struct(Contract.REGISTRY, "modelOf", number)
+    # A certificate names its model by number: issued with another file, each could be refuted on chain.
     if found["digest"] != inspector.model_digest:
         raise SettingsError(
-            f"model {number} on the ledger differs from the model file", hint="correct the number or the file"
+            f"model {number} on the ledger differs from the model file", hint="correct the model's number or its file"
         )
     if found["state"] != ModelState.APPROVED:
         raise SettingsError(f"model {number} is not approved", hint="have an auditor approve it")

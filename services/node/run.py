@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from ledger.errors import SettingsError, SigningError, StoreDamagedError, WrongChainError, WrongContractError
 from services.node.agent import open_agent
 from services.node.config import NodeConfig
-from services.serving.server import build_server
-from services.serving.sockets import listen, serve_on
+from services.serving.server import build_server, listen, serve_on
 
 __all__ = ["run_node", "tune_interpreter"]
 

@@ -28,8 +28,8 @@ _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 """Width by data type, Int8 to Int64. They are sent as unsigned integers, in two's complement."""
 _REBIRTH = b"Node Control/Rebirth"
 _BOOLEAN = 11
-_MOST_EDGES = 1000
-_MOST_ALIASES = 10_000
+_MAX_EDGES = 1000
+_MAX_ALIASES = 10_000
 _ASK_S = 10.0
 """Least number of seconds between two rebirth requests to an edge node."""
 
@@ -98,7 +98,7 @@ class SparkplugReader:
 
     def _edge(self, group: str, node: str) -> _Edge:
         # Bounded, because topics come from senders. A dropped edge node counts as unborn and is asked for its birth.
-        if (group, node) not in self._edges and len(self._edges) >= _MOST_EDGES:
+        if (group, node) not in self._edges and len(self._edges) >= _MAX_EDGES:
             self._edges.pop(next(iter(self._edges)))
         return self._edges.setdefault((group, node), _Edge())
 
@@ -134,7 +134,7 @@ class SparkplugReader:
                     name, notes["unknown_alias"] = f"alias {metric.alias}", True
             if name is None:
                 continue
-            if kind.endswith("BIRTH") and metric.alias is not None and len(edge.names) < _MOST_ALIASES:
+            if kind.endswith("BIRTH") and metric.alias is not None and len(edge.names) < _MAX_ALIASES:
                 edge.names[device, metric.alias] = name
             values[name] = metric.value
         return values

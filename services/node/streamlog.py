@@ -24,7 +24,7 @@ from services.node.frames import (
     ENTRY_BYTES,
     FILE_HEADER_BYTES,
     FRAME_BYTES,
-    MOST_BODY_BYTES,
+    MAX_BODY_BYTES,
     Frame,
     LogEntry,
     build_file_header,
@@ -37,7 +37,7 @@ from services.node.frames import (
 
 __all__ = ["LogPosition", "StreamLog", "explain_failure", "sync_folder"]
 
-_MOST_FRAME_BYTES = FRAME_BYTES + MOST_BODY_BYTES
+_MAX_FRAME_BYTES = FRAME_BYTES + MAX_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
 
@@ -195,7 +195,7 @@ class StreamLog:
         if len(head) < FRAME_BYTES:
             return None
         length = int.from_bytes(head[44:48], "big")
-        if length > MOST_BODY_BYTES:  # a damaged length must not make the node read gigabytes
+        if length > MAX_BODY_BYTES:  # a damaged length must not make the node read gigabytes
             return None
         frame = parse_frame(
             _read_all(self._file, FRAME_BYTES + length, position.offset), 0, self._marker, position.digest
@@ -204,7 +204,7 @@ class StreamLog:
 
     def _set_aside(self, torn: int) -> None:
         """Saves a torn tail to a file of its own and cuts it off. Raises StoreDamagedError if it is not a torn tail."""
-        if torn > _MOST_FRAME_BYTES:
+        if torn > _MAX_FRAME_BYTES:
             raise self._damaged(self.end)
         data = _read_all(self._file, torn, self.end.offset)
         # A valid frame was acknowledged, so the bytes before it are damage, and cutting off would lose entries.

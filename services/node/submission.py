@@ -4,19 +4,54 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from ledger.store.outbox import Outbox, SentTransaction
-from services.node.chainhead import ChainHead
 from services.node.drafts import Drafts
 from services.node.evidence_recorder import StreamRecorder
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
+from services.text.outbox import STALL_S
 
-__all__ = ["KeySubmitter", "SubmissionLoop", "Trouble", "build_report"]
+__all__ = ["ChainHead", "KeySubmitter", "SubmissionLoop", "Trouble", "build_report"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """One observation of the chain's latest block. Times are monotonic seconds. Immutable, so threads can share it."""
+
+    number: int | None = None
+    """Number of the latest block; None until the chain is first reached."""
+    since_s: float = 0.0
+    """When that block was first seen."""
+    waiting_since_s: float | None = None
+    """Since when a transaction has been waiting for the next block; None if none is waiting."""
+
+    def see(self, number: int, waits: bool, now_s: float) -> ChainHead:
+        """Returns the next observation. `waits` tells whether a sent transaction is not in a block yet."""
+        # A new block restarts the wait even if the transaction is not in it: the chain is slow then, not stalled.
+        moved = number != self.number
+        before = None if moved else self.waiting_since_s
+        since_s = now_s if moved else self.since_s
+        return replace(
+            self,
+            number=number,
+            since_s=since_s,
+            waiting_since_s=(now_s if before is None else before) if waits else None,
+        )
+
+    def stalled_s(self, now_s: float) -> float:
+        """Seconds for which the chain has stalled; 0 if it has not."""
+        waited_s = 0.0 if self.waiting_since_s is None else now_s - self.waiting_since_s
+        return waited_s if waited_s >= STALL_S else 0.0
+
+    def to_json(self, now_s: float) -> dict[str, object]:
+        age_s = None if self.number is None else round(now_s - self.since_s)
+        return {"head_block": self.number, "head_age_s": age_s, "stalled_s": round(self.stalled_s(now_s))}
+
 
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
@@ -88,7 +123,9 @@ class SubmissionLoop:
 
     def _round(self) -> float:
         """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""
+        # Recording comes first, so that what it queues is submitted in the same round.
         self._try("log", self._record)
+        # Only the chain's side pauses after a failure: recording needs nothing but the local disk.
         if time.monotonic() >= self._wait_until_s:
             self.connected = self._try("chain", self._send)
             if not self.connected:
@@ -100,6 +137,7 @@ class SubmissionLoop:
             recorder.step()
 
     def _send(self) -> None:
+        # Connected in the loop, not at the start: the chain may be unreachable then, and events are accepted anyway.
         if self._submitter is None:
             self._submitter = self._connect()
         self._submitter.step()
@@ -112,6 +150,7 @@ class SubmissionLoop:
         """Updates `head`, and logs when the chain stalls or recovers."""
         number, now_s = submitter.head_number(), time.monotonic()
         self._look_at_s = now_s + _LOOK_S
+        # A relay does not report the chain's head, so stalls cannot be noticed here.
         if number is None:
             return
         stalled = self.head.stalled_s(now_s) > 0

@@ -5,10 +5,9 @@ draw_svg(build_family(trace(store, identifier)))
 
 from __future__ import annotations
 
-from services.pictures.dot import draw_dot
 from services.pictures.family import Family, Words, build_family, describe_cut
 from services.pictures.svg import draw_svg
-from services.pictures.tree import draw_tree
+from services.pictures.tree import draw_dot, draw_tree
 from services.pictures.upright import draw_upright
 
 __all__ = ["Family", "Words", "build_family", "describe_cut", "draw_dot", "draw_svg", "draw_tree", "draw_upright"]

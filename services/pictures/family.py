@@ -75,7 +75,7 @@ class Words:
         return f"{quantity} {unit} {_word(state)}"
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
-        """Text after the state; a line feed starts a new line."""
+        """The text about a certificate, which follows the lot's state; a line feed in it starts a new line."""
         return f", {_word(verdict)} ({_word(status)})"
 
     def made_on(self, machine: Machine) -> str:
@@ -111,7 +111,7 @@ def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
 
 
 def describe_cut(cut: Cut) -> str:
-    """What was cut off and where, and the remedy; follows "cut off: "."""
+    """Text to follow "cut off: ": what was left out, at which limit, and the remedy."""
     if cut.limit == "depth":
         return f"{cut.part} at depth {cut.at}; use a larger depth"
     return f"{cut.part} at the limit of {cut.at}; use a larger limit"

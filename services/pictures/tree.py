@@ -1,13 +1,16 @@
-"""Draws a genealogy as indented text. A lot reached by several paths is expanded once and referred to elsewhere."""
+"""Draws a genealogy as text: an indented tree, or a Graphviz document (DOT language).
+
+In the tree, a lot reached by several paths is expanded once and referred to elsewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ledger.provenance import Direction
-from services.pictures.family import Family, Link, Tone, describe_cut
+from services.pictures.family import Family, Link, Node, Tone, describe_cut
 
-__all__ = ["draw_tree"]
+__all__ = ["draw_dot", "draw_tree"]
 
 _Branches = dict[str, list[tuple[str, str]]]
 """For each lot, the next lots, each with the step or packing that leads there."""
@@ -75,3 +78,43 @@ def _label(family: Family, key: str, how: str) -> str:
     name, *rest = family.nodes[key].lines
     said = ", ".join(rest)
     return f"{name}: {said} [{how}]" if how else f"{name}: {said}"
+
+
+_LOOKS = {
+    Tone.ASKED: 'style="filled,bold", fillcolor="#dbe9ff"',
+    Tone.LOT: 'style="filled", fillcolor="#ffffff"',
+    Tone.STOPPED: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',
+    Tone.STEP: 'style="filled,rounded", fillcolor="#eef1f4"',
+}
+
+
+def draw_dot(family: Family) -> str:
+    """The DOT document, with time from left to right. All text is quoted, so that no name can be parsed as DOT."""
+    head = [
+        "digraph genealogy {",
+        f"  graph [rankdir=LR, label={_quote(family.title, *family.summary)}, fontname=sans];",
+        "  node [shape=box, fontname=sans, fontsize=11];",
+    ]
+    nodes = [f"  {_node(node)}" for node in family.nodes.values()]
+    links = [f"  {_link(link)}" for link in family.links]
+    return "\n".join([*head, *nodes, *links, "}", ""])
+
+
+def _node(node: Node) -> str:
+    return f"{_quote(node.key)} [label={_quote(*node.lines)}, {_LOOKS[node.tone]}];"
+
+
+def _link(link: Link) -> str:
+    # constraint=false: packing must not move a lot to another rank, since ranks show the order of steps.
+    looks = " [style=dashed, arrowhead=none, constraint=false]" if link.packed else ""
+    return f"{_quote(link.before)} -> {_quote(link.after)}{looks};"
+
+
+def _quote(*lines: str) -> str:
+    """A double-quoted string of several lines. Backslashes are escaped: DOT expands \\N to the node's name."""
+    return '"' + r"\n".join(_escape(line) for line in lines) + '"'
+
+
+def _escape(line: str) -> str:
+    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+    return shown.replace("\\", "\\\\").replace('"', '\\"')

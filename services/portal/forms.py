@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError
-from services.access.cookies import form_cookie, session_cookie
+from services.access.signin import form_cookie, session_cookie
 
 __all__ = ["FormRefusedError", "Forms"]
 
@@ -49,7 +49,7 @@ class Forms:
             answer.set_cookie(self._form, cookie, secure=self._secure, httponly=True, samesite="strict")
 
     def verify(self, request: Request, token: str) -> None:
-        """Raises FormRefusedError unless the form is from a page of this portal, for this browser and session."""
+        """Verifies that a form is from a page of this portal, for this browser and session. Raises FormRefusedError."""
         cookie = request.cookies.get(self._form, "")
         fits = hmac.compare_digest(self.token(request, cookie).encode(), token.encode("utf-8", "replace"))
         if not cookie or not fits or _is_foreign(request):

@@ -1,12 +1,15 @@
-"""Pages that list what is visible to a participant: orders, lots, quarantine, machines, models. All queries are in
-ledger.provenance and take the caller's visibility into account."""
+"""Pages that list what is visible to a participant: orders, lots, quarantine, machines with their workload, models. All
+queries are in ledger.provenance and take the caller's visibility into account.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from fastapi import Request
@@ -15,14 +18,14 @@ from starlette.responses import Response
 from ledger.errors import NotFoundError
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, listings, open_reader, trace
 from ledger.provenance.labels import find_names
-from ledger.provenance.workload import MOST_WORK, workload
+from ledger.provenance.workload import MAX_WORK, workload
 from ledger.records import LotState
 from ledger.store import Store
 from ledger.store.rows import ModelRow
 from services.access import Principal
 from services.pictures import build_family, draw_upright
 from services.portal.forms import Forms
-from services.portal.load import build_load, draw_load
+from services.portal.language import Catalogue
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
 from services.portal.routes import MEMBERS, PageRoute
@@ -30,7 +33,64 @@ from services.portal.routes import MEMBERS, PageRoute
 if TYPE_CHECKING:
     from services.inspections.model_health import ModelHealth
 
-__all__ = ["Listings"]
+__all__ = ["Listings", "build_load"]
+
+_SPANS = 24
+_LENGTHS_S = (10, 60, 300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400)
+_WIDTH, _HEIGHT, _GAP = 18, 72, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A period from `begin` to `end`."""
+
+    begin: datetime
+    end: datetime
+    under_way: int
+    """Assignments that were in progress at some time in the period."""
+
+
+def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
+    """Divides the time of all started assignments into 24 equal periods. Assignments that have not ended count up to
+    the last period."""
+    if not started:
+        return ()
+    first, last = min(begin for begin, _ in started), max(end or begin for begin, end in started)
+    length = next((span for span in _LENGTHS_S if (last // span - first // span) < _SPANS), _LENGTHS_S[-1])
+    # Aligned to multiples of the length, so that the bars do not shift between two visits.
+    numbers = range(last // length - _SPANS + 1, last // length + 1)
+    return tuple(
+        Span(
+            _moment(number * length),
+            _moment((number + 1) * length),
+            sum(begin < (number + 1) * length and (end is None or end >= number * length) for begin, end in started),
+        )
+        for number in numbers
+    )
+
+
+def draw_load(load: Sequence[Span], catalogue: Catalogue) -> str:
+    """A bar chart, with one bar per period. The table next to it has the same data."""
+    most = max(max(span.under_way for span in load), 1)
+    bars = []
+    for place, span in enumerate(load):
+        height = span.under_way / most * _HEIGHT
+        title = escape(f"{span.begin:%Y-%m-%d %H:%M} UTC: {span.under_way}")
+        bars.append(
+            f'<rect x="{place * (_WIDTH + _GAP)}" y="{_HEIGHT - height:.1f}" width="{_WIDTH}" height="{height:.1f}">'
+            f"<title>{title}</title></rect>"
+        )
+    width = len(load) * (_WIDTH + _GAP)
+    label = escape(catalogue.say("load.picture", most=most))
+    return (
+        f'<svg class="bars" role="img" aria-label="{label}" viewBox="0 0 {width} {_HEIGHT + 1}" width="{width}" '
+        f'height="{_HEIGHT + 1}">{"".join(bars)}<path d="M0 {_HEIGHT + 0.5}H{width}"/></svg>'
+    )
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
 
 _PAGE = 25
 _METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
@@ -85,7 +145,9 @@ class Listings:
         return self._list(request, "machines", cursor, find)
 
     def models(self, request: Request, cursor: str = "") -> Response:
-        """For the company that runs the gateway, with card, drift and findings from its private book."""
+        """The page of models. The company that runs the gateway also sees card, drift and findings from its private
+        book.
+        """
 
         def find(_: int | None, after: int | None) -> listings.Page[Any]:
             return listings.models(self.store, after, _PAGE, {})
@@ -94,7 +156,7 @@ class Listings:
         return self._list(request, "models", cursor, find, known=known)
 
     def order(self, request: Request, subject: str) -> Response:
-        """Raises NotFoundError for an order that is unknown or not visible."""
+        """The page of an order. Raises NotFoundError if the order is unknown or not visible."""
         found = self._trace(request, subject)
         if not isinstance(found, OrderTrace):
             raise NotFoundError("the order is not known here")
@@ -102,14 +164,14 @@ class Listings:
         return self._show(request, "order.html", trace=found, picture=picture)
 
     def lot(self, request: Request, subject: str) -> Response:
-        """Raises NotFoundError for a lot that is unknown or not visible."""
+        """The page of a lot. Raises NotFoundError if the lot is unknown or not visible."""
         found = self._trace(request, subject)
         if not isinstance(found, Trace):
             raise NotFoundError("the lot is not known here")
         return self._show(request, "lot.html", trace=found, picture=self._draw(request, found))
 
     def machine(self, request: Request, number: int, cursor: str = "") -> Response:
-        """A machine and its assignments in orders visible to the viewer. Raises NotFoundError."""
+        """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
         viewer = _principal(request).viewer
         machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)
@@ -123,7 +185,7 @@ class Listings:
             return page
 
         picture = draw_load(load, self.pages.catalogue(request)) if load else None
-        shown = {"machine": machine, "load": load, "cut": MOST_WORK if work.cut else None, "picture": picture}
+        shown = {"machine": machine, "load": load, "cut": MAX_WORK if work.cut else None, "picture": picture}
         return self._list(request, "machine", cursor, find, orders=orders, **shown)
 
     def _orders(self, viewer: int | None, after: int | None) -> listings.Page[Any]:

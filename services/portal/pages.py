@@ -35,9 +35,9 @@ _LANGUAGE = "millmark-language"
 _YEAR_S = 365 * 86_400
 _PATH = "/:%()!'*,;=@&$+~"
 """Characters that are not escaped in paths; `%` is among them because existing escapes are kept."""
-_MOST_REMARKS = 20
+_MAX_REMARKS = 20
 """Most remarks shown, and most numbers shown in one remark."""
-_MOST_SHOWN = 36
+_MAX_SHOWN = 36
 """Most characters of an identifier shown in a list."""
 _MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -147,7 +147,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "brief": _brief,
         "called": _called,
         "remark": partial(_remark, catalogue),
-        "most_remarks": _MOST_REMARKS,
+        "most_remarks": _MAX_REMARKS,
         "steps": tuple(Step),
     }
 
@@ -192,7 +192,7 @@ def _remarked(catalogue: Catalogue, name: str, value: object) -> Markup:
     if isinstance(value, datetime):
         return _moment(catalogue, value)
     if isinstance(value, tuple):
-        return _data(", ".join(map(str, value[:_MOST_REMARKS])) + ("…" if len(value) > _MOST_REMARKS else ""))
+        return _data(", ".join(map(str, value[:_MAX_REMARKS])) + ("…" if len(value) > _MAX_REMARKS else ""))
     return _brief(str(value)) if name == "lot" else _data(value)
 
 
@@ -207,7 +207,7 @@ def _digest(value: bytes | None) -> Markup:
 def _brief(identifier: str) -> Markup:
     """The last part of an identifier, shortened in its middle; the full identifier is in the tooltip."""
     text = _end(identifier)
-    shown = text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]}…{text[-(_MOST_SHOWN // 2) :]}"
+    shown = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}…{text[-(_MAX_SHOWN // 2) :]}"
     return Markup('<span translate="no" title="{}">{}</span>').format(identifier, shown)  # as above
 
 

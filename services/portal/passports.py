@@ -16,12 +16,20 @@ from ledger.store import Store
 from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
-from services.portal.codes import Code, read_code
 from services.portal.pages import Pages
 from services.portal.passport_view import build_view, describe_name
 from services.portal.picture_words import PictureWords
 from services.portal.proofs import Proof, Proofs
-from services.portal.resolver import BUNDLE_TYPE, LINKSET, build_description, build_linkset, find_link, prefers_linkset
+from services.portal.resolver import (
+    BUNDLE_TYPE,
+    LINKSET,
+    Code,
+    build_description,
+    build_linkset,
+    find_link,
+    prefers_linkset,
+    read_code,
+)
 from services.portal.routes import CODE_HOLDERS, PageRoute
 
 __all__ = ["CODE_PATH", "PART_PATH", "Passports"]

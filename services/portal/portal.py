@@ -72,7 +72,7 @@ class Portal:
         return self.pages.render(request, "overview.html", forms=self.forms)
 
     def asset(self, request: Request, tag: str, name: str) -> Response:
-        """Raises NotFoundError for an unknown asset."""
+        """Serves an asset. Raises NotFoundError if it is unknown."""
         found = self.pages.asset(request, name, tag)
         if found is None:
             raise NotFoundError("the file does not exist")
@@ -92,7 +92,7 @@ class Portal:
         return self.pages.render(request, "status.html", forms=self.forms, gateway=self._read_status())
 
     def refuse(self, request: Request, error: Exception, status: int) -> Response:
-        """The page for an error. It is the same for unknown and for invisible things, and for a wrong salt."""
+        """The page for an error. Unknown things, invisible things and wrong salts all have the same page."""
         if isinstance(error, UnauthenticatedError):
             return ask_to_sign_in(request)
         key, reason = ("failed" if status >= 500 else "refused"), None

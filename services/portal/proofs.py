@@ -34,9 +34,9 @@ PASSPORTS = "passports"
 """Name of the folder of stored proofs, in the home folder."""
 MARKED = Disclosing(fields=(("passport",),))
 """Discloses the fields under the member `passport` of a document, which its author meant for publication."""
-_MOST_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 """Limit of the cache of proofs; and of the cache of reports, measured by the files that they are about."""
-_MOST_WAITING = 4
+_MAX_WAITING = 4
 """Requests that may wait while a proof is built. The node may be slow, and other pages must not suffer."""
 
 
@@ -95,13 +95,15 @@ class Proofs:
         self._store, self._chain, self._folder = store, chain, folder
         self.disclosing = disclosing
         """What passports and their proofs disclose in addition to the records."""
-        self._made: LruCache[_Made] = LruCache(_MOST_BYTES)
-        self._verified: LruCache[_Verified] = LruCache(_MOST_BYTES)
-        self._work = BoundedWork(at_once=1, waiting=_MOST_WAITING)
+        self._made: LruCache[_Made] = LruCache(_MAX_BYTES)
+        self._verified: LruCache[_Verified] = LruCache(_MAX_BYTES)
+        self._work = BoundedWork(at_once=1, waiting=_MAX_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
-        """The proof for a lot at that state of the index; without `as_of`, the last one built, so that a download
-        matches the page that linked to it. None if none is available; an error if building it failed."""
+        """The proof of a lot in the state `as_of` of the index. Without `as_of`, it is the last proof that was built,
+        so that a download matches the page that linked to it.
+
+        Returns None if no proof is available, and the error if building one failed."""
         failure: MillmarkError | None = None
         if self._chain is not None:
             try:

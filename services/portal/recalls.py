@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError, NotFoundError
-from ledger.provenance import MOST_RECALLED, Recall, recall
+from ledger.provenance import MAX_RECALLED, Recall, recall
 from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
 from services.access import Scope
@@ -30,7 +30,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters at the start of a cell that make a spreadsheet evaluate it (OWASP, CSV injection)."""
 _COLUMNS = ("identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "verdict", "status")
 _FIELDS = ("model", "lot", "machine", "since", "until")
-_MOST_FIELD = 2048
+_MAX_FIELD = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Recalls:
         )
 
     def show(self, request: Request) -> Response:
-        """The form, with the results if it was submitted. Things that the viewer may not see are unknown."""
+        """The form, with the results if it was submitted. Things that the viewer may not see are treated as unknown."""
         asked = _asked(request)
         found, refused, status = None, "", 200
         if asked:
@@ -63,7 +63,7 @@ class Recalls:
         )
 
     def download(self, request: Request) -> Response:
-        """Raises InputError or NotFoundError."""
+        """The results as a CSV file. Raises InputError or NotFoundError."""
         body = build_csv(self._recall(request, _asked(request)))
         headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
@@ -76,7 +76,7 @@ class Recalls:
             machine=asked.get("machine"),
             since=_moment(asked.get("since")),
             until=_moment(asked.get("until")),
-            limits=MOST_RECALLED,
+            limits=MAX_RECALLED,
             viewer=request.state.principal.viewer,
         )
 
@@ -103,7 +103,7 @@ def _harmless(cell: str) -> str:
 
 def _asked(request: Request) -> dict[str, str]:
     """The fields that were filled in."""
-    given = ((name, request.query_params.get(name, "").strip()[:_MOST_FIELD]) for name in _FIELDS)
+    given = ((name, request.query_params.get(name, "").strip()[:_MAX_FIELD]) for name in _FIELDS)
     return {name: value for name, value in given if value}
 
 

@@ -16,9 +16,9 @@ from ledger.errors import NotFoundError, SigningError
 from ledger.keys import parse_address
 from ledger.store import Store
 from services.access import CredentialKind, SignIn, SignInError, revoke
-from services.access.cookies import session_cookie
 from services.access.credentials import SESSION_LIFE_S
 from services.access.rules import Rule
+from services.access.signin import session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
 from services.portal.pages import Pages
@@ -30,7 +30,7 @@ SIGN_IN = "/portal/sign-in"
 _HOME = "/portal"
 _OURS = re.compile(r"/portal(/[A-Za-z0-9._/-]*)?(\?[A-Za-z0-9._~%&=+:/-]*)?")
 """Paths allowed as destination after sign-in, so that a link cannot redirect to another site."""
-_MOST_ADDRESS, _MOST_SIGNATURE, _MOST_TOKEN, _MOST_NEXT = 64, 200, 128, 1024
+_MAX_ADDRESS, _MAX_SIGNATURE, _MAX_TOKEN, _MAX_NEXT = 64, 200, 128, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SignInPages:
         if address:
             try:
                 message = self.sign_in.new_message(
-                    parse_address(address[:_MOST_ADDRESS].strip()), self.clock()
+                    parse_address(address[:_MAX_ADDRESS].strip()), self.clock()
                 ).to_text()
             except (SigningError, NotFoundError) as error:
                 refused = error
@@ -65,9 +65,9 @@ class SignInPages:
         self,
         request: Request,
         message: Annotated[str, Form(max_length=MAX_MESSAGE_CHARACTERS)],
-        signature: Annotated[str, Form(max_length=_MOST_SIGNATURE)],
-        token: Annotated[str, Form(max_length=_MOST_TOKEN)],
-        next: Annotated[str, Form(max_length=_MOST_NEXT)] = "",  # name of the parameter
+        signature: Annotated[str, Form(max_length=_MAX_SIGNATURE)],
+        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        next: Annotated[str, Form(max_length=_MAX_NEXT)] = "",  # name of the parameter
     ) -> Response:
         """Opens a session for the signer and sets its cookie. Raises FormRefusedError."""
         self.forms.verify(request, token)
@@ -84,7 +84,7 @@ class SignInPages:
         )
         return answer
 
-    def sign_out(self, request: Request, token: Annotated[str, Form(max_length=_MOST_TOKEN)]) -> Response:
+    def sign_out(self, request: Request, token: Annotated[str, Form(max_length=_MAX_TOKEN)]) -> Response:
         """Ends the session. Raises FormRefusedError."""
         self.forms.verify(request, token)
         credential = request.state.principal.credential
@@ -98,7 +98,7 @@ class SignInPages:
         self, request: Request, address: str, after: str, message: str | None, refused: str, status: int
     ) -> Response:
         values: dict[str, Any] = {
-            "address": address[:_MOST_ADDRESS],
+            "address": address[:_MAX_ADDRESS],
             "next": after,
             "message": message,
             "refused": refused,
@@ -114,4 +114,4 @@ def ask_to_sign_in(request: Request) -> Response:
 
 
 def _safe(path: str) -> str:
-    return path if len(path) <= _MOST_NEXT and _OURS.fullmatch(path) else _HOME
+    return path if len(path) <= _MAX_NEXT and _OURS.fullmatch(path) else _HOME

@@ -1,7 +1,7 @@
 """The page on what the consortium sees: ledger/VISIBLE.md, rendered in each language.
 
-catalogue/visible.zh.json contains the translations, keyed by the English text: a changed line is missing here, which
-raises KeyError.
+catalogue/visible.zh.json contains the translations, keyed by the English text. If a line of VISIBLE.md changes, its key
+is missing there, which raises KeyError.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def texts_of(sections: list[Section]) -> Iterator[str]:
 
 
 def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section]:
-    """Raises KeyError for a text without translation. The names of events are kept in front of their translation."""
+    """Translates the page. Raises KeyError for a text without translation. The names of events are kept in front of
+    their translation."""
 
     def cells(row: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(cell if _CODE.fullmatch(cell) else words[cell] for cell in row)

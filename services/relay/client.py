@@ -19,10 +19,10 @@ __all__ = ["HttpRelay"]
 T = TypeVar("T")
 
 _TIMEOUT_S = 15.0
-_MOST_ANSWER_BYTES = 4 << 20
-_MOST_DEPTH = 32
+_MAX_ANSWER_BYTES = 4 << 20
+_MAX_DEPTH = 32
 _LATER = (408, 409, 425, 429)
-_MOST_TEXT = 1000
+_MAX_TEXT = 1000
 
 
 class HttpRelay:
@@ -61,7 +61,7 @@ class HttpRelay:
         """Sends a request and parses the response. `missing` is returned for 404, if it is given."""
         try:
             answer = self._request(method, path, body)
-            found: Any = parse_json(answer.content, max_bytes=_MOST_ANSWER_BYTES, max_depth=_MOST_DEPTH)
+            found: Any = parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
         except (httpx.HTTPError, ValueError, CanonicalError):
             raise ChainUnreachableError("the relay does not answer", hint="nothing was lost; try again") from None
         if answer.status_code == 404 and "missing" in missing:
@@ -85,7 +85,7 @@ class HttpRelay:
             content = b""
             for part in answer.iter_bytes():
                 content += part
-                if len(content) > _MOST_ANSWER_BYTES:
+                if len(content) > _MAX_ANSWER_BYTES:
                     raise ValueError("the response is too long")
         finally:
             answer.close()
@@ -93,7 +93,7 @@ class HttpRelay:
 
 
 def _refusal(status: int, problem: dict[str, Any]) -> ChainError | RequestError:
-    detail = " ".join(str(problem["detail"]).split())[:_MOST_TEXT]
+    detail = " ".join(str(problem["detail"]).split())[:_MAX_TEXT]
     if str(problem["type"]).rpartition(":")[2] == ContractRefusedError.code:
         return ContractRefusedError("Refused", {"by": detail})
     if status in _LATER or status >= 500:
@@ -153,19 +153,19 @@ def _hex(value: bytes) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("not a string")
-    return " ".join(value.split())[:_MOST_TEXT]
+        raise TypeError("a value is not a string")
+    return " ".join(value.split())[:_MAX_TEXT]
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError("not a whole number below 2^63")
+        raise ValueError("a value is not a whole number below 2^63")
     return value
 
 
 def _bytes(value: object, size: int | None = None) -> bytes:
     if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError("not 0x-hex")
+        raise ValueError("a value is not 0x-hex")
     found = bytes.fromhex(value[2:])
     if size is not None and len(found) != size:
         raise ValueError(f"{len(found)} bytes instead of {size}")

@@ -20,13 +20,13 @@ from ledger.errors import CanonicalError, InputError
 from ledger.ids import canonical_identifier, identifier_hash
 from ledger.records import RECORD_TYPES, Bytes3, Contract, Record
 
-__all__ = ["MAX_FILE_BYTES", "MOST_RECORDS", "build_call", "parse_records"]
+__all__ = ["MAX_FILE_BYTES", "MAX_RECORDS", "build_call", "parse_records"]
 
 MAX_FILE_BYTES = 1 << 20
-MOST_RECORDS = 100
+MAX_RECORDS = 100
 """Maximum number of records in one request, which easily fit into one transaction."""
 _FORMAT, _VERSION = "millmark-records", 1
-_MOST_DEPTH = 16
+_MAX_DEPTH = 16
 _KINDS = {kind.__name__: kind for kind in RECORD_TYPES}
 _HINT = "see `millmark relay sign --help` for the format"
 
@@ -35,7 +35,7 @@ def parse_records(content: bytes) -> tuple[Record, ...]:
     """Parses the records of a file, which must all be for one contract. Raises InputError, naming the wrong record and
     the cause."""
     try:
-        document: Any = parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MOST_DEPTH)
+        document: Any = parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MAX_DEPTH)
     except CanonicalError as error:
         raise InputError(f"the records cannot be read: {error.cause}", hint=_HINT) from None
     if not isinstance(document, dict) or set(document) != {"format", "version", "records"}:
@@ -44,8 +44,8 @@ def parse_records(content: bytes) -> tuple[Record, ...]:
     if document["format"] != _FORMAT or document["version"] != _VERSION or type(document["version"]) is not int:
         raise InputError(f"the file is not in the format {_FORMAT}, version {_VERSION}", hint=_HINT)
     entries = document["records"]
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_RECORDS:
-        raise InputError(f"one request must have 1 to {MOST_RECORDS} records", hint="sign more in further requests")
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_RECORDS:
+        raise InputError(f"one request must have 1 to {MAX_RECORDS} records", hint="sign more in further requests")
     records = tuple(_parse_record(number, entry) for number, entry in enumerate(entries, start=1))
     if len({record.contract for record in records}) > 1:
         raise InputError("one request cannot have records for both registry and ledger", hint="sign two requests")

@@ -32,13 +32,11 @@ from ledger.store.rows import ParticipantRow
 from services.access.repository import AccessRepository
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
-from services.webhooks.delivery import DeliveryResult, Mode, build_request
 from services.webhooks.feed import FeedEntry, Filter, RecordFeed
-from services.webhooks.http_post import post, resolve_host
-from services.webhooks.repository import WebhookRepository
+from services.webhooks.http_post import DeliveryResult, Mode, build_request, post, resolve_host
+from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import sign
 from services.webhooks.subscriptions import State, signing_secrets
-from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]
@@ -47,10 +45,10 @@ R = TypeVar("R")
 
 _AT_ONCE: Final = 100
 """Records read per query."""
-_MOST_SIDE_BY_SIDE: Final = 64
+_MAX_SIDE_BY_SIDE: Final = 64
 _DATABASE_THREADS: Final = 4
 _RETRY_S: Final = 2.0
-_MOST_STOP_S: Final = 15.0
+_MAX_STOP_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class Dispatcher:
             FailureLog(logger, "webhook not served"),
         )
         self._loop = Loop(
-            "millmark-webhooks", self._run, logger, failed="webhooks failed", retry_s=_RETRY_S, stop_s=_MOST_STOP_S
+            "millmark-webhooks", self._run, logger, failed="webhooks failed", retry_s=_RETRY_S, stop_s=_MAX_STOP_S
         )
 
     def start(self) -> None:
@@ -114,12 +112,12 @@ class Dispatcher:
 
     async def _serve(self) -> None:
         """Runs one task per subscription that is due; a slow receiver delays only its own task."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_SIDE_BY_SIDE, "millmark-look-up"))
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MAX_SIDE_BY_SIDE, "millmark-look-up"))
         busy: dict[str, asyncio.Task[None]] = {}
         while not self._loop.is_stopping:
             busy = {id_: task for id_, task in busy.items() if not task.done()}
             for row in await self._due():
-                if row.id not in busy and len(busy) < _MOST_SIDE_BY_SIDE:
+                if row.id not in busy and len(busy) < _MAX_SIDE_BY_SIDE:
                     busy[row.id] = asyncio.create_task(self._deliver_all(row.id))
             await asyncio.sleep(self._policy.interval_s)
         # A cancelled delivery may have been accepted already; its cursor has not moved, so it is sent again.

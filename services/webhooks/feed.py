@@ -29,7 +29,7 @@ __all__ = ["FeedEntry", "Filter", "RecordFeed", "format_position", "parse_filter
 _PLACE: Final = re.compile(r"(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})")
 _KIND: Final = re.compile(r"[A-Z][A-Za-z]{2,39}")
 _SUBJECT: Final = re.compile(r"0x[0-9a-f]{64}")
-_MOST_WORDS: Final = 50
+_MAX_WORDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class RecordFeed:
         self, position: Position, limit: int, viewer: int | None, wanted: Filter
     ) -> tuple[list[FeedEntry], Position]:
         """Reads up to `limit` records after a position. Returns those that the viewer may see and wants, and the
-        position after all that were read, which equals `position` if there are no more. `viewer` None sees all."""
+        position after all that were read, which equals `position` if there are no more. A `viewer` of None sees all
+        records."""
         with self._store.reading() as connection:
             feed, rows = Feed(connection), Rows(connection)
             found = feed.after(position, limit)
@@ -105,6 +106,7 @@ def _is_visible(visibility: Visibility | None, row: RecordRow, touched: Collecti
     # An author always sees its own records, also of lots that it has passed on and no longer sees.
     if visibility is None or row.participant == visibility.participant:
         return True
+    # Machines are what is private in the registry; participants, keys and models concern everybody.
     if row.contract == Contract.REGISTRY.value:
         return not row.kind.startswith("Machine") or visibility.has(SubjectKind.MACHINE, row.subject)
     return bool(visibility.lots(touched) or visibility.orders(touched))
@@ -161,11 +163,12 @@ def parse_position(text: str) -> Position:
 
 
 def parse_filter(kinds: Iterable[str], subjects: Iterable[str]) -> Filter:
-    """Raises InputError for malformed kinds or subjects, or too many of them. Not established: that they exist."""
+    """Parses a filter. Raises InputError for malformed kinds or subjects, or too many of them. Not established: that
+    they exist."""
     kinds, subjects = list(kinds), list(subjects)
-    if len(kinds) > _MOST_WORDS or len(subjects) > _MOST_WORDS:
+    if len(kinds) > _MAX_WORDS or len(subjects) > _MAX_WORDS:
         raise InputError(
-            f"the filter has more than {_MOST_WORDS} kinds or subjects", hint="omit the filter to receive all records"
+            f"the filter has more than {_MAX_WORDS} kinds or subjects", hint="omit the filter to receive all records"
         )
     for kind in kinds:
         if not _KIND.fullmatch(kind):

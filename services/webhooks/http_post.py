@@ -1,23 +1,67 @@
-"""One POST to a verified address, on a connection of its own: no proxy, redirects, cookies or second name look-up. Only
-the head of the response is read."""
+"""Sends one POST to a verified address, on a separate connection: no proxy, redirects, cookies or second name look-up.
+Only the head of the response is read."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
+import json
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import httpcore
 
-from services.webhooks.delivery import DeliveryResult
+from ledger.canonical import Json
 from services.webhooks.targets import Resolve, Target, TargetRefusedError
 
-__all__ = ["post", "resolve_host"]
+__all__ = ["DeliveryResult", "Mode", "build_request", "post", "resolve_host"]
 
-_MOST_HEAD_BYTES: Final = 8192
+
+class Mode(enum.StrEnum):
+    """How a CloudEvent is put into HTTP (CloudEvents HTTP protocol binding 1.0)."""
+
+    STRUCTURED = "structured"
+    """The whole event is in the body."""
+    BINARY = "binary"
+    """The event's data is in the body, its other attributes in `ce-` headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """The receiver's status, or why there was none."""
+
+    status: int
+    """0 if the receiver sent no usable response."""
+    reason: str
+
+    @property
+    def is_accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def ends_subscription(self) -> bool:
+        """Whether retries are pointless: 410 Gone is how a receiver ends its subscription."""
+        return self.status == 410
+
+
+def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str], bytes]:
+    """Builds headers and body of the request, without the signature headers."""
+    if mode is Mode.STRUCTURED:
+        return {"content-type": "application/cloudevents+json"}, _encode(event)
+    named = {name: value for name, value in event.items() if name not in ("data", "datacontenttype")}
+    headers = {f"ce-{name}": str(value) for name, value in named.items()}
+    return {"content-type": str(event["datacontenttype"]), **headers}, _encode(event["data"])
+
+
+def _encode(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+_MAX_HEAD_BYTES: Final = 8192
 """Limit for all heads of a response together, interim responses (1xx) included."""
 
 
@@ -39,6 +83,7 @@ async def post(
 ) -> DeliveryResult:
     """Sends the request and waits for the head of the response. Failures are returned as results, never raised."""
     try:
+        # One limit for the whole delivery: with one per step, a receiver could hold it by answering byte by byte.
         async with asyncio.timeout(timeout_s):
             address = await target.address(resolve, loopback=loopback)
             return _judge(await _exchange(target, address, headers, body, tls))
@@ -101,7 +146,7 @@ class _BoundedStream(httpcore.AsyncNetworkStream):
     """Limits the bytes read. httpcore limits each head to 100 KiB, but not the number of interim responses."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream, self._left = stream, _MOST_HEAD_BYTES
+        self._stream, self._left = stream, _MAX_HEAD_BYTES
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if not self._left:

@@ -1,17 +1,61 @@
-"""Reads and writes webhook subscriptions."""
+"""Webhook subscriptions and the progress of their deliveries: their table, and all access to it.
+
+Times are milliseconds since 1970; 0 means "never".
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, Row, delete, select, update
 
-from ledger.store import Rows
-from services.webhooks.tables import WebhookRow, webhooks
+from ledger.store import Rows, schema_of
 
-__all__ = ["WebhookRepository"]
+__all__ = ["WebhookRepository", "WebhookRow"]
+
+
+@dataclass(slots=True)
+class WebhookRow:
+    """A subscription. `registry_sequence` and `ledger_sequence` are its cursor: the last record of each contract that
+    the receiver accepted or that was not meant for it."""
+
+    id: str
+    participant: int
+    """The participant whose permissions apply; 0 for one that the operator created without a credential."""
+    owner: bool
+    """Whether it was created for the company that runs the gateway, and so receives every record."""
+    url: str
+    mode: str
+    kinds: str
+    """Words separated by spaces; empty for all."""
+    subjects: str
+    """Hex separated by spaces; empty for all."""
+    secrets: str
+    """JSON: pairs of a secret and when it expires (milliseconds since 1970, 0 for never), the newest first. Stored in
+    plain text, because signing needs them."""
+    created_ms: int
+    registry_sequence: int
+    ledger_sequence: int
+    state: str
+    reason: str
+    """Why the last attempt failed; empty after a success."""
+    attempts: int
+    """Failed attempts at the next delivery."""
+    next_try_ms: int
+    delivered_ms: int
+    holder: str
+    """The process that delivers; empty for none."""
+    held_until_ms: int
+    credential: str
+    """Public part of the API key to which it is bound; empty for none."""
+
+
+_SCHEMA = schema_of("services")
+webhooks = _SCHEMA.table("webhooks", WebhookRow, "id", "participant", "state next_try_ms")
 
 
 class WebhookRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and writes subscriptions in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -31,8 +75,9 @@ class WebhookRepository:
         return [_row(one) for one in self._connection.execute(query)]
 
     def due(self, now_ms: int) -> list[WebhookRow]:
-        """Active subscriptions whose next attempt is due."""
+        """Active subscriptions whose next delivery attempt is due."""
         query = select(webhooks).where(webhooks.c.state == "active", webhooks.c.next_try_ms <= now_ms)
+        # The longest overdue first: the dispatcher serves a limited number at once, and none must wait forever.
         return [_row(one) for one in self._connection.execute(query.order_by(webhooks.c.next_try_ms, webhooks.c.id))]
 
     def change(self, id_: str, **values: object) -> bool:
@@ -41,7 +86,7 @@ class WebhookRepository:
         return self._connection.execute(statement).rowcount == 1
 
     def remove(self, id_: str) -> bool:
-        """Returns False if there was nothing to remove."""
+        """Removes a subscription. Returns False if there was none."""
         return self._connection.execute(delete(webhooks).where(webhooks.c.id == id_)).rowcount == 1
 
 

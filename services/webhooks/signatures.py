@@ -45,7 +45,8 @@ def sign(keys: Iterable[str], message_id: str, timestamp_s: int, body: bytes) ->
 
 
 def verify_webhook(key: str, headers: Mapping[str, str], body: bytes, *, now_s: int) -> str:
-    """For receivers. Returns the id of a delivery that was signed with this secret within five minutes of `now_s`.
+    """Verifies a delivery, for receivers, and returns its id. It must be signed with this secret within five minutes of
+    `now_s`.
 
     Header names have to be in lower case. Raises SignatureRefusedError. Not established: that the delivery is new;
     remember the ids of accepted ones.

@@ -15,15 +15,14 @@ from ledger.provenance.jsonform import Printable, moment
 from ledger.store import Feed, Position, Store
 from services.access import CredentialKind
 from services.access.repository import AccessRepository
-from services.webhooks.delivery import Mode
 from services.webhooks.feed import format_position, parse_filter
-from services.webhooks.repository import WebhookRepository
+from services.webhooks.http_post import Mode
+from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import new_secret
-from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import parse_target
 
 __all__ = [
-    "MOST_WEBHOOKS",
+    "MAX_WEBHOOKS",
     "OLD_SECRET_LIFE_S",
     "NewWebhook",
     "State",
@@ -33,7 +32,7 @@ __all__ = [
     "signing_secrets",
 ]
 
-MOST_WEBHOOKS: Final = 20
+MAX_WEBHOOKS: Final = 20
 """Most subscriptions per participant."""
 OLD_SECRET_LIFE_S: Final = 86_400
 """How long a secret still signs, beside its replacement, after a rotation."""
@@ -126,8 +125,8 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
-            if len(webhooks.all(subscriber.participant)) >= MOST_WEBHOOKS:
-                raise InputError(f"the participant has {MOST_WEBHOOKS} webhooks already", hint="remove one")
+            if len(webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
+                raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
                 id=random.token_hex(8),
@@ -158,7 +157,7 @@ class Subscriptions:
             return [describe(row) for row in WebhookRepository(connection).all(subscriber.viewer)]
 
     def get(self, subscriber: Subscriber, id_: str) -> Webhook:
-        """Raises NotFoundError."""
+        """A subscription of the subscriber. Raises NotFoundError."""
         with self._store.reading() as connection:
             return describe(_find(WebhookRepository(connection), subscriber, id_))
 
@@ -168,6 +167,7 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)
+            # The earlier key may have ended, which would park the subscription again at the next delivery.
             key = _api_key(AccessRepository(connection), subscriber)
             webhooks.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=key)
             return describe(_find(webhooks, subscriber, id_))
@@ -179,12 +179,14 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             row = _find(webhooks, subscriber, id_)
+            # Only the newest secret lives on for a day: a second rotation ends the oldest one at once, in case it
+            # leaked.
             newest = json.loads(row.secrets)[0][0]
             webhooks.change(id_, secrets=_secrets([(secret, 0), (newest, now_ms + OLD_SECRET_LIFE_S * 1000)]))
         return NewWebhook(secret, describe(row))
 
     def remove(self, subscriber: Subscriber, id_: str) -> None:
-        """Raises NotFoundError."""
+        """Removes a subscription for good. Raises NotFoundError."""
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)

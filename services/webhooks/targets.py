@@ -18,7 +18,7 @@ from ledger.errors import InputError
 __all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
 
 PORTS: Final = frozenset({443, 8443})
-_MOST_CHARACTERS: Final = 2048
+_MAX_CHARACTERS: Final = 2048
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[(?=[^\]]*:)[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::(?P<port>[1-9][0-9]{0,4}))?"
     r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?P<query>\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"
@@ -77,7 +77,7 @@ class Target:
 
 def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PORTS) -> Target:
     """Parses and checks a URL, without resolving its name. Raises TargetRefusedError."""
-    match = _URL.fullmatch(url) if len(url) <= _MOST_CHARACTERS else None
+    match = _URL.fullmatch(url) if len(url) <= _MAX_CHARACTERS else None
     if match is None:
         raise TargetRefusedError("not an https URL with a lower-case host, and without user or fragment", hint=_HINT)
     host, secure = match["host"].removeprefix("[").removesuffix("]"), match["scheme"] == "https"
@@ -90,6 +90,7 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
     local = loopback and (host == "localhost" or address in _LOOPBACK)
     if not secure and not local:
         raise TargetRefusedError("the URL is not https", hint=_HINT)
+    # Few ports, so that webhooks cannot be used to probe other services of a host.
     if not (port in ports or (local and 1024 <= port <= 65535)):
         raise TargetRefusedError(f"port {port} is not allowed", hint=f"use one of {', '.join(map(str, sorted(ports)))}")
     if host == "localhost" and not loopback:
@@ -100,13 +101,14 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
 
 
 def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
-    """Raises TargetRefusedError for an address that is not on the public internet."""
+    """Verifies that an address is on the public internet. Raises TargetRefusedError."""
     # A zone id (RFC 6874) does not change what kind of address it is.
     address = _address(text.partition("%")[0])
     if address is None:
         raise TargetRefusedError(f"{text[:60]!a} is not an IP address", hint="check the name")
     if loopback and address in _LOOPBACK:
         return
+    # Plain http is only allowed on the loopback, which was accepted above: hence `not secure` refuses.
     hidden = isinstance(address, ipaddress.IPv6Address) and any(address in one for one in _EMBEDDING)
     if hidden or not address.is_global or address.is_multicast or address.is_reserved or not secure:
         raise TargetRefusedError(f"{address} is not on the public internet", hint=_HINT)

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, read_codes, run_list
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld
 
 pytestmark = pytest.mark.browser
@@ -44,7 +44,7 @@ def unloaded(request: Request) -> list[str]:
 
 
 def run(*command: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=MOST_S, input=given)
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=MAX_S, input=given)
 
 
 # From the scan to the proof

@@ -25,7 +25,7 @@ from tests.support.audited_world import open_audit_stream, read_anchored, rewrit
 from tests.support.command_line import Runner
 from tests.support.ledger_world import build_world
 from tests.support.node_site import running_devchain
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
@@ -79,7 +79,7 @@ def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=MOST_S).status_code == 200
+        return httpx.get(f"{url}/health", timeout=MAX_S).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -90,7 +90,7 @@ def test_killed_between_and_checked_by_command(
     for last in (6, 12):
         with gateway(line.home, line.url) as process:
             for number in range(6):
-                assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}", timeout=MOST_S).status_code == 200
+                assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}", timeout=MAX_S).status_code == 200
             wait_until(lambda last=last: line.anchored() == last, 60)  # type: ignore[misc]  # bound early
             os.kill(process.pid, signal.SIGKILL)
     run = Runner(line.home, monkeypatch, capsys)

@@ -90,12 +90,12 @@ def office(
 def test_a_partner_with_a_node_verifies_a_bundle(office: Office) -> None:
     bundle, trust = office.path("part.bundle"), office.path("trust.json")
     made = office.json("bundle", PART, "-o", bundle, "--disclose", "names")
-    assert (made["bytes"], made["sealed"]) == (Path(bundle).stat().st_size, 1)
+    assert (made["bytes"], made["withheld_records"]) == (Path(bundle).stat().st_size, 1)
     office.json("trust", "-o", trust, "--block", str(made["block_number"]))
     assert office.json("verify", bundle, "--trust", trust)
     code, out, _ = office.run("bundle", PART, "-o", bundle)
     assert code == 0
-    assert "1 more sealed" in out
+    assert "1 more withheld" in out
 
 
 def test_a_partner_without_a_node_verifies_what_companies_signed(office: Office) -> None:

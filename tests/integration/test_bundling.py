@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.bundle import SealedRecord, encode_bundle, parse_bundle
+from ledger.bundle import WithheldRecord, encode_bundle, parse_bundle
 from ledger.chain import fetch_checkpoint, fetch_trust
 from ledger.checkpoint import SignedCheckpoint, combine_checkpoints, sign_checkpoint
 from ledger.errors import (
@@ -64,7 +64,7 @@ def copy(service: BundleService, tmp_path: Path) -> Iterator[BundleService]:
 @pytest.mark.parametrize("names", PARTS, ids=" ".join)
 @pytest.mark.parametrize("unrelated", [False, True])
 def test_index_and_chain_give_the_same_bundle(service: BundleService, names: tuple[str, ...], unrelated: bool) -> None:
-    bundle, _ = make_bundle(service.world, *names, seal=not unrelated)
+    bundle, _ = make_bundle(service.world, *names, withhold=not unrelated)
     assert service.bundle(names, EVERYTHING, unrelated=unrelated) == encode_bundle(bundle)
 
 
@@ -117,8 +117,8 @@ def test_an_erased_field_stays_out(copy: BundleService) -> None:
 def test_shared_material_is_sealed_unless_asked(service: BundleService) -> None:
     for unrelated in (False, True):
         bundle = parse_bundle(service.bundle(["hip-1"], unrelated=unrelated))
-        sealed = [link for one in bundle.histories for link in one.records if isinstance(link, SealedRecord)]
-        assert bool(sealed) is not unrelated
+        withheld = [link for one in bundle.histories for link in one.records if isinstance(link, WithheldRecord)]
+        assert bool(withheld) is not unrelated
 
 
 # Checkpoints
@@ -323,8 +323,8 @@ def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(service: BundleS
 def test_a_recall_too_large_for_one_bundle_comes_in_several(
     service: BundleService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recall_proofs, "_MOST_LOTS", 5)
-    monkeypatch.setattr(recall_proofs, "_MOST_HISTORIES", 7)
+    monkeypatch.setattr(recall_proofs, "_MAX_LOTS", 5)
+    monkeypatch.setattr(recall_proofs, "_MAX_HISTORIES", 7)
     found, reports = recalled(service, "bar")
     assert len(reports) > len(found.lots) / 5
     proved = {part.subject for report in reports for part in report.parts}

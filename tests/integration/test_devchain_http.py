@@ -21,7 +21,7 @@ from services.devchain import create_devchain
 from services.store import open_store
 from tests.support.ledger_world import LedgerWorld, build_world, verify_final
 from tests.support.loopback import serving
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -121,7 +121,7 @@ def test_two_processes_record_at_once(world: LedgerWorld, url: str, tmp_path: Pa
         for name, signer in zip("ab", signers, strict=True)
     ]
     for process in running:
-        _, errors = process.communicate(timeout=MOST_S)
+        _, errors = process.communicate(timeout=MAX_S)
         assert process.returncode == 0, errors
     assert world.count() == before + 12
     for name in "ab":
@@ -160,12 +160,12 @@ def test_a_second_client_finds_the_ledger_by_its_file(world: LedgerWorld, url: s
     ids=["no JSON", "deep", "empty batch", "named params", "unknown", "too large"],
 )
 def test_the_server_outlives_what_it_is_sent(url: str, content: bytes, status: int, code: int) -> None:
-    answer = httpx.post(url, content=content, timeout=MOST_S)
+    answer = httpx.post(url, content=content, timeout=MAX_S)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert httpx.get(url + "/health", timeout=MOST_S).json() == {"status": "ok"}
+    assert httpx.get(url + "/health", timeout=MAX_S).json() == {"status": "ok"}
 
 
 def test_a_batch_over_http(url: str) -> None:
     asked = [{"jsonrpc": "2.0", "id": number, "method": "eth_chainId", "params": []} for number in range(50)]
-    answers = httpx.post(url, content=json.dumps(asked), timeout=MOST_S).json()
+    answers = httpx.post(url, content=json.dumps(asked), timeout=MAX_S).json()
     assert [answer["id"] for answer in answers] == list(range(50))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import HttpTransport, Node
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 ADDRESS = b"\x11" * 20
@@ -31,7 +31,7 @@ def devchain(journal: Path, report: Path) -> Iterator[Node]:
 
 
 def listening(process: subprocess.Popen[bytes], report: Path) -> str:
-    deadline = time.monotonic() + MOST_S
+    deadline = time.monotonic() + MAX_S
     while process.poll() is None and time.monotonic() < deadline:
         if found := re.search(r"http://127\.0\.0\.1:\d+", report.read_text()):
             return found[0]

@@ -41,7 +41,7 @@ class Desk:
         deployment = Deployment(identity.chain_id, b"\x11" * 20, identity.ledger, b"\x33" * 20, 0)
         write_deployment(self.home / "deployment.json", deployment)
         for participant in (OWNER, DESCENDANT, SIBLING, NAMED):
-            scopes = frozenset({Scope.DOCUMENTS, Scope.SHARING})
+            scopes = frozenset({Scope.DOCUMENTS, Scope.DOCUMENT_CHANGES})
             given = new_api_key(world.store, participant, scopes, "desk", now_s=int(time.time()), life_s=86_400)
             self.private(f"token-{participant}", given[0])
             create_keystore(self.home / f"{participant}.json", SECRET, signer=signer_of(participant), scrypt_cost=2)
@@ -175,7 +175,7 @@ def test_a_gateway_that_sends_something_else_is_not_believed(desk: Desk) -> None
         with answering(lambda line: line.sendall(head + body)) as url:
             return desk.refused(*desk.fetching(document, DESCENDANT, "--version=1", url=url))
 
-    assert "another document than the requested one" in sends(sealed)
+    assert "a document other than the requested one" in sends(sealed)
     assert "malformed" in sends(sealed[:40] + b"?" + sealed[41:])
     assert "millmark:" in sends(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert "incomplete" in sends(sealed[:100])

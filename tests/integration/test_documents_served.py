@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ledger.store import Store
 from services.audit import AuditLog, read_audit, verify_audit
 from services.documents.recipient_keys import sign_statement
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.integration.test_gateway_api import serving
@@ -85,9 +85,7 @@ def test_an_endless_upload_is_cut_off(shared: SharedWorld) -> None:
         headers = {**sign_in(client, OWNER), "Idempotency-Key": secrets.token_hex(8)}
         before = count(shared.store)
         try:
-            answer = client.post(
-                "/v1/documents?name=a", headers=headers, content=drawn(MOST_DOCUMENT_BYTES + (8 << 20))
-            )
+            answer = client.post("/v1/documents?name=a", headers=headers, content=drawn(MAX_DOCUMENT_BYTES + (8 << 20)))
             assert answer.status_code == 413
         except (httpx.WriteError, httpx.RemoteProtocolError):
             pass  # the server hung up while we were sending
@@ -99,4 +97,4 @@ def test_an_endless_upload_is_cut_off(shared: SharedWorld) -> None:
 
 def count(store: Store) -> int:
     with store.reading() as connection:
-        return int(connection.exec_driver_sql("SELECT count(*) FROM shared_pieces").scalar_one())
+        return int(connection.exec_driver_sql("SELECT count(*) FROM document_pieces").scalar_one())

@@ -10,10 +10,9 @@ import pytest
 from ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
 from ledger.errors import ChainUnreachableError
 from services.devchain import create_devchain
-from services.lab.faults.proxy import FaultProxy, fault_proxy
-from services.lab.faults.rpc_faults import Fault, Schedule
+from services.lab.faults.proxy import Fault, FaultProxy, Schedule, fault_proxy
 from tests.support.loopback import serving
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 ADDRESS = b"\x11" * 20
@@ -32,7 +31,7 @@ class Always(Schedule):
 @pytest.fixture(scope="module")
 def line() -> Iterator[tuple[FaultProxy, Node]]:
     with serving(create_devchain(EmbeddedChain())) as upstream, fault_proxy(upstream, None) as (proxy, url):
-        yield proxy, Node(HttpTransport(url, timeout_s=MOST_S))
+        yield proxy, Node(HttpTransport(url, timeout_s=MAX_S))
 
 
 UNREACHABLE = (

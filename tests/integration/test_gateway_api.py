@@ -37,7 +37,7 @@ from services.serving.server import build_server
 from services.store import open_store
 from tests.support.fake_world import World, build_world
 from tests.support.loopback import running
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 ORDERS = 2
@@ -120,7 +120,7 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
         port = listening.getsockname()[1]
         with (
             running(build_server(app, "127.0.0.1", port), listening),
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=MOST_S) as client,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=MAX_S) as client,
         ):
             yield client
 
@@ -155,7 +155,7 @@ def test_a_real_server_follows_a_real_chain(tmp_path: Path) -> None:
 
 def until_equal(client: httpx.Client, above: int = -1) -> dict[str, Any]:
     """The status once the index has all of the chain, and more than `above`."""
-    end = time.monotonic() + MOST_S
+    end = time.monotonic() + MAX_S
     while True:
         found: dict[str, Any] = client.get("/v1/status").json()
         if found["equal"] and found["index"]["ledger_sequence"] > above:

@@ -26,7 +26,7 @@ from services.serving.tls import TlsFiles, build_tls, choose_tls
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
 from tests.support.loopback import running
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.shared_world import OTHER, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S, signer_of
 from tests.support.stores import new_store
@@ -53,7 +53,7 @@ class Site:
             context.minimum_version = context.maximum_version = version
         if who is not None:
             context.load_cert_chain(*self.certificates[who])
-        return httpx.Client(base_url=self.address, verify=context, trust_env=False, timeout=MOST_S)
+        return httpx.Client(base_url=self.address, verify=context, trust_env=False, timeout=MAX_S)
 
     def token(self, number: int) -> dict[str, str]:
         with self.shared.store.transaction() as connection:
@@ -127,7 +127,7 @@ def test_without_client_certificates_tls_1_2_is_enough(site: Site, version: ssl.
 
 def test_plain_http_and_old_tls_are_not_spoken(site: Site) -> None:
     with (
-        httpx.Client(base_url=site.address.replace("https", "http"), trust_env=False, timeout=MOST_S) as client,
+        httpx.Client(base_url=site.address.replace("https", "http"), trust_env=False, timeout=MAX_S) as client,
         pytest.raises(REFUSED),
     ):
         client.get("/health")
@@ -137,7 +137,7 @@ def test_plain_http_and_old_tls_are_not_spoken(site: Site) -> None:
     with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with (
-        httpx.Client(base_url=site.address, verify=context, trust_env=False, timeout=MOST_S) as client,
+        httpx.Client(base_url=site.address, verify=context, trust_env=False, timeout=MAX_S) as client,
         pytest.raises(REFUSED),
     ):
         client.get("/health")
@@ -150,7 +150,7 @@ def test_no_session_is_resumed(site: Site) -> None:
     port, session, reused = int(site.address.rpartition(":")[2]), None, []
     for _ in range(2):
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=MOST_S) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=MAX_S) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as connection,
         ):
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")

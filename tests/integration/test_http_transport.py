@@ -16,7 +16,7 @@ from ledger.chain import HttpTransport, Node, RpcError
 from ledger.chain import http as provider
 from ledger.errors import ChainError, ChainUnreachableError
 from tests.support.loopback import answering, closed_url
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +45,7 @@ def rpc(**answer: object) -> Answer:
     return http(json.dumps({"jsonrpc": "2.0", "id": 0, **answer}).encode())
 
 
-def ask(answer: Answer, timeout_s: float = MOST_S) -> object:
+def ask(answer: Answer, timeout_s: float = MAX_S) -> object:
     with answering(answer) as url:
         return HttpTransport(url, timeout_s).request("eth_chainId", [])
 
@@ -89,10 +89,10 @@ def test_a_connection_is_kept_and_one_that_ended_is_not_used_again() -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            transport = HttpTransport(f"http://127.0.0.1:{server.server_port}", MOST_S)
+            transport = HttpTransport(f"http://127.0.0.1:{server.server_port}", MAX_S)
             for number in range(9):
                 assert transport.request("eth_chainId", []) == "0x1"
-                assert number % 3 < 2 or closed.acquire(timeout=MOST_S)
+                assert number % 3 < 2 or closed.acquire(timeout=MAX_S)
         finally:
             server.shutdown()
             thread.join()
@@ -174,7 +174,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
     given_up = threading.Event()
 
     def wait(_: socket.socket) -> None:
-        given_up.wait(MOST_S)
+        given_up.wait(MAX_S)
 
     with answering(wait) as url:
         with pytest.raises(ChainUnreachableError, match="Timeout"):
@@ -188,7 +188,7 @@ def test_a_server_that_drips_is_given_up() -> None:
 
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        for _ in range(int(MOST_S / 0.05)):
+        for _ in range(int(MAX_S / 0.05)):
             connection.sendall(b" ")
             if given_up.wait(0.05):
                 return
@@ -203,7 +203,7 @@ def test_a_server_that_drips_is_given_up() -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, compressed: bool) -> None:
-    monkeypatch.setattr(provider, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(provider, "MAX_BYTES", 1 << 20)
     body = b'{"result": "' + b"0" * (2 << 20) + b'"}'
     answer = http(gzip.compress(body), "200 OK", "Content-Encoding: gzip") if compressed else http(body)
     with pytest.raises(ChainUnreachableError):
@@ -212,7 +212,7 @@ def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, comp
 
 def test_a_large_answer_is_read() -> None:
     text = "0x" + "ab" * (4 << 20)
-    assert ask(rpc(result=text), timeout_s=MOST_S) == text
+    assert ask(rpc(result=text), timeout_s=MAX_S) == text
 
 
 # Refusals

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.store import open_store
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +21,7 @@ FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=MOST_S)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=MAX_S)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from services.node.mqtt_capture import MqttCapture
 from services.node.sparkplug import build_rebirth
 from services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
@@ -48,12 +48,12 @@ def _broker(folder: Path, port: int) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(MOST_S)
+            process.wait(MAX_S)
 
 
 def _answers(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=MOST_S).close()
+        socket.create_connection(("127.0.0.1", port), timeout=MAX_S).close()
     except OSError:
         return False
     return True
@@ -76,7 +76,7 @@ def _capturing(parts: Parts, port: int, **options: str) -> Iterator[MqttCapture]
     capture = MqttCapture(source, parts.intake, build_logger())
     capture.start()
     try:
-        assert capture.connected.wait(MOST_S)
+        assert capture.connected.wait(MAX_S)
         yield capture
     finally:
         capture.stop()
@@ -91,7 +91,7 @@ def _publish(port: int, messages: Sequence[tuple[str, bytes]], correlation: byte
     client.connect("127.0.0.1", port)
     client.loop_start()
     for topic, payload in messages:
-        client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(MOST_S)
+        client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(MAX_S)
     client.disconnect()
     client.loop_stop()
 
@@ -167,7 +167,7 @@ def test_a_broker_that_restarts_is_found_again(parts: Parts, port: int, tmp_path
             capture = stack.enter_context(_capturing(parts, port))
         wait_until(lambda: not capture.connected.is_set())
         with _broker(tmp_path, port):
-            assert capture.connected.wait(MOST_S)
+            assert capture.connected.wait(MAX_S)
             _publish(port, [("plant/a", _event(7))])
             wait_until(lambda: _ids(parts) == ["m7"])
 

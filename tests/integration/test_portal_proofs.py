@@ -20,7 +20,7 @@ from services.lab.demo.consortium import hash_of
 from services.portal import Proofs
 from services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
 
 def get(address: str) -> httpx.Response:
     """However busy the machine is."""
-    return httpx.get(address, timeout=MOST_S)
+    return httpx.get(address, timeout=MAX_S)
 
 
 def download(world: PortalWorld, what: str) -> bytes:

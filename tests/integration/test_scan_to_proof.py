@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
@@ -57,7 +57,7 @@ class Left:
             ["bash", "-c", command],
             capture_output=True,
             text=True,
-            timeout=MOST_S,
+            timeout=MAX_S,
             cwd=self.folder,
             env=self.environment,
         )
@@ -97,11 +97,11 @@ def link(left: Left) -> Iterator[str]:
             yield left.report["code"]
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(MOST_S)
+            process.wait(MAX_S)
 
 
 def wait(address: str, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + MOST_S
+    end = time.monotonic() + MAX_S
     while True:
         try:
             with urlopen(address):  # noqa: S310  # our own gateway
@@ -132,7 +132,7 @@ def test_the_transcript_is_what_happens(left: Left, link: str, tmp_path: Path) -
     assert len(steps) >= 7
     for command, expected in steps:
         done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, timeout=MOST_S, cwd=tmp_path, env=environment
+            ["bash", "-c", command], capture_output=True, text=True, timeout=MAX_S, cwd=tmp_path, env=environment
         )
         pattern = ".*".join(map(re.escape, expected.strip().split("...")))
         assert re.fullmatch(pattern, done.stdout.strip()), (command, done.stdout, done.stderr)
@@ -181,7 +181,7 @@ def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None
     with urlopen(Request(f"{origin}/v1/orders", json.dumps(order).encode(), headers)) as answer:  # noqa: S310  # ours
         assert answer.status == 202
         record = answer.headers["Location"]
-    end = time.monotonic() + MOST_S
+    end = time.monotonic() + MAX_S
     while not (fate := json.loads(read(origin + record)))["done"]:
         assert time.monotonic() < end
     assert fate["state"] == "final", fate

@@ -23,7 +23,7 @@ from ledger.keys import LocalSigner, create_keystore, to_checksum
 from tests.support import softhsm
 from tests.support.authority import LOOPBACK, Authority
 from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, build_site, running_devchain, running_node
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 from tests.support.sign_in import sign
 from tests.support.stores import new_store
@@ -64,7 +64,7 @@ class Scene:
 
     def run(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
         command = [sys.executable, "-m", "services.cli", "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, timeout=MOST_S, env={**os.environ, **(environment or {})})
+        done = subprocess.run(command, capture_output=True, timeout=MAX_S, env={**os.environ, **(environment or {})})
         assert done.returncode == code, done.stderr.decode()
         self.outputs[" ".join(arguments)] = done.stdout + done.stderr
         return done.stdout.decode()
@@ -135,7 +135,7 @@ def _run_commands(scene: Scene) -> None:
     scene.run("keys", "new", str(home / "new.json"), secret)
     scene.run("participants", "admit", "Late", to_checksum(b"\x07" * 20), "--roles=CARRIER", owner)
     scene.run("participants", "admit", "Late", to_checksum(b"\x07" * 20), "--roles=CARRIER", owner, code=1)
-    scene.run("keys", "propose", to_checksum(b"\x08" * 20), keystore, secret)
+    scene.run("keys", "propose", to_checksum(b"\x08" * 20), "--roles=CARRIER", keystore, secret)
     scene.run("keys", "show", keystore, f"--passphrase-file={home / 'wrong.pass'}", code=1)
     scene.run("keys", "show", f"--signer=file:{home / 'broken.key'}", code=1)
     scene.run("status", code=2, environment={"MILLMARK_PASSPHRASE": ENVIRONMENT})
@@ -183,7 +183,7 @@ def _run_node(scene: Scene) -> None:
         assert node.client.post("/v1/events", json=[], headers={"Authorization": f"Bearer {WRONG}"}).status_code == 401
         wait_until(node.is_settled)
         node.process.send_signal(signal.SIGABRT)
-        assert node.process.wait(MOST_S) == -signal.SIGABRT
+        assert node.process.wait(MAX_S) == -signal.SIGABRT
 
 
 def _run_gateway(scene: Scene) -> None:
@@ -202,7 +202,7 @@ def _run_gateway(scene: Scene) -> None:
         httpx.Client(
             base_url=f"https://localhost:{port}",
             verify=ssl.create_default_context(cafile=authority.path),
-            timeout=MOST_S,
+            timeout=MAX_S,
             trust_env=False,
         ) as site,
     ):
@@ -222,7 +222,7 @@ def _run_gateway(scene: Scene) -> None:
         assert site.post("/v1/relay", headers=bearer, content=token.encode()).status_code in (400, 422)
         assert site.get("/v1/session", headers={"Authorization": f"Bearer {token[:-1]}"}).status_code == 401
         process.send_signal(signal.SIGABRT)
-        assert process.wait(MOST_S) == -signal.SIGABRT
+        assert process.wait(MAX_S) == -signal.SIGABRT
 
 
 @contextmanager

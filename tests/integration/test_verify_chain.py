@@ -48,8 +48,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BundleWorld]:
         yield copy_bundle_world(store)[0]
 
 
-def replayed(world: BundleWorld, *names: str, seal: bool = False) -> State:
-    bundle, trust = make_bundle(world, *names, seal=seal)
+def replayed(world: BundleWorld, *names: str, withhold: bool = False) -> State:
+    bundle, trust = make_bundle(world, *names, withhold=withhold)
     header = parse_header(bundle.headers[0])
     proof = StateProof(bundle, header)
     proof.verify_contracts(bundle, trust)
@@ -90,23 +90,23 @@ def test_what_the_replay_says_is_what_the_contract_stores(world: BundleWorld, na
 
 @pytest.mark.parametrize("name", LOTS)
 def test_a_bundle_about_any_lot_is_verified(world: BundleWorld, name: str) -> None:
-    for seal in (False, True):
-        bundle, trust = make_bundle(world, name, seal=seal)
+    for withhold in (False, True):
+        bundle, trust = make_bundle(world, name, withhold=withhold)
         found = verify_bundle(encode_bundle(bundle), trust, now_s=world.now(), any_status=True)
         assert [part.subject for part in found.parts] == [world.lots[name]]
 
 
 def test_a_sealed_record_leaves_only_what_can_be_left_at_most(world: BundleWorld) -> None:
-    whole, sealed = replayed(world, "hip-1"), replayed(world, "hip-1", seal=True)
+    whole, withheld = replayed(world, "hip-1"), replayed(world, "hip-1", withhold=True)
     billet = world.lots["billet"]
-    assert (whole.lots[billet].quantity, sealed.lots[billet].quantity) == (18, 57)
-    assert sealed.lots[billet].sealed == 1
-    assert sealed.lots[billet].state is LotState.HELD
+    assert (whole.lots[billet].quantity, withheld.lots[billet].quantity) == (18, 57)
+    assert withheld.lots[billet].withheld == 1
+    assert withheld.lots[billet].state is LotState.HELD
 
 
 def test_content_that_is_published_anew_says_the_same(world: BundleWorld) -> None:
     """What forgeries start from is no other bundle than the chain's."""
-    bundle, trust = make_bundle(world, "hip-1", "hip-3b", seal=True)
+    bundle, trust = make_bundle(world, "hip-1", "hip-3b", withhold=True)
     anew, believed = publish(read_content(bundle, trust))
     one = verify_bundle(encode_bundle(bundle), trust, now_s=world.now() + 1)
     other = verify_bundle(encode_bundle(anew), believed, now_s=world.now() + 1)

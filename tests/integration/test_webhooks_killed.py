@@ -15,7 +15,7 @@ import pytest
 from services.store import open_store
 from services.webhooks.feed import Filter, RecordFeed, parse_position
 from tests.support.fake_world import build_world
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 from tests.support.receiver import Receiver
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 def millmark(home: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -55,7 +55,7 @@ def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
             wait_until(lambda: bool(receiver.taken) and receiver.taken[-1]["id"] == expected[-1][0], 40)
         finally:
             process.terminate()
-            assert process.wait(MOST_S) in (0, -signal.SIGTERM)
+            assert process.wait(MAX_S) in (0, -signal.SIGTERM)
     told = [(one["id"], one["position"]) for one in receiver.taken]
     assert [one for one, _ in groupby(told)] == expected  # at most the delivery that was under way came twice
     assert len(told) - len(expected) <= len(kill_at)

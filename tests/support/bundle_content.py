@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from trie.hexary import HexaryTrie
 
-from ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, SealedRecord, encode_bundle
+from ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, WithheldRecord, encode_bundle
 from ledger.canonical import keccak256
 from ledger.events import HISTORY_EVENTS, Event, topic_of
 from ledger.headers import FIELDS, encode_header, parse_header
@@ -166,7 +166,7 @@ def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
     head = start_of(bundle.chain_id, bundle.ledger, history.subject)
     records = {record.sequence: record for record in bundle.records}
     for one in history.records:
-        if isinstance(one, SealedRecord):
+        if isinstance(one, WithheldRecord):
             head = link(head, topic_of_kind(one.kind), one.inner)
         elif one in records:
             head = link(head, topic_of_kind(records[one].kind), inner_of_shown(records[one]))

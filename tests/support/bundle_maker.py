@@ -10,9 +10,9 @@ from ledger.bundle import (
     HistoryShown,
     IdentityShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
 )
 from ledger.chain import fetch_headers, fetch_proofs
 from ledger.claims import Path as ClaimsPath
@@ -50,7 +50,7 @@ class Selection:
 def make_bundle(
     world: BundleWorld,
     *names: str,
-    seal: bool = False,
+    withhold: bool = False,
     certificates: Iterable[int] | None = None,
     claims: Mapping[bytes, Sequence[ClaimsPath]] | None = None,
     later: int = 0,
@@ -58,15 +58,15 @@ def make_bundle(
     """The bundle of these lots at a block `later` blocks before the latest, and a trust file for the latest block.
 
     `certificates`: those whose evidence and inference to disclose, by default all. `claims`: paths to disclose by
-    claims root, by default all paths of all documents. `seal`: withhold the transformations of a shared lot into lots
-    from which the parts do not descend.
+    claims root, by default all paths of all documents. `withhold`: withhold the transformations of a shared lot into
+    lots from which the parts do not descend.
     """
     parts = tuple(sorted(world.lots[name] for name in names))
     recorded = world.recorded()
     selection = select(recorded, parts, world)
-    sealed = sealed_in(selection, parts) if seal else {}
+    withheld = withheld_in(selection, parts) if withhold else {}
     chosen = [one for one in world.inspections if certificates is None or one in certificates]
-    shown = {number: record for number, record in selection.records.items() if number not in sealed}
+    shown = {number: record for number, record in selection.records.items() if number not in withheld}
     chain = world.consortium.chain
     last = chain.final_number()
     identities = tuple(sorted(_identities(world, selection)))
@@ -81,7 +81,7 @@ def make_bundle(
         nodes=tuple(sorted(proofs.nodes.values())),
         parts=parts,
         histories=tuple(
-            HistoryShown(name, tuple(sealed.get(number, number) for number in numbers))
+            HistoryShown(name, tuple(withheld.get(number, number) for number in numbers))
             for name, numbers in sorted(selection.histories.items())
         ),
         records=tuple(shown_record(shown[number]) for number in sorted(shown)),
@@ -135,7 +135,7 @@ def select(recorded: Sequence[Recorded[Event]], parts: Iterable[bytes], world: B
     return found
 
 
-def sealed_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, SealedRecord]:
+def withheld_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, WithheldRecord]:
     """The transformations of a shared lot into lots whose history is not in the bundle."""
     found = {}
     for number, record in selection.records.items():
@@ -143,7 +143,7 @@ def sealed_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, SealedR
             continue
         made = record.event.outputs(record.histories)
         if not set(made) & set(selection.histories) and not set(record.histories) & set(parts):
-            found[number] = SealedRecord(record.kind, inner(record))
+            found[number] = WithheldRecord(record.kind, inner(record))
     return found
 
 

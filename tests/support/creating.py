@@ -10,7 +10,7 @@ from ledger.chain.codec import encode_constructor
 from ledger.keys import LocalSigner
 from ledger.rlp import encode_integer, encode_rlp
 from tests.support.ledger_world import LedgerWorld
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 _NONE = "0x" + bytes(20).hex()
 _GAS = 16_000_000  # below what one transaction may have on every engine (EIP-7825)
@@ -30,7 +30,7 @@ def create(node: Node, owner: LocalSigner, creation: bytes) -> bytes:
 
 def _await_receipt(node: Node, transaction: bytes) -> Receipt:
     """Polls for the receipt, because anvil answers before the transaction is mined."""
-    deadline = time.monotonic() + MOST_S
+    deadline = time.monotonic() + MAX_S
     while (receipt := node.receipt(transaction)) is None:
         assert time.monotonic() < deadline, "the chain does not mine"
         time.sleep(0.01)

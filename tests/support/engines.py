@@ -19,7 +19,7 @@ from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import Line, make_parts, place_orders
 from tests.support import toolchain
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def running_anvil(folder: Path) -> Iterator[HttpTransport]:
 
 
 def _listening(report: Path) -> str:
-    deadline = time.monotonic() + MOST_S
+    deadline = time.monotonic() + MAX_S
     while time.monotonic() < deadline:
         if found := re.search(r"Listening on (127\.0\.0\.1:\d+)", report.read_text()):
             return found[1]

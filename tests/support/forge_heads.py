@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import HistoryShown, SealedRecord
+from ledger.bundle import HistoryShown, WithheldRecord
 from ledger.canonical import keccak256
 from ledger.events import HISTORY_EVENTS
 from ledger.verify import Step
@@ -60,7 +60,7 @@ def twice(content: Content, rng: Random) -> bool | None:
     """A record occurs twice in a history."""
     history = _long(content, rng, 1)
     at = rng.randrange(len(history.records))
-    if isinstance(history.records[at], SealedRecord):
+    if isinstance(history.records[at], WithheldRecord):
         _keep_heads(content)
     records = history.records[: at + 1] + history.records[at:]
     _set(content, replace(history, records=records))
@@ -75,8 +75,8 @@ def foreign(content: Content, rng: Random) -> bool | None:
     if not isinstance(borrowed, int) or borrowed in one.records:
         return False
     numbers = [item for item in one.records if isinstance(item, int)]
-    sealed = [item for item in one.records if not isinstance(item, int)]
-    _set(content, replace(one, records=(*sorted((*numbers, borrowed)), *sealed)))
+    withheld = [item for item in one.records if not isinstance(item, int)]
+    _set(content, replace(one, records=(*sorted((*numbers, borrowed)), *withheld)))
     return None
 
 
@@ -169,40 +169,40 @@ def _named(data: bytes) -> set[bytes]:
 
 
 @changing(Step.HEADS)
-def sealed_that_must_not_be(content: Content, rng: Random) -> bool | None:
+def withheld_that_must_not_be(content: Content, rng: Random) -> bool | None:
     """A record that affects a part's status is withheld. The heads match, and its content would stay hidden."""
-    record = rng.choice([one for one in content.bundle.records if not HISTORY_EVENTS[one.kind].sealable])
-    _seal(content, record.sequence, SealedRecord(record.kind, inner_of_shown(record)))
+    record = rng.choice([one for one in content.bundle.records if not HISTORY_EVENTS[one.kind].withholdable])
+    _withhold(content, record.sequence, WithheldRecord(record.kind, inner_of_shown(record)))
     return None
 
 
 @changing(Step.HEADS)
-def sealed_falsely(content: Content, rng: Random) -> bool | None:
+def withheld_falsely(content: Content, rng: Random) -> bool | None:
     """A record is withheld under a kind that may be withheld, or a withheld record is replaced."""
     _keep_heads(content)
     record = rng.choice(content.bundle.records)
     inner = rng.choice([inner_of_shown(record), rng.randbytes(32), keccak256(record.data)])
-    if HISTORY_EVENTS[record.kind].sealable and inner == inner_of_shown(record):
+    if HISTORY_EVENTS[record.kind].withholdable and inner == inner_of_shown(record):
         inner = rng.randbytes(32)
-    _seal(content, record.sequence, SealedRecord("LotsTransformed", inner))
+    _withhold(content, record.sequence, WithheldRecord("LotsTransformed", inner))
     return None
 
 
 @changing(Step.HEADS)
-def sealed_more(content: Content, rng: Random) -> None:
+def withheld_more(content: Content, rng: Random) -> None:
     """Withheld records are added or removed under the true heads."""
     _keep_heads(content)
     history = rng.choice(content.bundle.histories)
     at = rng.randrange(len(history.records) + 1)
-    more = SealedRecord("LotsTransformed", rng.randbytes(32))
+    more = WithheldRecord("LotsTransformed", rng.randbytes(32))
     _set(content, replace(history, records=(*history.records[:at], more, *history.records[at:])))
 
 
-def _seal(content: Content, sequence: int, sealed: SealedRecord) -> None:
+def _withhold(content: Content, sequence: int, withheld: WithheldRecord) -> None:
     content.change(records=tuple(one for one in content.bundle.records if one.sequence != sequence))
     content.change(
         histories=tuple(
-            replace(one, records=tuple(sealed if link == sequence else link for link in one.records))
+            replace(one, records=tuple(withheld if link == sequence else link for link in one.records))
             for one in content.bundle.histories
         )
     )

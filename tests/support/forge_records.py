@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import HistoryShown, RecordShown, SealedRecord
+from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
 from ledger.events import HISTORY_EVENTS
 from ledger.events.certificates import CertificateIssued, CertificateRefuted, CertificateUpheld, OpeningDemanded
 from ledger.events.lots import LotsTransformed
@@ -407,7 +407,7 @@ def not_proved(content: Content, rng: Random) -> None:
 
 
 @changing(Step.REPLAY)
-def sealed_where_it_matters(content: Content, rng: Random) -> bool | None:
+def withheld_where_it_matters(content: Content, rng: Random) -> bool | None:
     """A withheld record of a part, of an order, from before a lot was made, or from while it was packed or offered."""
     history = rng.choice(content.bundle.histories)
     at = 0
@@ -415,22 +415,22 @@ def sealed_where_it_matters(content: Content, rng: Random) -> bool | None:
         isinstance(one, int) and content.record(one).kind == "OrderPlaced" for one in history.records
     ):
         at = rng.randrange(len(history.records) + 1)
-    sealed = SealedRecord("LotsTransformed", rng.randbytes(32))
-    records = (*history.records[:at], sealed, *history.records[at:])
+    withheld = WithheldRecord("LotsTransformed", rng.randbytes(32))
+    records = (*history.records[:at], withheld, *history.records[at:])
     others = (replace(one, records=records) if one is history else one for one in content.bundle.histories)
     content.change(histories=tuple(others))
     return None
 
 
 @changing(Step.REPLAY)
-def sealed_more_than_there_is(content: Content, rng: Random) -> bool | None:
+def withheld_more_than_there_is(content: Content, rng: Random) -> bool | None:
     """More withheld transformations than the lot has pieces to give."""
     lots = [one for one in content.bundle.histories if one.subject not in content.bundle.parts]
     history = rng.choice(lots)
     first = history.records[0]
     if not isinstance(first, int) or content.record(first).kind == "OrderPlaced":
         return False
-    more = tuple(SealedRecord("LotsTransformed", rng.randbytes(32)) for _ in range(rng.randrange(120, 200)))
+    more = tuple(WithheldRecord("LotsTransformed", rng.randbytes(32)) for _ in range(rng.randrange(120, 200)))
     others = (
         replace(one, records=(*history.records, *more)) if one is history else one for one in content.bundle.histories
     )
@@ -439,16 +439,16 @@ def sealed_more_than_there_is(content: Content, rng: Random) -> bool | None:
 
 
 @changing(Step.REPLAY)
-def made_of_sealed(content: Content, rng: Random) -> bool | None:
+def made_of_withheld(content: Content, rng: Random) -> bool | None:
     """The transformation that made an ancestor is withheld everywhere."""
     made = _of(content, rng, "LotsTransformed")
     if made is None:
         return False
-    sealed = SealedRecord(made.kind, inner_of_shown(made))
+    withheld = WithheldRecord(made.kind, inner_of_shown(made))
     content.change(
         records=tuple(one for one in content.bundle.records if one is not made),
         histories=tuple(
-            replace(one, records=tuple(sealed if link == made.sequence else link for link in one.records))
+            replace(one, records=tuple(withheld if link == made.sequence else link for link in one.records))
             for one in content.bundle.histories
         ),
     )

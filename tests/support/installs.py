@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.requirements import PROJECT, ROOT
 
 CALL = "import sys; from {0} import {1}; sys.argv[0] = 'millmark'; {1}()"
@@ -33,7 +33,7 @@ def run_python(site: Path, *arguments: str, cwd: Path | None = None) -> subproce
     environment = {"PYTHONPATH": str(site), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-S", *arguments]
     return subprocess.run(
-        command, cwd=cwd or site, env=environment, capture_output=True, text=True, check=False, timeout=MOST_S
+        command, cwd=cwd or site, env=environment, capture_output=True, text=True, check=False, timeout=MAX_S
     )
 
 

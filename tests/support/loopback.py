@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import closed_port
 
 
@@ -35,7 +35,7 @@ def running(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(MOST_S)
+        thread.join(MAX_S)
     assert not thread.is_alive()
 
 
@@ -55,7 +55,7 @@ def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None 
                 except TimeoutError:
                     continue
                 with connection:
-                    connection.settimeout(MOST_S)
+                    connection.settimeout(MAX_S)
                     try:
                         requests.append(_read_request(connection))
                         answer(connection)

@@ -20,7 +20,7 @@ from ledger.records import Contract
 from ledger.store import Store
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.plant import GTIN_STEEL, Plant, build_plant, receive
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-" + "7" * 32
 PASSPHRASE = "canary-passphrase"
@@ -123,18 +123,18 @@ def running_node(config: Path) -> Iterator[RunningNode]:
             line = process.stdout.readline()
             assert line.startswith("node on http://"), config.with_name("node.log").read_text()[-2000:]
             url = line.split()[2].rstrip(";")
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=MOST_S) as client:
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=MAX_S) as client:
                 yield RunningNode(process, client)
         finally:
             process.terminate()
-            process.wait(MOST_S)
+            process.wait(MAX_S)
 
 
 def millmark(*arguments: str, fails: bool = False) -> str:
     """Runs `millmark node` with these arguments; returns its output. With `fails`, it must fail, and its error line is
     returned."""
     command = [sys.executable, "-m", "services.cli", "node", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, env=os.environ)
     assert done.returncode == (2 if fails else 0), done.stderr
     if fails:
         assert done.stderr.count("\n") == 1, done.stderr

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 __all__ = ["Receiver"]
 
@@ -44,7 +44,7 @@ class Receiver:
         self.seen.append((headers, body))
         status = self.answer(len(self.seen))
         if status is None:
-            self._release.wait(MOST_S)
+            self._release.wait(MAX_S)
             return 503
         if 200 <= status < 300:
             self.taken.append(json.loads(body))

@@ -26,7 +26,7 @@ from services.gateway.http.policy import Auth
 from services.gateway.relay import Relay
 from services.relay import HttpRelay
 from tests.support.ledger_world import LedgerWorld, build_world
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
 ORIGIN = "https://gateway.example"
@@ -96,7 +96,7 @@ class RelayWorld:
 
     def settle(self, submitter: RelaySubmitter) -> None:
         """Runs both sides in turn until the factory has no work left."""
-        deadline = time.monotonic() + MOST_S
+        deadline = time.monotonic() + MAX_S
         while not submitter.step():
             assert time.monotonic() < deadline, "it does not settle"
             self.gateway_relay.step()

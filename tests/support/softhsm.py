@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 MODULES = (
     Path("/usr/lib/softhsm/libsofthsm2.so"),
@@ -55,7 +55,7 @@ def prepare_hsm() -> Hsm:
     os.environ["SOFTHSM2_CONF"] = str(configuration)
     for label in TOKENS:
         command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "12345678"]
-        subprocess.run(command, check=True, capture_output=True, timeout=MOST_S)
+        subprocess.run(command, check=True, capture_output=True, timeout=MAX_S)
     return Hsm(module, folder)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from ledger.bundle import Bundle, HistoryShown, SealedRecord
+from ledger.bundle import Bundle, HistoryShown, WithheldRecord
 from ledger.canonical import sha256
 from ledger.events import Event
 from ledger.records import (
@@ -73,7 +73,7 @@ class Story:
 
     now: int = START_S
     entries: list[Entry[Event]] = field(default_factory=list)
-    histories: dict[bytes, list[int | SealedRecord]] = field(default_factory=dict)
+    histories: dict[bytes, list[int | WithheldRecord]] = field(default_factory=dict)
     machines: dict[int, MachineSlots] = field(
         default_factory=lambda: {
             PRESS: MachineSlots(MAKER, 0),
@@ -100,8 +100,8 @@ class Story:
                 self.histories.setdefault(one, []).append(sequence)
         return sequence
 
-    def seal(self, lot: bytes) -> None:
-        self.histories[lot].append(SealedRecord("LotsTransformed", NONE))
+    def withhold(self, lot: bytes) -> None:
+        self.histories[lot].append(WithheldRecord("LotsTransformed", NONE))
 
     def replay(self, *parts: bytes) -> State:
         bundle = Bundle(

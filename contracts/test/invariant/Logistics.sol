@@ -259,4 +259,23 @@ abstract contract Logistics is Production {
         if (draw == 4) change.inputs[0].quantity += 30;
         if (draw == 5) change.outputUnit = KGM;
     }
+
+    /// @notice The kinds of records that these actions make, see Reach.t.sol.
+    function logisticsKinds() public pure returns (bytes32[] memory kinds) {
+        kinds = new bytes32[](14);
+        kinds[0] = ILots.LotCommissioned.selector;
+        kinds[1] = ILots.LotReceived.selector;
+        kinds[2] = ILots.LotsTransformed.selector;
+        kinds[3] = ILots.LotScrapped.selector;
+        kinds[4] = ILots.LotsPacked.selector;
+        kinds[5] = ILots.LotsUnpacked.selector;
+        kinds[6] = ILots.LotQuarantined.selector;
+        kinds[7] = ILots.LotReleased.selector;
+        kinds[8] = ICustody.CustodyOffered.selector;
+        kinds[9] = ICustody.CustodyAccepted.selector;
+        kinds[10] = ICustody.CustodyDeclined.selector;
+        kinds[11] = ICustody.CustodyWithdrawn.selector;
+        kinds[12] = ICertificates.CertificateIssued.selector;
+        kinds[13] = ICertificates.CertificateRevoked.selector;
+    }
 }

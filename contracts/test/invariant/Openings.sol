@@ -91,4 +91,12 @@ abstract contract Openings is Logistics {
         (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, inference.input);
         return valid && inference.logits[0] == logits[0] && inference.verdict == (fails ? 2 : 1);
     }
+
+    /// @notice The kinds of records that these actions make, see Reach.t.sol.
+    function openingKinds() public pure returns (bytes32[] memory kinds) {
+        kinds = new bytes32[](3);
+        kinds[0] = ICertificates.CertificateUpheld.selector;
+        kinds[1] = ICertificates.CertificateRefuted.selector;
+        kinds[2] = ICertificates.OpeningDemanded.selector;
+    }
 }

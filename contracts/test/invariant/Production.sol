@@ -306,4 +306,47 @@ abstract contract Production is Draw {
         }
         return 0;
     }
+
+    /// @notice The kinds of records that these actions make, see Reach.t.sol.
+    function productionKinds() public pure returns (bytes32[] memory kinds) {
+        kinds = new bytes32[](38);
+        kinds[0] = IRegistry.RolesSet.selector;
+        kinds[1] = IRegistry.ParticipantSuspended.selector;
+        kinds[2] = IRegistry.ParticipantReinstated.selector;
+        kinds[3] = IRegistry.KeyProposed.selector;
+        kinds[4] = IRegistry.KeyAdded.selector;
+        kinds[5] = IRegistry.KeyRevoked.selector;
+        kinds[6] = IRegistry.MachineRegistered.selector;
+        kinds[7] = IRegistry.MachineRetired.selector;
+        kinds[8] = IRegistry.ModelRegistered.selector;
+        kinds[9] = IRegistry.ModelApproved.selector;
+        kinds[10] = IRegistry.ModelWithdrawn.selector;
+        kinds[11] = IOrders.OrderPlaced.selector;
+        kinds[12] = IOrders.OrderAccepted.selector;
+        kinds[13] = IOrders.OrderRejected.selector;
+        kinds[14] = IOrders.OrderCancelled.selector;
+        kinds[15] = IOrders.RevisionProposed.selector;
+        kinds[16] = IOrders.RevisionAccepted.selector;
+        kinds[17] = IOrders.OrderCompleted.selector;
+        kinds[18] = IOrders.OrderDelivered.selector;
+        kinds[19] = IAssignments.AssignmentProposed.selector;
+        kinds[20] = IAssignments.AssignmentAccepted.selector;
+        kinds[21] = IAssignments.AssignmentDeclined.selector;
+        kinds[22] = IAssignments.AssignmentStarted.selector;
+        kinds[23] = IAssignments.AssignmentFinished.selector;
+        kinds[24] = IAssignments.AssignmentCancelled.selector;
+        kinds[25] = IEvidence.StreamOpened.selector;
+        kinds[26] = IEvidence.StreamAnchored.selector;
+        kinds[27] = IRegistry.ModelPublished.selector;
+        kinds[28] = IRegistry.KeyChanged.selector;
+        kinds[29] = IRegistry.RecoveryProposed.selector;
+        kinds[30] = IRegistry.RecoveryObjected.selector;
+        kinds[31] = IRegistry.RecoveryOverruled.selector;
+        kinds[32] = IRegistry.RecoveryAccepted.selector;
+        kinds[33] = IRegistry.ParticipantDeparted.selector;
+        kinds[34] = IRegistry.NameKeySet.selector;
+        kinds[35] = IRegistry.Published.selector;
+        kinds[36] = IRegistry.ModelOpened.selector;
+        kinds[37] = IRegistry.ModelRetired.selector;
+    }
 }

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAssignments} from "../../src/interfaces/IAssignments.sol";
-import {ICertificates} from "../../src/interfaces/ICertificates.sol";
-import {IEvidence} from "../../src/interfaces/IEvidence.sol";
-import {ICustody} from "../../src/interfaces/ICustody.sol";
-import {ILots} from "../../src/interfaces/ILots.sol";
-import {IOrders} from "../../src/interfaces/IOrders.sol";
-import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {Base} from "../Base.sol";
 import {Handler} from "./Handler.sol";
 
@@ -24,7 +17,7 @@ contract ReachTest is Base {
         vm.pauseGasMetering();
         Handler handler = new Handler();
         handler.setUp();
-        bytes32[] memory names = _names();
+        bytes32[] memory names = _names(handler);
         uint256[] memory times = new uint256[](names.length);
         uint256 start = vm.snapshotState();
         for (uint256 run; run < RUNS; ++run) {
@@ -53,73 +46,35 @@ contract ReachTest is Base {
         handler.sweep();
     }
 
-    function _names() private pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](66);
-        kinds[0] = IRegistry.RolesSet.selector;
-        kinds[1] = IRegistry.ParticipantSuspended.selector;
-        kinds[2] = IRegistry.ParticipantReinstated.selector;
-        kinds[3] = IRegistry.KeyProposed.selector;
-        kinds[4] = IRegistry.KeyAdded.selector;
-        kinds[5] = IRegistry.KeyRevoked.selector;
-        kinds[6] = IRegistry.MachineRegistered.selector;
-        kinds[7] = IRegistry.MachineRetired.selector;
-        kinds[8] = IRegistry.ModelRegistered.selector;
-        kinds[9] = IRegistry.ModelApproved.selector;
-        kinds[10] = IRegistry.ModelWithdrawn.selector;
-        kinds[11] = IOrders.OrderPlaced.selector;
-        kinds[12] = IOrders.OrderAccepted.selector;
-        kinds[13] = IOrders.OrderRejected.selector;
-        kinds[14] = IOrders.OrderCancelled.selector;
-        kinds[15] = IOrders.RevisionProposed.selector;
-        kinds[16] = IOrders.RevisionAccepted.selector;
-        kinds[17] = IOrders.OrderCompleted.selector;
-        kinds[18] = IOrders.OrderDelivered.selector;
-        kinds[19] = IAssignments.AssignmentProposed.selector;
-        kinds[20] = IAssignments.AssignmentAccepted.selector;
-        kinds[21] = IAssignments.AssignmentDeclined.selector;
-        kinds[22] = IAssignments.AssignmentStarted.selector;
-        kinds[23] = IAssignments.AssignmentFinished.selector;
-        kinds[24] = IAssignments.AssignmentCancelled.selector;
-        kinds[25] = IEvidence.StreamOpened.selector;
-        kinds[26] = IEvidence.StreamAnchored.selector;
-        kinds[27] = ILots.LotCommissioned.selector;
-        kinds[28] = ILots.LotReceived.selector;
-        kinds[29] = ILots.LotsTransformed.selector;
-        kinds[30] = ILots.LotScrapped.selector;
-        kinds[31] = ILots.LotsPacked.selector;
-        kinds[32] = ILots.LotsUnpacked.selector;
-        kinds[33] = ILots.LotQuarantined.selector;
-        kinds[34] = ILots.LotReleased.selector;
-        kinds[35] = ICustody.CustodyOffered.selector;
-        kinds[36] = ICustody.CustodyAccepted.selector;
-        kinds[37] = ICustody.CustodyDeclined.selector;
-        kinds[38] = ICustody.CustodyWithdrawn.selector;
-        kinds[39] = ICertificates.CertificateIssued.selector;
-        kinds[40] = ICertificates.CertificateRevoked.selector;
-        kinds[41] = "gate passed";
-        kinds[42] = "packed lot moved";
-        kinds[43] = "gate passed packed";
-        kinds[44] = "quarantined lot reworked";
-        kinds[45] = "certificate fell";
-        kinds[46] = "into another order";
-        kinds[47] = ICertificates.CertificateUpheld.selector;
-        kinds[48] = ICertificates.CertificateRefuted.selector;
-        kinds[49] = ICertificates.OpeningDemanded.selector;
-        kinds[50] = "demand met";
-        kinds[51] = "certificate lapsed";
-        kinds[52] = "refuted late";
-        kinds[53] = "refuted into quarantine";
-        kinds[54] = "refuted out of quarantine";
-        kinds[55] = IRegistry.ModelPublished.selector;
-        kinds[56] = IRegistry.KeyChanged.selector;
-        kinds[57] = IRegistry.RecoveryProposed.selector;
-        kinds[58] = IRegistry.RecoveryObjected.selector;
-        kinds[59] = IRegistry.RecoveryOverruled.selector;
-        kinds[60] = IRegistry.RecoveryAccepted.selector;
-        kinds[61] = IRegistry.ParticipantDeparted.selector;
-        kinds[62] = IRegistry.NameKeySet.selector;
-        kinds[63] = IRegistry.Published.selector;
-        kinds[64] = IRegistry.ModelOpened.selector;
-        kinds[65] = IRegistry.ModelRetired.selector;
+    /// @dev The kinds that each family of actions states, and the milestones of the replay.
+    function _names(Handler handler) private pure returns (bytes32[] memory names) {
+        bytes32[][4] memory parts =
+            [handler.productionKinds(), handler.logisticsKinds(), handler.openingKinds(), _milestones()];
+        uint256 count;
+        for (uint256 i; i < parts.length; ++i) {
+            count += parts[i].length;
+        }
+        names = new bytes32[](count);
+        uint256 next;
+        for (uint256 i; i < parts.length; ++i) {
+            for (uint256 j; j < parts[i].length; ++j) {
+                names[next++] = parts[i][j];
+            }
+        }
+    }
+
+    function _milestones() private pure returns (bytes32[] memory milestones) {
+        milestones = new bytes32[](11);
+        milestones[0] = "gate passed";
+        milestones[1] = "packed lot moved";
+        milestones[2] = "gate passed packed";
+        milestones[3] = "quarantined lot reworked";
+        milestones[4] = "certificate fell";
+        milestones[5] = "into another order";
+        milestones[6] = "demand met";
+        milestones[7] = "certificate lapsed";
+        milestones[8] = "refuted late";
+        milestones[9] = "refuted into quarantine";
+        milestones[10] = "refuted out of quarantine";
     }
 }

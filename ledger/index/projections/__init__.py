@@ -21,7 +21,7 @@ def apply(record: Recorded[Event], state: State) -> None:
     project = PROJECTIONS.get(type(record.event))
     if project is None:
         raise IndexHaltedError(
-            f"record {record.sequence} of the {record.contract.value} is of an unknown kind, {record.kind}",
+            f"record {record.sequence} of the {record.contract.value} has the unknown kind {record.kind}",
             hint="use the version of Millmark that belongs to these contracts",
         )
     project(record, state)

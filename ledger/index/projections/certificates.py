@@ -28,7 +28,7 @@ def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: 
 
 
 def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
-    """The verdict that was executed decides about the lot; without one (invalid input), it is quarantined."""
+    """Applies the re-executed verdict to the lot, which is quarantined if there is none (the input was invalid)."""
     certificate = _opened(record, state, CertificateState.REFUTED)
     certificate.executed = record.event.executed
     lot = state.need(LotRow, record.subject)

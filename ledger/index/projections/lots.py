@@ -15,7 +15,7 @@ from ledger.store.rows import (
     TransformationRow,
 )
 
-_MOST_LOTS = 64
+_MAX_LOTS = 64
 """Lots.MOST_LOTS. A lot's number is its creating record's sequence times this, plus its position in that record."""
 
 
@@ -100,7 +100,7 @@ def _create(
 ) -> LotRow:
     lot = LotRow(
         subject=subject,
-        number=record.sequence * _MOST_LOTS + place,
+        number=record.sequence * _MAX_LOTS + place,
         sequence=record.sequence,
         order=None,
         parent=None,

@@ -54,7 +54,7 @@ def order_delivered(record: Recorded[orders.OrderDelivered], state: State) -> No
 
 
 def revision_proposed(record: Recorded[orders.RevisionProposed], state: State) -> None:
-    """Changes nothing yet: revised terms hold once the other side accepts them."""
+    """Changes no terms yet: the revised ones apply once the other side accepts them."""
     state.need(OrderRow, record.subject)
 
 

@@ -61,7 +61,7 @@ def published(record: Recorded[registry.Published], state: State) -> None:
 
 
 def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
-    """Changes nothing yet: the key may sign only once it is added."""
+    """Changes no row: the proposed key may sign only once it is added."""
 
 
 def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
@@ -74,7 +74,7 @@ def key_changed(record: Recorded[registry.KeyChanged], state: State) -> None:
 
 
 def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
-    """Also recorded when a key is declared compromised after it was revoked."""
+    """Revokes the key, or dates the compromise of a key that was revoked before."""
     key = state.need(KeyRow, record.event.revoked)
     if record.event.compromised_since:
         key.compromised_since, key.declared_at = record.event.compromised_since, record.block_time

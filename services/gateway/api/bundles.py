@@ -26,7 +26,7 @@ from services.serving.bounded_work import BoundedWork
 
 __all__ = ["add_bundles"]
 
-_MOST_LOTS = 16
+_MAX_LOTS = 16
 _AT_ONCE = 2
 """Bundles that are built at the same time. Each reads many blocks and proofs from the node."""
 _WAITING = 8
@@ -45,7 +45,7 @@ LotNames = Annotated[
     Query(
         alias="lot",
         min_length=1,
-        max_length=_MOST_LOTS,
+        max_length=_MAX_LOTS,
         description="Identifier or subject of a lot. Repeat it to put several lots into one bundle.",
         examples=[[IDENTIFIER]],
     ),
@@ -54,7 +54,7 @@ Disclosed = Annotated[
     list[Annotated[str, Query(min_length=1, max_length=200)]],
     Query(
         alias="disclose",
-        max_length=_MOST_LOTS,
+        max_length=_MAX_LOTS,
         description="What to disclose besides the records: `names`, as far as they are visible to the caller. Only the "
         "company that runs the gateway may also disclose `claims`, `evidence`, `inferences`, or a field by its JSON "
         "pointer.",
@@ -92,6 +92,8 @@ class _BundleBuilder:
         """Yields the chain. Raises NoChainError without one, and BusyError if too many requests are waiting."""
         if self._chain is None:
             raise NoChainError("this gateway is not connected to a chain", hint="ask its operator to set chain_url")
+        # Building takes seconds and many calls to the node: without a limit, a few callers could occupy every server
+        # thread.
         with self._work.take() as mine:
             if not mine:
                 raise BusyError("too many bundles are being built", retry_after_s=5)
@@ -113,9 +115,9 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     def get_bundle(
         principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Contains records, state proofs and block headers, so that the lots' provenance can be verified offline
-        (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same block
-        yield the same bytes."""
+        """The bundle contains records, state proofs and block headers, so that the lots' provenance can be verified
+        offline (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same
+        block yield the same bytes."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
         # The ETag saves the transfer, not the work: the bytes are known only once the bundle is built.
         whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
@@ -131,8 +133,8 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         responses={**_TRUST, **PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None) -> Response:
-        """Contains the chain, contracts and participants, according to this company's node. Using it means trusting
-        this company for them: compare it with another company's."""
+        """The trust file contains the chain, contracts and participants, according to this company's node. Using it
+        means trusting this company for them: compare it with another company's."""
         return Response(builder.trust(quorum), media_type="application/json")
 
 

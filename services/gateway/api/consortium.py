@@ -46,7 +46,9 @@ def _add_participants(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(_participant),
     )
     def list_participants(paging: Paging) -> Response:
-        """Ordered by number, with each participant's active keys. Names are from this gateway's private book."""
+        """Returns the participants by number, with the active keys of each. Names are from this gateway's private
+        book.
+        """
         return reply_page(paging, listings.cut(participants(store), paging.number, paging.limit))
 
     @routes.one(
@@ -58,7 +60,8 @@ def _add_participants(routes: Routes, store: Store) -> None:
         examples={"maker": _participant},
     )
     def get_participant(number: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """Roles, whether it is suspended or has left, its active keys with what each may do, a recovery under way."""
+        """Returns the participant's roles, whether it is suspended or has left, its active keys with what each may do,
+        and a recovery under way."""
         return reply_with_etag(participant(store, number), if_none_match)
 
 
@@ -78,7 +81,7 @@ def _add_models(routes: Routes, store: Store) -> None:
         ] = None,
         inspector: OfParticipant = None,
     ) -> Response:
-        """Ordered by number, with who registered and approved each model, and whether it was retired or withdrawn,
+        """Returns the models by number, with who registered and approved each, and whether it was retired or withdrawn,
         according to the chain."""
         wanted = build_filters(state=state_value(ModelState, state), inspector=inspector)
         return reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
@@ -92,8 +95,8 @@ def _add_models(routes: Routes, store: Store) -> None:
         examples={"approved": examples.model},
     )
     def get_model(number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Its digest, its inspector and auditor, whether other inspectors may use it, and whether it is approved,
-        retired or withdrawn."""
+        """Returns the model's digest, its inspector and auditor, whether other inspectors may use it, and whether it is
+        approved, retired or withdrawn."""
         return reply_with_etag(listings.model(store, number), if_none_match)
 
 
@@ -107,8 +110,9 @@ def _add_machines(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(_machine),
     )
     def list_machines(principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None) -> Response:
-        """Ordered by number: the caller's machines, and those assigned to orders visible to the caller, with their
-        workload."""
+        """Returns, by number, the caller's machines and those assigned to orders visible to the caller, with their
+        workload.
+        """
         wanted = build_filters(owner=owner)
         return reply_page(paging, listings.machines(store, principal.viewer, paging.number, paging.limit, wanted))
 
@@ -121,7 +125,7 @@ def _add_machines(routes: Routes, store: Store) -> None:
         examples={"press": _machine},
     )
     def get_machine(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Its owner and its workload."""
+        """Returns the machine's owner and its workload."""
         return reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
 
 

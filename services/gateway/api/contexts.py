@@ -65,7 +65,7 @@ class Contexts(Printable):
 
 @dataclass(frozen=True, slots=True)
 class ApplicationIdentifier(Printable):
-    """The dictionary's entry for an application identifier, or for a range that shares the entry."""
+    """The dictionary's entry for one application identifier, or for a range of them that have the same entry."""
 
     ai: str
     title: str
@@ -146,8 +146,8 @@ def _add_lists(routes: Routes) -> None:
         examples={"all": list_contexts},
     )
     def contexts(if_none_match: IfNoneMatch = None) -> Response:
-        """Every context that documents of this gateway refer to. Readers without internet access can map each `url` to
-        the `path` on this gateway."""
+        """Lists every context that documents of this gateway refer to. Readers without internet access can map each
+        `url` to the `path` on this gateway."""
         return with_etag(reply(list_contexts()), if_none_match, cache=_PUBLIC)
 
     @routes.get(
@@ -159,7 +159,7 @@ def _add_lists(routes: Routes) -> None:
         examples={"few": _few_identifiers},
     )
     def dictionary(if_none_match: IfNoneMatch = None) -> Response:
-        """Edition and content of the data against which identifiers are validated here."""
+        """Returns edition and content of the data against which identifiers are validated here."""
         return with_etag(reply(read_dictionary()), if_none_match, cache=_PUBLIC)
 
 
@@ -184,7 +184,7 @@ def _add_context(routes: Routes) -> None:
         responses=answers,
     )
     def context(name: ContextName, if_none_match: IfNoneMatch = None) -> Response:
-        """The content under a name never changes; a later edition has a new name."""
+        """Returns a context. The content under a name never changes; a later edition has a new name."""
         found = published_contexts().get(name)
         if found is None:
             raise NotFoundError("no context has this name", hint=f"see {CONTEXTS_PATH} for the names")

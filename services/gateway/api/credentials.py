@@ -14,7 +14,7 @@ from services.access import Scope
 from services.access.rules import PUBLIC, Rule
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import MOST_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
+from services.gateway.http.responses import MAX_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.interop.credentials.certificate import CertificateFacts, issue_credential
@@ -33,7 +33,7 @@ _FRESH_S: Final = 60
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 ListNumber = Annotated[
     int,
-    Path(ge=0, le=MOST_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
+    Path(ge=0, le=MAX_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
 ]
 
 
@@ -71,9 +71,9 @@ def _add_public(routes: Routes, issuer: Issuer) -> None:
         responses=_answers(CREDENTIAL_MEDIA, "A BitstringStatusListCredential, signed."),
     )
     def status_list(number: ListNumber) -> Response:
-        """One bit per certificate, by its sequence: set if the certificate was revoked, refuted or left unopened, or if
-        its model was withdrawn, as of the index's last block. Public and the same for everybody, so fetching it does
-        not reveal which certificate is being checked."""
+        """Returns one bit per certificate, by its sequence: set if the certificate was revoked, refuted or left
+        unopened, or if its model was withdrawn, as of the index's last block. Public and the same for everybody, so
+        fetching it does not reveal which certificate is being checked."""
         return _public(issuer.status_list(number), CREDENTIAL_MEDIA)
 
 
@@ -88,8 +88,8 @@ def _add_certificates(routes: Routes, issuer: Issuer) -> None:
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
     )
     def credential(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Signed by the inspector that runs this gateway; other inspectors' certificates are available from their own
-        gateways. Check the status list to see whether it is still valid."""
+        """The credential is signed by the inspector that runs this gateway; other inspectors' certificates are
+        available from their own gateways. Its status list tells whether it is still valid."""
         body = _encode(issuer.credential(sequence, principal.viewer))
         return with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
 
@@ -105,9 +105,9 @@ def _add_certificates(routes: Routes, issuer: Issuer) -> None:
     def inspection_document(
         principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Built from the member `en10168` of the certificate's claims: manufacturer, receiver, representative, order
-        number, logo, product description and tests. 404 if the claims have no such member; 400 if they are
-        insufficient, if the verdict is not a pass, or if the certificate is no longer valid."""
+        """The document is built from the member `en10168` of the certificate's claims: manufacturer, receiver,
+        representative, order number, logo, product description and tests. 404 if the claims have no such member; 400 if
+        they are insufficient, if the verdict is not a pass, or if the certificate is no longer valid."""
         body = issuer.inspection_document(sequence, principal.viewer)
         return with_etag(Response(body, media_type="application/json"), if_none_match)
 

@@ -17,9 +17,9 @@ from ledger.provenance.answers import Party
 from services.access import Scope
 from services.access.rules import Rule
 from services.documents import Documents, Draft, new_version_id
-from services.documents.drafts import MOST_NAME_CHARACTERS
+from services.documents.drafts import MAX_NAME_CHARACTERS
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES
 from services.documents.views import About, Document, DocumentVersion, Grant
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import Clock, CurrentPrincipal
@@ -44,9 +44,9 @@ __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
-_READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.SHARING, owner=True)
-_UPLOAD = Rule(Scope.SHARING, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10)
-_ERASE = Rule(Scope.SHARING, owner=True, cost=50)
+_READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.DOCUMENT_CHANGES, owner=True)
+_UPLOAD = Rule(Scope.DOCUMENT_CHANGES, owner=True, body_bytes=MAX_DOCUMENT_BYTES, cost=10)
+_ERASE = Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50)
 
 DocumentId = Annotated[
     str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[_EXAMPLE_ID])
@@ -55,7 +55,7 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="Number of a ver
 ParticipantNumber = Annotated[int, Path(ge=1, le=2**32 - 1, description="Number of a participant.", examples=[5])]
 Name = Annotated[
     str,
-    Query(min_length=1, max_length=MOST_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
+    Query(min_length=1, max_length=MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
 ]
 AboutName = Annotated[
     str | None,
@@ -72,7 +72,7 @@ _CHANGED = {409: PROBLEM, **PROBLEMS_404}
 _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"The file's content, at most {MOST_DOCUMENT_BYTES:,} bytes. Its Content-Type is stored.",
+        "description": f"The file's content, at most {MAX_DOCUMENT_BYTES:,} bytes. Its Content-Type is stored.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -138,8 +138,8 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
         responses=PROBLEMS_400_404,
     )
     def page(principal: CurrentPrincipal, paging: Paging, about: AboutName = None) -> Response:
-        """The documents visible to the caller, ordered by id. Documents that are visible only because their lot is
-        linked to one of the caller's are listed only with `about`."""
+        """Returns the documents visible to the caller, ordered by id. Documents that are visible only because their lot
+        is linked to one of the caller's are listed only with `about`."""
         after = str(paging.after[0]) if paging.after else ""
         found = documents.page(about, after, paging.limit, principal.viewer)
         return paging.answer(found.documents, None if found.next is None else (found.next,))
@@ -153,7 +153,7 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
         examples=_DRAWING,
     )
     def get(principal: CurrentPrincipal, document: DocumentId, if_none_match: IfNoneMatch = None) -> Response:
-        """Names, sizes and roots. The content of each version is fetched separately."""
+        """Returns names, sizes and roots. The content of each version is fetched separately."""
         return reply_with_etag(documents.get(document, principal.viewer), if_none_match)
 
 
@@ -238,6 +238,7 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
         """The version is encrypted under a new key. Earlier versions are kept."""
         # Needed before encryption starts: document and number are authenticated with the ciphertext.
         version_id = await run_in_threadpool(documents.next_version_id, document)
+        # Should another upload take the same number meanwhile, `add_version` refuses this one.
         with Draft(version_id, name, _media_type(request)) as draft:
             await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
@@ -259,8 +260,8 @@ def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
         examples=_DRAWING,
     )
     def set_mode(document: DocumentId, change: ModeChange, if_match: IfMatch = None) -> Response:
-        """Applies to later requests: what was fetched before cannot be recalled. Grants are removed when the mode is no
-        longer `restricted`."""
+        """The mode applies to later requests: what was fetched before cannot be recalled. Grants are removed when the
+        mode is no longer `restricted`."""
         return reply_with_etag(documents.set_mode(document, change.mode, build_precondition(if_match)), None)
 
     @routes.delete(
@@ -290,7 +291,7 @@ def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:
         examples=_DRAWING,
     )
     def grant(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
-        """Only for a document in mode `restricted`."""
+        """Lets a participant read the document, which has to be in mode `restricted`."""
         return reply_with_etag(documents.grant(document, participant, clock(), build_precondition(if_match)), None)
 
     @routes.delete(

@@ -33,8 +33,8 @@ from services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_positio
 __all__ = ["EVENT_SCHEMA", "SseConnections", "add_events"]
 
 _AT_ONCE: Final = 100
-_MOST_OPEN: Final = 64
-_MOST_OPEN_EACH: Final = 8
+_MAX_OPEN: Final = 64
+_MAX_OPEN_EACH: Final = 8
 _INTERVAL_S: Final = 0.5
 _HEARTBEAT_S: Final = 15.0
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -139,9 +139,9 @@ class SseConnections:
         self._open: dict[int, int] = {}
 
     def enter(self, participant: int) -> None:
-        """Counts a new connection. Raises BusyError if there are too many, in total or of the participant."""
+        """Counts a new connection. Raises BusyError if there are too many, in total or from the participant."""
         # Runs on the event loop only, so counting needs no lock.
-        if sum(self._open.values()) >= _MOST_OPEN or self._open.get(participant, 0) >= _MOST_OPEN_EACH:
+        if sum(self._open.values()) >= _MAX_OPEN or self._open.get(participant, 0) >= _MAX_OPEN_EACH:
             raise BusyError("too many event connections are open", retry_after_s=30, hint="close one")
         self._open[participant] = self._open.get(participant, 0) + 1
 

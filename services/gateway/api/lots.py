@@ -54,7 +54,7 @@ def _add_lots(routes: Routes, store: Store) -> None:
         order: OfOrder = None,
         identifier: Called = None,
     ) -> Response:
-        """The lots visible to the caller (see ACCESS.md), in order of creation."""
+        """Returns the lots visible to the caller (see ACCESS.md), in order of creation."""
         wanted = build_filters(
             state=state_value(LotState, state),
             custodian=custodian,
@@ -65,7 +65,7 @@ def _add_lots(routes: Routes, store: Store) -> None:
 
     @routes.one("/v1/lots/{subject}", "getLot", "Get a lot", Lot, rule=_READ, examples={"part": examples.lot})
     def get_lot(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """Its remaining quantity, holder and state. Use a trace to see where it came from."""
+        """Returns the lot's remaining quantity, holder and state. Use a trace to see where it came from."""
         return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
 
     @routes.page(
@@ -78,7 +78,9 @@ def _add_lots(routes: Routes, store: Store) -> None:
         responses=PROBLEMS_400_404,
     )
     def list_custody(principal: CurrentPrincipal, paging: Paging, subject: Subject) -> Response:
-        """Every offer, acceptance and return, of the lot or of the lot it was packed in at the time, oldest first."""
+        """Returns every offer, acceptance and return of the lot, or of the lot it was packed in at the time, oldest
+        first.
+        """
         found = listings.custody(store, parse_subject(subject), principal.viewer, paging.number, paging.limit)
         return reply_page(paging, found)
 
@@ -99,6 +101,6 @@ def _add_certificates(routes: Routes, store: Store) -> None:
         inspector: OfParticipant = None,
         model: OfModel = None,
     ) -> Response:
-        """The certificates of lots visible to the caller, in order of issue."""
+        """Returns the certificates of lots visible to the caller, in order of issue."""
         wanted = build_filters(lot=None if lot is None else parse_subject(lot), issuer=inspector, model=model)
         return reply_page(paging, listings.certificates(store, principal.viewer, paging.number, paging.limit, wanted))

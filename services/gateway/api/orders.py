@@ -58,7 +58,7 @@ def _add_orders(routes: Routes, store: Store) -> None:
         coordinator: OfParticipant = None,
         identifier: Called = None,
     ) -> Response:
-        """The orders to which the caller is a party, or for which its machines work, in order of placement."""
+        """Returns the orders to which the caller is a party or for which its machines work, in order of placement."""
         wanted = build_filters(state=state_value(OrderState, state), buyer=buyer, coordinator=coordinator)
         found = listings.orders(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return reply_page(paging, found)
@@ -67,7 +67,7 @@ def _add_orders(routes: Routes, store: Store) -> None:
         "/v1/orders/{subject}", "getOrder", "Get an order", Order, rule=_READ, examples={"delivered": examples.order}
     )
     def get_order(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """Its buyer and coordinator, terms and state."""
+        """Returns the order's buyer and coordinator, terms and state."""
         return reply_with_etag(listings.order(store, parse_subject(subject), principal.viewer), if_none_match)
 
 
@@ -90,7 +90,7 @@ def _add_assignments(routes: Routes, store: Store) -> None:
             _AssignmentState | None, Query(description="Only assignments in this state.", examples=["started"])
         ] = None,
     ) -> Response:
-        """The assignments in orders visible to the caller, ordered by the sequence of their proposal."""
+        """Returns the assignments in orders visible to the caller, ordered by the sequence of their proposal."""
         wanted = build_filters(
             order=None if order is None else parse_subject(order),
             machine=machine,
@@ -108,7 +108,7 @@ def _add_assignments(routes: Routes, store: Store) -> None:
         examples={"finished": _assignment},
     )
     def get_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """An operation of an order that is assigned to a machine."""
+        """Returns an operation of an order, the machine to which it is assigned, and its state."""
         return reply_with_etag(listings.assignment(store, number, principal.viewer), if_none_match)
 
 

@@ -18,7 +18,7 @@ from services.gateway.api.filters import parse_subject
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import (
-    MOST_SEQUENCE,
+    MAX_SEQUENCE,
     PROBLEMS_400_404,
     PROBLEMS_404,
     IfNoneMatch,
@@ -32,10 +32,10 @@ from services.gateway.http.routes import Routes
 __all__ = ["add_proofs"]
 
 AnchorNumber = Annotated[
-    int, Query(ge=1, le=MOST_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
+    int, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]
 LeafIndex = Annotated[
-    int, Query(ge=0, le=MOST_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
+    int, Query(ge=0, le=MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
 ]
 
 
@@ -98,8 +98,8 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         examples=_ANCHORED,
     )
     def prove_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Proves inclusion at the first anchor that covers the entry. 404 if there is no such anchor yet, or if another
-        company has the evidence."""
+        """Proves that the stream contained the entry at the first anchor that covers it. 404 if there is no such anchor
+        yet, or if another company has the evidence."""
         return reply_with_etag(evidence_proofs.assignment_evidence(store, number, principal.viewer), if_none_match)
 
 
@@ -114,7 +114,9 @@ def _add_stream(routes: Routes, store: Store) -> None:
         responses=PROBLEMS_404,
     )
     def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """Its anchors on the chain. Only for the company that owns the stream; others see it in traces that cite it."""
+        """Returns the stream's anchors on the chain, only to the company that owns the stream. Others see it in
+        traces.
+        """
         return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
 
 
@@ -134,7 +136,9 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         anchor: AnchorNumber,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """Proves inclusion in the stream as anchored by this record. Only for the company that owns the stream."""
+        """Proves that the stream contains the entry, as anchored by this record. Only the stream's owner may request
+        it.
+        """
         found = evidence_proofs.prove_inclusion(store, parse_subject(subject), index, anchor, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
@@ -153,6 +157,8 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         second: AnchorNumber,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """Proves consistency between an anchor and a later one. Only for the company that owns the stream."""
+        """Proves that the stream only grew between an anchor and a later one. Only the stream's owner may request
+        it.
+        """
         found = evidence_proofs.prove_consistency(store, parse_subject(subject), first, second, principal.viewer)
         return reply_with_etag(found, if_none_match)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
@@ -11,7 +12,7 @@ from fastapi import Path, Query, Request, Response
 
 from ledger import provenance
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import MOST_RECALLED, MOST_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
+from ledger.provenance import MAX_RECALLED, MAX_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from ledger.provenance.recall_answers import Holder, RecallCounts
 from ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
 from ledger.store import Store
@@ -22,7 +23,7 @@ from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.responses import (
-    MOST_SEQUENCE,
+    MAX_SEQUENCE,
     PROBLEMS_400_404,
     IfNoneMatch,
     Number,
@@ -50,7 +51,7 @@ Identifier = Annotated[
     ),
 ]
 ModelNumber = Annotated[
-    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Number of a quality model.", examples=[9])
+    int | None, Query(ge=1, le=MAX_SEQUENCE, description="Number of a quality model.", examples=[9])
 ]
 LotName = Annotated[
     str | None,
@@ -76,14 +77,14 @@ Way = Annotated[
     Query(description="`up`: what the lot was made from. `down`: what was made from it.", examples=["up"]),
 ]
 Depth = Annotated[
-    int, Query(ge=1, le=MOST_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
+    int, Query(ge=1, le=MAX_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
 ]
 Lots = Annotated[
     int,
-    Query(ge=1, le=MOST_TRACED.lots, description="Maximum number of lots per list, nearest first.", examples=[100]),
+    Query(ge=1, le=MAX_TRACED.lots, description="Maximum number of lots per list, nearest first.", examples=[100]),
 ]
 RecalledLots = Annotated[
-    int, Query(ge=1, le=MOST_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000])
+    int, Query(ge=1, le=MAX_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000])
 ]
 
 
@@ -130,8 +131,8 @@ def _add_trace(routes: Routes, traces: CachedTraces) -> None:
         lots: Lots = _DEFAULT.lots,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """For a lot: where it comes from, who made and inspected it, who has it, and what became of it. For an order:
-        its progress.
+        """For a lot, returns where it comes from, who made and inspected it, who has it, and what became of it; for an
+        order, its progress.
 
         Results beyond the limits are left out and reported in `cuts`."""
         found = traces.trace(_as_written(request, identifier), direction, Limits(depth, lots), principal.viewer)
@@ -148,7 +149,9 @@ def _add_certificate(routes: Routes, store: Store) -> None:
         examples={"valid": examples.certificate},
     )
     def certificate(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """A verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was withdrawn."""
+        """Returns a verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was
+        withdrawn.
+        """
         return reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
 
 
@@ -168,8 +171,8 @@ def _add_recall(routes: Routes, store: Store) -> None:
         machine: MachineName = None,
         since: Moment = None,
         until: Moment = None,
-        depth: Depth = MOST_RECALLED.depth,
-        lots: RecalledLots = MOST_RECALLED.lots,
+        depth: Depth = MAX_RECALLED.depth,
+        lots: RecalledLots = MAX_RECALLED.lots,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Starts from everything that a model certified, a lot and what is packed in it, or what a machine made or
@@ -196,6 +199,10 @@ def _as_written(request: Request, decoded: str) -> str:
     return written if unquote(written) == decoded and ":" in written else decoded
 
 
+_ALONE: Mapping[str, tuple[()]] = dict.fromkeys(("upstream", "downstream", "transformations", "cuts", "streams"), ())
+"""What the examples leave empty."""
+
+
 def _trace() -> Trace:
     return Trace(
         as_of=examples.as_of(),
@@ -207,12 +214,8 @@ def _trace() -> Trace:
         custody=(examples.custody_change(),),
         packed_in=(),
         contents=(),
-        upstream=(),
-        downstream=(),
-        transformations=(),
         truncated=False,
-        cuts=(),
-        streams=(),
+        **_ALONE,
         records=(examples.record(),),
     )
 
@@ -225,12 +228,8 @@ def _order_trace() -> OrderTrace:
         assignments=(),
         lots=(examples.related(),),
         certificates=(examples.certificate(),),
-        upstream=(),
-        downstream=(),
-        transformations=(),
         truncated=False,
-        cuts=(),
-        streams=(),
+        **_ALONE,
         records=(
             replace(
                 examples.record(), sequence=120, kind="OrderPlaced", subject=examples.ORDER, participant=examples.BUYER

@@ -63,7 +63,7 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
         examples={"key": _key},
     )
     def get(participant: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """With the signature that binds it to the participant."""
+        """Returns the key with the signature that binds it to the participant."""
         return reply_with_etag(recipients.get(participant), if_none_match)
 
 

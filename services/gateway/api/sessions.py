@@ -132,7 +132,7 @@ def _add_session(routes: Routes, store: Store, clock: Clock) -> None:
         examples={"manufacturer": _caller},
     )
     def who(principal: CurrentPrincipal) -> Response:
-        """Participant, roles and scopes of the credential in use."""
+        """Returns the participant, roles and scopes of the credential in use."""
         return reply(describe(principal))
 
     @routes.delete("/v1/session", "closeSession", "Sign out", rule=Rule(), status_code=204)

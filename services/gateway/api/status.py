@@ -28,7 +28,7 @@ StatusReader: TypeAlias = "Callable[[], GatewayStatus]"
 
 @dataclass(frozen=True, slots=True)
 class Health(Printable):
-    """Shows that the process responds. Not established: that index and chain are fine."""
+    """Shows that the process responds. Not established: that index and chain are in order."""
 
     status: str
     """`ok`."""
@@ -134,8 +134,9 @@ def add_status(table: RouteTable, read_status: StatusReader) -> None:
         examples={"up": _health},
     )
     async def health() -> Response:
-        """For supervisors that restart processes. Reads nothing, so that a busy database does not look like a dead
-        process."""
+        """Tells supervisors that the process is alive. Reads nothing, so that a busy database does not look like a
+        dead process.
+        """
         return reply(Health("ok"))
 
 

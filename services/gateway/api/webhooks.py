@@ -19,8 +19,8 @@ from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, PROBLEMS
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.http.schemas import model_of
-from services.webhooks.delivery import Mode
 from services.webhooks.feed import parse_position
+from services.webhooks.http_post import Mode
 from services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
 
 __all__ = ["Webhooks", "add_webhooks"]
@@ -75,7 +75,9 @@ def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
         responses=PROBLEMS_422,
     )
     def list_webhooks(principal: CurrentPrincipal) -> Response:
-        """The caller's webhooks; those of all participants for the company that runs the gateway."""
+        """Returns the caller's webhooks or, if the caller is the company that runs the gateway, those of all
+        participants.
+        """
         items = [one.to_json() for one in subscriptions.list(_subscriber(principal))]
         return Response(json.dumps({"items": items}, separators=(",", ":")), media_type="application/json")
 
@@ -149,7 +151,7 @@ def _add_changes(routes: Routes, subscriptions: Subscriptions) -> None:
         status_code=201,
     )
     def renew_secret(principal: CurrentPrincipal, id_: WebhookId) -> Response:
-        """For one day, deliveries are signed with both the new and the previous secret."""
+        """Creates a new secret. For one day, deliveries are signed with both the new and the previous one."""
         return reply(subscriptions.rotate(_subscriber(principal), id_, now_ms=_now_ms()), 201)
 
 

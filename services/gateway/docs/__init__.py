@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.gateway.docs.documentation import add_documentation
-from services.gateway.docs.openapi import complete_document
+from services.gateway.docs.openapi import add_documentation, complete_document
 
 __all__ = ["add_documentation", "complete_document"]

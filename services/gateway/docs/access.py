@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.records import ALL_ROLES
-from services.access.rules import MOST_BODY_BYTES, Rule
+from services.access.rules import MAX_BODY_BYTES, Rule
 from services.gateway.http.route_table import Route, RouteTable
 
 __all__ = ["BEGIN", "END", "build_access_table", "replace_table"]
@@ -30,7 +30,7 @@ def replace_table(text: str, table: str) -> str:
 
 def _describe(route: Route) -> str:
     rule = route.rule
-    body = "" if rule.body_bytes == MOST_BODY_BYTES else f"{rule.body_bytes // 1024:,} KiB"
+    body = "" if rule.body_bytes == MAX_BODY_BYTES else f"{rule.body_bytes // 1024:,} KiB"
     cells = (f"`{route.method} {route.path}`", _audience(rule), rule.scope or "", _roles(rule), rule.cost, body)
     return "| " + " | ".join(str(cell) or "–" for cell in cells) + " |"
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from services.gateway.epcis.endpoints import add_epcis
-from services.gateway.epcis.problems import reword_problem
+from services.gateway.epcis.negotiation import reword_problem
 
 __all__ = ["add_epcis", "reword_problem"]

@@ -11,7 +11,7 @@ import msgspec
 from ledger.canonical import Json
 from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.tables import EpcisCaptureRow
+from services.interop.epcis.repository import EpcisCaptureRow
 
 __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 

@@ -18,8 +18,7 @@ from ledger.store import Store
 from services.access import Principal
 from services.gateway.epcis.answers import describe_capture, recorded_of
 from services.gateway.epcis.known_names import find_known
-from services.gateway.epcis.negotiation import MOST_EVENTS
-from services.gateway.epcis.problems import PREFIX
+from services.gateway.epcis.negotiation import MAX_EVENTS, PREFIX
 from services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
 from services.gateway.epcis.search import number_of, open_event_queries
 from services.gateway.http.errors import BusyError
@@ -28,7 +27,7 @@ from services.interop.epcis.capture import Status, parse_capture
 from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
 from services.interop.epcis.documents import Document
 from services.interop.epcis.event_queries import EventQueries
-from services.interop.epcis.tables import EpcisCaptureRow
+from services.interop.epcis.repository import EpcisCaptureRow
 from services.serving.bounded_work import BoundedWork
 
 __all__ = ["CAPTURE", "CaptureService"]
@@ -51,13 +50,14 @@ class CaptureService:
         return open_event_queries(self._store, principal)
 
     def capture(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
-        """Returns the capture job. Raises InputError if the body is not a document, HTTPException 413 for too many
-        events, BusyError, and ForbiddenError or NoSignerError if recording is requested but not possible."""
+        """Captures the events of a document, and returns the capture job. Raises InputError if the body is not a
+        document, HTTPException 413 for too many events, BusyError, and ForbiddenError or NoSignerError if recording is
+        requested but not possible."""
         recording = open_recording(self._recorder, principal) if record else None
         return self._describe(self._capture_document(principal, behaviour, parse_capture(body), recording))
 
     def job(self, principal: Principal, id_: str) -> dict[str, Json]:
-        """Raises NotFoundError for an unknown job, and for one of another participant."""
+        """A capture job. Raises NotFoundError if it is unknown or belongs to another participant."""
         return self._describe(self.event_queries(principal).capture(id_))
 
     def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
@@ -66,7 +66,7 @@ class CaptureService:
     def _capture_document(
         self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None
     ) -> EpcisCaptureRow:
-        if len(document.events) > MOST_EVENTS:
+        if len(document.events) > MAX_EVENTS:
             raise HTTPException(413)
         creator = None if recording is None else recording.creator
         find = partial(find_known, self._store, viewer=principal.viewer, creator=creator)
@@ -81,7 +81,9 @@ class CaptureService:
         return row
 
     def capture_one(self, principal: Principal, body: bytes) -> str:
-        """Captures a single event and returns its id. Raises as `capture`, and HTTPException 409 for a duplicate."""
+        """Captures a single event and returns its id. Raises as `capture` does, and HTTPException 409 for a
+        duplicate.
+        """
         document = parse_capture(body)
         if "epcisBody" in document.value:
             raise InputError("the body is a document, not a single event", hint=f"send documents to {CAPTURE}")

@@ -24,12 +24,12 @@ from services.gateway.epcis.named_queries import add_queries
 from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
-    MOST_BYTES,
+    MAX_BYTES,
+    PREFIX,
     parse_behaviour,
     verify_acceptable,
     verify_media_type,
 )
-from services.gateway.epcis.problems import PREFIX
 from services.gateway.epcis.recording import parse_record
 from services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
 from services.gateway.http.authentication import CurrentPrincipal
@@ -39,7 +39,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.recording import Recorder
 from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_hash import PROFILE
-from services.interop.epcis.tables import EpcisCaptureRow
+from services.interop.epcis.repository import EpcisCaptureRow
 
 __all__ = ["EVENTS", "add_epcis"]
 
@@ -87,7 +87,7 @@ _ACCEPTED = {
     "profile": PROFILE,
     "evidence": {"index": 17, "leaf_hash": "3c" * 32},
     "records": [],
-    "evidence_only": ["an observation: it changes no state"],
+    "evidence_only": ["the event is an observation, which changes no state"],
 }
 _RECORDED = {
     **_ACCEPTED,
@@ -146,7 +146,7 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
         CAPTURE,
         "captureEvents",
         "Capture EPCIS events",
-        rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MOST_BYTES),
+        rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MAX_BYTES),
         examples=_JOBS,
         **schemas.describe(
             schemas.JOB,
@@ -185,7 +185,7 @@ def _add_jobs(routes: Routes, service: CaptureService) -> None:
         **schemas.describe(schemas.JOBS, parameters=schemas.PAGE_PARAMETERS),
     )
     def captures(request: Request, principal: CurrentPrincipal) -> Response:
-        """The caller's capture jobs, newest first."""
+        """Returns the caller's capture jobs, newest first."""
         verify_acceptable(request.headers)
         parsed = read_query(request, {"perPage", "nextPageToken"})
         after = read_token(request, principal, parsed)
@@ -204,7 +204,7 @@ def _add_jobs(routes: Routes, service: CaptureService) -> None:
         **schemas.describe(schemas.JOB, 404),
     )
     def capture_job(request: Request, principal: CurrentPrincipal, id: JobId) -> Response:
-        """Shows the outcome of each event, and the states of the resulting records."""
+        """Returns the outcome of each event, and the states of the resulting records."""
         verify_acceptable(request.headers)
         return reply_json(service.job(principal, id), 200)
 
@@ -234,9 +234,9 @@ def _add_events(routes: Routes, service: CaptureService) -> None:
         **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
     )
     def events(request: Request, principal: CurrentPrincipal) -> Response:
-        """The events visible to the caller, latest first. Values in a parameter are separated by `|`. Keys, steps and
-        places match in every spelling. Unlisted parameters are refused. A page may be short or empty although more
-        events follow: rely on the Link header."""
+        """Returns the events visible to the caller, latest first. Values in a parameter are separated by `|`. Keys,
+        steps and places match in every spelling. Unlisted parameters are refused. A page may be short or empty although
+        more events follow: rely on the Link header."""
         return find_events(request, principal, service.event_queries(principal), read_query(request))
 
 
@@ -250,7 +250,7 @@ def _add_event(routes: Routes, service: CaptureService) -> None:
         **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
     )
     def events_of_epc(request: Request, principal: CurrentPrincipal, epc: Epc) -> Response:
-        """Equivalent to the parameter `MATCH_anyEPC`."""
+        """Returns the events that the query parameter `MATCH_anyEPC` would select."""
         return find_events(
             request, principal, service.event_queries(principal), read_query(request, more=[("MATCH_anyEPC", epc)])
         )

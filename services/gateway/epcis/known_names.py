@@ -20,7 +20,7 @@ from services.interop.epcis.mapping import Known
 
 __all__ = ["find_known", "find_parties"]
 
-_MOST_READ = 512
+_MAX_READ = 512
 """Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
 _PARTY = "https://id.gs1.org/417/"
 _NO_ORDER = bytes(32)
@@ -31,9 +31,10 @@ _PART = 300
 def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
     """Resolves names for a viewer (None sees everything).
 
-    Identifiers that are taken are returned only to the company that runs the gateway, which alone names new lots: to
-    others they would disclose invisible lots. With a `creator`, for which records are made, lots whose records are
-    still on their way to the ledger are included: records that use them are sent after those.
+    Identifiers that lots already have are returned only to the company that runs the gateway, since only it names new
+    lots: to others they would disclose lots that are not visible to them. With a `creator`, for which records are
+    made, lots whose records are still on their way to the ledger are included: records that use them are sent after
+    those.
     """
     lots = find_items(store, names, viewer)
     if not names:
@@ -81,7 +82,7 @@ def find_parties(store: Store) -> dict[str, int]:
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
 
 
-@lru_cache(maxsize=_MOST_READ)
+@lru_cache(maxsize=_MAX_READ)
 def _gln(kept: str | None) -> str | None:
     document = None if kept is None else parse_claims(json.loads(kept)).document
     gln = document.get("gln") if isinstance(document, dict) else None

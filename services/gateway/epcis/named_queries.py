@@ -14,8 +14,7 @@ from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.gateway.epcis import schemas
 from services.gateway.epcis.answers import query_document
-from services.gateway.epcis.negotiation import verify_acceptable, verify_media_type
-from services.gateway.epcis.problems import PREFIX
+from services.gateway.epcis.negotiation import PREFIX, verify_acceptable, verify_media_type
 from services.gateway.epcis.search import (
     find_events,
     link_to_next,
@@ -79,7 +78,7 @@ def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None
         **schemas.describe(schemas.DEFINITIONS, parameters=schemas.PAGE_PARAMETERS),
     )
     def queries(request: Request, principal: CurrentPrincipal) -> Response:
-        """The caller's queries, in order of creation."""
+        """Returns the caller's queries, in order of creation."""
         verify_acceptable(request.headers)
         parsed = read_query(request, _PAGING)
         after = read_token(request, principal, parsed)
@@ -99,7 +98,7 @@ def _add_one(routes: Routes, store: Store) -> None:
         **schemas.describe(schemas.DEFINITION, 404),
     )
     def query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
-        """Its definition as it was stored."""
+        """Returns the query's definition as it was stored."""
         verify_acceptable(request.headers)
         return reply_json(_mine(store, principal).get(name).to_json(), 200)
 
@@ -112,7 +111,7 @@ def _add_one(routes: Routes, store: Store) -> None:
         responses={**dict.fromkeys((400, 404), PROBLEM), "default": PROBLEM},
     )
     def drop_query(principal: CurrentPrincipal, name: QueryName) -> Response:
-        """The name can then be used again."""
+        """Deletes the query, whose name can then be used again."""
         _mine(store, principal).drop(name)
         return Response(status_code=204)
 

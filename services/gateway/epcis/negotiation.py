@@ -1,29 +1,38 @@
-"""The EPCIS 2.0 headers: versions, formats, limits, and the handling of faulty events."""
+"""What EPCIS 2.0 states about its HTTP: headers, versions, formats, limits, faulty events, and types of exceptions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from ledger.errors import InputError
+from services.gateway.http.errors import CursorError
+from services.gateway.http.problems import Problem
 from services.interop.epcis.capture_jobs import Behaviour
+from services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
 __all__ = [
     "CAPTURE_HEADERS",
     "DISCOVERY",
-    "MOST_BYTES",
-    "MOST_EVENTS",
+    "MAX_BYTES",
+    "MAX_EVENTS",
+    "PREFIX",
     "VERSIONS",
     "parse_behaviour",
+    "reword_problem",
     "verify_acceptable",
     "verify_media_type",
 ]
 
-MOST_EVENTS = 1000
-MOST_BYTES = 4 << 20
+MAX_EVENTS = 1000
+MAX_BYTES = 4 << 20
 _VERSION = "2.0.0"
 VERSIONS = {"GS1-EPCIS-Version": _VERSION, "GS1-CBV-Version": _VERSION}
 """Headers of every response."""
@@ -35,8 +44,8 @@ DISCOVERY = {
 }
 """Headers of the response to OPTIONS."""
 CAPTURE_HEADERS = {
-    "GS1-EPCIS-Capture-Limit": str(MOST_EVENTS),
-    "GS1-EPCIS-Capture-File-Size-Limit": str(MOST_BYTES),
+    "GS1-EPCIS-Capture-Limit": str(MAX_EVENTS),
+    "GS1-EPCIS-Capture-File-Size-Limit": str(MAX_BYTES),
     "GS1-Capture-Error-Behaviour": "all",
 }
 _READ = ("application/json", "application/ld+json")
@@ -45,14 +54,14 @@ _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
 def verify_media_type(headers: Headers) -> None:
-    """Raises HTTPException 415 if the body is not declared as JSON."""
+    """Checks that the body is declared as JSON. Raises HTTPException 415."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() not in _READ:
         raise HTTPException(415)
 
 
 def verify_acceptable(headers: Headers) -> None:
-    """Raises HTTPException 406 if the caller accepts no available representation: it demands another format, another
-    version, or translated keys."""
+    """Checks that the caller accepts an available representation. Raises HTTPException 406 if it demands another format
+    or version, or translated keys."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
     # Weights do not matter, because there is only one format.
     if not any(kind in _ACCEPTED for kind in kinds):
@@ -76,8 +85,51 @@ def _parse_version(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_behaviour(headers: Headers) -> Behaviour:
-    """Raises InputError unless the header is absent, `rollback` or `proceed`."""
+    """Reads the header GS1-Capture-Error-Behaviour. Raises InputError unless it is absent, `rollback` or `proceed`."""
     given = headers.get("GS1-Capture-Error-Behaviour", Behaviour.ROLLBACK)
     if given not in list(Behaviour):
         raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", hint="use one of the two")
     return Behaviour(given)
+
+
+PREFIX: Final = "/epcis/v2"
+_NAMES: Final[Mapping[int, str]] = {
+    400: "ValidationException",
+    401: "SecurityException",
+    403: "SecurityException",
+    404: "NoSuchResourceException",
+    406: "NotAcceptableException",
+    409: "ResourceAlreadyExistsException",
+    413: "CaptureLimitExceededException",
+    414: "URITooLongException",
+    415: "UnsupportedMediaTypeException",
+    500: "ImplementationException",
+    502: "ImplementationException",
+    503: "ImplementationException",
+}
+
+
+_QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
+    QueryError.code: (400, "QueryParameterException"),
+    CursorError.code: (400, "QueryParameterException"),
+    QueryTooLargeError.code: (413, "QueryTooLargeException"),
+    QueryTooComplexError.code: (413, "QueryTooComplexException"),
+    UnknownQueryError.code: (404, "NoSuchNameException"),
+    QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
+    SubscriptionError.code: (400, "SubscriptionControlsException"),
+}
+"""Status and exception type by problem code."""
+
+
+def reword_problem(path: str, problem: Problem) -> Problem:
+    """Returns the problem with its exception type in EPCIS 2.0 (REST bindings), if the path is an EPCIS path. A problem
+    for which the standard has no type is returned unchanged."""
+    if not path.startswith(f"{PREFIX}/"):
+        return problem
+    # EPCIS has no 422: there, malformed parameters are 400.
+    status = 400 if problem.status == 422 else problem.status
+    code = problem.type.rpartition(":")[2]
+    if code not in _QUERY_PROBLEMS and status not in _NAMES:
+        return problem
+    status, name = _QUERY_PROBLEMS.get(code) or (status, _NAMES[status])
+    return replace(problem, status=status, type=f"epcisException:{name}")

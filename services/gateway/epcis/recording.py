@@ -20,7 +20,7 @@ from services.access import ForbiddenError, Principal, Scope
 from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRow
 from services.gateway.recording.views import RecordStatus, build_record_status
 from services.interop.epcis.mapping import Proposal
 
@@ -75,7 +75,8 @@ class EventRecording:
 
 
 def open_recording(recorder: Recorder | None, principal: Principal) -> EventRecording:
-    """Raises ForbiddenError if the principal may not record here, and NoSignerError if there is no key to sign with."""
+    """Prepares the recording of a principal's events. Raises ForbiddenError if it may not record here, and
+    NoSignerError if there is no key to sign with."""
     if not principal.owner or Scope.RECORDING not in principal.scopes:
         raise ForbiddenError(
             "only the company that runs the gateway can record, with the scope recording",

@@ -9,7 +9,7 @@ from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.responses import PROBLEM, Problems
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.named_queries import NAME
-from services.interop.epcis.query_parameters import COUNTS, MOST_CHARACTERS, PARAMETERS
+from services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS
 
 __all__ = [
     "CAPTURE_PARAMETERS",
@@ -168,7 +168,7 @@ _PLACE: Final = "urn:epc:id:sgln:9506000.00001.0"
 
 def _parameter(name: str) -> _Schema:
     kind = "number" if name in ("perPage", "eventCountLimit", "maxEventCount") else "text"
-    schema: _Schema = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}
+    schema: _Schema = {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}
     if kind == "number":
         schema = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
     example = "2026-03-02T09:30:00Z" if name.endswith("Time") else _EXAMPLES.get(name, _PLACE)

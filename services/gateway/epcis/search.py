@@ -28,11 +28,11 @@ __all__ = [
 ]
 
 _PER_PAGE: Final = 30
-_MOST_PER_PAGE: Final = 200
+_MAX_PER_PAGE: Final = 200
 
 
 def number_of(principal: Principal) -> int:
-    """The participant; 0 for the operator of a gateway that is open on loopback."""
+    """The caller's participant number; 0 for the operator of a gateway that is open on the loopback."""
     return principal.participant or 0
 
 
@@ -57,8 +57,8 @@ def find_events(
     if bound is None:
         page = queries.find(parsed.query, after, parsed.per_page)
         return reply_json(query_document(page.events, name), 200, **link_to_next(request, principal, page.last, asked))
-    if bound > _MOST_PER_PAGE:
-        raise QueryError(f"the limit is more than {_MOST_PER_PAGE} events", hint="page through the events instead")
+    if bound > _MAX_PER_PAGE:
+        raise QueryError(f"the limit is more than {_MAX_PER_PAGE} events", hint="page through the events instead")
     refusing = parsed.refuse_above is not None
     # One more than allowed is read, to find out whether there are too many.
     page = queries.find(parsed.query, after, bound + refusing, whole=True)
@@ -70,14 +70,16 @@ def find_events(
 def read_query(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
 ) -> ParsedQuery:
-    """Parses the URL's parameters and `more`. With `only`, all other parameters are refused. Raises QueryError."""
+    """Parses the URL's parameters and those in `more`. If `only` is given, parameters that it does not name are
+    refused. Raises QueryError.
+    """
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:
             raise QueryError(
                 f"the parameter {name[:80]!a} is not supported here", hint=f"supported: {', '.join(sorted(only))}"
             )
-    return parse_query(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
+    return parse_query(given, most_per_page=_MAX_PER_PAGE, per_page=_PER_PAGE)
 
 
 def _scope(request: Request, principal: Principal, asked: str) -> str:

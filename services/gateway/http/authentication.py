@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from ledger.records import ALL_ROLES
 from ledger.store import Store
 from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
-from services.access.cookies import session_cookie
+from services.access.signin import session_cookie
 from services.gateway.http.policy import Auth, Policy
 from services.gateway.http.rate_limits import Limiter, name_address
 from services.gateway.http.route_table import RouteTable
@@ -28,7 +28,8 @@ _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, cred
 
 
 class Authentication:
-    """Stores the principal in the request's state. A route that this did not run for has no principal and fails."""
+    """Stores the principal in the request's state. A route for which it did not run has no principal and
+    fails."""
 
     def __init__(self, routes: RouteTable, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
         self._routes, self._store, self._policy, self._clock, self._limiter = routes, store, policy, clock, limiter

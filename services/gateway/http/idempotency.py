@@ -33,8 +33,7 @@ from ledger.store.process_identity import describe_process, is_gone
 from services.gateway.http.authentication import Clock, CurrentPrincipal
 from services.gateway.http.errors import InFlightError, KeyReusedError
 from services.gateway.http.middleware import body_digest
-from services.idempotency.repository import AnswerRepository
-from services.idempotency.tables import AnswerRow
+from services.idempotency.repository import AnswerRepository, AnswerRow
 
 __all__ = ["KEEP_S", "REPLAYED", "IdempotencyKey", "IdempotencyStore", "Idempotent", "read_idempotent_request"]
 
@@ -42,7 +41,7 @@ KEEP_S = 7 * 86_400
 """Minimum time for which responses are stored."""
 REPLAYED = "Idempotent-Replayed"
 """Header of a response that is a stored one."""
-_MOST_WORK_S = 120
+_MAX_WORK_S = 120
 """A request in progress for longer (wall-clock time) is treated as dead: its host went down with its process."""
 _KEPT_HEADERS = ("content-type", "location", "etag")
 
@@ -89,6 +88,7 @@ class IdempotencyStore:
             # Expired rows are deleted here, so that no background job is needed.
             answers.forget(now_s - KEEP_S)
             found = answers.find(asked.caller, asked.route, asked.key)
+            # Replaying the stored response would tell the caller that this request was performed, which it was not.
             if found is not None and found.request != asked.request:
                 raise KeyReusedError("the Idempotency-Key was used for another request", hint="use a new key")
             if found is not None and (found.status or self._is_under_way(found, now_s)):
@@ -103,7 +103,7 @@ class IdempotencyStore:
 
     def _is_under_way(self, row: AnswerRow, now_s: int) -> bool:
         """Whether another process works on it. A row of this process is left over: `_running` would have its name."""
-        return row.holder != self._holder and not is_gone(row.holder) and now_s - row.begun_at < _MOST_WORK_S
+        return row.holder != self._holder and not is_gone(row.holder) and now_s - row.begun_at < _MAX_WORK_S
 
     def _work(self, begun: AnswerRow, token: str, work: Callable[[str], Response]) -> Response:
         try:
@@ -116,6 +116,7 @@ class IdempotencyStore:
                 AnswerRepository(connection).drop(begun)
             raise
         # A crash from here on loses only the response: the work is done, and is repeated under the same token.
+        # Only headers that describe the result; those of one response, such as the request id, are set anew.
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         with self._store.transaction() as connection:
             AnswerRepository(connection).finish(begun, response.status_code, json.dumps(headers), bytes(response.body))
@@ -146,8 +147,8 @@ class _IdempotentRequest:
     asked: _KeyedRequest
 
     def respond(self, work: Callable[[str], Response]) -> Response:
-        """As IdempotencyStore.respond. Blocks, so it is for routes that are not coroutines. The response must not be
-        streamed."""
+        """Like IdempotencyStore.respond. It blocks, so it is only for routes that are not coroutines. The response must
+        not be streamed."""
         return self.store.respond(self.asked, work)
 
 

@@ -17,12 +17,12 @@ from structlog.typing import FilteringBoundLogger
 
 from services.access import Principal
 from services.audit import Access, AuditError, AuditLog
-from services.gateway.http.error_handler import ErrorHandler
+from services.gateway.http.problems import ErrorHandler
 from services.gateway.http.route_table import RouteTable
 
-__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
+__all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
-MOST_URI_BYTES = 8192
+MAX_URI_BYTES = 8192
 """Path and query together. The longest identifier fits, even if every character is percent-encoded."""
 REQUEST_ID = "X-Request-ID"
 SECURITY_HEADERS = {
@@ -82,6 +82,7 @@ class GatewayMiddleware:
                 most = self._routes.most_body_bytes(scope["method"], scope["path"])
                 await self._app(scope, _bounded(scope, receive, most), sender.send)
         except Exception as raised:
+            # The audit's own failure is what the operator has to see, not the wrapper around it.
             error = sender.audit_failure or raised
             self._logger.error("unexpected failure", request_id=sender.request_id, exc_info=raised)
             if sender.status:
@@ -90,7 +91,7 @@ class GatewayMiddleware:
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
         """Checks that do not depend on the route. Returns the error, or None."""
-        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)
         # Ports are ignored: a proxy may listen on another one than the gateway.
@@ -157,6 +158,7 @@ class _ResponseSender:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            # Before the first byte is sent: a response whose audit entry cannot be written is never seen by the caller.
             self._append_audit_entry(message["status"])
             self.status = message["status"]
             headers = MutableHeaders(scope=message)

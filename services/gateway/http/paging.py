@@ -32,21 +32,21 @@ from services.gateway.http.errors import CursorError
 from services.gateway.http.repository import SecretRepository
 from services.gateway.http.schemas import model_of
 
-__all__ = ["MOST_ITEMS", "Key", "Pager", "Paging", "page_of"]
+__all__ = ["MAX_ITEMS", "Key", "Pager", "Paging", "page_of"]
 
-MOST_ITEMS = 200
-_MOST_CURSOR = 512
+MAX_ITEMS = 200
+_MAX_CURSOR = 512
 _NONCE_BYTES = 12
 _KEPT_AS = "cursors"
 """Name under which the key that encrypts cursors is stored."""
 
 Key: TypeAlias = "tuple[int | str | bytes, ...]"
 """A position in a list: the values of the columns that order it."""
-_Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="Maximum number of items in the page.", examples=[50])]
+_Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items in the page.", examples=[50])]
 _Cursor = Annotated[
     str | None,
     Query(
-        max_length=_MOST_CURSOR,
+        max_length=_MAX_CURSOR,
         description="`next` of the previous page. The filters have to be the same.",
         examples=["Zp1yT0c0b2pVbmx5T3BhcXVl"],
     ),
@@ -68,10 +68,11 @@ class Pager:
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
-        """Raises CursorError unless `seal` returned the cursor for the same scope."""
+        """The position in a cursor. Raises CursorError unless `seal` returned the cursor for the same scope."""
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
+        # One error for all causes: which part of a forged cursor is wrong must not be revealed.
         except (InvalidTag, ValueError, binascii.Error):
             raise CursorError("the cursor was not issued for this list", hint="start with the first page") from None
         return tuple(_part(value) for value in json.loads(plain))
@@ -96,7 +97,7 @@ class _Paging:
 
     @property
     def number(self) -> int | None:
-        """`after`, in a list that is ordered by one number."""
+        """The position `after` as a number, for a list that is ordered by a single number."""
         if self.after is None:
             return None
         (number,) = self.after

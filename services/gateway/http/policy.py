@@ -50,7 +50,7 @@ def build_policy(
     owner: int | None = None,
     tls: bool = False,
 ) -> Policy:
-    """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default at
+    """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
     the address that it listens on.
 
     Raises SettingsError for settings that would expose data or tokens to the network.
@@ -61,11 +61,13 @@ def build_policy(
     origin = _origin(url or f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}")
     name = _host_of(origin)
     far = name not in _LOOPBACK
+    # A public URL means that a proxy forwards other machines' requests to the loopback address.
     if auth == Auth.LOOPBACK_OPEN and (far or not local):
         raise SettingsError(
             "gateway_auth is loopback-open, but the gateway is reachable from other machines",
             hint="set gateway_auth to required, or listen on 127.0.0.1 without a gateway_url",
         )
+    # On the loopback, http is allowed: no other machine can read along.
     if far and origin.startswith("http:"):
         raise SettingsError(
             f"gateway_url {origin} would send tokens unencrypted",
@@ -81,6 +83,7 @@ def _origin(url: str) -> str:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         usable = None
+    # Only one spelling: sign-in messages are compared with the origin as text.
     if not usable or url != f"{parts.scheme}://{parts.netloc}".lower() or "@" in parts.netloc:
         raise SettingsError(
             f"gateway_url {url[:100]!a} is not a valid origin",

@@ -1,12 +1,19 @@
-"""Exceptions as RFC 9457 problems. The only module that maps exceptions to HTTP statuses."""
+"""Exceptions as responses: RFC 9457 problems for programs, pages for browsers.
+
+The only module that maps exceptions to HTTP statuses.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from ledger.errors import (
     ChainError,
@@ -34,9 +41,10 @@ from services.gateway.http.errors import (
     RateLimitedError,
     TryLaterError,
 )
+from services.gateway.http.route_table import RouteTable
 from services.serving.failures import withhold_addresses
 
-__all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
+__all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem", "public_cause"]
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"
@@ -65,7 +73,7 @@ _STATUS: dict[type, int] = {
     MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
-_MOST_DETAIL = 1000
+_MAX_DETAIL = 1000
 """In characters, so that a refused identifier is not echoed at full length."""
 
 
@@ -160,4 +168,37 @@ def _invalid(error: RequestValidationError) -> str:
 
 
 def _make(code: str, title: str, status: int, detail: str, hint: str | None, request_id: str) -> Problem:
-    return Problem(_TYPE + code, title, status, detail[:_MOST_DETAIL], hint, request_id)
+    return Problem(_TYPE + code, title, status, detail[:_MAX_DETAIL], hint, request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorHandler:
+    """The application's only exception handler. The middleware also uses it for requests that never reach a route."""
+
+    routes: RouteTable
+    error_page: Callable[[Request, Exception, int], Response]
+    """Builds the page for an exception, given the status that an API route would have."""
+    reword: Callable[[str, Problem], Problem]
+    """Adapts a problem under a path to the standard that governs the path."""
+
+    async def handle(self, request: Request, error: Exception) -> Response:
+        """Handles an exception, and OPTIONS requests to routes that do not declare the method. Responses have no CORS
+        headers, so pages of other sites cannot read them."""
+        route = getattr(request.scope.get("route"), "path", "")
+        allowed = self.routes.allowed_methods(route)
+        if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
+            return Response(status_code=204, headers={"Allow": allowed})
+        # Errors that ask to retry keep their form even on pages, because of Retry-After.
+        if self.routes.is_page(request.method, route) and not isinstance(error, TryLaterError):
+            return self.error_page(request, error, build_problem(error, request.state.request_id).status)
+        return self.respond(error, request.state.request_id, request.scope["path"], allowed)
+
+    def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:
+        """Converts an exception to a problem. `allowed` is the value of the Allow header of a 405."""
+        problem = self.reword(path, build_problem(error, request_id))
+        headers = {"Allow": allowed} if problem.status == 405 else {}
+        if problem.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TryLaterError):
+            headers["Retry-After"] = str(error.retry_after_s)
+        return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)

@@ -19,7 +19,7 @@ __all__ = ["BURST_S", "Limiter", "Rates", "name_address"]
 
 BURST_S = 5
 """A full bucket holds the tokens of this many seconds."""
-_MOST_BUCKETS = 10_000
+_MAX_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,10 @@ class Limiter:
         bucket = self._buckets.get(caller)
         if bucket is None:
             bucket = self._buckets[caller] = _Bucket(most, now)
-            if len(self._buckets) > _MOST_BUCKETS:
+            if len(self._buckets) > _MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         else:
+            # Kept in order of last use, so that the one to evict is found without a search.
             self._buckets.move_to_end(caller)
             bucket.tokens = min(most, bucket.tokens + (now - bucket.at_s) * rate)
             bucket.at_s = now

@@ -1,21 +1,34 @@
-"""Reads and creates the gateway's secrets."""
+"""Secrets that the gateway generates for itself: their table, and all access to it."""
 
 from __future__ import annotations
 
-import secrets
+from dataclasses import dataclass
+from secrets import token_bytes
 
 from sqlalchemy import Connection
 
-from ledger.store import Rows
-from services.gateway.http.tables import SecretRow
+from ledger.store import Rows, schema_of
 
 __all__ = ["SecretRepository"]
+
+
+@dataclass(slots=True)
+class SecretRow:
+    """Random bytes, generated once."""
+
+    name: str
+    value: bytes
+
+
+_SCHEMA = schema_of("services")
+secrets = _SCHEMA.table("secrets", SecretRow, "name")
+
 
 _SECRET_BYTES = 32
 
 
 class SecretRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and creates secrets in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = Rows(connection)
@@ -24,6 +37,6 @@ class SecretRepository:
         """32 random bytes, created by the first call and stored. Needs a transaction that may write."""
         found = self._rows.get(SecretRow, name)
         if found is None:
-            found = SecretRow(name, secrets.token_bytes(_SECRET_BYTES))
+            found = SecretRow(name, token_bytes(_SECRET_BYTES))
             self._rows.insert([found])
         return found.value

@@ -15,7 +15,7 @@ from services.gateway.http.schemas import model_of
 
 __all__ = [
     "ETAG_EXAMPLE",
-    "MOST_SEQUENCE",
+    "MAX_SEQUENCE",
     "PROBLEM",
     "PROBLEMS_400",
     "PROBLEMS_400_404",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
-MOST_SEQUENCE = 2**40 - 1
+MAX_SEQUENCE = 2**40 - 1
 """The largest `uint40`, the type of sequences in the contracts."""
 
 PROBLEM_MODEL = model_of(Problem)
@@ -72,7 +72,7 @@ Subject = Annotated[
     ),
 ]
 Number = Annotated[
-    int, Path(alias="id", ge=1, le=MOST_SEQUENCE, description="Sequence of the record that created it.", examples=[412])
+    int, Path(alias="id", ge=1, le=MAX_SEQUENCE, description="Sequence of the record that created it.", examples=[412])
 ]
 
 
@@ -81,14 +81,14 @@ def reply(view: Printable, status: int = 200, **headers: str) -> Response:
 
 
 def reply_with_etag(view: Printable, if_none_match: str | None) -> Response:
-    """The view, or 304. The ETag covers the whole response, because names from the private book are part of it: the
-    index's digest would not change with them."""
+    """Responds with the view, or with 304 if the caller has it already. The ETag covers the whole response, because
+    names from the private book are part of it: the index's digest would not change with them."""
     return with_etag(reply(view), if_none_match)
 
 
 def with_etag(response: Response, if_none_match: str | None, *, cache: str = "private, no-cache") -> Response:
-    """The response with an ETag of its body, or 304. By default caches may store it, but have to revalidate it each
-    time."""
+    """The response with an ETag of its body, or 304 if the caller has that body already. By default caches may store
+    it, but have to revalidate it each time."""
     etag = _etag(response)
     headers = {"ETag": etag, "Cache-Control": cache}
     # RFC 9110, section 15.4.5: a 304 repeats the headers that a 200 would have.
@@ -106,6 +106,7 @@ def build_precondition(if_match: str | None) -> Callable[[Printable], None] | No
     expected = [one.strip() for one in if_match.split(",")]
 
     def verify(view: Printable) -> None:
+        # The view is encoded again, since an ETag is the hash of what a GET would return now.
         if expected != ["*"] and _etag(reply(view)) not in expected:
             raise PreconditionError("the ETag in If-Match is not current", hint="read it again, then decide")
 
@@ -113,7 +114,7 @@ def build_precondition(if_match: str | None) -> Callable[[Printable], None] | No
 
 
 def etag_matches(if_none_match: str, etag: str) -> bool:
-    """Weak comparison, or `*` (RFC 9110, section 13.1.2)."""
+    """Tells whether If-None-Match lists the ETag, by weak comparison, or is `*` (RFC 9110, section 13.1.2)."""
     return if_none_match.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.routing import compile_path
 
 from services.access import ForbiddenError
-from services.access.rules import MOST_BODY_BYTES, Rule
+from services.access.rules import MAX_BODY_BYTES, Rule
 
 __all__ = ["Examples", "Route", "RouteTable"]
 
@@ -25,7 +25,7 @@ Examples: TypeAlias = "Mapping[str, Callable[[], object]]"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route, with everything that is derived from it elsewhere."""
+    """The declaration of a route, from which permissions, audit, documentation and examples are derived."""
 
     method: str
     path: str
@@ -39,15 +39,15 @@ class Route:
 
 
 class RouteTable:
-    """Owns the router, so that no route can be registered without its row."""
+    """Registers all routes of the application, so that none can be registered without its row."""
 
     def __init__(self) -> None:
-        self.router = APIRouter()
+        self._endpoints: list[tuple[Route, Callable[..., Any], Mapping[str, Any]]] = []
         self._rows: dict[tuple[str, str], Route] = {}
         self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
-        """Registers the route; `documented` is passed on to FastAPI.
+        """Adds a route; `documented` is passed on to FastAPI by `register`.
 
         Raises ValueError if the table already has this method and path.
         """
@@ -56,16 +56,22 @@ class RouteTable:
             raise ValueError(f"{route.method} {route.path} is declared twice")
         self._rows[key] = route
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
-        if route.rule.body_bytes != MOST_BODY_BYTES:
+        if route.rule.body_bytes != MAX_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
-        self.router.add_api_route(
-            route.path,
-            endpoint,
-            methods=[route.method],
-            operation_id=route.operation,
-            include_in_schema=route.operation is not None,
-            **documented,
-        )
+        self._endpoints.append((route, endpoint, documented))
+
+    def register(self, app: FastAPI) -> None:
+        """Registers all routes with the application itself: those of an included router would be built twice, which
+        takes most of a gateway's start."""
+        for route, endpoint, documented in self._endpoints:
+            app.add_api_route(
+                route.path,
+                endpoint,
+                methods=[route.method],
+                operation_id=route.operation,
+                include_in_schema=route.operation is not None,
+                **documented,
+            )
 
     def __iter__(self) -> Iterator[Route]:
         """Yields the rows in order of declaration."""
@@ -75,19 +81,20 @@ class RouteTable:
         return self._rows.get((method, path))
 
     def find_rule(self, method: str, path: str) -> Rule:
-        """Raises ForbiddenError for a route without a row."""
+        """The permission rule of a route. Raises ForbiddenError for a route without a row."""
         row = self.get(method, path)
+        # Closed by default: a route that reaches the router in another way is of no use to anybody.
         if row is None:
             raise ForbiddenError("this route is closed to everybody", hint="")
         return row.rule
 
     def most_body_bytes(self, method: str, path: str) -> int:
-        """Longest body allowed for a request, judged before routing."""
+        """Maximum length of a request's body in bytes, determined before routing."""
         fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
-        return next(fits, MOST_BODY_BYTES)
+        return next(fits, MAX_BODY_BYTES)
 
     def is_audited(self, method: str, path: str) -> bool:
-        """True also for a route without a row, whose requests are refused."""
+        """Tells whether a request is audited; also True for a route without a row, whose requests are refused."""
         row = self.get(method, path)
         return row is None or row.rule.audited
 

@@ -56,12 +56,12 @@ class Routes:
     problems: Problems
 
     def page(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
-        """GET of a paged list. Documents 400, for a cursor of another list."""
+        """Declares a GET route of a paged list, which answers 400 to a cursor of another list."""
         listed: Options = {"responses": PROBLEMS_400, **row}
         return self._declare("GET", path, operation, summary, response_model=page_of(view), **listed)
 
     def one(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
-        """GET of one resource. Documents 404."""
+        """Declares a GET route of one resource, which answers 404 if there is none."""
         found: Options = {"responses": PROBLEMS_404, **row}
         return self.get(path, operation, summary, view, **found)
 

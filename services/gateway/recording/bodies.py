@@ -29,9 +29,9 @@ from ledger.records import Bytes3, Item, Record
 __all__ = ["BODY", "body_of", "struct_of"]
 
 BODY = ConfigDict(extra="forbid", strict=True)
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 """Most items in one list: they fit into one transaction with a margin."""
-_MOST_BLOB_BYTES = 24_576
+_MAX_BLOB_BYTES = 24_576
 """Limit of EIP-170: a published model is stored as contract code."""
 _TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 
@@ -89,7 +89,7 @@ def _annotation(hint: Any) -> Any:
     """The type annotation of an unchanged field."""
     if get_origin(hint) is tuple:
         item = _annotation(get_args(hint)[0])
-        return Annotated[list[item], Field(min_length=1, max_length=MOST_ITEMS)]  # type: ignore[valid-type]  # known only now
+        return Annotated[list[item], Field(min_length=1, max_length=MAX_ITEMS)]  # type: ignore[valid-type]  # known only now
     if hint is Bytes3:
         return Annotated[str, Field(pattern="^[A-Z0-9]{2,3}$", description="UN/ECE Rec. 20.", examples=["H87"])]
     if get_origin(hint) is Annotated:
@@ -98,7 +98,7 @@ def _annotation(hint: Any) -> Any:
             return Annotated[int, Field(ge=0, le=2**size - 1)]
         return Annotated[str, Field(pattern=f"^0x[0-9a-f]{{{2 * size}}}$", description=f"{size} bytes.")]
     if hint is bytes:
-        return Annotated[str, Field(pattern="^0x([0-9a-f]{2})+$", max_length=2 * _MOST_BLOB_BYTES + 2)]
+        return Annotated[str, Field(pattern="^0x([0-9a-f]{2})+$", max_length=2 * _MAX_BLOB_BYTES + 2)]
     if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         return _words(hint)
     if isinstance(hint, type) and is_dataclass(hint) and hint is not Item:
@@ -112,6 +112,7 @@ def _nested(struct: type) -> type[BaseModel]:
 
 
 def _words(kind: type[enum.IntEnum]) -> Any:
+    # NONE is the value of storage that was never written, not one that a caller may choose.
     words = [member.name.lower() for member in kind if member.name != "NONE"]
     return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
 
@@ -129,7 +130,7 @@ _IDENTIFIER = Annotated[
 ]
 _LOTS = Annotated[
     list[Hex32],
-    Field(min_length=1, max_length=MOST_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
+    Field(min_length=1, max_length=MAX_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
 ]
 _ASKED: dict[str, Any] = {
     "subject": Annotated[Hex32, Field(description="Order or lot whose history contains the record.")],

@@ -32,8 +32,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.recorder import Recorder, describe_subjects
-from services.gateway.recording.repository import RecordingRepository
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.gateway.recording.views import RecordStatus, Refusal, build_record_status
 from services.gateway.recording.writes import WRITES, Write
 
@@ -87,6 +86,7 @@ class _RecordingService:
         body: BaseModel,
         caller: Principal,
     ) -> QueuedRecord:
+        # Part of the hash that becomes the subject, so it must be the participant for whom the key signs.
         creator = recorder.participant(caller.participant)
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
@@ -98,11 +98,11 @@ class _RecordingService:
         return recorder.queue(RecordingRow(key, caller.participant or 0, subjects), record, builder.keep)
 
     def status(self, number: int) -> RecordStatus:
-        """Raises NotFoundError for an unknown record."""
+        """The status of one record. Raises NotFoundError if the record is unknown."""
         return self._status(self._outbox.record(number))
 
     def statuses(self, after: int | None, limit: int, state: str | None) -> tuple[list[RecordStatus], int | None]:
-        """The newest first, and where the next page starts."""
+        """The statuses of a page of records, newest first, and where the next page starts."""
         found = self._outbox.page(_FIRST if after is None else after, limit + 1, state)
         shown = found[:limit]
         return [self._status(one) for one in shown], shown[-1].id if len(found) > limit else None
@@ -176,7 +176,7 @@ def _add_statuses(routes: Routes, service: _RecordingService) -> None:
         paging: Paging,
         state: Annotated[_State | None, Query(description="Only records in this state.", examples=["failed"])] = None,
     ) -> Response:
-        """The newest first. Includes records that commands and nodes queued in the same database."""
+        """Returns the newest records first, including those that commands and nodes queued in the same database."""
         found, last = service.statuses(paging.number, paging.limit, state)
         return paging.answer(found, None if last is None else (last,))
 
@@ -189,7 +189,7 @@ def _add_statuses(routes: Routes, service: _RecordingService) -> None:
         examples={"final": partial(_status, "final"), "failed": partial(_status, "failed")},
     )
     def get_record(number: RecordNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """From `queued` to `final`, or to `failed` with the contract's error."""
+        """Returns the state of the record, from `queued` to `final`, or `failed` with the contract's error."""
         return reply_with_etag(service.status(number), if_none_match)
 
 

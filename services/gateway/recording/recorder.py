@@ -15,8 +15,7 @@ from ledger.store import Book, Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from ledger.submit import Submitter, build_entry
 from services.gateway.http.errors import NoSignerError
-from services.gateway.recording.repository import RecordingRepository
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.serving.loop import Loop
 
 __all__ = ["Recorder"]
@@ -49,6 +48,7 @@ class Recorder:
             raise NoSignerError(
                 "the gateway's key does not sign for an active participant", hint="ask the operator to check the key"
             )
+        # The gateway signs for its own company only, whatever credential asks for it.
         if caller not in (None, found.number):
             raise NoSignerError(
                 f"the gateway's key signs for participant {found.number}", hint="ask the operator to check the key"
@@ -61,19 +61,23 @@ class Recorder:
 
     def find_all(self, keys: Sequence[str]) -> dict[str, QueuedRecord]:
         """The records queued under any of the keys, by key."""
+        # A query takes a limited number of parameters.
         parts = (keys[start : start + _PART] for start in range(0, len(keys), _PART))
         return {key: record for part in parts for key, record in self._outbox.find(part).items()}
 
     def queue(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord:
         """Makes a record durable, together with what the book has to store for it."""
         with self._store.transaction() as connection:
+            # In one transaction: a record whose identifier or document were lost could never be disclosed.
             keep(Book(connection))
             number = self.queue_in(connection, row, record)
         self.wake()
         return self._outbox.record(number)
 
     def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
-        """As `queue`, within the caller's transaction. The caller wakes the recorder afterwards. Returns the id."""
+        """Like `queue`, but within the caller's transaction. The caller wakes the recorder afterwards. Returns the
+        id.
+        """
         return RecordingRepository(connection).queue(self._address, build_entry(row.key, record), row)
 
     def wake(self) -> None:
@@ -84,7 +88,9 @@ class Recorder:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended. A thread that is blocked in a request to the node is abandoned."""
+        """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
+        abandoned.
+        """
         self._loop.stop()
 
     def _step(self) -> float:

@@ -1,20 +1,36 @@
-"""Stores records that were requested over HTTP, together with the subjects that they create."""
+"""Records that were requested over HTTP, with the subjects that they create: their table, and all access to it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ledger.store import Rows
+from ledger.store import Rows, schema_of
 from ledger.store.outbox import Entry, enqueue_in
-from services.gateway.recording.tables import RecordingRow
 
-__all__ = ["RecordingRepository"]
+__all__ = ["RecordingRepository", "RecordingRow"]
+
+
+@dataclass(slots=True)
+class RecordingRow:
+    """The subjects created by one record that was requested over HTTP."""
+
+    key: str
+    """The record's idempotency key in the outbox."""
+    caller: int
+    """Participant; 0 for the operator of a gateway that is open on loopback."""
+    subjects: str
+    """JSON list of 0x-hex: the new subjects, in the order in which the record names them."""
+
+
+_SCHEMA = schema_of("services")
+recordings = _SCHEMA.table("recordings", RecordingRow, "key")
 
 
 class RecordingRepository:
-    """All operations run in the caller's transaction, which may do more."""
+    """Reads and writes recordings in the caller's transaction, which may do more."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -22,7 +38,7 @@ class RecordingRepository:
 
     def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
         """Puts a record into the outbox and stores what it creates, replacing an earlier row under its key. Returns its
-        id in the outbox. Raises as Outbox.enqueue."""
+        id in the outbox. Raises as Outbox.enqueue does."""
         self._rows.put(row)
         return enqueue_in(self._connection, signer, entry)
 

@@ -1,4 +1,4 @@
-"""The status of a record that was requested."""
+"""The status of a record that was requested over HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ledger.provenance.jsonform import Printable, moment
 from ledger.store.outbox import QueuedRecord
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRow
 
 __all__ = ["RecordStatus", "Refusal", "build_record_status"]
 

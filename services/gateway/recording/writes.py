@@ -69,9 +69,9 @@ from ledger.records import (
     WithdrawModel,
 )
 from services.access import Scope
-from services.access.rules import MOST_BODY_BYTES, Rule
+from services.access.rules import MAX_BODY_BYTES, Rule
 from services.gateway.http import example_values as examples
-from services.gateway.recording.lookups import (
+from services.gateway.recording.build_records import (
     Find,
     find_assigned,
     find_certified,
@@ -145,7 +145,7 @@ class Write:
     """Kind of the thing that the record creates and names."""
     asks: tuple[str, ...] = ()
     """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
-    body_bytes: int = MOST_BODY_BYTES
+    body_bytes: int = MAX_BODY_BYTES
 
     @property
     def operation(self) -> str:
@@ -154,7 +154,7 @@ class Write:
 
     @property
     def rule(self) -> Rule:
-        """Only for the company that runs the gateway."""
+        """The permission rule: only the company that runs the gateway may record."""
         return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 

@@ -20,7 +20,7 @@ from services.gateway.http.example_values import CHAIN_ID
 from services.gateway.http.responses import PROBLEMS_422, reply
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
-from services.gateway.relay.relay import LONGEST_S, MOST_GAS, Relay
+from services.gateway.relay.relay import LONGEST_S, MAX_GAS, Relay
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 
 __all__ = ["add_relay"]
@@ -89,6 +89,8 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         """The request is stored before it is acknowledged, and then sent until it is on the ledger or has failed. It is
         identified by its digest: submitting it again returns its current state, so no Idempotency-Key is needed. A
         request that the ledger would reject is refused with the contract's own error."""
+        # The body is read as bytes, not by FastAPI's parser: only the canonical form is accepted, which parsing would
+        # lose.
         active = _active(relay)
         body = await request.body()
         return reply(await run_in_threadpool(active.accept, body, principal), 202)
@@ -102,7 +104,7 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         examples={"final": partial(_request, OutboxState.FINAL), "queued": partial(_request, OutboxState.QUEUED)},
     )
     def look(digest: Digest, principal: CurrentPrincipal) -> Response:
-        """404 for a request of another participant."""
+        """Returns the state of a request. 404 if it belongs to another participant."""
         return reply(_active(relay).look(bytes.fromhex(digest[2:]), principal))
 
 
@@ -116,7 +118,7 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
         examples={"now": _terms},
     )
     def terms(address: KeyAddress) -> Response:
-        """Read from the chain, and visible to every participant."""
+        """Returns the terms, read from the chain. They are visible to every participant."""
         return reply(_active(relay).terms(bytes.fromhex(address[2:])))
 
     @routes.post(
@@ -163,7 +165,7 @@ def _request(state: OutboxState) -> RelayedRequest:
 
 
 def _terms() -> RelayTerms:
-    return RelayTerms(CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MOST_GAS, LONGEST_S)
+    return RelayTerms(CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MAX_GAS, LONGEST_S)
 
 
 def _refused() -> Simulation:

@@ -32,9 +32,9 @@ from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms,
 from services.serving.logs import build_logger
 from services.serving.loop import Loop
 
-__all__ = ["LONGEST_S", "MOST_GAS", "Relay"]
+__all__ = ["LONGEST_S", "MAX_GAS", "Relay"]
 
-MOST_GAS = 10_000_000
+MAX_GAS = 10_000_000
 """A third of a typical block's gas. A request with more could hardly share a block with others."""
 LONGEST_S = 3600
 _PAUSE_S = 0.05
@@ -70,7 +70,9 @@ class Relay:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended, or does not end in time. It is safe to interrupt at any point."""
+        """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
+        point.
+        """
         self._loop.stop()
 
     def _round(self) -> float:
@@ -98,12 +100,13 @@ class Relay:
             final_nonce=chain.forward_nonce(key, number),
             final_time_s=final.timestamp,
             now_s=self._now_s(),
-            most_gas=MOST_GAS,
+            most_gas=MAX_GAS,
             longest_s=LONGEST_S,
         )
 
     def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
-        """Raises RecordError for a call that makes no record, and ForbiddenError for another participant's key."""
+        """Simulates a call that the key would sign. Raises RecordError for a call that makes no record, and
+        ForbiddenError for another participant's key."""
         self._verify_key(key, principal)
         read_kinds(contract, data)
         try:
@@ -111,7 +114,7 @@ class Relay:
         except ContractRefusedError as error:
             return Simulation(None, error.name, str(error))
         # The margin must not suggest more gas than the relay accepts.
-        return Simulation(min(gas, MOST_GAS), None, None)
+        return Simulation(min(gas, MAX_GAS), None, None)
 
     def accept(self, raw: bytes, principal: Principal) -> RelayedRequest:
         """Stores a request; idempotent. Raises RequestError, RecordError, ForbiddenError, ChainUnreachableError, and
@@ -123,13 +126,14 @@ class Relay:
         with self._accepting:  # otherwise two requests with the same nonce could pass the checks side by side
             if self._find(signed.request.digest) is None:
                 self._verify(signed.request)
+                # The last check and the most expensive one: what would revert must not cost the relay any gas.
                 self._chain.simulate_forward(signed, self._signer.address)
                 entry = Entry(_name(signed.request), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
         return self.look(signed.request.digest, principal)
 
     def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
-        """Raises NotFoundError for an unknown request, and for one of another participant."""
+        """The status of a request. Raises NotFoundError if the request is unknown or belongs to another participant."""
         record = self._find(digest)
         if record is None:
             raise _missing()
@@ -163,9 +167,11 @@ class Relay:
                 "the request is for another chain or forwarder", hint="use the deployment file of this ledger"
             )
         _read_kinds(chain, request)
-        if request.gas > MOST_GAS:
-            raise RequestError(f"the request asks for more than {MOST_GAS} gas", hint="split it into several requests")
+        # The relay pays for the gas that a request may use.
+        if request.gas > MAX_GAS:
+            raise RequestError(f"the request asks for more than {MAX_GAS} gas", hint="split it into several requests")
         now_s = self._now_s()
+        # A far deadline would let a request that was never mined block its signer's next nonce for as long.
         if not now_s < request.deadline <= now_s + LONGEST_S:
             raise RequestError(
                 f"the deadline is not within {LONGEST_S} s from now", hint="check the clock, then sign again"

@@ -122,6 +122,7 @@ def verify_credential(
     entries = as_list(document.get("credentialStatus", []))
     if entries:  # 5
         needed = {str(entry.get("statusListCredential")) for entry in entries if isinstance(entry, dict)}
+        # A list that no entry names has no influence on the result, so it is not verified either.
         own = {url: one for url, one in (lists or {}).items() if url in needed}
         for url, one in own.items():
             verify_credential({**one}, resolver, at=at)

@@ -53,6 +53,7 @@ class Resolver:
         if not fragment:
             raise CredentialError("the verification method names no key", hint="give a DID with a fragment")
         if did.startswith("did:key:"):
+            # A did:key contains its only key, which the fragment has to repeat.
             if did != f"did:key:{fragment}":
                 raise CredentialError("the fragment of the did:key differs from its key")
             return parse_multikey(fragment)
@@ -63,6 +64,7 @@ class Resolver:
             document = self.documents.get(canonical_identifier(did))
         except IdentifierError as error:
             raise CredentialError(f"{did[:80]!a}: {error.cause}") from None
+        # The caller vouches for the documents, but may have filed one under the wrong DID.
         if document is None or document.get("id") != did:
             raise NotFoundError(f"the document of {did[:80]!a} is not available", hint="fetch it from its owner's host")
         # A purpose lists its methods by reference, or embeds them (DID 1.0 section 5.3).

@@ -25,21 +25,59 @@ from ledger.store import Book, Store
 from ledger.store.rows import CertificateRow
 from services.interop.credentials.certificate import CertificateFacts, issue_credential
 from services.interop.credentials.did import build_did_document
-from services.interop.credentials.from_index import read_facts, read_statuses
 from services.interop.credentials.keys import CredentialKey
 from services.interop.credentials.proofs import add_proof
 from services.interop.credentials.status_list import SIZE, STANDING, build_status_list, status_bits
 from services.interop.errors import CertificateDocumentError
 from services.interop.inspection.document import build_from_claims
 
-__all__ = ["STATUS_PATH", "Issuer"]
+__all__ = ["STATUS_PATH", "Issuer", "read_facts", "read_statuses"]
+
+
+def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> CertificateFacts:
+    """The facts of the certificate that record `sequence` issued, at the index's block.
+
+    Raises NotFoundError if the record issued none, or if the lot's identifier is not known here; a credential needs a
+    subject that its reader can name.
+    """
+    found = certificate(store, sequence)
+    if found.identifier is None:
+        raise NotFoundError(
+            f"the identifier of certificate {sequence}'s lot is not known here",
+            hint="ask the lot's maker for identifier and salt",
+        )
+    return CertificateFacts(
+        chain_id=chain_id,
+        ledger=ledger,
+        sequence=sequence,
+        lot=found.lot,
+        identifier=found.identifier,
+        inspector=found.inspector.participant,
+        model=found.model.model,
+        inference_digest=found.inference_digest,
+        verdict=found.verdict,
+        claims_root=found.claims_root,
+        issued_at=_seconds(found.issued_at),
+        expires_at=_seconds(found.expires_at),
+    )
+
+
+def read_statuses(store: Store) -> dict[int, CertificateStatus]:
+    """Status of every certificate at the index's block, by sequence. Raises NotFoundError if nothing is indexed."""
+    with open_reader(store) as reader:
+        return {row.sequence: reader.status(row) for row in reader.rows.find(CertificateRow)}
+
+
+def _seconds(moment: datetime | None) -> int:
+    return 0 if moment is None else int(moment.timestamp())
+
 
 STATUS_PATH: Final = "/v1/status-lists"
 CLAIM: Final = "en10168"
 """Member of a certificate's claims that holds the content of an inspection document beyond the ledger's data."""
 
 
-_MOST_LISTS: Final = 16
+_MAX_LISTS: Final = 16
 """Signed status lists in the cache; each covers 131,072 certificates and takes at most about 17 KB."""
 
 
@@ -115,7 +153,7 @@ class Issuer:
                 found = self._build_list(number, cursor.ledger_sequence, cursor.block_time)
                 until = self._next_lapse(cursor.block_time)
             self._lists[cursor.digest, number] = found, until
-            while len(self._lists) > _MOST_LISTS:
+            while len(self._lists) > _MAX_LISTS:
                 self._lists.popitem(last=False)
         return found
 
@@ -153,9 +191,11 @@ class Issuer:
 
 
 def _claims(text: str) -> Mapping[str, Json]:
-    """The fields of stored claims that were not erased."""
+    """The document of stored claims; empty if it cannot be rebuilt, since fields of it were erased."""
     try:
         document = parse_claims(parse_json(text.encode(), max_bytes=1 << 24, max_depth=64)).document
     except MillmarkError:
+        # A document with erased fields cannot be rebuilt, and an inspection document must not be issued from a part of
+        # it.
         return {}
     return cast("Mapping[str, Json]", document) if isinstance(document, dict) else {}

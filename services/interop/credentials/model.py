@@ -33,7 +33,7 @@ _PROTECTED: Final = _BASE_TYPES | {"id", "type", "name", "description", "digestM
 
 
 def check_credential(value: Json) -> None:
-    """Raises CredentialError, naming the broken rule, if the value is not a verifiable credential.
+    """Checks that a value is a verifiable credential. Raises CredentialError, which names the broken rule.
 
     Not established: that its proof holds, or that it is currently valid.
     """
@@ -53,7 +53,7 @@ def check_credential(value: Json) -> None:
 
 
 def check_presentation(value: Json) -> None:
-    """Raises CredentialError if the value is not a verifiable presentation of verifiable credentials."""
+    """Checks that a value is a verifiable presentation of verifiable credentials. Raises CredentialError."""
     document = _document(value, "VerifiablePresentation")
     if "holder" in document:
         _check_named("holder", document["holder"])

@@ -14,8 +14,7 @@ from typing import Final
 
 from ledger.canonical import Json, canonical_json, sha256
 from services.interop.credentials.did import Resolver
-from services.interop.credentials.keys import CredentialKey, PublicKey
-from services.interop.credentials.multibase import decode_multibase, encode_multibase
+from services.interop.credentials.keys import CredentialKey, PublicKey, decode_multibase, encode_multibase
 from services.interop.errors import CredentialError
 
 __all__ = ["SUITES", "add_proof", "is_timestamp", "parse_timestamp", "verify_proof"]

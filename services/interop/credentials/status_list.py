@@ -104,7 +104,7 @@ def build_status_entry(url: str, sequence: int) -> dict[str, Json]:
 
 
 def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Tells whether the bit of a status entry is set in the given status list credentials, which must be verified.
+    """Tells whether the bit of a status entry is set in status list credentials that the caller has verified.
 
     Raises CredentialError if the entry or its list is malformed, missing, or for another purpose.
     """
@@ -131,12 +131,12 @@ def _bits(document: Mapping[str, Json], purpose: Json) -> bytes:
     if "BitstringStatusListCredential" not in as_list(document.get("type")) or not isinstance(subject, dict):
         raise CredentialError("the status entry refers to something other than a status list")
     if subject.get("type") != "BitstringStatusList" or purpose not in as_list(subject.get("statusPurpose")):
-        raise CredentialError("the status list has another purpose than the entry")
+        raise CredentialError("the status list and the entry have different purposes")
     return decode_bitstring(subject.get("encodedList"))
 
 
 def is_revoked(statuses: Iterable[Json], lists: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Tells whether any of several status entries is set. Raises CredentialError as `is_set`."""
+    """Tells whether any of several status entries is set. Raises CredentialError as `is_set` does."""
     # All are read before any decides, so that a malformed entry is never skipped.
     found = [is_set(entry, lists) for entry in statuses]
     return any(found)

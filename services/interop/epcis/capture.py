@@ -90,6 +90,7 @@ class Captured:
 def parse_capture(data: bytes) -> Document:
     """Parses a document whose events can then be validated one by one. Raises InputError, naming the first fault of the
     document around its events."""
+    # An evidence entry is canonical JSON, and an XML event has no defined form in it.
     if is_xml(data):
         raise InputError("capture accepts EPCIS 2.0 as JSON-LD, not as XML", hint="convert the document")
     document = parse_document(data)
@@ -123,6 +124,7 @@ def _validate(event: Event, kept: Container[str], seen: set[str]) -> Validation:
 
 
 def _key(event_hash: str, event: Mapping[str, Json]) -> str:
+    # The event hash does not cover the declaration: by the hash alone, a correction would be a duplicate.
     declared = event.get("errorDeclaration")
     return event_hash if declared is None else f"{event_hash}#{sha256(canonical_json(declared)).hex()}"
 

@@ -23,8 +23,7 @@ from services.interop.epcis.capture import Status, Validation, build_entry, plai
 from services.interop.epcis.documents import Document
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.mapping import Known, Proposal, names_of, propose
-from services.interop.epcis.repository import EpcisRepository
-from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
+from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EpcisTermRow
 from services.interop.epcis.terms import event_id_of
 
 __all__ = ["Behaviour", "Recording", "Sender", "run_capture_job", "stream_of"]
@@ -178,6 +177,7 @@ def _rolled_back(event: _Event) -> _Event:
 
 def _keep(book: Book, stream: bytes, events: Sequence[_Event]) -> None:
     """Appends the events to the sender's evidence stream."""
+    # Read inside the transaction, so that concurrent jobs of one sender cannot give two entries the same index.
     start = book.evidence_size(stream)
     for index, one in enumerate(events, start):
         one.index = index

@@ -1,4 +1,8 @@
-"""Bounded parsing of EPCIS documents: JSON-LD (capture document, query document, single event) and XML."""
+"""Bounded parsing of EPCIS documents: JSON-LD (capture document, query document, single event) and XML.
+
+XML is EPCIS 2.0, and 1.2 as far as its elements are the same. Its parser is the expat of Python's standard library, and
+document type declarations are refused: no entity is ever expanded, and nothing outside the document is read.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,103 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from xml.parsers import expat
 
 from ledger.canonical import Json
 from ledger.errors import InputError
 from ledger.event_json import parse_value
+from services.interop.epcis import vocabulary as words
 from services.interop.epcis.event_hash import event_hash, hash_of
 from services.interop.epcis.plain_events import read_plain
 from services.interop.epcis.terms import build_terms
-from services.interop.epcis.tree import Namespaces, Node, json_event, namespaces_of
-from services.interop.epcis.xml_events import xml_events
+from services.interop.epcis.tree import LINKED, Namespaces, Node, json_event, namespaces_of, text_of
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "is_xml", "parse_document", "read_bytes"]
+
+_MAX_DEPTH = 64
+_TRANSPARENT: Final = {"extension", "baseExtension"}
+"""Elements of EPCIS 1.x that only wrap the fields of newer versions."""
+_INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
+_COMMENTS: Final = {"comment"}
+_NAMESPACES: Final[Namespaces] = {"cbv": words.CBV, "gs1": words.GS1, "epcis": words.EPCIS}
+
+
+def xml_events(data: bytes) -> list[Node]:
+    """The events of the first EventList in the document. Raises InputError if it is malformed or has none."""
+    found = _find(_Builder().read(data), "EventList")
+    if found is None:
+        raise InputError("the XML has no EventList", hint="give an EPCIS document or query document")
+    return [_event(node) for node in found.children if node.name not in _COMMENTS]
+
+
+class _Builder:
+    """Builds nodes from elements: attributes become children, texts are not normalised yet."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, list[Node], list[str], list[Node]]] = [("", [], [], [])]
+        """Stack of the open elements, each with name, attributes, texts, children."""
+
+    def read(self, data: bytes) -> Node:
+        parser = expat.ParserCreate(namespace_separator="}")
+        parser.buffer_text = True
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        try:
+            parser.Parse(data, True)
+        except expat.ExpatError as error:
+            raise InputError(f"not XML: {expat.ErrorString(error.code)} in line {error.lineno}") from None
+        return self._open[0][3][0]
+
+    def _doctype(self, *_: object) -> None:
+        raise InputError("the XML declares a document type", hint="remove the DOCTYPE")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) > _MAX_DEPTH:  # the functions below recurse into children
+            raise InputError(f"the XML is nested deeper than {_MAX_DEPTH} elements")
+        attributed = [Node(_name(key), value, []) for key, value in attributes.items()]
+        attributed = [node for node in attributed if not node.name.startswith(_INSTANCE)]
+        self._open.append((_name(name), attributed, [], []))
+
+    def _text(self, text: str) -> None:
+        _, _, texts, children = self._open[-1]
+        if not children:  # text after a child element has no meaning in EPCIS
+            texts.append(text)
+
+    def _end(self, _: str) -> None:
+        name, attributes, texts, children = self._open.pop()
+        around = self._open[-1][3]
+        if name in _TRANSPARENT:
+            around.extend(children)
+        else:
+            around.append(Node(name, "".join(texts).strip(), attributes + children))
+
+
+def _name(name: str) -> str:
+    return "{" + name if "}" in name else name
+
+
+def _find(node: Node, name: str) -> Node | None:
+    waiting = [node]
+    while waiting:
+        node = waiting.pop(0)
+        if node.name == name:
+            return node
+        waiting.extend(node.children)
+    return None
+
+
+def _event(node: Node) -> Node:
+    return Node(node.name, "", sorted(_canonical(child, "") for child in node.children))
+
+
+def _canonical(node: Node, owner: str) -> Node:
+    if node.name in LINKED:
+        owner = node.name
+    text = text_of(node.text, owner=owner, name=node.name, namespaces=_NAMESPACES) if node.text else ""
+    return Node(node.name, text, sorted(_canonical(child, node.name) for child in node.children))
+
 
 MAX_BYTES: Final = 64 << 20
 MAX_DEPTH: Final = 64
@@ -43,6 +133,7 @@ class Event:
 
         Raises InputError if it is not a JSON object.
         """
+        # The fast path first; it returns None for an event that only the general path can read.
         if isinstance(self.value, dict) and isinstance(self.value.get("type"), str):
             plain = read_plain(self.value, self.all_namespaces())
             if plain is not None:
@@ -78,6 +169,7 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises InputError if it cannot be read or is longer than MAX_BYTES."""
     try:
         with path.open("rb") as file:
+            # One byte more than allowed, which shows that a file is too large without reading all of it.
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
@@ -109,6 +201,7 @@ def parse_document(data: bytes) -> Document:
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", hint="give a document or a single event")
     namespaces = namespaces_of(value.get("@context"))
+    # A single event may come without a document around it, as `POST /events` takes it.
     if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
         if not isinstance(value.get("type"), str):
             raise InputError("the JSON is neither an EPCIS document nor an event", hint="give it a `type`")

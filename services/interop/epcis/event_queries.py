@@ -20,15 +20,14 @@ from ledger.provenance.labels import Named
 from ledger.store import Lineage, Rows, Store
 from services.interop.epcis.documents import Event
 from services.interop.epcis.query_parameters import QueryTooComplexError
-from services.interop.epcis.repository import EpcisRepository, EventQuery, TermCondition
-from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow
+from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EventQuery, TermCondition
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 
 __all__ = ["CONTEXT", "EventQueries", "Page"]
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
-_MOST_SCANNED: Final = 1_000
+_MAX_SCANNED: Final = 1_000
 """Maximum number of events examined for one page, for callers that may not see all."""
 _AT_ONCE: Final = 500
 _NAMING: Final = frozenset((*THINGS, *CLASSES))
@@ -103,7 +102,7 @@ class EventQueries:
         found: list[EpcisEventRow] = []
         # One more than wanted shows whether another page follows. Where events may be hidden, larger batches are read.
         at_once = limit + 1 if self._viewer is None else _AT_ONCE
-        for _ in range(0, _MOST_SCANNED, _AT_ONCE):
+        for _ in range(0, _MAX_SCANNED, _AT_ONCE):
             rows = repository.find(query, after, at_once)
             found += rows if self._viewer is None else self._own(repository, named, rows)
             if len(found) > limit:

@@ -31,7 +31,8 @@ class EvidenceFile:
         self.log = log
 
     def append(self, entries: Sequence[tuple[Json, Json]]) -> list[EvidenceEntry]:
-        """Appends pairs of an entry and the data stored along with it, which is not evidence. On disk on return.
+        """Appends pairs of an entry and the data stored along with it, which is not evidence. They are on disk on
+        return.
 
         Raises CanonicalError, and then appends nothing.
         """

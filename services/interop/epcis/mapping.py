@@ -63,7 +63,7 @@ _SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that the sender's events can refer to. All identifiers are canonical."""
+    """The lots and participants that the sender's events can name. All identifiers are canonical."""
 
     lots: Mapping[str, Item] = field(default_factory=dict)
     """Usable lots, with their orders, by identifier."""
@@ -147,7 +147,7 @@ class _Draft:
         if name in self.known.lots or name in self.known.taken or name in self.salts:
             raise _Unmapped(f"{epc[:120]}: a lot already has that identifier")
         if name.startswith("https://id.gs1.org/01/") and len(parse_digital_link(name).elements) == 1:
-            raise _Unmapped(f"{epc[:120]}: it identifies a kind of thing, not a lot")
+            raise _Unmapped(f"{epc[:120]} identifies a kind of thing, not a lot")
         self.salts[name] = new_salt()
         return identifier_hash(self.salts[name], name)
 
@@ -158,20 +158,23 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
     draft = _Draft(known, event_hash)
     try:
         if "errorDeclaration" in event:
-            raise _Unmapped("an error declaration: a person must supersede what it corrects")
+            raise _Unmapped("the event is an error declaration: a person must supersede the record that it corrects")
         build = _BUILDERS.get((str(event["type"]), str(event.get("action", ""))))
         if build is None:
             raise _Unmapped("the ledger has no record for this kind of event")
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
+    # Salts that were drawn for lots without a record are dropped: there is no hash that they could open.
     if not draft.records:
         return Proposal((), {}, None, tuple(draft.reasons))
     return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
 
 
 def names_of(event: Mapping[str, Json]) -> set[str]:
-    """Canonical identifiers of the lots that the records of a valid event depend on; empty for one without records."""
+    """Canonical identifiers of the lots that the records of a valid event depend on; empty for an event without
+    records.
+    """
     kind = (str(event["type"]), str(event.get("action", "")))
     if kind not in _BUILDERS or (kind == _OBSERVED and _step(event) not in _MOVES):
         return set()
@@ -179,6 +182,7 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     several = [str(one["epcClass"]) for name in _SEVERAL for one in _quantities(event, name)]
     found = set()
     for epc in [*singles, *several, str(event.get("parentID", ""))]:
+        # `propose` reports such a name; here it only means that there is nothing to look up.
         with suppress(_Unmapped):
             found.add(_identifier(epc))
     return found
@@ -210,6 +214,7 @@ def _measure(element: Mapping[str, Json]) -> tuple[int, str]:
     epc, quantity, unit = str(element["epcClass"]), element.get("quantity"), str(element.get("uom", _ONE))
     if quantity is None:
         raise _Unmapped(f"{epc[:120]}: the quantity is missing")
+    # Decimal, since a float of 0.1 kg times 1000 need not be a whole number of grams.
     amount = Decimal(str(quantity))
     if amount % 1 and unit in _FINER:
         amount, unit = amount * 1000, _FINER[unit]
@@ -258,7 +263,7 @@ def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     step = _step(event)
     if step not in _MOVES:
-        raise _Unmapped("an observation: it changes no state")
+        raise _Unmapped("the event is an observation, which changes no state")
     if _quantities(event, "quantityList"):
         raise _Unmapped("custody can only be transferred for whole lots, not for quantities")
     items = tuple(sorted((draft.lot(epc) for epc in _texts(event, "epcList")), key=lambda item: item.lot))
@@ -288,25 +293,25 @@ def _grouped(event: Mapping[str, Json], draft: _Draft) -> None:
         raise _Unmapped("the event packs quantities of lots; the ledger packs whole lots only")
     children = tuple(sorted(draft.lot(epc).lot for epc in _texts(event, "childEPCs")))
     if not children or "parentID" not in event:
-        raise _Unmapped("the event does not name parent and children")
+        raise _Unmapped("the event does not name both a parent and children")
     record = PackLots if event["action"] == "ADD" else UnpackLots
     draft.records.append(record(draft.lot(str(event["parentID"])).lot, children))
 
 
 def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
     if "transformationID" in event:
-        raise _Unmapped("one of several events of a transformation: it lacks some inputs or outputs")
+        raise _Unmapped("the event is one of several events about a transformation, and lacks some inputs or outputs")
     measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, "inputQuantityList")]
     inputs = [*((epc, 1, _ONE) for epc in _texts(event, "inputEPCList")), *measured]
     measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, "outputQuantityList")]
     outputs = [*((epc, 1, _ONE) for epc in _texts(event, "outputEPCList")), *measured]
     units = [{unit for _, _, unit in side} for side in (inputs, outputs)]
     if any(len(side) != 1 for side in units):
-        raise _Unmapped("several units on one side; the ledger converts one unit into one other")
+        raise _Unmapped("inputs or outputs have several units; the ledger converts one unit into one other")
     # The contract takes lots in ascending order.
     lots = sorted(((draft.lot(epc), quantity) for epc, quantity, _ in inputs), key=lambda one: one[0].lot)
     if any(item.order != _NONE for item, _ in lots):
-        raise _Unmapped("a lot of an order is processed under an assignment; its maker records that")
+        raise _Unmapped("a lot of an order is processed under an assignment, which its maker records")
     draft.records.append(
         TransformLots(
             Transformation(

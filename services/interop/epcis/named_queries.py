@@ -11,8 +11,7 @@ from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, InputError, NotFoundError
 from ledger.store import Store
 from services.interop.epcis.query_parameters import COUNTS, QueryError, parse_query
-from services.interop.epcis.repository import EpcisRepository
-from services.interop.epcis.tables import EpcisQueryRow
+from services.interop.epcis.repository import EpcisQueryRow, EpcisRepository
 
 __all__ = [
     "NAME",
@@ -27,9 +26,9 @@ __all__ = [
 NAME: Final = r"^[A-Za-z0-9._~-]{1,64}$"
 _RESERVED: Final = ("SimpleEventQuery", "SimpleMasterDataQuery")
 """Names that the standard reserves."""
-_MOST_QUERIES: Final = 100
+_MAX_QUERIES: Final = 100
 """Maximum number of queries of one participant."""
-_MOST_BYTES: Final = 32 << 10
+_MAX_BYTES: Final = 32 << 10
 _WITHOUT: Final = ("perPage", "nextPageToken")
 """Paging parameters, which belong to a single request and not to a definition."""
 _SINGLE: Final = ("GE_", "LT_", "order")
@@ -74,7 +73,7 @@ class Definition:
 def parse_definition(body: bytes) -> Definition:
     """Parses a definition. Raises InputError if it is malformed, QueryError if its query is not supported."""
     try:
-        value = parse_json(body, max_bytes=_MOST_BYTES, max_depth=8)
+        value = parse_json(body, max_bytes=_MAX_BYTES, max_depth=8)
     except CanonicalError as error:
         raise InputError(error.cause, hint="send JSON") from None
     if not isinstance(value, dict) or value.keys() != {"name", "query"}:
@@ -87,9 +86,10 @@ def parse_definition(body: bytes) -> Definition:
             "the name is not 1 to 64 letters, digits and ._~-, or the query is not an object", hint="see the schema"
         )
     # Canonical JSON may be longer than what was sent: it writes 1e20 as 21 digits.
-    if len(canonical_json(query)) > _MOST_BYTES:
+    if len(canonical_json(query)) > _MAX_BYTES:
         raise InputError("the query is too long when its numbers are written out", hint="shorten its numbers")
     definition = Definition(name, query)
+    # Only for its errors: a query that cannot be run is refused before it is stored.
     parse_query(definition.parameters, most_per_page=1, per_page=1)
     return definition
 
@@ -123,8 +123,9 @@ class NamedQueries:
             repository = EpcisRepository(connection)
             if definition.name in _RESERVED or repository.query(self._participant, definition.name) is not None:
                 raise QueryNameTakenError(f"{definition.name} is taken", hint="use another name, or delete that query")
-            if len(repository.queries(self._participant, 0, _MOST_QUERIES)) == _MOST_QUERIES:
-                raise InputError(f"there are already {_MOST_QUERIES} queries", hint="delete one")
+            # Counted inside the transaction, so that concurrent requests cannot exceed the limit.
+            if len(repository.queries(self._participant, 0, _MAX_QUERIES)) == _MAX_QUERIES:
+                raise InputError(f"there are already {_MAX_QUERIES} queries", hint="delete one")
             number = repository.next_query_number(self._participant)
             text = canonical_json(dict(definition.query)).decode()
             repository.add_query(EpcisQueryRow(self._participant, definition.name, number, now_ms, text))
@@ -151,5 +152,5 @@ class NamedQueries:
 
 
 def _definition(row: EpcisQueryRow) -> Definition:
-    value = parse_json(row.definition.encode(), max_bytes=_MOST_BYTES, max_depth=8)
+    value = parse_json(row.definition.encode(), max_bytes=_MAX_BYTES, max_depth=8)
     return Definition(row.name, value if isinstance(value, dict) else {})

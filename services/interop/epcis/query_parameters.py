@@ -19,7 +19,7 @@ from services.interop.epcis.tree import namespaces_of, text_of
 
 __all__ = [
     "COUNTS",
-    "MOST_CHARACTERS",
+    "MAX_CHARACTERS",
     "PARAMETERS",
     "ParsedQuery",
     "QueryError",
@@ -28,10 +28,10 @@ __all__ = [
     "parse_query",
 ]
 
-MOST_CHARACTERS = 4096
+MAX_CHARACTERS = 4096
 """Maximum length of one parameter's value."""
-_MOST_VALUES: Final = 100
-_MOST_PATTERNS: Final = 4
+_MAX_VALUES: Final = 100
+_MAX_PATTERNS: Final = 4
 """Maximum number of patterns in one query: each scans all values of its field."""
 _MATCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "MATCH_epc": ("epc",),
@@ -112,8 +112,9 @@ def parse_query(parameters: Iterable[tuple[str, str]], *, most_per_page: int, pe
     for name, value in parameters:
         if name in given:
             raise QueryError(f"{name[:80]} occurs twice", hint="separate several values by |")
-        if "\0" in value or not 0 < len(value) <= MOST_CHARACTERS:
-            raise QueryError(f"{name[:80]} must have 1 to {MOST_CHARACTERS} characters", hint="split the query")
+        # PostgreSQL refuses a text with a zero character, so no stored value has one.
+        if "\0" in value or not 0 < len(value) <= MAX_CHARACTERS:
+            raise QueryError(f"{name[:80]} must have 1 to {MAX_CHARACTERS} characters", hint="split the query")
         given[name] = value
     # Ordering, limits, paging and times are taken out; what is left are conditions on terms.
     ordered = _order(given)
@@ -126,8 +127,8 @@ def parse_query(parameters: Iterable[tuple[str, str]], *, most_per_page: int, pe
     if given.get("EXISTS_errorDeclaration") == "false":
         del given["EXISTS_errorDeclaration"]  # only `true` has a meaning in the standard
     conditions = tuple(_condition(name, value) for name, value in sorted(given.items()))
-    if sum(len(one.patterns) for one in conditions) > _MOST_PATTERNS:
-        raise QueryTooComplexError(f"a query may have at most {_MOST_PATTERNS} patterns", hint="split the query")
+    if sum(len(one.patterns) for one in conditions) > _MAX_PATTERNS:
+        raise QueryTooComplexError(f"a query may have at most {_MAX_PATTERNS} patterns", hint="split the query")
     query = EventQuery(conditions, tuple(one for one in spans if one != Span(one.column)), *ordered)
     return ParsedQuery(query, at_most, refuse_above, min(wanted, most_per_page), token)
 
@@ -170,8 +171,8 @@ def _moment(given: dict[str, str], name: str) -> int | None:
 
 def _condition(name: str, value: str) -> TermCondition:
     values = tuple(value.split("|"))
-    if len(values) > _MOST_VALUES or not all(values):
-        raise QueryError(f"{name[:80]} has an empty value or more than {_MOST_VALUES} values")
+    if len(values) > _MAX_VALUES or not all(values):
+        raise QueryError(f"{name[:80]} has an empty value or more than {_MAX_VALUES} values")
     if name in _MATCHES:
         patterns = tuple(_pattern(name, one) for one in values if _is_pattern(one))
         return TermCondition(

@@ -1,4 +1,7 @@
-"""Repository of captured EPCIS events, capture jobs and named queries."""
+"""Captured EPCIS events, capture jobs and named queries: their tables, and all access to them.
+
+There is one class per table. Times are Unix times in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,100 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
 
-from ledger.store import Book, Rows
-from services.interop.epcis.tables import (
-    EpcisCaptureRow,
-    EpcisEventRow,
-    EpcisQueryRow,
-    EpcisTermRow,
-    epcis_captures,
-    epcis_events,
-    epcis_queries,
-    epcis_terms,
-)
+from ledger.store import Book, Rows, schema_of
 
-__all__ = ["EpcisRepository", "EventQuery", "Like", "Span", "TermCondition"]
+__all__ = [
+    "EpcisCaptureRow",
+    "EpcisEventRow",
+    "EpcisQueryRow",
+    "EpcisRepository",
+    "EpcisTermRow",
+    "EventQuery",
+    "Like",
+    "Span",
+    "TermCondition",
+]
+
+
+@dataclass(slots=True)
+class EpcisEventRow:
+    """A captured event. Its content is the evidence entry at `index` of `stream`."""
+
+    number: int
+    """Counts captured events without gaps."""
+    participant: int
+    """The sender; 0 for the operator of a gateway that is open on the loopback."""
+    key: str
+    """Deduplication key among the events of that participant."""
+    hash: str
+    event_id: str
+    event_time_ms: int
+    record_time_ms: int
+    stream: bytes
+    index: int
+    capture: str
+    proposal: str
+    """The salts and claims of the proposed records, as JSON; empty if there are none."""
+
+
+@dataclass(slots=True)
+class EpcisTermRow:
+    """A term, by which queries find events: a field and its value, normalised as for the event hash.
+
+    A row covers a run of consecutive events that have the term, because events of one batch share most terms.
+    """
+
+    field: str
+    value: str
+    first: int
+    """Number of the first event of the run."""
+    count: int
+    """Length of the run."""
+
+
+@dataclass(slots=True)
+class EpcisQueryRow:
+    """A named query of a participant."""
+
+    participant: int
+    """0 for the operator of a gateway that is open on the loopback."""
+    name: str
+    number: int
+    """Ascending per participant, in the order of creation."""
+    created_ms: int
+    definition: str
+    """The parameters as received, as JSON."""
+
+
+@dataclass(slots=True)
+class EpcisCaptureRow:
+    """A capture job, and the outcome of each of its events."""
+
+    id: str
+    number: int
+    """Counts capture jobs without gaps."""
+    participant: int
+    created_ms: int
+    finished_ms: int
+    behaviour: str
+    success: bool
+    outcome: str
+    """The outcome of each event, as JSON."""
+
+
+_SCHEMA = schema_of("services")
+epcis_events = _SCHEMA.table(
+    "epcis_events",
+    EpcisEventRow,
+    "number",
+    "participant key",
+    "event_id",
+    "event_time_ms number",
+    "record_time_ms number",
+)
+epcis_terms = _SCHEMA.table("epcis_terms", EpcisTermRow, "field value first")
+epcis_queries = _SCHEMA.table("epcis_queries", EpcisQueryRow, "participant name")
+epcis_captures = _SCHEMA.table("epcis_captures", EpcisCaptureRow, "id", "number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +205,7 @@ class EpcisRepository:
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> list[EpcisEventRow]:
         """Events in the order of the query, after the given (time, number)."""
         column = epcis_events.c[query.order]
+        # Compared as a pair, since several events may have the same time.
         place = tuple_(column, epcis_events.c.number)
         found = select(epcis_events).where(*_conditions(query)).limit(limit)
         if after is not None:

@@ -31,9 +31,10 @@ _MAX_EXPONENT = 400
 
 
 def canonical_value(text: str) -> str:
-    """A value without surrounding white space. CBV URNs become web URIs, GS1 keys links; numbers lose redundant zeros.
+    """A value in the form in which it is hashed, without surrounding white space.
 
-    Other values are unchanged. Digits are never rounded.
+    URNs of the CBV become web URIs, GS1 keys become Digital Links, and numbers lose redundant zeros; no digit is
+    rounded. All other values are unchanged.
     """
     if len(text) > _MAX_REMEMBERED:
         return _canonical(text)

@@ -133,7 +133,7 @@ def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> by
     """Builds the document from one member of a certificate's claims.
 
     The member holds the fields of the document, and `manufacturer`, `receiver`, `representative`, `order_number` and
-    `logo_png` (base64). Raises CertificateDocumentError as `build_document`, and if one of these is missing.
+    `logo_png` (base64). Raises CertificateDocumentError as `build_document` does, and if one of these is missing.
     """
     # Unknown and missing members of the companies raise TypeError here, and are reported like other faults.
     try:

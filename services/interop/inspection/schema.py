@@ -247,7 +247,7 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
 
 
 def check_document(document: Json) -> None:
-    """Raises CertificateDocumentError for the first field that violates the schema."""
+    """Checks a document against the schema. Raises CertificateDocumentError for the first field that violates it."""
     for error in _validator().iter_errors(document):
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path)
         raise CertificateDocumentError(error.message[:200], pointer=pointer)

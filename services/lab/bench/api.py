@@ -45,7 +45,7 @@ from ledger.store.rows import (
     StreamRow,
 )
 from ledger.submit import Submitter
-from services.lab.bench.ports import free_port, wait_for
+from services.lab.bench.http_load import free_port, wait_for
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
@@ -58,7 +58,7 @@ __all__ = ["FuzzResult", "measure_api"]
 _ORDERS = 2
 _ASK_S = 30.0
 _REFUSED = ["400", "401", "403", "404", "405", "406", "409", "411", "413", "414", "415", "422", "429", "431"]
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class FuzzResult:
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "server_errors": self.server_errors,
             "schema_breaks": len(self.failures),
-            "failures": self.failures[:_MOST_SHOWN],
+            "failures": self.failures[:_MAX_SHOWN],
             "seconds": round(self.seconds, 1),
         }
 

@@ -28,10 +28,10 @@ from ledger.errors import SettingsError
 from ledger.keys import LocalSigner
 from services.node.dead_letters import DeadLetters
 from services.node.dedup_index import DedupIndex
-from services.node.events import MOST_DEPTH, parse_events
+from services.node.events import MAX_DEPTH, parse_events
 from services.node.frames import LogEntry
 from services.node.group_commit import Committer, Outcome
-from services.node.http_capture import MOST_BATCH_BYTES
+from services.node.http_capture import MAX_BATCH_BYTES
 from services.node.intake import Intake, StreamIntake
 from services.node.metrics import Metrics
 from services.node.run import tune_interpreter
@@ -100,7 +100,9 @@ def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
 
 
 def measure_ack(folder: Path, rate: int, seconds: float) -> AckTimes:
-    """Measures a node without a chain, on which capture does not depend. Raises SettingsError if it does not start."""
+    """Measures latencies at a node without a chain, since capture does not depend on one. Raises SettingsError if it
+    does not start.
+    """
     with serve_node(folder) as (port, _):
         asyncio.run(_ask(port, rate, _WARM_UP_S, "warm"))
         waits = sorted(asyncio.run(_ask(port, rate, seconds, "event")))
@@ -121,7 +123,7 @@ def _take(intake: Intake, bodies: Sequence[bytes]) -> None:
     """Submits batches as the HTTP endpoint does for several concurrent senders."""
     waiting: list[Future[Outcome]] = []
     for body in bodies:
-        parsed = parse_events(body, max_bytes=MOST_BATCH_BYTES, max_depth=MOST_DEPTH + 1)
+        parsed = parse_events(body, max_bytes=MAX_BATCH_BYTES, max_depth=MAX_DEPTH + 1)
         waiting.append(intake.submit("press", [intake.check(one)[1] for one in parsed]))
         if len(waiting) > 2:  # as many batches in flight as several senders would have, for the group commit to join
             waiting.pop(0).result()

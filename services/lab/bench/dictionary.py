@@ -123,7 +123,9 @@ def build_control(secrets: Secrets) -> dict[str, set[bytes]]:
 
 
 def guess(secrets: Secrets) -> Iterator[bytes]:
-    """Yields hashes of guesses without end: first of all true values, then of similar values, all kinds in turn."""
+    """Yields hashes of guesses endlessly: first those of all true values, then those of similar values, all kinds in
+    turn.
+    """
     yield from _guess_known(secrets)
     kinds = itertools.cycle((_more_names(), _more_documents(), _more_entries(), _more_inferences(secrets)))
     for kind in kinds:  # in turn, so that any number of guesses covers all kinds

@@ -91,7 +91,7 @@ def _speed(work: Callable[[bytes], Sequence[object]]) -> float:
 
 
 def build_batch(start: int, count: int) -> bytes:
-    """A document with `count` new events."""
+    """An EPCIS document with `count` new events."""
     document = {
         "@context": [_CONTEXT, {"example": "https://example.com/ns/"}],
         "type": "EPCISDocument",

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.serving.sockets import listen, serve_on
+from services.serving.server import listen, serve_on
 from services.store import open_store
 
 __all__ = ["main"]

@@ -1,4 +1,5 @@
-"""Latency of traces at a real gateway, with an open workload: requests are sent at a steady rate, whatever they take.
+"""Latency of traces at a real gateway, with an open workload: requests are sent at a steady rate, however long they
+take.
 
 The part has the requested number of ancestors, with real records from the embedded chain. The gateway is `millmark
 gateway` in its own process, called over HTTP with an API key of a company that does not run it. A request's latency
@@ -26,8 +27,7 @@ from ledger.errors import InputError
 from ledger.index import Follower
 from services.access import Scope, new_api_key
 from services.lab.bench.bundle import grow_part
-from services.lab.bench.http_load import cpu_s
-from services.lab.bench.ports import free_port, wait_for
+from services.lab.bench.http_load import cpu_s, free_port, wait_for
 from services.lab.demo.consortium import found_consortium
 from services.settings import SETTINGS_FILE
 from services.store import open_store

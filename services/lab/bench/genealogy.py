@@ -19,9 +19,8 @@ from typing import TypeAlias
 from ledger.errors import InputError
 from ledger.provenance import Limits, recall
 from ledger.store import Lineage, Store
-from services.lab.bench.graph import Plant, draw_plant
 from services.lab.bench.orm_peer import Peer
-from services.lab.bench.plant_store import write_plant
+from services.lab.bench.plant_store import Plant, draw_plant, write_plant
 from services.store import open_store
 
 __all__ = ["Timing", "measure_genealogy"]

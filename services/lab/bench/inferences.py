@@ -37,7 +37,7 @@ SIZES = ((16, 32, 16, 2), (152, 32, 16, 2))
 SIZE_NAME = "-".join(map(str, SIZES[0]))
 LEAF = b"\xff" * 32
 """A hash without zero bytes."""
-MOST_GAS = 10_000_000
+MAX_GAS = 10_000_000
 YEAR_S = 365 * 86_400
 Measure = Callable[[Company, Sequence[Record], str], list[int]]
 """Makes records, collects their gas under their kind and a variant, and returns their sequences."""
@@ -119,7 +119,7 @@ def _execute(consortium: Consortium, data: bytes) -> int:
         nonce=chain.node.transaction_count(signer.address),
         max_priority_fee_wei=chain.profile.priority_fee_wei,
         max_fee_wei=fee_per_gas_wei(chain.node, chain.profile),
-        gas_limit=MOST_GAS,
+        gas_limit=MAX_GAS,
         to=evaluator,
         data=data,
     )

@@ -95,7 +95,7 @@ MEASUREMENTS = (
 
 
 def read_ratios(measurement: Measurement, answer: Any) -> Iterator[tuple[str, str, str, float]]:
-    """Yields the rows of the table: measurement, what was measured, peer, ratio."""
+    """Yields the rows of the table: name of the measurement, measured quantity, peer, ratio."""
     for ratio in measurement.ratios:
         yield measurement.name, ratio.what, ratio.peer, round(ratio.read(answer), 2)
 

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ledger.bundle import Bundle, SealedRecord, parse_bundle
+from ledger.bundle import Bundle, WithheldRecord, parse_bundle
 from ledger.canonical import Json
 from ledger.claims import parse_claims
 from ledger.events import Event
@@ -125,7 +125,7 @@ def _read_bundle(bundle: Bundle) -> Iterator[bytes]:
         yield from (record.data[at : at + 32] for at in range(0, len(record.data), 32))
     for history in bundle.histories:
         yield history.subject
-        yield from (link.inner for link in history.records if isinstance(link, SealedRecord))
+        yield from (link.inner for link in history.records if isinstance(link, WithheldRecord))
     for claims in bundle.claims:
         yield from claims.disclosure.proof
     for evidence in bundle.evidence:

@@ -83,7 +83,7 @@ class Consortium:
         return self.companies[7]
 
     def record(self, company: Company, records: Sequence[Record]) -> list[int]:
-        """Records all of them for `company`, in order; returns their sequences on the chain.
+        """Makes the given records for `company`, in order; returns their sequences on the chain.
 
         Raises SubmitError naming the first one that the contract refused.
         """

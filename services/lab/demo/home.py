@@ -42,7 +42,9 @@ def clear_home(home: Path) -> None:
         raise SettingsError(f"{home} cannot be created: {error.strerror}", hint="name another folder") from error
     for name in (SETTINGS_FILE, JOURNAL, _KEYS):
         if (home / name).exists() and not (home / _DATABASE).exists():
-            raise SettingsError(f"{home} holds files of something else ({name})", hint="name another folder with --out")
+            raise SettingsError(
+                f"{home} contains files that are not from a demo ({name})", hint="name another folder with --out"
+            )
     # The journal first: its lock shows whether a gateway still uses this folder, before anything is deleted.
     discard_journal(home / JOURNAL)
     for leftover in home.glob(f"{_DATABASE}*"):

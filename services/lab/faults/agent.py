@@ -81,7 +81,7 @@ class Plan:
 def build_plan(
     folder: Path, process: ChainProcess, site: Site, seed: int, events: Sequence[Event], **rest: Any
 ) -> Plan:
-    """Builds the plan of a process in `folder` on the given chain. `rest`: fields that have defaults."""
+    """Builds the plan of a process in `folder` on the given chain. `rest` holds fields that have defaults."""
     deployment = folder / "deployment.json"
     write_deployment(deployment, site.deployment)
     return Plan(

@@ -75,7 +75,7 @@ def _process(arguments: Sequence[str], report: Path) -> Iterator[str]:
 
 
 def stop_process(process: subprocess.Popen[bytes] | subprocess.Popen[str], most_s: float) -> None:
-    """Asks a process to end, and kills it if it has not after `most_s` seconds."""
+    """Asks a process to end, and kills it if it has not ended after `most_s` seconds."""
     process.terminate()
     try:
         process.wait(most_s)

@@ -19,8 +19,7 @@ from ledger.errors import SubmitError
 from ledger.store.outbox import LeaseRow, Outbox
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.workload import Event, found_site
 from services.store import open_store
 
@@ -33,7 +32,7 @@ _PAUSE_S = 0.05
 
 
 def run_clock(folder: Path, count: int, seed: int) -> Outcome:
-    """Suspends the leading node `count` times, each time until the other one leads, and a little longer.
+    """Suspends the leading node `count` times, each time until a moment after the other one has taken the lead.
 
     A leader that resumes must not be able to write: its fencing number is outdated.
     """

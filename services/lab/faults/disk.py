@@ -22,16 +22,15 @@ from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, running_node
 from services.lab.faults.factory_check import check_factory
-from services.lab.faults.ledger_check import check_ledger
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.node_kills import connect, finish, inject
-from services.lab.faults.outcome import Outcome
 from services.lab.faults.workload import build_events, found_site
 from services.store import open_store
 
 __all__ = ["run_disk"]
 
 _GROUP = 3
-_MOST_TRIES = 4
+_MAX_TRIES = 4
 """Attempts per wanted fault: some limits are beyond what the step writes."""
 _STUCK_S = 60.0
 _PAGE = 4096
@@ -108,14 +107,14 @@ def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     injected: Counter[str] = Counter()
     acknowledged: set[str] = set()
-    planned = build_events(count * _GROUP * _MOST_TRIES)
+    planned = build_events(count * _GROUP * _MAX_TRIES)
     tries = 0
     with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
         site = found_site(folder, process.transport, process.profile, seed)
         chain = site.connect(process.transport)
         submitter = Submitter(chain, Outbox(store), site.signer, batch_size=2, resend_s=0.1)
         follower = Follower(chain, store)
-        while injected.total() < count and tries < count * _MOST_TRIES:
+        while injected.total() < count and tries < count * _MAX_TRIES:
             group = planned[tries * _GROUP : (tries + 1) * _GROUP]
             tries += 1
             records = [(event.key, site.record(event)) for event in group]

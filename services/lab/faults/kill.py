@@ -19,8 +19,7 @@ from ledger.store.outbox import OutboxState
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.disturbances import CANCELLED_PREFIX
-from services.lab.faults.ledger_check import LedgerCheck, check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import LedgerCheck, Outcome, check_ledger
 from services.lab.faults.workload import Event, Site, found_site
 from services.store import open_store
 

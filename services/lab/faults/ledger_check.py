@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.chain import Chain
@@ -17,7 +17,7 @@ from ledger.store.rows import HeadRow, RecordRow
 from services.lab.faults.workload import Event, Site
 from services.store import open_store
 
-__all__ = ["LedgerCheck", "check_ledger"]
+__all__ = ["LedgerCheck", "Outcome", "check_ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +124,17 @@ def _heads_equal(chain: Chain, store: Store) -> bool:
     if sequences != [chain.sequence(contract) for contract in (Contract.REGISTRY, Contract.LEDGER)]:
         return False
     return bool(heads) and all(chain.head(row.subject) == row.head for row in heads)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The faults that a run injected, the ledger's content afterwards, and other measurements."""
+
+    engine: str
+    injected: Mapping[str, int]
+    """Number of injected faults by kind."""
+    check: LedgerCheck
+    figures: Mapping[str, float | int] = field(default_factory=dict)
+    """Other measurements; each name ends in the unit."""
+    broken: tuple[str, ...] = ()
+    """Other guarantees of the run that did not hold, one line each."""

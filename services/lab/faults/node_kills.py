@@ -17,7 +17,7 @@ from ledger.index import Follower
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, is_killed, running_node
 from services.lab.faults.factory_check import check_factory
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome
 from services.store import open_store
 
 __all__ = ["SYSTEM_CALLS", "inject", "run_node_kills"]
@@ -35,7 +35,7 @@ _LATEST_KILL_S = 1.5
 _LATEST_CALL = 2
 """The kill comes at the first or second call of its kind: a node anchors and certifies only a few times."""
 _WINDOWS_A_RUN = 3
-_MOST_RUNS = 2
+_MAX_RUNS = 2
 """Runs of the node per wanted kill: a run may end before it reaches its call."""
 
 
@@ -51,15 +51,15 @@ def run_node_kills(folder: Path, count: int, seed: int) -> Outcome:
     """Runs the node until `count` runs ended by SIGKILL while the bench was measuring, then once more undisturbed."""
     chance, runs = random.Random(seed), _Runs()  # noqa: S311 - a replay needs a seed, not secrecy
     with running_chain(folder) as process:
-        factory = found_factory(folder, process, count * _MOST_RUNS * _WINDOWS_A_RUN)
+        factory = found_factory(folder, process, count * _MAX_RUNS * _WINDOWS_A_RUN)
         planned = factory.events()
         machine = Machine([])
         with open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
             chain = connect(factory, process)
-            for number in range(count * _MOST_RUNS):
+            for number in range(count * _MAX_RUNS):
                 if runs.kills.total() >= count:
                     break
-                machine.events = planned[: len(planned) * (number + 1) // (count * _MOST_RUNS)]
+                machine.events = planned[: len(planned) * (number + 1) // (count * _MAX_RUNS)]
                 _run_once(factory, machine, runs, _plan_kill(number, chance))
                 Follower(chain, index).follow()
             finish(factory, machine)

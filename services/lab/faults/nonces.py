@@ -13,8 +13,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import ChainProcess, running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.workload import Site, build_events, found_site
 from services.store import open_store
 

@@ -15,8 +15,7 @@ from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.workload import build_events, found_site
 from services.store import open_store
 

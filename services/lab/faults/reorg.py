@@ -17,8 +17,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import ChainProcess, running_chain
-from services.lab.faults.ledger_check import LedgerCheck, check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import LedgerCheck, Outcome, check_ledger
 from services.lab.faults.workload import build_events, found_site
 from services.store import open_store
 
@@ -27,9 +26,9 @@ __all__ = ["run_reorg"]
 _DEPTH = 12
 _EVENTS = 4
 """Events submitted before each reorganisation."""
-_MOST_BLOCKS = 6
+_MAX_BLOCKS = 6
 _STUCK_S = 120.0
-_MOST_A_CHAIN = 50
+_MAX_A_CHAIN = 50
 """Reorganisations per chain: anvil 1.7.1 itself loses contract code after a few hundred."""
 
 
@@ -37,10 +36,10 @@ def run_reorg(folder: Path, count: int, seed: int) -> Outcome:
     """Causes `count` reorganisations, on as many chains as needed. The index is updated after each, and before a random
     half of them as well."""
     parts = []
-    for number, start in enumerate(range(0, count, _MOST_A_CHAIN)):
+    for number, start in enumerate(range(0, count, _MAX_A_CHAIN)):
         part = folder / str(number)
         part.mkdir()
-        parts.append(_run_part(part, min(count - start, _MOST_A_CHAIN), seed + number))
+        parts.append(_run_part(part, min(count - start, _MAX_A_CHAIN), seed + number))
     depths = sum((Counter(part.injected) for part in parts), Counter[str]())
     undone = sum(part.figures["undone_blocks"] for part in parts)
     check = functools.reduce(LedgerCheck.join, (part.check for part in parts))
@@ -65,7 +64,7 @@ def _run_part(folder: Path, count: int, seed: int) -> Outcome:
             sent = events[number * _EVENTS : (number + 1) * _EVENTS]
             submitter.submit([(event.key, site.record(event)) for event in sent])
             _step(submitter)
-            _mine(process, chance.randint(0, _MOST_BLOCKS))
+            _mine(process, chance.randint(0, _MAX_BLOCKS))
             if chance.randrange(2):
                 undone += _follow(chain, store)
             depth = chance.randint(1, _DEPTH)

@@ -21,8 +21,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.workload import Event, Site, build_events, build_signer, found_site
 from services.store import open_store
 
@@ -32,7 +31,7 @@ _BUYER = 1
 _MONEY_WEI = 10**22
 _PATIENCE_S = 60.0
 _PAUSE_S = 0.01
-_MOST_AT_ONCE = 4
+_MAX_AT_ONCE = 4
 _EVENTS = 40
 """Maximum number of events per rotation."""
 _TRIED = Event("a revoked key's", 0, 0)
@@ -121,7 +120,7 @@ class _Load:
             self._failures.append(error)
 
     def _report(self) -> None:
-        upto = min(self.queued + self._chance.randint(0, _MOST_AT_ONCE), len(self.events))
+        upto = min(self.queued + self._chance.randint(0, _MAX_AT_ONCE), len(self.events))
         reported = self.events[self.queued : upto]
         self.submitter.submit([(event.key, self._site.record(event)) for event in reported])
         self.queued = upto

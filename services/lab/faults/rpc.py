@@ -12,10 +12,8 @@ from ledger.index import Follower
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
-from services.lab.faults.proxy import fault_proxy
-from services.lab.faults.rpc_faults import Schedule
+from services.lab.faults.ledger_check import Outcome, check_ledger
+from services.lab.faults.proxy import Schedule, fault_proxy
 from services.lab.faults.workload import build_events, found_site
 from services.store import open_store
 
@@ -31,7 +29,9 @@ _STUCK_S = 120.0
 
 
 def run_rpc(folder: Path, count: int, seed: int) -> Outcome:
-    """Injects at least `count` faults while events are recorded and indexed, two for every five faults."""
+    """Injects at least `count` faults while events are recorded and indexed. There are two events for every five
+    faults.
+    """
     events = build_events(max(count * _EVENTS_PERCENT // 100, _GROUP))
     with (
         running_chain(folder) as process,

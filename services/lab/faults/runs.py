@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ledger.errors import SettingsError
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome
 
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 

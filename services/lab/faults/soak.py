@@ -10,8 +10,8 @@ from pathlib import Path
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
 from services.lab.faults.factory_check import check_factory
+from services.lab.faults.ledger_check import Outcome
 from services.lab.faults.node_kills import connect
-from services.lab.faults.outcome import Outcome
 from services.store import open_store
 
 __all__ = ["fit_slope", "run_soak"]
@@ -24,7 +24,7 @@ _WINDOW_EVERY_S = 10
 _WARM_UP = 1 / 3
 """Share of the total time during which caches and pools may fill."""
 _SAMPLE_S = 2.0
-_MOST_MIB = 1.0
+_MAX_MIB = 1.0
 _TEN_MINUTES_S = 600.0
 _PAGE_MIB = 4096 / 2**20
 
@@ -49,7 +49,7 @@ def run_soak(folder: Path, count: int, seed: int) -> Outcome:
         "files_least": min(files),
         "files_most": max(files),
     }
-    broken = [] if slope < _MOST_MIB else [f"memory grows by {slope:.1f} MiB in ten minutes"]
+    broken = [] if slope < _MAX_MIB else [f"memory grows by {slope:.1f} MiB in ten minutes"]
     if files[-1] > files[0]:
         broken.append(f"{files[-1]} files are open at the end, {files[0]} were after the warm-up")
     return Outcome(process.engine, Counter({"seconds of work": count}), check, figures, tuple(broken))

@@ -65,19 +65,19 @@ def _create_epcis() -> None:
 
 def _create_documents() -> None:
     create_table(
-        "shared_documents",
+        "stored_documents",
         "id:str mode:str kind:int subject:bytes added_at:int erased_at:int",
         "id",
         "subject",
     )
     create_table(
-        "shared_versions",
+        "document_versions",
         "document:str version:int root:bytes name:str media_type:str size:int nonce:bytes wrapping:str "
         "wrapped_key:bytes added_at:int token:str",
         "document version",
         "token",
     )
-    create_table("shared_pieces", "document:str version:int position:int content:bytes", "document version position")
+    create_table("document_pieces", "document:str version:int position:int content:bytes", "document version position")
     create_table("grants", "document:str participant:int granted_at:int", "document participant", "participant")
     create_table("recipient_keys", "participant:int public_key:bytes issued_at:int signature:bytes", "participant")
 

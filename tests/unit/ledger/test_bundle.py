@@ -19,9 +19,9 @@ from ledger.bundle import (
     IdentityShown,
     InferenceShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
     encode_bundle,
     parse_bundle,
     read_bundle,
@@ -53,7 +53,7 @@ def table(values: st.SearchStrategy[object], most: int = 4) -> st.SearchStrategy
 RECORDS = st.builds(
     RecordShown, st.sampled_from(["LotReceived", "Odd"]), NUMBERS, NUMBERS, NUMBERS, st.binary(min_size=1)
 )
-LINKS = st.lists(NUMBERS | st.builds(SealedRecord, st.just("LotsTransformed"), HASHES), max_size=4).map(tuple)
+LINKS = st.lists(NUMBERS | st.builds(WithheldRecord, st.just("LotsTransformed"), HASHES), max_size=4).map(tuple)
 IDENTITIES = st.builds(
     IdentityShown,
     st.sampled_from([kind for kind in SubjectKind if kind is not SubjectKind.MODEL]),

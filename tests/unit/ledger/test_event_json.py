@@ -13,7 +13,7 @@ from ledger.canonical import canonical_json, parse_json
 from ledger.errors import CanonicalError
 from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 
-MOST: dict[str, Any] = {"max_bytes": 4000, "max_depth": 5}
+MAX: dict[str, Any] = {"max_bytes": 4000, "max_depth": 5}
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ['"', "\\", '\\"', '\\\\"', "é", "😀"]
 )
@@ -33,7 +33,7 @@ _values = st.recursive(
 def _judge(data: bytes) -> object:
     """What the strict reader and writer make of it."""
     try:
-        value = parse_json(data, **MOST)
+        value = parse_json(data, **MAX)
         return value, canonical_json(value)
     except CanonicalError as error:
         return str(error)
@@ -41,7 +41,7 @@ def _judge(data: bytes) -> object:
 
 def _try(data: bytes) -> object:
     try:
-        value, plain = parse_value(data, **MOST)
+        value, plain = parse_value(data, **MAX)
         return value, write_canonical(value, plain)
     except CanonicalError as error:
         return str(error)
@@ -91,20 +91,20 @@ HARD = {
 def test_what_could_be_understood_differently_is_refused(name: str) -> None:
     for parse in (parse_value, parse_values):
         with pytest.raises(CanonicalError):
-            parse(HARD[name], **MOST)
+            parse(HARD[name], **MAX)
 
 
 def test_the_values_of_an_array_are_given_one_by_one_and_what_is_none_as_it_is() -> None:
-    assert parse_values(b'[{"a":1},2.0,[]]', **MOST) == [Parsed({"a": 1}, True), Parsed(2.0, False), Parsed([], True)]
-    assert parse_values(b'{"a":"\\\\\\""}', **MOST) == [Parsed({"a": '\\"'}, True)]
-    assert parse_values(b"[[[[[1]]]]]", **MOST)[0].plain
+    assert parse_values(b'[{"a":1},2.0,[]]', **MAX) == [Parsed({"a": 1}, True), Parsed(2.0, False), Parsed([], True)]
+    assert parse_values(b'{"a":"\\\\\\""}', **MAX) == [Parsed({"a": '\\"'}, True)]
+    assert parse_values(b"[[[[[1]]]]]", **MAX)[0].plain
 
 
 def test_numbers_that_are_written_in_two_ways_are_written_in_the_canonical_one() -> None:
-    value, plain = parse_value(b'{"b":21.0,"a":1e21,"c":-0.0}', **MOST)
+    value, plain = parse_value(b'{"b":21.0,"a":1e21,"c":-0.0}', **MAX)
     assert write_canonical(value, plain) == b'{"a":1e+21,"b":21,"c":0}'
 
 
 def test_names_beyond_the_basic_plane_are_sorted_as_utf_16() -> None:
-    value, plain = parse_value('{"\ufb33":1,"😀":2}'.encode(), **MOST)
+    value, plain = parse_value('{"\ufb33":1,"😀":2}'.encode(), **MAX)
     assert write_canonical(value, plain) == '{"😀":2,"\ufb33":1}'.encode()

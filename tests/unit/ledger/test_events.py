@@ -220,7 +220,7 @@ def test_data_are_read_in_one_form_only(case: tuple[bytes, tuple[bytes, ...], Ev
 )
 def test_malformed_data_are_refused(place: int, word: int) -> None:
     data = encode_event(LotsPacked(), KEY)
-    with pytest.raises(RecordError, match="not those of such an event"):
+    with pytest.raises(RecordError, match="do not encode an event of this kind"):
         decode(LotsPacked, data[: 32 * place] + word.to_bytes(32, "big") + data[32 * place + 32 :])
 
 

@@ -203,8 +203,8 @@ def _foreign(record: Recorded[Event]) -> Recorded[Event]:
     [
         (_repeated, "the ledger's next record is 5, got 4"),
         (_skipped, "the ledger's next record is 5, got 6"),
-        (_unknown, "unknown kind, LotTeleported"),
-        (_elsewhere, "although it is of another block"),
+        (_unknown, "unknown kind LotTeleported"),
+        (_elsewhere, "although it belongs to another block"),
         (_foreign, "which no earlier record created"),
     ],
 )

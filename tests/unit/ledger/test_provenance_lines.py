@@ -67,7 +67,7 @@ def test_many_are_judged_as_each_alone(
 ) -> None:
     """Also where the bounds are reached: then the lots are looked at in halves, and each within bounds of its own."""
     with scratch(store) as connection, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(permissions, "_MOST", most)
+        patch.setattr(permissions, "_MAX", most)
         rows = Rows(connection)
         rows.insert([lot(number, ME if number in held else OTHER) for number in range(LOTS)])
         for sequence, (a, b) in enumerate(sorted(edges)):

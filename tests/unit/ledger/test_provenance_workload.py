@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ledger.provenance import workload as module
-from ledger.provenance.workload import MOST_WORK, Workload, workload
+from ledger.provenance.workload import MAX_WORK, Workload, workload
 from ledger.store import Rows
 from ledger.store.rows import AssignmentRow
 from tests.support.fake_world import CARRIER, SMITH, World, build_world
@@ -49,17 +49,17 @@ def test_what_was_started_is_there_the_latest_first(world: World) -> None:
 
 def test_of_more_than_can_be_looked_at_the_latest_is_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     give(world, 101, 8)
-    monkeypatch.setattr(module, "MOST_WORK", 8)
+    monkeypatch.setattr(module, "MAX_WORK", 8)
     assert not workload(world.store, 101, None).cut
-    monkeypatch.setattr(module, "MOST_WORK", 3)
+    monkeypatch.setattr(module, "MAX_WORK", 3)
     assert workload(world.store, 101, None) == Workload(((80, None), (60, 65)), cut=True)
 
 
 def test_the_bound_is_a_thousand(world: World) -> None:
-    give(world, 102, MOST_WORK + 1)
+    give(world, 102, MAX_WORK + 1)
     found = workload(world.store, 102, None)
     assert found.cut
-    assert len(found.spans) == MOST_WORK - 1
+    assert len(found.spans) == MAX_WORK - 1
     assert found.spans[-1] == (20, 25), "the oldest is left out"
 
 

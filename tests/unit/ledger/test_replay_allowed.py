@@ -133,11 +133,11 @@ def test_sealed_records_leave_what_can_be_left_at_most() -> None:
     story = Story()
     story.receive(A, quantity=3)
     story.receive(B, quantity=1)
-    story.seal(A)
+    story.withhold(A)
     [made] = story.transform(TransformationKind.MERGE, dict.fromkeys(sorted((A, B)), 1), {"x": 2})
-    story.seal(A)
+    story.withhold(A)
     state = story.replay(made)
-    assert (state.lots[A].quantity, state.lots[A].state, state.lots[A].sealed) == (0, LotState.SPENT, 2)
+    assert (state.lots[A].quantity, state.lots[A].state, state.lots[A].withheld) == (0, LotState.SPENT, 2)
     assert state.lots[made].quantity == 2
 
 

@@ -158,7 +158,7 @@ def demanded_twice(story: Story) -> None:
     story.demand(A, certificate)
 
 
-@broken("not the lot's latest certificate")
+@broken("the certificate that is demanded is not the lot's latest")
 def an_older_one_is_demanded(story: Story) -> None:
     certificate = certified(story)
     story.certify(A, ORDER)

@@ -1,4 +1,4 @@
-"""Lots, packing, sealed records, and what a bundle must hold: stories that break one rule of the replay each."""
+"""Lots, packing, withheld records, and what a bundle must hold: stories that break one rule of the replay each."""
 
 from __future__ import annotations
 
@@ -195,39 +195,39 @@ def received_as_two(story: Story) -> None:
     story.record("LotReceived", MAKER, A, B, quantity=1, unit=GRAM, claims_root=bytes(32))
 
 
-# Sealed records
+# Withheld records
 
 
-@broken("a sealed record follows, which cannot be")
-def sealed_while_packed(story: Story) -> bytes:
+@broken("a withheld record follows, although nothing could be taken from the lot")
+def withheld_while_packed(story: Story) -> bytes:
     for lot in (A, BOX):
         story.receive(lot)
     story.pack(BOX, A)
-    story.seal(A)
+    story.withhold(A)
     return C
 
 
-@broken("a sealed record follows, which cannot be")
-def sealed_while_offered(story: Story) -> bytes:
+@broken("a withheld record follows, although nothing could be taken from the lot")
+def withheld_while_offered(story: Story) -> bytes:
     story.receive(A)
     story.offer(A)
-    story.seal(A)
+    story.withhold(A)
     story.take(A)
     return C
 
 
-@broken("a sealed record follows, which cannot be")
-def sealed_after_the_last_piece(story: Story) -> bytes:
+@broken("a withheld record follows, although nothing could be taken from the lot")
+def withheld_after_the_last_piece(story: Story) -> bytes:
     story.receive(A, quantity=1)
-    story.seal(A)
-    story.seal(A)
+    story.withhold(A)
+    story.withhold(A)
     return C
 
 
 @broken("11 taken of 9")
 def more_than_the_sealed_ones_left(story: Story) -> bytes:
     story.receive(A)
-    story.seal(A)
+    story.withhold(A)
     story.on_lot("LotScrapped", A, quantity=11)
     return C
 
@@ -235,7 +235,7 @@ def more_than_the_sealed_ones_left(story: Story) -> bytes:
 # What the bundle holds
 
 
-@broken("nothing in the bundle asks for this history")
+@broken("nothing in the bundle requires this history")
 def history_that_is_not_asked_for(story: Story) -> bytes:
     story.receive(A)
     story.receive(B)

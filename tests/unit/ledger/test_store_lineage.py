@@ -12,7 +12,7 @@ from ledger.store import Lineage, Rows, Store, open_store
 from ledger.store.rows import LotInputRow, LotOutputRow, LotRow
 from tests.support.stores import scratch
 
-DEPTH, MOST = 64, 1000
+DEPTH, MAX = 64, 1000
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_walks_find_the_shortest_ways_even_in_circles(
             rows.insert([LotInputRow(sequence, subject(a), 1)])
             rows.insert([LotOutputRow(sequence, subject(b), 1)])
         seeds = [subject(number) for number in start]
-        down = {int.from_bytes(name, "big"): depth for name, depth in lineage.downstream(seeds, 14, MOST)}
-        up = {int.from_bytes(name, "big"): depth for name, depth in lineage.upstream(seeds, 14, MOST)}
-        whole = lineage.downstream(seeds, 14, MOST)
+        down = {int.from_bytes(name, "big"): depth for name, depth in lineage.downstream(seeds, 14, MAX)}
+        up = {int.from_bytes(name, "big"): depth for name, depth in lineage.upstream(seeds, 14, MAX)}
+        whole = lineage.downstream(seeds, 14, MAX)
         assert [lineage.downstream(seeds, 14, most) for most in range(13)] == [whole[:most] for most in range(13)]
         assert whole == sorted(whole, key=lambda found: (found[1], found[0]))
     assert down == distances(edges, start)
@@ -72,10 +72,10 @@ def test_walks_stop_at_depth_and_breadth(store: Store) -> None:
         rows.insert([lot(number) for number in range(20)])
         rows.insert([LotInputRow(number, subject(number), 1) for number in range(19)])
         rows.insert([LotOutputRow(number, subject(number + 1), 1) for number in range(19)])
-        assert [depth for _, depth in lineage.downstream([subject(0)], 3, MOST)] == [0, 1, 2, 3]
+        assert [depth for _, depth in lineage.downstream([subject(0)], 3, MAX)] == [0, 1, 2, 3]
         assert [name for name, _ in lineage.downstream([subject(0)], DEPTH, 2)] == [subject(0), subject(1)]
-        assert lineage.downstream([], DEPTH, MOST) == []
-        assert lineage.downstream([subject(99)], DEPTH, MOST) == [(subject(99), 0)]
+        assert lineage.downstream([], DEPTH, MAX) == []
+        assert lineage.downstream([subject(99)], DEPTH, MAX) == [(subject(99), 0)]
 
 
 def test_walks_start_from_any_number_of_lots(store: Store) -> None:
@@ -88,6 +88,6 @@ def test_walks_start_from_any_number_of_lots(store: Store) -> None:
 def test_contents_are_what_is_packed_now(store: Store) -> None:
     with scratch(store) as connection:
         Rows(connection).insert([lot(1), lot(2, 1), lot(3, 2), lot(4)])
-        assert Lineage(connection).contents([subject(1)], DEPTH, MOST) == [
+        assert Lineage(connection).contents([subject(1)], DEPTH, MAX) == [
             (subject(1), 0), (subject(2), 1), (subject(3), 2),
         ]  # fmt: skip

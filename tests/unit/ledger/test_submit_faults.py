@@ -241,7 +241,7 @@ def test_a_receipt_with_other_events_than_the_records_is_an_error(
     ids = submitter.submit(world.lots(2))
     spoil(world, change)
     with pytest.raises(
-        ChainError, match="emitted other events than those of its records; check that the deployment file"
+        ChainError, match="emitted events other than those of its records; check that the deployment file"
     ):
         submitter.drain()
     assert {record.state for record in results(outbox, ids)} == {OutboxState.SENT}, "nothing is believed"

@@ -16,7 +16,7 @@ from ledger.records import ReceiveLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
-from ledger.submit.fees import Fees, raised_fees
+from ledger.submit.calls import Fees, raised_fees
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 
 

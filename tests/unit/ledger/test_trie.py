@@ -176,7 +176,7 @@ def branch(**children: RlpItem) -> list[RlpItem]:
         ([LEAF[0], b""], "no value"),
         ([LEAF[0], [VALUE]], "no value"),
         ([hex_prefix("", False), KEY], "no path"),
-        ([hex_prefix("0" * 64, False), KEY], "deeper"),
+        ([hex_prefix("0" * 64, False), KEY], "longer"),
         ([hex_prefix("00", False), KEY[:31]], "referenced by 31"),
         ([hex_prefix("00", False), b""], "referenced by 0"),
         ([hex_prefix("00", False), deep_leaf(62)], "not shorter than a hash"),
@@ -223,7 +223,7 @@ def test_branches_below_the_keys_end_are_refused() -> None:
     for _ in range(65):
         child, encoded = node_root(branch(c0=child, c1=KEY))
         nodes.insert(0, encoded)
-    with pytest.raises(ProofError, match="deeper than its keys"):
+    with pytest.raises(ProofError, match="longer than its keys"):
         verify_proof(child, ZEROS, nodes)
 
 

@@ -35,7 +35,7 @@ def test_the_document_has_the_declared_kinds() -> None:
 
 
 def test_only_a_transformation_may_be_sealed() -> None:
-    assert [kind for kind in EVENTS if kind.sealable] == [LotsTransformed]
+    assert [kind for kind in EVENTS if kind.withholdable] == [LotsTransformed]
 
 
 Logged: TypeAlias = "tuple[bytes, tuple[bytes, ...], Event]"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import Bundle, RecordShown, SealedRecord, encode_bundle
+from ledger.bundle import Bundle, RecordShown, WithheldRecord, encode_bundle
 from ledger.canonical import keccak256
 from ledger.checkpoint import Checkpoint
 from ledger.events.custody import CustodyOffered
@@ -207,7 +207,7 @@ def test_a_block_ahead_of_the_clock_is_not_said_to_be_past() -> None:
     assert refused(vector_bytes(), vector_trust(), vector_content().time - DAY_S - 1) is Step.CHECKPOINT
 
 
-# Something hidden behind a seal
+# Something hidden in a withheld record
 
 
 @pytest.mark.parametrize("as_kind", ["its own", "LotsTransformed"])
@@ -217,12 +217,12 @@ def test_nothing_but_what_was_made_elsewhere_can_be_sealed(as_kind: str) -> None
     steps = set()
     for record in bundle.records:
         kind = record.kind if as_kind == "its own" else as_kind
-        sealed = SealedRecord(kind, inner_of_shown(record))
+        withheld = WithheldRecord(kind, inner_of_shown(record))
         changed = replace(
             bundle,
             records=tuple(one for one in bundle.records if one is not record),
             histories=tuple(
-                replace(one, records=tuple(sealed if link == record.sequence else link for link in one.records))
+                replace(one, records=tuple(withheld if link == record.sequence else link for link in one.records))
                 for one in bundle.histories
             ),
         )
@@ -241,7 +241,7 @@ def test_heads_of_another_ledger_are_no_heads_of_this_one() -> None:
     for history in content.bundle.histories:
         head = start_of(content.bundle.chain_id, content.bundle.registry, history.subject)
         for one in history.records:
-            if isinstance(one, SealedRecord):
+            if isinstance(one, WithheldRecord):
                 head = link(head, topic_of_kind(one.kind), one.inner)
             else:
                 head = link(head, topic_of_kind(content.record(one).kind), inner_of_shown(content.record(one)))

@@ -69,14 +69,14 @@ def test_the_true_bundle_says_who_made_the_part_and_how_it_stands() -> None:
     assert part.certificate is not None
     assert (part.certificate.status, part.certificate.verdict) == (CertificateStatus.VALID, Verdict.PASS)
     assert len(part.ancestors) == 4
-    assert found.sealed == {"LotsTransformed": 1}
+    assert found.withheld_records == {"LotsTransformed": 1}
     assert found.as_of.age_s == 100
 
 
 def test_the_report_says_what_is_not_proved_and_what_not_to_overlook() -> None:
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
     assert any("after the proof block" in one for one in found.not_proved)
-    assert any("sealed records" in one for one in found.not_proved)
+    assert any("withheld records" in one for one in found.not_proved)
     assert any("corrected by record" in one for one in found.attention)
     assert any("declared compromised" in one for one in found.attention)
     assert any("urn:example:hip-3" in one and "fail" in one for one in found.attention)
@@ -184,7 +184,7 @@ def test_every_history_is_asked_for_by_name_when_it_is_missing() -> None:
         forged = published(content)
         with pytest.raises(ReplayRefused) as refused:
             verify_bundle(forged.data, forged.trust, now_s=forged.now_s)
-        assert refused.value.subject == history.subject or "is proved, and no record" in str(refused.value)
+        assert refused.value.subject == history.subject or "is proved, although no record" in str(refused.value)
 
 
 def test_a_quarantined_part_is_refused_by_its_status() -> None:

@@ -14,7 +14,7 @@ import pytest
 from quality import InputError, Inspector, build_model, combine_digests
 from quality.__main__ import main
 from quality.benches import digest, forda, speed
-from quality.benches.samples import build_random_mlp, build_random_windows
+from quality.benches.speed import build_random_mlp, build_random_windows
 from quality.benches.tables import Bench, show
 from quality.evaluate import load_evaluator
 from quality.fitting import silent

@@ -11,8 +11,7 @@ import pytest
 
 from quality import InputError
 from quality.__main__ import main
-from quality.benches.trees import TABLES
-from quality.benches.uci import load_ai4i, load_steel
+from quality.benches.trees import TABLES, load_ai4i, load_steel
 
 HEADER = (
     "UDI,Product ID,Type,Air temperature [K],Process temperature [K],Rotational speed [rpm],Torque [Nm],"

@@ -7,7 +7,7 @@ import pytest
 
 from quality import InputError
 from quality.labels import Classes, build_classes
-from quality.leaks import verify_columns
+from quality.train import verify_columns
 
 
 def test_the_larger_of_two_labels_is_the_defect_unless_told() -> None:

@@ -163,11 +163,11 @@ def test_the_head_that_misses_least_on_rows_left_out_wins(seed: int, width: int,
 
 def test_many_rows_try_fewer_features_and_the_most_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = tones(60, 3)
-    monkeypatch.setattr(rocket_train, "_MOST_COUNTS", 2 * 60 * 12 * 84)
+    monkeypatch.setattr(rocket_train, "_MAX_COUNTS", 2 * 60 * 12 * 84)
     assert tuple(fit_watched(problem)[1]) == (6, 12)
-    monkeypatch.setattr(rocket_train, "_MOST_COUNTS", 0)
+    monkeypatch.setattr(rocket_train, "_MAX_COUNTS", 0)
     assert tuple(fit_watched(problem)[1]) == (6,)
-    monkeypatch.setattr(rocket_train, "_MOST_ROWS", 59)
+    monkeypatch.setattr(rocket_train, "_MAX_ROWS", 59)
     problem = tones(240, 3)
     fitted = fit(problem, seed=0, progress=silent)
     assert np.bincount(problem.classes[fitted.held_out]).tolist() == [30, 30, 30]  # at least 30 of each

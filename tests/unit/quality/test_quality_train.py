@@ -145,7 +145,7 @@ def test_weights_move_the_balance() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cnn's many epochs, and folds drawn again and again, would make choosing slow."""
     monkeypatch.delitem(KINDS, "cnn")
-    monkeypatch.setattr("quality.choice._MOST_REPEATS", 1)
+    monkeypatch.setattr("quality.choice._MAX_REPEATS", 1)
 
 
 def test_auto_takes_the_kind_that_cross_validates_best(quick: None) -> None:

@@ -14,8 +14,7 @@ from quality.thresholds import Goal, choose_threshold
 from quality.trees import Derived, Operation
 from quality.trees.arrays import quantise
 from quality.trees.boosting import most_rounds
-from quality.trees.columns import derive_floats, fit_scales, propose_derived
-from quality.trees.train import FittedForest, fit
+from quality.trees.train import FittedForest, derive_floats, fit, fit_scales, propose_derived
 
 
 def pose_two(rows: int = 400, seed: int = 0, weights: tuple[float, ...] = (1, 1)) -> Problem:

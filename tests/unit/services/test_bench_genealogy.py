@@ -12,8 +12,7 @@ from ledger.errors import InputError
 from ledger.provenance import Limits, Trace, recall, sort_lots, trace
 from ledger.store import Lineage, Store
 from services.lab.bench import genealogy
-from services.lab.bench.graph import Plant, draw_plant
-from services.lab.bench.plant_store import write_plant
+from services.lab.bench.plant_store import Plant, draw_plant, write_plant
 from services.store import open_store
 
 LOTS, SEED = 600, 5

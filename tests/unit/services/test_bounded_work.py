@@ -16,7 +16,7 @@ from ledger.store import Store
 from services.portal import Proofs
 from services.portal import proofs as proofs_module
 from services.serving.bounded_work import BoundedWork
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.stores import new_store
 
 LOT = bytes(32)
@@ -35,12 +35,12 @@ def test_so_many_have_a_turn_so_many_wait_and_the_next_one_is_refused() -> None:
         with turns.take() as mine:
             if mine:
                 going.release()
-                assert over.wait(MOST_S)
+                assert over.wait(MAX_S)
             return mine
 
     with ThreadPoolExecutor(4) as pool:
         first = [pool.submit(work) for _ in range(2)]
-        assert all(going.acquire(timeout=MOST_S) for _ in first)
+        assert all(going.acquire(timeout=MAX_S) for _ in first)
         others = [pool.submit(work) for _ in range(2)]
         wait_until(lambda: any(one.done() for one in others))
         over.set()
@@ -66,18 +66,18 @@ class _Hanging:
 
     def __getattr__(self, name: str) -> object:
         self.asked.set()
-        assert self.given_up.wait(MOST_S)
+        assert self.given_up.wait(MAX_S)
         raise ChainUnreachableError(f"the node did not answer {name}", hint="")
 
 
 def test_a_node_that_hangs_holds_few_threads(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proofs_module, "_MOST_WAITING", 0)
+    monkeypatch.setattr(proofs_module, "_MAX_WAITING", 0)
     node = _Hanging()
     monkeypatch.setattr(proofs_module, "build_bundle", lambda _store, chain, *_: chain.header())
     proofs = Proofs(store, cast("Chain", node), None)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(proofs.fetch, LOT, None, 0)
-        assert node.asked.wait(MOST_S)
+        assert node.asked.wait(MAX_S)
         refused = proofs.fetch(LOT, None, 0)
         node.given_up.set()
         assert isinstance(refused, proofs_module.ProofsBusyError)

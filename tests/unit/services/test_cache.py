@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from services.cache import LruCache, StateCache
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 
 def test_what_was_least_recently_used_goes_first() -> None:
@@ -67,7 +67,7 @@ def test_what_many_ask_for_at_once_is_worked_out_at_most_twice() -> None:
     work = Counting()
 
     def ask() -> bytes:
-        together.wait(MOST_S)
+        together.wait(MAX_S)
         return cache.get_or_compute("now", "a", work)
 
     with ThreadPoolExecutor(8) as pool:

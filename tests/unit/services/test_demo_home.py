@@ -15,7 +15,7 @@ def test_a_folder_with_something_of_somebody_else_is_refused_and_stays(tmp_path:
     kept = tmp_path / name
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("mine")
-    with pytest.raises(SettingsError, match="files of something else"):
+    with pytest.raises(SettingsError, match="files that are not from a demo"):
         clear_home(tmp_path)
     assert kept.read_text() == "mine"
     assert [one for one in tmp_path.rglob("*") if one.is_file()] == [kept]

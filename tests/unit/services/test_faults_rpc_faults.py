@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lab.faults.rpc_faults import UNFORWARDED, Fault, Schedule, corrupt
+from services.lab.faults.proxy import UNFORWARDED, Fault, Schedule, corrupt
 
 SEND, HEAD = "eth_sendRawTransaction", "eth_blockNumber"
 

@@ -17,7 +17,7 @@ from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_
 from services.gateway.epcis import capture as capture_module
 from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.endpoints import EVENTS
-from services.gateway.epcis.negotiation import MOST_EVENTS
+from services.gateway.epcis.negotiation import MAX_EVENTS
 from services.interop.epcis.capture_jobs import stream_of
 from services.interop.epcis.documents import hash_events
 from services.interop.epcis.event_queries import CONTEXT
@@ -146,7 +146,7 @@ def test_an_empty_list_is_a_job_too(caller: Caller) -> None:
         (b"\xff", 400, "ValidationException"),
         (json.dumps({**document(), "schemaVersion": "two"}).encode(), 400, "ValidationException"),
         (json.dumps({**document(), "creationDate": "today"}).encode(), 400, "ValidationException"),
-        (json.dumps(document(*[{}] * (MOST_EVENTS + 1))).encode(), 413, "CaptureLimitExceededException"),
+        (json.dumps(document(*[{}] * (MAX_EVENTS + 1))).encode(), 413, "CaptureLimitExceededException"),
         (b" " * ((4 << 20) + 1), 413, "CaptureLimitExceededException"),
     ],
 )

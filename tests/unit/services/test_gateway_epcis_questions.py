@@ -231,7 +231,7 @@ def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
     whole = pages_of(smith, query)
     assert len(whole) == 1
     monkeypatch.setattr(epcis_queries, "_AT_ONCE", 2)
-    monkeypatch.setattr(epcis_queries, "_MOST_SCANNED", 4)
+    monkeypatch.setattr(epcis_queries, "_MAX_SCANNED", 4)
     for per_page in (1, 2, 30):
         pages = pages_of(smith, f"{query}&perPage={per_page}")
         assert [one for page in pages for one in page] == whole[0]

@@ -13,8 +13,7 @@ from ledger.store import Store
 from services.interop.epcis.capture import Status, Validation
 from services.interop.epcis.capture_jobs import _Event, _terms
 from services.interop.epcis.documents import Event
-from services.interop.epcis.repository import EpcisRepository, EventQuery, TermCondition
-from services.interop.epcis.tables import EpcisEventRow, EpcisTermRow
+from services.interop.epcis.repository import EpcisEventRow, EpcisRepository, EpcisTermRow, EventQuery, TermCondition
 from tests.support.stores import new_store, scratch
 
 FIELDS, VALUES = ("bizStep", "epc"), ("a", "b", "c")

@@ -21,15 +21,14 @@ from services.access.credentials import CredentialKind, new_api_key, revoke
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.api import events as events_module
 from services.gateway.http.policy import Auth
-from services.serving.server import build_server
-from services.serving.sockets import listen, serve_on
+from services.serving.server import build_server, listen, serve_on
 from services.webhooks.repository import WebhookRepository
-from services.webhooks.subscriptions import MOST_WEBHOOKS
+from services.webhooks.subscriptions import MAX_WEBHOOKS
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.gateway_client import Caller
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign_in
 from tests.support.stores import new_store
 
@@ -123,7 +122,7 @@ def served(world: World, *, required: bool = False) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/v1/events"
     finally:
         server.should_exit = True
-        thread.join(MOST_S)
+        thread.join(MAX_S)
         assert not thread.is_alive()  # although streams were open
 
 
@@ -142,7 +141,7 @@ SSE = {"Accept": "text/event-stream"}
 
 
 def test_a_stream_goes_on_where_the_last_one_ended(world: World) -> None:
-    with served(world) as url, httpx.Client(timeout=MOST_S) as client:
+    with served(world) as url, httpx.Client(timeout=MAX_S) as client:
         whole = client.get(f"{url}?after=0.0").json()["items"]
         with client.stream("GET", f"{url}?after=0.0", headers=SSE) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -159,7 +158,7 @@ def test_a_stream_goes_on_where_the_last_one_ended(world: World) -> None:
 
 
 def test_a_stream_begins_with_what_is_recorded_next_and_ends_with_the_gateway(world: World) -> None:
-    with ExitStack() as open_, httpx.Client(timeout=MOST_S) as client:
+    with ExitStack() as open_, httpx.Client(timeout=MAX_S) as client:
         url = open_.enter_context(served(world))
         with client.stream("GET", url, headers=SSE) as answer:
             lines = answer.iter_lines()
@@ -172,12 +171,12 @@ def test_a_stream_begins_with_what_is_recorded_next_and_ends_with_the_gateway(wo
 
 def test_a_head_request_does_not_open_a_stream(world: World) -> None:
     with served(world) as url:
-        assert httpx.head(url, headers=SSE, timeout=MOST_S).status_code == 200
+        assert httpx.head(url, headers=SSE, timeout=MAX_S).status_code == 200
 
 
 def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_MOST_OPEN_EACH", 1)
-    with served(world) as url, httpx.Client(timeout=MOST_S) as client:
+    monkeypatch.setattr(events_module, "_MAX_OPEN_EACH", 1)
+    with served(world) as url, httpx.Client(timeout=MAX_S) as client:
         with client.stream("GET", url, headers=SSE) as answer:
             lines = answer.iter_lines()
             next(lines)
@@ -188,7 +187,7 @@ def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stream_whose_head_does_not_go_out_holds_no_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_MOST_OPEN_EACH", 1)
+    monkeypatch.setattr(events_module, "_MAX_OPEN_EACH", 1)
     app = create_gateway(GatewayParts(world.store, build_policy()))
     scope = {
         "type": "http",
@@ -219,7 +218,7 @@ def _opens(client: httpx.Client, url: str) -> bool:
 
 def test_a_stream_ends_with_its_credential(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "_HEARTBEAT_S", 0.05)
-    with served(world, required=True) as url, httpx.Client(timeout=MOST_S) as client:
+    with served(world, required=True) as url, httpx.Client(timeout=MAX_S) as client:
         origin = url.removesuffix("/v1/events")
         session = sign_in(SignIn(world.store, origin), SMITH, now_s=_now_s())
         headers = {**SSE, "Authorization": f"Bearer {session.token}"}
@@ -314,5 +313,5 @@ def test_webhooks_that_are_refused(world: World, body: Json) -> None:
 
 def test_webhooks_are_few(world: World) -> None:
     smith = Person(guarded(world.store), world.store, SMITH)
-    answers = [smith.ask("/v1/webhooks", "POST", {"url": URL}).status_code for _ in range(MOST_WEBHOOKS + 1)]
-    assert answers == [201] * MOST_WEBHOOKS + [400]
+    answers = [smith.ask("/v1/webhooks", "POST", {"url": URL}).status_code for _ in range(MAX_WEBHOOKS + 1)]
+    assert answers == [201] * MAX_WEBHOOKS + [400]

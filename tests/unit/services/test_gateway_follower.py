@@ -22,7 +22,7 @@ from services.gateway.follower import FollowerThread
 from services.serving.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
 Status = dict[str, Any]
@@ -60,7 +60,7 @@ def during(store: Store, chain: ServedChain, script: Callable[[Callable[[], Stat
 
 def until(ask: Callable[[], Status], holds: Callable[[Status], object]) -> Status:
     """Steps of the thread cannot be counted from outside, so the status is asked until it says so."""
-    end = time.monotonic() + MOST_S
+    end = time.monotonic() + MAX_S
     while not holds(found := ask()):
         assert time.monotonic() < end, found
         time.sleep(0.005)
@@ -154,4 +154,4 @@ def test_an_idle_application_stops_at_once(store: Store, chain: ServedChain) -> 
 
     start = time.monotonic()
     assert asyncio.run(run()).status_code == 200
-    assert time.monotonic() - start < MOST_S
+    assert time.monotonic() - start < MAX_S

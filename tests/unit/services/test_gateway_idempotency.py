@@ -18,10 +18,9 @@ from services.access.rules import Rule
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.idempotency import KEEP_S, Idempotent
 from services.gateway.http.route_table import Route
-from services.idempotency.repository import AnswerRepository
-from services.idempotency.tables import AnswerRow
+from services.idempotency.repository import AnswerRepository, AnswerRow
 from tests.support.gateway_client import Caller
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
 KEY = "4f2c7c1e-9d0b"
@@ -62,7 +61,7 @@ class Site:
     def _work(self, token: str, body: Thing) -> Response:
         self.done.append(token)
         self.entered.set()
-        assert self.gate.wait(MOST_S)
+        assert self.gate.wait(MAX_S)
         if self.failure is not None:
             raise self.failure
         return Response(f'{{"made": "{body.name}", "time": {len(self.done)}}}', 201, {"Location": "/v1/things/1"})
@@ -127,7 +126,7 @@ def test_while_one_is_under_way_the_other_waits(site: Site) -> None:
     answers: list[httpx.Response] = []
     thread = threading.Thread(target=lambda: answers.append(send(caller)))
     thread.start()
-    assert site.entered.wait(MOST_S)
+    assert site.entered.wait(MAX_S)
     answer = send(caller)
     assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")
     assert answer.json()["type"] == "urn:millmark:problem:request-in-flight"

@@ -17,7 +17,7 @@ from ledger.store import Store
 from services.access.rules import Rule
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.errors import CursorError
-from services.gateway.http.paging import MOST_ITEMS, Key, Pager, Paging, page_of
+from services.gateway.http.paging import MAX_ITEMS, Key, Pager, Paging, page_of
 from services.gateway.http.route_table import Route
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
@@ -64,7 +64,7 @@ def test_pages_are_the_whole_list_once(caller: Caller) -> None:
     assert found == list(THINGS)
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", str(MOST_ITEMS + 1), "100000", "x", "1e2", ""])
+@pytest.mark.parametrize("limit", ["0", "-1", str(MAX_ITEMS + 1), "100000", "x", "1e2", ""])
 def test_pages_are_bounded(caller: Caller, limit: str) -> None:
     assert caller.ask(f"/v1/things?limit={limit}").status_code == 422
 

@@ -15,8 +15,7 @@ from ledger.records import CertificateStatus
 from ledger.store import Book
 from services.interop.credentials.certificate import issue_credential, verify_credential
 from services.interop.credentials.did import Resolver, build_did_document
-from services.interop.credentials.from_index import read_facts, read_statuses
-from services.interop.credentials.issuer import Issuer
+from services.interop.credentials.issuer import Issuer, read_facts, read_statuses
 from services.interop.credentials.proofs import add_proof, parse_timestamp
 from services.interop.credentials.status_list import build_status_list, status_bits
 from services.interop.errors import CredentialError

@@ -19,9 +19,15 @@ from ledger.canonical import parse_json
 from ledger.errors import InputError, MillmarkError, NotFoundError
 from services.interop.credentials.certificate import verify_credential
 from services.interop.credentials.did import Resolver, build_did_document, did_key
-from services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key, parse_multikey
+from services.interop.credentials.keys import (
+    CredentialKey,
+    Ed25519Key,
+    P256Key,
+    decode_multibase,
+    encode_multibase,
+    parse_multikey,
+)
 from services.interop.credentials.model import BASE_CONTEXT
-from services.interop.credentials.multibase import decode_multibase, encode_multibase
 from services.interop.credentials.proofs import add_proof
 from services.interop.errors import CredentialError
 from tests.support.interop import CORPUS, DID, ED25519, KEYS, MINIMAL, NOW, P256, SECRET, self_issued

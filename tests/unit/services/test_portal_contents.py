@@ -21,7 +21,7 @@ from services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_world import CARRIER, INSPECTOR, NAMES, OTHER_BUYER, SMITH
 from tests.support.gateway_client import Caller, ServedChain
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
@@ -170,7 +170,7 @@ def followed(chain: ServedChain, store: Store, script: Callable[[Callable[[str],
 
 def until(read: Callable[[str], str], language: str, words: str) -> str:
     """The page once it says so: the follower is a thread of its own."""
-    end = time.monotonic() + MOST_S
+    end = time.monotonic() + MAX_S
     while words not in seen(page := read(language)):
         assert time.monotonic() < end, seen(page)
         time.sleep(0.005)

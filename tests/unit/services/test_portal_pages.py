@@ -20,7 +20,7 @@ from ledger.provenance import workload
 from ledger.verify import REMARKS
 from services.portal import listings
 from services.portal.language import Catalogue, Language
-from services.portal.load import build_load
+from services.portal.listings import build_load
 from services.portal.pages import Pages
 from services.portal.recalls import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace
@@ -136,7 +136,7 @@ def test_nothing_started_is_no_load() -> None:
 def test_a_load_of_some_of_the_work_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"/portal/machines/{site.world.machine}"
     assert "Drawn from the latest" not in site.browser(OWNER).get(path).text
-    monkeypatch.setattr(workload, "MOST_WORK", 1)
+    monkeypatch.setattr(workload, "MAX_WORK", 1)
     assert "Drawn from the latest" in site.browser(OWNER).get(path).text
     assert "仅根据最近" in site.browser(OWNER).get(f"{path}?lang=zh").text
 

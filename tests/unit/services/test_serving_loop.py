@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from ledger.errors import ChainUnreachableError
 from services.serving.failures import FailureLog, withhold_addresses
 from services.serving.loop import Loop
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 Outcome = float | Exception
 
@@ -120,7 +120,7 @@ def test_runs_in_a_thread_of_its_name_stops_and_starts_again() -> None:
     loop.stop()  # one that was never started
     for _ in range(2):
         loop.start()
-        assert stepped.acquire(timeout=MOST_S)
+        assert stepped.acquire(timeout=MAX_S)
         assert not loop.is_stopping
         loop.stop()
         assert loop.is_stopping
@@ -133,12 +133,12 @@ def test_a_thread_that_hangs_is_left_behind_and_told() -> None:
 
     def step() -> float:
         hanging.set()
-        assert over.wait(MOST_S)
+        assert over.wait(MAX_S)
         return 0.0
 
     loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, stop_s=0.0)
     loop.start()
-    assert hanging.wait(MOST_S)
+    assert hanging.wait(MAX_S)
     with capture_logs() as logs:
         loop.stop()
     assert logs == [{"event": "thread left behind", "log_level": "warning", "thread": "millmark-test", "waited_s": 0.0}]

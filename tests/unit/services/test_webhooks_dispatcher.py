@@ -19,22 +19,22 @@ from ledger.store import Feed, Position, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.serving.logs import build_logger
-from services.webhooks.delivery import Mode
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from services.webhooks.feed import Filter, RecordFeed
+from services.webhooks.http_post import Mode
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
 from tests.support.fake_world import CARRIER, SMITH, World, build_world
-from tests.support.patience import MOST_S, wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.receiver import Receiver
 from tests.support.stores import new_store
 
 ROOT = Path(__file__).parents[3]
 START = Position(0, 0)
-QUICK = DeliveryPolicy(loopback=True, timeout_s=MOST_S, retry_waits_s=(0.05, 0.05, 0.05), interval_s=0.02)
+QUICK = DeliveryPolicy(loopback=True, timeout_s=MAX_S, retry_waits_s=(0.05, 0.05, 0.05), interval_s=0.02)
 OWNER = Subscriber(20, owner=True)
 STRANGER = 21
 """Has nothing to do with anything."""

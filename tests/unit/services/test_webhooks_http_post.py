@@ -14,15 +14,14 @@ from types import MappingProxyType
 import pytest
 from cryptography import x509
 
-from services.webhooks.delivery import DeliveryResult
-from services.webhooks.http_post import post
+from services.webhooks.http_post import DeliveryResult, post
 from services.webhooks.targets import Target
 from tests.support.authority import Authority
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.ports import closed_port
 
 Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-_MOST_HEAD_BYTES = 8192
+_MAX_HEAD_BYTES = 8192
 _OK = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
@@ -48,7 +47,7 @@ class Hostile:
         body: bytes = b"{}",
         headers: Mapping[str, str] = MappingProxyType({}),
         *,
-        timeout_s: float = MOST_S,
+        timeout_s: float = MAX_S,
         trusting: Authority | None = None,
     ) -> DeliveryResult:
         """A delivery to it, under a name that stands for 127.0.0.1."""
@@ -128,7 +127,7 @@ def test_a_head_without_end_is_cut_off() -> None:
     assert Hostile(receive).send() == DeliveryResult(0, "the response is not valid HTTP")
 
 
-@pytest.mark.parametrize(("size", "taken"), [(_MOST_HEAD_BYTES, True), (_MOST_HEAD_BYTES + 1, False)])
+@pytest.mark.parametrize(("size", "taken"), [(_MAX_HEAD_BYTES, True), (_MAX_HEAD_BYTES + 1, False)])
 def test_the_bound_of_a_head_is_exact(size: int, taken: bool) -> None:
     begin, end = b"HTTP/1.1 200 OK\r\nx: ", b"\r\n\r\n"
     head = begin + b"a" * (size - len(begin) - len(end)) + end
@@ -269,7 +268,7 @@ def test_a_closed_port_is_told() -> None:
     async def run() -> DeliveryResult:
         target = Target("", False, "127.0.0.1", port, "/")
         context = ssl.create_default_context()
-        return await post(target, {}, b"{}", resolve=_resolve, loopback=True, timeout_s=MOST_S, tls=context)
+        return await post(target, {}, b"{}", resolve=_resolve, loopback=True, timeout_s=MAX_S, tls=context)
 
     assert asyncio.run(run()).reason.startswith("no connection: Connect")
 

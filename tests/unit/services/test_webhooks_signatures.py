@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from ledger.canonical import Json
-from services.webhooks.delivery import Mode, build_request
+from services.webhooks.http_post import Mode, build_request
 from services.webhooks.signatures import TOLERANCE_S, SignatureRefusedError, new_secret, sign, verify_webhook
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

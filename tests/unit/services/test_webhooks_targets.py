@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from services.webhooks.delivery import DeliveryResult
-from services.webhooks.http_post import post
+from services.webhooks.http_post import DeliveryResult, post
 from services.webhooks.targets import Target, TargetRefusedError, parse_target, verify_address
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 REFUSED = [
     # not https, or not a web address at all
@@ -104,7 +103,7 @@ def test_addresses_that_a_name_may_not_stand_for(address: str) -> None:
 def send(
     target: Target, resolve: Callable[[str, int], Awaitable[Sequence[str]]], *, loopback: bool = False
 ) -> DeliveryResult:
-    return asyncio.run(post(target, {}, b"{}", resolve=resolve, loopback=loopback, timeout_s=MOST_S, tls=TLS))
+    return asyncio.run(post(target, {}, b"{}", resolve=resolve, loopback=loopback, timeout_s=MAX_S, tls=TLS))
 
 
 class Resolver:
@@ -158,7 +157,7 @@ def serve(*answers: bytes) -> tuple[list[bytes], DeliveryResult]:
         port = server.sockets[0].getsockname()[1]
         target = parse_target(f"http://127.0.0.1:{port}/hook", loopback=True)
         async with server:
-            answer = await post(target, {"a": "b"}, b"{}", resolve=Resolver(), loopback=True, timeout_s=MOST_S, tls=TLS)
+            answer = await post(target, {"a": "b"}, b"{}", resolve=Resolver(), loopback=True, timeout_s=MAX_S, tls=TLS)
         return got, answer
 
     return asyncio.run(run())

@@ -14,7 +14,7 @@ import pytest
 from ledger.canonical import canonical_json
 from services.audit import Access, AuditError, AuditLog, AuditTamperedError, Decision, read_audit, verify_audit
 from services.audit.entries import hash_entry
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 from tests.support.sign_in import NOW_S
 
 
@@ -214,7 +214,7 @@ def test_no_writer_waits_for_the_disk_and_a_disk_that_fails_is_said(
     whole = os.fdatasync
 
     def fails(descriptor: int) -> None:
-        assert hangs.wait(MOST_S)
+        assert hangs.wait(MAX_S)
         failed.set()
         raise OSError(5, "Input/output error")
 
@@ -222,7 +222,7 @@ def test_no_writer_waits_for_the_disk_and_a_disk_that_fails_is_said(
     log = fill(tmp_path, 50)
     assert not failed.is_set()
     hangs.set()
-    assert failed.wait(MOST_S)
+    assert failed.wait(MAX_S)
     monkeypatch.setattr(os, "fdatasync", whole)
     with pytest.raises(AuditError, match="cannot be written: Input/output error"):
         _append_until_it_fails(log)

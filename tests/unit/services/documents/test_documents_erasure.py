@@ -135,7 +135,7 @@ def test_a_reader_in_the_way_is_said_and_the_files_are_cleaned_later(shared: Sha
     secrets = secrets_of(shared, id_)
     with closing(connect(tmp_path / "ledger.db", isolation_level=None)) as reader:
         reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM shared_documents").fetchone()
+        reader.execute("SELECT count(*) FROM stored_documents").fetchone()
         engine = shared.store._engine
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=50")  # of the one connection that the pool has

@@ -26,7 +26,7 @@ from services.documents.encryption import VersionId
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.permissions import Mode
 from services.documents.recipient_keys import sign_statement
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed, parse_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed, parse_sealed
 from tests.support.shared_world import (
     BILLET,
     CONTENT,
@@ -289,7 +289,7 @@ def test_files_of_something_else_are_no_key_files(tmp_path: Path, content: bytes
 
 def test_a_document_is_bounded(shared: SharedWorld) -> None:
     with Draft(new_version_id(), "a", "text/plain") as draft:
-        draft.write(bytes(MOST_DOCUMENT_BYTES))
+        draft.write(bytes(MAX_DOCUMENT_BYTES))
         with pytest.raises(InputError, match="has more than"):
             draft.write(b"x")
 

@@ -13,7 +13,7 @@ import pytest
 from ledger.keys import create_keystore
 from services.documents import DocumentError, Draft, new_version_id
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed
 from tests.support.command_line import Runner
 from tests.support.partner import Partner
 from tests.support.shared_world import BILLET, CONTENT, NAMED, OWNER, SharedWorld, build_shared_world
@@ -241,11 +241,11 @@ def test_an_upload_whose_answer_was_never_kept_adds_one_document(shared: SharedW
 def test_what_is_too_long_is_refused_whatever_was_announced(shared: SharedWorld, owner: Partner) -> None:
     before = shared.documents.page(None, "", 10, None)
     for path, most in (
-        ("/v1/documents?name=a", MOST_DOCUMENT_BYTES),
+        ("/v1/documents?name=a", MAX_DOCUMENT_BYTES),
         (f"/v1/documents/{'0' * 32}", 64 * 1024),
         ("/v1/sessions", 64 * 1024),
         ("/v1/documents/x?name=a", 64 * 1024),
     ):
         assert owner(path, "POST", b"", Content_Length=str(most + 1)).status_code == 413
-    assert owner("/v1/documents?name=a", "POST", bytes(MOST_DOCUMENT_BYTES + 1), Content_Length="1").status_code == 413
+    assert owner("/v1/documents?name=a", "POST", bytes(MAX_DOCUMENT_BYTES + 1), Content_Length="1").status_code == 413
     assert shared.documents.page(None, "", 10, None) == before

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from ledger.errors import SettingsError
-from services.node.chainhead import ChainHead
 from services.node.config import FolderSource
 from services.node.errors import LogBusyError, LogError, LogFullError
 from services.node.events import parse_event
 from services.node.folder_capture import FolderCapture
 from services.node.health import Health
-from services.node.http_capture import MOST_BATCH_BYTES, MOST_EVENTS, create_capture
+from services.node.http_capture import MAX_BATCH_BYTES, MAX_EVENTS, create_capture
+from services.node.submission import ChainHead
 from services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, Parts, open_parts
-from tests.support.patience import MOST_S
+from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-0123456789-0123456789"
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -130,8 +130,8 @@ def test_an_id_with_another_content_is_refused(client: CaptureClient, parts: Par
         (b"[]", {"Content-Type": "text/plain"}, 415),
         (b"[]", {"Authorization": "Bearer wrong"}, 401),
         (b"[]", {"Authorization": ""}, 401),
-        (b" " * (MOST_BATCH_BYTES + 1), {}, 413),
-        (b"[" + b"1," * MOST_EVENTS + b"1]", {}, 413),
+        (b" " * (MAX_BATCH_BYTES + 1), {}, 413),
+        (b"[" + b"1," * MAX_EVENTS + b"1]", {}, 413),
         (b"\n", LINES, 422),
         (b"[1\n", LINES, 422),
     ],
@@ -152,7 +152,7 @@ def test_a_sender_that_is_gone_stops_nobody_elses_events(parts: Parts) -> None:
     intake = parts.intake
     gone, kept = (intake.check(parse_event(json.dumps(_event(number)).encode()))[1] for number in (1, 2))
     intake.submit("press", [gone]).cancel()
-    assert intake.submit("press", [kept]).result(timeout=MOST_S).accepted == 1
+    assert intake.submit("press", [kept]).result(timeout=MAX_S).accepted == 1
 
 
 def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: CaptureClient, parts: Parts) -> None:

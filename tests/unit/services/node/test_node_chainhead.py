@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.node.chainhead import ChainHead
+from services.node.submission import ChainHead
 from services.text.outbox import STALL_S
 
 

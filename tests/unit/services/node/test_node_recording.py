@@ -26,11 +26,10 @@ from services.node.dead_letters import DeadLetters, read_dead_letters
 from services.node.drafts import Draft, Drafts
 from services.node.evidence_recorder import StreamRecorder
 from services.node.frames import LogEntry
-from services.node.inspection import Certifier, load_inspector
+from services.node.inspection import Certifier, Windows, load_inspector
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
-from services.node.windows import Windows
 from services.serving.logs import build_logger
 from tests.support.stores import new_store
 
