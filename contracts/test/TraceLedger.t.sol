@@ -163,7 +163,8 @@ contract TraceLedgerTest is Fixture {
         _refuseAttacker(address(ledger), abi.encodePacked(_placeCall(), buyer.key));
         _refuseAttacker(address(ledger), abi.encodePacked(_receiveCall("lot"), carrier.key));
         _refuseAttacker(
-            address(registry), abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker, Roles.ANY, true)), buyer.key)
+            address(registry),
+            abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker, Roles.ANY, true)), buyer.key)
         );
     }
 

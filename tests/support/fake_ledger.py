@@ -124,6 +124,9 @@ class FakeLedger:
     def admit(self, participant: int, roles: int = int(ALL_ROLES)) -> None:
         own: dict[str, object] = {"admitted": participant, "roles": roles, "first_key": key_of(participant)}
         self._registry("ParticipantAdmitted", 0, _number(participant), **own)
+
+    def accept_key(self, participant: int) -> None:
+        """The first key, with which all of the participant's records are signed, accepts."""
         self._registry("KeyAdded", participant, _number(participant), roles=int(ALL_ROLES), admin=True)
 
     def register_machine(self, owner: int, name: str) -> int:

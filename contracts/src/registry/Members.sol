@@ -98,9 +98,12 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
         (entry.participant, entry.roles, entry.generation, entry.revokedAt);
         if (participant == 0) revert RegistryKeyUnknown(key);
         Participant storage company = _participants[participant];
-        if (revokedAt != 0 || generation != company.generation) revert RegistryKeyRevoked(key, _revokedAt(entry));
-        _requireActive(participant, company);
-        roles &= company.roles;
+        // In one statement, so that the slot is read once: every record of the ledger pays for this.
+        (uint16 held, uint16 current, bool suspended, bool departed) =
+            (company.roles, company.generation, company.suspended, company.departed);
+        if (revokedAt != 0 || generation != current) revert RegistryKeyRevoked(key, _revokedAt(entry));
+        if (suspended || departed) _requireActive(participant, company);
+        roles &= held;
     }
 
     /// @inheritdoc IRegistry

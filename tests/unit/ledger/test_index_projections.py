@@ -323,6 +323,7 @@ def test_registry(store: Store) -> None:
     fake = FakeLedger()
     fake.admit(1)
     fake.admit(2)
+    fake.accept_key(1)
     number = (1).to_bytes(32, "big")
     fake.chain.record(RolesSet(1, 5), 0, number)
     fake.chain.record(ParticipantSuspended(1, bytes(32)), 0, number)
@@ -358,6 +359,7 @@ def test_registry(store: Store) -> None:
 def test_keys_are_changed_and_end_by_a_recovery(store: Store) -> None:
     fake, number = FakeLedger(), (1).to_bytes(32, "big")
     fake.admit(1)
+    fake.accept_key(1)
     old, box, fresh = key_of(1), b"\x07" * 20, b"\x08" * 20
     fake.chain.record(KeyAdded(int(Role.MANUFACTURER), admin=False), 1, number, key=box)
     fake.chain.record(KeyChanged(box, int(Role.CARRIER), admin=True), 1, number)
