@@ -125,7 +125,6 @@ class EmbeddedChain:
         parameters = PyEVMBackend.generate_genesis_params(overrides)
         self._tester = EthereumTester(_Backend(genesis_parameters=parameters))
         self._time_s: int | None = None
-        self._chain = self._tester.backend.chain
         self._bank = self._tester.get_accounts()[0]
         self._lock = threading.Lock()
         self._receipt_of = lru_cache(_KEPT_RECEIPTS)(self._build_receipt)
@@ -181,6 +180,10 @@ class EmbeddedChain:
             raise RpcError(_SERVER_ERROR, _plain(error)) from error
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException, PyEVMError) as error:
             raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
+
+    @property
+    def _chain(self) -> Any:
+        return self._tester.backend.chain
 
     def _head(self) -> Header:
         return self._chain.get_canonical_head()

@@ -50,12 +50,15 @@ class _Gateway(FastAPI):
 
 def create_gateway(parts: GatewayParts) -> FastAPI:
     """Returns the application. Its threads run from start-up to shutdown."""
-    logger, table = build_logger(), RouteTable()
+    logger = build_logger()
     background = build_background(parts, logger)
+    app = _open(parts, background)
+    table = app.table = RouteTable(app)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter)
+    # Before the first route: FastAPI applies it to those that are registered from now on.
+    app.router.dependencies.append(Depends(authentication))
     api = _build_api_parts(parts, background, authentication)
     portal = _build_portal(parts, api)
-    app = _open(parts, table, authentication, background)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
@@ -72,7 +75,6 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
         table.add(Route(page.method, page.path, page.rule), page.endpoint)
-    table.register(app)
     return app
 
 
@@ -97,8 +99,8 @@ def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
     return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock)
 
 
-def _open(parts: GatewayParts, table: RouteTable, authentication: Authentication, background: Background) -> _Gateway:
-    """The application without routes. Every route that is added later requires the authentication."""
+def _open(parts: GatewayParts, background: Background) -> _Gateway:
+    """The application without routes."""
     app = _Gateway(
         title="Millmark gateway",
         summary="Provenance of made-to-order parts",
@@ -111,7 +113,6 @@ def _open(parts: GatewayParts, table: RouteTable, authentication: Authentication
         redoc_url=None,
         # A redirect would be sent before authentication, and without an audit entry.
         redirect_slashes=False,
-        dependencies=[Depends(authentication)],
     )
-    app.table, app.secured = table, parts.policy.needs_credential
+    app.secured = parts.policy.needs_credential
     return app

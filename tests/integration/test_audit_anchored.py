@@ -104,7 +104,7 @@ def test_killed_between_and_checked_by_command(
     code, err = run.refused("audit", "verify")
     assert (code, "entry 9 of the audit log: its hash differs from the one anchored" in err) == (1, True)
     path.write_bytes(text[: text.rindex(b"\n", 0, -1) + 1])
-    assert "entry 12 of the audit log: it is missing" in run.refused("audit", "verify")[1]
+    assert "entry 12 of the audit log: the entry is missing" in run.refused("audit", "verify")[1]
     path.write_bytes(text)
     assert run("audit", "verify")[0] == 0
     with closing(sqlite3.connect(line.home / "millmark.sqlite")) as connection:

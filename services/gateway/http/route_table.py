@@ -41,13 +41,15 @@ class Route:
 class RouteTable:
     """Registers all routes of the application, so that none can be registered without its row."""
 
-    def __init__(self) -> None:
-        self._endpoints: list[tuple[Route, Callable[..., Any], Mapping[str, Any]]] = []
+    def __init__(self, app: FastAPI) -> None:
+        """Routes become the application's own: those of an included router would be built a second time at the first
+        request, which took as long as all else that a gateway does to start."""
+        self._app = app
         self._rows: dict[tuple[str, str], Route] = {}
         self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
-        """Adds a route; `documented` is passed on to FastAPI by `register`.
+        """Registers the route; `documented` is passed on to FastAPI.
 
         Raises ValueError if the table already has this method and path.
         """
@@ -58,20 +60,14 @@ class RouteTable:
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
         if route.rule.body_bytes != MAX_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
-        self._endpoints.append((route, endpoint, documented))
-
-    def register(self, app: FastAPI) -> None:
-        """Registers all routes with the application itself: those of an included router would be built twice, which
-        takes most of a gateway's start."""
-        for route, endpoint, documented in self._endpoints:
-            app.add_api_route(
-                route.path,
-                endpoint,
-                methods=[route.method],
-                operation_id=route.operation,
-                include_in_schema=route.operation is not None,
-                **documented,
-            )
+        self._app.add_api_route(
+            route.path,
+            endpoint,
+            methods=[route.method],
+            operation_id=route.operation,
+            include_in_schema=route.operation is not None,
+            **documented,
+        )
 
     def __iter__(self) -> Iterator[Route]:
         """Yields the rows in order of declaration."""

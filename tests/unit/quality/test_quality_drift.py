@@ -121,7 +121,7 @@ def test_a_reference_survives_its_card() -> None:
 
 
 def test_another_models_reference_is_refused() -> None:
-    with pytest.raises(InputError, match="another model's"):
+    with pytest.raises(InputError, match="belongs to another model"):
         watch(a_reference(), *draw_series(np.random.default_rng(7), 10))
 
 

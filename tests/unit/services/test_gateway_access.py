@@ -214,7 +214,7 @@ def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
 
 
 def test_a_route_is_not_declared_without_a_rule() -> None:
-    routes: Any = Routes(RouteTable(), "tag", {})
+    routes: Any = Routes(RouteTable(FastAPI()), "tag", {})
     for declare in (routes.get, routes.post, routes.put, routes.patch, routes.delete):
         with pytest.raises(TypeError, match="rule"):
             declare("/v1/forgotten", "forgotten", "Forgotten")
@@ -222,7 +222,7 @@ def test_a_route_is_not_declared_without_a_rule() -> None:
 
 
 def test_a_route_is_declared_once() -> None:
-    table = RouteTable()
+    table = RouteTable(FastAPI())
     table.add(Route("GET", "/v1/twice", PUBLIC), lambda: None)
     with pytest.raises(ValueError, match="GET /v1/twice is declared twice"):
         table.add(Route("GET", "/v1/twice", Rule()), lambda: None)
