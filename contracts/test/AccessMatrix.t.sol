@@ -144,7 +144,6 @@ contract AccessMatrixTest is Inspection {
         return caller == Caller.Stranger && row.anyone;
     }
 
-    /// @dev What a suspended company's keys are for.
     function _isForSuspended(bytes4 selector) private pure returns (bool) {
         return selector == IRegistry.revokeKey.selector || selector == IRegistry.acceptRecovery.selector;
     }
@@ -192,9 +191,8 @@ contract AccessMatrixTest is Inspection {
         if (bytes4(row.data) == IRegistry.acceptKey.selector && caller != Caller.Suspended) {
             return reason == IRegistry.RegistryKeyNotProposed.selector;
         }
-        if (bytes4(row.data) == IRegistry.acceptRecovery.selector) {
-            return reason == IRegistry.RegistryRecoveryNotProposed.selector;
-        }
+        bool recovers = bytes4(row.data) == IRegistry.acceptRecovery.selector;
+        if (recovers) return reason == IRegistry.RegistryRecoveryNotProposed.selector;
         if (bytes4(row.data) == ICertificates.demandOpening.selector && caller == Caller.Buyer) {
             return reason == IOrders.OrderPartyWrong.selector; // a buyer, but not this order's
         }
