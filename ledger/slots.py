@@ -13,7 +13,8 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
     latest certificate        LEDGER _certificates[lot]          machine's number       REGISTRY _sequenceOf[subject]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
-    model (3 words)           REGISTRY _models[number]
+    model (3 words)           REGISTRY _models[number]           name key      REGISTRY _nameKeys[participant][index]
+    published digest          REGISTRY _published[kind]
 
 The names are those of the Solidity source. Their slot numbers are in ledger/artifacts under `storageLayout`, and in
 BUNDLE.md. An entry that does not exist consists of zeros. Times are in seconds since 1970, 0 for never.
@@ -57,6 +58,8 @@ __all__ = [
     "decode_struct",
     "head_slot",
     "machine_slot",
+    "name_key_slot",
+    "published_slot",
     "sequence_slot",
     "slots_of",
 ]
@@ -80,7 +83,13 @@ class ParticipantSlots:
 
     roles: int
     keys: int
+    admins: int
+    name_keys: int
+    """Number of name keys; the current one has the greatest index."""
+    generation: int
+    """Number of recoveries; the keys of earlier generations have ended."""
     suspended: bool
+    departed: bool
     sequence: int
 
 
@@ -89,9 +98,15 @@ class KeySlots:
     """The Registry's entry of a key."""
 
     participant: int
+    roles: int
+    admin: bool
+    generation: int
+    """The participant's generation when the key was added."""
     added_at: int
     revoked_at: int
+    """0 also for a key that ended by a recovery."""
     compromised_since: int
+    declared_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +124,8 @@ class ModelSlots:
     inspector: int
     approver: int
     state: ModelState
+    open: bool
+    retired_at: int
     withdrawn_at: int
     defective_since: int
     digest: bytes
@@ -205,6 +222,16 @@ def machine_slot(subject: bytes) -> bytes:
     is none.
     """
     return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
+
+
+def name_key_slot(participant: int, index: int) -> bytes:
+    """Slot of the registry that contains a participant's name key hash, 0 from `ParticipantSlots.name_keys` on."""
+    return _mapping_slot(Contract.REGISTRY, "_nameKeys", (participant, index))
+
+
+def published_slot(kind: int) -> bytes:
+    """Slot of the registry that contains the digest last published of a kind, 0 if there is none."""
+    return _mapping_slot(Contract.REGISTRY, "_published", (kind,))
 
 
 def sequence_slot(contract: Contract) -> bytes:

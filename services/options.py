@@ -1,4 +1,4 @@
-"""Types of command-line options that several commands share."""
+"""Types of command-line options that several commands share, and readers of their values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Gateway", "PassphraseFile", "SignerUri", "TokenFile"]
+from ledger.errors import InputError
+from ledger.records import Role
+
+__all__ = ["AsJson", "Gateway", "PassphraseFile", "SignerUri", "TokenFile", "parse_digest", "parse_roles"]
+
+_DIGEST_BYTES = 32
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SignerUri = Annotated[
@@ -27,3 +32,24 @@ Gateway = Annotated[
 TokenFile = Annotated[
     Path, typer.Option("--token-file", help="File (mode 0600) with a token or API key of that gateway.", dir_okay=False)
 ]
+
+
+def parse_roles(text: str) -> Role:
+    """Reads role names separated by commas. Raises InputError naming the first unknown one."""
+    roles = Role(0)
+    for name in text.split(","):
+        if name.strip().upper() not in Role.__members__:
+            raise InputError(f"unknown role {name.strip()!r}", hint=f"use {', '.join(Role.__members__)}")
+        roles |= Role[name.strip().upper()]
+    return roles
+
+
+def parse_digest(text: str) -> bytes:
+    """Reads a digest of 32 bytes in hex, with or without 0x. Raises InputError."""
+    try:
+        digest = bytes.fromhex(text.strip().removeprefix("0x"))
+    except ValueError:
+        digest = b""
+    if len(digest) != _DIGEST_BYTES:
+        raise InputError(f"{text.strip()[:80]!r} is not a digest", hint="give 32 bytes as 64 hex digits")
+    return digest

@@ -64,6 +64,8 @@ contract AccessMatrixTest is Inspection {
         super.setUp();
         _publish();
         _stranger = _admit("company with all roles", Roles.ANY);
+        _as(auditor);
+        registry.setNameKey(LEAF);
         (_nobody.key, _nobody.secret) = makeKey("nobody");
         _spare = makeAddress("spare key");
         _addOwnerRows();
@@ -74,6 +76,7 @@ contract AccessMatrixTest is Inspection {
         _addCustodyRows();
         _addCertificateRows();
         _addForwarderRows();
+        _addRecoveryRows(); // last: time passes
     }
 
     function test_everyFunctionByEveryCaller() public {
@@ -137,8 +140,13 @@ contract AccessMatrixTest is Inspection {
         if (bytes4(row.data) == registry.multicall.selector) return true; // an empty batch: the calls in it decide
         if (row.target == address(forwarder)) return false; // the signature decides, whoever sends
         if (row.roles == 0) return caller == Caller.Owner;
+        if (caller == Caller.Suspended && _isForSuspended(bytes4(row.data))) return true;
         if (caller <= Caller.Auditor) return row.roles & (uint256(1) << uint256(caller)) != 0;
         return caller == Caller.Stranger && row.anyone;
+    }
+
+    function _isForSuspended(bytes4 selector) private pure returns (bool) {
+        return selector == IRegistry.revokeKey.selector || selector == IRegistry.acceptRecovery.selector;
     }
 
     /// @dev Brings about what the cell is about and says who calls.
@@ -158,7 +166,7 @@ contract AccessMatrixTest is Inspection {
         Party memory member = _memberOf(id);
         revoked = makeAddress("revoked");
         vm.prank(member.key);
-        registry.proposeKey(revoked);
+        registry.proposeKey(revoked, Roles.ANY, true);
         vm.prank(revoked);
         registry.acceptKey(id);
         vm.prank(member.key);
@@ -184,6 +192,8 @@ contract AccessMatrixTest is Inspection {
         if (bytes4(row.data) == IRegistry.acceptKey.selector && caller != Caller.Suspended) {
             return reason == IRegistry.RegistryKeyNotProposed.selector;
         }
+        bool recovers = bytes4(row.data) == IRegistry.acceptRecovery.selector;
+        if (recovers) return reason == IRegistry.RegistryRecoveryNotProposed.selector;
         if (bytes4(row.data) == ICertificates.demandOpening.selector && caller == Caller.Buyer) {
             return reason == IOrders.OrderPartyWrong.selector; // a buyer, but not this order's
         }
@@ -219,6 +229,7 @@ contract AccessMatrixTest is Inspection {
         _addTo(target, by, 0, abi.encodeCall(IRegistry.setRoles, (maker3.id, Roles.ANY)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.suspend, (maker3.id, ROOT)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.reinstate, (inspector2.id)), false);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.publish, (1, ROOT)), false);
         _suspend(inspector2);
         _addTo(target, by, 0, abi.encodeCall(Ownable.transferOwnership, (_spare)), false);
         (by.key,) = makeKey("heir");
@@ -230,31 +241,56 @@ contract AccessMatrixTest is Inspection {
         _addFree(carrier, Roles.ANY, abi.encodeCall(deployed.multicall, (none)));
     }
 
+    function _addRecoveryRows() private {
+        Party memory by;
+        by.key = owner;
+        address target = address(registry);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.proposeRecovery, (maker3.id, _spare)), false);
+        vm.prank(owner);
+        registry.proposeRecovery(maker2.id, makeAddress("heir of maker2"));
+        _as(maker2);
+        registry.objectToRecovery();
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.overruleObjection, (maker2.id)), false);
+        Party memory heir = buyer;
+        heir.key = makeAddress("heir of buyer");
+        vm.prank(owner);
+        registry.proposeRecovery(buyer.id, heir.key);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.objectToRecovery, ()), false);
+        _addTo(target, heir, Roles.ANY, abi.encodeCall(IRegistry.acceptRecovery, (buyer.id)), false);
+        _warp(block.timestamp + registry.RECOVERY_DELAY());
+    }
+
     function _addRegistryRows() private {
         address target = address(registry);
         uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
         _as(buyer);
-        registry.proposeKey(_spare);
+        registry.proposeKey(_spare, Roles.ANY, true);
         Party memory spare = buyer;
         spare.key = _spare;
         _addTo(target, spare, Roles.ANY, abi.encodeCall(IRegistry.acceptKey, (buyer.id)), false);
         address second = makeAddress("second");
         _as(buyer);
-        registry.proposeKey(second);
+        registry.proposeKey(second, Roles.ANY, true);
         vm.prank(second);
         registry.acceptKey(buyer.id);
         _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.revokeKey, (second, 0)), false);
-        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.proposeKey, (makeAddress("third"))), true);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.setKey, (second, Roles.BUYER, false)), false);
+        bytes memory data = abi.encodeCall(IRegistry.proposeKey, (makeAddress("third"), Roles.ANY, true));
+        _addTo(target, buyer, Roles.ANY, data, true);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.depart, (ROOT)), true);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.setNameKey, (ROOT)), true);
         uint40 old = _registerMachine(maker, "old");
         _addTo(target, maker, equipped, abi.encodeCall(IRegistry.registerMachine, (_hash("new"), ROOT)), true);
         _addTo(target, maker, equipped, abi.encodeCall(IRegistry.retireMachine, (old, ROOT)), false);
         _as(inspector);
         uint40 number = registry.registerModel(_hash("registered"), ROOT);
-        bytes memory data = abi.encodeCall(IRegistry.registerModel, (_hash("new"), ROOT));
+        data = abi.encodeCall(IRegistry.registerModel, (_hash("new"), ROOT));
         _addTo(target, inspector, Roles.INSPECTOR, data, true);
         data = abi.encodeCall(IRegistry.publishModel, (Models.uniform(3, 1, 0, 1), ROOT));
         _addTo(target, inspector, Roles.INSPECTOR, data, true);
         _addTo(target, auditor, Roles.AUDITOR, abi.encodeCall(IRegistry.approveModel, (number, ROOT)), true);
+        _addTo(target, inspector, Roles.INSPECTOR, abi.encodeCall(IRegistry.openModel, (model2, true)), false);
+        _addTo(target, inspector, Roles.INSPECTOR, abi.encodeCall(IRegistry.retireModel, (model2, ROOT)), false);
         data = abi.encodeCall(IRegistry.withdrawModel, (model2, 0, ROOT));
         _addTo(target, inspector, Roles.INSPECTOR, data, false);
         _addTo(target, auditor, Roles.AUDITOR, data, false);
@@ -309,7 +345,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](42);
+        bytes[] memory calls = new bytes[](48);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -329,34 +365,40 @@ contract AccessMatrixTest is Inspection {
         calls[16] = abi.encodeCall(registry.renounceOwnership, ());
         calls[17] = abi.encodeCall(IRegistry.evaluator, ());
         calls[18] = abi.encodeCall(IRegistry.partiesOf, (buyer.key, carrier.id, model));
-        uint256 registryCalls = 19;
-        calls[19] = abi.encodeCall(IHistory.sequence, ());
-        calls[20] = abi.encodeCall(IHistory.headOf, (order));
-        calls[21] = abi.encodeCall(IHistory.registry, ());
-        calls[22] = abi.encodeCall(IHistory.predecessor, ());
-        calls[23] = abi.encodeCall(deployed.HEAD_TAG, ());
-        calls[24] = abi.encodeCall(deployed.lotOperations, ());
-        calls[25] = abi.encodeCall(deployed.certificateOperations, ());
-        calls[26] = abi.encodeCall(IHistory.ledgerId, ());
-        calls[27] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
-        calls[28] = abi.encodeCall(deployed.trustedForwarder, ());
-        calls[29] = abi.encodeCall(IOrders.orderOf, (order));
-        calls[30] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
-        calls[31] = abi.encodeCall(IEvidence.streamOf, (stream));
-        calls[32] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[33] = abi.encodeCall(ICertificates.certificateOf, (lot));
-        calls[34] = abi.encodeCall(ICertificates.certificateStatus, (lot));
-        calls[35] = abi.encodeCall(IHistory.headOf, (lot));
-        uint256 ledgerCalls = 36;
+        calls[19] = abi.encodeCall(IRegistry.issuanceOf, (buyer.key, uint40(START), model));
+        calls[20] = abi.encodeCall(IRegistry.modelFor, (model, inspector.id));
+        calls[21] = abi.encodeCall(IRegistry.recoveryOf, (buyer.id));
+        calls[22] = abi.encodeCall(IRegistry.nameKeyOf, (auditor.id, 0));
+        calls[23] = abi.encodeCall(IRegistry.publishedOf, (1));
+        calls[24] = abi.encodeCall(IRegistry.RECOVERY_DELAY, ());
+        uint256 registryCalls = 25;
+        calls[25] = abi.encodeCall(IHistory.sequence, ());
+        calls[26] = abi.encodeCall(IHistory.headOf, (order));
+        calls[27] = abi.encodeCall(IHistory.registry, ());
+        calls[28] = abi.encodeCall(IHistory.predecessor, ());
+        calls[29] = abi.encodeCall(deployed.HEAD_TAG, ());
+        calls[30] = abi.encodeCall(deployed.lotOperations, ());
+        calls[31] = abi.encodeCall(deployed.certificateOperations, ());
+        calls[32] = abi.encodeCall(IHistory.ledgerId, ());
+        calls[33] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[34] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[35] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[36] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[37] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[38] = abi.encodeCall(ILots.lotOf, (lot));
+        calls[39] = abi.encodeCall(ICertificates.certificateOf, (lot));
+        calls[40] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[41] = abi.encodeCall(IHistory.headOf, (lot));
+        uint256 ledgerCalls = 42;
         address code = registry.modelOf(published).code;
-        calls[36] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[37] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[38] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 39;
+        calls[42] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[43] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[44] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 45;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[39] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[40] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[41] = abi.encodeCall(forwarder.eip712Domain, ());
+        calls[45] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[46] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[47] = abi.encodeCall(forwarder.eip712Domain, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);

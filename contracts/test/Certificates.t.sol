@@ -83,6 +83,7 @@ contract CertificatesTest is Fixture {
     }
 
     function test_onlyTheGatesInspectorCertifies() public check {
+        _openModel(model);
         ICertificates.Statement memory statement = _statement(_lot, _order, PASS);
         _refuseIssue(
             inspector2,
@@ -96,6 +97,7 @@ contract CertificatesTest is Fixture {
     }
 
     function test_anyInspectorCertifiesWithoutAGate() public check {
+        _openModel(model);
         bytes32 open = _acceptedOrder("open", _ungated(1));
         _start(open, 0);
         bytes32 lot = _commission(open, "free", 5);

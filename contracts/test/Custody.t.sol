@@ -162,6 +162,7 @@ contract CustodyTest is Fixture {
         _as(maker);
         ledger.startAssignment(order, 0, assignment, ROOT);
         bytes32 lot = _commission(order, "free", 5);
+        _openModel(model);
         _as(inspector2);
         ledger.issueCertificate(_statement(lot, order, ICertificates.Verdict.Pass));
         bytes32 next = _startedOrder("next");

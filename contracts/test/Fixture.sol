@@ -156,6 +156,8 @@ abstract contract Fixture is Base {
         (party.key, party.secret) = makeKey(name);
         vm.prank(owner);
         party.id = registry.admit(roles, party.key, ROOT);
+        vm.prank(party.key);
+        registry.acceptKey(party.id);
     }
 
     function _admitAll() private {
@@ -180,6 +182,16 @@ abstract contract Fixture is Base {
         number = registry.registerModel(_hash(name), ROOT);
         _as(auditor);
         registry.approveModel(number, ROOT);
+    }
+
+    function _openModel(uint40 number) internal {
+        _as(inspector);
+        registry.openModel(number, true);
+    }
+
+    function _retireModel(uint40 number) internal {
+        _as(inspector);
+        registry.retireModel(number, ROOT);
     }
 
     function _withdrawModel(uint40 number) internal {

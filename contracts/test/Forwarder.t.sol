@@ -9,6 +9,7 @@ import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -66,7 +67,7 @@ contract ForwarderTest is Fixture {
 
     function test_forwardedRegistryCall() public check {
         address fresh = makeAddress("fresh");
-        _forward(buyer, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
+        _forward(buyer, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh, Roles.ANY, true)));
         vm.prank(fresh);
         registry.acceptKey(buyer.id);
         (uint32 id,) = registry.actorOf(fresh);

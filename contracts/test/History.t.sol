@@ -87,7 +87,7 @@ contract HistoryTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, stranger));
         ledger.placeOrder(ROOT, coordinator.id, _terms(1));
         _as(buyer);
-        registry.proposeKey(stranger);
+        registry.proposeKey(stranger, Roles.ANY, true);
         vm.prank(stranger);
         registry.acceptKey(buyer.id);
         _as(buyer);
@@ -103,7 +103,7 @@ contract HistoryTest is Fixture {
     function test_anyKeyOfACompanyActsForIt() public check {
         address second = makeAddress("second");
         _as(buyer);
-        registry.proposeKey(second);
+        registry.proposeKey(second, Roles.ANY, true);
         vm.prank(second);
         registry.acceptKey(buyer.id);
         bytes32 order = _place("order", _terms(1));

@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IEvaluator} from "../src/interfaces/IEvaluator.sol";
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
@@ -39,12 +41,11 @@ contract ModelRegisterTest is RegistryFixture {
     function test_publishModel() public check {
         bytes memory content = Models.uniform(3, 1, 0, 1);
         bytes32 digest = sha256(content);
-        bytes32 subject = Subjects.derive(Subjects.Kind.Model, inspector.id, digest);
         uint40 next = registry.sequence() + 1;
         // the registry's first contract was the evaluator
         address code = vm.computeCreateAddress(address(registry), 2);
         vm.expectEmit(address(registry));
-        emit IRegistry.ModelPublished(next, inspector.id, subject, inspector.key, digest, code, LEAF);
+        emit IRegistry.ModelPublished(next, inspector.id, _bytes32(next), inspector.key, digest, code, LEAF);
         _as(inspector);
         assertEq(registry.publishModel(content, LEAF), next);
         IRegistry.Model memory stored = registry.modelOf(next);
@@ -91,7 +92,7 @@ contract ModelRegisterTest is RegistryFixture {
     function test_registerAndApproveModel() public check {
         bytes32 subject = _subject(Subjects.Kind.Model, inspector, "new");
         uint40 next = _expectEntry();
-        emit IRegistry.ModelRegistered(next, inspector.id, subject, inspector.key, _hash("new"), ROOT);
+        emit IRegistry.ModelRegistered(next, inspector.id, _bytes32(next), inspector.key, _hash("new"), ROOT);
         _as(inspector);
         assertEq(registry.registerModel(_hash("new"), ROOT), next);
         _assertModel(next, IRegistry.ModelState.Registered);
@@ -171,6 +172,145 @@ contract ModelRegisterTest is RegistryFixture {
         _setRoles(auditor, Roles.INSPECTOR);
         _refuse(auditor, _missing(auditor, Roles.INSPECTOR, Roles.AUDITOR));
         registry.withdrawModel(model, 0, ROOT);
+    }
+
+    // ---- retired, opened, registered again ----
+
+    /// @dev Before, a model ended only by withdrawal, which fells every certificate on it.
+    function test_H11_aRetiredModelKeepsItsVerdicts() public check {
+        bytes32 lot = _receive(maker, "certified", 5);
+        _pass(lot, 0);
+        uint40 next = _expectEntry();
+        emit IRegistry.ModelRetired(next, inspector.id, _bytes32(model), inspector.key, model, ROOT);
+        _retireModel(model);
+        _assertModel(model, IRegistry.ModelState.Retired);
+        assertEq(registry.modelOf(model).retiredAt, START);
+        _assertStatus(lot, ICertificates.CertificateStatus.Valid);
+        bytes32 other = _receive(maker, "other", 5);
+        ICertificates.Statement memory statement = _statement(other, 0, ICertificates.Verdict.Pass);
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateModelUnfit.selector, model));
+        ledger.issueCertificate(statement);
+        _withdrawModel(model);
+        _assertStatus(lot, ICertificates.CertificateStatus.Fallen);
+        assertEq(registry.modelOf(model).retiredAt, START, "both stay known");
+    }
+
+    function test_H11_aRetiredModelOpensTheGate() public check {
+        bytes32 order = _startedOrder("gated");
+        bytes32 lot = _commission(order, "part", 5);
+        _pass(lot, order);
+        _retireModel(model);
+        _move(maker, _item(lot, order), buyer);
+        _assertLot(lot, ILots.LotState.Held, buyer);
+    }
+
+    function test_retireRefusals() public check {
+        _refuse(auditor, _missing(auditor, Roles.AUDITOR, Roles.INSPECTOR));
+        registry.retireModel(model, ROOT);
+        _refuse(
+            inspector2, abi.encodeWithSelector(IRegistry.RegistryModelForeign.selector, model, inspector.id, auditor.id)
+        );
+        registry.retireModel(model, ROOT);
+        _refuse(inspector, _stateWrong(999, IRegistry.ModelState.None));
+        registry.retireModel(999, ROOT);
+        _as(inspector);
+        uint40 number = registry.registerModel(_hash("new"), ROOT);
+        _refuse(inspector, _stateWrong(number, IRegistry.ModelState.Registered));
+        registry.retireModel(number, ROOT);
+        _retireModel(model);
+        _refuse(inspector, _stateWrong(model, IRegistry.ModelState.Retired));
+        registry.retireModel(model, ROOT);
+        _refuse(inspector, _stateWrong(model, IRegistry.ModelState.Retired));
+        registry.openModel(model, true);
+        _refuse(auditor, _stateWrong(model, IRegistry.ModelState.Retired));
+        registry.approveModel(model, ROOT);
+    }
+
+    /// @dev Before, any inspector could certify on another's model, which that rival then fells at will.
+    function test_H11_anothersModelIsUsedOnlyWhenOpened() public check {
+        bytes32 lot = _receive(maker, "part", 5);
+        ICertificates.Statement memory statement = _statement(lot, 0, ICertificates.Verdict.Pass);
+        bytes memory closed =
+            abi.encodeWithSelector(ICertificates.CertificateModelClosed.selector, model, inspector2.id);
+        _refuse(inspector2, closed);
+        ledger.issueCertificate(statement);
+        _refuse(
+            inspector2, abi.encodeWithSelector(IRegistry.RegistryModelForeign.selector, model, inspector.id, auditor.id)
+        );
+        registry.openModel(model, true);
+        uint40 next = _expectEntry();
+        emit IRegistry.ModelOpened(next, inspector.id, _bytes32(model), inspector.key, model, true);
+        _openModel(model);
+        assertTrue(registry.modelOf(model).open);
+        _as(inspector2);
+        ledger.issueCertificate(statement);
+        _as(inspector);
+        registry.openModel(model, false);
+        _refuse(inspector2, closed);
+        ledger.issueCertificate(statement);
+        (IRegistry.ModelState state, bool usable) = registry.modelFor(model, inspector.id);
+        assertEq(uint256(state), uint256(IRegistry.ModelState.Approved));
+        assertTrue(usable, "its owner always may");
+    }
+
+    /// @dev Before, nobody could withdraw the model once inspector and approver were suspended, and its gate stayed open.
+    function test_H11_withdrawalIsNeverOutOfReach() public check {
+        Party memory other = _admit("other auditor", Roles.AUDITOR);
+        bytes memory foreign =
+            abi.encodeWithSelector(IRegistry.RegistryModelForeign.selector, model, inspector.id, auditor.id);
+        vm.prank(other.key);
+        vm.expectRevert(foreign);
+        registry.withdrawModel(model, 0, ROOT);
+        bytes memory stranger = abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, owner);
+        _refuseOwner(stranger);
+        registry.withdrawModel(model, 0, ROOT);
+        _suspend(auditor);
+        _refuseOwner(stranger);
+        registry.withdrawModel(model2, 0, ROOT);
+        _refuse(inspector2, _missing(inspector2, Roles.INSPECTOR | Roles.MANUFACTURER, Roles.AUDITOR));
+        registry.withdrawModel(model, 0, ROOT);
+        vm.prank(other.key);
+        registry.withdrawModel(model, 0, ROOT);
+        _assertModel(model, IRegistry.ModelState.Withdrawn);
+        _suspend(inspector);
+        uint40 next = _expectEntry();
+        emit IRegistry.ModelWithdrawn(next, 0, _bytes32(model2), owner, model2, uint40(START), ROOT);
+        vm.prank(owner);
+        registry.withdrawModel(model2, uint40(START), ROOT);
+        _assertModel(model2, IRegistry.ModelState.Withdrawn);
+        _refuseOwner(_stateWrong(model2, IRegistry.ModelState.Withdrawn));
+        registry.withdrawModel(model2, 0, ROOT);
+    }
+
+    function test_ownerWithdrawsAnUnapprovedModelOfAGoneInspector() public check {
+        _as(inspector);
+        uint40 number = registry.registerModel(_hash("new"), ROOT);
+        bytes memory foreign = abi.encodeWithSelector(IRegistry.RegistryModelForeign.selector, number, inspector.id, 0);
+        _refuse(auditor, foreign);
+        registry.withdrawModel(number, 0, ROOT);
+        _suspend(inspector);
+        vm.prank(owner);
+        registry.withdrawModel(number, 0, ROOT);
+        _assertModel(number, IRegistry.ModelState.Withdrawn);
+    }
+
+    /// @dev Before, the same bytes could never be registered again by their inspector.
+    function test_H11_aDigestIsRegisteredAgainAsANewNumber() public check {
+        bytes32 subject = _subject(Subjects.Kind.Model, inspector, "model");
+        _retireModel(model);
+        _as(inspector);
+        uint40 second = registry.registerModel(_hash("model"), ROOT);
+        assertEq(registry.sequenceOf(subject), second);
+        _assertModel(model, IRegistry.ModelState.Retired);
+        _assertModel(second, IRegistry.ModelState.Registered);
+        _refuse(inspector, abi.encodeWithSelector(IRegistry.RegistrySubjectTaken.selector, subject, second));
+        registry.registerModel(_hash("model"), ROOT);
+        _as(inspector);
+        registry.withdrawModel(second, 0, ROOT);
+        _as(inspector);
+        uint40 third = registry.registerModel(_hash("model"), ROOT);
+        assertEq(registry.sequenceOf(subject), third);
+        _assertModel(second, IRegistry.ModelState.Withdrawn);
     }
 
     function test_sequenceCountsEveryRecord() public check {

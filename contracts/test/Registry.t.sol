@@ -17,12 +17,18 @@ contract RegistryTest is RegistryFixture {
         emit IRegistry.ParticipantAdmitted(next, 0, _bytes32(10), owner, 10, Roles.CARRIER, _fresh, ROOT);
         vm.prank(owner);
         assertEq(registry.admit(Roles.CARRIER, _fresh, ROOT), 10);
+        assertEq(registry.participantOf(10).keys, 0);
+        next = _expectEntry();
+        emit IRegistry.KeyAdded(next, 10, _bytes32(10), _fresh, Roles.ANY, true);
+        vm.prank(_fresh);
+        registry.acceptKey(10);
         (uint32 id, uint16 roles) = registry.actorOf(_fresh);
         assertEq(id, 10);
         assertEq(roles, Roles.CARRIER);
         assertEq(registry.rolesOf(10), Roles.CARRIER);
         assertEq(registry.participantOf(10).keys, 1);
-        assertEq(registry.participantOf(10).sequence, next);
+        assertEq(registry.participantOf(10).admins, 1);
+        assertEq(registry.participantOf(10).sequence, next - 1);
         assertEq(registry.keyOf(_fresh).addedAt, block.timestamp);
     }
 
@@ -61,13 +67,13 @@ contract RegistryTest is RegistryFixture {
         _refuseOwner(suspended);
         registry.suspend(buyer.id, ROOT);
         _refuse(buyer, suspended);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         next = _expectEntry();
         emit IRegistry.ParticipantReinstated(next, 0, _bytes32(buyer.id), owner, buyer.id);
         vm.prank(owner);
         registry.reinstate(buyer.id);
         assertEq(registry.rolesOf(buyer.id), Roles.BUYER);
-        _refuseOwner(abi.encodeWithSelector(IRegistry.RegistryParticipantNotSuspended.selector, buyer.id));
+        _refuseOwner(abi.encodeWithSelector(IRegistry.RegistryParticipantActive.selector, buyer.id));
         registry.reinstate(buyer.id);
     }
 
@@ -124,31 +130,33 @@ contract RegistryTest is RegistryFixture {
     // ---- keys ----
 
     function test_rotateKey() public check {
+        _warp(START + 200);
         uint40 next = _expectEntry();
-        emit IRegistry.KeyProposed(next, maker.id, _bytes32(maker.id), maker.key, _fresh);
+        emit IRegistry.KeyProposed(next, maker.id, _bytes32(maker.id), maker.key, _fresh, Roles.ANY, true);
         _as(maker);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, _fresh));
         registry.actorOf(_fresh);
         next = _expectEntry();
-        emit IRegistry.KeyAdded(next, maker.id, _bytes32(maker.id), _fresh);
+        emit IRegistry.KeyAdded(next, maker.id, _bytes32(maker.id), _fresh, Roles.ANY, true);
         vm.prank(_fresh);
         registry.acceptKey(maker.id);
         assertEq(registry.participantOf(maker.id).keys, 2);
         next = _expectEntry();
-        emit IRegistry.KeyRevoked(next, maker.id, _bytes32(maker.id), _fresh, maker.key, uint40(START - 100));
+        emit IRegistry.KeyRevoked(next, maker.id, _bytes32(maker.id), _fresh, maker.key, uint40(START + 100));
         vm.prank(_fresh);
-        registry.revokeKey(maker.key, uint40(START - 100));
+        registry.revokeKey(maker.key, uint40(START + 100));
         IRegistry.Key memory old = registry.keyOf(maker.key);
         assertEq(old.participant, maker.id);
         assertEq(old.revokedAt, block.timestamp);
-        assertEq(old.compromisedSince, START - 100);
+        assertEq(old.compromisedSince, START + 100);
+        assertEq(old.declaredAt, START + 200);
         assertEq(registry.participantOf(maker.id).keys, 1);
-        bytes memory revoked = abi.encodeWithSelector(IRegistry.RegistryKeyRevoked.selector, maker.key, START);
+        bytes memory revoked = abi.encodeWithSelector(IRegistry.RegistryKeyRevoked.selector, maker.key, START + 200);
         vm.expectRevert(revoked);
         registry.actorOf(maker.key);
         _refuse(maker, revoked);
-        registry.proposeKey(makeAddress("other"));
+        registry.proposeKey(makeAddress("other"), Roles.ANY, true);
     }
 
     function test_keyRevokesItselfWhenAnotherStays() public check {
@@ -159,12 +167,12 @@ contract RegistryTest is RegistryFixture {
         assertEq(registry.participantOf(maker.id).keys, 1);
     }
 
-    function test_lastKeyStays() public check {
-        bytes memory reason = abi.encodeWithSelector(IRegistry.RegistryLastKey.selector, maker.id, maker.key);
+    function test_lastAdminKeyStays() public check {
+        bytes memory reason = abi.encodeWithSelector(IRegistry.RegistryLastAdminKey.selector, maker.id, maker.key);
         _refuse(maker, reason);
         registry.revokeKey(maker.key, 0);
         _as(maker);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         _refuse(maker, reason);
         registry.revokeKey(maker.key, 0);
     }
@@ -176,7 +184,7 @@ contract RegistryTest is RegistryFixture {
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryKeyRevoked.selector, _fresh, START));
         registry.revokeKey(_fresh, 0);
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryKeyTaken.selector, _fresh, maker.id));
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         _refuseOwner(abi.encodeWithSelector(IRegistry.RegistryKeyTaken.selector, _fresh, maker.id));
         registry.admit(Roles.BUYER, _fresh, ROOT);
         vm.prank(_fresh);
@@ -219,12 +227,12 @@ contract RegistryTest is RegistryFixture {
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryKeyForeign.selector, _fresh, 0));
         registry.revokeKey(_fresh, 0);
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryKeyTaken.selector, buyer.key, buyer.id));
-        registry.proposeKey(buyer.key);
+        registry.proposeKey(buyer.key, Roles.ANY, true);
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryKeyTaken.selector, address(0), 0));
-        registry.proposeKey(address(0));
+        registry.proposeKey(address(0), Roles.ANY, true);
         vm.prank(_fresh);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, _fresh));
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
     }
 
     function test_compromiseInTheFuture() public check {
@@ -242,7 +250,7 @@ contract RegistryTest is RegistryFixture {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyNotProposed.selector, _fresh, maker.id));
         registry.acceptKey(maker.id);
         _as(maker);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         vm.prank(_fresh);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyNotProposed.selector, _fresh, maker2.id));
         registry.acceptKey(maker2.id);
@@ -252,9 +260,9 @@ contract RegistryTest is RegistryFixture {
 
     function test_keyProposedByTwoJoinsOne() public check {
         _as(maker);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         _as(maker2);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         vm.prank(_fresh);
         registry.acceptKey(maker2.id);
         vm.prank(_fresh);
@@ -269,7 +277,7 @@ contract RegistryTest is RegistryFixture {
         address stolen = makeAddress("stolen");
         _addKey(maker, stolen);
         vm.prank(stolen);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         _as(maker);
         registry.revokeKey(stolen, uint40(START));
         vm.prank(_fresh);
@@ -280,7 +288,7 @@ contract RegistryTest is RegistryFixture {
 
     function test_suspendedCompanyTakesNoKey() public check {
         _as(maker);
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
         _suspend(maker);
         vm.prank(_fresh);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryParticipantSuspended.selector, maker.id));
@@ -290,7 +298,7 @@ contract RegistryTest is RegistryFixture {
     function test_ownerCannotAddKeysToACompany() public check {
         vm.prank(owner);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, owner));
-        registry.proposeKey(_fresh);
+        registry.proposeKey(_fresh, Roles.ANY, true);
     }
 
     // ---- machines ----
@@ -298,7 +306,7 @@ contract RegistryTest is RegistryFixture {
     function test_registerMachine() public check {
         bytes32 subject = _subject(Subjects.Kind.Machine, maker, "lathe");
         uint40 next = _expectEntry();
-        emit IRegistry.MachineRegistered(next, maker.id, subject, maker.key, ROOT);
+        emit IRegistry.MachineRegistered(next, maker.id, _bytes32(next), maker.key, _hash("lathe"), ROOT);
         assertEq(_registerMachine(maker, "lathe"), next);
         assertEq(registry.sequenceOf(subject), next);
         assertEq(registry.machineOf(next).owner, maker.id);

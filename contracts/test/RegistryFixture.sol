@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// @notice What the registry's tests expect, in its words.
@@ -22,8 +23,12 @@ abstract contract RegistryFixture is Fixture {
     }
 
     function _addKey(Party storage party, address key) internal {
+        _addKey(party, key, Roles.ANY, true);
+    }
+
+    function _addKey(Party storage party, address key, uint16 roles, bool admin) internal {
         _as(party);
-        registry.proposeKey(key);
+        registry.proposeKey(key, roles, admin);
         vm.prank(key);
         registry.acceptKey(party.id);
     }

@@ -131,6 +131,9 @@ contract RevisionsTest is OrderFixture {
         _agree(terms);
         assertEq(ledger.orderOf(_order).inspector, inspector2.id);
         ICertificates.Statement memory statement = _statement(lot, _order, ICertificates.Verdict.Fail);
+        vm.prank(owner);
+        registry.reinstate(inspector.id);
+        _openModel(model);
         _as(inspector2);
         ledger.issueCertificate(statement);
         statement.verdict = ICertificates.Verdict.Pass;

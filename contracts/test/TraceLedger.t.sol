@@ -199,7 +199,7 @@ contract TraceLedgerTest is Fixture {
         address fresh = makeAddress("fresh");
         bytes[] memory calls = new bytes[](2);
         calls[0] = abi.encodeCall(IRegistry.registerMachine, (_hash("lathe"), ROOT));
-        calls[1] = abi.encodeCall(IRegistry.proposeKey, (fresh));
+        calls[1] = abi.encodeCall(IRegistry.proposeKey, (fresh, Roles.ANY, true));
         _as(maker);
         registry.multicall(calls);
         assertEq(registry.sequenceOf(_subject(Subjects.Kind.Machine, maker, "lathe")), registry.sequence() - 1);
@@ -211,7 +211,8 @@ contract TraceLedgerTest is Fixture {
         _refuseAttacker(address(ledger), abi.encodePacked(_placeCall(), buyer.key));
         _refuseAttacker(address(ledger), abi.encodePacked(_receiveCall("lot"), carrier.key));
         _refuseAttacker(
-            address(registry), abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker)), buyer.key)
+            address(registry),
+            abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker, Roles.ANY, true)), buyer.key)
         );
     }
 
@@ -223,7 +224,7 @@ contract TraceLedgerTest is Fixture {
         _refuseAttacker(address(ledger), abi.encodePacked(abi.encodeCall(deployed.multicall, (calls)), carrier.key));
         calls[0] = abi.encodePacked(abi.encodeCall(deployed.multicall, (calls)), carrier.key);
         _refuseAttacker(address(ledger), abi.encodeCall(deployed.multicall, (calls)));
-        calls[0] = abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker)), buyer.key);
+        calls[0] = abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker, Roles.ANY, true)), buyer.key);
         _refuseAttacker(address(registry), abi.encodeCall(registry.multicall, (calls)));
     }
 

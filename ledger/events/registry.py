@@ -34,13 +34,30 @@ class ParticipantReinstated(RegistryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ParticipantDeparted(RegistryEvent):
+    claims_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
 class KeyProposed(RegistryEvent):
     proposed: Address
+    roles: U16
+    admin: bool
 
 
 @dataclass(frozen=True, slots=True)
 class KeyAdded(RegistryEvent):
     """A key was added to a participant. The record is signed by the new key itself."""
+
+    roles: U16
+    admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged(RegistryEvent):
+    changed: Address
+    roles: U16
+    admin: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +67,41 @@ class KeyRevoked(RegistryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryProposed(RegistryEvent):
+    recovered: ParticipantNumber
+    proposed: Address
+    effective_at: U40
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryObjected(RegistryEvent):
+    effective_at: U40
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryOverruled(RegistryEvent):
+    recovered: ParticipantNumber
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryAccepted(RegistryEvent):
+    """The key that signed is the participant's only one from then on, an admin key with all roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameKeySet(RegistryEvent):
+    name_key_hash: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Published(RegistryEvent):
+    kind_: U16
+    digest: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
 class MachineRegistered(RegistryEvent):
+    identifier_hash: Bytes32
     claims_root: ClaimsRoot
 
 
@@ -77,6 +128,18 @@ class ModelPublished(RegistryEvent):
 class ModelApproved(RegistryEvent):
     model: ModelNumber
     report_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOpened(RegistryEvent):
+    model: ModelNumber
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRetired(RegistryEvent):
+    model: ModelNumber
+    reason_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)

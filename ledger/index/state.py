@@ -47,6 +47,17 @@ class State:
             raise IndexHaltedError(f"a record names {name} {shown}, which no earlier record created", hint=_HINT)
         return row
 
+    def find(self, kind: type[R], **equals: Cell) -> list[R]:
+        """The rows whose columns have the given values, also those of this batch. Changes to them are written at
+        `flush`. The columns must not be ones that change."""
+        for row in self._rows.find(kind, **equals):
+            self.get(kind, *key_of(row))
+        return [
+            row
+            for row in self._kept.values()
+            if isinstance(row, kind) and all(getattr(row, name) == value for name, value in equals.items())
+        ]
+
     def add(self, row: object) -> None:
         """Add a new row. Whether its key is free is checked at `flush`."""
         # Without a look-up here: it would cost a query for each of the many rows that are always new.

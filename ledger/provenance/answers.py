@@ -58,6 +58,31 @@ class Party(Printable):
 
 
 @dataclass(frozen=True, slots=True)
+class Key(Printable):
+    """A key that signs for a participant now."""
+
+    address: bytes
+    """20 bytes."""
+    roles: tuple[str, ...]
+    """What it may do, in lower case; it acts with the roles that its participant has, too."""
+    admin: bool
+    """Whether it may propose, change and revoke its participant's keys."""
+    added_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery(Printable):
+    """A key that is to replace all keys of a participant that lost them."""
+
+    key: bytes
+    effective_at: datetime | None
+    """From then on the key may accept."""
+    objected: bool
+    """An admin key objected; after the delay, the registry's owner must overrule it."""
+    overruled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Participant(Printable):
     """A company of the consortium, and its keys."""
 
@@ -66,8 +91,12 @@ class Participant(Printable):
     roles: tuple[str, ...]
     """Role names in lower case."""
     suspended: bool
-    keys: tuple[bytes, ...]
-    """Addresses that sign for it now, 20 bytes each."""
+    departed: bool
+    """It left the consortium by its own act."""
+    keys: tuple[Key, ...]
+    """The keys that sign for it now."""
+    recovery: Recovery | None
+    """The recovery that is under way; null if there is none."""
     admitted_at: datetime | None
 
 
@@ -82,7 +111,7 @@ class Machine(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Model(Printable):
-    """A quality model, and whether it is still approved."""
+    """A quality model, and whether it is approved, retired or withdrawn."""
 
     model: int
     digest: bytes
@@ -91,6 +120,9 @@ class Model(Printable):
     state: ModelState
     inspector: Party
     approver: Party | None
+    open: bool
+    """Whether inspectors other than its own may certify on it."""
+    retired_at: datetime | None
     withdrawn_at: datetime | None
     defective_since: datetime | None
 

@@ -11,7 +11,7 @@ from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import open_reader
 from ledger.records import Role
 from ledger.store import Store
-from ledger.store.rows import KeyRow, ParticipantRow
+from ledger.store.rows import KeyRow, ParticipantRow, RecoveryRow
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 
 __all__ = ["build_trust_file", "participant", "participants"]
@@ -26,22 +26,37 @@ def participant(store: Store, number: int) -> answers.Participant:
 
 
 def participants(store: Store) -> tuple[answers.Participant, ...]:
-    """All participants, by number, suspended ones included. Raises NotFoundError if nothing is indexed yet."""
+    """All participants, by number, also suspended and departed ones. Raises NotFoundError if nothing is indexed yet."""
     with open_reader(store) as reader:
         keys = reader.rows.find(KeyRow, revoked_at=0)
+        recoveries = {row.participant: row for row in reader.rows.find(RecoveryRow, accepted_at=0)}
         names = reader.book.names()
         rows = sorted(reader.rows.find(ParticipantRow), key=lambda row: row.number)
     return tuple(
         answers.Participant(
             participant=row.number,
             name=names.get(row.number),
-            roles=tuple(str(role.name).lower() for role in Role if role & row.roles),
+            roles=_role_names(row.roles),
             suspended=row.suspended,
-            keys=tuple(key.address for key in keys if key.participant == row.number),
+            departed=row.departed,
+            keys=tuple(_key(key) for key in keys if key.participant == row.number),
+            recovery=_recovery(recoveries.get(row.number)),
             admitted_at=moment(row.admitted_at),
         )
         for row in rows
     )
+
+
+def _role_names(roles: int) -> tuple[str, ...]:
+    return tuple(str(role.name).lower() for role in Role if role & roles)
+
+
+def _key(row: KeyRow) -> answers.Key:
+    return answers.Key(row.address, _role_names(row.roles), row.admin, moment(row.added_at))
+
+
+def _recovery(row: RecoveryRow | None) -> answers.Recovery | None:
+    return None if row is None else answers.Recovery(row.key, moment(row.effective_at), row.objected, row.overruled)
 
 
 def build_trust_file(
@@ -51,19 +66,21 @@ def build_trust_file(
 
     Without `quorum`, the root of trust is the block with the given number, by default the last final one. With
     `quorum`, it is any checkpoint that this number of `cosigners` signed; `cosigners` are by default all participants
-    that are not suspended. Raises InputError for a co-signer that is suspended or does not exist, and ChainError.
+    that are neither suspended nor departed. Raises InputError for a co-signer that is suspended, has left or does not
+    exist, and ChainError.
     """
     members = participants(store)
     names = {member.participant: member.name for member in members if member.name}
     if quorum is None:
         point = fetch_checkpoint(chain, block)
         return fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
-    known = {member.participant: member for member in members if not member.suspended}
+    known = {member.participant: member for member in members if not member.suspended and not member.departed}
     for number in cosigners:
         if number not in known:
             raise InputError(
-                f"participant {number} is suspended or does not exist", hint="see `millmark participants list`"
+                f"participant {number} is suspended, has left or does not exist",
+                hint="see `millmark participants list`",
             )
     chosen = cosigners or sorted(known)
-    keys = sorted((number, key) for number in set(chosen) for key in known[number].keys)
+    keys = sorted((number, key.address) for number in set(chosen) for key in known[number].keys)
     return fetch_trust(chain, names, Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys)))

@@ -130,6 +130,8 @@ class Reader:
                 state=ModelState(row.state),
                 inspector=self.party(row.inspector),
                 approver=self.some_party(row.approver),
+                open=row.open,
+                retired_at=moment(row.retired_at),
                 withdrawn_at=moment(row.withdrawn_at),
                 defective_since=moment(row.defective_since),
             )
@@ -233,7 +235,7 @@ class Reader:
             return CertificateStatus.REVOKED
         if row.state == CertificateState.REFUTED:
             return CertificateStatus.REFUTED
-        if self.model(row.model).state is not ModelState.APPROVED:
+        if not self.model(row.model).state.stands:
             return CertificateStatus.FALLEN
         if row.state == CertificateState.DEMANDED and row.opening_deadline <= self.cursor.block_time:
             return CertificateStatus.UNOPENED

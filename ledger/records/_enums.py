@@ -29,11 +29,24 @@ ALL_ROLES = functools.reduce(operator.or_, Role)
 """The mask with all roles."""
 
 
+class PublicationKind(enum.IntEnum):
+    """What the registry's owner publishes to all, by its digest."""
+
+    DIRECTORY = 1
+
+
 class ModelState(enum.IntEnum):
     NONE = 0
     REGISTERED = 1
     APPROVED = 2
-    WITHDRAWN = 3
+    RETIRED = 3
+    """No new verdicts; those given stand."""
+    WITHDRAWN = 4
+
+    @property
+    def stands(self) -> bool:
+        """Whether verdicts on a model in this state count."""
+        return self in (ModelState.APPROVED, ModelState.RETIRED)
 
 
 class OrderState(enum.IntEnum):
@@ -100,7 +113,7 @@ class CertificateStatus(enum.IntEnum):
     EXPIRED = 2
     REVOKED = 3
     FALLEN = 4
-    """Its model is not approved any longer."""
+    """Its model was withdrawn."""
     REFUTED = 5
     UNOPENED = 6
     """Its opening was demanded, and did not happen before the deadline."""

@@ -8,15 +8,25 @@ from ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
 
 __all__ = [
     "AcceptKey",
+    "AcceptRecovery",
     "Admit",
     "ApproveModel",
+    "Depart",
+    "ObjectToRecovery",
+    "OpenModel",
+    "OverruleObjection",
     "ProposeKey",
+    "ProposeRecovery",
+    "Publish",
     "PublishModel",
     "RegisterMachine",
     "RegisterModel",
     "Reinstate",
     "RetireMachine",
+    "RetireModel",
     "RevokeKey",
+    "SetKey",
+    "SetNameKey",
     "SetRoles",
     "Suspend",
     "WithdrawModel",
@@ -52,9 +62,27 @@ class Reinstate(RegistryRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Depart(RegistryRecord):
+    event = "ParticipantDeparted"
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Publish(RegistryRecord):
+    """Sets a digest on which all should agree."""
+
+    event = "Published"
+    kind: U16
+    """A `PublicationKind`, or a number that the consortium agreed on."""
+    digest: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
 class ProposeKey(RegistryRecord):
     event = "KeyProposed"
     proposed: Address
+    roles: U16
+    admin: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +92,50 @@ class AcceptKey(RegistryRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class SetKey(RegistryRecord):
+    """Replaces what an active key may do."""
+
+    event = "KeyChanged"
+    changed: Address
+    roles: U16
+    admin: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RevokeKey(RegistryRecord):
     event = "KeyRevoked"
     revoked: Address
     compromised_since: U40
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRecovery(RegistryRecord):
+    event = "RecoveryProposed"
+    participant: U32
+    proposed: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectToRecovery(RegistryRecord):
+    event = "RecoveryObjected"
+
+
+@dataclass(frozen=True, slots=True)
+class OverruleObjection(RegistryRecord):
+    event = "RecoveryOverruled"
+    participant: U32
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRecovery(RegistryRecord):
+    event = "RecoveryAccepted"
+    participant: U32
+
+
+@dataclass(frozen=True, slots=True)
+class SetNameKey(RegistryRecord):
+    event = "NameKeySet"
+    name_key_hash: Bytes32
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +173,20 @@ class ApproveModel(RegistryRecord):
     event = "ModelApproved"
     model: U40
     report_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel(RegistryRecord):
+    event = "ModelOpened"
+    model: U40
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetireModel(RegistryRecord):
+    event = "ModelRetired"
+    model: U40
+    reason_root: Bytes32
 
 
 @dataclass(frozen=True, slots=True)

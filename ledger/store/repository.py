@@ -215,11 +215,12 @@ class Registry:
         return self._rows.get(ChainIdentityRow, 1)
 
     def participant(self, number: int) -> ParticipantRow | None:
-        """The participant with this number; None if it is suspended, or was never admitted."""
+        """The participant with this number; None if it is suspended, has left, or was never admitted."""
         found = self._rows.get(ParticipantRow, number)
-        return None if found is None or found.suspended else found
+        return None if found is None or found.suspended or found.departed else found
 
     def participant_of(self, address: bytes) -> ParticipantRow | None:
-        """The participant for whom a key signs; None if the key is unknown or revoked, or the participant suspended."""
+        """The participant for whom a key signs; None if the key is unknown or revoked, or the participant suspended or
+        departed."""
         key = self._rows.get(KeyRow, address)
         return None if key is None or key.revoked_at else self.participant(key.participant)

@@ -129,6 +129,7 @@ class ParticipantRow:
     roles: int
     keys: int
     suspended: bool
+    departed: bool
     admitted_at: int
     claims_root: bytes
 
@@ -137,9 +138,44 @@ class ParticipantRow:
 class KeyRow:
     address: bytes
     participant: int
+    roles: int
+    admin: bool
     added_at: int
     revoked_at: int
     compromised_since: int
+    declared_at: int
+    """When `compromised_since` was last declared."""
+
+
+@dataclass(slots=True)
+class RecoveryRow:
+    """The latest recovery that was proposed for a participant."""
+
+    participant: int
+    key: bytes
+    proposed_at: int
+    effective_at: int
+    objected: bool
+    overruled: bool
+    accepted_at: int
+
+
+@dataclass(slots=True)
+class NameKeyRow:
+    participant: int
+    index: int
+    hash: bytes
+    set_at: int
+
+
+@dataclass(slots=True)
+class PublicationRow:
+    """The digest that was last published of a kind."""
+
+    kind: int
+    digest: bytes
+    sequence: int
+    published_at: int
 
 
 @dataclass(slots=True)
@@ -159,8 +195,11 @@ class ModelRow:
     inspector: int
     approver: int
     state: int
+    open: bool
+    """Whether other inspectors may certify on it."""
     registered_at: int
     approved_at: int
+    retired_at: int
     withdrawn_at: int
     defective_since: int
     digest: bytes

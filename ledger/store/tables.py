@@ -23,6 +23,9 @@ supersessions = _table("supersessions", rows.SupersessionRow, "sequence", "super
 
 participants = _table("participants", rows.ParticipantRow, "number")
 keys = _table("keys", rows.KeyRow, "address", "participant")
+recoveries = _table("recoveries", rows.RecoveryRow, "participant")
+name_keys = _table("name_keys", rows.NameKeyRow, "participant index")
+publications = _table("publications", rows.PublicationRow, "kind")
 machines = _table("machines", rows.MachineRow, "number", "subject")
 models = _table("models", rows.ModelRow, "number", "digest")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.events import Event, custody
 from ledger.records import LotState, Verdict
-from ledger.verify._state import WORTHLESS, Entry, Lot, State, hold, on, was_approved
+from ledger.verify._state import WORTHLESS, Entry, Lot, State, did_stand, hold, on
 
 __all__ = ["CUSTODY_RULES"]
 
@@ -73,7 +73,7 @@ def _verify_gate(entry: Entry[Event], state: State, lot: Lot, to: int) -> None:
         and latest.state not in WORTHLESS
         and not latest.has_lapsed(entry.time)
         and latest.expires_at > entry.time
-        and was_approved(state.proved.model(entry, latest.model), entry.time)
+        and did_stand(state.proved.model(entry, latest.model), entry.time)
         and (latest.verdict, latest.issuer, latest.model) == (Verdict.PASS, order.terms.inspector, order.terms.model)
     )
     hold(open_, entry, "custody passes a closed gate", lot.subject)

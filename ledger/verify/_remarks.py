@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ledger.canonical import to_hex
 from ledger.checkpoint import Checkpoint, SignedCheckpoint
 from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
+from ledger.slots import KeySlots
 from ledger.trust import BelievedBlock, Cosigners
 from ledger.verify._descent import ancestors_of, made_of
 from ledger.verify._state import Certificate, Lot, State
@@ -21,9 +22,9 @@ def attention(verified: Verified) -> Iterator[Remark]:
     """What a reader must not overlook, although it is not a reason to refuse the bundle."""
     state = verified.state
     for entry in verified.entries:
-        since = state.proved.keys[entry.key].compromised_since
-        if since and entry.time >= since:
-            yield Remark("compromised", record=entry.sequence)
+        key = state.proved.keys[entry.key]
+        if key.compromised_since and entry.time >= key.compromised_since:
+            yield Remark("compromised", record=entry.sequence, declared=moment(key.declared_at))
     yield from _doubtful_signers(verified)
     for number, by in state.superseded.items():
         yield Remark("corrected", record=number, by=by)
@@ -38,6 +39,8 @@ def attention(verified: Verified) -> Iterator[Remark]:
     for number, company in state.proved.participants.items():
         if company.suspended:
             yield Remark("suspended", participant=verified.party(number))
+        if company.departed:
+            yield Remark("departed", participant=verified.party(number))
 
 
 def _doubtful_signers(verified: Verified) -> Iterator[Remark]:
@@ -49,10 +52,16 @@ def _doubtful_signers(verified: Verified) -> Iterator[Remark]:
     checkpoint = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
     for address in SignedCheckpoint(checkpoint, bundle.signatures).signers():
         key, signer = verified.state.proved.keys.get(address), verified.party(owners[address])
-        if key is not None and key.revoked_at:
+        if key is not None and (key.revoked_at or _is_replaced(verified.state, key)):
             yield Remark("checkpoint_revoked", signer=signer)
         elif key is not None and key.participant != owners[address]:
             yield Remark("checkpoint_foreign", signer=signer, owner=verified.party(key.participant))
+
+
+def _is_replaced(state: State, key: KeySlots) -> bool:
+    """Whether a key ended by a recovery of its participant, as far as the bundle proves the participant."""
+    company = state.proved.participants.get(key.participant)
+    return company is not None and key.generation != company.generation
 
 
 def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Iterator[Remark]:

@@ -33,6 +33,7 @@ __all__ = [
     "Rule",
     "State",
     "broken",
+    "did_stand",
     "hold",
     "on",
     "subject_of_lot",
@@ -273,13 +274,18 @@ def subject_of_lot(creator: int, identifier_hash: bytes) -> bytes:
 
 
 def was_approved(model: ModelSlots, time: int) -> bool:
-    """Whether a model can have been approved at a time: it is approved, or was withdrawn at that time or later.
+    """Whether a model can have been approved at a time: it is approved, or was retired or withdrawn then or later.
 
     Not established: that it was approved already at that time, since the state does not have the time of the approval.
     """
-    if model.state is ModelState.APPROVED:
-        return True
-    return model.state is ModelState.WITHDRAWN and bool(model.approver) and model.withdrawn_at >= time
+    return did_stand(model, time) and (model.retired_at == 0 or model.retired_at >= time)
+
+
+def did_stand(model: ModelSlots, time: int) -> bool:
+    """Whether verdicts on a model can have counted at a time: as `was_approved`, also after it was retired."""
+    if model.state is ModelState.WITHDRAWN:
+        return bool(model.approver) and model.withdrawn_at >= time
+    return model.state.stands
 
 
 def _shown(name: int | bytes) -> str:

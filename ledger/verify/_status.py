@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ledger.bundle import Bundle
 from ledger.events import Event
 from ledger.headers import BlockHeader
-from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
+from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
 from ledger.trust import TrustFile
 from ledger.verify._descent import made_of
 from ledger.verify._state import Certificate, Entry, State
@@ -76,7 +76,7 @@ def status_of(verified: Verified, certificate: Certificate, time: int) -> Certif
         return CertificateStatus.REVOKED
     if certificate.state is CertificateState.REFUTED:
         return CertificateStatus.REFUTED
-    if verified.state.proved.models[certificate.model].state is not ModelState.APPROVED:
+    if not verified.state.proved.models[certificate.model].state.stands:
         return CertificateStatus.FALLEN
     if certificate.has_lapsed(time):
         return CertificateStatus.UNOPENED

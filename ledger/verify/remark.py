@@ -12,7 +12,8 @@ _MAX_LISTED = 10
 
 REMARKS: Mapping[str, str] = {
     # what needs attention
-    "compromised": "record {record} was signed with a key that was later declared compromised by then",
+    "compromised": "record {record} was signed with a key that was later declared compromised by then; "
+    "declared on {declared}",
     "checkpoint_revoked": "the checkpoint is signed for {signer} with a key that the ledger has as revoked",
     "checkpoint_foreign": "the checkpoint is signed for {signer} with a key that the ledger has as that of {owner}",
     "corrected": "record {record} is corrected by record {by}",
@@ -25,6 +26,7 @@ REMARKS: Mapping[str, str] = {
     "own_work": "certificate {certificate} of {lot} is by {inspector}, who did operations of the same order",
     "one_inference": "certificates {first} and {second} are of different lots with one inference",
     "suspended": "{participant} is suspended",
+    "departed": "{participant} has left the consortium",
     # what is not proved
     "after": "anything after the proof block",
     "truth": "that documents, sensors or people told the truth; that the part in your hand is the one named here, or "

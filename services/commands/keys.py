@@ -11,27 +11,41 @@ import typer
 
 from ledger.errors import InputError
 from ledger.keys import create_key, parse_address, to_checksum
-from ledger.records import AcceptKey, ProposeKey, RevokeKey
+from ledger.records import AcceptKey, AcceptRecovery, ObjectToRecovery, ProposeKey, RevokeKey, Role, SetKey, SetNameKey
 from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from services.commands.context import ask, open_context, unlock
 from services.files import read_bounded
 from services.interop.credentials.keys import create_credential_key
-from services.options import PassphraseFile, SignerUri
+from services.options import PassphraseFile, SignerUri, parse_digest, parse_roles
 from services.output import print_lines, warn
 from services.settings import read_settings
 
 __all__ = ["register"]
 
+KeyRoles = Annotated[
+    str, typer.Option("--roles", help="What the key may do, separated by commas; `none` only for an admin key.")
+]
+IsAdmin = Annotated[bool, typer.Option("--admin/--no-admin", help="Whether it may administer the participant's keys.")]
 Place = Annotated[str, typer.Argument(help="New keystore file, or pkcs11:token=NAME;object=LABEL.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Create key files; propose, accept and revoke participants' keys.")
+    group = typer.Typer(
+        no_args_is_help=True, help="Create key files; propose, accept, change, revoke and recover participants' keys."
+    )
     group.command("new", epilog="Example: millmark keys new owner.json --passphrase-file owner.pass")(run_new)
     group.command("show", epilog="Example: millmark keys show --signer keystore:owner.json")(run_show)
     group.command("credential", epilog="Example: millmark keys credential vc-2026.pem")(run_credential)
-    group.command("propose", epilog="Example: millmark keys propose 0x... --signer keystore:old.json")(run_propose)
+    group.command("propose", epilog="Example: millmark keys propose 0x... --roles MANUFACTURER --signer ...")(
+        run_propose
+    )
     group.command("accept", epilog="Example: millmark keys accept 3 --signer keystore:new.json")(run_accept)
+    group.command("set", epilog="Example: millmark keys set 0x... --roles CARRIER --no-admin --signer ...")(run_set)
+    group.command("accept-recovery", epilog="Example: millmark keys accept-recovery 3 --signer keystore:new.json")(
+        run_accept_recovery
+    )
+    group.command("object", epilog="Example: millmark keys object --signer keystore:own.json")(run_object)
+    group.command("name", epilog="Example: millmark keys name 0x... --signer keystore:own.json")(run_name)
     group.command("revoke", epilog="Example: millmark keys revoke 0x... --signer keystore:other.json")(run_revoke)
     group.command("sign-in", epilog="Example: millmark keys sign-in --signer keystore:own.json --message message.txt")(
         run_sign_in
@@ -60,12 +74,17 @@ def run_credential(
 
 
 def run_propose(
-    context: typer.Context, address: str, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context,
+    address: str,
+    signer: SignerUri,
+    roles: KeyRoles,
+    admin: IsAdmin = False,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Propose an additional key for the signer's participant; the new key must accept."""
-    proposed = parse_address(address)
+    """Propose an additional key for the signer's participant; the new key must accept. Admin keys only."""
+    proposed, mask = parse_address(address), _parse_rights(roles)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [ProposeKey(proposed)])
+        opened.record(opened.unlock(signer, passphrase_file), [ProposeKey(proposed, int(mask), admin)])
     print_lines(f"proposed {to_checksum(proposed)}; now run `millmark keys accept` with that key")
 
 
@@ -78,14 +97,71 @@ def run_accept(
     print_lines(f"the key signs for participant {participant}")
 
 
+def run_set(
+    context: typer.Context,
+    address: str,
+    signer: SignerUri,
+    roles: KeyRoles,
+    admin: IsAdmin = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Replace what a key of the signer's participant may do. Admin keys only; the last admin key stays one."""
+    changed, mask = parse_address(address), _parse_rights(roles)
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [SetKey(changed, int(mask), admin)])
+    print_lines(f"{to_checksum(changed)} now has {roles}{', and administers keys' if admin else ''}")
+
+
+def run_accept_recovery(
+    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Complete the recovery of a participant, with the key that the registry's owner proposed. All its earlier keys
+    end."""
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [AcceptRecovery(participant)])
+    print_lines(f"the key is now the only one of participant {participant}")
+
+
+def run_object(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
+    """Object to the recovery of the signer's participant: it is delayed, and the registry's owner must overrule it.
+
+    Once per recovery. Admin keys only.
+    """
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [ObjectToRecovery()])
+    print_lines("the recovery is delayed by 14 days, after which the registry's owner must overrule the objection")
+
+
+def run_name(
+    context: typer.Context,
+    name_key_hash: Annotated[str, typer.Argument(help="SHA-256 of the public name key, in 0x-hex.")],
+    signer: SignerUri,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Register the key from which the participant's salts derive from now on, by its hash. Admin keys only."""
+    digest = parse_digest(name_key_hash)
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [SetNameKey(digest)])
+    print_lines(f"the name key is 0x{digest.hex()}")
+
+
+def _parse_rights(roles: str) -> Role:
+    return Role(0) if roles.strip().lower() == "none" else parse_roles(roles)
+
+
 def run_revoke(
     context: typer.Context,
     address: str,
     signer: SignerUri,
-    compromised_since: int = typer.Option(0, min=0, help="Unix time in seconds; 0 if the key is merely retired."),
+    compromised_since: int = typer.Option(
+        0, min=0, help="Unix time in seconds, not before the key was added; 0 if it is merely retired."
+    ),
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Revoke a key of the signer's participant, except its last; or date the compromise of a revoked key."""
+    """Revoke a key of the signer's participant, except its last admin key; or date the compromise of a revoked key.
+
+    Admin keys only, also while the participant is suspended or has left.
+    """
     revoked = parse_address(address)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])

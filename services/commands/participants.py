@@ -1,21 +1,33 @@
-"""`millmark participants`: admit, list, suspend and reinstate the companies of the consortium."""
+"""`millmark participants`: admit, list, suspend, reinstate and recover the companies of the consortium."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from ledger.claims import build_claims
-from ledger.errors import InputError
 from ledger.ids import canonical_identifier
 from ledger.keys import parse_address, to_checksum
-from ledger.provenance import participants
-from ledger.records import Admit, Contract, Reinstate, Role, SetRoles, Suspend
+from ledger.provenance import open_reader, participants
+from ledger.provenance.answers import Key, Participant
+from ledger.records import (
+    Admit,
+    Depart,
+    OverruleObjection,
+    ProposeRecovery,
+    PublicationKind,
+    Publish,
+    Reinstate,
+    Role,
+    SetRoles,
+    Suspend,
+)
 from ledger.store import Book
+from ledger.store.rows import ParticipantRow
 from services.commands.context import open_context
-from services.options import AsJson, PassphraseFile, SignerUri
+from services.options import AsJson, PassphraseFile, SignerUri, parse_digest, parse_roles
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
@@ -24,7 +36,7 @@ _NOTHING = bytes(32)
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend and reinstate participants.")
+    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, reinstate and recover participants.")
     group.command("list", epilog="Example: millmark participants list --json")(run_list)
     group.command(
         "admit", epilog="Example: millmark participants admit 'Alder Forge' 0x... --roles MANUFACTURER --signer ..."
@@ -32,17 +44,11 @@ def register(app: typer.Typer) -> None:
     group.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(run_roles)
     group.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
     group.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
+    group.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
+    group.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
+    group.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
+    group.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
     app.add_typer(group, name="participants")
-
-
-def parse_roles(text: str) -> Role:
-    """Reads role names separated by commas. Raises InputError naming the first unknown one."""
-    roles = Role(0)
-    for name in text.split(","):
-        if name.strip().upper() not in Role.__members__:
-            raise InputError(f"unknown role {name.strip()!r}", hint=f"use {', '.join(Role.__members__)}")
-        roles |= Role[name.strip().upper()]
-    return roles
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
@@ -58,12 +64,27 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
             entry.participant,
             entry.name or "",
             ", ".join(entry.roles),
-            "suspended" if entry.suspended else "active",
-            " ".join(to_checksum(key) for key in entry.keys),
+            _state(entry),
+            " ".join(_shown(key) for key in entry.keys),
         ]
         for entry in found
     ]
     print_table("participants", ["id", "name", "roles", "state", "keys"], rows)
+
+
+def _state(entry: Participant) -> str:
+    if entry.departed:
+        return "departed"
+    state = "suspended" if entry.suspended else "active"
+    return state if entry.recovery is None else f"{state}, being recovered"
+
+
+def _shown(key: Key) -> str:
+    """A key's address, with what it may do unless that is everything."""
+    rights = [] if len(key.roles) == len(Role) else [", ".join(key.roles) or "no role"]
+    if key.admin:
+        rights.append("admin")
+    return f"{to_checksum(key.address)} ({', '.join(rights)})" if rights else to_checksum(key.address)
 
 
 def run_admit(
@@ -75,7 +96,7 @@ def run_admit(
     gln: Annotated[str, typer.Option(help="Party GLN, which names the company in EPCIS events.")] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Admit a company with its first key. Owner of the registry only."""
+    """Admit a company and propose its first key, which must accept. Owner of the registry only."""
     mask, address = parse_roles(roles), parse_address(key)
     if gln:
         canonical_identifier(f"https://id.gs1.org/417/{gln}")  # raises for a wrong check digit, before anything is sent
@@ -83,15 +104,16 @@ def run_admit(
     with open_context(context.obj) as opened:
         with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        opened.record(opened.unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])
+        admission = opened.record(opened.unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])[0]
         # The contract assigns the number, so the name can be stored only now. A crash before that leaves the
         # participant without a name here, which can be added later.
-        key_entry = opened.chain().read_struct(Contract.REGISTRY, "keyOf", to_checksum(address))
-        number = cast(int, key_entry["participant"])
+        opened.catch_up()
+        with open_reader(opened.store) as reader:
+            number = reader.rows.find(ParticipantRow, sequence=admission.sequence)[0].number
         with opened.store.transaction() as connection:
             book = Book(connection)
             book.set_names({**book.names(), number: name})
-    print_lines(f"participant {number}: {name}")
+    print_lines(f"participant {number}: {name}", f"now run `millmark keys accept {number}` with its key")
 
 
 def run_roles(
@@ -120,3 +142,50 @@ def run_reinstate(
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [Reinstate(participant)])
     print_lines(f"participant {participant} is reinstated")
+
+
+def run_leave(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
+    """Leave the consortium with the signer's company: its keys stop acting, what it did stands. Admin keys only."""
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [Depart(_NOTHING)])
+    print_lines("the company has left; the registry's owner can reinstate it")
+
+
+def run_recover(
+    context: typer.Context, participant: int, key: str, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Propose a key for a company that lost its own. Owner of the registry only.
+
+    It takes effect after 14 days, when that key accepts; an admin key of the company may object.
+    """
+    address = parse_address(key)
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [ProposeRecovery(participant, address)])
+    print_lines(
+        f"{to_checksum(address)} can replace the keys of participant {participant} in 14 days",
+        f"then run `millmark keys accept-recovery {participant}` with that key",
+    )
+
+
+def run_overrule(
+    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Overrule a company's objection to its recovery, 14 days after it. Owner of the registry only."""
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [OverruleObjection(participant)])
+    print_lines(f"the recovery of participant {participant} can be accepted")
+
+
+def run_publish(
+    context: typer.Context,
+    digest: Annotated[str, typer.Argument(help="Digest of what all should agree on, 32 bytes in 0x-hex.")],
+    signer: SignerUri,
+    kind: Annotated[
+        int, typer.Option(min=1, max=65_535, help="1 is the directory of participants.")
+    ] = PublicationKind.DIRECTORY,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Publish a digest on the ledger, in place of the last one of its kind. Owner of the registry only."""
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [Publish(kind, parse_digest(digest))])
+    print_lines(f"published as kind {int(kind)}")

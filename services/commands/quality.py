@@ -17,9 +17,11 @@ from ledger.provenance import find_certificate, open_reader
 from ledger.records import (
     ApproveModel,
     DemandOpening,
+    OpenModel,
     PublishModel,
     Record,
     RegisterModel,
+    RetireModel,
     RevokeCertificate,
     WithdrawModel,
 )
@@ -63,6 +65,8 @@ def register(app: typer.Typer) -> None:
     )
     group.command("keep", epilog="Example: millmark quality keep model.bin --card card.json")(run_keep)
     group.command("approve", epilog="Example: millmark quality approve 9 --signer ...")(run_approve)
+    group.command("open", epilog="Example: millmark quality open 9 --signer ...")(run_open)
+    group.command("retire", epilog="Example: millmark quality retire 9 --signer ...")(run_retire)
     group.command("withdraw", epilog="Example: millmark quality withdraw 9 --signer ...")(run_withdraw)
     group.command("extract", epilog="Example: millmark quality extract 0x... -o extract.json")(run_extract)
     group.command("challenge", epilog="Example: millmark quality challenge 0x... --signer ...")(run_challenge)
@@ -128,6 +132,30 @@ def run_approve(
     print_lines(f"model {model} is approved")
 
 
+def run_open(
+    context: typer.Context,
+    model: ModelNumber,
+    signer: SignerUri,
+    opened_to_others: Annotated[
+        bool, typer.Option("--to-others/--to-none", help="Whether other inspectors may certify on it.")
+    ] = True,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Let other inspectors certify on a model, or no longer. Only by its inspector."""
+    with open_context(context.obj) as opened:
+        _record(opened, signer, passphrase_file, OpenModel(model, opened_to_others))
+    print_lines(f"model {model} is {'open to other inspectors' if opened_to_others else 'closed to other inspectors'}")
+
+
+def run_retire(
+    context: typer.Context, model: ModelNumber, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Retire a model, irreversibly: no new certificates on it, those issued stand. Only by its inspector."""
+    with open_context(context.obj) as opened:
+        _record(opened, signer, passphrase_file, RetireModel(model, _NOTHING))
+    print_lines(f"model {model} is retired; its certificates stand")
+
+
 def run_withdraw(
     context: typer.Context,
     model: ModelNumber,
@@ -137,8 +165,11 @@ def run_withdraw(
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Withdraw a model: its certificates issued since it was defective become invalid at once. Only by its inspector or
-    approver."""
+    """Withdraw a model: its certificates become invalid at once.
+
+    By its inspector or approver; by any auditor if the approver is one no longer; by the registry's owner if the
+    inspector is gone, too.
+    """
     with open_context(context.obj) as opened:
         chain = opened.chain()
         # The chain's clock, not this machine's: the contract compares this time with block times.

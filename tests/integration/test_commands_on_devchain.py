@@ -80,26 +80,49 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     assert _ok(home, "participants", "admit", "Alder", first, "--roles=MANUFACTURER,BUYER", *owner).startswith(
         "participant 1"
     )
+    assert "RegistryKeyUnknown" in _refused(home, "keys", "revoke", first, *company)
+    _ok(home, "keys", "accept", "1", *company)
 
-    assert "RegistryLastKey" in _refused(home, "keys", "revoke", first, *company)
+    assert "RegistryLastAdminKey" in _refused(home, "keys", "revoke", first, *company)
     assert "OwnableUnauthorizedAccount" in _refused(home, "participants", "suspend", "1", *company)
     assert "RegistryKeyNotProposed" in _refused(home, "keys", "accept", "1", *successor)
 
-    _ok(home, "keys", "propose", second, *company)
+    _ok(home, "keys", "propose", second, "--roles=MANUFACTURER", *company)
     _ok(home, "keys", "accept", "1", *successor)
+    assert "RegistryKeyNotAdmin" in _refused(home, "keys", "revoke", first, *successor)
+    _ok(home, "keys", "set", second, "--roles=MANUFACTURER", "--admin", *company)
     _ok(home, "keys", "revoke", first, *successor)
-    assert "RegistryKeyRevoked" in _refused(home, "keys", "propose", "0x" + "ab" * 20, *company)
+    assert "RegistryKeyRevoked" in _refused(home, "keys", "propose", "0x" + "ab" * 20, "--roles=BUYER", *company)
 
     [listed] = json.loads(_ok(home, "participants", "list", "--json"))
-    assert (listed["name"], listed["roles"], listed["keys"]) == ("Alder", ["buyer", "manufacturer"], [second.lower()])
+    assert (listed["name"], listed["roles"]) == ("Alder", ["buyer", "manufacturer"])
+    [key] = listed["keys"]
+    assert (key["address"], key["roles"], key["admin"]) == (second.lower(), ["manufacturer"], True)
+    _ok(home, "keys", "name", "0x" + "11" * 32, *successor)
+    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", "11" * 32, *successor)
 
     _ok(home, "participants", "suspend", "1", *owner)
-    assert "RegistryParticipantSuspended" in _refused(home, "keys", "propose", "0x" + "ab" * 20, *successor)
+    assert "RegistryParticipantSuspended" in _refused(
+        home, "keys", "propose", "0x" + "ab" * 20, "--roles=BUYER", *successor
+    )
     _ok(home, "participants", "reinstate", "1", *owner)
+    _ok(home, "participants", "leave", *successor)
+    assert "departed" in _ok(home, "participants", "list")
+    _ok(home, "participants", "reinstate", "1", *owner)
+
+    third, heir = _key(home, "third")
+    _ok(home, "participants", "recover", "1", third, *owner)
+    assert "RegistryRecoveryEarly" in _refused(home, "keys", "accept-recovery", "1", *heir)
+    _ok(home, "keys", "object", *successor)
+    assert "RegistryRecoveryObjected" in _refused(home, "keys", "object", *successor)
+    assert "RegistryRecoveryEarly" in _refused(home, "participants", "overrule", "1", *owner)
+    [listed] = json.loads(_ok(home, "participants", "list", "--json"))
+    assert (listed["recovery"]["key"], listed["recovery"]["objected"]) == (third.lower(), True)
+    _ok(home, "participants", "publish", "22" * 32, *owner)
 
     status = json.loads(_ok(home, "status", "--json"))
     assert status["equal"] is True
-    assert status["chain"]["registry_sequence"] == status["index"]["registry_sequence"] == 6
+    assert status["chain"]["registry_sequence"] == status["index"]["registry_sequence"] == 14
     assert "queued" not in status["outbox"]
 
 

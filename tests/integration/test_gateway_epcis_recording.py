@@ -143,6 +143,7 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
     owner = world.submitter(Outbox(store), world.owner)
     owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL_ROLES), signer.address, root))])
     owner.drain()
+    world.accept(signer)
     Follower(world.chain, store).follow()
     return Company(store, world, signer)
 

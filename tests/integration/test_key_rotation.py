@@ -11,7 +11,7 @@ import pytest
 from ledger.chain import Node, Transaction, call_data, fee_per_gas_wei, sign_transaction
 from ledger.errors import ContractRefusedError
 from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Contract, ProposeKey, Record, RevokeKey
+from ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, Record, RevokeKey
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -81,7 +81,7 @@ class Plant:
         old = self.submitters[-1]
         new_key = self.world.fund(LocalSigner.generate())
         new = self.world.submitter(self.outbox, new_key, batch_size=3)
-        self.record(old, f"propose-{number}", ProposeKey(new_key.address))
+        self.record(old, f"propose-{number}", ProposeKey(new_key.address, int(ALL_ROLES), admin=True))
         with self._guard:
             self.submitters += [new]
             old_key, self.key = self.key, new_key

@@ -19,7 +19,7 @@ from ledger.chain import EmbeddedChain, HttpTransport, write_deployment
 from ledger.errors import SubmitError
 from ledger.evidence import build_inference_context
 from ledger.keys import LocalSigner, create_keystore
-from ledger.records import Admit, IssueCertificate, Item, OfferCustody, Role, Statement, Verdict
+from ledger.records import AcceptKey, Admit, IssueCertificate, Item, OfferCustody, Role, Statement, Verdict
 from ledger.store import Book, Rows
 from ledger.store.rows import RecordHistoryRow, RecordRow
 from ledger.submit import Submitter
@@ -243,7 +243,9 @@ def _admit_inspector(desk: Desk) -> list[str]:
     consortium.chain.node.fund(signer.address, 10**20)
     consortium.record(consortium.owner, [Admit(int(Role.INSPECTOR), signer.address, NOTHING)])
     submitter = Submitter(consortium.chain, consortium.outbox, signer)
-    return desk.sign(Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter))
+    company = Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter)
+    consortium.record(company, [AcceptKey(company.number)])
+    return desk.sign(company)
 
 
 def _last_data(desk: Desk, job: Job) -> bytes:

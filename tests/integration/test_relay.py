@@ -17,7 +17,7 @@ from ledger.chain import RpcError, call_data, execute_data, multicall_data
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
 from ledger.forward_requests import SignedRequest, sign_request
 from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Contract, ProposeKey, ReceiveLot, Record, ScrapLot
+from ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, ReceiveLot, Record, ScrapLot
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Outcome
 from services.access import Scope
@@ -98,7 +98,7 @@ def test_registry_records_are_relayed_too(world: RelayWorld) -> None:
     """A new key accepts by a request that it signs itself: it was nobody's until then."""
     fresh = LocalSigner.generate()
     submitter = world.submitter()
-    submitter.submit([("propose", ProposeKey(fresh.address)), ("lot", lot("a"))])
+    submitter.submit([("propose", ProposeKey(fresh.address, int(ALL_ROLES), admin=True)), ("lot", lot("a"))])
     world.settle(submitter)
     accept = call_data(AcceptKey(world.participant(world.factory)))
     request = world.request(lot("b"), signer=world.factory.address, to=world.world.chain.registry, data=accept).request

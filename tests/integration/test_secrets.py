@@ -134,8 +134,9 @@ def _run_commands(scene: Scene) -> None:
     owner, keystore = f"--signer=file:{home / 'owner.key'}", f"--signer=keystore:{scene.site.folder / 'key.json'}"
     scene.run("keys", "new", str(home / "new.json"), secret)
     scene.run("participants", "admit", "Late", to_checksum(b"\x07" * 20), "--roles=CARRIER", owner)
-    scene.run("participants", "admit", "Late", to_checksum(b"\x07" * 20), "--roles=CARRIER", owner, code=1)
-    scene.run("keys", "propose", to_checksum(b"\x08" * 20), keystore, secret)
+    taken = to_checksum(scene.site.consortium.inspector.signer.address)
+    scene.run("participants", "admit", "Late", taken, "--roles=CARRIER", owner, code=1)
+    scene.run("keys", "propose", to_checksum(b"\x08" * 20), "--roles=CARRIER", keystore, secret)
     scene.run("keys", "show", keystore, f"--passphrase-file={home / 'wrong.pass'}", code=1)
     scene.run("keys", "show", f"--signer=file:{home / 'broken.key'}", code=1)
     scene.run("status", code=2, environment={"MILLMARK_PASSPHRASE": ENVIRONMENT})

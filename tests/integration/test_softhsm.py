@@ -108,6 +108,7 @@ def test_records_get_onto_the_ledger(signer: Signer, tmp_path: Path) -> None:
         owner = world.submitter(outbox, world.owner)
         owner.submit([("admit", Admit(int(Role.MANUFACTURER), signer.address, NOTHING))])
         owner.drain()
+        world.accept(signer)
         submitter = world.submitter(outbox, signer, batch_size=2)  # type: ignore[arg-type]  # any signer will do
         ids = submitter.submit(world.lots(5))
         submitter.drain()

@@ -16,6 +16,7 @@ from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.keys import LocalSigner, Signer
 from ledger.records import (
+    ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
     AcceptKey,
@@ -251,7 +252,7 @@ def _rotate_key(world: BundleWorld) -> None:
     maker, chain = world.maker, world.consortium.chain
     fresh = LocalSigner.generate()
     chain.node.fund(fresh.address, 10**18)
-    world.act(maker, ProposeKey(fresh.address))
+    world.act(maker, ProposeKey(fresh.address, int(ALL_ROLES), admin=True))
     signer = Company(maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh))
     world.act(signer, AcceptKey(maker.number))
     world.act(signer, RevokeKey(maker.signer.address, world.packed_at))

@@ -226,17 +226,23 @@ def _with_members(value: T, members: dict[str, object]) -> T:
 def _registry_words(content: Content) -> dict[bytes, bytes]:
     words: dict[bytes, bytes] = {}
     for number, company in content.participants.items():
-        packed = _pack((company.roles, 16), (company.keys, 16), (company.suspended, 8), (company.sequence, 40))
+        packed = _pack(
+            (company.roles, 16), (company.keys, 16), (company.admins, 16), (company.name_keys, 16),
+            (company.generation, 16), (company.suspended, 8), (company.departed, 8), (company.sequence, 40),
+        )  # fmt: skip
         _put(words, slots_of(ParticipantSlots, number), packed)
     for address, key in content.keys.items():
-        packed = _pack((key.participant, 32), (key.added_at, 40), (key.revoked_at, 40), (key.compromised_since, 40))
+        packed = _pack(
+            (key.participant, 32), (key.roles, 16), (key.admin, 8), (key.generation, 16), (key.added_at, 40),
+            (key.revoked_at, 40), (key.compromised_since, 40), (key.declared_at, 40),
+        )  # fmt: skip
         _put(words, slots_of(KeySlots, address), packed)
     for number, machine in content.machines.items():
         _put(words, slots_of(MachineSlots, number), _pack((machine.owner, 32), (machine.retired_at, 40)))
     for number, model in content.models.items():
         packed = _pack(
-            (model.inspector, 32), (model.approver, 32), (model.state, 8), (model.withdrawn_at, 40),
-            (model.defective_since, 40),
+            (model.inspector, 32), (model.approver, 32), (model.state, 8), (model.open, 8), (model.retired_at, 40),
+            (model.withdrawn_at, 40), (model.defective_since, 40),
         )  # fmt: skip
         _put(words, slots_of(ModelSlots, number), packed, model.digest, model.code.rjust(32, b"\0"))
     for identity in content.bundle.identities:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from ledger.events.lots import LotsTransformed
 from ledger.evidence import EvidenceLog
-from ledger.ids import Identity, SubjectKind
+from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.records import (
     ALL_ROLES,
     AssignmentState,
     CertificateState,
+    Contract,
     Input,
     LotState,
     ModelState,
@@ -114,14 +115,24 @@ class FakeLedger:
     def _registry(self, kind: str, participant: int, subject: bytes, **fields: object) -> int:
         return self.chain.record(event_of(kind, **fields), participant, subject)
 
+    def _named(self, kind: str, participant: int, **fields: object) -> int:
+        """Registers something, whose subject is the record's own number."""
+        return self._registry(kind, participant, _number(self.chain.sequences[Contract.REGISTRY] + 1), **fields)
+
     # Registry
 
     def admit(self, participant: int, roles: int = int(ALL_ROLES)) -> None:
         own: dict[str, object] = {"admitted": participant, "roles": roles, "first_key": key_of(participant)}
         self._registry("ParticipantAdmitted", 0, _number(participant), **own)
 
+    def accept_key(self, participant: int) -> None:
+        """The first key, with which all of the participant's records are signed, accepts."""
+        self._registry("KeyAdded", participant, _number(participant), roles=int(ALL_ROLES), admin=True)
+
     def register_machine(self, owner: int, name: str) -> int:
-        machine = self._registry("MachineRegistered", owner, self._name(SubjectKind.MACHINE, owner, name))
+        identity = self.identities[self._name(SubjectKind.MACHINE, owner, name)]
+        hashed = identifier_hash(identity.salt, identity.identifier)
+        machine = self._named("MachineRegistered", owner, identifier_hash=hashed)
         self.owners[machine] = owner
         return machine
 
@@ -132,7 +143,7 @@ class FakeLedger:
         return self._model("ModelPublished", inspector, name, code=digest("code", name)[:20])
 
     def _model(self, kind: str, inspector: int, name: str, **fields: object) -> int:
-        model = self._registry(kind, inspector, digest("model", name), digest=digest("weights", name), **fields)
+        model = self._named(kind, inspector, digest=digest("weights", name), **fields)
         self.models[model] = ModelState.REGISTERED
         return model
 

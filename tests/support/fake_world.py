@@ -43,13 +43,15 @@ class World:
 
 def _registry(world: World) -> None:
     fake = world.fake
-    for _ in range(7):
-        fake.admit(fake.chain.sequences[next(iter(fake.chain.sequences))] + 1)
+    for number in range(1, 8):
+        fake.admit(number)
     world.machine = fake.register_machine(SMITH, "mill")
     world.model = fake.register_model(INSPECTOR, "cracks")
     world.spare_model = fake.register_model(INSPECTOR, "finish")
     for model in (world.model, world.spare_model):
         fake.approve_model(AUDITOR, model)
+    for number in range(1, 8):
+        fake.accept_key(number)
     fake.chain.mine(3)
     world.stream = fake.open_stream(world.machine, "telemetry")
 

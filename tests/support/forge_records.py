@@ -292,7 +292,7 @@ def another_stream(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_model(content: Content, rng: Random) -> bool | None:
-    """A model that was not approved, or was withdrawn earlier."""
+    """A model that was not approved, or was retired or withdrawn earlier."""
     record = _of(content, rng, "CertificateIssued")
     if record is None:
         return False
@@ -300,8 +300,11 @@ def another_model(content: Content, rng: Random) -> bool | None:
     known = content.models[number]
     if rng.random() < 0.3:
         content.models[number] = replace(known, state=ModelState.REGISTERED, defective_since=rng.randrange(2**40))
+        return None
+    at = record.block_time - rng.randrange(1, 10**6)
+    if rng.random() < 0.4:
+        content.models[number] = replace(known, state=ModelState.RETIRED, retired_at=at)
     else:
-        at = record.block_time - rng.randrange(1, 10**6)
         content.models[number] = replace(known, state=ModelState.WITHDRAWN, withdrawn_at=at)
     return None
 

@@ -315,14 +315,17 @@ def impossible_word(content: Content, rng: Random) -> None:
     model = slots_of(ModelSlots, rng.choice(content.bundle.models))[0]
     machine = slots_of(MachineSlots, rng.choice(content.bundle.machines))[0]
     key = slots_of(KeySlots, rng.choice(content.bundle.keys))[0]
-    flag, state = rng.randrange(2, 256), rng.randrange(4, 256)
+    flag, state = rng.randrange(2, 256), rng.randrange(5, 256)
     slot, word = rng.choice(
         [
-            (participant, 1 | flag << 32 | 1 << 40),
+            (participant, 1 | flag << 80 | 1 << 96),
+            (participant, 1 | flag << 88 | 1 << 96),
+            (key, 3 | flag << 48),
+            (model, 6 | 7 << 32 | 2 << 64 | flag << 72),
             (model, 6 | 7 << 32 | state << 64),
-            (participant, 1 | 1 << 40 | 1 << rng.randrange(80, 256)),
+            (participant, 1 | 1 << 96 | 1 << rng.randrange(136, 256)),
             (machine, 3 | 1 << rng.randrange(72, 256)),
-            (key, 3 | 1 << rng.randrange(152, 256)),
+            (key, 3 | 1 << rng.randrange(232, 256)),
         ]
     )
     content.words[slot] = encode_rlp(word.to_bytes(32, "big").lstrip(b"\0"))

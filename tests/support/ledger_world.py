@@ -6,12 +6,25 @@ import itertools
 from dataclasses import dataclass, field
 
 from ledger.canonical import sha256
-from ledger.chain import Chain, EmbeddedChain, Node, Transport, deploy, find_profile
-from ledger.keys import LocalSigner
-from ledger.records import Admit, Contract, ReceiveLot, Record, Role
+from ledger.chain import (
+    Chain,
+    EmbeddedChain,
+    Node,
+    Transaction,
+    Transport,
+    call_data,
+    deploy,
+    execute_data,
+    find_profile,
+    sign_transaction,
+)
+from ledger.forward_requests import ForwardRequest, sign_request
+from ledger.keys import LocalSigner, Signer
+from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
+from tests.support.patience import wait_until
 from tests.support.rpc import Line
 
 NOTHING = bytes(32)
@@ -27,13 +40,49 @@ class LedgerWorld:
     owner: LocalSigner
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    def admit(self, outbox: Outbox, role: Role = Role.MANUFACTURER) -> LocalSigner:
-        """Admits a new company and returns its signer."""
+    def admit(self, outbox: Outbox, role: Role = Role.MANUFACTURER, *, by_request: bool = True) -> LocalSigner:
+        """Admits a new company and returns its signer, which has accepted (`accept`)."""
         signer = self.fund(LocalSigner.generate())
         owner = self.submitter(outbox, self.owner)
         owner.submit([(f"admit-{signer.address.hex()}", Admit(int(role), signer.address, NOTHING))])
         owner.drain()
+        self.accept(signer, by_request=by_request)
         return signer
+
+    def accept(self, signer: Signer, *, by_request: bool = True) -> None:
+        """Has the first key of the company admitted last accept. By a forward request, so that the key's first
+        transaction is still to come, or by a transaction, so that its first request is."""
+        chain = self.unfaulty()
+        data = call_data(AcceptKey(self.participants()))
+        if by_request:
+            deadline = chain.node.header().timestamp + 86_400
+            request = ForwardRequest(
+                chain.chain_id, chain.forwarder, signer.address, chain.registry, 300_000, 0, deadline, data
+            )
+            sender: Signer = self.fund(LocalSigner.generate())
+            self._send(sender, chain.forwarder, execute_data(sign_request(request, signer)))
+        else:
+            self._send(signer, chain.registry, data)
+
+    def _send(self, sender: Signer, to: bytes, data: bytes) -> None:
+        chain = self.unfaulty()
+        nonce = chain.node.transaction_count(sender.address)
+        transaction = Transaction(chain.chain_id, nonce, 10**9, 10**11, 600_000, to, data)
+        sent = sign_transaction(transaction, sender)
+        chain.node.send(sent.raw)
+        wait_until(lambda: chain.node.receipt(sent.hash) is not None)
+
+    def participants(self) -> int:
+        """Number of companies admitted so far."""
+        chain = self.unfaulty()
+        last = 0
+        while chain.read_struct(Contract.REGISTRY, "participantOf", last + 1)["sequence"]:
+            last += 1
+        return last
+
+    def unfaulty(self) -> Chain:
+        """The chain without `line` and its faults."""
+        return Chain(Node(self.line.node), self.chain.profile, self.chain.deployment)
 
     def fund(self, signer: LocalSigner) -> LocalSigner:
         Node(self.line.node).fund(signer.address, _MONEY_WEI)
@@ -49,7 +98,7 @@ class LedgerWorld:
 
     def count(self) -> int:
         """Number of records on the ledger, read without `line` and its faults."""
-        return Chain(Node(self.line.node), self.chain.profile, self.chain.deployment).sequence(Contract.LEDGER)
+        return self.unfaulty().sequence(Contract.LEDGER)
 
     def nonces(self, signer: LocalSigner) -> int:
         return Node(self.line.node).transaction_count(signer.address)

@@ -126,6 +126,6 @@ def open_relay_world(
     (folder / "gateway").mkdir()
     (folder / "factory").mkdir()
     with new_store(folder / "gateway") as store, new_store(folder / "factory") as own:
-        factory, stranger = world.admit(Outbox(store)), world.admit(Outbox(store))
+        factory, stranger = (world.admit(Outbox(store), by_request=False) for _ in range(2))
         Follower(world.chain, store).follow()
         yield RelayWorld(world, store, own, factory, stranger, world.fund(LocalSigner.generate()))

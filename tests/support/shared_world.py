@@ -100,6 +100,7 @@ def _record(shared: SharedWorld) -> None:
     fake, lots = shared.fake, shared.lots
     for participant in EVERYBODY:
         fake.admit(participant)
+        fake.accept_key(participant)
     shared.order = fake.place("screws", DESCENDANT, OTHER, inspector=OTHER, model=1, operations=1)
     lots["ore"] = fake.receive("ore", SUPPLIER, 10)
     fake.offer(lots["ore"], OWNER)

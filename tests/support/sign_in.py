@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.keys import LocalSigner
+from ledger.records import ALL_ROLES
 from ledger.store import Rows, Store
 from ledger.store.rows import KeyRow
 from services.access import Session, SignIn
@@ -21,7 +22,7 @@ def add_keys(store: Store, *participants: int) -> None:
     """Adds the participants' keys to the index."""
     with store.transaction() as connection:
         Rows(connection).insert(
-            [KeyRow(signer_of(one).address, one, added_at=1, revoked_at=0, compromised_since=0) for one in participants]
+            [KeyRow(signer_of(one).address, one, int(ALL_ROLES), True, 1, 0, 0, 0) for one in participants]
         )
 
 

@@ -61,6 +61,11 @@ def name(text: str) -> bytes:
     return sha256(text.encode())
 
 
+def model_of(state: ModelState, approver: int, code: bytes = bytes(20), withdrawn_at: int = 0) -> ModelSlots:
+    """A registry's entry of the inspector's model."""
+    return ModelSlots(INSPECTOR, approver, state, False, 0, withdrawn_at, 0, NONE, code)
+
+
 @dataclass
 class Story:
     """A history being built, and the registry entries that its replay uses. Each method adds the records of one
@@ -78,9 +83,9 @@ class Story:
     )
     models: dict[int, ModelSlots] = field(
         default_factory=lambda: {
-            MODEL: ModelSlots(INSPECTOR, AUDITOR, ModelState.APPROVED, 0, 0, NONE, bytes(20)),
-            PUBLISHED: ModelSlots(INSPECTOR, AUDITOR, ModelState.APPROVED, 0, 0, NONE, b"\1" * 20),
-            DRAFT: ModelSlots(INSPECTOR, 0, ModelState.REGISTERED, 0, 0, NONE, bytes(20)),
+            MODEL: model_of(ModelState.APPROVED, AUDITOR),
+            PUBLISHED: model_of(ModelState.APPROVED, AUDITOR, code=b"\1" * 20),
+            DRAFT: model_of(ModelState.REGISTERED, 0),
         }
     )
 
@@ -109,10 +114,10 @@ class Story:
             STREAM: StreamSlots(1, PRESS, MAKER, 100, NONE),
             BENCH_STREAM: StreamSlots(2, BENCH, INSPECTOR, 100, NONE),
         }
-        keys = {key_of(one): KeySlots(one, START_S, 0, 0) for one in range(1, 8)}
+        keys = {key_of(one): KeySlots(one, ALL_ROLES, True, 0, START_S, 0, 0, 0) for one in range(1, 8)}
         proved = Proved(
             heads={},
-            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
+            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, 1, 0, 0, False, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
             keys=Table(keys),  # type: ignore[arg-type]  # as above
             machines=Table(self.machines),  # type: ignore[arg-type]  # as above
             models=Table(self.models),  # type: ignore[arg-type]  # as above

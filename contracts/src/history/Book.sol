@@ -122,6 +122,11 @@ abstract contract Book is History {
         if (holder != parent) revert ILots.LotNotInParent(lot, holder, parent);
     }
 
+    /// @dev Whether verdicts on a model in that state stand.
+    function _isStanding(IRegistry.ModelState state) internal pure returns (bool) {
+        return state == IRegistry.ModelState.Approved || state == IRegistry.ModelState.Retired;
+    }
+
     function _statusOf(ICertificates.CertificateState state, uint40 model, uint40 expiresAt, uint40 deadline)
         internal
         view
@@ -130,9 +135,7 @@ abstract contract Book is History {
         if (state == ICertificates.CertificateState.None) return ICertificates.CertificateStatus.None;
         if (state == ICertificates.CertificateState.Revoked) return ICertificates.CertificateStatus.Revoked;
         if (state == ICertificates.CertificateState.Refuted) return ICertificates.CertificateStatus.Refuted;
-        if (registry.stateOfModel(model) != IRegistry.ModelState.Approved) {
-            return ICertificates.CertificateStatus.Fallen;
-        }
+        if (!_isStanding(registry.stateOfModel(model))) return ICertificates.CertificateStatus.Fallen;
         if (state == ICertificates.CertificateState.Demanded && deadline <= block.timestamp) {
             return ICertificates.CertificateStatus.Unopened;
         }

@@ -16,7 +16,7 @@ abstract contract Certificates is Book, ICertificates {
         Actor memory actor = _actor(Roles.INSPECTOR);
         ILots.Lot storage lot = _existingLot(statement.lot);
         _requireInspector(statement, lot, actor);
-        _requireStatement(statement);
+        _requireStatement(statement, actor.participant);
         IEvidence.Stream storage stream = _anchored(statement.stream, statement.leafIndex);
         _certificates[statement.lot] = Certificate({
             sequence: _next(),
@@ -73,13 +73,13 @@ abstract contract Certificates is Book, ICertificates {
         }
     }
 
-    function _requireStatement(Statement calldata statement) private view {
+    function _requireStatement(Statement calldata statement, uint32 issuer) private view {
         if (statement.verdict == Verdict.None) revert CertificateVerdictMissing();
         if (statement.expiresAt <= block.timestamp) revert CertificateExpiryPast(statement.expiresAt);
         if (statement.inferenceDigest == 0) revert CertificateDigestMissing();
-        if (registry.stateOfModel(statement.model) != IRegistry.ModelState.Approved) {
-            revert CertificateModelUnfit(statement.model);
-        }
+        (IRegistry.ModelState state, bool usable) = registry.modelFor(statement.model, issuer);
+        if (state != IRegistry.ModelState.Approved) revert CertificateModelUnfit(statement.model);
+        if (!usable) revert CertificateModelClosed(statement.model, issuer);
     }
 
     /// @dev A failing verdict quarantines, in the inspector's name; a passing one lifts that inspector's quarantine.

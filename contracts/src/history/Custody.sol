@@ -157,7 +157,7 @@ abstract contract Custody is Book, ICustody {
         bool counts = state == ICertificates.CertificateState.Issued || state == ICertificates.CertificateState.Upheld
             || (state == ICertificates.CertificateState.Demanded && deadline > block.timestamp);
         bool open = counts && verdict == ICertificates.Verdict.Pass && issuer == inspector && on == model
-            && expiresAt > block.timestamp && stateOfModel == IRegistry.ModelState.Approved;
+            && expiresAt > block.timestamp && _isStanding(stateOfModel);
         if (open) return;
         ICertificates.CertificateStatus status = _statusOf(state, on, expiresAt, deadline);
         revert GateClosed(lot, inspector, model, status, verdict, issuer, on);

@@ -151,8 +151,10 @@ interface ICertificates {
     error CertificateVerdictMissing();
     error CertificateExpiryPast(uint40 expiresAt);
     error CertificateDigestMissing();
-    /// @notice The model is not approved, or withdrawn.
+    /// @notice The model is not approved, or it is retired or withdrawn.
     error CertificateModelUnfit(uint40 model);
+    /// @notice The model is another inspector's, who has not opened it to others.
+    error CertificateModelClosed(uint40 model, uint32 issuer);
     /// @notice The order's gate names another inspector.
     error CertificateInspectorWrong(bytes32 lot, uint32 inspector);
     /// @notice The lot's latest certificate is another one: `latest`, or none.
@@ -169,7 +171,8 @@ interface ICertificates {
     /// @notice A participant demands one opening an hour: `again` is when it may demand the next.
     error CertificateDemandTooSoon(uint32 participant, uint40 again);
 
-    /// @notice Issues a certificate on an approved model. INSPECTOR; for a lot of an order with a gate, the gate's.
+    /// @notice Issues a certificate on an approved model, of the issuer or opened to others. INSPECTOR; for a lot of an
+    /// order with a gate, the gate's.
     /// That the digest belongs to the data and the model is not checked here: whoever holds the input re-executes it.
     /// @return certificate The sequence of this record.
     function issueCertificate(Statement calldata statement) external returns (uint40 certificate);

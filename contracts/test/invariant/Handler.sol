@@ -10,6 +10,7 @@ contract Handler is Openings {
     function setUp() public override {
         super.setUp();
         _publish();
+        _openModel(model);
         _setRoles(maker2, Roles.ANY & ~Roles.AUDITOR);
         _gather();
         _strangers = [makeAddress("stranger"), makeAddress("other stranger")];
@@ -46,12 +47,13 @@ contract Handler is Openings {
 
     /// @notice What the registry, orders and assignments are driven by.
     function productionActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](15);
+        actions = new bytes4[](16);
         (actions[0], actions[1], actions[2]) = (this.place.selector, this.decide.selector, this.revise.selector);
         (actions[3], actions[4], actions[5]) = (this.assign.selector, this.measure.selector, this.rotate.selector);
         (actions[6], actions[7], actions[8]) = (this.govern.selector, this.equip.selector, this.research.selector);
         (actions[9], actions[10], actions[11]) = (this.make.selector, this.wait.selector, this.decide.selector);
         (actions[12], actions[13], actions[14]) = (this.assign.selector, this.assign.selector, this.assign.selector);
+        actions[15] = this.recover.selector;
     }
 
     /// @notice What lots, custody and certificates are driven by.

@@ -30,6 +30,7 @@ abstract contract Production is Draw {
     /// @dev A key that was proposed and not accepted yet, and by whom.
     address private _pendingKey;
     uint32 private _pendingId;
+    uint32 private _recoveringId;
     /// @dev An operation to go on with.
     bytes32 private _assignedOrder;
     uint16 private _assignedOperation;
@@ -157,7 +158,8 @@ abstract contract Production is Draw {
             _try(by, address(registry), abi.encodeCall(IRegistry.revokeKey, (_parties[i].key, 0)));
             return;
         }
-        bool proposed = _try(by, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
+        (uint16 roles, bool admin) = _chance(80) ? (Roles.ANY, true) : (uint16(_below(65)), _chance(30));
+        bool proposed = _try(by, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh, roles, admin)));
         if (proposed && _chance(30)) (_pendingKey, _pendingId) = (fresh, _parties[i].id);
         if (_pendingKey == fresh) return;
         uint32 id = _chance(90) ? _parties[i].id : uint32(1 + _below(9));
@@ -166,6 +168,11 @@ abstract contract Production is Draw {
             return;
         }
         address old = _parties[id - 1].key;
+        if (!registry.keyOf(fresh).admin) {
+            _strangers.push(fresh); // it acts at times, within its roles
+            _try(old, address(registry), abi.encodeCall(IRegistry.setKey, (fresh, uint16(_below(65)), _chance(50))));
+            return;
+        }
         _parties[id - 1].key = fresh;
         if (_chance(20)) _try(_anyKey(), address(registry), abi.encodeCall(IRegistry.acceptKey, (id)));
         uint40 since = _chance(50) ? 0 : uint40(block.timestamp - _below(1000));
@@ -184,12 +191,43 @@ abstract contract Production is Draw {
         _pendingKey = address(0);
     }
 
+    function recover(uint256 seed) external act(seed) {
+        uint32 id = _recoveringId != 0 && _chance(85) ? _recoveringId : uint32(1 + _below(_parties.length));
+        IRegistry.Recovery memory open = registry.recoveryOf(id);
+        if (open.key == address(0) || _chance(5)) {
+            address fresh = vm.addr(uint256(keccak256(abi.encode(_next()))));
+            address by = _chance(90) ? owner : _anyKey();
+            if (_try(by, address(registry), abi.encodeCall(IRegistry.proposeRecovery, (id, fresh)))) {
+                _recoveringId = id;
+            }
+            return;
+        }
+        if (!open.objected && _chance(40)) {
+            _try(_keyOf(id), address(registry), abi.encodeCall(IRegistry.objectToRecovery, ()));
+            return;
+        }
+        if (_chance(70) && block.timestamp < open.effectiveAt) {
+            _clock = open.effectiveAt;
+            vm.warp(_clock);
+        }
+        if (open.objected && !open.overruled && _chance(90)) {
+            _try(owner, address(registry), abi.encodeCall(IRegistry.overruleObjection, (id)));
+        } else if (_try(open.key, address(registry), abi.encodeCall(IRegistry.acceptRecovery, (id)))) {
+            _strangers.push(_parties[id - 1].key);
+            _parties[id - 1].key = open.key;
+            _recoveringId = 0;
+        }
+    }
+
     function govern(uint256 seed) external act(seed) {
         address by = _chance(90) ? owner : _anyKey();
         uint32 id = uint32(1 + _below(_parties.length));
         bool suspended = registry.participantOf(id).suspended;
         bytes memory data;
-        if (suspended) data = abi.encodeCall(IRegistry.reinstate, (id));
+        if (_chance(5)) data = abi.encodeCall(IRegistry.publish, (uint16(_below(3)), _name()));
+        else if (registry.participantOf(id).departed) data = abi.encodeCall(IRegistry.reinstate, (id));
+        else if (_chance(5)) (by, data) = (_keyOf(id), abi.encodeCall(IRegistry.depart, (ROOT)));
+        else if (suspended) data = abi.encodeCall(IRegistry.reinstate, (id));
         else if (_chance(40)) data = abi.encodeCall(IRegistry.suspend, (id, ROOT));
         else if (_chance(30)) data = abi.encodeCall(IRegistry.setRoles, (id, uint16(_below(65))));
         else data = abi.encodeCall(IRegistry.setRoles, (id, registry.participantOf(id).roles | Roles.CARRIER));
@@ -200,7 +238,9 @@ abstract contract Production is Draw {
         uint40 machine_ = _machines[_below(_machines.length)];
         uint32 owner_ = _chance(70) ? registry.machineOf(machine_).owner : uint32(1 + _below(9));
         bytes memory data = abi.encodeCall(IRegistry.retireMachine, (machine_, ROOT));
-        if (_chance(30)) {
+        if (_chance(15)) {
+            _try(_keyOf(owner_), address(registry), abi.encodeCall(IRegistry.setNameKey, (bytes32(_below(9)))));
+        } else if (_chance(30)) {
             _try(_keyOf(owner_), address(registry), data);
         } else if (_try(_keyOf(owner_), address(registry), abi.encodeCall(IRegistry.registerMachine, (_name(), ROOT))))
         {
@@ -220,7 +260,13 @@ abstract contract Production is Draw {
             if (_try(_keyOf(inspector.id), address(registry), data)) _models.push(registry.sequence());
         } else if (state == IRegistry.ModelState.Registered) {
             _try(_keyOf(auditor.id), address(registry), abi.encodeCall(IRegistry.approveModel, (number, ROOT)));
+        } else if (state == IRegistry.ModelState.Approved && _chance(35)) {
+            bytes memory data = _chance(60)
+                ? abi.encodeCall(IRegistry.openModel, (number, _chance(60)))
+                : abi.encodeCall(IRegistry.retireModel, (number, ROOT));
+            _try(_keyOf(inspector.id), address(registry), data);
         } else if (_chance(35)) {
+            if (_chance(10)) by = _chance(50) ? owner : _anyKey();
             _try(by, address(registry), abi.encodeCall(IRegistry.withdrawModel, (number, 0, ROOT)));
         }
     }
@@ -263,7 +309,7 @@ abstract contract Production is Draw {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function productionKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](28);
+        kinds = new bytes32[](38);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -292,5 +338,15 @@ abstract contract Production is Draw {
         kinds[25] = IEvidence.StreamOpened.selector;
         kinds[26] = IEvidence.StreamAnchored.selector;
         kinds[27] = IRegistry.ModelPublished.selector;
+        kinds[28] = IRegistry.KeyChanged.selector;
+        kinds[29] = IRegistry.RecoveryProposed.selector;
+        kinds[30] = IRegistry.RecoveryObjected.selector;
+        kinds[31] = IRegistry.RecoveryOverruled.selector;
+        kinds[32] = IRegistry.RecoveryAccepted.selector;
+        kinds[33] = IRegistry.ParticipantDeparted.selector;
+        kinds[34] = IRegistry.NameKeySet.selector;
+        kinds[35] = IRegistry.Published.selector;
+        kinds[36] = IRegistry.ModelOpened.selector;
+        kinds[37] = IRegistry.ModelRetired.selector;
     }
 }

@@ -212,8 +212,11 @@ abstract contract CertificateReplay is OrderReplay {
         uint32 inspector = _orders[_orderAt[order]].inspector;
         bool named = order == 0 || inspector == 0 || inspector == entry.participant;
         _hold(Property.Verdicts, named, "issueCertificate: not the gate's inspector");
-        bool approved = _models[statement.model].state == IRegistry.ModelState.Approved;
+        IRegistry.Model storage model = _models[statement.model];
+        bool approved = model.state == IRegistry.ModelState.Approved;
         _hold(Property.Models, approved, "issueCertificate: model is not approved");
+        bool usable = model.open || model.inspector == entry.participant;
+        _hold(Property.Models, usable, "issueCertificate: another inspector's model");
         bool full = statement.verdict != ICertificates.Verdict.None && statement.expiresAt > block.timestamp
             && statement.inferenceDigest != 0 && statement.lot == entry.subject;
         _hold(Property.Verdicts, full, "issueCertificate: incomplete");

@@ -33,7 +33,7 @@ abstract contract Judge is Base {
         Models,
         /// Anchors only grow.
         Anchors,
-        /// Every participant keeps a key, and a key keeps its participant.
+        /// Every participant keeps an admin key once it has one, and a key its participant; delays and bounds are kept.
         Keys,
         /// Terms change only when both sides agreed to the same ones.
         Revisions,
@@ -47,8 +47,12 @@ abstract contract Judge is Base {
     enum Part {
         Participant,
         Key,
+        /// What the owner publishes to all.
+        Publication,
         Machine,
         Model,
+        /// What a machine or model is called.
+        Name,
         Stream,
         Order,
         Assignment,

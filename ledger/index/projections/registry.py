@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from ledger.events import Event, Recorded, registry
+from ledger.ids import SubjectKind, subject
 from ledger.index.state import State, on
-from ledger.records import ModelState
-from ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow
+from ledger.records import ALL_ROLES, ModelState
+from ledger.store.rows import (
+    KeyRow,
+    MachineRow,
+    ModelRow,
+    NameKeyRow,
+    ParticipantRow,
+    PublicationRow,
+    RecoveryRow,
+)
 
 
 def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: State) -> None:
-    admitted = record.event.admitted
+    """The first key is only proposed: it is added when it accepts."""
     state.add(
         ParticipantRow(
-            number=admitted,
+            number=record.event.admitted,
             sequence=record.sequence,
             roles=record.event.roles,
             keys=0,
             suspended=False,
+            departed=False,
             admitted_at=record.block_time,
             claims_root=record.event.claims_root,
         )
     )
-    _add_key(record, state, admitted, record.event.first_key)
 
 
 def roles_set(record: Recorded[registry.RolesSet], state: State) -> None:
@@ -34,7 +43,21 @@ def participant_suspended(record: Recorded[registry.ParticipantSuspended], state
 
 
 def participant_reinstated(record: Recorded[registry.ParticipantReinstated], state: State) -> None:
-    state.need(ParticipantRow, record.event.reinstated).suspended = False
+    company = state.need(ParticipantRow, record.event.reinstated)
+    company.suspended = company.departed = False
+
+
+def participant_departed(record: Recorded[registry.ParticipantDeparted], state: State) -> None:
+    state.need(ParticipantRow, record.participant).departed = True
+
+
+def published(record: Recorded[registry.Published], state: State) -> None:
+    event = record.event
+    found = state.get(PublicationRow, event.kind_)
+    if found is None:
+        state.add(PublicationRow(event.kind_, event.digest, record.sequence, record.block_time))
+    else:
+        found.digest, found.sequence, found.published_at = event.digest, record.sequence, record.block_time
 
 
 def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
@@ -42,23 +65,64 @@ def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None
 
 
 def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
-    _add_key(record, state, record.participant, record.key)
+    _add_key(record, state, record.event.roles, record.event.admin)
+
+
+def key_changed(record: Recorded[registry.KeyChanged], state: State) -> None:
+    key = state.need(KeyRow, record.event.changed)
+    key.roles, key.admin = record.event.roles, record.event.admin
 
 
 def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
     """Revokes the key, or dates the compromise of a key that was revoked before."""
     key = state.need(KeyRow, record.event.revoked)
-    key.compromised_since = record.event.compromised_since
+    if record.event.compromised_since:
+        key.compromised_since, key.declared_at = record.event.compromised_since, record.block_time
     if not key.revoked_at:  # the first revocation counts
         key.revoked_at = record.block_time
         state.need(ParticipantRow, record.participant).keys -= 1
+
+
+def recovery_proposed(record: Recorded[registry.RecoveryProposed], state: State) -> None:
+    event = record.event
+    found = state.get(RecoveryRow, event.recovered)
+    if found is None:
+        found = RecoveryRow(event.recovered, event.proposed, 0, 0, objected=False, overruled=False, accepted_at=0)
+        state.add(found)
+    found.key, found.proposed_at, found.effective_at = event.proposed, record.block_time, event.effective_at
+    found.objected, found.overruled, found.accepted_at = False, False, 0
+
+
+def recovery_objected(record: Recorded[registry.RecoveryObjected], state: State) -> None:
+    recovery = state.need(RecoveryRow, record.participant)
+    recovery.objected, recovery.effective_at = True, record.event.effective_at
+
+
+def recovery_overruled(record: Recorded[registry.RecoveryOverruled], state: State) -> None:
+    state.need(RecoveryRow, record.event.recovered).overruled = True
+
+
+def recovery_accepted(record: Recorded[registry.RecoveryAccepted], state: State) -> None:
+    """Ends all keys that the participant had, and adds the one that signed."""
+    company = state.need(ParticipantRow, record.participant)
+    for key in state.find(KeyRow, participant=record.participant):
+        if not key.revoked_at:
+            key.revoked_at = record.block_time
+    company.keys = 0
+    _add_key(record, state, int(ALL_ROLES), admin=True)
+    state.need(RecoveryRow, record.participant).accepted_at = record.block_time
+
+
+def name_key_set(record: Recorded[registry.NameKeySet], state: State) -> None:
+    index = len(state.find(NameKeyRow, participant=record.participant))
+    state.add(NameKeyRow(record.participant, index, record.event.name_key_hash, record.block_time))
 
 
 def machine_registered(record: Recorded[registry.MachineRegistered], state: State) -> None:
     state.add(
         MachineRow(
             number=record.sequence,
-            subject=record.subject,
+            subject=subject(SubjectKind.MACHINE, record.participant, record.event.identifier_hash),
             owner=record.participant,
             registered_at=record.block_time,
             retired_at=0,
@@ -85,12 +149,14 @@ def _add_model(
     state.add(
         ModelRow(
             number=record.sequence,
-            subject=record.subject,
+            subject=subject(SubjectKind.MODEL, record.participant, record.event.digest),
             inspector=record.participant,
             approver=0,
             state=ModelState.REGISTERED,
+            open=False,
             registered_at=record.block_time,
             approved_at=0,
+            retired_at=0,
             withdrawn_at=0,
             defective_since=0,
             digest=record.event.digest,
@@ -110,6 +176,17 @@ def model_approved(record: Recorded[registry.ModelApproved], state: State) -> No
     model.report_root = record.event.report_root
 
 
+def model_opened(record: Recorded[registry.ModelOpened], state: State) -> None:
+    state.need(ModelRow, record.event.model).open = record.event.open
+
+
+def model_retired(record: Recorded[registry.ModelRetired], state: State) -> None:
+    model = state.need(ModelRow, record.event.model)
+    model.state = ModelState.RETIRED
+    model.retired_at = record.block_time
+    model.reason_root = record.event.reason_root
+
+
 def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> None:
     model = state.need(ModelRow, record.event.model)
     model.state = ModelState.WITHDRAWN
@@ -118,9 +195,21 @@ def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> 
     model.reason_root = record.event.reason_root
 
 
-def _add_key(record: Recorded[Event], state: State, participant: int, address: bytes) -> None:
-    state.add(KeyRow(address, participant, added_at=record.block_time, revoked_at=0, compromised_since=0))
-    state.need(ParticipantRow, participant).keys += 1
+def _add_key(record: Recorded[Event], state: State, roles: int, admin: bool) -> None:
+    """Add the key that signed the record, for the record's participant."""
+    state.add(
+        KeyRow(
+            address=record.key,
+            participant=record.participant,
+            roles=roles,
+            admin=admin,
+            added_at=record.block_time,
+            revoked_at=0,
+            compromised_since=0,
+            declared_at=0,
+        )
+    )
+    state.need(ParticipantRow, record.participant).keys += 1
 
 
 PROJECTIONS = dict(
@@ -129,14 +218,24 @@ PROJECTIONS = dict(
         on(registry.RolesSet, roles_set),
         on(registry.ParticipantSuspended, participant_suspended),
         on(registry.ParticipantReinstated, participant_reinstated),
+        on(registry.ParticipantDeparted, participant_departed),
         on(registry.KeyProposed, key_proposed),
         on(registry.KeyAdded, key_added),
+        on(registry.KeyChanged, key_changed),
         on(registry.KeyRevoked, key_revoked),
+        on(registry.RecoveryProposed, recovery_proposed),
+        on(registry.RecoveryObjected, recovery_objected),
+        on(registry.RecoveryOverruled, recovery_overruled),
+        on(registry.RecoveryAccepted, recovery_accepted),
+        on(registry.NameKeySet, name_key_set),
+        on(registry.Published, published),
         on(registry.MachineRegistered, machine_registered),
         on(registry.MachineRetired, machine_retired),
         on(registry.ModelRegistered, model_registered),
         on(registry.ModelPublished, model_published),
         on(registry.ModelApproved, model_approved),
+        on(registry.ModelOpened, model_opened),
+        on(registry.ModelRetired, model_retired),
         on(registry.ModelWithdrawn, model_withdrawn),
     ]
 )

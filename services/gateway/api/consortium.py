@@ -9,7 +9,7 @@ from fastapi import Query, Response
 
 from ledger.canonical import sha256
 from ledger.provenance import Participant, listings
-from ledger.provenance.answers import Model
+from ledger.provenance.answers import Key, Model
 from ledger.provenance.consortium import participant, participants
 from ledger.provenance.resource_answers import RegisteredMachine
 from ledger.records import ModelState
@@ -26,7 +26,7 @@ from services.gateway.http.routes import Routes
 
 __all__ = ["add_consortium"]
 
-_ModelState: TypeAlias = Literal["registered", "approved", "withdrawn"]
+_ModelState: TypeAlias = Literal["registered", "approved", "retired", "withdrawn"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
@@ -60,7 +60,8 @@ def _add_participants(routes: Routes, store: Store) -> None:
         examples={"maker": _participant},
     )
     def get_participant(number: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """Returns the participant's roles, whether it is suspended, and its active keys."""
+        """Returns the participant's roles, whether it is suspended or has left, its active keys with what each may do,
+        and a recovery under way."""
         return reply_with_etag(participant(store, number), if_none_match)
 
 
@@ -80,7 +81,8 @@ def _add_models(routes: Routes, store: Store) -> None:
         ] = None,
         inspector: OfParticipant = None,
     ) -> Response:
-        """Returns the models by number, with who registered, approved and withdrew each, according to the chain."""
+        """Returns the models by number, with who registered and approved each, and whether it was retired or withdrawn,
+        according to the chain."""
         wanted = build_filters(state=state_value(ModelState, state), inspector=inspector)
         return reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
 
@@ -93,7 +95,8 @@ def _add_models(routes: Routes, store: Store) -> None:
         examples={"approved": examples.model},
     )
     def get_model(number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Returns the model's digest, its inspector and auditor, and whether it is approved or withdrawn."""
+        """Returns the model's digest, its inspector and auditor, whether other inspectors may use it, and whether it is
+        approved, retired or withdrawn."""
         return reply_with_etag(listings.model(store, number), if_none_match)
 
 
@@ -128,7 +131,17 @@ def _add_machines(routes: Routes, store: Store) -> None:
 
 def _participant() -> Participant:
     maker = examples.MAKER
-    return Participant(maker.participant, maker.name, ("manufacturer",), False, (b"\x5c" * 20,), examples.NOW)
+    key = Key(b"\x5c" * 20, ("manufacturer",), admin=True, added_at=examples.NOW)
+    return Participant(
+        participant=maker.participant,
+        name=maker.name,
+        roles=("manufacturer",),
+        suspended=False,
+        departed=False,
+        keys=(key,),
+        recovery=None,
+        admitted_at=examples.NOW,
+    )
 
 
 def _machine() -> RegisteredMachine:

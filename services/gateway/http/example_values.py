@@ -80,7 +80,7 @@ def as_of() -> AsOf:
 
 
 def model() -> Model:
-    return Model(9, b"\x66" * 32, b"\xbb" * 20, ModelState.APPROVED, INSPECTOR, AUDITOR, None, None)
+    return Model(9, b"\x66" * 32, b"\xbb" * 20, ModelState.APPROVED, INSPECTOR, AUDITOR, False, None, None, None)
 
 
 def certificate() -> Certificate:

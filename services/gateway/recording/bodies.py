@@ -99,6 +99,8 @@ def _annotation(hint: Any) -> Any:
         return Annotated[str, Field(pattern=f"^0x[0-9a-f]{{{2 * size}}}$", description=f"{size} bytes.")]
     if hint is bytes:
         return Annotated[str, Field(pattern="^0x([0-9a-f]{2})+$", max_length=2 * _MAX_BLOB_BYTES + 2)]
+    if hint is bool:
+        return bool
     if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         return _words(hint)
     if isinstance(hint, type) and is_dataclass(hint) and hint is not Item:

@@ -100,6 +100,8 @@ class Builder:
             return value if base is int else value.encode().ljust(3, b"\0") if size == 3 else _raw(value)
         if hint is bytes:
             return _raw(value)
+        if hint is bool:
+            return value
         if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
             return hint[value.upper()]
         if isinstance(hint, type) and is_dataclass(hint):

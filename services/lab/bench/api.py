@@ -31,8 +31,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from ledger.chain import HttpTransport, write_deployment
 from ledger.errors import ChainError
 from ledger.index import Follower
-from ledger.keys import open_signer
-from ledger.records import ALL_ROLES, Admit
+from ledger.keys import Signer, open_signer
+from ledger.records import ALL_ROLES, AcceptKey, Admit
 from ledger.store import Rows, Store
 from ledger.store.rows import (
     AnchorRow,
@@ -44,8 +44,9 @@ from ledger.store.rows import (
     OrderRow,
     StreamRow,
 )
+from ledger.submit import Submitter
 from services.lab.bench.http_load import free_port, wait_for
-from services.lab.demo.consortium import found_consortium
+from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
@@ -174,14 +175,22 @@ def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         Follower(consortium.chain, store).follow()
         key = _new_key(home)
-        admitted = Admit(int(ALL_ROLES), open_signer(f"file:{key}").address, bytes(32))
-        consortium.record(consortium.owner, [admitted])
+        _join(consortium, open_signer(f"file:{key}"))
         Follower(consortium.chain, store).follow()
         known = _find_things(store)
     (home / SETTINGS_FILE).write_text(
         f'database = "sqlite:///bench.sqlite"\nchain_url = "{url}"\ngateway_signer = "file:{key}"\n'
     )
     return known
+
+
+def _join(consortium: Consortium, signer: Signer) -> None:
+    """Admits a company that has every role."""
+    consortium.record(consortium.owner, [Admit(int(ALL_ROLES), signer.address, bytes(32))])
+    consortium.chain.fund(signer.address)
+    submitter = Submitter(consortium.chain, consortium.outbox, signer)
+    submitter.submit([("accept", AcceptKey(len(consortium.companies) + 1))])
+    submitter.drain()
 
 
 def _new_key(home: Path) -> Path:

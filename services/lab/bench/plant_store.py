@@ -160,7 +160,7 @@ def _ledger() -> Iterator[object]:
     yield ChainIdentityRow(1, 1, _NONE, bytes(20), bytes(20), _NONE)
     yield CursorRow(1, 1, _NONE, _START_S, 1, 1, _NONE)
     yield ModelRow(
-        _MODEL, _hash("model", 0), _INSPECTOR, _AUDITOR, ModelState.APPROVED, _START_S, _START_S, 0, 0,
+        _MODEL, _hash("model", 0), _INSPECTOR, _AUDITOR, ModelState.APPROVED, False, _START_S, _START_S, 0, 0, 0,
         _hash("weights", 0), None, _NONE, _NONE, _NONE,
     )  # fmt: skip
     for number in range(1, _MACHINES + 1):

@@ -14,7 +14,7 @@ from ledger.claims import build_claims
 from ledger.errors import SubmitError
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.keys import LocalSigner
-from ledger.records import Admit, Record, Role
+from ledger.records import AcceptKey, Admit, Record, Role
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -145,5 +145,6 @@ def _admit(consortium: Consortium) -> None:
     for number, ((name, _), signer) in enumerate(zip(COMPANIES, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
         consortium.companies.append(Company(name, number, signer, submitter))
+        consortium.record(consortium.companies[-1], [AcceptKey(number)])
     with consortium.store.transaction() as connection:
         Book(connection).set_names({company.number: company.name for company in consortium.companies})

@@ -16,7 +16,7 @@ from ledger.chain import Chain, Transaction, call_data, fee_per_gas_wei, sign_tr
 from ledger.errors import SubmitError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, ProposeKey, Record, RevokeKey
+from ledger.records import ALL_ROLES, AcceptKey, ProposeKey, Record, RevokeKey
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -95,7 +95,7 @@ class _Load:
         # From now on the load thread also runs the new key's submitter, which sends `accept` and `revoke` below.
         with self._turn:
             self._next = following
-        self._record(self.submitter, f"propose-{number}", ProposeKey(signer.address))
+        self._record(self.submitter, f"propose-{number}", ProposeKey(signer.address, int(ALL_ROLES), admin=True))
         self._record(following, f"accept-{number}", AcceptKey(_BUYER))
         self._record(following, f"revoke-{number}", RevokeKey(old.address, 0))
         # No report may come between the revocation, the drain and the reassignment: it would be left with the old key.

@@ -14,7 +14,7 @@ from ledger.chain import Chain, Deployment, Node, Transport, deploy
 from ledger.chain.profiles import EngineProfile
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
-from ledger.records import Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
+from ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.store import open_store
@@ -86,6 +86,8 @@ def found_site(folder: Path, transport: Transport, profile: EngineProfile, seed:
             Admit(int(role), key.address, bytes(32)) for role, key in ((Role.BUYER, signer), (Role.COORDINATOR, other))
         ]
         _record(Submitter(chain, outbox, owner), "admit", admissions)
+        for number, key in ((_BUYER, signer), (_COORDINATOR, other)):
+            _record(Submitter(chain, outbox, key), f"accept-{number}", [AcceptKey(number)])
         _record(
             Submitter(chain, outbox, signer),
             "place",

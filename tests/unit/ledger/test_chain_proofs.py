@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from ledger.chain.profiles import PROFILES, find_profile
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.headers import FIELDS, parse_header
 from ledger.keys import LocalSigner
-from ledger.records import Admit, Contract, Role
+from ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish, Role, SetNameKey
 from ledger.rlp import RlpItem, encode_rlp
-from ledger.slots import KeySlots, ParticipantSlots, decode_struct, slots_of
+from ledger.slots import KeySlots, ParticipantSlots, decode_struct, name_key_slot, published_slot, slots_of
+from ledger.store.outbox import Outbox
 from ledger.trie import EMPTY_ROOT, verify_in
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import ScriptedNode
+from tests.support.stores import new_store
 
 EMBEDDED = find_profile("embedded")
 COMPANIES = 12
@@ -42,18 +45,22 @@ def _send(world: LedgerWorld, nonce: int, signer: LocalSigner) -> None:
     chain.node.send(sign_transaction(transaction, world.owner).raw)
 
 
+def _company_slots() -> list[bytes]:
+    return [slots_of(ParticipantSlots, number)[0] for number in range(1, COMPANIES + 1)]
+
+
 World = tuple[LedgerWorld, list[LocalSigner]]
 
 
 def test_what_is_proved_is_what_the_contract_says(admitted: World) -> None:
-    world, signers = admitted
+    world, _ = admitted
     registry = world.chain.registry
-    slots = [slots_of(KeySlots, signer.address)[0] for signer in signers] + [slots_of(ParticipantSlots, 1)[0]]
+    slots = _company_slots()
     found = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, world.chain.node.block_number())
-    for number, signer in enumerate(signers, start=1):
-        key = decode_struct(KeySlots, [found.words[registry, slots_of(KeySlots, signer.address)[0]]])
-        stated = world.chain.read_struct(Contract.REGISTRY, "keyOf", "0x" + signer.address.hex())
-        assert (key.participant, key.added_at) == (stated["participant"], stated["added_at"]) == (number, key.added_at)
+    for number in range(1, COMPANIES + 1):
+        company = decode_struct(ParticipantSlots, [found.words[registry, slots_of(ParticipantSlots, number)[0]]])
+        stated = world.chain.read_struct(Contract.REGISTRY, "participantOf", number)
+        assert (company.roles, company.sequence) == (stated["roles"], stated["sequence"]) == (Role.BUYER, number)
     account = found.accounts[registry]
     assert account is not None
     assert account.code_hash == keccak256(world.chain.node.code(registry))
@@ -61,10 +68,10 @@ def test_what_is_proved_is_what_the_contract_says(admitted: World) -> None:
 
 
 def test_every_block_s_state_is_kept(admitted: World) -> None:
-    world, signers = admitted
+    world, _ = admitted
     registry, last = world.chain.registry, world.chain.node.block_number()
     for age in range(COMPANIES):
-        slots = [slots_of(KeySlots, signer.address)[0] for signer in signers]
+        slots = _company_slots()
         found = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, last - age)
         assert sum(any(found.words[registry, slot]) for slot in slots) == COMPANIES - age
     before = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, 0)
@@ -73,9 +80,9 @@ def test_every_block_s_state_is_kept(admitted: World) -> None:
 
 
 def test_nodes_are_shared_and_none_is_spare(admitted: World) -> None:
-    world, signers = admitted
+    world, _ = admitted
     registry = world.chain.registry
-    slots = [slots_of(KeySlots, signer.address)[0] for signer in signers]
+    slots = _company_slots()
     wanted = {registry: slots, world.chain.ledger: (), STRANGER: ()}
     found = fetch_proofs(world.chain.node, EMBEDDED, wanted, world.chain.node.block_number())
     assert found.accounts[STRANGER] is None
@@ -161,8 +168,8 @@ PROOFS: dict[str, Bend] = {
 
 @pytest.mark.parametrize("name", PROOFS)
 def test_an_answer_that_proves_nothing_is_no_proof(admitted: World, name: str) -> None:
-    world, signers = admitted
-    slots = [slots_of(KeySlots, signer.address)[0] for signer in signers]
+    world, _ = admitted
+    slots = _company_slots()
     node = bent(world, "eth_getProof", PROOFS[name])
     with pytest.raises(ChainUnreachableError):
         fetch_proofs(node, EMBEDDED, {world.chain.registry: slots}, world.chain.node.block_number())
@@ -218,14 +225,14 @@ def test_a_branch_that_changes_meanwhile_is_noticed(admitted: World) -> None:
 
 
 def test_engines_that_repeat_short_nodes_or_show_empty_tries_are_understood(admitted: World) -> None:
-    world, signers = admitted
+    world, _ = admitted
 
     def pad(raw: dict[str, Any]) -> None:
         raw["accountProof"].append("0x" + encode_rlp([b"\x20", b"v"]).hex())
         for entry in raw["storageProof"]:
             entry["proof"].append("0xc0")
 
-    slots = [slots_of(KeySlots, signers[0].address)[0]]
+    slots = _company_slots()[:1]
     node = bent(world, "eth_getProof", pad)
     assert fetch_proofs(node, EMBEDDED, {world.chain.registry: slots}, 5).nodes
     empty = bent(world, "eth_getProof", lambda raw: raw["storageProof"][0].update(proof=["0x80"]))
@@ -260,3 +267,29 @@ def _fields(raw: dict[str, Any], extra_data: bytes) -> list[bytes]:
 
 def test_qbft_alone_leaves_seals_out_of_the_hash() -> None:
     assert {name for name, profile in PROFILES.items() if profile.seals_outside_hash} == {"besu-qbft"}
+
+
+def test_keys_name_keys_and_what_is_published_are_proved_by_slot(tmp_path: Path) -> None:
+    """An earlier name key stays provable when another one follows it; the slot after the last is empty."""
+    world, hashes, directory = build_world(), (b"\x01" * 32, b"\x02" * 32), b"\x03" * 32
+    with new_store(tmp_path) as store:
+        outbox = Outbox(store)
+        signer = world.admit(outbox)
+        company, owner = world.submitter(outbox, signer), world.submitter(outbox, world.owner)
+        company.submit([(f"name-{one.hex()}", SetNameKey(one)) for one in hashes])
+        company.drain()
+        owner.submit([("publish", Publish(PublicationKind.DIRECTORY, directory))])
+        owner.drain()
+    slots = [
+        *(name_key_slot(1, index) for index in range(3)),
+        published_slot(PublicationKind.DIRECTORY),
+        *slots_of(KeySlots, signer.address),
+        *slots_of(ParticipantSlots, 1),
+    ]
+    registry, node = world.chain.registry, world.chain.node
+    found = fetch_proofs(node, EMBEDDED, {registry: slots}, node.block_number())
+    *names, published, key, participant = (found.words[registry, slot] for slot in slots)
+    assert (names, published) == ([*hashes, bytes(32)], directory)
+    assert decode_struct(ParticipantSlots, [participant]).name_keys == 2
+    shown = decode_struct(KeySlots, [key])
+    assert (shown.participant, shown.roles, shown.admin, shown.generation) == (1, ALL_ROLES, True, 0)

@@ -14,26 +14,38 @@ from hypothesis import strategies as st
 from ledger.events import EVENTS
 from ledger.events.registry import (
     KeyAdded,
+    KeyChanged,
     KeyProposed,
     KeyRevoked,
     MachineRetired,
+    ModelOpened,
+    ModelRetired,
+    NameKeySet,
+    ParticipantDeparted,
     ParticipantReinstated,
     ParticipantSuspended,
+    Published,
+    RecoveryAccepted,
+    RecoveryObjected,
+    RecoveryOverruled,
+    RecoveryProposed,
     RolesSet,
 )
 from ledger.index import Follower, fetch_status
 from ledger.index.projections import PROJECTIONS
 from ledger.records import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
     LotState,
     ModelState,
     OrderState,
     OrderTerms,
+    Role,
     TransformationKind,
     Verdict,
 )
-from ledger.store import Rows, Store
+from ledger.store import Registry, Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
@@ -42,13 +54,17 @@ from ledger.store.rows import (
     LotRow,
     MachineRow,
     ModelRow,
+    NameKeyRow,
     OperationRow,
     OrderRow,
     PackingRow,
     ParticipantRow,
+    PublicationRow,
+    RecoveryRow,
     StreamRow,
 )
 from ledger.store.tables import INDEX
+from tests.support.fake_chain import key_of
 from tests.support.fake_ledger import FakeLedger, Lot, Order
 from tests.support.stores import new_store
 
@@ -307,13 +323,14 @@ def test_registry(store: Store) -> None:
     fake = FakeLedger()
     fake.admit(1)
     fake.admit(2)
+    fake.accept_key(1)
     number = (1).to_bytes(32, "big")
     fake.chain.record(RolesSet(1, 5), 0, number)
     fake.chain.record(ParticipantSuspended(1, bytes(32)), 0, number)
     fake.chain.record(ParticipantReinstated(1), 0, number)
     fake.chain.record(ParticipantSuspended(2, bytes(32)), 0, bytes(31) + b"\x02")
-    fake.chain.record(KeyProposed(b"\x07" * 20), 1, number)
-    fake.chain.record(KeyAdded(), 1, number, key=b"\x07" * 20)
+    fake.chain.record(KeyProposed(b"\x07" * 20, 4, admin=False), 1, number)
+    fake.chain.record(KeyAdded(4, admin=False), 1, number, key=b"\x07" * 20)
     fake.chain.record(KeyRevoked(b"\x07" * 20, 0), 1, number)
     fake.chain.record(KeyRevoked(b"\x07" * 20, 5), 1, number)
     machine = fake.register_machine(1, "m")
@@ -329,7 +346,7 @@ def test_registry(store: Store) -> None:
         first, second = rows.find(ParticipantRow)
         assert (first.roles, first.keys, first.suspended, second.suspended) == (5, 1, False, True)
         key = rows.get(KeyRow, b"\x07" * 20)
-        assert key == KeyRow(b"\x07" * 20, 1, now, now, 5)
+        assert key == KeyRow(b"\x07" * 20, 1, 4, False, now, now, 5, now)
         found = rows.get(MachineRow, machine)
         assert found is not None
         assert (found.owner, found.retired_at) == (1, now)
@@ -337,6 +354,95 @@ def test_registry(store: Store) -> None:
         assert kept is not None
         assert (kept.inspector, kept.approver, kept.state) == (1, 2, ModelState.WITHDRAWN)
         assert (kept.approved_at, kept.withdrawn_at, kept.defective_since) == (now, now, 77)
+
+
+def test_keys_are_changed_and_end_by_a_recovery(store: Store) -> None:
+    fake, number = FakeLedger(), (1).to_bytes(32, "big")
+    fake.admit(1)
+    fake.accept_key(1)
+    old, box, fresh = key_of(1), b"\x07" * 20, b"\x08" * 20
+    fake.chain.record(KeyAdded(int(Role.MANUFACTURER), admin=False), 1, number, key=box)
+    fake.chain.record(KeyChanged(box, int(Role.CARRIER), admin=True), 1, number)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    fake.chain.record(RecoveryProposed(1, b"\x09" * 20, 70), 0, number)
+    fake.chain.record(RecoveryProposed(1, fresh, 77), 0, number)
+    fake.chain.record(RecoveryObjected(88), 1, number)
+    fake.chain.record(RecoveryOverruled(1), 0, number)
+    proposed = fake.chain.now
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        rows = Rows(connection)
+        assert rows.get(RecoveryRow, 1) == RecoveryRow(1, fresh, proposed, 88, True, True, 0)
+        found = rows.get(KeyRow, box)
+        assert found is not None
+        assert (found.roles, found.admin, found.revoked_at) == (int(Role.CARRIER), True, 0)
+    fake.chain.record(RecoveryAccepted(), 1, number, key=fresh)
+    now = fake.chain.now
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        rows = Rows(connection)
+        ended = [rows.get(KeyRow, key) for key in (old, box)]
+        assert [key.revoked_at for key in ended if key is not None] == [now, now]
+        assert rows.get(KeyRow, fresh) == KeyRow(fresh, 1, int(ALL_ROLES), True, now, 0, 0, 0)
+        recovery, company = rows.get(RecoveryRow, 1), rows.get(ParticipantRow, 1)
+        assert recovery is not None
+        assert company is not None
+        assert (recovery.accepted_at, company.keys) == (now, 1)
+
+
+def test_a_company_leaves_and_comes_back(store: Store) -> None:
+    fake, number = FakeLedger(), (1).to_bytes(32, "big")
+    fake.admit(1)
+    fake.chain.record(ParticipantDeparted(bytes(32)), 1, number)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        found = Rows(connection).get(ParticipantRow, 1)
+        assert found is not None
+        assert (found.departed, found.suspended) == (True, False)
+        assert Registry(connection).participant(1) is None
+    fake.chain.record(ParticipantReinstated(1), 0, number)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        assert Registry(connection).participant(1) is not None
+
+
+def test_name_keys_and_publications(store: Store) -> None:
+    fake, number = FakeLedger(), (1).to_bytes(32, "big")
+    fake.admit(1)
+    fake.chain.record(NameKeySet(b"\x01" * 32), 1, number)
+    fake.chain.record(NameKeySet(b"\x02" * 32), 1, number)
+    fake.chain.record(Published(1, b"\x03" * 32), 0, bytes(32))
+    last = fake.chain.record(Published(1, b"\x04" * 32), 0, bytes(32))
+    now = fake.chain.now
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        rows = Rows(connection)
+        assert [row.hash for row in rows.find(NameKeyRow, participant=1)] == [b"\x01" * 32, b"\x02" * 32]
+        assert rows.find(PublicationRow) == [PublicationRow(1, b"\x04" * 32, last, now)]
+
+
+def test_h11_a_model_is_opened_retired_and_registered_again(store: Store) -> None:
+    fake = FakeLedger()
+    fake.admit(1)
+    model = fake.register_model(1, "x")
+    fake.approve_model(2, model)
+    fake.chain.record(ModelOpened(model, open=True), 1, model.to_bytes(32, "big"))
+    fake.chain.record(ModelRetired(model, bytes(32)), 1, model.to_bytes(32, "big"))
+    again, now = fake.register_model(1, "x"), fake.chain.now
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        first, second = (Rows(connection).get(ModelRow, one) for one in (model, again))
+        assert first is not None
+        assert second is not None
+        assert (first.open, first.state, first.retired_at) == (True, ModelState.RETIRED, now)
+        assert (second.subject, second.state) == (first.subject, ModelState.REGISTERED)
 
 
 def test_orders_end_as_their_records_say(store: Store) -> None:

@@ -70,8 +70,8 @@ def verify_type(hint: Any, parameter: Entry) -> None:
     elif isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         assert kind == "uint8"
         assert parameter["internalType"].split(".")[-1] == hint.__name__
-    elif kind == "bytes":
-        assert hint is bytes
+    elif kind in ("bytes", "bool"):
+        assert hint is {"bytes": bytes, "bool": bool}[kind]
     elif kind.startswith("int"):
         base, size, *_ = get_args(hint)
         assert (base, f"int{size.bits}") == (int, kind)
@@ -157,6 +157,8 @@ def fitting(hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(*ends(size)) if base is int else st.binary(min_size=size, max_size=size)
     if hint is bytes:
         return st.binary(max_size=100)
+    if hint is bool:
+        return st.booleans()
     if get_origin(hint) is tuple:
         return st.lists(fitting(get_args(hint)[0]), max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -200,6 +202,8 @@ def unfitting(hint: Any) -> list[Any]:
         return [[], None, b"", "ab", (None,), *[(wrong,) for wrong in unfitting(get_args(hint)[0])]]
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return [0, 1, 99, "PASS", None, True]
+    if hint is bool:
+        return [0, 1, None, "true", b"\1"]
     return [None, (), {}, 1, "x"]
 
 
@@ -231,6 +235,8 @@ def example(hint: Any) -> Any:
         return (example(get_args(hint)[0]),)
     if hint is bytes:
         return b"\1\2"
+    if hint is bool:
+        return True
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return next(iter(hint))
     return hint(**{name: example(part) for name, part in hints_of(hint).items()})

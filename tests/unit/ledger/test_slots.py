@@ -135,7 +135,7 @@ def test_what_the_contract_never_writes_is_refused() -> None:
     with pytest.raises(ProofError, match="order has the invalid state 200"):
         decode_struct(OrderSlots, [(200 << 208).to_bytes(32, "big")])
     with pytest.raises(ProofError, match="participant has the invalid suspended 2"):
-        decode_struct(ParticipantSlots, [(2 << 32).to_bytes(32, "big")])
+        decode_struct(ParticipantSlots, [(2 << 80).to_bytes(32, "big")])
 
 
 @pytest.mark.parametrize(

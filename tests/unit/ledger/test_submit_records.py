@@ -10,6 +10,7 @@ from ledger.canonical import sha256
 from ledger.errors import DuplicateRecordError
 from ledger.keys import LocalSigner
 from ledger.records import (
+    ALL_ROLES,
     AcceptKey,
     Anchor,
     Contract,
@@ -173,7 +174,7 @@ def test_a_revoked_key_is_named(world: LedgerWorld, outbox: Outbox) -> None:
     participant = world.chain.read(Contract.REGISTRY, "actorOf", "0x" + old.address.hex())[0]
     assert isinstance(participant, int)
     for signer, key, record in (
-        (old, "propose", ProposeKey(new.address)),
+        (old, "propose", ProposeKey(new.address, int(ALL_ROLES), admin=True)),
         (new, "accept", AcceptKey(participant)),
         (new, "revoke", RevokeKey(old.address, 0)),
     ):

@@ -296,8 +296,8 @@ def test_two_keys_of_one_participant_are_one_voice() -> None:
 @pytest.mark.parametrize(
     ("slots", "told"),
     [
-        (KeySlots(3, 1, 2**32, 0), "a key that the ledger has as revoked"),
-        (KeySlots(3, 1, 0, 0), "a key that the ledger has as that of Alder Forge"),
+        (KeySlots(3, 63, True, 0, 1, 2**32, 0, 0), "a key that the ledger has as revoked"),
+        (KeySlots(3, 63, True, 0, 1, 0, 0, 0), "a key that the ledger has as that of Alder Forge"),
     ],
 )
 def test_a_co_signer_whose_key_the_ledger_knows_otherwise_is_told(slots: KeySlots, told: str) -> None:

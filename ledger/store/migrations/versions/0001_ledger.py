@@ -63,15 +63,23 @@ def _create_chain() -> None:
 def _create_registry() -> None:
     create_table(
         "participants",
-        "number:int sequence:int roles:int keys:int suspended:bool admitted_at:int claims_root:bytes",
+        "number:int sequence:int roles:int keys:int suspended:bool departed:bool admitted_at:int claims_root:bytes",
         "number",
     )
     create_table(
         "keys",
-        "address:bytes participant:int added_at:int revoked_at:int compromised_since:int",
+        "address:bytes participant:int roles:int admin:bool added_at:int revoked_at:int compromised_since:int "
+        "declared_at:int",
         "address",
         "participant",
     )
+    create_table(
+        "recoveries",
+        "participant:int key:bytes proposed_at:int effective_at:int objected:bool overruled:bool accepted_at:int",
+        "participant",
+    )
+    create_table("name_keys", "participant:int index:int hash:bytes set_at:int", "participant index")
+    create_table("publications", "kind:int digest:bytes sequence:int published_at:int", "kind")
     create_table(
         "machines",
         "number:int subject:bytes owner:int registered_at:int retired_at:int claims_root:bytes",
@@ -80,9 +88,9 @@ def _create_registry() -> None:
     )
     create_table(
         "models",
-        "number:int subject:bytes inspector:int approver:int state:int registered_at:int approved_at:int "
-        "withdrawn_at:int defective_since:int digest:bytes code:bytes? card_root:bytes report_root:bytes "
-        "reason_root:bytes",
+        "number:int subject:bytes inspector:int approver:int state:int open:bool registered_at:int approved_at:int "
+        "retired_at:int withdrawn_at:int defective_since:int digest:bytes code:bytes? card_root:bytes "
+        "report_root:bytes reason_root:bytes",
         "number",
         "digest",
     )
