@@ -228,6 +228,8 @@ class Reader:
             return CertificateStatus.REVOKED
         if row.state == CertificateState.REFUTED:
             return CertificateStatus.REFUTED
+        if row.state == CertificateState.VOIDED:
+            return CertificateStatus.VOIDED
         if self.model(row.model).state is not ModelState.APPROVED:
             return CertificateStatus.FALLEN
         if row.state == CertificateState.DEMANDED and row.opening_deadline <= self.cursor.block_time:

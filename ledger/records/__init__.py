@@ -60,6 +60,7 @@ from ledger.records._parts import (
     Opening,
     OrderTerms,
     Output,
+    Rework,
     Statement,
     Transformation,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "Record",
     "RecordNumber",
     "RegistryRecord",
+    "Rework",
     "Role",
     "Statement",
     "StreamSubject",

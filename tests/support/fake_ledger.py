@@ -261,8 +261,8 @@ class FakeLedger:
             yield_in=1,
             yield_out=1,
             claims_root=NONE,
-            inputs=tuple(Input(lot, inputs[lot]) for lot in taken),
-            outputs=tuple(Output(digest("id", name), quantity, NONE) for name, quantity in outputs.items()),
+            inputs=tuple(Input(lot, self.lots[lot].order or NONE, inputs[lot]) for lot in taken),
+            outputs=tuple(Output(digest("id", name), quantity, PIECE, NONE) for name, quantity in outputs.items()),
         )
         made = self.chain.record(LotsTransformed(change), first.custodian, lots[0], (*taken, *lots))
         for lot in taken:

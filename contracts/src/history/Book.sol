@@ -124,6 +124,7 @@ abstract contract Book is History {
         if (state == ICertificates.CertificateState.None) return ICertificates.CertificateStatus.None;
         if (state == ICertificates.CertificateState.Revoked) return ICertificates.CertificateStatus.Revoked;
         if (state == ICertificates.CertificateState.Refuted) return ICertificates.CertificateStatus.Refuted;
+        if (state == ICertificates.CertificateState.Voided) return ICertificates.CertificateStatus.Voided;
         if (registry.stateOfModel(model) != IRegistry.ModelState.Approved) {
             return ICertificates.CertificateStatus.Fallen;
         }

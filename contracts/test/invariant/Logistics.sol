@@ -51,6 +51,46 @@ abstract contract Logistics is Production {
         }
     }
 
+    function rework(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 3 && ledger.certificateOf(lot).sequence == 0; ++i) {
+            lot = _anyLot();
+        }
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bytes32 other = _companion(lot, stored);
+        uint32 id = _custodianOf(stored);
+        bytes32 order = replay.orderAt(stored.order);
+        ILots.Rework memory change = ILots.Rework(lot, order, _startedBy(order, id), ROOT, new ILots.Input[](0));
+        if (_chance(50)) {
+            change.components = _inputs(other, 1);
+            change.components[0].component = _chance(95);
+        }
+        _record(_keyOf(id), abi.encodeCall(ILots.reworkLot, (change)));
+    }
+
+    // ---- stock and orders ----
+
+    function allocate(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 6 && ledger.lotOf(lot).order != 0; ++i) {
+            lot = _anyLot();
+        }
+        uint32 id = _custodianOf(ledger.lotOf(lot));
+        bytes32 order = _anyOrder();
+        for (uint256 i; i < 3 && ledger.orderOf(order).state != IOrders.OrderState.InProduction; ++i) {
+            order = _anyOrder();
+        }
+        _record(_keyOf(id), abi.encodeCall(ILots.allocateLot, (lot, order, _startedBy(order, id), ROOT)));
+    }
+
+    function deallocate(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        IOrders.Order memory from = ledger.orderOf(order);
+        address by = _keyOf(_chance(60) ? from.buyer : from.coordinator);
+        _record(by, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
+    }
+
     // ---- packing and quarantine ----
 
     function pack(uint256 seed) external act(seed) {
@@ -220,11 +260,37 @@ abstract contract Logistics is Production {
             change.outputs[0].identifierHash = _name();
             change.operation = _startedBy(order, _custodianOf(stored));
         }
-        (change.unit, change.outputUnit, change.loss) = (stored.unit, stored.unit, loss);
+        (change.unit, change.loss) = (stored.unit, loss);
         if (change.kind == ILots.TransformationKind.Conversion && _chance(50)) {
-            (change.outputUnit, change.yieldOut) = (bytes3("MTR"), 3);
+            change.yieldOut = 3;
             change.outputs[0].quantity *= 3;
+            _measure(change, _chance(50) ? bytes3("MTR") : stored.unit);
+        } else {
+            _measure(change, stored.unit);
         }
+        if (draw > 1) _vary(change, stored);
+    }
+
+    function _measure(ILots.Transformation memory change, bytes3 unit) private pure {
+        change.outputUnit = unit;
+        for (uint256 i; i < change.outputs.length; ++i) {
+            change.outputs[i].unit = unit;
+        }
+    }
+
+    /// @dev Adds a component, and to a conversion something that is made beside it.
+    function _vary(ILots.Transformation memory change, ILots.Lot memory stored) private {
+        bytes32 lot = change.inputs[0].lot;
+        bytes32 other = _companion(lot, stored);
+        if (other != lot && ledger.lotOf(other).quantity != 0 && _chance(40)) {
+            change.inputs = _ascending(change.inputs[0], _component(other, 1));
+        }
+        if (change.kind != ILots.TransformationKind.Conversion || _chance(50)) return;
+        ILots.Output memory main = change.outputs[0];
+        bytes3 unit = change.unit != change.outputUnit && change.loss != 0 ? change.unit : bytes3("LTR");
+        change.outputs = new ILots.Output[](2);
+        (change.outputs[0], change.outputs[1]) = (main, ILots.Output(_name(), 1, unit, ROOT));
+        if (unit == change.unit) change.loss -= 1; // what was lost is now a lot
     }
 
     function _drawMerge(bytes32 lot, ILots.Lot memory stored, bytes32 order, uint40 taken)
@@ -235,8 +301,8 @@ abstract contract Logistics is Production {
         uint40 more = ledger.lotOf(other).quantity;
         ILots.Input[] memory inputs = new ILots.Input[](2);
         (inputs[0], inputs[1]) = lot < other
-            ? (ILots.Input(lot, taken), ILots.Input(other, more))
-            : (ILots.Input(other, more), ILots.Input(lot, taken));
+            ? (_input(lot, taken), _input(other, more))
+            : (_input(other, more), _input(lot, taken));
         ILots.Output[] memory outputs = _outputs("", taken + more);
         outputs[0].identifierHash = _name();
         return _change(ILots.TransformationKind.Merge, order, inputs, outputs);
@@ -251,12 +317,14 @@ abstract contract Logistics is Production {
     }
 
     function _spoil(ILots.Transformation memory change) private {
-        uint256 draw = _below(6);
+        uint256 draw = _below(8);
         if (draw == 0) change.outputs[0].quantity += 1;
         if (draw == 1) change.loss += 1;
         if (draw == 2) change.order = 0;
         if (draw == 3) change.order = _anyOrder();
         if (draw == 4) change.inputs[0].quantity += 30;
         if (draw == 5) change.outputUnit = KGM;
+        if (draw == 6) change.inputs[0].component = true;
+        if (draw == 7) change.inputs[0].order = _anyOrder();
     }
 }

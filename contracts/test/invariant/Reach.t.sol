@@ -54,7 +54,7 @@ contract ReachTest is Base {
     }
 
     function _names() private pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](56);
+        kinds = new bytes32[](66);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -111,5 +111,15 @@ contract ReachTest is Base {
         kinds[53] = "refuted into quarantine";
         kinds[54] = "refuted out of quarantine";
         kinds[55] = IRegistry.ModelPublished.selector;
+        kinds[56] = ILots.LotReworked.selector;
+        kinds[57] = ILots.LotAllocated.selector;
+        kinds[58] = ILots.LotDeallocated.selector;
+        kinds[59] = "component used up";
+        kinds[60] = "made beside";
+        kinds[61] = "yield within one unit";
+        kinds[62] = "pass voided";
+        kinds[63] = "quarantined lot deallocated";
+        kinds[64] = "buyer takes out of gated order";
+        kinds[65] = "stays in its unit";
     }
 }

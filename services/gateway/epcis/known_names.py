@@ -44,7 +44,23 @@ def find_known(store: Store, names: set[str], viewer: int | None, creator: int |
     if creator is not None:
         # Indexed lots win over pending ones of the same name.
         lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
-    return Known(lots, find_parties(store), frozenset(taken), creator)
+    contents = _contents(store, [item.lot for item in lots.values()])
+    return Known(lots, find_parties(store), contents, frozenset(taken), creator)
+
+
+def _contents(store: Store, lots: Collection[bytes]) -> dict[bytes, tuple[Item, ...]]:
+    """What is packed directly in each of these lots, and in what is packed in them."""
+    found: dict[bytes, tuple[Item, ...]] = {}
+    with store.reading() as connection:
+        rows, layer = Rows(connection), set(lots)
+        while layer:  # ends: each lot is read once
+            inner = [row for row in rows.among(LotRow, "parent", layer) if row.parent is not None]
+            found.update((parent, ()) for parent in layer)
+            for row in inner:
+                if row.parent is not None:
+                    found[row.parent] += (Item(row.subject, row.order or _NO_ORDER),)
+            layer = {row.subject for row in inner} - found.keys()
+    return {parent: items for parent, items in found.items() if items}
 
 
 def _pending_lots(store: Store, names: Collection[str]) -> dict[str, Item]:

@@ -219,8 +219,8 @@ class _Meter:
                     yield_in=1,
                     yield_out=1,
                     claims_root=ROOT,
-                    inputs=(Input(lot, 1),),
-                    outputs=(Output(value, 1, ROOT),),
+                    inputs=(Input(lot, NOTHING, 1),),
+                    outputs=(Output(value, 1, PIECE, ROOT),),
                 )
             )
             for order, lot, value in zip(self._orders, material, _hashes(), strict=True)
