@@ -168,17 +168,20 @@ class Story:
         inputs: dict[bytes, int],
         outputs: dict[str, int],
         used: Collection[bytes] = (),
-        unit: bytes = PIECE,
+        units: Mapping[str, bytes] | None = None,
+        of: bytes = PIECE,
         by: int = 0,
         **more: object,
     ) -> list[bytes]:
-        """Transforms lots. `used`: those of the inputs that are components; `unit`: that of the outputs."""
+        """Transforms lots. `used`: those of the inputs that are components; `of`: the unit of the others; `units`:
+        those of outputs that are not pieces."""
+        units = units or {}
         by = by or MAKER
         made = [subject_of_lot(by, name(one)) for one in outputs]
         own: dict[str, object] = {
-            "kind": kind, "unit": PIECE, "output_unit": PIECE, "yield_in": 1, "yield_out": 1,
+            "kind": kind, "unit": of, "output_unit": PIECE, "yield_in": 1, "yield_out": 1,
             "inputs": tuple(Input(lot, self.order_of(lot), amount, lot in used) for lot, amount in inputs.items()),
-            "outputs": tuple(Output(name(one), amount, unit, NONE) for one, amount in outputs.items()),
+            "outputs": tuple(Output(name(one), amount, units.get(one, PIECE), NONE) for one, amount in outputs.items()),
         }  # fmt: skip
         change = build(Transformation, **{**own, **more})
         self.record("LotsTransformed", by, *inputs, *made, transformation=change)

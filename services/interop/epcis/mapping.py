@@ -4,7 +4,8 @@
 |---|---|
 | ObjectEvent ADD | `ReceiveLot` for every EPC (quantity 1, unit C62) and every lot with a quantity, as stated |
 | ObjectEvent DELETE | `ScrapLot` for the lots it names |
-| ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner), one for each lot it names that is not packed in another of them, with all that is packed in it |
+| ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner), one
+  for each lot it names that is not packed in another of them, with all that is packed in it |
 | ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot |
 | AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
 | TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |

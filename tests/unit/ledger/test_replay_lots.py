@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ledger.events.lots import LotsTransformed
-from ledger.records import Input, Output, Rework, TransformationKind
-from tests.support.broken import BOX, ORDER, A, B, Broken, C, Told, check_broken, in_production
+from ledger.records import Input, Rework, TransformationKind
+from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, C, Told, check_broken, in_production
 from tests.support.event_data import build
 from tests.support.story import (
     BUYER,
@@ -18,10 +18,8 @@ from tests.support.story import (
     MAKER,
     NONE,
     OTHER,
-    PIECE,
     Story,
     hidden,
-    name,
 )
 
 broken = Broken()
@@ -149,18 +147,13 @@ def yield_within_one_unit(story: Story) -> None:
 @broken("do not balance")
 def more_left_than_taken(story: Story) -> None:
     story.receive(A, unit=GRAM)
-    more = {
-        "unit": GRAM,
-        "output_unit": PIECE,
-        "outputs": (Output(name("x"), 1, PIECE, NONE), Output(name("y"), 5, GRAM, NONE)),
-    }
-    story.transform(TransformationKind.CONVERSION, {A: 4}, {"x": 1, "y": 5}, **more)
+    story.transform(TransformationKind.CONVERSION, {A: 4}, {"x": 1, "y": 5}, units={"y": GRAM}, of=GRAM)
 
 
 @broken("do not balance")
 def only_by_products(story: Story) -> None:
     story.receive(A)
-    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 4}, unit=GRAM, loss=2)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 4}, units={"x": GRAM}, loss=2)
 
 
 @broken("a conversion of 0 lots, with 1 taken, into 1")
@@ -214,7 +207,8 @@ def split_into_an_order(story: Story) -> None:
 def converted_from_a_gate_into_another_order(story: Story) -> None:
     """Finding C3: under another name the lot would pass no gate."""
     story.commission(A, ORDER, in_production(story), quantity=2)
-    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 2}, order=hidden(2))
+    story.begin(SECOND)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 2}, order=SECOND)
 
 
 # Rework that keeps the identifier, stock and orders

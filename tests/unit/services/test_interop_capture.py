@@ -391,7 +391,13 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
     "part of a lot packed": ({**PACK, "childQuantityList": [{"epcClass": MELT, "quantity": 1}]}, KNOWN, "whole lots"),
     "all children unpacked": ({**PACK, "action": "DELETE", "childEPCs": []}, KNOWN, "does not name"),
     "one of several events": ({**MAKE, "transformationID": "urn:x:y"}, FRESH, "several events"),
-    "two units": ({**MAKE, "inputEPCList": [PALLET]}, KNOWN, "several units"),
+    "two units in, and a third out": (
+        {**MAKE, "inputEPCList": [PALLET], "outputEPCList": [], "outputQuantityList": [_litres(2)]},
+        KNOWN,
+        "several units",
+    ),
+    "three units out": ({**MAKE, "outputQuantityList": [_litres(2)]}, FRESH, "several units"),
+    "more left than went in": ({**MAKE, "outputQuantityList": [_grams(12_500)]}, FRESH, "come out of 12500 GRM"),
     "a lot of an order": (MAKE, Known({canonical_identifier(MELT): Item(b"\1" * 32, b"\2" * 32)}), "assignment"),
 }
 
