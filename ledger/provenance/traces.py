@@ -176,8 +176,8 @@ def _family(
 
 
 def _verify_acyclic(steps: Collection[answers.Transformation]) -> None:
-    # The contracts record no cycle but by a rework in place, for which the lot may have given material itself. Any other
-    # comes from a manipulated database.
+    # The contracts record no cycle except by a rework in place, for which the lot may have given material itself. Any
+    # other comes from a manipulated database.
     try:
         sort_lots(
             (

@@ -254,8 +254,8 @@ class LotRow:
 
 @dataclass(slots=True)
 class TransformationRow:
-    """A transformation, or a rework after which the lot is the same: then the lot is its only output, and all inputs are
-    components."""
+    """A transformation, or a rework after which the lot is the same: then the lot is its only output, and all inputs
+    are components."""
 
     sequence: int
     participant: int

@@ -1,7 +1,7 @@
 """Rules of transformations, rework, and lots between stock and orders (contracts/src/history/Transformations.sol).
 
-Lots without a history in the bundle are not judged. A lot that was made needs the histories of all that went into it; an
-input does not need those of what was made from it.
+Lots without a history in the bundle are not judged. A lot that was made needs the histories of all that went into it;
+an input does not need those of what was made from it.
 """
 
 from __future__ import annotations

@@ -186,8 +186,8 @@ def _inspect(world: BundleWorld) -> None:
 
 
 def _stock(world: BundleWorld) -> None:
-    """Replaces a bolt of a part that passed, and that has to pass again. Brings a part from stock into the order, takes it
-    out again, and assembles it."""
+    """Replaces a bolt of a part that passed, and that has to pass again. Brings a part from stock into the order, and
+    takes it out again, to assemble it."""
     maker, buyer, hip = world.maker, world.consortium.buyer, world.orders["hip"]
     for name, quantity in (("bolts", 10), ("hip-6", 1)):
         identity = world.named(SubjectKind.LOT, maker, name)

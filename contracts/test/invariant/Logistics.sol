@@ -43,8 +43,9 @@ abstract contract Logistics is Production {
         }
         ILots.Lot memory stored = ledger.lotOf(lot);
         ILots.Transformation memory change = _drawChange(lot, stored);
-        if (_chance(10)) _spoil(change);
         uint32 id = _custodianOf(stored);
+        if (id == ledger.orderOf(replay.orderAt(stored.order)).buyer && _chance(60)) change.order = 0;
+        if (_chance(10)) _spoil(change);
         if (id == 0 || !_record(_parties[id - 1].key, abi.encodeCall(ILots.transformLots, (change)))) return;
         for (uint256 i; i < change.outputs.length; ++i) {
             _lots.push(Subjects.derive(Subjects.Kind.Lot, id, change.outputs[i].identifierHash));

@@ -13,7 +13,7 @@ from ledger.provenance.labels import Named, find_items
 from ledger.records import Item, ReceiveLot
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import ParticipantRow
+from ledger.store.rows import LotRow, ParticipantRow
 from services.gateway.recording.recorder import describe_subjects
 from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.mapping import Known

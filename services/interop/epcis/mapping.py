@@ -11,9 +11,9 @@
 | TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |
 | TransactionEvent, other OBSERVE | none: the ledger has no such record |
 
-A transformation's inputs are conserved if they have one unit; what comes out in that unit, beside another, stays of it.
-Inputs of several units are components, except those in the only unit of the outputs. With other mixtures it is not known
-what was made of what.
+A transformation's inputs are conserved if they have one unit; what comes out in that unit, beside another, is what was
+left. Inputs of several units are components, except those in the only unit of the outputs. With other mixtures it is
+not clear what was made of what.
 
 An event names neither order nor operation. So nothing is commissioned under an assignment, and a lot that belongs to an
 order is never transformed by an event; its maker records that. Nor do records follow from classes without a lot number,
@@ -82,8 +82,8 @@ class Known:
     """Participant in whose name records are made; None if events are stored as evidence only."""
 
     def after(self, proposal: Proposal) -> Known:
-        """These names plus those of a proposal. If the proposal is recorded, its new lots and packings are usable by the
-        next event at once, because records are sent in order."""
+        """These names plus those of a proposal. If that is recorded, its lots and packings are usable by the next event
+        at once, because records are sent in order."""
         if not proposal.records:
             return self
         lots = {} if self.creator is None else {name: self._made(name, salt) for name, salt in proposal.salts.items()}

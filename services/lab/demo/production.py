@@ -178,8 +178,8 @@ def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssi
 
 
 def _convert(line: Line, operation: int, job: Job) -> TransformLots:
-    """The transformation of one operation: steel into a blank, a blank into a shaft, a shaft and a bearing into the part.
-    The bearing is a component: it is used up."""
+    """The transformation of one operation: steel into a blank, a blank into a shaft, a shaft and a bearing into the
+    part. The bearing is a component: it is used up."""
     forging = operation == 0
     shaft = Input(job.lot, job.order.subject, 1)
     inputs = [Input(line.steel[job.index // PER_LOT], NOTHING, STEEL_G) if forging else shaft]

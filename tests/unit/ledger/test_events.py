@@ -152,9 +152,7 @@ def test_json_has_the_fields_by_name_sorted_and_bytes_in_hex() -> None:
             "operation": 1,
             "order": to_hex(ORDER),
             "output_unit": "0x483837",
-            "outputs": [
-                {"claims_root": to_hex(A), "identifier_hash": to_hex(C), "quantity": 5, "unit": "0x483837"}
-            ],
+            "outputs": [{"claims_root": to_hex(A), "identifier_hash": to_hex(C), "quantity": 5, "unit": "0x483837"}],
             "unit": "0x47524d",
             "yield_in": 10,
             "yield_out": 1,

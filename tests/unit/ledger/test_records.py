@@ -70,8 +70,8 @@ def verify_type(hint: Any, parameter: Entry) -> None:
     elif isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         assert kind == "uint8"
         assert parameter["internalType"].split(".")[-1] == hint.__name__
-    elif kind == "bytes":
-        assert hint is bytes
+    elif kind in ("bytes", "bool"):
+        assert hint is {"bytes": bytes, "bool": bool}[kind]
     elif kind.startswith("int"):
         base, size, *_ = get_args(hint)
         assert (base, f"int{size.bits}") == (int, kind)
@@ -159,6 +159,8 @@ def fitting(hint: Any) -> st.SearchStrategy[Any]:
         return st.binary(max_size=100)
     if get_origin(hint) is tuple:
         return st.lists(fitting(get_args(hint)[0]), max_size=3).map(tuple)
+    if hint is bool:
+        return st.booleans()
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return st.sampled_from(list(hint))
     return st.builds(hint, **{name: fitting(part) for name, part in hints_of(hint).items()})
@@ -196,6 +198,8 @@ def unfitting(hint: Any) -> list[Any]:
         return [b"", bytes(size - 1), bytes(size + 1), bytearray(size), "0x" + "00" * size, None, 0]
     if hint is bytes:
         return [None, 0, "", bytearray(2), (), True]
+    if hint is bool:
+        return [0, 1, None, "true", b"\1"]
     if get_origin(hint) is tuple:
         return [[], None, b"", "ab", (None,), *[(wrong,) for wrong in unfitting(get_args(hint)[0])]]
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -205,7 +209,7 @@ def unfitting(hint: Any) -> list[Any]:
 
 SHAPES: list[type] = [
     *RECORD_TYPES,
-    *(records.OrderTerms, records.Input, records.Output, records.Transformation),
+    *(records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
     *(records.Item, records.Statement, records.Link, records.Opening, records.Issued, records.Inference),
 ]
 
@@ -231,6 +235,8 @@ def example(hint: Any) -> Any:
         return (example(get_args(hint)[0]),)
     if hint is bytes:
         return b"\1\2"
+    if hint is bool:
+        return True
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return next(iter(hint))
     return hint(**{name: example(part) for name, part in hints_of(hint).items()})
