@@ -44,7 +44,8 @@ def find_known(store: Store, names: set[str], viewer: int | None, creator: int |
     if creator is not None:
         # Indexed lots win over pending ones of the same name.
         lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
-    contents = _contents(store, [item.lot for item in lots.values()])
+    # Others than this company would learn what is packed in a lot that they see.
+    contents = _contents(store, [item.lot for item in lots.values()]) if viewer is None else {}
     return Known(lots, find_parties(store), contents, frozenset(taken), creator)
 
 
