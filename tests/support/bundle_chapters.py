@@ -166,7 +166,7 @@ def _pieces(world: BundleWorld) -> None:
     world.act(maker, ScrapLot(blank, 1, world.document({"reason": "crooked"})))
     world.act(maker, QuarantineLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
     world.act(maker, ReleaseLot(world.lots["hip-2"], NOTHING))
-    for name in ("hip-4", "hip-5"):
+    for name in ("hip-4", "hip-5", "hip-7"):
         extra = world.named(SubjectKind.LOT, maker, name)
         world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
         world.lots[name], world.order_of[extra.subject] = extra.subject, world.orders["hip"]
@@ -193,9 +193,9 @@ def _stock(world: BundleWorld) -> None:
         identity = world.named(SubjectKind.LOT, maker, name)
         world.act(maker, ReceiveLot(hash_of(identity), quantity, PIECE, NOTHING))
         world.lots[name] = identity.subject
-    world.certify("hip-4", Verdict.PASS, "hip")
-    world.rework("hip-4", ["bolts"], "hip")
-    world.certify("hip-4", Verdict.PASS, "hip")
+    world.certify("hip-7", Verdict.PASS, "hip")
+    world.rework("hip-7", ["bolts"], "hip")
+    world.certify("hip-7", Verdict.PASS, "hip")
     world.act(maker, AllocateLot(world.lots["hip-6"], hip, 0, NOTHING))
     world.act(buyer, DeallocateLot(world.lots["hip-6"], hip, world.document({"reason": "one too many"})))
     # A pump of two pieces, of which one is used up, with the packaging as a by-product.

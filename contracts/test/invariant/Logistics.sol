@@ -44,7 +44,6 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         ILots.Transformation memory change = _drawChange(lot, stored);
         uint32 id = _custodianOf(stored);
-        if (id == ledger.orderOf(replay.orderAt(stored.order)).buyer && _chance(60)) change.order = 0;
         if (_chance(10)) _spoil(change);
         if (id == 0 || !_record(_parties[id - 1].key, abi.encodeCall(ILots.transformLots, (change)))) return;
         for (uint256 i; i < change.outputs.length; ++i) {
@@ -82,6 +81,27 @@ abstract contract Logistics is Production {
             order = _anyOrder();
         }
         _record(_keyOf(id), abi.encodeCall(ILots.allocateLot, (lot, order, _startedBy(order, id), ROOT)));
+    }
+
+    /// @dev A buyer makes lots of no order of what it bought.
+    function takeOut(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 20 && !_isBought(lot); ++i) {
+            lot = _anyLot();
+        }
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        if (stored.quantity < 2) return;
+        ILots.Output[] memory parts = _outputs("", 1, "", stored.quantity - 1);
+        (parts[0].identifierHash, parts[1].identifierHash) = (_name(), _name());
+        ILots.Transformation memory change =
+            _change(ILots.TransformationKind.Split, 0, _inputs(lot, stored.quantity), parts);
+        change.unit = stored.unit;
+        _measure(change, stored.unit);
+        uint32 id = _custodianOf(stored);
+        if (!_record(_keyOf(id), abi.encodeCall(ILots.transformLots, (change)))) return;
+        for (uint256 i; i < parts.length; ++i) {
+            _lots.push(Subjects.derive(Subjects.Kind.Lot, id, parts[i].identifierHash));
+        }
     }
 
     function deallocate(uint256 seed) external act(seed) {
@@ -193,6 +213,14 @@ abstract contract Logistics is Production {
     /// @dev Who has custody; of a packed lot, anybody.
     function _custodianOf(ILots.Lot memory stored) private view returns (uint32) {
         return stored.packed ? uint32(1 + stored.holder % _parties.length) : uint32(stored.holder);
+    }
+
+    /// @dev Whether the buyer of the lot's order has it, free.
+    function _isBought(bytes32 lot) private view returns (bool) {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        IOrders.Order memory from = ledger.orderOf(replay.orderAt(stored.order));
+        bool free = stored.state == ILots.LotState.Held && !stored.packed && stored.quantity > 1;
+        return free && from.inspector != 0 && stored.holder == from.buyer;
     }
 
     /// @dev Whether the lot could be delivered, as far as its gate allows.
