@@ -117,7 +117,10 @@ def _same_digests(state: State) -> Iterator[Remark]:
 
 def _conversions(verified: Verified) -> Iterator[tuple[int, Transformation]]:
     for entry in verified.entries:
-        if isinstance(entry.event, LotsTransformed) and entry.event.transformation.kind is TransformationKind.CONVERSION:
+        if (
+            isinstance(entry.event, LotsTransformed)
+            and entry.event.transformation.kind is TransformationKind.CONVERSION
+        ):
             yield entry.sequence, entry.event.transformation
 
 
