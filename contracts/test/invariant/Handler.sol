@@ -56,7 +56,7 @@ contract Handler is Openings {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](26);
+        actions = new bytes4[](29);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
@@ -66,7 +66,8 @@ contract Handler is Openings {
         (actions[18], actions[19]) = (this.open.selector, this.rework.selector);
         (actions[20], actions[21]) = (this.allocate.selector, this.deallocate.selector);
         (actions[22], actions[23], actions[24]) = (this.infer.selector, this.demand.selector, this.open.selector);
-        actions[25] = this.takeOut.selector;
+        (actions[25], actions[26]) = (this.takeOut.selector, this.transform.selector);
+        (actions[27], actions[28]) = (this.transform.selector, this.transform.selector);
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

@@ -266,7 +266,7 @@ abstract contract Logistics is Production {
     }
 
     function _drawChange(bytes32 lot, ILots.Lot memory stored) private returns (ILots.Transformation memory change) {
-        uint256 draw = _below(4);
+        uint256 draw = _below(5);
         bytes32 order = replay.orderAt(stored.order);
         uint40 taken = stored.quantity == 0 ? 1 : _small(1, stored.quantity);
         uint40 loss = taken > 4 ? _small(0, 2) : 0;
@@ -281,7 +281,7 @@ abstract contract Logistics is Production {
         } else {
             ILots.TransformationKind kind =
                 draw == 2 ? ILots.TransformationKind.Rework : ILots.TransformationKind.Conversion;
-            for (uint256 i; kind == ILots.TransformationKind.Conversion && i < 3 && _chance(70); ++i) {
+            for (uint256 i; kind == ILots.TransformationKind.Conversion && i < 3 && _chance(50); ++i) {
                 order = _anyOrder();
                 if (ledger.orderOf(order).state == IOrders.OrderState.InProduction) break;
             }
@@ -314,7 +314,7 @@ abstract contract Logistics is Production {
         if (other != lot && ledger.lotOf(other).quantity != 0 && _chance(40)) {
             change.inputs = _ascending(change.inputs[0], _component(other, 1));
         }
-        if (change.kind != ILots.TransformationKind.Conversion || _chance(50)) return;
+        if (change.kind != ILots.TransformationKind.Conversion || _chance(30)) return;
         ILots.Output memory main = change.outputs[0];
         bytes3 unit = change.unit != change.outputUnit && change.loss != 0 ? change.unit : bytes3("LTR");
         change.outputs = new ILots.Output[](2);
