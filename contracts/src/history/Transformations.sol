@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAssignments} from "../interfaces/IAssignments.sol";
 import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
@@ -51,10 +52,11 @@ abstract contract Transformations is Lots {
         Actor memory actor = _actor(Roles.MANUFACTURER);
         Input[] calldata components = rework.components;
         if (components.length > MOST_LOTS) revert LotsTooMany(components.length, MOST_LOTS);
-        _requireReworkable(rework, actor);
+        uint40 belongsTo = _requireReworkable(rework.lot, actor);
         Tally memory tally;
         tally.kind = TransformationKind.Rework;
         _placeIn(rework.order, rework.operation, actor, tally);
+        if (belongsTo != tally.order) revert LotOrderWrong(rework.lot, rework.order, belongsTo);
         bytes32[] memory histories = new bytes32[](components.length + 1);
         histories[0] = rework.lot;
         for (uint256 i; i < components.length; ++i) {
@@ -75,7 +77,7 @@ abstract contract Transformations is Lots {
         if (entry.order != 0) revert LotOrderWrong(lot, 0, entry.order);
         Tally memory tally;
         tally.kind = TransformationKind.Conversion;
-        _existingOrder(order);
+        if (order == 0) revert IOrders.OrderUnknown(order);
         _placeIn(order, operation, actor, tally);
         entry.order = tally.order;
         _recordOne(
@@ -100,13 +102,16 @@ abstract contract Transformations is Lots {
         _recordPair(LotDeallocated.selector, actor, lot, uint256(order), claimsRoot);
     }
 
-    /// @dev Finds where the outputs belong. What is made under an order is made under a started assignment of it.
+    /// @dev Finds where the outputs belong. What is made under an order is made under a started assignment of it, which has
+    /// the order's number: the order itself is not read then.
     function _placeIn(bytes32 order, uint16 operation, Actor memory actor, Tally memory tally) private view {
         if (order == 0) return;
         if (_isMaking(tally.kind)) {
-            tally.assignment = _started(order, operation, actor).sequence;
+            IAssignments.Assignment storage current = _started(order, operation, actor);
+            (tally.assignment, tally.order) = (current.sequence, current.order);
+        } else {
+            tally.order = _existingOrder(order).sequence;
         }
-        tally.order = _existingOrder(order).sequence;
     }
 
     function _takeInput(
@@ -136,8 +141,12 @@ abstract contract Transformations is Lots {
     function _take(Input calldata input, Lot storage entry, bytes32 order, Actor memory actor, Tally memory tally)
         private
     {
-        _requireOrder(input.lot, entry, input.order);
-        if (entry.order != tally.order) _requireMayMove(input, order, actor, tally);
+        if (input.order == order) {
+            if (entry.order != tally.order) revert LotOrderWrong(input.lot, order, entry.order);
+        } else {
+            _requireOrder(input.lot, entry, input.order);
+            _requireMayMove(input, order, actor, tally);
+        }
         _consume(input.lot, entry, input.quantity);
     }
 
@@ -167,12 +176,13 @@ abstract contract Transformations is Lots {
         else if (output.unit == transformation.unit) tally.remaining += output.quantity;
     }
 
-    /// @dev What can be reworked where it is: the actor's own, held or quarantined, empty, and of the order named.
-    function _requireReworkable(Rework calldata rework, Actor memory actor) private view {
-        (Lot storage entry, LotState state) = _mineIn(rework.lot, actor);
-        _requireHeldOrQuarantined(rework.lot, state);
-        if (entry.contents != 0) revert LotNotEmpty(rework.lot, entry.contents);
-        _requireOrder(rework.lot, entry, rework.order);
+    /// @dev What can be reworked where it is: the actor's own, held or quarantined, and empty. Returns the lot's order.
+    function _requireReworkable(bytes32 lot, Actor memory actor) private view returns (uint40 order) {
+        (Lot storage entry, LotState state) = _mineIn(lot, actor);
+        _requireHeldOrQuarantined(lot, state);
+        uint24 contents;
+        (order, contents) = (entry.order, entry.contents);
+        if (contents != 0) revert LotNotEmpty(lot, contents);
     }
 
     /// @dev A verdict on the lot as it was before says nothing about it now. A failing one opens no gate and stays.
