@@ -45,8 +45,7 @@ contract ConversionsTest is TransformationFixture {
     function test_D2_quantityOutOfUnits() public check {
         _as(maker);
         bytes32 kilogram = ledger.receiveLot(_hash("kilogram"), 1, KGM, ROOT);
-        ILots.Transformation memory change =
-            _change(CONVERSION, 0, _inputs(kilogram, 1), _outputs("more", 1_000_000));
+        ILots.Transformation memory change = _change(CONVERSION, 0, _inputs(kilogram, 1), _outputs("more", 1_000_000));
         change.unit = KGM;
         _measure(change, KGM);
         _refuseChange(maker, change, _unbalanced(1, 0, 1_000_000, 1, 1));

@@ -178,22 +178,29 @@ abstract contract Transformations is Lots {
 
     /// @dev What can be reworked where it is: the actor's own, held or quarantined, and empty. Returns the lot's order.
     function _requireReworkable(bytes32 lot, Actor memory actor) private view returns (uint40 order) {
-        (Lot storage entry, LotState state) = _mineIn(lot, actor);
-        _requireHeldOrQuarantined(lot, state);
+        Lot storage entry = _lots[lot];
+        uint40 number;
+        uint40 holder;
         uint24 contents;
-        (order, contents) = (entry.order, entry.contents);
+        bool packed;
+        LotState state;
+        (number, order, holder, contents, packed, state) =
+        (entry.number, entry.order, entry.holder, entry.contents, entry.packed, entry.state);
+        _requireMine(lot, number, holder, packed, actor);
+        _requireHeldOrQuarantined(lot, state);
         if (contents != 0) revert LotNotEmpty(lot, contents);
     }
 
     /// @dev A verdict on the lot as it was before says nothing about it now. A failing one opens no gate and stays.
     function _voidPass(bytes32 lot) private returns (uint40 certificate) {
         ICertificates.Certificate storage entry = _certificates[lot];
-        ICertificates.CertificateState state = entry.state;
-        bool stands = state == ICertificates.CertificateState.Issued
-            || state == ICertificates.CertificateState.Demanded || state == ICertificates.CertificateState.Upheld;
-        if (!stands || entry.verdict != ICertificates.Verdict.Pass) return 0;
+        (uint40 number, ICertificates.Verdict verdict, ICertificates.CertificateState state) =
+            (entry.sequence, entry.verdict, entry.state);
+        bool stands = state == ICertificates.CertificateState.Issued || state == ICertificates.CertificateState.Demanded
+            || state == ICertificates.CertificateState.Upheld;
+        if (!stands || verdict != ICertificates.Verdict.Pass) return 0;
         entry.state = ICertificates.CertificateState.Voided;
-        return entry.sequence;
+        return number;
     }
 
     function _requireShape(Transformation calldata transformation) private pure {

@@ -316,10 +316,11 @@ abstract contract Logistics is Production {
         }
         if (change.kind != ILots.TransformationKind.Conversion || _chance(30)) return;
         ILots.Output memory main = change.outputs[0];
-        bytes3 unit = change.unit != change.outputUnit && change.loss != 0 ? change.unit : bytes3("LTR");
+        bool stays = change.unit != change.outputUnit && change.loss != 0;
         change.outputs = new ILots.Output[](2);
-        (change.outputs[0], change.outputs[1]) = (main, ILots.Output(_name(), 1, unit, ROOT));
-        if (unit == change.unit) change.loss -= 1; // what was lost is now a lot
+        (change.outputs[0], change.outputs[1]) =
+        (main, ILots.Output(_name(), 1, stays ? change.unit : bytes3("LTR"), ROOT));
+        if (stays) change.loss -= 1; // what was lost is now a lot
     }
 
     function _drawMerge(bytes32 lot, ILots.Lot memory stored, bytes32 order, uint40 taken)
@@ -329,9 +330,8 @@ abstract contract Logistics is Production {
         bytes32 other = _companion(lot, stored);
         uint40 more = ledger.lotOf(other).quantity;
         ILots.Input[] memory inputs = new ILots.Input[](2);
-        (inputs[0], inputs[1]) = lot < other
-            ? (_input(lot, taken), _input(other, more))
-            : (_input(other, more), _input(lot, taken));
+        (inputs[0], inputs[1]) =
+            lot < other ? (_input(lot, taken), _input(other, more)) : (_input(other, more), _input(lot, taken));
         ILots.Output[] memory outputs = _outputs("", taken + more);
         outputs[0].identifierHash = _name();
         return _change(ILots.TransformationKind.Merge, order, inputs, outputs);

@@ -243,8 +243,7 @@ abstract contract LotReplay is CertificateReplay {
     }
 
     function _allocate(Entry memory entry) private {
-        (,, bytes32 order, uint40 assignment,) =
-            abi.decode(entry.data, (address, bytes32[], bytes32, uint40, bytes32));
+        (,, bytes32 order, uint40 assignment,) = abi.decode(entry.data, (address, bytes32[], bytes32, uint40, bytes32));
         ILots.Lot storage lot = _lots[entry.subject];
         _actOnLot(entry, lot, uint32(lot.holder));
         _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "allocateLot: not held");
@@ -258,8 +257,8 @@ abstract contract LotReplay is CertificateReplay {
         ILots.Lot storage lot = _lots[entry.subject];
         IOrders.Order storage from = _orders[order];
         _act(entry, entry.participant, Roles.BUYER | Roles.COORDINATOR);
-        bool consents = entry.participant == from.buyer
-            || (entry.participant == from.coordinator && from.inspector == 0);
+        bool consents =
+            entry.participant == from.buyer || (entry.participant == from.coordinator && from.inspector == 0);
         bool named = order != 0 && lot.order == from.sequence;
         _hold(Property.Belonging, consents && named, "deallocateLot: without consent");
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
