@@ -457,6 +457,10 @@ contract AccessMatrixTest is Inspection {
         _addChange(held, _change(ILots.TransformationKind.Split, order, inputs, outputs));
         _addChange(made, _change(ILots.TransformationKind.Conversion, order, inputs, outputs));
         _addChange(made, _change(ILots.TransformationKind.Rework, order, inputs, outputs));
+        ILots.Rework memory rework = ILots.Rework(lot, order, 0, ROOT, new ILots.Input[](0));
+        _add(maker, made, abi.encodeCall(ILots.reworkLot, (rework)));
+        _add(maker, made, abi.encodeCall(ILots.allocateLot, (_receive(maker, "stock", 10), order, 0, ROOT)));
+        _add(buyer, Roles.BUYER | Roles.COORDINATOR, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
         _add(maker, held, abi.encodeCall(ILots.scrapLot, (lot, 1, ROOT)));
         _add(maker, held, abi.encodeCall(ILots.packLots, (parent, _one(lot))));
         _pack(maker, parent, _one(child));

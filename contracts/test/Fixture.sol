@@ -60,6 +60,8 @@ abstract contract Fixture is Base {
     bytes32 internal stream;
     bytes32 internal stream2;
     bytes32 internal gaugeStream;
+    /// @dev By their number, which is what lots name.
+    mapping(uint40 sequence => bytes32 order) private _placed;
 
     function setUp() public virtual {
         vm.warp(START);
@@ -226,9 +228,10 @@ abstract contract Fixture is Base {
         return IOrders.OrderTerms(operations, 0, 0, EXPIRY, ROOT);
     }
 
-    function _place(string memory name, IOrders.OrderTerms memory terms) internal returns (bytes32) {
+    function _place(string memory name, IOrders.OrderTerms memory terms) internal returns (bytes32 order) {
         _as(buyer);
-        return ledger.placeOrder(_hash(name), coordinator.id, terms);
+        order = ledger.placeOrder(_hash(name), coordinator.id, terms);
+        _placed[ledger.sequence()] = order;
     }
 
     function _acceptedOrder(string memory name, IOrders.OrderTerms memory terms) internal returns (bytes32 order) {
@@ -361,14 +364,36 @@ abstract contract Fixture is Base {
 
     // ---- transformations ----
 
-    function _inputs(bytes32 lot, uint40 quantity) internal pure returns (ILots.Input[] memory list) {
+    /// @dev Conserved, and of the order that the lot has now.
+    function _input(bytes32 lot, uint40 quantity) internal view returns (ILots.Input memory) {
+        uint40 number = ledger.lotOf(lot).order;
+        bytes32 order = _placed[number];
+        return ILots.Input(lot, order == 0 ? replay.orderAt(number) : order, quantity, false);
+    }
+
+    function _component(bytes32 lot, uint40 quantity) internal view returns (ILots.Input memory input) {
+        input = _input(lot, quantity);
+        input.component = true;
+    }
+
+    /// @dev The two in ascending order.
+    function _ascending(ILots.Input memory left, ILots.Input memory right)
+        internal
+        pure
+        returns (ILots.Input[] memory list)
+    {
+        list = new ILots.Input[](2);
+        (list[0], list[1]) = left.lot < right.lot ? (left, right) : (right, left);
+    }
+
+    function _inputs(bytes32 lot, uint40 quantity) internal view returns (ILots.Input[] memory list) {
         list = new ILots.Input[](1);
-        list[0] = ILots.Input(lot, quantity);
+        list[0] = _input(lot, quantity);
     }
 
     function _outputs(string memory name, uint40 quantity) internal pure returns (ILots.Output[] memory list) {
         list = new ILots.Output[](1);
-        list[0] = ILots.Output(_hash(name), quantity, ROOT);
+        list[0] = ILots.Output(_hash(name), quantity, PIECE, ROOT);
     }
 
     function _outputs(string memory name, uint40 quantity, string memory name2, uint40 quantity2)
@@ -377,8 +402,8 @@ abstract contract Fixture is Base {
         returns (ILots.Output[] memory list)
     {
         list = new ILots.Output[](2);
-        list[0] = ILots.Output(_hash(name), quantity, ROOT);
-        list[1] = ILots.Output(_hash(name2), quantity2, ROOT);
+        list[0] = ILots.Output(_hash(name), quantity, PIECE, ROOT);
+        list[1] = ILots.Output(_hash(name2), quantity2, PIECE, ROOT);
     }
 
     /// @dev Pieces to pieces, without loss.

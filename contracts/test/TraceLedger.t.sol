@@ -36,8 +36,10 @@ contract TraceLedgerTest is Fixture {
             abi.encodeWithSelector(LotOperations.LotOperationsNotTheLedger.selector, address(operations));
         _refuse(carrier, reason);
         operations.receiveLot(_hash("lot"), 5, PIECE, ROOT);
+        ILots.Transformation memory change =
+            _change(ILots.TransformationKind.Split, 0, _inputs(_lot, 1), _outputs("a", 1, "b", 1));
         _refuse(carrier, reason);
-        operations.transformLots(_change(ILots.TransformationKind.Split, 0, _inputs(_lot, 1), _outputs("a", 1, "b", 1)));
+        operations.transformLots(change);
         _refuse(carrier, reason);
         operations.anchor(stream, 11, ROOT);
         _refuse(carrier, reason);

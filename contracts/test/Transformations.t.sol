@@ -4,28 +4,14 @@ pragma solidity 0.8.37;
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
-import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
-import {Fixture} from "./Fixture.sol";
+import {TransformationFixture} from "./TransformationFixture.sol";
 
-contract TransformationsTest is Fixture {
-    ILots.TransformationKind private constant SPLIT = ILots.TransformationKind.Split;
-    ILots.TransformationKind private constant MERGE = ILots.TransformationKind.Merge;
-    ILots.TransformationKind private constant CONVERSION = ILots.TransformationKind.Conversion;
-    ILots.TransformationKind private constant REWORK = ILots.TransformationKind.Rework;
-
-    bytes32 private _order;
-    bytes32 private _lot;
-
-    function setUp() public override {
-        super.setUp();
-        _order = _startedOrder("order");
-        _lot = _commission(_order, "lot", 10);
-    }
-
+/// @notice Split, merge, conversion of one unit into another, and rework into a new lot.
+contract TransformationsTest is TransformationFixture {
     // ---- split and merge ----
 
     function test_split() public check {
@@ -72,7 +58,7 @@ contract TransformationsTest is Fixture {
         uint40 sequence = ledger.orderOf(_order).sequence;
         ILots.Transformation memory change = _splitOf(6, 4);
         change.order = 0;
-        _refuseChange(maker, change, _orderWrong(_lot, 0, sequence));
+        _refuseChange(maker, change, _bound(_lot));
         bytes32 other = _startedOrder("other");
         change.order = other;
         _refuseChange(maker, change, _orderWrong(_lot, other, sequence));
@@ -99,6 +85,14 @@ contract TransformationsTest is Fixture {
         _refuseShape(CONVERSION, none, twice);
         _refuseShape(CONVERSION, two, nothing);
         _refuseShape(REWORK, two, twice);
+        two[0].component = true;
+        _refuseShape(MERGE, two, _outputs("a", 10));
+        two[1].component = true;
+        _refuseShape(CONVERSION, two, twice);
+        _refuseShape(REWORK, two, twice);
+        ILots.Input[] memory component = _inputs(_lot, 10);
+        component[0].component = true;
+        _refuseShape(SPLIT, component, twice);
         _refuseShape(REWORK, none, twice);
         _refuseShape(REWORK, _inputs(_lot, 10), nothing);
     }
@@ -115,7 +109,7 @@ contract TransformationsTest is Fixture {
         bytes32 lot = _commission(_order, "many", 64);
         ILots.Output[] memory outputs = new ILots.Output[](64);
         for (uint256 i; i < 64; ++i) {
-            outputs[i] = ILots.Output(keccak256(abi.encode(i)), 1, ROOT);
+            outputs[i] = ILots.Output(keccak256(abi.encode(i)), 1, PIECE, ROOT);
         }
         _transform(maker, _change(SPLIT, _order, _inputs(lot, 64), outputs));
         uint40 next = ledger.sequence();
@@ -148,11 +142,13 @@ contract TransformationsTest is Fixture {
 
     function test_splitKeepsTheUnit() public check {
         ILots.Transformation memory change = _splitOf(6, 4);
-        change.outputUnit = KGM;
+        change.outputs[1].unit = KGM;
+        _refuseChange(maker, change, _unitWrong(_lotName(maker, "b"), KGM));
+        _measure(change, KGM);
         _refuseChange(maker, change, _unbalanced(10, 0, 10, 1, 1));
         change = _splitOf(6, 4);
         change.unit = KGM;
-        _refuseChange(maker, change, abi.encodeWithSelector(ILots.TransformationUnitWrong.selector, _lot, PIECE));
+        _refuseChange(maker, change, _unitWrong(_lot, PIECE));
     }
 
     function test_overConsumption() public check {
@@ -163,7 +159,7 @@ contract TransformationsTest is Fixture {
         change = _splitOf(10, 0);
         _refuseChange(maker, change, abi.encodeWithSelector(ILots.LotQuantityZero.selector));
         change = _splitOf(6, 4);
-        change.outputUnit = 0;
+        change.outputs[1].unit = 0;
         _refuseChange(maker, change, abi.encodeWithSelector(ILots.LotUnitMissing.selector));
     }
 
@@ -172,8 +168,8 @@ contract TransformationsTest is Fixture {
         (change.inputs[0], change.inputs[1]) = (change.inputs[1], change.inputs[0]);
         bytes memory reason = abi.encodeWithSelector(ILots.LotsNotAscending.selector, change.inputs[1].lot);
         _refuseChange(maker, change, reason);
-        change.inputs[0] = ILots.Input(_lot, 5);
-        change.inputs[1] = ILots.Input(_lot, 5);
+        change.inputs[0] = _input(_lot, 5);
+        change.inputs[1] = _input(_lot, 5);
         _refuseChange(maker, change, abi.encodeWithSelector(ILots.LotsNotAscending.selector, _lot));
     }
 
@@ -188,15 +184,13 @@ contract TransformationsTest is Fixture {
 
     // ---- conversion ----
 
-    /// @dev 12 kg of bar, 2 kg of it chips, at 5 kg for 2 pieces; 4 screws per piece are components of another unit.
+    /// @dev 12 kg of bar, 2 kg of it chips, at 5 kg for 2 pieces; 4 screws per piece are components.
     function test_conversionByYieldWithComponents() public check {
         _as(maker);
         bytes32 bar = ledger.receiveLot(_hash("bar"), 20, KGM, ROOT);
         bytes32 screws = _receive(maker, "screws", 100);
-        ILots.Transformation memory change = _change(CONVERSION, _order, new ILots.Input[](2), _outputs("part", 4));
-        bool barFirst = bar < screws;
-        change.inputs[barFirst ? 0 : 1] = ILots.Input(bar, 12);
-        change.inputs[barFirst ? 1 : 0] = ILots.Input(screws, 16);
+        ILots.Input[] memory inputs = _ascending(_input(bar, 12), _component(screws, 16));
+        ILots.Transformation memory change = _change(CONVERSION, _order, inputs, _outputs("part", 4));
         (change.unit, change.loss, change.yieldIn, change.yieldOut) = (KGM, 2, 5, 2);
         _transform(maker, change);
         assertEq(ledger.lotOf(bar).quantity, 8);
@@ -209,7 +203,7 @@ contract TransformationsTest is Fixture {
     function test_conversionWithoutItsUnit() public check {
         ILots.Transformation memory change = _change(CONVERSION, _order, _inputs(_lot, 10), _outputs("part", 4));
         change.unit = KGM;
-        _refuseChange(maker, change, _unbalanced(0, 0, 4, 1, 1));
+        _refuseChange(maker, change, _unitWrong(_lot, PIECE));
     }
 
     function test_conversionOfLooseLotsNeedsNoOrder() public check {
@@ -243,15 +237,17 @@ contract TransformationsTest is Fixture {
         _refuseChange(auditor, change, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
     }
 
-    function test_conversionMovesALotIntoAnotherOrder() public check {
-        bytes32 other = _startedOrder("other");
-        _transform(maker, _change(CONVERSION, other, _inputs(_lot, 10), _outputs("part", 10)));
-        assertEq(ledger.lotOf(_lotName(maker, "part")).order, ledger.orderOf(other).sequence);
+    function test_conversionMovesALotOfAnUngatedOrderIntoAnotherOrder() public check {
+        bytes32 ungated = _acceptedOrder("ungated", _ungated(1));
+        _start(ungated, 0);
+        bytes32 lot = _commission(ungated, "free", 10);
+        _transform(maker, _change(CONVERSION, _order, _inputs(lot, 10), _outputs("part", 10)));
+        assertEq(ledger.lotOf(_lotName(maker, "part")).order, ledger.orderOf(_order).sequence);
     }
 
     function test_conversionNeverFreesALotOfItsOrder() public check {
         ILots.Transformation memory change = _change(CONVERSION, 0, _inputs(_lot, 10), _outputs("part", 10));
-        _refuseChange(maker, change, _orderWrong(_lot, 0, ledger.orderOf(_order).sequence));
+        _refuseChange(maker, change, _bound(_lot));
     }
 
     // ---- rework ----
@@ -281,7 +277,7 @@ contract TransformationsTest is Fixture {
         ILots.Transformation memory change = _change(REWORK, other, _inputs(_lot, 10), _outputs("again", 10));
         _refuseChange(maker, change, _orderWrong(_lot, other, ledger.orderOf(_order).sequence));
         change.order = 0;
-        _refuseChange(maker, change, _orderWrong(_lot, 0, ledger.orderOf(_order).sequence));
+        _refuseChange(maker, change, _bound(_lot));
         bytes32 loose = _receive(maker, "loose", 10);
         change = _change(REWORK, _order, _inputs(loose, 10), _outputs("again", 10));
         _refuseChange(maker, change, _orderWrong(loose, _order, 0));
@@ -291,7 +287,7 @@ contract TransformationsTest is Fixture {
 
     function test_reworkKeepsTheUnit() public check {
         ILots.Transformation memory change = _change(REWORK, _order, _inputs(_lot, 10), _outputs("again", 10));
-        change.outputUnit = KGM;
+        _measure(change, KGM);
         _refuseChange(maker, change, _unbalanced(10, 0, 10, 1, 1));
     }
 
@@ -395,7 +391,7 @@ contract TransformationsTest is Fixture {
 
     // ---- inside ----
 
-    function _convert(uint40 input, uint40 loss, uint40 output, uint40 yieldIn, uint40 yieldOut) private {
+    function _convert(uint40 input, uint40 loss, uint40 output, uint40 yieldIn, uint40 yieldOut) internal {
         _as(maker);
         bytes32 bar = ledger.receiveLot(_hash("bar"), input, KGM, ROOT);
         ILots.Transformation memory change = _change(CONVERSION, _order, _inputs(bar, input), _outputs("part", output));
@@ -406,69 +402,7 @@ contract TransformationsTest is Fixture {
         else _refuseChange(maker, change, _unbalanced(input, loss, output, yieldIn, yieldOut));
     }
 
-    function _splitOf(uint40 first, uint40 second) private view returns (ILots.Transformation memory) {
-        return _change(SPLIT, _order, _inputs(_lot, 10), _outputs("a", first, "b", second));
-    }
-
-    function _mergeOf(bytes32 order, bytes32 left, bytes32 right, uint40 quantity)
-        private
-        view
-        returns (ILots.Transformation memory)
-    {
-        bytes32[] memory lots = _sorted(left, right);
-        ILots.Input[] memory inputs = new ILots.Input[](2);
-        inputs[0] = ILots.Input(lots[0], ledger.lotOf(lots[0]).quantity);
-        inputs[1] = ILots.Input(lots[1], ledger.lotOf(lots[1]).quantity);
-        return _change(MERGE, order, inputs, _outputs("out", quantity));
-    }
-
-    function _lotOf(uint256 i) private view returns (bytes32) {
+    function _lotOf(uint256 i) internal view returns (bytes32) {
         return Subjects.derive(Subjects.Kind.Lot, maker.id, keccak256(abi.encode(i)));
-    }
-
-    function _refuseChange(Party storage party, ILots.Transformation memory change, bytes memory reason) private {
-        _refuse(party, reason);
-        ledger.transformLots(change);
-    }
-
-    function _refuseShape(ILots.TransformationKind kind, ILots.Input[] memory inputs, ILots.Output[] memory outputs)
-        private
-    {
-        bytes memory reason =
-            abi.encodeWithSelector(ILots.TransformationShapeWrong.selector, kind, inputs.length, outputs.length);
-        _refuseChange(maker, _change(kind, _order, inputs, outputs), reason);
-    }
-
-    function _unbalanced(uint256 input, uint40 loss, uint256 output, uint40 yieldIn, uint40 yieldOut)
-        private
-        pure
-        returns (bytes memory)
-    {
-        return abi.encodeWithSelector(ILots.TransformationUnbalanced.selector, input, loss, output, yieldIn, yieldOut);
-    }
-
-    function _orderWrong(bytes32 lot, bytes32 given, uint40 sequence) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(ILots.LotOrderWrong.selector, lot, given, sequence);
-    }
-
-    function _lotState(bytes32 lot, ILots.LotState state) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, state);
-    }
-
-    function _assignmentState(IAssignments.AssignmentState state) private view returns (bytes memory) {
-        return abi.encodeWithSelector(IAssignments.AssignmentStateWrong.selector, _order, 0, state);
-    }
-
-    function _gateClosed(bytes32 lot) private view returns (bytes memory) {
-        return abi.encodeWithSelector(
-            ICustody.GateClosed.selector,
-            lot,
-            inspector.id,
-            model,
-            ICertificates.CertificateStatus.None,
-            ICertificates.Verdict.None,
-            0,
-            0
-        );
     }
 }

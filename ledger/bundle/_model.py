@@ -22,8 +22,8 @@ MAX_SUBJECTS = 1 << 15
 MAX_RECORDS = 1 << 17
 MAX_LINKS = 1 << 17
 """Maximum number of records in one history."""
-MAX_DATA_BYTES = 16_384
-"""Longest event data of a record; those of a transformation of 64 lots into 64 have 14,880 bytes."""
+MAX_DATA_BYTES = 20_480
+"""Longest event data of a record; those of a transformation of 64 lots into 64 have 19,072 bytes."""
 MAX_SHOWN = 1 << 14
 """Maximum number of entries in each of the lists of claims, evidence and inferences."""
 MAX_SHOWN_BYTES = 4 << 20

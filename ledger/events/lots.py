@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ledger.events._base import LedgerEvent
-from ledger.records import U40, AssignmentNumber, Bytes3, ClaimsRoot, OrderSubject, Transformation
+from ledger.records import (
+    U40,
+    AssignmentNumber,
+    Bytes3,
+    CertificateNumber,
+    ClaimsRoot,
+    OrderSubject,
+    Rework,
+    Transformation,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,43 @@ class LotsTransformed(LedgerEvent):
             yield from self.inputs
             if any(self.transformation.order):
                 yield self.transformation.order
+
+
+@dataclass(frozen=True, slots=True)
+class LotReworked(LedgerEvent):
+    """It enters the history of the reworked lot, then those of the components."""
+
+    rework: Rework
+    assignment: AssignmentNumber
+    """0 if the lot has no order."""
+    voided: CertificateNumber
+    """The lot's certificate, a pass, that no longer counts; 0 if none counted."""
+
+    @property
+    def components(self) -> tuple[bytes, ...]:
+        """The subjects of the lots from which it took a quantity."""
+        return tuple(taken.lot for taken in self.rework.components)
+
+    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
+        # As in a transformation: what became of a component does not matter for the component itself.
+        if subject == self.rework.lot:
+            yield from self.components
+
+
+@dataclass(frozen=True, slots=True)
+class LotAllocated(LedgerEvent):
+    order: OrderSubject
+    assignment: AssignmentNumber
+    claims_root: ClaimsRoot
+
+    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
+        yield self.order  # as of a lot that was made under it
+
+
+@dataclass(frozen=True, slots=True)
+class LotDeallocated(LedgerEvent):
+    order: OrderSubject
+    claims_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,11 +289,14 @@ class TransformedQuantity(Printable):
     lot: bytes
     identifier: str | None
     quantity: int
+    unit: str
+    component: bool
+    """Whether it was used up; otherwise the quantity was conserved, by the stated yield."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transformation(Printable):
-    """A step that made lots from lots."""
+    """A step that made lots from lots, or reworked a lot, which is then its only output, with components alone."""
 
     sequence: int
     kind: TransformationKind
@@ -307,6 +310,16 @@ class Transformation(Printable):
     time: datetime | None
     inputs: tuple[TransformedQuantity, ...]
     outputs: tuple[TransformedQuantity, ...]
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether its yield is its maker's statement; everything else conserves quantities."""
+        return self.kind is TransformationKind.CONVERSION
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it reworked a lot that kept its identifier."""
+        return all(taken.component for taken in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,10 +146,12 @@ def _quantities(
     reader: Reader, kind: type[LotInputRow] | type[LotOutputRow], sequences: set[int]
 ) -> dict[int, list[answers.TransformedQuantity]]:
     rows: list[LotInputRow | LotOutputRow] = [*reader.rows.among(kind, "sequence", sequences)]
-    reader.name(row.lot for row in rows)
+    reader.load(row.lot for row in rows)
     found: dict[int, list[answers.TransformedQuantity]] = {sequence: [] for sequence in sequences}
     for row in rows:
-        found[row.sequence].append(answers.TransformedQuantity(row.lot, reader.identifier(row.lot), row.quantity))
+        component = isinstance(row, LotInputRow) and row.component
+        name, code = reader.identifier(row.lot), unit(reader.lot(row.lot).unit)
+        found[row.sequence].append(answers.TransformedQuantity(row.lot, name, row.quantity, code, component))
     return found
 
 

@@ -235,6 +235,8 @@ class Reader:
             return CertificateStatus.REVOKED
         if row.state == CertificateState.REFUTED:
             return CertificateStatus.REFUTED
+        if row.state == CertificateState.VOIDED:
+            return CertificateStatus.VOIDED
         if not self.model(row.model).state.stands:
             return CertificateStatus.FALLEN
         if row.state == CertificateState.DEMANDED and row.opening_deadline <= self.cursor.block_time:

@@ -62,6 +62,7 @@ from ledger.records._parts import (
     Opening,
     OrderTerms,
     Output,
+    Rework,
     Statement,
     Transformation,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "Record",
     "RecordNumber",
     "RegistryRecord",
+    "Rework",
     "Role",
     "Statement",
     "StreamSubject",

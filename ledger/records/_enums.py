@@ -103,6 +103,8 @@ class CertificateState(enum.IntEnum):
     UPHELD = 3
     REVOKED = 4
     REFUTED = 5
+    VOIDED = 6
+    """A pass on the lot as it was before it was reworked."""
 
 
 class CertificateStatus(enum.IntEnum):
@@ -117,3 +119,5 @@ class CertificateStatus(enum.IntEnum):
     REFUTED = 5
     UNOPENED = 6
     """Its opening was demanded, and did not happen before the deadline."""
+    VOIDED = 7
+    """The lot was reworked since."""

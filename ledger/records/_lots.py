@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.records._base import U16, U32, U40, Bytes3, Bytes32, LedgerRecord
-from ledger.records._parts import Inference, Issued, Item, Opening, Statement, Transformation
+from ledger.records._parts import Inference, Issued, Item, Opening, Rework, Statement, Transformation
 
 __all__ = [
     "AcceptCustody",
+    "AllocateLot",
     "Anchor",
     "Challenge",
     "CommissionLot",
+    "DeallocateLot",
     "DeclineCustody",
     "DemandOpening",
     "IssueCertificate",
@@ -22,6 +24,7 @@ __all__ = [
     "ReceiveLot",
     "ReleaseLot",
     "RevokeCertificate",
+    "ReworkLot",
     "ScrapLot",
     "TransformLots",
     "UnpackLots",
@@ -69,6 +72,29 @@ class ReceiveLot(LedgerRecord):
 class TransformLots(LedgerRecord):
     event = "LotsTransformed"
     transformation: Transformation
+
+
+@dataclass(frozen=True, slots=True)
+class ReworkLot(LedgerRecord):
+    event = "LotReworked"
+    rework: Rework
+
+
+@dataclass(frozen=True, slots=True)
+class AllocateLot(LedgerRecord):
+    event = "LotAllocated"
+    lot: Bytes32
+    order: Bytes32
+    operation: U16
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class DeallocateLot(LedgerRecord):
+    event = "LotDeallocated"
+    lot: Bytes32
+    order: Bytes32
+    claims_root: Bytes32
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,14 +37,21 @@ class OrderTerms(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Input(Checked):
+    """A quantity of a lot that goes into a transformation or rework (ILots.Input)."""
+
     lot: LotSubject
+    order: OrderSubject
+    """The lot's order; zero bytes if it has none."""
     quantity: U40
+    component: bool = False
+    """Whether it is used up; otherwise it is conserved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output(Checked):
     identifier_hash: Bytes32
     quantity: U40
+    unit: Bytes3
     claims_root: ClaimsRoot
 
 
@@ -63,6 +70,18 @@ class Transformation(Checked):
     claims_root: ClaimsRoot
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rework(Checked):
+    """A rework of a lot that keeps its identifier (ILots.Rework). The contract demands `components` ascending by lot,
+    each of them marked as a component."""
+
+    lot: LotSubject
+    order: OrderSubject
+    operation: U16
+    claims_root: ClaimsRoot
+    components: tuple[Input, ...]
 
 
 @dataclass(frozen=True, slots=True)

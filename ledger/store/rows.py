@@ -287,13 +287,16 @@ class LotRow:
     certificate: int
     """The latest certificate."""
     assignment: int
-    """The assignment under which it was made; 0 if it was received, split or merged."""
+    """The assignment under which it was made; 0 if it was received, split or merged. Not necessarily of `order`."""
     created_at: int
     claims_root: bytes
 
 
 @dataclass(slots=True)
 class TransformationRow:
+    """A transformation, or a rework after which the lot is the same: then the lot is its only output, and all inputs
+    are components."""
+
     sequence: int
     participant: int
     kind: int
@@ -313,6 +316,8 @@ class LotInputRow:
     sequence: int
     lot: bytes
     quantity: int
+    component: bool
+    """Whether it was used up; otherwise it was conserved."""
 
 
 @dataclass(slots=True)

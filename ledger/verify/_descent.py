@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ledger.events.lots import LotsTransformed
+from ledger.events.lots import LotReworked, LotsTransformed
 from ledger.verify._state import Lot, State
 
 __all__ = ["ancestors_of", "made_of"]
 
 
 def ancestors_of(state: State, lot: Lot) -> set[bytes]:
-    """The subjects of all lots from which a lot was made, through any number of transformations.
+    """The subjects of all lots from which a lot was made, through any number of transformations and reworks.
 
     The set is complete: replay refuses bundles that lack one of their histories.
     """
@@ -22,11 +22,12 @@ def ancestors_of(state: State, lot: Lot) -> set[bytes]:
         if name not in found:
             found.add(name)
             waiting += state.lots[name].inputs
-    return found
+    # A component of its rework may have been made of the lot itself.
+    return found - {lot.subject}
 
 
 def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
-    """The subjects of all lots that were made directly from the parts.
+    """The subjects of all lots that were made directly from the parts, or into which the parts went as components.
 
     The set is complete: a part's history has all its records, and replay refuses withheld records in it.
     """
@@ -37,3 +38,5 @@ def _outputs(state: State, part: bytes) -> Iterator[bytes]:
     for entry in state.entries_of[part].values():
         if isinstance(entry.event, LotsTransformed) and part in entry.event.inputs:
             yield from entry.event.outputs(entry.histories)
+        if isinstance(entry.event, LotReworked) and part in entry.event.components:
+            yield entry.event.rework.lot

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from ledger.canonical import to_hex
 from ledger.checkpoint import Checkpoint, SignedCheckpoint
-from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
+from ledger.events.lots import LotsTransformed
+from ledger.records import (
+    CertificateState,
+    CertificateStatus,
+    LotState,
+    Transformation,
+    TransformationKind,
+    Verdict,
+)
 from ledger.slots import KeySlots
 from ledger.trust import BelievedBlock, Cosigners
 from ledger.verify._descent import ancestors_of, made_of
@@ -16,6 +24,13 @@ from ledger.verify.remark import Remark
 from ledger.verify.report import moment
 
 __all__ = ["attention", "not_proved", "proved"]
+
+_MEASURES = {
+    b"MGM": ("mass", 1), b"GRM": ("mass", 10**3), b"KGM": ("mass", 10**6), b"TNE": ("mass", 10**9),
+    b"MMT": ("length", 1), b"CMT": ("length", 10), b"MTR": ("length", 10**3), b"KMT": ("length", 10**6),
+    b"MLT": ("volume", 1), b"LTR": ("volume", 10**3), b"MTQ": ("volume", 10**6),
+}  # fmt: skip
+"""What units of UN/ECE Recommendation 20 measure, and how many of the smallest one each is."""
 
 
 def attention(verified: Verified) -> Iterator[Remark]:
@@ -36,6 +51,7 @@ def attention(verified: Verified) -> Iterator[Remark]:
     yield from _spent(verified)
     yield from _ungated(verified)
     yield from _same_digests(state)
+    yield from _odd_yields(verified)
     for number, company in state.proved.participants.items():
         if company.suspended:
             yield Remark("suspended", participant=verified.party(number))
@@ -108,6 +124,34 @@ def _same_digests(state: State) -> Iterator[Remark]:
             yield Remark("one_inference", first=earlier.sequence, second=certificate.sequence)
 
 
+def _conversions(verified: Verified) -> Iterator[tuple[int, Transformation]]:
+    for entry in verified.entries:
+        if (
+            isinstance(entry.event, LotsTransformed)
+            and entry.event.transformation.kind is TransformationKind.CONVERSION
+        ):
+            yield entry.sequence, entry.event.transformation
+
+
+def _odd_yields(verified: Verified) -> Iterator[Remark]:
+    """Conversions between units of one measure that make or lose some of it. The contract does not know units. With
+    components nothing can be said: they may be what became more."""
+    for number, change in _conversions(verified):
+        before, after = _MEASURES.get(change.unit), _MEASURES.get(change.output_unit)
+        if before is None or after is None or any(taken.component for taken in change.inputs):
+            continue
+        (measure, size), (same, other) = before, after
+        if measure == same and change.yield_in * size != change.yield_out * other:
+            yield Remark(
+                "odd_yield",
+                record=number,
+                given=change.yield_in,
+                unit=change.unit.rstrip(b"\0").decode(),
+                made=change.yield_out,
+                output_unit=change.output_unit.rstrip(b"\0").decode(),
+            )
+
+
 def proved(verified: Verified) -> Iterator[str]:
     """What is proved, even if the sender is not trusted."""
     yield "these are all records of each history up to the proof block, in order, as the contracts took them"
@@ -134,6 +178,8 @@ def not_proved(verified: Verified) -> Iterator[Remark]:
         yield Remark(always)
     yield from _outside_of_histories(verified)
     yield from _not_shown(verified)
+    if converted := tuple(number for number, _ in _conversions(verified)):
+        yield Remark("conversions", records=converted)
     if verified.bundle.inferences:
         yield Remark("execution")
     if _measured(verified)[1]:

@@ -7,22 +7,24 @@ time. For that, only the contracts' code can be relied on, whose hash step 2 com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
-from ledger.events.lots import LotsPacked, LotsTransformed, LotsUnpacked
+from ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
 from ledger.events.orders import RecordSuperseded, RevisionProposed
 from ledger.verify._certificates import CERTIFICATE_RULES
 from ledger.verify._custody import CUSTODY_RULES
-from ledger.verify._lots import LOT_RULES, pass_withheld
+from ledger.verify._lots import LOT_RULES
 from ledger.verify._orders import ORDER_RULES
+from ledger.verify._quantities import pass_withheld
 from ledger.verify._state import Entry, Proved, State, hold, on
+from ledger.verify._transformations import TRANSFORMATION_RULES
 from ledger.verify.refusals import ReplayRefused
 
 __all__ = ["RULES", "replay"]
 
-_SEVERAL = (LotsTransformed, LotsPacked, LotsUnpacked)
+_SEVERAL = (LotsTransformed, LotReworked, LotsPacked, LotsUnpacked)
 """Kinds that enter several histories; every other kind enters one."""
 
 
@@ -39,7 +41,14 @@ def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
     state.superseded[number] = entry.sequence
 
 
-RULES = dict([on(RecordSuperseded, _superseded)]) | ORDER_RULES | LOT_RULES | CUSTODY_RULES | CERTIFICATE_RULES
+RULES = (
+    dict([on(RecordSuperseded, _superseded)])
+    | ORDER_RULES
+    | LOT_RULES
+    | TRANSFORMATION_RULES
+    | CUSTODY_RULES
+    | CERTIFICATE_RULES
+)
 """The rule of each kind."""
 
 
@@ -64,10 +73,10 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
         )
         before = entry.time
         for name in entry.histories:
-            _pass_sealed(state, name, waiting.pop((name, entry.sequence), 0))
+            _pass_withheld(state, name, waiting.pop((name, entry.sequence), 0))
         _apply(entry, state)
     for name, _ in list(waiting):
-        _pass_sealed(state, name, waiting[name, 0])
+        _pass_withheld(state, name, waiting[name, 0])
     _verify_required(state)
     if (superfluous := proved.superfluous()) is not None:
         raise ReplayRefused(f"{superfluous} is proved, although no record names it")
@@ -88,7 +97,7 @@ def _withheld(bundle: Bundle) -> Iterator[tuple[bytes, int, int]]:
                 count = 0
 
 
-def _pass_sealed(state: State, name: bytes, count: int) -> None:
+def _pass_withheld(state: State, name: bytes, count: int) -> None:
     for _ in range(count):
         lot = state.lots.get(name)
         if lot is None or name in state.parts:
@@ -131,14 +140,7 @@ def _required(state: State) -> Iterator[bytes]:
             if name in state.parts:
                 raise ReplayRefused("the history of that lot is missing", subject=name)
             continue
-        for next_ in _needs(lot.order, lot.inputs, lot.parents):
+        for next_ in (*lot.orders, *lot.inputs, *lot.parents):
             if next_ not in seen:
                 seen.add(next_)
                 waiting.append(next_)
-
-
-def _needs(order: bytes | None, *lots: Iterable[bytes]) -> Iterator[bytes]:
-    if order is not None:
-        yield order
-    for names in lots:
-        yield from names

@@ -100,9 +100,8 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
 
 def _work(verified: Verified, lots: Sequence[Lot]) -> Iterator[Work]:
     for lot in sorted(lots, key=lambda one: one.sequence):
-        order = verified.state.order_of(lot)
-        if order is not None and lot.assignment:
-            done = order.assignments[lot.assignment]
+        for order, number in lot.work:
+            done = verified.state.orders[order].assignments[number]
             identifier = _machine_identifier(verified, done.machine)
             yield Work(lot.subject, done.operation, done.machine, identifier, verified.party(done.owner))
 

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 K = TypeVar("K", int, bytes)
-WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
+WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED, CertificateState.VOIDED)
 """Final states in which a certificate does not count."""
 _AT_WORK = (AssignmentState.STARTED, AssignmentState.FINISHED)
 V = TypeVar("V")
@@ -142,11 +142,13 @@ class Lot:
     parent: bytes | None = None
     contents: set[bytes] = field(default_factory=set)
     inputs: tuple[bytes, ...] = ()
-    """The lots from which it was made."""
+    """The lots from which it was made, and the components that went into it later."""
+    orders: set[bytes] = field(default_factory=set)
+    """Every order that it ever belonged to."""
     parents: set[bytes] = field(default_factory=set)
     """The lots in which it was ever packed."""
-    assignment: int = 0
-    """The assignment under which it was made; 0 for none."""
+    work: list[tuple[bytes, int]] = field(default_factory=list)
+    """The assignments under which it was made and reworked: order and number, oldest first."""
     certificates: list[Certificate] = field(default_factory=list)
     """Oldest first; only the last one counts."""
     withheld: int = 0
@@ -245,7 +247,7 @@ class State:
 
     def order_of(self, lot: Lot) -> Order | None:
         """The order of a lot; None if it has none."""
-        # Always there: the rule that made the lot has looked it up by `order`.
+        # Always there: the rule that put the lot into it has looked it up.
         return None if lot.order is None else self.orders[lot.order]
 
 

@@ -76,6 +76,8 @@ def status_of(verified: Verified, certificate: Certificate, time: int) -> Certif
         return CertificateStatus.REVOKED
     if certificate.state is CertificateState.REFUTED:
         return CertificateStatus.REFUTED
+    if certificate.state is CertificateState.VOIDED:
+        return CertificateStatus.VOIDED
     if not verified.state.proved.models[certificate.model].state.stands:
         return CertificateStatus.FALLEN
     if certificate.has_lapsed(time):

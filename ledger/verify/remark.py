@@ -27,6 +27,7 @@ REMARKS: Mapping[str, str] = {
     "one_inference": "certificates {first} and {second} are of different lots with one inference",
     "suspended": "{participant} is suspended",
     "departed": "{participant} has left the consortium",
+    "odd_yield": "record {record} converts {given} {unit} to {made} {output_unit}, which by definition differ",
     # what is not proved
     "after": "anything after the proof block",
     "truth": "that documents, sensors or people told the truth; that the part in your hand is the one named here, or "
@@ -34,6 +35,7 @@ REMARKS: Mapping[str, str] = {
     "others": "that no other lots are like these, by model, machine or order: who made the file chose its parts",
     "made_of": "what became of {lots} lots that were made of the parts and are not among them",
     "packed": "how {lots} lots stand that are packed in the parts and have no history here",
+    "conversions": "quantities across conversions (records {records}): their makers stated the yields",
     "received": "where {lots} lots came from that were received from outside: who received them says so",
     "nameless": "which things {parts} parts are: the file has their subjects without identifiers",
     "documents": "what {documents} documents say that records commit to: nothing of them is shown",

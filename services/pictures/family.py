@@ -40,11 +40,14 @@ class Link:
     before: str
     after: str
     packed: bool = False
+    late: bool = False
+    """Whether it belongs to a rework of a lot that kept its identifier, for which that lot may have given material."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The graph of one trace. Links of steps form no cycle; links of packing may run against them."""
+    """The graph of one trace. Links of steps form no cycle, except late ones. Late links and those of packing may run
+    against the others."""
 
     title: str
     summary: tuple[str, ...]
@@ -140,7 +143,8 @@ def _steps(
             continue
         key = f"step-{step.sequence}"
         nodes[key] = Node(key, (words.step(step), words.party(step.participant)), Tone.STEP)
-        links += [*(Link(lot, key) for lot in taken), *(Link(key, lot) for lot in made)]
+        late = step.in_place
+        links += [*(Link(lot, key, late=late) for lot in taken), *(Link(key, lot, late=late) for lot in made)]
     return nodes, links
 
 

@@ -66,12 +66,12 @@ def place(family: Family, heights: dict[str, float], gap: float) -> Layout:
 
 
 def _oriented(family: Family) -> list[tuple[str, str]]:
-    """The links as (left, right). If packing makes a cycle, because a lot is packed in what it was made from, packings
-    are oriented along the steps, so that some links run leftwards."""
+    """The links as (left, right). If packing or late rework makes a cycle, because a lot is packed in what it was made
+    from, these are oriented along the steps, so that some links run leftwards."""
     plain = [(link.before, link.after) for link in family.links]
     if _is_sortable(plain):
         return plain
-    made = [(link.before, link.after) for link in family.links if not link.packed]
+    made = [(link.before, link.after) for link in family.links if not (link.packed or link.late)]
     rank = _longest(list(family.nodes), made)
     return [(left, right) if rank[left] <= rank[right] else (right, left) for left, right in plain]
 

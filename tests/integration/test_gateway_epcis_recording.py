@@ -184,6 +184,35 @@ def test_what_is_shipped_is_offered_and_what_is_received_accepted(company: Compa
     assert trace["lot"]["custodian"]["participant"] == other.number
 
 
+def test_h12_two_pieces_are_assembled_into_one_and_one_is_taken_apart(company: Company) -> None:
+    """Finding H12 (D1): the most common events of discrete manufacturing were always refused."""
+    company.final(added(1, "MOTOR", "HOUSING"))
+    goes_in: Json = {"inputEPCList": [thing("MOTOR"), thing("HOUSING")], "outputEPCList": [thing("PUMP")]}
+    assert company.final(event(2, "TransformationEvent", None, bizStep="assembling", **goes_in)) == ["TransformLots"]
+    [pump] = company.lots("PUMP")
+    [step] = company.caller.ask(f"/v1/trace/{pump['subject']}").json()["transformations"]
+    assert (step["kind"], step["yield_in"], step["yield_out"], step["loss"]) == ("conversion", 2, 1, 0)
+    apart: Json = {"inputEPCList": [thing("PUMP")], "outputEPCList": [thing("ROTOR"), thing("SHELL")]}
+    assert company.final(event(3, "TransformationEvent", None, bizStep="disassembling", **apart)) == ["TransformLots"]
+    assert len(company.lots("ROTOR")) == len(company.lots("SHELL")) == 1
+
+
+def test_c5_several_lots_in_one_shipment_change_hands(company: Company) -> None:
+    """Finding H12 (C5): two serials, and a pallet with one packed in it, in one event; each is an offer of its own."""
+    other = admit(company.world, company.store, {"legal_name": "Cedar", "gln": OTHER})
+    company.final(added(1, "S1", "S2", "INNER", "TRAY"))
+    pack: Json = {"parentID": thing("TRAY"), "childEPCs": [thing("INNER")]}
+    company.final(event(2, "AggregationEvent", bizStep="packing", **pack))
+    to = [{"type": "possessing_party", "destination": f"https://id.gs1.org/417/{OTHER}"}]
+    moved: Json = {"action": "OBSERVE", "epcList": [thing("S1"), thing("S2"), thing("TRAY")]}
+    assert company.final(event(3, bizStep="shipping", destinationList=to, **moved)) == ["OfferCustody"] * 3
+    assert other.final(event(4, bizStep="receiving", **moved)) == ["AcceptCustody"] * 3
+    for serial in ("S1", "S2", "INNER"):
+        [lot] = company.lots(serial)
+        trace = company.caller.ask(f"/v1/trace/{lot['subject']}").json()
+        assert trace["lot"]["holder"]["participant"] == other.number
+
+
 def test_a_name_that_two_companies_have_is_of_neither(company: Company) -> None:
     one, two = (admit(company.world, company.store, {"gln": OTHER, "n": n}) for n in (1, 2))
     assert one.number != two.number

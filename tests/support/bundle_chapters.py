@@ -22,12 +22,14 @@ from ledger.records import (
     AcceptKey,
     AcceptOrder,
     AcceptRevision,
+    AllocateLot,
     ApproveModel,
     CancelAssignment,
     CancelOrder,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
+    DeallocateLot,
     DeclineAssignment,
     DeclineCustody,
     FinishAssignment,
@@ -86,7 +88,7 @@ def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
 
 def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
-        _plant, _orders, _steel, _pieces, _inspect, _correct, _deliver, _finish, _refused_orders, _rotate_key,
+        _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _finish, _refused_orders, _rotate_key,
     )  # fmt: skip
     for chapter in chapters:
         chapter(world)
@@ -165,10 +167,10 @@ def _pieces(world: BundleWorld) -> None:
     world.act(maker, ScrapLot(blank, 1, world.document({"reason": "crooked"})))
     world.act(maker, QuarantineLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
     world.act(maker, ReleaseLot(world.lots["hip-2"], NOTHING))
-    for name in ("hip-4", "hip-5"):
+    for name in ("hip-4", "hip-5", "hip-7"):
         extra = world.named(SubjectKind.LOT, maker, name)
         world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
-        world.lots[name] = extra.subject
+        world.lots[name], world.order_of[extra.subject] = extra.subject, world.orders["hip"]
 
 
 def _inspect(world: BundleWorld) -> None:
@@ -182,6 +184,25 @@ def _inspect(world: BundleWorld) -> None:
     world.transform(TransformationKind.REWORK, {"hip-3": 1}, {"hip-3b": 1}, "hip")
     last = world.certify("hip-3b", Verdict.PASS, "hip")
     world.demand(world.consortium.auditor, "hip-3b", last, "hip")
+
+
+def _stock(world: BundleWorld) -> None:
+    """Replaces a bolt of a part that passed, and that has to pass again. Brings a part from stock into the order, and
+    takes it out again, to assemble it."""
+    maker, buyer, hip = world.maker, world.consortium.buyer, world.orders["hip"]
+    for name, quantity in (("bolts", 10), ("hip-6", 1)):
+        identity = world.named(SubjectKind.LOT, maker, name)
+        world.act(maker, ReceiveLot(hash_of(identity), quantity, PIECE, NOTHING))
+        world.lots[name] = identity.subject
+    world.certify("hip-7", Verdict.PASS, "hip")
+    world.rework("hip-7", ["bolts"], "hip")
+    world.certify("hip-7", Verdict.PASS, "hip")
+    world.act(maker, AllocateLot(world.lots["hip-6"], hip, 0, NOTHING))
+    world.act(buyer, DeallocateLot(world.lots["hip-6"], hip, world.document({"reason": "one too many"})))
+    # A pump of two pieces, of which one is used up, with the packaging as a by-product.
+    pump = {"hip-6-pump": 1, "wrapping": 3}
+    inputs = {"hip-6": 1, "bolts": 2}
+    world.transform(TransformationKind.CONVERSION, inputs, pump, used=("bolts",), beside={"wrapping": GRAM})
 
 
 def _correct(world: BundleWorld) -> None:

@@ -3,6 +3,7 @@ tests/support/bundle_chapters.py."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
@@ -24,6 +25,8 @@ from ledger.records import (
     Opening,
     Output,
     Record,
+    Rework,
+    ReworkLot,
     Statement,
     Transformation,
     TransformationKind,
@@ -66,6 +69,8 @@ class BundleWorld:
     logs: dict[str, EvidenceLog] = field(default_factory=dict)
     lots: dict[str, bytes] = field(default_factory=dict)
     orders: dict[str, bytes] = field(default_factory=dict)
+    order_of: dict[bytes, bytes] = field(default_factory=dict)
+    """The order of each lot that has one."""
     identities: dict[bytes, Identity] = field(default_factory=dict)
     documents: dict[bytes, Claims] = field(default_factory=dict)
     """By claims root."""
@@ -121,7 +126,11 @@ class BundleWorld:
         units: tuple[bytes, bytes] = (PIECE, PIECE),
         yields: tuple[int, int] = (1, 1),
         loss: int = 0,
+        used: Collection[str] = (),
+        beside: Mapping[str, bytes] | None = None,
     ) -> int:
+        """Transforms lots. `used`: those of the inputs that are components; `beside`: outputs with another unit."""
+        beside, components = beside or {}, {self.lots[name] for name in used}
         made = [self.named(SubjectKind.LOT, self.maker, name) for name in outputs]
         taken = sorted((self.lots[name], quantity) for name, quantity in inputs.items())
         change = Transformation(
@@ -134,15 +143,35 @@ class BundleWorld:
             yield_in=yields[0],
             yield_out=yields[1],
             claims_root=self.document({"step": kind.name}),
-            inputs=tuple(Input(*pair) for pair in taken),
+            inputs=tuple(self._input(lot, quantity, component=lot in components) for lot, quantity in taken),
             outputs=tuple(
-                Output(hash_of(identity), quantity, self.document({"piece": identity.identifier}))
-                for identity, quantity in zip(made, outputs.values(), strict=True)
+                Output(hash_of(identity), quantity, beside.get(name, units[1]), self._piece(identity))
+                for identity, (name, quantity) in zip(made, outputs.items(), strict=True)
             ),
         )
         [sequence] = self.act(self.maker, TransformLots(change))
         self.lots.update({name: identity.subject for name, identity in zip(outputs, made, strict=True)})
+        self.order_of.update({identity.subject: change.order for identity in made})
         return sequence
+
+    def rework(self, lot: str, components: Collection[str], order: str = "") -> int:
+        """Reworks a lot, which keeps its identifier; takes one of each component."""
+        taken = sorted(self.lots[name] for name in components)
+        change = Rework(
+            lot=self.lots[lot],
+            order=self.orders[order] if order else NOTHING,
+            operation=0,
+            claims_root=self.document({"rework": lot}),
+            components=tuple(self._input(one, 1, component=True) for one in taken),
+        )
+        [sequence] = self.act(self.maker, ReworkLot(change))
+        return sequence
+
+    def _input(self, lot: bytes, quantity: int, *, component: bool) -> Input:
+        return Input(lot, self.order_of.get(lot, NOTHING), quantity, component)
+
+    def _piece(self, identity: Identity) -> bytes:
+        return self.document({"piece": identity.identifier})
 
     def certify(self, lot: str, verdict: Verdict, order: str = "", inferred: Verdict | None = None) -> int:
         """Issues a certificate and returns its sequence. `inferred`: the inference's verdict, if it is to differ from

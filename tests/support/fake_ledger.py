@@ -21,15 +21,17 @@ from ledger.records import (
     OrderState,
     OrderTerms,
     Output,
+    Rework,
     Statement,
     Transformation,
     TransformationKind,
     Verdict,
 )
-from tests.support.event_data import event_of
+from tests.support.event_data import build, event_of
 from tests.support.fake_chain import FakeChain, digest, key_of
 
 NONE = bytes(32)
+_STANDING = (CertificateState.ISSUED, CertificateState.DEMANDED, CertificateState.UPHELD)
 PIECE = b"H87"
 EMPTY_ROOT = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
@@ -272,8 +274,8 @@ class FakeLedger:
             yield_in=1,
             yield_out=1,
             claims_root=NONE,
-            inputs=tuple(Input(lot, inputs[lot]) for lot in taken),
-            outputs=tuple(Output(digest("id", name), quantity, NONE) for name, quantity in outputs.items()),
+            inputs=tuple(Input(lot, self.lots[lot].order or NONE, inputs[lot]) for lot in taken),
+            outputs=tuple(Output(digest("id", name), quantity, PIECE, NONE) for name, quantity in outputs.items()),
         )
         made = self.chain.record(LotsTransformed(change), first.custodian, lots[0], (*taken, *lots))
         for lot in taken:
@@ -282,6 +284,29 @@ class FakeLedger:
             state = LotState.QUARANTINED if by else LotState.HELD
             self.lots[lot] = Lot(made * 64 + place, order, quantity, first.custodian, PIECE, None, by, state)
         return lots
+
+    def rework(self, lot: bytes, *components: bytes) -> None:
+        """Reworks a lot, which keeps its name; takes one of each component. A pass is voided."""
+        entry, taken = self.lots[lot], sorted(components)
+        inputs = tuple(Input(one, self.lots[one].order or NONE, 1, component=True) for one in taken)
+        change = build(Rework, lot=lot, order=entry.order or NONE, components=inputs)
+        latest = self.certificates.get(lot)
+        voided = 0
+        if latest is not None and latest.verdict is Verdict.PASS and latest.state in _STANDING:
+            voided, latest.state = latest.sequence, CertificateState.VOIDED
+        self._ledger("LotReworked", entry.custodian, lot, *taken, rework=change, assignment=0, voided=voided)
+        for one in taken:
+            self._consume(one, 1)
+
+    def allocate(self, lot: bytes, order: bytes) -> None:
+        self._ledger("LotAllocated", self.lots[lot].custodian, lot, order=order, assignment=0)
+        self.lots[lot].order = order
+
+    def deallocate(self, lot: bytes) -> None:
+        order = self.lots[lot].order
+        assert order is not None
+        self._ledger("LotDeallocated", self.orders[order].buyer, lot, order=order)
+        self.lots[lot].order = None
 
     def _consume(self, lot: bytes, quantity: int) -> None:
         entry = self.lots[lot]

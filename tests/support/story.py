@@ -3,7 +3,7 @@ which."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ from ledger.records import (
     ModelState,
     OrderTerms,
     Output,
+    Rework,
     Statement,
     Transformation,
     TransformationKind,
@@ -74,6 +75,8 @@ class Story:
     now: int = START_S
     entries: list[Entry[Event]] = field(default_factory=list)
     histories: dict[bytes, list[int | WithheldRecord]] = field(default_factory=dict)
+    orders: dict[bytes, bytes] = field(default_factory=dict)
+    """The order of each lot that has, or had, one."""
     machines: dict[int, MachineSlots] = field(
         default_factory=lambda: {
             PRESS: MachineSlots(MAKER, 0),
@@ -162,20 +165,58 @@ class Story:
     def commission(self, lot: bytes, order: bytes, assignment: int, quantity: int = 1) -> bytes:
         own = {"order": order, "assignment": assignment, "quantity": quantity, "unit": PIECE}
         self.record("LotCommissioned", MAKER, lot, **own)
+        self.orders[lot] = order
         return lot
 
     def transform(
-        self, kind: TransformationKind, inputs: dict[bytes, int], outputs: dict[str, int], **more: object
+        self,
+        kind: TransformationKind,
+        inputs: dict[bytes, int],
+        outputs: dict[str, int],
+        used: Collection[bytes] = (),
+        units: Mapping[str, bytes] | None = None,
+        of: bytes = PIECE,
+        by: int = 0,
+        **more: object,
     ) -> list[bytes]:
-        made = [subject_of_lot(MAKER, name(one)) for one in outputs]
+        """Transforms lots. `used`: those of the inputs that are components; `of`: the unit of the others; `units`:
+        those of outputs that are not pieces."""
+        units = units or {}
+        by = by or MAKER
+        made = [subject_of_lot(by, name(one)) for one in outputs]
         own: dict[str, object] = {
-            "kind": kind, "unit": PIECE, "output_unit": PIECE, "yield_in": 1, "yield_out": 1,
-            "inputs": tuple(Input(lot, amount) for lot, amount in inputs.items()),
-            "outputs": tuple(Output(name(one), amount, NONE) for one, amount in outputs.items()),
+            "kind": kind, "unit": of, "output_unit": PIECE, "yield_in": 1, "yield_out": 1,
+            "inputs": tuple(Input(lot, self.order_of(lot), amount, lot in used) for lot, amount in inputs.items()),
+            "outputs": tuple(Output(name(one), amount, units.get(one, PIECE), NONE) for one, amount in outputs.items()),
         }  # fmt: skip
         change = build(Transformation, **{**own, **more})
-        self.record("LotsTransformed", MAKER, *inputs, *made, transformation=change)
+        self.record("LotsTransformed", by, *inputs, *made, transformation=change)
+        for lot in made:
+            self.orders[lot] = change.order
         return made
+
+    def rework(
+        self, lot: bytes, *components: bytes, voided: int = 0, assignment: int = 0, by: int = 0, **more: object
+    ) -> int:
+        """Reworks a lot, which keeps its identifier; takes one of each component."""
+        taken = tuple(Input(one, self.order_of(one), 1, component=True) for one in components)
+        own: dict[str, object] = {"lot": lot, "order": self.order_of(lot), "components": taken}
+        change = build(Rework, **{**own, **more})
+        return self.record(
+            "LotReworked", by or MAKER, lot, *components, rework=change, assignment=assignment, voided=voided
+        )
+
+    def allocate(self, lot: bytes, order: bytes, assignment: int, by: int = 0) -> int:
+        self.orders[lot] = order
+        return self.record("LotAllocated", by or MAKER, lot, order=order, assignment=assignment)
+
+    def deallocate(self, lot: bytes, by: int = 0) -> int:
+        order = self.order_of(lot)
+        self.orders[lot] = NONE
+        return self.record("LotDeallocated", by or BUYER, lot, order=order)
+
+    def order_of(self, lot: bytes) -> bytes:
+        return self.orders.get(lot, NONE)
 
     def on_lot(self, kind: str, lot: bytes, by: int = MAKER, **fields: object) -> int:
         return self.record(kind, by, lot, **fields)

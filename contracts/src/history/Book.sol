@@ -135,6 +135,7 @@ abstract contract Book is History {
         if (state == ICertificates.CertificateState.None) return ICertificates.CertificateStatus.None;
         if (state == ICertificates.CertificateState.Revoked) return ICertificates.CertificateStatus.Revoked;
         if (state == ICertificates.CertificateState.Refuted) return ICertificates.CertificateStatus.Refuted;
+        if (state == ICertificates.CertificateState.Voided) return ICertificates.CertificateStatus.Voided;
         if (!_isStanding(registry.stateOfModel(model))) return ICertificates.CertificateStatus.Fallen;
         if (state == ICertificates.CertificateState.Demanded && deadline <= block.timestamp) {
             return ICertificates.CertificateStatus.Unopened;

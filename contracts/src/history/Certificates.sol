@@ -52,14 +52,14 @@ abstract contract Certificates is Book, ICertificates {
         return _statusOf(entry.state, entry.model, entry.expiresAt, entry.openingDeadline);
     }
 
-    /// @dev The lot's latest certificate, when it is `certificate` and neither revoked nor refuted.
+    /// @dev The lot's latest certificate, when it is `certificate` and neither revoked, refuted nor voided.
     function _standing(bytes32 lot, uint40 certificate) internal view returns (Certificate storage entry) {
         entry = _certificates[lot];
         if (certificate == 0 || entry.sequence != certificate) {
             revert CertificateNotLatest(lot, certificate, entry.sequence);
         }
         CertificateState state = entry.state;
-        if (state == CertificateState.Revoked || state == CertificateState.Refuted) {
+        if (state > CertificateState.Upheld) { // revoked, refuted or voided, for good
             revert CertificateStateWrong(lot, certificate, state);
         }
     }

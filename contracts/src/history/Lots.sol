@@ -106,15 +106,24 @@ abstract contract Lots is Book, ILots {
         return _lots[lot];
     }
 
-    /// @dev The actor's started assignment of an operation: what making a lot of an order needs.
+    /// @dev The actor's started assignment of an operation: what making a lot of an order needs. Judged here, not by
+    /// _owned, which would look it up and read it again: 500 gas in each record of making.
     function _started(bytes32 order, uint16 operation, Actor memory actor)
         internal
         view
         returns (IAssignments.Assignment storage current)
     {
         current = _assignments[order][operation];
-        if (current.sequence == 0) _existingOrder(order);
-        return _owned(order, operation, current.sequence, actor, IAssignments.AssignmentState.Started);
+        (uint40 number, uint32 owner, IAssignments.AssignmentState state) =
+            (current.sequence, current.owner, current.state);
+        if (number == 0) {
+            _existingOrder(order);
+            revert IAssignments.AssignmentNotCurrent(order, operation, 0, 0);
+        }
+        if (owner != actor.participant) revert IAssignments.AssignmentForeign(order, operation, owner);
+        if (state != IAssignments.AssignmentState.Started) {
+            revert IAssignments.AssignmentStateWrong(order, operation, state);
+        }
     }
 
     /// @dev Outputs of one record share its sequence, so a lot's number adds its place among them: a parent must not be

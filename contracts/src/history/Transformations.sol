@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAssignments} from "../interfaces/IAssignments.sol";
+import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ILots} from "../interfaces/ILots.sol";
+import {IOrders} from "../interfaces/IOrders.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Lots} from "./Lots.sol";
 
-/// @title Lots into other lots, quantities conserved
+/// @title Lots made into other lots, reworked, and moved between stock and orders
 abstract contract Transformations is Lots {
-    /// @dev What the pass over the inputs finds out.
+    /// @dev Where a transformation's lots belong, and what the passes over inputs and outputs add up.
     struct Tally {
-        /// Of the inputs in the conserved unit.
-        uint256 quantity;
+        TransformationKind kind;
+        /// `sequence` of the order of the outputs, 0 for none.
+        uint40 order;
+        /// The assignment of that order under which the actor makes them, 0 for none.
+        uint40 assignment;
+        /// Of the conserved inputs.
+        uint256 conserved;
+        /// Of the outputs in the unit of the conserved inputs, when `outputUnit` is another.
+        uint256 remaining;
+        /// Of the outputs in `outputUnit`.
+        uint256 made;
         /// Who quarantined the reworked input; 0 when it was held.
         uint32 quarantinedBy;
-        uint40 order;
-        bool maker;
     }
 
     /// @inheritdoc ILots
@@ -22,75 +32,175 @@ abstract contract Transformations is Lots {
         Actor memory actor = _actor(_isMaking(transformation.kind) ? Roles.MANUFACTURER : Roles.HOLDER);
         _requireShape(transformation);
         Tally memory tally;
-        tally.maker = transformation.order != 0 && _isMaking(transformation.kind);
-        if (tally.maker) tally.order = _started(transformation.order, transformation.operation, actor).order;
-        else if (transformation.order != 0) tally.order = _existingOrder(transformation.order).sequence;
-        bytes32[] memory histories = new bytes32[](transformation.inputs.length + transformation.outputs.length);
-        _takeInputs(transformation, actor, tally, histories);
-        _makeOutputs(transformation, actor, tally, histories);
-        bytes32 first = histories[transformation.inputs.length];
-        bytes memory data = abi.encode(actor.key, histories, transformation);
-        _record(LotsTransformed.selector, actor, first, histories, data);
-    }
-
-    function _takeInputs(
-        Transformation calldata transformation,
-        Actor memory actor,
-        Tally memory tally,
-        bytes32[] memory histories
-    ) private {
-        for (uint256 i; i < transformation.inputs.length; ++i) {
-            Input calldata input = transformation.inputs[i];
-            if (i != 0 && input.lot <= histories[i - 1]) revert LotsNotAscending(input.lot);
-            Lot storage entry = _mine(input.lot, actor);
-            if (entry.state == LotState.Quarantined && transformation.kind == TransformationKind.Rework) {
-                tally.quarantinedBy = entry.counterparty;
-            } else if (entry.state != LotState.Held) {
-                revert LotStateWrong(input.lot, entry.state);
-            }
-            _requireSameOrder(input.lot, entry, transformation, tally);
-            if (entry.unit == transformation.unit) {
-                tally.quantity += input.quantity;
-            } else if (transformation.kind != TransformationKind.Conversion) {
-                revert TransformationUnitWrong(input.lot, entry.unit);
-            }
-            _consume(input.lot, entry, input.quantity);
-            histories[i] = input.lot;
+        tally.kind = transformation.kind;
+        _placeIn(transformation.order, transformation.operation, actor, tally);
+        uint256 inputs = transformation.inputs.length;
+        bytes32[] memory histories = new bytes32[](inputs + transformation.outputs.length);
+        for (uint256 i; i < inputs; ++i) {
+            _takeInput(transformation, i, actor, tally, histories);
         }
-    }
-
-    /// @dev An order's lot leaves its order only into another one, under an assignment started there: so no lot slips
-    /// past its gate by being renamed.
-    function _requireSameOrder(
-        bytes32 lot,
-        Lot storage entry,
-        Transformation calldata transformation,
-        Tally memory tally
-    ) private view {
-        if (entry.order == tally.order) return;
-        if (tally.maker && transformation.kind == TransformationKind.Conversion) return;
-        revert LotOrderWrong(lot, transformation.order, entry.order);
-    }
-
-    function _makeOutputs(
-        Transformation calldata transformation,
-        Actor memory actor,
-        Tally memory tally,
-        bytes32[] memory histories
-    ) private {
-        uint256 made;
         for (uint40 place; place < transformation.outputs.length; ++place) {
-            Output calldata output = transformation.outputs[place];
-            bytes32 lot = _createLot(
-                output.identifierHash, tally.order, output.quantity, transformation.outputUnit, actor.participant, place
-            );
-            if (tally.quarantinedBy != 0) {
-                (_lots[lot].state, _lots[lot].counterparty) = (LotState.Quarantined, tally.quarantinedBy);
-            }
-            made += output.quantity;
-            histories[transformation.inputs.length + place] = lot;
+            histories[inputs + place] = _makeOutput(transformation, place, actor.participant, tally);
         }
-        _requireBalance(transformation, tally.quantity, made);
+        _requireBalance(transformation, tally);
+        bytes memory data = abi.encode(actor.key, histories, transformation);
+        _record(LotsTransformed.selector, actor, histories[inputs], histories, data);
+    }
+
+    /// @inheritdoc ILots
+    function reworkLot(Rework calldata rework) external {
+        Actor memory actor = _actor(Roles.MANUFACTURER);
+        Input[] calldata components = rework.components;
+        if (components.length > MOST_LOTS) revert LotsTooMany(components.length, MOST_LOTS);
+        uint40 belongsTo = _requireReworkable(rework.lot, actor);
+        Tally memory tally;
+        tally.kind = TransformationKind.Rework;
+        _placeIn(rework.order, rework.operation, actor, tally);
+        if (belongsTo != tally.order) revert LotOrderWrong(rework.lot, rework.order, belongsTo);
+        bytes32[] memory histories = new bytes32[](components.length + 1);
+        histories[0] = rework.lot;
+        for (uint256 i; i < components.length; ++i) {
+            bytes32 lot = components[i].lot;
+            if (lot == rework.lot || (i != 0 && lot <= histories[i])) revert LotsNotAscending(lot);
+            if (!components[i].component) revert TransformationShapeWrong(TransformationKind.Rework, 2, 1);
+            _take(components[i], _held(lot, actor), rework.order, actor, tally);
+            histories[i + 1] = lot;
+        }
+        bytes memory data = abi.encode(actor.key, histories, rework, tally.assignment, _voidPass(rework.lot));
+        _record(LotReworked.selector, actor, rework.lot, histories, data);
+    }
+
+    /// @inheritdoc ILots
+    function allocateLot(bytes32 lot, bytes32 order, uint16 operation, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.MANUFACTURER);
+        Lot storage entry = _held(lot, actor);
+        if (entry.order != 0) revert LotOrderWrong(lot, 0, entry.order);
+        Tally memory tally;
+        tally.kind = TransformationKind.Conversion;
+        if (order == 0) revert IOrders.OrderUnknown(order);
+        _placeIn(order, operation, actor, tally);
+        entry.order = tally.order;
+        _recordOne(
+            LotAllocated.selector,
+            actor,
+            lot,
+            abi.encode(actor.key, _touching(lot), order, tally.assignment, claimsRoot)
+        );
+    }
+
+    /// @inheritdoc ILots
+    function deallocateLot(bytes32 lot, bytes32 order, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
+        Lot storage entry = _existingLot(lot);
+        IOrders.Order storage from = _existingOrder(order);
+        _requireOrder(lot, entry, order);
+        bool may = from.buyer == actor.participant || (from.inspector == 0 && from.coordinator == actor.participant);
+        if (!may) revert LotBoundToOrder(lot, order, from.buyer);
+        if (entry.packed) revert LotPacked(lot, entry.holder);
+        _requireHeldOrQuarantined(lot, entry.state);
+        entry.order = 0;
+        _recordPair(LotDeallocated.selector, actor, lot, uint256(order), claimsRoot);
+    }
+
+    /// @dev Finds where the outputs belong. What is made under an order is made under a started assignment of it, which has
+    /// the order's number: the order itself is not read then.
+    function _placeIn(bytes32 order, uint16 operation, Actor memory actor, Tally memory tally) private view {
+        if (order == 0) return;
+        if (_isMaking(tally.kind)) {
+            IAssignments.Assignment storage current = _started(order, operation, actor);
+            (tally.assignment, tally.order) = (current.sequence, current.order);
+        } else {
+            tally.order = _existingOrder(order).sequence;
+        }
+    }
+
+    function _takeInput(
+        Transformation calldata transformation,
+        uint256 i,
+        Actor memory actor,
+        Tally memory tally,
+        bytes32[] memory histories
+    ) private {
+        Input calldata input = transformation.inputs[i];
+        if (i != 0 && input.lot <= histories[i - 1]) revert LotsNotAscending(input.lot);
+        Lot storage entry = _mine(input.lot, actor);
+        LotState state = entry.state;
+        if (state == LotState.Quarantined && tally.kind == TransformationKind.Rework && !input.component) {
+            tally.quarantinedBy = entry.counterparty;
+        } else if (state != LotState.Held) {
+            revert LotStateWrong(input.lot, state);
+        }
+        if (!input.component) {
+            if (entry.unit != transformation.unit) revert TransformationUnitWrong(input.lot, entry.unit);
+            tally.conserved += input.quantity;
+        }
+        _take(input, entry, transformation.order, actor, tally);
+        histories[i] = input.lot;
+    }
+
+    function _take(Input calldata input, Lot storage entry, bytes32 order, Actor memory actor, Tally memory tally)
+        private
+    {
+        if (input.order == order) {
+            if (entry.order != tally.order) revert LotOrderWrong(input.lot, order, entry.order);
+        } else {
+            _requireOrder(input.lot, entry, input.order);
+            _requireMayMove(input, order, actor, tally);
+        }
+        _consume(input.lot, entry, input.quantity);
+    }
+
+    /// @dev A lot joins an order only in making something under a started assignment. It leaves a gated order, or any
+    /// order for stock, only by its buyer's act: otherwise it would slip past its gate by being renamed.
+    function _requireMayMove(Input calldata input, bytes32 order, Actor memory actor, Tally memory tally) private view {
+        bool joins = tally.assignment != 0 && (input.component || tally.kind == TransformationKind.Conversion);
+        if (tally.order != 0 && !joins) revert LotOrderWrong(input.lot, order, _lots[input.lot].order);
+        if (input.order == 0) return;
+        IOrders.Order storage from = _orders[input.order];
+        (uint32 buyer, uint32 inspector) = (from.buyer, from.inspector);
+        bool bound = tally.order == 0 || inspector != 0;
+        if (bound && buyer != actor.participant) revert LotBoundToOrder(input.lot, input.order, buyer);
+    }
+
+    function _makeOutput(Transformation calldata transformation, uint40 place, uint32 maker, Tally memory tally)
+        private
+        returns (bytes32 lot)
+    {
+        Output calldata output = transformation.outputs[place];
+        lot = _createLot(output.identifierHash, tally.order, output.quantity, output.unit, maker, place);
+        if (tally.quarantinedBy != 0) {
+            (_lots[lot].state, _lots[lot].counterparty) = (LotState.Quarantined, tally.quarantinedBy);
+        }
+        if (output.unit == transformation.outputUnit) tally.made += output.quantity;
+        else if (tally.kind != TransformationKind.Conversion) revert TransformationUnitWrong(lot, output.unit);
+        else if (output.unit == transformation.unit) tally.remaining += output.quantity;
+    }
+
+    /// @dev What can be reworked where it is: the actor's own, held or quarantined, and empty. Returns the lot's order.
+    function _requireReworkable(bytes32 lot, Actor memory actor) private view returns (uint40 order) {
+        Lot storage entry = _lots[lot];
+        uint40 number;
+        uint40 holder;
+        uint24 contents;
+        bool packed;
+        LotState state;
+        (number, order, holder, contents, packed, state) =
+        (entry.number, entry.order, entry.holder, entry.contents, entry.packed, entry.state);
+        _requireMine(lot, number, holder, packed, actor);
+        _requireHeldOrQuarantined(lot, state);
+        if (contents != 0) revert LotNotEmpty(lot, contents);
+    }
+
+    /// @dev A verdict on the lot as it was before says nothing about it now. A failing one opens no gate and stays.
+    function _voidPass(bytes32 lot) private returns (uint40 certificate) {
+        ICertificates.Certificate storage entry = _certificates[lot];
+        (uint40 number, ICertificates.Verdict verdict, ICertificates.CertificateState state) =
+            (entry.sequence, entry.verdict, entry.state);
+        bool stands = state == ICertificates.CertificateState.Issued || state == ICertificates.CertificateState.Demanded
+            || state == ICertificates.CertificateState.Upheld;
+        if (!stands || verdict != ICertificates.Verdict.Pass) return 0;
+        entry.state = ICertificates.CertificateState.Voided;
+        return number;
     }
 
     function _requireShape(Transformation calldata transformation) private pure {
@@ -99,21 +209,31 @@ abstract contract Transformations is Lots {
         TransformationKind kind = transformation.kind;
         if (inputs > MOST_LOTS) revert LotsTooMany(inputs, MOST_LOTS);
         if (outputs > MOST_LOTS) revert LotsTooMany(outputs, MOST_LOTS);
-        bool fits = inputs != 0 && outputs != 0;
-        if (kind == TransformationKind.Split) fits = inputs == 1 && outputs > 1;
-        if (kind == TransformationKind.Merge) fits = inputs > 1 && outputs == 1;
-        if (kind == TransformationKind.Rework) fits = inputs == 1 && outputs != 0;
-        if (!fits) revert TransformationShapeWrong(kind, inputs, outputs);
+        uint256 conserved;
+        for (uint256 i; i < inputs; ++i) {
+            if (!transformation.inputs[i].component) ++conserved;
+        }
+        bool fits = conserved != 0 && outputs != 0;
+        if (kind == TransformationKind.Split) fits = inputs == 1 && conserved == 1 && outputs > 1;
+        if (kind == TransformationKind.Merge) fits = inputs > 1 && conserved == inputs && outputs == 1;
+        if (kind == TransformationKind.Rework) fits = conserved == 1 && outputs != 0;
+        if (!fits) revert TransformationShapeWrong(kind, conserved, outputs);
     }
 
     /// @dev All factors are below 2^47, so the products cannot overflow.
-    function _requireBalance(Transformation calldata transformation, uint256 input, uint256 output) private pure {
+    function _requireBalance(Transformation calldata transformation, Tally memory tally) private pure {
         (uint40 loss, uint40 yieldIn, uint40 yieldOut) =
             (transformation.loss, transformation.yieldIn, transformation.yieldOut);
-        bool sameUnit = transformation.unit == transformation.outputUnit;
-        bool balanced = loss <= input && yieldIn != 0 && yieldOut != 0 && (input - loss) * yieldOut == output * yieldIn
-            && (!sameUnit || yieldIn == yieldOut) && (sameUnit || transformation.kind == TransformationKind.Conversion);
-        if (!balanced) revert TransformationUnbalanced(input, loss, output, yieldIn, yieldOut);
+        uint256 gone = loss + tally.remaining;
+        bool conversion = tally.kind == TransformationKind.Conversion;
+        bool balanced = gone <= tally.conserved && tally.made != 0 && yieldIn != 0 && yieldOut != 0
+            && (tally.conserved - gone) * yieldOut == tally.made * yieldIn
+            && (conversion || (yieldIn == yieldOut && transformation.unit == transformation.outputUnit));
+        if (!balanced) revert TransformationUnbalanced(tally.conserved, gone, tally.made, yieldIn, yieldOut);
+    }
+
+    function _requireHeldOrQuarantined(bytes32 lot, LotState state) private pure {
+        if (state != LotState.Held && state != LotState.Quarantined) revert LotStateWrong(lot, state);
     }
 
     function _isMaking(TransformationKind kind) private pure returns (bool) {

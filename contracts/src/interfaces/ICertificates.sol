@@ -20,7 +20,8 @@ interface ICertificates {
         Fail
     }
 
-    /// @dev Issued -> Demanded -> Upheld, or straight to Upheld; Issued or Demanded -> Refuted; any but Refuted -> Revoked.
+    /// @dev Issued -> Demanded -> Upheld, or straight to Upheld; Issued or Demanded -> Refuted; any of the first three ->
+    /// Revoked or, by rework, Voided.
     enum CertificateState {
         None,
         Issued,
@@ -30,7 +31,9 @@ interface ICertificates {
         Upheld,
         Revoked,
         /// Opened, and found wrong.
-        Refuted
+        Refuted,
+        /// A pass on the lot as it was before it was reworked.
+        Voided
     }
 
     /// @dev Whether a certificate counts, whatever its verdict.
@@ -43,7 +46,9 @@ interface ICertificates {
         Fallen,
         Refuted,
         /// Its opening was demanded, and the deadline passed.
-        Unopened
+        Unopened,
+        /// The lot was reworked since.
+        Voided
     }
 
     struct Certificate {

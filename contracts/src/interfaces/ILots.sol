@@ -34,39 +34,57 @@ interface ILots {
     }
 
     enum TransformationKind {
-        /// One lot into several of the same unit.
+        /// One lot into several of the same unit. Nothing is used up beside it.
         Split,
-        /// Several lots into one of the same unit.
+        /// Several lots into one of the same unit. Nothing is used up beside them.
         Merge,
-        /// Lots into other things, by a stated yield.
+        /// Lots into other things, by a stated yield: machining, mixing, assembly, disassembly.
         Conversion,
-        /// One lot, quarantined or not, made anew; a quarantine passes on.
+        /// One lot, quarantined or not, made anew, with components; a quarantine passes on.
         Rework
     }
 
     struct Input {
         bytes32 lot;
+        /// The lot's order; 0 when it has none.
+        bytes32 order;
         uint40 quantity;
+        /// Used up, whatever its unit: outside the balance. Otherwise the quantity is conserved.
+        bool component;
     }
 
     struct Output {
         bytes32 identifierHash;
         uint40 quantity;
+        bytes3 unit;
         bytes32 claimsRoot;
     }
 
-    /// @dev What goes in and out. With I the sum of the inputs in `unit` and O the sum of the outputs in `outputUnit`:
-    /// (I - loss) * yieldOut == O * yieldIn. Where the units are the same, and for split and merge, the yield is 1 : 1.
+    /// @notice What goes in and out.
+    /// @dev With I the sum of the conserved inputs (all in `unit`), O the sum of the outputs in `outputUnit`, and R the sum
+    /// of the outputs in `unit` when `outputUnit` is another unit (0 otherwise):
+    ///
+    ///     (I - loss - R) * yieldOut == O * yieldIn, with loss + R <= I and O > 0
+    ///
+    /// Split, merge and rework have one unit and the yield 1 : 1, so I == loss + O: nothing appears and nothing vanishes
+    /// unsaid. A conversion states its yield, also where both sides have the same unit (two pieces into one pump: 2 : 1;
+    /// a pump into five parts: 1 : 5), and what stays in `unit` (offcuts, chips) is taken off one to one.
+    ///
+    /// Not conserved, but stated in the record: components; outputs in a third unit (by-products); and whatever a stated
+    /// yield that is not 1 : 1 within one unit makes of a quantity. The ledger does not know units: that a kilogram is a
+    /// thousand grams is the maker's statement, and a chain of conversions can return more kilograms than went in. Whoever
+    /// reads a part's history sees each such step with its yield and its maker, and judges that.
     struct Transformation {
         TransformationKind kind;
         /// The order of the outputs; 0 for none.
         bytes32 order;
         /// Conversion and rework under an order: the operation that the actor has started.
         uint16 operation;
-        /// Unit in which quantities are conserved. Inputs of other units are components, used up as stated.
+        /// Of every input that is not a component.
         bytes3 unit;
+        /// Of the outputs for which the yield is stated.
         bytes3 outputUnit;
-        /// In `unit`.
+        /// In `unit`: what went into no lot.
         uint40 loss;
         uint40 yieldIn;
         uint40 yieldOut;
@@ -74,6 +92,18 @@ interface ILots {
         /// Ascending by lot.
         Input[] inputs;
         Output[] outputs;
+    }
+
+    /// @notice A rework after which the lot has the same identifier, quantity and unit.
+    struct Rework {
+        bytes32 lot;
+        /// The lot's order; 0 when it has none.
+        bytes32 order;
+        /// Under an order: the operation that the actor has started.
+        uint16 operation;
+        bytes32 claimsRoot;
+        /// Used up. Ascending by lot, each marked `component`.
+        Input[] components;
     }
 
     event LotCommissioned(
@@ -106,6 +136,40 @@ interface ILots {
         address key,
         bytes32[] histories,
         Transformation transformation
+    );
+    /// @notice `histories` are the lot, then the components.
+    /// @param assignment Under which it was reworked; 0 when the lot has no order.
+    /// @param voided The lot's certificate, a pass, that no longer counts; 0 when none counted.
+    event LotReworked(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        Rework rework,
+        uint40 assignment,
+        uint40 voided
+    );
+    /// @notice A lot of no order became one of `order`, whose assignment the custodian had started.
+    event LotAllocated(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        bytes32 order,
+        uint40 assignment,
+        bytes32 claimsRoot
+    );
+    /// @notice A lot of `order` became one of no order.
+    event LotDeallocated(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        bytes32 order,
+        bytes32 claimsRoot
     );
     event LotScrapped(
         uint40 indexed sequence,
@@ -159,12 +223,17 @@ interface ILots {
     error LotsMissing();
     /// @notice At most `most` inputs, outputs or packed lots in one record.
     error LotsTooMany(uint256 given, uint256 most);
-    /// @notice The number of inputs or outputs does not fit the kind of transformation.
-    error TransformationShapeWrong(TransformationKind kind, uint256 inputs, uint256 outputs);
-    /// @notice An input of a split, merge or rework has another unit than the one stated.
+    /// @notice Only the order's buyer takes the lot out of it, by using it or by `deallocateLot`; where the order has no
+    /// gate, also its coordinator by `deallocateLot`, and a maker by converting it under another order.
+    error LotBoundToOrder(bytes32 lot, bytes32 order, uint32 buyer);
+    /// @notice The number of conserved inputs or of outputs does not fit the kind of transformation, or there are
+    /// components where none may be.
+    error TransformationShapeWrong(TransformationKind kind, uint256 conserved, uint256 outputs);
+    /// @notice A conserved input has another unit than the one stated, or an output of a split, merge or rework has.
     error TransformationUnitWrong(bytes32 lot, bytes3 unit);
-    /// @notice (input - loss) * yieldOut is not output * yieldIn, or the yield is missing or not 1 : 1 where it must be.
-    error TransformationUnbalanced(uint256 input, uint40 loss, uint256 output, uint40 yieldIn, uint40 yieldOut);
+    /// @notice (input - gone) * yieldOut is not output * yieldIn, nothing is made in `outputUnit`, or the yield is missing
+    /// or not 1 : 1 in one unit where it must be. `gone` is the loss and what stays in `unit`.
+    error TransformationUnbalanced(uint256 input, uint256 gone, uint256 output, uint40 yieldIn, uint40 yieldOut);
     /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector.
     error LotQuarantineForeign(bytes32 lot, uint32 by);
     /// @notice The lot is packed in another lot than the parent given, or in none.
@@ -184,9 +253,28 @@ interface ILots {
     function receiveLot(bytes32 identifierHash, uint40 quantity, bytes3 unit, bytes32 claimsRoot)
         external
         returns (bytes32 lot);
-    /// @notice Makes lots out of lots that the caller holds. Split and merge: any role but AUDITOR; lots of an order stay
-    /// in it. Conversion and rework: MANUFACTURER; an order's lot goes on only under a started assignment.
+    /// @notice Makes lots out of lots that the caller holds. Split and merge: any role but AUDITOR. Conversion and rework:
+    /// MANUFACTURER; under an order only with a started assignment of it.
+    /// @dev Lots stay in their order, with these exceptions. A conversion, and components of a rework, may take lots of no
+    /// order, or of another order without a gate, into the order under which they are made. A lot of a gated order enters
+    /// another order only when the caller is its buyer: the gate is the buyer's, and custody passed through it. A buyer may
+    /// also make lots of no order of what it bought. For all others the buyer's consent is `deallocateLot`.
     function transformLots(Transformation calldata transformation) external;
+    /// @notice Records that a lot, held or quarantined, was reworked and keeps its identifier; a quarantine stays, and a pass
+    /// is voided: the lot needs a new one. The custodian, MANUFACTURER; under an order with a started assignment of it.
+    /// A lot with others packed in it is not reworked.
+    function reworkLot(Rework calldata rework) external;
+    /// @notice Makes a held lot of no order one of `order`, so that stock can be delivered under it. The custodian,
+    /// MANUFACTURER, with a started assignment of `order`.
+    /// @dev Both sides consent: the coordinator by having given the custodian that assignment, under which the custodian could
+    /// as well commission the same lot; the custodian by this call. So no proposal needs to be kept. The order's gate applies
+    /// from then on.
+    function allocateLot(bytes32 lot, bytes32 order, uint16 operation, bytes32 claimsRoot) external;
+    /// @notice Makes a lot of `order`, held or quarantined, one of no order: surplus goes to stock. The order's buyer; its
+    /// coordinator where the order has no gate. BUYER or COORDINATOR. Any time, whatever became of the order.
+    /// @dev The custodian need not agree: it may do with a lot of no order all that it may do with a lot of an order. A gate
+    /// protects the buyer alone, so no coordinator, who may be the maker, takes it away. A quarantine stays.
+    function deallocateLot(bytes32 lot, bytes32 order, bytes32 claimsRoot) external;
     /// @notice Takes a quantity out for good. The custodian, any role but AUDITOR; also from quarantine.
     function scrapLot(bytes32 lot, uint40 quantity, bytes32 reasonRoot) external;
     /// @notice Packs held lots into another held lot, all the caller's. Any role but AUDITOR.

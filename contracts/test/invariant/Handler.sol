@@ -58,14 +58,18 @@ contract Handler is Openings {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](19);
+        actions = new bytes4[](29);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
         (actions[9], actions[10], actions[11]) = (this.revoke.selector, this.research.selector, this.wait.selector);
         (actions[12], actions[13], actions[14]) = (this.offer.selector, this.answer.selector, this.answer.selector);
         (actions[15], actions[16], actions[17]) = (this.infer.selector, this.open.selector, this.demand.selector);
-        actions[18] = this.open.selector;
+        (actions[18], actions[19]) = (this.open.selector, this.rework.selector);
+        (actions[20], actions[21]) = (this.allocate.selector, this.deallocate.selector);
+        (actions[22], actions[23], actions[24]) = (this.infer.selector, this.demand.selector, this.open.selector);
+        (actions[25], actions[26]) = (this.takeOut.selector, this.transform.selector);
+        (actions[27], actions[28]) = (this.transform.selector, this.transform.selector);
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

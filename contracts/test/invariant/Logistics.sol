@@ -43,12 +43,73 @@ abstract contract Logistics is Production {
         }
         ILots.Lot memory stored = ledger.lotOf(lot);
         ILots.Transformation memory change = _drawChange(lot, stored);
-        if (_chance(10)) _spoil(change);
         uint32 id = _custodianOf(stored);
+        if (_chance(10)) _spoil(change);
         if (id == 0 || !_record(_parties[id - 1].key, abi.encodeCall(ILots.transformLots, (change)))) return;
         for (uint256 i; i < change.outputs.length; ++i) {
             _lots.push(Subjects.derive(Subjects.Kind.Lot, id, change.outputs[i].identifierHash));
         }
+    }
+
+    function rework(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 3 && ledger.certificateOf(lot).sequence == 0; ++i) {
+            lot = _anyLot();
+        }
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bytes32 other = _companion(lot, stored);
+        uint32 id = _custodianOf(stored);
+        bytes32 order = replay.orderAt(stored.order);
+        ILots.Rework memory change = ILots.Rework(lot, order, _startedBy(order, id), ROOT, new ILots.Input[](0));
+        if (_chance(50)) {
+            change.components = _inputs(other, 1);
+            change.components[0].component = _chance(95);
+        }
+        _record(_keyOf(id), abi.encodeCall(ILots.reworkLot, (change)));
+    }
+
+    // ---- stock and orders ----
+
+    function allocate(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 6 && ledger.lotOf(lot).order != 0; ++i) {
+            lot = _anyLot();
+        }
+        uint32 id = _custodianOf(ledger.lotOf(lot));
+        bytes32 order = _anyOrder();
+        for (uint256 i; i < 3 && ledger.orderOf(order).state != IOrders.OrderState.InProduction; ++i) {
+            order = _anyOrder();
+        }
+        _record(_keyOf(id), abi.encodeCall(ILots.allocateLot, (lot, order, _startedBy(order, id), ROOT)));
+    }
+
+    /// @dev A buyer makes lots of no order of what it bought.
+    function takeOut(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 20 && !_isBought(lot); ++i) {
+            lot = _anyLot();
+        }
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        if (stored.quantity < 2) return;
+        ILots.Output[] memory parts = _outputs("", 1, "", stored.quantity - 1);
+        (parts[0].identifierHash, parts[1].identifierHash) = (_name(), _name());
+        ILots.Transformation memory change =
+            _change(ILots.TransformationKind.Split, 0, _inputs(lot, stored.quantity), parts);
+        change.unit = stored.unit;
+        _measure(change, stored.unit);
+        uint32 id = _custodianOf(stored);
+        if (!_record(_keyOf(id), abi.encodeCall(ILots.transformLots, (change)))) return;
+        for (uint256 i; i < parts.length; ++i) {
+            _lots.push(Subjects.derive(Subjects.Kind.Lot, id, parts[i].identifierHash));
+        }
+    }
+
+    function deallocate(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        IOrders.Order memory from = ledger.orderOf(order);
+        address by = _keyOf(_chance(60) ? from.buyer : from.coordinator);
+        _record(by, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
     }
 
     // ---- packing and quarantine ----
@@ -154,6 +215,14 @@ abstract contract Logistics is Production {
         return stored.packed ? uint32(1 + stored.holder % _parties.length) : uint32(stored.holder);
     }
 
+    /// @dev Whether the buyer of the lot's order has it, free.
+    function _isBought(bytes32 lot) private view returns (bool) {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        IOrders.Order memory from = ledger.orderOf(replay.orderAt(stored.order));
+        bool free = stored.state == ILots.LotState.Held && !stored.packed && stored.quantity > 1;
+        return free && from.inspector != 0 && stored.holder == from.buyer;
+    }
+
     /// @dev Whether the lot could be delivered, as far as its gate allows.
     function _isReady(bytes32 lot) private view returns (bool) {
         ILots.Lot memory stored = ledger.lotOf(lot);
@@ -197,7 +266,7 @@ abstract contract Logistics is Production {
     }
 
     function _drawChange(bytes32 lot, ILots.Lot memory stored) private returns (ILots.Transformation memory change) {
-        uint256 draw = _below(4);
+        uint256 draw = _below(5);
         bytes32 order = replay.orderAt(stored.order);
         uint40 taken = stored.quantity == 0 ? 1 : _small(1, stored.quantity);
         uint40 loss = taken > 4 ? _small(0, 2) : 0;
@@ -212,7 +281,7 @@ abstract contract Logistics is Production {
         } else {
             ILots.TransformationKind kind =
                 draw == 2 ? ILots.TransformationKind.Rework : ILots.TransformationKind.Conversion;
-            for (uint256 i; kind == ILots.TransformationKind.Conversion && i < 3 && _chance(70); ++i) {
+            for (uint256 i; kind == ILots.TransformationKind.Conversion && i < 3 && _chance(50); ++i) {
                 order = _anyOrder();
                 if (ledger.orderOf(order).state == IOrders.OrderState.InProduction) break;
             }
@@ -220,11 +289,38 @@ abstract contract Logistics is Production {
             change.outputs[0].identifierHash = _name();
             change.operation = _startedBy(order, _custodianOf(stored));
         }
-        (change.unit, change.outputUnit, change.loss) = (stored.unit, stored.unit, loss);
+        (change.unit, change.loss) = (stored.unit, loss);
         if (change.kind == ILots.TransformationKind.Conversion && _chance(50)) {
-            (change.outputUnit, change.yieldOut) = (bytes3("MTR"), 3);
+            change.yieldOut = 3;
             change.outputs[0].quantity *= 3;
+            _measure(change, _chance(50) ? bytes3("MTR") : stored.unit);
+        } else {
+            _measure(change, stored.unit);
         }
+        if (draw > 1) _vary(change, stored);
+    }
+
+    function _measure(ILots.Transformation memory change, bytes3 unit) private pure {
+        change.outputUnit = unit;
+        for (uint256 i; i < change.outputs.length; ++i) {
+            change.outputs[i].unit = unit;
+        }
+    }
+
+    /// @dev Adds a component, and to a conversion something that is made beside it.
+    function _vary(ILots.Transformation memory change, ILots.Lot memory stored) private {
+        bytes32 lot = change.inputs[0].lot;
+        bytes32 other = _companion(lot, stored);
+        if (other != lot && ledger.lotOf(other).quantity != 0 && _chance(40)) {
+            change.inputs = _ascending(change.inputs[0], _component(other, 1));
+        }
+        if (change.kind != ILots.TransformationKind.Conversion || _chance(30)) return;
+        ILots.Output memory main = change.outputs[0];
+        bool stays = change.unit != change.outputUnit && change.loss != 0;
+        change.outputs = new ILots.Output[](2);
+        (change.outputs[0], change.outputs[1]) =
+        (main, ILots.Output(_name(), 1, stays ? change.unit : bytes3("LTR"), ROOT));
+        if (stays) change.loss -= 1; // what was lost is now a lot
     }
 
     function _drawMerge(bytes32 lot, ILots.Lot memory stored, bytes32 order, uint40 taken)
@@ -234,9 +330,8 @@ abstract contract Logistics is Production {
         bytes32 other = _companion(lot, stored);
         uint40 more = ledger.lotOf(other).quantity;
         ILots.Input[] memory inputs = new ILots.Input[](2);
-        (inputs[0], inputs[1]) = lot < other
-            ? (ILots.Input(lot, taken), ILots.Input(other, more))
-            : (ILots.Input(other, more), ILots.Input(lot, taken));
+        (inputs[0], inputs[1]) =
+            lot < other ? (_input(lot, taken), _input(other, more)) : (_input(other, more), _input(lot, taken));
         ILots.Output[] memory outputs = _outputs("", taken + more);
         outputs[0].identifierHash = _name();
         return _change(ILots.TransformationKind.Merge, order, inputs, outputs);
@@ -251,13 +346,15 @@ abstract contract Logistics is Production {
     }
 
     function _spoil(ILots.Transformation memory change) private {
-        uint256 draw = _below(6);
+        uint256 draw = _below(8);
         if (draw == 0) change.outputs[0].quantity += 1;
         if (draw == 1) change.loss += 1;
         if (draw == 2) change.order = 0;
         if (draw == 3) change.order = _anyOrder();
         if (draw == 4) change.inputs[0].quantity += 30;
         if (draw == 5) change.outputUnit = KGM;
+        if (draw == 6) change.inputs[0].component = true;
+        if (draw == 7) change.inputs[0].order = _anyOrder();
     }
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.

@@ -7,7 +7,7 @@ import {Handler} from "./Handler.sol";
 /// @notice A campaign whose every call is refused would prove nothing: from fixed seeds, in runs as long as a campaign's,
 /// the actions make every kind of record and reach every milestone of the replay.
 contract ReachTest is Base {
-    uint256 private constant RUNS = 90;
+    uint256 private constant RUNS = 120;
     uint256 private constant DEPTH = 64;
 
     /// @notice How often the runs reached what.
@@ -64,7 +64,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](11);
+        milestones = new bytes32[](18);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -76,5 +76,12 @@ contract ReachTest is Base {
         milestones[8] = "refuted late";
         milestones[9] = "refuted into quarantine";
         milestones[10] = "refuted out of quarantine";
+        milestones[11] = "component used up";
+        milestones[12] = "made beside";
+        milestones[13] = "yield within one unit";
+        milestones[14] = "pass voided";
+        milestones[15] = "quarantined lot deallocated";
+        milestones[16] = "buyer takes out of gated order";
+        milestones[17] = "stays in its unit";
     }
 }

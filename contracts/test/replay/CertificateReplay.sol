@@ -89,6 +89,7 @@ abstract contract CertificateReplay is OrderReplay {
         if (certificate.state == ICertificates.CertificateState.Refuted) {
             return ICertificates.CertificateStatus.Refuted;
         }
+        if (certificate.state == ICertificates.CertificateState.Voided) return ICertificates.CertificateStatus.Voided;
         if (_models[certificate.model].state == IRegistry.ModelState.Withdrawn) {
             return ICertificates.CertificateStatus.Fallen;
         }
@@ -124,7 +125,8 @@ abstract contract CertificateReplay is OrderReplay {
         ICertificates.Certificate storage certificate = _newest(entry, number);
         _act(entry, certificate.issuer, Roles.INSPECTOR);
         bool fresh = certificate.state != ICertificates.CertificateState.Revoked
-            && certificate.state != ICertificates.CertificateState.Refuted;
+            && certificate.state != ICertificates.CertificateState.Refuted
+            && certificate.state != ICertificates.CertificateState.Voided;
         _hold(Property.Verdicts, fresh, "revokeCertificate: of one that does not stand");
         certificate.state = ICertificates.CertificateState.Revoked;
     }
@@ -170,6 +172,18 @@ abstract contract CertificateReplay is OrderReplay {
         _demands[entry.participant] = block.timestamp;
         _hold(Property.Verdicts, deadline == block.timestamp + 604_800, "demandOpening: not within seven days");
         (certificate.state, certificate.openingDeadline) = (ICertificates.CertificateState.Demanded, deadline);
+    }
+
+    /// @dev A reworked lot's pass counts no more; its number, 0 when none counted.
+    function _voidPass(bytes32 lot) internal returns (uint40) {
+        ICertificates.Certificate storage found = _certificates[lot];
+        bool passes = found.verdict == ICertificates.Verdict.Pass;
+        bool over = found.state == ICertificates.CertificateState.Revoked
+            || found.state == ICertificates.CertificateState.Refuted
+            || found.state == ICertificates.CertificateState.Voided;
+        if (!passes || over) return 0;
+        found.state = ICertificates.CertificateState.Voided;
+        return found.sequence;
     }
 
     // What must be so

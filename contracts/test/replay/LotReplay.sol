@@ -27,6 +27,13 @@ abstract contract LotReplay is CertificateReplay {
     bytes32 public constant GATE_PASSED_PACKED = "gate passed packed";
     bytes32 public constant QUARANTINED_REWORKED = "quarantined lot reworked";
     bytes32 public constant INTO_ANOTHER_ORDER = "into another order";
+    bytes32 public constant COMPONENT_USED = "component used up";
+    bytes32 public constant MADE_BESIDE = "made beside";
+    bytes32 public constant YIELD_IN_ONE_UNIT = "yield within one unit";
+    bytes32 public constant STAYS_IN_ITS_UNIT = "stays in its unit";
+    bytes32 public constant PASS_VOIDED = "pass voided";
+    bytes32 public constant QUARANTINED_DEALLOCATED = "quarantined lot deallocated";
+    bytes32 public constant BUYER_TOOK_OUT = "buyer takes out of gated order";
 
     mapping(bytes32 lot => bytes32[]) internal _children;
     mapping(bytes3 unit => Balance) internal _balances;
@@ -37,6 +44,9 @@ abstract contract LotReplay is CertificateReplay {
         if (kind == ILots.LotCommissioned.selector) _commission(entry, histories);
         else if (kind == ILots.LotReceived.selector) _receive(entry);
         else if (kind == ILots.LotsTransformed.selector) _transform(entry, histories);
+        else if (kind == ILots.LotReworked.selector) _rework(entry, histories);
+        else if (kind == ILots.LotAllocated.selector) _allocate(entry);
+        else if (kind == ILots.LotDeallocated.selector) _deallocate(entry);
         else if (kind == ILots.LotScrapped.selector) _scrap(entry);
         else if (kind == ILots.LotsPacked.selector) _pack(entry, histories);
         else if (kind == ILots.LotsUnpacked.selector) _unpack(entry, histories);
@@ -129,51 +139,147 @@ abstract contract LotReplay is CertificateReplay {
 
     function _transform(Entry memory entry, bytes32[] memory histories) private {
         (,, ILots.Transformation memory change) = abi.decode(entry.data, (address, bytes32[], ILots.Transformation));
-        bool making =
-            change.kind == ILots.TransformationKind.Conversion || change.kind == ILots.TransformationKind.Rework;
+        bool making = _isMaking(change);
         _act(entry, entry.participant, making ? Roles.MANUFACTURER : HOLDER);
         if (making && change.order != 0) {
             _requireStarted(entry, _assignments[change.order][change.operation]);
         }
         uint256 lots = change.inputs.length + change.outputs.length;
         _hold(Property.Heads, histories.length == lots, "transformLots: touches more or less than its lots");
-        uint32 quarantinedBy;
-        uint256 into;
-        uint256 out;
-        for (uint256 i; i < change.inputs.length; ++i) {
-            bytes32 input = change.inputs[i].lot;
-            _hold(Property.Heads, histories[i] == input, "transformLots: input is missing from the histories");
-            if (_lots[input].unit == change.unit) into += change.inputs[i].quantity;
-            if (_lots[input].state == ILots.LotState.Quarantined) quarantinedBy = _lots[input].counterparty;
-            if (!(_lots[input].order == _orders[change.order].sequence || _lots[input].order == 0)) {
-                ++count[INTO_ANOTHER_ORDER];
-            }
-            _takeIn(entry, change, input, change.inputs[i].quantity);
-        }
+        (uint256 conserved, uint32 quarantinedBy) = _takeAll(entry, change, histories);
+        uint256 made;
+        uint256 remaining;
         for (uint256 i; i < change.outputs.length; ++i) {
             bytes32 output = histories[change.inputs.length + i];
-            out += change.outputs[i].quantity;
-            _create(entry, output, _orders[change.order].sequence, change.outputs[i].quantity, change.outputUnit, i);
+            ILots.Output memory out = change.outputs[i];
+            _create(entry, output, _orders[change.order].sequence, out.quantity, out.unit, i);
+            if (out.unit == change.outputUnit) made += out.quantity;
+            else if (out.unit == change.unit) remaining += out.quantity;
+            if (out.unit != change.outputUnit) {
+                ++count[out.unit == change.unit ? STAYS_IN_ITS_UNIT : MADE_BESIDE];
+                bool conversion = change.kind == ILots.TransformationKind.Conversion;
+                _hold(Property.Quantities, conversion, "transformLots: several units out of one");
+            }
             if (quarantinedBy == 0) continue;
             ++count[QUARANTINED_REWORKED];
             (_lots[output].state, _lots[output].counterparty) = (ILots.LotState.Quarantined, quarantinedBy);
         }
-        bool balanced = into >= change.loss && (into - change.loss) * change.yieldOut == out * change.yieldIn;
-        if (change.unit == change.outputUnit) balanced = balanced && into == out + change.loss;
-        _hold(Property.Quantities, balanced && out != 0, "transformLots: unbalanced");
+        _requireBalance(change, conserved, made, remaining);
     }
 
-    function _takeIn(Entry memory entry, ILots.Transformation memory change, bytes32 input, uint40 quantity) private {
-        ILots.Lot storage lot = _lots[input];
-        bool conversion = change.kind == ILots.TransformationKind.Conversion;
-        bool rework = change.kind == ILots.TransformationKind.Rework;
+    function _takeAll(Entry memory entry, ILots.Transformation memory change, bytes32[] memory histories)
+        private
+        returns (uint256 conserved, uint32 quarantinedBy)
+    {
+        for (uint256 i; i < change.inputs.length; ++i) {
+            ILots.Input memory input = change.inputs[i];
+            ILots.Lot storage lot = _lots[input.lot];
+            _hold(Property.Heads, histories[i] == input.lot, "transformLots: input is missing from the histories");
+            bool rework = change.kind == ILots.TransformationKind.Rework;
+            bool free = lot.state == ILots.LotState.Held
+                || (rework && !input.component && lot.state == ILots.LotState.Quarantined);
+            _hold(Property.Quarantine, free, "transformLots: input is not free");
+            if (lot.state == ILots.LotState.Quarantined) quarantinedBy = lot.counterparty;
+            if (!input.component) {
+                conserved += input.quantity;
+                _hold(Property.Quantities, lot.unit == change.unit, "transformLots: other unit");
+            }
+            bool joins = _isMaking(change) && (input.component || change.kind == ILots.TransformationKind.Conversion);
+            _takeIn(entry, input, change.order, joins);
+        }
+    }
+
+    function _requireBalance(ILots.Transformation memory change, uint256 conserved, uint256 made, uint256 remaining)
+        private
+    {
+        uint256 gone = remaining + change.loss;
+        bool balanced = conserved >= gone && (conserved - gone) * change.yieldOut == made * change.yieldIn;
+        if (change.kind != ILots.TransformationKind.Conversion) {
+            balanced = balanced && change.unit == change.outputUnit && conserved == made + change.loss;
+        } else if (change.unit == change.outputUnit && change.yieldIn != change.yieldOut) {
+            ++count[YIELD_IN_ONE_UNIT];
+        }
+        _hold(Property.Quantities, balanced && made != 0, "transformLots: unbalanced");
+    }
+
+    /// @param joins Whether the lot may enter the order.
+    function _takeIn(Entry memory entry, ILots.Input memory input, bytes32 order, bool joins) private {
+        ILots.Lot storage lot = _lots[input.lot];
         _actOnLot(entry, lot, uint32(lot.holder));
-        bool stays = lot.order == _orders[change.order].sequence;
-        _hold(Property.Belonging, stays || (conversion && change.order != 0), "transformLots: lot left its order");
-        _hold(Property.Quantities, conversion || lot.unit == change.unit, "transformLots: other unit");
-        bool free = lot.state == ILots.LotState.Held || (rework && lot.state == ILots.LotState.Quarantined);
-        _hold(Property.Quarantine, free, "transformLots: input is not free");
-        _use(input, quantity);
+        _hold(Property.Belonging, lot.order == _orders[input.order].sequence, "input is of another order than said");
+        if (input.component) ++count[COMPONENT_USED];
+        if (lot.order != _orders[order].sequence) {
+            IOrders.Order storage from = _orders[input.order];
+            bool own = from.buyer == entry.participant;
+            bool leaves = input.order == 0 || own || (order != 0 && from.inspector == 0);
+            _hold(Property.Belonging, leaves && (order == 0 || joins), "lot left its order");
+            if (input.order != 0) ++count[own && from.inspector != 0 ? BUYER_TOOK_OUT : INTO_ANOTHER_ORDER];
+        }
+        _use(input.lot, input.quantity);
+    }
+
+    function _rework(Entry memory entry, bytes32[] memory histories) private {
+        (,, ILots.Rework memory change, uint40 assignment, uint40 voided) =
+            abi.decode(entry.data, (address, bytes32[], ILots.Rework, uint40, uint40));
+        ILots.Lot storage lot = _lots[entry.subject];
+        _act(entry, uint32(lot.holder), Roles.MANUFACTURER);
+        _actOnLot(entry, lot, uint32(lot.holder));
+        bool named = change.lot == entry.subject && histories[0] == entry.subject
+            && histories.length == change.components.length + 1;
+        _hold(Property.Heads, named, "reworkLot: touches more or less than its lots");
+        bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
+        _hold(Property.LotMoves, free && _children[entry.subject].length == 0, "reworkLot: lot is not free");
+        _hold(Property.Belonging, lot.order == _orders[change.order].sequence, "reworkLot: of another order");
+        _requireWork(entry, change.order, change.operation, assignment);
+        for (uint256 i; i < change.components.length; ++i) {
+            ILots.Input memory input = change.components[i];
+            _hold(Property.Heads, histories[i + 1] == input.lot, "reworkLot: component is missing from the histories");
+            bool held = input.component && _lots[input.lot].state == ILots.LotState.Held;
+            _hold(Property.Quarantine, held, "reworkLot: component is not free");
+            _takeIn(entry, input, change.order, true);
+        }
+        _hold(Property.Rebuilt, voided == _voidPass(entry.subject), "reworkLot: voids another certificate");
+        if (voided != 0) ++count[PASS_VOIDED];
+    }
+
+    function _allocate(Entry memory entry) private {
+        (,, bytes32 order, uint40 assignment,) = abi.decode(entry.data, (address, bytes32[], bytes32, uint40, bytes32));
+        ILots.Lot storage lot = _lots[entry.subject];
+        _actOnLot(entry, lot, uint32(lot.holder));
+        _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "allocateLot: not held");
+        _hold(Property.Belonging, lot.order == 0 && order != 0, "allocateLot: not from stock into an order");
+        _requireWork(entry, order, _assignmentAt[assignment].operation, assignment);
+        lot.order = _orders[order].sequence;
+    }
+
+    function _deallocate(Entry memory entry) private {
+        (,, bytes32 order,) = abi.decode(entry.data, (address, bytes32[], bytes32, bytes32));
+        ILots.Lot storage lot = _lots[entry.subject];
+        IOrders.Order storage from = _orders[order];
+        _act(entry, entry.participant, Roles.BUYER | Roles.COORDINATOR);
+        bool consents =
+            entry.participant == from.buyer || (entry.participant == from.coordinator && from.inspector == 0);
+        bool named = order != 0 && lot.order == from.sequence;
+        _hold(Property.Belonging, consents && named, "deallocateLot: without consent");
+        bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
+        _hold(Property.LotMoves, free && !lot.packed, "deallocateLot: lot is not free");
+        if (lot.state == ILots.LotState.Quarantined) ++count[QUARANTINED_DEALLOCATED];
+        lot.order = 0;
+    }
+
+    /// @dev `assignment` is the order's started one of that operation, of whoever acts; 0 without an order.
+    function _requireWork(Entry memory entry, bytes32 order, uint16 operation, uint40 assignment) private {
+        if (order == 0) {
+            _hold(Property.Authority, assignment == 0, "assignment without an order");
+            return;
+        }
+        IAssignments.Assignment storage current = _assignments[order][operation];
+        _hold(Property.Authority, current.sequence == assignment, "not under the current assignment");
+        _requireStarted(entry, current);
+    }
+
+    function _isMaking(ILots.Transformation memory change) private pure returns (bool) {
+        return change.kind == ILots.TransformationKind.Conversion || change.kind == ILots.TransformationKind.Rework;
     }
 
     function _create(Entry memory entry, bytes32 lot, uint40 order, uint40 quantity, bytes3 unit, uint256 place)

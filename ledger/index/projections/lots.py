@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ledger.events import Event, Recorded, lots
 from ledger.index.projections.custody import note_change
 from ledger.index.state import State, on
-from ledger.records import LotState, Transformation, TransformationKind, optional_subject
+from ledger.records import CertificateState, Input, LotState, Transformation, TransformationKind, optional_subject
 from ledger.store.rows import (
+    CertificateRow,
     LotInputRow,
     LotOutputRow,
     LotRow,
@@ -33,16 +36,50 @@ def lot_received(record: Recorded[lots.LotReceived], state: State) -> None:
 def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> None:
     done = record.event.transformation
     state.add(_transformation(record, done))
-    by = _take_inputs(record, state)
+    by = _quarantined_by(state, done)
+    _take_inputs(record, state, done.inputs)
     order = optional_subject(done.order)
     assignment = _assignment(state, done, order)
     made = record.event.outputs(record.histories)
     for place, output in enumerate(done.outputs):
-        lot = _create(record, state, made[place], output.quantity, done.output_unit, output.claims_root, place)
+        lot = _create(record, state, made[place], output.quantity, output.unit, output.claims_root, place)
         lot.order, lot.assignment = order, assignment
         if by:  # reworking does not lift the quarantine: only a verdict on the new lot does
             lot.state, lot.counterparty = LotState.QUARANTINED, by
         state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
+
+
+def lot_reworked(record: Recorded[lots.LotReworked], state: State) -> None:
+    """The lot is the rework's output, so that whoever recalls a component finds it."""
+    done, lot = record.event.rework, state.need(LotRow, record.subject)
+    state.add(
+        TransformationRow(
+            sequence=record.sequence,
+            participant=record.participant,
+            kind=TransformationKind.REWORK,
+            order=optional_subject(done.order),
+            operation=done.operation,
+            unit=lot.unit,
+            output_unit=lot.unit,
+            loss=0,
+            yield_in=1,
+            yield_out=1,
+            transformed_at=record.block_time,
+            claims_root=done.claims_root,
+        )
+    )
+    _take_inputs(record, state, done.components)
+    state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
+    if record.event.voided:
+        state.need(CertificateRow, record.event.voided).state = CertificateState.VOIDED
+
+
+def lot_allocated(record: Recorded[lots.LotAllocated], state: State) -> None:
+    state.need(LotRow, record.subject).order = record.event.order
+
+
+def lot_deallocated(record: Recorded[lots.LotDeallocated], state: State) -> None:
+    state.need(LotRow, record.subject).order = None
 
 
 def lot_scrapped(record: Recorded[lots.LotScrapped], state: State) -> None:
@@ -122,19 +159,23 @@ def _create(
     return lot
 
 
-def _take_inputs(record: Recorded[lots.LotsTransformed], state: State) -> int:
-    """Take the inputs out of their lots. Returns the participant who quarantined an input, 0 if none is quarantined.
+def _quarantined_by(state: State, done: Transformation) -> int:
+    """The participant who quarantined an input, 0 if none is quarantined.
 
-    Only rework takes a quarantined lot, and it has one input.
+    Only rework takes a quarantined lot: the one that is not a component.
     """
-    by = 0
-    for taken in record.event.transformation.inputs:
+    for taken in done.inputs:
         lot = state.need(LotRow, taken.lot)
         if lot.state == LotState.QUARANTINED:
-            by = lot.counterparty
+            return lot.counterparty
+    return 0
+
+
+def _take_inputs(record: Recorded[Event], state: State, inputs: Iterable[Input]) -> None:
+    for taken in inputs:
+        lot = state.need(LotRow, taken.lot)
         _consume(lot, taken.quantity)
-        state.add(LotInputRow(record.sequence, lot.subject, taken.quantity))
-    return by
+        state.add(LotInputRow(record.sequence, lot.subject, taken.quantity, taken.component))
 
 
 def _consume(lot: LotRow, quantity: int) -> None:
@@ -176,6 +217,9 @@ PROJECTIONS = dict(
         on(lots.LotCommissioned, lot_commissioned),
         on(lots.LotReceived, lot_received),
         on(lots.LotsTransformed, lots_transformed),
+        on(lots.LotReworked, lot_reworked),
+        on(lots.LotAllocated, lot_allocated),
+        on(lots.LotDeallocated, lot_deallocated),
         on(lots.LotScrapped, lot_scrapped),
         on(lots.LotsPacked, lots_packed),
         on(lots.LotsUnpacked, lots_unpacked),

@@ -13,7 +13,7 @@ from ledger.provenance.labels import Named, find_items
 from ledger.records import Item, ReceiveLot
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import ParticipantRow
+from ledger.store.rows import LotRow, ParticipantRow
 from services.gateway.recording.recorder import describe_subjects
 from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.mapping import Known
@@ -45,7 +45,24 @@ def find_known(store: Store, names: set[str], viewer: int | None, creator: int |
     if creator is not None:
         # Indexed lots win over pending ones of the same name.
         lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
-    return Known(lots, find_parties(store), frozenset(taken), creator)
+    # Others than this company would learn what is packed in a lot that they see.
+    contents = _contents(store, [item.lot for item in lots.values()]) if viewer is None else {}
+    return Known(lots, find_parties(store), contents, frozenset(taken), creator)
+
+
+def _contents(store: Store, lots: Collection[bytes]) -> dict[bytes, tuple[Item, ...]]:
+    """What is packed directly in each of these lots, and in what is packed in them."""
+    found: dict[bytes, tuple[Item, ...]] = {}
+    with store.reading() as connection:
+        rows, layer = Rows(connection), set(lots)
+        while layer:  # ends: each lot is read once
+            inner = [row for row in rows.among(LotRow, "parent", layer) if row.parent is not None]
+            found.update((parent, ()) for parent in layer)
+            for row in inner:
+                if row.parent is not None:
+                    found[row.parent] += (Item(row.subject, row.order or _NO_ORDER),)
+            layer = {row.subject for row in inner} - found.keys()
+    return {parent: items for parent, items in found.items() if items}
 
 
 def _pending_lots(store: Store, names: Collection[str]) -> dict[str, Item]:

@@ -191,8 +191,8 @@ def record() -> HistoryRecord:
                 yield_in=260,
                 yield_out=1,
                 claims_root=b"\xc1" * 32,
-                inputs=(Input(b"\x4d" * 32, 300),),
-                outputs=(Output(b"\x1d" * 32, 1, b"\xc2" * 32),),
+                inputs=(Input(b"\x4d" * 32, bytes(32), 300),),
+                outputs=(Output(b"\x1d" * 32, 1, b"H87", b"\xc2" * 32),),
             )
         ),
     )

@@ -6,6 +6,7 @@ A body has the fields of the record, with these changes:
     ..._root           becomes `...`, a JSON document that is salted and stored likewise; or the root itself, 0x-hex
     ..._at, ..._since  are RFC 3339 in UTC instead of seconds
     unit               is the UN/ECE code as text
+    component          is false unless stated, and `components` empty
     enumerations       are lower-case words, bytes 0x-hex
     consignment        becomes `lots`, only subjects: the index knows the order of each
     order of a lot     is optional, for the same reason
@@ -81,6 +82,11 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
         yield name, (Hex32 | None, Field(None, description="Subject of the lot's order; by default as in the index."))
     elif name == "consignment":
         yield "lots", (_LOTS, ...)
+    elif hint is bool:
+        yield name, (bool, False)
+    elif name == "components":
+        item = _annotation(get_args(hint)[0])
+        yield name, (Annotated[list[item], Field(max_length=MAX_ITEMS)], [])  # type: ignore[valid-type]  # known only now
     else:
         yield name, (_annotation(hint), ...)
 

@@ -98,6 +98,8 @@ class Builder:
             base, size, *_ = get_args(hint)
             # Three bytes are a UN/ECE unit code, padded with zeros on the chain.
             return value if base is int else value.encode().ljust(3, b"\0") if size == 3 else _raw(value)
+        if hint is bool:
+            return value
         if hint is bytes:
             return _raw(value)
         if hint is bool:

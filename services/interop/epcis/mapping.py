@@ -4,11 +4,16 @@
 |---|---|
 | ObjectEvent ADD | `ReceiveLot` for every EPC (quantity 1, unit C62) and every lot with a quantity, as stated |
 | ObjectEvent DELETE | `ScrapLot` for the lots it names |
-| ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner) |
-| ObjectEvent OBSERVE, receiving | `AcceptCustody` for the lots it names |
+| ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner), one
+  for each lot it names that is not packed in another of them, with all that is packed in it |
+| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot |
 | AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
-| TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, with one unit on either side |
+| TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |
 | TransactionEvent, other OBSERVE | none: the ledger has no such record |
+
+A transformation's inputs are conserved if they have one unit; what comes out in that unit, beside another, is what was
+left. Inputs of several units are components, except those in the only unit of the outputs. With other mixtures it is
+not clear what was made of what.
 
 An event names neither order nor operation. So nothing is commissioned under an assignment, and a lot that belongs to an
 order is never transformed by an event; its maker records that. Nor do records follow from classes without a lot number,
@@ -69,18 +74,32 @@ class Known:
     """Usable lots, with their orders, by identifier."""
     participants: Mapping[str, int] = field(default_factory=dict)
     """Participants by the identifier of a party or place."""
+    contents: Mapping[bytes, tuple[Item, ...]] = field(default_factory=dict)
+    """What is packed directly in a lot, by its subject."""
     taken: Collection[str] = ()
     """Identifiers that lots already have, including lots whose record is queued or was refused."""
     creator: int | None = None
     """Participant in whose name records are made; None if events are stored as evidence only."""
 
     def after(self, proposal: Proposal) -> Known:
-        """These names plus those of a proposal. If the proposal is recorded, its new lots are usable by the next event
+        """These names plus those of a proposal. If that is recorded, its lots and packings are usable by the next event
         at once, because records are sent in order."""
-        if not proposal.salts:
+        if not proposal.records:
             return self
         lots = {} if self.creator is None else {name: self._made(name, salt) for name, salt in proposal.salts.items()}
-        return replace(self, lots={**self.lots, **lots}, taken={*self.taken, *proposal.salts})
+        contents = dict(self.contents)
+        for record in proposal.records:
+            if isinstance(record, (PackLots, UnpackLots)):
+                contents[record.parent] = self._packed(record)
+        lots = {**self.lots, **lots}
+        return replace(self, lots=lots, contents=contents, taken={*self.taken, *proposal.salts})
+
+    def _packed(self, record: PackLots | UnpackLots) -> tuple[Item, ...]:
+        """What is in the parent after the record."""
+        left = tuple(item for item in self.contents.get(record.parent, ()) if item.lot not in record.lots)
+        if isinstance(record, UnpackLots):
+            return left
+        return (*left, *(item for item in self.lots.values() if item.lot in record.lots))
 
     def _made(self, name: str, salt: bytes) -> Item:
         return Item(subject(SubjectKind.LOT, cast("int", self.creator), identifier_hash(salt, name)), _NONE)
@@ -266,13 +285,28 @@ def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
         raise _Unmapped("the event is an observation, which changes no state")
     if _quantities(event, "quantityList"):
         raise _Unmapped("custody can only be transferred for whole lots, not for quantities")
-    items = tuple(sorted((draft.lot(epc) for epc in _texts(event, "epcList")), key=lambda item: item.lot))
-    if not items:
+    consignments = _consignments([draft.lot(epc) for epc in _texts(event, "epcList")], draft.known)
+    if not consignments:
         raise _Unmapped("the event names no EPC")
     if step == "receiving":
-        draft.records.append(AcceptCustody(items, draft.root))
+        draft.records += [AcceptCustody(items, draft.root) for items in consignments]
     else:
-        draft.records.append(OfferCustody(items, _receiver(event, draft.known), draft.root))
+        to = _receiver(event, draft.known)
+        draft.records += [OfferCustody(items, to, draft.root) for items in consignments]
+
+
+def _consignments(named: Sequence[Item], known: Known) -> list[tuple[Item, ...]]:
+    """One consignment for each lot that is not packed in another one: the contract takes each with all its contents."""
+    whole = {item.lot: _unfold(item, known, set()) for item in named}
+    inside = {item.lot for items in whole.values() for item in items[1:]}
+    return [items for lot, items in sorted(whole.items()) if lot not in inside]
+
+
+def _unfold(item: Item, known: Known, seen: set[bytes]) -> tuple[Item, ...]:
+    """A lot and all that is packed in it, each followed by its own contents, ascending."""
+    seen.add(item.lot)  # events can pack lots in a circle, which the contract refuses
+    inner = sorted((one for one in known.contents.get(item.lot, ()) if one.lot not in seen), key=lambda one: one.lot)
+    return (item, *(part for one in inner for part in _unfold(one, known, seen)))
 
 
 def _receiver(event: Mapping[str, Json], known: Known) -> int:
@@ -301,34 +335,59 @@ def _grouped(event: Mapping[str, Json], draft: _Draft) -> None:
 def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
     if "transformationID" in event:
         raise _Unmapped("the event is one of several events about a transformation, and lacks some inputs or outputs")
-    measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, "inputQuantityList")]
-    inputs = [*((epc, 1, _ONE) for epc in _texts(event, "inputEPCList")), *measured]
-    measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, "outputQuantityList")]
-    outputs = [*((epc, 1, _ONE) for epc in _texts(event, "outputEPCList")), *measured]
-    units = [{unit for _, _, unit in side} for side in (inputs, outputs)]
-    if any(len(side) != 1 for side in units):
-        raise _Unmapped("inputs or outputs have several units; the ledger converts one unit into one other")
+    inputs, outputs = _side(event, "input"), _side(event, "output")
+    unit, output_unit = _units({unit for _, _, unit in inputs}, {unit for _, _, unit in outputs})
     # The contract takes lots in ascending order.
-    lots = sorted(((draft.lot(epc), quantity) for epc, quantity, _ in inputs), key=lambda one: one[0].lot)
-    if any(item.order != _NONE for item, _ in lots):
+    taken = sorted(
+        (Input(item.lot, item.order, quantity, component=of != unit) for item, quantity, of in _known(inputs, draft)),
+        key=lambda one: one.lot,
+    )
+    if any(one.order != _NONE for one in taken):
         raise _Unmapped("a lot of an order is processed under an assignment, which its maker records")
+    left = 0 if unit == output_unit else sum(quantity for _, quantity, of in outputs if of == unit)
+    conserved = sum(one.quantity for one in taken if not one.component)
+    if left >= conserved:
+        raise _Unmapped(f"{left} {unit} come out of {conserved} {unit}, beside something else")
     draft.records.append(
         TransformLots(
             Transformation(
                 kind=TransformationKind.CONVERSION,
                 order=_NONE,
                 operation=0,
-                unit=_unit(units[0].pop()),
-                output_unit=_unit(units[1].pop()),
+                unit=_unit(unit),
+                output_unit=_unit(output_unit),
                 loss=0,
-                yield_in=sum(quantity for _, quantity in lots),
-                yield_out=sum(quantity for _, quantity, _ in outputs),
+                yield_in=conserved - left,
+                yield_out=sum(quantity for _, quantity, of in outputs if of == output_unit),
                 claims_root=draft.root,
-                inputs=tuple(Input(item.lot, quantity) for item, quantity in lots),
-                outputs=tuple(Output(draft.new(epc), quantity, draft.root) for epc, quantity, _ in outputs),
+                inputs=tuple(taken),
+                outputs=tuple(Output(draft.new(epc), quantity, _unit(of), draft.root) for epc, quantity, of in outputs),
             )
         )
     )
+
+
+def _side(event: Mapping[str, Json], side: str) -> list[tuple[str, int, str]]:
+    """EPC, quantity and unit of all inputs or outputs."""
+    measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, f"{side}QuantityList")]
+    return [*((epc, 1, _ONE) for epc in _texts(event, f"{side}EPCList")), *measured]
+
+
+def _known(inputs: Sequence[tuple[str, int, str]], draft: _Draft) -> list[tuple[Item, int, str]]:
+    return [(draft.lot(epc), quantity, unit) for epc, quantity, unit in inputs]
+
+
+def _units(taken: set[str], made: set[str]) -> tuple[str, str]:
+    """The unit of the conserved inputs, and that of the outputs for which the yield is stated."""
+    if len(taken) == 1:
+        (unit,) = taken
+        others = made - taken
+        if made and len(others) <= 1:
+            return unit, next(iter(others), unit)
+    elif len(made) == 1 and made <= taken:
+        (unit,) = made
+        return unit, unit
+    raise _Unmapped("several units on one side, and it is not clear what was made of what")
 
 
 _BUILDERS: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Json], _Draft], None]]] = {

@@ -165,8 +165,8 @@ def _merge(
         yield_in=1,
         yield_out=1,
         claims_root=consortium.document({"step": "melting", "charge": number}),
-        inputs=tuple(Input(lot, quantity) for lot, quantity in sorted(lots)),
-        outputs=(Output(hash_of(identity), total, NOTHING),),
+        inputs=tuple(Input(lot, NOTHING, quantity) for lot, quantity in sorted(lots)),
+        outputs=(Output(hash_of(identity), total, _KILOGRAM, NOTHING),),
     )
     return identity.subject, change
 

@@ -22,12 +22,14 @@ from ledger.records import (
     AcceptCustody,
     AcceptOrder,
     AcceptRevision,
+    AllocateLot,
     Anchor,
     CancelAssignment,
     CancelOrder,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
+    DeallocateLot,
     DeclineAssignment,
     DeclineCustody,
     FinishAssignment,
@@ -49,6 +51,8 @@ from ledger.records import (
     RejectOrder,
     ReleaseLot,
     RevokeCertificate,
+    Rework,
+    ReworkLot,
     ScrapLot,
     StartAssignment,
     Statement,
@@ -191,6 +195,7 @@ class _Meter:
         )
         self._items = [Item(lot, order) for order, (_, lot) in zip(self._orders, made, strict=True)]
         self._transform()
+        self._rework()
         stream = self._evidence()
         self._measure(maker, [FinishAssignment(order, 0, number, stream, 0, ROOT) for order, number in self._pairs])
         self._received = self._receive()
@@ -222,13 +227,22 @@ class _Meter:
                     yield_in=1,
                     yield_out=1,
                     claims_root=ROOT,
-                    inputs=(Input(lot, 1),),
-                    outputs=(Output(value, 1, ROOT),),
+                    inputs=(Input(lot, NOTHING, 1),),
+                    outputs=(Output(value, 1, PIECE, ROOT),),
                 )
             )
             for order, lot, value in zip(self._orders, material, _hashes(), strict=True)
         ]
         self._measure(self._consortium.makers[0], records, "1 lot into 1")
+
+    def _rework(self) -> None:
+        """Reworks a lot in place, without components, and takes a lot from stock into an order and out again."""
+        maker = self._consortium.makers[0]
+        self._measure(maker, [ReworkLot(Rework(item.lot, item.order, 0, ROOT, ())) for item in self._items])
+        stock = self._receive()
+        pairs = list(zip(stock, self._orders, strict=True))
+        self._measure(maker, [AllocateLot(lot, order, 0, ROOT) for lot, order in pairs])
+        self._measure(self._consortium.buyer, [DeallocateLot(lot, order, ROOT) for lot, order in pairs])
 
     def _certify(self, stream: bytes) -> None:
         inspector = self._consortium.inspector

@@ -193,7 +193,7 @@ def _steps(plant: Plant, names: _Names) -> Iterator[object]:
             sequence, sequence % _MAKERS + 1, TransformationKind.CONVERSION, None, 0, _PIECE, _PIECE, 0, 1, 1,
             _START_S, _NONE,
         )  # fmt: skip
-        yield from (LotInputRow(sequence, names[lot].subject, 1) for lot in step.inputs)
+        yield from (LotInputRow(sequence, names[lot].subject, 1, component=False) for lot in step.inputs)
         yield from (LotOutputRow(sequence, names[lot].subject, 1) for lot in step.outputs)
 
 

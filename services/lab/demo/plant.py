@@ -17,7 +17,7 @@ __all__ = ["GTIN_BEARING", "GTIN_STEEL", "Machine", "Plant", "build_plant", "rec
 
 PREFIX = "9506000"
 """GS1 company prefix that GS1 reserves for examples."""
-GRAM, PIECE, SET = b"GRM", b"H87", b"SET"
+GRAM, PIECE = b"GRM", b"H87"
 MACHINES = (
     (2, "FORGE-1", "forging press"),
     (2, "FORGE-2", "forging press"),

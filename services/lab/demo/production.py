@@ -28,7 +28,7 @@ from ledger.records import (
     Verdict,
 )
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
-from services.lab.demo.plant import GRAM, GTIN_BEARING, GTIN_STEEL, PIECE, PREFIX, SET, Plant, receive, with_check_digit
+from services.lab.demo.plant import GRAM, GTIN_BEARING, GTIN_STEEL, PIECE, PREFIX, Plant, receive, with_check_digit
 
 __all__ = ["OPERATIONS", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
 
@@ -85,7 +85,7 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     lots = range(1, -(-count // PER_LOT) + 1)
     heats, boxes = [f"HEAT{number}" for number in lots], [f"BOX{number}" for number in lots]
     steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
-    bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, SET)
+    bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, PIECE)
     jobs = [
         Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, f"{ORDER_LINK}{index + 1:04d}"))
         for index in range(count)
@@ -178,12 +178,13 @@ def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssi
 
 
 def _convert(line: Line, operation: int, job: Job) -> TransformLots:
-    """The transformation of one operation: steel into a blank, a blank into a shaft, shaft and bearings into the
-    part."""
+    """The transformation of one operation: steel into a blank, a blank into a shaft, a shaft and a bearing into the
+    part. The bearing is a component: it is used up."""
     forging = operation == 0
-    inputs = [Input(line.steel[job.index // PER_LOT], STEEL_G) if forging else Input(job.lot, 1)]
+    shaft = Input(job.lot, job.order.subject, 1)
+    inputs = [Input(line.steel[job.index // PER_LOT], NOTHING, STEEL_G) if forging else shaft]
     if operation == ASSEMBLY:
-        inputs.append(Input(line.bearings[job.index // PER_LOT], 1))
+        inputs.append(Input(line.bearings[job.index // PER_LOT], NOTHING, 1, component=True))
     inputs.sort(key=lambda entry: entry.lot)  # the contract takes lots in ascending order
     return TransformLots(
         Transformation(
@@ -203,7 +204,7 @@ def _convert(line: Line, operation: int, job: Job) -> TransformLots:
 
 
 def _rework(line: Line, job: Job) -> TransformLots:
-    failed = Input(job.lot, 1)
+    failed = Input(job.lot, job.order.subject, 1)
     return TransformLots(
         Transformation(
             kind=TransformationKind.REWORK,
@@ -230,7 +231,7 @@ def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
     if operation == ASSEMBLY:
         job.part = identity
     claims = line.consortium.document({"serial": serial, "passport": _passport(operation, job.index)})
-    return Output(hash_of(identity), 1, claims)
+    return Output(hash_of(identity), 1, PIECE, claims)
 
 
 def _passport(operation: int, index: int) -> dict[str, Json]:

@@ -33,9 +33,27 @@ from ledger.events import (
 )
 from ledger.events.certificates import CertificateIssued
 from ledger.events.custody import CustodyAccepted
-from ledger.events.lots import LotCommissioned, LotReceived, LotsPacked, LotsTransformed
+from ledger.events.lots import (
+    LotAllocated,
+    LotCommissioned,
+    LotDeallocated,
+    LotReceived,
+    LotReworked,
+    LotsPacked,
+    LotsTransformed,
+)
 from ledger.events.orders import AssignmentFinished, AssignmentProposed, OrderPlaced
-from ledger.records import Contract, Input, Names, OrderTerms, Output, Transformation, TransformationKind, snake_case
+from ledger.records import (
+    Contract,
+    Input,
+    Names,
+    OrderTerms,
+    Output,
+    Rework,
+    Transformation,
+    TransformationKind,
+    snake_case,
+)
 from tests.support.event_data import build, damage, encode_event, logged, written
 
 A, B, C, ORDER = (bytes([number]) * 32 for number in range(1, 5))
@@ -118,20 +136,23 @@ def test_fields_say_what_they_name(kind: type[Event]) -> None:
 
 
 def test_json_has_the_fields_by_name_sorted_and_bytes_in_hex() -> None:
-    change = Transformation(
-        TransformationKind.MERGE, ORDER, 1, b"GRM", b"H87", 2, 10, 1, C, (Input(A, 3), Input(B, 4)), (Output(C, 5, A),)
-    )
+    inputs = (Input(A, ORDER, 3), Input(B, C, 4, component=True))
+    outputs = (Output(C, 5, b"H87", A),)
+    change = Transformation(TransformationKind.MERGE, ORDER, 1, b"GRM", b"H87", 2, 10, 1, C, inputs, outputs)
     told = LotsTransformed(change).to_json()
     assert told == {
         "transformation": {
             "claims_root": to_hex(C),
-            "inputs": [{"lot": to_hex(A), "quantity": 3}, {"lot": to_hex(B), "quantity": 4}],
+            "inputs": [
+                {"component": False, "lot": to_hex(A), "order": to_hex(ORDER), "quantity": 3},
+                {"component": True, "lot": to_hex(B), "order": to_hex(C), "quantity": 4},
+            ],
             "kind": 1,
             "loss": 2,
             "operation": 1,
             "order": to_hex(ORDER),
             "output_unit": "0x483837",
-            "outputs": [{"claims_root": to_hex(A), "identifier_hash": to_hex(C), "quantity": 5}],
+            "outputs": [{"claims_root": to_hex(A), "identifier_hash": to_hex(C), "quantity": 5, "unit": "0x483837"}],
             "unit": "0x47524d",
             "yield_in": 10,
             "yield_out": 1,
@@ -164,10 +185,14 @@ def test_a_record_needs_what_it_came_of() -> None:
     assert list(LotReceived(1, b"H87", A).needs(A, (A,))) == []
     packed = LotsPacked()
     assert (list(packed.needs(A, (A, B))), list(packed.needs(B, (A, B)))) == ([], [A])
-    change = build(Transformation, order=ORDER, inputs=(Input(A, 1),), outputs=(build(Output), build(Output)))
+    change = build(Transformation, order=ORDER, inputs=(Input(A, C, 1),), outputs=(build(Output), build(Output)))
     transformed = LotsTransformed(change)
     assert (list(transformed.needs(A, (A, B, C))), list(transformed.needs(B, (A, B, C)))) == ([], [A, ORDER])
     assert transformed.outputs((A, B, C)) == (B, C)
+    reworked = LotReworked(build(Rework, lot=A, order=ORDER, components=(Input(B, C, 1, component=True),)), 1, 0)
+    assert (list(reworked.needs(A, (A, B))), list(reworked.needs(B, (A, B)))) == ([B], [])
+    assert list(LotAllocated(ORDER, 1, A).needs(A, (A,))) == [ORDER]
+    assert list(LotDeallocated(ORDER, A).needs(A, (A,))) == []  # what brought the lot into the order needs it
 
 
 def test_evidence_is_named_by_certificates_and_finished_assignments_alone() -> None:

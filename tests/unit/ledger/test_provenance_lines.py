@@ -71,7 +71,7 @@ def test_many_are_judged_as_each_alone(
         rows = Rows(connection)
         rows.insert([lot(number, ME if number in held else OTHER) for number in range(LOTS)])
         for sequence, (a, b) in enumerate(sorted(edges)):
-            rows.insert([LotInputRow(sequence, subject(a), 1)])
+            rows.insert([LotInputRow(sequence, subject(a), 1, component=False)])
             rows.insert([LotOutputRow(sequence, subject(b), 1)])
         rows.insert([CustodyChangeRow(100 + one, subject(one), "CustodyAccepted", OTHER, ME, 1) for one in taken])
         rows.insert([CustodyChangeRow(200 + one, subject(one), "CustodyOffered", OTHER, ME, 1) for one in range(LOTS)])

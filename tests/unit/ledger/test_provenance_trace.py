@@ -246,7 +246,7 @@ def test_related_lots_name_order_machine_and_carrier(built: World) -> None:
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("INSERT INTO lot_inputs SELECT min(sequence), :lot, 1 FROM transformations", "is made from itself"),
+        ("INSERT INTO lot_inputs SELECT min(sequence), :lot, 1, false FROM transformations", "is made from itself"),
         ("UPDATE lots SET parent = subject WHERE subject = :lot", "packed in itself"),
         ("UPDATE lots SET parent = :lot WHERE subject = (SELECT parent FROM lots WHERE subject = :lot)", "packed in"),
     ],

@@ -161,6 +161,8 @@ def fitting(hint: Any) -> st.SearchStrategy[Any]:
         return st.booleans()
     if get_origin(hint) is tuple:
         return st.lists(fitting(get_args(hint)[0]), max_size=3).map(tuple)
+    if hint is bool:
+        return st.booleans()
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return st.sampled_from(list(hint))
     return st.builds(hint, **{name: fitting(part) for name, part in hints_of(hint).items()})
@@ -198,6 +200,8 @@ def unfitting(hint: Any) -> list[Any]:
         return [b"", bytes(size - 1), bytes(size + 1), bytearray(size), "0x" + "00" * size, None, 0]
     if hint is bytes:
         return [None, 0, "", bytearray(2), (), True]
+    if hint is bool:
+        return [0, 1, None, "true", b"\1"]
     if get_origin(hint) is tuple:
         return [[], None, b"", "ab", (None,), *[(wrong,) for wrong in unfitting(get_args(hint)[0])]]
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -209,7 +213,7 @@ def unfitting(hint: Any) -> list[Any]:
 
 SHAPES: list[type] = [
     *RECORD_TYPES,
-    *(records.OrderTerms, records.Input, records.Output, records.Transformation),
+    *(records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
     *(records.Item, records.Statement, records.Link, records.Opening, records.Issued, records.Inference),
 ]
 

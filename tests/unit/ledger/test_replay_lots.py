@@ -7,11 +7,16 @@ from dataclasses import replace
 import pytest
 
 from ledger.events.lots import LotsTransformed
-from ledger.records import TransformationKind
-from tests.support.broken import BOX, ORDER, A, B, Broken, C, Told, check_broken, in_production
+from ledger.records import Input, Rework, TransformationKind
+from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, C, Told, check_broken, in_production
+from tests.support.event_data import build
 from tests.support.story import (
+    BUYER,
+    COORDINATOR,
     GRAM,
+    INSPECTOR,
     MAKER,
+    NONE,
     OTHER,
     Story,
     hidden,
@@ -81,19 +86,19 @@ def inputs_in_another_order(story: Story) -> None:
     story.transform(TransformationKind.MERGE, {B: 1, A: 1}, {"x": 2})
 
 
-@broken("a split of 1 lots into 1")
+@broken("a split of 1 lots, with 1 taken, into 1")
 def split_into_one(story: Story) -> None:
     story.receive(A)
     story.transform(TransformationKind.SPLIT, {A: 1}, {"x": 1})
 
 
-@broken("a merge of 1 lots into 1")
+@broken("a merge of 1 lots, with 1 taken, into 1")
 def merge_of_one(story: Story) -> None:
     story.receive(A)
     story.transform(TransformationKind.MERGE, {A: 1}, {"x": 1})
 
 
-@broken("a rework of 2 lots into 1")
+@broken("a rework of 2 lots, with 2 taken, into 1")
 def rework_of_two(story: Story) -> None:
     story.receive(A)
     story.receive(B)
@@ -134,8 +139,234 @@ def units_changed_by_a_split(story: Story) -> None:
 
 @broken("do not balance")
 def yield_within_one_unit(story: Story) -> None:
+    """Only a conversion has a yield."""
     story.receive(A)
-    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 4}, yield_in=1, yield_out=2)
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 2, "y": 2}, yield_in=1, yield_out=2)
+
+
+@broken("do not balance")
+def more_left_than_taken(story: Story) -> None:
+    story.receive(A, unit=GRAM)
+    story.transform(TransformationKind.CONVERSION, {A: 4}, {"x": 1, "y": 5}, units={"y": GRAM}, of=GRAM)
+
+
+@broken("do not balance")
+def only_by_products(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 4}, units={"x": GRAM}, loss=2)
+
+
+@broken("a conversion of 0 lots, with 1 taken, into 1")
+def made_of_components_alone(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 4}, used=(A,))
+
+
+@broken("a split of 0 lots, with 1 taken, into 2")
+def split_of_a_component(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1}, used=(A,))
+
+
+@broken("a merge of 1 lots, with 2 taken, into 1")
+def merge_with_a_component(story: Story) -> None:
+    story.receive(A)
+    story.receive(B)
+    story.transform(TransformationKind.MERGE, dict.fromkeys(sorted((A, B)), 1), {"x": 1}, used=(A,))
+
+
+@broken("taken while quarantined")
+def reworked_with_a_quarantined_component(story: Story) -> None:
+    story.receive(A)
+    story.receive(B)
+    story.on_lot("LotQuarantined", B)
+    story.transform(TransformationKind.REWORK, dict.fromkeys(sorted((A, B)), 1), {"x": 1}, used=(B,))
+
+
+@broken("the lot has another unit")
+def conserved_of_another_unit(story: Story) -> None:
+    story.receive(A, unit=GRAM)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 2})
+
+
+@broken("of another order than stated")
+def taken_as_of_another_order(story: Story) -> None:
+    story.receive(A)
+    story.orders[A] = hidden()
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1})
+
+
+@broken("the lot joins an order")
+def split_into_an_order(story: Story) -> None:
+    in_production(story)
+    story.receive(A)
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1}, order=ORDER)
+
+
+@broken("the lot leaves its order")
+def converted_from_a_gate_into_another_order(story: Story) -> None:
+    """Finding C3: under another name the lot would pass no gate."""
+    story.commission(A, ORDER, in_production(story), quantity=2)
+    story.begin(SECOND)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 2}, order=SECOND)
+
+
+# Rework that keeps the identifier, stock and orders
+
+
+@broken("its histories are not its lot and components")
+def rework_of_another_history(story: Story) -> None:
+    story.receive(A)
+    story.record("LotReworked", MAKER, A, rework=build(Rework, lot=B), assignment=0, voided=0)
+
+
+@broken("its components are at most 64, ascending, and not the lot itself")
+def reworked_with_itself(story: Story) -> None:
+    story.receive(A)
+    story.record(
+        "LotReworked", MAKER, A, A, assignment=0, voided=0,
+        rework=build(Rework, lot=A, components=(Input(A, NONE, 1, component=True),)),
+    )  # fmt: skip
+
+
+@broken("its components are at most 64, ascending, and not the lot itself")
+def reworked_with_what_is_no_component(story: Story) -> None:
+    story.receive(A)
+    story.receive(B)
+    story.rework(A, B, components=(Input(B, NONE, 1),))
+
+
+@broken("participant 3 has custody")
+def reworked_by_another(story: Story) -> None:
+    story.receive(A)
+    story.rework(A, by=OTHER)
+
+
+@broken("reworked while offered")
+def reworked_when_offered(story: Story) -> None:
+    story.receive(A)
+    story.offer(A)
+    story.rework(A)
+
+
+@broken("reworked with lots packed in it")
+def reworked_with_contents(story: Story) -> None:
+    for lot in (A, BOX):
+        story.receive(lot)
+    story.pack(BOX, A)
+    story.rework(BOX)
+
+
+@broken("of another order than stated")
+def reworked_as_of_another_order(story: Story) -> None:
+    story.receive(A)
+    story.rework(A, order=hidden())
+
+
+@broken("made under no started assignment")
+def reworked_after_the_finish(story: Story) -> None:
+    assignment = in_production(story)
+    story.commission(A, ORDER, assignment)
+    story.finish(ORDER, assignment)
+    story.rework(A, assignment=assignment)
+
+
+@broken("reworked under another assignment")
+def reworked_under_no_assignment(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story))
+    story.rework(A)
+
+
+@broken("it voids another certificate")
+def reworked_and_the_pass_kept(story: Story) -> None:
+    story.receive(A)
+    story.certify(A)
+    story.rework(A)
+
+
+@broken("it voids another certificate")
+def reworked_and_a_fail_voided(story: Story) -> None:
+    story.receive(A)
+    story.rework(A, voided=story.certify(A, verdict=2))
+
+
+@broken("taken while quarantined")
+def reworked_in_place_with_a_quarantined_component(story: Story) -> None:
+    story.receive(A)
+    story.receive(B)
+    story.on_lot("LotQuarantined", B)
+    story.rework(A, B)
+
+
+@broken("revoked when it was voided")
+def revoked_after_the_rework(story: Story) -> None:
+    story.receive(A)
+    certificate = story.certify(A)
+    story.rework(A, voided=certificate)
+    story.on_lot("CertificateRevoked", A, by=INSPECTOR, certificate=certificate)
+
+
+@broken("custody passes a closed gate")
+def delivered_with_a_pass_from_before_the_rework(story: Story) -> None:
+    assignment = in_production(story)
+    story.commission(A, ORDER, assignment)
+    story.rework(A, assignment=assignment, voided=story.certify(A, ORDER))
+    story.offer(A, to=BUYER)
+
+
+@broken("allocated while quarantined")
+def allocated_when_quarantined(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("LotQuarantined", A)
+    story.allocate(A, ORDER, in_production(story))
+
+
+@broken("the lot has an order already")
+def allocated_twice(story: Story) -> None:
+    assignment = in_production(story)
+    story.commission(A, ORDER, assignment)
+    story.allocate(A, ORDER, assignment)
+
+
+@broken("the order has no assignment 99")
+def allocated_under_an_unknown_assignment(story: Story) -> None:
+    in_production(story)
+    story.receive(A)
+    story.allocate(A, ORDER, 99)
+
+
+@broken("made under no started assignment")
+def allocated_after_the_finish(story: Story) -> None:
+    assignment = in_production(story)
+    story.finish(ORDER, assignment)
+    story.receive(A)
+    story.allocate(A, ORDER, assignment)
+
+
+@broken("of another order than stated")
+def deallocated_from_no_order(story: Story) -> None:
+    story.receive(A)
+    story.deallocate(A)
+
+
+@broken("leaves its order without consent")
+def deallocated_by_its_maker(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story))
+    story.deallocate(A, by=MAKER)
+
+
+@broken("leaves its order without consent")
+def deallocated_from_a_gate_by_the_coordinator(story: Story) -> None:
+    """Finding C3: the coordinator may be the maker, and the gate is the buyer's."""
+    story.commission(A, ORDER, in_production(story))
+    story.deallocate(A, by=COORDINATOR)
+
+
+@broken("while packed, offered or spent")
+def deallocated_when_offered(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story))
+    story.offer(A)
+    story.deallocate(A)
 
 
 @broken("taken with lots packed in it")

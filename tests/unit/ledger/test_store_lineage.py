@@ -54,7 +54,7 @@ def test_walks_find_the_shortest_ways_even_in_circles(
         rows, lineage = Rows(connection), Lineage(connection)
         rows.insert([lot(number) for number in range(12)])
         for sequence, (a, b) in enumerate(sorted(edges)):
-            rows.insert([LotInputRow(sequence, subject(a), 1)])
+            rows.insert([LotInputRow(sequence, subject(a), 1, component=False)])
             rows.insert([LotOutputRow(sequence, subject(b), 1)])
         seeds = [subject(number) for number in start]
         down = {int.from_bytes(name, "big"): depth for name, depth in lineage.downstream(seeds, 14, MAX)}
@@ -70,7 +70,7 @@ def test_walks_stop_at_depth_and_breadth(store: Store) -> None:
     with scratch(store) as connection:
         rows, lineage = Rows(connection), Lineage(connection)
         rows.insert([lot(number) for number in range(20)])
-        rows.insert([LotInputRow(number, subject(number), 1) for number in range(19)])
+        rows.insert([LotInputRow(number, subject(number), 1, component=False) for number in range(19)])
         rows.insert([LotOutputRow(number, subject(number + 1), 1) for number in range(19)])
         assert [depth for _, depth in lineage.downstream([subject(0)], 3, MAX)] == [0, 1, 2, 3]
         assert [name for name, _ in lineage.downstream([subject(0)], DEPTH, 2)] == [subject(0), subject(1)]

@@ -88,6 +88,7 @@ def test_arguments_that_no_event_has_are_pointed_out() -> None:
         "participant",
         "terms",
         "transformation",
+        "rework",
         "statement",
     }
     for one in abi():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ledger.records import (
     PackLots,
     ReceiveLot,
     ScrapLot,
+    Transformation,
     TransformLots,
     UnpackLots,
 )
@@ -302,7 +304,18 @@ def test_a_log_of_something_else_is_left_alone(line: bytes, tmp_path: Path) -> N
 LOTS = {
     canonical_identifier(epc): Item(bytes([n]) * 32, bytes(32)) for n, epc in enumerate([PART, OTHER, PALLET, MELT], 1)
 }
+_LOT = [bytes([n]) * 32 for n in range(5)]
 KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7})
+
+
+def _grams(quantity: int) -> dict[str, Any]:
+    return {"epcClass": f"{MELT}-chips", "quantity": quantity, "uom": "GRM"}
+
+
+def _litres(quantity: int) -> dict[str, Any]:
+    return {"epcClass": f"{MELT}-coolant", "quantity": quantity, "uom": "LTR"}
+
+
 FRESH = Known({name: item for name, item in LOTS.items() if name == canonical_identifier(MELT)})
 
 
@@ -341,6 +354,67 @@ def test_what_is_grouped_is_packed_and_unpacked(kind: str) -> None:
     assert isinstance(packed, PackLots)
     assert (packed.parent[0], [lot[0] for lot in packed.lots]) == (3, [1, 2])
     assert isinstance(_records({**PACK, "type": kind, "action": "DELETE"})[0], UnpackLots)
+
+
+def test_c5_each_lot_that_is_shipped_is_offered_by_itself() -> None:
+    """One offer is one lot with all that is packed in it; two serials in one were refused by the contract."""
+    offers = _records({**SHIP, "epcList": [PART, OTHER]})
+    assert [[item.lot[0] for item in offer.consignment] for offer in offers] == [[1], [2]]
+    packed = replace(KNOWN, contents={_LOT[3]: (Item(_LOT[2], bytes(32)), Item(_LOT[1], bytes(32)))})
+    for named in ([PALLET], [PALLET, OTHER], [OTHER, PALLET, PART]):
+        [offer] = _records({**SHIP, "epcList": named}, packed)
+        assert [item.lot[0] for item in offer.consignment] == [3, 1, 2]
+    taken = _records({**SHIP, "bizStep": "receiving", "epcList": [PART, OTHER]})
+    assert [type(one) for one in taken] == [AcceptCustody, AcceptCustody]
+
+
+def test_what_an_event_packs_is_in_the_next_event_s_offer() -> None:
+    known = KNOWN.after(propose(PACK, "ni:x", KNOWN))
+    [offer] = _records({**SHIP, "epcList": [PALLET]}, known)
+    assert [item.lot[0] for item in offer.consignment] == [3, 1, 2]
+    known = known.after(propose({**PACK, "action": "DELETE", "childEPCs": [PART]}, "ni:x", known))
+    [offer] = _records({**SHIP, "epcList": [PALLET]}, known)
+    assert [item.lot[0] for item in offer.consignment] == [3, 2]
+
+
+def test_lots_that_events_pack_in_a_circle_are_offered_once() -> None:
+    circle = {_LOT[1]: (Item(_LOT[2], bytes(32)),), _LOT[2]: (Item(_LOT[1], bytes(32)),)}
+    [offer] = _records(SHIP, replace(KNOWN, contents=circle))
+    assert [item.lot[0] for item in offer.consignment] == [1, 2]
+
+
+def _made(event: dict[str, Any], known: Known) -> Transformation:
+    [made] = _records(event, known)
+    assert isinstance(made, TransformLots)
+    return made.transformation
+
+
+def test_d1_pieces_are_assembled_by_their_yield() -> None:
+    event = {**MAKE, "inputQuantityList": [], "inputEPCList": [OTHER, PALLET], "outputEPCList": [PART]}
+    known = replace(KNOWN, lots={name: item for name, item in LOTS.items() if item.lot != _LOT[1]})
+    terms = _made(event, known)
+    assert (terms.unit, terms.output_unit, terms.loss, terms.yield_in, terms.yield_out) == (b"C62", b"C62", 0, 2, 1)
+    assert [taken.component for taken in terms.inputs] == [False, False]
+
+
+def test_a_piece_is_disassembled_by_its_yield() -> None:
+    event = {**MAKE, "inputQuantityList": [], "inputEPCList": [PALLET]}
+    known = replace(KNOWN, lots={canonical_identifier(PALLET): Item(_LOT[3], bytes(32))})
+    terms = _made(event, known)
+    assert (terms.unit, terms.output_unit, terms.yield_in, terms.yield_out) == (b"C62", b"C62", 1, 2)
+
+
+def test_what_has_another_unit_than_all_outputs_is_a_component() -> None:
+    known = replace(KNOWN, lots={name: item for name, item in LOTS.items() if item.lot[0] > 2})
+    terms = _made({**MAKE, "inputEPCList": [PALLET]}, known)
+    assert (terms.unit, terms.output_unit, terms.yield_in, terms.yield_out) == (b"C62", b"C62", 1, 2)
+    assert [(taken.lot[0], taken.component) for taken in terms.inputs] == [(3, False), (4, True)]
+
+
+def test_what_comes_out_in_the_unit_of_the_inputs_stays_of_them() -> None:
+    terms = _made({**MAKE, "outputQuantityList": [_grams(500)]}, FRESH)
+    assert (terms.unit, terms.output_unit, terms.yield_in, terms.yield_out) == (b"GRM", b"C62", 12_000, 2)
+    assert [(made.quantity, made.unit) for made in terms.outputs] == [(1, b"C62"), (1, b"C62"), (500, b"GRM")]
 
 
 def test_what_is_made_is_a_conversion() -> None:
@@ -391,7 +465,13 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
     "part of a lot packed": ({**PACK, "childQuantityList": [{"epcClass": MELT, "quantity": 1}]}, KNOWN, "whole lots"),
     "all children unpacked": ({**PACK, "action": "DELETE", "childEPCs": []}, KNOWN, "does not name"),
     "one of several events": ({**MAKE, "transformationID": "urn:x:y"}, FRESH, "several events"),
-    "two units": ({**MAKE, "inputEPCList": [PALLET]}, KNOWN, "several units"),
+    "two units in, and a third out": (
+        {**MAKE, "inputEPCList": [PALLET], "outputEPCList": [], "outputQuantityList": [_litres(2)]},
+        KNOWN,
+        "several units",
+    ),
+    "three units out": ({**MAKE, "outputQuantityList": [_litres(2)]}, FRESH, "several units"),
+    "more left than went in": ({**MAKE, "outputQuantityList": [_grams(12_500)]}, FRESH, "come out of 12500 GRM"),
     "a lot of an order": (MAKE, Known({canonical_identifier(MELT): Item(b"\1" * 32, b"\2" * 32)}), "assignment"),
 }
 

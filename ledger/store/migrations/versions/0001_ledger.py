@@ -134,7 +134,7 @@ def _create_lots() -> None:
         "yield_in:int yield_out:int transformed_at:int claims_root:bytes",
         "sequence",
     )
-    create_table("lot_inputs", "sequence:int lot:bytes quantity:int", "sequence lot", "lot")
+    create_table("lot_inputs", "sequence:int lot:bytes quantity:int component:bool", "sequence lot", "lot")
     create_table("lot_outputs", "sequence:int lot:bytes quantity:int", "sequence lot", "lot")
     create_table(
         "packings",
