@@ -359,7 +359,7 @@ abstract contract Logistics is Production {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function logisticsKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](14);
+        kinds = new bytes32[](17);
         kinds[0] = ILots.LotCommissioned.selector;
         kinds[1] = ILots.LotReceived.selector;
         kinds[2] = ILots.LotsTransformed.selector;
@@ -374,5 +374,8 @@ abstract contract Logistics is Production {
         kinds[11] = ICustody.CustodyWithdrawn.selector;
         kinds[12] = ICertificates.CertificateIssued.selector;
         kinds[13] = ICertificates.CertificateRevoked.selector;
+        kinds[14] = ILots.LotReworked.selector;
+        kinds[15] = ILots.LotAllocated.selector;
+        kinds[16] = ILots.LotDeallocated.selector;
     }
 }

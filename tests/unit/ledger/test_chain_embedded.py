@@ -50,16 +50,16 @@ def test_every_method_answers(world: LedgerWorld) -> None:
         ("web3_clientVersion",): "millmark-devchain",
         ("net_version",): str(CHAIN_ID),
         ("eth_chainId",): hex(CHAIN_ID),
-        ("eth_blockNumber",): "0x4",
-        ("eth_getBlockByNumber", "0x4", False): head,
+        ("eth_blockNumber",): "0x6",
+        ("eth_getBlockByNumber", "0x6", False): head,
         ("eth_getBlockByNumber", "pending", False): head,
         ("eth_getBlockByNumber", "finalized"): head,
         ("eth_getBlockByHash", head["hash"], False): head,
-        ("eth_getBlockByNumber", "0x5", False): None,
+        ("eth_getBlockByNumber", "0x7", False): None,
         ("eth_getBlockByHash", ZERO, False): None,
         ("eth_getTransactionReceipt", ZERO): None,
-        ("eth_getTransactionCount", owner): "0x3",
-        ("eth_getTransactionCount", owner, "latest"): "0x3",
+        ("eth_getTransactionCount", owner): "0x5",
+        ("eth_getTransactionCount", owner, "latest"): "0x5",
         ("eth_getBalance", registry, "latest"): "0x0",
         ("eth_getStorageAt", registry, "0x0", "latest"): "0x" + bytes(12).hex() + owner[2:],
         ("eth_getLogs", (("blockHash", head["hash"]),)): [],
@@ -145,7 +145,7 @@ SHARED = EmbeddedChain()
 
 
 def test_a_transaction_is_mined_at_once_in_a_block_of_its_own(world: LedgerWorld) -> None:
-    raw = sign(world, 3, admission())
+    raw = sign(world, 5, admission())
     name = request(world, "eth_sendRawTransaction", text(raw))
     assert name == text(keccak(raw))
     receipt = request(world, "eth_getTransactionReceipt", name)
@@ -156,14 +156,14 @@ def test_a_transaction_is_mined_at_once_in_a_block_of_its_own(world: LedgerWorld
 
 
 def test_a_transaction_that_reverts_is_mined_with_status_0(world: LedgerWorld) -> None:
-    name = request(world, "eth_sendRawTransaction", text(sign(world, 3, b"\1\2\3\4")))
+    name = request(world, "eth_sendRawTransaction", text(sign(world, 5, b"\1\2\3\4")))
     receipt = request(world, "eth_getTransactionReceipt", name)
     assert (receipt["status"], receipt["logs"], receipt["contractAddress"]) == ("0x0", [], None)
-    assert world.nonces(world.owner) == 4
+    assert world.nonces(world.owner) == 6
 
 
 def test_logs_are_had_by_block_hash_and_address(world: LedgerWorld) -> None:
-    request(world, "eth_sendRawTransaction", text(sign(world, 3, admission())))
+    request(world, "eth_sendRawTransaction", text(sign(world, 5, admission())))
     block = request(world, "eth_getBlockByNumber", "latest", False)["hash"]
     registry, ledger = text(world.chain.registry), text(world.chain.ledger)
     everything = request(world, "eth_getLogs", {"blockHash": block})
@@ -179,7 +179,7 @@ def test_logs_are_had_by_block_hash_and_address(world: LedgerWorld) -> None:
 
 
 def test_logs_are_had_by_range_and_topics(world: LedgerWorld) -> None:
-    name = request(world, "eth_sendRawTransaction", text(sign(world, 3, admission())))
+    name = request(world, "eth_sendRawTransaction", text(sign(world, 5, admission())))
     [log] = request(world, "eth_getTransactionReceipt", name)["logs"]
     kind, sequence, participant, subject = log["topics"]
     before = hex(int(log["blockNumber"], 16) - 1)
@@ -207,11 +207,11 @@ def test_logs_are_had_by_range_and_topics(world: LedgerWorld) -> None:
 @pytest.mark.parametrize(
     ("transaction", "words"),
     [
-        ({"nonce": 1}, "nonce too low: next nonce 3, transaction nonce 1"),
-        ({"nonce": 9}, "nonce too high: next nonce 3, transaction nonce 9"),
-        ({"nonce": 3, "gas_limit": 100}, "gas"),
-        ({"nonce": 3, "fee_wei": 1}, "base fee"),
-        ({"nonce": 3, "gas_limit": 100_000_000}, "gas"),
+        ({"nonce": 1}, "nonce too low: next nonce 5, transaction nonce 1"),
+        ({"nonce": 9}, "nonce too high: next nonce 5, transaction nonce 9"),
+        ({"nonce": 5, "gas_limit": 100}, "gas"),
+        ({"nonce": 5, "fee_wei": 1}, "base fee"),
+        ({"nonce": 5, "gas_limit": 100_000_000}, "gas"),
     ],
 )
 def test_a_refused_transaction_changes_nothing(world: LedgerWorld, transaction: dict[str, Any], words: str) -> None:
@@ -219,14 +219,14 @@ def test_a_refused_transaction_changes_nothing(world: LedgerWorld, transaction: 
     with pytest.raises(RpcError, match=words) as caught:
         request(world, "eth_sendRawTransaction", text(raw))
     assert caught.value.code == -32000
-    assert request(world, "eth_blockNumber") == "0x4"
+    assert request(world, "eth_blockNumber") == "0x6"
 
 
 def test_to_send_the_same_bytes_again_is_tolerated(world: LedgerWorld) -> None:
-    raw = sign(world, 3, admission())
+    raw = sign(world, 5, admission())
     world.chain.node.send(raw)
     world.chain.node.send(raw)
-    assert world.nonces(world.owner) == 4
+    assert world.nonces(world.owner) == 6
 
 
 def test_a_key_without_money_sends_nothing(world: LedgerWorld) -> None:
@@ -298,4 +298,4 @@ def test_threads_take_turns(world: LedgerWorld) -> None:
         assert list(pool.map(send, signers)) == [3] * 8
         stop.set()
         assert max(reader.result() for reader in readers) <= world.chain.node.block_number()
-    assert world.chain.node.block_number() == 4 + 8 + 24
+    assert world.chain.node.block_number() == 6 + 8 + 24

@@ -263,7 +263,7 @@ def reworked_as_of_another_order(story: Story) -> None:
     story.rework(A, order=hidden())
 
 
-@broken("made under no started assignment")
+@broken("the lot was made without a started assignment")
 def reworked_after_the_finish(story: Story) -> None:
     assignment = in_production(story)
     story.commission(A, ORDER, assignment)
@@ -335,7 +335,7 @@ def allocated_under_an_unknown_assignment(story: Story) -> None:
     story.allocate(A, ORDER, 99)
 
 
-@broken("made under no started assignment")
+@broken("the lot was made without a started assignment")
 def allocated_after_the_finish(story: Story) -> None:
     assignment = in_production(story)
     story.finish(ORDER, assignment)

@@ -79,6 +79,7 @@ def test_a_chain_that_does_not_answer_leaves_the_answer_to_the_index(run: Runner
                 "registry": "0x" + "11" * 20,
                 "ledger": "0x" + "22" * 20,
                 "forwarder": "0x" + "33" * 20,
+                "ledger_id": "0x" + "44" * 32,
                 "block_number": 0,
             }
         )
