@@ -11,7 +11,8 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     subject's head            LEDGER _heads[subject]             participant            REGISTRY _participants[number]
     order                     LEDGER _orders[order]              assignment     LEDGER _assignments[order][operation]
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
-    latest certificate        LEDGER _certificates[lot]          machine's number       REGISTRY _sequenceOf[subject]
+    certificate               LEDGER _certificates[number]       machine's number       REGISTRY _sequenceOf[subject]
+    standing                  LEDGER _standings[lot][inspector]  rework                 LEDGER _reworks[lot]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
     model (3 words)           REGISTRY _models[number]           name key      REGISTRY _nameKeys[participant][index]
     published digest          REGISTRY _published[kind]
@@ -53,6 +54,7 @@ __all__ = [
     "ModelSlots",
     "OrderSlots",
     "ParticipantSlots",
+    "StandingSlots",
     "StreamSlots",
     "decode_sequence",
     "decode_struct",
@@ -170,20 +172,33 @@ class LotSlots:
     contents: int
     unit: bytes
     packed: bool
+    reworked: bool
     state: LotState
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateSlots:
-    """The ledger's entry of a lot's latest certificate."""
+    """The ledger's entry of a certificate."""
 
-    sequence: int
+    lot: int
+    """Number of its lot, or of the first of several."""
     model: int
+    issued_at: int
     expires_at: int
+    opening_deadline: int
     issuer: int
     verdict: Verdict
     state: CertificateState
-    opening_deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandingSlots:
+    """The ledger's entry of what one inspector's certificates on a lot amount to."""
+
+    latest: int
+    quarantining: int
+    open: int
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +221,7 @@ _PLACES: dict[type, tuple[Contract, str]] = {
     AssignmentSlots: (Contract.LEDGER, "_assignments"),
     LotSlots: (Contract.LEDGER, "_lots"),
     CertificateSlots: (Contract.LEDGER, "_certificates"),
+    StandingSlots: (Contract.LEDGER, "_standings"),
     StreamSlots: (Contract.LEDGER, "_streams"),
 }
 

@@ -119,13 +119,13 @@ contract Registry is Keys {
     // Reading
 
     /// @inheritdoc IRegistry
-    function partiesOf(address key, uint32 to, uint40 model)
+    function partiesOf(address key, uint32 to)
         external
         view
-        returns (uint32 participant, uint16 roles, uint16 rolesOfTaker, ModelState state)
+        returns (uint32 participant, uint16 roles, uint16 rolesOfTaker)
     {
         (participant, roles) = actorOf(key);
-        (rolesOfTaker, state) = (rolesOf(to), _models[model].state);
+        rolesOfTaker = rolesOf(to);
     }
 
     /// @inheritdoc IRegistry

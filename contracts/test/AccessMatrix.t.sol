@@ -194,8 +194,8 @@ contract AccessMatrixTest is Inspection {
         }
         bool recovers = bytes4(row.data) == IRegistry.acceptRecovery.selector;
         if (recovers) return reason == IRegistry.RegistryRecoveryNotProposed.selector;
-        if (bytes4(row.data) == ICertificates.demandOpening.selector && caller == Caller.Buyer) {
-            return reason == IOrders.OrderPartyWrong.selector; // a buyer, but not this order's
+        if (bytes4(row.data) == ICertificates.demandOpening.selector && caller <= Caller.Auditor) {
+            return reason == ICertificates.CertificateDemanderUnfit.selector; // a part in the order, in another role
         }
         if (caller == Caller.UnknownKey || caller == Caller.Owner) {
             return reason == IRegistry.RegistryKeyUnknown.selector;
@@ -345,7 +345,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](48);
+        bytes[] memory calls = new bytes[](50);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -364,7 +364,7 @@ contract AccessMatrixTest is Inspection {
         calls[15] = abi.encodeCall(registry.trustedForwarder, ());
         calls[16] = abi.encodeCall(registry.renounceOwnership, ());
         calls[17] = abi.encodeCall(IRegistry.evaluator, ());
-        calls[18] = abi.encodeCall(IRegistry.partiesOf, (buyer.key, carrier.id, model));
+        calls[18] = abi.encodeCall(IRegistry.partiesOf, (buyer.key, carrier.id));
         calls[19] = abi.encodeCall(IRegistry.issuanceOf, (buyer.key, uint40(START), model));
         calls[20] = abi.encodeCall(IRegistry.modelFor, (model, inspector.id));
         calls[21] = abi.encodeCall(IRegistry.recoveryOf, (buyer.id));
@@ -386,19 +386,21 @@ contract AccessMatrixTest is Inspection {
         calls[36] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
         calls[37] = abi.encodeCall(IEvidence.streamOf, (stream));
         calls[38] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[39] = abi.encodeCall(ICertificates.certificateOf, (lot));
-        calls[40] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[39] = abi.encodeCall(ICertificates.certificateOf, (1));
+        calls[40] = abi.encodeCall(ICertificates.certificateStatus, (1));
         calls[41] = abi.encodeCall(IHistory.headOf, (lot));
-        uint256 ledgerCalls = 42;
+        calls[42] = abi.encodeCall(ICertificates.standingOf, (lot, inspector.id));
+        calls[43] = abi.encodeCall(ICertificates.reworkOf, (lot));
+        uint256 ledgerCalls = 44;
         address code = registry.modelOf(published).code;
-        calls[42] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[43] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[44] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 45;
+        calls[44] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[45] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[46] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 47;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[45] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[46] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[47] = abi.encodeCall(forwarder.eip712Domain, ());
+        calls[47] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[48] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[49] = abi.encodeCall(forwarder.eip712Domain, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);
@@ -468,7 +470,7 @@ contract AccessMatrixTest is Inspection {
         _add(maker, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _add(inspector, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _quarantine(maker, set, order);
-        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, ROOT)));
+        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, order, ROOT)));
     }
 
     function _addChange(uint16 roles, ILots.Transformation memory change) private {
@@ -493,15 +495,17 @@ contract AccessMatrixTest is Inspection {
         uint40 number = _pass(certified, order);
         ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
         _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.issueCertificate, (statement)));
-        _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (certified, number, ROOT)));
+        _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (_one(certified), number, ROOT)));
         bytes memory data = abi.encodeCall(ICertificates.demandOpening, (certified, order, number));
         _addFree(buyer, Roles.BUYER | Roles.AUDITOR, data);
+        _addFree(coordinator, Roles.COORDINATOR | Roles.AUDITOR, data);
+        _addFree(maker, Roles.ANY, data);
         _addFree(auditor, Roles.AUDITOR, data);
         ICertificates.Inference memory inference = _infer(int8(2));
         _certify(lot, order, inference);
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
-        data = abi.encodeCall(ICertificates.challenge, (lot, opening, issued, inference));
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(_latest(lot));
+        data = abi.encodeCall(ICertificates.challenge, (_latest(lot), key, issued, inference));
         _addFree(carrier, Roles.ANY, data);
     }
 }

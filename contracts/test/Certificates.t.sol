@@ -27,8 +27,9 @@ contract CertificatesTest is Fixture {
         uint40 next = _expectRecord();
         emit ICertificates.CertificateIssued(next, inspector.id, _lot, inspector.key, _one(_lot), statement, 10, ROOT);
         assertEq(_pass(_lot, _order), next);
-        ICertificates.Certificate memory stored = ledger.certificateOf(_lot);
-        assertEq(stored.sequence, next);
+        ICertificates.Certificate memory stored = _latestOf(_lot);
+        assertEq(stored.lot, ledger.lotOf(_lot).number);
+        assertEq(stored.issuedAt, START);
         assertEq(stored.model, model);
         assertEq(stored.expiresAt, EXPIRY);
         assertEq(stored.issuer, inspector.id);
@@ -40,7 +41,7 @@ contract CertificatesTest is Fixture {
     }
 
     function test_noCertificate() public view {
-        assertEq(ledger.certificateOf(_lot).sequence, 0);
+        assertEq(_latest(_lot), 0);
         _assertStatus(_lot, ICertificates.CertificateStatus.None);
     }
 
@@ -82,18 +83,15 @@ contract CertificatesTest is Fixture {
         _refuseModel(statement);
     }
 
-    function test_onlyTheGatesInspectorCertifies() public check {
+    function test_K7_anyInspectorCertifiesAndOnlyTheGatesMovesTheLot() public check {
         _openModel(model);
-        ICertificates.Statement memory statement = _statement(_lot, _order, PASS);
-        _refuseIssue(
-            inspector2,
-            statement,
-            abi.encodeWithSelector(ICertificates.CertificateInspectorWrong.selector, _lot, inspector.id)
-        );
-        bytes32 loose = _receive(maker, "loose", 5);
+        ICertificates.Statement memory statement = _statement(_lot, _order, FAIL);
         _as(inspector2);
-        ledger.issueCertificate(_statement(loose, 0, PASS));
-        assertEq(ledger.certificateOf(loose).issuer, inspector2.id);
+        uint40 certificate = ledger.issueCertificate(statement);
+        assertEq(ledger.certificateOf(certificate).issuer, inspector2.id);
+        assertEq(ledger.standingOf(_lot, inspector2.id).latest, certificate);
+        assertEq(_latest(_lot), 0);
+        _assertLot(_lot, ILots.LotState.Held, maker);
     }
 
     function test_anyInspectorCertifiesWithoutAGate() public check {
@@ -102,8 +100,8 @@ contract CertificatesTest is Fixture {
         _start(open, 0);
         bytes32 lot = _commission(open, "free", 5);
         _as(inspector2);
-        ledger.issueCertificate(_statement(lot, open, PASS));
-        _assertStatus(lot, ICertificates.CertificateStatus.Valid);
+        uint40 certificate = ledger.issueCertificate(_statement(lot, open, PASS));
+        assertEq(uint256(ledger.certificateStatus(certificate)), uint256(ICertificates.CertificateStatus.Valid));
     }
 
     // ---- verdicts ----
@@ -130,15 +128,19 @@ contract CertificatesTest is Fixture {
         assertEq(ledger.lotOf(_lot).counterparty, maker.id);
     }
 
-    function test_failOfTheGatesInspectorTakesOverAQuarantine() public check {
+    function test_M6_failOfTheGatesInspectorTakesOverAQuarantine() public check {
         _quarantine(maker, _lot, _order);
         _fail(_lot, _order);
+        _refuse(maker, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, _lot, inspector.id));
+        ledger.releaseLot(_lot, _order, ROOT);
         assertEq(ledger.lotOf(_lot).counterparty, inspector.id);
     }
 
     /// @dev Failing and then passing a lot must not lift what somebody else imposed.
-    function test_failWithoutAGateLeavesAnothersQuarantine() public check {
+    function test_M6_verdictWithoutAGateMovesNothing() public check {
         bytes32 lot = _receive(maker, "material", 5);
+        _fail(lot, 0);
+        _assertLot(lot, ILots.LotState.Held, maker);
         _quarantine(maker, lot, 0);
         _fail(lot, 0);
         assertEq(ledger.lotOf(lot).counterparty, maker.id);
@@ -158,15 +160,16 @@ contract CertificatesTest is Fixture {
         ledger.scrapLot(_lot, 10, ROOT);
         _fail(_lot, _order);
         _assertLot(_lot, ILots.LotState.Spent, maker);
-        assertEq(uint256(ledger.certificateOf(_lot).verdict), uint256(FAIL));
+        assertEq(uint256(_latestOf(_lot).verdict), uint256(FAIL));
     }
 
     function test_latestCounts() public check {
         uint40 first = _pass(_lot, _order);
         uint40 second = _fail(_lot, _order);
-        assertEq(ledger.certificateOf(_lot).sequence, second);
-        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, first, second));
-        ledger.revokeCertificate(_lot, first, ROOT);
+        assertEq(_latest(_lot), second);
+        _as(inspector);
+        ledger.revokeCertificate(_one(_lot), first, ROOT);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
     }
 
     // ---- what makes it fall ----
@@ -176,33 +179,38 @@ contract CertificatesTest is Fixture {
         uint40 next = _expectRecord();
         emit ICertificates.CertificateRevoked(next, inspector.id, _lot, inspector.key, _one(_lot), certificate, LEAF);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, LEAF);
-        assertEq(uint256(ledger.certificateOf(_lot).state), uint256(ICertificates.CertificateState.Revoked));
+        ledger.revokeCertificate(_one(_lot), certificate, LEAF);
+        assertEq(uint256(_latestOf(_lot).state), uint256(ICertificates.CertificateState.Revoked));
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
         ICertificates.CertificateState state = ICertificates.CertificateState.Revoked;
         _refuse(
-            inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, _lot, certificate, state)
+            inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, certificate, state)
         );
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _pass(_lot, _order);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
     }
 
     function test_revokeRefusals() public check {
-        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, 0, 0));
-        ledger.revokeCertificate(_lot, 0, ROOT);
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 0));
+        ledger.revokeCertificate(_one(_lot), 0, ROOT);
         uint40 certificate = _pass(_lot, _order);
-        _refuse(inspector2, abi.encodeWithSelector(ICertificates.CertificateForeign.selector, _lot, inspector.id));
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        _refuse(inspector2, abi.encodeWithSelector(ICertificates.CertificateForeign.selector, certificate, inspector.id));
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
+        bytes memory reason = abi.encodeWithSelector(ICertificates.CertificateOfOtherLots.selector, certificate);
+        _refuse(inspector, reason);
+        ledger.revokeCertificate(_one(ROOT), certificate, ROOT);
+        _refuse(inspector, reason);
+        ledger.revokeCertificate(_two(_lot, ROOT), certificate, ROOT);
         _refuse(maker, _roleMissing(maker, Roles.MANUFACTURER, Roles.INSPECTOR));
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
     }
 
     /// @dev Taking a failing certificate back does not end the quarantine it imposed.
     function test_revokedFailKeepsTheQuarantine() public check {
         uint40 certificate = _fail(_lot, _order);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _assertLot(_lot, ILots.LotState.Quarantined, maker);
     }
 
@@ -225,7 +233,7 @@ contract CertificatesTest is Fixture {
     function test_revocationCountsBeforeTheModel() public check {
         uint40 certificate = _pass(_lot, _order);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _withdrawModel(model);
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
     }
@@ -246,7 +254,7 @@ contract CertificatesTest is Fixture {
         uint40 certificate = ledger.issueCertificate(statement);
         if (revoked) {
             _as(inspector);
-            ledger.revokeCertificate(_lot, certificate, ROOT);
+            ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         }
         if (withdrawn) _withdrawModel(model);
         _warp(time);

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
-import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
@@ -25,6 +24,11 @@ abstract contract ChallengeFixture is Inspection {
         _lot = _commission(_order, "lot", 10);
     }
 
+    function _rework() internal {
+        _as(maker);
+        ledger.reworkLot(ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)));
+    }
+
     function _requireRefuted(ICertificates.Inference memory inference, ILots.LotState state) internal {
         _certify(_lot, _order, inference);
         _challenge(carrier, _lot, inference);
@@ -44,57 +48,51 @@ abstract contract ChallengeFixture is Inspection {
     }
 
     function _refuseChallenge(ICertificates.Inference memory inference, bytes memory reason) internal {
+        _refuseChallengeOf(_latest(_lot), inference, reason);
+    }
+
+    function _refuseChallengeOf(uint40 certificate, ICertificates.Inference memory inference, bytes memory reason)
+        internal
+    {
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         _refuse(buyer, reason);
-        ledger.challenge(_lot, opening, issued, inference);
+        ledger.challenge(certificate, key, issued, inference);
     }
 
     function _refuseInference(ICertificates.Inference memory inference) internal {
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
-        bytes32 computed = _digestOf(issued.statement, inference);
-        bytes32 stated = issued.statement.inferenceDigest;
-        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateInferenceWrong.selector, computed, stated));
-        ledger.challenge(_lot, opening, issued, inference);
+        (, ICertificates.Issued memory issued) = replay.issuedOf(_latest(_lot));
+        _refuseChallenge(inference, _inferenceWrong(issued.statement, inference));
     }
 
     /// @dev Issues a statement with a digest that was made for another.
     function _requireForeign(
-        bytes32 lot,
         ICertificates.Statement memory statement,
         ICertificates.Inference memory inference,
         bytes32 digest
     ) internal {
         statement.inferenceDigest = digest;
-        _issue(statement);
-        _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
-        bytes32 computed = _digestOf(statement, inference);
-        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateInferenceWrong.selector, computed, digest));
-        ledger.challenge(lot, opening, issued, inference);
+        _refuseChallengeOf(_issue(statement), inference, _inferenceWrong(statement, inference));
     }
 
-    function _refuseData(
-        IHistory.Opening memory opening,
-        ICertificates.Issued memory issued,
-        ICertificates.Inference memory inference
-    ) internal {
-        bytes32 computed = keccak256(
-            abi.encode(opening.key, _one(_lot), issued.statement, issued.anchorSize, issued.anchorRoot)
+    function _refuseData(address key, ICertificates.Issued memory issued, ICertificates.Inference memory inference)
+        internal
+    {
+        uint40 certificate = _latest(_lot);
+        bytes memory data = abi.encode(
+            key, _one(issued.statement.items[0].lot), issued.statement, issued.anchorSize, issued.anchorRoot
         );
-        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, computed, opening.digest));
-        ledger.challenge(_lot, opening, issued, inference);
-    }
-
-    function _refuseOpening(
-        IHistory.Opening memory opening,
-        ICertificates.Issued memory issued,
-        ICertificates.Inference memory inference
-    ) internal {
         vm.prank(buyer.key);
-        vm.expectPartialRevert(IHistory.HistoryOpeningStale.selector);
-        ledger.challenge(_lot, opening, issued, inference);
+        vm.expectPartialRevert(ICertificates.CertificateDataWrong.selector);
+        ledger.challenge(certificate, key, issued, inference);
+        (address issuer, ICertificates.Issued memory right) = replay.issuedOf(certificate);
+        bytes memory kept = abi.encode(issuer, _one(_lot), right.statement, right.anchorSize, right.anchorRoot);
+        _refuse(
+            buyer,
+            abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, keccak256(data), keccak256(kept))
+        );
+        ledger.challenge(certificate, key, issued, inference);
     }
 
     function _refuseDemand(Party storage party, uint40 certificate, bytes memory reason) internal {
@@ -104,13 +102,24 @@ abstract contract ChallengeFixture is Inspection {
 
     function _stateWrong(uint40 certificate, ICertificates.CertificateState state)
         internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, certificate, state);
+    }
+
+    function _inferenceWrong(ICertificates.Statement memory statement, ICertificates.Inference memory inference)
+        internal
         view
         returns (bytes memory)
     {
-        return abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, _lot, certificate, state);
+        bytes32 computed = _digestOf(statement, inference);
+        return abi.encodeWithSelector(
+            ICertificates.CertificateInferenceWrong.selector, computed, statement.inferenceDigest
+        );
     }
 
-    function _partyWrong(bytes32 order, uint32 id, uint32 expected) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(IOrders.OrderPartyWrong.selector, order, id, expected);
+    function _unfitDemander(uint40 certificate, uint32 id) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(ICertificates.CertificateDemanderUnfit.selector, certificate, id);
     }
 }

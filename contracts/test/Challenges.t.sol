@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
-import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {ChallengeFixture} from "./ChallengeFixture.sol";
@@ -16,11 +15,11 @@ contract ChallengesTest is ChallengeFixture {
         ICertificates.Inference memory inference = _infer(GOOD);
         uint40 certificate = _certify(_lot, _order, inference);
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         uint40 next = _expectRecord();
         emit ICertificates.CertificateUpheld(next, carrier.id, _lot, carrier.key, _one(_lot), certificate, true);
         _as(carrier);
-        ledger.challenge(_lot, opening, issued, inference);
+        ledger.challenge(certificate, key, issued, inference);
         _assertState(_lot, ICertificates.CertificateState.Upheld);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
         _move(maker, _item(_lot, _order), buyer);
@@ -41,7 +40,7 @@ contract ChallengesTest is ChallengeFixture {
         _refuseChallenge(inference, _stateWrong(certificate, ICertificates.CertificateState.Upheld));
         _refuseDemand(auditor, certificate, _stateWrong(certificate, ICertificates.CertificateState.Upheld));
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
     }
 
@@ -50,11 +49,11 @@ contract ChallengesTest is ChallengeFixture {
         inference.logits[0] = 12_345; // nobody can tell on chain
         uint40 certificate = _issue(_statementOf(_lot, _order, model, inference));
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         uint40 next = _expectRecord();
         emit ICertificates.CertificateUpheld(next, auditor.id, _lot, auditor.key, _one(_lot), certificate, false);
         _as(auditor);
-        ledger.challenge(_lot, opening, issued, inference);
+        ledger.challenge(certificate, key, issued, inference);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
     }
 
@@ -65,13 +64,13 @@ contract ChallengesTest is ChallengeFixture {
         inference.logits[0] += 1;
         uint40 certificate = _certify(_lot, _order, inference);
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         uint40 next = _expectRecord();
         emit ICertificates.CertificateRefuted(
             next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.Pass
         );
         _as(buyer);
-        ledger.challenge(_lot, opening, issued, inference);
+        ledger.challenge(certificate, key, issued, inference);
         _assertRefuted(ILots.LotState.Held);
     }
 
@@ -134,13 +133,13 @@ contract ChallengesTest is ChallengeFixture {
             ICertificates.Inference memory inference = _infer(inputs[i]);
             uint40 certificate = _certify(lot, _order, inference);
             _settle();
-            (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+            (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
             uint40 next = _expectRecord();
             emit ICertificates.CertificateRefuted(
                 next, maker.id, lot, maker.key, _one(lot), certificate, ICertificates.Verdict.None
             );
             _as(maker);
-            ledger.challenge(lot, opening, issued, inference);
+            ledger.challenge(certificate, key, issued, inference);
             _assertLot(lot, ILots.LotState.Quarantined, maker);
         }
     }
@@ -157,13 +156,13 @@ contract ChallengesTest is ChallengeFixture {
         statement.verdict = ICertificates.Verdict.Pass;
         uint40 certificate = _issue(statement);
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         uint40 next = _expectRecord();
         emit ICertificates.CertificateRefuted(
             next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.None
         );
         _as(buyer);
-        ledger.challenge(_lot, opening, issued, inference);
+        ledger.challenge(certificate, key, issued, inference);
         _assertRefuted(ILots.LotState.Quarantined);
     }
 
@@ -171,24 +170,28 @@ contract ChallengesTest is ChallengeFixture {
         ICertificates.Inference memory inference = _infer(BAD);
         inference.verdict = 1;
         _requireRefuted(inference, ILots.LotState.Quarantined);
-        uint40 certificate = ledger.certificateOf(_lot).sequence;
+        uint40 certificate = _latest(_lot);
         bytes memory reason = _stateWrong(certificate, ICertificates.CertificateState.Refuted);
         _refuseChallenge(inference, reason);
         _refuseDemand(auditor, certificate, reason);
         _refuse(inspector, reason);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _withdrawModel(published);
         _warp(EXPIRY);
         _assertStatus(_lot, ICertificates.CertificateStatus.Refuted);
     }
 
-    function test_anotherCertificateFollowsARefutedOne() public check {
+    function test_H2_refutationStaysWhateverIsIssuedUntilTheLotIsReworked() public check {
         ICertificates.Inference memory inference = _infer(GOOD);
         inference.logits[0] -= 1;
         _requireRefuted(inference, ILots.LotState.Held);
         _refuseGate();
         _certify(_lot, _order, _infer(GOOD));
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        _refuseGate();
+        _rework();
+        _refuseGate();
+        _certify(_lot, _order, _infer(GOOD));
         _move(maker, _item(_lot, _order), buyer);
     }
 
@@ -289,90 +292,53 @@ contract ChallengesTest is ChallengeFixture {
         ICertificates.Statement memory statement = _statementOf(_lot, _order, published, inference);
         bytes32 digest = statement.inferenceDigest;
         bytes32 other = _commission(_order, "other", 10);
-        statement.lot = other;
-        _requireForeign(other, statement, inference, digest);
+        statement.items = _item(other, _order);
+        _requireForeign(statement, inference, digest);
         statement = _statementOf(_lot, _order, published, inference);
         statement.leafIndex = 4;
-        _requireForeign(_lot, statement, inference, digest);
+        _requireForeign(statement, inference, digest);
         statement = _statementOf(_lot, _order, published, inference);
         statement.leafHash = ROOT;
-        _requireForeign(_lot, statement, inference, digest);
+        _requireForeign(statement, inference, digest);
         statement = _statementOf(_lot, _order, published, inference);
         statement.stream = stream;
-        _requireForeign(_lot, statement, inference, digest);
+        _requireForeign(statement, inference, digest);
         statement = _statementOf(_lot, _order, published, inference);
         statement.model = model;
-        _requireForeign(_lot, statement, inference, digest);
+        _requireForeign(statement, inference, digest);
     }
 
     function test_wrongData() public check {
         ICertificates.Inference memory inference = _infer(GOOD);
-        _certify(_lot, _order, inference);
+        uint40 certificate = _certify(_lot, _order, inference);
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
+        _refuseData(buyer.key, issued, inference);
         issued.statement.inferenceDigest = DIGEST;
-        _refuseData(opening, issued, inference);
-        (opening, issued) = replay.issuingOf(_lot);
-        issued.statement.order = 0;
-        _refuseData(opening, issued, inference);
-        (opening, issued) = replay.issuingOf(_lot);
+        _refuseData(key, issued, inference);
+        (, issued) = replay.issuedOf(certificate);
+        issued.statement.items[0].order = 0;
+        _refuseData(key, issued, inference);
+        (, issued) = replay.issuedOf(certificate);
+        issued.statement.items[0].lot = ROOT;
+        _refuseData(key, issued, inference);
+        (, issued) = replay.issuedOf(certificate);
         issued.anchorSize += 1;
-        _refuseData(opening, issued, inference);
-        (opening, issued) = replay.issuingOf(_lot);
+        _refuseData(key, issued, inference);
+        (, issued) = replay.issuedOf(certificate);
         issued.anchorRoot = DIGEST;
-        _refuseData(opening, issued, inference);
+        _refuseData(key, issued, inference);
+        (, issued) = replay.issuedOf(certificate);
+        issued.statement.items = new ICustody.Item[](2);
+        vm.prank(buyer.key);
+        vm.expectPartialRevert(ICertificates.CertificateDataWrong.selector);
+        ledger.challenge(certificate, key, issued, inference);
     }
 
-    function test_wrongOpening() public check {
-        ICertificates.Inference memory inference = _infer(GOOD);
-        uint40 certificate = _certify(_lot, _order, inference);
-        _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
-        opening.previousHead = ROOT;
-        _refuseOpening(opening, issued, inference);
-        (opening,) = replay.issuingOf(_lot);
-        opening.digest = ROOT;
-        _refuseOpening(opening, issued, inference);
-        (opening,) = replay.issuingOf(_lot);
-        opening.kind = ICertificates.CertificateRevoked.selector;
-        _refuseOpening(opening, issued, inference);
-        (opening,) = replay.issuingOf(_lot);
-        opening.timestamp += 1;
-        _refuseOpening(opening, issued, inference);
-        (opening,) = replay.issuingOf(_lot);
-        _quarantine(maker, _lot, _order);
-        _refuseOpening(opening, issued, inference);
-        opening.sequence = certificate - 1;
-        _refuse(
-            buyer,
-            abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, certificate - 1, certificate)
-        );
-        ledger.challenge(_lot, opening, issued, inference);
-        opening.sequence = 0;
-        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, 0, certificate));
-        ledger.challenge(_lot, opening, issued, inference);
-        _challenge(buyer, _lot, inference);
-    }
-
-    function test_earlierCertificateIsNotChallenged() public check {
-        ICertificates.Inference memory inference = _infer(GOOD);
-        inference.logits[0] += 1;
-        uint40 first = _certify(_lot, _order, inference);
-        _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
-        uint40 second = _certify(_lot, _order, _infer(GOOD));
-        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, first, second));
-        ledger.challenge(_lot, opening, issued, inference);
-    }
-
-    function test_revokedIsNotChallenged() public check {
-        ICertificates.Inference memory inference = _infer(GOOD);
-        uint40 certificate = _certify(_lot, _order, inference);
-        _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
-        bytes memory reason = _stateWrong(certificate, ICertificates.CertificateState.Revoked);
-        _refuseChallenge(inference, reason);
-        _refuseDemand(auditor, certificate, reason);
+    function test_unknownIsNotChallenged() public check {
+        ICertificates.Issued memory issued;
+        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 1));
+        ledger.challenge(1, inspector.key, issued, _infer(GOOD));
     }
 
     function test_expiredAndFallenAreChallenged() public check {

@@ -127,7 +127,7 @@ contract CustodyTest is Fixture {
     // ---- the gate ----
 
     function test_gateNeedsACertificate() public check {
-        _refuseGate(_lot, ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0, 0);
+        _refuseGate(_lot, ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0);
         _pass(_lot, _order);
         _move(maker, _item(_lot, _order), buyer);
         _assertLot(_lot, ILots.LotState.Held, buyer);
@@ -152,7 +152,7 @@ contract CustodyTest is Fixture {
         statement.model = model2;
         _as(inspector);
         ledger.issueCertificate(statement);
-        _refuseGate(_lot, ICertificates.CertificateStatus.Valid, ICertificates.Verdict.Pass, inspector.id, model2);
+        _refuseGate(_lot, ICertificates.CertificateStatus.Valid, ICertificates.Verdict.Pass, model2);
     }
 
     /// @dev A verdict given before the gate named another inspector does not open it.
@@ -171,31 +171,31 @@ contract CustodyTest is Fixture {
         _refuseOffer(
             _item(converted, next),
             buyer.id,
-            _gateClosed(converted, ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0, 0)
+            _gateClosed(converted, ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0)
         );
     }
 
     function test_gateNeedsAPass() public check {
         _fail(_lot, _order);
         _as(inspector);
-        ledger.releaseLot(_lot, ROOT);
-        _refuseGate(_lot, ICertificates.CertificateStatus.Valid, ICertificates.Verdict.Fail, inspector.id, model);
+        ledger.releaseLot(_lot, _order, ROOT);
+        _refuseGate(_lot, ICertificates.CertificateStatus.Valid, ICertificates.Verdict.Fail, model);
     }
 
     function test_gateIsCheckedAtOffer() public check {
         uint40 certificate = _pass(_lot, _order);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
-        _refuseGate(_lot, ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, inspector.id, model);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
+        _refuseGate(_lot, ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, model);
         _pass(_lot, _order);
         _withdrawModel(model);
-        _refuseGate(_lot, ICertificates.CertificateStatus.Fallen, ICertificates.Verdict.Pass, inspector.id, model);
+        _refuseGate(_lot, ICertificates.CertificateStatus.Fallen, ICertificates.Verdict.Pass, model);
     }
 
     function test_expiredAtOffer() public check {
         _pass(_lot, _order);
         _warp(EXPIRY);
-        _refuseGate(_lot, ICertificates.CertificateStatus.Expired, ICertificates.Verdict.Pass, inspector.id, model);
+        _refuseGate(_lot, ICertificates.CertificateStatus.Expired, ICertificates.Verdict.Pass, model);
     }
 
     function test_expiredBetweenOfferAndAccept() public check {
@@ -209,7 +209,7 @@ contract CustodyTest is Fixture {
         uint40 certificate = _pass(_lot, _order);
         _offer(maker, _item(_lot, _order), buyer);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _refuseAccept(ICertificates.CertificateStatus.Revoked);
     }
 
@@ -239,10 +239,12 @@ contract CustodyTest is Fixture {
                 _lot,
                 inspector.id,
                 model2,
+                _latest(_lot),
                 ICertificates.CertificateStatus.Valid,
                 ICertificates.Verdict.Pass,
-                inspector.id,
-                model
+                model,
+                0,
+                true
             )
         );
         ledger.acceptCustody(_item(_lot, _order), ROOT);
@@ -256,16 +258,16 @@ contract CustodyTest is Fixture {
         ICustody.Item[] memory consignment = _items(pallet, lots, _order);
         _move(maker, consignment, carrier);
         _pass(lots[0], _order);
-        _refuse(carrier, _gateClosed(lots[1], ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0, 0));
+        _refuse(carrier, _gateClosed(lots[1], ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0));
         ledger.offerCustody(consignment, buyer.id, ROOT);
         uint40 second = _pass(lots[1], _order);
         _offer(carrier, consignment, buyer);
         _as(inspector);
-        ledger.revokeCertificate(lots[1], second, ROOT);
+        ledger.revokeCertificate(_one(lots[1]), second, ROOT);
         _refuse(
             buyer,
             _gateClosed(
-                lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, inspector.id, model
+                lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, model
             )
         );
         ledger.acceptCustody(consignment, ROOT);
@@ -401,14 +403,13 @@ contract CustodyTest is Fixture {
         bytes32 lot,
         ICertificates.CertificateStatus status,
         ICertificates.Verdict verdict,
-        uint32 issuer,
         uint40 on
     ) private {
-        _refuseOffer(_item(lot, _order), buyer.id, _gateClosed(lot, status, verdict, issuer, on));
+        _refuseOffer(_item(lot, _order), buyer.id, _gateClosed(lot, status, verdict, on));
     }
 
     function _refuseAccept(ICertificates.CertificateStatus status) private {
-        _refuse(buyer, _gateClosed(_lot, status, ICertificates.Verdict.Pass, inspector.id, model));
+        _refuse(buyer, _gateClosed(_lot, status, ICertificates.Verdict.Pass, model));
         ledger.acceptCustody(_item(_lot, _order), ROOT);
         _assertLot(_lot, ILots.LotState.Offered, maker);
     }
@@ -417,11 +418,10 @@ contract CustodyTest is Fixture {
         bytes32 lot,
         ICertificates.CertificateStatus status,
         ICertificates.Verdict verdict,
-        uint32 issuer,
         uint40 on
     ) private view returns (bytes memory) {
         return abi.encodeWithSelector(
-            ICustody.GateClosed.selector, lot, inspector.id, model, status, verdict, issuer, on
+            ICustody.GateClosed.selector, lot, inspector.id, model, _latest(lot), status, verdict, on, 0, on != 0
         );
     }
 

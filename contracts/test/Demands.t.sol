@@ -15,7 +15,7 @@ contract DemandsTest is ChallengeFixture {
         emit ICertificates.OpeningDemanded(next, buyer.id, _lot, buyer.key, _one(_lot), certificate, deadline);
         _demand(buyer, _lot, _order);
         _assertState(_lot, ICertificates.CertificateState.Demanded);
-        assertEq(ledger.certificateOf(_lot).openingDeadline, deadline);
+        assertEq(_latestOf(_lot).openingDeadline, deadline);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
         _warp(deadline - 1);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
@@ -43,10 +43,12 @@ contract DemandsTest is ChallengeFixture {
         uint40 deadline = uint40(START + WEEK);
         _refuseChallenge(
             inference,
-            abi.encodeWithSelector(ICertificates.CertificateOpeningLate.selector, _lot, certificate, deadline)
+            abi.encodeWithSelector(ICertificates.CertificateOpeningLate.selector, certificate, deadline)
         );
         _certify(_lot, _order, inference);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        assertEq(ledger.standingOf(_lot, inspector.id).open, 1);
+        _refuseGate();
     }
 
     function test_lateOpeningRefutes() public check {
@@ -66,22 +68,23 @@ contract DemandsTest is ChallengeFixture {
         _assertStatus(_lot, ICertificates.CertificateStatus.Unopened);
         _withdrawModel(published);
         _assertStatus(_lot, ICertificates.CertificateStatus.Fallen);
-        uint40 certificate = ledger.certificateOf(_lot).sequence;
+        uint40 certificate = _latest(_lot);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
     }
 
     function test_demandRefusals() public check {
         uint40 certificate = _certify(_lot, _order, _infer(GOOD));
-        _refuseDemand(maker, certificate, _roleMissing(maker, Roles.MANUFACTURER, Roles.BUYER | Roles.AUDITOR));
+        _refuseDemand(maker2, certificate, _unfitDemander(certificate, maker2.id));
+        _refuseDemand(inspector, certificate, _unfitDemander(certificate, inspector.id));
         Party memory other = _admit("other buyer", Roles.BUYER);
         vm.prank(other.key);
-        vm.expectRevert(_partyWrong(_order, other.id, buyer.id));
+        vm.expectRevert(_unfitDemander(certificate, other.id));
         ledger.demandOpening(_lot, _order, certificate);
         bytes32 loose = _receive(maker, "loose", 5);
         uint40 third = _certify(loose, 0, _infer(GOOD));
-        _refuse(buyer, _partyWrong(0, buyer.id, 0));
+        _refuse(buyer, _unfitDemander(third, buyer.id));
         ledger.demandOpening(loose, 0, third);
         uint40 sequence = ledger.orderOf(_order).sequence;
         _refuse(auditor, abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence));
@@ -91,8 +94,9 @@ contract DemandsTest is ChallengeFixture {
         _refuseDemand(
             auditor,
             third,
-            abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, third, certificate)
+            abi.encodeWithSelector(ICertificates.CertificateOfOtherLots.selector, third)
         );
+        _refuseDemand(auditor, 1, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 1));
         _demand(auditor, loose, 0);
         _demand(buyer, _lot, _order);
         _refuseDemand(auditor, certificate, _stateWrong(certificate, ICertificates.CertificateState.Demanded));

@@ -292,8 +292,7 @@ abstract contract Fixture is Base {
         returns (ICertificates.Statement memory)
     {
         return ICertificates.Statement({
-            lot: lot,
-            order: order,
+            items: _item(lot, order),
             model: model,
             verdict: verdict,
             expiresAt: EXPIRY,
@@ -313,6 +312,20 @@ abstract contract Fixture is Base {
 
     function _pass(bytes32 lot, bytes32 order) internal returns (uint40) {
         return _certify(lot, order, ICertificates.Verdict.Pass);
+    }
+
+    /// @dev The latest certificate of `inspector` on the lot.
+    function _latest(bytes32 lot) internal view returns (uint40) {
+        return ledger.standingOf(lot, inspector.id).latest;
+    }
+
+    function _latestOf(bytes32 lot) internal view returns (ICertificates.Certificate memory) {
+        return ledger.certificateOf(_latest(lot));
+    }
+
+    function _release(Party storage party, bytes32 lot, bytes32 order) internal {
+        _as(party);
+        ledger.releaseLot(lot, order, ROOT);
     }
 
     function _fail(bytes32 lot, bytes32 order) internal returns (uint40) {
@@ -457,6 +470,6 @@ abstract contract Fixture is Base {
     }
 
     function _assertStatus(bytes32 lot, ICertificates.CertificateStatus status) internal view {
-        assertEq(uint256(ledger.certificateStatus(lot)), uint256(status), "status of the certificate");
+        assertEq(uint256(ledger.certificateStatus(_latest(lot))), uint256(status), "status of the certificate");
     }
 }

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
-import {IHistory} from "../src/interfaces/IHistory.sol";
 import {Fixture} from "./Fixture.sol";
 import {Models} from "./Models.sol";
 import {NetworkReference} from "./NetworkReference.sol";
@@ -61,7 +60,7 @@ abstract contract Inspection is Fixture {
                 uint8(0),
                 block.chainid,
                 uint256(uint160(address(ledger))),
-                statement.lot,
+                statement.items[0].lot,
                 statement.stream,
                 uint256(statement.leafIndex),
                 statement.leafHash
@@ -88,19 +87,23 @@ abstract contract Inspection is Fixture {
 
     /// @dev Opens the lot's latest certificate as `party`.
     function _challenge(Party storage party, bytes32 lot, ICertificates.Inference memory inference) internal {
+        _challengeOf(party, _latest(lot), inference);
+    }
+
+    function _challengeOf(Party storage party, uint40 certificate, ICertificates.Inference memory inference) internal {
         _settle();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         _as(party);
-        ledger.challenge(lot, opening, issued, inference);
+        ledger.challenge(certificate, key, issued, inference);
     }
 
     function _demand(Party storage party, bytes32 lot, bytes32 order) internal {
-        uint40 certificate = ledger.certificateOf(lot).sequence;
+        uint40 certificate = _latest(lot);
         _as(party);
         ledger.demandOpening(lot, order, certificate);
     }
 
     function _assertState(bytes32 lot, ICertificates.CertificateState state) internal view {
-        assertEq(uint256(ledger.certificateOf(lot).state), uint256(state), "state of the certificate");
+        assertEq(uint256(_latestOf(lot).state), uint256(state), "state of the certificate");
     }
 }

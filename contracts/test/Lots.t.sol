@@ -256,7 +256,7 @@ contract LotsTest is Fixture {
         next = _expectRecord();
         emit ILots.LotReleased(next, maker.id, lot, maker.key, _one(lot), LEAF);
         _as(maker);
-        ledger.releaseLot(lot, LEAF);
+        ledger.releaseLot(lot, _order, LEAF);
         _assertLot(lot, ILots.LotState.Held, maker);
         assertEq(ledger.lotOf(lot).counterparty, 0);
     }
@@ -266,11 +266,11 @@ contract LotsTest is Fixture {
         _quarantine(inspector, lot, _order);
         _assertLot(lot, ILots.LotState.Quarantined, maker);
         _refuse(maker, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, lot, inspector.id));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _refuse(inspector2, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, lot, inspector.id));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _as(inspector);
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _assertLot(lot, ILots.LotState.Held, maker);
     }
 
@@ -281,7 +281,7 @@ contract LotsTest is Fixture {
         _refuse(carrier, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Quarantined));
         ledger.acceptCustody(_item(lot, _order), ROOT);
         _as(inspector);
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Held));
         ledger.acceptCustody(_item(lot, _order), ROOT);
     }
@@ -309,16 +309,16 @@ contract LotsTest is Fixture {
         _refuse(maker, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
         ledger.quarantineLot(ROOT, 0, ROOT);
         _refuse(maker, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Held));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _quarantine(maker, lot, _order);
         _refuse(inspector, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Quarantined));
         ledger.quarantineLot(lot, _order, ROOT);
         _refuse(auditor, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
         ledger.quarantineLot(lot, _order, ROOT);
         _refuse(auditor, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _refuse(maker, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
-        ledger.releaseLot(ROOT, ROOT);
+        ledger.releaseLot(ROOT, _order, ROOT);
     }
 
     /// @dev The inspector of a lot's order has no say over lots of no order.

@@ -18,40 +18,36 @@ contract ReworkTest is TransformationFixture {
         change.components[0] = _component(bolts, 2);
         uint40 assignment = ledger.assignmentOf(_order, 0).sequence;
         uint40 next = _expectRecord();
-        emit ILots.LotReworked(next, maker.id, _lot, maker.key, _two(_lot, bolts), change, assignment, certificate);
+        emit ILots.LotReworked(next, maker.id, _lot, maker.key, _two(_lot, bolts), change, assignment);
         _as(maker);
         ledger.reworkLot(change);
         assertEq(ledger.lotOf(bolts).quantity, 3);
         assertEq(ledger.lotOf(_lot).quantity, 10);
-        _assertStatus(_lot, ICertificates.CertificateStatus.Voided);
+        assertEq(ledger.reworkOf(_lot), next);
+        assertTrue(ledger.lotOf(_lot).reworked);
         vm.prank(maker.key);
         vm.expectPartialRevert(ICustody.GateClosed.selector);
         ledger.offerCustody(_item(_lot, _order), buyer.id, ROOT);
-        _refuse(
-            inspector,
-            abi.encodeWithSelector(
-                ICertificates.CertificateStateWrong.selector, _lot, certificate, ICertificates.CertificateState.Voided
-            )
-        );
-        ledger.revokeCertificate(_lot, certificate, ROOT);
-        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)), 0);
+        _as(inspector);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
+        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)));
         _pass(_lot, _order);
         _move(maker, _item(_lot, _order), buyer);
     }
 
     function test_reworkInPlaceKeepsTheFailAndTheQuarantine() public check {
         _fail(_lot, _order);
-        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)), 0);
+        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)));
         _assertLot(_lot, ILots.LotState.Quarantined, maker);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
         uint40 certificate = _pass(_lot, _order);
         _as(inspector);
-        ledger.revokeCertificate(_lot, certificate, ROOT);
-        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)), 0);
+        ledger.revokeCertificate(_one(_lot), certificate, ROOT);
+        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)));
         certificate = _pass(_lot, _order);
         _as(buyer);
         ledger.demandOpening(_lot, _order, certificate);
-        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)), certificate);
+        _reworkAs(maker, ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)));
     }
 
     function test_reworkInPlaceOfALooseLot() public check {
@@ -60,7 +56,7 @@ contract ReworkTest is TransformationFixture {
         change.components[0] = _component(_lot, 1);
         _refuseRework(maker, change, _bound(_lot));
         change.components = new ILots.Input[](0);
-        _reworkAs(maker, change, 0);
+        _reworkAs(maker, change);
     }
 
     function test_reworkInPlaceRefused() public check {
@@ -94,11 +90,11 @@ contract ReworkTest is TransformationFixture {
 
     // ---- inside ----
 
-    /// @dev Reworks a lot without components, and expects that certificate to be voided.
-    function _reworkAs(Party storage party, ILots.Rework memory change, uint40 voided) internal {
+    /// @dev Reworks a lot without components.
+    function _reworkAs(Party storage party, ILots.Rework memory change) internal {
         uint40 assignment = change.order == 0 ? 0 : ledger.assignmentOf(change.order, 0).sequence;
         uint40 next = _expectRecord();
-        emit ILots.LotReworked(next, party.id, change.lot, party.key, _one(change.lot), change, assignment, voided);
+        emit ILots.LotReworked(next, party.id, change.lot, party.key, _one(change.lot), change, assignment);
         _as(party);
         ledger.reworkLot(change);
     }

@@ -53,11 +53,11 @@ contract TraceLedgerTest is Fixture {
             CertificateOperations.CertificateOperationsNotTheLedger.selector, address(operations)
         );
         _refuse(inspector, reason);
-        operations.revokeCertificate(_lot, 1, ROOT);
+        operations.revokeCertificate(_one(_lot), 1, ROOT);
         _refuse(auditor, reason);
         operations.demandOpening(_lot, 0, 1);
         _refuse(inspector, reason);
-        operations.multicall(_calls(abi.encodeCall(ICertificates.revokeCertificate, (_lot, 1, ROOT))));
+        operations.multicall(_calls(abi.encodeCall(ICertificates.revokeCertificate, (_one(_lot), 1, ROOT))));
         assertEq(operations.sequence(), 0);
     }
 
@@ -140,7 +140,7 @@ contract TraceLedgerTest is Fixture {
         assertTrue(done);
         assertEq(answer, abi.encode(ledger.lotOf(lot)));
         assertEq(ledger.lotOf(lot).quantity, 5);
-        (done, answer) = address(ledger).staticcall(abi.encodeCall(ICertificates.certificateStatus, (lot)));
+        (done, answer) = address(ledger).staticcall(abi.encodeCall(ICertificates.certificateStatus, (1)));
         assertTrue(done);
         assertEq(answer, abi.encode(uint256(0)));
         _as(carrier);

@@ -102,10 +102,12 @@ abstract contract TransformationFixture is Fixture {
             lot,
             inspector.id,
             model,
+            0,
             ICertificates.CertificateStatus.None,
             ICertificates.Verdict.None,
             0,
-            0
+            0,
+            false
         );
     }
 }

@@ -262,7 +262,7 @@ contract TransformationsTest is TransformationFixture {
         _assertLot(_lot, ILots.LotState.Quarantined, maker);
         assertEq(ledger.lotOf(_lot).quantity, 6);
         _refuse(maker, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, again, inspector.id));
-        ledger.releaseLot(again, ROOT);
+        ledger.releaseLot(again, _order, ROOT);
         _pass(again, _order);
         _assertLot(again, ILots.LotState.Held, maker);
     }
@@ -330,17 +330,16 @@ contract TransformationsTest is TransformationFixture {
         _refuseChange(maker, change, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
     }
 
-    function test_outputsInheritNoCertificate() public check {
-        _pass(_lot, _order);
+    /// @dev A split makes nothing new, a rework does.
+    function test_onlySplitsHandCertificatesOn() public check {
         _transform(maker, _splitOf(6, 4));
         bytes32 a = _lotName(maker, "a");
-        assertEq(ledger.certificateOf(a).sequence, 0);
-        _assertStatus(a, ICertificates.CertificateStatus.None);
-        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        assertEq(_latest(a), 0);
         _refuse(maker, _gateClosed(a));
         ledger.offerCustody(_item(a, _order), buyer.id, ROOT);
+        _pass(a, _order);
         _transform(maker, _change(REWORK, _order, _inputs(a, 6), _outputs("again", 6)));
-        assertEq(ledger.certificateOf(_lotName(maker, "again")).sequence, 0);
+        assertEq(_latest(_lotName(maker, "again")), 0);
     }
 
     // ---- arithmetic ----

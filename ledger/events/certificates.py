@@ -10,6 +10,8 @@ from ledger.records import U40, Bytes32, CertificateNumber, ClaimsRoot, Statemen
 
 @dataclass(frozen=True, slots=True)
 class CertificateIssued(LedgerEvent):
+    """It enters the histories of all lots that it is about."""
+
     statement: Statement
     anchor_size: U40
     anchor_root: Bytes32
@@ -20,6 +22,8 @@ class CertificateIssued(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class CertificateRevoked(LedgerEvent):
+    """It enters the same histories as the certificate's issue."""
+
     certificate: CertificateNumber
     reason_root: ClaimsRoot
 

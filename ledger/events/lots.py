@@ -10,7 +10,6 @@ from ledger.records import (
     U40,
     AssignmentNumber,
     Bytes3,
-    CertificateNumber,
     ClaimsRoot,
     OrderSubject,
     Rework,
@@ -69,8 +68,6 @@ class LotReworked(LedgerEvent):
     rework: Rework
     assignment: AssignmentNumber
     """0 if the lot has no order."""
-    voided: CertificateNumber
-    """The lot's certificate, a pass, that no longer counts; 0 if none counted."""
 
     @property
     def components(self) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from ledger.provenance.bundles import build_bundle
 from ledger.provenance.consortium import build_trust_file, participants
 from ledger.provenance.disclosure import Disclosing, parse_disclosing
 from ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
-from ledger.provenance.openings import find_certificate, find_opening
+from ledger.provenance.openings import find_certificate, find_certified_lots, find_issue, find_opening
 from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
 from ledger.provenance.reader import Direction, Reader, open_reader
 from ledger.provenance.recall_answers import Recall
@@ -44,7 +44,9 @@ __all__ = [
     "build_trust_file",
     "certificate",
     "find_certificate",
+    "find_certified_lots",
     "find_coded_lot",
+    "find_issue",
     "find_opening",
     "open_reader",
     "parse_disclosing",

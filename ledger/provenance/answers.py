@@ -129,7 +129,7 @@ class Model(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Certificate(Printable):
-    """An inspector's verdict on a lot, bound to one inference of one model."""
+    """An inspector's verdict on a lot: by one inference of a model, or by a procedure."""
 
     certificate: int
     """Sequence of the record that issued it."""
@@ -137,11 +137,12 @@ class Certificate(Printable):
     identifier: str | None
     """The lot's identifier."""
     inspector: Party
-    model: Model
+    model: Model | None
+    """Null if the verdict is by a procedure."""
     verdict: Verdict
     status: CertificateStatus
     latest: bool
-    """Whether it is the lot's latest certificate, the only one that counts."""
+    """Whether it decides about the lot: the latest of its gate's inspector, or without a gate, of any."""
     issued_at: datetime | None
     expires_at: datetime | None
     opening_deadline: datetime | None

@@ -8,14 +8,14 @@ from ledger.heads import start_of
 from ledger.ids import SubjectKind
 from ledger.provenance.reader import HINT_INDEX, Reader
 from ledger.provenance.resolve import find_subject, verify_name
-from ledger.records import Contract, Link, Opening
-from ledger.store.rows import CertificateRow, RecordHistoryRow, RecordRow
+from ledger.records import Contract, Link, Names, Opening
+from ledger.store.rows import CertificateRow, CertifiedLotRow, RecordHistoryRow, RecordRow
 
-__all__ = ["find_certificate", "find_opening"]
+__all__ = ["find_certificate", "find_certified_lots", "find_issue", "find_opening"]
 
 
 def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
-    """Find a lot's certificate by its sequence, by default the latest. `name` is the lot's identifier or subject.
+    """Find a lot's certificate by its sequence, by default the one that decides about it. `name` is the lot's identifier or subject.
 
     Raises NotFoundError if the lot is unknown or does not have that certificate.
     """
@@ -23,10 +23,24 @@ def find_certificate(reader: Reader, name: str | bytes, certificate: int | None 
     subject = find_subject(reader, name, SubjectKind.LOT)[1]
     wanted = reader.lot(subject).certificate if certificate is None else certificate
     row = reader.rows.get(CertificateRow, wanted) if wanted else None
-    if row is None or row.lot != subject:
-        known = [one.sequence for one in reader.rows.find(CertificateRow, lot=subject)]
+    about = {one.certificate for one in reader.rows.find(CertifiedLotRow, lot=subject)}
+    if row is None or row.sequence not in about:
+        known = sorted(about)
         hint = f"it has {', '.join(map(str, known))}" if known else "it was never certified"
         raise NotFoundError(f"lot {to_hex(subject)} has no certificate {wanted or ''}".rstrip(), hint=hint)
+    return row
+
+
+def find_certified_lots(reader: Reader, certificate: int) -> tuple[bytes, ...]:
+    """The lots of a certificate as its issue named them, without those to which it was handed on."""
+    return find_issue(reader, certificate).event().subjects(Names.LOT)
+
+
+def find_issue(reader: Reader, certificate: int) -> RecordRow:
+    """The record that issued a certificate. Raises NotFoundError if the index lacks it."""
+    row = reader.rows.get(RecordRow, Contract.LEDGER.value, certificate)
+    if row is None:
+        raise NotFoundError(f"the index lacks record {certificate}", hint=HINT_INDEX)
     return row
 
 

@@ -18,6 +18,7 @@ from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
+    CertifiedLotRow,
     ChainIdentityRow,
     CursorRow,
     LotRow,
@@ -217,7 +218,7 @@ class Reader:
             machine=None if machine is None else self.machine(machine),
             certificate=row.certificate or None,
             verdict=Verdict(certificate.verdict) if certificate else Verdict.NONE,
-            status=self.status(certificate) if certificate else CertificateStatus.NONE,
+            status=self.status(certificate, row) if certificate else CertificateStatus.NONE,
         )
 
     # Certificates
@@ -226,38 +227,53 @@ class Reader:
         """The rows of certificates; a sequence of 0, which means "none", is left out."""
         return self.rows.among(CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
 
-    def status(self, row: CertificateRow) -> CertificateStatus:
-        """A certificate's status at the last indexed block, by the rules of Certificates._statusOf in
-        contracts/src/history.
+    def status(self, row: CertificateRow, lot: LotRow | None = None) -> CertificateStatus:
+        """A certificate's status at the last indexed block for `lot`, by default its first, by the rules of
+        Verdicts._judge in contracts/src/history.
         """
+        lot = self.lot(row.lot) if lot is None else lot
         # The contract's order of the tests: of several reasons why a certificate does not count, the first is stated.
         if row.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED
         if row.state == CertificateState.REFUTED:
             return CertificateStatus.REFUTED
-        if row.state == CertificateState.VOIDED:
+        if row.sequence < lot.reworked and row.verdict == Verdict.PASS:
             return CertificateStatus.VOIDED
-        if not self.model(row.model).state.stands:
+        if row.model and self._has_fallen(row):
             return CertificateStatus.FALLEN
         if row.state == CertificateState.DEMANDED and row.opening_deadline <= self.cursor.block_time:
             return CertificateStatus.UNOPENED
         return CertificateStatus.EXPIRED if row.expires_at <= self.cursor.block_time else CertificateStatus.VALID
 
-    def certificates(self, rows: Collection[CertificateRow]) -> tuple[answers.Certificate, ...]:
-        """Build certificates, in the order in which they were issued."""
-        self.load(row.lot for row in rows)
-        return tuple(self._certificate(row) for row in sorted(rows, key=lambda row: row.sequence))
+    def _has_fallen(self, row: CertificateRow) -> bool:
+        model = self.need(ModelRow, row.model)
+        withdrawn = model.state == ModelState.WITHDRAWN
+        return withdrawn and row.issued_at >= model.defective_since
 
-    def _certificate(self, row: CertificateRow) -> answers.Certificate:
+    def certificates(self, rows: Collection[CertificateRow]) -> tuple[answers.Certificate, ...]:
+        """Build certificates, in the order in which they were issued, each for its first lot."""
+        self.load(row.lot for row in rows)
+        return tuple(self._certificate(row, row.lot) for row in sorted(rows, key=lambda row: row.sequence))
+
+    def certificates_of(self, lots: Collection[bytes]) -> tuple[answers.Certificate, ...]:
+        """Build the certificates that are about these lots, in the order in which they were issued. One about several of
+        them appears once for each."""
+        self.load(lots)
+        about = self.rows.among(CertifiedLotRow, "lot", lots)
+        rows = {row.sequence: row for row in self.certificate_rows({one.certificate for one in about})}
+        places = sorted((one.certificate, one.lot) for one in about)
+        return tuple(self._certificate(rows[certificate], lot) for certificate, lot in places)
+
+    def _certificate(self, row: CertificateRow, lot: bytes) -> answers.Certificate:
         return answers.Certificate(
             certificate=row.sequence,
-            lot=row.lot,
-            identifier=self.identifier(row.lot),
+            lot=lot,
+            identifier=self.identifier(lot),
             inspector=self.party(row.issuer),
-            model=self.model(row.model),
+            model=self.model(row.model) if row.model else None,
             verdict=Verdict(row.verdict),
-            status=self.status(row),
-            latest=self.lot(row.lot).certificate == row.sequence,
+            status=self.status(row, self.lot(lot)),
+            latest=self.lot(lot).certificate == row.sequence,
             issued_at=moment(row.issued_at),
             expires_at=moment(row.expires_at),
             opening_deadline=moment(row.opening_deadline),

@@ -24,7 +24,7 @@ from ledger.provenance.resolve import (
 )
 from ledger.records import CertificateStatus, LotState
 from ledger.store import Store
-from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, LotRow, ModelRow, StreamRow
+from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, CertifiedLotRow, LotRow, ModelRow, StreamRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _measured(reader: Reader, machine: int, first_s: int, last_s: int) -> Iterat
         place = bisect_right(of_stream, certificate.leaf_index, key=lambda row: row.size)
         after = of_stream[place - 1].anchored_at if place else streams[certificate.stream].opened_at
         if after <= last_s and of_stream[place].anchored_at >= first_s:
-            yield certificate.lot
+            yield from (row.lot for row in reader.rows.find(CertifiedLotRow, certificate=certificate.sequence))
 
 
 def _follow(reader: Reader, cause: _Cause, limits: Limits) -> Recall:
@@ -175,7 +175,7 @@ def _follow(reader: Reader, cause: _Cause, limits: Limits) -> Recall:
     lots = reader.related(reached)
     certificates = cause.certificates
     if certificates is None:
-        certificates = reader.certificates(reader.rows.among(CertificateRow, "lot", (lot.subject for lot in lots)))
+        certificates = reader.certificates_of([lot.subject for lot in lots])
     orders = build_orders(reader, {lot.order for lot in lots if lot.order is not None})
     holders = _holders(lots)
     return Recall(

@@ -160,7 +160,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
     row = reader.lot(subject)
     order = None if row.order is None else build_orders(reader, [row.order])[0]
     assignments = () if row.order is None else build_assignments(reader, row.order)
-    certificates = reader.certificates(reader.rows.find(CertificateRow, lot=subject))
+    certificates = reader.certificates_of([subject])
     contents, cut = reader.nearest("contents", reader.lineage.contents, [subject], limits)
     family = _family(reader, [subject, *(lot for lot, _ in contents)], [subject], direction, limits, cut)
     return answers.Trace(
@@ -184,7 +184,7 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
     lots = sorted(reader.rows.find(LotRow, order=subject), key=lambda row: row.number)
     shown = [row.subject for row in lots[: limits.lots]]
     cut = (answers.Cut("lots", "lots", limits.lots),) if len(lots) > len(shown) else ()
-    certificates = reader.certificates(reader.rows.among(CertificateRow, "lot", shown))
+    certificates = reader.certificates_of(shown)
     family = _family(reader, shown, shown, direction, limits, cut)
     return answers.OrderTrace(
         as_of=reader.as_of(),

@@ -103,8 +103,6 @@ class CertificateState(enum.IntEnum):
     UPHELD = 3
     REVOKED = 4
     REFUTED = 5
-    VOIDED = 6
-    """A pass on the lot as it was before it was reworked."""
 
 
 class CertificateStatus(enum.IntEnum):
@@ -120,4 +118,4 @@ class CertificateStatus(enum.IntEnum):
     UNOPENED = 6
     """Its opening was demanded, and did not happen before the deadline."""
     VOIDED = 7
-    """The lot was reworked since."""
+    """The lot was reworked since, and this was a pass on the lot as it was before."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, U32, U40, Bytes3, Bytes32, LedgerRecord
-from ledger.records._parts import Inference, Issued, Item, Opening, Rework, Statement, Transformation
+from ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, LedgerRecord
+from ledger.records._parts import Inference, Issued, Item, Rework, Statement, Transformation
 
 __all__ = [
     "AcceptCustody",
@@ -131,6 +131,7 @@ class QuarantineLot(LedgerRecord):
 class ReleaseLot(LedgerRecord):
     event = "LotReleased"
     lot: Bytes32
+    order: Bytes32
     reason_root: Bytes32
 
 
@@ -172,7 +173,7 @@ class IssueCertificate(LedgerRecord):
 @dataclass(frozen=True, slots=True)
 class RevokeCertificate(LedgerRecord):
     event = "CertificateRevoked"
-    lot: Bytes32
+    lots: tuple[Bytes32, ...]
     certificate: U40
     reason_root: Bytes32
 
@@ -183,8 +184,8 @@ class Challenge(LedgerRecord):
 
     event = "CertificateUpheld"
     or_event = "CertificateRefuted"
-    lot: Bytes32
-    opening: Opening
+    certificate: U40
+    key: Address
     issued: Issued
     inference: Inference
 

@@ -94,14 +94,16 @@ class Item(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Statement(Checked):
-    """An inspector's statement about a lot (ICertificates.Statement)."""
+    """An inspector's statement about lots (ICertificates.Statement)."""
 
-    lot: LotSubject
-    order: OrderSubject
+    items: tuple[Item, ...]
+    """One lot if the verdict is by an inference; up to 64, ascending, if it is by a procedure."""
     model: ModelNumber
+    """0 if the verdict is by a procedure."""
     verdict: Verdict
     expires_at: U40
     inference_digest: Bytes32
+    """If the verdict is by a procedure, the claims root of the procedure's description."""
     claims_root: ClaimsRoot
     stream: StreamSubject
     leaf_index: U40

@@ -284,8 +284,10 @@ class LotRow:
     custodian: int
     counterparty: int
     state: int
+    reworked: int
+    """The record of its latest rework that kept its identifier; 0 if there was none."""
     certificate: int
-    """The latest certificate."""
+    """The latest certificate: of the gate's inspector if its order had a gate, otherwise of any."""
     assignment: int
     """The assignment under which it was made; 0 if it was received, split or merged. Not necessarily of `order`."""
     created_at: int
@@ -357,6 +359,7 @@ class CustodyChangeRow:
 class CertificateRow:
     sequence: int
     lot: bytes
+    """Its lot, or the first of several. All are in CertifiedLotRow."""
     order: bytes | None
     issuer: int
     model: int
@@ -380,6 +383,28 @@ class CertificateRow:
     claims_root: bytes
     reason_root: bytes
     """Claims root of the reason for its revocation; zero bytes if it was not revoked."""
+
+
+@dataclass(slots=True)
+class CertifiedLotRow:
+    """A lot that a certificate is about, from its issue on or since it was split off another one."""
+
+    certificate: int
+    lot: bytes
+
+
+@dataclass(slots=True)
+class StandingRow:
+    """What the certificates of one inspector on a lot amount to (ICertificates.Standing)."""
+
+    lot: bytes
+    inspector: int
+    latest: int
+    quarantining: int
+    """The certificate behind the inspector's latest quarantine of the lot; 0 if there is none."""
+    open: int
+    """Number of certificates that are demanded or refuted, and not upheld."""
+    key: bytes
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ packings = _table("packings", rows.PackingRow, "packed_by child", "child", "pare
 custody_changes = _table("custody_changes", rows.CustodyChangeRow, "sequence lot", "lot")
 
 certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model", "stream")
+certified_lots = _table("certified_lots", rows.CertifiedLotRow, "certificate lot", "lot")
+standings = _table("standings", rows.StandingRow, "lot inspector")
 streams = _table("streams", rows.StreamRow, "subject", "machine")
 anchors = _table("anchors", rows.AnchorRow, "sequence", "stream")
 

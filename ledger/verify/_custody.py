@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.events import Event, custody
 from ledger.records import LotState, Verdict
-from ledger.verify._state import WORTHLESS, Entry, Lot, State, did_stand, hold, on
+from ledger.verify._state import Entry, Lot, State, hold, on
 
 __all__ = ["CUSTODY_RULES"]
 
@@ -67,14 +67,15 @@ def _verify_gate(entry: Entry[Event], state: State, lot: Lot, to: int) -> None:
     order = state.order_of(lot)
     if order is None or order.buyer != to or not order.terms.inspector:
         return
-    latest = lot.certificates[-1] if lot.certificates else None
+    standing = lot.standing(order.terms.inspector)
+    latest = standing.latest
+    # Not established: that the inspector could act then, and its key was not compromised. The report says what is known.
     open_ = (
         latest is not None
-        and latest.state not in WORTHLESS
-        and not latest.has_lapsed(entry.time)
-        and latest.expires_at > entry.time
-        and did_stand(state.proved.model(entry, latest.model), entry.time)
-        and (latest.verdict, latest.issuer, latest.model) == (Verdict.PASS, order.terms.inspector, order.terms.model)
+        and latest.sequence > lot.reworked
+        and standing.open == 0
+        and state.counts(entry, latest)
+        and (latest.verdict, latest.model) == (Verdict.PASS, order.terms.model)
     )
     hold(open_, entry, "custody passes a closed gate", lot.subject)
 

@@ -131,8 +131,8 @@ def verify_inferences(bundle: Bundle, state: State) -> None:
     """
     for inference in bundle.inferences:
         certificate = state.certificates.get(inference.record)
-        if certificate is None:
-            raise InferencesRefused("the bundle has no such certificate", sequence=inference.record)
+        if certificate is None or certificate.model == 0:
+            raise InferencesRefused("the bundle has no such certificate by inference", sequence=inference.record)
         if not inference.logits:
             raise InferencesRefused("the inference has no logits", subject=certificate.lot, sequence=inference.record)
         if _digest(bundle, inference, certificate, state) != certificate.statement.inference_digest:

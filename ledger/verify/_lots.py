@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 
 from ledger.events import Event, lots
-from ledger.records import AssignmentState, LotState
-from ledger.verify._quantities import MAX_LOTS, consume, join, make, own
+from ledger.records import AssignmentState, LotState, ModelState, OrderState
+from ledger.verify._quantities import MAX_LOTS, consume, join, make, own, quarantine
 from ledger.verify._state import Entry, Lot, State, broken, hold, on
 
 __all__ = ["LOT_RULES"]
@@ -51,16 +51,29 @@ def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
         own(entry, lot)
     free = lot.state in (LotState.HELD, LotState.OFFERED)
     hold(free, entry, f"quarantined while {lot.state.name.lower()}")
-    lot.state, lot.counterparty = LotState.QUARANTINED, entry.participant
+    quarantine(lot, entry.participant, None)
 
 
 def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
-    hold(
-        lot.counterparty == entry.participant, entry, "released by another participant than the one who quarantined it"
-    )
+    if lot.counterparty != entry.participant:
+        own(entry, lot)
+        hold(_is_liftable(entry, state, lot), entry, "released by another participant than the one who quarantined it")
     lot.state, lot.counterparty = LotState.HELD, 0
+
+
+def _is_liftable(entry: Entry[lots.LotReleased], state: State, lot: Lot) -> bool:
+    """Whether the custodian may lift an inspector's quarantine: the certificate behind it does not count any more, or
+    the order is delivered."""
+    order, behind = state.order_of(lot), lot.standing(lot.counterparty).quarantining
+    if order is not None and order.state is OrderState.DELIVERED:
+        return True
+    if behind is None:
+        return False
+    # A model that was withdrawn by the proof block may have been withdrawn by then.
+    fell = behind.model != 0 and state.proved.model(entry, behind.model).state is ModelState.WITHDRAWN
+    return fell or not state.counts(entry, behind)
 
 
 # Packing

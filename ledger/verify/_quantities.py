@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ledger.events import Event
 from ledger.records import LotState
-from ledger.verify._state import Entry, Lot, State, hold
+from ledger.verify._state import Certificate, Entry, Lot, State, hold
 from ledger.verify.refusals import ReplayRefused
 
-__all__ = ["MAX_LOTS", "consume", "join", "make", "own", "pass_withheld"]
+__all__ = ["MAX_LOTS", "consume", "join", "make", "own", "pass_withheld", "quarantine"]
 
 MAX_LOTS = 64
 
@@ -35,6 +35,12 @@ def own(entry: Entry[Event], lot: Lot) -> Lot:
     hold(lot.parent is None, entry, "a packed lot moves on its own", lot.subject)
     hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody", lot.subject)
     return lot
+
+
+def quarantine(lot: Lot, by: int, behind: Certificate | None) -> None:
+    """Quarantine a lot in a participant's name, with the certificate behind it."""
+    lot.state, lot.counterparty = LotState.QUARANTINED, by
+    lot.standing(by).quarantining = behind
 
 
 def consume(entry: Entry[Event], lot: Lot, quantity: int) -> None:

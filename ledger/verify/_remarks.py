@@ -81,7 +81,8 @@ def _is_replaced(state: State, key: KeySlots) -> bool:
 
 
 def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Iterator[Remark]:
-    if verified.state.lots[certificate.lot].certificates[-1] is not certificate:
+    if verified.state.deciding(verified.state.lots[certificate.lot]) is not certificate:
+        yield from _doubtful_other(verified, certificate)
         return
     number, verdict = certificate.sequence, certificate.verdict
     status = status_of(verified, certificate, verified.time)
@@ -94,6 +95,17 @@ def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Itera
         yield Remark("own_work", certificate=number, lot=lot, inspector=verified.party(issuer))
     if certificate.state is CertificateState.DEMANDED:
         yield Remark("demanded", certificate=number, until=moment(certificate.opening_deadline))
+
+
+def _doubtful_other(verified: Verified, certificate: Certificate) -> Iterator[Remark]:
+    """A certificate that does not decide about its lot, if it failed, or is open or was found wrong: whatever was issued
+    after it, a reader must see it."""
+    worth = certificate.verdict is Verdict.FAIL or certificate.is_open()
+    if worth or certificate.state is CertificateState.REVOKED:
+        lot, status = _name(verified, certificate.lot), status_of(verified, certificate, verified.time)
+        yield Remark(
+            "certificate", certificate=certificate.sequence, lot=lot, verdict=certificate.verdict, status=status
+        )
 
 
 def _spent(verified: Verified) -> Iterator[Remark]:
@@ -109,9 +121,10 @@ def _ungated(verified: Verified) -> Iterator[Remark]:
         if order is None or not order.terms.inspector:
             continue
         inspector, model = order.terms.inspector, order.terms.model
+        deciding = verified.state.deciding(lot)
         if not lot.certificates:
             yield Remark("uncertified", lot=name)
-        elif (lot.certificates[-1].issuer, lot.certificates[-1].model) != (inspector, model):
+        elif deciding is None or deciding.model != model:
             yield Remark("other_gate", lot=name, inspector=verified.party(inspector), model=model)
 
 
@@ -119,6 +132,8 @@ def _same_digests(state: State) -> Iterator[Remark]:
     """Certificates with the same inference digest. An inference is of one lot, so one of two was never inspected."""
     first: dict[bytes, Certificate] = {}
     for certificate in state.certificates.values():
+        if certificate.model == 0:
+            continue
         earlier = first.setdefault(certificate.statement.inference_digest, certificate)
         if earlier.lot != certificate.lot:
             yield Remark("one_inference", first=earlier.sequence, second=certificate.sequence)
@@ -216,7 +231,8 @@ def _not_shown(verified: Verified) -> Iterator[Remark]:
     without = set(state.certificates) - {evidence.record for evidence in bundle.evidence}
     if without:
         yield Remark("measured", certificates=tuple(sorted(without)))
-    closed = set(state.certificates) - {inference.record for inference in bundle.inferences}
+    inferred = {number for number, certificate in state.certificates.items() if certificate.model}
+    closed = inferred - {inference.record for inference in bundle.inferences}
     if closed:
         yield Remark("inferences", certificates=tuple(sorted(closed)))
 

@@ -37,7 +37,7 @@ def build_report(verified: Verified) -> Report:
         histories=len(bundle.histories),
         records=len(bundle.records),
         withheld_records=dict(sorted(_withheld(bundle).items())),
-        certificates=tuple(_certificate(verified, one) for one in state.certificates.values()),
+        certificates=tuple(_certificate(verified, one, state.lots[one.lot]) for one in state.certificates.values()),
         disclosed=tuple(
             DisclosedField(
                 record=claims.record,
@@ -78,6 +78,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
     state = verified.state
     order = state.order_of(lot)
     ancestors = ancestors_of(state, lot)
+    deciding = state.deciding(lot)
     return PartReport(
         subject=lot.subject,
         identifier=verified.identifiers.get(lot.subject),
@@ -93,7 +94,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
         buyer=None if order is None else verified.party(order.buyer),
         holder=verified.party(_outermost(state, lot).custodian),
         quarantined_by=verified.party(lot.counterparty) if lot.state is LotState.QUARANTINED else None,
-        certificate=_certificate(verified, lot.certificates[-1]) if lot.certificates else None,
+        certificate=None if deciding is None else _certificate(verified, deciding, lot),
         ancestors=tuple(sorted(ancestors)),
     )
 
@@ -117,17 +118,17 @@ def _outermost(state: State, lot: Lot) -> Lot:
     return lot
 
 
-def _certificate(verified: Verified, certificate: Certificate) -> CertificateReport:
+def _certificate(verified: Verified, certificate: Certificate, lot: Lot) -> CertificateReport:
     return CertificateReport(
         sequence=certificate.sequence,
-        lot=certificate.lot,
+        lot=lot.subject,
         issuer=verified.party(certificate.issuer),
         model=certificate.model,
         verdict=certificate.verdict,
-        status=status_of(verified, certificate, verified.time),
+        status=status_of(verified, certificate, verified.time, lot),
         state=certificate.state,
         executed=certificate.executed,
-        latest=verified.state.lots[certificate.lot].certificates[-1] is certificate,
+        latest=verified.state.deciding(lot) is certificate,
         issued_at=moment(certificate.issued_at),
         expires_at=moment(certificate.expires_at),
         expired_now=certificate.expires_at <= verified.now_s,

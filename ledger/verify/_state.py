@@ -31,6 +31,7 @@ __all__ = [
     "Order",
     "Proved",
     "Rule",
+    "Standing",
     "State",
     "broken",
     "did_stand",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 K = TypeVar("K", int, bytes)
-WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED, CertificateState.VOIDED)
+WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
 """Final states in which a certificate does not count."""
 _AT_WORK = (AssignmentState.STARTED, AssignmentState.FINISHED)
 V = TypeVar("V")
@@ -103,7 +104,10 @@ class Order:
 class Certificate:
     sequence: int
     lot: bytes
+    """Its lot; of several, the first with a history in the bundle."""
+    lots: tuple[bytes, ...]
     model: int
+    """0 if it is by a procedure."""
     issuer: int
     verdict: Verdict
     issued_at: int
@@ -120,6 +124,22 @@ class Certificate:
     def has_lapsed(self, time: int) -> bool:
         """Whether an opening of this certificate was demanded and did not happen before the deadline."""
         return self.state is CertificateState.DEMANDED and self.opening_deadline <= time
+
+    def is_open(self) -> bool:
+        """Whether it was demanded or refuted, and not upheld."""
+        demanded = self.opening_deadline != 0 and self.state is not CertificateState.UPHELD
+        return demanded or self.state is CertificateState.REFUTED
+
+
+@dataclass(slots=True)
+class Standing:
+    """What the certificates of one inspector on a lot amount to (ICertificates.Standing)."""
+
+    latest: Certificate | None = None
+    open: int = 0
+    """Number of certificates that are demanded or refuted, and not upheld."""
+    quarantining: Certificate | None = None
+    """The certificate behind the inspector's latest quarantine of the lot."""
 
 
 @dataclass(slots=True)
@@ -150,11 +170,18 @@ class Lot:
     work: list[tuple[bytes, int]] = field(default_factory=list)
     """The assignments under which it was made and reworked: order and number, oldest first."""
     certificates: list[Certificate] = field(default_factory=list)
-    """Oldest first; only the last one counts."""
+    """On it, or handed on to it when it was split off another lot; oldest first."""
+    standings: dict[int, Standing] = field(default_factory=dict)
+    """By inspector."""
+    reworked: int = 0
+    """The record of its latest rework that kept its identifier; 0 if there was none."""
     withheld: int = 0
     """Number of its records of which the bundle has only the kind and a hash."""
     from_outside: bool = False
     """Whether it was received from outside the ledger, so that `maker` did not make it."""
+
+    def standing(self, inspector: int) -> Standing:
+        return self.standings.setdefault(inspector, Standing())
 
 
 @dataclass(slots=True)
@@ -250,6 +277,30 @@ class State:
         # Always there: the rule that put the lot into it has looked it up.
         return None if lot.order is None else self.orders[lot.order]
 
+    def inspector_of(self, lot: Lot) -> int:
+        """The inspector of the gate of the lot's order; 0 if it has none."""
+        order = self.order_of(lot)
+        return 0 if order is None else order.terms.inspector
+
+    def deciding(self, lot: Lot) -> Certificate | None:
+        """The certificate that decides about a lot: the latest of its gate's inspector, without a gate that of any."""
+        inspector = self.inspector_of(lot)
+        if inspector:
+            return lot.standings[inspector].latest if inspector in lot.standings else None
+        return lot.certificates[-1] if lot.certificates else None
+
+    def counts(self, entry: Entry[Event], certificate: Certificate) -> bool:
+        """Whether a certificate counts at a record's time, whatever its verdict."""
+        return (
+            certificate.state not in WORTHLESS
+            and not certificate.has_lapsed(entry.time)
+            and certificate.expires_at > entry.time
+            and (
+                certificate.model == 0
+                or did_stand(self.proved.model(entry, certificate.model), entry.time, certificate.issued_at)
+            )
+        )
+
 
 Rule: TypeAlias = Callable[[Entry[Any], State], None]
 
@@ -280,13 +331,16 @@ def was_approved(model: ModelSlots, time: int) -> bool:
 
     Not established: that it was approved already at that time, since the state does not have the time of the approval.
     """
-    return did_stand(model, time) and (model.retired_at == 0 or model.retired_at >= time)
+    if model.state is ModelState.WITHDRAWN and model.withdrawn_at < time:
+        return False
+    return did_stand(model, time, time) and (model.retired_at == 0 or model.retired_at >= time)
 
 
-def did_stand(model: ModelSlots, time: int) -> bool:
-    """Whether verdicts on a model can have counted at a time: as `was_approved`, also after it was retired."""
+def did_stand(model: ModelSlots, time: int, issued_at: int) -> bool:
+    """Whether a verdict on a model, given at `issued_at`, can have counted at a time: as `was_approved`, also after the
+    model was retired, and if the verdict is older than the defect for which it was withdrawn."""
     if model.state is ModelState.WITHDRAWN:
-        return bool(model.approver) and model.withdrawn_at >= time
+        return bool(model.approver) and (model.withdrawn_at >= time or issued_at < model.defective_since)
     return model.state.stands
 
 

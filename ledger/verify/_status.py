@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from ledger.bundle import Bundle
 from ledger.events import Event
 from ledger.headers import BlockHeader
-from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
+from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
+from ledger.slots import ModelSlots
 from ledger.trust import TrustFile
 from ledger.verify._descent import made_of
-from ledger.verify._state import Certificate, Entry, State
+from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify.refusals import StatusRefused
 from ledger.verify.report import Party
 
@@ -45,15 +46,15 @@ class Verified:
 
 
 def verify_status(verified: Verified) -> None:
-    """Step 11: no part is spent or quarantined, and the latest certificate of each, if any, passes and is valid.
+    """Step 11: no part is spent or quarantined, and the certificate that decides about each, if any, passes and is valid.
 
     Judged at the proof block and now. Raises StatusRefused.
     """
     for name in verified.bundle.parts:
         lot = verified.state.lots[name]
-        latest = lot.certificates[-1] if lot.certificates else None
+        latest = verified.state.deciding(lot)
         if latest is not None:
-            status = status_of(verified, latest, max(verified.time, verified.now_s))
+            status = status_of(verified, latest, max(verified.time, verified.now_s), lot)
             if status is not CertificateStatus.VALID:
                 raise StatusRefused(
                     f"the part's certificate is {status.name.lower()}", subject=name, sequence=latest.sequence
@@ -68,18 +69,25 @@ def verify_status(verified: Verified) -> None:
             )
 
 
-def status_of(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
-    """A certificate's status at the proof block. Only expiry and an unmet demand for opening are judged at `time`,
-    since they take effect without a record.
+def status_of(verified: Verified, certificate: Certificate, time: int, lot: Lot | None = None) -> CertificateStatus:
+    """A certificate's status at the proof block, for `lot` or else its own. Only expiry and an unmet demand for opening
+    are judged at `time`, since they take effect without a record.
     """
+    lot = verified.state.lots[certificate.lot] if lot is None else lot
     if certificate.state is CertificateState.REVOKED:
         return CertificateStatus.REVOKED
     if certificate.state is CertificateState.REFUTED:
         return CertificateStatus.REFUTED
-    if certificate.state is CertificateState.VOIDED:
+    if certificate.sequence < lot.reworked and certificate.verdict is Verdict.PASS:
         return CertificateStatus.VOIDED
-    if not verified.state.proved.models[certificate.model].state.stands:
+    if certificate.model and _has_fallen(verified.state.proved.models[certificate.model], certificate):
         return CertificateStatus.FALLEN
     if certificate.has_lapsed(time):
         return CertificateStatus.UNOPENED
     return CertificateStatus.EXPIRED if certificate.expires_at <= time else CertificateStatus.VALID
+
+
+def _has_fallen(model: ModelSlots, certificate: Certificate) -> bool:
+    """Whether the model was withdrawn as defective since a time before the certificate."""
+    withdrawn = model.state is ModelState.WITHDRAWN and certificate.issued_at >= model.defective_since
+    return withdrawn or not (model.state.stands or model.state is ModelState.WITHDRAWN)

@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from ledger.events import Event, lots
 from ledger.records import (
     AssignmentState,
-    CertificateState,
     Input,
     LotState,
     TransformationKind,
-    Verdict,
     optional_subject,
 )
-from ledger.verify._quantities import MAX_LOTS, consume, join, make, own
-from ledger.verify._state import WORTHLESS, Entry, Lot, State, broken, hold, on, subject_of_lot
+from ledger.verify._quantities import MAX_LOTS, consume, join, make, own, quarantine
+from ledger.verify._state import Certificate, Entry, Lot, Standing, State, broken, hold, on, subject_of_lot
 
 __all__ = ["TRANSFORMATION_RULES"]
 
@@ -41,7 +39,7 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
     if order is not None and known:
         state.order(entry, order)
         work = _work(entry, state, order, change.operation) if change.kind in _MAKING else 0
-    quarantined_by = _take_inputs(entry, state, required=making)
+    quarantined_by, behind = _take_inputs(entry, state, required=making)
     _verify_balance(entry)
     for name, output in zip(made, change.outputs, strict=True):
         hold(output.quantity > 0 and any(output.unit), entry, "an output without quantity or unit", name)
@@ -54,7 +52,20 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
         if order is not None and work:
             lot.work.append((order, work))
         if quarantined_by:
-            lot.state, lot.counterparty = LotState.QUARANTINED, quarantined_by
+            quarantine(lot, quarantined_by, behind)
+        if change.kind is TransformationKind.SPLIT:
+            _hand_on(state, state.lot(entry, change.inputs[0].lot), lot)
+
+
+def _hand_on(state: State, lot: Lot, part: Lot) -> None:
+    """Give a lot that was split off what the gate's inspector certified of the whole, except what a rework voided."""
+    inspector = state.inspector_of(part)
+    standing = lot.standings.get(inspector) if inspector else None
+    if standing is None or standing.latest is None or standing.latest.sequence < lot.reworked:
+        return
+    counted = 1 if standing.open and standing.latest.is_open() else 0
+    part.standings[inspector] = Standing(standing.latest, standing.open - counted)
+    part.certificates.append(standing.latest)
 
 
 def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
@@ -86,24 +97,25 @@ def _work(entry: Entry[Event], state: State, order: bytes, operation: int) -> in
     return current.sequence
 
 
-def _take_inputs(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
-    """Take the inputs. Returns the participant who quarantined the reworked lot, 0 for none."""
+def _take_inputs(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> tuple[int, Certificate | None]:
+    """Take the inputs. Returns the participant who quarantined the reworked lot, 0 for none, and the certificate
+    behind that."""
     change = entry.event.transformation
     order = optional_subject(change.order)
-    quarantined_by = 0
+    quarantined_by, behind = 0, None
     for taken in change.inputs:
         if taken.lot not in state.lots and not required:
             continue
         lot = own(entry, state.lot(entry, taken.lot))
         reworked = change.kind is TransformationKind.REWORK and not taken.component
         if lot.state is LotState.QUARANTINED and reworked:
-            quarantined_by = lot.counterparty
+            quarantined_by, behind = lot.counterparty, lot.standing(lot.counterparty).quarantining
         else:
             hold(lot.state is LotState.HELD, entry, f"taken while {lot.state.name.lower()}", taken.lot)
         hold(taken.component or lot.unit == change.unit, entry, "the lot has another unit", taken.lot)
         joins = change.kind is TransformationKind.CONVERSION or (taken.component and change.kind in _MAKING)
         _take(entry, state, taken, order, joins=joins)
-    return quarantined_by
+    return quarantined_by, behind
 
 
 def _take(entry: Entry[Event], state: State, taken: Input, order: bytes | None, *, joins: bool) -> None:
@@ -175,15 +187,7 @@ def _rework(entry: Entry[lots.LotReworked], state: State, lot: Lot) -> None:
     if order is not None:
         lot.work.append((order, work))
     lot.inputs = (*lot.inputs, *entry.event.components)
-    hold(entry.event.voided == _void_pass(lot), entry, "it voids another certificate than the pass that counted")
-
-
-def _void_pass(lot: Lot) -> int:
-    latest = lot.certificates[-1] if lot.certificates else None
-    if latest is None or latest.verdict is not Verdict.PASS or latest.state in WORTHLESS:
-        return 0
-    latest.state = CertificateState.VOIDED
-    return latest.sequence
+    lot.reworked = entry.sequence
 
 
 # Stock and orders

@@ -228,11 +228,12 @@ def _part_lines(part: PartReport) -> list[str]:
 def _certificate_line(certificate: CertificateReport | None) -> str:
     if certificate is None:
         return "no certificate"
+    on = f"with model {certificate.model}" if certificate.model else "by procedure"
     opened = {CertificateState.DEMANDED: ", opening demanded", CertificateState.UPHELD: ", upheld"}
     return (
         f"certificate {certificate.sequence}: {certificate.verdict.name.lower()}{opened.get(certificate.state, '')}, "
         f"{certificate.status.name.lower()}{' (expired now)' if certificate.expired_now else ''}, by "
-        f"{certificate.issuer} with model {certificate.model}, until {_time(certificate.expires_at)}"
+        f"{certificate.issuer} {on}, until {_time(certificate.expires_at)}"
     )
 
 

@@ -13,7 +13,7 @@ from ledger.canonical import Json
 from ledger.chain import Chain
 from ledger.claims import build_claims
 from ledger.errors import InputError
-from ledger.provenance import find_certificate, open_reader
+from ledger.provenance import find_certificate, find_certified_lots, open_reader
 from ledger.records import (
     ApproveModel,
     DemandOpening,
@@ -199,21 +199,22 @@ def run_challenge(
     extract: Annotated[
         Path | None, typer.Option("--extract", help="Extract that opens it; by default from your private book.")
     ] = None,
+    certificate: CertificateNumber = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the input is made public.")] = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Open a lot's latest certificate on chain: the contract upholds or refutes it.
+    """Open a lot's certificate on chain, by default the one that decides about it: the contract upholds or refutes it.
 
-    Any participant that holds the input can do so. It also answers a demand for opening.
+    Any participant that holds the input can do so, whatever was certified after it. It also answers a demand for opening.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
         shown = (
-            find_extract(opened.store, _chain(opened), lot)
+            find_extract(opened.store, _chain(opened), lot, certificate)
             if extract is None
             else parse_extract(read_bounded(extract, MAX_EXTRACT_BYTES))
         )
-        prepared = prepare_challenge(opened.store, lot, shown)
+        prepared = prepare_challenge(opened.store, lot, shown, certificate)
         _announce(prepared)
         if not yes:
             typer.confirm("Record it?", abort=True, err=True)
@@ -235,16 +236,25 @@ def _announce(prepared: PreparedChallenge) -> None:
         warn("The model's bytes are not on chain: the contract only checks the digest and its verdict.")
 
 
-def run_demand(context: typer.Context, lot: Lot, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
-    """Demand that a lot's latest certificate be opened within seven days; it is not valid if it is not opened by then.
+def run_demand(
+    context: typer.Context,
+    lot: Lot,
+    signer: SignerUri,
+    certificate: CertificateNumber = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Demand that a lot's certificate be opened within seven days; it is not valid if it is not opened by then.
 
-    Only the buyer of the lot's order or an auditor can demand it, once per hour.
+    By default the certificate that decides about the lot. The buyer and the coordinator of the lot's order, its
+    custodian and any auditor can demand it, once per hour. Until it is opened, or the lot reworked, no other certificate
+    of the inspector satisfies the order's gate.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
         with open_reader(opened.store) as reader:
-            row = find_certificate(reader, lot)
-        _record(opened, signer, passphrase_file, DemandOpening(row.lot, row.order or _NOTHING, row.sequence))
+            row = find_certificate(reader, lot, certificate)
+            order = reader.lot(row.lot).order or _NOTHING
+        _record(opened, signer, passphrase_file, DemandOpening(row.lot, order, row.sequence))
     print_lines(f"certificate {row.sequence} must be opened within seven days")
 
 
@@ -256,9 +266,10 @@ def run_revoke(
     certificate: CertificateNumber = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Revoke a lot's latest certificate, irreversibly. Only the inspector that issued it can.
+    """Revoke a certificate, irreversibly, by default the one that decides about the lot. Only its inspector can.
 
-    A revoked certificate satisfies no gate and can no longer be challenged. A quarantine caused by its verdict stays.
+    A revoked certificate satisfies no gate; it can still be challenged, and refuted. A quarantine that its verdict caused
+    stays, but the lot's custodian may lift it.
     """
     _verify_reason(reason)
     claims = build_claims({"reason": reason})
@@ -266,9 +277,10 @@ def run_revoke(
         opened.catch_up()
         with open_reader(opened.store) as reader:
             row = find_certificate(reader, lot, certificate)
+            lots = find_certified_lots(reader, row.sequence)
         with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        _record(opened, signer, passphrase_file, RevokeCertificate(row.lot, row.sequence, claims.root))
+        _record(opened, signer, passphrase_file, RevokeCertificate(lots, row.sequence, claims.root))
     print_lines(f"certificate {row.sequence} is revoked", f"root of the reason 0x{claims.root.hex()}")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.errors import InputError
-from ledger.provenance import find_certificate, find_opening, open_reader
-from ledger.records import Challenge, Inference, Issued, Statement, Verdict
+from ledger.provenance import find_certificate, find_issue, open_reader
+from ledger.records import Challenge, Inference, Issued, Item, Statement, Verdict
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Extract, audit, build_context
@@ -31,18 +31,20 @@ class PreparedChallenge:
     """Fault that re-execution found here; None if the certificate is right."""
 
 
-def prepare_challenge(store: Store, name: str, extract: Extract) -> PreparedChallenge:
-    """Builds the record that opens a lot's latest certificate with an extract.
+def prepare_challenge(store: Store, name: str, extract: Extract, certificate: int | None = None) -> PreparedChallenge:
+    """Builds the record that opens a lot's certificate, by default the one that decides about it, with an extract.
 
     Raises NotFoundError, and InputError if the extract does not open the certificate; the contract would refuse it.
     """
-    # One read transaction: opening, certificate and model must belong to the same state of the index.
+    # One read transaction: certificate and model must belong to the same state of the index.
     with open_reader(store) as reader:
-        row = find_certificate(reader, name)
+        row = find_certificate(reader, name, certificate)
+        if not row.model:
+            raise InputError(f"certificate {row.sequence} is by a procedure: there is no inference to open")
         model = reader.need(ModelRow, row.model)
         record = Challenge(
-            lot=row.lot,
-            opening=find_opening(reader, row.lot, row.sequence),
+            certificate=row.sequence,
+            key=find_issue(reader, row.sequence).key,
             issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
             inference=Inference(extract.input, extract.salt, extract.logits, _find_verdict(row, model, extract)),
         )
@@ -52,8 +54,7 @@ def prepare_challenge(store: Store, name: str, extract: Extract) -> PreparedChal
 def build_statement(row: CertificateRow) -> Statement:
     """The statement with which a certificate was issued."""
     return Statement(
-        lot=row.lot,
-        order=row.order or bytes(32),
+        items=(Item(row.lot, row.order or bytes(32)),),
         model=row.model,
         verdict=Verdict(row.verdict),
         expires_at=row.expires_at,

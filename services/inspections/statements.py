@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.evidence import build_inference_context
-from ledger.records import Statement, Verdict
+from ledger.records import Item, Statement, Verdict
 from quality.decision import Verdict as ModelVerdict
 
 __all__ = ["InspectedEntry", "to_ledger_verdict", "to_model_verdict"]
@@ -46,8 +46,7 @@ class InspectedEntry:
     ) -> Statement:
         """The statement to be certified. `digest` is that of the inference; `expires_at` is Unix time in seconds."""
         return Statement(
-            lot=self.lot,
-            order=order,
+            items=(Item(self.lot, order),),
             model=model,
             verdict=to_ledger_verdict(verdict),
             expires_at=expires_at,

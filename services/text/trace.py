@@ -109,11 +109,13 @@ def _assignment(assignment: Assignment) -> str:
 
 
 def _certificate(certificate: Certificate) -> str:
-    latest = "" if certificate.latest else ", superseded by a later one"
+    latest = "" if certificate.latest else ", does not decide about the lot"
+    model = certificate.model
+    by = "by procedure" if model is None else f"on model {model.model} 0x{model.digest.hex()[:16]}..."
     return (
         f"certificate {certificate.certificate}: {_word(certificate.verdict)}, {_word(certificate.status)}{latest}; "
-        f"{_party(certificate.inspector)} {_time(certificate.issued_at)} on model {certificate.model.model} "
-        f"0x{certificate.model.digest.hex()[:16]}..., inference 0x{certificate.inference_digest.hex()[:16]}..."
+        f"{_party(certificate.inspector)} {_time(certificate.issued_at)} {by}, "
+        f"{'procedure' if model is None else 'inference'} 0x{certificate.inference_digest.hex()[:16]}..."
     )
 
 

@@ -6,7 +6,6 @@ import {ICertificates} from "../interfaces/ICertificates.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
-import {IRegistry} from "../interfaces/IRegistry.sol";
 import {History} from "./History.sol";
 
 /// @title What the families of records keep, and what one family asks of another
@@ -17,8 +16,14 @@ abstract contract Book is History {
     mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
     mapping(bytes32 stream => IEvidence.Stream) internal _streams;
     mapping(bytes32 lot => ILots.Lot) internal _lots;
-    mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
+    mapping(uint40 certificate => ICertificates.Certificate) internal _certificates;
     mapping(uint32 participant => uint40 time) internal _lastDemands;
+    /// @dev By inference: keccak256 of the issuing record's data, which a challenge shows. By procedure: that of its lots,
+    /// which a revocation shows.
+    mapping(uint40 certificate => bytes32) internal _issues;
+    mapping(bytes32 lot => mapping(uint32 inspector => ICertificates.Standing)) internal _standings;
+    /// @dev Only for lots that are marked as reworked: a gate must not pay for a slot of every other one.
+    mapping(bytes32 lot => uint40 sequence) internal _reworks;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];
@@ -120,29 +125,5 @@ abstract contract Book is History {
         (uint40 holder, bool packed) = (entry.holder, entry.packed);
         if (!packed) holder = 0;
         if (holder != parent) revert ILots.LotNotInParent(lot, holder, parent);
-    }
-
-    /// @dev Whether verdicts on a model in that state stand.
-    function _isStanding(IRegistry.ModelState state) internal pure returns (bool) {
-        return state == IRegistry.ModelState.Approved || state == IRegistry.ModelState.Retired;
-    }
-
-    function _statusOf(ICertificates.CertificateState state, uint40 model, uint40 expiresAt, uint40 deadline)
-        internal
-        view
-        returns (ICertificates.CertificateStatus)
-    {
-        if (state == ICertificates.CertificateState.None) return ICertificates.CertificateStatus.None;
-        if (state == ICertificates.CertificateState.Revoked) return ICertificates.CertificateStatus.Revoked;
-        if (state == ICertificates.CertificateState.Refuted) return ICertificates.CertificateStatus.Refuted;
-        if (state == ICertificates.CertificateState.Voided) return ICertificates.CertificateStatus.Voided;
-        if (!_isStanding(registry.stateOfModel(model))) return ICertificates.CertificateStatus.Fallen;
-        if (state == ICertificates.CertificateState.Demanded && deadline <= block.timestamp) {
-            return ICertificates.CertificateStatus.Unopened;
-        }
-        return
-            expiresAt <= block.timestamp
-                ? ICertificates.CertificateStatus.Expired
-                : ICertificates.CertificateStatus.Valid;
     }
 }

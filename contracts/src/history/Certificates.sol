@@ -2,98 +2,135 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../interfaces/ICertificates.sol";
+import {ICustody} from "../interfaces/ICustody.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
-import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
-import {Book} from "./Book.sol";
+import {Verdicts} from "./Verdicts.sol";
 
 /// @title Verdicts on lots
-abstract contract Certificates is Book, ICertificates {
+abstract contract Certificates is Verdicts, ICertificates {
+    uint256 private constant MOST_LOTS = 64;
+
     /// @inheritdoc ICertificates
     function issueCertificate(Statement calldata statement) external returns (uint40 certificate) {
         Actor memory actor = _actor(Roles.INSPECTOR);
-        ILots.Lot storage lot = _existingLot(statement.lot);
-        _requireInspector(statement, lot, actor);
         _requireStatement(statement, actor.participant);
         IEvidence.Stream storage stream = _anchored(statement.stream, statement.leafIndex);
-        _certificates[statement.lot] = Certificate({
-            sequence: _next(),
+        certificate = _next();
+        bytes32[] memory lots = _certifyAll(statement, actor, certificate);
+        _certificates[certificate] = Certificate({
+            lot: _lots[lots[0]].number,
             model: statement.model,
+            issuedAt: uint40(block.timestamp),
             expiresAt: statement.expiresAt,
+            openingDeadline: 0,
             issuer: actor.participant,
             verdict: statement.verdict,
-            state: CertificateState.Issued,
-            openingDeadline: 0
+            state: CertificateState.Issued
         });
-        _applyVerdict(lot, statement.order, statement.verdict, actor.participant);
-        bytes memory data = abi.encode(actor.key, _touching(statement.lot), statement, stream.size, stream.root);
-        return _recordOne(CertificateIssued.selector, actor, statement.lot, data);
+        bytes memory data = abi.encode(actor.key, lots, statement, stream.size, stream.root);
+        _issues[certificate] = statement.model == 0 ? keccak256(abi.encode(lots)) : keccak256(data);
+        _record(CertificateIssued.selector, actor, lots[0], lots, data);
     }
 
     /// @inheritdoc ICertificates
-    function revokeCertificate(bytes32 lot, uint40 certificate, bytes32 reasonRoot) external {
+    function revokeCertificate(bytes32[] calldata lots, uint40 certificate, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.INSPECTOR);
-        Certificate storage entry = _standing(lot, certificate);
-        if (entry.issuer != actor.participant) revert CertificateForeign(lot, entry.issuer);
+        Certificate storage entry = _certificates[certificate];
+        (uint32 issuer, CertificateState state) = (entry.issuer, entry.state);
+        if (state == CertificateState.None) revert CertificateUnknown(certificate);
+        if (issuer != actor.participant) revert CertificateForeign(certificate, issuer);
+        if (state > CertificateState.Upheld) revert CertificateStateWrong(certificate, state); // revoked or refuted
+        _requireLots(lots, certificate, entry);
         entry.state = CertificateState.Revoked;
-        _recordPair(CertificateRevoked.selector, actor, lot, certificate, reasonRoot);
+        _record(
+            CertificateRevoked.selector, actor, lots[0], lots, abi.encode(actor.key, lots, certificate, reasonRoot)
+        );
     }
 
     /// @inheritdoc ICertificates
-    function certificateOf(bytes32 lot) external view returns (Certificate memory) {
-        return _certificates[lot];
+    function certificateOf(uint40 certificate) external view returns (Certificate memory) {
+        return _certificates[certificate];
     }
 
     /// @inheritdoc ICertificates
-    function certificateStatus(bytes32 lot) external view returns (CertificateStatus) {
-        Certificate storage entry = _certificates[lot];
-        return _statusOf(entry.state, entry.model, entry.expiresAt, entry.openingDeadline);
+    function certificateStatus(uint40 certificate) external view returns (CertificateStatus) {
+        return _statusOf(certificate);
     }
 
-    /// @dev The lot's latest certificate, when it is `certificate` and neither revoked, refuted nor voided.
-    function _standing(bytes32 lot, uint40 certificate) internal view returns (Certificate storage entry) {
-        entry = _certificates[lot];
-        if (certificate == 0 || entry.sequence != certificate) {
-            revert CertificateNotLatest(lot, certificate, entry.sequence);
-        }
-        CertificateState state = entry.state;
-        if (state > CertificateState.Upheld) { // revoked, refuted or voided, for good
-            revert CertificateStateWrong(lot, certificate, state);
+    /// @inheritdoc ICertificates
+    function standingOf(bytes32 lot, uint32 inspector) external view returns (Standing memory) {
+        return _standings[lot][inspector];
+    }
+
+    /// @inheritdoc ICertificates
+    function reworkOf(bytes32 lot) external view returns (uint40) {
+        return _reworks[lot];
+    }
+
+    /// @dev The lot goes where a verdict of its gate's inspector sends it. A spent lot keeps its state: results may come late.
+    /// @param certificate Behind a quarantine that the issuer may not hold on to once it stops counting; 0 for none.
+    /// @param liftable Whether a pass lifts the inspector's quarantine of the lot.
+    function _applyVerdict(bytes32 lot, Verdict verdict, uint32 inspector, uint40 certificate, bool liftable) internal {
+        ILots.Lot storage entry = _lots[lot];
+        (ILots.LotState state, uint32 by) = (entry.state, entry.counterparty);
+        if (state == ILots.LotState.Spent) return;
+        if (verdict == Verdict.Fail) {
+            _quarantineAs(lot, entry, inspector, certificate);
+        } else if (state == ILots.LotState.Quarantined && by == inspector && liftable) {
+            (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
         }
     }
 
-    function _requireInspector(Statement calldata statement, ILots.Lot storage lot, Actor memory actor) private view {
-        _requireOrder(statement.lot, lot, statement.order);
-        if (statement.order == 0) return;
-        uint32 inspector = _orders[statement.order].inspector;
-        if (inspector != 0 && inspector != actor.participant) {
-            revert CertificateInspectorWrong(statement.lot, inspector);
+    function _certifyAll(Statement calldata statement, Actor memory actor, uint40 certificate)
+        private
+        returns (bytes32[] memory lots)
+    {
+        uint256 count = statement.items.length;
+        uint256 most = statement.model == 0 ? MOST_LOTS : 1;
+        if (count == 0 || count > most) revert CertificateLotsWrong(count, most);
+        lots = new bytes32[](count);
+        for (uint256 i; i < count; ++i) {
+            ICustody.Item calldata item = statement.items[i];
+            if (i != 0 && item.lot <= lots[i - 1]) revert ILots.LotsNotAscending(item.lot);
+            lots[i] = item.lot;
+            ILots.Lot storage lot = _existingLot(item.lot);
+            _requireOrder(item.lot, lot, item.order);
+            _certify(item.lot, lot.number, actor, certificate);
+            if (!_inspects(item.order, actor.participant)) continue;
+            _applyVerdict(item.lot, statement.verdict, actor.participant, certificate, true);
         }
+    }
+
+    /// @dev What was open stays open, whatever is issued. The certificate before, when it was handed on from another lot,
+    /// is counted there, and here from now on, when it is not the latest any more.
+    function _certify(bytes32 lot, uint40 number, Actor memory actor, uint40 certificate) private {
+        Standing storage standing = _standings[lot][actor.participant];
+        (uint40 latest, uint16 open) = (standing.latest, standing.open);
+        if (latest != 0) {
+            if (_isReworkedSince(lot, latest)) open = 0;
+            else if (_certificates[latest].lot != number && _isOpen(latest)) ++open;
+        }
+        (standing.latest, standing.open, standing.key) = (certificate, open, actor.key);
     }
 
     function _requireStatement(Statement calldata statement, uint32 issuer) private view {
         if (statement.verdict == Verdict.None) revert CertificateVerdictMissing();
         if (statement.expiresAt <= block.timestamp) revert CertificateExpiryPast(statement.expiresAt);
         if (statement.inferenceDigest == 0) revert CertificateDigestMissing();
+        if (statement.model == 0) return;
         (IRegistry.ModelState state, bool usable) = registry.modelFor(statement.model, issuer);
         if (state != IRegistry.ModelState.Approved) revert CertificateModelUnfit(statement.model);
         if (!usable) revert CertificateModelClosed(statement.model, issuer);
     }
 
-    /// @dev A failing verdict quarantines, in the inspector's name; a passing one lifts that inspector's quarantine.
-    /// Only the gate's inspector takes over a quarantine that somebody else imposed: any other could lift it by failing
-    /// the lot first and passing it then. A spent lot keeps its state: results may come late.
-    function _applyVerdict(ILots.Lot storage lot, bytes32 order, Verdict verdict, uint32 inspector) internal {
-        (ILots.LotState state, uint32 by) = (lot.state, lot.counterparty);
-        if (state == ILots.LotState.Spent) return;
-        if (verdict == Verdict.Fail) {
-            bool gated = order != 0 && _orders[order].inspector == inspector;
-            if (state == ILots.LotState.Quarantined && !gated) return;
-            (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, inspector);
-        } else if (state == ILots.LotState.Quarantined && by == inspector) {
-            (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
-        }
+    /// @dev Reverts unless `lots` are those of the certificate.
+    function _requireLots(bytes32[] calldata lots, uint40 certificate, Certificate storage entry) private view {
+        bool same = entry.model == 0
+            ? keccak256(abi.encode(lots)) == _issues[certificate]
+            : lots.length == 1 && _lots[lots[0]].number == entry.lot;
+        if (!same) revert CertificateOfOtherLots(certificate);
     }
 }

@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../interfaces/ICertificates.sol";
+import {ICustody} from "../interfaces/ICustody.sol";
+import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
@@ -16,33 +18,50 @@ abstract contract Challenges is Certificates {
     bytes private constant CONTEXT_TAG = "millmark.inference-context.v1\x00";
 
     /// @inheritdoc ICertificates
-    /// @dev That the opened record is a CertificateIssued of this lot is known by its sequence.
-    function challenge(bytes32 lot, Opening calldata opening, Issued calldata issued, Inference calldata inference)
-        external
-    {
+    function challenge(uint40 certificate, address key, Issued calldata issued, Inference calldata inference) external {
         Actor memory actor = _actor(Roles.ANY);
-        Certificate storage entry = _standing(lot, opening.sequence);
-        if (entry.state == CertificateState.Upheld) revert CertificateStateWrong(lot, entry.sequence, entry.state);
-        _requireOpening(lot, opening);
-        _requireIssued(lot, opening, issued);
+        CertificateState state = _openable(certificate);
+        if (state == CertificateState.Upheld) revert CertificateStateWrong(certificate, state);
+        ICustody.Item calldata item = _requireIssued(certificate, key, issued);
         (bool right, Verdict executed) = _examine(issued.statement, inference);
-        if (right) _uphold(lot, entry, actor, executed != Verdict.None);
-        else _refute(lot, issued.statement.order, entry, actor, executed);
+        if (right) _uphold(item.lot, certificate, actor, executed != Verdict.None);
+        else _refute(item, certificate, actor, executed);
     }
 
     /// @inheritdoc ICertificates
     function demandOpening(bytes32 lot, bytes32 order, uint40 certificate) external {
-        Actor memory actor = _actor(Roles.BUYER | Roles.AUDITOR);
-        _requireOrder(lot, _existingLot(lot), order);
-        if (actor.roles & Roles.AUDITOR == 0 && (order == 0 || _orders[order].buyer != actor.participant)) {
-            revert IOrders.OrderPartyWrong(order, actor.participant, _orders[order].buyer);
-        }
-        Certificate storage entry = _standing(lot, certificate);
-        if (entry.state != CertificateState.Issued) revert CertificateStateWrong(lot, certificate, entry.state);
+        Actor memory actor = _actor(Roles.ANY);
+        ILots.Lot storage entry = _existingLot(lot);
+        _requireOrder(lot, entry, order);
+        CertificateState state = _openable(certificate);
+        if (state != CertificateState.Issued) revert CertificateStateWrong(certificate, state);
+        Certificate storage demanded = _certificates[certificate];
+        if (demanded.lot != entry.number) revert CertificateOfOtherLots(certificate);
+        if (!_mayDemand(entry, order, actor)) revert CertificateDemanderUnfit(certificate, actor.participant);
         _spendDemand(actor.participant);
         uint40 deadline = uint40(block.timestamp) + OPENING_PERIOD;
-        (entry.state, entry.openingDeadline) = (CertificateState.Demanded, deadline);
+        (demanded.state, demanded.openingDeadline) = (CertificateState.Demanded, deadline);
+        _count(lot, certificate, demanded.issuer, true);
         _recordPair(OpeningDemanded.selector, actor, lot, certificate, bytes32(uint256(deadline)));
+    }
+
+    /// @dev The state of a certificate that has an inference and is not refuted.
+    function _openable(uint40 certificate) private view returns (CertificateState state) {
+        Certificate storage entry = _certificates[certificate];
+        uint40 model;
+        (state, model) = (entry.state, entry.model);
+        if (state == CertificateState.None) revert CertificateUnknown(certificate);
+        if (model == 0) revert CertificateByProcedure(certificate);
+        if (state == CertificateState.Refuted) revert CertificateStateWrong(certificate, state);
+    }
+
+    function _mayDemand(ILots.Lot storage lot, bytes32 order, Actor memory actor) private view returns (bool) {
+        if (actor.roles & Roles.AUDITOR != 0) return true;
+        if (!lot.packed && lot.holder == actor.participant) return true;
+        if (order == 0) return false;
+        IOrders.Order storage of_ = _orders[order];
+        return (of_.buyer == actor.participant && actor.roles & Roles.BUYER != 0)
+            || (of_.coordinator == actor.participant && actor.roles & Roles.COORDINATOR != 0);
     }
 
     function _spendDemand(uint32 participant) private {
@@ -51,29 +70,59 @@ abstract contract Challenges is Certificates {
         _lastDemands[participant] = uint40(block.timestamp);
     }
 
-    function _uphold(bytes32 lot, Certificate storage entry, Actor memory actor, bool executed) private {
-        if (entry.state == CertificateState.Demanded && entry.openingDeadline <= block.timestamp) {
-            revert CertificateOpeningLate(lot, entry.sequence, entry.openingDeadline);
+    /// @dev One more or one less of the issuer's certificates on the lot is open; none that is about the lot before it was
+    /// reworked.
+    function _count(bytes32 lot, uint40 certificate, uint32 issuer, bool more) private {
+        if (_isReworkedSince(lot, certificate)) return;
+        Standing storage standing = _standings[lot][issuer];
+        standing.open = more ? standing.open + 1 : standing.open - 1;
+    }
+
+    /// @dev A revoked one stays revoked: its issuer opens it first.
+    function _uphold(bytes32 lot, uint40 certificate, Actor memory actor, bool executed) private {
+        Certificate storage entry = _certificates[certificate];
+        (CertificateState state, uint40 deadline) = (entry.state, entry.openingDeadline);
+        if (state == CertificateState.Revoked) revert CertificateStateWrong(certificate, state);
+        if (state == CertificateState.Demanded) {
+            if (deadline <= block.timestamp) revert CertificateOpeningLate(certificate, deadline);
+            _count(lot, certificate, entry.issuer, false);
         }
         entry.state = CertificateState.Upheld;
-        bytes32 word = bytes32(uint256(executed ? 1 : 0));
-        _recordPair(CertificateUpheld.selector, actor, lot, entry.sequence, word);
+        _recordPair(CertificateUpheld.selector, actor, lot, certificate, bytes32(uint256(executed ? 1 : 0)));
     }
 
-    function _refute(bytes32 lot, bytes32 order, Certificate storage entry, Actor memory actor, Verdict executed)
-        private
-    {
+    /// @dev The lot follows the execution, when the issuer is still its gate's inspector and it was not reworked since. What
+    /// the refutation lifts is only what the certificate imposed; what it imposes stands on no certificate.
+    function _refute(ICustody.Item calldata item, uint40 certificate, Actor memory actor, Verdict executed) private {
+        Certificate storage entry = _certificates[certificate];
+        if (entry.openingDeadline == 0) _count(item.lot, certificate, entry.issuer, true);
         entry.state = CertificateState.Refuted;
-        Verdict verdict = executed == Verdict.Pass ? Verdict.Pass : Verdict.Fail;
-        _applyVerdict(_lots[lot], order, verdict, entry.issuer);
-        _recordPair(CertificateRefuted.selector, actor, lot, entry.sequence, bytes32(uint256(executed)));
+        uint32 issuer = entry.issuer;
+        bool moves = _inspects(item.order, issuer) && _lots[item.lot].order == _orders[item.order].sequence
+            && !_isReworkedSince(item.lot, certificate);
+        // Nothing is known of a lot that was failed on an input that cannot be executed: its custodian may release it.
+        if (moves && (executed != Verdict.None || entry.verdict == Verdict.Pass)) {
+            bool imposed = _standings[item.lot][issuer].quarantining == certificate;
+            Verdict verdict = executed == Verdict.Pass ? Verdict.Pass : Verdict.Fail;
+            _applyVerdict(item.lot, verdict, issuer, 0, imposed);
+        }
+        _recordPair(CertificateRefuted.selector, actor, item.lot, certificate, bytes32(uint256(executed)));
     }
 
-    /// @dev Reverts unless `issued` is what the opened record says.
-    function _requireIssued(bytes32 lot, Opening calldata opening, Issued calldata issued) private pure {
-        bytes memory data =
-            abi.encode(opening.key, _touching(lot), issued.statement, issued.anchorSize, issued.anchorRoot);
-        if (keccak256(data) != opening.digest) revert CertificateDataWrong(keccak256(data), opening.digest);
+    /// @dev Reverts unless `issued` is what the certificate's record says.
+    /// @return item The certificate's lot.
+    function _requireIssued(uint40 certificate, address key, Issued calldata issued)
+        private
+        view
+        returns (ICustody.Item calldata item)
+    {
+        bytes32 kept = _issues[certificate];
+        if (issued.statement.items.length != 1) revert CertificateDataWrong(0, kept);
+        item = issued.statement.items[0];
+        bytes32 computed = keccak256(
+            abi.encode(key, _touching(item.lot), issued.statement, issued.anchorSize, issued.anchorRoot)
+        );
+        if (computed != kept) revert CertificateDataWrong(computed, kept);
     }
 
     /// @dev Reverts unless the statement's digest commits to the inference, for this lot and its evidence.
@@ -85,7 +134,7 @@ abstract contract Challenges is Certificates {
         returns (bool right, Verdict executed)
     {
         bytes memory parts = abi.encode(
-            block.chainid, address(this), statement.lot, statement.stream, statement.leafIndex, statement.leafHash
+            block.chainid, address(this), statement.items[0].lot, statement.stream, statement.leafIndex, statement.leafHash
         );
         bytes32 context = sha256(bytes.concat(CONTEXT_TAG, parts));
         IRegistry.Model memory model = registry.modelOf(statement.model);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ICustody} from "../interfaces/ICustody.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
-import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
-import {Book} from "./Book.sol";
+import {Verdicts} from "./Verdicts.sol";
 
 /// @title Custody: offered, accepted, declined, withdrawn
-abstract contract Custody is Book, ICustody {
+abstract contract Custody is Verdicts, ICustody {
     /// @dev Deepest packing that moves; real ones (piece, case, pallet, container) need four.
     uint256 private constant MOST_DEPTH = 8;
 
@@ -19,12 +17,12 @@ abstract contract Custody is Book, ICustody {
         if (consignment.length == 0) revert ILots.LotsMissing();
         Item calldata first = consignment[0];
         (uint40 order, uint40 model, uint32 inspector) = _gateOf(first.order, to);
-        (Actor memory actor, IRegistry.ModelState state) = _actorTo(to, model, Roles.HOLDER);
+        Actor memory actor = _actorTo(to, Roles.HOLDER);
         if (to == actor.participant) revert CustodyToSelf(first.lot);
         ILots.Lot storage entry = _lots[first.lot];
-        (uint40 number, uint24 contents) = _requireOfferable(first, entry, order, actor);
+        (uint40 number, uint16 contents) = _requireOfferable(first, entry, order, actor);
         _requireConsignment(consignment, number, contents, to);
-        if (inspector != 0) _requirePassage(first.lot, inspector, model, state);
+        if (inspector != 0) _requirePassage(first.lot, inspector, model);
         (entry.state, entry.counterparty) = (ILots.LotState.Offered, to);
         _recordPair(CustodyOffered.selector, actor, first.lot, to, claimsRoot);
     }
@@ -35,7 +33,7 @@ abstract contract Custody is Book, ICustody {
         if (consignment.length == 0) revert ILots.LotsMissing();
         bytes32 lot = consignment[0].lot;
         ILots.Lot storage entry = _offeredTo(lot, actor);
-        (uint40 number, uint40 from, uint40 order, uint24 contents) =
+        (uint40 number, uint40 from, uint40 order, uint16 contents) =
             (entry.number, entry.holder, entry.order, entry.contents);
         _requireGate(consignment[0], order, actor.participant);
         _requireConsignment(consignment, number, contents, actor.participant);
@@ -64,7 +62,7 @@ abstract contract Custody is Book, ICustody {
     function _requireOfferable(Item calldata item, ILots.Lot storage entry, uint40 order, Actor memory actor)
         private
         view
-        returns (uint40 number, uint24 contents)
+        returns (uint40 number, uint16 contents)
     {
         uint40 holder;
         uint40 belongsTo;
@@ -87,7 +85,7 @@ abstract contract Custody is Book, ICustody {
 
     /// @dev Reverts unless the consignment names, after its first lot, all that is packed in it, nothing of that is
     /// quarantined, and its gates are open for `to`. Contents are counted in storage, not listed: the caller lists them.
-    function _requireConsignment(Item[] calldata consignment, uint40 number, uint24 contents, uint32 to) private view {
+    function _requireConsignment(Item[] calldata consignment, uint40 number, uint16 contents, uint32 to) private view {
         uint256 used = contents == 0 ? 1 : _requireContents(consignment, 0, number, contents, to, 0);
         if (used != consignment.length) revert ConsignmentExcess(consignment.length, used);
     }
@@ -98,7 +96,7 @@ abstract contract Custody is Book, ICustody {
         Item[] calldata consignment,
         uint256 index,
         uint40 number,
-        uint24 left,
+        uint16 left,
         uint32 to,
         uint256 depth
     ) private view returns (uint256 next) {
@@ -110,7 +108,7 @@ abstract contract Custody is Book, ICustody {
             if (item.lot <= last) revert ILots.LotsNotAscending(item.lot);
             if (depth == MOST_DEPTH) revert ConsignmentTooDeep(item.lot);
             last = item.lot;
-            (uint40 inner, uint24 contents) = _requireChild(item, number, to);
+            (uint40 inner, uint16 contents) = _requireChild(item, number, to);
             next = _requireContents(consignment, next, inner, contents, to, depth + 1);
         }
     }
@@ -118,7 +116,7 @@ abstract contract Custody is Book, ICustody {
     function _requireChild(Item calldata item, uint40 parent, uint32 to)
         private
         view
-        returns (uint40 number, uint24 contents)
+        returns (uint40 number, uint16 contents)
     {
         ILots.Lot storage entry = _requireIn(item.lot, parent);
         uint40 order;
@@ -132,7 +130,7 @@ abstract contract Custody is Book, ICustody {
     function _requireGate(Item calldata item, uint40 order, uint32 to) private view {
         (uint40 number, uint40 model, uint32 inspector) = _gateOf(item.order, to);
         if (number != order) revert ILots.LotOrderWrong(item.lot, item.order, order);
-        if (inspector != 0) _requirePassage(item.lot, inspector, model, registry.stateOfModel(model));
+        if (inspector != 0) _requirePassage(item.lot, inspector, model);
     }
 
     /// @dev The number of an order, 0 for none, and its gate when it lies before `to`, which is the order's buyer then.
@@ -143,23 +141,5 @@ abstract contract Custody is Book, ICustody {
         (number, model, buyer, inspector) = (entry.sequence, entry.model, entry.buyer, entry.inspector);
         if (number == 0) revert IOrders.OrderUnknown(order);
         if (buyer != to) (model, inspector) = (0, 0);
-    }
-
-    /// @dev Reverts unless the lot's certificate opens the gate of `inspector` and `model`, which is in `stateOfModel`.
-    function _requirePassage(bytes32 lot, uint32 inspector, uint40 model, IRegistry.ModelState stateOfModel)
-        private
-        view
-    {
-        ICertificates.Certificate storage entry = _certificates[lot];
-        (uint40 on, uint40 expiresAt, uint32 issuer, uint40 deadline) =
-            (entry.model, entry.expiresAt, entry.issuer, entry.openingDeadline);
-        (ICertificates.Verdict verdict, ICertificates.CertificateState state) = (entry.verdict, entry.state);
-        bool counts = state == ICertificates.CertificateState.Issued || state == ICertificates.CertificateState.Upheld
-            || (state == ICertificates.CertificateState.Demanded && deadline > block.timestamp);
-        bool open = counts && verdict == ICertificates.Verdict.Pass && issuer == inspector && on == model
-            && expiresAt > block.timestamp && _isStanding(stateOfModel);
-        if (open) return;
-        ICertificates.CertificateStatus status = _statusOf(state, on, expiresAt, deadline);
-        revert GateClosed(lot, inspector, model, status, verdict, issuer, on);
     }
 }

@@ -163,15 +163,11 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         _requireRole(actor, needed);
     }
 
-    /// @dev Who acts, the roles of whom it names, and the state of a model, in one call of the registry.
-    function _actorTo(uint32 to, uint40 model, uint16 needed)
-        internal
-        view
-        returns (Actor memory actor, IRegistry.ModelState state)
-    {
+    /// @dev Who acts, and that whom it names may be given a part, in one call of the registry.
+    function _actorTo(uint32 to, uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();
         uint16 rolesOfTaker;
-        (actor.participant, actor.roles, rolesOfTaker, state) = registry.partiesOf(actor.key, to, model);
+        (actor.participant, actor.roles, rolesOfTaker) = registry.partiesOf(actor.key, to);
         _requireRole(actor, needed);
         _requireHeld(to, rolesOfTaker, needed);
     }

@@ -5,10 +5,10 @@ import {IAssignments} from "../interfaces/IAssignments.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Subjects} from "../libraries/Subjects.sol";
-import {Book} from "./Book.sol";
+import {Verdicts} from "./Verdicts.sol";
 
 /// @title Lots: how they come to be, are packed, set apart and scrapped
-abstract contract Lots is Book, ILots {
+abstract contract Lots is Verdicts, ILots {
     /// @dev Keeps one record within a block, and its replay within bounds; also what lots are numbered by.
     uint40 internal constant MOST_LOTS = 64;
 
@@ -59,7 +59,7 @@ abstract contract Lots is Book, ILots {
             if (lots[i] == parent) revert LotPacked(parent, number);
             (entry.holder, entry.packed) = (number, true);
         }
-        into.contents += uint24(lots.length);
+        into.contents += uint16(lots.length);
         _record(LotsPacked.selector, actor, parent, histories, abi.encode(actor.key, histories));
     }
 
@@ -73,7 +73,7 @@ abstract contract Lots is Book, ILots {
             Lot storage entry = _requireIn(lots[i], number);
             (entry.holder, entry.packed) = (actor.participant, false);
         }
-        from.contents -= uint24(lots.length);
+        from.contents -= uint16(lots.length);
         _record(LotsUnpacked.selector, actor, parent, histories, abi.encode(actor.key, histories));
     }
 
@@ -83,20 +83,24 @@ abstract contract Lots is Book, ILots {
         Actor memory actor = _actor(Roles.HOLDER);
         Lot storage entry = _existingLot(lot);
         _requireOrder(lot, entry, order);
-        if (order == 0 || _orders[order].inspector != actor.participant) _mine(lot, actor);
+        if (!_inspects(order, actor.participant)) _mine(lot, actor);
         LotState state = entry.state;
         if (state != LotState.Held && state != LotState.Offered) revert LotStateWrong(lot, state);
-        (entry.state, entry.counterparty) = (LotState.Quarantined, actor.participant);
+        _quarantineAs(lot, entry, actor.participant, 0);
         _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);
     }
 
     /// @inheritdoc ILots
-    function releaseLot(bytes32 lot, bytes32 reasonRoot) external {
+    function releaseLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
         Lot storage entry = _existingLot(lot);
         (LotState state, uint32 by) = (entry.state, entry.counterparty);
         if (state != LotState.Quarantined) revert LotStateWrong(lot, state);
-        if (by != actor.participant) revert LotQuarantineForeign(lot, by);
+        _requireOrder(lot, entry, order);
+        if (by != actor.participant) {
+            if (!_isLiftable(lot, order, by)) revert LotQuarantineForeign(lot, by);
+            _mine(lot, actor);
+        }
         (entry.state, entry.counterparty) = (LotState.Held, 0);
         _recordRoot(LotReleased.selector, actor, lot, reasonRoot);
     }
@@ -145,6 +149,7 @@ abstract contract Lots is Book, ILots {
             contents: 0,
             unit: unit,
             packed: false,
+            reworked: false,
             state: LotState.Held
         });
     }
@@ -152,7 +157,7 @@ abstract contract Lots is Book, ILots {
     /// @dev Takes `quantity` out of a lot; the last of it spends the lot.
     function _consume(bytes32 lot, Lot storage entry, uint40 quantity) internal {
         if (quantity == 0) revert LotQuantityZero();
-        (uint40 held, uint24 contents) = (entry.quantity, entry.contents);
+        (uint40 held, uint16 contents) = (entry.quantity, entry.contents);
         if (quantity > held) revert LotOverConsumed(lot, held, quantity);
         if (contents != 0) revert LotNotEmpty(lot, contents);
         entry.quantity = held - quantity;

@@ -178,7 +178,8 @@ abstract contract Orders is Book, IOrders {
             registry.standingOf(coordinator, inspector, model);
         _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
         if (inspector == 0 && model == 0) return;
-        if (inspector == 0 || inspector == coordinator || state != IRegistry.ModelState.Approved) {
+        bool usable = model == 0 || state == IRegistry.ModelState.Approved;
+        if (inspector == 0 || inspector == coordinator || !usable) {
             revert OrderGateInvalid(inspector, model);
         }
         _requireHeld(inspector, inspectorRoles, Roles.INSPECTOR);

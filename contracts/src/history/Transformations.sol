@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {IAssignments} from "../interfaces/IAssignments.sol";
-import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {Roles} from "../libraries/Roles.sol";
@@ -25,6 +24,8 @@ abstract contract Transformations is Lots {
         uint256 made;
         /// Who quarantined the reworked input; 0 when it was held.
         uint32 quarantinedBy;
+        /// The certificate behind that, 0 for none.
+        uint40 quarantining;
     }
 
     /// @inheritdoc ILots
@@ -66,7 +67,8 @@ abstract contract Transformations is Lots {
             _take(components[i], _held(lot, actor), rework.order, actor, tally);
             histories[i + 1] = lot;
         }
-        bytes memory data = abi.encode(actor.key, histories, rework, tally.assignment, _voidPass(rework.lot));
+        (_lots[rework.lot].reworked, _reworks[rework.lot]) = (true, _next());
+        bytes memory data = abi.encode(actor.key, histories, rework, tally.assignment);
         _record(LotReworked.selector, actor, rework.lot, histories, data);
     }
 
@@ -127,6 +129,7 @@ abstract contract Transformations is Lots {
         LotState state = entry.state;
         if (state == LotState.Quarantined && tally.kind == TransformationKind.Rework && !input.component) {
             tally.quarantinedBy = entry.counterparty;
+            tally.quarantining = _standings[input.lot][tally.quarantinedBy].quarantining;
         } else if (state != LotState.Held) {
             revert LotStateWrong(input.lot, state);
         }
@@ -168,8 +171,9 @@ abstract contract Transformations is Lots {
     {
         Output calldata output = transformation.outputs[place];
         lot = _createLot(output.identifierHash, tally.order, output.quantity, output.unit, maker, place);
-        if (tally.quarantinedBy != 0) {
-            (_lots[lot].state, _lots[lot].counterparty) = (LotState.Quarantined, tally.quarantinedBy);
+        if (tally.quarantinedBy != 0) _quarantineAs(lot, _lots[lot], tally.quarantinedBy, tally.quarantining);
+        if (tally.kind == TransformationKind.Split) {
+            _handOn(transformation.inputs[0].lot, lot, transformation.order);
         }
         if (output.unit == transformation.outputUnit) tally.made += output.quantity;
         else if (tally.kind != TransformationKind.Conversion) revert TransformationUnitWrong(lot, output.unit);
@@ -181,7 +185,7 @@ abstract contract Transformations is Lots {
         Lot storage entry = _lots[lot];
         uint40 number;
         uint40 holder;
-        uint24 contents;
+        uint16 contents;
         bool packed;
         LotState state;
         (number, order, holder, contents, packed, state) =
@@ -189,18 +193,6 @@ abstract contract Transformations is Lots {
         _requireMine(lot, number, holder, packed, actor);
         _requireHeldOrQuarantined(lot, state);
         if (contents != 0) revert LotNotEmpty(lot, contents);
-    }
-
-    /// @dev A verdict on the lot as it was before says nothing about it now. A failing one opens no gate and stays.
-    function _voidPass(bytes32 lot) private returns (uint40 certificate) {
-        ICertificates.Certificate storage entry = _certificates[lot];
-        (uint40 number, ICertificates.Verdict verdict, ICertificates.CertificateState state) =
-            (entry.sequence, entry.verdict, entry.state);
-        bool stands = state == ICertificates.CertificateState.Issued || state == ICertificates.CertificateState.Demanded
-            || state == ICertificates.CertificateState.Upheld;
-        if (!stands || verdict != ICertificates.Verdict.Pass) return 0;
-        entry.state = ICertificates.CertificateState.Voided;
-        return number;
     }
 
     function _requireShape(Transformation calldata transformation) private pure {

@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IHistory} from "./IHistory.sol";
+import {ICustody} from "./ICustody.sol";
 
-/// @title Certificates: an inspector's verdict on a lot, bound to one inference of one model
-/// @notice A lot's latest certificate counts; the ones before it are in its history. A failing one quarantines the lot
-/// in its inspector's name (the gate's inspector also takes over a quarantine of its custodian or of the inspector that the
-/// gate named before, another inspector does not),
-/// a passing one releases what the same inspector quarantined. Certificates never pass to the outputs of a
-/// transformation. A certificate falls with its model without being touched.
+/// @title Certificates: an inspector's verdict on lots
+/// @notice A certificate is an entity with a number, the sequence of the record that issued it: a verdict on one lot by one
+/// inference of a model, or on up to 64 lots by a procedure (a sampling plan, a person with a gauge), which its claims
+/// describe. A lot may have any number of certificates, of any inspectors; none erases another. A certificate falls with its
+/// model without being touched.
 ///
-/// Whoever holds the input of an inference can challenge the certificate: the inference is opened, and executed again when
-/// its model is kept on chain. That upholds the certificate or refutes it. The order's buyer and every auditor can demand
-/// an opening; a certificate that nobody opens in time stops counting. What is opened is public for good.
+/// What counts for an order's gate is, per lot and inspector, the standing: the latest certificate of that inspector, and
+/// how many of its certificates there are open: demanded or refuted, and not upheld. So an inspector answers for what it
+/// certified, whatever it certifies afterwards. A rework of the lot closes what was open, and voids the passes before it. A
+/// split hands the standing of the gate's inspector on to its outputs; no other transformation does.
+///
+/// Only verdicts of the gate's inspector move the lot: a failing one quarantines in the inspector's name, whoever had
+/// quarantined the lot before, and a passing one releases what the same inspector quarantined. A verdict of anybody else is
+/// recorded and moves nothing.
+///
+/// Whoever holds the input of an inference can challenge its certificate: the inference is opened, and executed again when
+/// its model is kept on chain. That upholds the certificate or refutes it. The buyer and the coordinator of the lot's order,
+/// the lot's custodian and every auditor can demand an opening; a certificate that nobody opens in time stops counting. What
+/// is opened is public for good. There is nothing to open in a procedure, so that is neither challenged nor demanded.
 interface ICertificates {
     enum Verdict {
         None,
@@ -20,8 +29,8 @@ interface ICertificates {
         Fail
     }
 
-    /// @dev Issued -> Demanded -> Upheld, or straight to Upheld; Issued or Demanded -> Refuted; any of the first three ->
-    /// Revoked or, by rework, Voided.
+    /// @dev Issued -> Demanded -> Upheld, or straight to Upheld; Issued, Demanded or Revoked -> Refuted; Issued, Demanded or
+    /// Upheld -> Revoked.
     enum CertificateState {
         None,
         Issued,
@@ -31,9 +40,7 @@ interface ICertificates {
         Upheld,
         Revoked,
         /// Opened, and found wrong.
-        Refuted,
-        /// A pass on the lot as it was before it was reworked.
-        Voided
+        Refuted
     }
 
     /// @dev Whether a certificate counts, whatever its verdict.
@@ -47,33 +54,50 @@ interface ICertificates {
         Refuted,
         /// Its opening was demanded, and the deadline passed.
         Unopened,
-        /// The lot was reworked since.
+        /// It is about the lot before its latest rework: only of a certificate on a lot, at a gate.
         Voided
     }
 
     struct Certificate {
-        /// Of the issuing record: the certificate's short name; 0 when the lot has none.
-        uint40 sequence;
+        /// `number` of its lot; of the first, when it is by procedure on several.
+        uint40 lot;
+        /// 0 when it is by procedure.
         uint40 model;
+        /// In seconds.
+        uint40 issuedAt;
         /// From then on it is expired, in seconds.
         uint40 expiresAt;
+        /// From then on it is unopened when it still is demanded, in seconds; 0 when its opening was never demanded.
+        uint40 openingDeadline;
         uint32 issuer;
         Verdict verdict;
         CertificateState state;
-        /// From then on it is unopened when it still is demanded, in seconds; 0 when its opening was never demanded.
-        uint40 openingDeadline;
+    }
+
+    /// @dev Of one inspector on one lot.
+    struct Standing {
+        /// Number of the latest certificate; 0 for none.
+        uint40 latest;
+        /// The certificate whose verdict imposed the inspector's latest quarantine of the lot; 0 when none did.
+        uint40 quarantining;
+        /// How many certificates are demanded or refuted and not upheld. As of `latest`: nothing, once the lot was reworked
+        /// after that.
+        uint16 open;
+        /// That signed the latest.
+        address key;
     }
 
     /// @dev What an inspector states.
     struct Statement {
-        bytes32 lot;
-        /// The lot's order; 0 when it has none.
-        bytes32 order;
+        /// One lot; by procedure up to 64, ascending.
+        ICustody.Item[] items;
+        /// 0 for a verdict by procedure.
         uint40 model;
         Verdict verdict;
         /// In seconds, later than now.
         uint40 expiresAt;
-        /// sha256 over context, model, input commitment, logits and verdict.
+        /// sha256 over context, model, input commitment, logits and verdict; of a procedure, the claims root of its
+        /// description.
         bytes32 inferenceDigest;
         bytes32 claimsRoot;
         /// The measured data: an entry of an anchored stream, and its RFC 9162 leaf hash.
@@ -99,6 +123,7 @@ interface ICertificates {
         uint8 verdict;
     }
 
+    /// @notice `histories` are the lots; the subject is the first.
     /// @param anchorSize Size and root of the stream's anchor in force.
     event CertificateIssued(
         uint40 indexed sequence,
@@ -110,6 +135,7 @@ interface ICertificates {
         uint40 anchorSize,
         bytes32 anchorRoot
     );
+    /// @notice `histories` are the lots, as in the issuing record.
     event CertificateRevoked(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -131,8 +157,9 @@ interface ICertificates {
         uint40 certificate,
         bool executed
     );
-    /// @param executed What the model says of the input: Pass lifts the issuer's quarantine, all else quarantines in the
-    /// issuer's name. None when the input is invalid for the model, or the model's bytes are not on chain.
+    /// @param executed What the model says of the input. Of the gate's inspector's certificates, Pass lifts the quarantine
+    /// that this certificate imposed, all else quarantines in the issuer's name. None when the input is invalid for the
+    /// model, or the model's bytes are not on chain.
     event CertificateRefuted(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -160,49 +187,54 @@ interface ICertificates {
     error CertificateModelUnfit(uint40 model);
     /// @notice The model is another inspector's, who has not opened it to others.
     error CertificateModelClosed(uint40 model, uint32 issuer);
-    /// @notice The order's gate names another inspector.
-    error CertificateInspectorWrong(bytes32 lot, uint32 inspector);
-    /// @notice The lot's latest certificate is another one: `latest`, or none.
-    error CertificateNotLatest(bytes32 lot, uint40 certificate, uint40 latest);
-    error CertificateForeign(bytes32 lot, uint32 issuer);
+    /// @notice One lot by an inference, 1 to 64 by a procedure.
+    error CertificateLotsWrong(uint256 given, uint256 most);
+    error CertificateUnknown(uint40 certificate);
+    /// @notice The certificate is about other lots than those given.
+    error CertificateOfOtherLots(uint40 certificate);
+    error CertificateForeign(uint40 certificate, uint32 issuer);
     /// @notice The move is not allowed from `state`.
-    error CertificateStateWrong(bytes32 lot, uint40 certificate, CertificateState state);
-    /// @notice What is shown is not the data of the opened record.
-    error CertificateDataWrong(bytes32 computed, bytes32 digest);
+    error CertificateStateWrong(uint40 certificate, CertificateState state);
+    /// @notice A verdict by procedure has no inference that could be opened.
+    error CertificateByProcedure(uint40 certificate);
+    /// @notice The participant is neither buyer nor coordinator of the lot's order, nor the lot's custodian, nor an auditor.
+    error CertificateDemanderUnfit(uint40 certificate, uint32 participant);
+    /// @notice What is shown is not the data of the issuing record, whose hash is `kept`.
+    error CertificateDataWrong(bytes32 computed, bytes32 kept);
     /// @notice What is shown is another inference than the certified one: context, model, input, salt, logits or verdict.
     error CertificateInferenceWrong(bytes32 computed, bytes32 inferenceDigest);
     /// @notice The inference is right, but the deadline for showing it passed.
-    error CertificateOpeningLate(bytes32 lot, uint40 certificate, uint40 deadline);
+    error CertificateOpeningLate(uint40 certificate, uint40 deadline);
     /// @notice A participant demands one opening an hour: `again` is when it may demand the next.
     error CertificateDemandTooSoon(uint32 participant, uint40 again);
 
-    /// @notice Issues a certificate on an approved model, of the issuer or opened to others. INSPECTOR; for a lot of an
-    /// order with a gate, the gate's.
+    /// @notice Issues a certificate, on an approved model, of the issuer or opened to others, or by procedure. INSPECTOR.
     /// That the digest belongs to the data and the model is not checked here: whoever holds the input re-executes it.
     /// @return certificate The sequence of this record.
     function issueCertificate(Statement calldata statement) external returns (uint40 certificate);
-    /// @notice Takes the lot's latest certificate back. Its issuer, INSPECTOR.
-    function revokeCertificate(bytes32 lot, uint40 certificate, bytes32 reasonRoot) external;
-    /// @notice Opens the inference behind the lot's latest certificate, for good, and settles it. Any role; any participant
-    /// that holds the input. Right: the certificate is upheld, which also meets a demand made of it. Wrong, which is that the
-    /// input is invalid for the model, or executing the model gives other logits or another verdict, or the digest's verdict
-    /// is not the stated one: the certificate is refuted, and the lot follows what was executed. Reverts when what is shown
-    /// is not what the certificate commits to.
-    /// @param opening Of the issuing record in the lot's history.
-    /// @param issued That record's data.
-    function challenge(
-        bytes32 lot,
-        IHistory.Opening calldata opening,
-        Issued calldata issued,
-        Inference calldata inference
-    ) external;
-    /// @notice Demands that the lot's latest certificate be opened within seven days, or stop counting. The buyer of the
-    /// lot's order, BUYER; or any AUDITOR.
+    /// @notice Takes a certificate back, at any time. Its issuer, INSPECTOR. It can still be refuted.
+    /// @param lots All its lots, as it named them.
+    function revokeCertificate(bytes32[] calldata lots, uint40 certificate, bytes32 reasonRoot) external;
+    /// @notice Opens the inference behind a certificate, for good, and settles it, whatever the inspector certified after
+    /// it. Any role; any participant that holds the input. Right: the certificate is upheld, which also meets a demand made
+    /// of it. Wrong, which is that the input is invalid for the model, or executing the model gives other logits or another
+    /// verdict, or the digest's verdict is not the stated one: the certificate is refuted, and the lot follows what was
+    /// executed when the issuer is its gate's inspector. A revoked one is only refuted. Reverts when what is shown is not
+    /// what the certificate commits to.
+    /// @param key That issued it.
+    /// @param issued The issuing record's data.
+    function challenge(uint40 certificate, address key, Issued calldata issued, Inference calldata inference) external;
+    /// @notice Demands that a certificate be opened within seven days, or stop counting. Buyer (BUYER) or coordinator
+    /// (COORDINATOR) of the order that the lot has now, or the custodian of the lot (any role); or any AUDITOR.
     /// @param order The lot's order; 0 when it has none.
     function demandOpening(bytes32 lot, bytes32 order, uint40 certificate) external;
 
-    /// @notice The latest certificate of a lot.
-    function certificateOf(bytes32 lot) external view returns (Certificate memory);
+    /// @notice A certificate by its number; zeros when there is none.
+    function certificateOf(uint40 certificate) external view returns (Certificate memory);
     /// @notice Whether it counts now.
-    function certificateStatus(bytes32 lot) external view returns (CertificateStatus);
+    function certificateStatus(uint40 certificate) external view returns (CertificateStatus);
+    /// @notice What an inspector's certificates on a lot amount to.
+    function standingOf(bytes32 lot, uint32 inspector) external view returns (Standing memory);
+    /// @notice Sequence of the latest rework of a lot that kept its identifier; 0 for none. Passes before it do not count.
+    function reworkOf(bytes32 lot) external view returns (uint40);
 }

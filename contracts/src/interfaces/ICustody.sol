@@ -54,15 +54,20 @@ interface ICustody {
     error ConsignmentTooDeep(bytes32 lot);
     error CustodyNotOffered(bytes32 lot, uint32 offeredTo);
     error CustodyToSelf(bytes32 lot);
-    /// @notice The order's gate is closed: it needs a valid passing certificate of `inspector` on `model`.
+    /// @notice The order's gate is closed: the latest certificate of `inspector` on the lot must be a valid pass on `model` (0:
+    /// by procedure), none of its certificates there may be open, and it must be in standing.
+    /// @param certificate The latest; 0 for none.
+    /// @param inStanding Whether it may inspect now, and the key that signed was not compromised then.
     error GateClosed(
         bytes32 lot,
         uint32 inspector,
         uint40 model,
+        uint40 certificate,
         ICertificates.CertificateStatus status,
         ICertificates.Verdict verdict,
-        uint32 issuer,
-        uint40 certifiedOn
+        uint40 certifiedOn,
+        uint16 open,
+        bool inStanding
     );
 
     /// @notice Offers custody to another participant; a return is an offer back. The custodian, any role but AUDITOR.

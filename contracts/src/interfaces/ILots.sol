@@ -27,9 +27,11 @@ interface ILots {
         /// Offered: to whom. Quarantined: by whom.
         uint32 counterparty;
         /// How many lots are packed directly in it.
-        uint24 contents;
+        uint16 contents;
         bytes3 unit;
         bool packed;
+        /// Whether it was ever reworked under this identifier, see ICertificates.reworkOf.
+        bool reworked;
         LotState state;
     }
 
@@ -139,7 +141,6 @@ interface ILots {
     );
     /// @notice `histories` are the lot, then the components.
     /// @param assignment Under which it was reworked; 0 when the lot has no order.
-    /// @param voided The lot's certificate, a pass, that no longer counts; 0 when none counted.
     event LotReworked(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -147,8 +148,7 @@ interface ILots {
         address key,
         bytes32[] histories,
         Rework rework,
-        uint40 assignment,
-        uint40 voided
+        uint40 assignment
     );
     /// @notice A lot of no order became one of `order`, whose assignment the custodian had started.
     event LotAllocated(
@@ -234,7 +234,8 @@ interface ILots {
     /// @notice (input - gone) * yieldOut is not output * yieldIn, nothing is made in `outputUnit`, or the yield is missing
     /// or not 1 : 1 in one unit where it must be. `gone` is the loss and what stays in `unit`.
     error TransformationUnbalanced(uint256 input, uint256 gone, uint256 output, uint40 yieldIn, uint40 yieldOut);
-    /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector.
+    /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector; its custodian only when the
+    /// certificate behind the quarantine does not count any more, or the order is delivered.
     error LotQuarantineForeign(bytes32 lot, uint32 by);
     /// @notice The lot is packed in another lot than the parent given, or in none.
     error LotNotInParent(bytes32 lot, uint40 parent, uint40 expected);
@@ -260,8 +261,8 @@ interface ILots {
     /// another order only when the caller is its buyer: the gate is the buyer's, and custody passed through it. A buyer may
     /// also make lots of no order of what it bought. For all others the buyer's consent is `deallocateLot`.
     function transformLots(Transformation calldata transformation) external;
-    /// @notice Records that a lot, held or quarantined, was reworked and keeps its identifier; a quarantine stays, and a pass
-    /// is voided: the lot needs a new one. The custodian, MANUFACTURER; under an order with a started assignment of it.
+    /// @notice Records that a lot, held or quarantined, was reworked and keeps its identifier; a quarantine stays, the
+    /// passes before are void, and nothing that was open is. The custodian, MANUFACTURER; under an order with a started assignment of it.
     /// A lot with others packed in it is not reworked.
     function reworkLot(Rework calldata rework) external;
     /// @notice Makes a held lot of no order one of `order`, so that stock can be delivered under it. The custodian,
@@ -286,7 +287,10 @@ interface ILots {
     /// @notice Quarantines a lot; an open offer lapses. Its custodian, or the inspector of its order's gate. Any role but
     /// AUDITOR.
     function quarantineLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;
-    /// @notice Ends a quarantine. Who imposed it, any role but AUDITOR.
-    function releaseLot(bytes32 lot, bytes32 reasonRoot) external;
+    /// @notice Ends a quarantine. Who imposed it; the custodian that of an inspector, when it stands on a certificate that does
+    /// not count any more (refuted, unopened, revoked, expired, or fallen with its model), or the lot's order is delivered.
+    /// Any role but AUDITOR.
+    /// @param order The lot's order; 0 when it has none.
+    function releaseLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;
     function lotOf(bytes32 lot) external view returns (Lot memory);
 }

@@ -402,13 +402,12 @@ interface IRegistry {
     function actorOf(address key) external view returns (uint32 participant, uint16 roles);
     /// @notice The roles a participant may use now: 0 when unknown, suspended or departed.
     function rolesOf(uint32 participant) external view returns (uint16 roles);
-    /// @notice What an offer is checked against, in one call: `actorOf` the key, `rolesOf` whom it is made to, and
-    /// `stateOfModel` of the gate's model.
+    /// @notice What an offer is checked against, in one call: `actorOf` the key, and `rolesOf` whom it is made to.
     /// @dev Reverts as `actorOf`.
-    function partiesOf(address key, uint32 to, uint40 model)
+    function partiesOf(address key, uint32 to)
         external
         view
-        returns (uint32 participant, uint16 roles, uint16 rolesOfTaker, ModelState state);
+        returns (uint32 participant, uint16 roles, uint16 rolesOfTaker);
     /// @notice What an order's terms are checked against, in one call.
     function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
         external

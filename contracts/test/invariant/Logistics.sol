@@ -53,7 +53,7 @@ abstract contract Logistics is Production {
 
     function rework(uint256 seed) external act(seed) {
         bytes32 lot = _anyLot();
-        for (uint256 i; i < 3 && ledger.certificateOf(lot).sequence == 0; ++i) {
+        for (uint256 i; i < 3 && _latest(lot) == 0; ++i) {
             lot = _anyLot();
         }
         ILots.Lot memory stored = ledger.lotOf(lot);
@@ -141,7 +141,8 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         bytes32 order = replay.orderAt(stored.order);
         if (stored.state == ILots.LotState.Quarantined) {
-            _record(_keyOf(stored.counterparty), abi.encodeCall(ILots.releaseLot, (lot, ROOT)));
+            uint32 by = _chance(70) ? stored.counterparty : _custodianOf(stored);
+            _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));
         } else if (_chance(60)) {
             uint32 inspector_ = ledger.orderOf(order).inspector;
             uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : _custodianOf(stored);
@@ -158,7 +159,7 @@ abstract contract Logistics is Production {
         }
         ICustody.Item[] memory consignment = _consignment(lot);
         if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
-        uint256 toBuyer = ledger.certificateOf(lot).sequence != 0 ? 85 : 40;
+        uint256 toBuyer = _latest(lot) != 0 ? 85 : 40;
         uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
         bytes memory data = abi.encodeCall(ICustody.offerCustody, (consignment, to, ROOT));
         _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
@@ -194,24 +195,38 @@ abstract contract Logistics is Production {
         statement.model = gate.model != 0 && _chance(70) ? gate.model : _models[_below(_models.length)];
         statement.expiresAt = uint40(block.timestamp + _below(120 days));
         statement.leafIndex = uint40(_below(11));
-        uint32 id = gate.inspector != 0 ? gate.inspector : (_chance(50) ? inspector.id : inspector2.id);
+        if (gate.inspector != 0 && gate.model == 0 ? _chance(90) : _chance(15)) _byProcedure(statement);
+        bool named = gate.inspector != 0 && _chance(85);
+        uint32 id = named ? gate.inspector : (_chance(50) ? inspector.id : inspector2.id);
         _record(_keyOf(id), abi.encodeCall(ICertificates.issueCertificate, (statement)));
+    }
+
+    /// @dev Often with a second lot.
+    function _byProcedure(ICertificates.Statement memory statement) private {
+        statement.model = 0;
+        bytes32 first = statement.items[0].lot;
+        bytes32 other = _anyLot();
+        if (other == first || _chance(30)) return;
+        ICustody.Item memory item = ICustody.Item(other, replay.orderAt(ledger.lotOf(other).order));
+        ICustody.Item memory given = statement.items[0];
+        statement.items = new ICustody.Item[](2);
+        (statement.items[0], statement.items[1]) = first < other ? (given, item) : (item, given);
     }
 
     function revoke(uint256 seed) external act(seed) {
         bytes32 lot = _anyLot();
-        for (uint256 i; i < 4 && ledger.certificateOf(lot).sequence == 0; ++i) {
+        for (uint256 i; i < 4 && _latest(lot) == 0; ++i) {
             lot = _anyLot();
         }
-        ICertificates.Certificate memory latest = ledger.certificateOf(lot);
-        bytes memory data = abi.encodeCall(ICertificates.revokeCertificate, (lot, latest.sequence, ROOT));
-        _record(_keyOf(latest.issuer), data);
+        uint40 number = _latest(lot);
+        bytes memory data = abi.encodeCall(ICertificates.revokeCertificate, (replay.lotsOf(number), number, ROOT));
+        _record(_keyOf(ledger.certificateOf(number).issuer), data);
     }
 
     // ---- inside ----
 
     /// @dev Who has custody; of a packed lot, anybody.
-    function _custodianOf(ILots.Lot memory stored) private view returns (uint32) {
+    function _custodianOf(ILots.Lot memory stored) internal view returns (uint32) {
         return stored.packed ? uint32(1 + stored.holder % _parties.length) : uint32(stored.holder);
     }
 
@@ -226,7 +241,7 @@ abstract contract Logistics is Production {
     /// @dev Whether the lot could be delivered, as far as its gate allows.
     function _isReady(bytes32 lot) private view returns (bool) {
         ILots.Lot memory stored = ledger.lotOf(lot);
-        bool certified = stored.order == 0 || ledger.certificateOf(lot).sequence != 0;
+        bool certified = stored.order == 0 || _latest(lot) != 0;
         return certified && stored.state == ILots.LotState.Held && !stored.packed;
     }
 

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
-import {IHistory} from "../../src/interfaces/IHistory.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Models} from "../Models.sol";
@@ -12,8 +11,8 @@ import {Logistics} from "./Logistics.sol";
 /// @notice Certificates with an inference behind them, true or not; their openings, and demands of them.
 abstract contract Openings is Logistics {
     mapping(uint40 certificate => ICertificates.Inference) private _inferences;
-    bytes32 private _inferred;
-    bytes32 private _demanded;
+    uint40[] private _inferred;
+    uint40 private _demanded;
 
     /// @dev Half of them true; the others wrong in what they state, in their logits or verdict, or in their input.
     function infer(uint256 seed) external act(seed) {
@@ -31,35 +30,38 @@ abstract contract Openings is Logistics {
         uint32 id = gate.inspector != 0 ? gate.inspector : inspector.id;
         if (!_record(_keyOf(id), abi.encodeCall(ICertificates.issueCertificate, (statement)))) return;
         _inferences[ledger.sequence()] = inference;
-        _inferred = lot;
+        _inferred.push(ledger.sequence());
     }
 
     /// @dev A right opening, seldom a spoilt one; whether the certificate stands is what the truth says.
     function open(uint256 seed) external act(seed) {
-        bytes32 lot = _drawCertified();
-        ICertificates.Certificate memory before = ledger.certificateOf(lot);
+        uint40 number = _drawCertified();
+        ICertificates.Certificate memory before = ledger.certificateOf(number);
         if (before.state == ICertificates.CertificateState.Demanded && _chance(30)) {
             _clock += 8 days;
             vm.warp(_clock);
         }
-        ICertificates.Inference memory inference = _inferences[before.sequence];
+        ICertificates.Inference memory inference = _inferences[number];
         bool spoilt = _chance(10);
         if (spoilt) inference.salt = _name();
-        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
-        bytes memory data = abi.encodeCall(ICertificates.challenge, (lot, opening, issued, inference));
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(number);
+        bytes memory data = abi.encodeCall(ICertificates.challenge, (number, key, issued, inference));
         if (!_record(_keyOf(uint32(1 + _below(_parties.length))), data)) return;
         assertFalse(spoilt, "a wrong opening was let through");
-        bool stands = ledger.certificateOf(lot).state == ICertificates.CertificateState.Upheld;
+        bool stands = ledger.certificateOf(number).state == ICertificates.CertificateState.Upheld;
         assertTrue(stands == _isTrue(before, inference), "a certificate was settled against the truth");
     }
 
     function demand(uint256 seed) external act(seed) {
-        bytes32 lot = _drawCertified();
-        ICertificates.Certificate memory certificate = ledger.certificateOf(lot);
-        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
-        address by = _keyOf(order != 0 && _chance(50) ? buyer.id : auditor.id);
-        if (_record(by, abi.encodeCall(ICertificates.demandOpening, (lot, order, certificate.sequence)))) {
-            _demanded = lot;
+        uint40 number = _drawCertified();
+        if (number == 0) return;
+        bytes32 lot = replay.lotsOf(number)[0];
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bytes32 order = replay.orderAt(stored.order);
+        uint32 by = _chance(50) ? auditor.id : _custodianOf(stored);
+        if (order != 0 && _chance(50)) by = _chance(50) ? buyer.id : coordinator.id;
+        if (_record(_keyOf(by), abi.encodeCall(ICertificates.demandOpening, (lot, order, number)))) {
+            _demanded = number;
         }
     }
 
@@ -72,13 +74,11 @@ abstract contract Openings is Logistics {
     }
 
     /// @dev One whose opening is demanded, or that has an inference, rather than any.
-    function _drawCertified() private returns (bytes32 lot) {
+    function _drawCertified() private returns (uint40) {
         if (_demanded != 0 && _chance(40)) return _demanded;
-        if (_inferred != 0 && _chance(70)) return _inferred;
-        lot = _anyLot();
-        for (uint256 i; i < 4 && _inferences[ledger.certificateOf(lot).sequence].input.length == 0; ++i) {
-            lot = _anyLot();
-        }
+        if (_inferred.length != 0 && _chance(70)) return _inferred[_inferred.length - 1];
+        if (_inferred.length != 0 && _chance(80)) return _inferred[_below(_inferred.length)];
+        return _latest(_anyLot());
     }
 
     function _isTrue(ICertificates.Certificate memory certificate, ICertificates.Inference memory inference)

@@ -280,6 +280,7 @@ abstract contract Production is Draw {
     function _drawTerms() internal returns (IOrders.OrderTerms memory terms) {
         terms = _terms(uint16(1 + _below(2)));
         if (_chance(25)) (terms.inspector, terms.model) = (0, 0);
+        else if (_chance(20)) terms.model = 0;
         else if (_chance(30)) terms.model = _models[_below(_models.length)];
         if (terms.inspector != 0 && _chance(10)) terms.inspector = inspector2.id;
     }

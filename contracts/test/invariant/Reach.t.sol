@@ -64,7 +64,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](18);
+        milestones = new bytes32[](21);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -83,5 +83,8 @@ contract ReachTest is Base {
         milestones[15] = "quarantined lot deallocated";
         milestones[16] = "buyer takes out of gated order";
         milestones[17] = "stays in its unit";
+        milestones[18] = "older refuted";
+        milestones[19] = "certified by procedure";
+        milestones[20] = "lifted by the custodian";
     }
 }

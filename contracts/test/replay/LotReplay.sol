@@ -32,6 +32,7 @@ abstract contract LotReplay is CertificateReplay {
     bytes32 public constant YIELD_IN_ONE_UNIT = "yield within one unit";
     bytes32 public constant STAYS_IN_ITS_UNIT = "stays in its unit";
     bytes32 public constant PASS_VOIDED = "pass voided";
+    bytes32 public constant LIFTED_BY_THE_CUSTODIAN = "lifted by the custodian";
     bytes32 public constant QUARANTINED_DEALLOCATED = "quarantined lot deallocated";
     bytes32 public constant BUYER_TOOK_OUT = "buyer takes out of gated order";
 
@@ -92,7 +93,7 @@ abstract contract LotReplay is CertificateReplay {
         _hold(
             Property.Packing, _ledger.lotOf(subject).contents == _children[subject].length, "lot: contents not counted"
         );
-        _compareCertificate(subject);
+        _compareCertificates(subject);
     }
 
     /// @dev Over all lots: what each unit's logs made and used up is what the lots hold now.
@@ -160,11 +161,23 @@ abstract contract LotReplay is CertificateReplay {
                 bool conversion = change.kind == ILots.TransformationKind.Conversion;
                 _hold(Property.Quantities, conversion, "transformLots: several units out of one");
             }
-            if (quarantinedBy == 0) continue;
-            ++count[QUARANTINED_REWORKED];
-            (_lots[output].state, _lots[output].counterparty) = (ILots.LotState.Quarantined, quarantinedBy);
+            _passOn(change, output, quarantinedBy);
         }
         _requireBalance(change, conserved, made, remaining);
+    }
+
+    /// @dev What an output has of the lot that it was made from: certificates when split off, its quarantine when reworked.
+    function _passOn(ILots.Transformation memory change, bytes32 output, uint32 quarantinedBy) private {
+        bytes32 from;
+        for (uint256 i; i < change.inputs.length; ++i) {
+            if (!change.inputs[i].component) from = change.inputs[i].lot;
+        }
+        uint32 inspector = _orders[change.order].inspector;
+        bool split = change.kind == ILots.TransformationKind.Split && change.order != 0;
+        if (split && inspector != 0) _handOn(from, output, inspector);
+        if (quarantinedBy == 0) return;
+        ++count[QUARANTINED_REWORKED];
+        _holdBy(output, quarantinedBy, _standings[from][quarantinedBy].quarantining);
     }
 
     function _takeAll(Entry memory entry, ILots.Transformation memory change, bytes32[] memory histories)
@@ -219,8 +232,8 @@ abstract contract LotReplay is CertificateReplay {
     }
 
     function _rework(Entry memory entry, bytes32[] memory histories) private {
-        (,, ILots.Rework memory change, uint40 assignment, uint40 voided) =
-            abi.decode(entry.data, (address, bytes32[], ILots.Rework, uint40, uint40));
+        (,, ILots.Rework memory change, uint40 assignment) =
+            abi.decode(entry.data, (address, bytes32[], ILots.Rework, uint40));
         ILots.Lot storage lot = _lots[entry.subject];
         _act(entry, uint32(lot.holder), Roles.MANUFACTURER);
         _actOnLot(entry, lot, uint32(lot.holder));
@@ -238,8 +251,9 @@ abstract contract LotReplay is CertificateReplay {
             _hold(Property.Quarantine, held, "reworkLot: component is not free");
             _takeIn(entry, input, change.order, true);
         }
-        _hold(Property.Rebuilt, voided == _voidPass(entry.subject), "reworkLot: voids another certificate");
-        if (voided != 0) ++count[PASS_VOIDED];
+        uint32 inspector = _orders[change.order].inspector;
+        if (change.order != 0 && _isGateOpen(entry.subject, inspector, _orders[change.order].model)) ++count[PASS_VOIDED];
+        (lot.reworked, _reworks[entry.subject]) = (true, entry.sequence);
     }
 
     function _allocate(Entry memory entry) private {
@@ -287,7 +301,7 @@ abstract contract LotReplay is CertificateReplay {
     {
         _hold(Property.LotMoves, _lots[lot].number == 0, "lot made twice");
         uint40 number = abi.decode(abi.encode(uint256(entry.sequence) * 64 + place), (uint40));
-        _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, ILots.LotState.Held);
+        _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, false, ILots.LotState.Held);
         _allLots.push(lot);
         if (_balances[unit].made == 0) _units.push(unit);
         _balances[unit].made += quantity;
@@ -346,12 +360,20 @@ abstract contract LotReplay is CertificateReplay {
         else _actOnLot(entry, lot, uint32(lot.holder));
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Offered;
         _hold(Property.LotMoves, free, "quarantineLot: neither held nor offered");
-        (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, entry.participant);
+        _holdBy(entry.subject, entry.participant, 0);
     }
 
     function _release(Entry memory entry) private {
         ILots.Lot storage lot = _lots[entry.subject];
-        _act(entry, lot.counterparty, HOLDER);
+        uint40 behind = _standings[entry.subject][lot.counterparty].quarantining;
+        bool gone = behind != 0 && _statusOf(behind) != ICertificates.CertificateStatus.Valid;
+        bool delivered = lot.order != 0 && _orders[_orderAt[lot.order]].state == IOrders.OrderState.Delivered;
+        if ((gone || delivered) && entry.participant != lot.counterparty) {
+            _actOnLot(entry, lot, uint32(lot.holder));
+            ++count[LIFTED_BY_THE_CUSTODIAN];
+        } else {
+            _act(entry, lot.counterparty, HOLDER);
+        }
         _hold(Property.LotMoves, lot.state == ILots.LotState.Quarantined, "releaseLot: not quarantined");
         (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
     }
@@ -380,10 +402,7 @@ abstract contract LotReplay is CertificateReplay {
         IOrders.Order storage order = _orders[_orderAt[_lots[subject].order]];
         bool toBuyer = order.sequence != 0 && order.buyer == to && order.inspector != 0;
         if (toBuyer) {
-            ICertificates.Certificate storage certificate = _certificates[subject];
-            bool open = _statusOf(subject) == ICertificates.CertificateStatus.Valid
-                && certificate.verdict == ICertificates.Verdict.Pass && certificate.issuer == order.inspector
-                && certificate.model == order.model;
+            bool open = _isGateOpen(subject, order.inspector, order.model);
             _hold(Property.Gate, open, "custody past a closed gate");
             ++count[_lots[subject].packed ? GATE_PASSED_PACKED : GATE_PASSED];
         }

@@ -254,7 +254,7 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.Terms, bounded, "terms: too few or too many operations");
         _hold(Property.Terms, _rolesOf(coordinator) & Roles.COORDINATOR != 0, "terms: no coordinator");
         bool gated = terms.inspector != coordinator && _rolesOf(terms.inspector) & Roles.INSPECTOR != 0
-            && _models[terms.model].state == IRegistry.ModelState.Approved;
+            && (terms.model == 0 || _models[terms.model].state == IRegistry.ModelState.Approved);
         _hold(Property.Terms, gated || (terms.inspector == 0 && terms.model == 0), "terms: gate that cannot be kept");
     }
 

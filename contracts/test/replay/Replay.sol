@@ -49,6 +49,7 @@ contract Replay is LotReplay {
             _hold(Property.Heads, _ledger.headOf(_allLots[i]) == headOf[_allLots[i]], "head differs from its logs");
         }
         _compareQuantities();
+        _compareAllCertificates();
     }
 
     /// @notice What the logs packed directly in a lot, in no particular order.
@@ -68,7 +69,7 @@ contract Replay is LotReplay {
         if (entry.kind == ICorrections.RecordSuperseded.selector) _act(entry, entry.participant, Roles.ANY);
         bool known = entry.kind == ICorrections.RecordSuperseded.selector || _applyOrder(entry)
             || _applyAssignment(entry) || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry)
-            || _applyCertificate(entry);
+            || _applyCertificate(entry, histories);
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
         _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {
@@ -102,7 +103,6 @@ contract Replay is LotReplay {
             if (head == 0) head = _start(histories[i]);
             previousHeadOf[histories[i]] = head;
             headOf[histories[i]] = keccak256(abi.encode(head, entry.kind, inner));
-            _noteLink(entry, histories[i], head, inner);
         }
     }
 

@@ -4,68 +4,79 @@ from __future__ import annotations
 
 import hashlib
 
-from ledger.events import Event, Recorded, certificates, evidence
-from ledger.index.projections.lots import quarantine, release
+from ledger.events import Recorded, certificates, evidence
+from ledger.index.projections.standings import follow_verdict, inspector_of, is_open, standing_of
 from ledger.index.state import State, on
-from ledger.records import CertificateState, LotState, Verdict, optional_subject
-from ledger.store.rows import AnchorRow, CertificateRow, LotRow, OrderRow, StreamRow
+from ledger.records import CertificateState, Verdict, optional_subject
+from ledger.store.rows import AnchorRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
 
 _EMPTY_ROOT = hashlib.sha256().digest()
 """Head of the empty tree, RFC 9162 section 2.1.1."""
 
 
 def certificate_issued(record: Recorded[certificates.CertificateIssued], state: State) -> None:
+    statement = record.event.statement
     state.add(_certificate(record))
-    lot = state.need(LotRow, record.subject)
-    lot.certificate = record.sequence
-    _follow(record, state, lot, record.event.statement.verdict is Verdict.FAIL, record.participant)
+    for item in statement.items:
+        lot = state.need(LotRow, item.lot)
+        state.add(CertifiedLotRow(record.sequence, lot.subject))
+        _certify(record, state, lot)
+        gate = inspector_of(state, lot)
+        if gate in (0, record.participant):
+            lot.certificate = record.sequence
+        if gate and gate == record.participant:
+            follow_verdict(record, state, lot, statement.verdict, record.participant, record.sequence)
+
+
+def _certify(record: Recorded[certificates.CertificateIssued], state: State, lot: LotRow) -> None:
+    """As Certificates._certify in contracts/src/history: what was open stays open, whatever is issued."""
+    standing = standing_of(state, lot.subject, record.participant)
+    if standing.latest and standing.latest < lot.reworked:
+        standing.open = 0
+    elif standing.latest:
+        latest = state.need(CertificateRow, standing.latest)
+        standing.open += latest.lot != lot.subject and is_open(latest)
+    standing.latest, standing.key = record.sequence, record.key
 
 
 def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: State) -> None:
-    certificate = _opened(record, state, CertificateState.UPHELD)
+    certificate = state.need(CertificateRow, record.event.certificate)
+    if certificate.state == CertificateState.DEMANDED:
+        _count(state, certificate, -1)
+    certificate.state, certificate.opened_at = CertificateState.UPHELD, record.block_time
     if record.event.executed:
         certificate.executed = certificate.verdict
 
 
 def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
-    """Applies the re-executed verdict to the lot, which is quarantined if there is none (the input was invalid)."""
-    certificate = _opened(record, state, CertificateState.REFUTED)
-    certificate.executed = record.event.executed
+    """The lot follows the execution, as in Challenges._refute of contracts/src/history."""
+    certificate = state.need(CertificateRow, record.event.certificate)
+    if not certificate.opening_deadline:
+        _count(state, certificate, 1)
+    certificate.state, certificate.opened_at = CertificateState.REFUTED, record.block_time
+    executed = certificate.executed = record.event.executed
     lot = state.need(LotRow, record.subject)
-    _follow(record, state, lot, record.event.executed is not Verdict.PASS, certificate.issuer)
+    moves = lot.order == certificate.order and inspector_of(state, lot) == certificate.issuer
+    known = executed is not Verdict.NONE or certificate.verdict == Verdict.PASS
+    if not moves or not known or certificate.sequence < lot.reworked:
+        return
+    if executed is not Verdict.PASS:
+        follow_verdict(record, state, lot, Verdict.FAIL, certificate.issuer, 0)
+    elif standing_of(state, lot.subject, certificate.issuer).quarantining == certificate.sequence:
+        follow_verdict(record, state, lot, Verdict.PASS, certificate.issuer, 0)
 
 
 def opening_demanded(record: Recorded[certificates.OpeningDemanded], state: State) -> None:
     certificate = state.need(CertificateRow, record.event.certificate)
     certificate.state = CertificateState.DEMANDED
     certificate.opening_deadline = record.event.deadline
+    _count(state, certificate, 1)
 
 
-def _opened(
-    record: Recorded[certificates.CertificateUpheld | certificates.CertificateRefuted],
-    state: State,
-    outcome: CertificateState,
-) -> CertificateRow:
-    certificate = state.need(CertificateRow, record.event.certificate)
-    certificate.state, certificate.opened_at = outcome, record.block_time
-    return certificate
-
-
-def _follow(record: Recorded[Event], state: State, lot: LotRow, fails: bool, inspector: int) -> None:
-    """A failing verdict quarantines the lot for its inspector; a passing one lifts that inspector's quarantine."""
-    if lot.state == LotState.SPENT:
-        return
-    if fails:
-        # Only the order's inspector takes over another's quarantine: any other could lift it by failing, then passing.
-        if lot.state != LotState.QUARANTINED or _holds_gate(state, lot, inspector):
-            quarantine(record, state, lot, inspector)
-    elif lot.state == LotState.QUARANTINED and lot.counterparty == inspector:
-        release(lot)
-
-
-def _holds_gate(state: State, lot: LotRow, inspector: int) -> bool:
-    """Whether the lot's order names this inspector."""
-    return lot.order is not None and state.need(OrderRow, lot.order).inspector == inspector
+def _count(state: State, certificate: CertificateRow, change: int) -> None:
+    """Count an open certificate, unless it is about the lot as it was before it was reworked."""
+    if certificate.sequence > state.need(LotRow, certificate.lot).reworked:
+        standing_of(state, certificate.lot, certificate.issuer).open += change
 
 
 def certificate_revoked(record: Recorded[certificates.CertificateRevoked], state: State) -> None:
@@ -102,7 +113,7 @@ def _certificate(record: Recorded[certificates.CertificateIssued]) -> Certificat
     return CertificateRow(
         sequence=record.sequence,
         lot=record.subject,
-        order=optional_subject(statement.order),
+        order=optional_subject(statement.items[0].order),
         issuer=record.participant,
         model=statement.model,
         verdict=statement.verdict,

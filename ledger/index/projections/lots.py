@@ -6,15 +6,16 @@ from collections.abc import Iterable
 
 from ledger.events import Event, Recorded, lots
 from ledger.index.projections.custody import note_change
+from ledger.index.projections.standings import hand_on, quarantine, release
 from ledger.index.state import State, on
-from ledger.records import CertificateState, Input, LotState, Transformation, TransformationKind, optional_subject
+from ledger.records import Input, LotState, Transformation, TransformationKind, optional_subject
 from ledger.store.rows import (
-    CertificateRow,
     LotInputRow,
     LotOutputRow,
     LotRow,
     OperationRow,
     PackingRow,
+    StandingRow,
     TransformationRow,
 )
 
@@ -36,7 +37,7 @@ def lot_received(record: Recorded[lots.LotReceived], state: State) -> None:
 def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> None:
     done = record.event.transformation
     state.add(_transformation(record, done))
-    by = _quarantined_by(state, done)
+    by, behind = _quarantined_by(state, done)
     _take_inputs(record, state, done.inputs)
     order = optional_subject(done.order)
     assignment = _assignment(state, done, order)
@@ -44,8 +45,10 @@ def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> No
     for place, output in enumerate(done.outputs):
         lot = _create(record, state, made[place], output.quantity, output.unit, output.claims_root, place)
         lot.order, lot.assignment = order, assignment
-        if by:  # reworking does not lift the quarantine: only a verdict on the new lot does
-            lot.state, lot.counterparty = LotState.QUARANTINED, by
+        if by:  # reworking does not lift the quarantine
+            quarantine(record, state, lot, by, behind)
+        if done.kind is TransformationKind.SPLIT:
+            hand_on(state, state.need(LotRow, done.inputs[0].lot), lot)
         state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
 
 
@@ -70,8 +73,7 @@ def lot_reworked(record: Recorded[lots.LotReworked], state: State) -> None:
     )
     _take_inputs(record, state, done.components)
     state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
-    if record.event.voided:
-        state.need(CertificateRow, record.event.voided).state = CertificateState.VOIDED
+    lot.reworked = record.sequence
 
 
 def lot_allocated(record: Recorded[lots.LotAllocated], state: State) -> None:
@@ -115,17 +117,6 @@ def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
     release(state.need(LotRow, record.subject))
 
 
-def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int) -> None:
-    """Quarantine a lot in a participant's name; an open offer lapses."""
-    if lot.state == LotState.OFFERED:
-        note_change(record, state, lot, to=lot.custodian)
-    lot.state, lot.counterparty = LotState.QUARANTINED, participant
-
-
-def release(lot: LotRow) -> None:
-    lot.state, lot.counterparty = LotState.HELD, 0
-
-
 def _create(
     record: Recorded[Event],
     state: State,
@@ -149,6 +140,7 @@ def _create(
         custodian=record.participant,
         counterparty=0,
         state=LotState.HELD,
+        reworked=0,
         certificate=0,
         assignment=0,
         created_at=record.block_time,
@@ -159,16 +151,17 @@ def _create(
     return lot
 
 
-def _quarantined_by(state: State, done: Transformation) -> int:
-    """The participant who quarantined an input, 0 if none is quarantined.
+def _quarantined_by(state: State, done: Transformation) -> tuple[int, int]:
+    """The participant who quarantined an input, and the certificate behind that; zeros for none.
 
     Only rework takes a quarantined lot: the one that is not a component.
     """
     for taken in done.inputs:
         lot = state.need(LotRow, taken.lot)
         if lot.state == LotState.QUARANTINED:
-            return lot.counterparty
-    return 0
+            standing = state.get(StandingRow, lot.subject, lot.counterparty)
+            return lot.counterparty, 0 if standing is None else standing.quarantining
+    return 0, 0
 
 
 def _take_inputs(record: Recorded[Event], state: State, inputs: Iterable[Input]) -> None:

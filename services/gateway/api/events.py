@@ -19,7 +19,7 @@ from starlette.types import Scope as AsgiScope
 
 from ledger.errors import MillmarkError
 from ledger.events.certificates import CertificateIssued
-from ledger.records import Statement, Verdict
+from ledger.records import Item, Statement, Verdict
 from ledger.store import Position, Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
@@ -73,8 +73,7 @@ _STREAM: Final[dict[str, Any]] = {
 _LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
 _ISSUED = CertificateIssued(
     Statement(
-        lot=b"\x1a" * 32,
-        order=b"\x2b" * 32,
+        items=(Item(b"\x1a" * 32, b"\x2b" * 32),),
         model=9,
         verdict=Verdict.PASS,
         expires_at=1_803_979_800,

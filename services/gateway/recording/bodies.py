@@ -8,7 +8,7 @@ A body has the fields of the record, with these changes:
     unit               is the UN/ECE code as text
     component          is false unless stated, and `components` empty
     enumerations       are lower-case words, bytes 0x-hex
-    consignment        becomes `lots`, only subjects: the index knows the order of each
+    consignment, items becomes `lots`, only subjects: the index knows the order of each
     order of a lot     is optional, for the same reason
 
 Types are strict: neither "1" nor true is a number. Unknown members are refused.
@@ -80,7 +80,7 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
         yield name, (Annotated[str, Field(pattern=_TIME, description="RFC 3339, UTC.", examples=[_WHEN])], ...)
     elif name == "order" and of_lot:
         yield name, (Hex32 | None, Field(None, description="Subject of the lot's order; by default as in the index."))
-    elif name == "consignment":
+    elif name in ("consignment", "items"):
         yield "lots", (_LOTS, ...)
     elif hint is bool:
         yield name, (bool, False)

@@ -18,7 +18,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.events.orders import RevisionProposed
 from ledger.heads import start_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.provenance import find_opening
+from ledger.provenance import find_certified_lots, find_opening
 from ledger.provenance.listings import find_assignment
 from ledger.provenance.reader import Reader
 from ledger.provenance.traces import find_certificate_row
@@ -84,7 +84,7 @@ class Builder:
             return self._document(body.get(name.removesuffix("_root")), body.get(name), name)
         if name.endswith(("_at", "_since")):
             return _seconds(name, body[name])
-        if name == "consignment":
+        if name in ("consignment", "items"):
             return tuple(Item(_raw(lot), self._order_of(_raw(lot))) for lot in body["lots"])
         if name == "order" and body.get(name) is None:
             lot = body.get("lot")
@@ -175,9 +175,14 @@ def find_assigned(reader: Reader, asked: Given) -> Given:
 
 
 def find_certified(reader: Reader, asked: Given) -> Given:
-    """Fields that name a certificate and its lot. Raises NotFoundError if it is not in the index."""
+    """Fields that name a certificate and its lots. Raises NotFoundError if it is not in the index."""
     row = find_certificate_row(reader, asked["id"])
-    return {"lot": row.lot, "order": row.order or bytes(32), "certificate": row.sequence}
+    return {
+        "lot": row.lot,
+        "order": reader.lot(row.lot).order or bytes(32),
+        "lots": find_certified_lots(reader, row.sequence),
+        "certificate": row.sequence,
+    }
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:

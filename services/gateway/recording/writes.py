@@ -122,7 +122,7 @@ _SPLIT: Body = {
 }
 _COMPONENTS = [{"lot": "0x" + "1b" * 32, "quantity": 1, "component": True}]
 _VERDICT: Body = {
-    "lot": _A_LOT,
+    **_LOTS,
     "model": 9,
     "verdict": "pass",
     "expires_at": "2027-03-02T09:30:00Z",
@@ -269,13 +269,13 @@ WRITES: tuple[Write, ...] = (
         _INSPECTOR,
         _REASON,
         find_certified,
-        ("lot", "certificate"),
+        ("lots", "certificate"),
     ),
     Write(
         DemandOpening,
         "/v1/certificates/{id}/demand-opening",
         "Demand the opening of a certificate's inference",
-        _BUYER | _AUDITOR,
+        ALL_ROLES,
         {},
         find_certified,
         ("lot", "order", "certificate"),

@@ -53,7 +53,7 @@ def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> 
         lot=found.lot,
         identifier=found.identifier,
         inspector=found.inspector.participant,
-        model=found.model.model,
+        model=0 if found.model is None else found.model.model,
         inference_digest=found.inference_digest,
         verdict=found.verdict,
         claims_root=found.claims_root,

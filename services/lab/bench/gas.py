@@ -201,7 +201,7 @@ class _Meter:
         self._received = self._receive()
         self._measure(maker, [ScrapLot(lot, 1, ROOT) for lot in self._received])
         self._measure(maker, [QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
-        self._measure(maker, [ReleaseLot(lot, ROOT) for lot in self._received])
+        self._measure(maker, [ReleaseLot(lot, NOTHING, ROOT) for lot in self._received])
         self._certify(stream)
         self._measure(coordinator, [CompleteOrder(order, ROOT) for order in self._orders])
         self._measure(buyer, [ConfirmDelivery(order, ROOT) for order in self._orders])
@@ -252,16 +252,14 @@ class _Meter:
             sequences = self._measure(inspector, [IssueCertificate(statement) for statement in statements], variant)
             if variant == "":
                 revoked = [
-                    RevokeCertificate(item.lot, number, ROOT)
+                    RevokeCertificate((item.lot,), number, ROOT)
                     for item, number in zip(self._items, sequences, strict=True)
                 ]
                 self._measure(inspector, revoked)
         del self.found["IssueCertificate (last)"]
 
     def _statement(self, item: Item, stream: bytes) -> Statement:
-        return Statement(
-            item.lot, item.order, self._plant.model, Verdict.PASS, self._now + FAR_S, ROOT, ROOT, stream, 0, ROOT
-        )
+        return Statement((item,), self._plant.model, Verdict.PASS, self._now + FAR_S, ROOT, ROOT, stream, 0, ROOT)
 
     # Models
 

@@ -19,7 +19,6 @@ from ledger.records import (
     Inference,
     IssueCertificate,
     Issued,
-    Opening,
     PublishModel,
     Record,
     Statement,
@@ -136,12 +135,11 @@ def _settle(consortium: Consortium, network: Network, model: int, parts: Sequenc
     """Issues a correct certificate for each lot, challenges all but the first, and demands the opening of that one."""
     inspected = [_inspect(consortium, network, part) for part in parts]
     statements = [_state(consortium, model, part, one) for part, one in zip(parts, inspected, strict=True)]
-    heads = [consortium.chain.head(part.lot) for part in parts]
     measure(consortium.inspector, [IssueCertificate(statement) for statement in statements], "last")
     issuings = consortium.chain.recorded(consortium.chain.header(consortium.chain.final_number()))
     challenges = [
-        Challenge(part.lot, _open(head, issuing), _issued(statement, issuing), _shown(one))
-        for part, head, issuing, statement, one in zip(parts, heads, issuings, statements, inspected, strict=True)
+        Challenge(issuing.sequence, issuing.key, _issued(statement, issuing), _shown(one))
+        for issuing, statement, one in zip(issuings, statements, inspected, strict=True)
     ]
     measure(consortium.carrier, challenges[1:], SIZE_NAME)  # without the first, whose opening is demanded next
     measure(consortium.auditor, [DemandOpening(parts[0].lot, NOTHING, issuings[0].sequence)], "alone")
@@ -164,19 +162,6 @@ def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected
 
 def _entry(part: _Part) -> InspectedEntry:
     return InspectedEntry(part.lot, part.stream, 0, LEAF)
-
-
-def _open(head: bytes, issuing: Recorded[Event]) -> Opening:
-    return Opening(
-        previous_head=head,
-        kind=issuing.topic,
-        sequence=issuing.sequence,
-        participant=issuing.participant,
-        key=issuing.key,
-        digest=keccak256(issuing.data),
-        timestamp=issuing.block_time,
-        later=(),
-    )
 
 
 def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:

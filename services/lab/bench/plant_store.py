@@ -32,6 +32,7 @@ from ledger.store import Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
+    CertifiedLotRow,
     ChainIdentityRow,
     CursorRow,
     HeadRow,
@@ -185,6 +186,7 @@ def _orders(plant: Plant, names: _Names) -> Iterator[object]:
             CertificateState.ISSUED, _START_S, _START_S + _YEAR_S, 0, 0, Verdict.NONE, 0, _NONE,
             _hash("stream", machine), 0, _NONE, 1, _NONE, _NONE, _NONE,
         )  # fmt: skip
+        yield CertifiedLotRow(place + 1, names[lot].subject)
 
 
 def _steps(plant: Plant, names: _Names) -> Iterator[object]:
@@ -233,7 +235,7 @@ def _lot(subject: bytes, number: int, uses: int) -> LotRow:
     left = 0 if uses else 1
     state, holder = LotState.HELD if left else LotState.SPENT, number % _MAKERS + 1
     return LotRow(
-        subject, number, number, None, None, 0, 0, left, uses + left, _PIECE, holder, 0, state, 0, 0, _START_S, _NONE
+        subject, number, number, None, None, 0, 0, left, uses + left, _PIECE, holder, 0, state, 0, 0, 0, _START_S, _NONE
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def _create_lots() -> None:
     create_table(
         "lots",
         "subject:bytes number:int sequence:int order:bytes? parent:bytes? packed_by:int contents:int quantity:int "
-        "quantity_created:int unit:bytes custodian:int counterparty:int state:int certificate:int assignment:int "
+        "quantity_created:int unit:bytes custodian:int counterparty:int state:int reworked:int certificate:int assignment:int "
         "created_at:int claims_root:bytes",
         "subject",
         "assignment",
@@ -161,6 +161,12 @@ def _create_evidence() -> None:
         "lot",
         "model",
         "stream",
+    )
+    create_table("certified_lots", "certificate:int lot:bytes", "certificate lot", "lot")
+    create_table(
+        "standings",
+        "lot:bytes inspector:int latest:int quarantining:int open:int key:bytes",
+        "lot inspector",
     )
     create_table(
         "streams",

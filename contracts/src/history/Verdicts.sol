@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICertificates} from "../interfaces/ICertificates.sol";
+import {ICustody} from "../interfaces/ICustody.sol";
+import {ILots} from "../interfaces/ILots.sol";
+import {IOrders} from "../interfaces/IOrders.sol";
+import {Roles} from "../libraries/Roles.sol";
+import {Book} from "./Book.sol";
+
+/// @title What certificates amount to: at a gate, for a quarantine, and for lots that are split off
+abstract contract Verdicts is Book {
+    /// @dev What a gate asks for, and what it finds.
+    struct Passage {
+        uint40 certificate;
+        uint16 open;
+        /// Whether the issuer may inspect now, and its key was its own when it signed.
+        bool inStanding;
+        ICertificates.CertificateStatus status;
+        ICertificates.Verdict verdict;
+        uint40 certifiedOn;
+    }
+
+    /// @dev Whether a certificate counts, whoever issued it.
+    function _statusOf(uint40 certificate) internal view returns (ICertificates.CertificateStatus) {
+        ICertificates.Certificate storage entry = _certificates[certificate];
+        (ICertificates.CertificateState state, uint40 model, uint40 issuedAt) =
+            (entry.state, entry.model, entry.issuedAt);
+        bool stands = model == 0;
+        if (!stands) (,,, stands) = registry.issuanceOf(address(0), issuedAt, model);
+        return _judge(state, stands, entry.expiresAt, entry.openingDeadline);
+    }
+
+    /// @dev Whether a certificate was demanded or refuted and not upheld: what `Standing.open` counts.
+    function _isOpen(uint40 certificate) internal view returns (bool) {
+        ICertificates.Certificate storage entry = _certificates[certificate];
+        (ICertificates.CertificateState state, uint40 deadline) = (entry.state, entry.openingDeadline);
+        if (state == ICertificates.CertificateState.Refuted) return true;
+        return deadline != 0 && state != ICertificates.CertificateState.Upheld;
+    }
+
+    /// @dev Whether the lot was reworked after the record `number` was made, so that it is about the lot as it was.
+    function _isReworkedSince(bytes32 lot, uint40 number) internal view returns (bool) {
+        return _lots[lot].reworked && number < _reworks[lot];
+    }
+
+    /// @dev Whether the participant is the inspector of the order's gate.
+    function _inspects(bytes32 order, uint32 participant) internal view returns (bool) {
+        return order != 0 && _orders[order].inspector == participant;
+    }
+
+    /// @dev Reverts unless what `inspector` certified of the lot opens its gate on `model`, 0 for a procedure.
+    function _requirePassage(bytes32 lot, uint32 inspector, uint40 model) internal view {
+        Passage memory found = _passageOf(lot, inspector);
+        bool passes = found.status == ICertificates.CertificateStatus.Valid
+            && found.verdict == ICertificates.Verdict.Pass && found.certifiedOn == model;
+        if (passes && found.open == 0 && found.inStanding) return;
+        _refuse(lot, inspector, model, found);
+    }
+
+    function _refuse(bytes32 lot, uint32 inspector, uint40 model, Passage memory found) private pure {
+        revert ICustody.GateClosed(
+            lot,
+            inspector,
+            model,
+            found.certificate,
+            found.status,
+            found.verdict,
+            found.certifiedOn,
+            found.open,
+            found.inStanding
+        );
+    }
+
+    function _passageOf(bytes32 lot, uint32 inspector) private view returns (Passage memory found) {
+        ICertificates.Standing storage standing = _standings[lot][inspector];
+        address key;
+        (found.certificate, found.open, key) = (standing.latest, standing.open, standing.key);
+        ICertificates.Certificate storage entry = _certificates[found.certificate];
+        uint40 issuedAt;
+        (found.certifiedOn, found.verdict, issuedAt) = (entry.model, entry.verdict, entry.issuedAt);
+        (, uint16 roles, bool counts, bool stands) = registry.issuanceOf(key, issuedAt, found.certifiedOn);
+        found.inStanding = counts && roles & Roles.INSPECTOR != 0;
+        found.status = found.certificate != 0 && _isReworkedSince(lot, found.certificate)
+            ? ICertificates.CertificateStatus.Voided
+            : _judge(entry.state, stands || found.certifiedOn == 0, entry.expiresAt, entry.openingDeadline);
+    }
+
+    /// @dev Whether the custodian may lift the quarantine that `by` imposed on a lot of `order`: once the certificate behind
+    /// it does not count any more, or the order is delivered.
+    function _isLiftable(bytes32 lot, bytes32 order, uint32 by) internal view returns (bool) {
+        if (order != 0 && _orders[order].state == IOrders.OrderState.Delivered) return true;
+        uint40 certificate = _standings[lot][by].quarantining;
+        return certificate != 0 && _statusOf(certificate) != ICertificates.CertificateStatus.Valid;
+    }
+
+    /// @dev Gives a lot that was split off `from` what the inspector of their order's gate certified of that: not what a
+    /// rework voided. Whether the latest certificate is open shows in itself, so it is not counted again.
+    function _handOn(bytes32 from, bytes32 to, bytes32 order) internal {
+        uint32 inspector = order == 0 ? 0 : _orders[order].inspector;
+        if (inspector == 0) return;
+        ICertificates.Standing storage standing = _standings[from][inspector];
+        (uint40 latest, uint16 open, address key) = (standing.latest, standing.open, standing.key);
+        if (latest == 0 || _isReworkedSince(from, latest)) return;
+        if (open != 0 && _isOpen(latest)) --open;
+        _standings[to][inspector] = ICertificates.Standing({latest: latest, quarantining: 0, open: open, key: key});
+    }
+
+    function _quarantineAs(bytes32 lot, ILots.Lot storage entry, uint32 by, uint40 certificate) internal {
+        (entry.state, entry.counterparty) = (ILots.LotState.Quarantined, by);
+        ICertificates.Standing storage standing = _standings[lot][by];
+        if (standing.quarantining != certificate) standing.quarantining = certificate;
+    }
+
+    function _judge(ICertificates.CertificateState state, bool stands, uint40 expiresAt, uint40 deadline)
+        private
+        view
+        returns (ICertificates.CertificateStatus)
+    {
+        if (state == ICertificates.CertificateState.None) return ICertificates.CertificateStatus.None;
+        if (state == ICertificates.CertificateState.Revoked) return ICertificates.CertificateStatus.Revoked;
+        if (state == ICertificates.CertificateState.Refuted) return ICertificates.CertificateStatus.Refuted;
+        if (!stands) return ICertificates.CertificateStatus.Fallen;
+        if (state == ICertificates.CertificateState.Demanded && deadline <= block.timestamp) {
+            return ICertificates.CertificateStatus.Unopened;
+        }
+        if (expiresAt <= block.timestamp) return ICertificates.CertificateStatus.Expired;
+        return ICertificates.CertificateStatus.Valid;
+    }
+}

@@ -1,0 +1,72 @@
+"""What certificates amount to, per lot and inspector (contracts/src/history/Verdicts.sol)."""
+
+from __future__ import annotations
+
+from ledger.events import Event, Recorded
+from ledger.index.projections.custody import note_change
+from ledger.index.state import State
+from ledger.records import CertificateState, LotState, Verdict
+from ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow
+
+__all__ = ["follow_verdict", "hand_on", "inspector_of", "is_open", "quarantine", "release", "standing_of"]
+
+_NO_KEY = bytes(20)
+
+
+def standing_of(state: State, lot: bytes, inspector: int) -> StandingRow:
+    """The standing of an inspector on a lot, which is added if there is none."""
+    found = state.get(StandingRow, lot, inspector)
+    if found is None:
+        found = StandingRow(lot, inspector, latest=0, quarantining=0, open=0, key=_NO_KEY)
+        state.add(found)
+    return found
+
+
+def inspector_of(state: State, lot: LotRow) -> int:
+    """The inspector of the gate of the lot's order; 0 if it has none."""
+    return 0 if lot.order is None else state.need(OrderRow, lot.order).inspector
+
+
+def is_open(certificate: CertificateRow) -> bool:
+    """Whether a certificate was demanded or refuted, and not upheld."""
+    demanded = certificate.opening_deadline != 0 and certificate.state != CertificateState.UPHELD
+    return demanded or certificate.state == CertificateState.REFUTED
+
+
+def hand_on(state: State, lot: LotRow, part: LotRow) -> None:
+    """Give a lot that was split off what the gate's inspector certified of the whole, except what a rework voided."""
+    inspector = inspector_of(state, part)
+    standing = state.get(StandingRow, lot.subject, inspector) if inspector else None
+    if standing is None or not standing.latest or standing.latest < lot.reworked:
+        return
+    latest = state.need(CertificateRow, standing.latest)
+    still = standing.open - (1 if standing.open and is_open(latest) else 0)
+    state.add(StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key))
+    state.add(CertifiedLotRow(standing.latest, part.subject))
+    part.certificate = standing.latest
+
+
+def follow_verdict(
+    record: Recorded[Event], state: State, lot: LotRow, verdict: Verdict, inspector: int, certificate: int
+) -> None:
+    """Quarantine a lot for its gate's inspector if the verdict is a fail; otherwise lift that quarantine."""
+    if lot.state == LotState.SPENT:
+        return
+    if verdict is Verdict.FAIL:
+        quarantine(record, state, lot, inspector, certificate)
+    elif lot.state == LotState.QUARANTINED and lot.counterparty == inspector:
+        release(lot)
+
+
+def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int, certificate: int = 0) -> None:
+    """Quarantine a lot in a participant's name; an open offer lapses. `certificate` is behind it, 0 for none."""
+    if lot.state == LotState.OFFERED:
+        note_change(record, state, lot, to=lot.custodian)
+    lot.state, lot.counterparty = LotState.QUARANTINED, participant
+    standing = state.get(StandingRow, lot.subject, participant)
+    if certificate or standing is not None:
+        standing_of(state, lot.subject, participant).quarantining = certificate
+
+
+def release(lot: LotRow) -> None:
+    lot.state, lot.counterparty = LotState.HELD, 0
