@@ -15,7 +15,8 @@ __all__ = ["find_certificate", "find_certified_lots", "find_issue", "find_openin
 
 
 def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
-    """Find a lot's certificate by its sequence, by default the one that decides about it. `name` is the lot's identifier or subject.
+    """Find a lot's certificate by its sequence, by default the one that decides about it.
+    `name` is the lot's identifier or subject.
 
     Raises NotFoundError if the lot is unknown or does not have that certificate.
     """

@@ -256,8 +256,8 @@ class Reader:
         return tuple(self._certificate(row, row.lot) for row in sorted(rows, key=lambda row: row.sequence))
 
     def certificates_of(self, lots: Collection[bytes]) -> tuple[answers.Certificate, ...]:
-        """Build the certificates that are about these lots, in the order in which they were issued. One about several of
-        them appears once for each."""
+        """Build the certificates that are about these lots, in the order in which they were issued. One about several
+        appears once for each."""
         self.load(lots)
         about = self.rows.among(CertifiedLotRow, "lot", lots)
         rows = {row.sequence: row for row in self.certificate_rows({one.certificate for one in about})}

@@ -69,7 +69,7 @@ def _verify_gate(entry: Entry[Event], state: State, lot: Lot, to: int) -> None:
         return
     standing = lot.standing(order.terms.inspector)
     latest = standing.latest
-    # Not established: that the inspector could act then, and its key was not compromised. The report says what is known.
+    # Not established: that the inspector could act then, and that its key was not compromised. The report says that.
     open_ = (
         latest is not None
         and latest.sequence > lot.reworked

@@ -98,7 +98,7 @@ def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Itera
 
 
 def _doubtful_other(verified: Verified, certificate: Certificate) -> Iterator[Remark]:
-    """A certificate that does not decide about its lot, if it failed, or is open or was found wrong: whatever was issued
+    """A certificate that does not decide about its lot, if it failed, is open or was found wrong: whatever was issued
     after it, a reader must see it."""
     worth = certificate.verdict is Verdict.FAIL or certificate.is_open()
     if worth or certificate.state is CertificateState.REVOKED:

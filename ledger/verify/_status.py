@@ -46,7 +46,7 @@ class Verified:
 
 
 def verify_status(verified: Verified) -> None:
-    """Step 11: no part is spent or quarantined, and the certificate that decides about each, if any, passes and is valid.
+    """Step 11: no part is spent or quarantined, and the certificate that decides about each passes and is valid.
 
     Judged at the proof block and now. Raises StatusRefused.
     """

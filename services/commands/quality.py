@@ -205,7 +205,7 @@ def run_challenge(
 ) -> None:
     """Open a lot's certificate on chain, by default the one that decides about it: the contract upholds or refutes it.
 
-    Any participant that holds the input can do so, whatever was certified after it. It also answers a demand for opening.
+    Any participant that holds the input can do so, whatever was certified after it. It also answers a demand.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -246,8 +246,8 @@ def run_demand(
     """Demand that a lot's certificate be opened within seven days; it is not valid if it is not opened by then.
 
     By default the certificate that decides about the lot. The buyer and the coordinator of the lot's order, its
-    custodian and any auditor can demand it, once per hour. Until it is opened, or the lot reworked, no other certificate
-    of the inspector satisfies the order's gate.
+    custodian and any auditor can demand it, once per hour. Until it is opened, or the lot reworked, no other
+    certificate of the inspector satisfies the order's gate.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -268,8 +268,8 @@ def run_revoke(
 ) -> None:
     """Revoke a certificate, irreversibly, by default the one that decides about the lot. Only its inspector can.
 
-    A revoked certificate satisfies no gate; it can still be challenged, and refuted. A quarantine that its verdict caused
-    stays, but the lot's custodian may lift it.
+    A revoked certificate satisfies no gate; it can still be challenged, and refuted. A quarantine that its verdict
+    caused stays, but the lot's custodian may lift it.
     """
     _verify_reason(reason)
     claims = build_claims({"reason": reason})

@@ -14,7 +14,7 @@ from ledger.errors import SubmitError
 from ledger.evidence import EvidenceLog, build_inference_context
 from ledger.ids import SubjectKind
 from ledger.index import Follower
-from ledger.provenance import Certificate, find_certificate, find_opening, open_reader, recall, trace_lot
+from ledger.provenance import Certificate, find_certificate, find_issue, open_reader, recall, trace_lot
 from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
@@ -32,13 +32,14 @@ from ledger.records import (
     Item,
     LotState,
     OfferCustody,
-    Opening,
     OpenStream,
     OrderTerms,
     PlaceOrder,
     ProposeAssignment,
     PublishModel,
     RegisterMachine,
+    Rework,
+    ReworkLot,
     StartAssignment,
     Statement,
     Verdict,
@@ -105,8 +106,7 @@ class Shop:
         salt = bytes(range(32))
         inspected = Inspected(context, model_digest(build_model(MODEL)), salt, input_, (logit,), verdict)
         statement = Statement(
-            lot=self.lot,
-            order=self.order,
+            items=(Item(self.lot, self.order),),
             model=self.model,
             verdict=Verdict(int(verdict)),
             expires_at=self.now() + YEAR_S,
@@ -119,17 +119,20 @@ class Shop:
         [certificate] = self.consortium.record(self.consortium.inspector, [IssueCertificate(statement)])
         return certificate, Inference(input_, salt, (logit,), int(verdict))
 
-    def issuing(self, lot: bytes) -> tuple[Opening, Issued]:
-        """What opens the lot's latest certificate, out of the index."""
+    def issuing(self, lot: bytes, certificate: int | None = None) -> tuple[int, bytes, Issued]:
+        """What opens a certificate of the lot, by default the one that decides about it, out of the index."""
         with open_reader(self.store) as reader:
-            row = find_certificate(reader, lot)
-            opening = find_opening(reader, lot, row.sequence)
-        return opening, Issued(build_statement(row), row.anchor_size, row.anchor_root)
+            row = find_certificate(reader, lot, certificate)
+            key = find_issue(reader, row.sequence).key
+        return row.sequence, key, Issued(build_statement(row), row.anchor_size, row.anchor_root)
 
-    def challenge(self, inference: Inference) -> None:
+    def challenge(self, inference: Inference, certificate: int | None = None) -> None:
         self.follow()
-        opening, issued = self.issuing(self.lot)
-        self.consortium.record(self.consortium.carrier, [Challenge(self.lot, opening, issued, inference)])
+        number, key, issued = self.issuing(self.lot, certificate)
+        self.consortium.record(self.consortium.carrier, [Challenge(number, key, issued, inference)])
+
+    def rework(self) -> None:
+        self.consortium.record(self.consortium.makers[0], [ReworkLot(Rework(self.lot, self.order, 0, NOTHING, ()))])
 
     def demand(self, certificate: int) -> None:
         self.consortium.record(self.consortium.auditor, [DemandOpening(self.lot, self.order, certificate)])
@@ -157,9 +160,9 @@ class Shop:
         trace = trace_lot(self.store, self.lot)
         found = trace.certificates[-1]
         chain = self.consortium.chain
-        stored = chain.read_struct(Contract.LEDGER, "certificateOf", self.lot)
-        assert stored["sequence"] == found.certificate
-        [status] = chain.read(Contract.LEDGER, "certificateStatus", self.lot)
+        standing = chain.read_struct(Contract.LEDGER, "standingOf", self.lot, self.consortium.inspector.number)
+        assert standing["latest"] == found.certificate
+        [status] = chain.read(Contract.LEDGER, "certificateStatus", found.certificate)
         assert found.status == status
         assert chain.read_struct(Contract.LEDGER, "lotOf", self.lot)["state"] == trace.lot.state
         return found
@@ -205,7 +208,9 @@ def test_a_published_model_is_kept_byte_for_byte(shop: Shop) -> None:
     assert stored["digest"] == model_digest(build_model(MODEL))
     certificate, _ = shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
     assert shop.traced().certificate == certificate
-    assert shop.traced().model.code == code
+    model = shop.traced().model
+    assert model is not None
+    assert model.code == code
 
 
 def test_a_true_verdict_is_upheld(shop: Shop) -> None:
@@ -250,7 +255,21 @@ def test_false_logits_are_refuted_though_the_verdict_is_right(shop: Shop) -> Non
     assert (shop.traced().status, shop.traced().executed) == (CertificateStatus.REFUTED, Verdict.PASS)
     refused(shop, "GateClosed")
     shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
+    refused(shop, "GateClosed")
+    shop.rework()
+    refused(shop, "GateClosed")
+    shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
     shop.deliver()
+
+
+def test_h2_an_earlier_certificate_is_refuted(shop: Shop) -> None:
+    first, inference = shop.certify(BAD, ModelVerdict.PASS, LOGIT[BAD])
+    shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
+    shop.challenge(inference, first)
+    shop.follow()
+    found = {one.certificate: one.status for one in trace_lot(shop.store, shop.lot).certificates}
+    assert found[first] is CertificateStatus.REFUTED
+    assert trace_lot(shop.store, shop.lot).lot.state is LotState.QUARANTINED
 
 
 def test_an_input_of_another_width_is_refuted(shop: Shop) -> None:
@@ -284,14 +303,13 @@ def test_what_is_not_the_certified_inference_is_refused(shop: Shop) -> None:
     ):
         with pytest.raises(SubmitError, match="CertificateInferenceWrong"):
             shop.challenge(changed)
-    opening, issued = shop.issuing(shop.lot)
+    number, key, issued = shop.issuing(shop.lot)
     carrier = shop.consortium.carrier
     false_issued = replace(issued, anchor_size=issued.anchor_size + 1)
     with pytest.raises(SubmitError, match="CertificateDataWrong"):
-        shop.consortium.record(carrier, [Challenge(shop.lot, opening, false_issued, inference)])
-    stale = replace(opening, previous_head=NOTHING)
-    with pytest.raises(SubmitError, match="HistoryOpeningStale"):
-        shop.consortium.record(carrier, [Challenge(shop.lot, stale, issued, inference)])
+        shop.consortium.record(carrier, [Challenge(number, key, false_issued, inference)])
+    with pytest.raises(SubmitError, match="CertificateDataWrong"):
+        shop.consortium.record(carrier, [Challenge(number, bytes(20), issued, inference)])
     assert shop.traced().status is CertificateStatus.VALID
 
 
@@ -299,14 +317,14 @@ def test_one_input_does_not_serve_two_lots(shop: Shop) -> None:
     """The digest that was made for one lot is certified for another: nobody can open it there."""
     certificate, inference = shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
     shop.follow()
-    _, issued = shop.issuing(shop.lot)
+    _, _, issued = shop.issuing(shop.lot)
     maker, order = shop.consortium.makers[0], shop.order
     other = shop.consortium.name(SubjectKind.LOT, maker, "urn:example:other-part")
     shop.consortium.record(maker, [CommissionLot(hash_of(other), order, 0, 1, PIECE, NOTHING)])
-    copied = replace(issued.statement, lot=other.subject)
+    copied = replace(issued.statement, items=(Item(other.subject, order),))
     [second] = shop.consortium.record(shop.consortium.inspector, [IssueCertificate(copied)])
     assert second > certificate
     shop.follow()
-    opening, issued = shop.issuing(other.subject)
+    number, key, issued = shop.issuing(other.subject)
     with pytest.raises(SubmitError, match="CertificateInferenceWrong"):
-        shop.consortium.record(shop.consortium.carrier, [Challenge(other.subject, opening, issued, inference)])
+        shop.consortium.record(shop.consortium.carrier, [Challenge(number, key, issued, inference)])

@@ -103,7 +103,7 @@ def test_a_credential_holds_and_falls_with_its_certificate(line: Line) -> None:
     for gone in (revoked, refuted):
         with pytest.raises(CredentialError, match="was revoked"):
             line.verify(gone)
-    line.world.act(line.inspector, RevokeCertificate(line.world.lots["hip-1"], standing, NOTHING))
+    line.world.act(line.inspector, RevokeCertificate((line.world.lots["hip-1"],), standing, NOTHING))
     assert line.verify(standing)  # not in the index yet
     line.follow()
     with pytest.raises(CredentialError, match="was revoked"):

@@ -27,6 +27,7 @@ from ledger.store.rows import (
     OrderRow,
     RecordHistoryRow,
     RecordRow,
+    StandingRow,
 )
 from ledger.store.schema import TABLES
 from ledger.store.tables import INDEX
@@ -79,12 +80,16 @@ def test_rows_are_what_the_contracts_store(indexed: tuple[Chain, Store]) -> None
             )
             assert (lot.order is None, lot.parent is not None) == (stored["order"] == 0, stored["packed"])
             assert lot.parent is not None or lot.custodian == stored["holder"]
-            latest = chain.read_struct(Contract.LEDGER, "certificateOf", lot.subject)
-            assert lot.certificate == latest["sequence"]
-            if lot.certificate:
-                kept = rows.get(CertificateRow, lot.certificate)
-                assert kept is not None
-                assert (kept.state, kept.opening_deadline) == (latest["state"], latest["opening_deadline"])
+            [reworked] = chain.read(Contract.LEDGER, "reworkOf", lot.subject)
+            assert lot.reworked == reworked
+        for standing in rows.scan(StandingRow):
+            kept = chain.read_struct(Contract.LEDGER, "standingOf", standing.lot, standing.inspector)
+            assert (standing.latest, standing.quarantining) == (kept["latest"], kept["quarantining"])
+            assert (standing.open, standing.key) == (kept["open"], kept["key"])
+        for certificate in rows.scan(CertificateRow):
+            issued = chain.read_struct(Contract.LEDGER, "certificateOf", certificate.sequence)
+            assert (certificate.state, certificate.opening_deadline) == (issued["state"], issued["opening_deadline"])
+            assert (certificate.model, certificate.issuer) == (issued["model"], issued["issuer"])
         for order in rows.scan(OrderRow):
             stored = chain.read_struct(Contract.LEDGER, "orderOf", order.subject)
             assert (order.sequence, order.state, order.model) == (

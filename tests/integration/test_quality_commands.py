@@ -121,8 +121,7 @@ def certify_as_good(line: Line, job: Job, window: tuple[int, int]) -> None:
     true = line.plant.inspector.inspect(window, context=context, salt=secrets.token_bytes(32))
     stated = Inference(context, true.model_digest, true.salt, true.input, true.logits, type(true.verdict).PASS)
     statement = Statement(
-        lot=job.lot,
-        order=job.order.subject,
+        items=(Item(job.lot, job.order.subject),),
         model=line.plant.model,
         verdict=Verdict.PASS,
         expires_at=int(time.time()) + 10**6,

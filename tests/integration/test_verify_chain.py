@@ -68,13 +68,15 @@ def test_what_the_replay_says_is_what_the_contract_stores(world: BundleWorld, na
         assert (len(lot.contents), lot.counterparty) == (stored["contents"], stored["counterparty"])
         if lot.parent is None:
             assert lot.custodian == stored["holder"]
-        latest = chain.read_struct(Contract.LEDGER, "certificateOf", lot.subject)
-        if lot.certificates:
-            counts = lot.certificates[-1]
-            assert (counts.sequence, counts.state) == (latest["sequence"], latest["state"])
-            assert counts.opening_deadline == latest["opening_deadline"]
-        else:
-            assert latest["sequence"] == 0
+        for inspector, standing in lot.standings.items():
+            kept = chain.read_struct(Contract.LEDGER, "standingOf", lot.subject, inspector)
+            latest = 0 if standing.latest is None else standing.latest.sequence
+            behind = 0 if standing.quarantining is None else standing.quarantining.sequence
+            assert (latest, standing.open, behind) == (kept["latest"], kept["open"], kept["quarantining"])
+        for certificate in lot.certificates:
+            issued = chain.read_struct(Contract.LEDGER, "certificateOf", certificate.sequence)
+            assert (certificate.state, certificate.issued_at) == (issued["state"], issued["issued_at"])
+            assert certificate.opening_deadline == issued["opening_deadline"]
     for order in state.orders.values():
         stored = chain.read_struct(Contract.LEDGER, "orderOf", order.subject)
         assert (order.sequence, order.state) == (stored["sequence"], stored["state"])

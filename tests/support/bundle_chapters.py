@@ -166,7 +166,7 @@ def _pieces(world: BundleWorld) -> None:
     world.transform(TransformationKind.SPLIT, {"hip-blank": 3}, {"hip-1": 1, "hip-2": 1, "hip-3": 1}, "hip")
     world.act(maker, ScrapLot(blank, 1, world.document({"reason": "crooked"})))
     world.act(maker, QuarantineLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
-    world.act(maker, ReleaseLot(world.lots["hip-2"], NOTHING))
+    world.act(maker, ReleaseLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
     for name in ("hip-4", "hip-5", "hip-7"):
         extra = world.named(SubjectKind.LOT, maker, name)
         world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
@@ -210,7 +210,7 @@ def _correct(world: BundleWorld) -> None:
     inspector, chain, lot = world.consortium.inspector, world.consortium.chain, world.lots["hip-1"]
     wrong = next(one for one in world.inspections.values() if one.lot == lot).certificate
     before = chain.head(lot)
-    [revoked] = world.act(inspector, RevokeCertificate(lot, wrong, NOTHING))
+    [revoked] = world.act(inspector, RevokeCertificate((lot,), wrong, NOTHING))
     record = world.recorded()[-1]
     assert record.sequence == revoked
     opening = Opening(

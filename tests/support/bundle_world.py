@@ -7,11 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
-from ledger.canonical import Json, keccak256, sha256
+from ledger.canonical import Json, sha256
 from ledger.claims import Claims, build_claims
 from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
-from ledger.heads import inner_of, link, start_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.records import (
     Anchor,
@@ -21,8 +20,7 @@ from ledger.records import (
     Input,
     IssueCertificate,
     Issued,
-    Link,
-    Opening,
+    Item,
     Output,
     Record,
     Rework,
@@ -179,8 +177,7 @@ class BundleWorld:
         entry = self.note("bench", {"noise": [len(self.inspections), 7, -3], "part": lot})
         inference = self._inference(self.lots[lot], entry, inferred or verdict)
         statement = Statement(
-            lot=self.lots[lot],
-            order=self.orders[order] if order else NOTHING,
+            items=(Item(self.lots[lot], self.orders[order] if order else NOTHING),),
             model=self.model,
             verdict=verdict,
             expires_at=self.now() + YEAR_S,
@@ -213,36 +210,16 @@ class BundleWorld:
     def open(self, company: Company, certificate: int) -> None:
         """Opens the inference on the chain, which upholds or refutes the certificate."""
         inspection = self.inspections[certificate]
-        history = [one for one in self.recorded() if inspection.lot in one.histories]
-        place = next(at for at, one in enumerate(history) if one.sequence == certificate)
-        record = history[place]
-        opening = Opening(
-            previous_head=self._head_before(inspection.lot, history[:place]),
-            kind=record.topic,
-            sequence=certificate,
-            participant=record.participant,
-            key=record.key,
-            digest=keccak256(record.data),
-            timestamp=record.block_time,
-            later=tuple(Link(one.topic, inner(one)) for one in history[place + 1 :]),
-        )
         statement = inspection.statement
         issued = Issued(statement, inspection.anchor_size, self.logs["bench"].tree.root(inspection.anchor_size))
         shown = inspection.inference
         opened = OpenedInference(shown.input, shown.salt, shown.logits, int(shown.verdict))
-        self.act(company, Challenge(inspection.lot, opening, issued, opened))
+        self.act(company, Challenge(certificate, self.consortium.inspector.signer.address, issued, opened))
 
     def lied(self, certificate: int) -> bool:
         """Whether the inspector's verdict differs from the inference's."""
         inspection = self.inspections[certificate]
         return int(inspection.inference.verdict) != inspection.statement.verdict
-
-    def _head_before(self, lot: bytes, history: list[Recorded[Event]]) -> bytes:
-        chain = self.consortium.chain
-        head = start_of(chain.chain_id, chain.ledger, chain.ledger_id, lot)
-        for record in history:
-            head = link(head, record.topic, inner(record))
-        return head
 
     def evidence_of(self, certificate: int, *, shown: bool = True) -> ShownEvidence:
         inspection, log = self.inspections[certificate], self.logs["bench"]
@@ -263,17 +240,6 @@ class BundleWorld:
     def inference_of(self, certificate: int) -> InferenceShown:
         inference = self.inspections[certificate].inference
         return InferenceShown(certificate, inference.salt, inference.input, inference.logits)
-
-
-def inner(record: Recorded[Event]) -> bytes:
-    """The hash that a link of a history has for the record."""
-    return inner_of(
-        sequence=record.sequence,
-        participant=record.participant,
-        key=record.key,
-        data=record.data,
-        block_time=record.block_time,
-    )
 
 
 def hash_of(identity: Identity) -> bytes:

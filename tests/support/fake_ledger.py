@@ -16,6 +16,7 @@ from ledger.records import (
     CertificateState,
     Contract,
     Input,
+    Item,
     LotState,
     ModelState,
     OrderState,
@@ -31,7 +32,6 @@ from tests.support.event_data import build, event_of
 from tests.support.fake_chain import FakeChain, digest, key_of
 
 NONE = bytes(32)
-_STANDING = (CertificateState.ISSUED, CertificateState.DEMANDED, CertificateState.UPHELD)
 PIECE = b"H87"
 EMPTY_ROOT = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
@@ -83,6 +83,7 @@ class Certificate:
     verdict: Verdict
     state: CertificateState = CertificateState.ISSUED
     opening_deadline: int = 0
+    lot: bytes = NONE
 
 
 @dataclass
@@ -96,6 +97,14 @@ class FakeLedger:
     assignments: dict[tuple[bytes, int], Assignment] = field(default_factory=dict)
     lots: dict[bytes, Lot] = field(default_factory=dict)
     certificates: dict[bytes, Certificate] = field(default_factory=dict)
+    """By lot, the one that decides about it."""
+    latest: dict[tuple[bytes, int], Certificate] = field(default_factory=dict)
+    """By lot and inspector."""
+    stated: dict[int, bytes | None] = field(default_factory=dict)
+    """The lot's order when a certificate was issued."""
+    behind: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    """The certificate behind an inspector's latest quarantine of a lot."""
+    reworked: dict[bytes, int] = field(default_factory=dict)
     streams: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     logs: dict[bytes, EvidenceLog] = field(default_factory=dict)
     identities: dict[bytes, Identity] = field(default_factory=dict)
@@ -283,18 +292,24 @@ class FakeLedger:
         for place, (lot, quantity) in enumerate(zip(lots, outputs.values(), strict=True)):
             state = LotState.QUARANTINED if by else LotState.HELD
             self.lots[lot] = Lot(made * 64 + place, order, quantity, first.custodian, PIECE, None, by, state)
+            if by:
+                self.behind[lot, by] = self.behind.get((taken[0], by), 0)
+            if kind is TransformationKind.SPLIT:
+                self._hand_on(taken[0], lot)
         return lots
 
+    def _hand_on(self, lot: bytes, part: bytes) -> None:
+        order = self.lots[part].order
+        latest = None if order is None else self.latest.get((lot, self.orders[order].inspector))
+        if latest is not None and latest.sequence > self.reworked.get(lot, 0):
+            self.latest[part, latest.issuer] = self.certificates[part] = latest
+
     def rework(self, lot: bytes, *components: bytes) -> None:
-        """Reworks a lot, which keeps its name; takes one of each component. A pass is voided."""
+        """Reworks a lot, which keeps its name; takes one of each component."""
         entry, taken = self.lots[lot], sorted(components)
         inputs = tuple(Input(one, self.lots[one].order or NONE, 1, component=True) for one in taken)
         change = build(Rework, lot=lot, order=entry.order or NONE, components=inputs)
-        latest = self.certificates.get(lot)
-        voided = 0
-        if latest is not None and latest.verdict is Verdict.PASS and latest.state in _STANDING:
-            voided, latest.state = latest.sequence, CertificateState.VOIDED
-        self._ledger("LotReworked", entry.custodian, lot, *taken, rework=change, assignment=0, voided=voided)
+        self.reworked[lot] = self._ledger("LotReworked", entry.custodian, lot, *taken, rework=change, assignment=0)
         for one in taken:
             self._consume(one, 1)
 
@@ -334,6 +349,7 @@ class FakeLedger:
     def quarantine(self, lot: bytes, by: int) -> None:
         self._ledger("LotQuarantined", by, lot)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.QUARANTINED, by
+        self.behind[lot, by] = 0
 
     def release(self, lot: bytes) -> None:
         self._ledger("LotReleased", self.lots[lot].counterparty, lot)
@@ -369,8 +385,7 @@ class FakeLedger:
     ) -> int:
         entry = self.lots[lot]
         statement = Statement(
-            lot=lot,
-            order=entry.order or NONE,
+            items=(Item(lot, entry.order or NONE),),
             model=model,
             verdict=verdict,
             expires_at=self.chain.now + lasts_s,
@@ -383,41 +398,54 @@ class FakeLedger:
         size, root = self.streams[stream]
         own: dict[str, object] = {"statement": statement, "anchor_size": size, "anchor_root": root}
         made = self._ledger("CertificateIssued", inspector, lot, **own)
-        self.certificates[lot] = Certificate(made, model, inspector, verdict)
-        self._follow(entry, verdict, inspector)
+        self.stated[made] = entry.order
+        issued = self.latest[lot, inspector] = Certificate(made, model, inspector, verdict, lot=lot)
+        gate = 0 if entry.order is None else self.orders[entry.order].inspector
+        if gate in (0, inspector):
+            self.certificates[lot] = issued
+        if gate == inspector:
+            self._follow(lot, verdict, inspector, made)
         return made
 
     def revoke(self, lot: bytes) -> None:
         entry = self.certificates[lot]
-        self._ledger("CertificateRevoked", entry.issuer, lot, certificate=entry.sequence)
+        self._ledger("CertificateRevoked", entry.issuer, entry.lot, certificate=entry.sequence)
         entry.state = CertificateState.REVOKED
 
     def uphold(self, lot: bytes, participant: int, *, executed: bool = True) -> None:
         entry = self.certificates[lot]
-        self._ledger("CertificateUpheld", participant, lot, certificate=entry.sequence, executed=executed)
+        self._ledger("CertificateUpheld", participant, entry.lot, certificate=entry.sequence, executed=executed)
         entry.state = CertificateState.UPHELD
 
     def refute(self, lot: bytes, participant: int, executed: Verdict) -> None:
         entry = self.certificates[lot]
-        self._ledger("CertificateRefuted", participant, lot, certificate=entry.sequence, executed=executed)
+        self._ledger("CertificateRefuted", participant, entry.lot, certificate=entry.sequence, executed=executed)
         entry.state = CertificateState.REFUTED
-        verdict = Verdict.PASS if executed is Verdict.PASS else Verdict.FAIL
-        self._follow(self.lots[lot], verdict, entry.issuer)
+        lot, by = entry.lot, entry.issuer
+        order = self.lots[lot].order
+        gated = order is not None and self.orders[order].inspector == by
+        known = executed is not Verdict.NONE or entry.verdict is Verdict.PASS
+        if not gated or not known or entry.sequence < self.reworked.get(lot, 0) or order != self.stated[entry.sequence]:
+            return
+        if executed is not Verdict.PASS:
+            self._follow(lot, Verdict.FAIL, by, 0)
+        elif self.behind.get((lot, by)) == entry.sequence:
+            self._follow(lot, Verdict.PASS, by, 0)
 
     def demand(self, lot: bytes, participant: int) -> None:
         entry = self.certificates[lot]
         entry.state, entry.opening_deadline = CertificateState.DEMANDED, self.chain.now + 604_800
         own: dict[str, object] = {"certificate": entry.sequence, "deadline": entry.opening_deadline}
-        self._ledger("OpeningDemanded", participant, lot, **own)
+        self._ledger("OpeningDemanded", participant, entry.lot, **own)
 
-    def _follow(self, lot: Lot, verdict: Verdict, inspector: int) -> None:
-        """Changes the lot's state according to an inspector's verdict."""
+    def _follow(self, name: bytes, verdict: Verdict, inspector: int, certificate: int) -> None:
+        """Changes the lot's state according to a verdict of its gate's inspector."""
+        lot = self.lots[name]
         if lot.state is LotState.SPENT:
             return
-        gate = lot.order is not None and self.orders[lot.order].inspector == inspector
         if verdict is Verdict.FAIL:
-            if lot.state is not LotState.QUARANTINED or gate:
-                lot.state, lot.counterparty = LotState.QUARANTINED, inspector
+            lot.state, lot.counterparty = LotState.QUARANTINED, inspector
+            self.behind[name, inspector] = certificate
         elif lot.state is LotState.QUARANTINED and lot.counterparty == inspector:
             lot.state, lot.counterparty = LotState.HELD, 0
 

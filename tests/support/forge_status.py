@@ -53,7 +53,7 @@ def withdrawn(content: Content, rng: Random) -> bool | None:
         content.models[model],
         state=ModelState.WITHDRAWN,
         withdrawn_at=last + rng.randrange(10**6),
-        defective_since=last,
+        defective_since=content.record(latest).block_time,
     )
     return None
 

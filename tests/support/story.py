@@ -3,7 +3,7 @@ which."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -13,6 +13,7 @@ from ledger.events import Event
 from ledger.records import (
     ALL_ROLES,
     Input,
+    Item,
     ModelState,
     OrderTerms,
     Output,
@@ -195,16 +196,12 @@ class Story:
             self.orders[lot] = change.order
         return made
 
-    def rework(
-        self, lot: bytes, *components: bytes, voided: int = 0, assignment: int = 0, by: int = 0, **more: object
-    ) -> int:
+    def rework(self, lot: bytes, *components: bytes, assignment: int = 0, by: int = 0, **more: object) -> int:
         """Reworks a lot, which keeps its identifier; takes one of each component."""
         taken = tuple(Input(one, self.order_of(one), 1, component=True) for one in components)
         own: dict[str, object] = {"lot": lot, "order": self.order_of(lot), "components": taken}
         change = build(Rework, **{**own, **more})
-        return self.record(
-            "LotReworked", by or MAKER, lot, *components, rework=change, assignment=assignment, voided=voided
-        )
+        return self.record("LotReworked", by or MAKER, lot, *components, rework=change, assignment=assignment)
 
     def allocate(self, lot: bytes, order: bytes, assignment: int, by: int = 0) -> int:
         self.orders[lot] = order
@@ -231,14 +228,27 @@ class Story:
         self.record("CustodyAccepted", by, lot, from_=giver)
 
     def certify(
-        self, lot: bytes, order: bytes = NONE, verdict: int = 1, model: int = MODEL, by: int = INSPECTOR
+        self,
+        lot: bytes,
+        order: bytes = NONE,
+        verdict: int = 1,
+        model: int = MODEL,
+        by: int = INSPECTOR,
+        histories: Sequence[bytes] = (),
     ) -> int:
+        """Certifies a lot. `histories`: those that the record enters, by default the lot's."""
+        return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,))
+
+    def certify_by_procedure(self, *lots: bytes, model: int = 0) -> int:
+        return self._issue(tuple(Item(lot, self.order_of(lot)) for lot in lots), 1, model, INSPECTOR, lots)
+
+    def _issue(self, items: tuple[Item, ...], verdict: int, model: int, by: int, histories: Sequence[bytes]) -> int:
         statement = build(
-            Statement, lot=lot, order=order, model=model, verdict=verdict, expires_at=EXPIRY_S,
+            Statement, items=items, model=model, verdict=verdict, expires_at=EXPIRY_S,
             inference_digest=b"\1" * 32, stream=BENCH_STREAM, leaf_index=1,
         )  # fmt: skip
         own: dict[str, object] = {"statement": statement, "anchor_size": 50}
-        return self.record("CertificateIssued", by, lot, **own)
+        return self.record("CertificateIssued", by, *histories, **own)
 
     def demand(self, lot: bytes, certificate: int) -> None:
         deadline = self.now + 1 + 7 * DAY_S

@@ -189,7 +189,7 @@ def test_a_record_needs_what_it_came_of() -> None:
     transformed = LotsTransformed(change)
     assert (list(transformed.needs(A, (A, B, C))), list(transformed.needs(B, (A, B, C)))) == ([], [A, ORDER])
     assert transformed.outputs((A, B, C)) == (B, C)
-    reworked = LotReworked(build(Rework, lot=A, order=ORDER, components=(Input(B, C, 1, component=True),)), 1, 0)
+    reworked = LotReworked(build(Rework, lot=A, order=ORDER, components=(Input(B, C, 1, component=True),)), 1)
     assert (list(reworked.needs(A, (A, B))), list(reworked.needs(B, (A, B)))) == ([B], [])
     assert list(LotAllocated(ORDER, 1, A).needs(A, (A,))) == [ORDER]
     assert list(LotDeallocated(ORDER, A).needs(A, (A,))) == []  # what brought the lot into the order needs it

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import ModelState
+from ledger.records import LotState, ModelState, TransformationKind
 from tests.support.broken import BOX, ORDER, A, Broken, Told, certified, check_broken, in_production
 from tests.support.story import (
     BUYER,
@@ -107,10 +107,92 @@ def certified_on_a_model_that_was_withdrawn(story: Story) -> None:
     story.certify(A)
 
 
-@broken("the order's inspector is participant 4")
-def certified_by_another_inspector(story: Story) -> None:
+@broken("the statement names another order")
+def certified_of_another_order(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story))
+    story.certify(A)
+
+
+@broken("its lots do not ascend")
+def certified_of_lots_that_do_not_ascend(story: Story) -> None:
+    lots = sorted((story.receive(A), story.receive(BOX)), reverse=True)
+    story.certify_by_procedure(*lots)
+
+
+@broken("a certificate on 2 lots")
+def one_inference_of_two_lots(story: Story) -> None:
+    story.certify_by_procedure(*sorted((story.receive(A), story.receive(BOX))), model=MODEL)
+
+
+@broken("the statement is about other lots")
+def certified_in_another_history(story: Story) -> None:
+    story.receive(A)
+    story.certify(A, histories=(story.receive(BOX),))
+
+
+@broken("its histories are not the certificate's lots")
+def revoked_of_one_lot_only(story: Story) -> None:
+    lots = sorted((story.receive(A), story.receive(BOX)))
+    certificate = story.certify_by_procedure(*lots)
+    story.on_lot("CertificateRevoked", lots[0], by=INSPECTOR, certificate=certificate)
+
+
+@broken("revoked by another participant than its issuer")
+def revoked_by_another(story: Story) -> None:
+    story.on_lot("CertificateRevoked", A, by=OTHER, certificate=certified(story))
+
+
+@broken("demanded of a procedure")
+def a_procedure_is_demanded(story: Story) -> None:
+    story.demand(A, story.certify_by_procedure(story.receive(A)))
+
+
+@broken("a procedure was opened")
+def a_procedure_is_refuted(story: Story) -> None:
+    story.settle("CertificateRefuted", A, story.certify_by_procedure(story.receive(A)))
+
+
+@broken("custody passes a closed gate")
+def h1_another_certificate_after_a_demand(story: Story) -> None:
+    story.demand(A, certified(story))
+    story.certify(A, ORDER)
+    story.offer(A, to=BUYER)
+
+
+@broken("custody passes a closed gate")
+def h2_another_certificate_after_a_refutation(story: Story) -> None:
+    story.settle("CertificateRefuted", A, certified(story, model=PUBLISHED), executed=1)
+    story.certify(A, ORDER)
+    story.offer(A, to=BUYER)
+
+
+@broken("custody passes a closed gate")
+def m7_a_pass_of_another_inspector(story: Story) -> None:
     story.commission(A, ORDER, in_production(story))
     story.certify(A, ORDER, by=OTHER)
+    story.offer(A, to=BUYER)
+
+
+@broken("released by another participant than the one who quarantined it")
+def m8_quarantined_by_hand_and_released_after_the_refutation(story: Story) -> None:
+    certificate = certified(story, verdict=2, model=PUBLISHED)
+    story.on_lot("LotReleased", A, by=INSPECTOR)
+    story.on_lot("LotQuarantined", A, by=INSPECTOR)
+    story.settle("CertificateRefuted", A, certificate, executed=1)
+    story.on_lot("LotReleased", A)
+
+
+@broken("released by another participant than the one who quarantined it")
+def released_while_the_fail_counts(story: Story) -> None:
+    certified(story, verdict=2)
+    story.on_lot("LotReleased", A)
+
+
+@broken("upheld when it was revoked")
+def upheld_after_it_was_revoked(story: Story) -> None:
+    certificate = certified(story)
+    story.on_lot("CertificateRevoked", A, by=INSPECTOR, certificate=certificate)
+    story.settle("CertificateUpheld", A, certificate)
 
 
 @broken("revoked when it was revoked")
@@ -158,13 +240,68 @@ def demanded_twice(story: Story) -> None:
     story.demand(A, certificate)
 
 
-@broken("the certificate that is demanded is not the lot's latest")
-def an_older_one_is_demanded(story: Story) -> None:
-    certificate = certified(story)
-    story.certify(A, ORDER)
-    story.demand(A, certificate)
+@broken("the lot has no certificate")
+def another_lots_certificate_is_demanded(story: Story) -> None:
+    story.demand(story.receive(BOX), certified(story))
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
     check_broken(cause, told)
+
+
+def test_h1_h2_an_opened_or_reworked_one_closes_nothing() -> None:
+    story = Story()
+    first = certified(story)
+    story.demand(A, first)
+    story.certify(A, ORDER)
+    story.settle("CertificateUpheld", A, first)
+    story.offer(A, to=BUYER)
+    story.on_lot("CustodyWithdrawn", A)
+    story.settle("CertificateRefuted", A, story.certify(A, ORDER, model=PUBLISHED), executed=1)
+    story.rework(A, assignment=3)
+    last = story.certify(A, ORDER)
+    story.offer(A, to=BUYER)
+    story.take(A, by=BUYER)
+    state = story.replay()
+    assert [one.sequence for one in state.lots[A].certificates if state.deciding(state.lots[A]) is one] == [last]
+    assert state.lots[A].custodian == BUYER
+
+
+def test_k7_a_verdict_of_another_inspector_moves_nothing() -> None:
+    story = Story()
+    story.commission(A, ORDER, in_production(story))
+    story.certify(A, ORDER, verdict=2, by=OTHER)
+    story.certify(A, ORDER)
+    story.offer(A, to=BUYER)
+    assert len(story.replay().lots[A].certificates) == 2
+
+
+def test_m3_a_split_hands_the_certificate_on() -> None:
+    story = Story()
+    story.commission(A, ORDER, in_production(story), quantity=2)
+    certificate = story.certify(A, ORDER)
+    part, _ = story.transform(TransformationKind.SPLIT, {A: 2}, {"one": 1, "two": 1}, order=ORDER)
+    story.offer(part, to=BUYER)
+    lot = story.replay().lots[part]
+    assert [one.sequence for one in lot.certificates] == [certificate]
+
+
+def test_m5_the_custodian_lifts_what_nobody_opened() -> None:
+    story = Story()
+    story.demand(A, certified(story, verdict=2))
+    story.now += 8 * DAY_S
+    story.on_lot("LotReleased", A)
+    assert story.replay().lots[A].state is LotState.HELD
+
+
+def test_h11_a_verdict_from_before_the_defect_opens_the_gate() -> None:
+    story = Story()
+    certified(story)
+    story.now += 10
+    story.models[MODEL] = replace(
+        story.models[MODEL], state=ModelState.WITHDRAWN, withdrawn_at=story.now, defective_since=story.now
+    )
+    story.now += 10
+    story.offer(A, to=BUYER)
+    assert story.replay().lots[A].state is LotState.OFFERED

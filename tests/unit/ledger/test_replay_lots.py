@@ -14,7 +14,6 @@ from tests.support.story import (
     BUYER,
     COORDINATOR,
     GRAM,
-    INSPECTOR,
     MAKER,
     NONE,
     OTHER,
@@ -217,14 +216,14 @@ def converted_from_a_gate_into_another_order(story: Story) -> None:
 @broken("its histories are not its lot and components")
 def rework_of_another_history(story: Story) -> None:
     story.receive(A)
-    story.record("LotReworked", MAKER, A, rework=build(Rework, lot=B), assignment=0, voided=0)
+    story.record("LotReworked", MAKER, A, rework=build(Rework, lot=B), assignment=0)
 
 
 @broken("its components are at most 64, ascending, and not the lot itself")
 def reworked_with_itself(story: Story) -> None:
     story.receive(A)
     story.record(
-        "LotReworked", MAKER, A, A, assignment=0, voided=0,
+        "LotReworked", MAKER, A, A, assignment=0,
         rework=build(Rework, lot=A, components=(Input(A, NONE, 1, component=True),)),
     )  # fmt: skip
 
@@ -277,19 +276,6 @@ def reworked_under_no_assignment(story: Story) -> None:
     story.rework(A)
 
 
-@broken("it voids another certificate")
-def reworked_and_the_pass_kept(story: Story) -> None:
-    story.receive(A)
-    story.certify(A)
-    story.rework(A)
-
-
-@broken("it voids another certificate")
-def reworked_and_a_fail_voided(story: Story) -> None:
-    story.receive(A)
-    story.rework(A, voided=story.certify(A, verdict=2))
-
-
 @broken("taken while quarantined")
 def reworked_in_place_with_a_quarantined_component(story: Story) -> None:
     story.receive(A)
@@ -298,19 +284,12 @@ def reworked_in_place_with_a_quarantined_component(story: Story) -> None:
     story.rework(A, B)
 
 
-@broken("revoked when it was voided")
-def revoked_after_the_rework(story: Story) -> None:
-    story.receive(A)
-    certificate = story.certify(A)
-    story.rework(A, voided=certificate)
-    story.on_lot("CertificateRevoked", A, by=INSPECTOR, certificate=certificate)
-
-
 @broken("custody passes a closed gate")
 def delivered_with_a_pass_from_before_the_rework(story: Story) -> None:
     assignment = in_production(story)
     story.commission(A, ORDER, assignment)
-    story.rework(A, assignment=assignment, voided=story.certify(A, ORDER))
+    story.certify(A, ORDER)
+    story.rework(A, assignment=assignment)
     story.offer(A, to=BUYER)
 
 

@@ -22,6 +22,7 @@ from ledger.slots import (
     ModelSlots,
     OrderSlots,
     ParticipantSlots,
+    StandingSlots,
     StreamSlots,
     decode_struct,
     head_slot,
@@ -38,7 +39,8 @@ KINDS: dict[type, tuple[bytes | int, ...]] = {
     OrderSlots: (SUBJECT,),
     AssignmentSlots: (SUBJECT, 3),
     LotSlots: (SUBJECT,),
-    CertificateSlots: (SUBJECT,),
+    CertificateSlots: (12,),
+    StandingSlots: (SUBJECT, 4),
     StreamSlots: (SUBJECT,),
 }
 

@@ -119,8 +119,8 @@ def _create_lots() -> None:
     create_table(
         "lots",
         "subject:bytes number:int sequence:int order:bytes? parent:bytes? packed_by:int contents:int quantity:int "
-        "quantity_created:int unit:bytes custodian:int counterparty:int state:int reworked:int certificate:int assignment:int "
-        "created_at:int claims_root:bytes",
+        "quantity_created:int unit:bytes custodian:int counterparty:int state:int reworked:int certificate:int "
+        "assignment:int created_at:int claims_root:bytes",
         "subject",
         "assignment",
         "custodian",
