@@ -163,7 +163,7 @@ def test_sets_below_the_quorum_or_with_one_twice_are_refused(site: Site) -> None
         (("trust", "-o", "{home}/t", "--cosigner", "1"), "--quorum"),
         (
             ("trust", "-o", "{home}/t", "--quorum", "1", "--cosigner", "9"),
-            "participant 9 is suspended or does not exist",
+            "participant 9 is suspended, has left or does not exist",
         ),
         (("trust", "-o", "{home}/t", "--quorum", "4"), "quorum"),
         (("trust", "-o", "{home}/none/t"), "cannot be written"),
