@@ -6,8 +6,10 @@ import asyncio
 import atexit
 import functools
 import json
+import sys
 import threading
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -25,6 +27,10 @@ from tests.support.fake_world import SMITH, World, build_world
 LINK = "https://id.gs1.org/01/09506000134352/21/A-1"
 SLASHED = "https://id.gs1.org/01/09506000134352/21/A%2F1"
 """A link whose serial number contains a slash, which is not a path separator."""
+
+if find_spec("sniffio") is None:
+    # httpx tries to import it with every request; so that is refused without a search of all folders.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # as the import system allows
 
 
 @functools.cache
