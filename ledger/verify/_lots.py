@@ -58,8 +58,8 @@ def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
     if lot.counterparty != entry.participant:
-        own(entry, lot)
         hold(_is_liftable(entry, state, lot), entry, "released by another participant than the one who quarantined it")
+        own(entry, lot)
     lot.state, lot.counterparty = LotState.HELD, 0
 
 

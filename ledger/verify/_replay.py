@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
+from ledger.events.certificates import CertificateIssued, CertificateRevoked
 from ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
 from ledger.events.orders import RecordSuperseded, RevisionProposed
 from ledger.verify._certificates import CERTIFICATE_RULES
@@ -24,7 +25,14 @@ from ledger.verify.refusals import ReplayRefused
 
 __all__ = ["RULES", "replay"]
 
-_SEVERAL = (LotsTransformed, LotReworked, LotsPacked, LotsUnpacked)
+_SEVERAL = (
+    LotsTransformed,
+    LotReworked,
+    LotsPacked,
+    LotsUnpacked,
+    CertificateIssued,
+    CertificateRevoked,
+)
 """Kinds that enter several histories; every other kind enters one."""
 
 

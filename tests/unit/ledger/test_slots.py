@@ -117,9 +117,9 @@ def test_structs_are_read_member_by_member() -> None:
     order = (9 << 0) + (8 << 40) + (7 << 80) + (6 << 112) + (5 << 144) + (4 << 176) + (2 << 192) + (3 << 208)
     kept = OrderSlots(9, 8, 7, 6, 5, 4, 2, OrderState.REJECTED)
     assert decode_struct(OrderSlots, [order.to_bytes(32, "big")]) == kept
-    lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 216)
-    lot += (1 << 240) + (1 << 248)
-    packed = LotSlots(64, 2, 3, 4, 5, 6, b"H87", True, LotState.HELD)
+    lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 208)
+    lot += (1 << 232) + (1 << 248)
+    packed = LotSlots(64, 2, 3, 4, 5, 6, b"H87", True, False, LotState.HELD)
     assert decode_struct(LotSlots, [lot.to_bytes(32, "big")]) == packed
 
 
