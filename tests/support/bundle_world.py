@@ -11,6 +11,7 @@ from ledger.canonical import Json, sha256
 from ledger.claims import Claims, build_claims
 from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
+from ledger.heads import inner_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.records import (
     Anchor,
@@ -240,6 +241,17 @@ class BundleWorld:
     def inference_of(self, certificate: int) -> InferenceShown:
         inference = self.inspections[certificate].inference
         return InferenceShown(certificate, inference.salt, inference.input, inference.logits)
+
+
+def inner(record: Recorded[Event]) -> bytes:
+    """The hash that a link of a history has for the record."""
+    return inner_of(
+        sequence=record.sequence,
+        participant=record.participant,
+        key=record.key,
+        data=record.data,
+        block_time=record.block_time,
+    )
 
 
 def hash_of(identity: Identity) -> bytes:
