@@ -12,7 +12,7 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     order                     LEDGER _orders[order]              assignment     LEDGER _assignments[order][operation]
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
     certificate               LEDGER _certificates[number]       machine's number       REGISTRY _sequenceOf[subject]
-    standing                  LEDGER _standings[lot][inspector]  rework                 LEDGER _reworks[lot]
+    standing                  LEDGER _standings[lot][inspector]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
     model (3 words)           REGISTRY _models[number]           name key      REGISTRY _nameKeys[participant][index]
     published digest          REGISTRY _published[kind]
@@ -172,7 +172,7 @@ class LotSlots:
     contents: int
     unit: bytes
     packed: bool
-    reworked: bool
+    reworks: int
     state: LotState
 
 
@@ -187,6 +187,7 @@ class CertificateSlots:
     expires_at: int
     opening_deadline: int
     issuer: int
+    reworks: int
     verdict: Verdict
     state: CertificateState
 
@@ -198,6 +199,7 @@ class StandingSlots:
     latest: int
     quarantining: int
     open: int
+    reworks: int
     key: bytes
 
 

@@ -61,7 +61,6 @@ contract TraceLedger is Assignments, Custody, Corrections {
             || selector == uint32(ICertificates.revokeCertificate.selector)
             || selector == uint32(ICertificates.certificateOf.selector)
             || selector == uint32(ICertificates.certificateStatus.selector)
-            || selector == uint32(ICertificates.standingOf.selector)
-            || selector == uint32(ICertificates.reworkOf.selector);
+            || selector == uint32(ICertificates.standingOf.selector);
     }
 }

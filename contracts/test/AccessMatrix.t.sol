@@ -345,7 +345,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](50);
+        bytes[] memory calls = new bytes[](49);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -390,17 +390,16 @@ contract AccessMatrixTest is Inspection {
         calls[40] = abi.encodeCall(ICertificates.certificateStatus, (1));
         calls[41] = abi.encodeCall(IHistory.headOf, (lot));
         calls[42] = abi.encodeCall(ICertificates.standingOf, (lot, inspector.id));
-        calls[43] = abi.encodeCall(ICertificates.reworkOf, (lot));
-        uint256 ledgerCalls = 44;
+        uint256 ledgerCalls = 43;
         address code = registry.modelOf(published).code;
-        calls[44] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[45] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[46] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 47;
+        calls[43] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[44] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[45] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 46;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[47] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[48] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[49] = abi.encodeCall(forwarder.eip712Domain, ());
+        calls[46] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[47] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[48] = abi.encodeCall(forwarder.eip712Domain, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);

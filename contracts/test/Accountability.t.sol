@@ -406,7 +406,7 @@ contract AccountabilityTest is ChallengeFixture {
     }
 
     /// @dev The gate is closed for what is open alone.
-    function _refuseOpen(uint40 first, uint16 open) private {
+    function _refuseOpen(uint40 first, uint8 open) private {
         assertTrue(first != _latest(_lot));
         _refuseClosed(open, true);
     }
@@ -415,7 +415,7 @@ contract AccountabilityTest is ChallengeFixture {
         _refuseClosed(0, false);
     }
 
-    function _refuseClosed(uint16 open, bool inStanding) private {
+    function _refuseClosed(uint8 open, bool inStanding) private {
         _refuse(
             maker,
             abi.encodeWithSelector(

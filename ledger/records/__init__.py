@@ -39,6 +39,7 @@ from ledger.records._base import (
 )
 from ledger.records._enums import (
     ALL_ROLES,
+    MAX_OPEN,
     AssignmentState,
     CertificateState,
     CertificateStatus,
@@ -71,6 +72,7 @@ from ledger.records._registry import *  # noqa: F403  # its __all__ is the one l
 __all__ = [
     "ALL_ROLES",
     "I32",
+    "MAX_OPEN",
     "RECORD_TYPES",
     "U8",
     "U16",

@@ -105,6 +105,10 @@ class CertificateState(enum.IntEnum):
     REFUTED = 5
 
 
+MAX_OPEN = 255
+"""The most open certificates of one inspector on a lot that are counted. At that number the count stays."""
+
+
 class CertificateStatus(enum.IntEnum):
     """Whether a certificate counts at a time, and if not, why. It follows from state, model and time."""
 

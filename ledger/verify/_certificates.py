@@ -66,8 +66,8 @@ def _certify(lot: Lot, certificate: Certificate) -> None:
     standing = lot.standing(certificate.issuer)
     if standing.latest is not None and standing.latest.sequence < lot.reworked:
         standing.open = 0
-    elif standing.latest is not None:
-        standing.open += lot.subject not in standing.latest.lots and standing.latest.is_open()
+    elif standing.latest is not None and lot.subject not in standing.latest.lots and standing.latest.is_open():
+        standing.count(1)
     standing.latest = certificate
     lot.certificates.append(certificate)
 
@@ -141,7 +141,7 @@ def _demanded(entry: Entry[certificates.OpeningDemanded], state: State) -> None:
 def _count(lot: Lot, certificate: Certificate, change: int) -> None:
     """Count an open certificate, unless it is about the lot as it was before it was reworked."""
     if certificate.sequence > lot.reworked:
-        lot.standing(certificate.issuer).open += change
+        lot.standing(certificate.issuer).count(change)
 
 
 def _openable(

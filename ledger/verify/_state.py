@@ -10,6 +10,7 @@ from ledger.canonical import to_hex
 from ledger.events import Event
 from ledger.ids import SubjectKind, subject
 from ledger.records import (
+    MAX_OPEN,
     AssignmentState,
     CertificateState,
     LotState,
@@ -140,6 +141,11 @@ class Standing:
     """Number of certificates that are demanded or refuted, and not upheld."""
     quarantining: Certificate | None = None
     """The certificate behind the inspector's latest quarantine of the lot."""
+
+    def count(self, change: int) -> None:
+        """Count one more or one less open certificate. At its most the number stays, as in the contract."""
+        if self.open != MAX_OPEN and self.open + change >= 0:
+            self.open += change
 
 
 @dataclass(slots=True)

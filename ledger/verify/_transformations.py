@@ -63,8 +63,9 @@ def _hand_on(state: State, lot: Lot, part: Lot) -> None:
     standing = lot.standings.get(inspector) if inspector else None
     if standing is None or standing.latest is None or standing.latest.sequence < lot.reworked:
         return
-    counted = 1 if standing.open and standing.latest.is_open() else 0
-    part.standings[inspector] = Standing(standing.latest, standing.open - counted)
+    handed = part.standings[inspector] = Standing(standing.latest, standing.open)
+    if standing.latest.is_open():
+        handed.count(-1)
     part.certificates.append(standing.latest)
 
 

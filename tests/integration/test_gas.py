@@ -22,10 +22,17 @@ SNAPSHOT: dict[str, int] = json.loads((Path(__file__).parents[1] / "vectors" / "
 NOISE = 30
 """A zero byte in a random hash is 12 gas cheaper than another; over 50 records that nearly levels out."""
 NEW, UPDATE, ANCHOR, TRANSACTION = 65_000, 30_000, 25_000, 21_000
+CERTIFICATE = 105_000
+"""An entity of its own, its hash, and the inspector's standing on the lot: agreed, since they buy accountability."""
+GATED = 36_000
+"""An update that also reads the inspector's standing, the certificate and whether the issuer is in standing."""
 NEW_KINDS = {"PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream"}
 BARS = {
     "Anchor": ANCHOR,
-    "IssueCertificate (again)": NEW,
+    "IssueCertificate": CERTIFICATE,
+    "IssueCertificate (again)": CERTIFICATE,
+    "AcceptCustody (through a gate)": GATED,
+    "OfferCustody (through a gate)": GATED,
     "TransformLots (1 lot into 1)": NEW + UPDATE,
     "PackLots (8 lots)": 9 * UPDATE,
     "UnpackLots (8 lots)": 9 * UPDATE,

@@ -279,7 +279,7 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     registry["sequenceOf"] = [world.streams["press"]]
     ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "ledgerId", "registry")}
     ledger |= {name: [] for name in ("certificateOperations", "lotOperations")}
-    ledger |= {name: [lot] for name in ("headOf", "lotOf", "reworkOf")}
+    ledger |= {name: [lot] for name in ("headOf", "lotOf")}
     certificate = next(iter(world.inspections))
     ledger |= {name: [certificate] for name in ("certificateOf", "certificateStatus")}
     ledger["standingOf"] = [lot, inspector]

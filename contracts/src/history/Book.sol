@@ -22,8 +22,6 @@ abstract contract Book is History {
     /// which a revocation shows.
     mapping(uint40 certificate => bytes32) internal _issues;
     mapping(bytes32 lot => mapping(uint32 inspector => ICertificates.Standing)) internal _standings;
-    /// @dev Only for lots that are marked as reworked: a gate must not pay for a slot of every other one.
-    mapping(bytes32 lot => uint40 sequence) internal _reworks;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];

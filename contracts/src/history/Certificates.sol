@@ -5,12 +5,21 @@ import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ICustody} from "../interfaces/ICustody.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
+import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Verdicts} from "./Verdicts.sol";
 
 /// @title Verdicts on lots
 abstract contract Certificates is Verdicts, ICertificates {
+    /// @dev What a certificate needs of one of its lots.
+    struct Certified {
+        uint40 number;
+        uint8 reworks;
+        /// Whether the issuer is the inspector of its order's gate.
+        bool inspects;
+    }
+
     uint256 private constant MOST_LOTS = 64;
 
     /// @inheritdoc ICertificates
@@ -19,14 +28,15 @@ abstract contract Certificates is Verdicts, ICertificates {
         _requireStatement(statement, actor.participant);
         IEvidence.Stream storage stream = _anchored(statement.stream, statement.leafIndex);
         certificate = _next();
-        bytes32[] memory lots = _certifyAll(statement, actor, certificate);
+        (bytes32[] memory lots, Certified memory first) = _certifyAll(statement, actor, certificate);
         _certificates[certificate] = Certificate({
-            lot: _lots[lots[0]].number,
+            lot: first.number,
             model: statement.model,
             issuedAt: uint40(block.timestamp),
             expiresAt: statement.expiresAt,
             openingDeadline: 0,
             issuer: actor.participant,
+            reworks: first.reworks,
             verdict: statement.verdict,
             state: CertificateState.Issued
         });
@@ -65,11 +75,6 @@ abstract contract Certificates is Verdicts, ICertificates {
         return _standings[lot][inspector];
     }
 
-    /// @inheritdoc ICertificates
-    function reworkOf(bytes32 lot) external view returns (uint40) {
-        return _reworks[lot];
-    }
-
     /// @dev The lot goes where a verdict of its gate's inspector sends it. A spent lot keeps its state: results may come late.
     /// @param certificate Behind a quarantine that the issuer may not hold on to once it stops counting; 0 for none.
     /// @param liftable Whether a pass lifts the inspector's quarantine of the lot.
@@ -84,9 +89,11 @@ abstract contract Certificates is Verdicts, ICertificates {
         }
     }
 
+    /// @return lots Of the statement.
+    /// @return first The first one's number, and how often it was reworked.
     function _certifyAll(Statement calldata statement, Actor memory actor, uint40 certificate)
         private
-        returns (bytes32[] memory lots)
+        returns (bytes32[] memory lots, Certified memory first)
     {
         uint256 count = statement.items.length;
         uint256 most = statement.model == 0 ? MOST_LOTS : 1;
@@ -96,24 +103,41 @@ abstract contract Certificates is Verdicts, ICertificates {
             ICustody.Item calldata item = statement.items[i];
             if (i != 0 && item.lot <= lots[i - 1]) revert ILots.LotsNotAscending(item.lot);
             lots[i] = item.lot;
-            ILots.Lot storage lot = _existingLot(item.lot);
-            _requireOrder(item.lot, lot, item.order);
-            _certify(item.lot, lot.number, actor, certificate);
-            if (!_inspects(item.order, actor.participant)) continue;
-            _applyVerdict(item.lot, statement.verdict, actor.participant, certificate, true);
+            Certified memory lot = _certifiable(item, actor.participant);
+            if (i == 0) first = lot;
+            _certify(item.lot, lot, actor, certificate);
+            if (lot.inspects) _applyVerdict(item.lot, statement.verdict, actor.participant, certificate, true);
         }
+    }
+
+    /// @dev Reads lot and order once each: every certificate pays for it.
+    function _certifiable(ICustody.Item calldata item, uint32 inspector) private view returns (Certified memory lot) {
+        ILots.Lot storage entry = _lots[item.lot];
+        uint40 belongsTo;
+        (lot.number, belongsTo, lot.reworks) = (entry.number, entry.order, entry.reworks);
+        if (lot.number == 0) revert ILots.LotUnknown(item.lot);
+        uint40 given;
+        if (item.order != 0) {
+            IOrders.Order storage order = _orders[item.order];
+            uint32 named;
+            (given, named) = (order.sequence, order.inspector);
+            if (given == 0) revert IOrders.OrderUnknown(item.order);
+            lot.inspects = named == inspector;
+        }
+        if (given != belongsTo) revert ILots.LotOrderWrong(item.lot, item.order, belongsTo);
     }
 
     /// @dev What was open stays open, whatever is issued. The certificate before, when it was handed on from another lot,
     /// is counted there, and here from now on, when it is not the latest any more.
-    function _certify(bytes32 lot, uint40 number, Actor memory actor, uint40 certificate) private {
+    function _certify(bytes32 lot, Certified memory of_, Actor memory actor, uint40 certificate) private {
         Standing storage standing = _standings[lot][actor.participant];
-        (uint40 latest, uint16 open) = (standing.latest, standing.open);
+        (uint40 latest, uint8 open, uint8 reworks) = (standing.latest, standing.open, standing.reworks);
         if (latest != 0) {
-            if (_isReworkedSince(lot, latest)) open = 0;
-            else if (_certificates[latest].lot != number && _isOpen(latest)) ++open;
+            if (reworks != of_.reworks) open = 0;
+            else if (_certificates[latest].lot != of_.number && _isOpen(latest)) open = _more(open);
         }
-        (standing.latest, standing.open, standing.key) = (certificate, open, actor.key);
+        (standing.latest, standing.open, standing.reworks, standing.key) =
+        (certificate, open, of_.reworks, actor.key);
     }
 
     function _requireStatement(Statement calldata statement, uint32 issuer) private view {

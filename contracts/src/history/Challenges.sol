@@ -75,7 +75,12 @@ abstract contract Challenges is Certificates {
     function _count(bytes32 lot, uint40 certificate, uint32 issuer, bool more) private {
         if (_isReworkedSince(lot, certificate)) return;
         Standing storage standing = _standings[lot][issuer];
-        standing.open = more ? standing.open + 1 : standing.open - 1;
+        standing.open = more ? _more(standing.open) : _less(standing.open);
+    }
+
+    /// @dev Whether the certificate is about its lot as it was before a rework.
+    function _isReworkedSince(bytes32 lot, uint40 certificate) private view returns (bool) {
+        return _certificates[certificate].reworks != _lots[lot].reworks;
     }
 
     /// @dev A revoked one stays revoked: its issuer opens it first.

@@ -149,7 +149,7 @@ abstract contract Lots is Verdicts, ILots {
             contents: 0,
             unit: unit,
             packed: false,
-            reworked: false,
+            reworks: 0,
             state: LotState.Held
         });
     }

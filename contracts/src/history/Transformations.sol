@@ -67,7 +67,7 @@ abstract contract Transformations is Lots {
             _take(components[i], _held(lot, actor), rework.order, actor, tally);
             histories[i + 1] = lot;
         }
-        (_lots[rework.lot].reworked, _reworks[rework.lot]) = (true, _next());
+        ++_lots[rework.lot].reworks;
         bytes memory data = abi.encode(actor.key, histories, rework, tally.assignment);
         _record(LotReworked.selector, actor, rework.lot, histories, data);
     }

@@ -13,7 +13,7 @@ abstract contract Verdicts is Book {
     /// @dev What a gate asks for, and what it finds.
     struct Passage {
         uint40 certificate;
-        uint16 open;
+        uint8 open;
         /// Whether the issuer may inspect now, and its key was its own when it signed.
         bool inStanding;
         ICertificates.CertificateStatus status;
@@ -37,11 +37,6 @@ abstract contract Verdicts is Book {
         (ICertificates.CertificateState state, uint40 deadline) = (entry.state, entry.openingDeadline);
         if (state == ICertificates.CertificateState.Refuted) return true;
         return deadline != 0 && state != ICertificates.CertificateState.Upheld;
-    }
-
-    /// @dev Whether the lot was reworked after the record `number` was made, so that it is about the lot as it was.
-    function _isReworkedSince(bytes32 lot, uint40 number) internal view returns (bool) {
-        return _lots[lot].reworked && number < _reworks[lot];
     }
 
     /// @dev Whether the participant is the inspector of the order's gate.
@@ -75,13 +70,15 @@ abstract contract Verdicts is Book {
     function _passageOf(bytes32 lot, uint32 inspector) private view returns (Passage memory found) {
         ICertificates.Standing storage standing = _standings[lot][inspector];
         address key;
-        (found.certificate, found.open, key) = (standing.latest, standing.open, standing.key);
+        uint8 reworks;
+        (found.certificate, found.open, key, reworks) =
+            (standing.latest, standing.open, standing.key, standing.reworks);
         ICertificates.Certificate storage entry = _certificates[found.certificate];
         uint40 issuedAt;
         (found.certifiedOn, found.verdict, issuedAt) = (entry.model, entry.verdict, entry.issuedAt);
         (, uint16 roles, bool counts, bool stands) = registry.issuanceOf(key, issuedAt, found.certifiedOn);
         found.inStanding = counts && roles & Roles.INSPECTOR != 0;
-        found.status = found.certificate != 0 && _isReworkedSince(lot, found.certificate)
+        found.status = reworks != _lots[lot].reworks && found.certificate != 0
             ? ICertificates.CertificateStatus.Voided
             : _judge(entry.state, stands || found.certifiedOn == 0, entry.expiresAt, entry.openingDeadline);
     }
@@ -100,10 +97,21 @@ abstract contract Verdicts is Book {
         uint32 inspector = order == 0 ? 0 : _orders[order].inspector;
         if (inspector == 0) return;
         ICertificates.Standing storage standing = _standings[from][inspector];
-        (uint40 latest, uint16 open, address key) = (standing.latest, standing.open, standing.key);
-        if (latest == 0 || _isReworkedSince(from, latest)) return;
-        if (open != 0 && _isOpen(latest)) --open;
-        _standings[to][inspector] = ICertificates.Standing({latest: latest, quarantining: 0, open: open, key: key});
+        (uint40 latest, uint8 open, uint8 reworks, address key) =
+            (standing.latest, standing.open, standing.reworks, standing.key);
+        if (latest == 0 || reworks != _lots[from].reworks) return;
+        if (_isOpen(latest)) open = _less(open);
+        _standings[to][inspector] =
+            ICertificates.Standing({latest: latest, quarantining: 0, open: open, reworks: 0, key: key});
+    }
+
+    function _more(uint8 open) internal pure returns (uint8) {
+        return open == type(uint8).max ? open : open + 1;
+    }
+
+    /// @dev Of so many that they were not counted any more, none is ever taken off.
+    function _less(uint8 open) internal pure returns (uint8) {
+        return open == 0 || open == type(uint8).max ? open : open - 1;
     }
 
     function _quarantineAs(bytes32 lot, ILots.Lot storage entry, uint32 by, uint40 certificate) internal {

@@ -70,6 +70,8 @@ interface ICertificates {
         /// From then on it is unopened when it still is demanded, in seconds; 0 when its opening was never demanded.
         uint40 openingDeadline;
         uint32 issuer;
+        /// How often its lot had been reworked by then; of several lots, see Standing.
+        uint8 reworks;
         Verdict verdict;
         CertificateState state;
     }
@@ -80,9 +82,11 @@ interface ICertificates {
         uint40 latest;
         /// The certificate whose verdict imposed the inspector's latest quarantine of the lot; 0 when none did.
         uint40 quarantining;
-        /// How many certificates are demanded or refuted and not upheld. As of `latest`: nothing, once the lot was reworked
-        /// after that.
-        uint16 open;
+        /// How many certificates are demanded or refuted and not upheld; at 255 it stays. As of `latest`: nothing, once the
+        /// lot was reworked after that.
+        uint8 open;
+        /// How often the lot had been reworked when the latest was issued, or handed on to it.
+        uint8 reworks;
         /// That signed the latest.
         address key;
     }
@@ -235,6 +239,4 @@ interface ICertificates {
     function certificateStatus(uint40 certificate) external view returns (CertificateStatus);
     /// @notice What an inspector's certificates on a lot amount to.
     function standingOf(bytes32 lot, uint32 inspector) external view returns (Standing memory);
-    /// @notice Sequence of the latest rework of a lot that kept its identifier; 0 for none. Passes before it do not count.
-    function reworkOf(bytes32 lot) external view returns (uint40);
 }

@@ -66,7 +66,7 @@ interface ICustody {
         ICertificates.CertificateStatus status,
         ICertificates.Verdict verdict,
         uint40 certifiedOn,
-        uint16 open,
+        uint8 open,
         bool inStanding
     );
 

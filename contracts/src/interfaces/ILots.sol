@@ -30,8 +30,8 @@ interface ILots {
         uint16 contents;
         bytes3 unit;
         bool packed;
-        /// Whether it was ever reworked under this identifier, see ICertificates.reworkOf.
-        bool reworked;
+        /// How often it was reworked under this identifier, at most 255 times: passes before the last time do not count.
+        uint8 reworks;
         LotState state;
     }
 

@@ -71,7 +71,6 @@ abstract contract CertificateReplay is OrderReplay {
             _hold(Property.Verdicts, same, "standing differs from its logs");
             if (standing.latest != 0) _compareCertificate(standing.latest);
         }
-        _hold(Property.Verdicts, _ledger.reworkOf(lot) == _reworks[lot], "rework differs from its logs");
     }
 
     function _compareCertificate(uint40 number) private {
@@ -136,7 +135,7 @@ abstract contract CertificateReplay is OrderReplay {
         bool open = latest.state == ICertificates.CertificateState.Refuted
             || (latest.openingDeadline != 0 && latest.state != ICertificates.CertificateState.Upheld);
         if (open && standing.open != 0) --standing.open;
-        standing.quarantining = 0;
+        (standing.quarantining, standing.reworks) = (0, 0);
         _inspectorsOf[to].push(inspector);
         _standings[to][inspector] = standing;
     }
@@ -163,6 +162,7 @@ abstract contract CertificateReplay is OrderReplay {
             expiresAt: statement.expiresAt,
             openingDeadline: 0,
             issuer: entry.participant,
+            reworks: _lots[entry.subject].reworks,
             verdict: statement.verdict,
             state: ICertificates.CertificateState.Issued
         });
@@ -183,7 +183,7 @@ abstract contract CertificateReplay is OrderReplay {
         if (standing.latest == 0) _inspectorsOf[lot].push(entry.participant);
         else if (standing.latest < _reworks[lot]) standing.open = 0;
         else if (open && before.lot != _lots[lot].number) ++standing.open;
-        (standing.latest, standing.key) = (entry.sequence, entry.key);
+        (standing.latest, standing.key, standing.reworks) = (entry.sequence, entry.key, _lots[lot].reworks);
         bool gate = _orders[_orderAt[_lots[lot].order]].inspector == entry.participant && _lots[lot].order != 0;
         if (gate) _follow(lot, verdict == ICertificates.Verdict.Fail, entry.participant, entry.sequence, true);
     }

@@ -253,7 +253,7 @@ abstract contract LotReplay is CertificateReplay {
         }
         uint32 inspector = _orders[change.order].inspector;
         if (change.order != 0 && _isGateOpen(entry.subject, inspector, _orders[change.order].model)) ++count[PASS_VOIDED];
-        (lot.reworked, _reworks[entry.subject]) = (true, entry.sequence);
+        (lot.reworks, _reworks[entry.subject]) = (lot.reworks + 1, entry.sequence);
     }
 
     function _allocate(Entry memory entry) private {
@@ -301,7 +301,7 @@ abstract contract LotReplay is CertificateReplay {
     {
         _hold(Property.LotMoves, _lots[lot].number == 0, "lot made twice");
         uint40 number = abi.decode(abi.encode(uint256(entry.sequence) * 64 + place), (uint40));
-        _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, false, ILots.LotState.Held);
+        _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, 0, ILots.LotState.Held);
         _allLots.push(lot);
         if (_balances[unit].made == 0) _units.push(unit);
         _balances[unit].made += quantity;

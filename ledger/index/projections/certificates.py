@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from ledger.events import Recorded, certificates, evidence
-from ledger.index.projections.standings import follow_verdict, inspector_of, is_open, standing_of
+from ledger.index.projections.standings import counted, follow_verdict, inspector_of, is_open, standing_of
 from ledger.index.state import State, on
 from ledger.records import CertificateState, Verdict, optional_subject
 from ledger.store.rows import AnchorRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
@@ -35,7 +35,8 @@ def _certify(record: Recorded[certificates.CertificateIssued], state: State, lot
         standing.open = 0
     elif standing.latest:
         latest = state.need(CertificateRow, standing.latest)
-        standing.open += latest.lot != lot.subject and is_open(latest)
+        if latest.lot != lot.subject and is_open(latest):
+            standing.open = counted(standing.open, 1)
     standing.latest, standing.key = record.sequence, record.key
 
 
@@ -76,7 +77,8 @@ def opening_demanded(record: Recorded[certificates.OpeningDemanded], state: Stat
 def _count(state: State, certificate: CertificateRow, change: int) -> None:
     """Count an open certificate, unless it is about the lot as it was before it was reworked."""
     if certificate.sequence > state.need(LotRow, certificate.lot).reworked:
-        standing_of(state, certificate.lot, certificate.issuer).open += change
+        standing = standing_of(state, certificate.lot, certificate.issuer)
+        standing.open = counted(standing.open, change)
 
 
 def certificate_revoked(record: Recorded[certificates.CertificateRevoked], state: State) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ledger.events import Event, Recorded
 from ledger.index.projections.custody import note_change
 from ledger.index.state import State
-from ledger.records import CertificateState, LotState, Verdict
+from ledger.records import MAX_OPEN, CertificateState, LotState, Verdict
 from ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow
 
-__all__ = ["follow_verdict", "hand_on", "inspector_of", "is_open", "quarantine", "release", "standing_of"]
+__all__ = ["counted", "follow_verdict", "hand_on", "inspector_of", "is_open", "quarantine", "release", "standing_of"]
 
 _NO_KEY = bytes(20)
 
@@ -33,6 +33,11 @@ def is_open(certificate: CertificateRow) -> bool:
     return demanded or certificate.state == CertificateState.REFUTED
 
 
+def counted(open_: int, change: int) -> int:
+    """The number of open certificates after a change of one. At its most it stays, as in the contract."""
+    return open_ if open_ == MAX_OPEN or open_ + change < 0 else open_ + change
+
+
 def hand_on(state: State, lot: LotRow, part: LotRow) -> None:
     """Give a lot that was split off what the gate's inspector certified of the whole, except what a rework voided."""
     inspector = inspector_of(state, part)
@@ -40,7 +45,7 @@ def hand_on(state: State, lot: LotRow, part: LotRow) -> None:
     if standing is None or not standing.latest or standing.latest < lot.reworked:
         return
     latest = state.need(CertificateRow, standing.latest)
-    still = standing.open - (1 if standing.open and is_open(latest) else 0)
+    still = counted(standing.open, -1) if is_open(latest) else standing.open
     state.add(StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key))
     state.add(CertifiedLotRow(standing.latest, part.subject))
     part.certificate = standing.latest

@@ -119,7 +119,7 @@ def test_structs_are_read_member_by_member() -> None:
     assert decode_struct(OrderSlots, [order.to_bytes(32, "big")]) == kept
     lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 208)
     lot += (1 << 232) + (1 << 248)
-    packed = LotSlots(64, 2, 3, 4, 5, 6, b"H87", True, False, LotState.HELD)
+    packed = LotSlots(64, 2, 3, 4, 5, 6, b"H87", True, 0, LotState.HELD)
     assert decode_struct(LotSlots, [lot.to_bytes(32, "big")]) == packed
 
 
