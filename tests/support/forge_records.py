@@ -10,7 +10,7 @@ from ledger.events import HISTORY_EVENTS
 from ledger.events.certificates import CertificateIssued, CertificateRefuted, CertificateUpheld, OpeningDemanded
 from ledger.events.lots import LotsTransformed
 from ledger.events.orders import AssignmentProposed, OrderPlaced
-from ledger.records import ModelState, Verdict
+from ledger.records import Item, ModelState, Verdict
 from ledger.verify import Step
 from tests.support.bundle_content import Content, entry_of, event_in, inner_of_shown, with_fields
 from tests.support.event_data import changed, encode_event
@@ -18,7 +18,8 @@ from tests.support.forging import changing
 
 _BY_SEVERAL = (
     "OrderPlaced", "OrderRejected", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
-    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded",
+    "LotsTransformed", "LotQuarantined", "CertificateIssued", "CertificateUpheld", "CertificateRefuted",
+    "OpeningDemanded",
 )  # fmt: skip
 _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, determined by earlier records."""
@@ -196,8 +197,13 @@ def another_order(content: Content, rng: Random) -> bool | None:
         return False
     if record.kind == "LotsTransformed":
         _put_change(content, record, {"order": rng.randbytes(32)})
+        return None
+    order = rng.choice([rng.randbytes(32), bytes(32)])
+    if record.kind == "CertificateIssued":
+        lot = event_in(record, CertificateIssued).statement.items[0].lot
+        content.put(with_fields(record, items=(Item(lot, order),)))
     else:
-        content.put(with_fields(record, order=rng.choice([rng.randbytes(32), bytes(32)])))
+        content.put(with_fields(record, order=order))
     return None
 
 

@@ -133,6 +133,7 @@ def test_custody_follows_the_box_while_the_part_is_in_it(built: World) -> None:
 def test_certificates_and_their_status(built: World) -> None:
     (failed,) = lot_trace(built, "hip 3").certificates
     assert (failed.verdict, failed.status, failed.latest) == (Verdict.FAIL, CertificateStatus.VALID, True)
+    assert failed.model is not None
     assert (failed.inspector.name, failed.model.model) == ("Looker", built.model)
     assert failed.model.digest == digest("weights", "cracks")
     assert certificate(built.store, built.certificates["hip 3"]) == failed
