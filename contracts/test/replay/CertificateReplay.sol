@@ -127,6 +127,15 @@ abstract contract CertificateReplay is OrderReplay {
             && _rolesOf(inspector) & Roles.INSPECTOR != 0 && keyed;
     }
 
+    /// @dev Whether a valid pass of anybody is about the lot as it is.
+    function _hasPass(bytes32 lot) internal view returns (bool found) {
+        for (uint256 i; i < _inspectorsOf[lot].length; ++i) {
+            uint40 latest = _standings[lot][_inspectorsOf[lot][i]].latest;
+            bool valid = latest > _reworks[lot] && _statusOf(latest) == ICertificates.CertificateStatus.Valid;
+            found = found || (valid && _certificates[latest].verdict == ICertificates.Verdict.Pass);
+        }
+    }
+
     /// @dev What the inspector of their gate certified of a lot goes on to one that is split off.
     function _handOn(bytes32 from, bytes32 to, uint32 inspector) internal {
         ICertificates.Standing memory standing = _standings[from][inspector];

@@ -251,8 +251,7 @@ abstract contract LotReplay is CertificateReplay {
             _hold(Property.Quarantine, held, "reworkLot: component is not free");
             _takeIn(entry, input, change.order, true);
         }
-        uint32 inspector = _orders[change.order].inspector;
-        if (change.order != 0 && _isGateOpen(entry.subject, inspector, _orders[change.order].model)) ++count[PASS_VOIDED];
+        if (_hasPass(entry.subject)) ++count[PASS_VOIDED];
         (lot.reworks, _reworks[entry.subject]) = (lot.reworks + 1, entry.sequence);
     }
 
