@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
     "services.commands.gateway": ["gateway"],
     "services.commands.participants": ["participants"],
+    "services.commands.council": ["council"],
     "services.commands.keys": ["keys"],
     "services.commands.apikeys": ["apikeys"],
     "services.commands.audit": ["audit"],

@@ -100,6 +100,25 @@ class Published(RegistryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnershipOffered(RegistryEvent):
+    """The registry is offered to another owner; zeros: an offer is taken back."""
+
+    proposed: Address
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipAccepted(RegistryEvent):
+    """The registry has another owner: the key that signed."""
+
+    previous: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(RegistryEvent):
+    successor: Address
+
+
+@dataclass(frozen=True, slots=True)
 class MachineRegistered(RegistryEvent):
     identifier_hash: Bytes32
     claims_root: ClaimsRoot

@@ -35,6 +35,18 @@ class PublicationKind(enum.IntEnum):
     DIRECTORY = 1
 
 
+class NoteKind(enum.IntEnum):
+    """What a note is. A consortium may agree on further numbers."""
+
+    OBSERVATION = 1
+    RECALL_NOTICE = 2
+    """What it is about should be taken out of use; the document says why."""
+    CALIBRATION = 3
+    MAINTENANCE = 4
+    LATER_FACT = 5
+    """Something that became known after the lot had left: state of health, status of use, a repair elsewhere."""
+
+
 class ModelState(enum.IntEnum):
     NONE = 0
     REGISTERED = 1

@@ -8,9 +8,11 @@ from ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
 
 __all__ = [
     "AcceptKey",
+    "AcceptOwnership",
     "AcceptRecovery",
     "Admit",
     "ApproveModel",
+    "Close",
     "Depart",
     "ObjectToRecovery",
     "OpenModel",
@@ -29,6 +31,7 @@ __all__ = [
     "SetNameKey",
     "SetRoles",
     "Suspend",
+    "TransferOwnership",
     "WithdrawModel",
 ]
 
@@ -75,6 +78,29 @@ class Publish(RegistryRecord):
     kind: U16
     """A `PublicationKind`, or a number that the consortium agreed on."""
     digest: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Close(RegistryRecord):
+    """Closes the ledgers of the registry for good: no new orders, no lots from outside."""
+
+    event = "Closed"
+    successor: Address
+    """The ledger that goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOwnership(RegistryRecord):
+    """Offers the registry to another owner, who must accept."""
+
+    event = "OwnershipOffered"
+    proposed: Address
+    """Zeros take an offer back."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptOwnership(RegistryRecord):
+    event = "OwnershipAccepted"
 
 
 @dataclass(frozen=True, slots=True)

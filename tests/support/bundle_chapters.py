@@ -34,6 +34,8 @@ from ledger.records import (
     DeclineCustody,
     FinishAssignment,
     Item,
+    Note,
+    NoteKind,
     OfferCustody,
     Opening,
     OpenStream,
@@ -88,7 +90,8 @@ def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
 
 def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
-        _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _finish, _refused_orders, _rotate_key,
+        _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _finish, _refused_orders, _notes,
+        _rotate_key,
     )  # fmt: skip
     for chapter in chapters:
         chapter(world)
@@ -266,6 +269,16 @@ def _refused_orders(world: BundleWorld) -> None:
         world.orders[name] = identity.subject
     world.act(coordinator, RejectOrder(world.orders["rejected"], NOTHING))
     world.act(buyer, CancelOrder(world.orders["cancelled"], NOTHING))
+
+
+def _notes(world: BundleWorld) -> None:
+    """The maker and the registry's owner speak about a part that the buyer has, and the buyer about part and order."""
+    part, hip = world.named(SubjectKind.LOT, world.maker, "hip-1"), world.orders["hip"]
+    later = world.document({"text": "grease again after a year"})
+    world.act(world.maker, Note((part.subject,), (hash_of(part),), NoteKind.LATER_FACT, later))
+    about = tuple(sorted((part.subject, hip)))
+    world.act(world.consortium.buyer, Note(about, (NOTHING, NOTHING), NoteKind.OBSERVATION, NOTHING))
+    world.act(world.consortium.owner, Note((part.subject,), (NOTHING,), NoteKind.OBSERVATION, NOTHING))
 
 
 def _rotate_key(world: BundleWorld) -> None:

@@ -421,6 +421,9 @@ class FakeLedger:
         elif lot.state is LotState.QUARANTINED and lot.counterparty == inspector:
             lot.state, lot.counterparty = LotState.HELD, 0
 
+    def note(self, participant: int, *subjects: bytes) -> int:
+        return self._ledger("NoteRecorded", participant, *sorted(subjects), kind_=1)
+
     def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
         own: dict[str, object] = {"superseded": superseded, "reason_root": digest("correction")}
         return self._ledger("RecordSuperseded", participant, subject, **own)

@@ -66,11 +66,12 @@ abstract contract Book is History {
         if (entry.sequence == 0) revert IEvidence.EvidenceStreamUnknown(stream);
     }
 
-    /// @dev The stream, when its entry `index` is under the latest anchor.
+    /// @dev The machine's stream, when its entry `index` is under the latest anchor.
     function _anchored(bytes32 stream, uint40 index) internal view returns (IEvidence.Stream storage entry) {
         entry = _streams[stream];
-        (uint40 number, uint40 size) = (entry.sequence, entry.size);
+        (uint40 number, uint40 machine, uint40 size) = (entry.sequence, entry.machine, entry.size);
         if (number == 0) revert IEvidence.EvidenceStreamUnknown(stream);
+        if (machine == 0) revert IEvidence.EvidenceNotMeasured(stream);
         if (index >= size) revert IEvidence.EvidenceNotAnchored(stream, index, size);
     }
 

@@ -34,6 +34,8 @@ abstract contract Lots is Book, ILots {
         returns (bytes32 lot)
     {
         Actor memory actor = _actor(Roles.HOLDER);
+        address successor = registry.successor();
+        if (successor != address(0)) revert HistoryClosed(successor);
         lot = _createLot(identifierHash, 0, quantity, unit, actor.participant, 0);
         _recordOne(LotReceived.selector, actor, lot, abi.encode(actor.key, _touching(lot), quantity, unit, claimsRoot));
     }

@@ -249,7 +249,8 @@ interface ILots {
         bytes3 unit,
         bytes32 claimsRoot
     ) external returns (bytes32 lot);
-    /// @notice Brings a lot in from outside the ledger, on the supplier's word in `claimsRoot`. Any role but AUDITOR.
+    /// @notice Brings a lot in from outside the ledger, on the supplier's word in `claimsRoot`. Any role but AUDITOR. Not
+    /// when the registry is closed.
     function receiveLot(bytes32 identifierHash, uint40 quantity, bytes3 unit, bytes32 claimsRoot)
         external
         returns (bytes32 lot);

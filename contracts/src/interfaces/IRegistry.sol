@@ -187,6 +187,29 @@ interface IRegistry {
         uint16 kind,
         bytes32 digest
     );
+    /// @notice `proposed` is offered the registry, 0 for an offer taken back. The key is the owner's.
+    event OwnershipOffered(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        address proposed
+    );
+    /// @notice The key is the new owner's.
+    event OwnershipAccepted(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        address previous
+    );
+    event Closed(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        address successor
+    );
     event MachineRegistered(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -285,6 +308,10 @@ interface IRegistry {
     error RegistryNameKeyUsed(uint32 participant, uint16 index);
     error RegistryNameKeyUnknown(uint32 participant, uint16 index);
     error RegistryKindMissing();
+    /// @notice No new business begins on the ledgers of this registry; `successor` goes on.
+    error RegistryClosed(address successor);
+    /// @notice A successor is another address than 0 and this one.
+    error RegistrySuccessorUnfit(address successor);
     /// @notice `held` lacks every role of `needed`.
     error RegistryRoleMissing(uint32 participant, uint16 held, uint16 needed);
     /// @notice A mask with bits that mean nothing, or with no role; an admin key may do without.
@@ -324,6 +351,10 @@ interface IRegistry {
     /// @notice Sets the digest that all should agree on, in place of the one of that kind before. Owner only.
     /// @param kind 1 is the directory of participants; others as the consortium agrees.
     function publish(uint16 kind, bytes32 digest) external;
+    /// @notice Closes the ledgers of this registry for good: they take no new orders and receive no lots from outside. What
+    /// is on them goes on to its end. Owner only.
+    /// @param successor The ledger that goes on, with a registry of its own; what it is is the owner's to check.
+    function close(address successor) external;
 
     /// @notice First half of adding a key: an admin key of the participant names it and what it may do. The proposal
     /// lapses when the proposing key is revoked or is an admin key no longer, and with a recovery.
@@ -393,6 +424,8 @@ interface IRegistry {
     function sequence() external view returns (uint40);
     /// @notice The registry that this one replaces; 0 for the first.
     function predecessor() external view returns (address);
+    /// @notice The ledger that goes on where this registry's end; 0 while this one is open.
+    function successor() external view returns (address);
     /// @notice Executes published models. Created with the registry, never changed.
     function evaluator() external view returns (IEvaluator);
     /// @notice How long a recovery, and an objection to one, must be in the open.
@@ -409,11 +442,12 @@ interface IRegistry {
         external
         view
         returns (uint32 participant, uint16 roles, uint16 rolesOfTaker, ModelState state);
-    /// @notice What an order's terms are checked against, in one call.
+    /// @notice What an order's terms are checked against, in one call; `open` says whether new
+    /// business may begin: no successor is named.
     function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
         external
         view
-        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state);
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state, bool open);
     /// @notice What a gate asks about something that `key` signed on `model` at `signedAt`, in one call.
     /// @return participant Of the key; 0 when the key is unknown.
     /// @return roles What that participant may do now, as `rolesOf`.

@@ -26,6 +26,8 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
     /// @inheritdoc IRegistry
     uint40 public sequence;
     uint32 private _participantCount;
+    /// @inheritdoc IRegistry
+    address public successor;
     mapping(uint32 participant => Participant) internal _participants;
     mapping(address key => Key) internal _keys;
     mapping(address key => mapping(uint32 participant => Proposal)) internal _proposed;
@@ -83,6 +85,27 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
         if (digest == 0) revert RegistryDigestMissing();
         _published[kind] = digest;
         emit Published(++sequence, 0, 0, _msgSender(), kind, digest);
+    }
+
+    /// @inheritdoc IRegistry
+    function close(address successor_) external onlyOwner {
+        if (successor != address(0)) revert RegistryClosed(successor);
+        if (successor_ == address(0) || successor_ == address(this)) revert RegistrySuccessorUnfit(successor_);
+        successor = successor_;
+        emit Closed(++sequence, 0, 0, _msgSender(), successor_);
+    }
+
+    /// @notice Offers the registry to another owner, who must accept. Replaces an offer under way; 0 takes it back.
+    function transferOwnership(address proposed) public override {
+        super.transferOwnership(proposed);
+        emit OwnershipOffered(++sequence, 0, 0, _msgSender(), proposed);
+    }
+
+    /// @notice Takes the registry over. Called by whom it is offered to.
+    function acceptOwnership() public override {
+        address previous = owner();
+        super.acceptOwnership();
+        emit OwnershipAccepted(++sequence, 0, 0, _msgSender(), previous);
     }
 
     /// @dev The registry never goes without an owner.

@@ -5,6 +5,7 @@ import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
 import {ICustody} from "../../src/interfaces/ICustody.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
+import {INotes} from "../../src/interfaces/INotes.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
 import {Production} from "./Production.sol";
@@ -110,6 +111,18 @@ abstract contract Logistics is Production {
         IOrders.Order memory from = ledger.orderOf(order);
         address by = _keyOf(_chance(60) ? from.buyer : from.coordinator);
         _record(by, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
+    }
+
+    // ---- notes ----
+
+    function remark(uint256 seed) external act(seed) {
+        bytes32 subject = _chance(80) ? _anyLot() : _anyOrder();
+        ILots.Lot memory stored = ledger.lotOf(subject);
+        bytes32 order = replay.orderAt(stored.order);
+        IOrders.Order memory of_ = ledger.orderOf(stored.number == 0 ? subject : order);
+        uint32 id = _chance(50) ? _custodianOf(stored) : (_chance(50) ? of_.buyer : of_.inspector);
+        address by = _chance(10) ? owner : _keyOf(id);
+        _record(by, abi.encodeCall(INotes.note, (_one(subject), _one(order), uint16(_below(8)), ROOT)));
     }
 
     // ---- packing and quarantine ----
@@ -359,7 +372,7 @@ abstract contract Logistics is Production {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function logisticsKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](17);
+        kinds = new bytes32[](18);
         kinds[0] = ILots.LotCommissioned.selector;
         kinds[1] = ILots.LotReceived.selector;
         kinds[2] = ILots.LotsTransformed.selector;
@@ -377,5 +390,6 @@ abstract contract Logistics is Production {
         kinds[14] = ILots.LotReworked.selector;
         kinds[15] = ILots.LotAllocated.selector;
         kinds[16] = ILots.LotDeallocated.selector;
+        kinds[17] = INotes.NoteRecorded.selector;
     }
 }

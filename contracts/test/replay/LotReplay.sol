@@ -5,6 +5,7 @@ import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
 import {ICustody} from "../../src/interfaces/ICustody.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
+import {INotes} from "../../src/interfaces/INotes.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {CertificateReplay} from "./CertificateReplay.sol";
@@ -38,6 +39,7 @@ abstract contract LotReplay is CertificateReplay {
     mapping(bytes32 lot => bytes32[]) internal _children;
     mapping(bytes3 unit => Balance) internal _balances;
     bytes3[] internal _units;
+    mapping(bytes32 lot => uint32 participant) private _makers;
 
     function _applyLot(Entry memory entry, bytes32[] memory histories) internal returns (bool) {
         bytes32 kind = entry.kind;
@@ -86,6 +88,28 @@ abstract contract LotReplay is CertificateReplay {
         return true;
     }
 
+    function _applyNote(Entry memory entry, bytes32[] memory histories) internal returns (bool) {
+        if (entry.kind != INotes.NoteRecorded.selector) return false;
+        (,, uint16 kind,) = abi.decode(entry.data, (address, bytes32[], uint16, bytes32));
+        bool byOwner = entry.participant == 0 && entry.key == _owner;
+        if (!byOwner) _act(entry, entry.participant, Roles.ANY);
+        bool standing = kind != 0 && histories.length != 0 && histories[0] == entry.subject;
+        for (uint256 i; i < histories.length; ++i) {
+            ILots.Lot storage lot = _lots[histories[i]];
+            bool held = !lot.packed && lot.holder == entry.participant;
+            bool part = _isParty(_orders[histories[i]], entry) || _isParty(_orders[_orderAt[lot.order]], entry);
+            bool own = lot.number != 0 && (held || _makers[histories[i]] == entry.participant);
+            standing = standing && (byOwner || part || own) && (i == 0 || histories[i] > histories[i - 1]);
+        }
+        _hold(Property.Authority, standing, "note: by somebody without a part, or on nothing");
+        return true;
+    }
+
+    function _isParty(IOrders.Order storage order, Entry memory entry) private view returns (bool) {
+        uint32 id = entry.participant;
+        return order.sequence != 0 && (id == order.buyer || id == order.coordinator || id == order.inspector);
+    }
+
     function _compareLot(bytes32 subject) internal {
         bool same = _same(abi.encode(_ledger.lotOf(subject)), abi.encode(_lots[subject]));
         _hold(Property.Rebuilt, same, "lot differs from its logs");
@@ -125,6 +149,7 @@ abstract contract LotReplay is CertificateReplay {
     function _receive(Entry memory entry) private {
         (,, uint40 quantity, bytes3 unit,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes3, bytes32));
         _act(entry, entry.participant, HOLDER);
+        _hold(Property.Terms, _successor == address(0), "receiveLot: closed");
         _create(entry, entry.subject, 0, quantity, unit, 0);
     }
 
@@ -289,6 +314,7 @@ abstract contract LotReplay is CertificateReplay {
         uint40 number = abi.decode(abi.encode(uint256(entry.sequence) * 64 + place), (uint40));
         _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, ILots.LotState.Held);
         _allLots.push(lot);
+        _makers[lot] = entry.participant;
         if (_balances[unit].made == 0) _units.push(unit);
         _balances[unit].made += quantity;
     }

@@ -30,6 +30,9 @@ abstract contract MemberReplay is Judge {
     IRegistry internal immutable _registry;
 
     address internal _owner;
+    /// @dev To whom the registry is offered, and who goes on after it; 0 for nobody.
+    address private _heir;
+    address internal _successor;
     uint32 internal _admitted;
     mapping(uint32 participant => IRegistry.Participant) internal _participants;
     mapping(address key => IRegistry.Key) internal _keys;
@@ -125,8 +128,26 @@ abstract contract MemberReplay is Judge {
             _published[kind] = digest;
             _touch(Part.Publication, bytes32(uint256(kind)));
         } else {
-            known = false;
+            known = _applyOwnership(entry);
         }
+    }
+
+    /// @dev Who owns the registry, and who goes on after it.
+    function _applyOwnership(Entry memory entry) private returns (bool) {
+        bool known = entry.kind == IRegistry.OwnershipOffered.selector
+            || entry.kind == IRegistry.OwnershipAccepted.selector || entry.kind == IRegistry.Closed.selector;
+        if (!known) return false;
+        (, address named) = abi.decode(entry.data, (address, address));
+        if (entry.kind == IRegistry.OwnershipOffered.selector) {
+            _heir = named;
+        } else if (entry.kind == IRegistry.OwnershipAccepted.selector) {
+            _hold(Property.Authority, entry.key == _heir && named != address(0), "acceptOwnership: not offered");
+            _heir = address(0);
+        } else {
+            _hold(Property.Terms, _successor == address(0) && named != address(0), "close: twice, or for nobody");
+            _successor = named;
+        }
+        return true;
     }
 
     function _applyKey(Entry memory entry) internal returns (bool) {
@@ -278,7 +299,8 @@ abstract contract MemberReplay is Judge {
 
     function _isParticipantSame(uint32 id) private view returns (bool same) {
         same = _same(abi.encode(_registry.participantOf(id)), abi.encode(_participants[id]))
-            && _same(abi.encode(_registry.recoveryOf(id)), abi.encode(_recovering[id]));
+            && _same(abi.encode(_registry.recoveryOf(id)), abi.encode(_recovering[id]))
+            && _registry.successor() == _successor;
         for (uint16 i; i < _nameKeys[id].length; ++i) {
             same = same && _registry.nameKeyOf(id, i) == _nameKeys[id][i];
         }

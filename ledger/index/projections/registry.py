@@ -60,6 +60,18 @@ def published(record: Recorded[registry.Published], state: State) -> None:
         found.digest, found.sequence, found.published_at = event.digest, record.sequence, record.block_time
 
 
+def ownership_offered(_record: Recorded[registry.OwnershipOffered], _state: State) -> None:
+    """Changes no row: the owner stays, and is no participant."""
+
+
+def ownership_accepted(_record: Recorded[registry.OwnershipAccepted], _state: State) -> None:
+    """Changes no row: the owner is no participant."""
+
+
+def closed(_record: Recorded[registry.Closed], _state: State) -> None:
+    """Changes no row: only orders and lots that the contract refuses would be judged by it."""
+
+
 def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
     """Changes no row: the proposed key may sign only once it is added."""
 
@@ -229,6 +241,9 @@ PROJECTIONS = dict(
         on(registry.RecoveryAccepted, recovery_accepted),
         on(registry.NameKeySet, name_key_set),
         on(registry.Published, published),
+        on(registry.OwnershipOffered, ownership_offered),
+        on(registry.OwnershipAccepted, ownership_accepted),
+        on(registry.Closed, closed),
         on(registry.MachineRegistered, machine_registered),
         on(registry.MachineRetired, machine_retired),
         on(registry.ModelRegistered, model_registered),

@@ -32,6 +32,7 @@ __all__ = [
     "Find",
     "find_assigned",
     "find_certified",
+    "find_grounds",
     "find_proposal",
     "find_superseded",
     "number",
@@ -154,7 +155,7 @@ def _seconds(name: str, text: str) -> int:
 Given: TypeAlias = "Mapping[str, Any]"
 """Fields of a record, by name, in the types of the record."""
 Find: TypeAlias = "Callable[[Reader, Given], Given]"
-"""Maps the parameters of a path and the additional members of a body to fields."""
+"""Maps the parameters of a path, the additional members of a body, and `creator` (who records) to fields."""
 
 
 def subject(name: str) -> Find:
@@ -178,6 +179,22 @@ def find_certified(reader: Reader, asked: Given) -> Given:
     """Fields that name a certificate and its lot. Raises NotFoundError if it is not in the index."""
     row = find_certificate_row(reader, asked["id"])
     return {"lot": row.lot, "order": row.order or bytes(32), "certificate": row.sequence}
+
+
+def find_grounds(reader: Reader, asked: Given) -> Given:
+    """The subjects of a note in ascending order, and what shows this company's part in each: the identifier hash of a lot
+    that it named, or else the lot's order. The contract judges whether that is enough."""
+    subjects = sorted({bytes.fromhex(one[2:]) for one in asked["subjects"]})
+    grounds = tuple(_ground(reader, one, asked["creator"]) for one in subjects)
+    return {"subjects": tuple(subjects), "grounds": grounds}
+
+
+def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
+    identity = reader.book.identity(name)
+    if identity is not None and identity.creator == creator:
+        return identifier_hash(identity.salt, identity.identifier)
+    row = reader.rows.get(LotRow, name)
+    return _NONE if row is None or row.order is None else row.order
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:

@@ -91,7 +91,7 @@ class _RecordingService:
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
-            given = {} if write.find is None else write.find(reader, {**members, **asked})
+            given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
             builder = Builder(reader.rows, creator, write.names)
             record = builder.build(write.kind, members, given)
         subjects = describe_subjects([one.subject for one in builder.identities])

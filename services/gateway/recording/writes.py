@@ -13,6 +13,7 @@ from ledger.records import (
     AcceptCustody,
     AcceptKey,
     AcceptOrder,
+    AcceptOwnership,
     AcceptRecovery,
     AcceptRevision,
     Admit,
@@ -22,6 +23,7 @@ from ledger.records import (
     CancelAssignment,
     CancelOrder,
     Challenge,
+    Close,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
@@ -32,6 +34,7 @@ from ledger.records import (
     Depart,
     FinishAssignment,
     IssueCertificate,
+    Note,
     ObjectToRecovery,
     OfferCustody,
     OpenModel,
@@ -66,6 +69,7 @@ from ledger.records import (
     StartAssignment,
     Supersede,
     Suspend,
+    TransferOwnership,
     TransformLots,
     UnpackLots,
     WithdrawCustody,
@@ -78,6 +82,7 @@ from services.gateway.recording.build_records import (
     Find,
     find_assigned,
     find_certified,
+    find_grounds,
     find_proposal,
     find_superseded,
     number,
@@ -181,6 +186,7 @@ def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Bo
 _PLACED: Body = {"identifier": "urn:example:order-1", "coordinator": 2, "terms": _TERMS}
 _PARTIES = _BUYER | _COORDINATOR
 _MEASURING = _MAKER | _INSPECTOR
+_LOGGING = _MEASURING | _COORDINATOR | _AUDITOR
 
 WRITES: tuple[Write, ...] = (
     Write(PlaceOrder, "/v1/orders", "Place an order", _BUYER, _PLACED, names=_ORDER),
@@ -283,8 +289,8 @@ WRITES: tuple[Write, ...] = (
     Write(
         OpenStream,
         "/v1/streams",
-        "Open an evidence stream for a machine",
-        _MEASURING,
+        "Open an evidence stream for a machine, or for none",
+        _LOGGING,
         {"identifier": "urn:example:press-3:telemetry", "machine": 17},
         names=_STREAM,
     ),
@@ -292,7 +298,7 @@ WRITES: tuple[Write, ...] = (
         Anchor,
         "/v1/streams/{subject}/anchors",
         "Anchor an evidence stream",
-        _MEASURING,
+        _LOGGING,
         {"size": 4, "root": "0x" + "99" * 32},
         subject("stream"),
         ("stream",),
@@ -346,6 +352,16 @@ WRITES: tuple[Write, ...] = (
         {"defective_since": "2026-02-01T00:00:00Z", **_REASON},
     ),
     Write(
+        Note,
+        "/v1/notes",
+        "Say something about orders or lots that your company has a part in",
+        ALL_ROLES,
+        {"subjects": [_A_LOT], "kind": 2, "claims": {"text": "stop using it"}},
+        find_grounds,
+        ("subjects", "grounds"),
+        asks=("subjects",),
+    ),
+    Write(
         Supersede,
         "/v1/supersessions",
         "Correct an earlier record of your company",
@@ -359,8 +375,9 @@ WRITES: tuple[Write, ...] = (
 
 _BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
 LEFT_OUT: dict[type[Record], str] = {
-    **dict.fromkeys((Admit, SetRoles, Suspend, Reinstate, Depart, Publish), _BY_OPERATOR),
+    **dict.fromkeys((Admit, SetRoles, Suspend, Reinstate, Depart, Publish, Close), _BY_OPERATOR),
     **dict.fromkeys((ProposeKey, AcceptKey, SetKey, RevokeKey, SetNameKey), _BY_OPERATOR),
+    **dict.fromkeys((TransferOwnership, AcceptOwnership), _BY_OPERATOR),
     **dict.fromkeys((ProposeRecovery, ObjectToRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
     Challenge: "it publishes measured input permanently: the command line asks a person first",
 }

@@ -36,6 +36,7 @@ from ledger.records import (
     Input,
     IssueCertificate,
     Item,
+    Note,
     OfferCustody,
     Opening,
     OpenStream,
@@ -286,6 +287,7 @@ class _Meter:
         self._measure(buyer, [AcceptCustody(items, ROOT) for items in gated], "through a gate")
         self._pack()
         self._supersede()
+        self._note()
 
     def _offer(
         self, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]], variant: str = ""
@@ -309,6 +311,11 @@ class _Meter:
             for lot, recorded in zip(lots, self._latest(), strict=True)
         ]
         self._measure(maker, records)
+
+    def _note(self) -> None:
+        """Notes of the maker on one lot each, which has a history."""
+        notes = [Note((lot,), (NOTHING,), 1, ROOT) for lot in self._receive()]
+        self._measure(self._consortium.makers[0], notes)
 
     def _opening(self, lot: bytes, recorded: Recorded[Event]) -> Opening:
         chain = self._consortium.chain

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ledger.events import EVENTS
 from ledger.events.registry import (
+    Closed,
     KeyAdded,
     KeyChanged,
     KeyProposed,
@@ -21,6 +22,8 @@ from ledger.events.registry import (
     ModelOpened,
     ModelRetired,
     NameKeySet,
+    OwnershipAccepted,
+    OwnershipOffered,
     ParticipantDeparted,
     ParticipantReinstated,
     ParticipantSuspended,
@@ -37,6 +40,7 @@ from ledger.records import (
     ALL_ROLES,
     AssignmentState,
     CertificateState,
+    Contract,
     LotState,
     ModelState,
     OrderState,
@@ -432,6 +436,23 @@ def test_a_company_leaves_and_comes_back(store: Store) -> None:
     Follower(fake.chain, store).follow()
     with store.reading() as connection:
         assert Registry(connection).participant(1) is not None
+
+
+def test_records_of_the_registrys_owner_change_no_row(store: Store) -> None:
+    fake = FakeLedger()
+    fake.admit(1)
+    for event in (OwnershipOffered(b"\x01" * 20), OwnershipAccepted(b"\x02" * 20), Closed(b"\x03" * 20)):
+        fake.chain.record(event, 0, bytes(32))
+    lot = fake.receive("lot", 1, 5)
+    fake.note(1, lot)
+    fake.note(0, lot)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    status = fetch_status(store)
+    assert status is not None
+    assert (status.registry_sequence, status.ledger_sequence) == tuple(
+        fake.chain.sequences[contract] for contract in (Contract.REGISTRY, Contract.LEDGER)
+    )
 
 
 def test_name_keys_and_publications(store: Store) -> None:

@@ -21,7 +21,7 @@ from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.provenance import open_reader
-from ledger.records import ALL_ROLES, RECORD_TYPES
+from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item
 from ledger.store import Book, Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
@@ -166,6 +166,20 @@ def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Si
     corrected = site.record("/v1/supersessions", subject=order, sequence=proposal, reason={"text": "a slip"})
     assert corrected["state"] == "final"
     assert other.address
+
+
+def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
+    """The gateway finds what shows the company's part: here the name that the maker gave the lot."""
+    lot = site.final("/v1/lots/receive", identifier="urn:example:noted", quantity=1, unit="H87")["subjects"][0]
+    other = site.world.admit(Outbox(site.store), ALL_ROLES)
+    Follower(site.world.chain, site.store).follow()
+    site.final("/v1/custody/offer", lots=[lot], to=site.number + 1)
+    site.world.submitter(Outbox(site.store), other).submit(
+        [("take", AcceptCustody((Item(bytes.fromhex(lot[2:]), bytes(32)),), bytes(32)))]
+    )
+    site.world.submitter(Outbox(site.store), other).drain()
+    site.final("/v1/notes", subjects=[lot], kind=2, claims={"text": "stop using it"})
+    assert site.record("/v1/notes", subjects=["0x" + "77" * 32], kind=2)["refusal"]["name"] == "NoteSubjectUnknown"
 
 
 def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
