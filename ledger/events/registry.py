@@ -115,7 +115,10 @@ class OwnershipAccepted(RegistryEvent):
 
 @dataclass(frozen=True, slots=True)
 class Closed(RegistryEvent):
-    successor: Address
+    """The ledgers of the registry take no new orders and no lots from outside."""
+
+    ledger: Address
+    """The one that goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,8 @@ class Close(RegistryRecord):
     """Closes the ledgers of the registry for good: no new orders, no lots from outside."""
 
     event = "Closed"
-    successor: Address
-    """The ledger that goes on."""
+    ledger: Address
+    """The one that goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ interface IRegistry {
         uint32 indexed participant,
         bytes32 indexed subject,
         address key,
-        address successor
+        address ledger
     );
     event MachineRegistered(
         uint40 indexed sequence,
@@ -353,8 +353,8 @@ interface IRegistry {
     function publish(uint16 kind, bytes32 digest) external;
     /// @notice Closes the ledgers of this registry for good: they take no new orders and receive no lots from outside. What
     /// is on them goes on to its end. Owner only.
-    /// @param successor The ledger that goes on, with a registry of its own; what it is is the owner's to check.
-    function close(address successor) external;
+    /// @param ledger The one that goes on, with a registry of its own; what it is is the owner's to check.
+    function close(address ledger) external;
 
     /// @notice First half of adding a key: an admin key of the participant names it and what it may do. The proposal
     /// lapses when the proposing key is revoked or is an admin key no longer, and with a recovery.

@@ -88,11 +88,11 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
     }
 
     /// @inheritdoc IRegistry
-    function close(address successor_) external onlyOwner {
+    function close(address ledger) external onlyOwner {
         if (successor != address(0)) revert RegistryClosed(successor);
-        if (successor_ == address(0) || successor_ == address(this)) revert RegistrySuccessorUnfit(successor_);
-        successor = successor_;
-        emit Closed(++sequence, 0, 0, _msgSender(), successor_);
+        if (ledger == address(0) || ledger == address(this)) revert RegistrySuccessorUnfit(ledger);
+        successor = ledger;
+        emit Closed(++sequence, 0, 0, _msgSender(), ledger);
     }
 
     /// @notice Offers the registry to another owner, who must accept. Replaces an offer under way; 0 takes it back.

@@ -182,8 +182,8 @@ def find_certified(reader: Reader, asked: Given) -> Given:
 
 
 def find_grounds(reader: Reader, asked: Given) -> Given:
-    """The subjects of a note in ascending order, and what shows this company's part in each: the identifier hash of a lot
-    that it named, or else the lot's order. The contract judges whether that is enough."""
+    """The subjects of a note in ascending order, and what shows this company's part in each: the identifier hash of a
+    lot that it named, or else the lot's order. The contract judges whether that is enough."""
     subjects = sorted({bytes.fromhex(one[2:]) for one in asked["subjects"]})
     grounds = tuple(_ground(reader, one, asked["creator"]) for one in subjects)
     return {"subjects": tuple(subjects), "grounds": grounds}

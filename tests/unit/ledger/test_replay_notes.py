@@ -36,7 +36,7 @@ def test_n1_maker_custodian_and_parties_make_notes() -> None:
 def test_n1_of_what_has_no_history_here_nothing_is_asked() -> None:
     story = Story()
     story.receive(A)
-    note(story, MAKER, *sorted((A, hidden("elsewhere"))))
+    note(story, MAKER, *sorted((A, hidden())))
     story.replay(A)
 
 
