@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from ledger.claims import build_claims
+from ledger.errors import InputError
 from ledger.ids import canonical_identifier
 from ledger.keys import parse_address, to_checksum
 from ledger.provenance import open_reader, participants
 from ledger.provenance.answers import Key, Participant
 from ledger.records import (
     Admit,
+    Close,
     Depart,
     OverruleObjection,
     ProposeRecovery,
@@ -47,6 +49,7 @@ def register(app: typer.Typer) -> None:
     group.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
     group.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
     group.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
+    group.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
     group.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
     app.add_typer(group, name="participants")
 
@@ -174,6 +177,22 @@ def run_overrule(
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [OverruleObjection(participant)])
     print_lines(f"the recovery of participant {participant} can be accepted")
+
+
+def run_close(
+    context: typer.Context,
+    ledger: Annotated[str, typer.Argument(help="Address of the ledger that goes on.")],
+    signer: SignerUri,
+    yes: Annotated[bool, typer.Option("--yes", help="Really: it cannot be undone.")] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Close the ledger for good: no new orders, no lots from outside. Owner of the registry only."""
+    if not yes:
+        raise InputError("a closed ledger is never opened again", hint="repeat with --yes if that is meant")
+    address = parse_address(ledger)
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [Close(address)])
+    print_lines(f"closed; {to_checksum(address)} goes on")
 
 
 def run_publish(

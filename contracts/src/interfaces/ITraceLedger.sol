@@ -28,8 +28,6 @@ interface ITraceLedger is
 {
     /// @notice A call of a batch failed without an error of its own (OpenZeppelin).
     error FailedCall();
-    /// @notice There is no code at `target` (OpenZeppelin).
-    error AddressEmptyCode(address target);
 
     /// @notice Makes many calls in one transaction: all or nothing.
     function multicall(bytes[] calldata data) external returns (bytes[] memory results);

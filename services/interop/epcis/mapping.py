@@ -9,7 +9,8 @@
 | ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot |
 | AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
 | TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |
-| TransactionEvent, other OBSERVE | none: the ledger has no such record |
+| other ObjectEvent OBSERVE | `Note`, an observation on all known lots that it names |
+| TransactionEvent | none: the ledger has no such record |
 
 A transformation's inputs are conserved if they have one unit; what comes out in that unit, beside another, is what was
 left. Inputs of several units are components, except those in the only unit of the outputs. With other mixtures it is
@@ -41,6 +42,8 @@ from ledger.records import (
     AcceptCustody,
     Input,
     Item,
+    Note,
+    NoteKind,
     OfferCustody,
     Output,
     PackLots,
@@ -62,6 +65,8 @@ _FINER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "MMT"}
 _NONE: Final = bytes(32)
 _OBSERVED: Final = ("ObjectEvent", "OBSERVE")
 _MOVES: Final = ("shipping", "receiving")
+_MAX_SUBJECTS: Final = 64
+"""Notes.MOST_SUBJECTS."""
 _SINGLES: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
@@ -195,7 +200,7 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     records.
     """
     kind = (str(event["type"]), str(event.get("action", "")))
-    if kind not in _BUILDERS or (kind == _OBSERVED and _step(event) not in _MOVES):
+    if kind not in _BUILDERS:
         return set()
     singles = [epc for name in _SINGLES for epc in _texts(event, name)]
     several = [str(one["epcClass"]) for name in _SEVERAL for one in _quantities(event, name)]
@@ -282,7 +287,8 @@ def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     step = _step(event)
     if step not in _MOVES:
-        raise _Unmapped("the event is an observation, which changes no state")
+        _note(event, draft)
+        return
     if _quantities(event, "quantityList"):
         raise _Unmapped("custody can only be transferred for whole lots, not for quantities")
     consignments = _consignments([draft.lot(epc) for epc in _texts(event, "epcList")], draft.known)
@@ -293,6 +299,23 @@ def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     else:
         to = _receiver(event, draft.known)
         draft.records += [OfferCustody(items, to, draft.root) for items in consignments]
+
+
+def _note(event: Mapping[str, Json], draft: _Draft) -> None:
+    """One observation on all lots that are known; of the others, the reason is reported."""
+    lots: dict[bytes, bytes] = {}
+    for epc in (*_texts(event, "epcList"), *(str(one["epcClass"]) for one in _quantities(event, "quantityList"))):
+        try:
+            item = draft.lot(epc)
+            lots[item.lot] = item.order
+        except _Unmapped as reason:
+            draft.reasons.append(str(reason))
+    named = sorted(lots)
+    for start in range(0, len(named), _MAX_SUBJECTS):
+        part = tuple(named[start : start + _MAX_SUBJECTS])
+        # The order is what a party of it shows; the custodian, whose events these mostly are, need show nothing.
+        grounds = tuple(lots[lot] for lot in part)
+        draft.records.append(Note(part, grounds, NoteKind.OBSERVATION, draft.root))
 
 
 def _consignments(named: Sequence[Item], known: Known) -> list[tuple[Item, ...]]:

@@ -17,6 +17,8 @@ from ledger.ids import canonical_identifier, identifier_hash
 from ledger.records import (
     AcceptCustody,
     Item,
+    Note,
+    NoteKind,
     OfferCustody,
     PackLots,
     ReceiveLot,
@@ -348,6 +350,18 @@ def test_what_is_shipped_is_offered_and_what_is_received_accepted() -> None:
     assert isinstance(_records({**SHIP, "bizStep": "receiving"})[0], AcceptCustody)
 
 
+def test_n1_what_is_observed_becomes_a_note() -> None:
+    """Of what is not known here, the reason stays."""
+    [note] = _records({**SENSE, "epcList": [OTHER, PART]})
+    assert isinstance(note, Note)
+    assert (note.kind, [lot[0] for lot in note.subjects]) == (NoteKind.OBSERVATION, [1, 2])
+    assert len(note.grounds) == 2
+    unknown = f"{PART}1"
+    proposal = propose({**SENSE, "epcList": [PART, unknown]}, "ni:x", KNOWN)
+    assert [len(one.subjects) for one in proposal.records if isinstance(one, Note)] == [1]
+    assert [unknown in reason for reason in proposal.evidence_only] == [True]
+
+
 @pytest.mark.parametrize("kind", ["AggregationEvent", "AssociationEvent"])
 def test_what_is_grouped_is_packed_and_unpacked(kind: str) -> None:
     [packed] = _records({**PACK, "type": kind})
@@ -431,7 +445,7 @@ def test_what_is_made_is_a_conversion() -> None:
 
 
 UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
-    "an observation": (SENSE, KNOWN, "observation"),
+    "an observation of what is not known": (SENSE, Known(), "no lot with that identifier"),
     "trade": (TRADE, KNOWN, "no record"),
     "an aggregation that is only seen": ({**PACK, "action": "OBSERVE"}, KNOWN, "no record"),
     "a declaration of error": (
