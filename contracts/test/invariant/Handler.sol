@@ -58,7 +58,7 @@ contract Handler is Openings {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](31);
+        actions = new bytes4[](29);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
@@ -70,7 +70,6 @@ contract Handler is Openings {
         (actions[22], actions[23], actions[24]) = (this.infer.selector, this.demand.selector, this.open.selector);
         (actions[25], actions[26]) = (this.takeOut.selector, this.transform.selector);
         (actions[27], actions[28]) = (this.transform.selector, this.transform.selector);
-        (actions[29], actions[30]) = (this.remark.selector, this.takeOut.selector);
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

@@ -113,18 +113,6 @@ abstract contract Logistics is Production {
         _record(by, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
     }
 
-    // ---- notes ----
-
-    function remark(uint256 seed) external act(seed) {
-        bytes32 subject = _chance(80) ? _anyLot() : _anyOrder();
-        ILots.Lot memory stored = ledger.lotOf(subject);
-        bytes32 order = replay.orderAt(stored.order);
-        IOrders.Order memory of_ = ledger.orderOf(stored.number == 0 ? subject : order);
-        uint32 id = _chance(50) ? _custodianOf(stored) : (_chance(50) ? of_.buyer : of_.inspector);
-        address by = _chance(10) ? owner : _keyOf(id);
-        _record(by, abi.encodeCall(INotes.note, (_one(subject), _one(order), uint16(_below(8)), ROOT)));
-    }
-
     // ---- packing and quarantine ----
 
     function pack(uint256 seed) external act(seed) {
@@ -160,6 +148,18 @@ abstract contract Logistics is Production {
             uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : _custodianOf(stored);
             _record(_keyOf(id), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         }
+        _remark(lot);
+    }
+
+    /// @dev Something is said about a lot, or about its order, by somebody with a part in it or without.
+    function _remark(bytes32 lot) private {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bytes32 order = replay.orderAt(stored.order);
+        IOrders.Order memory made = ledger.orderOf(order);
+        uint32 id = _chance(50) ? _custodianOf(stored) : (_chance(50) ? made.buyer : made.inspector);
+        address by = _chance(10) ? owner : _keyOf(id);
+        bytes32[] memory subjects = _one(_chance(80) ? lot : order);
+        _record(by, abi.encodeCall(INotes.note, (subjects, _one(order), uint16(_below(8)), ROOT)));
     }
 
     // ---- custody ----

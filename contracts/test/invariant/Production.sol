@@ -132,7 +132,8 @@ abstract contract Production is Draw {
 
     function measure(uint256 seed) external act(seed) {
         if (_chance(20)) {
-            uint40 machine_ = _chance(70) ? _machines[_below(_machines.length)] : 0;
+            uint40 machine_ = _machines[_below(_machines.length)];
+            if (_chance(20)) machine_ = 0;
             uint32 owner_ = machine_ == 0 ? auditor.id : registry.machineOf(machine_).owner;
             bytes32 name = _name();
             bytes32 opened = Subjects.derive(Subjects.Kind.Stream, owner_, name);
