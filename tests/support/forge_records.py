@@ -18,13 +18,13 @@ from tests.support.forging import changing
 
 _BY_SEVERAL = (
     "OrderPlaced", "OrderRejected", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
-    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded",
+    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded", "NoteRecorded",
 )  # fmt: skip
 _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, determined by earlier records."""
 _REPEATABLE = (
     "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
-    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded",
+    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded", "NoteRecorded",
 )  # fmt: skip
 _ONCE = tuple(HISTORY_EVENTS.keys() - set(_REPEATABLE))
 """Kinds that cannot come twice in a row."""
