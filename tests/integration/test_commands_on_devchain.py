@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.keys import LocalSigner, create_keystore, to_checksum
+from ledger.keys import LocalSigner, create_keystore, to_checksum, write_private
+from ledger.names import NameKey
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 
@@ -98,8 +99,11 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     assert (listed["name"], listed["roles"]) == ("Alder", ["buyer", "manufacturer"])
     [key] = listed["keys"]
     assert (key["address"], key["roles"], key["admin"]) == (second.lower(), ["manufacturer"], True)
-    _ok(home, "keys", "name", "0x" + "11" * 32, *successor)
-    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", "11" * 32, *successor)
+    names = home / "names.key"
+    write_private(names, b"11" * 32)
+    registered = _ok(home, "keys", "name", f"file:{names}", *successor)
+    assert registered.strip() == f"the name key is 0x{NameKey(bytes([17]) * 32).hash.hex()}"
+    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", f"file:{names}", *successor)
 
     _ok(home, "participants", "suspend", "1", *owner)
     assert "RegistryParticipantSuspended" in _refused(

@@ -18,6 +18,7 @@ from ledger.claims import build_claims, parse_claims
 from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
+from ledger.names import NameKey
 from ledger.records import ALL_ROLES, Admit
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
@@ -78,6 +79,7 @@ class Company:
     store: Store
     world: LedgerWorld
     signer: LocalSigner
+    name_key: NameKey
     number: int = field(init=False)
     caller: Caller = field(init=False)
 
@@ -89,8 +91,9 @@ class Company:
 
     def start(self, store: Store | None = None) -> None:
         """The application anew, as after a restart."""
+        recording = (self.world.chain, self.signer)
         app = create_gateway(
-            GatewayParts(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+            GatewayParts(store or self.store, build_policy(), recording=recording, name_keys=[self.name_key])
         )
         self.caller = Caller(app)
 
@@ -144,8 +147,9 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
     owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL_ROLES), signer.address, root))])
     owner.drain()
     world.accept(signer)
+    key = world.register_name_key(Outbox(store), signer)
     Follower(world.chain, store).follow()
-    return Company(store, world, signer)
+    return Company(store, world, signer, key)
 
 
 def test_things_are_received_packed_made_into_others_and_scrapped(company: Company) -> None:
@@ -414,7 +418,13 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
     other = admit(company.world, company.store)
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
     guarded = create_gateway(
-        GatewayParts(company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer))
+        GatewayParts(
+            company.store,
+            policy,
+            clock=lambda: NOW_S,
+            recording=(company.world.chain, company.signer),
+            name_keys=[company.name_key],
+        )
     )
 
     def ask(participant: int, *scopes: Scope, query: str = "?record=true") -> int:

@@ -31,8 +31,8 @@ from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
-from services.gateway.recording.recorder import Recorder, describe_subjects
-from services.gateway.recording.repository import RecordingRepository, RecordingRow
+from services.gateway.recording.recorder import Recorder
+from services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from services.gateway.recording.views import RecordStatus, Refusal, build_record_status
 from services.gateway.recording.writes import WRITES, Write
 
@@ -92,7 +92,9 @@ class _RecordingService:
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
             given = {} if write.find is None else write.find(reader, {**members, **asked})
-            builder = Builder(reader.rows, creator, write.names)
+            builder = Builder(
+                reader.rows, None if write.names is None else partial(recorder.name, creator, write.names)
+            )
             record = builder.build(write.kind, members, given)
         subjects = describe_subjects([one.subject for one in builder.identities])
         return recorder.queue(RecordingRow(key, caller.participant or 0, subjects), record, builder.keep)
