@@ -31,6 +31,7 @@ from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
+from services.gateway.recording.name_endpoints import add_names
 from services.gateway.recording.recorder import Recorder
 from services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from services.gateway.recording.views import RecordStatus, Refusal, build_record_status
@@ -58,6 +59,7 @@ def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) ->
     for write in WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
+    add_names(table, store, recorder)
 
 
 class _RecordingService:
