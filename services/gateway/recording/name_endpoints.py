@@ -91,6 +91,10 @@ def _build_name(identity: Identity) -> Name:
 def _example() -> Name:
     return _build_name(
         Identity(
-            SubjectKind.LOT, 3, "https://id.gs1.org/01/09506000013459/21/A0001", b"\x3c" * 32, (b"\x02" + b"\x5d" * 113,)
+            SubjectKind.LOT,
+            3,
+            "https://id.gs1.org/01/09506000013459/21/A0001",
+            b"\x3c" * 32,
+            (b"\x02" + b"\x5d" * 113,),
         )
     )

@@ -23,9 +23,9 @@ from ledger.errors import StoreError
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.names import NameKey
+from ledger.names import NameKey, verify_name
 from ledger.provenance import build_bundle, open_reader
-from ledger.records import ALL_ROLES, RECORD_TYPES, SetNameKey
+from ledger.records import ALL_ROLES, RECORD_TYPES, ReceiveLot, SetNameKey
 from ledger.store import Book, Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
@@ -241,6 +241,24 @@ def test_an_identifier_of_its_own_names_one_thing_only(site: Site) -> None:
     lacking = site.post("/v1/lots/receive", {**body, "identifier": "urn:example:third"})
     assert (lacking.status_code, lacking.json()["type"]) == (503, "urn:millmark:problem:name-key-not-configured")
     assert registered.hash.hex() in lacking.json()["detail"]
+
+
+def test_a_program_without_the_name_key_asks_for_a_name(site: Site) -> None:
+    wanted = {"kind": "lot", "identifier": "URN:EXAMPLE:edge"}
+    first, second = (site.caller.ask("/v1/names", "POST", wanted) for _ in range(2))
+    assert (first.status_code, first.json()) == (200, second.json())
+    name = first.json()
+    assert (name["creator"], name["identifier"]) == (site.number, "urn:example:edge")
+    proofs = [bytes.fromhex(one[2:]) for one in name["proofs"]]
+    hashes = [key.hash for key in site.name_keys]
+    verify_name(site.world.chain, SubjectKind.LOT, site.number, "urn:example:edge", proofs, hashes)
+    record = ReceiveLot(bytes.fromhex(name["identifier_hash"][2:]), 1, b"H87", bytes(32))
+    site.world.submitter(Outbox(site.store), site.signer).submit([("edge", record)])
+    site.send()
+    [lot] = site.caller.ask("/v1/lots?identifier=urn:example:edge").json()["items"]
+    assert lot["subject"] == name["subject"]
+    taken = site.caller.ask("/v1/names", "POST", wanted)
+    assert (taken.status_code, taken.json()["type"]) == (409, "urn:millmark:problem:name-taken")
 
 
 def test_without_a_registered_name_key_nothing_is_named(world: LedgerWorld, tmp_path: Path) -> None:
