@@ -18,7 +18,7 @@ from ledger.claims import build_claims, parse_claims
 from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.names import NameKey
+from ledger.names import NameKey, verify_name
 from ledger.records import ALL_ROLES, Admit
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
@@ -229,9 +229,31 @@ def test_a_name_that_two_companies_have_is_of_neither(company: Company) -> None:
 def test_nothing_is_recorded_unless_it_is_asked_for(company: Company) -> None:
     for number, query in enumerate(("", "?record=false")):
         [told] = company.capture(added(number, f"N{number}"), query=query)
-        assert told["records"]
+        assert told["records"] == []
         assert "recorded" not in told
     assert company.lots("N0") == company.lots("N1") == []
+
+
+def test_the_salts_of_what_is_recorded_are_kept_and_not_told(company: Company) -> None:
+    [told] = company.capture(added(1, "N2"))
+    assert [one["kind"] for one in told["records"]] == ["ReceiveLot"]
+    with company.store.reading() as connection:
+        [(kept,)] = connection.exec_driver_sql("SELECT proposal FROM epcis_events").all()
+    [salt] = json.loads(kept)["salts"].values()
+    assert salt not in json.dumps(told)
+    [lot] = company.lots("N2")
+    with company.store.reading() as connection:
+        identity = Book(connection).identity(bytes.fromhex(lot["subject"][2:]))
+    assert identity is not None
+    assert identity.salt.hex() == salt
+    verify_name(
+        company.world.chain,
+        identity.kind,
+        company.number,
+        identity.identifier,
+        identity.proofs,
+        [company.name_key.hash],
+    )
 
 
 @pytest.mark.parametrize("word", ["yes", "", "1", "True"])
