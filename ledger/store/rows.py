@@ -408,7 +408,7 @@ class AnchorRow:
 
 @dataclass(slots=True)
 class IdentityRow:
-    """A subject's identifier; `salt` hides it on the chain."""
+    """A subject's identifier; `salt` hides it on the chain, `proofs` show that the salt was not chosen."""
 
     subject: bytes
     kind: int
@@ -416,6 +416,8 @@ class IdentityRow:
     creator: int
     identifier: str
     salt: bytes
+    proofs: bytes
+    """One after another, as in `ledger.ids.Identity`."""
 
 
 @dataclass(slots=True)

@@ -126,6 +126,8 @@ class Story:
             models=Table(self.models),  # type: ignore[arg-type]  # as above
             streams=Table(streams),  # type: ignore[arg-type]  # as above
             named_machines={},
+            name_keys={},
+            taken={},
         )
         return replay(bundle, self.entries, proved, self.now + DAY_S)
 

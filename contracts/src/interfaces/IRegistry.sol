@@ -56,6 +56,15 @@ interface IRegistry {
         uint40 declaredAt;
     }
 
+    struct NameKey {
+        /// SHA-256 of the public key in compressed form.
+        bytes32 nameKeyHash;
+        /// What is recorded from then on takes its name from this key or a later one.
+        uint40 setAt;
+        /// Of the record that set it: machines with a lower number have their names from earlier keys.
+        uint40 sequence;
+    }
+
     struct Recovery {
         /// 0 when none is under way.
         address key;
@@ -387,7 +396,7 @@ interface IRegistry {
     function acceptRecovery(uint32 participant) external;
 
     /// @notice Sets the hash of the public key from which the participant's salts derive from now on. Admin key. Earlier
-    /// ones stay readable; none is used twice.
+    /// ones stay readable, with the time since when each counts; none is used twice.
     function setNameKey(bytes32 nameKeyHash) external;
 
     /// @notice Registers a machine of the caller. MANUFACTURER or INSPECTOR.
@@ -464,9 +473,9 @@ interface IRegistry {
     function keyOf(address key) external view returns (Key memory);
     /// @notice The recovery under way; zeros for none.
     function recoveryOf(uint32 participant) external view returns (Recovery memory);
-    /// @notice The participant's name key hash with an index below `nameKeys`.
+    /// @notice The participant's name key with an index below `nameKeys`.
     /// @dev Reverts with RegistryNameKeyUnknown.
-    function nameKeyOf(uint32 participant, uint16 index) external view returns (bytes32);
+    function nameKeyOf(uint32 participant, uint16 index) external view returns (NameKey memory);
     /// @notice The digest published last of a kind; 0 for none.
     function publishedOf(uint16 kind) external view returns (bytes32);
     /// @dev Reverts with RegistryMachineUnknown.

@@ -39,7 +39,7 @@ abstract contract MemberReplay is Judge {
     mapping(uint32 participant => address[]) private _keysOf;
     mapping(address key => mapping(uint32 participant => Invitation)) private _invited;
     mapping(uint32 participant => IRegistry.Recovery) private _recovering;
-    mapping(uint32 participant => bytes32[]) private _nameKeys;
+    mapping(uint32 participant => IRegistry.NameKey[]) private _nameKeys;
     mapping(uint16 kind => bytes32) private _published;
 
     constructor(IRegistry registry_) {
@@ -191,9 +191,9 @@ abstract contract MemberReplay is Judge {
         } else if (entry.kind == IRegistry.NameKeySet.selector) {
             (, bytes32 nameKeyHash) = abi.decode(entry.data, (address, bytes32));
             for (uint256 i; i < _nameKeys[id].length; ++i) {
-                _hold(Property.Keys, _nameKeys[id][i] != nameKeyHash, "setNameKey: used before");
+                _hold(Property.Keys, _nameKeys[id][i].nameKeyHash != nameKeyHash, "setNameKey: used before");
             }
-            _nameKeys[id].push(nameKeyHash);
+            _nameKeys[id].push(IRegistry.NameKey(nameKeyHash, uint40(block.timestamp), entry.sequence));
             ++_participants[id].nameKeys;
         } else {
             return false;
@@ -302,7 +302,7 @@ abstract contract MemberReplay is Judge {
             && _same(abi.encode(_registry.recoveryOf(id)), abi.encode(_recovering[id]))
             && _registry.successor() == _successor;
         for (uint16 i; i < _nameKeys[id].length; ++i) {
-            same = same && _registry.nameKeyOf(id, i) == _nameKeys[id][i];
+            same = same && _same(abi.encode(_registry.nameKeyOf(id, i)), abi.encode(_nameKeys[id][i]));
         }
     }
 }

@@ -32,12 +32,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from ledger.canonical import Json
 from ledger.claims import Claims, build_claims
 from ledger.errors import IdentifierError
-from ledger.ids import SubjectKind, canonical_identifier, identifier_hash, new_salt, parse_digital_link, subject
+from ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
 from ledger.records import (
     AcceptCustody,
     Input,
@@ -83,21 +83,21 @@ class Known:
     """What is packed directly in a lot, by its subject."""
     taken: Collection[str] = ()
     """Identifiers that lots already have, including lots whose record is queued or was refused."""
-    creator: int | None = None
-    """Participant in whose name records are made; None if events are stored as evidence only."""
+    name: Callable[[str], Identity] | None = None
+    """Names a new lot of the company whose records are made; None if events are stored as evidence only."""
 
     def after(self, proposal: Proposal) -> Known:
         """These names plus those of a proposal. If that is recorded, its lots and packings are usable by the next event
         at once, because records are sent in order."""
         if not proposal.records:
             return self
-        lots = {} if self.creator is None else {name: self._made(name, salt) for name, salt in proposal.salts.items()}
+        lots = {name: Item(identity.subject, _NONE) for name, identity in proposal.names.items()}
         contents = dict(self.contents)
         for record in proposal.records:
             if isinstance(record, (PackLots, UnpackLots)):
                 contents[record.parent] = self._packed(record)
         lots = {**self.lots, **lots}
-        return replace(self, lots=lots, contents=contents, taken={*self.taken, *proposal.salts})
+        return replace(self, lots=lots, contents=contents, taken={*self.taken, *proposal.names})
 
     def _packed(self, record: PackLots | UnpackLots) -> tuple[Item, ...]:
         """What is in the parent after the record."""
@@ -106,17 +106,14 @@ class Known:
             return left
         return (*left, *(item for item in self.lots.values() if item.lot in record.lots))
 
-    def _made(self, name: str, salt: bytes) -> Item:
-        return Item(subject(SubjectKind.LOT, cast("int", self.creator), identifier_hash(salt, name)), _NONE)
-
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """The records that follow from one event, with the secrets that open their hashes."""
 
     records: tuple[Record, ...]
-    salts: Mapping[str, bytes]
-    """Salts of the new identifiers' hashes, by identifier."""
+    names: Mapping[str, Identity]
+    """Identities of the new lots, by identifier."""
     claims: Claims | None
     """Document that all claims roots and reason roots of the records commit to; None without records."""
     evidence_only: tuple[str, ...]
@@ -126,7 +123,8 @@ class Proposal:
         """The secrets that must be stored so that the records can be opened later."""
         if self.claims is None:
             return {}
-        return {"salts": {name: salt.hex() for name, salt in self.salts.items()}, "claims": self.claims.to_json()}
+        salts: Json = {name: identity.salt.hex() for name, identity in self.names.items()}
+        return {"salts": salts, "claims": self.claims.to_json()}
 
 
 class _Unmapped(Exception):  # noqa: N818 - an outcome, not an error
@@ -140,7 +138,7 @@ class _Draft:
     known: Known
     event_hash: str
     records: list[Record] = field(default_factory=list)
-    salts: dict[str, bytes] = field(default_factory=dict)
+    names: dict[str, Identity] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     claims: Claims | None = None
     _root: bytes = b""
@@ -166,14 +164,16 @@ class _Draft:
         return found
 
     def new(self, epc: str) -> bytes:
-        """Draws a salt for a new lot and returns its identifier hash."""
+        """Names a new lot and returns its identifier hash."""
         name = _identifier(epc)
-        if name in self.known.lots or name in self.known.taken or name in self.salts:
+        if name in self.known.lots or name in self.known.taken or name in self.names:
             raise _Unmapped(f"{epc[:120]}: a lot already has that identifier")
         if name.startswith("https://id.gs1.org/01/") and len(parse_digital_link(name).elements) == 1:
             raise _Unmapped(f"{epc[:120]} identifies a kind of thing, not a lot")
-        self.salts[name] = new_salt()
-        return identifier_hash(self.salts[name], name)
+        if self.known.name is None:
+            raise _Unmapped(f"{epc[:120]}: a new lot is named by its company's gateway, when records are made there")
+        identity = self.names[name] = self.known.name(name)
+        return identifier_hash(identity.salt, name)
 
 
 def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposal:
@@ -189,10 +189,10 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
-    # Salts that were drawn for lots without a record are dropped: there is no hash that they could open.
+    # Names of lots without a record are dropped: there is nothing that they could name.
     if not draft.records:
         return Proposal((), {}, None, tuple(draft.reasons))
-    return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
+    return Proposal(tuple(draft.records), draft.names, draft.claims, tuple(draft.reasons))
 
 
 def names_of(event: Mapping[str, Json]) -> set[str]:

@@ -238,7 +238,7 @@ def _lot(subject: bytes, number: int, uses: int) -> LotRow:
 
 
 def _name(name: Identity) -> IdentityRow:
-    return IdentityRow(name.subject, int(name.kind), name.creator, name.identifier, name.salt)
+    return IdentityRow(name.subject, int(name.kind), name.creator, name.identifier, name.salt, b"".join(name.proofs))
 
 
 def _hash(kind: str, number: int) -> bytes:

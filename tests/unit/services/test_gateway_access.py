@@ -142,6 +142,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/bundles"): READERS,
     ("GET", "/v1/trust"): READERS,
     **{("POST", write.path): OWNER_ALONE for write in WRITES},
+    ("POST", "/v1/names"): OWNER_ALONE,
     ("GET", "/v1/records"): OWNER_ALONE,
     ("GET", "/v1/records/{id}"): OWNER_ALONE,
     ("GET", "/v1/status"): OWNER_ALONE,

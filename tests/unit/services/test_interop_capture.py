@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.canonical import sha256
 from ledger.errors import InputError
-from ledger.ids import canonical_identifier, identifier_hash
+from ledger.ids import Identity, SubjectKind, canonical_identifier, identifier_hash
 from ledger.records import (
     AcceptCustody,
     Item,
@@ -260,7 +261,7 @@ def test_accepted_events_are_kept_with_what_opens_their_records(tmp_path: Path) 
     log = tmp_path / "log"
     bad = REFUSED["no action"][0]
     with open_evidence_file(log) as file:
-        first = capture(parse_capture(_document(ADD, bad, ADD)), file)
+        first = capture(parse_capture(_document(ADD, bad, ADD)), file, NAMING)
     assert [one.validation.status.value for one in first] == ["accepted", "rejected", "duplicate"]
     assert not none_rejected(first)
     assert log.stat().st_mode & 0o777 == 0o600
@@ -303,11 +304,17 @@ def test_a_log_of_something_else_is_left_alone(line: bytes, tmp_path: Path) -> N
 
 # Records.
 
+
+def _name(identifier: str) -> Identity:
+    return Identity(SubjectKind.LOT, 7, identifier, sha256(identifier.encode()))
+
+
+NAMING = Known(name=_name)
 LOTS = {
     canonical_identifier(epc): Item(bytes([n]) * 32, bytes(32)) for n, epc in enumerate([PART, OTHER, PALLET, MELT], 1)
 }
 _LOT = [bytes([n]) * 32 for n in range(5)]
-KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7})
+KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7}, name=_name)
 
 
 def _grams(quantity: int) -> dict[str, Any]:
@@ -318,7 +325,7 @@ def _litres(quantity: int) -> dict[str, Any]:
     return {"epcClass": f"{MELT}-coolant", "quantity": quantity, "uom": "LTR"}
 
 
-FRESH = Known({name: item for name, item in LOTS.items() if name == canonical_identifier(MELT)})
+FRESH = Known({name: item for name, item in LOTS.items() if name == canonical_identifier(MELT)}, name=_name)
 
 
 def _records(event: dict[str, Any], known: Known = KNOWN) -> list[Any]:
@@ -331,7 +338,7 @@ def _records(event: dict[str, Any], known: Known = KNOWN) -> list[Any]:
 
 def test_a_thing_from_outside_is_received() -> None:
     lots = [{"epcClass": MELT, "quantity": 12.5, "uom": "KGM"}]
-    single, several = _records({**ADD, "quantityList": lots}, Known())
+    single, several = _records({**ADD, "quantityList": lots}, NAMING)
     assert (single.quantity, single.unit) == (1, b"C62")
     assert (several.quantity, several.unit) == (12_500, b"GRM")
     assert single.identifier_hash != several.identifier_hash
@@ -453,23 +460,24 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
         Known(),
         "supersede",
     ),
+    "a new thing without a name key": (ADD, Known(), "named by its company's gateway"),
     "a thing that is there": (ADD, KNOWN, "already has that identifier"),
-    "a kind of thing": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123456"]}, Known(), "kind of thing"),
+    "a kind of thing": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123456"]}, NAMING, "kind of thing"),
     "a name without canonical form": ({**ADD, "epcList": ["https://example.com/thing"]}, Known(), "example.com"),
     "a wrong check digit": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123457/21/1"]}, Known(), "check digit"),
     "a fraction of a piece": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT, "quantity": 1.5}]},
-        Known(),
+        NAMING,
         "whole number",
     ),
     "less than nothing": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT, "quantity": -1}]},
-        Known(),
+        NAMING,
         "whole number",
     ),
     "an amount that is not told": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT}]},
-        Known(),
+        NAMING,
         "quantity is missing",
     ),
     "a thing that is not known": ({**ADD, "action": "DELETE"}, Known(), "no lot with that identifier"),
@@ -496,5 +504,5 @@ def test_what_gives_no_record_says_why(says: str) -> None:
     assert not _faults(event)
     proposal = propose(event, "ni:x", known)
     assert proposal.records == ()
-    assert not proposal.salts
+    assert not proposal.names
     assert reason in proposal.evidence_only[0]

@@ -172,7 +172,12 @@ def _create_evidence() -> None:
 
 
 def _create_book() -> None:
-    create_table("identities", "subject:bytes kind:int creator:int identifier:str salt:bytes", "subject", "identifier")
+    create_table(
+        "identities",
+        "subject:bytes kind:int creator:int identifier:str salt:bytes proofs:bytes",
+        "subject",
+        "identifier",
+    )
     create_table("documents", "root:bytes document:str", "root")
     create_table("participant_names", "number:int name:str", "number")
     create_table(
