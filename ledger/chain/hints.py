@@ -19,6 +19,11 @@ HINTS = {
     "CertificateOpeningLate": "have the lot certified again",
     "CertificateStateWrong": "see the certificate's state with `millmark trace`",
     "CustodyNotOffered": "have the lot offered to the participant that signs",
+    "CustodyNotReclaimable": "wait until 14 days after the custodian was suspended or left",
+    "CustodyNotTheMaker": "return it to the participant that brought it into the ledger",
+    "CustodyOfferWrong": "look at the lot again, and name the offer that stands",
+    "CustodyReclaimForeign": "have the buyer or coordinator of its order sign, or a trustee that the registry's owner "
+    "named: `millmark participants entrust`",
     "EvaluatorModelMalformed": "use the model.bin that training wrote",
     "EvaluatorModelNotExecutable": "register only the model's digest: it is audited off chain",
     "EvaluatorModelTooLarge": "register only the model's digest: it is audited off chain",

@@ -12,6 +12,7 @@ __all__ = [
     "Admit",
     "ApproveModel",
     "Depart",
+    "Entrust",
     "ObjectToRecovery",
     "OpenModel",
     "OverruleObjection",
@@ -59,6 +60,15 @@ class Suspend(RegistryRecord):
 class Reinstate(RegistryRecord):
     event = "ParticipantReinstated"
     participant: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Entrust(RegistryRecord):
+    """Names who may reclaim what a participant that may not act still holds; 0 for nobody any longer."""
+
+    event = "TrusteeNamed"
+    participant: U32
+    trustee: U32
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ __all__ = [
     "find_assigned",
     "find_certified",
     "find_proposal",
+    "find_returned",
     "find_superseded",
     "number",
     "subject",
@@ -178,6 +179,24 @@ def find_certified(reader: Reader, asked: Given) -> Given:
     """Fields that name a certificate and its lot. Raises NotFoundError if it is not in the index."""
     row = find_certificate_row(reader, asked["id"])
     return {"lot": row.lot, "order": row.order or bytes(32), "certificate": row.sequence}
+
+
+def find_returned(reader: Reader, asked: Given) -> Given:
+    """The fields that name a lot and prove who made it. Raises NotFoundError if the book lacks the lot's identifier and
+    salt, of which its subject is made.
+    """
+    lot = bytes.fromhex(asked["subject"][2:])
+    identity = reader.book.identity(lot)
+    if identity is None:
+        raise NotFoundError(
+            "the book lacks the lot's identifier, which proves who made it",
+            hint="import the hand-over that came with it: `millmark import FILE`",
+        )
+    return {
+        "lot": lot,
+        "to": identity.creator,
+        "identifier_hash": identifier_hash(identity.salt, identity.identifier),
+    }
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:

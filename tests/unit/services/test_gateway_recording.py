@@ -170,7 +170,7 @@ def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Si
 
 def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:bar", quantity=3, unit="KGM")["subjects"][0]
-    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, reason={"text": "rust"})
+    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, disposition="scrapped", reason={"text": "rust"})
     assert (fate["state"], fate["done"], fate["sequence"]) == ("failed", True, None)
     assert fate["refusal"]["name"].startswith("Lot")
     assert lot in fate["refusal"]["values"].values() or 5 in fate["refusal"]["values"].values()
