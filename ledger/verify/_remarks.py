@@ -48,7 +48,7 @@ def attention(verified: Verified) -> Iterator[Remark]:
     for certificate in state.certificates.values():
         yield from _doubtful_certificate(verified, certificate)
     for lot in state.lots.values():
-        if lot.state is LotState.QUARANTINED:
+        if lot.state.is_quarantined:
             yield Remark("quarantined", lot=_name(verified, lot.subject), by=verified.party(lot.counterparty))
     yield from _noted(verified)
     yield from _spent(verified)

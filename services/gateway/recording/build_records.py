@@ -34,6 +34,7 @@ __all__ = [
     "find_certified",
     "find_grounds",
     "find_proposal",
+    "find_returned",
     "find_superseded",
     "number",
     "subject",
@@ -195,6 +196,24 @@ def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
         return identifier_hash(identity.salt, identity.identifier)
     row = reader.rows.get(LotRow, name)
     return _NONE if row is None or row.order is None else row.order
+
+
+def find_returned(reader: Reader, asked: Given) -> Given:
+    """The fields that name a lot and prove who made it. Raises NotFoundError if the book lacks the lot's identifier and
+    salt, of which its subject is made.
+    """
+    lot = bytes.fromhex(asked["subject"][2:])
+    identity = reader.book.identity(lot)
+    if identity is None:
+        raise NotFoundError(
+            "the book lacks the lot's identifier, which proves who made it",
+            hint="import the hand-over that came with it: `millmark import FILE`",
+        )
+    return {
+        "lot": lot,
+        "to": identity.creator,
+        "identifier_hash": identifier_hash(identity.salt, identity.identifier),
+    }
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:

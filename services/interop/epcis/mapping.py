@@ -3,10 +3,12 @@
 | event | records |
 |---|---|
 | ObjectEvent ADD | `ReceiveLot` for every EPC (quantity 1, unit C62) and every lot with a quantity, as stated |
-| ObjectEvent DELETE | `ScrapLot` for the lots it names |
+| ObjectEvent DELETE | `ScrapLot` for the lots it names: sold if the disposition is retail_sold or dispensed, lost if it
+  is stolen or unknown, otherwise scrapped |
 | ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner), one
   for each lot it names that is not packed in another of them, with all that is packed in it |
-| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot |
+| the same, of a quarantined lot that goes to its maker | `ReturnLot` |
+| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot that is offered |
 | AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
 | TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |
 | other ObjectEvent OBSERVE | `Note`, an observation on all known lots that it names |
@@ -34,12 +36,13 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
 from ledger.claims import Claims, build_claims
 from ledger.errors import IdentifierError
 from ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
 from ledger.records import (
     AcceptCustody,
+    Disposition,
     Input,
     Item,
     Note,
@@ -49,6 +52,7 @@ from ledger.records import (
     PackLots,
     ReceiveLot,
     Record,
+    ReturnLot,
     ScrapLot,
     Transformation,
     TransformationKind,
@@ -67,6 +71,13 @@ _OBSERVED: Final = ("ObjectEvent", "OBSERVE")
 _MOVES: Final = ("shipping", "receiving")
 _MAX_SUBJECTS: Final = 64
 """Notes.MOST_SUBJECTS."""
+_LEFT: Final = {
+    "retail_sold": Disposition.SOLD,
+    "dispensed": Disposition.SOLD,
+    "stolen": Disposition.LOST,
+    "unknown": Disposition.LOST,
+}
+"""How a quantity left, by the event's disposition."""
 _SINGLES: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
@@ -81,6 +92,10 @@ class Known:
     """Participants by the identifier of a party or place."""
     contents: Mapping[bytes, tuple[Item, ...]] = field(default_factory=dict)
     """What is packed directly in a lot, by its subject."""
+    offers: Mapping[bytes, int] = field(default_factory=dict)
+    """The offer that stands, by the lot's subject."""
+    returnable: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    """Maker and identifier hash of quarantined lots, by subject."""
     taken: Collection[str] = ()
     """Identifiers that lots already have, including lots whose record is queued or was refused."""
     name: Callable[[str], Identity] | None = None
@@ -213,7 +228,12 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
 
 
 def _step(event: Mapping[str, Json]) -> str:
-    return str(event.get("bizStep", "")).rpartition("-")[2]
+    return _word(event, "bizStep")
+
+
+def _word(event: Mapping[str, Json], member: str) -> str:
+    """A value of the Core Business Vocabulary, without its namespace."""
+    return str(event.get(member, "")).rpartition("-")[2]
 
 
 def _identifier(epc: str) -> str:
@@ -273,12 +293,14 @@ def _receive(event: Mapping[str, Json], draft: _Draft) -> None:
 
 
 def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
+    disposition = _LEFT.get(_word(event, "disposition"), Disposition.SCRAPPED)
+
     def single(epc: str) -> Record:
-        return ScrapLot(draft.lot(epc).lot, 1, draft.root)
+        return ScrapLot(draft.lot(epc).lot, 1, disposition, draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         lot = draft.lot(str(element["epcClass"])).lot
-        return ScrapLot(lot, _measure(element)[0], draft.root)
+        return ScrapLot(lot, _measure(element)[0], disposition, draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
@@ -295,10 +317,24 @@ def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     if not consignments:
         raise _Unmapped("the event names no EPC")
     if step == "receiving":
-        draft.records += [AcceptCustody(items, draft.root) for items in consignments]
+        _each(draft, [partial(_accept, draft, items) for items in consignments])
     else:
         to = _receiver(event, draft.known)
-        draft.records += [OfferCustody(items, to, draft.root) for items in consignments]
+        draft.records += [_offer(draft, items, to) for items in consignments]
+
+
+def _accept(draft: _Draft, items: tuple[Item, ...]) -> Record:
+    offer = draft.known.offers.get(items[0].lot)
+    if offer is None:
+        raise _Unmapped(f"lot {to_hex(items[0].lot)} is not offered, as far as is known here")
+    return AcceptCustody(items, offer, draft.root)
+
+
+def _offer(draft: _Draft, items: tuple[Item, ...], to: int) -> Record:
+    """Out of quarantine a lot goes back to its maker only."""
+    lot = items[0].lot
+    maker, hashed = draft.known.returnable.get(lot, (0, b""))
+    return ReturnLot(lot, maker, hashed, draft.root) if maker == to else OfferCustody(items, to, draft.root)
 
 
 def _note(event: Mapping[str, Json], draft: _Draft) -> None:

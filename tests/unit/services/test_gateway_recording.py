@@ -184,9 +184,9 @@ def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:noted", quantity=1, unit="H87")["subjects"][0]
     other = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
-    site.final("/v1/custody/offer", lots=[lot], to=site.number + 1)
+    offer = site.final("/v1/custody/offer", lots=[lot], to=site.number + 1)["sequence"]
     site.world.submitter(Outbox(site.store), other).submit(
-        [("take", AcceptCustody((Item(bytes.fromhex(lot[2:]), bytes(32)),), bytes(32)))]
+        [("take", AcceptCustody((Item(bytes.fromhex(lot[2:]), bytes(32)),), offer, bytes(32)))]
     )
     site.world.submitter(Outbox(site.store), other).drain()
     site.final("/v1/notes", subjects=[lot], kind=2, claims={"text": "stop using it"})
@@ -195,7 +195,7 @@ def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
 
 def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:bar", quantity=3, unit="KGM")["subjects"][0]
-    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, reason={"text": "rust"})
+    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, disposition="scrapped", reason={"text": "rust"})
     assert (fate["state"], fate["done"], fate["sequence"]) == ("failed", True, None)
     assert fate["refusal"]["name"].startswith("Lot")
     assert lot in fate["refusal"]["values"].values() or 5 in fate["refusal"]["values"].values()
