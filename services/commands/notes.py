@@ -33,10 +33,8 @@ def register(app: typer.Typer) -> None:
         "note", epilog="Example: millmark note urn:example:part-1 --kind recall-notice --text ... --signer ..."
     )(run_note)
     group = typer.Typer(no_args_is_help=True, help="Open evidence streams.")
-    group.command(
-        "open",
-        epilog="Example: millmark streams open urn:example:plans --signer keystore:own.json --name-key keystore:names.json",
-    )(run_open)
+    example = "millmark streams open urn:example:plans --signer keystore:own.json --name-key keystore:names.json"
+    group.command("open", epilog=f"Example: {example}")(run_open)
     app.add_typer(group, name="streams")
 
 
