@@ -11,6 +11,7 @@ from ledger.records import (
     AssignmentNumber,
     Bytes3,
     ClaimsRoot,
+    Disposition,
     OrderSubject,
     Rework,
     Transformation,
@@ -99,6 +100,7 @@ class LotDeallocated(LedgerEvent):
 @dataclass(frozen=True, slots=True)
 class LotScrapped(LedgerEvent):
     quantity: U40
+    disposition: Disposition
     reason_root: ClaimsRoot
 
 

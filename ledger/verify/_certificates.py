@@ -78,7 +78,7 @@ def _follow(lot: Lot, verdict: Verdict, inspector: int, certificate: Certificate
         return
     if verdict is Verdict.FAIL:
         quarantine(lot, inspector, certificate)
-    elif lot.state is LotState.QUARANTINED and lot.counterparty == inspector:
+    elif lot.state.is_quarantined and lot.counterparty == inspector:
         lot.state, lot.counterparty = LotState.HELD, 0
 
 

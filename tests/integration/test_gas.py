@@ -27,12 +27,16 @@ CERTIFICATE = 105_000
 GATED = 36_000
 """An update that also reads the inspector's standing, the certificate and whether the issuer is in standing."""
 NEW_KINDS = {"PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream"}
+OFFER = 50_000
+"""A lot's first offer fills a slot of its own."""
 BARS = {
     "Anchor": ANCHOR,
     "IssueCertificate": CERTIFICATE,
     "IssueCertificate (again)": CERTIFICATE,
-    "AcceptCustody (through a gate)": GATED,
-    "OfferCustody (through a gate)": GATED,
+    "OfferCustody": OFFER,
+    # A gate is four more slots to read, and what an acceptance names is one; together they pass the bar of an update.
+    "OfferCustody (through a gate)": OFFER + 10_000,
+    "AcceptCustody (through a gate)": GATED + 2_700,
     "TransformLots (1 lot into 1)": NEW + UPDATE,
     "PackLots (8 lots)": 9 * UPDATE,
     "UnpackLots (8 lots)": 9 * UPDATE,

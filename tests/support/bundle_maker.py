@@ -24,6 +24,7 @@ from ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
+    NameKeySlots,
     ParticipantSlots,
     StreamSlots,
     head_slot,
@@ -153,8 +154,10 @@ def shown_record(record: Recorded[Event]) -> RecordShown:
 
 
 def _name(found: Selection, record: Recorded[Event]) -> None:
-    found.participants.update((record.participant, *record.event.numbers(Names.PARTICIPANT)))
-    found.keys.add(record.key)
+    found.participants.update(record.event.numbers(Names.PARTICIPANT))
+    if record.participant:  # of the registry's owner there is nothing to prove
+        found.participants.add(record.participant)
+        found.keys.add(record.key)
     found.machines.update(record.event.numbers(Names.MACHINE))
     found.models.update(record.event.numbers(Names.MODEL))
     found.streams.update(record.event.subjects(Names.STREAM))
@@ -170,6 +173,8 @@ def _slots(world: BundleWorld, selection: Selection, identities: Iterable[Identi
     registry += [
         machine_slot(subjects[one.kind, one.identifier]) for one in identities if one.kind is SubjectKind.MACHINE
     ]
+    for one in identities:
+        registry += [slot for at in range(len(one.proofs) + 1) for slot in slots_of(NameKeySlots, one.creator, at)]
     ledger = [head_slot(one) for one in selection.histories]
     ledger += [slot for one in selection.streams for slot in slots_of(StreamSlots, one)]
     return {
@@ -186,7 +191,7 @@ def _identities(world: BundleWorld, selection: Selection) -> list[IdentityShown]
     machines = {number: name for name, number in world.machines.items()}
     named = {f"urn:example:{machines[number]}" for number in selection.machines}
     return [
-        IdentityShown(one.kind, one.creator, one.identifier, one.salt)
+        IdentityShown(one.kind, one.creator, one.identifier, one.proofs)
         for one in world.identities.values()
         if one.subject in selection.histories
         or one.subject in selection.streams

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../interfaces/IAssignments.sol";
 import {ICertificates} from "../interfaces/ICertificates.sol";
+import {ICustody} from "../interfaces/ICustody.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
@@ -22,6 +23,7 @@ abstract contract Book is History {
     /// which a revocation shows.
     mapping(uint40 certificate => bytes32) internal _issues;
     mapping(bytes32 lot => mapping(uint32 inspector => ICertificates.Standing)) internal _standings;
+    mapping(bytes32 lot => ICustody.Offer) internal _offers;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];
@@ -69,11 +71,12 @@ abstract contract Book is History {
         if (entry.sequence == 0) revert IEvidence.EvidenceStreamUnknown(stream);
     }
 
-    /// @dev The stream, when its entry `index` is under the latest anchor.
+    /// @dev The machine's stream, when its entry `index` is under the latest anchor.
     function _anchored(bytes32 stream, uint40 index) internal view returns (IEvidence.Stream storage entry) {
         entry = _streams[stream];
-        (uint40 number, uint40 size) = (entry.sequence, entry.size);
+        (uint40 number, uint40 machine, uint40 size) = (entry.sequence, entry.machine, entry.size);
         if (number == 0) revert IEvidence.EvidenceStreamUnknown(stream);
+        if (machine == 0) revert IEvidence.EvidenceNotMeasured(stream);
         if (index >= size) revert IEvidence.EvidenceNotAnchored(stream, index, size);
     }
 

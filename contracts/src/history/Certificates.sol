@@ -84,7 +84,7 @@ abstract contract Certificates is Verdicts, ICertificates {
         if (state == ILots.LotState.Spent) return;
         if (verdict == Verdict.Fail) {
             _quarantineAs(lot, entry, inspector, certificate);
-        } else if (state == ILots.LotState.Quarantined && by == inspector && liftable) {
+        } else if (_isApart(state) && by == inspector && liftable) {
             (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
         }
     }

@@ -105,6 +105,11 @@ abstract contract Verdicts is Book {
             ICertificates.Standing({latest: latest, quarantining: 0, open: open, reworks: 0, key: key});
     }
 
+    /// @dev Whether the lot is quarantined, also on its way back to its maker.
+    function _isApart(ILots.LotState state) internal pure returns (bool) {
+        return state == ILots.LotState.Quarantined || state == ILots.LotState.Returning;
+    }
+
     function _more(uint8 open) internal pure returns (uint8) {
         return open == type(uint8).max ? open : open + 1;
     }

@@ -162,7 +162,8 @@ abstract contract CertificateReplay is OrderReplay {
             abi.decode(entry.data, (address, bytes32[], ICertificates.Statement, uint40, bytes32));
         _act(entry, entry.participant, Roles.INSPECTOR);
         _requireStatement(entry, statement, histories);
-        bool anchored = _streams[statement.stream].size == size && _streams[statement.stream].root == root;
+        bool anchored = _streams[statement.stream].machine != 0 && _streams[statement.stream].size == size
+            && _streams[statement.stream].root == root;
         _hold(Property.Anchors, anchored && statement.leafIndex < size, "issueCertificate: evidence not anchored");
         _certificates[entry.sequence] = ICertificates.Certificate({
             lot: _lots[entry.subject].number,
@@ -304,13 +305,17 @@ abstract contract CertificateReplay is OrderReplay {
                 && block.timestamp >= certificate.openingDeadline;
     }
 
+    function _isApart(ILots.LotState state) private pure returns (bool) {
+        return state == ILots.LotState.Quarantined || state == ILots.LotState.Returning;
+    }
+
     /// @dev The lot goes where a verdict of its gate's inspector sends it.
     function _follow(bytes32 subject, bool fails, uint32 inspector, uint40 certificate, bool liftable) private {
         ILots.Lot storage lot = _lots[subject];
         if (lot.state == ILots.LotState.Spent) return;
         if (fails) {
             _holdBy(subject, inspector, certificate);
-        } else if (lot.state == ILots.LotState.Quarantined && lot.counterparty == inspector && liftable) {
+        } else if (_isApart(lot.state) && lot.counterparty == inspector && liftable) {
             (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
         }
     }

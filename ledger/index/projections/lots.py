@@ -114,7 +114,7 @@ def lot_quarantined(record: Recorded[lots.LotQuarantined], state: State) -> None
 
 
 def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
-    release(state.need(LotRow, record.subject))
+    release(record, state, state.need(LotRow, record.subject))
 
 
 def _create(
@@ -134,6 +134,7 @@ def _create(
         parent=None,
         packed_by=0,
         contents=0,
+        offer=0,
         quantity=quantity,
         quantity_created=quantity,
         unit=unit,

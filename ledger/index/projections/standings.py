@@ -59,19 +59,25 @@ def follow_verdict(
         return
     if verdict is Verdict.FAIL:
         quarantine(record, state, lot, inspector, certificate)
-    elif lot.state == LotState.QUARANTINED and lot.counterparty == inspector:
-        release(lot)
+    elif LotState(lot.state).is_quarantined and lot.counterparty == inspector:
+        release(record, state, lot)
 
 
 def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int, certificate: int = 0) -> None:
     """Quarantine a lot in a participant's name; an open offer lapses. `certificate` is behind it, 0 for none."""
-    if lot.state == LotState.OFFERED:
-        note_change(record, state, lot, to=lot.custodian)
+    _end_offer(record, state, lot)
     lot.state, lot.counterparty = LotState.QUARANTINED, participant
     standing = state.get(StandingRow, lot.subject, participant)
     if certificate or standing is not None:
         standing_of(state, lot.subject, participant).quarantining = certificate
 
 
-def release(lot: LotRow) -> None:
+def release(record: Recorded[Event], state: State, lot: LotRow) -> None:
+    """End a lot's quarantine; an open offer to its maker lapses."""
+    _end_offer(record, state, lot)
     lot.state, lot.counterparty = LotState.HELD, 0
+
+
+def _end_offer(record: Recorded[Event], state: State, lot: LotRow) -> None:
+    if lot.state in (LotState.OFFERED, LotState.RETURNING):
+        note_change(record, state, lot, to=lot.custodian)

@@ -202,9 +202,18 @@ def test_every_part_is_what_its_identifier_says(bundle: dict[str, Any]) -> None:
     kinds = {"order": 1, "lot": 2, "stream": 3, "machine": 4}
     named = set()
     for identity in bundle["identities"]:
-        hashed = sha256(unbase64(identity["salt"]) + identity["identifier"].encode())
+        gamma = unbase64(identity["proofs"][-1])[33:66]
+        hashed = sha256(sha256(b"\xfe\x03" + gamma + b"\0") + identity["identifier"].encode())
         named.add(k(word(kinds[identity["kind"]]) + word(identity["creator"]) + hashed))
     assert set(map(unbase64, bundle["parts"])) <= named
+
+
+def test_every_name_key_is_the_registered_one(bundle: dict[str, Any], trust: dict[str, Any]) -> None:
+    root, nodes = storage_root(bundle, trust, "Registry"), nodes_of(bundle)
+    for identity in bundle["identities"]:
+        for index, proof in enumerate(map(unbase64, identity["proofs"])):
+            slot = k(word(index) + k(word(identity["creator"]) + word(slot_of("name key"))))
+            assert rlp(look_up(nodes, root, slot)) == sha256(proof[:33])
 
 
 # Data of records (sections "Data of a record" and "What belongs in it")
