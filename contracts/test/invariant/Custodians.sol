@@ -16,7 +16,7 @@ abstract contract Custodians is Logistics {
         }
         ICustody.Item[] memory consignment = _consignment(lot);
         if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
-        uint256 toBuyer = ledger.certificateOf(lot).sequence != 0 ? 85 : 40;
+        uint256 toBuyer = _latest(lot) != 0 ? 85 : 40;
         uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
         bytes memory data = abi.encodeCall(ICustody.offerCustody, (consignment, to, ROOT));
         _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
@@ -107,7 +107,7 @@ abstract contract Custodians is Logistics {
     /// @dev Whether the lot could be delivered, as far as its gate allows.
     function _isReady(bytes32 lot) private view returns (bool) {
         ILots.Lot memory stored = ledger.lotOf(lot);
-        bool certified = stored.order == 0 || ledger.certificateOf(lot).sequence != 0;
+        bool certified = stored.order == 0 || _latest(lot) != 0;
         return certified && stored.state == ILots.LotState.Held && !stored.packed;
     }
 

@@ -115,10 +115,7 @@ abstract contract CustodyReplay is LotReplay {
         IOrders.Order storage order = _orders[_orderAt[_lots[subject].order]];
         bool toBuyer = order.sequence != 0 && order.buyer == to && order.inspector != 0;
         if (toBuyer) {
-            ICertificates.Certificate storage certificate = _certificates[subject];
-            bool open = _statusOf(subject) == ICertificates.CertificateStatus.Valid
-                && certificate.verdict == ICertificates.Verdict.Pass && certificate.issuer == order.inspector
-                && certificate.model == order.model;
+            bool open = _isGateOpen(subject, order.inspector, order.model);
             _hold(Property.Gate, open, "custody past a closed gate");
             ++count[_lots[subject].packed ? GATE_PASSED_PACKED : GATE_PASSED];
         }
