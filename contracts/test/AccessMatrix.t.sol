@@ -312,7 +312,7 @@ contract AccessMatrixTest is Inspection {
     function _addOrderRows() private {
         bytes32 placed = _place("placed", _terms(1));
         bytes32 accepted = _acceptedOrder("accepted", _terms(1));
-        _addFree(buyer, Roles.BUYER, abi.encodeCall(IOrders.placeOrder, (_hash("new"), coordinator.id, _terms(1))));
+        _addFree(buyer, Roles.BUYER, abi.encodeCall(IOrders.placeOrder, (_hash("new"), _terms(1))));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.acceptOrder, (placed, ROOT)));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.rejectOrder, (placed, ROOT)));
         _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.cancelOrder, (placed, ROOT)));
@@ -324,28 +324,31 @@ contract AccessMatrixTest is Inspection {
         bytes32 made = _startedOrder("made");
         _finish(made, 0);
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.completeOrder, (made, ROOT)));
+        _as(buyer);
+        ledger.proposeEnd(made, ROOT);
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.endOrder, (made, ledger.sequence(), ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.proposeEnd, (made, ROOT)));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.proposeEnd, (made, ROOT)));
+        bytes32 dropped = _startedOrder("dropped");
+        _as(coordinator);
+        ledger.proposeEnd(dropped, ROOT);
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.endOrder, (dropped, ledger.sequence(), ROOT)));
         bytes32 complete = _startedOrder("complete");
         _finish(complete, 0);
         _complete(complete);
-        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, _none(), ROOT)));
         _addSupersedeRow();
     }
 
     function _addAgreementRow(bytes32 order, Party storage proposer, Party storage by, uint16 role) private {
-        _settle();
-        bytes32 previous = replay.headOf(order);
         _as(proposer);
         ledger.proposeRevision(order, _terms(2));
         uint40 proposal = ledger.sequence();
-        _add(
-            by,
-            role,
-            abi.encodeCall(IOrders.acceptRevision, (order, _terms(2), previous, proposal, proposer.key, uint40(START)))
-        );
+        _add(by, role, abi.encodeCall(IOrders.acceptRevision, (order, _terms(2), proposal)));
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](48);
+        bytes[] memory calls = new bytes[](49);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -389,16 +392,17 @@ contract AccessMatrixTest is Inspection {
         calls[39] = abi.encodeCall(ICertificates.certificateOf, (lot));
         calls[40] = abi.encodeCall(ICertificates.certificateStatus, (lot));
         calls[41] = abi.encodeCall(IHistory.headOf, (lot));
-        uint256 ledgerCalls = 42;
+        calls[42] = abi.encodeCall(IOrders.proposalOf, (order));
+        uint256 ledgerCalls = 43;
         address code = registry.modelOf(published).code;
-        calls[42] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[43] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[44] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 45;
+        calls[43] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[44] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[45] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 46;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[45] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[46] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[47] = abi.encodeCall(forwarder.eip712Domain, ());
+        calls[46] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[47] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[48] = abi.encodeCall(forwarder.eip712Domain, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);
@@ -417,7 +421,7 @@ contract AccessMatrixTest is Inspection {
             sequence: ledger.sequence(),
             participant: buyer.id,
             key: buyer.key,
-            digest: keccak256(abi.encode(buyer.key, _one(order), coordinator.id, _terms(1))),
+            digest: keccak256(abi.encode(buyer.key, _one(order), _terms(1))),
             timestamp: uint40(START),
             later: new IHistory.Link[](0)
         });

@@ -19,10 +19,16 @@ abstract contract Book is History {
     mapping(bytes32 lot => ILots.Lot) internal _lots;
     mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
     mapping(uint32 participant => uint40 time) internal _lastDemands;
+    mapping(bytes32 order => IOrders.Proposal) internal _proposals;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];
         if (entry.sequence == 0) revert IOrders.OrderUnknown(order);
+    }
+
+    /// @dev Whether a side of an order is gone: it may not do any more what its part needs.
+    function _isGone(uint32 participant, uint16 role) internal view returns (bool) {
+        return registry.rolesOf(participant) & role == 0;
     }
 
     /// @dev The operation's current assignment, when the actor owns its machine and it is in `state`.

@@ -64,7 +64,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](18);
+        milestones = new bytes32[](24);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -83,5 +83,11 @@ contract ReachTest is Base {
         milestones[15] = "quarantined lot deallocated";
         milestones[16] = "buyer takes out of gated order";
         milestones[17] = "stays in its unit";
+        milestones[18] = "coordinator replaced";
+        milestones[19] = "gone coordinator replaced";
+        milestones[20] = "inspector replaced in production";
+        milestones[21] = "back into production";
+        milestones[22] = "ended alone";
+        milestones[23] = "quantity delivered";
     }
 }

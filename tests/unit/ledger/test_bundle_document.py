@@ -279,7 +279,7 @@ def test_the_lists_hold_what_the_records_name_and_no_more(bundle: dict[str, Any]
         kind, fields = record[0], named(record)
         asked["participants"].add(record[2])
         asked["keys"].add(fields["key"][12:])
-        for name in ("coordinator", "owner", "to", "inspector"):
+        for name in ("coordinator", "owner", "to", "inspector", "awaited"):
             asked["participants"] |= {number(fields[name])} - {0} if name in fields else set()
         asked["machines"] |= {number(fields["machine"])} if "machine" in fields else set()
         asked["models"] |= {number(fields["model"])} - {0} if "model" in fields else set()
