@@ -6,6 +6,7 @@ input is unusable; 130: interrupted.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,15 @@ def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
     return app
 
 
+def _load_app(modules: Iterable[str]) -> typer.Typer:
+    """Builds the application. What its imports create stays: looking for garbage among it would delay the start."""
+    gc.disable()
+    try:
+        return build_app(modules)
+    finally:
+        gc.enable()
+
+
 def choose_home(
     context: typer.Context,
     home: Path = typer.Option(
@@ -106,7 +116,7 @@ def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
     _forbid_core_files()
     try:
-        code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # usage errors are raised, not printed
+        code = _load_app(_needed(sys.argv[1:]))(standalone_mode=False)  # usage errors are raised, not printed
     except typer.TyperException as error:
         sys.stderr.write(_explain(error))
         sys.exit(error.exit_code)

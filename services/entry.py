@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from ledger.verify.__main__ import main as verify
-
 __all__ = ["main"]
 
 _USAGE = 2
@@ -31,6 +29,8 @@ def _run_alone(arguments: Sequence[str]) -> int:
     if arguments[:1] != ["verify"]:
         sys.stderr.write("millmark: only `verify` works with the packages installed here; pip install millmark\n")
         return _USAGE
+    from ledger.verify.__main__ import main as verify  # noqa: PLC0415 - the other commands need not load it
+
     try:
         return verify(list(arguments[1:]), program="millmark verify")
     except KeyboardInterrupt:

@@ -7,10 +7,10 @@ from dataclasses import fields
 from functools import cache
 from itertools import starmap
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Insert, Select, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
@@ -18,6 +18,9 @@ from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from ledger.store.schema import TABLES
 from ledger.store.statements import AMONG, Cell, Querying, parameter
 from ledger.store.tables import INDEX
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 __all__ = ["Registry", "Rows", "key_of", "values_of"]
 
@@ -119,11 +122,17 @@ class Rows:
         """Add a row, or replace the one with the same primary key."""
         table = TABLES[type(row)]
         values = values_of(row)
-        # Upserts are not part of SQLAlchemy's common dialect.
-        make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = make(table).values(values)
+        statement = self._upsert(table).values(values)
         rest = {name: value for name, value in values.items() if name not in table.primary_key.columns}
         self._connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest))
+
+    def _upsert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """An insert that can turn into an update: not part of SQLAlchemy's common dialect."""
+        if self._connection.dialect.name != "postgresql":
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - loads the dialects of all its drivers
+
+        return postgresql.insert(table)
 
     def clear_index(self) -> None:
         """Delete everything that is derived from the chain. The chain's identity, private book and outbox stay."""

@@ -78,7 +78,7 @@ def test_the_actor_on_the_chain_is_the_factory(world: RelayWorld) -> None:
     lots = [one for one in recorded if one.kind == "LotReceived"]
     assert [one.sequence for one in lots] == sequences
     assert {(one.key, one.participant) for one in lots} == {(world.factory.address, world.participant(world.factory))}
-    assert chain.node.transaction_count(world.factory.address) == 0, "one signature, no transaction of its own"
+    assert chain.node.transaction_count(world.factory.address) == 1, "the acceptance of its key: no other of its own"
     assert chain.forward_nonce(world.factory.address) == 1, "one request for all of them"
 
 

@@ -3,33 +3,49 @@ on every engine that is here."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
+from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.exceptions import ContractCustomError
 
 from ledger.canonical import keccak256
-from ledger.chain import HttpTransport, RawLog, call_data, decode_log, find_profile
+from ledger.chain import EmbeddedChain, HttpTransport, RawLog, call_data, decode_log, find_profile
 from ledger.chain.codec import decode_revert
 from ledger.chain.web3py import open_contract
 from ledger.events import Event, Recorded
 from ledger.index import Follower
+from ledger.keys import LocalSigner
 from ledger.records import (
     RECORD_TYPES,
+    AcceptKey,
+    AcceptRecovery,
+    ApproveModel,
     Contract,
+    Depart,
+    ObjectToRecovery,
+    OpenModel,
+    OverruleObjection,
+    ProposeKey,
+    ProposeRecovery,
+    Publish,
     PublishModel,
     ReceiveLot,
     RegisterMachine,
     RegisterModel,
     Reinstate,
     RetireMachine,
+    RetireModel,
+    Role,
+    SetKey,
     SetRoles,
     Suspend,
     WithdrawModel,
@@ -40,6 +56,7 @@ from ledger.store.rows import HeadRow
 from quality import build_model
 from quality.network.plain import infer_row
 from services.devchain import create_devchain
+from services.lab.demo.consortium import Company
 from tests.support import toolchain
 from tests.support.bundle_chapters import tell_chapters
 from tests.support.bundle_world import NOTHING, PIECE, BundleWorld
@@ -55,19 +72,54 @@ OTHERWISE = {"multicall", "transferOwnership", "acceptOwnership", "renounceOwner
 """Functions that make no record of their own, each with a test here."""
 
 
-@contextmanager
-def embedded(folder: Path) -> Iterator[str]:
-    with serving(create_devchain()) as url:
-        yield url
+class Clock(Protocol):
+    """Of an engine: how far ahead of the machine's time it makes its blocks, in seconds."""
+
+    ahead_s: int
+
+
+class EmbeddedClock:
+    """The embedded chain, which makes its blocks at the time that it is told."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0
+        self._chain = EmbeddedChain()
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        return self._chain.request_at(int(time.time()) + self.ahead_s, method, params)
+
+
+class AnvilClock:
+    def __init__(self, transport: HttpTransport) -> None:
+        self._transport = transport
+        self._ahead_s = 0
+
+    @property
+    def ahead_s(self) -> int:
+        return self._ahead_s
+
+    @ahead_s.setter
+    def ahead_s(self, seconds: int) -> None:
+        self._transport.request("evm_increaseTime", [seconds - self._ahead_s])
+        self._ahead_s = seconds
 
 
 @contextmanager
-def anvil(folder: Path) -> Iterator[str]:
+def embedded(folder: Path) -> Iterator[tuple[str, Clock]]:
+    clock = EmbeddedClock()
+    with serving(create_devchain(clock)) as url:
+        yield url, clock
+
+
+@contextmanager
+def anvil(folder: Path) -> Iterator[tuple[str, Clock]]:
     with running_anvil(folder) as transport:
-        yield transport.url
+        yield transport.url, AnvilClock(transport)
 
 
-ENGINES: dict[str, Callable[[Path], AbstractContextManager[str]]] = {"embedded": embedded, "anvil": anvil}
+RECOVERY_DELAY_S = 14 * 24 * 3600
+
+ENGINES: dict[str, Callable[[Path], AbstractContextManager[tuple[str, Clock]]]] = {"embedded": embedded, "anvil": anvil}
 
 
 @pytest.fixture(
@@ -85,10 +137,11 @@ ENGINES: dict[str, Callable[[Path], AbstractContextManager[str]]] = {"embedded":
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, ...]]:
     """The whole story of tests/support/bundle_chapters.py, and the rest of the registry."""
     folder = tmp_path_factory.mktemp("web3")
-    with ENGINES[request.param](folder) as url, new_store(folder) as store:
+    with ENGINES[request.param](folder) as (url, clock), new_store(folder) as store:
         client, world = build_web3_world(url, store, find_profile(request.param))
         tell_chapters(world)
         _change_the_registry(world)
+        _replace_keys(client, world, clock)
         yield client, world
 
 
@@ -112,7 +165,32 @@ def _change_the_registry(world: BundleWorld) -> None:
     [published] = world.act(inspector, PublishModel(build_model(tiny_network()), NOTHING))
     [withdrawn] = world.act(inspector, RegisterModel(keccak256(b"model"), NOTHING))
     world.act(inspector, WithdrawModel(withdrawn, world.now(), NOTHING))
+    world.act(inspector, OpenModel(published, open=True))
+    [retired] = world.act(inspector, RegisterModel(keccak256(b"retired"), NOTHING))
+    world.act(consortium.auditor, ApproveModel(retired, NOTHING))
+    world.act(inspector, RetireModel(retired, NOTHING))
     world.model = published
+
+
+def _replace_keys(client: Web3Client, world: BundleWorld, clock: Clock) -> None:
+    """A company limits what a second key may do, and leaves; the carrier gets a new key, against its objection."""
+    consortium = world.consortium
+    owner, carrier, leaving = consortium.owner, consortium.carrier, consortium.makers[2]
+    second, recovered = (client.create_account() for _ in range(2))
+    world.act(leaving, ProposeKey(bytes.fromhex(second.address[2:]), 63, admin=False))
+    world.act(_with_key(leaving, second), AcceptKey(leaving.number))
+    world.act(leaving, SetKey(bytes.fromhex(second.address[2:]), int(Role.MANUFACTURER), admin=False))
+    world.act(leaving, Depart(NOTHING))
+    world.act(owner, ProposeRecovery(carrier.number, bytes.fromhex(recovered.address[2:])))
+    world.act(carrier, ObjectToRecovery())
+    clock.ahead_s = RECOVERY_DELAY_S + 3600  # blocks that follow each other quickly are ahead of the clock
+    world.act(owner, Publish(2, keccak256(b"later")))  # gas is estimated at the time of the latest block
+    world.act(owner, OverruleObjection(carrier.number))
+    world.act(_with_key(carrier, recovered), AcceptRecovery(carrier.number))
+
+
+def _with_key(company: Company, account: LocalAccount) -> Company:
+    return replace(company, signer=LocalSigner.from_bytes(bytes(account.key)))
 
 
 def test_web3_makes_every_kind_of_record(client: Web3Client) -> None:
@@ -190,12 +268,14 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     forwarder = "0x" + consortium.chain.forwarder.hex()
     common: dict[str, list[Any]] = {"isTrustedForwarder": [forwarder]}
     common |= {name: [] for name in ("predecessor", "sequence", "trustedForwarder")}
-    registry: dict[str, list[Any]] = {name: [] for name in ("evaluator", "owner", "pendingOwner")}
+    registry: dict[str, list[Any]] = {name: [] for name in ("RECOVERY_DELAY", "evaluator", "owner", "pendingOwner")}
     registry |= {name: [key] for name in ("actorOf", "keyOf")}
     registry |= {name: [world.machines["press"]] for name in ("machineOf", "ownerOfMachine")}
     registry |= {name: [model] for name in ("modelOf", "stateOfModel")}
     registry |= {name: [inspector] for name in ("participantOf", "rolesOf")}
     registry |= {"partiesOf": [key, inspector, model], "standingOf": [coordinator, inspector, model]}
+    registry |= {"issuanceOf": [key, world.now(), model], "modelFor": [model, inspector], "publishedOf": [1]}
+    registry |= {"recoveryOf": [consortium.carrier.number], "nameKeyOf": [consortium.makers[1].number, 0]}
     registry["sequenceOf"] = [world.streams["press"]]
     ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "ledgerId", "registry")}
     ledger |= {name: [] for name in ("certificateOperations", "lotOperations")}

@@ -35,6 +35,7 @@ from ledger.records import (
     EndOrder,
     FinishAssignment,
     Item,
+    ObjectToRecovery,
     OfferCustody,
     Opening,
     OpenStream,
@@ -44,7 +45,9 @@ from ledger.records import (
     ProposeAssignment,
     ProposeEnd,
     ProposeKey,
+    ProposeRecovery,
     ProposeRevision,
+    Publish,
     QuarantineLot,
     ReceiveLot,
     RegisterMachine,
@@ -54,6 +57,7 @@ from ledger.records import (
     RevokeCertificate,
     RevokeKey,
     ScrapLot,
+    SetNameKey,
     StartAssignment,
     Supersede,
     TransformationKind,
@@ -91,6 +95,7 @@ def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
 def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
         _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _finish, _refused_orders, _rotate_key,
+        _govern,
     )  # fmt: skip
     for chapter in chapters:
         chapter(world)
@@ -283,3 +288,13 @@ def _rotate_key(world: BundleWorld) -> None:
     world.act(signer, RevokeKey(maker.signer.address, world.packed_at))
     later = world.named(SubjectKind.STREAM, world.consortium.inspector, "later-log")
     world.act(world.consortium.inspector, OpenStream(hash_of(later), world.machines["bench"], NOTHING))
+
+
+def _govern(world: BundleWorld) -> None:
+    """The maker registers the key that its names are salted with, and the owner publishes a digest and proposes a new
+    key for the carrier, who has not lost its own and objects."""
+    owner, carrier = world.consortium.owner, world.consortium.carrier
+    world.act(world.consortium.makers[1], SetNameKey(keccak256(b"name key")))
+    world.act(owner, Publish(1, keccak256(b"directory")))
+    world.act(owner, ProposeRecovery(carrier.number, LocalSigner.generate().address))
+    world.act(carrier, ObjectToRecovery())

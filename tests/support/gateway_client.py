@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import json
+import sys
+import threading
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -23,10 +28,22 @@ LINK = "https://id.gs1.org/01/09506000134352/21/A-1"
 SLASHED = "https://id.gs1.org/01/09506000134352/21/A%2F1"
 """A link whose serial number contains a slash, which is not a path separator."""
 
+if find_spec("sniffio") is None:
+    # httpx tries to import it with every request; so that is refused without a search of all folders.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # as the import system allows
+
+
+@functools.cache
+def _main_loop() -> asyncio.Runner:
+    """Of the main thread, for all its requests: each new loop would start a new worker thread."""
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
+
 
 @dataclass(frozen=True)
 class Caller:
-    """Calls the application; each request runs in its own event loop."""
+    """Calls the application."""
 
     app: FastAPI
 
@@ -36,7 +53,10 @@ class Caller:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             named["Content-Type"] = "application/json"
-        return asyncio.run(self._ask(method, path, named, body))
+        request = self._ask(method, path, named, body)
+        if threading.current_thread() is threading.main_thread():
+            return _main_loop().run(request)
+        return asyncio.run(request)
 
     async def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> httpx.Response:
         transport = httpx.ASGITransport(self.app)

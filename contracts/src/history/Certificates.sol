@@ -59,7 +59,8 @@ abstract contract Certificates is Book, ICertificates {
             revert CertificateNotLatest(lot, certificate, entry.sequence);
         }
         CertificateState state = entry.state;
-        if (state > CertificateState.Upheld) { // revoked, refuted or voided, for good
+        if (state > CertificateState.Upheld) {
+            // revoked, refuted or voided, for good
             revert CertificateStateWrong(lot, certificate, state);
         }
     }

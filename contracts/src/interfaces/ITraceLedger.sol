@@ -17,8 +17,6 @@ import {IOrders} from "./IOrders.sol";
 interface ITraceLedger is IHistory, ICorrections, IOrders, IEvidence, IAssignments, ILots, ICustody, ICertificates {
     /// @notice A call of a batch failed without an error of its own (OpenZeppelin).
     error FailedCall();
-    /// @notice There is no code at `target` (OpenZeppelin).
-    error AddressEmptyCode(address target);
 
     /// @notice Makes many calls in one transaction: all or nothing.
     function multicall(bytes[] calldata data) external returns (bytes[] memory results);

@@ -184,8 +184,8 @@ def _convert(line: Line, operation: int, job: Job) -> TransformLots:
     """The transformation of one operation: steel into a blank, a blank into a shaft, a shaft and a bearing into the
     part. The bearing is a component: it is used up."""
     forging = operation == 0
-    shaft = Input(job.lot, job.order.subject, 1)
-    inputs = [Input(line.steel[job.index // PER_LOT], NOTHING, STEEL_G) if forging else shaft]
+    steel = line.steel[job.index // PER_LOT]
+    inputs = [Input(steel, NOTHING, STEEL_G) if forging else Input(job.lot, job.order.subject, 1)]
     if operation == ASSEMBLY:
         inputs.append(Input(line.bearings[job.index // PER_LOT], NOTHING, 1, component=True))
     inputs.sort(key=lambda entry: entry.lot)  # the contract takes lots in ascending order
