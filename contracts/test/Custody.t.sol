@@ -234,11 +234,9 @@ contract CustodyTest is Fixture {
         terms.model = model2;
         _as(buyer);
         ledger.proposeRevision(_order, terms);
-        _settle();
-        bytes32 previous = replay.previousHeadOf(_order);
         uint40 proposal = ledger.sequence();
         _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, terms, proposal);
         uint40 offer = ledger.offerOf(_lot).sequence;
         _refuse(
             buyer,

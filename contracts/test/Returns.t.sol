@@ -280,7 +280,7 @@ contract ReturnsTest is Fixture {
         _as(coordinator);
         ledger.completeOrder(_order, ROOT);
         _as(buyer);
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
     }
 
     function _assertReturned() private view {

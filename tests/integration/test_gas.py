@@ -22,7 +22,10 @@ SNAPSHOT: dict[str, int] = json.loads((Path(__file__).parents[1] / "vectors" / "
 NOISE = 30
 """A zero byte in a random hash is 12 gas cheaper than another; over 50 records that nearly levels out."""
 NEW, UPDATE, ANCHOR, TRANSACTION = 65_000, 30_000, 25_000, 21_000
-NEW_KINDS = {"PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream"}
+NEW_KINDS = {
+    "PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream",
+    "ProposeRevision", "ProposeEnd",  # a proposal is kept until it is agreed to
+}  # fmt: skip
 OFFER = 50_000
 """A lot's first offer fills a slot of its own."""
 BARS = {

@@ -69,7 +69,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](26);
+        milestones = new bytes32[](32);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -96,5 +96,11 @@ contract ReachTest is Base {
         milestones[23] = "reclaimed by a party";
         milestones[24] = "quarantined lot reclaimed";
         milestones[25] = "released after delivery";
+        milestones[26] = "coordinator replaced";
+        milestones[27] = "gone coordinator replaced";
+        milestones[28] = "inspector replaced in production";
+        milestones[29] = "back into production";
+        milestones[30] = "ended alone";
+        milestones[31] = "quantity delivered";
     }
 }
