@@ -92,6 +92,8 @@ class ParticipantSlots:
     suspended: bool
     departed: bool
     sequence: int
+    inactive_since: int
+    """When it was suspended or left; 0 while it may act."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
     "services.commands.gateway": ["gateway"],
     "services.commands.participants": ["participants"],
+    "services.commands.council": ["council"],
+    "services.commands.notes": ["note", "streams"],
     "services.commands.keys": ["keys"],
     "services.commands.apikeys": ["apikeys"],
     "services.commands.audit": ["audit"],

@@ -132,9 +132,9 @@ contract Registry is Keys {
     function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
         external
         view
-        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state)
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state, bool open)
     {
-        return (rolesOf(coordinator), rolesOf(inspector), _models[model].state);
+        return (rolesOf(coordinator), rolesOf(inspector), _models[model].state, successor == address(0));
     }
 
     /// @inheritdoc IRegistry

@@ -8,11 +8,11 @@ import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
 
-/// @title The ledger of orders, assignments, lots, certificates and evidence: one address, one log
+/// @title The ledger of orders, assignments, lots, certificates, evidence and notes: one address, one log
 /// @notice The manual is on the interfaces; ITraceLedger is all that this address answers to. Many records go into one
 /// transaction with `multicall`: all or nothing.
 contract TraceLedger is Assignments, Custody, Corrections {
-    /// @notice Code for lots, transformations and evidence. Never changed.
+    /// @notice Code for lots, transformations, evidence and notes. Never changed.
     address public immutable lotOperations;
     /// @notice Code for certificates and their challenges. Never changed.
     address public immutable certificateOperations;

@@ -4,14 +4,17 @@ pragma solidity 0.8.37;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {ERC2771Forwarder} from "@openzeppelin/contracts/metatx/ERC2771Forwarder.sol";
+import {Council} from "../src/Council.sol";
 import {Forwarder} from "../src/Forwarder.sol";
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
+import {ICouncil} from "../src/interfaces/ICouncil.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {ICorrections} from "../src/interfaces/ICorrections.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {INotes} from "../src/interfaces/INotes.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Roles} from "../src/libraries/Roles.sol";
@@ -55,6 +58,7 @@ contract AccessMatrixTest is Inspection {
     Party private _stranger;
     Party private _nobody;
     address private _spare;
+    Council private _council;
 
     /// @notice Whether a view answered.
     event Sight(bytes4 indexed selector, Caller indexed caller, bool answered);
@@ -76,6 +80,7 @@ contract AccessMatrixTest is Inspection {
         _addCustodyRows();
         _addCertificateRows();
         _addForwarderRows();
+        _addCouncilRows();
         _addRecoveryRows(); // last: time passes
     }
 
@@ -140,6 +145,8 @@ contract AccessMatrixTest is Inspection {
         if (bytes4(row.data) == registry.multicall.selector) return true; // an empty batch: the calls in it decide
         if (row.target == address(forwarder)) return false; // the signature decides, whoever sends
         if (row.roles == 0) return caller == Caller.Owner;
+        if (bytes4(row.data) == ICouncil.execute.selector) return true; // it is decided
+        if (caller == Caller.Owner && bytes4(row.data) == INotes.note.selector) return true;
         if (caller == Caller.Suspended && _isForSuspended(bytes4(row.data))) return true;
         if (caller <= Caller.Auditor) return row.roles & (uint256(1) << uint256(caller)) != 0;
         return caller == Caller.Stranger && row.anyone;
@@ -181,12 +188,15 @@ contract AccessMatrixTest is Inspection {
         return id == auditor.id ? auditor : carrier;
     }
 
-    function _isReason(Row memory row, Caller caller, bytes4 reason) private pure returns (bool) {
+    function _isReason(Row memory row, Caller caller, bytes4 reason) private view returns (bool) {
         if (bytes4(row.data) == ERC2771Forwarder.execute.selector) {
             return reason == ERC2771Forwarder.ERC2771ForwarderInvalidSigner.selector;
         }
         if (bytes4(row.data) == ERC2771Forwarder.executeBatch.selector) {
             return reason == Forwarder.ForwarderBatchRefused.selector;
+        }
+        if (row.target == address(_council)) {
+            return reason == ICouncil.CouncilNotMember.selector || reason == ICouncil.CouncilOnly.selector;
         }
         if (row.roles == 0) return reason == Ownable.OwnableUnauthorizedAccount.selector;
         if (bytes4(row.data) == IRegistry.acceptKey.selector && caller != Caller.Suspended) {
@@ -230,7 +240,10 @@ contract AccessMatrixTest is Inspection {
         _addTo(target, by, 0, abi.encodeCall(IRegistry.suspend, (maker3.id, ROOT)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.reinstate, (inspector2.id)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.publish, (1, ROOT)), false);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.close, (_spare)), false);
+        _receive(inspector2, "left", 5);
         _suspend(inspector2);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.entrust, (inspector2.id, maker.id)), false);
         _addTo(target, by, 0, abi.encodeCall(Ownable.transferOwnership, (_spare)), false);
         (by.key,) = makeKey("heir");
         vm.prank(owner);
@@ -239,6 +252,28 @@ contract AccessMatrixTest is Inspection {
         bytes[] memory none = new bytes[](0);
         _addTo(target, carrier, Roles.ANY, abi.encodeCall(registry.multicall, (none)), true);
         _addFree(carrier, Roles.ANY, abi.encodeCall(deployed.multicall, (none)));
+    }
+
+    function _addCouncilRows() private {
+        uint32[] memory members = new uint32[](4);
+        (members[0], members[1], members[2], members[3]) = (buyer.id, coordinator.id, maker.id, inspector.id);
+        _council = new Council(registry, 3 days, members, 3);
+        address target = address(_council);
+        bytes memory data = abi.encodeCall(IRegistry.sequence, ());
+        _as(buyer);
+        uint32 motion = _council.propose(address(registry), data, ROOT);
+        data = abi.encodeCall(ICouncil.propose, (address(registry), data, ROOT));
+        _addTo(target, buyer, Roles.ANY, data, false);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(ICouncil.retract, (motion)), false);
+        _as(coordinator);
+        _council.approve(motion);
+        _as(maker);
+        _council.approve(motion);
+        _addTo(target, inspector, Roles.ANY, abi.encodeCall(ICouncil.approve, (motion)), false);
+        _addTo(target, carrier, Roles.ANY, abi.encodeCall(ICouncil.execute, (motion)), true);
+        Party memory itself;
+        itself.key = target;
+        _addTo(target, itself, 0, abi.encodeCall(ICouncil.setMembers, (members, 3)), false);
     }
 
     function _addRecoveryRows() private {
@@ -257,6 +292,10 @@ contract AccessMatrixTest is Inspection {
         registry.proposeRecovery(buyer.id, heir.key);
         _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.objectToRecovery, ()), false);
         _addTo(target, heir, Roles.ANY, abi.encodeCall(IRegistry.acceptRecovery, (buyer.id)), false);
+        vm.prank(owner);
+        registry.entrust(inspector2.id, carrier.id);
+        ICustody.Item[] memory left = _item(_lotName(inspector2, "left"), 0);
+        _add(carrier, Roles.HOLDER, abi.encodeCall(ICustody.reclaimCustody, (left, ROOT)));
         _warp(block.timestamp + registry.RECOVERY_DELAY());
     }
 
@@ -329,6 +368,7 @@ contract AccessMatrixTest is Inspection {
         _complete(complete);
         _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, ROOT)));
         _addSupersedeRow();
+        _add(buyer, Roles.ANY, abi.encodeCall(INotes.note, (_one(complete), _one(0), 1, ROOT)));
     }
 
     function _addAgreementRow(bytes32 order, Party storage proposer, Party storage by, uint16 role) private {
@@ -345,7 +385,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](48);
+        bytes[] memory calls = new bytes[](65);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -371,39 +411,59 @@ contract AccessMatrixTest is Inspection {
         calls[22] = abi.encodeCall(IRegistry.nameKeyOf, (auditor.id, 0));
         calls[23] = abi.encodeCall(IRegistry.publishedOf, (1));
         calls[24] = abi.encodeCall(IRegistry.RECOVERY_DELAY, ());
-        uint256 registryCalls = 25;
-        calls[25] = abi.encodeCall(IHistory.sequence, ());
-        calls[26] = abi.encodeCall(IHistory.headOf, (order));
-        calls[27] = abi.encodeCall(IHistory.registry, ());
-        calls[28] = abi.encodeCall(IHistory.predecessor, ());
-        calls[29] = abi.encodeCall(deployed.HEAD_TAG, ());
-        calls[30] = abi.encodeCall(deployed.lotOperations, ());
-        calls[31] = abi.encodeCall(deployed.certificateOperations, ());
-        calls[32] = abi.encodeCall(IHistory.ledgerId, ());
-        calls[33] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
-        calls[34] = abi.encodeCall(deployed.trustedForwarder, ());
-        calls[35] = abi.encodeCall(IOrders.orderOf, (order));
-        calls[36] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
-        calls[37] = abi.encodeCall(IEvidence.streamOf, (stream));
-        calls[38] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[39] = abi.encodeCall(ICertificates.certificateOf, (lot));
-        calls[40] = abi.encodeCall(ICertificates.certificateStatus, (lot));
-        calls[41] = abi.encodeCall(IHistory.headOf, (lot));
-        uint256 ledgerCalls = 42;
+        calls[25] = abi.encodeCall(IRegistry.absenceOf, (buyer.id));
+        uint256 registryCalls = 26;
+        calls[26] = abi.encodeCall(IHistory.sequence, ());
+        calls[27] = abi.encodeCall(IHistory.headOf, (order));
+        calls[28] = abi.encodeCall(IHistory.registry, ());
+        calls[29] = abi.encodeCall(IHistory.predecessor, ());
+        calls[30] = abi.encodeCall(deployed.HEAD_TAG, ());
+        calls[31] = abi.encodeCall(deployed.lotOperations, ());
+        calls[32] = abi.encodeCall(deployed.certificateOperations, ());
+        calls[33] = abi.encodeCall(IHistory.ledgerId, ());
+        calls[34] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[35] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[36] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[37] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[38] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[39] = abi.encodeCall(ILots.lotOf, (lot));
+        calls[40] = abi.encodeCall(ICertificates.certificateOf, (lot));
+        calls[41] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[42] = abi.encodeCall(IHistory.headOf, (lot));
+        calls[43] = abi.encodeCall(ICustody.offerOf, (lot));
+        uint256 ledgerCalls = 44;
         address code = registry.modelOf(published).code;
-        calls[42] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[43] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[44] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 45;
+        calls[44] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[45] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[46] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 47;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[45] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[46] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[47] = abi.encodeCall(forwarder.eip712Domain, ());
+        calls[47] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[48] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[49] = abi.encodeCall(forwarder.eip712Domain, ());
+        uint256 forwarderCalls = 50;
+        calls[50] = abi.encodeCall(ICouncil.LEAST_MEMBERS, ());
+        calls[51] = abi.encodeCall(ICouncil.MOST_MEMBERS, ());
+        calls[52] = abi.encodeCall(ICouncil.MOST_DATA, ());
+        calls[53] = abi.encodeCall(ICouncil.LAPSE, ());
+        calls[54] = abi.encodeCall(ICouncil.registry, ());
+        calls[55] = abi.encodeCall(ICouncil.delay, ());
+        calls[56] = abi.encodeCall(ICouncil.quorum, ());
+        calls[57] = abi.encodeCall(ICouncil.term, ());
+        calls[58] = abi.encodeCall(ICouncil.motions, ());
+        calls[59] = abi.encodeCall(ICouncil.members, ());
+        calls[60] = abi.encodeCall(ICouncil.isMember, (buyer.id));
+        calls[61] = abi.encodeCall(ICouncil.motionOf, (1));
+        calls[62] = abi.encodeCall(ICouncil.hasApproved, (1, buyer.id));
+        calls[63] = abi.encodeCall(ICouncil.neededFor, (""));
+        uint256 councilCalls = 64;
+        calls[64] = abi.encodeCall(IRegistry.successor, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
-            address target = i < registryCalls ? address(registry) : address(ledger);
-            if (i >= ledgerCalls) target = address(registry.evaluator());
-            if (i >= evaluatorCalls) target = address(forwarder);
+            address target = i < registryCalls || i >= councilCalls ? address(registry) : address(ledger);
+            if (i >= ledgerCalls && i < councilCalls) target = address(registry.evaluator());
+            if (i >= evaluatorCalls && i < councilCalls) target = address(forwarder);
+            if (i >= forwarderCalls && i < councilCalls) target = address(_council);
             rows[i] = Row(target, calls[i], carrier, Roles.ANY, true);
         }
     }
@@ -440,6 +500,10 @@ contract AccessMatrixTest is Inspection {
         uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
         _add(maker, equipped, abi.encodeCall(IEvidence.openStream, (_hash("new"), machine, ROOT)));
         _add(maker, equipped, abi.encodeCall(IEvidence.anchor, (stream, 11, ROOT)));
+        uint16 writing = Roles.COORDINATOR | Roles.AUDITOR;
+        bytes32 plans = _openStream(coordinator, 0, "plans");
+        _addFree(coordinator, writing, abi.encodeCall(IEvidence.openStream, (_hash("new"), 0, ROOT)));
+        _add(coordinator, writing, abi.encodeCall(IEvidence.anchor, (plans, 11, ROOT)));
     }
 
     function _addLotRows() private {
@@ -461,14 +525,14 @@ contract AccessMatrixTest is Inspection {
         _add(maker, made, abi.encodeCall(ILots.reworkLot, (rework)));
         _add(maker, made, abi.encodeCall(ILots.allocateLot, (_receive(maker, "stock", 10), order, 0, ROOT)));
         _add(buyer, Roles.BUYER | Roles.COORDINATOR, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
-        _add(maker, held, abi.encodeCall(ILots.scrapLot, (lot, 1, ROOT)));
+        _add(maker, held, abi.encodeCall(ILots.scrapLot, (lot, 1, ILots.Disposition.Scrapped, ROOT)));
         _add(maker, held, abi.encodeCall(ILots.packLots, (parent, _one(lot))));
         _pack(maker, parent, _one(child));
         _add(maker, held, abi.encodeCall(ILots.unpackLots, (parent, _one(child))));
         _add(maker, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _add(inspector, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _quarantine(maker, set, order);
-        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, ROOT)));
+        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, order, ROOT)));
     }
 
     function _addChange(uint16 roles, ILots.Transformation memory change) private {
@@ -481,9 +545,15 @@ contract AccessMatrixTest is Inspection {
         _offer(maker, _item(offered, 0), carrier);
         uint16 roles = Roles.HOLDER;
         _add(maker, roles, abi.encodeCall(ICustody.offerCustody, (_item(held, 0), carrier.id, ROOT)));
-        _add(carrier, roles, abi.encodeCall(ICustody.acceptCustody, (_item(offered, 0), ROOT)));
-        _add(carrier, roles, abi.encodeCall(ICustody.declineCustody, (offered, ROOT)));
+        uint40 offer = ledger.offerOf(offered).sequence;
+        _add(carrier, roles, abi.encodeCall(ICustody.acceptCustody, (_item(offered, 0), offer, ROOT)));
+        _add(carrier, roles, abi.encodeCall(ICustody.acceptInPart, (_item(offered, 0), offer, 9, ROOT)));
+        _add(carrier, roles, abi.encodeCall(ICustody.declineCustody, (offered, offer, ROOT)));
         _add(maker, roles, abi.encodeCall(ICustody.withdrawCustody, (offered, ROOT)));
+        bytes32 bad = _receive(maker, "bad", 10);
+        _move(maker, _item(bad, 0), carrier);
+        _quarantine(carrier, bad, 0);
+        _add(carrier, roles, abi.encodeCall(ICustody.returnLot, (bad, maker.id, _hash("bad"), ROOT)));
     }
 
     function _addCertificateRows() private {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
@@ -58,8 +59,51 @@ contract EvidenceTest is Fixture {
         ledger.anchor(stream, 11, ROOT);
         _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceStreamUnknown.selector, ROOT));
         ledger.anchor(ROOT, 11, ROOT);
-        _refuse(carrier, _roleMissing(carrier, Roles.CARRIER, Roles.MANUFACTURER | Roles.INSPECTOR));
+        _refuse(carrier, _roleMissing(carrier, Roles.CARRIER, Roles.ANY & ~(Roles.BUYER | Roles.CARRIER)));
         ledger.anchor(stream, 11, ROOT);
+    }
+
+    /// @dev Before, plans and audit logs could be anchored by nobody who has no machine.
+    function test_streamsWithoutAMachine() public check {
+        bytes32 subject = _subject(Subjects.Kind.Stream, coordinator, "plans");
+        uint40 next = _expectRecord();
+        emit IEvidence.StreamOpened(next, coordinator.id, subject, coordinator.key, new bytes32[](0), 0, ROOT);
+        _as(coordinator);
+        assertEq(ledger.openStream(_hash("plans"), 0, ROOT), subject);
+        assertEq(ledger.streamOf(subject).owner, coordinator.id);
+        assertEq(ledger.streamOf(subject).machine, 0);
+        _as(coordinator);
+        ledger.anchor(subject, 3, LEAF);
+        bytes32 logs = _openStream(auditor, 0, "logs");
+        _refuse(coordinator, abi.encodeWithSelector(IEvidence.EvidenceStreamForeign.selector, logs, auditor.id));
+        ledger.anchor(logs, 11, ROOT);
+    }
+
+    function test_streamRolesFollowTheMachine() public check {
+        uint16 unequipped = Roles.COORDINATOR | Roles.AUDITOR;
+        _refuse(maker, _roleMissing(maker, Roles.MANUFACTURER, unequipped));
+        ledger.openStream(_hash("plans"), 0, ROOT);
+        bytes32 logs = _openStream(auditor, 0, "logs");
+        _setRoles(auditor, Roles.INSPECTOR);
+        _refuse(auditor, _roleMissing(auditor, Roles.INSPECTOR, unequipped));
+        ledger.anchor(logs, 11, ROOT);
+        _setRoles(maker, Roles.COORDINATOR);
+        _refuse(maker, _roleMissing(maker, Roles.COORDINATOR, Roles.MANUFACTURER | Roles.INSPECTOR));
+        ledger.anchor(stream, 11, ROOT);
+    }
+
+    /// @dev Nothing in such a stream is a measurement.
+    function test_noVerdictOnAStreamWithoutAMachine() public check {
+        bytes32 order = _startedOrder("order");
+        bytes32 lot = _commission(order, "lot", 1);
+        bytes32 logs = _openStream(auditor, 0, "logs");
+        ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
+        statement.stream = logs;
+        _refuse(inspector, abi.encodeWithSelector(IEvidence.EvidenceNotMeasured.selector, logs));
+        ledger.issueCertificate(statement);
+        uint40 assignment = ledger.assignmentOf(order, 0).sequence;
+        _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceNotMeasured.selector, logs));
+        ledger.finishAssignment(order, 0, assignment, logs, 0, LEAF);
     }
 
     function test_emptyStreamHasNothingAnchored() public check {

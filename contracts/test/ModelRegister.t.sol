@@ -15,7 +15,7 @@ contract ModelRegisterTest is RegistryFixture {
     /// @dev One answer for all that an order's terms need, the same as the views that answer for each.
     function test_standing() public {
         _assertStanding(coordinator.id, inspector.id, model);
-        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state) =
+        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state,) =
             registry.standingOf(coordinator.id, inspector.id, model);
         assertEq(coordinating, Roles.COORDINATOR);
         assertEq(inspecting, Roles.INSPECTOR);
@@ -24,13 +24,13 @@ contract ModelRegisterTest is RegistryFixture {
         _assertStanding(99, 98, 97);
         _suspend(inspector);
         _assertStanding(coordinator.id, inspector.id, model);
-        (, inspecting,) = registry.standingOf(coordinator.id, inspector.id, model);
+        (, inspecting,,) = registry.standingOf(coordinator.id, inspector.id, model);
         assertEq(inspecting, 0, "suspended");
         _suspend(coordinator);
-        (coordinating,,) = registry.standingOf(coordinator.id, inspector2.id, model2);
+        (coordinating,,,) = registry.standingOf(coordinator.id, inspector2.id, model2);
         assertEq(coordinating, 0, "suspended");
         _withdrawModel(model);
-        (,, state) = registry.standingOf(coordinator.id, inspector.id, model);
+        (,, state,) = registry.standingOf(coordinator.id, inspector.id, model);
         assertEq(uint256(state), uint256(IRegistry.ModelState.Withdrawn));
     }
 

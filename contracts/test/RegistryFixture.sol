@@ -9,17 +9,18 @@ import {Fixture} from "./Fixture.sol";
 abstract contract RegistryFixture is Fixture {
     address internal _fresh;
 
-    function setUp() public override {
+    function setUp() public virtual override {
         super.setUp();
         _fresh = makeAddress("fresh");
     }
 
     function _assertStanding(uint32 first, uint32 second, uint40 number) internal view {
-        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state) =
+        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state, bool open) =
             registry.standingOf(first, second, number);
         assertEq(coordinating, registry.rolesOf(first));
         assertEq(inspecting, registry.rolesOf(second));
         assertEq(uint256(state), uint256(registry.stateOfModel(number)));
+        assertEq(open, registry.successor() == address(0));
     }
 
     function _addKey(Party storage party, address key) internal {

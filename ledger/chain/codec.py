@@ -30,6 +30,7 @@ __all__ = [
     "encode_constructor",
     "encode_function",
     "multicall_data",
+    "read_function",
     "read_kinds",
 ]
 
@@ -128,7 +129,7 @@ def _errors() -> dict[bytes, tuple[str, _Codec]]:
     Those of all contracts in one table, since a call can return the errors of contracts that it calls in turn.
     """
     entries = [entry for contract in Contract for entry in load_abi(contract)]
-    entries += [entry for name in ("Evaluator", "Forwarder") for entry in load_artifact(name).abi]
+    entries += [entry for name in ("Council", "Evaluator", "Forwarder") for entry in load_artifact(name).abi]
     return {
         _selector(entry)[:4]: (entry["name"], _Codec(entry["inputs"])) for entry in entries if entry["type"] == "error"
     }
@@ -190,6 +191,18 @@ def _record_calls(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
     kinds = [kind.__name__ for kind in RECORD_TYPES if kind.contract is contract]
     named = {kind: functions[kind[0].lower() + kind[1:]] for kind in kinds}
     return {function.selector: (kind, function.inputs) for kind, function in named.items()}
+
+
+def read_function(callee: Callee, data: bytes) -> tuple[str, tuple[Value, ...]] | None:
+    """Name and arguments of the function that calldata call; None if there is none such, or they do not decode."""
+    for name, function in _functions(callee).items():
+        if function.selector == data[:4]:
+            try:
+                values = function.inputs.decode(data[4:])
+            except _MalformedError:
+                return None
+            return name, tuple(_value(p, v) for p, v in zip(function.inputs.parameters, values, strict=True))
+    return None
 
 
 def encode_function(contract: Callee, name: str, *values: object) -> bytes:

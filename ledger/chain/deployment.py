@@ -20,10 +20,12 @@ from ledger.records import Contract
 __all__ = [
     "Deployment",
     "await_receipt",
+    "create",
     "deploy",
     "fee_per_gas_wei",
     "fetch_ledger_id",
     "read_deployment",
+    "send_call",
     "write_deployment",
 ]
 
@@ -54,13 +56,13 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     """
     first_block = node.block_number()
     # The forwarder first, since the other two have its address as an immutable.
-    forwarder = _create(node, profile, owner, "Forwarder", (), timeout_s)
+    forwarder = create(node, profile, owner, "Forwarder", (), timeout_s)
     after = ("0x" + forwarder.hex(), _NO_PREDECESSOR)
-    registry = _create(node, profile, owner, "Registry", ("0x" + owner.address.hex(), *after), timeout_s)
-    lots = _create(node, profile, owner, "LotOperations", ("0x" + registry.hex(), *after), timeout_s)
+    registry = create(node, profile, owner, "Registry", ("0x" + owner.address.hex(), *after), timeout_s)
+    lots = create(node, profile, owner, "LotOperations", ("0x" + registry.hex(), *after), timeout_s)
     # Each of these copies all constants from the one before, and refuses anything else.
-    certificates = _create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
-    ledger = _create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
+    certificates = create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
+    ledger = create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
     return Deployment(node.chain_id(), registry, ledger, fetch_ledger_id(node, ledger), forwarder, first_block)
 
 
@@ -75,30 +77,52 @@ def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:
     return node.base_fee_wei() * (100 + profile.fee_headroom_percent) // 100 + profile.priority_fee_wei
 
 
-def _create(
+def create(
     node: Node,
     profile: EngineProfile,
     owner: Signer,
     name: str,
     arguments: tuple[object, ...],
-    timeout_s: float,
+    timeout_s: float = 60.0,
 ) -> bytes:
+    """Deploy one contract, and return its address. Raises ChainError as `deploy` does."""
     data = load_artifact(name).creation + encode_constructor(name, *arguments)
-    transaction = Transaction(
-        chain_id=node.chain_id(),
-        nonce=node.transaction_count(owner.address),
-        max_priority_fee_wei=profile.priority_fee_wei,
-        max_fee_wei=fee_per_gas_wei(node, profile),
-        gas_limit=node.estimate_gas(None, data, owner.address) * (100 + profile.gas_headroom_percent) // 100,
-        to=b"",
-        data=data,
-    )
-    signed = sign_transaction(transaction, owner)
-    node.send(signed.raw)
-    receipt = await_receipt(node, signed.hash, timeout_s)
+    receipt = _send(node, profile, owner, b"", data, timeout_s)
     if not receipt.succeeded or receipt.contract_address is None:
         raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
     return receipt.contract_address
+
+
+def send_call(
+    node: Node, profile: EngineProfile, signer: Signer, to: bytes, data: bytes, *, timeout_s: float = 60.0
+) -> None:
+    """Send one call that makes no record, and wait until it is mined.
+
+    Raises ContractRefusedError if it would revert, ChainError if it did or is not mined within `timeout_s` seconds.
+
+    The key's nonce is the node's next one: no outbox may send for the same key meanwhile.
+    """
+    node.call(
+        to, data, signer.address, profile.fixed_gas_limit
+    )  # some engines hide the contract's error in an estimate
+    if not _send(node, profile, signer, to, data, timeout_s).succeeded:
+        raise ChainError("the call reverted when it was mined", hint="see what changed meanwhile, then try again")
+
+
+def _send(node: Node, profile: EngineProfile, signer: Signer, to: bytes, data: bytes, timeout_s: float) -> Receipt:
+    estimate = node.estimate_gas(to or None, data, signer.address)
+    transaction = Transaction(
+        chain_id=node.chain_id(),
+        nonce=node.transaction_count(signer.address),
+        max_priority_fee_wei=profile.priority_fee_wei,
+        max_fee_wei=fee_per_gas_wei(node, profile),
+        gas_limit=estimate * (100 + profile.gas_headroom_percent) // 100,
+        to=to,
+        data=data,
+    )
+    signed = sign_transaction(transaction, signer)
+    node.send(signed.raw)
+    return await_receipt(node, signed.hash, timeout_s)
 
 
 def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from ledger.events import certificates, custody, evidence, lots, orders, registry
+from ledger.events import certificates, custody, evidence, lots, notes, orders, registry
 from ledger.events._base import (
     Event,
     Header,
@@ -52,7 +52,7 @@ __all__ = [
     "unsafe_builder",
 ]
 
-_FAMILIES = (orders, lots, custody, certificates, evidence, registry)
+_FAMILIES = (orders, lots, custody, certificates, evidence, notes, registry)
 
 
 def _declared(family: ModuleType) -> Iterator[type[Event]]:

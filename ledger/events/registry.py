@@ -34,6 +34,13 @@ class ParticipantReinstated(RegistryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class TrusteeNamed(RegistryEvent):
+    absent: ParticipantNumber
+    trustee: ParticipantNumber
+    """0 if nobody is trusted any longer."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantDeparted(RegistryEvent):
     claims_root: ClaimsRoot
 
@@ -97,6 +104,28 @@ class NameKeySet(RegistryEvent):
 class Published(RegistryEvent):
     kind_: U16
     digest: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipOffered(RegistryEvent):
+    """The registry is offered to another owner; zeros: an offer is taken back."""
+
+    proposed: Address
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipAccepted(RegistryEvent):
+    """The registry has another owner: the key that signed."""
+
+    previous: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(RegistryEvent):
+    """The ledgers of the registry take no new orders and no lots from outside."""
+
+    ledger: Address
+    """The one that goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,8 +118,10 @@ def _may_be_withheld(found: Selection, number: int) -> bool:
 
 def _note_names(found: Selection, row: RecordRow) -> None:
     event = found.events[row.sequence]
-    found.participants.update((row.participant, *event.numbers(Names.PARTICIPANT)))
-    found.keys.add(row.key)
+    found.participants.update(event.numbers(Names.PARTICIPANT))
+    if row.participant:  # the registry's owner, 0, is no participant: nothing about it is in the state to prove
+        found.participants.add(row.participant)
+        found.keys.add(row.key)
     found.machines.update(event.numbers(Names.MACHINE))
     found.models.update(event.numbers(Names.MODEL))
     found.streams.update(event.subjects(Names.STREAM))

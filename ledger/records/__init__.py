@@ -8,7 +8,7 @@ type is refused, never truncated or rounded.
 
 from __future__ import annotations
 
-from ledger.records import _lots, _orders, _registry
+from ledger.records import _lots, _notes, _orders, _registry
 from ledger.records._base import (
     I32,
     U8,
@@ -43,8 +43,10 @@ from ledger.records._enums import (
     CertificateState,
     CertificateStatus,
     Contract,
+    Disposition,
     LotState,
     ModelState,
+    NoteKind,
     OrderState,
     PublicationKind,
     Role,
@@ -52,6 +54,7 @@ from ledger.records._enums import (
     Verdict,
 )
 from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
+from ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._parts import (
     Inference,
@@ -87,6 +90,7 @@ __all__ = [
     "Checked",
     "ClaimsRoot",
     "Contract",
+    "Disposition",
     "Inference",
     "Input",
     "Issued",
@@ -99,6 +103,7 @@ __all__ = [
     "ModelNumber",
     "ModelState",
     "Names",
+    "NoteKind",
     "Opening",
     "OrderState",
     "OrderSubject",
@@ -122,9 +127,10 @@ __all__ = [
 ]
 
 __all__ += _lots.__all__
+__all__ += _notes.__all__
 __all__ += _orders.__all__
 __all__ += _registry.__all__
 
-_FAMILIES = (_lots, _orders, _registry)
+_FAMILIES = (_lots, _notes, _orders, _registry)
 RECORD_TYPES: tuple[type[Record], ...] = tuple(vars(family)[name] for family in _FAMILIES for name in family.__all__)
 """Every kind of record, one per state-changing contract function."""

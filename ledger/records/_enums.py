@@ -35,6 +35,18 @@ class PublicationKind(enum.IntEnum):
     DIRECTORY = 1
 
 
+class NoteKind(enum.IntEnum):
+    """What a note is. A consortium may agree on further numbers."""
+
+    OBSERVATION = 1
+    RECALL_NOTICE = 2
+    """What it is about should be taken out of use; the document says why."""
+    CALIBRATION = 3
+    MAINTENANCE = 4
+    LATER_FACT = 5
+    """Something that became known after the lot had left: state of health, status of use, a repair elsewhere."""
+
+
 class ModelState(enum.IntEnum):
     NONE = 0
     REGISTERED = 1
@@ -76,6 +88,22 @@ class LotState(enum.IntEnum):
     OFFERED = 2
     QUARANTINED = 3
     SPENT = 4
+    RETURNING = 5
+    """Quarantined, and offered to its maker."""
+
+    @property
+    def is_quarantined(self) -> bool:
+        return self in (LotState.QUARANTINED, LotState.RETURNING)
+
+
+class Disposition(enum.IntEnum):
+    """How a quantity left for good."""
+
+    SCRAPPED = 0
+    EXPORTED = 1
+    SOLD = 2
+    LOST = 3
+    RECYCLED = 4
 
 
 class TransformationKind(enum.IntEnum):

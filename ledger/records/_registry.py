@@ -8,10 +8,13 @@ from ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
 
 __all__ = [
     "AcceptKey",
+    "AcceptOwnership",
     "AcceptRecovery",
     "Admit",
     "ApproveModel",
+    "Close",
     "Depart",
+    "Entrust",
     "ObjectToRecovery",
     "OpenModel",
     "OverruleObjection",
@@ -29,6 +32,7 @@ __all__ = [
     "SetNameKey",
     "SetRoles",
     "Suspend",
+    "TransferOwnership",
     "WithdrawModel",
 ]
 
@@ -62,6 +66,15 @@ class Reinstate(RegistryRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Entrust(RegistryRecord):
+    """Names who may reclaim what a participant that may not act still holds; 0 for nobody any longer."""
+
+    event = "TrusteeNamed"
+    participant: U32
+    trustee: U32
+
+
+@dataclass(frozen=True, slots=True)
 class Depart(RegistryRecord):
     event = "ParticipantDeparted"
     claims_root: Bytes32
@@ -75,6 +88,29 @@ class Publish(RegistryRecord):
     kind: U16
     """A `PublicationKind`, or a number that the consortium agreed on."""
     digest: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Close(RegistryRecord):
+    """Closes the ledgers of the registry for good: no new orders, no lots from outside."""
+
+    event = "Closed"
+    ledger: Address
+    """The one that goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOwnership(RegistryRecord):
+    """Offers the registry to another owner, who must accept."""
+
+    event = "OwnershipOffered"
+    proposed: Address
+    """Zeros take an offer back."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptOwnership(RegistryRecord):
+    event = "OwnershipAccepted"
 
 
 @dataclass(frozen=True, slots=True)

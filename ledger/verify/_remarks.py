@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from ledger.canonical import to_hex
 from ledger.checkpoint import Checkpoint, SignedCheckpoint
 from ledger.events.lots import LotsTransformed
+from ledger.events.notes import NoteRecorded
 from ledger.records import (
     CertificateState,
     CertificateStatus,
     LotState,
+    NoteKind,
     Transformation,
     TransformationKind,
     Verdict,
@@ -37,8 +39,8 @@ def attention(verified: Verified) -> Iterator[Remark]:
     """What a reader must not overlook, although it is not a reason to refuse the bundle."""
     state = verified.state
     for entry in verified.entries:
-        key = state.proved.keys[entry.key]
-        if key.compromised_since and entry.time >= key.compromised_since:
+        key = state.proved.keys.get(entry.key) if entry.participant else None
+        if key is not None and key.compromised_since and entry.time >= key.compromised_since:
             yield Remark("compromised", record=entry.sequence, declared=moment(key.declared_at))
     yield from _doubtful_signers(verified)
     for number, by in state.superseded.items():
@@ -46,8 +48,9 @@ def attention(verified: Verified) -> Iterator[Remark]:
     for certificate in state.certificates.values():
         yield from _doubtful_certificate(verified, certificate)
     for lot in state.lots.values():
-        if lot.state is LotState.QUARANTINED:
+        if lot.state.is_quarantined:
             yield Remark("quarantined", lot=_name(verified, lot.subject), by=verified.party(lot.counterparty))
+    yield from _noted(verified)
     yield from _spent(verified)
     yield from _ungated(verified)
     yield from _same_digests(state)
@@ -97,6 +100,21 @@ def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Itera
         yield Remark("own_work", certificate=number, lot=lot, inspector=verified.party(issuer))
     if certificate.state is CertificateState.DEMANDED:
         yield Remark("demanded", certificate=number, until=moment(certificate.opening_deadline))
+
+
+def _noted(verified: Verified) -> Iterator[Remark]:
+    """Every note: what it says is in its document, if that is shown; a recall notice has a line of its own."""
+    for entry in verified.entries:
+        if isinstance(entry.event, NoteRecorded):
+            code = "recall_notice" if entry.event.kind_ == NoteKind.RECALL_NOTICE else "note"
+            by = verified.party(entry.participant) if entry.participant else "the registry's owner"
+            about = tuple(_name(verified, name) for name in entry.histories)
+            yield Remark(code, record=entry.sequence, by=by, kind=_kind_of_note(entry.event.kind_), about=about)
+
+
+def _kind_of_note(number: int) -> str:
+    known = number in NoteKind.__members__.values()
+    return NoteKind(number).name.lower().replace("_", " ") if known else f"kind {number}"
 
 
 def _spent(verified: Verified) -> Iterator[Remark]:

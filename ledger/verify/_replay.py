@@ -12,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
 from ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
+from ledger.events.notes import NoteRecorded
 from ledger.events.orders import RecordSuperseded, RevisionProposed
 from ledger.verify._certificates import CERTIFICATE_RULES
 from ledger.verify._custody import CUSTODY_RULES
 from ledger.verify._lots import LOT_RULES
+from ledger.verify._notes import NOTE_RULES
 from ledger.verify._orders import ORDER_RULES
 from ledger.verify._quantities import pass_withheld
 from ledger.verify._state import Entry, Proved, State, hold, on
@@ -24,7 +26,7 @@ from ledger.verify.refusals import ReplayRefused
 
 __all__ = ["RULES", "replay"]
 
-_SEVERAL = (LotsTransformed, LotReworked, LotsPacked, LotsUnpacked)
+_SEVERAL = (LotsTransformed, LotReworked, LotsPacked, LotsUnpacked, NoteRecorded)
 """Kinds that enter several histories; every other kind enters one."""
 
 
@@ -48,6 +50,7 @@ RULES = (
     | TRANSFORMATION_RULES
     | CUSTODY_RULES
     | CERTIFICATE_RULES
+    | NOTE_RULES
 )
 """The rule of each kind."""
 
@@ -107,12 +110,9 @@ def _pass_withheld(state: State, name: bytes, count: int) -> None:
 
 def _apply(entry: Entry[Event], state: State) -> None:
     hold(isinstance(entry.event, _SEVERAL) or len(entry.histories) == 1, entry, f"a {entry.kind} of several histories")
-    key = state.proved.key(entry, entry.key)
-    state.proved.participant(entry, entry.participant)
-    hold(key.participant == entry.participant, entry, f"the key is of participant {key.participant}")
-    hold(key.added_at <= entry.time, entry, "the key was added later")
-    # Equal times are possible: the key may be added, or revoked, in the block of the record.
-    hold(not key.revoked_at or key.revoked_at >= entry.time, entry, "the key was revoked before")
+    # The registry's owner is no participant: what it may record, the rule of the kind says.
+    if entry.participant or not isinstance(entry.event, NoteRecorded):
+        _verify_signer(entry, state)
     RULES[type(entry.event)](entry, state)
     for name in entry.histories:
         if name not in state.shown:
@@ -121,6 +121,15 @@ def _apply(entry: Entry[Event], state: State) -> None:
         # A proposal can be accepted only as the latest record of its order (IOrders.acceptRevision).
         if name in state.orders and not isinstance(entry.event, RevisionProposed):
             state.orders[name].proposal = None
+
+
+def _verify_signer(entry: Entry[Event], state: State) -> None:
+    key = state.proved.key(entry, entry.key)
+    state.proved.participant(entry, entry.participant)
+    hold(key.participant == entry.participant, entry, f"the key is of participant {key.participant}")
+    hold(key.added_at <= entry.time, entry, "the key was added later")
+    # Equal times are possible: the key may be added, or revoked, in the block of the record.
+    hold(not key.revoked_at or key.revoked_at >= entry.time, entry, "the key was revoked before")
 
 
 def _verify_required(state: State) -> None:

@@ -138,7 +138,9 @@ class Lot:
     custodian: int
     state: LotState = LotState.HELD
     counterparty: int = 0
-    """If it is offered, the participant to whom; if it is quarantined, the one by whom."""
+    """If it is offered, the participant to whom; if it is quarantined or returning, the one who quarantined it."""
+    offer: int = 0
+    """The record that offered it last."""
     parent: bytes | None = None
     contents: set[bytes] = field(default_factory=set)
     inputs: tuple[bytes, ...] = ()

@@ -20,6 +20,8 @@ REMARKS: Mapping[str, str] = {
     "certificate": "certificate {certificate} of {lot}: {verdict}, {status}",
     "demanded": "certificate {certificate} must be opened before {until}, or counts no more",
     "quarantined": "{lot} is quarantined by {by}",
+    "recall_notice": "record {record}: {by} calls back {about}",
+    "note": "record {record}: a note by {by} on {about} ({kind})",
     "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
     "uncertified": "{lot} has no certificate, and its order asks for one",
     "other_gate": "the certificate of {lot} is not what its order asks for: one of {inspector} with model {model}",

@@ -19,7 +19,7 @@ from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_mes
 from services.commands.context import ask, open_context, unlock
 from services.files import read_bounded
 from services.interop.credentials.keys import create_credential_key
-from services.options import PassphraseFile, SignerUri, parse_roles
+from services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
 from services.output import print_json, print_lines, warn
 from services.settings import read_settings
 
@@ -29,10 +29,6 @@ KeyRoles = Annotated[
     str, typer.Option("--roles", help="What the key may do, separated by commas; `none` only for an admin key.")
 ]
 IsAdmin = Annotated[bool, typer.Option("--admin/--no-admin", help="Whether it may administer the participant's keys.")]
-NamePassphraseFile = Annotated[
-    Path | None,
-    typer.Option("--name-passphrase-file", help="File (mode 0600) with the passphrase of the name key's keystore."),
-]
 Place = Annotated[str, typer.Argument(help="New keystore file, or pkcs11:token=NAME;object=LABEL.")]
 
 
@@ -166,7 +162,7 @@ def run_derive(
     kind: Annotated[Literal["order", "lot", "stream", "machine"], typer.Argument(help="What is to be named.")],
     identifier: Annotated[str, typer.Argument(help="URI, in any spelling that has a canonical form.")],
     participant: Annotated[int, typer.Option(min=1, max=2**32 - 1, help="Number of the participant that records it.")],
-    name_key: Annotated[list[str], typer.Option("--name-key", help="Each name key of the participant, oldest first.")],
+    name_key: NameKeys,
     name_passphrase_file: NamePassphraseFile = None,
 ) -> None:
     """Derive the name of a thing offline, for programs that sign records themselves; prints JSON.

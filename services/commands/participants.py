@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from ledger.claims import build_claims
+from ledger.errors import InputError
 from ledger.ids import canonical_identifier
 from ledger.keys import parse_address, to_checksum
 from ledger.provenance import open_reader, participants
 from ledger.provenance.answers import Key, Participant
 from ledger.records import (
     Admit,
+    Close,
     Depart,
+    Entrust,
     OverruleObjection,
     ProposeRecovery,
     PublicationKind,
@@ -36,17 +39,19 @@ _NOTHING = bytes(32)
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, reinstate and recover participants.")
+    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants.")
     group.command("list", epilog="Example: millmark participants list --json")(run_list)
     group.command(
         "admit", epilog="Example: millmark participants admit 'Alder Forge' 0x... --roles MANUFACTURER --signer ..."
     )(run_admit)
     group.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(run_roles)
     group.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
+    group.command("entrust", epilog="Example: millmark participants entrust 3 5 --signer ...")(run_entrust)
     group.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
     group.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
     group.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
     group.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
+    group.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
     group.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
     app.add_typer(group, name="participants")
 
@@ -135,6 +140,18 @@ def run_suspend(
     print_lines(f"participant {participant} is suspended")
 
 
+def run_entrust(
+    context: typer.Context, participant: int, trustee: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Name who may reclaim what a suspended or departed participant holds; 0 for nobody. Owner of the registry only.
+
+    The trustee can reclaim lots 14 days after the participant could last act.
+    """
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [Entrust(participant, trustee)])
+    print_lines(f"participant {participant} has " + (f"trustee {trustee}" if trustee else "no trustee"))
+
+
 def run_reinstate(
     context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
@@ -174,6 +191,22 @@ def run_overrule(
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [OverruleObjection(participant)])
     print_lines(f"the recovery of participant {participant} can be accepted")
+
+
+def run_close(
+    context: typer.Context,
+    ledger: Annotated[str, typer.Argument(help="Address of the ledger that goes on.")],
+    signer: SignerUri,
+    yes: Annotated[bool, typer.Option("--yes", help="Really: it cannot be undone.")] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Close the ledger for good: no new orders, no lots from outside. Owner of the registry only."""
+    if not yes:
+        raise InputError("a closed ledger is never opened again", hint="repeat with --yes if that is meant")
+    address = parse_address(ledger)
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [Close(address)])
+    print_lines(f"closed; {to_checksum(address)} goes on")
 
 
 def run_publish(

@@ -15,7 +15,7 @@ from tests.support.figures import Tell
 
 pytestmark = pytest.mark.contracts
 
-NAMES = ("CertificateOperations", "Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
+NAMES = ("CertificateOperations", "Council", "Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
 LEDGER = ("TraceLedger", "LotOperations", "CertificateOperations")
 """Whose code runs at the ledger's address."""
 ELSEWHERE = {

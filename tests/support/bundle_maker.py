@@ -154,8 +154,10 @@ def shown_record(record: Recorded[Event]) -> RecordShown:
 
 
 def _name(found: Selection, record: Recorded[Event]) -> None:
-    found.participants.update((record.participant, *record.event.numbers(Names.PARTICIPANT)))
-    found.keys.add(record.key)
+    found.participants.update(record.event.numbers(Names.PARTICIPANT))
+    if record.participant:  # of the registry's owner there is nothing to prove
+        found.participants.add(record.participant)
+        found.keys.add(record.key)
     found.machines.update(record.event.numbers(Names.MACHINE))
     found.models.update(record.event.numbers(Names.MODEL))
     found.streams.update(record.event.subjects(Names.STREAM))

@@ -42,6 +42,8 @@ from services.lab.demo.consortium import Company, Consortium
 NOTHING = bytes(32)
 GRAM, PIECE = b"GRM", b"H87"
 YEAR_S = 365 * 86_400
+ABSENCE_S = 15 * 86_400
+"""Longer than a company must be unable to act before what it holds is reclaimed: 14 days."""
 MODEL_DIGEST = sha256(b"a model's canonical bytes")
 
 

@@ -18,13 +18,13 @@ from tests.support.forging import changing
 
 _BY_SEVERAL = (
     "OrderPlaced", "OrderRejected", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
-    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded",
+    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded", "NoteRecorded",
 )  # fmt: skip
 _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, determined by earlier records."""
 _REPEATABLE = (
     "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
-    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded",
+    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded", "NoteRecorded",
 )  # fmt: skip
 _ONCE = tuple(HISTORY_EVENTS.keys() - set(_REPEATABLE))
 """Kinds that cannot come twice in a row."""
@@ -360,11 +360,12 @@ def impossible_opening(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_giver(content: Content, rng: Random) -> bool | None:
-    """Custody is passed on by a participant that did not have it, or offered to an unknown participant."""
-    record = _of(content, rng, "CustodyAccepted", "CustodyOffered")
+    """Custody is reclaimed from a participant that did not have it, or offered to an unknown participant; or another
+    offer is accepted than the one that stands."""
+    record = _of(content, rng, "CustodyAccepted", "CustodyAcceptedInPart", "CustodyOffered", "CustodyReclaimed")
     if record is None:
         return False
-    member = "from_" if record.kind == "CustodyAccepted" else "to"
+    member = {"CustodyOffered": "to", "CustodyReclaimed": "from_"}.get(record.kind, "offer")
     content.put(with_fields(record, **{member: rng.choice([record.participant, rng.randrange(1000, 2**32)])}))
     return None
 

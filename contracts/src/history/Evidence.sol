@@ -11,12 +11,14 @@ abstract contract Evidence is Book, IEvidence {
     /// @dev Head of the empty tree, RFC 9162 section 2.1.1. Written when a stream is opened, so that an anchor always
     /// changes a slot that is in use, which is four times cheaper than filling an empty one.
     bytes32 private constant EMPTY_ROOT = sha256("");
-    uint16 private constant NEEDED = Roles.MANUFACTURER | Roles.INSPECTOR;
+    /// @dev Of who measures with machines, and of who keeps a log without one.
+    uint16 private constant EQUIPPED = Roles.MANUFACTURER | Roles.INSPECTOR;
+    uint16 private constant WRITING = Roles.COORDINATOR | Roles.AUDITOR;
 
     /// @inheritdoc IEvidence
     function openStream(bytes32 identifierHash, uint40 machine, bytes32 claimsRoot) external returns (bytes32 stream) {
-        Actor memory actor = _actor(NEEDED);
-        uint32 owner = registry.ownerOfMachine(machine);
+        Actor memory actor = _actor(machine == 0 ? WRITING : EQUIPPED);
+        uint32 owner = machine == 0 ? actor.participant : registry.ownerOfMachine(machine);
         if (owner != actor.participant) revert EvidenceMachineForeign(machine, owner);
         stream = Subjects.derive(Subjects.Kind.Stream, actor.participant, identifierHash);
         if (_streams[stream].sequence != 0) revert HistorySubjectTaken(stream);
@@ -27,9 +29,10 @@ abstract contract Evidence is Book, IEvidence {
 
     /// @inheritdoc IEvidence
     function anchor(bytes32 stream, uint40 size, bytes32 root) external {
-        Actor memory actor = _actor(NEEDED);
+        Actor memory actor = _actor(EQUIPPED | WRITING);
         Stream storage entry = _existingStream(stream);
         if (entry.owner != actor.participant) revert EvidenceStreamForeign(stream, entry.owner);
+        _requireRole(actor, entry.machine == 0 ? WRITING : EQUIPPED);
         if (size <= entry.size) revert EvidenceSizeNotGrown(stream, entry.size, size);
         if (root == 0) revert EvidenceRootMissing(stream);
         entry.size = size;

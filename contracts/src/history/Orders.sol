@@ -21,7 +21,7 @@ abstract contract Orders is Book, IOrders {
         Actor memory actor = _actor(Roles.BUYER);
         order = Subjects.derive(Subjects.Kind.Order, actor.participant, identifierHash);
         if (_orders[order].sequence != 0) revert HistorySubjectTaken(order);
-        _requireTerms(terms, coordinator);
+        if (!_requireTerms(terms, coordinator)) revert HistoryClosed(registry.successor());
         _orders[order] = Order({
             sequence: _next(),
             model: terms.model,
@@ -168,16 +168,17 @@ abstract contract Orders is Book, IOrders {
         }
     }
 
-    function _requireTerms(OrderTerms calldata terms, uint32 coordinator) private view {
+    /// @return open Whether new orders are taken.
+    function _requireTerms(OrderTerms calldata terms, uint32 coordinator) private view returns (bool open) {
         uint16 operations = terms.operations;
         (uint32 inspector, uint40 model) = (terms.inspector, terms.model);
         if (operations == 0 || operations > MOST_OPERATIONS) {
             revert OrderOperationsInvalid(operations, MOST_OPERATIONS);
         }
-        (uint16 coordinatorRoles, uint16 inspectorRoles, IRegistry.ModelState state) =
-            registry.standingOf(coordinator, inspector, model);
+        (uint16 coordinatorRoles, uint16 inspectorRoles, IRegistry.ModelState state) = (0, 0, IRegistry.ModelState.None);
+        (coordinatorRoles, inspectorRoles, state, open) = registry.standingOf(coordinator, inspector, model);
         _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
-        if (inspector == 0 && model == 0) return;
+        if (inspector == 0 && model == 0) return open;
         if (inspector == 0 || inspector == coordinator || state != IRegistry.ModelState.Approved) {
             revert OrderGateInvalid(inspector, model);
         }

@@ -2,14 +2,16 @@
 pragma solidity 0.8.37;
 
 /// @title Evidence: append-only logs of measured data, anchored by size and root
-/// @notice A stream belongs to one machine. Its log is an RFC 9162 Merkle tree kept off chain; an anchor fixes the first
+/// @notice A stream belongs to one machine, or to a coordinator or auditor for what it writes down without one (plans, audit
+/// logs). Its log is an RFC 9162 Merkle tree kept off chain; an anchor fixes the first
 /// `size` entries by their root. Stream records touch no order and no lot.
 interface IEvidence {
     struct Stream {
         /// Of the opening record; 0 when the stream does not exist.
         uint40 sequence;
+        /// 0 when it belongs to no machine: nothing in it is a measurement.
         uint40 machine;
-        /// Who owned the machine when the stream was opened, and who anchors.
+        /// Who opened the stream, the machine's owner then, and who anchors.
         uint32 owner;
         /// Entries under `root`.
         uint40 size;
@@ -44,11 +46,14 @@ interface IEvidence {
     error EvidenceRootMissing(bytes32 stream);
     /// @notice The entry is not under an anchor yet: anchor first.
     error EvidenceNotAnchored(bytes32 stream, uint40 index, uint40 size);
+    /// @notice The stream belongs to no machine, so its entries measure nothing.
+    error EvidenceNotMeasured(bytes32 stream);
 
-    /// @notice Opens a stream for a machine in service. Its owner, MANUFACTURER or INSPECTOR.
+    /// @notice Opens a stream for a machine in service: its owner, MANUFACTURER or INSPECTOR; or for no machine, `machine`
+    /// 0: COORDINATOR or AUDITOR.
     /// @return stream Subject of kind Stream.
     function openStream(bytes32 identifierHash, uint40 machine, bytes32 claimsRoot) external returns (bytes32 stream);
-    /// @notice Fixes the first `size` entries. The stream's owner, MANUFACTURER or INSPECTOR. That the new tree extends
+    /// @notice Fixes the first `size` entries. The stream's owner, with a role that may open such a stream. That the new tree extends
     /// the old one is not checked here: consistency proofs show it to whoever reads.
     function anchor(bytes32 stream, uint40 size, bytes32 root) external;
 

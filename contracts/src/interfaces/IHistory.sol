@@ -59,6 +59,8 @@ interface IHistory {
     error HistorySubjectTaken(bytes32 subject);
     /// @notice The opening does not lead to the head: a link is wrong, or a newer record came in between.
     error HistoryOpeningStale(bytes32 subject, bytes32 computed, bytes32 head);
+    /// @notice The registry is closed: no new orders, and no lots from outside; the ledger `successor` goes on.
+    error HistoryClosed(address successor);
 
     /// @notice Number of records so far, and the sequence of the latest.
     function sequence() external view returns (uint40);

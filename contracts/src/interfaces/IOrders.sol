@@ -128,7 +128,7 @@ interface IOrders {
     /// @notice An order is complete when every operation was finished and has no live assignment; `open` of them are not.
     error OrderUnfinished(bytes32 order, uint16 open);
 
-    /// @notice Places an order with a coordinator. BUYER.
+    /// @notice Places an order with a coordinator. BUYER. Not when the registry is closed.
     /// @return order Subject of kind Order.
     function placeOrder(bytes32 identifierHash, uint32 coordinator, OrderTerms calldata terms)
         external

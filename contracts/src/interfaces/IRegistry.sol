@@ -37,6 +37,8 @@ interface IRegistry {
         bool departed;
         /// Of the admitting record; 0 when the participant does not exist.
         uint40 sequence;
+        /// When it was suspended or left, in seconds; 0 while it may act.
+        uint40 inactiveSince;
     }
 
     struct Key {
@@ -131,6 +133,15 @@ interface IRegistry {
     event ParticipantDeparted(
         uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, bytes32 claimsRoot
     );
+    /// @param trustee 0: nobody any longer.
+    event TrusteeNamed(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        uint32 absent,
+        uint32 trustee
+    );
     event KeyProposed(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -195,6 +206,29 @@ interface IRegistry {
         address key,
         uint16 kind,
         bytes32 digest
+    );
+    /// @notice `proposed` is offered the registry, 0 for an offer taken back. The key is the owner's.
+    event OwnershipOffered(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        address proposed
+    );
+    /// @notice The key is the new owner's.
+    event OwnershipAccepted(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        address previous
+    );
+    event Closed(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        address ledger
     );
     event MachineRegistered(
         uint40 indexed sequence,
@@ -294,6 +328,10 @@ interface IRegistry {
     error RegistryNameKeyUsed(uint32 participant, uint16 index);
     error RegistryNameKeyUnknown(uint32 participant, uint16 index);
     error RegistryKindMissing();
+    /// @notice No new business begins on the ledgers of this registry; `successor` goes on.
+    error RegistryClosed(address successor);
+    /// @notice A successor is another address than 0 and this one.
+    error RegistrySuccessorUnfit(address successor);
     /// @notice `held` lacks every role of `needed`.
     error RegistryRoleMissing(uint32 participant, uint16 held, uint16 needed);
     /// @notice A mask with bits that mean nothing, or with no role; an admin key may do without.
@@ -325,6 +363,9 @@ interface IRegistry {
     function setRoles(uint32 participant, uint16 roles) external;
     /// @notice Stops every key of a participant; its admin keys may still revoke keys. Owner only.
     function suspend(uint32 participant, bytes32 reasonRoot) external;
+    /// @notice Names who may reclaim what a participant that may not act still holds, or, with 0, that nobody may any longer.
+    /// Owner only. The ledger lets a trustee act 14 days after the participant could last; ends with its reinstatement.
+    function entrust(uint32 participant, uint32 trustee) external;
     /// @notice Lets a participant act again that was suspended or has left. Owner only.
     function reinstate(uint32 participant) external;
     /// @notice The caller's participant leaves the consortium: its keys stop acting. What it did keeps standing. Admin key.
@@ -333,6 +374,10 @@ interface IRegistry {
     /// @notice Sets the digest that all should agree on, in place of the one of that kind before. Owner only.
     /// @param kind 1 is the directory of participants; others as the consortium agrees.
     function publish(uint16 kind, bytes32 digest) external;
+    /// @notice Closes the ledgers of this registry for good: they take no new orders and receive no lots from outside. What
+    /// is on them goes on to its end. Owner only.
+    /// @param ledger The one that goes on, with a registry of its own; what it is is the owner's to check.
+    function close(address ledger) external;
 
     /// @notice First half of adding a key: an admin key of the participant names it and what it may do. The proposal
     /// lapses when the proposing key is revoked or is an admin key no longer, and with a recovery.
@@ -402,6 +447,8 @@ interface IRegistry {
     function sequence() external view returns (uint40);
     /// @notice The registry that this one replaces; 0 for the first.
     function predecessor() external view returns (address);
+    /// @notice The ledger that goes on where this registry's end; 0 while this one is open.
+    function successor() external view returns (address);
     /// @notice Executes published models. Created with the registry, never changed.
     function evaluator() external view returns (IEvaluator);
     /// @notice How long a recovery, and an objection to one, must be in the open.
@@ -418,11 +465,12 @@ interface IRegistry {
         external
         view
         returns (uint32 participant, uint16 roles, uint16 rolesOfTaker, ModelState state);
-    /// @notice What an order's terms are checked against, in one call.
+    /// @notice What an order's terms are checked against, in one call; `open` says whether new
+    /// business may begin: no successor is named.
     function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
         external
         view
-        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state);
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state, bool open);
     /// @notice What a gate asks about something that `key` signed on `model` at `signedAt`, in one call.
     /// @return participant Of the key; 0 when the key is unknown.
     /// @return roles What that participant may do now, as `rolesOf`.
@@ -435,6 +483,8 @@ interface IRegistry {
         view
         returns (uint32 participant, uint16 roles, bool counts, bool stands);
     function participantOf(uint32 participant) external view returns (Participant memory);
+    /// @notice Since when a participant may not act, 0 while it may, and who is its trustee, 0 for nobody.
+    function absenceOf(uint32 participant) external view returns (uint40 inactiveSince, uint32 trustee);
     /// @notice A key, with `revokedAt` also when it ended by a recovery; zeros when unknown.
     function keyOf(address key) external view returns (Key memory);
     /// @notice The recovery under way; zeros for none.

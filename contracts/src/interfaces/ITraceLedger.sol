@@ -8,13 +8,24 @@ import {ICustody} from "./ICustody.sol";
 import {IEvidence} from "./IEvidence.sol";
 import {IHistory} from "./IHistory.sol";
 import {ILots} from "./ILots.sol";
+import {INotes} from "./INotes.sol";
 import {IOrders} from "./IOrders.sol";
 
 /// @title What happened: one address, one log
 /// @notice All that the ledger's address answers to, and so the ABI to use there, whichever code runs: TraceLedger's own
-/// (orders, assignments, custody, corrections), LotOperations (lots, transformations, evidence) or CertificateOperations
+/// (orders, assignments, custody, corrections), LotOperations (lots, transformations, evidence, notes) or CertificateOperations
 /// (certificates and their challenges). Errors of the registry and of its evaluator come through as they are.
-interface ITraceLedger is IHistory, ICorrections, IOrders, IEvidence, IAssignments, ILots, ICustody, ICertificates {
+interface ITraceLedger is
+    IHistory,
+    ICorrections,
+    INotes,
+    IOrders,
+    IEvidence,
+    IAssignments,
+    ILots,
+    ICustody,
+    ICertificates
+{
     /// @notice A call of a batch failed without an error of its own (OpenZeppelin).
     error FailedCall();
 
@@ -23,7 +34,7 @@ interface ITraceLedger is IHistory, ICorrections, IOrders, IEvidence, IAssignmen
 
     /// @notice What every history starts from, see IHistory.
     function HEAD_TAG() external view returns (bytes32);
-    /// @notice The contract whose code runs for lots and evidence. Never changed.
+    /// @notice The contract whose code runs for lots, evidence and notes. Never changed.
     function lotOperations() external view returns (address);
     /// @notice The contract whose code runs for certificates. Never changed.
     function certificateOperations() external view returns (address);

@@ -133,7 +133,8 @@ abstract contract Production is Draw {
     function measure(uint256 seed) external act(seed) {
         if (_chance(20)) {
             uint40 machine_ = _machines[_below(_machines.length)];
-            uint32 owner_ = registry.machineOf(machine_).owner;
+            if (_chance(20)) machine_ = 0;
+            uint32 owner_ = machine_ == 0 ? auditor.id : registry.machineOf(machine_).owner;
             bytes32 name = _name();
             bytes32 opened = Subjects.derive(Subjects.Kind.Stream, owner_, name);
             if (_record(_parties[owner_ - 1].key, abi.encodeCall(IEvidence.openStream, (name, machine_, ROOT)))) {

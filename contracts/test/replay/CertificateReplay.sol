@@ -105,7 +105,7 @@ abstract contract CertificateReplay is OrderReplay {
             abi.decode(entry.data, (address, bytes32[], ICertificates.Statement, uint40, bytes32));
         _act(entry, entry.participant, Roles.INSPECTOR);
         _requireStatement(entry, statement);
-        bool anchored = _streams[statement.stream].size == size && _streams[statement.stream].root == root;
+        bool anchored = _streams[statement.stream].machine != 0 && _streams[statement.stream].size == size && _streams[statement.stream].root == root;
         _hold(Property.Anchors, anchored && statement.leafIndex < size, "issueCertificate: evidence not anchored");
         _certificates[entry.subject] = ICertificates.Certificate({
             sequence: entry.sequence,
@@ -212,7 +212,7 @@ abstract contract CertificateReplay is OrderReplay {
         ILots.Lot storage lot = _lots[subject];
         bytes32 order = _certifiedOrders[subject];
         bool gate = order != 0 && _orders[order].inspector == inspector;
-        bool quarantined = lot.state == ILots.LotState.Quarantined;
+        bool quarantined = lot.state == ILots.LotState.Quarantined || lot.state == ILots.LotState.Returning;
         if (lot.state == ILots.LotState.Spent || (fails && quarantined && !gate)) return;
         if (fails) {
             (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, inspector);

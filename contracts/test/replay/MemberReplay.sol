@@ -30,6 +30,9 @@ abstract contract MemberReplay is Judge {
     IRegistry internal immutable _registry;
 
     address internal _owner;
+    /// @dev To whom the registry is offered, and who goes on after it; 0 for nobody.
+    address private _heir;
+    address internal _successor;
     uint32 internal _admitted;
     mapping(uint32 participant => IRegistry.Participant) internal _participants;
     mapping(address key => IRegistry.Key) internal _keys;
@@ -38,6 +41,7 @@ abstract contract MemberReplay is Judge {
     mapping(uint32 participant => IRegistry.Recovery) private _recovering;
     mapping(uint32 participant => IRegistry.NameKey[]) private _nameKeys;
     mapping(uint16 kind => bytes32) private _published;
+    mapping(uint32 participant => uint32) private _trustees;
 
     constructor(IRegistry registry_) {
         _registry = registry_;
@@ -57,6 +61,10 @@ abstract contract MemberReplay is Judge {
     /// @dev What a participant may do, by the logs so far.
     function _rolesOf(uint32 id) internal view returns (uint16) {
         return _isActive(id) ? _participants[id].roles : 0;
+    }
+
+    function _absenceOf(uint32 id) internal view returns (uint40 inactiveSince, uint32 trustee) {
+        return (_participants[id].inactiveSince, _trustees[id]);
     }
 
     function _isActive(uint32 id) private view returns (bool) {
@@ -89,11 +97,12 @@ abstract contract MemberReplay is Judge {
         } else if (entry.kind == IRegistry.ParticipantSuspended.selector) {
             (, id,) = abi.decode(entry.data, (address, uint32, bytes32));
             _hold(Property.Authority, _isActive(id), "registry: suspended twice, or after it left");
-            _participants[id].suspended = true;
+            (_participants[id].suspended, _participants[id].inactiveSince) = (true, uint40(block.timestamp));
         } else if (entry.kind == IRegistry.ParticipantReinstated.selector) {
             (, id) = abi.decode(entry.data, (address, uint32));
             _hold(Property.Authority, !_isActive(id), "registry: reinstated without cause");
             (_participants[id].suspended, _participants[id].departed) = (false, false);
+            (_participants[id].inactiveSince, _trustees[id]) = (0, 0);
         } else {
             (bool known, uint32 named) = _applyOwnerWord(entry);
             if (!known) return false;
@@ -120,13 +129,37 @@ abstract contract MemberReplay is Judge {
             bool due = recovery.objected && !recovery.overruled && block.timestamp >= recovery.effectiveAt;
             _hold(Property.Keys, due, "overruleObjection: none, or before the second delay");
             recovery.overruled = true;
+        } else if (entry.kind == IRegistry.TrusteeNamed.selector) {
+            uint32 trustee;
+            (, id, trustee) = abi.decode(entry.data, (address, uint32, uint32));
+            bool fits = !_isActive(id) && (trustee == 0 || _isActive(trustee));
+            _hold(Property.Authority, fits, "entrust: of one who may act, or to one who may not");
+            _trustees[id] = trustee;
         } else if (entry.kind == IRegistry.Published.selector) {
             (, uint16 kind, bytes32 digest) = abi.decode(entry.data, (address, uint16, bytes32));
             _published[kind] = digest;
             _touch(Part.Publication, bytes32(uint256(kind)));
         } else {
-            known = false;
+            known = _applyOwnership(entry);
         }
+    }
+
+    /// @dev Who owns the registry, and who goes on after it.
+    function _applyOwnership(Entry memory entry) private returns (bool) {
+        bool known = entry.kind == IRegistry.OwnershipOffered.selector
+            || entry.kind == IRegistry.OwnershipAccepted.selector || entry.kind == IRegistry.Closed.selector;
+        if (!known) return false;
+        (, address named) = abi.decode(entry.data, (address, address));
+        if (entry.kind == IRegistry.OwnershipOffered.selector) {
+            _heir = named;
+        } else if (entry.kind == IRegistry.OwnershipAccepted.selector) {
+            _hold(Property.Authority, entry.key == _heir && named != address(0), "acceptOwnership: not offered");
+            _heir = address(0);
+        } else {
+            _hold(Property.Terms, _successor == address(0) && named != address(0), "close: twice, or for nobody");
+            _successor = named;
+        }
+        return true;
     }
 
     function _applyKey(Entry memory entry) internal returns (bool) {
@@ -159,7 +192,7 @@ abstract contract MemberReplay is Judge {
         uint32 id = entry.participant;
         bool may = _mayAdmin(entry, true);
         if (entry.kind == IRegistry.ParticipantDeparted.selector) {
-            _participants[id].departed = true;
+            (_participants[id].departed, _participants[id].inactiveSince) = (true, uint40(block.timestamp));
         } else if (entry.kind == IRegistry.RecoveryObjected.selector) {
             (, uint40 effectiveAt) = abi.decode(entry.data, (address, uint40));
             IRegistry.Recovery storage recovery = _recovering[id];
@@ -278,7 +311,10 @@ abstract contract MemberReplay is Judge {
 
     function _isParticipantSame(uint32 id) private view returns (bool same) {
         same = _same(abi.encode(_registry.participantOf(id)), abi.encode(_participants[id]))
-            && _same(abi.encode(_registry.recoveryOf(id)), abi.encode(_recovering[id]));
+            && _same(abi.encode(_registry.recoveryOf(id)), abi.encode(_recovering[id]))
+            && _registry.successor() == _successor;
+        (uint40 since, uint32 trustee) = _registry.absenceOf(id);
+        same = same && since == _participants[id].inactiveSince && trustee == _trustees[id];
         for (uint16 i; i < _nameKeys[id].length; ++i) {
             same = same && _same(abi.encode(_registry.nameKeyOf(id, i)), abi.encode(_nameKeys[id][i]));
         }

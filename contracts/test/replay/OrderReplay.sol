@@ -143,7 +143,8 @@ abstract contract OrderReplay is RegistryReplay {
         if (entry.kind == IEvidence.StreamOpened.selector) {
             (,, uint40 machine,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
             _hold(Property.Anchors, stream.sequence == 0, "openStream: exists");
-            _streams[entry.subject] = IEvidence.Stream(entry.sequence, machine, _machines[machine].owner, 0, sha256(""));
+            uint32 owner = machine == 0 ? entry.participant : _machines[machine].owner;
+            _streams[entry.subject] = IEvidence.Stream(entry.sequence, machine, owner, 0, sha256(""));
         } else if (entry.kind == IEvidence.StreamAnchored.selector) {
             uint40 before = stream.size;
             (,, stream.size, stream.root) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
@@ -151,7 +152,8 @@ abstract contract OrderReplay is RegistryReplay {
         } else {
             return false;
         }
-        _act(entry, stream.owner, Roles.MANUFACTURER | Roles.INSPECTOR);
+        uint16 unequipped = Roles.COORDINATOR | Roles.AUDITOR;
+        _act(entry, stream.owner, stream.machine == 0 ? unequipped : Roles.MANUFACTURER | Roles.INSPECTOR);
         _touch(Part.Stream, entry.subject);
         return true;
     }
@@ -193,6 +195,7 @@ abstract contract OrderReplay is RegistryReplay {
         (,, uint32 coordinator, IOrders.OrderTerms memory terms) =
             abi.decode(entry.data, (address, bytes32[], uint32, IOrders.OrderTerms));
         _act(entry, entry.participant, Roles.BUYER);
+        _hold(Property.Terms, _successor == address(0), "placeOrder: closed");
         _requireTerms(terms, coordinator);
         (order.sequence, order.buyer, order.coordinator) = (entry.sequence, entry.participant, coordinator);
         (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);

@@ -4,17 +4,18 @@ pragma solidity 0.8.37;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ICorrections} from "../../src/interfaces/ICorrections.sol";
 import {IHistory} from "../../src/interfaces/IHistory.sol";
+import {INotes} from "../../src/interfaces/INotes.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Vm} from "../Base.sol";
-import {LotReplay} from "./LotReplay.sol";
+import {CustodyReplay} from "./CustodyReplay.sol";
 import {OrderReplay} from "./OrderReplay.sol";
 import {RegistryReplay} from "./RegistryReplay.sol";
 
 /// @notice Rebuilds registry and ledger from raw logs alone, judging every record against the state before it, and
 /// compares heads and state with storage after it. Written from the manual, not from the code: it is the suite's oracle.
-contract Replay is LotReplay {
+contract Replay is CustodyReplay {
     bytes32 private constant HEAD_TAG = keccak256("millmark.history.v1");
 
     uint40 public ledgerSequence;
@@ -68,7 +69,7 @@ contract Replay is LotReplay {
         if (entry.kind == ICorrections.RecordSuperseded.selector) _act(entry, entry.participant, Roles.ANY);
         bool known = entry.kind == ICorrections.RecordSuperseded.selector || _applyOrder(entry)
             || _applyAssignment(entry) || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry)
-            || _applyCertificate(entry);
+            || _applyCertificate(entry) || _applyNote(entry, histories);
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
         _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {
@@ -78,17 +79,20 @@ contract Replay is LotReplay {
         }
     }
 
-    /// @dev A record of an order is in that order's history alone, one of lots in theirs, one of a stream in none.
+    /// @dev A record of an order is in that order's history alone, one of lots in theirs, one of a stream in none; only a
+    /// note may be about orders and lots.
     function _requireHistories(Entry memory entry, bytes32[] memory histories) private {
         if (_streams[entry.subject].sequence != 0) {
             _hold(Property.Heads, histories.length == 0, "ledger: record of a stream in a history");
             return;
         }
         bool ofOrder = _orders[entry.subject].sequence != 0;
-        bool own = !ofOrder || histories.length == 1;
+        bool note = entry.kind == INotes.NoteRecorded.selector;
+        bool own = !ofOrder || note || histories.length == 1;
         bool named;
         for (uint256 i; i < histories.length; ++i) {
-            own = own && (ofOrder || _lots[histories[i]].number != 0);
+            own = own && (ofOrder || note || _lots[histories[i]].number != 0);
+            own = own && (_orders[histories[i]].sequence != 0 || _lots[histories[i]].number != 0);
             named = named || histories[i] == entry.subject;
         }
         _hold(Property.Heads, own && named, "ledger: record in the history of something else");

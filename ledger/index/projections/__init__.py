@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from ledger.errors import IndexHaltedError
 from ledger.events import Event, Recorded
-from ledger.index.projections import certificates, custody, lots, orders, registry
+from ledger.index.projections import certificates, custody, lots, notes, orders, registry
 from ledger.index.state import State
 
 PROJECTIONS = (
-    registry.PROJECTIONS | orders.PROJECTIONS | lots.PROJECTIONS | custody.PROJECTIONS | certificates.PROJECTIONS
+    registry.PROJECTIONS
+    | orders.PROJECTIONS
+    | lots.PROJECTIONS
+    | custody.PROJECTIONS
+    | certificates.PROJECTIONS
+    | notes.PROJECTIONS
 )
 
 

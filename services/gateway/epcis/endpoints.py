@@ -87,7 +87,7 @@ _ACCEPTED = {
     "profile": PROFILE,
     "evidence": {"index": 17, "leaf_hash": "3c" * 32},
     "records": [],
-    "evidence_only": ["the event is an observation, which changes no state"],
+    "evidence_only": ["https://id.gs1.org/01/09506000013459/21/A0001: no lot with that identifier is known here"],
 }
 _RECORDED = {
     **_ACCEPTED,

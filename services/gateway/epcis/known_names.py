@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from ledger.claims import parse_claims
 from ledger.errors import IdentifierError
-from ledger.ids import Identity, canonical_identifier
+from ledger.ids import Identity, canonical_identifier, identifier_hash
 from ledger.provenance.labels import Named, find_items
-from ledger.records import Item, ReceiveLot
+from ledger.records import Item, LotState, ReceiveLot
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import LotRow, ParticipantRow
@@ -48,7 +48,18 @@ def find_known(
         lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
     # Others than this company would learn what is packed in a lot that they see.
     contents = _contents(store, [item.lot for item in lots.values()]) if viewer is None else {}
-    return Known(lots, find_parties(store), contents, frozenset(taken), name)
+    offers, returnable = _standing(store, [item.lot for item in lots.values()])
+    return Known(lots, find_parties(store), contents, offers, returnable, frozenset(taken), name)
+
+
+def _standing(store: Store, lots: Collection[bytes]) -> tuple[dict[bytes, int], dict[bytes, tuple[int, bytes]]]:
+    """The offers of those of the lots that are offered; maker and identifier hash of those that are quarantined."""
+    with store.reading() as connection:
+        rows, book = list(Rows(connection).among(LotRow, "subject", lots)), Book(connection)
+        offers = {row.subject: row.offer for row in rows if row.state in (LotState.OFFERED, LotState.RETURNING)}
+        apart = [book.identity(row.subject) for row in rows if row.state == LotState.QUARANTINED]
+    names = [one for one in apart if one is not None]
+    return offers, {one.subject: (one.creator, identifier_hash(one.salt, one.identifier)) for one in names}
 
 
 def _contents(store: Store, lots: Collection[bytes]) -> dict[bytes, tuple[Item, ...]]:

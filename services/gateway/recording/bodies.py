@@ -141,6 +141,15 @@ _LOTS = Annotated[
     Field(min_length=1, max_length=MAX_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
 ]
 _ASKED: dict[str, Any] = {
+    "subjects": Annotated[
+        list[Hex32],
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Subjects of orders and lots, each once.",
+            examples=[["0x" + "1a" * 32]],
+        ),
+    ],
     "subject": Annotated[Hex32, Field(description="Order or lot whose history contains the record.")],
     "sequence": Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")],
 }

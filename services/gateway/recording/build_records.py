@@ -32,7 +32,9 @@ __all__ = [
     "Find",
     "find_assigned",
     "find_certified",
+    "find_grounds",
     "find_proposal",
+    "find_returned",
     "find_superseded",
     "number",
     "subject",
@@ -154,7 +156,7 @@ def _seconds(name: str, text: str) -> int:
 Given: TypeAlias = "Mapping[str, Any]"
 """Fields of a record, by name, in the types of the record."""
 Find: TypeAlias = "Callable[[Reader, Given], Given]"
-"""Maps the parameters of a path and the additional members of a body to fields."""
+"""Maps the parameters of a path, the additional members of a body, and `creator` (who records) to fields."""
 
 
 def subject(name: str) -> Find:
@@ -178,6 +180,40 @@ def find_certified(reader: Reader, asked: Given) -> Given:
     """Fields that name a certificate and its lot. Raises NotFoundError if it is not in the index."""
     row = find_certificate_row(reader, asked["id"])
     return {"lot": row.lot, "order": row.order or bytes(32), "certificate": row.sequence}
+
+
+def find_grounds(reader: Reader, asked: Given) -> Given:
+    """The subjects of a note in ascending order, and what shows this company's part in each: the identifier hash of a
+    lot that it named, or else the lot's order. The contract judges whether that is enough."""
+    subjects = sorted({bytes.fromhex(one[2:]) for one in asked["subjects"]})
+    grounds = tuple(_ground(reader, one, asked["creator"]) for one in subjects)
+    return {"subjects": tuple(subjects), "grounds": grounds}
+
+
+def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
+    identity = reader.book.identity(name)
+    if identity is not None and identity.creator == creator:
+        return identifier_hash(identity.salt, identity.identifier)
+    row = reader.rows.get(LotRow, name)
+    return _NONE if row is None or row.order is None else row.order
+
+
+def find_returned(reader: Reader, asked: Given) -> Given:
+    """The fields that name a lot and prove who made it. Raises NotFoundError if the book lacks the lot's identifier and
+    salt, of which its subject is made.
+    """
+    lot = bytes.fromhex(asked["subject"][2:])
+    identity = reader.book.identity(lot)
+    if identity is None:
+        raise NotFoundError(
+            "the book lacks the lot's identifier, which proves who made it",
+            hint="import the hand-over that came with it: `millmark import FILE`",
+        )
+    return {
+        "lot": lot,
+        "to": identity.creator,
+        "identifier_hash": identifier_hash(identity.salt, identity.identifier),
+    }
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:

@@ -93,7 +93,7 @@ class _RecordingService:
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
-            given = {} if write.find is None else write.find(reader, {**members, **asked})
+            given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
             builder = Builder(
                 reader.rows, None if write.names is None else partial(recorder.name, creator, write.names)
             )

@@ -3,13 +3,16 @@
 | event | records |
 |---|---|
 | ObjectEvent ADD | `ReceiveLot` for every EPC (quantity 1, unit C62) and every lot with a quantity, as stated |
-| ObjectEvent DELETE | `ScrapLot` for the lots it names |
+| ObjectEvent DELETE | `ScrapLot` for the lots it names: sold if the disposition is retail_sold or dispensed, lost if it
+  is stolen or unknown, otherwise scrapped |
 | ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner), one
   for each lot it names that is not packed in another of them, with all that is packed in it |
-| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot |
+| the same, of a quarantined lot that goes to its maker | `ReturnLot` |
+| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot that is offered |
 | AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
 | TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |
-| TransactionEvent, other OBSERVE | none: the ledger has no such record |
+| other ObjectEvent OBSERVE | `Note`, an observation on all known lots that it names |
+| TransactionEvent | none: the ledger has no such record |
 
 A transformation's inputs are conserved if they have one unit; what comes out in that unit, beside another, is what was
 left. Inputs of several units are components, except those in the only unit of the outputs. With other mixtures it is
@@ -33,19 +36,23 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
 from ledger.claims import Claims, build_claims
 from ledger.errors import IdentifierError
 from ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
 from ledger.records import (
     AcceptCustody,
+    Disposition,
     Input,
     Item,
+    Note,
+    NoteKind,
     OfferCustody,
     Output,
     PackLots,
     ReceiveLot,
     Record,
+    ReturnLot,
     ScrapLot,
     Transformation,
     TransformationKind,
@@ -62,6 +69,15 @@ _FINER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "MMT"}
 _NONE: Final = bytes(32)
 _OBSERVED: Final = ("ObjectEvent", "OBSERVE")
 _MOVES: Final = ("shipping", "receiving")
+_MAX_SUBJECTS: Final = 64
+"""Notes.MOST_SUBJECTS."""
+_LEFT: Final = {
+    "retail_sold": Disposition.SOLD,
+    "dispensed": Disposition.SOLD,
+    "stolen": Disposition.LOST,
+    "unknown": Disposition.LOST,
+}
+"""How a quantity left, by the event's disposition."""
 _SINGLES: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
@@ -76,6 +92,10 @@ class Known:
     """Participants by the identifier of a party or place."""
     contents: Mapping[bytes, tuple[Item, ...]] = field(default_factory=dict)
     """What is packed directly in a lot, by its subject."""
+    offers: Mapping[bytes, int] = field(default_factory=dict)
+    """The offer that stands, by the lot's subject."""
+    returnable: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    """Maker and identifier hash of quarantined lots, by subject."""
     taken: Collection[str] = ()
     """Identifiers that lots already have, including lots whose record is queued or was refused."""
     name: Callable[[str], Identity] | None = None
@@ -195,7 +215,7 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     records.
     """
     kind = (str(event["type"]), str(event.get("action", "")))
-    if kind not in _BUILDERS or (kind == _OBSERVED and _step(event) not in _MOVES):
+    if kind not in _BUILDERS:
         return set()
     singles = [epc for name in _SINGLES for epc in _texts(event, name)]
     several = [str(one["epcClass"]) for name in _SEVERAL for one in _quantities(event, name)]
@@ -208,7 +228,12 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
 
 
 def _step(event: Mapping[str, Json]) -> str:
-    return str(event.get("bizStep", "")).rpartition("-")[2]
+    return _word(event, "bizStep")
+
+
+def _word(event: Mapping[str, Json], member: str) -> str:
+    """A value of the Core Business Vocabulary, without its namespace."""
+    return str(event.get(member, "")).rpartition("-")[2]
 
 
 def _identifier(epc: str) -> str:
@@ -268,12 +293,14 @@ def _receive(event: Mapping[str, Json], draft: _Draft) -> None:
 
 
 def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
+    disposition = _LEFT.get(_word(event, "disposition"), Disposition.SCRAPPED)
+
     def single(epc: str) -> Record:
-        return ScrapLot(draft.lot(epc).lot, 1, draft.root)
+        return ScrapLot(draft.lot(epc).lot, 1, disposition, draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         lot = draft.lot(str(element["epcClass"])).lot
-        return ScrapLot(lot, _measure(element)[0], draft.root)
+        return ScrapLot(lot, _measure(element)[0], disposition, draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
@@ -282,17 +309,49 @@ def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     step = _step(event)
     if step not in _MOVES:
-        raise _Unmapped("the event is an observation, which changes no state")
+        _note(event, draft)
+        return
     if _quantities(event, "quantityList"):
         raise _Unmapped("custody can only be transferred for whole lots, not for quantities")
     consignments = _consignments([draft.lot(epc) for epc in _texts(event, "epcList")], draft.known)
     if not consignments:
         raise _Unmapped("the event names no EPC")
     if step == "receiving":
-        draft.records += [AcceptCustody(items, draft.root) for items in consignments]
+        _each(draft, [partial(_accept, draft, items) for items in consignments])
     else:
         to = _receiver(event, draft.known)
-        draft.records += [OfferCustody(items, to, draft.root) for items in consignments]
+        draft.records += [_offer(draft, items, to) for items in consignments]
+
+
+def _accept(draft: _Draft, items: tuple[Item, ...]) -> Record:
+    offer = draft.known.offers.get(items[0].lot)
+    if offer is None:
+        raise _Unmapped(f"lot {to_hex(items[0].lot)} is not offered, as far as is known here")
+    return AcceptCustody(items, offer, draft.root)
+
+
+def _offer(draft: _Draft, items: tuple[Item, ...], to: int) -> Record:
+    """Out of quarantine a lot goes back to its maker only."""
+    lot = items[0].lot
+    maker, hashed = draft.known.returnable.get(lot, (0, b""))
+    return ReturnLot(lot, maker, hashed, draft.root) if maker == to else OfferCustody(items, to, draft.root)
+
+
+def _note(event: Mapping[str, Json], draft: _Draft) -> None:
+    """One observation on all lots that are known; of the others, the reason is reported."""
+    lots: dict[bytes, bytes] = {}
+    for epc in (*_texts(event, "epcList"), *(str(one["epcClass"]) for one in _quantities(event, "quantityList"))):
+        try:
+            item = draft.lot(epc)
+            lots[item.lot] = item.order
+        except _Unmapped as reason:
+            draft.reasons.append(str(reason))
+    named = sorted(lots)
+    for start in range(0, len(named), _MAX_SUBJECTS):
+        part = tuple(named[start : start + _MAX_SUBJECTS])
+        # The order is what a party of it shows; the custodian, whose events these mostly are, need show nothing.
+        grounds = tuple(lots[lot] for lot in part)
+        draft.records.append(Note(part, grounds, NoteKind.OBSERVATION, draft.root))
 
 
 def _consignments(named: Sequence[Item], known: Known) -> list[tuple[Item, ...]]:

@@ -9,7 +9,7 @@ from ledger.errors import WrongContractError
 from ledger.records import Contract
 from tests.support.ledger_world import build_world
 
-NAMES = ("Registry", "TraceLedger", "LotOperations", "CertificateOperations", "Evaluator", "Forwarder")
+NAMES = ("Registry", "Council", "TraceLedger", "LotOperations", "CertificateOperations", "Evaluator", "Forwarder")
 ADDRESS = bytes(range(20))
 
 

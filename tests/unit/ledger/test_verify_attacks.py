@@ -140,7 +140,7 @@ def test_scrapping_a_quarantined_part_does_not_make_it_stand_well() -> None:
     holder = next(one for one in content.bundle.records if one.kind == "LotsUnpacked").participant
     on_own(content, part, holder, "LotQuarantined", reason_root=bytes(32))
     assert refused_content(content) is Step.STATUS
-    on_own(content, part, holder, "LotScrapped", quantity=1, reason_root=bytes(32))
+    on_own(content, part, holder, "LotScrapped", quantity=1, disposition=0, reason_root=bytes(32))
     data, trust = publish_bytes(content)
     with pytest.raises(StatusRefused, match="nothing is left of the part") as caught:
         verify_bundle(data, trust, now_s=content.time)

@@ -25,7 +25,7 @@ from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey, verify_name
 from ledger.provenance import build_bundle, open_reader
-from ledger.records import ALL_ROLES, RECORD_TYPES, ReceiveLot, SetNameKey
+from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot, SetNameKey
 from ledger.store import Book, Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
@@ -179,9 +179,23 @@ def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Si
     assert other.address
 
 
+def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
+    """The gateway finds what shows the company's part: here the name that the maker gave the lot."""
+    lot = site.final("/v1/lots/receive", identifier="urn:example:noted", quantity=1, unit="H87")["subjects"][0]
+    other = site.world.admit(Outbox(site.store), ALL_ROLES)
+    Follower(site.world.chain, site.store).follow()
+    offer = site.final("/v1/custody/offer", lots=[lot], to=site.number + 1)["sequence"]
+    site.world.submitter(Outbox(site.store), other).submit(
+        [("take", AcceptCustody((Item(bytes.fromhex(lot[2:]), bytes(32)),), offer, bytes(32)))]
+    )
+    site.world.submitter(Outbox(site.store), other).drain()
+    site.final("/v1/notes", subjects=[lot], kind=2, claims={"text": "stop using it"})
+    assert site.record("/v1/notes", subjects=["0x" + "77" * 32], kind=2)["refusal"]["name"] == "NoteSubjectUnknown"
+
+
 def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:bar", quantity=3, unit="KGM")["subjects"][0]
-    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, reason={"text": "rust"})
+    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, disposition="scrapped", reason={"text": "rust"})
     assert (fate["state"], fate["done"], fate["sequence"]) == ("failed", True, None)
     assert fate["refusal"]["name"].startswith("Lot")
     assert lot in fate["refusal"]["values"].values() or 5 in fate["refusal"]["values"].values()

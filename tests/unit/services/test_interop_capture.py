@@ -17,10 +17,14 @@ from ledger.errors import InputError
 from ledger.ids import Identity, SubjectKind, canonical_identifier, identifier_hash
 from ledger.records import (
     AcceptCustody,
+    Disposition,
     Item,
+    Note,
+    NoteKind,
     OfferCustody,
     PackLots,
     ReceiveLot,
+    ReturnLot,
     ScrapLot,
     Transformation,
     TransformLots,
@@ -312,7 +316,7 @@ LOTS = {
     canonical_identifier(epc): Item(bytes([n]) * 32, bytes(32)) for n, epc in enumerate([PART, OTHER, PALLET, MELT], 1)
 }
 _LOT = [bytes([n]) * 32 for n in range(5)]
-KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7}, name=_name)
+KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7}, offers=dict.fromkeys(_LOT, 600), name=_name)
 
 
 def _grams(quantity: int) -> dict[str, Any]:
@@ -352,7 +356,44 @@ def test_what_is_shipped_is_offered_and_what_is_received_accepted() -> None:
     [offer] = _records(SHIP)
     assert isinstance(offer, OfferCustody)
     assert (offer.to, [item.lot[0] for item in offer.consignment]) == (7, [1])
-    assert isinstance(_records({**SHIP, "bizStep": "receiving"})[0], AcceptCustody)
+    [accepted] = _records({**SHIP, "bizStep": "receiving"})
+    assert isinstance(accepted, AcceptCustody)
+    assert accepted.offer == 600
+    proposal = propose({**SHIP, "bizStep": "receiving"}, "ni:x", replace(KNOWN, offers={}))
+    assert "is not offered" in proposal.evidence_only[0]
+
+
+@pytest.mark.parametrize(("maker", "kind"), [(7, ReturnLot), (8, OfferCustody)])
+def test_h6_what_is_quarantined_and_shipped_to_its_maker_is_returned(maker: int, kind: type) -> None:
+    known = replace(KNOWN, returnable={_LOT[1]: (maker, bytes(32))})
+    assert [(type(one), one.to) for one in _records(SHIP, known)] == [(kind, 7)]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "how"),
+    [
+        ("destroyed", Disposition.SCRAPPED),
+        ("retail_sold", Disposition.SOLD),
+        ("dispensed", Disposition.SOLD),
+        ("stolen", Disposition.LOST),
+        ("https://ref.gs1.org/cbv/Disp-stolen", Disposition.LOST),
+    ],
+)
+def test_how_a_thing_left_follows_from_the_disposition(disposition: str, how: Disposition) -> None:
+    left = {**ADD, "action": "DELETE", "bizStep": "decommissioning", "disposition": disposition}
+    assert [one.disposition for one in _records(left)] == [how]
+
+
+def test_n1_what_is_observed_becomes_a_note() -> None:
+    """Of what is not known here, the reason stays."""
+    [note] = _records({**SENSE, "epcList": [OTHER, PART]})
+    assert isinstance(note, Note)
+    assert (note.kind, [lot[0] for lot in note.subjects]) == (NoteKind.OBSERVATION, [1, 2])
+    assert len(note.grounds) == 2
+    unknown = f"{PART}1"
+    proposal = propose({**SENSE, "epcList": [PART, unknown]}, "ni:x", KNOWN)
+    assert [len(one.subjects) for one in proposal.records if isinstance(one, Note)] == [1]
+    assert [unknown in reason for reason in proposal.evidence_only] == [True]
 
 
 @pytest.mark.parametrize("kind", ["AggregationEvent", "AssociationEvent"])
@@ -438,7 +479,7 @@ def test_what_is_made_is_a_conversion() -> None:
 
 
 UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
-    "an observation": (SENSE, KNOWN, "observation"),
+    "an observation of what is not known": (SENSE, Known(), "no lot with that identifier"),
     "trade": (TRADE, KNOWN, "no record"),
     "an aggregation that is only seen": ({**PACK, "action": "OBSERVE"}, KNOWN, "no record"),
     "a declaration of error": (

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {ILots} from "../interfaces/ILots.sol";
+import {INotes} from "../interfaces/INotes.sol";
+import {IOrders} from "../interfaces/IOrders.sol";
+import {Roles} from "../libraries/Roles.sol";
+import {Subjects} from "../libraries/Subjects.sol";
+import {Book} from "./Book.sol";
+
+/// @title Notes on orders and lots
+abstract contract Notes is Book, INotes {
+    /// @dev Keeps one record within a block, and its replay within bounds.
+    uint256 private constant MOST_SUBJECTS = 64;
+
+    /// @inheritdoc INotes
+    function note(bytes32[] calldata subjects, bytes32[] calldata grounds, uint16 kind, bytes32 claimsRoot) external {
+        Actor memory actor = _actorOrOwner();
+        if (subjects.length == 0) revert NoteSubjectsMissing();
+        if (subjects.length > MOST_SUBJECTS) revert NoteSubjectsTooMany(subjects.length, MOST_SUBJECTS);
+        if (subjects.length != grounds.length) revert NoteGroundsWrong(subjects.length, grounds.length);
+        if (kind == 0) revert NoteKindMissing();
+        for (uint256 i; i < subjects.length; ++i) {
+            if (i != 0 && subjects[i] <= subjects[i - 1]) revert NoteSubjectsNotAscending(subjects[i]);
+            _requireStanding(subjects[i], grounds[i], actor.participant);
+        }
+        bytes memory data = abi.encode(actor.key, subjects, kind, claimsRoot);
+        _record(NoteRecorded.selector, actor, subjects[0], subjects, data);
+    }
+
+    /// @dev Who acts, with any role, or the registry's owner, which need not be a participant.
+    function _actorOrOwner() private view returns (Actor memory actor) {
+        address sender = _msgSender();
+        if (sender != Ownable(address(registry)).owner()) return _actor(Roles.ANY);
+        actor = Actor({participant: 0, roles: Roles.ANY, key: sender});
+        _requireRole(actor, Roles.ANY); // as of every actor: it refuses calls at the address of the code
+    }
+
+    /// @dev Participant 0 is the owner.
+    function _requireStanding(bytes32 subject, bytes32 ground, uint32 participant) private view {
+        ILots.Lot storage lot = _lots[subject];
+        bool isLot = lot.number != 0;
+        if (!isLot && _orders[subject].sequence == 0) revert NoteSubjectUnknown(subject);
+        if (participant == 0) return;
+        if (isLot ? !_isOfLot(subject, lot, ground, participant) : !_isParty(_orders[subject], participant)) {
+            revert NoteStandingMissing(subject, participant, ground);
+        }
+    }
+
+    /// @dev Custodian, maker, or party of the order. Storage refers to the order by number, the caller names it.
+    function _isOfLot(bytes32 subject, ILots.Lot storage lot, bytes32 ground, uint32 participant)
+        private
+        view
+        returns (bool)
+    {
+        (uint40 number, uint40 holder, bool packed) = (lot.order, lot.holder, lot.packed);
+        if (!packed && holder == participant) return true;
+        if (Subjects.derive(Subjects.Kind.Lot, participant, ground) == subject) return true;
+        IOrders.Order storage order = _orders[ground];
+        return number != 0 && order.sequence == number && _isParty(order, participant);
+    }
+
+    function _isParty(IOrders.Order storage order, uint32 participant) private view returns (bool) {
+        (uint32 buyer, uint32 coordinator, uint32 inspector) = (order.buyer, order.coordinator, order.inspector);
+        return participant == buyer || participant == coordinator || participant == inspector;
+    }
+}

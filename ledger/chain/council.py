@@ -1,0 +1,243 @@
+"""The council that owns a registry: its state, its motions, and the transactions by which members vote.
+
+Votes are no records: they enter neither the index nor the outbox. What a motion does to the registry is a record.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ledger.canonical import to_hex
+from ledger.chain.artifacts import load_abi, load_artifact, verify_code
+from ledger.chain.chain import Chain
+from ledger.chain.codec import decode_result, encode_function, read_function
+from ledger.chain.deployment import create, send_call
+from ledger.errors import InputError, NotFoundError, WrongContractError
+from ledger.keys import Signer
+from ledger.records import Contract, Value
+
+__all__ = ["CALLS", "Council", "Motion", "MotionState", "build_call", "deploy_council", "describe_call", "find_council"]
+
+_NAME = "Council"
+_NOBODY = bytes(20)
+CALLS: dict[str, Contract | str] = {
+    **dict.fromkeys(
+        ("admit", "setRoles", "suspend", "reinstate", "publish", "close", "withdrawModel"), Contract.REGISTRY
+    ),
+    **dict.fromkeys(("proposeRecovery", "overruleObjection"), Contract.REGISTRY),
+    **dict.fromkeys(("transferOwnership", "acceptOwnership"), Contract.REGISTRY),
+    "note": Contract.LEDGER,
+    "setMembers": _NAME,
+}
+"""What an owner calls, and where."""
+
+
+class MotionState(enum.StrEnum):
+    OPEN = "open"
+    """Not enough members approve it yet."""
+    WAITING = "waiting"
+    """Approved: the delay runs."""
+    DUE = "due"
+    """It can be executed."""
+    EXECUTED = "executed"
+    OVER = "over"
+    """It lapsed, or ended with the list of members for which it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    number: int
+    target: bytes
+    data: bytes
+    state: MotionState
+    approvals: tuple[int, ...]
+    """Members that approve it now."""
+    needed: int
+    executable_at: int
+    """In seconds since 1970; 0 while not enough members approve."""
+    lapses_at: int
+    """In seconds since 1970: until then it can be approved, or executed."""
+
+
+class Council:
+    """A council, after its code and its registry were compared. `chain` is the one that it governs."""
+
+    def __init__(self, chain: Chain, address: bytes) -> None:
+        self.chain, self.address = chain, address
+        verify_code(_NAME, chain.node.code(address), address)
+        if self._read("registry") != chain.registry:
+            raise WrongContractError(
+                f"the council at {to_hex(address)} is of another registry", hint="give the address of this registry's"
+            )
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        return cast("tuple[int, ...]", self._read("members"))
+
+    @property
+    def quorum(self) -> int:
+        return cast(int, self._read("quorum"))
+
+    @property
+    def delay_s(self) -> int:
+        return cast(int, self._read("delay"))
+
+    def motions(self) -> Iterator[Motion]:
+        """All motions, the latest first."""
+        return (self.motion(number) for number in range(cast(int, self._read("motions")), 0, -1))
+
+    def motion(self, number: int) -> Motion:
+        """Raises NotFoundError if there is none with that number."""
+        found = cast("dict[str, Any]", self._read("motionOf", number))
+        if found["target"] == _NOBODY:
+            raise NotFoundError(f"there is no motion {number}", hint="see `millmark council status`")
+        approved_at, delay_s = found["approved_at"], self.delay_s
+        executable_at = approved_at + delay_s if approved_at else 0
+        lapses_at = (executable_at or found["proposed_at"]) + cast(int, self._read("LAPSE"))
+        now = self.chain.node.header().timestamp
+        return Motion(
+            number,
+            found["target"],
+            found["data"],
+            _state(found, executable_at, lapses_at, now, cast(int, self._read("term"))),
+            tuple(one for one in self.members if self._read("hasApproved", number, one)),
+            cast(int, self._read("neededFor", found["data"])),
+            executable_at,
+            lapses_at,
+        )
+
+    def propose(self, signer: Signer, target: bytes, data: bytes, reason_root: bytes = bytes(32)) -> int:
+        """Propose a call, and approve it. Returns the motion's number."""
+        before = cast(int, self._read("motions"))
+        self._send(signer, "propose", "0x" + target.hex(), data, reason_root)
+        # Others may have proposed in between: the motion is the first new one with this call.
+        for number in range(before + 1, cast(int, self._read("motions")) + 1):
+            found = self.motion(number)
+            if (found.target, found.data) == (target, data):
+                return number
+        raise NotFoundError("the motion is not on the chain", hint="propose it again")
+
+    def approve(self, signer: Signer, number: int) -> None:
+        self._send(signer, "approve", number)
+
+    def retract(self, signer: Signer, number: int) -> None:
+        self._send(signer, "retract", number)
+
+    def execute(self, signer: Signer, number: int) -> None:
+        """Make the motion's call. Raises ContractRefusedError with the error of the call itself."""
+        self._send(signer, "execute", number)
+
+    def _read(self, function: str, *values: object) -> Value:
+        answer = self.chain.node.call(self.address, encode_function(_NAME, function, *values))
+        return decode_result(_NAME, function, answer)[0]
+
+    def _send(self, signer: Signer, function: str, *values: object) -> None:
+        self.chain.fund(signer.address)
+        data = encode_function(_NAME, function, *values)
+        send_call(self.chain.node, self.chain.profile, signer, self.address, data)
+
+
+def _state(found: dict[str, Any], executable_at: int, lapses_at: int, now: int, term: int) -> MotionState:
+    if found["executed"]:
+        return MotionState.EXECUTED
+    if found["term"] != term or now >= lapses_at:
+        return MotionState.OVER
+    if not executable_at:
+        return MotionState.OPEN
+    return MotionState.DUE if now >= executable_at else MotionState.WAITING
+
+
+def deploy_council(chain: Chain, owner: Signer, members: Sequence[int], quorum: int, delay_s: int) -> Council:
+    """Deploy a council of the chain's registry. It owns nothing until the registry is offered to it, and it accepts.
+
+    Raises ContractRefusedError for a list, quorum or delay that a council must not have.
+    """
+    chain.fund(owner.address)
+    arguments = ("0x" + chain.registry.hex(), delay_s, tuple(members), quorum)
+    return Council(chain, create(chain.node, chain.profile, owner, _NAME, arguments))
+
+
+def find_council(chain: Chain) -> tuple[Council, bool]:
+    """The council that owns the registry, or to which it is offered, and whether it owns it already.
+
+    Raises NotFoundError if there is none.
+    """
+    for view, owns in (("owner", True), ("pendingOwner", False)):
+        address = cast(bytes, chain.read(Contract.REGISTRY, view)[0])
+        if address != _NOBODY and chain.node.code(address):
+            return Council(chain, address), owns
+    raise NotFoundError("no council owns the registry", hint="the owner makes one with `millmark council install`")
+
+
+def build_call(chain: Chain, council: bytes, name: str, words: Sequence[str]) -> tuple[bytes, bytes]:
+    """Target and data of an owner's call, from its name (`set-roles` or `setRoles`) and its arguments as text.
+
+    Lists are separated by commas; claims roots at the end may be left out. Raises InputError.
+    """
+    first, *rest = name.split("-")
+    function = first + "".join(part.capitalize() for part in rest)
+    if function not in CALLS:
+        raise InputError(
+            f"a council has nothing to do with {name!r}", hint=f"use one of {', '.join(map(kebab, CALLS))}"
+        )
+    callee = CALLS[function]
+    inputs = _inputs(callee, function)
+    roots = sum(one["name"].endswith("Root") for one in inputs)
+    if not len(inputs) - roots <= len(words) <= len(inputs):
+        asked = " ".join(one["name"] for one in inputs)
+        raise InputError(f"{name} takes other arguments", hint=f"give {asked or 'none'}")
+    values = [_parse(one["type"], word) for one, word in zip(inputs, words, strict=False)]
+    values += [bytes(32)] * (len(inputs) - len(words))
+    target = council if callee == _NAME else chain.address(cast(Contract, callee))
+    return target, encode_function(callee, function, *values)
+
+
+def describe_call(chain: Chain, council: bytes, target: bytes, data: bytes) -> str:
+    """A motion's call as text, as `build_call` takes it; the bytes where this version does not know it."""
+    known: dict[bytes, Contract | str] = {one: contract for contract in Contract if (one := chain.address(contract))}
+    callee = _NAME if target == council else known.get(target)
+    found = None if callee is None else read_function(callee, data)
+    if found is None:
+        return f"{to_hex(target)} {to_hex(data)}"
+    name, values = found
+    return " ".join((kebab(name), *(_text(value) for value in values)))
+
+
+def kebab(name: str) -> str:
+    """`setRoles` -> `set-roles`."""
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _inputs(callee: Contract | str, function: str) -> list[dict[str, str]]:
+    abi = load_abi(callee) if isinstance(callee, Contract) else load_artifact(callee).abi
+    return next(entry["inputs"] for entry in abi if entry["type"] == "function" and entry["name"] == function)
+
+
+def _parse(kind: str, word: str) -> object:
+    try:
+        if kind.endswith("[]"):
+            return tuple(_parse(kind[:-2], one) for one in word.split(",") if one)
+        if kind.startswith("uint"):
+            return _number(kind, word)
+        raw = bytes.fromhex(word.removeprefix("0x"))
+        if len(raw) != (20 if kind == "address" else 32):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"{word[:80]!r} is not of the type {kind}", hint="see the arguments of the call") from None
+    return "0x" + raw.hex() if kind == "address" else raw
+
+
+def _number(kind: str, word: str) -> int:
+    number = int(word)
+    if not 0 <= number < 1 << int(kind.removeprefix("uint")):
+        raise ValueError
+    return number
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value))
+    return to_hex(value) if isinstance(value, bytes) else str(value)
