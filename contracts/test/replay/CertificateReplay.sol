@@ -105,7 +105,8 @@ abstract contract CertificateReplay is OrderReplay {
             abi.decode(entry.data, (address, bytes32[], ICertificates.Statement, uint40, bytes32));
         _act(entry, entry.participant, Roles.INSPECTOR);
         _requireStatement(entry, statement);
-        bool anchored = _streams[statement.stream].machine != 0 && _streams[statement.stream].size == size && _streams[statement.stream].root == root;
+        bool anchored = _streams[statement.stream].machine != 0 && _streams[statement.stream].size == size
+            && _streams[statement.stream].root == root;
         _hold(Property.Anchors, anchored && statement.leafIndex < size, "issueCertificate: evidence not anchored");
         _certificates[entry.subject] = ICertificates.Certificate({
             sequence: entry.sequence,
