@@ -23,6 +23,7 @@ import coincurve
 
 from ledger.canonical import Json, parse_json
 from ledger.errors import CanonicalError, SigningError
+from ledger.names import NameKey
 from ledger.recursion import bound_recursion
 from ledger.signatures import (
     ADDRESS_BYTES,
@@ -48,6 +49,7 @@ __all__ = [
     "Signer",
     "create_key",
     "create_keystore",
+    "open_name_key",
     "open_signer",
     "parse_address",
     "read_passphrase",
@@ -138,6 +140,14 @@ def open_signer(
         return LocalSigner.from_bytes(bytes.fromhex(content.decode("ascii").strip().removeprefix("0x")))
     except ValueError:
         raise SigningError(f"{path} does not contain 64 hexadecimal digits") from None
+
+
+def open_name_key(uri: str, *, passphrase_file: Path | None = None, prompt: Prompt | None = None) -> NameKey:
+    """Return the name key whose secret is in the file that `uri` names, as for `open_signer`. Raises SigningError."""
+    signer = open_signer(uri, passphrase_file=passphrase_file, prompt=prompt)
+    if not isinstance(signer, LocalSigner):
+        raise SigningError("a token cannot compute names", hint="keep the name key in a keystore file")
+    return NameKey(signer.unsafe_secret())
 
 
 def create_key(

@@ -13,7 +13,8 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
     latest certificate        LEDGER _certificates[lot]          machine's number       REGISTRY _sequenceOf[subject]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
-    model (3 words)           REGISTRY _models[number]           name key      REGISTRY _nameKeys[participant][index]
+    model (3 words)           REGISTRY _models[number]           name key (2 words)
+                                                                        REGISTRY _nameKeys[participant][index]
     published digest          REGISTRY _published[kind]
 
 The names are those of the Solidity source. Their slot numbers are in ledger/artifacts under `storageLayout`, and in
@@ -51,6 +52,7 @@ __all__ = [
     "LotSlots",
     "MachineSlots",
     "ModelSlots",
+    "NameKeySlots",
     "OrderSlots",
     "ParticipantSlots",
     "StreamSlots",
@@ -58,7 +60,6 @@ __all__ = [
     "decode_struct",
     "head_slot",
     "machine_slot",
-    "name_key_slot",
     "published_slot",
     "sequence_slot",
     "slots_of",
@@ -91,6 +92,8 @@ class ParticipantSlots:
     suspended: bool
     departed: bool
     sequence: int
+    inactive_since: int
+    """When it was suspended or left; 0 while it may act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,17 @@ class ModelSlots:
     defective_since: int
     digest: bytes
     code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NameKeySlots:
+    """The Registry's entry of a participant's name key."""
+
+    name_key_hash: bytes
+    """SHA-256 of the public key."""
+    set_at: int
+    """What was recorded before has its name from an earlier key."""
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +216,7 @@ _PLACES: dict[type, tuple[Contract, str]] = {
     KeySlots: (Contract.REGISTRY, "_keys"),
     MachineSlots: (Contract.REGISTRY, "_machines"),
     ModelSlots: (Contract.REGISTRY, "_models"),
+    NameKeySlots: (Contract.REGISTRY, "_nameKeys"),
     OrderSlots: (Contract.LEDGER, "_orders"),
     AssignmentSlots: (Contract.LEDGER, "_assignments"),
     LotSlots: (Contract.LEDGER, "_lots"),
@@ -224,11 +239,6 @@ def machine_slot(subject: bytes) -> bytes:
     return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 
-def name_key_slot(participant: int, index: int) -> bytes:
-    """Slot of the registry that contains a participant's name key hash, 0 from `ParticipantSlots.name_keys` on."""
-    return _mapping_slot(Contract.REGISTRY, "_nameKeys", (participant, index))
-
-
 def published_slot(kind: int) -> bytes:
     """Slot of the registry that contains the digest last published of a kind, 0 if there is none."""
     return _mapping_slot(Contract.REGISTRY, "_published", (kind,))
@@ -249,8 +259,8 @@ def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:
     """Return the slots of a struct, 32 bytes each, in the order in which `decode_struct` expects their words.
 
     `kind` is one of this module's classes, `keys` are the keys of its mapping: a subject (32 bytes), an address (20
-    bytes) or a number; for an assignment the order, then the operation. Raises ProofError for a key of the wrong type
-    or size.
+    bytes) or a number; for an assignment the order, then the operation; for a name key the participant, then the
+    index. Raises ProofError for a key of the wrong type or size.
     """
     contract, name = _PLACES[kind]
     first = int.from_bytes(_mapping_slot(contract, name, keys), "big")

@@ -10,7 +10,17 @@ import typer
 from ledger.errors import InputError
 from ledger.records import Role
 
-__all__ = ["AsJson", "Gateway", "PassphraseFile", "SignerUri", "TokenFile", "parse_digest", "parse_roles"]
+__all__ = [
+    "AsJson",
+    "Gateway",
+    "NameKeys",
+    "NamePassphraseFile",
+    "PassphraseFile",
+    "SignerUri",
+    "TokenFile",
+    "parse_digest",
+    "parse_roles",
+]
 
 _DIGEST_BYTES = 32
 
@@ -25,6 +35,14 @@ SignerUri = Annotated[
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File (mode 0600) with the keystore's passphrase or the token's PIN."),
+]
+NameKeys = Annotated[
+    list[str],
+    typer.Option("--name-key", help="Each name key of the participant, oldest first: keystore:FILE or file:FILE."),
+]
+NamePassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--name-passphrase-file", help="File (mode 0600) with the passphrase of the name key's keystore."),
 ]
 Gateway = Annotated[
     str, typer.Option("--gateway", metavar="URL", help="Another participant's gateway: scheme and host, no path.")

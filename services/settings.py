@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     the home folder. Without it, the gateway records nothing."""
     gateway_passphrase_file: Path | None = None
     """File (mode 0600) with the passphrase or PIN of `gateway_signer`; prompted for at start when not set."""
+    gateway_name_keys: tuple[str, ...] = ()
+    """URIs of all name keys of the company, from which salts derive: as `gateway_signer`, but no token. Whoever reads
+    one can test guesses of the company's identifiers. Without them, the gateway names nothing new."""
+    gateway_name_passphrase_file: Path | None = None
+    """File (mode 0600) with the passphrase of `gateway_name_keys`; prompted for at start when not set."""
     gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
     """Rate limit of one participant, in requests per second; bursts of five seconds' worth are allowed."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)
@@ -120,10 +125,18 @@ class Settings(BaseSettings):
     @property
     def gateway_signer_uri(self) -> str | None:
         """`gateway_signer` with a relative file path resolved against the home folder."""
+        return None if self.gateway_signer is None else self._key_from_home(self.gateway_signer)
+
+    @property
+    def gateway_name_key_uris(self) -> list[str]:
+        """`gateway_name_keys` with relative file paths resolved against the home folder."""
+        return [self._key_from_home(uri) for uri in self.gateway_name_keys]
+
+    def _key_from_home(self, uri: str) -> str:
         # `///` begins an absolute path, and other schemes, such as pkcs11, name no file.
-        scheme, _, place = (self.gateway_signer or "").partition(":")
+        scheme, _, place = uri.partition(":")
         if not place or scheme not in ("keystore", "file") or place.startswith("///"):
-            return self.gateway_signer
+            return uri
         return f"{scheme}:{self.home / place}"
 
     @property

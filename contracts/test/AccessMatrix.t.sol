@@ -241,7 +241,9 @@ contract AccessMatrixTest is Inspection {
         _addTo(target, by, 0, abi.encodeCall(IRegistry.reinstate, (inspector2.id)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.publish, (1, ROOT)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.close, (_spare)), false);
+        _receive(inspector2, "left", 5);
         _suspend(inspector2);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.entrust, (inspector2.id, maker.id)), false);
         _addTo(target, by, 0, abi.encodeCall(Ownable.transferOwnership, (_spare)), false);
         (by.key,) = makeKey("heir");
         vm.prank(owner);
@@ -290,6 +292,10 @@ contract AccessMatrixTest is Inspection {
         registry.proposeRecovery(buyer.id, heir.key);
         _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.objectToRecovery, ()), false);
         _addTo(target, heir, Roles.ANY, abi.encodeCall(IRegistry.acceptRecovery, (buyer.id)), false);
+        vm.prank(owner);
+        registry.entrust(inspector2.id, carrier.id);
+        ICustody.Item[] memory left = _item(_lotName(inspector2, "left"), 0);
+        _add(carrier, Roles.HOLDER, abi.encodeCall(ICustody.reclaimCustody, (left, ROOT)));
         _warp(block.timestamp + registry.RECOVERY_DELAY());
     }
 
@@ -379,7 +385,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](63);
+        bytes[] memory calls = new bytes[](65);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -405,51 +411,53 @@ contract AccessMatrixTest is Inspection {
         calls[22] = abi.encodeCall(IRegistry.nameKeyOf, (auditor.id, 0));
         calls[23] = abi.encodeCall(IRegistry.publishedOf, (1));
         calls[24] = abi.encodeCall(IRegistry.RECOVERY_DELAY, ());
-        uint256 registryCalls = 25;
-        calls[25] = abi.encodeCall(IHistory.sequence, ());
-        calls[26] = abi.encodeCall(IHistory.headOf, (order));
-        calls[27] = abi.encodeCall(IHistory.registry, ());
-        calls[28] = abi.encodeCall(IHistory.predecessor, ());
-        calls[29] = abi.encodeCall(deployed.HEAD_TAG, ());
-        calls[30] = abi.encodeCall(deployed.lotOperations, ());
-        calls[31] = abi.encodeCall(deployed.certificateOperations, ());
-        calls[32] = abi.encodeCall(IHistory.ledgerId, ());
-        calls[33] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
-        calls[34] = abi.encodeCall(deployed.trustedForwarder, ());
-        calls[35] = abi.encodeCall(IOrders.orderOf, (order));
-        calls[36] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
-        calls[37] = abi.encodeCall(IEvidence.streamOf, (stream));
-        calls[38] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[39] = abi.encodeCall(ICertificates.certificateOf, (lot));
-        calls[40] = abi.encodeCall(ICertificates.certificateStatus, (lot));
-        calls[41] = abi.encodeCall(IHistory.headOf, (lot));
-        uint256 ledgerCalls = 42;
+        calls[25] = abi.encodeCall(IRegistry.absenceOf, (buyer.id));
+        uint256 registryCalls = 26;
+        calls[26] = abi.encodeCall(IHistory.sequence, ());
+        calls[27] = abi.encodeCall(IHistory.headOf, (order));
+        calls[28] = abi.encodeCall(IHistory.registry, ());
+        calls[29] = abi.encodeCall(IHistory.predecessor, ());
+        calls[30] = abi.encodeCall(deployed.HEAD_TAG, ());
+        calls[31] = abi.encodeCall(deployed.lotOperations, ());
+        calls[32] = abi.encodeCall(deployed.certificateOperations, ());
+        calls[33] = abi.encodeCall(IHistory.ledgerId, ());
+        calls[34] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[35] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[36] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[37] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[38] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[39] = abi.encodeCall(ILots.lotOf, (lot));
+        calls[40] = abi.encodeCall(ICertificates.certificateOf, (lot));
+        calls[41] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[42] = abi.encodeCall(IHistory.headOf, (lot));
+        calls[43] = abi.encodeCall(ICustody.offerOf, (lot));
+        uint256 ledgerCalls = 44;
         address code = registry.modelOf(published).code;
-        calls[42] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[43] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[44] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 45;
+        calls[44] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[45] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[46] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 47;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[45] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[46] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[47] = abi.encodeCall(forwarder.eip712Domain, ());
-        uint256 forwarderCalls = 48;
-        calls[48] = abi.encodeCall(ICouncil.LEAST_MEMBERS, ());
-        calls[49] = abi.encodeCall(ICouncil.MOST_MEMBERS, ());
-        calls[50] = abi.encodeCall(ICouncil.MOST_DATA, ());
-        calls[51] = abi.encodeCall(ICouncil.LAPSE, ());
-        calls[52] = abi.encodeCall(ICouncil.registry, ());
-        calls[53] = abi.encodeCall(ICouncil.delay, ());
-        calls[54] = abi.encodeCall(ICouncil.quorum, ());
-        calls[55] = abi.encodeCall(ICouncil.term, ());
-        calls[56] = abi.encodeCall(ICouncil.motions, ());
-        calls[57] = abi.encodeCall(ICouncil.members, ());
-        calls[58] = abi.encodeCall(ICouncil.isMember, (buyer.id));
-        calls[59] = abi.encodeCall(ICouncil.motionOf, (1));
-        calls[60] = abi.encodeCall(ICouncil.hasApproved, (1, buyer.id));
-        calls[61] = abi.encodeCall(ICouncil.neededFor, (""));
-        uint256 councilCalls = 62;
-        calls[62] = abi.encodeCall(IRegistry.successor, ());
+        calls[47] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[48] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[49] = abi.encodeCall(forwarder.eip712Domain, ());
+        uint256 forwarderCalls = 50;
+        calls[50] = abi.encodeCall(ICouncil.LEAST_MEMBERS, ());
+        calls[51] = abi.encodeCall(ICouncil.MOST_MEMBERS, ());
+        calls[52] = abi.encodeCall(ICouncil.MOST_DATA, ());
+        calls[53] = abi.encodeCall(ICouncil.LAPSE, ());
+        calls[54] = abi.encodeCall(ICouncil.registry, ());
+        calls[55] = abi.encodeCall(ICouncil.delay, ());
+        calls[56] = abi.encodeCall(ICouncil.quorum, ());
+        calls[57] = abi.encodeCall(ICouncil.term, ());
+        calls[58] = abi.encodeCall(ICouncil.motions, ());
+        calls[59] = abi.encodeCall(ICouncil.members, ());
+        calls[60] = abi.encodeCall(ICouncil.isMember, (buyer.id));
+        calls[61] = abi.encodeCall(ICouncil.motionOf, (1));
+        calls[62] = abi.encodeCall(ICouncil.hasApproved, (1, buyer.id));
+        calls[63] = abi.encodeCall(ICouncil.neededFor, (""));
+        uint256 councilCalls = 64;
+        calls[64] = abi.encodeCall(IRegistry.successor, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls || i >= councilCalls ? address(registry) : address(ledger);
@@ -517,14 +525,14 @@ contract AccessMatrixTest is Inspection {
         _add(maker, made, abi.encodeCall(ILots.reworkLot, (rework)));
         _add(maker, made, abi.encodeCall(ILots.allocateLot, (_receive(maker, "stock", 10), order, 0, ROOT)));
         _add(buyer, Roles.BUYER | Roles.COORDINATOR, abi.encodeCall(ILots.deallocateLot, (lot, order, ROOT)));
-        _add(maker, held, abi.encodeCall(ILots.scrapLot, (lot, 1, ROOT)));
+        _add(maker, held, abi.encodeCall(ILots.scrapLot, (lot, 1, ILots.Disposition.Scrapped, ROOT)));
         _add(maker, held, abi.encodeCall(ILots.packLots, (parent, _one(lot))));
         _pack(maker, parent, _one(child));
         _add(maker, held, abi.encodeCall(ILots.unpackLots, (parent, _one(child))));
         _add(maker, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _add(inspector, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _quarantine(maker, set, order);
-        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, ROOT)));
+        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, order, ROOT)));
     }
 
     function _addChange(uint16 roles, ILots.Transformation memory change) private {
@@ -537,9 +545,15 @@ contract AccessMatrixTest is Inspection {
         _offer(maker, _item(offered, 0), carrier);
         uint16 roles = Roles.HOLDER;
         _add(maker, roles, abi.encodeCall(ICustody.offerCustody, (_item(held, 0), carrier.id, ROOT)));
-        _add(carrier, roles, abi.encodeCall(ICustody.acceptCustody, (_item(offered, 0), ROOT)));
-        _add(carrier, roles, abi.encodeCall(ICustody.declineCustody, (offered, ROOT)));
+        uint40 offer = ledger.offerOf(offered).sequence;
+        _add(carrier, roles, abi.encodeCall(ICustody.acceptCustody, (_item(offered, 0), offer, ROOT)));
+        _add(carrier, roles, abi.encodeCall(ICustody.acceptInPart, (_item(offered, 0), offer, 9, ROOT)));
+        _add(carrier, roles, abi.encodeCall(ICustody.declineCustody, (offered, offer, ROOT)));
         _add(maker, roles, abi.encodeCall(ICustody.withdrawCustody, (offered, ROOT)));
+        bytes32 bad = _receive(maker, "bad", 10);
+        _move(maker, _item(bad, 0), carrier);
+        _quarantine(carrier, bad, 0);
+        _add(carrier, roles, abi.encodeCall(ICustody.returnLot, (bad, maker.id, _hash("bad"), ROOT)));
     }
 
     function _addCertificateRows() private {

@@ -152,7 +152,7 @@ contract AllocationTest is TransformationFixture {
         _refuse(maker, _lotState(stock, ILots.LotState.Quarantined));
         ledger.allocateLot(stock, _order, 0, ROOT);
         _as(maker);
-        ledger.releaseLot(stock, ROOT);
+        ledger.releaseLot(stock, 0, ROOT);
         _finish(_order, 0);
         _refuse(maker, _assignmentState(IAssignments.AssignmentState.Finished));
         ledger.allocateLot(stock, _order, 0, ROOT);

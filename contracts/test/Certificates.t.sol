@@ -155,7 +155,7 @@ contract CertificatesTest is Fixture {
 
     function test_lateResultsOnASpentLot() public check {
         _as(maker);
-        ledger.scrapLot(_lot, 10, ROOT);
+        ledger.scrapLot(_lot, 10, ILots.Disposition.Scrapped, ROOT);
         _fail(_lot, _order);
         _assertLot(_lot, ILots.LotState.Spent, maker);
         assertEq(uint256(ledger.certificateOf(_lot).verdict), uint256(FAIL));

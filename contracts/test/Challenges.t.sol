@@ -209,9 +209,10 @@ contract ChallengesTest is ChallengeFixture {
         _offer(maker, _item(_lot, _order), buyer);
         _challenge(buyer, _lot, inference);
         _assertRefuted(ILots.LotState.Offered);
+        uint40 offer = ledger.offerOf(_lot).sequence;
         vm.prank(buyer.key);
         vm.expectPartialRevert(ICustody.GateClosed.selector);
-        ledger.acceptCustody(_item(_lot, _order), ROOT);
+        ledger.acceptCustody(_item(_lot, _order), offer, ROOT);
     }
 
     function test_refutationLeavesASpentLot() public check {
@@ -219,7 +220,7 @@ contract ChallengesTest is ChallengeFixture {
         inference.verdict = 1;
         _certify(_lot, _order, inference);
         _as(maker);
-        ledger.scrapLot(_lot, 10, ROOT);
+        ledger.scrapLot(_lot, 10, ILots.Disposition.Scrapped, ROOT);
         _challenge(buyer, _lot, inference);
         _assertRefuted(ILots.LotState.Spent);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ILots} from "../src/interfaces/ILots.sol";
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
@@ -43,7 +44,7 @@ contract ClosingTest is RegistryFixture {
         _as(buyer);
         ledger.confirmDelivery(order, ROOT);
         _as(maker);
-        ledger.scrapLot(more, 5, ROOT);
+        ledger.scrapLot(more, 5, ILots.Disposition.Scrapped, ROOT);
         _as(buyer);
         ledger.note(_one(lot), new bytes32[](1), 5, ROOT);
     }

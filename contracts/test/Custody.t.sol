@@ -27,8 +27,11 @@ contract CustodyTest is Fixture {
         _offer(maker, _item(_lot, _order), carrier);
         _assertLot(_lot, ILots.LotState.Offered, maker);
         assertEq(ledger.lotOf(_lot).counterparty, carrier.id);
+        uint40 offer = ledger.offerOf(_lot).sequence;
+        assertEq(offer, next);
+        assertEq(ledger.offerOf(_lot).to, carrier.id);
         next = _expectRecord();
-        emit ICustody.CustodyAccepted(next, carrier.id, _lot, carrier.key, _one(_lot), maker.id, ROOT);
+        emit ICustody.CustodyAccepted(next, carrier.id, _lot, carrier.key, _one(_lot), offer, ROOT);
         _accept(carrier, _item(_lot, _order));
         _assertLot(_lot, ILots.LotState.Held, carrier);
         assertEq(ledger.lotOf(_lot).counterparty, 0);
@@ -36,16 +39,19 @@ contract CustodyTest is Fixture {
 
     function test_decline() public check {
         _offer(maker, _item(_lot, _order), carrier);
+        uint40 offer = ledger.sequence();
         _refuse(maker2, abi.encodeWithSelector(ICustody.CustodyNotOffered.selector, _lot, carrier.id));
-        ledger.declineCustody(_lot, ROOT);
+        ledger.declineCustody(_lot, offer, ROOT);
+        _refuse(carrier, abi.encodeWithSelector(ICustody.CustodyOfferWrong.selector, _lot, offer - 1, offer));
+        ledger.declineCustody(_lot, offer - 1, ROOT);
         uint40 next = _expectRecord();
-        emit ICustody.CustodyDeclined(next, carrier.id, _lot, carrier.key, _one(_lot), LEAF);
+        emit ICustody.CustodyDeclined(next, carrier.id, _lot, carrier.key, _one(_lot), offer, LEAF);
         _as(carrier);
-        ledger.declineCustody(_lot, LEAF);
+        ledger.declineCustody(_lot, offer, LEAF);
         _assertLot(_lot, ILots.LotState.Held, maker);
         assertEq(ledger.lotOf(_lot).counterparty, 0);
         _refuse(carrier, _lotState(_lot, ILots.LotState.Held));
-        ledger.declineCustody(_lot, ROOT);
+        ledger.declineCustody(_lot, 1, ROOT);
     }
 
     function test_withdraw() public check {
@@ -58,7 +64,7 @@ contract CustodyTest is Fixture {
         ledger.withdrawCustody(_lot, LEAF);
         _assertLot(_lot, ILots.LotState.Held, maker);
         _refuse(carrier, _lotState(_lot, ILots.LotState.Held));
-        ledger.acceptCustody(_item(_lot, _order), ROOT);
+        ledger.acceptCustody(_item(_lot, _order), 1, ROOT);
         _refuse(maker, _lotState(_lot, ILots.LotState.Held));
         ledger.withdrawCustody(_lot, ROOT);
     }
@@ -88,21 +94,22 @@ contract CustodyTest is Fixture {
 
     function test_acceptRefusals() public check {
         _refuse(carrier, abi.encodeWithSelector(ILots.LotsMissing.selector));
-        ledger.acceptCustody(new ICustody.Item[](0), ROOT);
+        ledger.acceptCustody(new ICustody.Item[](0), 1, ROOT);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
-        ledger.acceptCustody(_item(ROOT, 0), ROOT);
+        ledger.acceptCustody(_item(ROOT, 0), 1, ROOT);
         _offer(maker, _item(_lot, _order), carrier);
+        uint40 offer = ledger.offerOf(_lot).sequence;
         _refuse(maker2, abi.encodeWithSelector(ICustody.CustodyNotOffered.selector, _lot, carrier.id));
-        ledger.acceptCustody(_item(_lot, _order), ROOT);
+        ledger.acceptCustody(_item(_lot, _order), offer, ROOT);
         uint40 sequence = ledger.orderOf(_order).sequence;
         _refuse(carrier, abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence));
-        ledger.acceptCustody(_item(_lot, 0), ROOT);
+        ledger.acceptCustody(_item(_lot, 0), offer, ROOT);
         _setRoles(carrier, Roles.AUDITOR);
         bytes memory reason = _roleMissing(carrier, Roles.AUDITOR, Roles.HOLDER);
         _refuse(carrier, reason);
-        ledger.acceptCustody(_item(_lot, _order), ROOT);
+        ledger.acceptCustody(_item(_lot, _order), 1, ROOT);
         _refuse(carrier, reason);
-        ledger.declineCustody(_lot, ROOT);
+        ledger.declineCustody(_lot, 1, ROOT);
         _refuse(carrier, reason);
         ledger.withdrawCustody(_lot, ROOT);
     }
@@ -114,7 +121,7 @@ contract CustodyTest is Fixture {
 
     function test_spentLotIsNotOffered() public check {
         _as(maker);
-        ledger.scrapLot(_lot, 10, ROOT);
+        ledger.scrapLot(_lot, 10, ILots.Disposition.Scrapped, ROOT);
         _refuseOffer(_item(_lot, _order), carrier.id, _lotState(_lot, ILots.LotState.Spent));
     }
 
@@ -178,7 +185,7 @@ contract CustodyTest is Fixture {
     function test_gateNeedsAPass() public check {
         _fail(_lot, _order);
         _as(inspector);
-        ledger.releaseLot(_lot, ROOT);
+        ledger.releaseLot(_lot, _order, ROOT);
         _refuseGate(_lot, ICertificates.CertificateStatus.Valid, ICertificates.Verdict.Fail, inspector.id, model);
     }
 
@@ -232,6 +239,7 @@ contract CustodyTest is Fixture {
         uint40 proposal = ledger.sequence();
         _as(coordinator);
         ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+        uint40 offer = ledger.offerOf(_lot).sequence;
         _refuse(
             buyer,
             abi.encodeWithSelector(
@@ -245,7 +253,7 @@ contract CustodyTest is Fixture {
                 model
             )
         );
-        ledger.acceptCustody(_item(_lot, _order), ROOT);
+        ledger.acceptCustody(_item(_lot, _order), offer, ROOT);
     }
 
     // ---- consignments ----
@@ -262,13 +270,14 @@ contract CustodyTest is Fixture {
         _offer(carrier, consignment, buyer);
         _as(inspector);
         ledger.revokeCertificate(lots[1], second, ROOT);
+        uint40 offer = ledger.offerOf(pallet).sequence;
         _refuse(
             buyer,
             _gateClosed(
                 lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, inspector.id, model
             )
         );
-        ledger.acceptCustody(consignment, ROOT);
+        ledger.acceptCustody(consignment, offer, ROOT);
         _pass(lots[1], _order);
         _accept(buyer, consignment);
         _as(buyer);
@@ -282,8 +291,9 @@ contract CustodyTest is Fixture {
         ICustody.Item[] memory consignment = _items(pallet, lots, _order);
         _offer(maker, consignment, carrier);
         _fail(lots[1], _order);
+        uint40 offer = ledger.offerOf(pallet).sequence;
         _refuse(carrier, _lotState(lots[1], ILots.LotState.Quarantined));
-        ledger.acceptCustody(consignment, ROOT);
+        ledger.acceptCustody(consignment, offer, ROOT);
         _as(maker);
         ledger.withdrawCustody(pallet, ROOT);
         _refuseOffer(consignment, carrier.id, _lotState(lots[1], ILots.LotState.Quarantined));
@@ -297,8 +307,9 @@ contract CustodyTest is Fixture {
         _refuseOffer(_items(pallet, _one(lots[0]), _order), carrier.id, reason);
         ICustody.Item[] memory consignment = _items(pallet, lots, _order);
         _offer(maker, consignment, carrier);
+        uint40 offer = ledger.offerOf(pallet).sequence;
         _refuse(carrier, reason);
-        ledger.acceptCustody(_items(pallet, _one(lots[1]), _order), ROOT);
+        ledger.acceptCustody(_items(pallet, _one(lots[1]), _order), offer, ROOT);
     }
 
     function test_consignmentHasNothingElse() public check {
@@ -408,8 +419,9 @@ contract CustodyTest is Fixture {
     }
 
     function _refuseAccept(ICertificates.CertificateStatus status) private {
+        uint40 offer = ledger.offerOf(_lot).sequence;
         _refuse(buyer, _gateClosed(_lot, status, ICertificates.Verdict.Pass, inspector.id, model));
-        ledger.acceptCustody(_item(_lot, _order), ROOT);
+        ledger.acceptCustody(_item(_lot, _order), offer, ROOT);
         _assertLot(_lot, ILots.LotState.Offered, maker);
     }
 

@@ -335,8 +335,9 @@ abstract contract Fixture is Base {
     }
 
     function _accept(Party storage to, ICustody.Item[] memory consignment) internal {
+        uint40 offer = ledger.offerOf(consignment[0].lot).sequence;
         _as(to);
-        ledger.acceptCustody(consignment, ROOT);
+        ledger.acceptCustody(consignment, offer, ROOT);
     }
 
     function _move(Party storage from, ICustody.Item[] memory consignment, Party storage to) internal {

@@ -183,7 +183,7 @@ contract ForwarderTest is Fixture {
     function test_refusedCallSpendsNoNonce() public {
         bytes[] memory calls = new bytes[](2);
         calls[0] = _receiveCall("lot");
-        calls[1] = abi.encodeCall(ILots.scrapLot, (_lot, 6, ROOT));
+        calls[1] = abi.encodeCall(ILots.scrapLot, (_lot, 6, ILots.Disposition.Scrapped, ROOT));
         _refuseForward(carrier, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
         assertEq(forwarder.nonces(carrier.key), 0);
         assertEq(ledger.lotOf(_lot).number, 0);
@@ -192,7 +192,9 @@ contract ForwarderTest is Fixture {
     /// @dev In OpenZeppelin's forwarder this would spend the nonce without effect.
     function test_noBatchOfRequests() public {
         ERC2771Forwarder.ForwardRequestData[] memory requests = new ERC2771Forwarder.ForwardRequestData[](1);
-        requests[0] = _request(carrier, address(ledger), abi.encodeCall(ILots.scrapLot, (_lot, 6, ROOT)));
+        requests[0] = _request(
+            carrier, address(ledger), abi.encodeCall(ILots.scrapLot, (_lot, 6, ILots.Disposition.Scrapped, ROOT))
+        );
         vm.expectRevert(Forwarder.ForwarderBatchRefused.selector);
         forwarder.executeBatch(requests, payable(address(0)));
         vm.expectRevert(Forwarder.ForwarderBatchRefused.selector);

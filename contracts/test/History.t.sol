@@ -314,6 +314,6 @@ contract HistoryTest is Fixture {
         bool held = ledger.lotOf(lot).state == ILots.LotState.Held;
         _as(carrier);
         if (held) ledger.quarantineLot(lot, 0, root);
-        else ledger.releaseLot(lot, root);
+        else ledger.releaseLot(lot, 0, root);
     }
 }

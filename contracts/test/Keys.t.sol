@@ -303,17 +303,22 @@ contract KeysTest is RegistryFixture {
         emit IRegistry.NameKeySet(next, maker.id, _bytes32(maker.id), maker.key, LEAF);
         _as(maker);
         registry.setNameKey(LEAF);
+        _warp(START + 5);
         _as(maker);
         registry.setNameKey(ROOT);
         assertEq(registry.participantOf(maker.id).nameKeys, 2);
-        assertEq(registry.nameKeyOf(maker.id, 0), LEAF);
-        assertEq(registry.nameKeyOf(maker.id, 1), ROOT);
+        _expectNameKey(0, IRegistry.NameKey(LEAF, uint40(START), next));
+        _expectNameKey(1, IRegistry.NameKey(ROOT, uint40(START + 5), next + 1));
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryNameKeyUsed.selector, maker.id, 0));
         registry.setNameKey(LEAF);
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryDigestMissing.selector));
         registry.setNameKey(0);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryNameKeyUnknown.selector, maker.id, 2));
         registry.nameKeyOf(maker.id, 2);
+    }
+
+    function _expectNameKey(uint16 index, IRegistry.NameKey memory expected) private view {
+        assertEq(abi.encode(registry.nameKeyOf(maker.id, index)), abi.encode(expected));
     }
 
     function test_publish() public check {

@@ -82,14 +82,14 @@ contract LotsTest is Fixture {
     function test_scrapSomeThenAll() public check {
         bytes32 lot = _receive(carrier, "lot", 7);
         uint40 next = _expectRecord();
-        emit ILots.LotScrapped(next, carrier.id, lot, carrier.key, _one(lot), 3, ROOT);
+        emit ILots.LotScrapped(next, carrier.id, lot, carrier.key, _one(lot), 3, ILots.Disposition.Scrapped, ROOT);
         _scrap(carrier, lot, 3);
         assertEq(ledger.lotOf(lot).quantity, 4);
         _assertLot(lot, ILots.LotState.Held, carrier);
         _scrap(carrier, lot, 4);
         _assertLot(lot, ILots.LotState.Spent, carrier);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Spent));
-        ledger.scrapLot(lot, 1, ROOT);
+        ledger.scrapLot(lot, 1, ILots.Disposition.Scrapped, ROOT);
     }
 
     function test_scrapFromQuarantine() public check {
@@ -106,18 +106,18 @@ contract LotsTest is Fixture {
     function test_scrapRefusals() public check {
         bytes32 lot = _receive(carrier, "lot", 7);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotQuantityZero.selector));
-        ledger.scrapLot(lot, 0, ROOT);
+        ledger.scrapLot(lot, 0, ILots.Disposition.Scrapped, ROOT);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotOverConsumed.selector, lot, 7, 8));
-        ledger.scrapLot(lot, 8, ROOT);
+        ledger.scrapLot(lot, 8, ILots.Disposition.Scrapped, ROOT);
         _refuse(maker, abi.encodeWithSelector(ILots.LotForeign.selector, lot, carrier.id));
-        ledger.scrapLot(lot, 1, ROOT);
+        ledger.scrapLot(lot, 1, ILots.Disposition.Scrapped, ROOT);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
-        ledger.scrapLot(ROOT, 1, ROOT);
+        ledger.scrapLot(ROOT, 1, ILots.Disposition.Scrapped, ROOT);
         _refuse(auditor, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
-        ledger.scrapLot(lot, 1, ROOT);
+        ledger.scrapLot(lot, 1, ILots.Disposition.Scrapped, ROOT);
         _offer(carrier, _item(lot, 0), maker);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Offered));
-        ledger.scrapLot(lot, 1, ROOT);
+        ledger.scrapLot(lot, 1, ILots.Disposition.Scrapped, ROOT);
     }
 
     // ---- packing ----
@@ -176,7 +176,7 @@ contract LotsTest is Fixture {
         _refusePack(other, _one(child), reason);
         _refusePack(child, _one(other), reason);
         _refuse(maker, reason);
-        ledger.scrapLot(child, 1, ROOT);
+        ledger.scrapLot(child, 1, ILots.Disposition.Scrapped, ROOT);
         _refuse(maker, reason);
         ledger.offerCustody(_item(child, _order), carrier.id, ROOT);
         _refuse(maker, reason);
@@ -189,7 +189,7 @@ contract LotsTest is Fixture {
     function test_parentWithContentsIsNotUsedUp() public check {
         (bytes32 parent,) = _packedPair();
         _refuse(maker, abi.encodeWithSelector(ILots.LotNotEmpty.selector, parent, 1));
-        ledger.scrapLot(parent, 1, ROOT);
+        ledger.scrapLot(parent, 1, ILots.Disposition.Scrapped, ROOT);
     }
 
     function test_unpackRefusals() public check {
@@ -204,8 +204,8 @@ contract LotsTest is Fixture {
         _refuse(maker, abi.encodeWithSelector(ILots.LotsMissing.selector));
         ledger.unpackLots(parent, new bytes32[](0));
         _refuseUnpack(auditor, parent, child, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
-        _quarantine(maker, parent, 0);
-        bytes memory reason = abi.encodeWithSelector(ILots.LotStateWrong.selector, parent, ILots.LotState.Quarantined);
+        _offer(maker, _items(parent, _one(child), _order), carrier);
+        bytes memory reason = abi.encodeWithSelector(ILots.LotStateWrong.selector, parent, ILots.LotState.Offered);
         _refuseUnpack(maker, parent, child, reason);
     }
 
@@ -256,7 +256,7 @@ contract LotsTest is Fixture {
         next = _expectRecord();
         emit ILots.LotReleased(next, maker.id, lot, maker.key, _one(lot), LEAF);
         _as(maker);
-        ledger.releaseLot(lot, LEAF);
+        ledger.releaseLot(lot, _order, LEAF);
         _assertLot(lot, ILots.LotState.Held, maker);
         assertEq(ledger.lotOf(lot).counterparty, 0);
     }
@@ -266,11 +266,11 @@ contract LotsTest is Fixture {
         _quarantine(inspector, lot, _order);
         _assertLot(lot, ILots.LotState.Quarantined, maker);
         _refuse(maker, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, lot, inspector.id));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _refuse(inspector2, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, lot, inspector.id));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _as(inspector);
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _assertLot(lot, ILots.LotState.Held, maker);
     }
 
@@ -279,11 +279,11 @@ contract LotsTest is Fixture {
         _offer(maker, _item(lot, _order), carrier);
         _quarantine(inspector, lot, _order);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Quarantined));
-        ledger.acceptCustody(_item(lot, _order), ROOT);
+        ledger.acceptCustody(_item(lot, _order), 1, ROOT);
         _as(inspector);
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Held));
-        ledger.acceptCustody(_item(lot, _order), ROOT);
+        ledger.acceptCustody(_item(lot, _order), 1, ROOT);
     }
 
     function test_inspectorQuarantinesAPackedLot() public check {
@@ -309,16 +309,16 @@ contract LotsTest is Fixture {
         _refuse(maker, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
         ledger.quarantineLot(ROOT, 0, ROOT);
         _refuse(maker, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Held));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _quarantine(maker, lot, _order);
         _refuse(inspector, abi.encodeWithSelector(ILots.LotStateWrong.selector, lot, ILots.LotState.Quarantined));
         ledger.quarantineLot(lot, _order, ROOT);
         _refuse(auditor, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
         ledger.quarantineLot(lot, _order, ROOT);
         _refuse(auditor, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
-        ledger.releaseLot(lot, ROOT);
+        ledger.releaseLot(lot, _order, ROOT);
         _refuse(maker, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
-        ledger.releaseLot(ROOT, ROOT);
+        ledger.releaseLot(ROOT, 0, ROOT);
     }
 
     /// @dev The inspector of a lot's order has no say over lots of no order.
@@ -346,7 +346,7 @@ contract LotsTest is Fixture {
 
     function _scrap(Party storage party, bytes32 lot, uint40 quantity) private {
         _as(party);
-        ledger.scrapLot(lot, quantity, ROOT);
+        ledger.scrapLot(lot, quantity, ILots.Disposition.Scrapped, ROOT);
     }
 
     function _refusePack(bytes32 parent, bytes32[] memory lots, bytes memory reason) private {

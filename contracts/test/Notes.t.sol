@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ILots} from "../src/interfaces/ILots.sol";
 import {LotOperations} from "../src/LotOperations.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {INotes} from "../src/interfaces/INotes.sol";
@@ -63,7 +64,7 @@ contract NotesTest is Fixture {
     /// @dev Whatever its state: what is found out about a part that is gone matters, too.
     function test_N1_ofASpentLot() public check {
         _as(maker);
-        ledger.scrapLot(_lot, 10, ROOT);
+        ledger.scrapLot(_lot, 10, ILots.Disposition.Scrapped, ROOT);
         _note(maker, _lot, 0, OBSERVATION);
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {RegistryFixture} from "./RegistryFixture.sol";
@@ -31,7 +32,7 @@ contract RecoveryTest is RegistryFixture {
         assertEq(roles, Roles.MANUFACTURER);
         assertEq(registry.recoveryOf(maker.id).key, address(0));
         vm.prank(_fresh);
-        ledger.scrapLot(_lotName(maker, "held"), 5, ROOT);
+        ledger.scrapLot(_lotName(maker, "held"), 5, ILots.Disposition.Scrapped, ROOT);
     }
 
     /// @dev Keys in wrong hands neither act nor come back after it.

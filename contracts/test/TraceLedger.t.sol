@@ -130,7 +130,7 @@ contract TraceLedgerTest is Fixture {
     /// @dev Errors of the lot families come through as they are.
     function test_errorsComeThrough() public check {
         _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
-        ledger.scrapLot(ROOT, 1, ROOT);
+        ledger.scrapLot(ROOT, 1, ILots.Disposition.Scrapped, ROOT);
     }
 
     /// @dev Answers of the lot families, too, whatever their length: a number, a struct, none at all.
@@ -144,7 +144,8 @@ contract TraceLedgerTest is Fixture {
         assertTrue(done);
         assertEq(answer, abi.encode(uint256(0)));
         _as(carrier);
-        (done, answer) = address(ledger).call(abi.encodeCall(ILots.scrapLot, (lot, 5, ROOT)));
+        (done, answer) =
+            address(ledger).call(abi.encodeCall(ILots.scrapLot, (lot, 5, ILots.Disposition.Scrapped, ROOT)));
         assertTrue(done);
         assertEq(answer, "");
     }
@@ -178,7 +179,7 @@ contract TraceLedgerTest is Fixture {
         bytes[] memory calls = new bytes[](3);
         calls[0] = _placeCall();
         calls[1] = _receiveCall("lot");
-        calls[2] = abi.encodeCall(ILots.scrapLot, (ROOT, 1, ROOT));
+        calls[2] = abi.encodeCall(ILots.scrapLot, (ROOT, 1, ILots.Disposition.Scrapped, ROOT));
         uint40 before = ledger.sequence();
         _settle();
         _refuse(buyer, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));

@@ -262,7 +262,7 @@ contract TransformationsTest is TransformationFixture {
         _assertLot(_lot, ILots.LotState.Quarantined, maker);
         assertEq(ledger.lotOf(_lot).quantity, 6);
         _refuse(maker, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, again, inspector.id));
-        ledger.releaseLot(again, ROOT);
+        ledger.releaseLot(again, _order, ROOT);
         _pass(again, _order);
         _assertLot(again, ILots.LotState.Held, maker);
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ledger.canonical import Json
 from ledger.claims import Disclosure
 from ledger.ids import SubjectKind
+from ledger.names import MAX_NAME_KEYS, salt_of
 
 MEDIA_TYPE = "application/vnd.millmark.bundle+json"
 BUNDLE_VERSION = 1
@@ -24,6 +25,7 @@ MAX_LINKS = 1 << 17
 """Maximum number of records in one history."""
 MAX_DATA_BYTES = 20_480
 """Longest event data of a record; those of a transformation of 64 lots into 64 have 19,072 bytes."""
+MAX_NAME_PROOFS = MAX_NAME_KEYS
 MAX_SHOWN = 1 << 14
 """Maximum number of entries in each of the lists of claims, evidence and inferences."""
 MAX_SHOWN_BYTES = 4 << 20
@@ -70,13 +72,18 @@ class HistoryShown:
 
 @dataclass(frozen=True, slots=True, order=True)
 class IdentityShown:
-    """The identifier of a subject, with the salt and creator from which the subject was computed."""
+    """The identifier of a subject, with the creator and the proofs from which the subject was computed."""
 
     kind: SubjectKind
     creator: int
     identifier: str
-    salt: bytes
-    """32 bytes."""
+    proofs: tuple[bytes, ...]
+    """Name key and proof, 114 bytes each, for every name key of the creator up to the one that makes the salt."""
+
+    @property
+    def salt(self) -> bytes:
+        """What the last proof makes, 32 bytes. Not established: that the proof is valid."""
+        return salt_of(self.proofs)
 
 
 @dataclass(frozen=True, slots=True)

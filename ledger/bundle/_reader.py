@@ -33,6 +33,7 @@ from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
 from ledger.claims import Disclosure, parse_disclosure
 from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
 from ledger.ids import SubjectKind
+from ledger.names import NAME_PROOF_BYTES
 
 T = TypeVar("T")
 
@@ -47,8 +48,7 @@ _TEXT_ONLY = re.compile(_TEXT)
 _RECORD = re.compile(rb"\[%s,%s,%s,%s,%s\]" % (_KIND, _NUMBER, _NUMBER, _NUMBER, _TEXT))
 _WITHHELD = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
 _IDENTITY = re.compile(
-    rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","salt":%s\}'
-    % (_NUMBER, _TEXT)
+    rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","proofs":' % _NUMBER
 )
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
@@ -245,6 +245,7 @@ def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
 
 
 _HASH = _bytes(32, 32)
+_NAME_PROOF = _bytes(NAME_PROOF_BYTES, NAME_PROOF_BYTES)
 
 
 def _history(scan: _Scanner) -> HistoryShown:
@@ -270,9 +271,13 @@ def _record(scan: _Scanner) -> RecordShown:
 
 
 def _identity(scan: _Scanner) -> IdentityShown:
-    creator, identifier, kind, salt = scan.match(_IDENTITY, "an identity").groups()
+    creator, identifier, kind = scan.match(_IDENTITY, "an identity").groups()
     named = SubjectKind[kind.decode().upper()]
-    return IdentityShown(named, _small(scan, creator), identifier.decode(), _decoded(scan, salt, 32, 32))
+    proofs = scan.items(_NAME_PROOF, "proofs of a name", limits.MAX_NAME_PROOFS)
+    if not proofs:
+        scan.refuse("a name has no proof")
+    scan.literal(b"}")
+    return IdentityShown(named, _small(scan, creator), identifier.decode(), proofs)
 
 
 def _claims(scan: _Scanner) -> ShownClaims:

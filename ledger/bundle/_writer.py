@@ -77,7 +77,7 @@ def _identity(identity: IdentityShown) -> bytes:
         "creator": identity.creator,
         "identifier": identity.identifier,
         "kind": identity.kind.name.lower(),
-        "salt": text_of(identity.salt),
+        "proofs": [text_of(proof) for proof in identity.proofs],
     }
     return canonical_json(value)
 

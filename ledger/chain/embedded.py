@@ -125,6 +125,7 @@ class EmbeddedChain:
         parameters = PyEVMBackend.generate_genesis_params(overrides)
         self._tester = EthereumTester(_Backend(genesis_parameters=parameters))
         self._time_s: int | None = None
+        self._ahead_s = 0
         self._bank = self._tester.get_accounts()[0]
         self._lock = threading.Lock()
         self._receipt_of = lru_cache(_KEPT_RECEIPTS)(self._build_receipt)
@@ -149,6 +150,8 @@ class EmbeddedChain:
             "eth_estimateGas": _now(lambda call: hex(self._run(self._tester.estimate_gas, call))),
             "eth_sendRawTransaction": self._send,
             "anvil_setBalance": self._fund,
+            "evm_increaseTime": self._increase_time,
+            "evm_mine": self._mine_block,
         }
 
     def request(self, method: str, params: list[Json]) -> Json:
@@ -307,10 +310,18 @@ class EmbeddedChain:
             self._set_time()
             self._tester.send_transaction({"from": self._bank, "to": address, "value": missing, "gas": 21_000})
 
+    def _increase_time(self, seconds: int) -> int:
+        self._ahead_s += seconds
+        return self._ahead_s
+
+    def _mine_block(self) -> None:
+        self._set_time()
+        self._tester.mine_block()
+
     def _set_time(self) -> None:
-        """Set the time of the next block: now, but at least a second after its parent's."""
+        """Set the time of the next block: now by the chain's clock, but at least a second after its parent's."""
         earliest = self._chain.get_canonical_head().timestamp + 1
-        now = int(time.time()) if self._time_s is None else self._time_s
+        now = int(time.time()) + self._ahead_s if self._time_s is None else self._time_s
         self._chain.set_header_timestamp(max(now, earliest))
 
 

@@ -24,6 +24,11 @@ HINTS = {
     "CouncilNotMember": "sign with an admin key of a member that may act, see `millmark council status`",
     "CouncilSizeWrong": "name four members or more, and a quorum of more than half of them, but not all",
     "CustodyNotOffered": "have the lot offered to the participant that signs",
+    "CustodyNotReclaimable": "wait until 14 days after the custodian was suspended or left",
+    "CustodyNotTheMaker": "return it to the participant that brought it into the ledger",
+    "CustodyOfferWrong": "look at the lot again, and name the offer that stands",
+    "CustodyReclaimForeign": "have the buyer or coordinator of its order sign, or a trustee that the registry's owner "
+    "named: `millmark participants entrust`",
     "EvaluatorModelMalformed": "use the model.bin that training wrote",
     "EvaluatorModelNotExecutable": "register only the model's digest: it is audited off chain",
     "EvaluatorModelTooLarge": "register only the model's digest: it is audited off chain",

@@ -187,6 +187,11 @@ class Node:
         """Set a balance, by default more than any key spends on gas. Only development engines support this."""
         self._ask("anvil_setBalance", [_hex(address), hex(amount_wei)], lambda _: None)
 
+    def wait(self, seconds: int) -> None:
+        """Mine a block that comes so much later. Only development engines support this."""
+        self._ask("evm_increaseTime", [seconds], lambda _: None)
+        self._ask("evm_mine", [], lambda _: None)  # calls are made at the latest block's time
+
     def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:
         try:
             answer = self._transport.request(method, params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.events._base import LedgerEvent
-from ledger.records import ClaimsRoot, ParticipantNumber
+from ledger.records import U40, ClaimsRoot, ParticipantNumber, RecordNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +15,41 @@ class CustodyOffered(LedgerEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class CustodyAccepted(LedgerEvent):
-    from_: ParticipantNumber
+class ReturnOffered(LedgerEvent):
+    """A quarantined lot was offered to its maker."""
+
+    to: ParticipantNumber
     claims_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
+class CustodyAccepted(LedgerEvent):
+    offer: RecordNumber
+    claims_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyAcceptedInPart(LedgerEvent):
+    """Custody of the whole lot passed; the taker states that less than that is in order."""
+
+    offer: RecordNumber
+    accepted: U40
+    """What is in order, in the lot's unit."""
+    reason_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
 class CustodyDeclined(LedgerEvent):
+    offer: RecordNumber
     reason_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyWithdrawn(LedgerEvent):
+    reason_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyReclaimed(LedgerEvent):
+    from_: ParticipantNumber
     reason_root: ClaimsRoot

@@ -12,6 +12,7 @@ from ledger.records import (
     Bytes3,
     CertificateNumber,
     ClaimsRoot,
+    Disposition,
     OrderSubject,
     Rework,
     Transformation,
@@ -102,6 +103,7 @@ class LotDeallocated(LedgerEvent):
 @dataclass(frozen=True, slots=True)
 class LotScrapped(LedgerEvent):
     quantity: U40
+    disposition: Disposition
     reason_root: ClaimsRoot
 
 

@@ -34,6 +34,13 @@ class ParticipantReinstated(RegistryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class TrusteeNamed(RegistryEvent):
+    absent: ParticipantNumber
+    trustee: ParticipantNumber
+    """0 if nobody is trusted any longer."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantDeparted(RegistryEvent):
     claims_root: ClaimsRoot
 

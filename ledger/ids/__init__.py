@@ -8,7 +8,7 @@ from __future__ import annotations
 from ledger.ids._canonical import MAX_IDENTIFIER_LENGTH, canonical_identifier, is_identifier
 from ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, split_digital_link
 from ledger.ids._epc import parse_epc
-from ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, new_salt, subject
+from ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, subject
 
 __all__ = [
     "MAX_IDENTIFIER_LENGTH",
@@ -20,7 +20,6 @@ __all__ = [
     "identifier_hash",
     "is_identifier",
     "link_uri",
-    "new_salt",
     "parse_digital_link",
     "parse_epc",
     "split_digital_link",

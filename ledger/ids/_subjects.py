@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import secrets
 from dataclasses import dataclass, field
 
 import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
@@ -12,7 +11,7 @@ import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 from ledger.errors import RecordError
 from ledger.ids._canonical import canonical_identifier
 
-__all__ = ["SALT_BYTES", "Identity", "SubjectKind", "identifier_hash", "new_salt", "subject"]
+__all__ = ["SALT_BYTES", "Identity", "SubjectKind", "identifier_hash", "subject"]
 
 SALT_BYTES = 32
 
@@ -25,11 +24,6 @@ class SubjectKind(enum.IntEnum):
     STREAM = 3
     MACHINE = 4
     MODEL = 5
-
-
-def new_salt() -> bytes:
-    """Return 32 bytes from the operating system's random source."""
-    return secrets.token_bytes(SALT_BYTES)
 
 
 def identifier_hash(salt: bytes, identifier: str) -> bytes:
@@ -69,8 +63,10 @@ class Identity:
     """Participant that created the subject (`uint32`)."""
     identifier: str
     """In any accepted spelling; stored in canonical form."""
-    salt: bytes = field(default_factory=new_salt, repr=False)
-    """32 random bytes. With them, one can test guesses of the identifier, so they are not part of the repr."""
+    salt: bytes = field(repr=False)
+    """32 bytes. With them, one can test guesses of the identifier, so they are not part of the repr."""
+    proofs: tuple[bytes, ...] = field(default=(), repr=False)
+    """Why the salt is that of the creator's name key (`ledger.names`); without them, no bundle can show the name."""
     subject: bytes = field(init=False, compare=False)
     """The on-chain name, 32 bytes."""
 

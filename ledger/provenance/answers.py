@@ -232,7 +232,9 @@ class Lot(Printable):
     holder: Party
     """The participant who physically has it: the custodian of the outermost lot in which it is packed, or its own."""
     counterparty: Party | None
-    """If it is offered, the participant to whom; if it is quarantined, the one by whom."""
+    """If it is offered, the participant to whom; if it is quarantined or returning, the one who quarantined it."""
+    offer: int | None
+    """The record of the offer that stands, which an acceptance names; None if it is not offered."""
     order: bytes | None
     parent: bytes | None
     assignment: int | None

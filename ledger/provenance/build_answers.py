@@ -43,6 +43,7 @@ def build_lot(reader: Reader, row: LotRow) -> answers.Lot:
         custodian=reader.party(row.custodian),
         holder=reader.party(reader.holder(row.subject)),
         counterparty=reader.some_party(row.counterparty),
+        offer=row.offer if row.state in (LotState.OFFERED, LotState.RETURNING) else None,
         order=row.order,
         parent=row.parent,
         assignment=row.assignment or None,

@@ -12,7 +12,8 @@ from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_
 from ledger.checkpoint import MAX_ANCESTRY, SignedCheckpoint
 from ledger.errors import ChainError, NotFoundError
 from ledger.headers import parse_header
-from ledger.ids import SubjectKind, identifier_hash, subject
+from ledger.ids import SubjectKind
+from ledger.names import subjects_of
 from ledger.provenance.disclosure import (
     Disclosing,
     disclose_claims,
@@ -27,6 +28,7 @@ from ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
+    NameKeySlots,
     ParticipantSlots,
     StreamSlots,
     decode_struct,
@@ -133,15 +135,27 @@ def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: in
 def _slots(chain: Chain, selection: Selection, identities: Iterable[IdentityShown]) -> dict[bytes, list[bytes]]:
     wanted: dict[bytes, list[bytes]] = {address: [] for address in chain.contracts.values()}
     wanted[chain.registry] += _registry_slots(selection)
-    # A machine's identifier is checked against the registry's slot; those of orders and lots against their histories.
-    wanted[chain.registry] += [
-        machine_slot(subject(one.kind, one.creator, identifier_hash(one.salt, one.identifier)))
-        for one in identities
-        if one.kind is SubjectKind.MACHINE
-    ]
+    for identity in identities:
+        # The key after the last one, too: it must not have been set when the subject was recorded.
+        for index in range(len(identity.proofs) + 1):
+            wanted[chain.registry] += slots_of(NameKeySlots, identity.creator, index)
+        for address, slot in _name_slots(chain, identity):
+            wanted[address].append(slot)
     wanted[chain.ledger] += [head_slot(name) for name in selection.histories]
     wanted[chain.ledger] += [slot for name in selection.streams for slot in slots_of(StreamSlots, name)]
     return wanted
+
+
+def _name_slots(chain: Chain, identity: IdentityShown) -> Iterator[tuple[bytes, bytes]]:
+    """The contract and slot of each subject of an identifier that is not in a history: under earlier name keys nothing
+    may be recorded, and a machine's own has its number."""
+    names = subjects_of(identity.kind, identity.creator, identity.identifier, identity.proofs)
+    if identity.kind is SubjectKind.MACHINE:
+        yield from ((chain.registry, machine_slot(name)) for name in names)
+    elif identity.kind is SubjectKind.STREAM:
+        yield from ((chain.ledger, slots_of(StreamSlots, name)[0]) for name in names[:-1])
+    else:
+        yield from ((chain.ledger, head_slot(name)) for name in names[:-1])
 
 
 def _registry_slots(selection: Selection) -> Iterator[bytes]:

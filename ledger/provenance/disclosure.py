@@ -6,7 +6,7 @@ What is not chosen stays out. That it exists can still be seen from the records.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
@@ -72,20 +72,29 @@ def disclose_identities(
     Raises InputError for a part whose identifier is not in the private book, unless `policy.nameless`: a receiver could
     not check that the bundle is about the right part.
     """
-    found = [identity for subject in sorted(selection.parts) if (identity := book.identity(subject)) is not None]
+    found = _proved(book, selection.parts)
     if len(found) < len(selection.parts) and not policy.nameless:
-        raise InputError("a part has no identifier in the private book", hint="import its identifier and salt first")
+        raise InputError(
+            "a part has no identifier in the private book, or no proof of its salt",
+            hint="ask its maker for a bundle that shows the name",
+        )
     if policy.names:
         machines = {row.subject for row in rows.among(MachineRow, "number", selection.machines)}
         # Machines are in no history, hence the look-up of their subjects.
         others = (selection.histories.keys() | selection.streams | machines) - selection.parts
         others = others if visibility is None else set(visibility.identifiers(others))
-        found += [identity for subject in others if (identity := book.identity(subject)) is not None]
+        found += _proved(book, others)
     return tuple(sorted(map(_shown, found)))
 
 
+def _proved(book: Book, subjects: Iterable[bytes]) -> list[Identity]:
+    """The identities that a receiver can verify: under a salt that somebody chose, a part could have two names."""
+    known = (book.identity(subject) for subject in sorted(subjects))
+    return [identity for identity in known if identity is not None and identity.proofs]
+
+
 def _shown(identity: Identity) -> IdentityShown:
-    return IdentityShown(SubjectKind(identity.kind), identity.creator, identity.identifier, identity.salt)
+    return IdentityShown(SubjectKind(identity.kind), identity.creator, identity.identifier, identity.proofs)
 
 
 def disclose_claims(book: Book, selection: Selection, policy: Disclosing) -> Iterator[ShownClaims]:

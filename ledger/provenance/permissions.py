@@ -63,7 +63,7 @@ class Lots:
 
 
 _DEPTH, _MAX = MAX_TRACED.depth, MAX_TRACED.lots
-_ACCEPTED = "CustodyAccepted"
+_TAKEN = ("CustodyAccepted", "CustodyAcceptedInPart", "CustodyReclaimed")
 _WITHDRAWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
 _AGREED = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
@@ -132,13 +132,14 @@ class Visibility:
         return self._lineage.in_line_with(held, _DEPTH).intersection(lots)
 
     def held(self, lots: Collection[bytes]) -> set[bytes]:
-        """The lots that the participant created, holds, or ever accepted custody of, packed or not."""
+        """The lots that the participant created, holds, or ever took custody of, packed or not."""
         rows = {row.sequence: row for row in self.rows_of_lots.among(lots)}
         found = {row.subject for row in rows.values() if row.custodian == self.participant}
         by_me: dict[str, Cell] = {"contract": Contract.LEDGER.value, "participant": self.participant}
         found |= {rows[made].subject for made in self._rows.values(RecordRow, "sequence", "sequence", rows, **by_me)}
-        accepted: dict[str, Cell] = {"kind": _ACCEPTED, "to_participant": self.participant}
-        found |= self._rows.values(CustodyChangeRow, "lot", "lot", set(lots) - found, **accepted)
+        for kind in _TAKEN:
+            taken: dict[str, Cell] = {"kind": kind, "to_participant": self.participant}
+            found |= self._rows.values(CustodyChangeRow, "lot", "lot", set(lots) - found, **taken)
         # While a lot is packed, only its carriers change hands, so the timelines of packed ones are needed in full.
         packed = self._rows.values(PackingRow, "child", "child", set(lots) - found)
         return found | {lot for lot in packed if any(map(self._accepts, self._lineage.custody(lot, _DEPTH)))}
@@ -185,4 +186,4 @@ class Visibility:
         return True
 
     def _accepts(self, change: CustodyChangeRow) -> bool:
-        return change.kind == _ACCEPTED and change.to_participant == self.participant
+        return change.kind in _TAKEN and change.to_participant == self.participant

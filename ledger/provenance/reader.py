@@ -210,7 +210,7 @@ class Reader:
             quantity=row.quantity,
             state=LotState(row.state),
             holder=self.party(around[-1].custodian),
-            quarantined=any(one.state == LotState.QUARANTINED for one in around),
+            quarantined=any(LotState(one.state).is_quarantined for one in around),
             parent=row.parent,
             order=row.order,
             assignment=row.assignment or None,

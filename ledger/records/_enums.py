@@ -88,6 +88,22 @@ class LotState(enum.IntEnum):
     OFFERED = 2
     QUARANTINED = 3
     SPENT = 4
+    RETURNING = 5
+    """Quarantined, and offered to its maker."""
+
+    @property
+    def is_quarantined(self) -> bool:
+        return self in (LotState.QUARANTINED, LotState.RETURNING)
+
+
+class Disposition(enum.IntEnum):
+    """How a quantity left for good."""
+
+    SCRAPPED = 0
+    EXPORTED = 1
+    SOLD = 2
+    LOST = 3
+    RECYCLED = 4
 
 
 class TransformationKind(enum.IntEnum):

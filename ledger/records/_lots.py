@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.records._base import U16, U32, U40, Bytes3, Bytes32, LedgerRecord
+from ledger.records._enums import Disposition
 from ledger.records._parts import Inference, Issued, Item, Opening, Rework, Statement, Transformation
 
 __all__ = [
     "AcceptCustody",
+    "AcceptInPart",
     "AllocateLot",
     "Anchor",
     "Challenge",
@@ -22,7 +24,9 @@ __all__ = [
     "PackLots",
     "QuarantineLot",
     "ReceiveLot",
+    "ReclaimCustody",
     "ReleaseLot",
+    "ReturnLot",
     "RevokeCertificate",
     "ReworkLot",
     "ScrapLot",
@@ -102,6 +106,7 @@ class ScrapLot(LedgerRecord):
     event = "LotScrapped"
     lot: Bytes32
     quantity: U40
+    disposition: Disposition
     reason_root: Bytes32
 
 
@@ -131,6 +136,7 @@ class QuarantineLot(LedgerRecord):
 class ReleaseLot(LedgerRecord):
     event = "LotReleased"
     lot: Bytes32
+    order: Bytes32
     reason_root: Bytes32
 
 
@@ -146,6 +152,31 @@ class OfferCustody(LedgerRecord):
 class AcceptCustody(LedgerRecord):
     event = "CustodyAccepted"
     consignment: tuple[Item, ...]
+    offer: U40
+    """Sequence of the offer: another offer of the same lot is not accepted."""
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptInPart(LedgerRecord):
+    """Accepts custody of the whole lot, and states that less than that is in order."""
+
+    event = "CustodyAcceptedInPart"
+    consignment: tuple[Item, ...]
+    offer: U40
+    accepted: U40
+    """What is in order of the first lot, in its unit."""
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLot(LedgerRecord):
+    """Offers a quarantined lot to its maker; it stays quarantined."""
+
+    event = "ReturnOffered"
+    lot: Bytes32
+    to: U32
+    identifier_hash: Bytes32
     claims_root: Bytes32
 
 
@@ -153,6 +184,7 @@ class AcceptCustody(LedgerRecord):
 class DeclineCustody(LedgerRecord):
     event = "CustodyDeclined"
     lot: Bytes32
+    offer: U40
     reason_root: Bytes32
 
 
@@ -160,6 +192,15 @@ class DeclineCustody(LedgerRecord):
 class WithdrawCustody(LedgerRecord):
     event = "CustodyWithdrawn"
     lot: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ReclaimCustody(LedgerRecord):
+    """Takes custody from a participant that has not been able to act for 14 days."""
+
+    event = "CustodyReclaimed"
+    consignment: tuple[Item, ...]
     reason_root: Bytes32
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "ApproveModel",
     "Close",
     "Depart",
+    "Entrust",
     "ObjectToRecovery",
     "OpenModel",
     "OverruleObjection",
@@ -62,6 +63,15 @@ class Suspend(RegistryRecord):
 class Reinstate(RegistryRecord):
     event = "ParticipantReinstated"
     participant: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Entrust(RegistryRecord):
+    """Names who may reclaim what a participant that may not act still holds; 0 for nobody any longer."""
+
+    event = "TrusteeNamed"
+    participant: U32
+    trustee: U32
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, to_hex
 from ledger.errors import StoreDamagedError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
+from ledger.names import NAME_PROOF_BYTES
 from ledger.store.repository import Rows
 from ledger.store.rows import (
     BookRevisionRow,
@@ -36,11 +37,20 @@ class Book:
         self._rows = Rows(connection)
 
     def add_identity(self, identity: Identity) -> None:
-        """Store a subject's identifier and salt. Idempotent: the subject is their hash, so they never change."""
-        row = IdentityRow(identity.subject, int(identity.kind), identity.creator, identity.identifier, identity.salt)
+        """Store a subject's identifier, salt and proofs. Idempotent: the subject is a hash of the first two, so they
+        never change; proofs are added if they were missing."""
+        row = IdentityRow(
+            subject=identity.subject,
+            kind=int(identity.kind),
+            creator=identity.creator,
+            identifier=identity.identifier,
+            salt=identity.salt,
+            proofs=b"".join(identity.proofs),
+        )
         # Only a new identity is a new revision, which invalidates cached answers.
-        if self._rows.get(IdentityRow, row.subject) is None:
-            self._rows.insert([row])
+        known = self._rows.get(IdentityRow, row.subject)
+        if known is None or (not known.proofs and row.proofs):
+            self._rows.put(row)
             self._revise()
 
     def identity(self, subject: bytes) -> Identity | None:
@@ -218,4 +228,5 @@ def _parts(joined: bytes) -> list[bytes]:
 
 
 def _identity(row: IdentityRow) -> Identity:
-    return Identity(SubjectKind(row.kind), row.creator, row.identifier, row.salt)
+    proofs = (row.proofs[start : start + NAME_PROOF_BYTES] for start in range(0, len(row.proofs), NAME_PROOF_BYTES))
+    return Identity(SubjectKind(row.kind), row.creator, row.identifier, row.salt, tuple(proofs))

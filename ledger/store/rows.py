@@ -130,6 +130,10 @@ class ParticipantRow:
     keys: int
     suspended: bool
     departed: bool
+    inactive_since: int
+    """When it was suspended or left; 0 while it may act."""
+    trustee: int
+    """The participant who may reclaim what it holds; 0 for nobody."""
     admitted_at: int
     claims_root: bytes
 
@@ -278,6 +282,8 @@ class LotRow:
     """The record that packed it into `parent`; 0 if it is not packed."""
     contents: int
     """Number of lots that are packed directly in it."""
+    offer: int
+    """The record that offered it last, which stands while its state says so; 0 if it was never offered."""
     quantity: int
     quantity_created: int
     unit: bytes
@@ -408,7 +414,7 @@ class AnchorRow:
 
 @dataclass(slots=True)
 class IdentityRow:
-    """A subject's identifier; `salt` hides it on the chain."""
+    """A subject's identifier; `salt` hides it on the chain, `proofs` show that the salt was not chosen."""
 
     subject: bytes
     kind: int
@@ -416,6 +422,8 @@ class IdentityRow:
     creator: int
     identifier: str
     salt: bytes
+    proofs: bytes
+    """One after another, as in `ledger.ids.Identity`."""
 
 
 @dataclass(slots=True)

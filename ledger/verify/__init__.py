@@ -24,8 +24,9 @@ from ledger.checkpoint import (
 from ledger.errors import BundleError, MillmarkError, NotABundleError, ProofError
 from ledger.headers import BlockHeader, parse_header
 from ledger.trust import TrustFile
-from ledger.verify._disclosures import verify_claims, verify_evidence, verify_identifiers, verify_inferences
+from ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
 from ledger.verify._histories import verify_histories
+from ledger.verify._names import verify_identifiers
 from ledger.verify._proofs import StateProof
 from ledger.verify._replay import replay
 from ledger.verify._reporting import build_report
@@ -53,7 +54,8 @@ def verify_bundle(
     4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
     5. Heads: the records are all that each history contains, each once and in order.
     6. Replay: every record could follow the earlier ones, and every history that the parts need is included.
-    7. Identifiers lead to the subjects that they name, and every part has one; with `any_status`, parts may lack one.
+    7. Identifiers lead to the subjects that they name, by salts that their creators could not choose, and every part
+        has one; with `any_status`, parts may lack one.
     8. Claims: disclosed fields are those that the records commit to.
     9. Evidence is in its stream, and the stream only grew.
     10. Inferences are those that the certificates commit to.

@@ -58,9 +58,9 @@ def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> Non
     if verdict is Verdict.FAIL:
         order = state.order_of(lot)
         gated = order is not None and order.terms.inspector == issuer
-        if lot.state is not LotState.QUARANTINED or gated:
+        if not lot.state.is_quarantined or gated:
             lot.state, lot.counterparty = LotState.QUARANTINED, issuer
-    elif lot.state is LotState.QUARANTINED and lot.counterparty == issuer:
+    elif lot.state.is_quarantined and lot.counterparty == issuer:
         lot.state, lot.counterparty = LotState.HELD, 0
 
 

@@ -1,4 +1,4 @@
-"""Steps 7 to 10: disclosed data are those to which the ledger commits."""
+"""Steps 8 to 10: disclosed data are those to which the ledger commits."""
 
 from __future__ import annotations
 
@@ -8,59 +8,19 @@ from collections.abc import Mapping
 from ledger.bundle import Bundle, InferenceShown, ShownEvidence
 from ledger.canonical import sha256
 from ledger.claims import verify_disclosure
-from ledger.errors import CanonicalError, IdentifierError, ProofError
+from ledger.errors import CanonicalError, ProofError
 from ledger.events import Event
 from ledger.events.orders import AssignmentFinished
 from ledger.evidence import build_inference_context, build_leaf_data
-from ledger.ids import SubjectKind, canonical_identifier
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
-from ledger.verify._proofs import subject_of
 from ledger.verify._state import Certificate, Entry, State
-from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, IdentifiersRefused, InferencesRefused
+from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, InferencesRefused
 
-__all__ = ["verify_claims", "verify_evidence", "verify_identifiers", "verify_inferences"]
+__all__ = ["verify_claims", "verify_evidence", "verify_inferences"]
 
 _INPUT_TAG = b"millmark/input/1"
 _INFERENCE_TAG = b"millmark/infer/1"
 _INFERENCE_VERSION = 1
-
-
-def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[bytes, str]:
-    """Step 7: every identifier is canonical and leads to a subject that the bundle proves, and every part has one.
-
-    With `nameless`, parts may lack an identifier. Returns the identifiers by subject. Raises IdentifiersRefused.
-    """
-    places: Mapping[SubjectKind, object] = {
-        SubjectKind.ORDER: state.orders,
-        SubjectKind.LOT: state.lots,
-        SubjectKind.STREAM: state.proved.streams,
-    }
-    found: dict[bytes, str] = {}
-    for identity in bundle.identities:
-        name = subject_of(identity)
-        try:
-            canonical = canonical_identifier(identity.identifier)
-        except IdentifierError as error:
-            raise IdentifiersRefused(f"{identity.identifier}: {error.cause}", subject=name) from None
-        if canonical != identity.identifier:
-            cause = f"{identity.identifier} is not in canonical form, which is {canonical}"
-            raise IdentifiersRefused(cause, subject=name)
-        if identity.kind is SubjectKind.MACHINE:
-            known = state.proved.named_machines[name] in state.proved.machines
-        else:
-            known = name in places[identity.kind]  # type: ignore[operator]  # a mapping by subject
-        if not known:
-            raise IdentifiersRefused(
-                f"{identity.identifier} does not lead to any {identity.kind.name.lower()} in the bundle",
-                subject=name,
-            )
-        found[name] = identity.identifier
-    for name in bundle.parts:
-        if name not in found and not nameless:
-            raise IdentifiersRefused(
-                "the part has no identifier", subject=name, hint="if the bundle is from a recall, accept any status"
-            )
-    return found
 
 
 def verify_claims(bundle: Bundle, entries: Mapping[int, Entry[Event]]) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import itertools
 
 from ledger.events import Event, lots
-from ledger.records import AssignmentState, LotState
+from ledger.records import AssignmentState, Disposition, LotState, OrderState
 from ledger.verify._quantities import MAX_LOTS, consume, join, make, own
 from ledger.verify._state import Entry, Lot, State, broken, hold, on
 
 __all__ = ["LOT_RULES"]
+
+_HANDED_ON = (Disposition.EXPORTED, Disposition.SOLD)
+"""What no quantity leaves quarantine for."""
 
 
 def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
@@ -39,7 +42,10 @@ def _received(entry: Entry[lots.LotReceived], state: State) -> None:
 
 def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
     lot = own(entry, state.lot(entry, entry.histories[0]))
-    hold(lot.state in (LotState.HELD, LotState.QUARANTINED), entry, f"scrapped while {lot.state.name.lower()}")
+    disposition = entry.event.disposition
+    hold(disposition in tuple(Disposition), entry, f"{disposition} is no disposition")
+    free = lot.state is LotState.HELD or (lot.state is LotState.QUARANTINED and disposition not in _HANDED_ON)
+    hold(free, entry, f"{Disposition(disposition).name.lower()} while {lot.state.name.lower()}")
     consume(entry, lot, entry.event.quantity)
 
 
@@ -57,9 +63,11 @@ def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
 def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
-    hold(
-        lot.counterparty == entry.participant, entry, "released by another participant than the one who quarantined it"
-    )
+    if lot.counterparty != entry.participant:
+        order = state.order_of(lot)
+        delivered = order is not None and order.state is OrderState.DELIVERED
+        hold(delivered, entry, "released by another participant than the one who quarantined it, before delivery")
+        own(entry, lot)
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
@@ -80,7 +88,9 @@ def _packed(entry: Entry[lots.LotsPacked], state: State) -> None:
 
 def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
     parent, children = _packing(entry, state)
-    _free(entry, parent)
+    own(entry, parent)
+    free = parent.state in (LotState.HELD, LotState.QUARANTINED)
+    hold(free, entry, f"unpacking while {parent.state.name.lower()}", parent.subject)
     for name in children:
         hold(name in parent.contents, entry, "it was not in that parent", name)
         if name in state.shown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from ledger.bundle import Bundle, IdentityShown
@@ -10,11 +10,13 @@ from ledger.canonical import keccak256, sha256, to_hex
 from ledger.errors import ProofError, RecordError
 from ledger.headers import BlockHeader
 from ledger.ids import SubjectKind, subject
+from ledger.names import subjects_of
 from ledger.records import ModelState
 from ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
+    NameKeySlots,
     ParticipantSlots,
     StreamSlots,
     decode_struct,
@@ -86,6 +88,8 @@ class StateProof:
             models=self._table(registry, ModelSlots, bundle.models, lambda one: one.state is not ModelState.NONE),
             streams=self._table(ledger, StreamSlots, bundle.streams, lambda one: one.sequence != 0),
             named_machines={name: self._machine(registry, name) for name in map(subject_of, machines)},
+            name_keys=self._name_keys(registry, bundle.identities),
+            taken={name: taken for one in bundle.identities for name, taken in self._earlier(bundle, one)},
         )
         unused = len(self._nodes) - len(self._used)
         if unused:
@@ -117,6 +121,29 @@ class StateProof:
             return int.from_bytes(self._word(address, machine_slot(name)), "big")
         except ProofError as error:
             raise ProofsRefused(f"the number of a machine: {error.cause}", subject=name) from None
+
+    def _name_keys(self, address: bytes, identities: Iterable[IdentityShown]) -> dict[tuple[int, int], NameKeySlots]:
+        """The name keys of the identities' proofs, and for each the one that follows: it may not exist."""
+        found = {}
+        for creator, index in sorted({(one.creator, at) for one in identities for at in range(len(one.proofs) + 1)}):
+            try:
+                words = [self._word(address, slot) for slot in slots_of(NameKeySlots, creator, index)]
+                found[creator, index] = decode_struct(NameKeySlots, words)
+            except ProofError as error:
+                raise ProofsRefused(f"name key {index} of participant {creator}: {error.cause}") from None
+        return found
+
+    def _earlier(self, bundle: Bundle, one: IdentityShown) -> Iterator[tuple[bytes, bool]]:
+        """The subjects of an identifier under earlier name keys than its own, and whether they are recorded."""
+        for name in subjects_of(one.kind, one.creator, one.identifier, one.proofs)[:-1]:
+            if one.kind is SubjectKind.MACHINE:
+                yield name, self._machine(bundle.registry, name) != 0
+            else:
+                slot = slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else head_slot(name)
+                try:
+                    yield name, any(self._word(bundle.ledger, slot))
+                except ProofError as error:
+                    raise ProofsRefused(f"an earlier name: {error.cause}", subject=name) from None
 
     def _word(self, address: bytes, slot: bytes) -> bytes:
         return parse_word(verify_in(self._nodes, self._storage_roots[address], keccak256(slot), self._used))

@@ -48,7 +48,7 @@ def attention(verified: Verified) -> Iterator[Remark]:
     for certificate in state.certificates.values():
         yield from _doubtful_certificate(verified, certificate)
     for lot in state.lots.values():
-        if lot.state is LotState.QUARANTINED:
+        if lot.state.is_quarantined:
             yield Remark("quarantined", lot=_name(verified, lot.subject), by=verified.party(lot.counterparty))
     yield from _noted(verified)
     yield from _spent(verified)
@@ -60,6 +60,9 @@ def attention(verified: Verified) -> Iterator[Remark]:
             yield Remark("suspended", participant=verified.party(number))
         if company.departed:
             yield Remark("departed", participant=verified.party(number))
+    for (creator, index), name_key in state.proved.name_keys.items():
+        if index and name_key.set_at:
+            yield Remark("renamed", participant=verified.party(creator), replaced=moment(name_key.set_at))
 
 
 def _doubtful_signers(verified: Verified) -> Iterator[Remark]:

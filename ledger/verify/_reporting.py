@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
-from ledger.records import LotState
 from ledger.trust import BelievedBlock
 from ledger.verify._descent import ancestors_of
 from ledger.verify._remarks import attention, not_proved, proved
@@ -92,7 +91,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
         order_identifier=None if lot.order is None else verified.identifiers.get(lot.order),
         buyer=None if order is None else verified.party(order.buyer),
         holder=verified.party(_outermost(state, lot).custodian),
-        quarantined_by=verified.party(lot.counterparty) if lot.state is LotState.QUARANTINED else None,
+        quarantined_by=verified.party(lot.counterparty) if lot.state.is_quarantined else None,
         certificate=_certificate(verified, lot.certificates[-1]) if lot.certificates else None,
         ancestors=tuple(sorted(ancestors)),
     )

@@ -19,7 +19,7 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
+from ledger.slots import KeySlots, MachineSlots, ModelSlots, NameKeySlots, ParticipantSlots, StreamSlots
 from ledger.verify.refusals import ReplayRefused
 
 __all__ = [
@@ -138,7 +138,9 @@ class Lot:
     custodian: int
     state: LotState = LotState.HELD
     counterparty: int = 0
-    """If it is offered, the participant to whom; if it is quarantined, the one by whom."""
+    """If it is offered, the participant to whom; if it is quarantined or returning, the one who quarantined it."""
+    offer: int = 0
+    """The record that offered it last."""
     parent: bytes | None = None
     contents: set[bytes] = field(default_factory=set)
     inputs: tuple[bytes, ...] = ()
@@ -169,6 +171,10 @@ class Proved:
     streams: Mapping[bytes, StreamSlots]
     named_machines: Mapping[bytes, int]
     """Numbers of the machines whose identifiers are disclosed, by subject."""
+    name_keys: Mapping[tuple[int, int], NameKeySlots]
+    """By participant and index, for the creators of identifiers: those up to the one used, and the next, or zeros."""
+    taken: Mapping[bytes, bool]
+    """Whether anything is recorded under the subjects that disclosed identifiers have by earlier name keys."""
     asked: set[tuple[str, int | bytes]] = field(default_factory=set)
     """Kind and name of everything that was looked up."""
 

@@ -60,7 +60,7 @@ def verify_status(verified: Verified) -> None:
                 )
             if latest.verdict is not Verdict.PASS:
                 raise StatusRefused("the part's verdict is fail", subject=name, sequence=latest.sequence)
-        if lot.state is LotState.QUARANTINED:
+        if lot.state.is_quarantined:
             raise StatusRefused(f"the part is quarantined by {verified.party(lot.counterparty)}", subject=name)
         if lot.state is LotState.SPENT:  # otherwise scrapping a quarantined part would make it acceptable
             raise StatusRefused(

@@ -117,7 +117,7 @@ class ReplayRefused(VerificationError):  # noqa: N818  # a refusal is the answer
 
 
 class IdentifiersRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """An identifier is not canonical, or does not lead to a subject of the bundle."""
+    """An identifier is not canonical, its salt is not that of a name key, or it leads to no subject of the bundle."""
 
     step = Step.IDENTIFIERS
 

@@ -29,6 +29,7 @@ REMARKS: Mapping[str, str] = {
     "one_inference": "certificates {first} and {second} are of different lots with one inference",
     "suspended": "{participant} is suspended",
     "departed": "{participant} has left the consortium",
+    "renamed": "{participant} replaced the name key that made salts of identifiers here, on {replaced}",
     "odd_yield": "record {record} converts {given} {unit} to {made} {output_unit}, which by definition differ",
     # what is not proved
     "after": "anything after the proof block",

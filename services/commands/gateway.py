@@ -12,10 +12,11 @@ import typer
 
 from ledger.chain import Chain
 from ledger.errors import SettingsError
-from ledger.keys import Signer
+from ledger.keys import Signer, open_name_key
+from ledger.names import NameKey
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
-from services.commands.context import Context, open_context
+from services.commands.context import Context, ask, open_context
 from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
@@ -95,6 +96,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         opened.store,
         policy,
         recording=_recording(opened),
+        name_keys=_name_keys(settings),
         relay=relay,
         keys=KeyRing(settings.document_keys_path),
         chain=None if settings.chain_url is None else opened.chain(),
@@ -144,6 +146,11 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
             hint="set both for the company that runs this gateway",
         )
     return opened.chain(), signer
+
+
+def _name_keys(settings: Settings) -> list[NameKey]:
+    secret = settings.from_home(settings.gateway_name_passphrase_file)
+    return [open_name_key(uri, passphrase_file=secret, prompt=ask) for uri in settings.gateway_name_key_uris]
 
 
 def _anchoring(opened: Context) -> AnchorRule | None:

@@ -9,15 +9,18 @@ from typing import Annotated, Literal
 
 import typer
 
+from ledger.chain import read_deployment
 from ledger.errors import InputError
-from ledger.keys import create_key, parse_address, to_checksum
+from ledger.ids import SubjectKind, identifier_hash
+from ledger.keys import create_key, open_name_key, parse_address, to_checksum
+from ledger.names import derive_identity
 from ledger.records import AcceptKey, AcceptRecovery, ObjectToRecovery, ProposeKey, RevokeKey, Role, SetKey, SetNameKey
 from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from services.commands.context import ask, open_context, unlock
 from services.files import read_bounded
 from services.interop.credentials.keys import create_credential_key
-from services.options import PassphraseFile, SignerUri, parse_digest, parse_roles
-from services.output import print_lines, warn
+from services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
+from services.output import print_json, print_lines, warn
 from services.settings import read_settings
 
 __all__ = ["register"]
@@ -45,7 +48,11 @@ def register(app: typer.Typer) -> None:
         run_accept_recovery
     )
     group.command("object", epilog="Example: millmark keys object --signer keystore:own.json")(run_object)
-    group.command("name", epilog="Example: millmark keys name 0x... --signer keystore:own.json")(run_name)
+    group.command("name", epilog="Example: millmark keys name keystore:names.json --signer keystore:own.json")(run_name)
+    group.command(
+        "derive",
+        epilog="Example: millmark keys derive lot urn:example:a --participant 3 --name-key keystore:names.json",
+    )(run_derive)
     group.command("revoke", epilog="Example: millmark keys revoke 0x... --signer keystore:other.json")(run_revoke)
     group.command("sign-in", epilog="Example: millmark keys sign-in --signer keystore:own.json --message message.txt")(
         run_sign_in
@@ -134,15 +141,47 @@ def run_object(context: typer.Context, signer: SignerUri, passphrase_file: Passp
 
 def run_name(
     context: typer.Context,
-    name_key_hash: Annotated[str, typer.Argument(help="SHA-256 of the public name key, in 0x-hex.")],
+    name_key: Annotated[str, typer.Argument(help="Key file made by `keys new`: keystore:FILE or file:FILE.")],
     signer: SignerUri,
     passphrase_file: PassphraseFile = None,
+    name_passphrase_file: NamePassphraseFile = None,
 ) -> None:
-    """Register the key from which the participant's salts derive from now on, by its hash. Admin keys only."""
-    digest = parse_digest(name_key_hash)
+    """Register the key from which the participant's salts derive from now on. Admin keys only.
+
+    Only a hash of it gets on the ledger. Add it to the gateway's `gateway_name_keys` first, and keep the earlier ones
+    there: a name must be proved under each of them. A lost name key cannot be replaced, so keep a copy.
+    """
+    registered = open_name_key(name_key, passphrase_file=name_passphrase_file, prompt=ask)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [SetNameKey(digest)])
-    print_lines(f"the name key is 0x{digest.hex()}")
+        opened.record(opened.unlock(signer, passphrase_file), [SetNameKey(registered.hash)])
+    print_lines(f"the name key is 0x{registered.hash.hex()}")
+
+
+def run_derive(
+    context: typer.Context,
+    kind: Annotated[Literal["order", "lot", "stream", "machine"], typer.Argument(help="What is to be named.")],
+    identifier: Annotated[str, typer.Argument(help="URI, in any spelling that has a canonical form.")],
+    participant: Annotated[int, typer.Option(min=1, max=2**32 - 1, help="Number of the participant that records it.")],
+    name_key: NameKeys,
+    name_passphrase_file: NamePassphraseFile = None,
+) -> None:
+    """Derive the name of a thing offline, for programs that sign records themselves; prints JSON.
+
+    The deployment file alone determines the ledger. A gateway makes the same name (`POST /v1/names`), keeps it in the
+    private book, and refuses an identifier that names something already; here, nothing is stored or looked up.
+    """
+    keys = [open_name_key(uri, passphrase_file=name_passphrase_file, prompt=ask) for uri in name_key]
+    deployment = read_deployment(read_settings(context.obj).deployment_path)
+    named = derive_identity(deployment, keys, SubjectKind[kind.upper()], participant, identifier)
+    print_json(
+        {
+            "identifier": named.identifier,
+            "subject": "0x" + named.subject.hex(),
+            "identifier_hash": "0x" + identifier_hash(named.salt, named.identifier).hex(),
+            "salt": "0x" + named.salt.hex(),
+            "proofs": ["0x" + proof.hex() for proof in named.proofs],
+        }
+    )
 
 
 def _parse_rights(roles: str) -> Role:

@@ -17,6 +17,7 @@ from ledger.records import (
     Admit,
     Close,
     Depart,
+    Entrust,
     OverruleObjection,
     ProposeRecovery,
     PublicationKind,
@@ -38,13 +39,14 @@ _NOTHING = bytes(32)
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, reinstate and recover participants.")
+    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants.")
     group.command("list", epilog="Example: millmark participants list --json")(run_list)
     group.command(
         "admit", epilog="Example: millmark participants admit 'Alder Forge' 0x... --roles MANUFACTURER --signer ..."
     )(run_admit)
     group.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(run_roles)
     group.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
+    group.command("entrust", epilog="Example: millmark participants entrust 3 5 --signer ...")(run_entrust)
     group.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
     group.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
     group.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
@@ -136,6 +138,18 @@ def run_suspend(
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [Suspend(participant, _NOTHING)])
     print_lines(f"participant {participant} is suspended")
+
+
+def run_entrust(
+    context: typer.Context, participant: int, trustee: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Name who may reclaim what a suspended or departed participant holds; 0 for nobody. Owner of the registry only.
+
+    The trustee can reclaim lots 14 days after the participant could last act.
+    """
+    with open_context(context.obj) as opened:
+        opened.record(opened.unlock(signer, passphrase_file), [Entrust(participant, trustee)])
+    print_lines(f"participant {participant} has " + (f"trustee {trustee}" if trustee else "no trustee"))
 
 
 def run_reinstate(

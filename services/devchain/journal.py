@@ -23,7 +23,7 @@ from ledger.errors import CanonicalError, SettingsError, StoreDamagedError
 __all__ = ["JournaledChain", "discard_journal"]
 
 _FORMAT = "millmark-devchain-1"
-_WRITING = ("eth_sendRawTransaction", "anvil_setBalance")
+_WRITING = ("eth_sendRawTransaction", "anvil_setBalance", "evm_mine")
 _SERVER_ERROR = -32000
 _HEAD = ("eth_getBlockByNumber", ["latest", False])
 

@@ -23,8 +23,7 @@ from services.audit import AuditLog
 from services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
 from services.gateway.recording import Recorder
-from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.repository import RecordingRow
+from services.gateway.recording.repository import RecordingRow, describe_subjects
 from services.serving.loop import Loop
 
 __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]

@@ -49,7 +49,7 @@ def build_background(parts: GatewayParts, logger: FilteringBoundLogger) -> Backg
     store, chain, delivery = parts.store, parts.chain, parts.delivery_policy
     # Recorder last: threads that queue records stop before the thread that sends them.
     follower = None if chain is None else FollowerThread(chain, store, parts.follow_interval_s, logger)
-    recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger)
+    recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger, parts.name_keys)
     dispatcher = None if delivery is None else Dispatcher(store, delivery, logger)
     anchors = _build_anchors(parts, recorder, logger)
     threads = (follower, dispatcher, parts.relay, anchors, recorder)

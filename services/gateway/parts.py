@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from ledger.chain import Chain
 from ledger.keys import Signer
+from ledger.names import NameKey
 from ledger.store import Store
 from services.audit import AuditLog
 from services.documents import KeyRing
@@ -49,6 +50,8 @@ class GatewayParts:
     limiter: Limiter = field(default_factory=_default_limiter)
     recording: tuple[Chain, Signer] | None = None
     """With it, a thread sends the records that callers request, signed with this key."""
+    name_keys: Sequence[NameKey] = ()
+    """All name keys of the company, without which `recording` creates nothing with an identifier."""
     relay: Relay | None = None
     """With it, the gateway sends requests that other participants signed."""
     proofs: Proofs | None = None

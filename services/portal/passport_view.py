@@ -15,7 +15,7 @@ from ledger.errors import MillmarkError
 from ledger.ids import DigitalLink
 from ledger.provenance import Fact, Passport
 from ledger.provenance.answers import Certificate, CustodyChange, Machine, Party, Trace, Transformation
-from ledger.records import AssignmentState, CertificateStatus, LotState, Verdict
+from ledger.records import AssignmentState, CertificateStatus, Verdict
 from services.portal.language import Catalogue
 from services.portal.proofs import Proof
 
@@ -164,7 +164,7 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
     latest = next((one for one in trace.certificates if one.latest), None)
     # No certificate is not a fault: not every order requires one.
     good = latest is None or (latest.verdict is Verdict.PASS and latest.status is CertificateStatus.VALID)
-    stopped = trace.lot.state is LotState.QUARANTINED or any(lot.quarantined for lot in trace.packed_in)
+    stopped = trace.lot.state.is_quarantined or any(lot.quarantined for lot in trace.packed_in)
     return PassportView(
         passport=passport,
         product=_product(passport),

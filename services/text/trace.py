@@ -80,7 +80,7 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 def _lot(lot: Lot) -> list[str]:
     where = f"held by {_party(lot.holder)}"
     if lot.counterparty is not None:
-        where += f", {_word(lot.state)} {'to' if _word(lot.state) == 'offered' else 'by'} {_party(lot.counterparty)}"
+        where += f", {'offered to' if lot.state is LotState.OFFERED else 'quarantined by'} {_party(lot.counterparty)}"
     return [
         f"{lot.identifier or '0x' + lot.subject.hex()}",
         f"  lot of {lot.quantity} {lot.unit}, {_word(lot.state)}, {where}",
@@ -126,7 +126,7 @@ def _custody(change: CustodyChange) -> str:
 def _related(lot: RelatedLot) -> str:
     verdict = f", {_word(lot.verdict)} ({_word(lot.status)})" if lot.verdict is not Verdict.NONE else ""
     name = lot.identifier or "0x" + lot.subject.hex()
-    apart = ", quarantined with its carrier" if lot.quarantined and lot.state is not LotState.QUARANTINED else ""
+    apart = ", quarantined with its carrier" if lot.quarantined and not lot.state.is_quarantined else ""
     what = f"{lot.quantity} {lot.unit} {_word(lot.state)} at {_party(lot.holder)}"
     return f"{'  ' * lot.depth}{name}: {what}{verdict}{apart}"
 

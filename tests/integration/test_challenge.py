@@ -144,8 +144,8 @@ class Shop:
     def deliver(self) -> None:
         items = (Item(self.lot, self.order),)
         buyer = self.consortium.buyer
-        self.consortium.record(self.consortium.makers[0], [OfferCustody(items, buyer.number, NOTHING)])
-        self.consortium.record(buyer, [AcceptCustody(items, NOTHING)])
+        [offer] = self.consortium.record(self.consortium.makers[0], [OfferCustody(items, buyer.number, NOTHING)])
+        self.consortium.record(buyer, [AcceptCustody(items, offer, NOTHING)])
 
     def now(self) -> int:
         chain = self.consortium.chain

@@ -12,7 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.keys import LocalSigner, create_keystore, to_checksum
+from ledger.chain import read_deployment
+from ledger.ids import SubjectKind
+from ledger.keys import LocalSigner, create_keystore, to_checksum, write_private
+from ledger.names import NameKey, derive_identity
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 
@@ -98,8 +101,18 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     assert (listed["name"], listed["roles"]) == ("Alder", ["buyer", "manufacturer"])
     [key] = listed["keys"]
     assert (key["address"], key["roles"], key["admin"]) == (second.lower(), ["manufacturer"], True)
-    _ok(home, "keys", "name", "0x" + "11" * 32, *successor)
-    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", "11" * 32, *successor)
+    names = home / "names.key"
+    write_private(names, b"11" * 32)
+    registered = _ok(home, "keys", "name", f"file:{names}", *successor)
+    assert registered.strip() == f"the name key is 0x{NameKey(bytes([17]) * 32).hash.hex()}"
+    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", f"file:{names}", *successor)
+    options = ("--participant=1", f"--name-key=file:{names}")
+    derived = json.loads(_ok(home, "keys", "derive", "lot", "URN:EXAMPLE:a", *options))
+    named = derive_identity(
+        read_deployment(home / "deployment.json"), [NameKey(bytes([17]) * 32)], SubjectKind.LOT, 1, "urn:example:a"
+    )
+    assert derived["salt"] == "0x" + named.salt.hex()
+    assert derived["subject"] == "0x" + named.subject.hex()
 
     _ok(home, "participants", "suspend", "1", *owner)
     assert "RegistryParticipantSuspended" in _refused(

@@ -23,8 +23,14 @@ NOISE = 30
 """A zero byte in a random hash is 12 gas cheaper than another; over 50 records that nearly levels out."""
 NEW, UPDATE, ANCHOR, TRANSACTION = 65_000, 30_000, 25_000, 21_000
 NEW_KINDS = {"PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream"}
+OFFER = 50_000
+"""A lot's first offer fills a slot of its own."""
 BARS = {
     "Anchor": ANCHOR,
+    "OfferCustody": OFFER,
+    # A gate is three more slots to read, and what an acceptance names is one; together they pass the bar of an update.
+    "OfferCustody (through a gate)": OFFER + 2_500,
+    "AcceptCustody (through a gate)": UPDATE + 2_700,
     "IssueCertificate (again)": NEW,
     "TransformLots (1 lot into 1)": NEW + UPDATE,
     "PackLots (8 lots)": 9 * UPDATE,

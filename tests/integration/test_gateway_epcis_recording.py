@@ -18,6 +18,7 @@ from ledger.claims import build_claims, parse_claims
 from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
+from ledger.names import NameKey, verify_name
 from ledger.records import ALL_ROLES, Admit
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
@@ -78,6 +79,7 @@ class Company:
     store: Store
     world: LedgerWorld
     signer: LocalSigner
+    name_key: NameKey
     number: int = field(init=False)
     caller: Caller = field(init=False)
 
@@ -89,8 +91,9 @@ class Company:
 
     def start(self, store: Store | None = None) -> None:
         """The application anew, as after a restart."""
+        recording = (self.world.chain, self.signer)
         app = create_gateway(
-            GatewayParts(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+            GatewayParts(store or self.store, build_policy(), recording=recording, name_keys=[self.name_key])
         )
         self.caller = Caller(app)
 
@@ -144,8 +147,9 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
     owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL_ROLES), signer.address, root))])
     owner.drain()
     world.accept(signer)
+    key = world.register_name_key(Outbox(store), signer)
     Follower(world.chain, store).follow()
-    return Company(store, world, signer)
+    return Company(store, world, signer, key)
 
 
 def test_things_are_received_packed_made_into_others_and_scrapped(company: Company) -> None:
@@ -225,9 +229,31 @@ def test_a_name_that_two_companies_have_is_of_neither(company: Company) -> None:
 def test_nothing_is_recorded_unless_it_is_asked_for(company: Company) -> None:
     for number, query in enumerate(("", "?record=false")):
         [told] = company.capture(added(number, f"N{number}"), query=query)
-        assert told["records"]
+        assert told["records"] == []
         assert "recorded" not in told
     assert company.lots("N0") == company.lots("N1") == []
+
+
+def test_the_salts_of_what_is_recorded_are_kept_and_not_told(company: Company) -> None:
+    [told] = company.capture(added(1, "N2"))
+    assert [one["kind"] for one in told["records"]] == ["ReceiveLot"]
+    with company.store.reading() as connection:
+        [(kept,)] = connection.exec_driver_sql("SELECT proposal FROM epcis_events").all()
+    [salt] = json.loads(kept)["salts"].values()
+    assert salt not in json.dumps(told)
+    [lot] = company.lots("N2")
+    with company.store.reading() as connection:
+        identity = Book(connection).identity(bytes.fromhex(lot["subject"][2:]))
+    assert identity is not None
+    assert identity.salt.hex() == salt
+    verify_name(
+        company.world.chain,
+        identity.kind,
+        company.number,
+        identity.identifier,
+        identity.proofs,
+        [company.name_key.hash],
+    )
 
 
 @pytest.mark.parametrize("word", ["yes", "", "1", "True"])
@@ -414,7 +440,13 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
     other = admit(company.world, company.store)
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
     guarded = create_gateway(
-        GatewayParts(company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer))
+        GatewayParts(
+            company.store,
+            policy,
+            clock=lambda: NOW_S,
+            recording=(company.world.chain, company.signer),
+            name_keys=[company.name_key],
+        )
     )
 
     def ask(participant: int, *scopes: Scope, query: str = "?record=true") -> int:

@@ -17,7 +17,7 @@ from ledger.chain import RpcError, call_data, execute_data, multicall_data
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
 from ledger.forward_requests import SignedRequest, sign_request
 from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, ReceiveLot, Record, ScrapLot
+from ledger.records import ALL_ROLES, AcceptKey, Contract, Disposition, ProposeKey, ReceiveLot, Record, ScrapLot
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Outcome
 from services.access import Scope
@@ -85,7 +85,7 @@ def test_the_actor_on_the_chain_is_the_factory(world: RelayWorld) -> None:
 def test_a_record_that_the_ledger_refuses_fails_alone_and_by_name(world: RelayWorld) -> None:
     submitter = world.submitter()
     records: list[tuple[str, Record]] = [(f"lot-{number}", lot(f"{number}")) for number in range(6)]
-    records.insert(3, ("bad", ScrapLot(sha256(b"no such lot"), 1, NOTHING)))
+    records.insert(3, ("bad", ScrapLot(sha256(b"no such lot"), 1, Disposition.SCRAPPED, NOTHING)))
     ids = submitter.submit(records)
     world.settle(submitter)
     bad = Outbox(world.own).record(ids.pop(3))
@@ -145,7 +145,7 @@ def test_a_changed_request_is_refused(world: RelayWorld) -> None:
 
 
 def test_the_ledgers_own_error_is_named_before_anything_is_paid(world: RelayWorld) -> None:
-    scrap = ScrapLot(sha256(b"no such lot"), 1, NOTHING)
+    scrap = ScrapLot(sha256(b"no such lot"), 1, Disposition.SCRAPPED, NOTHING)
     refuse(world, world.request(lot("a"), scrap), 409, "LotUnknown(lot=0x")
     refuse(world, world.request(lot("a"), gas=40_000), 409, "Reverted()")
     assert world.world.chain.forward_nonce(world.factory.address) == 0

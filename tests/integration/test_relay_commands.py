@@ -20,7 +20,7 @@ from ledger.chain import Deployment, write_deployment
 from ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, parse_request
 from ledger.ids import identifier_hash
 from ledger.keys import LocalSigner, create_keystore, to_checksum
-from ledger.records import ScrapLot
+from ledger.records import Disposition, ScrapLot
 from services.relay.records import MAX_RECORDS
 from tests.integration.test_relay import lot
 from tests.support.command_line import Runner
@@ -253,7 +253,7 @@ def test_what_does_not_fit_is_not_sent(desk: Desk) -> None:
     refuse(world.request(lot("a"), to=b"\x66" * 20), 2, "neither registry nor ledger")
     refuse(world.request(lot("a"), nonce=3), 2, "the nonce is 3, but the key's next nonce is 0")
     refuse(SignedRequest(replace(good.request, nonce=1), good.signature), 2, "the signature is not the signer's")
-    refuse(world.request(lot("a"), ScrapLot(sha256(b"none"), 1, bytes(32))), 1, "LotUnknown")
+    refuse(world.request(lot("a"), ScrapLot(sha256(b"none"), 1, Disposition.SCRAPPED, bytes(32))), 1, "LotUnknown")
     desk.private("foreign", world.token(world.participant(world.stranger)))
     refuse(good, 1, "the key belongs to another participant", "foreign")
     desk.private("short", "abc")

@@ -272,14 +272,14 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     registry |= {name: [key] for name in ("actorOf", "keyOf")}
     registry |= {name: [world.machines["press"]] for name in ("machineOf", "ownerOfMachine")}
     registry |= {name: [model] for name in ("modelOf", "stateOfModel")}
-    registry |= {name: [inspector] for name in ("participantOf", "rolesOf")}
+    registry |= {name: [inspector] for name in ("absenceOf", "participantOf", "rolesOf")}
     registry |= {"partiesOf": [key, inspector, model], "standingOf": [coordinator, inspector, model]}
     registry |= {"issuanceOf": [key, world.now(), model], "modelFor": [model, inspector], "publishedOf": [1]}
     registry |= {"recoveryOf": [consortium.carrier.number], "nameKeyOf": [consortium.makers[1].number, 0]}
     registry["sequenceOf"] = [world.streams["press"]]
     ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "ledgerId", "registry")}
     ledger |= {name: [] for name in ("certificateOperations", "lotOperations")}
-    ledger |= {name: [lot] for name in ("certificateOf", "certificateStatus", "headOf", "lotOf")}
+    ledger |= {name: [lot] for name in ("certificateOf", "certificateStatus", "headOf", "lotOf", "offerOf")}
     ledger |= {"orderOf": [world.orders["hip"]], "assignmentOf": [world.orders["hip"], 0]}
     ledger["streamOf"] = [world.streams["press"]]
     asked = {Contract.REGISTRY: common | registry, Contract.LEDGER: common | ledger}

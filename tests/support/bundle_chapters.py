@@ -19,6 +19,7 @@ from ledger.records import (
     ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
+    AcceptInPart,
     AcceptKey,
     AcceptOrder,
     AcceptRevision,
@@ -32,6 +33,8 @@ from ledger.records import (
     DeallocateLot,
     DeclineAssignment,
     DeclineCustody,
+    Disposition,
+    Entrust,
     FinishAssignment,
     Item,
     Note,
@@ -50,16 +53,20 @@ from ledger.records import (
     Publish,
     QuarantineLot,
     ReceiveLot,
+    ReclaimCustody,
     RegisterMachine,
     RegisterModel,
+    Reinstate,
     RejectOrder,
     ReleaseLot,
+    ReturnLot,
     RevokeCertificate,
     RevokeKey,
     ScrapLot,
     SetNameKey,
     StartAssignment,
     Supersede,
+    Suspend,
     TransformationKind,
     UnpackLots,
     Verdict,
@@ -68,12 +75,14 @@ from ledger.records import (
 from ledger.store import Store
 from ledger.submit import Submitter
 from services.lab.demo.consortium import Company, found_consortium
-from tests.support.bundle_world import GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
-from tests.support.copies import Template
+from tests.support.bundle_world import ABSENCE_S, GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
+from tests.support.copies import Template, new_engine
 
 
 def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
     """Deploys a ledger, founds the companies and records all chapters."""
+    transport = transport or new_engine()
+    transport.request("evm_increaseTime", [-ABSENCE_S])  # so that it tells of now when the first chapter is over
     world = BundleWorld(found_consortium(store, transport))
     tell_chapters(world)
     return world
@@ -94,11 +103,39 @@ def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
 
 def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
-        _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _finish, _refused_orders, _notes,
-        _rotate_key, _govern,
+        _leave, _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _send_back,
+        _finish, _refused_orders, _notes, _rotate_key, _govern,
     )  # fmt: skip
     for chapter in chapters:
         chapter(world)
+
+
+def _leave(world: BundleWorld) -> None:
+    """The carrier vanishes with a crate of the maker's. Its trustee, the maker, reclaims the crate; then it is back."""
+    owner, carrier, maker = world.consortium.owner, world.consortium.carrier, world.maker
+    identity = world.named(SubjectKind.LOT, maker, "crate")
+    crate = world.lots["crate"] = identity.subject
+    world.act(maker, ReceiveLot(hash_of(identity), 4, PIECE, NOTHING))
+    items = (Item(crate, NOTHING),)
+    [offer] = world.act(maker, OfferCustody(items, carrier.number, NOTHING))
+    world.act(carrier, AcceptCustody(items, offer, NOTHING))
+    world.act(owner, Suspend(carrier.number, NOTHING), Entrust(carrier.number, maker.number))
+    world.consortium.chain.node.wait(ABSENCE_S)
+    world.act(maker, ReclaimCustody(items, world.document({"reason": "the carrier is gone"})))
+    world.act(owner, Reinstate(carrier.number))
+
+
+def _send_back(world: BundleWorld) -> None:
+    """The carrier finds three of the crate's four pieces, quarantines them, and sends them back."""
+    maker, carrier, crate = world.maker, world.consortium.carrier, world.lots["crate"]
+    items = (Item(crate, NOTHING),)
+    [offer] = world.act(maker, OfferCustody(items, carrier.number, NOTHING))
+    world.act(carrier, AcceptInPart(items, offer, 3, world.document({"reason": "one is missing"})))
+    world.act(carrier, ScrapLot(crate, 1, Disposition.LOST, NOTHING))
+    world.act(carrier, QuarantineLot(crate, NOTHING, world.document({"reason": "wet"})))
+    identity = world.identities[crate]
+    [offer] = world.act(carrier, ReturnLot(crate, maker.number, hash_of(identity), NOTHING))
+    world.act(maker, AcceptCustody(items, offer, NOTHING))
 
 
 def _plant(world: BundleWorld) -> None:
@@ -171,9 +208,9 @@ def _steel(world: BundleWorld) -> None:
 def _pieces(world: BundleWorld) -> None:
     maker, blank = world.maker, world.lots["hip-blank"]
     world.transform(TransformationKind.SPLIT, {"hip-blank": 3}, {"hip-1": 1, "hip-2": 1, "hip-3": 1}, "hip")
-    world.act(maker, ScrapLot(blank, 1, world.document({"reason": "crooked"})))
+    world.act(maker, ScrapLot(blank, 1, Disposition.SCRAPPED, world.document({"reason": "crooked"})))
     world.act(maker, QuarantineLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
-    world.act(maker, ReleaseLot(world.lots["hip-2"], NOTHING))
+    world.act(maker, ReleaseLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
     for name in ("hip-4", "hip-5", "hip-7"):
         extra = world.named(SubjectKind.LOT, maker, name)
         world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
@@ -237,13 +274,13 @@ def _deliver(world: BundleWorld) -> None:
     world.act(maker, PackLots(box, tuple(packed)))
     world.packed_at = world.now()
     items = (Item(box, NOTHING), *(Item(lot, world.orders["hip"]) for lot in packed))
-    world.act(maker, OfferCustody(items, carrier.number, NOTHING))
-    world.act(carrier, DeclineCustody(box, NOTHING))
+    [offer] = world.act(maker, OfferCustody(items, carrier.number, NOTHING))
+    world.act(carrier, DeclineCustody(box, offer, NOTHING))
     world.act(maker, OfferCustody(items, carrier.number, NOTHING))
     world.act(maker, WithdrawCustody(box, NOTHING))
     for giver, taker in ((maker, carrier), (carrier, buyer)):
-        world.act(giver, OfferCustody(items, taker.number, NOTHING))
-        world.act(taker, AcceptCustody(items, NOTHING))
+        [offer] = world.act(giver, OfferCustody(items, taker.number, NOTHING))
+        world.act(taker, AcceptCustody(items, offer, NOTHING))
     world.act(buyer, UnpackLots(box, (world.lots["hip-1"],)))
 
 
@@ -291,7 +328,7 @@ def _rotate_key(world: BundleWorld) -> None:
     fresh = LocalSigner.generate()
     chain.node.fund(fresh.address, 10**18)
     world.act(maker, ProposeKey(fresh.address, int(ALL_ROLES), admin=True))
-    signer = Company(maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh))
+    signer = Company(maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh), maker.name_seed)
     world.act(signer, AcceptKey(maker.number))
     world.act(signer, RevokeKey(maker.signer.address, world.packed_at))
     later = world.named(SubjectKind.STREAM, world.consortium.inspector, "later-log")

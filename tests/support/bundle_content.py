@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TypeVar
 
@@ -20,11 +20,14 @@ from ledger.events import HISTORY_EVENTS, Event, topic_of
 from ledger.headers import FIELDS, encode_header, parse_header
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import SubjectKind
+from ledger.names import subjects_of
+from ledger.records import Contract
 from ledger.rlp import decode_rlp, encode_rlp
 from ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
+    NameKeySlots,
     ParticipantSlots,
     StreamSlots,
     head_slot,
@@ -39,6 +42,7 @@ from tests.support.event_data import changed, encode_event
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+_ONE = (1).to_bytes(32, "big")
 _PLACES = {name: place for place, (name, _, _) in enumerate(FIELDS)}
 
 
@@ -55,6 +59,10 @@ class Content:
     models: dict[int, ModelSlots]
     streams: dict[bytes, StreamSlots]
     machine_numbers: dict[bytes, int]
+    name_keys: dict[tuple[int, int], NameKeySlots]
+    """By participant and index. Those that the identities do not need are not stored."""
+    taken: dict[bytes, bool]
+    """Whether anything is recorded under the subjects that identifiers have by earlier name keys."""
     code_hashes: dict[bytes, bytes]
     header: bytes
     """Header of the proof block. `publish` replaces its state root and time."""
@@ -118,6 +126,8 @@ def read_content(bundle: Bundle, trust: TrustFile) -> Content:
         models=dict(proved.models),
         streams=dict(proved.streams),
         machine_numbers=dict(proved.named_machines),
+        name_keys=dict(proved.name_keys),
+        taken=dict(proved.taken),
         code_hashes={one.address: one.code_hash for one in trust.contracts.values()},
         header=bundle.headers[0],
         time=header.timestamp,
@@ -249,7 +259,12 @@ def _registry_words(content: Content) -> dict[bytes, bytes]:
         name = subject_of(identity) if identity.kind is SubjectKind.MACHINE else b""
         if name in content.machine_numbers:
             _put(words, (machine_slot(name),), content.machine_numbers[name].to_bytes(32, "big"))
-    return words
+        for index in range(len(identity.proofs) + 1):
+            found = content.name_keys.get((identity.creator, index))
+            if found is not None:
+                slots = slots_of(NameKeySlots, identity.creator, index)
+                _put(words, slots, found.name_key_hash, _pack((found.set_at, 40), (found.sequence, 40)))
+    return words | {slot: _ONE for contract, slot in _taken(content) if contract is Contract.REGISTRY}
 
 
 def _ledger_words(content: Content) -> dict[bytes, bytes]:
@@ -260,7 +275,20 @@ def _ledger_words(content: Content) -> dict[bytes, bytes]:
     for name, stream in content.streams.items():
         packed = _pack((stream.sequence, 40), (stream.machine, 40), (stream.owner, 32), (stream.size, 40))
         _put(words, slots_of(StreamSlots, name), packed, stream.root)
-    return words
+    return words | {slot: _ONE for contract, slot in _taken(content) if contract is Contract.LEDGER}
+
+
+def _taken(content: Content) -> Iterator[tuple[Contract, bytes]]:
+    """Where it is recorded that an identifier already has a subject by an earlier name key."""
+    for one in content.bundle.identities:
+        for name in subjects_of(one.kind, one.creator, one.identifier, one.proofs)[:-1]:
+            if not content.taken.get(name):
+                continue
+            if one.kind is SubjectKind.MACHINE:
+                yield Contract.REGISTRY, machine_slot(name)
+            else:
+                slot = slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else head_slot(name)
+                yield Contract.LEDGER, slot
 
 
 def _pack(*members: tuple[int, int]) -> bytes:

@@ -24,6 +24,7 @@ from ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
+    NameKeySlots,
     ParticipantSlots,
     StreamSlots,
     head_slot,
@@ -172,6 +173,8 @@ def _slots(world: BundleWorld, selection: Selection, identities: Iterable[Identi
     registry += [
         machine_slot(subjects[one.kind, one.identifier]) for one in identities if one.kind is SubjectKind.MACHINE
     ]
+    for one in identities:
+        registry += [slot for at in range(len(one.proofs) + 1) for slot in slots_of(NameKeySlots, one.creator, at)]
     ledger = [head_slot(one) for one in selection.histories]
     ledger += [slot for one in selection.streams for slot in slots_of(StreamSlots, one)]
     return {
@@ -188,7 +191,7 @@ def _identities(world: BundleWorld, selection: Selection) -> list[IdentityShown]
     machines = {number: name for name, number in world.machines.items()}
     named = {f"urn:example:{machines[number]}" for number in selection.machines}
     return [
-        IdentityShown(one.kind, one.creator, one.identifier, one.salt)
+        IdentityShown(one.kind, one.creator, one.identifier, one.proofs)
         for one in world.identities.values()
         if one.subject in selection.histories
         or one.subject in selection.streams

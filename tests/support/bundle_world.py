@@ -13,6 +13,7 @@ from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
+from ledger.names import derive_identity
 from ledger.records import (
     Anchor,
     Challenge,
@@ -41,6 +42,8 @@ from services.lab.demo.consortium import Company, Consortium
 NOTHING = bytes(32)
 GRAM, PIECE = b"GRM", b"H87"
 YEAR_S = 365 * 86_400
+ABSENCE_S = 15 * 86_400
+"""Longer than a company must be unable to act before what it holds is reclaimed: 14 days."""
 MODEL_DIGEST = sha256(b"a model's canonical bytes")
 
 
@@ -87,9 +90,9 @@ class BundleWorld:
         return self.consortium.record(company, records)
 
     def named(self, kind: SubjectKind, company: Company, name: str) -> Identity:
-        """Creates the identity of `urn:example:NAME`, with a salt derived from the name, so that subjects are the same
-        in each run."""
-        identity = Identity(kind, company.number, f"urn:example:{name}", sha256(name.encode()))
+        """Creates the identity of `urn:example:NAME`."""
+        chain, number = self.consortium.chain, company.number
+        identity = derive_identity(chain, [company.name_key], kind, number, f"urn:example:{name}")
         self.identities[identity.subject] = identity
         return identity
 

@@ -6,6 +6,7 @@ import atexit
 import copy
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,9 +15,14 @@ from ledger.chain import EmbeddedChain
 from ledger.store import Store
 from tests.support.stores import copy_database, new_store
 
-__all__ = ["Template", "copy_chain"]
+__all__ = ["Template", "copy_chain", "new_engine"]
 
 W = TypeVar("W")
+
+
+def new_engine() -> EmbeddedChain:
+    """A chain that began a month ago, so that stories can tell of days that passed."""
+    return EmbeddedChain(int(time.time()) - 30 * 86_400)
 
 
 def copy_chain(chain: EmbeddedChain) -> EmbeddedChain:
@@ -56,7 +62,7 @@ class Template(Generic[W]):
     def _fill(self) -> tuple[W, Store, EmbeddedChain]:
         folder = Path(tempfile.mkdtemp(prefix="millmark-template-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        store, chain = new_store(folder), EmbeddedChain()
+        store, chain = new_store(folder), new_engine()
         atexit.register(store.close)
         self._built = self._build(store, chain), store, chain
         return self._built

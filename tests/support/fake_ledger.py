@@ -71,6 +71,7 @@ class Lot:
     counterparty: int = 0
     state: LotState = LotState.HELD
     contents: int = 0
+    offer: int = 0
 
 
 @dataclass
@@ -340,20 +341,50 @@ class FakeLedger:
         self.lots[lot].state, self.lots[lot].counterparty = LotState.HELD, 0
 
     def offer(self, lot: bytes, to: int) -> None:
-        self._ledger("CustodyOffered", self.lots[lot].custodian, lot, to=to)
-        self.lots[lot].state, self.lots[lot].counterparty = LotState.OFFERED, to
-
-    def take(self, lot: bytes) -> None:
-        """Accepts the offered custody."""
         entry = self.lots[lot]
-        self._ledger("CustodyAccepted", entry.counterparty, lot, from_=entry.custodian)
-        entry.custodian, entry.counterparty, entry.state = entry.counterparty, 0, LotState.HELD
+        entry.offer = self._ledger("CustodyOffered", entry.custodian, lot, to=to)
+        entry.state, entry.counterparty = LotState.OFFERED, to
+
+    def send_back(self, lot: bytes) -> None:
+        """Offers a quarantined lot to its maker."""
+        entry = self.lots[lot]
+        entry.offer = self._ledger("ReturnOffered", entry.custodian, lot, to=self.maker(lot))
+        entry.state = LotState.RETURNING
+
+    def maker(self, lot: bytes) -> int:
+        return self.identities[lot].creator
+
+    def reclaim(self, lot: bytes, by: int) -> None:
+        entry = self.lots[lot]
+        self._ledger("CustodyReclaimed", by, lot, from_=entry.custodian)
+        self._end_offer(entry)
+        entry.custodian = by
+
+    def _end_offer(self, entry: Lot) -> None:
+        if entry.state is LotState.RETURNING:
+            entry.state = LotState.QUARANTINED
+        elif entry.state is LotState.OFFERED:
+            entry.state, entry.counterparty = LotState.HELD, 0
+
+    def take(self, lot: bytes, *, in_part: bool = False) -> None:
+        """Accepts the offered custody."""
+        entry, to = self.lots[lot], self._asked(lot)
+        self._ledger("CustodyAcceptedInPart" if in_part else "CustodyAccepted", to, lot, offer=entry.offer)
+        self._end_offer(entry)
+        entry.custodian = to
 
     def end_offer(self, lot: bytes, *, declined: bool) -> None:
         entry = self.lots[lot]
-        kind, actor = ("CustodyDeclined", entry.counterparty) if declined else ("CustodyWithdrawn", entry.custodian)
-        self._ledger(kind, actor, lot)
-        entry.state, entry.counterparty = LotState.HELD, 0
+        if declined:
+            self._ledger("CustodyDeclined", self._asked(lot), lot, offer=entry.offer)
+        else:
+            self._ledger("CustodyWithdrawn", entry.custodian, lot)
+        self._end_offer(entry)
+
+    def _asked(self, lot: bytes) -> int:
+        """To whom the lot is offered."""
+        entry = self.lots[lot]
+        return self.maker(lot) if entry.state is LotState.RETURNING else entry.counterparty
 
     # Certificates
 
@@ -416,9 +447,9 @@ class FakeLedger:
             return
         gate = lot.order is not None and self.orders[lot.order].inspector == inspector
         if verdict is Verdict.FAIL:
-            if lot.state is not LotState.QUARANTINED or gate:
+            if not lot.state.is_quarantined or gate:
                 lot.state, lot.counterparty = LotState.QUARANTINED, inspector
-        elif lot.state is LotState.QUARANTINED and lot.counterparty == inspector:
+        elif lot.state.is_quarantined and lot.counterparty == inspector:
             lot.state, lot.counterparty = LotState.HELD, 0
 
     def note(self, participant: int, *subjects: bytes) -> int:

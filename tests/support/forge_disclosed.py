@@ -10,6 +10,8 @@ from ledger.bundle import EvidenceEntryShown, IdentityShown
 from ledger.claims import Field
 from ledger.events.certificates import CertificateIssued
 from ledger.ids import SubjectKind
+from ledger.names import NAME_PROOF_BYTES, NameKey, build_alpha, name_key_hash, subjects_of
+from ledger.slots import NameKeySlots
 from ledger.verify import Step
 from ledger.verify._proofs import subject_of
 from tests.support.bundle_content import Content, entry_of, event_in, with_fields
@@ -20,13 +22,12 @@ from tests.support.forging import changing
 
 @changing(Step.IDENTIFIERS)
 def another_name(content: Content, rng: Random) -> None:
-    """Another identifier, salt, creator or kind than the subject was made with."""
+    """Another identifier, creator or kind than the subject was made with."""
     at = rng.randrange(len(content.bundle.identities))
     old = content.bundle.identities[at]
     new = rng.choice(
         [
             replace(old, identifier=f"urn:example:{rng.randrange(10**12)}"),
-            replace(old, salt=rng.randbytes(32)),
             replace(old, creator=rng.randrange(1000, 2**32)),
             replace(old, kind=SubjectKind(old.kind % 4 + 1)),
         ]
@@ -56,7 +57,82 @@ def stranger(content: Content, rng: Random) -> None:
     """An identity whose subject the bundle does not prove."""
     kind = rng.choice([SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.STREAM, SubjectKind.MACHINE])
     name = f"urn:example:{rng.randrange(10**12)}"
-    _name(content, None, IdentityShown(kind, rng.randrange(1, 9), name, rng.randbytes(32)))
+    _name(content, None, IdentityShown(kind, rng.randrange(1, 9), name, (rng.randbytes(NAME_PROOF_BYTES),)))
+
+
+@changing(Step.IDENTIFIERS)
+def altered_proof(content: Content, rng: Random) -> None:
+    """One bit of a name key, of Gamma, of c or of s differs."""
+    at, bit = rng.randrange(len(content.bundle.identities)), rng.randrange(8 * NAME_PROOF_BYTES)
+    old = content.bundle.identities[at]
+    flipped = int.from_bytes(old.proofs[-1], "big") ^ 1 << bit
+    _name(content, at, replace(old, proofs=(*old.proofs[:-1], flipped.to_bytes(NAME_PROOF_BYTES, "big"))))
+
+
+@changing(Step.IDENTIFIERS)
+def chosen_salt(content: Content, rng: Random) -> None:
+    """A salt that its creator chose: by a key that is not the registered one, or by one registered only later."""
+    at = rng.randrange(len(content.bundle.identities))
+    old = content.bundle.identities[at]
+    proof = _prove(content, old, rng)
+    if rng.random() < 0.5:
+        content.name_keys[old.creator, 1] = _key_of(proof, content.time)
+    _name(content, at, replace(old, proofs=(proof,)))
+
+
+@changing(Step.IDENTIFIERS)
+def second_subject(content: Content, rng: Random) -> None:
+    """An identifier that its creator had recorded before, under an earlier name key."""
+    one = with_earlier_key(content, rng.choice(content.bundle.identities), rng)
+    content.taken[subjects_of(one.kind, one.creator, one.identifier, one.proofs)[0]] = True
+
+
+@changing(Step.IDENTIFIERS)
+def earlier_key_left_out(content: Content, rng: Random) -> None:
+    """The proof under an earlier name key is missing, or is not one."""
+    one = with_earlier_key(content, rng.choice(content.bundle.identities), rng)
+    wrong = (one.proofs[1:], (rng.randbytes(NAME_PROOF_BYTES), one.proofs[1]), one.proofs[::-1])
+    _name(content, content.bundle.identities.index(one), replace(one, proofs=rng.choice(wrong)))
+
+
+@changing(Step.IDENTIFIERS)
+def replaced_key(content: Content, rng: Random) -> bool | None:
+    """A subject that was recorded after its creator had replaced the name key that made its salt."""
+    fitting = [one for one in content.bundle.identities if one.kind is not SubjectKind.STREAM]
+    if not fitting:
+        return False
+    content.name_keys[rng.choice(fitting).creator, 1] = _key_of(rng.randbytes(NAME_PROOF_BYTES), 1)
+    return None
+
+
+def with_earlier_key(content: Content, one: IdentityShown, rng: Random) -> IdentityShown:
+    """Lets the creator of an identity have had an earlier name key, under which nothing is recorded; all its names are
+    proved under it, too. Returns the identity as it is then."""
+    seed, creator = rng.randbytes(32), one.creator
+    earlier = {(creator, at + 1): key for (of, at), key in content.name_keys.items() if of == creator}
+    content.name_keys |= earlier | {(creator, 0): _key_of(NameKey(seed).public_key, 1)}
+    named = [
+        replace(each, proofs=(NameKey(seed).prove(_alpha(content, each)), *each.proofs))
+        if each.creator == creator
+        else each
+        for each in content.bundle.identities
+    ]
+    place = content.bundle.identities.index(one)
+    content.change(identities=tuple(named))
+    return named[place]
+
+
+def _prove(content: Content, identity: IdentityShown, rng: Random) -> bytes:
+    """A proof of the identity's name under a key that its creator has made."""
+    return NameKey(rng.randbytes(32)).prove(_alpha(content, identity))
+
+
+def _alpha(content: Content, identity: IdentityShown) -> bytes:
+    return build_alpha(content.bundle, identity.kind, identity.creator, identity.identifier)
+
+
+def _key_of(proof: bytes, set_at: int) -> NameKeySlots:
+    return NameKeySlots(name_key_hash(proof[:33]), set_at, 1)
 
 
 def _name(content: Content, place: int | None, new: IdentityShown) -> None:

@@ -360,11 +360,12 @@ def impossible_opening(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_giver(content: Content, rng: Random) -> bool | None:
-    """Custody is passed on by a participant that did not have it, or offered to an unknown participant."""
-    record = _of(content, rng, "CustodyAccepted", "CustodyOffered")
+    """Custody is reclaimed from a participant that did not have it, or offered to an unknown participant; or another
+    offer is accepted than the one that stands."""
+    record = _of(content, rng, "CustodyAccepted", "CustodyAcceptedInPart", "CustodyOffered", "CustodyReclaimed")
     if record is None:
         return False
-    member = "from_" if record.kind == "CustodyAccepted" else "to"
+    member = {"CustodyOffered": "to", "CustodyReclaimed": "from_"}.get(record.kind, "offer")
     content.put(with_fields(record, **{member: rng.choice([record.participant, rng.randrange(1000, 2**32)])}))
     return None
 

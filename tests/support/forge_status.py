@@ -14,6 +14,8 @@ from tests.support.bundle_content import Content, copy_content, entry_of, event_
 from tests.support.event_data import encode_event, event_of
 from tests.support.forging import DAY_S, Forged, changing, forgery
 
+_TAKEN = ("CustodyAccepted", "CustodyAcceptedInPart", "CustodyReclaimed")
+
 
 def _latest(content: Content, rng: Random) -> int | None:
     """The latest certificate of a random part; None if it has none."""
@@ -142,7 +144,7 @@ def scrapped(content: Content, rng: Random) -> bool | None:
     else:
         assert isinstance(made.event, LotCommissioned | LotReceived)
         quantity = made.event.quantity
-    return _on_own(content, rng, part, "LotScrapped", quantity=quantity, reason_root=rng.randbytes(32))
+    return _on_own(content, rng, part, "LotScrapped", quantity=quantity, disposition=0, reason_root=rng.randbytes(32))
 
 
 def _on_own(content: Content, rng: Random, part: bytes, kind: str, **members: int | bytes) -> bool | None:
@@ -168,7 +170,7 @@ def _holder(content: Content, part: bytes) -> int | None:
             continue
         if record.kind == "LotsPacked" and entry_of(record).histories[0] != part:
             holder = None
-        elif record.kind in ("LotCommissioned", "LotReceived", "LotsUnpacked", "CustodyAccepted") or (
+        elif record.kind in ("LotCommissioned", "LotReceived", "LotsUnpacked", *_TAKEN) or (
             record.kind == "LotsTransformed" and number == content.history(part).records[0]
         ):
             holder = record.participant

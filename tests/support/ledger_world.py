@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from dataclasses import dataclass, field
 
 from ledger.canonical import sha256
@@ -20,7 +21,8 @@ from ledger.chain import (
 )
 from ledger.forward_requests import ForwardRequest, sign_request
 from ledger.keys import LocalSigner, Signer
-from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role
+from ledger.names import NameKey
+from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role, SetNameKey
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
@@ -48,6 +50,13 @@ class LedgerWorld:
         owner.drain()
         self.accept(signer, by_request=by_request)
         return signer
+
+    def register_name_key(self, outbox: Outbox, signer: LocalSigner) -> NameKey:
+        """Gives the signer's company a new name key."""
+        key, company = NameKey(secrets.token_bytes(32)), self.submitter(outbox, signer)
+        company.submit([(f"name-{key.hash.hex()}", SetNameKey(key.hash))])
+        company.drain()
+        return key
 
     def accept(self, signer: Signer, *, by_request: bool = True) -> None:
         """Has the first key of the company admitted last accept. By a forward request, so that the key's first

@@ -75,6 +75,8 @@ class Story:
     now: int = START_S
     entries: list[Entry[Event]] = field(default_factory=list)
     histories: dict[bytes, list[int | WithheldRecord]] = field(default_factory=dict)
+    offers: dict[bytes, int] = field(default_factory=dict)
+    """The latest offer of each lot."""
     orders: dict[bytes, bytes] = field(default_factory=dict)
     """The order of each lot that has, or had, one."""
     machines: dict[int, MachineSlots] = field(
@@ -120,12 +122,14 @@ class Story:
         keys = {key_of(one): KeySlots(one, ALL_ROLES, True, 0, START_S, 0, 0, 0) for one in range(1, 8)}
         proved = Proved(
             heads={},
-            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, 1, 0, 0, False, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
+            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, 1, 0, 0, False, False, 1, 0)),  # type: ignore[arg-type]  # what replay asks of it
             keys=Table(keys),  # type: ignore[arg-type]  # as above
             machines=Table(self.machines),  # type: ignore[arg-type]  # as above
             models=Table(self.models),  # type: ignore[arg-type]  # as above
             streams=Table(streams),  # type: ignore[arg-type]  # as above
             named_machines={},
+            name_keys={},
+            taken={},
         )
         return replay(bundle, self.entries, proved, self.now + DAY_S)
 
@@ -225,10 +229,17 @@ class Story:
         self.record("LotsPacked", by, parent, *sorted(lots))
 
     def offer(self, lot: bytes, to: int = CARRIER, by: int = MAKER) -> None:
-        self.record("CustodyOffered", by, lot, to=to)
+        self.offers[lot] = self.record("CustodyOffered", by, lot, to=to)
 
-    def take(self, lot: bytes, by: int = CARRIER, giver: int = MAKER) -> None:
-        self.record("CustodyAccepted", by, lot, from_=giver)
+    def take(self, lot: bytes, by: int = CARRIER) -> None:
+        self.record("CustodyAccepted", by, lot, offer=self.offers.get(lot, 0))
+
+    def send_back(self, lot: bytes, by: int = CARRIER) -> None:
+        self.offers[lot] = self.record("ReturnOffered", by, lot, to=MAKER)
+
+    def complete(self, order: bytes) -> None:
+        self.record("OrderCompleted", COORDINATOR, order)
+        self.record("OrderDelivered", BUYER, order)
 
     def certify(
         self, lot: bytes, order: bytes = NONE, verdict: int = 1, model: int = MODEL, by: int = INSPECTOR

@@ -19,7 +19,7 @@ from web3.types import TxReceipt
 
 from ledger.chain import Chain, Deployment, EngineProfile, HttpTransport, Node
 from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Admit, Contract, Record
+from ledger.records import AcceptKey, Admit, Contract, Record, SetNameKey
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
@@ -172,7 +172,8 @@ def build_web3_world(url: str, store: Store, profile: EngineProfile) -> tuple[We
         account = client.create_account()
         consortium.record(consortium.owner, [Admit(int(role), bytes.fromhex(account.address[2:]), NOTHING)])
         consortium.companies.append(company(name, number, account))
-        consortium.record(consortium.companies[-1], [AcceptKey(number)])
+        newest = consortium.companies[-1]
+        consortium.record(newest, [AcceptKey(number), SetNameKey(newest.name_key.hash)])
     return client, BundleWorld(consortium)
 
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../interfaces/IAssignments.sol";
 import {ICertificates} from "../interfaces/ICertificates.sol";
+import {ICustody} from "../interfaces/ICustody.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
@@ -19,6 +20,7 @@ abstract contract Book is History {
     mapping(bytes32 lot => ILots.Lot) internal _lots;
     mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
     mapping(uint32 participant => uint40 time) internal _lastDemands;
+    mapping(bytes32 lot => ICustody.Offer) internal _offers;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];

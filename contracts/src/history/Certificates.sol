@@ -89,11 +89,12 @@ abstract contract Certificates is Book, ICertificates {
     function _applyVerdict(ILots.Lot storage lot, bytes32 order, Verdict verdict, uint32 inspector) internal {
         (ILots.LotState state, uint32 by) = (lot.state, lot.counterparty);
         if (state == ILots.LotState.Spent) return;
+        bool apart = state == ILots.LotState.Quarantined || state == ILots.LotState.Returning;
         if (verdict == Verdict.Fail) {
             bool gated = order != 0 && _orders[order].inspector == inspector;
-            if (state == ILots.LotState.Quarantined && !gated) return;
+            if (apart && !gated) return;
             (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, inspector);
-        } else if (state == ILots.LotState.Quarantined && by == inspector) {
+        } else if (apart && by == inspector) {
             (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
         }
     }

@@ -7,12 +7,21 @@ import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
+import {Subjects} from "../libraries/Subjects.sol";
 import {Book} from "./Book.sol";
 
-/// @title Custody: offered, accepted, declined, withdrawn
+/// @title Custody: offered, returned, accepted, declined, withdrawn, reclaimed
 abstract contract Custody is Book, ICustody {
     /// @dev Deepest packing that moves; real ones (piece, case, pallet, container) need four.
     uint256 private constant MOST_DEPTH = 8;
+    /// @dev As long as a recovery of keys takes: who only lost them is back by then.
+    uint40 private constant ABSENCE_PERIOD = 14 days;
+
+    /// @dev To whom a consignment goes, and whether because its custodian may not act.
+    struct Way {
+        uint32 to;
+        bool reclaimed;
+    }
 
     /// @inheritdoc ICustody
     function offerCustody(Item[] calldata consignment, uint32 to, bytes32 claimsRoot) external {
@@ -26,38 +35,116 @@ abstract contract Custody is Book, ICustody {
         _requireConsignment(consignment, number, contents, to);
         if (inspector != 0) _requirePassage(first.lot, inspector, model, state);
         (entry.state, entry.counterparty) = (ILots.LotState.Offered, to);
-        _recordPair(CustodyOffered.selector, actor, first.lot, to, claimsRoot);
+        _recordOffer(CustodyOffered.selector, actor, first.lot, to, claimsRoot);
     }
 
     /// @inheritdoc ICustody
-    function acceptCustody(Item[] calldata consignment, bytes32 claimsRoot) external {
+    function returnLot(bytes32 lot, uint32 to, bytes32 identifierHash, bytes32 claimsRoot) external {
+        (Actor memory actor,) = _actorTo(to, 0, Roles.HOLDER);
+        if (to == actor.participant) revert CustodyToSelf(lot);
+        (ILots.Lot storage entry, ILots.LotState state) = _mineIn(lot, actor);
+        if (state != ILots.LotState.Quarantined) revert ILots.LotStateWrong(lot, state);
+        if (Subjects.derive(Subjects.Kind.Lot, to, identifierHash) != lot) revert CustodyNotTheMaker(lot, to);
+        if (entry.contents != 0) revert ILots.LotNotEmpty(lot, entry.contents);
+        entry.state = ILots.LotState.Returning;
+        _recordOffer(ReturnOffered.selector, actor, lot, to, claimsRoot);
+    }
+
+    /// @inheritdoc ICustody
+    function acceptCustody(Item[] calldata consignment, uint40 offer, bytes32 claimsRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
-        if (consignment.length == 0) revert ILots.LotsMissing();
+        _accept(consignment, offer, actor);
+        _recordPair(CustodyAccepted.selector, actor, consignment[0].lot, offer, claimsRoot);
+    }
+
+    /// @inheritdoc ICustody
+    function acceptInPart(Item[] calldata consignment, uint40 offer, uint40 accepted, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.HOLDER);
+        _accept(consignment, offer, actor);
         bytes32 lot = consignment[0].lot;
-        ILots.Lot storage entry = _offeredTo(lot, actor);
-        (uint40 number, uint40 from, uint40 order, uint24 contents) =
-            (entry.number, entry.holder, entry.order, entry.contents);
-        _requireGate(consignment[0], order, actor.participant);
-        _requireConsignment(consignment, number, contents, actor.participant);
-        (entry.state, entry.holder, entry.counterparty) = (ILots.LotState.Held, actor.participant, 0);
-        _recordPair(CustodyAccepted.selector, actor, lot, from, claimsRoot);
+        uint40 quantity = _lots[lot].quantity;
+        if (accepted >= quantity) revert CustodyPartWrong(lot, quantity, accepted);
+        bytes memory data = abi.encode(actor.key, _arrayAfter(5), offer, accepted, reasonRoot, ONE, lot);
+        _recordOne(CustodyAcceptedInPart.selector, actor, lot, data);
     }
 
     /// @inheritdoc ICustody
-    function declineCustody(bytes32 lot, bytes32 reasonRoot) external {
+    function declineCustody(bytes32 lot, uint40 offer, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
-        ILots.Lot storage entry = _offeredTo(lot, actor);
-        (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
-        _recordRoot(CustodyDeclined.selector, actor, lot, reasonRoot);
+        (ILots.Lot storage entry, ILots.LotState state) = _offeredTo(lot, offer, actor);
+        _endOffer(entry, state);
+        _recordPair(CustodyDeclined.selector, actor, lot, offer, reasonRoot);
     }
 
     /// @inheritdoc ICustody
     function withdrawCustody(bytes32 lot, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
         (ILots.Lot storage entry, ILots.LotState state) = _mineIn(lot, actor);
-        if (state != ILots.LotState.Offered) revert ILots.LotStateWrong(lot, state);
-        (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
+        if (!_isOffered(state)) revert ILots.LotStateWrong(lot, state);
+        _endOffer(entry, state);
         _recordRoot(CustodyWithdrawn.selector, actor, lot, reasonRoot);
+    }
+
+    /// @inheritdoc ICustody
+    function reclaimCustody(Item[] calldata consignment, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.HOLDER);
+        if (consignment.length == 0) revert ILots.LotsMissing();
+        Item calldata first = consignment[0];
+        ILots.Lot storage entry = _existingLot(first.lot);
+        (uint40 holder, bool packed, ILots.LotState state) = (entry.holder, entry.packed, entry.state);
+        if (packed) revert ILots.LotPacked(first.lot, holder);
+        if (state == ILots.LotState.Spent) revert ILots.LotStateWrong(first.lot, state);
+        // forge-lint: disable-next-line(unsafe-typecast) - of a lot that is not packed, a participant
+        uint32 from = uint32(holder);
+        _requireReclaimable(first, from, actor.participant);
+        _requireGate(first, entry.order, actor.participant);
+        _requireAll(consignment, entry.number, entry.contents, Way(actor.participant, true));
+        if (_isOffered(state)) _endOffer(entry, state);
+        entry.holder = actor.participant;
+        _recordPair(CustodyReclaimed.selector, actor, first.lot, from, reasonRoot);
+    }
+
+    /// @inheritdoc ICustody
+    function offerOf(bytes32 lot) external view returns (Offer memory) {
+        return _offers[lot];
+    }
+
+    /// @dev The slot is written after the record: only then is its sequence known without asking for it.
+    function _recordOffer(bytes32 kind, Actor memory actor, bytes32 lot, uint32 to, bytes32 claimsRoot) private {
+        _offers[lot] = Offer(_recordPair(kind, actor, lot, to, claimsRoot), to);
+    }
+
+    /// @dev Custody passes to the actor, with everything packed in the lot. A quarantine stays.
+    function _accept(Item[] calldata consignment, uint40 offer, Actor memory actor) private {
+        if (consignment.length == 0) revert ILots.LotsMissing();
+        bytes32 lot = consignment[0].lot;
+        (ILots.Lot storage entry, ILots.LotState state) = _offeredTo(lot, offer, actor);
+        (uint40 number, uint40 order, uint24 contents) = (entry.number, entry.order, entry.contents);
+        _requireGate(consignment[0], order, actor.participant);
+        _requireConsignment(consignment, number, contents, actor.participant);
+        _endOffer(entry, state);
+        entry.holder = actor.participant;
+    }
+
+    function _isOffered(ILots.LotState state) private pure returns (bool) {
+        return state == ILots.LotState.Offered || state == ILots.LotState.Returning;
+    }
+
+    /// @dev What the lot is when it is not offered; who quarantined it is kept.
+    function _endOffer(ILots.Lot storage entry, ILots.LotState state) private {
+        if (state == ILots.LotState.Returning) entry.state = ILots.LotState.Quarantined;
+        else (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
+    }
+
+    /// @dev Reverts unless the custodian `from` has not been able to act for long, and `to` may take over from it.
+    function _requireReclaimable(Item calldata first, uint32 from, uint32 to) private view {
+        (uint40 since, uint32 trustee) = registry.absenceOf(from);
+        if (since == 0 || block.timestamp < since + ABSENCE_PERIOD) {
+            revert CustodyNotReclaimable(first.lot, from, since);
+        }
+        IOrders.Order storage order = _orders[first.order];
+        bool party = first.order != 0 && (order.buyer == to || order.coordinator == to);
+        if (!party && trustee != to) revert CustodyReclaimForeign(first.lot, to, trustee);
     }
 
     /// @dev Reverts unless the lot is the actor's, free to go, and of `order`.
@@ -77,18 +164,31 @@ abstract contract Custody is Book, ICustody {
         if (belongsTo != order) revert ILots.LotOrderWrong(item.lot, item.order, belongsTo);
     }
 
-    function _offeredTo(bytes32 lot, Actor memory actor) private view returns (ILots.Lot storage entry) {
-        entry = _lots[lot];
-        (uint40 number, uint32 to, ILots.LotState state) = (entry.number, entry.counterparty, entry.state);
-        if (number == 0) revert ILots.LotUnknown(lot);
-        if (state != ILots.LotState.Offered) revert ILots.LotStateWrong(lot, state);
+    /// @dev The lot and its state, when the offer with the sequence `offer` stands, and was made to the actor.
+    function _offeredTo(bytes32 lot, uint40 offer, Actor memory actor)
+        private
+        view
+        returns (ILots.Lot storage entry, ILots.LotState state)
+    {
+        entry = _existingLot(lot);
+        state = entry.state;
+        if (!_isOffered(state)) revert ILots.LotStateWrong(lot, state);
+        Offer storage standing = _offers[lot];
+        (uint40 sequence, uint32 to) = (standing.sequence, standing.to);
         if (to != actor.participant) revert CustodyNotOffered(lot, to);
+        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);
+    }
+
+    function _requireConsignment(Item[] calldata consignment, uint40 number, uint24 contents, uint32 to) private view {
+        if (contents != 0) _requireAll(consignment, number, contents, Way(to, false));
+        else if (consignment.length != 1) revert ConsignmentExcess(consignment.length, 1);
     }
 
     /// @dev Reverts unless the consignment names, after its first lot, all that is packed in it, nothing of that is
-    /// quarantined, and its gates are open for `to`. Contents are counted in storage, not listed: the caller lists them.
-    function _requireConsignment(Item[] calldata consignment, uint40 number, uint24 contents, uint32 to) private view {
-        uint256 used = contents == 0 ? 1 : _requireContents(consignment, 0, number, contents, to, 0);
+    /// quarantined (unless it is reclaimed), and its gates are open on that way. Contents are counted in storage, not
+    /// listed: the caller lists them.
+    function _requireAll(Item[] calldata consignment, uint40 number, uint24 contents, Way memory way) private view {
+        uint256 used = _requireContents(consignment, 0, number, contents, way, 0);
         if (used != consignment.length) revert ConsignmentExcess(consignment.length, used);
     }
 
@@ -99,7 +199,7 @@ abstract contract Custody is Book, ICustody {
         uint256 index,
         uint40 number,
         uint24 left,
-        uint32 to,
+        Way memory way,
         uint256 depth
     ) private view returns (uint256 next) {
         next = index + 1;
@@ -110,12 +210,12 @@ abstract contract Custody is Book, ICustody {
             if (item.lot <= last) revert ILots.LotsNotAscending(item.lot);
             if (depth == MOST_DEPTH) revert ConsignmentTooDeep(item.lot);
             last = item.lot;
-            (uint40 inner, uint24 contents) = _requireChild(item, number, to);
-            next = _requireContents(consignment, next, inner, contents, to, depth + 1);
+            (uint40 inner, uint24 contents) = _requireChild(item, number, way);
+            next = _requireContents(consignment, next, inner, contents, way, depth + 1);
         }
     }
 
-    function _requireChild(Item calldata item, uint40 parent, uint32 to)
+    function _requireChild(Item calldata item, uint40 parent, Way memory way)
         private
         view
         returns (uint40 number, uint24 contents)
@@ -124,8 +224,9 @@ abstract contract Custody is Book, ICustody {
         uint40 order;
         ILots.LotState state;
         (number, contents, order, state) = (entry.number, entry.contents, entry.order, entry.state);
-        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(item.lot, state);
-        _requireGate(item, order, to);
+        bool moves = state == ILots.LotState.Held || (way.reclaimed && state == ILots.LotState.Quarantined);
+        if (!moves) revert ILots.LotStateWrong(item.lot, state);
+        _requireGate(item, order, way.to);
     }
 
     /// @dev Reverts unless the item's order is `order`, its lot's, and the lot may pass to `to`.

@@ -91,8 +91,11 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     }
 
     /// @dev The same with a number before the root: abi.encode(key, [subject], number, root).
-    function _recordPair(bytes32 kind, Actor memory actor, bytes32 subject, uint256 value, bytes32 root) internal {
-        _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, ONE, subject));
+    function _recordPair(bytes32 kind, Actor memory actor, bytes32 subject, uint256 value, bytes32 root)
+        internal
+        returns (uint40 assigned)
+    {
+        return _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, ONE, subject));
     }
 
     /// @dev What stands for `histories` in the head of an event's data: where the array begins, in bytes. Its head has

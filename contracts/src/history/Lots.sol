@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../interfaces/IAssignments.sol";
 import {ILots} from "../interfaces/ILots.sol";
+import {IOrders} from "../interfaces/IOrders.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Subjects} from "../libraries/Subjects.sol";
 import {Book} from "./Book.sol";
@@ -41,13 +42,15 @@ abstract contract Lots is Book, ILots {
     }
 
     /// @inheritdoc ILots
-    function scrapLot(bytes32 lot, uint40 quantity, bytes32 reasonRoot) external {
+    function scrapLot(bytes32 lot, uint40 quantity, Disposition disposition, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
-        Lot storage entry = _mine(lot, actor);
-        LotState state = entry.state;
-        if (state != LotState.Held && state != LotState.Quarantined) revert LotStateWrong(lot, state);
+        (Lot storage entry, LotState state) = _mineIn(lot, actor);
+        bool handedOn = disposition == Disposition.Exported || disposition == Disposition.Sold;
+        bool free = state == LotState.Held || (state == LotState.Quarantined && !handedOn);
+        if (!free) revert LotStateWrong(lot, state);
         _consume(lot, entry, quantity);
-        _recordPair(LotScrapped.selector, actor, lot, quantity, reasonRoot);
+        bytes memory data = abi.encode(actor.key, _arrayAfter(5), quantity, disposition, reasonRoot, ONE, lot);
+        _recordOne(LotScrapped.selector, actor, lot, data);
     }
 
     /// @inheritdoc ILots
@@ -68,7 +71,8 @@ abstract contract Lots is Book, ILots {
     /// @inheritdoc ILots
     function unpackLots(bytes32 parent, bytes32[] calldata lots) external {
         Actor memory actor = _actor(Roles.HOLDER);
-        Lot storage from = _held(parent, actor);
+        (Lot storage from, LotState state) = _mineIn(parent, actor);
+        if (state != LotState.Held && state != LotState.Quarantined) revert LotStateWrong(parent, state);
         uint40 number = from.number;
         bytes32[] memory histories = _packing(parent, lots);
         for (uint256 i; i < lots.length; ++i) {
@@ -93,12 +97,16 @@ abstract contract Lots is Book, ILots {
     }
 
     /// @inheritdoc ILots
-    function releaseLot(bytes32 lot, bytes32 reasonRoot) external {
+    function releaseLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
         Lot storage entry = _existingLot(lot);
+        _requireOrder(lot, entry, order);
         (LotState state, uint32 by) = (entry.state, entry.counterparty);
         if (state != LotState.Quarantined) revert LotStateWrong(lot, state);
-        if (by != actor.participant) revert LotQuarantineForeign(lot, by);
+        if (by != actor.participant) {
+            if (_orders[order].state != IOrders.OrderState.Delivered) revert LotQuarantineForeign(lot, by);
+            _mine(lot, actor);
+        }
         (entry.state, entry.counterparty) = (LotState.Held, 0);
         _recordRoot(LotReleased.selector, actor, lot, reasonRoot);
     }

@@ -5,12 +5,21 @@ import {ICertificates} from "./ICertificates.sol";
 
 /// @title Custody: who holds a lot
 /// @notice It moves only when it is offered and accepted, with everything packed in the lot; to the buyer of a lot's order
-/// only through the order's gate, looked at on offer and on acceptance.
+/// only through the order's gate, looked at on offer and on acceptance. A lot cannot be changed while it is offered, and an
+/// acceptance names the offer: what is accepted is what was offered. A quarantined lot goes back to its maker only, and
+/// stays quarantined. From a company that may not act, custody is reclaimed.
 interface ICustody {
     /// @dev One lot of a consignment, with its order (0 for none).
     struct Item {
         bytes32 lot;
         bytes32 order;
+    }
+
+    /// @dev The latest offer of a lot; whether it stands is the lot's state.
+    struct Offer {
+        /// Of the record that made it; 0 when the lot was never offered.
+        uint40 sequence;
+        uint32 to;
     }
 
     event CustodyOffered(
@@ -22,14 +31,37 @@ interface ICustody {
         uint32 to,
         bytes32 claimsRoot
     );
+    /// @notice A quarantined lot was offered to its maker.
+    event ReturnOffered(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        uint32 to,
+        bytes32 claimsRoot
+    );
+    /// @param offer The sequence of the offer.
     event CustodyAccepted(
         uint40 indexed sequence,
         uint32 indexed participant,
         bytes32 indexed subject,
         address key,
         bytes32[] histories,
-        uint32 from,
+        uint40 offer,
         bytes32 claimsRoot
+    );
+    /// @notice Custody of the whole lot passed, and the taker states that less than that is in order.
+    /// @param accepted What is in order, in the lot's unit.
+    event CustodyAcceptedInPart(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        uint40 offer,
+        uint40 accepted,
+        bytes32 reasonRoot
     );
     event CustodyDeclined(
         uint40 indexed sequence,
@@ -37,6 +69,7 @@ interface ICustody {
         bytes32 indexed subject,
         address key,
         bytes32[] histories,
+        uint40 offer,
         bytes32 reasonRoot
     );
     event CustodyWithdrawn(
@@ -48,12 +81,33 @@ interface ICustody {
         bytes32 reasonRoot
     );
 
+    /// @notice Custody passed from a company that may not act.
+    event CustodyReclaimed(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        uint32 from,
+        bytes32 reasonRoot
+    );
+
     /// @notice The consignment names lots that are not in it, or too few: `expected` more are packed in `lot`.
     error ConsignmentIncomplete(bytes32 lot, uint256 expected);
     error ConsignmentExcess(uint256 given, uint256 used);
     error ConsignmentTooDeep(bytes32 lot);
     error CustodyNotOffered(bytes32 lot, uint32 offeredTo);
     error CustodyToSelf(bytes32 lot);
+    /// @notice The offer that stands is another one than the one given.
+    error CustodyOfferWrong(bytes32 lot, uint40 offer, uint40 standing);
+    /// @notice Only a quantity below the lot's is accepted in part.
+    error CustodyPartWrong(bytes32 lot, uint40 quantity, uint40 accepted);
+    /// @notice A quarantined lot goes back to its maker only, who is known by the identifier's hash.
+    error CustodyNotTheMaker(bytes32 lot, uint32 to);
+    /// @notice The custodian may act, or has been able to until less than 14 days ago. `inactiveSince` is 0 when it may act.
+    error CustodyNotReclaimable(bytes32 lot, uint32 custodian, uint40 inactiveSince);
+    /// @notice Only the buyer or the coordinator of the lot's order, or the custodian's trustee, reclaims.
+    error CustodyReclaimForeign(bytes32 lot, uint32 participant, uint32 trustee);
     /// @notice The order's gate is closed: it needs a valid passing certificate of `inspector` on `model`.
     error GateClosed(
         bytes32 lot,
@@ -68,11 +122,30 @@ interface ICustody {
     /// @notice Offers custody to another participant; a return is an offer back. The custodian, any role but AUDITOR.
     /// @param consignment The lot, then everything packed in it: each lot followed by its own contents, ascending.
     function offerCustody(Item[] calldata consignment, uint32 to, bytes32 claimsRoot) external;
+    /// @notice Offers a quarantined lot to its maker: whoever brought it into the ledger. It stays quarantined, by the same
+    /// participant, whether the offer is accepted, declined or withdrawn. A lot with others packed in it is unpacked first.
+    /// The custodian, any role but AUDITOR.
+    /// @param to The maker.
+    /// @param identifierHash What the lot's subject was derived from, with the maker's number.
+    function returnLot(bytes32 lot, uint32 to, bytes32 identifierHash, bytes32 claimsRoot) external;
     /// @notice Takes custody of what was offered; the gates of all orders in it must be open for the caller. Any role but
     /// AUDITOR.
-    function acceptCustody(Item[] calldata consignment, bytes32 claimsRoot) external;
+    /// @param offer The sequence of the offer's record: another offer of the same lot is not accepted.
+    function acceptCustody(Item[] calldata consignment, uint40 offer, bytes32 claimsRoot) external;
+    /// @notice As acceptCustody, with the statement that only a part is in order: a shortage, or damage. Custody of all of it
+    /// passes; what is missing or bad is then split off, and returned or scrapped. Any role but AUDITOR.
+    /// @param accepted Of the first lot, in its unit: less than its quantity; 0 for nothing at all.
+    /// @param reasonRoot Claims root of what is wrong.
+    function acceptInPart(Item[] calldata consignment, uint40 offer, uint40 accepted, bytes32 reasonRoot) external;
     /// @notice Refuses an offer. To whom it was made, any role but AUDITOR.
-    function declineCustody(bytes32 lot, bytes32 reasonRoot) external;
+    function declineCustody(bytes32 lot, uint40 offer, bytes32 reasonRoot) external;
     /// @notice Takes an offer back. The custodian, any role but AUDITOR.
     function withdrawCustody(bytes32 lot, bytes32 reasonRoot) external;
+    /// @notice Takes custody from a company that has not been able to act for 14 days: suspended, or departed. The buyer or
+    /// the coordinator of the lot's order, or the custodian's trustee (IRegistry.entrust), any role but AUDITOR. The
+    /// gates of all orders in it must be open for the caller; a quarantine, of the lot or of what is in it, stays. An open
+    /// offer lapses.
+    /// @dev The trustee is named by the registry's owner, for lots of no order and for orders whose parties are gone.
+    function reclaimCustody(Item[] calldata consignment, bytes32 reasonRoot) external;
+    function offerOf(bytes32 lot) external view returns (Offer memory);
 }

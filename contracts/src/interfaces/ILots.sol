@@ -4,14 +4,25 @@ pragma solidity 0.8.37;
 /// @title Lots: quantities under one identifier, and what became of them
 /// @notice Quantities are whole numbers of the lot's unit, a UN/ECE Recommendation 20 code ("KGM", "GRM", "H87", padded
 /// with zero bytes). A lot is held, offered (custody moves only when offered and accepted), quarantined (it goes nowhere
-/// but rework or scrap) or spent. A packed lot goes with its parent, and has no custodian of its own until it is unpacked.
+/// but rework, scrap or back to its maker), returning (quarantined and offered to its maker) or spent. A packed lot goes with its parent, and has no custodian of its own until it is unpacked.
 interface ILots {
     enum LotState {
         None,
         Held,
         Offered,
         Quarantined,
-        Spent
+        Spent,
+        /// Quarantined, and offered to its maker.
+        Returning
+    }
+
+    /// @notice How a quantity left for good.
+    enum Disposition {
+        Scrapped,
+        Exported,
+        Sold,
+        Lost,
+        Recycled
     }
 
     struct Lot {
@@ -24,7 +35,7 @@ interface ILots {
         uint40 quantity;
         /// The participant that has custody; of a packed lot, the `number` of the lot that it is packed in.
         uint40 holder;
-        /// Offered: to whom. Quarantined: by whom.
+        /// Offered: to whom. Quarantined or returning: by whom it was quarantined.
         uint32 counterparty;
         /// How many lots are packed directly in it.
         uint24 contents;
@@ -178,6 +189,7 @@ interface ILots {
         address key,
         bytes32[] histories,
         uint40 quantity,
+        Disposition disposition,
         bytes32 reasonRoot
     );
     /// @notice `histories` are the parent, then the packed lots.
@@ -234,7 +246,8 @@ interface ILots {
     /// @notice (input - gone) * yieldOut is not output * yieldIn, nothing is made in `outputUnit`, or the yield is missing
     /// or not 1 : 1 in one unit where it must be. `gone` is the loss and what stays in `unit`.
     error TransformationUnbalanced(uint256 input, uint256 gone, uint256 output, uint40 yieldIn, uint40 yieldOut);
-    /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector.
+    /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector; the custodian once the
+    /// lot's order is delivered.
     error LotQuarantineForeign(bytes32 lot, uint32 by);
     /// @notice The lot is packed in another lot than the parent given, or in none.
     error LotNotInParent(bytes32 lot, uint40 parent, uint40 expected);
@@ -276,18 +289,22 @@ interface ILots {
     /// @dev The custodian need not agree: it may do with a lot of no order all that it may do with a lot of an order. A gate
     /// protects the buyer alone, so no coordinator, who may be the maker, takes it away. A quarantine stays.
     function deallocateLot(bytes32 lot, bytes32 order, bytes32 claimsRoot) external;
-    /// @notice Takes a quantity out for good. The custodian, any role but AUDITOR; also from quarantine.
-    function scrapLot(bytes32 lot, uint40 quantity, bytes32 reasonRoot) external;
+    /// @notice Takes a quantity out for good. The custodian, any role but AUDITOR; also from quarantine, from which nothing
+    /// is exported or sold.
+    function scrapLot(bytes32 lot, uint40 quantity, Disposition disposition, bytes32 reasonRoot) external;
     /// @notice Packs held lots into another held lot, all the caller's. Any role but AUDITOR.
     /// @param lots Ascending.
     function packLots(bytes32 parent, bytes32[] calldata lots) external;
-    /// @notice Takes lots out of a held parent. The parent's custodian, any role but AUDITOR.
+    /// @notice Takes lots out of a held or quarantined parent: what is wrong with a pallet is not wrong with all that is on
+    /// it. The parent's custodian, any role but AUDITOR.
     /// @param lots Ascending.
     function unpackLots(bytes32 parent, bytes32[] calldata lots) external;
     /// @notice Quarantines a lot; an open offer lapses. Its custodian, or the inspector of its order's gate. Any role but
     /// AUDITOR.
     function quarantineLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;
-    /// @notice Ends a quarantine. Who imposed it, any role but AUDITOR.
-    function releaseLot(bytes32 lot, bytes32 reasonRoot) external;
+    /// @notice Ends a quarantine. Who imposed it; once the lot's order is delivered, also the custodian, whose goods are no
+    /// longer the gate's. Any role but AUDITOR.
+    /// @param order The lot's order; 0 when it has none.
+    function releaseLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;
     function lotOf(bytes32 lot) external view returns (Lot memory);
 }

@@ -37,6 +37,8 @@ interface IRegistry {
         bool departed;
         /// Of the admitting record; 0 when the participant does not exist.
         uint40 sequence;
+        /// When it was suspended or left, in seconds; 0 while it may act.
+        uint40 inactiveSince;
     }
 
     struct Key {
@@ -54,6 +56,15 @@ interface IRegistry {
         uint40 compromisedSince;
         /// When `compromisedSince` was last declared; 0 when it never was.
         uint40 declaredAt;
+    }
+
+    struct NameKey {
+        /// SHA-256 of the public key in compressed form.
+        bytes32 nameKeyHash;
+        /// What is recorded from then on takes its name from this key or a later one.
+        uint40 setAt;
+        /// Of the record that set it: machines with a lower number have their names from earlier keys.
+        uint40 sequence;
     }
 
     struct Recovery {
@@ -121,6 +132,15 @@ interface IRegistry {
     );
     event ParticipantDeparted(
         uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, bytes32 claimsRoot
+    );
+    /// @param trustee 0: nobody any longer.
+    event TrusteeNamed(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        uint32 absent,
+        uint32 trustee
     );
     event KeyProposed(
         uint40 indexed sequence,
@@ -331,6 +351,9 @@ interface IRegistry {
     function setRoles(uint32 participant, uint16 roles) external;
     /// @notice Stops every key of a participant; its admin keys may still revoke keys. Owner only.
     function suspend(uint32 participant, bytes32 reasonRoot) external;
+    /// @notice Names who may reclaim what a participant that may not act still holds, or, with 0, that nobody may any longer.
+    /// Owner only. The ledger lets a trustee act 14 days after the participant could last; ends with its reinstatement.
+    function entrust(uint32 participant, uint32 trustee) external;
     /// @notice Lets a participant act again that was suspended or has left. Owner only.
     function reinstate(uint32 participant) external;
     /// @notice The caller's participant leaves the consortium: its keys stop acting. What it did keeps standing. Admin key.
@@ -375,7 +398,7 @@ interface IRegistry {
     function acceptRecovery(uint32 participant) external;
 
     /// @notice Sets the hash of the public key from which the participant's salts derive from now on. Admin key. Earlier
-    /// ones stay readable; none is used twice.
+    /// ones stay readable, with the time since when each counts; none is used twice.
     function setNameKey(bytes32 nameKeyHash) external;
 
     /// @notice Registers a machine of the caller. MANUFACTURER or INSPECTOR.
@@ -448,13 +471,15 @@ interface IRegistry {
         view
         returns (uint32 participant, uint16 roles, bool counts, bool stands);
     function participantOf(uint32 participant) external view returns (Participant memory);
+    /// @notice Since when a participant may not act, 0 while it may, and who is its trustee, 0 for nobody.
+    function absenceOf(uint32 participant) external view returns (uint40 inactiveSince, uint32 trustee);
     /// @notice A key, with `revokedAt` also when it ended by a recovery; zeros when unknown.
     function keyOf(address key) external view returns (Key memory);
     /// @notice The recovery under way; zeros for none.
     function recoveryOf(uint32 participant) external view returns (Recovery memory);
-    /// @notice The participant's name key hash with an index below `nameKeys`.
+    /// @notice The participant's name key with an index below `nameKeys`.
     /// @dev Reverts with RegistryNameKeyUnknown.
-    function nameKeyOf(uint32 participant, uint16 index) external view returns (bytes32);
+    function nameKeyOf(uint32 participant, uint16 index) external view returns (NameKey memory);
     /// @notice The digest published last of a kind; 0 for none.
     function publishedOf(uint16 kind) external view returns (bytes32);
     /// @dev Reverts with RegistryMachineUnknown.

@@ -10,7 +10,7 @@ abstract contract Keys is Members {
     uint40 public constant RECOVERY_DELAY = 14 days;
 
     mapping(uint32 participant => Recovery) private _recoveries;
-    mapping(uint32 participant => mapping(uint16 index => bytes32 nameKeyHash)) private _nameKeys;
+    mapping(uint32 participant => mapping(uint16 index => NameKey)) private _nameKeys;
 
     /// @inheritdoc IRegistry
     function proposeKey(address proposed, uint16 roles, bool admin) external {
@@ -122,11 +122,11 @@ abstract contract Keys is Members {
         if (nameKeyHash == 0) revert RegistryDigestMissing();
         uint16 count = _participants[participant].nameKeys;
         for (uint16 i; i < count; ++i) {
-            if (_nameKeys[participant][i] == nameKeyHash) revert RegistryNameKeyUsed(participant, i);
+            if (_nameKeys[participant][i].nameKeyHash == nameKeyHash) revert RegistryNameKeyUsed(participant, i);
         }
-        _nameKeys[participant][count] = nameKeyHash;
+        _nameKeys[participant][count] = NameKey(nameKeyHash, uint40(block.timestamp), ++sequence);
         _participants[participant].nameKeys = count + 1;
-        emit NameKeySet(++sequence, participant, _subject(participant), _msgSender(), nameKeyHash);
+        emit NameKeySet(sequence, participant, _subject(participant), _msgSender(), nameKeyHash);
     }
 
     /// @inheritdoc IRegistry
@@ -141,7 +141,7 @@ abstract contract Keys is Members {
     }
 
     /// @inheritdoc IRegistry
-    function nameKeyOf(uint32 participant, uint16 index) external view returns (bytes32) {
+    function nameKeyOf(uint32 participant, uint16 index) external view returns (NameKey memory) {
         if (index >= _participants[participant].nameKeys) revert RegistryNameKeyUnknown(participant, index);
         return _nameKeys[participant][index];
     }

@@ -34,6 +34,8 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
     /// @dev When all keys of a generation that were not revoked ended, by a recovery.
     mapping(uint32 participant => mapping(uint16 generation => uint40)) internal _endedAt;
     mapping(uint16 kind => bytes32 digest) private _published;
+    /// @dev Who may reclaim what an absent participant holds.
+    mapping(uint32 participant => uint32) private _trustees;
 
     /// @inheritdoc IRegistry
     function admit(uint16 roles, address firstKey, bytes32 claimsRoot) external onlyOwner returns (uint32 participant) {
@@ -60,22 +62,32 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
     function suspend(uint32 participant, bytes32 reasonRoot) external onlyOwner {
         Participant storage company = _existing(participant);
         _requireActive(participant, company);
-        company.suspended = true;
+        (company.suspended, company.inactiveSince) = (true, uint40(block.timestamp));
         emit ParticipantSuspended(++sequence, 0, _subject(participant), _msgSender(), participant, reasonRoot);
+    }
+
+    /// @inheritdoc IRegistry
+    function entrust(uint32 participant, uint32 trustee) external onlyOwner {
+        if (_existing(participant).inactiveSince == 0) revert RegistryParticipantActive(participant);
+        if (trustee != 0) _requireActive(trustee, _existing(trustee));
+        _trustees[participant] = trustee;
+        emit TrusteeNamed(++sequence, 0, _subject(participant), _msgSender(), participant, trustee);
     }
 
     /// @inheritdoc IRegistry
     function reinstate(uint32 participant) external onlyOwner {
         Participant storage company = _existing(participant);
         if (!company.suspended && !company.departed) revert RegistryParticipantActive(participant);
-        (company.suspended, company.departed) = (false, false);
+        (company.suspended, company.departed, company.inactiveSince) = (false, false, 0);
+        _trustees[participant] = 0;
         emit ParticipantReinstated(++sequence, 0, _subject(participant), _msgSender(), participant);
     }
 
     /// @inheritdoc IRegistry
     function depart(bytes32 claimsRoot) external {
         uint32 participant = _activeAdmin();
-        _participants[participant].departed = true;
+        Participant storage company = _participants[participant];
+        (company.departed, company.inactiveSince) = (true, uint40(block.timestamp));
         emit ParticipantDeparted(++sequence, participant, _subject(participant), _msgSender(), claimsRoot);
     }
 
@@ -140,6 +152,11 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
     /// @inheritdoc IRegistry
     function participantOf(uint32 participant) external view returns (Participant memory) {
         return _participants[participant];
+    }
+
+    /// @inheritdoc IRegistry
+    function absenceOf(uint32 participant) external view returns (uint40 inactiveSince, uint32 trustee) {
+        return (_participants[participant].inactiveSince, _trustees[participant]);
     }
 
     /// @inheritdoc IRegistry

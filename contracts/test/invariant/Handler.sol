@@ -27,6 +27,9 @@ contract Handler is Openings {
             _receive(maker, "pallet", 1),
             _receive(carrier, "container", 1)
         ];
+        (_makerOf[_lots[1]], _hashOf[_lots[1]]) = (maker.id, _hash("b"));
+        (_makerOf[_lots[2]], _hashOf[_lots[2]]) = (maker.id, _hash("c"));
+        (_makerOf[_lots[5]], _hashOf[_lots[5]]) = (carrier.id, _hash("container"));
         _pass(_lots[0], _orders[0]);
         _pack(maker, _lots[4], _one(_lots[0]));
         _settle();
@@ -58,7 +61,7 @@ contract Handler is Openings {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](29);
+        actions = new bytes4[](33);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
@@ -70,6 +73,9 @@ contract Handler is Openings {
         (actions[22], actions[23], actions[24]) = (this.infer.selector, this.demand.selector, this.open.selector);
         (actions[25], actions[26]) = (this.takeOut.selector, this.transform.selector);
         (actions[27], actions[28]) = (this.transform.selector, this.transform.selector);
+        (actions[29], actions[30], actions[31]) =
+        (this.giveBack.selector, this.giveBack.selector, this.reclaim.selector);
+        actions[32] = this.release.selector;
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

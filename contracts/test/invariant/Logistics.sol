@@ -10,8 +10,11 @@ import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
 import {Production} from "./Production.sol";
 
-/// @notice Lots, certificates and custody, mostly as their parties would use them.
+/// @notice Lots and certificates, mostly as their parties would use them.
 abstract contract Logistics is Production {
+    mapping(bytes32 lot => uint32) internal _makerOf;
+    mapping(bytes32 lot => bytes32) internal _hashOf;
+
     // ---- making and using up ----
 
     function make(uint256 seed) external act(seed) {
@@ -26,7 +29,7 @@ abstract contract Logistics is Production {
         bytes memory data = current.state == IAssignments.AssignmentState.Started || _chance(5)
             ? abi.encodeCall(ILots.commissionLot, (name, order, operation, quantity, unit, ROOT))
             : abi.encodeCall(ILots.receiveLot, (name, quantity, unit, ROOT));
-        if (_record(_parties[id - 1].key, data)) _lots.push(Subjects.derive(Subjects.Kind.Lot, id, name));
+        if (_record(_parties[id - 1].key, data)) _keep(id, name);
     }
 
     function scrap(uint256 seed) external act(seed) {
@@ -34,7 +37,9 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         uint40 quantity = _small(_chance(95) ? 1 : 0, uint256(stored.quantity) / 3 + 1);
         if (_chance(5)) quantity = stored.quantity + 1;
-        _record(_keyOf(_custodianOf(stored)), abi.encodeCall(ILots.scrapLot, (lot, quantity, ROOT)));
+        ILots.Disposition disposition = ILots.Disposition(_below(5));
+        bytes memory data = abi.encodeCall(ILots.scrapLot, (lot, quantity, disposition, ROOT));
+        _record(_keyOf(_custodianOf(stored)), data);
     }
 
     function transform(uint256 seed) external act(seed) {
@@ -48,7 +53,7 @@ abstract contract Logistics is Production {
         if (_chance(10)) _spoil(change);
         if (id == 0 || !_record(_parties[id - 1].key, abi.encodeCall(ILots.transformLots, (change)))) return;
         for (uint256 i; i < change.outputs.length; ++i) {
-            _lots.push(Subjects.derive(Subjects.Kind.Lot, id, change.outputs[i].identifierHash));
+            _keep(id, change.outputs[i].identifierHash);
         }
     }
 
@@ -101,7 +106,7 @@ abstract contract Logistics is Production {
         uint32 id = _custodianOf(stored);
         if (!_record(_keyOf(id), abi.encodeCall(ILots.transformLots, (change)))) return;
         for (uint256 i; i < parts.length; ++i) {
-            _lots.push(Subjects.derive(Subjects.Kind.Lot, id, parts[i].identifierHash));
+            _keep(id, parts[i].identifierHash);
         }
     }
 
@@ -142,7 +147,9 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         bytes32 order = replay.orderAt(stored.order);
         if (stored.state == ILots.LotState.Quarantined) {
-            _record(_keyOf(stored.counterparty), abi.encodeCall(ILots.releaseLot, (lot, ROOT)));
+            bool delivered = ledger.orderOf(order).state == IOrders.OrderState.Delivered;
+            uint32 by = delivered ? _custodianOf(stored) : stored.counterparty;
+            _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));
         } else if (_chance(60)) {
             uint32 inspector_ = ledger.orderOf(order).inspector;
             uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : _custodianOf(stored);
@@ -160,37 +167,6 @@ abstract contract Logistics is Production {
         address by = _chance(10) ? owner : _keyOf(id);
         bytes32[] memory subjects = _one(_chance(80) ? lot : order);
         _record(by, abi.encodeCall(INotes.note, (subjects, _one(order), uint16(_below(8)), ROOT)));
-    }
-
-    // ---- custody ----
-
-    function offer(uint256 seed) external act(seed) {
-        bytes32 lot = _anyLot();
-        for (uint256 i; i < 4 && !_isReady(lot); ++i) {
-            lot = _anyLot();
-        }
-        ICustody.Item[] memory consignment = _consignment(lot);
-        if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
-        uint256 toBuyer = ledger.certificateOf(lot).sequence != 0 ? 85 : 40;
-        uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
-        bytes memory data = abi.encodeCall(ICustody.offerCustody, (consignment, to, ROOT));
-        _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
-    }
-
-    function answer(uint256 seed) external act(seed) {
-        bytes32 lot = _anyLot();
-        for (uint256 i; i < 8 && ledger.lotOf(lot).state != ILots.LotState.Offered; ++i) {
-            lot = _anyLot();
-        }
-        ILots.Lot memory stored = ledger.lotOf(lot);
-        if (_chance(75)) {
-            bytes memory data = abi.encodeCall(ICustody.acceptCustody, (_consignment(lot), ROOT));
-            _record(_keyOf(stored.counterparty), data);
-        } else if (_chance(50)) {
-            _record(_keyOf(stored.counterparty), abi.encodeCall(ICustody.declineCustody, (lot, ROOT)));
-        } else {
-            _record(_keyOf(_custodianOf(stored)), abi.encodeCall(ICustody.withdrawCustody, (lot, ROOT)));
-        }
     }
 
     // ---- certificates ----
@@ -223,8 +199,15 @@ abstract contract Logistics is Production {
 
     // ---- inside ----
 
+    /// @dev A lot that was made, with what its subject is derived from.
+    function _keep(uint32 maker_, bytes32 identifierHash) private {
+        bytes32 lot = Subjects.derive(Subjects.Kind.Lot, maker_, identifierHash);
+        _lots.push(lot);
+        (_makerOf[lot], _hashOf[lot]) = (maker_, identifierHash);
+    }
+
     /// @dev Who has custody; of a packed lot, anybody.
-    function _custodianOf(ILots.Lot memory stored) private view returns (uint32) {
+    function _custodianOf(ILots.Lot memory stored) internal view returns (uint32) {
         return stored.packed ? uint32(1 + stored.holder % _parties.length) : uint32(stored.holder);
     }
 
@@ -234,13 +217,6 @@ abstract contract Logistics is Production {
         IOrders.Order memory from = ledger.orderOf(replay.orderAt(stored.order));
         bool free = stored.state == ILots.LotState.Held && !stored.packed && stored.quantity > 1;
         return free && from.inspector != 0 && stored.holder == from.buyer;
-    }
-
-    /// @dev Whether the lot could be delivered, as far as its gate allows.
-    function _isReady(bytes32 lot) private view returns (bool) {
-        ILots.Lot memory stored = ledger.lotOf(lot);
-        bool certified = stored.order == 0 || ledger.certificateOf(lot).sequence != 0;
-        return certified && stored.state == ILots.LotState.Held && !stored.packed;
     }
 
     /// @dev The lot and all that the logs packed in it, each followed by its own contents, ascending.
@@ -372,7 +348,7 @@ abstract contract Logistics is Production {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function logisticsKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](18);
+        kinds = new bytes32[](14);
         kinds[0] = ILots.LotCommissioned.selector;
         kinds[1] = ILots.LotReceived.selector;
         kinds[2] = ILots.LotsTransformed.selector;
@@ -381,15 +357,11 @@ abstract contract Logistics is Production {
         kinds[5] = ILots.LotsUnpacked.selector;
         kinds[6] = ILots.LotQuarantined.selector;
         kinds[7] = ILots.LotReleased.selector;
-        kinds[8] = ICustody.CustodyOffered.selector;
-        kinds[9] = ICustody.CustodyAccepted.selector;
-        kinds[10] = ICustody.CustodyDeclined.selector;
-        kinds[11] = ICustody.CustodyWithdrawn.selector;
-        kinds[12] = ICertificates.CertificateIssued.selector;
-        kinds[13] = ICertificates.CertificateRevoked.selector;
-        kinds[14] = ILots.LotReworked.selector;
-        kinds[15] = ILots.LotAllocated.selector;
-        kinds[16] = ILots.LotDeallocated.selector;
-        kinds[17] = INotes.NoteRecorded.selector;
+        kinds[8] = ICertificates.CertificateIssued.selector;
+        kinds[9] = ICertificates.CertificateRevoked.selector;
+        kinds[10] = ILots.LotReworked.selector;
+        kinds[11] = ILots.LotAllocated.selector;
+        kinds[12] = ILots.LotDeallocated.selector;
+        kinds[13] = INotes.NoteRecorded.selector;
     }
 }

@@ -7,10 +7,10 @@ import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Models} from "../Models.sol";
 import {NetworkReference} from "../NetworkReference.sol";
-import {Logistics} from "./Logistics.sol";
+import {Custodians} from "./Custodians.sol";
 
 /// @notice Certificates with an inference behind them, true or not; their openings, and demands of them.
-abstract contract Openings is Logistics {
+abstract contract Openings is Custodians {
     mapping(uint40 certificate => ICertificates.Inference) private _inferences;
     bytes32 private _inferred;
     bytes32 private _demanded;

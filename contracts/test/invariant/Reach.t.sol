@@ -48,8 +48,13 @@ contract ReachTest is Base {
 
     /// @dev The kinds that each family of actions states, and the milestones of the replay.
     function _names(Handler handler) private pure returns (bytes32[] memory names) {
-        bytes32[][4] memory parts =
-            [handler.productionKinds(), handler.logisticsKinds(), handler.openingKinds(), _milestones()];
+        bytes32[][5] memory parts = [
+            handler.productionKinds(),
+            handler.logisticsKinds(),
+            handler.custodyKinds(),
+            handler.openingKinds(),
+            _milestones()
+        ];
         uint256 count;
         for (uint256 i; i < parts.length; ++i) {
             count += parts[i].length;
@@ -64,7 +69,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](18);
+        milestones = new bytes32[](26);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -83,5 +88,13 @@ contract ReachTest is Base {
         milestones[15] = "quarantined lot deallocated";
         milestones[16] = "buyer takes out of gated order";
         milestones[17] = "stays in its unit";
+        milestones[18] = "exported or sold";
+        milestones[19] = "unpacked from quarantine";
+        milestones[20] = "offered again";
+        milestones[21] = "returned to its maker";
+        milestones[22] = "reclaimed by a trustee";
+        milestones[23] = "reclaimed by a party";
+        milestones[24] = "quarantined lot reclaimed";
+        milestones[25] = "released after delivery";
     }
 }

@@ -213,7 +213,7 @@ abstract contract CertificateReplay is OrderReplay {
         ILots.Lot storage lot = _lots[subject];
         bytes32 order = _certifiedOrders[subject];
         bool gate = order != 0 && _orders[order].inspector == inspector;
-        bool quarantined = lot.state == ILots.LotState.Quarantined;
+        bool quarantined = lot.state == ILots.LotState.Quarantined || lot.state == ILots.LotState.Returning;
         if (lot.state == ILots.LotState.Spent || (fails && quarantined && !gate)) return;
         if (fails) {
             (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, inspector);

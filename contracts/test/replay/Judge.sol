@@ -23,8 +23,11 @@ abstract contract Judge is Base {
         Authority,
         /// Custody passes to an order's buyer only through the order's gate.
         Gate,
-        /// A quarantined lot, and what it is packed in, goes nowhere but rework or scrap.
+        /// A quarantined lot, and what it is packed in, goes nowhere but rework, scrap, its maker or, when its custodian may
+        /// not act, to who reclaims it.
         Quarantine,
+        /// What answers an offer names the one that stands.
+        Offers,
         /// Every packed lot is in exactly the parent that counts it, and goes where the parent goes.
         Packing,
         /// Certificates come from inspectors only: never from a transformation.

@@ -3,14 +3,13 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
-import {ICustody} from "../../src/interfaces/ICustody.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {INotes} from "../../src/interfaces/INotes.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {CertificateReplay} from "./CertificateReplay.sol";
 
-/// @notice Lots, packing and custody as their logs tell them.
+/// @notice Lots and packing as their logs tell them.
 abstract contract LotReplay is CertificateReplay {
     /// @dev Of one unit, over the whole ledger.
     struct Balance {
@@ -20,12 +19,9 @@ abstract contract LotReplay is CertificateReplay {
         uint256 used;
     }
 
-    uint16 private constant HOLDER = Roles.HOLDER;
+    uint16 internal constant HOLDER = Roles.HOLDER;
 
     // What an interesting history has in it, beside every kind of record.
-    bytes32 public constant GATE_PASSED = "gate passed";
-    bytes32 public constant PACKED_LOT_MOVED = "packed lot moved";
-    bytes32 public constant GATE_PASSED_PACKED = "gate passed packed";
     bytes32 public constant QUARANTINED_REWORKED = "quarantined lot reworked";
     bytes32 public constant INTO_ANOTHER_ORDER = "into another order";
     bytes32 public constant COMPONENT_USED = "component used up";
@@ -34,12 +30,16 @@ abstract contract LotReplay is CertificateReplay {
     bytes32 public constant STAYS_IN_ITS_UNIT = "stays in its unit";
     bytes32 public constant PASS_VOIDED = "pass voided";
     bytes32 public constant QUARANTINED_DEALLOCATED = "quarantined lot deallocated";
+    bytes32 public constant HANDED_ON = "exported or sold";
+    bytes32 public constant UNPACKED_FROM_QUARANTINE = "unpacked from quarantine";
+    bytes32 public constant RELEASED_BY_CUSTODIAN = "released after delivery";
     bytes32 public constant BUYER_TOOK_OUT = "buyer takes out of gated order";
 
     mapping(bytes32 lot => bytes32[]) internal _children;
+    /// @dev Who brought it into the ledger.
+    mapping(bytes32 lot => uint32) internal _makerOf;
     mapping(bytes3 unit => Balance) internal _balances;
     bytes3[] internal _units;
-    mapping(bytes32 lot => uint32 participant) private _makers;
 
     function _applyLot(Entry memory entry, bytes32[] memory histories) internal returns (bool) {
         bytes32 kind = entry.kind;
@@ -58,36 +58,6 @@ abstract contract LotReplay is CertificateReplay {
         return true;
     }
 
-    function _applyCustody(Entry memory entry) internal returns (bool) {
-        ILots.Lot storage lot = _lots[entry.subject];
-        if (entry.kind == ICustody.CustodyOffered.selector) {
-            (,, uint32 to,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
-            _actOnLot(entry, lot, uint32(lot.holder));
-            _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "offerCustody: not held");
-            _hold(Property.Authority, _rolesOf(to) & HOLDER != 0, "offerCustody: to nobody who may hold");
-            _requireWayFree(entry.subject, to);
-            (lot.state, lot.counterparty) = (ILots.LotState.Offered, to);
-            return true;
-        }
-        if (entry.kind == ICustody.CustodyAccepted.selector) {
-            _actOnLot(entry, lot, lot.counterparty);
-            _requireWayFree(entry.subject, entry.participant);
-            if (_children[entry.subject].length != 0) ++count[PACKED_LOT_MOVED];
-            (,, uint32 from,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
-            _hold(Property.Rebuilt, from == lot.holder, "acceptCustody: event names another giver");
-            lot.holder = entry.participant;
-        } else if (entry.kind == ICustody.CustodyDeclined.selector) {
-            _actOnLot(entry, lot, lot.counterparty);
-        } else if (entry.kind == ICustody.CustodyWithdrawn.selector) {
-            _actOnLot(entry, lot, uint32(lot.holder));
-        } else {
-            return false;
-        }
-        _hold(Property.LotMoves, lot.state == ILots.LotState.Offered, "custody: not offered");
-        (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
-        return true;
-    }
-
     function _applyNote(Entry memory entry, bytes32[] memory histories) internal returns (bool) {
         if (entry.kind != INotes.NoteRecorded.selector) return false;
         (,, uint16 kind,) = abi.decode(entry.data, (address, bytes32[], uint16, bytes32));
@@ -98,7 +68,7 @@ abstract contract LotReplay is CertificateReplay {
             ILots.Lot storage lot = _lots[histories[i]];
             bool held = !lot.packed && lot.holder == entry.participant;
             bool part = _isParty(_orders[histories[i]], entry) || _isParty(_orders[_orderAt[lot.order]], entry);
-            bool own = lot.number != 0 && (held || _makers[histories[i]] == entry.participant);
+            bool own = lot.number != 0 && (held || _makerOf[histories[i]] == entry.participant);
             standing = standing && (byOwner || part || own) && (i == 0 || histories[i] > histories[i - 1]);
         }
         _hold(Property.Authority, standing, "note: by somebody without a part, or on nothing");
@@ -110,7 +80,7 @@ abstract contract LotReplay is CertificateReplay {
         return order.sequence != 0 && (id == order.buyer || id == order.coordinator || id == order.inspector);
     }
 
-    function _compareLot(bytes32 subject) internal {
+    function _compareLot(bytes32 subject) internal virtual {
         bool same = _same(abi.encode(_ledger.lotOf(subject)), abi.encode(_lots[subject]));
         _hold(Property.Rebuilt, same, "lot differs from its logs");
         _hold(
@@ -155,10 +125,14 @@ abstract contract LotReplay is CertificateReplay {
 
     function _scrap(Entry memory entry) private {
         ILots.Lot storage lot = _lots[entry.subject];
-        (,, uint40 quantity,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
+        (,, uint40 quantity, ILots.Disposition disposition,) =
+            abi.decode(entry.data, (address, bytes32[], uint40, ILots.Disposition, bytes32));
         _actOnLot(entry, lot, uint32(lot.holder));
-        bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
-        _hold(Property.LotMoves, free, "scrapLot: neither held nor quarantined");
+        bool apart = lot.state == ILots.LotState.Quarantined;
+        _hold(Property.LotMoves, apart || lot.state == ILots.LotState.Held, "scrapLot: neither held nor quarantined");
+        bool handedOn = disposition == ILots.Disposition.Exported || disposition == ILots.Disposition.Sold;
+        _hold(Property.Quarantine, !(apart && handedOn), "scrapLot: handed on out of quarantine");
+        if (handedOn) ++count[HANDED_ON];
         _use(entry.subject, quantity);
     }
 
@@ -313,8 +287,8 @@ abstract contract LotReplay is CertificateReplay {
         _hold(Property.LotMoves, _lots[lot].number == 0, "lot made twice");
         uint40 number = abi.decode(abi.encode(uint256(entry.sequence) * 64 + place), (uint40));
         _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, ILots.LotState.Held);
+        _makerOf[lot] = entry.participant;
         _allLots.push(lot);
-        _makers[lot] = entry.participant;
         if (_balances[unit].made == 0) _units.push(unit);
         _balances[unit].made += quantity;
     }
@@ -346,7 +320,11 @@ abstract contract LotReplay is CertificateReplay {
 
     function _unpack(Entry memory entry, bytes32[] memory histories) private {
         bytes32 parent = histories[0];
-        _requireFree(entry, parent);
+        ILots.Lot storage from = _lots[parent];
+        _actOnLot(entry, from, uint32(from.holder));
+        bool apart = from.state == ILots.LotState.Quarantined;
+        if (apart) ++count[UNPACKED_FROM_QUARANTINE];
+        _hold(Property.LotMoves, apart || from.state == ILots.LotState.Held, "unpackLots: parent is not free");
         for (uint256 i = 1; i < histories.length; ++i) {
             _hold(Property.Packing, _removeChild(parent, histories[i]), "unpackLots: was not in that parent");
             (_lots[histories[i]].holder, _lots[histories[i]].packed) = (entry.participant, false);
@@ -377,14 +355,21 @@ abstract contract LotReplay is CertificateReplay {
 
     function _release(Entry memory entry) private {
         ILots.Lot storage lot = _lots[entry.subject];
-        _act(entry, lot.counterparty, HOLDER);
+        if (entry.participant == lot.counterparty) {
+            _act(entry, lot.counterparty, HOLDER);
+        } else {
+            _actOnLot(entry, lot, uint32(lot.holder));
+            bool delivered = lot.order != 0 && _orders[_orderAt[lot.order]].state == IOrders.OrderState.Delivered;
+            _hold(Property.Quarantine, delivered, "releaseLot: by the custodian before delivery");
+            ++count[RELEASED_BY_CUSTODIAN];
+        }
         _hold(Property.LotMoves, lot.state == ILots.LotState.Quarantined, "releaseLot: not quarantined");
         (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
     }
 
     // What must be so
 
-    function _actOnLot(Entry memory entry, ILots.Lot storage lot, uint32 expected) private {
+    function _actOnLot(Entry memory entry, ILots.Lot storage lot, uint32 expected) internal {
         _act(entry, expected, HOLDER);
         _hold(Property.Packing, !lot.packed, "packed lot moved on its own");
     }
@@ -399,24 +384,5 @@ abstract contract LotReplay is CertificateReplay {
         _act(entry, current.owner, Roles.MANUFACTURER);
         bool started = current.state == IAssignments.AssignmentState.Started;
         _hold(Property.Authority, started, "lot made under an assignment that is not started");
-    }
-
-    /// @dev Nothing in the lot is quarantined, and every gate to `to` is open.
-    function _requireWayFree(bytes32 subject, uint32 to) private {
-        IOrders.Order storage order = _orders[_orderAt[_lots[subject].order]];
-        bool toBuyer = order.sequence != 0 && order.buyer == to && order.inspector != 0;
-        if (toBuyer) {
-            ICertificates.Certificate storage certificate = _certificates[subject];
-            bool open = _statusOf(subject) == ICertificates.CertificateStatus.Valid
-                && certificate.verdict == ICertificates.Verdict.Pass && certificate.issuer == order.inspector
-                && certificate.model == order.model;
-            _hold(Property.Gate, open, "custody past a closed gate");
-            ++count[_lots[subject].packed ? GATE_PASSED_PACKED : GATE_PASSED];
-        }
-        _hold(Property.Quarantine, _lots[subject].state != ILots.LotState.Quarantined, "quarantined lot moved");
-        bytes32[] storage children = _children[subject];
-        for (uint256 i; i < children.length; ++i) {
-            _requireWayFree(children[i], to);
-        }
     }
 }

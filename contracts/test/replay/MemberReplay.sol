@@ -39,8 +39,9 @@ abstract contract MemberReplay is Judge {
     mapping(uint32 participant => address[]) private _keysOf;
     mapping(address key => mapping(uint32 participant => Invitation)) private _invited;
     mapping(uint32 participant => IRegistry.Recovery) private _recovering;
-    mapping(uint32 participant => bytes32[]) private _nameKeys;
+    mapping(uint32 participant => IRegistry.NameKey[]) private _nameKeys;
     mapping(uint16 kind => bytes32) private _published;
+    mapping(uint32 participant => uint32) private _trustees;
 
     constructor(IRegistry registry_) {
         _registry = registry_;
@@ -60,6 +61,10 @@ abstract contract MemberReplay is Judge {
     /// @dev What a participant may do, by the logs so far.
     function _rolesOf(uint32 id) internal view returns (uint16) {
         return _isActive(id) ? _participants[id].roles : 0;
+    }
+
+    function _absenceOf(uint32 id) internal view returns (uint40 inactiveSince, uint32 trustee) {
+        return (_participants[id].inactiveSince, _trustees[id]);
     }
 
     function _isActive(uint32 id) private view returns (bool) {
@@ -92,11 +97,12 @@ abstract contract MemberReplay is Judge {
         } else if (entry.kind == IRegistry.ParticipantSuspended.selector) {
             (, id,) = abi.decode(entry.data, (address, uint32, bytes32));
             _hold(Property.Authority, _isActive(id), "registry: suspended twice, or after it left");
-            _participants[id].suspended = true;
+            (_participants[id].suspended, _participants[id].inactiveSince) = (true, uint40(block.timestamp));
         } else if (entry.kind == IRegistry.ParticipantReinstated.selector) {
             (, id) = abi.decode(entry.data, (address, uint32));
             _hold(Property.Authority, !_isActive(id), "registry: reinstated without cause");
             (_participants[id].suspended, _participants[id].departed) = (false, false);
+            (_participants[id].inactiveSince, _trustees[id]) = (0, 0);
         } else {
             (bool known, uint32 named) = _applyOwnerWord(entry);
             if (!known) return false;
@@ -123,6 +129,12 @@ abstract contract MemberReplay is Judge {
             bool due = recovery.objected && !recovery.overruled && block.timestamp >= recovery.effectiveAt;
             _hold(Property.Keys, due, "overruleObjection: none, or before the second delay");
             recovery.overruled = true;
+        } else if (entry.kind == IRegistry.TrusteeNamed.selector) {
+            uint32 trustee;
+            (, id, trustee) = abi.decode(entry.data, (address, uint32, uint32));
+            bool fits = !_isActive(id) && (trustee == 0 || _isActive(trustee));
+            _hold(Property.Authority, fits, "entrust: of one who may act, or to one who may not");
+            _trustees[id] = trustee;
         } else if (entry.kind == IRegistry.Published.selector) {
             (, uint16 kind, bytes32 digest) = abi.decode(entry.data, (address, uint16, bytes32));
             _published[kind] = digest;
@@ -180,7 +192,7 @@ abstract contract MemberReplay is Judge {
         uint32 id = entry.participant;
         bool may = _mayAdmin(entry, true);
         if (entry.kind == IRegistry.ParticipantDeparted.selector) {
-            _participants[id].departed = true;
+            (_participants[id].departed, _participants[id].inactiveSince) = (true, uint40(block.timestamp));
         } else if (entry.kind == IRegistry.RecoveryObjected.selector) {
             (, uint40 effectiveAt) = abi.decode(entry.data, (address, uint40));
             IRegistry.Recovery storage recovery = _recovering[id];
@@ -191,9 +203,9 @@ abstract contract MemberReplay is Judge {
         } else if (entry.kind == IRegistry.NameKeySet.selector) {
             (, bytes32 nameKeyHash) = abi.decode(entry.data, (address, bytes32));
             for (uint256 i; i < _nameKeys[id].length; ++i) {
-                _hold(Property.Keys, _nameKeys[id][i] != nameKeyHash, "setNameKey: used before");
+                _hold(Property.Keys, _nameKeys[id][i].nameKeyHash != nameKeyHash, "setNameKey: used before");
             }
-            _nameKeys[id].push(nameKeyHash);
+            _nameKeys[id].push(IRegistry.NameKey(nameKeyHash, uint40(block.timestamp), entry.sequence));
             ++_participants[id].nameKeys;
         } else {
             return false;
@@ -301,8 +313,10 @@ abstract contract MemberReplay is Judge {
         same = _same(abi.encode(_registry.participantOf(id)), abi.encode(_participants[id]))
             && _same(abi.encode(_registry.recoveryOf(id)), abi.encode(_recovering[id]))
             && _registry.successor() == _successor;
+        (uint40 since, uint32 trustee) = _registry.absenceOf(id);
+        same = same && since == _participants[id].inactiveSince && trustee == _trustees[id];
         for (uint16 i; i < _nameKeys[id].length; ++i) {
-            same = same && _registry.nameKeyOf(id, i) == _nameKeys[id][i];
+            same = same && _same(abi.encode(_registry.nameKeyOf(id, i)), abi.encode(_nameKeys[id][i]));
         }
     }
 }

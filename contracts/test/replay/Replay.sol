@@ -9,13 +9,13 @@ import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Vm} from "../Base.sol";
-import {LotReplay} from "./LotReplay.sol";
+import {CustodyReplay} from "./CustodyReplay.sol";
 import {OrderReplay} from "./OrderReplay.sol";
 import {RegistryReplay} from "./RegistryReplay.sol";
 
 /// @notice Rebuilds registry and ledger from raw logs alone, judging every record against the state before it, and
 /// compares heads and state with storage after it. Written from the manual, not from the code: it is the suite's oracle.
-contract Replay is LotReplay {
+contract Replay is CustodyReplay {
     bytes32 private constant HEAD_TAG = keccak256("millmark.history.v1");
 
     uint40 public ledgerSequence;

@@ -55,12 +55,13 @@ def _follow(record: Recorded[Event], state: State, lot: LotRow, fails: bool, ins
     """A failing verdict quarantines the lot for its inspector; a passing one lifts that inspector's quarantine."""
     if lot.state == LotState.SPENT:
         return
+    apart = LotState(lot.state).is_quarantined
     if fails:
         # Only the order's inspector takes over another's quarantine: any other could lift it by failing, then passing.
-        if lot.state != LotState.QUARANTINED or _holds_gate(state, lot, inspector):
+        if not apart or _holds_gate(state, lot, inspector):
             quarantine(record, state, lot, inspector)
-    elif lot.state == LotState.QUARANTINED and lot.counterparty == inspector:
-        release(lot)
+    elif apart and lot.counterparty == inspector:
+        release(record, state, lot)
 
 
 def _holds_gate(state: State, lot: LotRow, inspector: int) -> bool:

@@ -27,35 +27,66 @@ def custody_offered(record: Recorded[custody.CustodyOffered], state: State) -> N
     to = record.event.to
     # An offer stands on the timeline too, although the custodian changes only when it is accepted.
     note_change(record, state, lot, to=to)
+    lot.offer = record.sequence
     lot.state, lot.counterparty = LotState.OFFERED, to
 
 
-def custody_accepted(record: Recorded[custody.CustodyAccepted], state: State) -> None:
+def return_offered(record: Recorded[custody.ReturnOffered], state: State) -> None:
     lot = state.need(LotRow, record.subject)
-    note_change(record, state, lot, to=record.participant)
-    lot.custodian = record.participant
-    lot.state, lot.counterparty = LotState.HELD, 0
+    note_change(record, state, lot, to=record.event.to)
+    lot.offer = record.sequence
+    lot.state = LotState.RETURNING  # the counterparty stays the one who quarantined it
+
+
+def custody_accepted(record: Recorded[custody.CustodyAccepted], state: State) -> None:
+    _take(record, state)
+
+
+def custody_accepted_in_part(record: Recorded[custody.CustodyAcceptedInPart], state: State) -> None:
+    _take(record, state)
 
 
 def custody_declined(record: Recorded[custody.CustodyDeclined], state: State) -> None:
-    _back_to_held(record, state)
+    _give_back(record, state)
 
 
 def custody_withdrawn(record: Recorded[custody.CustodyWithdrawn], state: State) -> None:
-    _back_to_held(record, state)
+    _give_back(record, state)
 
 
-def _back_to_held(record: Recorded[Event], state: State) -> None:
+def custody_reclaimed(record: Recorded[custody.CustodyReclaimed], state: State) -> None:
+    _take(record, state)
+
+
+def _take(record: Recorded[Event], state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    note_change(record, state, lot, to=record.participant)
+    lot.custodian = record.participant
+    _end_offer(lot)
+
+
+def _give_back(record: Recorded[Event], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     note_change(record, state, lot, to=lot.custodian)
-    lot.state, lot.counterparty = LotState.HELD, 0
+    _end_offer(lot)
+
+
+def _end_offer(lot: LotRow) -> None:
+    """End a lot's open offer, if there is one: a returning lot stays quarantined."""
+    if lot.state == LotState.RETURNING:
+        lot.state = LotState.QUARANTINED
+    elif lot.state == LotState.OFFERED:
+        lot.state, lot.counterparty = LotState.HELD, 0
 
 
 PROJECTIONS = dict(
     [
         on(custody.CustodyOffered, custody_offered),
+        on(custody.ReturnOffered, return_offered),
         on(custody.CustodyAccepted, custody_accepted),
+        on(custody.CustodyAcceptedInPart, custody_accepted_in_part),
         on(custody.CustodyDeclined, custody_declined),
         on(custody.CustodyWithdrawn, custody_withdrawn),
+        on(custody.CustodyReclaimed, custody_reclaimed),
     ]
 )

@@ -112,18 +112,24 @@ def lot_quarantined(record: Recorded[lots.LotQuarantined], state: State) -> None
 
 
 def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
-    release(state.need(LotRow, record.subject))
+    release(record, state, state.need(LotRow, record.subject))
 
 
 def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int) -> None:
     """Quarantine a lot in a participant's name; an open offer lapses."""
-    if lot.state == LotState.OFFERED:
-        note_change(record, state, lot, to=lot.custodian)
+    _end_offer(record, state, lot)
     lot.state, lot.counterparty = LotState.QUARANTINED, participant
 
 
-def release(lot: LotRow) -> None:
+def release(record: Recorded[Event], state: State, lot: LotRow) -> None:
+    """End a lot's quarantine; an open offer to its maker lapses."""
+    _end_offer(record, state, lot)
     lot.state, lot.counterparty = LotState.HELD, 0
+
+
+def _end_offer(record: Recorded[Event], state: State, lot: LotRow) -> None:
+    if lot.state in (LotState.OFFERED, LotState.RETURNING):
+        note_change(record, state, lot, to=lot.custodian)
 
 
 def _create(
@@ -143,6 +149,7 @@ def _create(
         parent=None,
         packed_by=0,
         contents=0,
+        offer=0,
         quantity=quantity,
         quantity_created=quantity,
         unit=unit,

@@ -27,6 +27,8 @@ def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: 
             keys=0,
             suspended=False,
             departed=False,
+            inactive_since=0,
+            trustee=0,
             admitted_at=record.block_time,
             claims_root=record.event.claims_root,
         )
@@ -39,16 +41,23 @@ def roles_set(record: Recorded[registry.RolesSet], state: State) -> None:
 
 
 def participant_suspended(record: Recorded[registry.ParticipantSuspended], state: State) -> None:
-    state.need(ParticipantRow, record.event.suspended).suspended = True
+    company = state.need(ParticipantRow, record.event.suspended)
+    company.suspended, company.inactive_since = True, record.block_time
 
 
 def participant_reinstated(record: Recorded[registry.ParticipantReinstated], state: State) -> None:
     company = state.need(ParticipantRow, record.event.reinstated)
     company.suspended = company.departed = False
+    company.inactive_since = company.trustee = 0
 
 
 def participant_departed(record: Recorded[registry.ParticipantDeparted], state: State) -> None:
-    state.need(ParticipantRow, record.participant).departed = True
+    company = state.need(ParticipantRow, record.participant)
+    company.departed, company.inactive_since = True, record.block_time
+
+
+def trustee_named(record: Recorded[registry.TrusteeNamed], state: State) -> None:
+    state.need(ParticipantRow, record.event.absent).trustee = record.event.trustee
 
 
 def published(record: Recorded[registry.Published], state: State) -> None:
@@ -230,6 +239,7 @@ PROJECTIONS = dict(
         on(registry.RolesSet, roles_set),
         on(registry.ParticipantSuspended, participant_suspended),
         on(registry.ParticipantReinstated, participant_reinstated),
+        on(registry.TrusteeNamed, trustee_named),
         on(registry.ParticipantDeparted, participant_departed),
         on(registry.KeyProposed, key_proposed),
         on(registry.KeyAdded, key_added),

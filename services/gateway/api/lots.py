@@ -33,7 +33,7 @@ from services.gateway.http.routes import Routes
 
 __all__ = ["add_lots"]
 
-_LotState: TypeAlias = Literal["held", "offered", "quarantined", "spent"]
+_LotState: TypeAlias = Literal["held", "offered", "quarantined", "spent", "returning"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 

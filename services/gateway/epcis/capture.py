@@ -51,8 +51,8 @@ class CaptureService:
 
     def capture(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
         """Captures the events of a document, and returns the capture job. Raises InputError if the body is not a
-        document, HTTPException 413 for too many events, BusyError, and ForbiddenError or NoSignerError if recording is
-        requested but not possible."""
+        document, HTTPException 413 for too many events, BusyError, and ForbiddenError, NoSignerError or NoNameKeyError
+        if recording is requested but not possible."""
         recording = open_recording(self._recorder, principal) if record else None
         return self._describe(self._capture_document(principal, behaviour, parse_capture(body), recording))
 
@@ -68,8 +68,8 @@ class CaptureService:
     ) -> EpcisCaptureRow:
         if len(document.events) > MAX_EVENTS:
             raise HTTPException(413)
-        creator = None if recording is None else recording.creator
-        find = partial(find_known, self._store, viewer=principal.viewer, creator=creator)
+        name = None if recording is None else recording.name
+        find = partial(find_known, self._store, viewer=principal.viewer, name=name)
         sender = Sender(number_of(principal), find, recording)
         with self._work.take() as mine:
             if not mine:

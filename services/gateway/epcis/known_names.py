@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from ledger.claims import parse_claims
 from ledger.errors import IdentifierError
-from ledger.ids import canonical_identifier
+from ledger.ids import Identity, canonical_identifier, identifier_hash
 from ledger.provenance.labels import Named, find_items
-from ledger.records import Item, ReceiveLot
+from ledger.records import Item, LotState, ReceiveLot
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import LotRow, ParticipantRow
-from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.repository import RecordingRepository
+from services.gateway.recording.repository import RecordingRepository, describe_subjects
 from services.interop.epcis.mapping import Known
 
 __all__ = ["find_known", "find_parties"]
@@ -28,13 +27,15 @@ _REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
 _PART = 300
 
 
-def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
+def find_known(
+    store: Store, names: set[str], viewer: int | None, name: Callable[[str], Identity] | None = None
+) -> Known:
     """Resolves names for a viewer (None sees everything).
 
     Identifiers that lots already have are returned only to the company that runs the gateway, since only it names new
-    lots: to others they would disclose lots that are not visible to them. With a `creator`, for which records are
-    made, lots whose records are still on their way to the ledger are included: records that use them are sent after
-    those.
+    lots: to others they would disclose lots that are not visible to them. With `name`, which names new lots of the
+    company whose records are made, lots whose records are still on their way to the ledger are included: records that
+    use them are sent after those.
     """
     lots = find_items(store, names, viewer)
     if not names:
@@ -42,12 +43,23 @@ def find_known(store: Store, names: set[str], viewer: int | None, creator: int |
     with store.reading() as connection:
         named = Named(Rows(connection), Lineage(connection), None)
         taken = named.lots(names) if viewer is None else ()
-    if creator is not None:
+    if name is not None:
         # Indexed lots win over pending ones of the same name.
         lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
     # Others than this company would learn what is packed in a lot that they see.
     contents = _contents(store, [item.lot for item in lots.values()]) if viewer is None else {}
-    return Known(lots, find_parties(store), contents, frozenset(taken), creator)
+    offers, returnable = _standing(store, [item.lot for item in lots.values()])
+    return Known(lots, find_parties(store), contents, offers, returnable, frozenset(taken), name)
+
+
+def _standing(store: Store, lots: Collection[bytes]) -> tuple[dict[bytes, int], dict[bytes, tuple[int, bytes]]]:
+    """The offers of those of the lots that are offered; maker and identifier hash of those that are quarantined."""
+    with store.reading() as connection:
+        rows, book = list(Rows(connection).among(LotRow, "subject", lots)), Book(connection)
+        offers = {row.subject: row.offer for row in rows if row.state in (LotState.OFFERED, LotState.RETURNING)}
+        apart = [book.identity(row.subject) for row in rows if row.state == LotState.QUARANTINED]
+    names = [one for one in apart if one is not None]
+    return offers, {one.subject: (one.creator, identifier_hash(one.salt, one.identifier)) for one in names}
 
 
 def _contents(store: Store, lots: Collection[bytes]) -> dict[bytes, tuple[Item, ...]]:

@@ -19,8 +19,7 @@ from ledger.store.outbox import Outbox
 from services.access import ForbiddenError, Principal, Scope
 from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
-from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.repository import RecordingRow
+from services.gateway.recording.repository import RecordingRow, describe_subjects
 from services.gateway.recording.views import RecordStatus, build_record_status
 from services.interop.epcis.mapping import Proposal
 
@@ -47,10 +46,9 @@ class EventRecording:
     def record(self, connection: Connection, key: str, proposal: Proposal) -> list[int]:
         """Queues the records that one event proposes. Returns their outbox ids."""
         book, named = Book(connection), {}
-        for name, salt in proposal.salts.items():
-            identity = Identity(SubjectKind.LOT, self.creator, name, salt)
+        for identity in proposal.names.values():
             book.add_identity(identity)
-            named[identifier_hash(salt, name)] = identity.subject
+            named[identifier_hash(identity.salt, identity.identifier)] = identity.subject
         if proposal.claims is not None:
             book.put_document(proposal.claims.root, json.dumps(proposal.claims.to_json()))
         ids = []
@@ -59,6 +57,10 @@ class EventRecording:
             row = RecordingRow(self._key(key, place), self.caller, subjects)
             ids.append(self.recorder.queue_in(connection, row, record))
         return ids
+
+    def name(self, identifier: str) -> Identity:
+        """The identity of a new lot of the company. Raises NoNameKeyError without its name keys."""
+        return self.recorder.name(self.creator, SubjectKind.LOT, identifier)
 
     def _key(self, event: str, place: int) -> str:
         return f"epcis:{self.creator}:{event}:{place}"

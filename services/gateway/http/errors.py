@@ -85,6 +85,18 @@ class NoSignerError(MillmarkError):
     retry = Retry.OPERATOR
 
 
+class NoNameKeyError(NoSignerError):
+    """The gateway lacks a name key of its company, and so cannot name anything new."""
+
+    code = "name-key-not-configured"
+
+
+class NameTakenError(MillmarkError):
+    """The company has something with that identifier already."""
+
+    code = "name-taken"
+
+
 class CursorError(InputError):
     """A cursor was not issued for this list."""
 

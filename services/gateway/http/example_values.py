@@ -121,6 +121,7 @@ def lot() -> Lot:
         custodian=BUYER,
         holder=BUYER,
         counterparty=None,
+        offer=None,
         order=ORDER,
         parent=None,
         assignment=301,

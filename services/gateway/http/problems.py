@@ -35,6 +35,7 @@ from services.documents import DocumentError
 from services.gateway.http.errors import (
     InFlightError,
     KeyReusedError,
+    NameTakenError,
     NoChainError,
     NoSignerError,
     PreconditionError,
@@ -70,6 +71,7 @@ _STATUS: dict[type, int] = {
     SigningError: 500,
     NoChainError: 503,
     NoSignerError: 503,
+    NameTakenError: 409,
     MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""

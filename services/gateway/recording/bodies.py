@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.records import Bytes3, Item, Record
 
-__all__ = ["BODY", "body_of", "struct_of"]
+__all__ = ["BODY", "Identifier", "body_of", "struct_of"]
 
 BODY = ConfigDict(extra="forbid", strict=True)
 MAX_ITEMS = 100
@@ -65,7 +65,7 @@ def _members(struct: type, given: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
     if name == "identifier_hash":
-        yield "identifier", (_IDENTIFIER, ...)
+        yield "identifier", (Identifier, ...)
     elif name.endswith("_root"):
         about = name.removesuffix("_root")
         yield about, (dict[str, Any] | None, Field(None, description=_DOCUMENT, examples=[{"note": "as ordered"}]))
@@ -127,7 +127,7 @@ def _words(kind: type[enum.IntEnum]) -> Any:
 
 _WHEN = "2026-12-01T12:00:00Z"
 _DOCUMENT = "JSON document that the gateway salts, hashes and stores; its root is recorded. Omit it for none."
-_IDENTIFIER = Annotated[
+Identifier = Annotated[
     str,
     Field(
         min_length=1,

@@ -17,7 +17,7 @@ from ledger.claims import Claims, build_claims
 from ledger.errors import InputError, NotFoundError
 from ledger.events.orders import RevisionProposed
 from ledger.heads import start_of
-from ledger.ids import Identity, SubjectKind, identifier_hash
+from ledger.ids import Identity, identifier_hash
 from ledger.provenance import find_opening
 from ledger.provenance.listings import find_assignment
 from ledger.provenance.reader import Reader
@@ -34,6 +34,7 @@ __all__ = [
     "find_certified",
     "find_grounds",
     "find_proposal",
+    "find_returned",
     "find_superseded",
     "number",
     "subject",
@@ -48,10 +49,8 @@ class Builder:
 
     rows: Rows
     """The index."""
-    creator: int
-    """The participant that records."""
-    names: SubjectKind | None
-    """The kind of thing that the record creates; None if it creates nothing with an identifier."""
+    name: Callable[[str], Identity] | None
+    """Names the things that the record creates; None if it creates nothing with an identifier."""
     identities: list[Identity] = field(default_factory=list)
     documents: list[Claims] = field(default_factory=list)
 
@@ -112,9 +111,11 @@ class Builder:
         raise TypeError(f"{hint} has no JSON form")
 
     def _name(self, identifier: str) -> bytes:
-        if self.names is None:
+        if self.name is None:
             raise TypeError("a record of this kind names nothing new")
-        identity = Identity(self.names, self.creator, identifier)
+        identity = self.name(identifier)
+        if identity in self.identities:
+            raise InputError(f"{identity.identifier} is given twice", hint="give each new thing its own identifier")
         # Collected here and stored only with the record, so that a refused body leaves nothing in the book.
         self.identities.append(identity)
         return identifier_hash(identity.salt, identity.identifier)
@@ -195,6 +196,24 @@ def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
         return identifier_hash(identity.salt, identity.identifier)
     row = reader.rows.get(LotRow, name)
     return _NONE if row is None or row.order is None else row.order
+
+
+def find_returned(reader: Reader, asked: Given) -> Given:
+    """The fields that name a lot and prove who made it. Raises NotFoundError if the book lacks the lot's identifier and
+    salt, of which its subject is made.
+    """
+    lot = bytes.fromhex(asked["subject"][2:])
+    identity = reader.book.identity(lot)
+    if identity is None:
+        raise NotFoundError(
+            "the book lacks the lot's identifier, which proves who made it",
+            hint="import the hand-over that came with it: `millmark import FILE`",
+        )
+    return {
+        "lot": lot,
+        "to": identity.creator,
+        "identifier_hash": identifier_hash(identity.salt, identity.identifier),
+    }
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:

@@ -31,8 +31,9 @@ from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
-from services.gateway.recording.recorder import Recorder, describe_subjects
-from services.gateway.recording.repository import RecordingRepository, RecordingRow
+from services.gateway.recording.name_endpoints import add_names
+from services.gateway.recording.recorder import Recorder
+from services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from services.gateway.recording.views import RecordStatus, Refusal, build_record_status
 from services.gateway.recording.writes import WRITES, Write
 
@@ -58,6 +59,7 @@ def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) ->
     for write in WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
+    add_names(table, store, recorder)
 
 
 class _RecordingService:
@@ -92,7 +94,9 @@ class _RecordingService:
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
             given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
-            builder = Builder(reader.rows, creator, write.names)
+            builder = Builder(
+                reader.rows, None if write.names is None else partial(recorder.name, creator, write.names)
+            )
             record = builder.build(write.kind, members, given)
         subjects = describe_subjects([one.subject for one in builder.identities])
         return recorder.queue(RecordingRow(key, caller.participant or 0, subjects), record, builder.keep)

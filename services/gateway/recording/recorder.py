@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
 from ledger.chain import Chain
 from ledger.errors import LeaseHeldError
+from ledger.ids import Identity, SubjectKind
 from ledger.keys import Signer
+from ledger.names import NameKey
 from ledger.records import Record
 from ledger.store import Book, Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from ledger.submit import Submitter, build_entry
 from services.gateway.http.errors import NoSignerError
+from services.gateway.recording.names import Namer
 from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.serving.loop import Loop
 
@@ -32,8 +34,16 @@ _PART = 300
 class Recorder:
     """Records for one participant. The lease on the signing key keeps other gateways and commands from submitting."""
 
-    def __init__(self, store: Store, chain: Chain, signer: Signer, logger: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        signer: Signer,
+        logger: FilteringBoundLogger,
+        name_keys: Sequence[NameKey] = (),
+    ) -> None:
         self._store, self._chain = store, chain
+        self._namer = Namer(store, chain, name_keys)
         self._outbox = Outbox(store)
         self._submitter = Submitter(chain, self._outbox, signer)
         self._address = signer.address
@@ -54,6 +64,10 @@ class Recorder:
                 f"the gateway's key signs for participant {found.number}", hint="ask the operator to check the key"
             )
         return found.number
+
+    def name(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
+        """The identity of a new thing of the company. Raises as `Namer.name` does."""
+        return self._namer.name(creator, kind, identifier)
 
     def find(self, key: str) -> QueuedRecord | None:
         """The record queued under an idempotency key, if any."""
@@ -102,8 +116,3 @@ class Recorder:
             return _IDLE_S if self._submitter.step() else _PAUSE_S
         except LeaseHeldError:  # another process submits under this key: not a failure
             return _TROUBLE_S
-
-
-def describe_subjects(subjects: list[bytes]) -> str:
-    """Encodes subjects as in RecordingRow."""
-    return json.dumps(["0x" + one.hex() for one in subjects])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from ledger.store import Rows, schema_of
 from ledger.store.outbox import Entry, enqueue_in
 
-__all__ = ["RecordingRepository", "RecordingRow"]
+__all__ = ["RecordingRepository", "RecordingRow", "describe_subjects"]
 
 
 @dataclass(slots=True)
@@ -48,3 +49,8 @@ class RecordingRepository:
     def naming(self, subjects: Collection[str]) -> list[RecordingRow]:
         """Recordings that create exactly one of these lists of subjects, each encoded as in RecordingRow."""
         return self._rows.among(RecordingRow, "subjects", subjects)
+
+
+def describe_subjects(subjects: list[bytes]) -> str:
+    """Encodes subjects as in RecordingRow."""
+    return json.dumps(["0x" + one.hex() for one in subjects])

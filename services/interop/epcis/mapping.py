@@ -3,10 +3,12 @@
 | event | records |
 |---|---|
 | ObjectEvent ADD | `ReceiveLot` for every EPC (quantity 1, unit C62) and every lot with a quantity, as stated |
-| ObjectEvent DELETE | `ScrapLot` for the lots it names |
+| ObjectEvent DELETE | `ScrapLot` for the lots it names: sold if the disposition is retail_sold or dispensed, lost if it
+  is stolen or unknown, otherwise scrapped |
 | ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner), one
   for each lot it names that is not packed in another of them, with all that is packed in it |
-| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot |
+| the same, of a quarantined lot that goes to its maker | `ReturnLot` |
+| ObjectEvent OBSERVE, receiving | `AcceptCustody`, one for each such lot that is offered |
 | AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
 | TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, whose yield is their quantities |
 | other ObjectEvent OBSERVE | `Note`, an observation on all known lots that it names |
@@ -32,14 +34,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
 from ledger.claims import Claims, build_claims
 from ledger.errors import IdentifierError
-from ledger.ids import SubjectKind, canonical_identifier, identifier_hash, new_salt, parse_digital_link, subject
+from ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
 from ledger.records import (
     AcceptCustody,
+    Disposition,
     Input,
     Item,
     Note,
@@ -49,6 +52,7 @@ from ledger.records import (
     PackLots,
     ReceiveLot,
     Record,
+    ReturnLot,
     ScrapLot,
     Transformation,
     TransformationKind,
@@ -67,6 +71,13 @@ _OBSERVED: Final = ("ObjectEvent", "OBSERVE")
 _MOVES: Final = ("shipping", "receiving")
 _MAX_SUBJECTS: Final = 64
 """Notes.MOST_SUBJECTS."""
+_LEFT: Final = {
+    "retail_sold": Disposition.SOLD,
+    "dispensed": Disposition.SOLD,
+    "stolen": Disposition.LOST,
+    "unknown": Disposition.LOST,
+}
+"""How a quantity left, by the event's disposition."""
 _SINGLES: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
@@ -81,23 +92,27 @@ class Known:
     """Participants by the identifier of a party or place."""
     contents: Mapping[bytes, tuple[Item, ...]] = field(default_factory=dict)
     """What is packed directly in a lot, by its subject."""
+    offers: Mapping[bytes, int] = field(default_factory=dict)
+    """The offer that stands, by the lot's subject."""
+    returnable: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    """Maker and identifier hash of quarantined lots, by subject."""
     taken: Collection[str] = ()
     """Identifiers that lots already have, including lots whose record is queued or was refused."""
-    creator: int | None = None
-    """Participant in whose name records are made; None if events are stored as evidence only."""
+    name: Callable[[str], Identity] | None = None
+    """Names a new lot of the company whose records are made; None if events are stored as evidence only."""
 
     def after(self, proposal: Proposal) -> Known:
         """These names plus those of a proposal. If that is recorded, its lots and packings are usable by the next event
         at once, because records are sent in order."""
         if not proposal.records:
             return self
-        lots = {} if self.creator is None else {name: self._made(name, salt) for name, salt in proposal.salts.items()}
+        lots = {name: Item(identity.subject, _NONE) for name, identity in proposal.names.items()}
         contents = dict(self.contents)
         for record in proposal.records:
             if isinstance(record, (PackLots, UnpackLots)):
                 contents[record.parent] = self._packed(record)
         lots = {**self.lots, **lots}
-        return replace(self, lots=lots, contents=contents, taken={*self.taken, *proposal.salts})
+        return replace(self, lots=lots, contents=contents, taken={*self.taken, *proposal.names})
 
     def _packed(self, record: PackLots | UnpackLots) -> tuple[Item, ...]:
         """What is in the parent after the record."""
@@ -106,17 +121,14 @@ class Known:
             return left
         return (*left, *(item for item in self.lots.values() if item.lot in record.lots))
 
-    def _made(self, name: str, salt: bytes) -> Item:
-        return Item(subject(SubjectKind.LOT, cast("int", self.creator), identifier_hash(salt, name)), _NONE)
-
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """The records that follow from one event, with the secrets that open their hashes."""
 
     records: tuple[Record, ...]
-    salts: Mapping[str, bytes]
-    """Salts of the new identifiers' hashes, by identifier."""
+    names: Mapping[str, Identity]
+    """Identities of the new lots, by identifier."""
     claims: Claims | None
     """Document that all claims roots and reason roots of the records commit to; None without records."""
     evidence_only: tuple[str, ...]
@@ -126,7 +138,8 @@ class Proposal:
         """The secrets that must be stored so that the records can be opened later."""
         if self.claims is None:
             return {}
-        return {"salts": {name: salt.hex() for name, salt in self.salts.items()}, "claims": self.claims.to_json()}
+        salts: Json = {name: identity.salt.hex() for name, identity in self.names.items()}
+        return {"salts": salts, "claims": self.claims.to_json()}
 
 
 class _Unmapped(Exception):  # noqa: N818 - an outcome, not an error
@@ -140,7 +153,7 @@ class _Draft:
     known: Known
     event_hash: str
     records: list[Record] = field(default_factory=list)
-    salts: dict[str, bytes] = field(default_factory=dict)
+    names: dict[str, Identity] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     claims: Claims | None = None
     _root: bytes = b""
@@ -166,14 +179,16 @@ class _Draft:
         return found
 
     def new(self, epc: str) -> bytes:
-        """Draws a salt for a new lot and returns its identifier hash."""
+        """Names a new lot and returns its identifier hash."""
         name = _identifier(epc)
-        if name in self.known.lots or name in self.known.taken or name in self.salts:
+        if name in self.known.lots or name in self.known.taken or name in self.names:
             raise _Unmapped(f"{epc[:120]}: a lot already has that identifier")
         if name.startswith("https://id.gs1.org/01/") and len(parse_digital_link(name).elements) == 1:
             raise _Unmapped(f"{epc[:120]} identifies a kind of thing, not a lot")
-        self.salts[name] = new_salt()
-        return identifier_hash(self.salts[name], name)
+        if self.known.name is None:
+            raise _Unmapped(f"{epc[:120]}: a new lot is named by its company's gateway, when records are made there")
+        identity = self.names[name] = self.known.name(name)
+        return identifier_hash(identity.salt, name)
 
 
 def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposal:
@@ -189,10 +204,10 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
-    # Salts that were drawn for lots without a record are dropped: there is no hash that they could open.
+    # Names of lots without a record are dropped: there is nothing that they could name.
     if not draft.records:
         return Proposal((), {}, None, tuple(draft.reasons))
-    return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
+    return Proposal(tuple(draft.records), draft.names, draft.claims, tuple(draft.reasons))
 
 
 def names_of(event: Mapping[str, Json]) -> set[str]:
@@ -213,7 +228,12 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
 
 
 def _step(event: Mapping[str, Json]) -> str:
-    return str(event.get("bizStep", "")).rpartition("-")[2]
+    return _word(event, "bizStep")
+
+
+def _word(event: Mapping[str, Json], member: str) -> str:
+    """A value of the Core Business Vocabulary, without its namespace."""
+    return str(event.get(member, "")).rpartition("-")[2]
 
 
 def _identifier(epc: str) -> str:
@@ -273,12 +293,14 @@ def _receive(event: Mapping[str, Json], draft: _Draft) -> None:
 
 
 def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
+    disposition = _LEFT.get(_word(event, "disposition"), Disposition.SCRAPPED)
+
     def single(epc: str) -> Record:
-        return ScrapLot(draft.lot(epc).lot, 1, draft.root)
+        return ScrapLot(draft.lot(epc).lot, 1, disposition, draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         lot = draft.lot(str(element["epcClass"])).lot
-        return ScrapLot(lot, _measure(element)[0], draft.root)
+        return ScrapLot(lot, _measure(element)[0], disposition, draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
@@ -295,10 +317,24 @@ def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     if not consignments:
         raise _Unmapped("the event names no EPC")
     if step == "receiving":
-        draft.records += [AcceptCustody(items, draft.root) for items in consignments]
+        _each(draft, [partial(_accept, draft, items) for items in consignments])
     else:
         to = _receiver(event, draft.known)
-        draft.records += [OfferCustody(items, to, draft.root) for items in consignments]
+        draft.records += [_offer(draft, items, to) for items in consignments]
+
+
+def _accept(draft: _Draft, items: tuple[Item, ...]) -> Record:
+    offer = draft.known.offers.get(items[0].lot)
+    if offer is None:
+        raise _Unmapped(f"lot {to_hex(items[0].lot)} is not offered, as far as is known here")
+    return AcceptCustody(items, offer, draft.root)
+
+
+def _offer(draft: _Draft, items: tuple[Item, ...], to: int) -> Record:
+    """Out of quarantine a lot goes back to its maker only."""
+    lot = items[0].lot
+    maker, hashed = draft.known.returnable.get(lot, (0, b""))
+    return ReturnLot(lot, maker, hashed, draft.root) if maker == to else OfferCustody(items, to, draft.root)
 
 
 def _note(event: Mapping[str, Json], draft: _Draft) -> None:

@@ -175,10 +175,11 @@ def _travel(consortium: Consortium, maker: Company, other: Company, lots: Sequen
     for number in range(2 * rounds):
         giver, taker = (maker, other) if number % 2 == 0 else (other, maker)
         items = [(Item(lot, NOTHING),) for lot in lots]
-        _record(consortium, giver, [OfferCustody(item, taker.number, NOTHING) for item in items])
-        _record(consortium, taker, [AcceptCustody(item, NOTHING) for item in items])
+        offers = _record(consortium, giver, [OfferCustody(item, taker.number, NOTHING) for item in items])
+        pairs = zip(items, offers, strict=True)
+        _record(consortium, taker, [AcceptCustody(item, offer, NOTHING) for item, offer in pairs])
 
 
-def _record(consortium: Consortium, company: Company, records: Sequence[Record]) -> None:
-    for start in range(0, len(records), _BATCH):
-        consortium.record(company, records[start : start + _BATCH])
+def _record(consortium: Consortium, company: Company, records: Sequence[Record]) -> list[int]:
+    parts = [records[start : start + _BATCH] for start in range(0, len(records), _BATCH)]
+    return [sequence for part in parts for sequence in consortium.record(company, part)]

@@ -20,6 +20,7 @@ from ledger.ids import SubjectKind
 from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
+    AcceptInPart,
     AcceptOrder,
     AcceptRevision,
     AllocateLot,
@@ -32,6 +33,8 @@ from ledger.records import (
     DeallocateLot,
     DeclineAssignment,
     DeclineCustody,
+    Disposition,
+    Entrust,
     FinishAssignment,
     Input,
     IssueCertificate,
@@ -48,9 +51,11 @@ from ledger.records import (
     ProposeRevision,
     QuarantineLot,
     ReceiveLot,
+    ReclaimCustody,
     Record,
     RejectOrder,
     ReleaseLot,
+    ReturnLot,
     RevokeCertificate,
     Rework,
     ReworkLot,
@@ -58,6 +63,7 @@ from ledger.records import (
     StartAssignment,
     Statement,
     Supersede,
+    Suspend,
     Transformation,
     TransformationKind,
     TransformLots,
@@ -77,6 +83,8 @@ ROOT = b"\xff" * 32
 """A claims root without zero bytes, which costs the most gas."""
 PER_PARENT = 8
 FAR_S = 30 * 24 * 3600
+ABSENCE_S = 15 * 24 * 3600
+"""Longer than a company must be unable to act before what it holds is reclaimed: 14 days."""
 
 
 def measure_gas(transport: Transport | None = None) -> dict[str, tuple[int, int]]:
@@ -91,6 +99,7 @@ def measure_gas(transport: Transport | None = None) -> dict[str, tuple[int, int]
         meter.lots()
         meter.custody()
         meter.inferences()
+        meter.returns()
         return dict(sorted(meter.found.items()))
 
 
@@ -200,9 +209,9 @@ class _Meter:
         stream = self._evidence()
         self._measure(maker, [FinishAssignment(order, 0, number, stream, 0, ROOT) for order, number in self._pairs])
         self._received = self._receive()
-        self._measure(maker, [ScrapLot(lot, 1, ROOT) for lot in self._received])
+        self._measure(maker, [ScrapLot(lot, 1, Disposition.RECYCLED, ROOT) for lot in self._received])
         self._measure(maker, [QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
-        self._measure(maker, [ReleaseLot(lot, ROOT) for lot in self._received])
+        self._measure(maker, [ReleaseLot(lot, NOTHING, ROOT) for lot in self._received])
         self._certify(stream)
         self._measure(coordinator, [CompleteOrder(order, ROOT) for order in self._orders])
         self._measure(buyer, [ConfirmDelivery(order, ROOT) for order in self._orders])
@@ -276,23 +285,44 @@ class _Meter:
     def custody(self) -> None:
         maker, carrier, buyer = self._consortium.makers[0], self._consortium.carrier, self._consortium.buyer
         single = [(Item(lot, NOTHING),) for lot in self._received]
-        for answer in (DeclineCustody, WithdrawCustody):
-            self._offer(maker, carrier, single)
-            company = carrier if answer is DeclineCustody else maker
-            self._measure(company, [answer(lot, ROOT) for lot in self._received])
-        self._offer(maker, carrier, single)
-        self._measure(carrier, [AcceptCustody(items, ROOT) for items in single])
+        offers = self._offer(maker, carrier, single)
+        declined = zip(self._received, offers, strict=True)
+        self._measure(carrier, [DeclineCustody(lot, offer, ROOT) for lot, offer in declined])
+        self._offer(maker, carrier, single, "again")
+        self._measure(maker, [WithdrawCustody(lot, ROOT) for lot in self._received])
+        self._accept(carrier, single, self._offer(maker, carrier, single))
         gated = [(item,) for item in self._items]
-        self._offer(maker, buyer, gated, "through a gate")
-        self._measure(buyer, [AcceptCustody(items, ROOT) for items in gated], "through a gate")
+        self._accept(buyer, gated, self._offer(maker, buyer, gated, "through a gate"), "through a gate")
         self._pack()
         self._supersede()
         self._note()
 
     def _offer(
         self, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]], variant: str = ""
+    ) -> list[int]:
+        return self._measure(giver, [OfferCustody(items, taker.number, ROOT) for items in consignments], variant)
+
+    def _accept(
+        self, taker: Company, consignments: Sequence[tuple[Item, ...]], offers: Sequence[int], variant: str = ""
     ) -> None:
-        self._measure(giver, [OfferCustody(items, taker.number, ROOT) for items in consignments], variant)
+        pairs = zip(consignments, offers, strict=True)
+        self._measure(taker, [AcceptCustody(items, offer, ROOT) for items, offer in pairs], variant)
+
+    def returns(self) -> None:
+        """Lots that fail on their way go back, some of them short; last of all the carrier vanishes with others."""
+        maker, carrier, owner = self._consortium.makers[0], self._consortium.carrier, self._consortium.owner
+        names = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
+        self._measure(maker, [ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
+        lots = [lot for _, lot in names]
+        single = [(Item(lot, NOTHING),) for lot in lots]
+        offers = self._offer(maker, carrier, single)
+        short = zip(single, offers, strict=True)
+        self._measure(carrier, [AcceptInPart(items, offer, 1, ROOT) for items, offer in short])
+        self._measure(carrier, [QuarantineLot(lot, NOTHING, ROOT) for lot in lots])
+        self._measure(carrier, [ReturnLot(lot, maker.number, value, ROOT) for value, lot in names])
+        self._consortium.record(owner, [Suspend(carrier.number, ROOT), Entrust(carrier.number, maker.number)])
+        self._consortium.chain.node.wait(ABSENCE_S)
+        self._measure(maker, [ReclaimCustody(items, ROOT) for items in single])
 
     def _pack(self) -> None:
         maker = self._consortium.makers[0]

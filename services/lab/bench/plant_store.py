@@ -233,12 +233,12 @@ def _lot(subject: bytes, number: int, uses: int) -> LotRow:
     left = 0 if uses else 1
     state, holder = LotState.HELD if left else LotState.SPENT, number % _MAKERS + 1
     return LotRow(
-        subject, number, number, None, None, 0, 0, left, uses + left, _PIECE, holder, 0, state, 0, 0, _START_S, _NONE
+        subject, number, number, None, None, 0, 0, 0, left, uses + left, _PIECE, holder, 0, state, 0, 0, _START_S, _NONE
     )  # fmt: skip
 
 
 def _name(name: Identity) -> IdentityRow:
-    return IdentityRow(name.subject, int(name.kind), name.creator, name.identifier, name.salt)
+    return IdentityRow(name.subject, int(name.kind), name.creator, name.identifier, name.salt, b"".join(name.proofs))
 
 
 def _hash(kind: str, number: int) -> bytes:

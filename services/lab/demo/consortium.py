@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from ledger.claims import build_claims
 from ledger.errors import SubmitError
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Admit, Record, Role
+from ledger.names import NameKey, derive_identity
+from ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -42,6 +44,11 @@ class Company:
     number: int
     signer: LocalSigner
     submitter: Submitter
+    name_seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    @property
+    def name_key(self) -> NameKey:
+        return NameKey(self.name_seed)
 
 
 @dataclass(slots=True)
@@ -100,7 +107,7 @@ class Consortium:
 
     def name(self, kind: SubjectKind, company: Company, identifier: str) -> Identity:
         """Creates a subject of `company` and stores its identity in the book."""
-        identity = Identity(kind, company.number, identifier)
+        identity = derive_identity(self.chain, [company.name_key], kind, company.number, identifier)
         with self.store.transaction() as connection:
             Book(connection).add_identity(identity)
         return identity
@@ -145,6 +152,7 @@ def _admit(consortium: Consortium) -> None:
     for number, ((name, _), signer) in enumerate(zip(COMPANIES, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
         consortium.companies.append(Company(name, number, signer, submitter))
-        consortium.record(consortium.companies[-1], [AcceptKey(number)])
+        company = consortium.companies[-1]
+        consortium.record(company, [AcceptKey(number), SetNameKey(company.name_key.hash)])
     with consortium.store.transaction() as connection:
         Book(connection).set_names({company.number: company.name for company in consortium.companies})

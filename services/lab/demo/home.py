@@ -61,6 +61,7 @@ def write_home(home: Path, line: Line) -> None:
         "devchain_journal": JOURNAL,
         "gateway_participant": consortium.buyer.number,
         "gateway_signer": f"file:{_key_file(consortium.buyer)}",
+        "gateway_name_keys": [f"file:{_name_key_file(consortium.buyer)}"],
     }
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
     (home / SETTINGS_FILE).write_text(text)
@@ -75,10 +76,15 @@ def _write_keys(home: Path, consortium: Consortium) -> None:
     """Writes the keys unencrypted; they have no value outside this chain."""
     (home / _KEYS).mkdir(exist_ok=True)
     for company in (consortium.owner, *consortium.companies):
-        path = home / _key_file(company)
-        path.unlink(missing_ok=True)  # from an earlier run
-        write_private(path, company.signer.unsafe_secret().hex().encode())
+        secrets = ((_key_file(company), company.signer.unsafe_secret()), (_name_key_file(company), company.name_seed))
+        for path, secret in secrets:
+            (home / path).unlink(missing_ok=True)  # from an earlier run
+            write_private(home / path, secret.hex().encode())
 
 
 def _key_file(company: Company) -> Path:
     return Path(_KEYS, f"{company.name.lower().replace(' ', '-')}.key")
+
+
+def _name_key_file(company: Company) -> Path:
+    return _key_file(company).with_suffix(".names.key")

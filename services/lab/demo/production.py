@@ -132,8 +132,9 @@ def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
 
 def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:
     """Transfers custody: the giver offers, the taker accepts."""
-    consortium.record(giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
-    consortium.record(taker, [AcceptCustody(items, NOTHING) for items in consignments])
+    offers = consortium.record(giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
+    pairs = zip(consignments, offers, strict=True)
+    consortium.record(taker, [AcceptCustody(items, offer, NOTHING) for items, offer in pairs])
 
 
 def _assign(line: Line, jobs: Sequence[Job], operation: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from ledger.events import HISTORY_EVENTS, topic_of
 from ledger.events.certificates import CertificateIssued
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
+from ledger.names import NameKey, build_alpha
 from ledger.provenance import Disclosing, build_bundle
 from ledger.records import Verdict
 from ledger.store import Store
@@ -145,6 +147,18 @@ def _rename(bundle: Bundle) -> Bundle:
     return replace(bundle, identities=tuple(sorted(identities)))
 
 
+def _choose_salt(bundle: Bundle) -> Bundle:
+    """Names the part by another name key, as for a second part of the same serial number."""
+    key = NameKey(secrets.token_bytes(32))
+    identities = [
+        replace(one, proofs=(key.prove(build_alpha(bundle, one.kind, one.creator, one.identifier)),))
+        if _subject(one) in bundle.parts
+        else one
+        for one in bundle.identities
+    ]
+    return replace(bundle, identities=tuple(identities))
+
+
 def _subject(identity: IdentityShown) -> bytes:
     return subject(identity.kind, identity.creator, identifier_hash(identity.salt, identity.identifier))
 
@@ -175,6 +189,7 @@ _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
     "a certificate left out": _leave_out,
     "a verdict turned, and the chain's state with it": _turn_verdict,
     "another serial number": _rename,
+    "the part under a salt that its maker chose": _choose_salt,
     "another engraving in the order": _change_field,
     "a measured value changed": _change_measurement,
 }

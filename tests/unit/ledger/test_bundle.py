@@ -59,7 +59,7 @@ IDENTITIES = st.builds(
     st.sampled_from([kind for kind in SubjectKind if kind is not SubjectKind.MODEL]),
     NUMBERS,
     st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters='"\\'), min_size=1, max_size=20),
-    HASHES,
+    st.lists(st.binary(min_size=114, max_size=114), min_size=1, max_size=2).map(tuple),
 )
 EVIDENCE = st.builds(
     ShownEvidence,

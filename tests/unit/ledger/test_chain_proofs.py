@@ -16,7 +16,7 @@ from ledger.headers import FIELDS, parse_header
 from ledger.keys import LocalSigner
 from ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish, Role, SetNameKey
 from ledger.rlp import RlpItem, encode_rlp
-from ledger.slots import KeySlots, ParticipantSlots, decode_struct, name_key_slot, published_slot, slots_of
+from ledger.slots import KeySlots, NameKeySlots, ParticipantSlots, decode_struct, published_slot, slots_of
 from ledger.store.outbox import Outbox
 from ledger.trie import EMPTY_ROOT, verify_in
 from tests.support.ledger_world import LedgerWorld, build_world
@@ -281,7 +281,7 @@ def test_keys_name_keys_and_what_is_published_are_proved_by_slot(tmp_path: Path)
         owner.submit([("publish", Publish(PublicationKind.DIRECTORY, directory))])
         owner.drain()
     slots = [
-        *(name_key_slot(1, index) for index in range(3)),
+        *(slot for index in range(3) for slot in slots_of(NameKeySlots, 1, index)),
         published_slot(PublicationKind.DIRECTORY),
         *slots_of(KeySlots, signer.address),
         *slots_of(ParticipantSlots, 1),
@@ -289,7 +289,11 @@ def test_keys_name_keys_and_what_is_published_are_proved_by_slot(tmp_path: Path)
     registry, node = world.chain.registry, world.chain.node
     found = fetch_proofs(node, EMBEDDED, {registry: slots}, node.block_number())
     *names, published, key, participant = (found.words[registry, slot] for slot in slots)
-    assert (names, published) == ([*hashes, bytes(32)], directory)
+    first, second, none = (decode_struct(NameKeySlots, names[at : at + 2]) for at in (0, 2, 4))
+    assert (first.name_key_hash, second.name_key_hash, published) == (*hashes, directory)
+    assert 0 < first.set_at <= second.set_at
+    assert 0 < first.sequence == second.sequence - 1
+    assert none == NameKeySlots(bytes(32), 0, 0)
     assert decode_struct(ParticipantSlots, [participant]).name_keys == 2
     shown = decode_struct(KeySlots, [key])
     assert (shown.participant, shown.roles, shown.admin, shown.generation) == (1, ALL_ROLES, True, 0)

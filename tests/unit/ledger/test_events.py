@@ -32,7 +32,7 @@ from ledger.events import (
     topic_of,
 )
 from ledger.events.certificates import CertificateIssued
-from ledger.events.custody import CustodyAccepted
+from ledger.events.custody import CustodyReclaimed
 from ledger.events.lots import (
     LotAllocated,
     LotCommissioned,
@@ -160,7 +160,7 @@ def test_json_has_the_fields_by_name_sorted_and_bytes_in_hex() -> None:
     }
     assert json.dumps(told) == json.dumps(told, sort_keys=True)
     assert type(told["transformation"]["kind"]) is int  # type: ignore[call-overload,index]  # an object
-    assert CustodyAccepted(7, A).to_json() == {"claims_root": to_hex(A), "from": 7}
+    assert CustodyReclaimed(7, A).to_json() == {"from": 7, "reason_root": to_hex(A)}
 
 
 def test_roots_come_in_the_order_of_the_data() -> None:

@@ -144,7 +144,7 @@ def test_digest_tells_indexes_of_other_records_apart(fake: FakeLedger, store: St
 def test_rebuild_keeps_the_private_book(fake: FakeLedger, store: Store) -> None:
     follower = Follower(fake.chain, store)
     follower.follow()
-    identity = Identity(SubjectKind.LOT, 1, "urn:example:1")
+    identity = Identity(SubjectKind.LOT, 1, "urn:example:1", bytes(32))
     with store.transaction() as connection:
         Book(connection).add_identity(identity)
     follower.rebuild()

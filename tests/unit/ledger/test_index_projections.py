@@ -33,6 +33,7 @@ from ledger.events.registry import (
     RecoveryOverruled,
     RecoveryProposed,
     RolesSet,
+    TrusteeNamed,
 )
 from ledger.index import Follower, fetch_status
 from ledger.index.projections import PROJECTIONS
@@ -99,6 +100,7 @@ class Walk:
         actions: list[Callable[[], None]] = [
             self.place, self.assign, self.commission, self.receive, self.transform, self.rework, self.scrap,
             self.pack, self.unpack, self.quarantine, self.release, self.offer, self.answer, self.certify, self.revoke,
+            self.send_back, self.reclaim,
             self.anchor, self.open, self.demand, self.rework_in_place, self.allocate, self.deallocate,
         ]  # fmt: skip
         self.choose.choice(actions)()
@@ -212,7 +214,7 @@ class Walk:
     def unpack(self) -> None:
         inside = [(lot.parent, name) for name, lot in self.fake.lots.items() if lot.parent]
         parent, child = self.choose.choice(inside) if inside else (None, None)
-        if parent and child and parent in self.lots(LotState.HELD):
+        if parent and child and parent in self.lots(LotState.HELD, LotState.QUARANTINED):
             self.fake.unpack(parent, child)
 
     def quarantine(self) -> None:
@@ -229,10 +231,18 @@ class Walk:
                 lot, self.choose.choice([party for party in PARTIES if party != self.fake.lots[lot].custodian])
             )
 
+    def send_back(self) -> None:
+        if lot := self.empty(LotState.QUARANTINED):
+            self.fake.send_back(lot)
+
+    def reclaim(self) -> None:
+        if lot := self.one(LotState.HELD, LotState.OFFERED, LotState.QUARANTINED, LotState.RETURNING):
+            self.fake.reclaim(lot, BUYER)
+
     def answer(self) -> None:
-        if lot := self.one(LotState.OFFERED):
+        if lot := self.one(LotState.OFFERED, LotState.RETURNING):
             if self.choose.random() < 0.6:
-                self.fake.take(lot)
+                self.fake.take(lot, in_part=self.choose.random() < 0.3)
             else:
                 self.fake.end_offer(lot, declined=self.choose.random() < 0.5)
 
@@ -308,7 +318,7 @@ def _order(row: OrderRow) -> Order:
 def _lot(row: LotRow) -> Lot:
     return Lot(
         row.number, row.order, row.quantity, row.custodian, row.unit, row.parent, row.counterparty,
-        LotState(row.state), row.contents,
+        LotState(row.state), row.contents, row.offer,
     )  # fmt: skip
 
 
@@ -356,6 +366,8 @@ def test_registry(store: Store) -> None:
     fake.chain.record(ParticipantSuspended(1, bytes(32)), 0, number)
     fake.chain.record(ParticipantReinstated(1), 0, number)
     fake.chain.record(ParticipantSuspended(2, bytes(32)), 0, bytes(31) + b"\x02")
+    suspended_at = fake.chain.now
+    fake.chain.record(TrusteeNamed(2, 1), 0, bytes(31) + b"\x02")
     fake.chain.record(KeyProposed(b"\x07" * 20, 4, admin=False), 1, number)
     fake.chain.record(KeyAdded(4, admin=False), 1, number, key=b"\x07" * 20)
     fake.chain.record(KeyRevoked(b"\x07" * 20, 0), 1, number)
@@ -372,6 +384,7 @@ def test_registry(store: Store) -> None:
         rows = Rows(connection)
         first, second = rows.find(ParticipantRow)
         assert (first.roles, first.keys, first.suspended, second.suspended) == (5, 1, False, True)
+        assert (first.inactive_since, second.inactive_since, second.trustee) == (0, suspended_at, 1)
         key = rows.get(KeyRow, b"\x07" * 20)
         assert key == KeyRow(b"\x07" * 20, 1, 4, False, now, now, 5, now)
         found = rows.get(MachineRow, machine)

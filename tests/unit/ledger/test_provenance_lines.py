@@ -31,7 +31,7 @@ def subject(number: int) -> bytes:
 
 def lot(number: int, custodian: int) -> LotRow:
     return LotRow(
-        subject(number), number * 64, number, None, None, 0, 0, 1, 1, b"H87", custodian, 0, 1, 0, 0, 0, bytes(32)
+        subject(number), number * 64, number, None, None, 0, 0, 0, 1, 1, b"H87", custodian, 0, 1, 0, 0, 0, bytes(32)
     )  # fmt: skip
 
 

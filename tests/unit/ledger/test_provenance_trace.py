@@ -195,7 +195,7 @@ def test_known_but_not_recorded_yet_and_known_twice(built: World, tmp_path: Path
         fake.chain.mine()
         Follower(fake.chain, store).follow()
         with store.transaction() as connection:
-            for identity in (*twins, Identity(SubjectKind.LOT, 1, "urn:example:soon")):
+            for identity in (*twins, Identity(SubjectKind.LOT, 1, "urn:example:soon", bytes(32))):
                 Book(connection).add_identity(identity)
         with pytest.raises(NotFoundError, match="wait until its record is final"):
             trace(store, "urn:example:soon")

@@ -30,6 +30,7 @@ ENUMS: tuple[type[enum.IntEnum], ...] = (
     records.OrderState,
     records.AssignmentState,
     records.LotState,
+    records.Disposition,
     records.TransformationKind,
     records.Verdict,
     records.CertificateState,

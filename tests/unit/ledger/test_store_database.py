@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,8 +241,8 @@ def test_a_row_is_not_added_twice(store: Store) -> None:
 
 
 def test_an_identity_is_found_by_subject_and_by_any_spelling(store: Store) -> None:
-    identity = Identity(SubjectKind.LOT, 1, "urn:example:1")
-    namesake = Identity(SubjectKind.LOT, 2, "urn:example:1")
+    identity = Identity(SubjectKind.LOT, 1, "urn:example:1", bytes(32))
+    namesake = Identity(SubjectKind.LOT, 2, "urn:example:1", bytes(32), (bytes(114), b"\x01" * 114))
     with store.transaction() as connection:
         book = Book(connection)
         for _ in range(2):
@@ -253,6 +254,16 @@ def test_an_identity_is_found_by_subject_and_by_any_spelling(store: Store) -> No
         assert sorted(found, key=lambda one: one.creator) == [identity, namesake]
         assert book.identities("urn:example:2") == []
         assert book.identifiers([identity.subject, bytes(32)]) == {identity.subject: "urn:example:1"}
+
+
+def test_missing_proofs_of_a_name_are_added_and_kept(store: Store) -> None:
+    bare = Identity(SubjectKind.LOT, 1, "urn:example:1", bytes(32))
+    proved = replace(bare, proofs=(bytes(114),))
+    with store.transaction() as connection:
+        book = Book(connection)
+        for one, expected in ((bare, bare), (proved, proved), (bare, proved)):
+            book.add_identity(one)
+            assert book.identity(bare.subject) == expected
 
 
 def test_a_document_can_be_replaced(store: Store) -> None:

@@ -28,7 +28,7 @@ def subject(number: int) -> bytes:
 def lot(number: int, parent: int | None = None) -> LotRow:
     packed_in = None if parent is None else subject(parent)
     return LotRow(
-        subject(number), number * 64, number, None, packed_in, 0, 0, 1, 1, b"H87", 1, 0, 1, 0, 0, 0, bytes(32)
+        subject(number), number * 64, number, None, packed_in, 0, 0, 0, 1, 1, b"H87", 1, 0, 1, 0, 0, 0, bytes(32)
     )  # fmt: skip
 
 

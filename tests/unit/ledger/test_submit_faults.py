@@ -10,7 +10,7 @@ from ledger.chain import Chain, EngineProfile, Node, Transaction, sign_transacti
 from ledger.errors import ChainError, LeaseHeldError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
-from ledger.records import Contract, ReceiveLot, Record, ScrapLot
+from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -115,7 +115,7 @@ def scrap(world: LedgerWorld, signer: LocalSigner, record: Record) -> Record:
     participant = world.chain.read(Contract.REGISTRY, "actorOf", "0x" + signer.address.hex())[0]
     assert isinstance(record, ReceiveLot)
     assert isinstance(participant, int)
-    return ScrapLot(subject(SubjectKind.LOT, participant, record.identifier_hash), 1, bytes(32))
+    return ScrapLot(subject(SubjectKind.LOT, participant, record.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
 
 
 def test_few_transactions_are_under_way_at_once(world: LedgerWorld, store: Store, outbox: Outbox) -> None:

@@ -14,6 +14,7 @@ from ledger.records import (
     AcceptKey,
     Anchor,
     Contract,
+    Disposition,
     OpenStream,
     ProposeKey,
     ReceiveLot,
@@ -96,7 +97,7 @@ def test_several_bad_records_each_fail_for_their_own_reason(world: LedgerWorld, 
     records: list[tuple[str, Record]] = [
         taken(earlier),
         *world.lots(2),
-        ("scrap", ScrapLot(unknown, 1, NOTHING)),
+        ("scrap", ScrapLot(unknown, 1, Disposition.SCRAPPED, NOTHING)),
         *world.lots(1),
         ("zero", ReceiveLot(sha256(b"zero"), 0, b"H87", NOTHING)),
     ]

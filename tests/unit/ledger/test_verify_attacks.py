@@ -8,10 +8,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 
 import pytest
 
-from ledger.bundle import Bundle, RecordShown, WithheldRecord, encode_bundle
+from ledger.bundle import Bundle, IdentityShown, RecordShown, WithheldRecord, encode_bundle
 from ledger.canonical import keccak256
 from ledger.checkpoint import Checkpoint
 from ledger.events.custody import CustodyOffered
@@ -19,10 +20,12 @@ from ledger.events.lots import LotReceived
 from ledger.headers import parse_header
 from ledger.heads import link, start_of
 from ledger.keys import LocalSigner
+from ledger.names import subjects_of
 from ledger.records import LotState, Verdict
-from ledger.slots import KeySlots
+from ledger.slots import KeySlots, NameKeySlots
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from ledger.verify import Report, Step, describe, verify_bundle
+from ledger.verify._proofs import subject_of
 from ledger.verify.refusals import StatusRefused, VerificationError
 from tests.support.bundle_content import (
     Content,
@@ -36,6 +39,7 @@ from tests.support.bundle_content import (
 )
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event, event_of
+from tests.support.forge_disclosed import with_earlier_key
 from tests.support.forging import DAY_S
 
 
@@ -89,6 +93,36 @@ def _is_bar(record: RecordShown) -> bool:
     return event_in(record, LotReceived).quantity == 100
 
 
+# A maker with two name keys
+
+
+def second_key(content: Content, set_at: int) -> IdentityShown:
+    """Lets the maker of the first part have had an earlier name key, and replace its key later; returns the part."""
+    part = next(one for one in content.bundle.identities if subject_of(one) in content.bundle.parts)
+    part = with_earlier_key(content, part, Random(7))  # noqa: S311  # a key of a test
+    content.name_keys[part.creator, 2] = NameKeySlots(b"\x07" * 32, set_at, 10**9)
+    return part
+
+
+def test_a_name_is_shown_under_a_later_key_if_the_earlier_one_named_nothing() -> None:
+    content = vector_content()
+    part = second_key(content, content.time)
+    replaced = [one for one in report(content).attention if "replaced the name key" in one]
+    assert len(replaced) == 2, "the maker replaced both keys"
+    [earlier, _] = subjects_of(part.kind, part.creator, part.identifier, part.proofs)
+    content.taken[earlier] = True
+    assert refused_content(content) is Step.IDENTIFIERS
+
+
+def test_what_was_recorded_with_a_replaced_key_is_refused() -> None:
+    """Else one serial number could be shown for one part until the key was replaced, and for another afterwards."""
+    content = vector_content()
+    part = second_key(content, content.time)
+    first = next(one for one in content.bundle.records if one.sequence in content.history(subject_of(part)).records)
+    content.name_keys[part.creator, 2] = NameKeySlots(b"\x07" * 32, first.block_time, 10**9)
+    assert refused_content(content) is Step.IDENTIFIERS
+
+
 # A part that does not stand well
 
 
@@ -106,7 +140,7 @@ def test_scrapping_a_quarantined_part_does_not_make_it_stand_well() -> None:
     holder = next(one for one in content.bundle.records if one.kind == "LotsUnpacked").participant
     on_own(content, part, holder, "LotQuarantined", reason_root=bytes(32))
     assert refused_content(content) is Step.STATUS
-    on_own(content, part, holder, "LotScrapped", quantity=1, reason_root=bytes(32))
+    on_own(content, part, holder, "LotScrapped", quantity=1, disposition=0, reason_root=bytes(32))
     data, trust = publish_bytes(content)
     with pytest.raises(StatusRefused, match="nothing is left of the part") as caught:
         verify_bundle(data, trust, now_s=content.time)

@@ -37,7 +37,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def admit(store: Store) -> None:
     with store.transaction() as connection:
         Rows(connection).insert([ChainIdentityRow(1, 7, bytes(32), bytes(20), bytes(20), bytes(32))])
-        Rows(connection).insert([ParticipantRow(one, one, 4, 1, one == 5, False, 1, bytes(32)) for one in (3, 4, 5)])
+        Rows(connection).insert(
+            [ParticipantRow(one, one, 4, 1, one == 5, False, 0, 0, 1, bytes(32)) for one in (3, 4, 5)]
+        )
 
 
 def make(store: Store, participant: int = 3) -> str:

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         with store.transaction() as connection:
             rows = Rows(connection)
             rows.insert([ChainIdentityRow(1, CHAIN_ID, bytes(32), bytes(20), bytes(20), bytes(32))])
-            rows.insert([ParticipantRow(one, one, 4, 1, one == 5, False, 1, bytes(32)) for one in (3, 4, 5)])
+            rows.insert([ParticipantRow(one, one, 4, 1, one == 5, False, 0, 0, 1, bytes(32)) for one in (3, 4, 5)])
         add_keys(store, 3, 4, 5)
         yield store
 

@@ -47,9 +47,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with new_store(tmp_path_factory.mktemp("access")) as store:
         build_world(store)
         with store.transaction() as connection:
-            rows = [ParticipantRow(number, number, roles, 1, False, False, 1, bytes(32)) for number, roles in ADMITTED]
+            rows = [
+                ParticipantRow(number, number, roles, 1, False, False, 0, 0, 1, bytes(32)) for number, roles in ADMITTED
+            ]
             Rows(connection).insert(
-                [*rows, ParticipantRow(SUSPENDED, SUSPENDED, int(ALL_ROLES), 1, True, False, 1, bytes(32))]
+                [*rows, ParticipantRow(SUSPENDED, SUSPENDED, int(ALL_ROLES), 1, True, False, 0, 0, 1, bytes(32))]
             )
         add_keys(store, OWNER, NO_ROLE, SUSPENDED, *BY_ROLE.values())
         yield store
@@ -142,6 +144,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/bundles"): READERS,
     ("GET", "/v1/trust"): READERS,
     **{("POST", write.path): OWNER_ALONE for write in WRITES},
+    ("POST", "/v1/names"): OWNER_ALONE,
     ("GET", "/v1/records"): OWNER_ALONE,
     ("GET", "/v1/records/{id}"): OWNER_ALONE,
     ("GET", "/v1/status"): OWNER_ALONE,

@@ -121,13 +121,12 @@ def test_an_event_without_an_id_has_its_hash_as_id(caller: Caller) -> None:
     assert shown["recordTime"].endswith("Z")
 
 
-def test_records_that_would_follow_are_told_and_their_salts_are_not(caller: Caller, store: Store) -> None:
+def test_a_new_lot_has_no_name_without_the_companys_name_key(caller: Caller, store: Store) -> None:
     [told] = capture(caller, document(event(1, action="ADD", bizStep="commissioning")))["events"]
-    assert [one["kind"] for one in told["records"]] == ["ReceiveLot"]
+    assert told["records"] == []
+    assert "named by its company's gateway" in told["evidence_only"][0]
     with store.reading() as connection:
-        [(kept,)] = connection.exec_driver_sql("SELECT proposal FROM epcis_events").all()
-    [salt] = json.loads(kept)["salts"].values()
-    assert salt not in json.dumps(told)
+        assert connection.exec_driver_sql("SELECT proposal FROM epcis_events").all() == [("",)]
 
 
 def test_an_empty_list_is_a_job_too(caller: Caller) -> None:

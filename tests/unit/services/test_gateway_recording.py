@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import jsonschema_rs
 import pytest
 from sqlalchemy import text
 
-from ledger.bundle import MEDIA_TYPE
+from ledger.bundle import MEDIA_TYPE, parse_bundle
+from ledger.canonical import sha256
 from ledger.claims import parse_claims
 from ledger.errors import StoreError
+from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.provenance import open_reader
-from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item
+from ledger.names import NameKey, verify_name
+from ledger.provenance import build_bundle, open_reader
+from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot, SetNameKey
 from ledger.store import Book, Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
@@ -50,13 +54,15 @@ class Site:
     signer: LocalSigner
     caller: Caller = field(init=False)
     number: int = 0
+    name_keys: list[NameKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start()
 
     def start(self) -> None:
         """The application anew, as after a restart. Its thread is not running: `send` does what it would do."""
-        app = create_gateway(GatewayParts(self.store, build_policy(), recording=(self.world.chain, self.signer)))
+        recording = (self.world.chain, self.signer)
+        app = create_gateway(GatewayParts(self.store, build_policy(), recording=recording, name_keys=self.name_keys))
         self.caller = Caller(app)
 
     def send(self) -> None:
@@ -100,11 +106,12 @@ def site(world: LedgerWorld, tmp_path: Path) -> Iterator[Site]:
 def found(world: LedgerWorld, folder: Path) -> Iterator[Site]:
     with new_store(folder) as store:
         signer = world.admit(Outbox(store), ALL_ROLES)
+        key = world.register_name_key(Outbox(store), signer)
         Follower(world.chain, store).follow()
         with store.reading() as connection:
             query = text("SELECT participant FROM keys WHERE address = :a")
             number = connection.execute(query, {"a": signer.address}).scalar_one()
-        yield Site(store, world, signer, number=number)
+        yield Site(store, world, signer, number=number, name_keys=[key])
 
 
 def test_every_kind_of_record_has_a_route_or_a_reason() -> None:
@@ -113,12 +120,16 @@ def test_every_kind_of_record_has_a_route_or_a_reason() -> None:
     assert all(write.rule.owner for write in WRITES)
 
 
+def _identity(creator: int, kind: SubjectKind, identifier: str) -> Identity:
+    return Identity(kind, creator, identifier, sha256(identifier.encode()))
+
+
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
 def test_examples_are_bodies_that_make_the_record(write: Write, desk: Site) -> None:
     body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     members = body.model_validate(dict(write.example)).model_dump()
     with open_reader(desk.store) as reader:
-        builder = Builder(reader.rows, desk.number, write.names)
+        builder = Builder(reader.rows, None if write.names is None else partial(_identity, desk.number, write.names))
         if all(name in members for name in write.asks) and write.find is None:
             assert isinstance(builder.build(write.kind, members, {}), write.kind)
             assert (write.names is not None) is bool(builder.identities)
@@ -173,9 +184,9 @@ def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:noted", quantity=1, unit="H87")["subjects"][0]
     other = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
-    site.final("/v1/custody/offer", lots=[lot], to=site.number + 1)
+    offer = site.final("/v1/custody/offer", lots=[lot], to=site.number + 1)["sequence"]
     site.world.submitter(Outbox(site.store), other).submit(
-        [("take", AcceptCustody((Item(bytes.fromhex(lot[2:]), bytes(32)),), bytes(32)))]
+        [("take", AcceptCustody((Item(bytes.fromhex(lot[2:]), bytes(32)),), offer, bytes(32)))]
     )
     site.world.submitter(Outbox(site.store), other).drain()
     site.final("/v1/notes", subjects=[lot], kind=2, claims={"text": "stop using it"})
@@ -184,7 +195,7 @@ def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
 
 def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:bar", quantity=3, unit="KGM")["subjects"][0]
-    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, reason={"text": "rust"})
+    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, disposition="scrapped", reason={"text": "rust"})
     assert (fate["state"], fate["done"], fate["sequence"]) == ("failed", True, None)
     assert fate["refusal"]["name"].startswith("Lot")
     assert lot in fate["refusal"]["values"].values() or 5 in fate["refusal"]["values"].values()
@@ -218,6 +229,78 @@ def test_a_crash_between_the_record_and_its_answer_doubles_nothing(site: Site, m
     assert site.world.count() == before + 1
     found = site.caller.ask("/v1/lots?identifier=urn:example:twice").json()["items"]
     assert [one["subject"] for one in found] == again.json()["subjects"]
+
+
+def test_an_identifier_of_its_own_names_one_thing_only(site: Site) -> None:
+    body = {"identifier": "urn:example:only", "quantity": 1, "unit": "H87"}
+    assert site.post("/v1/lots/receive", body).status_code == 202
+    for state in ("is queued", "there is a lot urn:example:only already"):
+        again = site.post("/v1/lots/receive", {**body, "identifier": "URN:EXAMPLE:only"})
+        assert (again.status_code, again.json()["type"]) == (409, "urn:millmark:problem:name-taken")
+        assert state in again.json()["detail"]
+        site.send()
+    site.final("/v1/machines", identifier="urn:example:only")  # of another kind
+    registered = site.name_keys[0]
+    site.name_keys.append(NameKey(b"\x05" * 32))
+    site.start()
+    early = site.post("/v1/lots/receive", {**body, "identifier": "urn:example:early"})
+    assert (early.status_code, early.json()["type"]) == (503, "urn:millmark:problem:name-key-not-configured")
+    assert "is not registered yet" in early.json()["detail"]
+    _set_name_key(site, site.name_keys[1])
+    again = site.post("/v1/lots/receive", body)  # also after a change of keys
+    assert (again.status_code, again.json()["type"]) == (409, "urn:millmark:problem:name-taken")
+    site.final("/v1/lots/receive", **{**body, "identifier": "urn:example:second"})
+    site.name_keys[:] = [site.name_keys[1]]
+    site.start()
+    lacking = site.post("/v1/lots/receive", {**body, "identifier": "urn:example:third"})
+    assert (lacking.status_code, lacking.json()["type"]) == (503, "urn:millmark:problem:name-key-not-configured")
+    assert registered.hash.hex() in lacking.json()["detail"]
+
+
+def test_a_program_without_the_name_key_asks_for_a_name(site: Site) -> None:
+    wanted = {"kind": "lot", "identifier": "URN:EXAMPLE:edge"}
+    first, second = (site.caller.ask("/v1/names", "POST", wanted) for _ in range(2))
+    assert (first.status_code, first.json()) == (200, second.json())
+    name = first.json()
+    assert (name["creator"], name["identifier"]) == (site.number, "urn:example:edge")
+    proofs = [bytes.fromhex(one[2:]) for one in name["proofs"]]
+    hashes = [key.hash for key in site.name_keys]
+    verify_name(site.world.chain, SubjectKind.LOT, site.number, "urn:example:edge", proofs, hashes)
+    record = ReceiveLot(bytes.fromhex(name["identifier_hash"][2:]), 1, b"H87", bytes(32))
+    site.world.submitter(Outbox(site.store), site.signer).submit([("edge", record)])
+    site.send()
+    [lot] = site.caller.ask("/v1/lots?identifier=urn:example:edge").json()["items"]
+    assert lot["subject"] == name["subject"]
+    taken = site.caller.ask("/v1/names", "POST", wanted)
+    assert (taken.status_code, taken.json()["type"]) == (409, "urn:millmark:problem:name-taken")
+
+
+def test_without_a_registered_name_key_nothing_is_named(world: LedgerWorld, tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        signer = world.admit(Outbox(store), ALL_ROLES)
+        Follower(world.chain, store).follow()
+        bare = Site(store, world, signer, number=world.participants())
+        answer = bare.post("/v1/lots/receive", {"identifier": "urn:example:a", "quantity": 1, "unit": "H87"})
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:millmark:problem:name-key-not-configured")
+        assert "has not registered a name key" in answer.json()["detail"]
+
+
+def _set_name_key(site: Site, key: NameKey) -> None:
+    submitter = site.world.submitter(Outbox(site.store), site.signer)
+    submitter.submit([(f"name-{key.hash.hex()}", SetNameKey(key.hash))])
+    site.send()
+
+
+def test_a_bundle_shows_names_under_each_name_key(site: Site) -> None:
+    """Also those made before the key was replaced."""
+    before = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87")["subjects"][0]
+    site.name_keys.append(NameKey(b"\x06" * 32))
+    site.start()
+    _set_name_key(site, site.name_keys[1])
+    after = site.final("/v1/lots/receive", identifier=PART + "2", quantity=1, unit="H87")["subjects"][0]
+    for lot, keys in ((before, 1), (after, 2)):
+        data = build_bundle(site.store, site.world.chain, [bytes.fromhex(lot[2:])])
+        assert [len(one.proofs) for one in parse_bundle(data).identities] == [keys]
 
 
 def test_another_body_under_the_key_is_refused(site: Site) -> None:

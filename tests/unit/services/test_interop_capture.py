@@ -12,16 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.canonical import sha256
 from ledger.errors import InputError
-from ledger.ids import canonical_identifier, identifier_hash
+from ledger.ids import Identity, SubjectKind, canonical_identifier, identifier_hash
 from ledger.records import (
     AcceptCustody,
+    Disposition,
     Item,
     Note,
     NoteKind,
     OfferCustody,
     PackLots,
     ReceiveLot,
+    ReturnLot,
     ScrapLot,
     Transformation,
     TransformLots,
@@ -260,7 +263,7 @@ def test_accepted_events_are_kept_with_what_opens_their_records(tmp_path: Path) 
     log = tmp_path / "log"
     bad = REFUSED["no action"][0]
     with open_evidence_file(log) as file:
-        first = capture(parse_capture(_document(ADD, bad, ADD)), file)
+        first = capture(parse_capture(_document(ADD, bad, ADD)), file, NAMING)
     assert [one.validation.status.value for one in first] == ["accepted", "rejected", "duplicate"]
     assert not none_rejected(first)
     assert log.stat().st_mode & 0o777 == 0o600
@@ -303,11 +306,17 @@ def test_a_log_of_something_else_is_left_alone(line: bytes, tmp_path: Path) -> N
 
 # Records.
 
+
+def _name(identifier: str) -> Identity:
+    return Identity(SubjectKind.LOT, 7, identifier, sha256(identifier.encode()))
+
+
+NAMING = Known(name=_name)
 LOTS = {
     canonical_identifier(epc): Item(bytes([n]) * 32, bytes(32)) for n, epc in enumerate([PART, OTHER, PALLET, MELT], 1)
 }
 _LOT = [bytes([n]) * 32 for n in range(5)]
-KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7})
+KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7}, offers=dict.fromkeys(_LOT, 600), name=_name)
 
 
 def _grams(quantity: int) -> dict[str, Any]:
@@ -318,7 +327,7 @@ def _litres(quantity: int) -> dict[str, Any]:
     return {"epcClass": f"{MELT}-coolant", "quantity": quantity, "uom": "LTR"}
 
 
-FRESH = Known({name: item for name, item in LOTS.items() if name == canonical_identifier(MELT)})
+FRESH = Known({name: item for name, item in LOTS.items() if name == canonical_identifier(MELT)}, name=_name)
 
 
 def _records(event: dict[str, Any], known: Known = KNOWN) -> list[Any]:
@@ -331,7 +340,7 @@ def _records(event: dict[str, Any], known: Known = KNOWN) -> list[Any]:
 
 def test_a_thing_from_outside_is_received() -> None:
     lots = [{"epcClass": MELT, "quantity": 12.5, "uom": "KGM"}]
-    single, several = _records({**ADD, "quantityList": lots}, Known())
+    single, several = _records({**ADD, "quantityList": lots}, NAMING)
     assert (single.quantity, single.unit) == (1, b"C62")
     assert (several.quantity, several.unit) == (12_500, b"GRM")
     assert single.identifier_hash != several.identifier_hash
@@ -347,7 +356,32 @@ def test_what_is_shipped_is_offered_and_what_is_received_accepted() -> None:
     [offer] = _records(SHIP)
     assert isinstance(offer, OfferCustody)
     assert (offer.to, [item.lot[0] for item in offer.consignment]) == (7, [1])
-    assert isinstance(_records({**SHIP, "bizStep": "receiving"})[0], AcceptCustody)
+    [accepted] = _records({**SHIP, "bizStep": "receiving"})
+    assert isinstance(accepted, AcceptCustody)
+    assert accepted.offer == 600
+    proposal = propose({**SHIP, "bizStep": "receiving"}, "ni:x", replace(KNOWN, offers={}))
+    assert "is not offered" in proposal.evidence_only[0]
+
+
+@pytest.mark.parametrize(("maker", "kind"), [(7, ReturnLot), (8, OfferCustody)])
+def test_h6_what_is_quarantined_and_shipped_to_its_maker_is_returned(maker: int, kind: type) -> None:
+    known = replace(KNOWN, returnable={_LOT[1]: (maker, bytes(32))})
+    assert [(type(one), one.to) for one in _records(SHIP, known)] == [(kind, 7)]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "how"),
+    [
+        ("destroyed", Disposition.SCRAPPED),
+        ("retail_sold", Disposition.SOLD),
+        ("dispensed", Disposition.SOLD),
+        ("stolen", Disposition.LOST),
+        ("https://ref.gs1.org/cbv/Disp-stolen", Disposition.LOST),
+    ],
+)
+def test_how_a_thing_left_follows_from_the_disposition(disposition: str, how: Disposition) -> None:
+    left = {**ADD, "action": "DELETE", "bizStep": "decommissioning", "disposition": disposition}
+    assert [one.disposition for one in _records(left)] == [how]
 
 
 def test_n1_what_is_observed_becomes_a_note() -> None:
@@ -453,23 +487,24 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
         Known(),
         "supersede",
     ),
+    "a new thing without a name key": (ADD, Known(), "named by its company's gateway"),
     "a thing that is there": (ADD, KNOWN, "already has that identifier"),
-    "a kind of thing": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123456"]}, Known(), "kind of thing"),
+    "a kind of thing": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123456"]}, NAMING, "kind of thing"),
     "a name without canonical form": ({**ADD, "epcList": ["https://example.com/thing"]}, Known(), "example.com"),
     "a wrong check digit": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123457/21/1"]}, Known(), "check digit"),
     "a fraction of a piece": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT, "quantity": 1.5}]},
-        Known(),
+        NAMING,
         "whole number",
     ),
     "less than nothing": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT, "quantity": -1}]},
-        Known(),
+        NAMING,
         "whole number",
     ),
     "an amount that is not told": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT}]},
-        Known(),
+        NAMING,
         "quantity is missing",
     ),
     "a thing that is not known": ({**ADD, "action": "DELETE"}, Known(), "no lot with that identifier"),
@@ -496,5 +531,5 @@ def test_what_gives_no_record_says_why(says: str) -> None:
     assert not _faults(event)
     proposal = propose(event, "ni:x", known)
     assert proposal.records == ()
-    assert not proposal.salts
+    assert not proposal.names
     assert reason in proposal.evidence_only[0]

@@ -46,7 +46,10 @@ def world(tmp_path: Path) -> Iterator[World]:
         told = build_world(store)
         with store.transaction() as connection:
             Rows(connection).insert(
-                [ParticipantRow(one, one, int(ALL_ROLES), 1, False, False, 1, bytes(32)) for one in (20, STRANGER)]
+                [
+                    ParticipantRow(one, one, int(ALL_ROLES), 1, False, False, 0, 0, 1, bytes(32))
+                    for one in (20, STRANGER)
+                ]
             )
         yield told
 

@@ -63,7 +63,8 @@ def _create_chain() -> None:
 def _create_registry() -> None:
     create_table(
         "participants",
-        "number:int sequence:int roles:int keys:int suspended:bool departed:bool admitted_at:int claims_root:bytes",
+        "number:int sequence:int roles:int keys:int suspended:bool departed:bool inactive_since:int trustee:int "
+        "admitted_at:int claims_root:bytes",
         "number",
     )
     create_table(
@@ -118,9 +119,9 @@ def _create_orders() -> None:
 def _create_lots() -> None:
     create_table(
         "lots",
-        "subject:bytes number:int sequence:int order:bytes? parent:bytes? packed_by:int contents:int quantity:int "
-        "quantity_created:int unit:bytes custodian:int counterparty:int state:int certificate:int assignment:int "
-        "created_at:int claims_root:bytes",
+        "subject:bytes number:int sequence:int order:bytes? parent:bytes? packed_by:int contents:int offer:int "
+        "quantity:int quantity_created:int unit:bytes custodian:int counterparty:int state:int certificate:int "
+        "assignment:int created_at:int claims_root:bytes",
         "subject",
         "assignment",
         "custodian",
@@ -172,7 +173,12 @@ def _create_evidence() -> None:
 
 
 def _create_book() -> None:
-    create_table("identities", "subject:bytes kind:int creator:int identifier:str salt:bytes", "subject", "identifier")
+    create_table(
+        "identities",
+        "subject:bytes kind:int creator:int identifier:str salt:bytes proofs:bytes",
+        "subject",
+        "identifier",
+    )
     create_table("documents", "root:bytes document:str", "root")
     create_table("participant_names", "number:int name:str", "number")
     create_table(

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICustody} from "../../src/interfaces/ICustody.sol";
+import {ILots} from "../../src/interfaces/ILots.sol";
+import {IOrders} from "../../src/interfaces/IOrders.sol";
+import {IRegistry} from "../../src/interfaces/IRegistry.sol";
+import {Logistics} from "./Logistics.sol";
+
+/// @notice Custody: offers and answers, returns, and what a company leaves behind that may not act.
+abstract contract Custodians is Logistics {
+    function offer(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 4 && !_isReady(lot); ++i) {
+            lot = _anyLot();
+        }
+        ICustody.Item[] memory consignment = _consignment(lot);
+        if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
+        uint256 toBuyer = ledger.certificateOf(lot).sequence != 0 ? 85 : 40;
+        uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
+        bytes memory data = abi.encodeCall(ICustody.offerCustody, (consignment, to, ROOT));
+        _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
+    }
+
+    /// @dev A lot of somebody else's making goes back; its custodian quarantines it first.
+    function giveBack(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 20 && !_isReturnable(lot); ++i) {
+            lot = _anyLot();
+        }
+        uint32 by = _custodianOf(ledger.lotOf(lot));
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        if (_chance(95)) _record(_keyOf(by), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
+        uint32 to = _chance(95) ? _makerOf[lot] : uint32(1 + _below(_parties.length));
+        bytes memory data = abi.encodeCall(ICustody.returnLot, (lot, to, _hashOf[lot], ROOT));
+        _record(_keyOf(by), data);
+    }
+
+    function answer(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 8 && !_isOffered(lot); ++i) {
+            lot = _anyLot();
+        }
+        ICustody.Offer memory standing = ledger.offerOf(lot);
+        uint40 number = _chance(95) ? standing.sequence : uint40(_below(20));
+        uint256 draw = _below(100);
+        bytes memory data = abi.encodeCall(ICustody.acceptCustody, (_consignment(lot), number, ROOT));
+        if (draw < 15) {
+            uint40 accepted = _small(0, ledger.lotOf(lot).quantity);
+            data = abi.encodeCall(ICustody.acceptInPart, (_consignment(lot), number, accepted, ROOT));
+        } else if (draw < 27) {
+            data = abi.encodeCall(ICustody.declineCustody, (lot, number, ROOT));
+        } else if (draw < 39) {
+            data = abi.encodeCall(ICustody.withdrawCustody, (lot, ROOT));
+            _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
+            return;
+        }
+        _record(_keyOf(standing.to), data);
+    }
+
+    /// @dev A custodian vanishes; after 14 days, seldom sooner, somebody takes over what it holds. Then it is back, mostly.
+    function reclaim(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        uint32 gone = _custodianOf(stored);
+        if (stored.state == ILots.LotState.Spent || stored.packed || gone == 0) return;
+        _try(owner, address(registry), abi.encodeCall(IRegistry.suspend, (gone, ROOT)));
+        uint32 trustee = uint32(1 + _below(_parties.length));
+        if (_chance(60)) _try(owner, address(registry), abi.encodeCall(IRegistry.entrust, (gone, trustee)));
+        _clock += _chance(90) ? 14 days : 13 days;
+        vm.warp(_clock);
+        IOrders.Order memory order = ledger.orderOf(replay.orderAt(stored.order));
+        uint32 by = stored.order == 0 || _chance(30) ? trustee : (_chance(50) ? order.buyer : order.coordinator);
+        _record(_keyOf(by), abi.encodeCall(ICustody.reclaimCustody, (_consignment(lot), ROOT)));
+        if (_chance(90)) _try(owner, address(registry), abi.encodeCall(IRegistry.reinstate, (gone)));
+    }
+
+    /// @dev After delivery the gate's inspector sets a lot apart, and its custodian releases it.
+    function release(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        for (uint256 i; i < 20 && ledger.orderOf(order).state < IOrders.OrderState.Completed; ++i) {
+            lot = _anyLot();
+            order = replay.orderAt(ledger.lotOf(lot).order);
+        }
+        IOrders.Order memory stored = ledger.orderOf(order);
+        _record(_keyOf(stored.coordinator), abi.encodeCall(IOrders.completeOrder, (order, ROOT)));
+        _record(_keyOf(stored.buyer), abi.encodeCall(IOrders.confirmDelivery, (order, ROOT)));
+        _record(_keyOf(stored.inspector), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
+        uint32 by = _custodianOf(ledger.lotOf(lot));
+        _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));
+    }
+
+    // ---- inside ----
+
+    function _isOffered(bytes32 lot) private view returns (bool) {
+        ILots.LotState state = ledger.lotOf(lot).state;
+        return state == ILots.LotState.Offered || state == ILots.LotState.Returning;
+    }
+
+    function _isReturnable(bytes32 lot) private view returns (bool) {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bool away = stored.holder != _makerOf[lot] && !stored.packed && stored.contents == 0;
+        return away && stored.state != ILots.LotState.Spent && _makerOf[lot] != 0;
+    }
+
+    /// @dev Whether the lot could be delivered, as far as its gate allows.
+    function _isReady(bytes32 lot) private view returns (bool) {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bool certified = stored.order == 0 || ledger.certificateOf(lot).sequence != 0;
+        return certified && stored.state == ILots.LotState.Held && !stored.packed;
+    }
+
+    /// @notice The kinds of records that these actions make, see Reach.t.sol.
+    function custodyKinds() public pure returns (bytes32[] memory kinds) {
+        kinds = new bytes32[](8);
+        kinds[0] = ICustody.CustodyOffered.selector;
+        kinds[1] = ICustody.CustodyAccepted.selector;
+        kinds[2] = ICustody.CustodyAcceptedInPart.selector;
+        kinds[3] = ICustody.CustodyDeclined.selector;
+        kinds[4] = ICustody.CustodyWithdrawn.selector;
+        kinds[5] = ICustody.CustodyReclaimed.selector;
+        kinds[6] = IRegistry.TrusteeNamed.selector;
+        kinds[7] = ICustody.ReturnOffered.selector;
+    }
+}
