@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -38,6 +39,7 @@ ENUMS: tuple[type[enum.IntEnum], ...] = (
 Entry = Mapping[str, Any]
 
 
+@cache
 def functions(contract: Contract) -> dict[str, Entry]:
     return {
         entry["name"]: entry
@@ -50,6 +52,7 @@ def function_of(kind: type[Record]) -> Entry:
     return functions(kind.contract)[kind.__name__[0].lower() + kind.__name__[1:]]
 
 
+@cache
 def hints_of(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
@@ -151,6 +154,7 @@ def ends(size: Any) -> tuple[int, int]:
     return -(1 << size.bits - 1), (1 << size.bits - 1) - 1
 
 
+@cache  # hypothesis takes longer to validate a new strategy than to draw from one
 def fitting(hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
