@@ -17,6 +17,7 @@ import {ILots} from "../src/interfaces/ILots.sol";
 import {INotes} from "../src/interfaces/INotes.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {IRevisions} from "../src/interfaces/IRevisions.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {IEvaluator} from "../src/interfaces/IEvaluator.sol";
 import {Inspection} from "./Inspection.sol";
@@ -351,41 +352,44 @@ contract AccessMatrixTest is Inspection {
     function _addOrderRows() private {
         bytes32 placed = _place("placed", _terms(1));
         bytes32 accepted = _acceptedOrder("accepted", _terms(1));
-        _addFree(buyer, Roles.BUYER, abi.encodeCall(IOrders.placeOrder, (_hash("new"), coordinator.id, _terms(1))));
+        _addFree(buyer, Roles.BUYER, abi.encodeCall(IOrders.placeOrder, (_hash("new"), _terms(1))));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.acceptOrder, (placed, ROOT)));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.rejectOrder, (placed, ROOT)));
         _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.cancelOrder, (placed, ROOT)));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.cancelOrder, (accepted, ROOT)));
-        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.proposeRevision, (placed, _terms(2))));
-        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.proposeRevision, (placed, _terms(2))));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IRevisions.proposeRevision, (placed, _terms(2))));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IRevisions.proposeRevision, (placed, _terms(2))));
         _addAgreementRow(_acceptedOrder("revised by buyer", _terms(1)), buyer, coordinator, Roles.COORDINATOR);
         _addAgreementRow(_acceptedOrder("revised by coordinator", _terms(1)), coordinator, buyer, Roles.BUYER);
         bytes32 made = _startedOrder("made");
         _finish(made, 0);
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.completeOrder, (made, ROOT)));
+        _as(buyer);
+        ledger.proposeEnd(made, ROOT);
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IRevisions.endOrder, (made, ledger.sequence(), ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IRevisions.proposeEnd, (made, ROOT)));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IRevisions.proposeEnd, (made, ROOT)));
+        bytes32 dropped = _startedOrder("dropped");
+        _as(coordinator);
+        ledger.proposeEnd(dropped, ROOT);
+        _add(buyer, Roles.BUYER, abi.encodeCall(IRevisions.endOrder, (dropped, ledger.sequence(), ROOT)));
         bytes32 complete = _startedOrder("complete");
         _finish(complete, 0);
         _complete(complete);
-        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, _none(), ROOT)));
         _addSupersedeRow();
         _add(buyer, Roles.ANY, abi.encodeCall(INotes.note, (_one(complete), _one(0), 1, ROOT)));
     }
 
     function _addAgreementRow(bytes32 order, Party storage proposer, Party storage by, uint16 role) private {
-        _settle();
-        bytes32 previous = replay.headOf(order);
         _as(proposer);
         ledger.proposeRevision(order, _terms(2));
         uint40 proposal = ledger.sequence();
-        _add(
-            by,
-            role,
-            abi.encodeCall(IOrders.acceptRevision, (order, _terms(2), previous, proposal, proposer.key, uint40(START)))
-        );
+        _add(by, role, abi.encodeCall(IRevisions.acceptRevision, (order, _terms(2), proposal)));
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](66);
+        bytes[] memory calls = new bytes[](67);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -432,33 +436,34 @@ contract AccessMatrixTest is Inspection {
         calls[42] = abi.encodeCall(IHistory.headOf, (lot));
         calls[43] = abi.encodeCall(ICustody.offerOf, (lot));
         calls[44] = abi.encodeCall(ICertificates.standingOf, (lot, inspector.id));
-        uint256 ledgerCalls = 45;
+        calls[45] = abi.encodeCall(IRevisions.proposalOf, (order));
+        uint256 ledgerCalls = 46;
         address code = registry.modelOf(published).code;
-        calls[45] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[46] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[47] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 48;
+        calls[46] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[47] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[48] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 49;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[48] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[49] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[50] = abi.encodeCall(forwarder.eip712Domain, ());
-        uint256 forwarderCalls = 51;
-        calls[51] = abi.encodeCall(ICouncil.LEAST_MEMBERS, ());
-        calls[52] = abi.encodeCall(ICouncil.MOST_MEMBERS, ());
-        calls[53] = abi.encodeCall(ICouncil.MOST_DATA, ());
-        calls[54] = abi.encodeCall(ICouncil.LAPSE, ());
-        calls[55] = abi.encodeCall(ICouncil.registry, ());
-        calls[56] = abi.encodeCall(ICouncil.delay, ());
-        calls[57] = abi.encodeCall(ICouncil.quorum, ());
-        calls[58] = abi.encodeCall(ICouncil.term, ());
-        calls[59] = abi.encodeCall(ICouncil.motions, ());
-        calls[60] = abi.encodeCall(ICouncil.members, ());
-        calls[61] = abi.encodeCall(ICouncil.isMember, (buyer.id));
-        calls[62] = abi.encodeCall(ICouncil.motionOf, (1));
-        calls[63] = abi.encodeCall(ICouncil.hasApproved, (1, buyer.id));
-        calls[64] = abi.encodeCall(ICouncil.neededFor, (""));
-        uint256 councilCalls = 65;
-        calls[65] = abi.encodeCall(IRegistry.successor, ());
+        calls[49] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[50] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[51] = abi.encodeCall(forwarder.eip712Domain, ());
+        uint256 forwarderCalls = 52;
+        calls[52] = abi.encodeCall(ICouncil.LEAST_MEMBERS, ());
+        calls[53] = abi.encodeCall(ICouncil.MOST_MEMBERS, ());
+        calls[54] = abi.encodeCall(ICouncil.MOST_DATA, ());
+        calls[55] = abi.encodeCall(ICouncil.LAPSE, ());
+        calls[56] = abi.encodeCall(ICouncil.registry, ());
+        calls[57] = abi.encodeCall(ICouncil.delay, ());
+        calls[58] = abi.encodeCall(ICouncil.quorum, ());
+        calls[59] = abi.encodeCall(ICouncil.term, ());
+        calls[60] = abi.encodeCall(ICouncil.motions, ());
+        calls[61] = abi.encodeCall(ICouncil.members, ());
+        calls[62] = abi.encodeCall(ICouncil.isMember, (buyer.id));
+        calls[63] = abi.encodeCall(ICouncil.motionOf, (1));
+        calls[64] = abi.encodeCall(ICouncil.hasApproved, (1, buyer.id));
+        calls[65] = abi.encodeCall(ICouncil.neededFor, (""));
+        uint256 councilCalls = 66;
+        calls[66] = abi.encodeCall(IRegistry.successor, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls || i >= councilCalls ? address(registry) : address(ledger);
@@ -478,7 +483,7 @@ contract AccessMatrixTest is Inspection {
             sequence: ledger.sequence(),
             participant: buyer.id,
             key: buyer.key,
-            digest: keccak256(abi.encode(buyer.key, _one(order), coordinator.id, _terms(1))),
+            digest: keccak256(abi.encode(buyer.key, _one(order), _terms(1))),
             timestamp: uint40(START),
             later: new IHistory.Link[](0)
         });
@@ -564,7 +569,9 @@ contract AccessMatrixTest is Inspection {
         uint40 number = _pass(certified, order);
         ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
         _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.issueCertificate, (statement)));
-        _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (_one(certified), number, ROOT)));
+        _add(
+            inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (_one(certified), number, ROOT))
+        );
         bytes memory data = abi.encodeCall(ICertificates.demandOpening, (certified, order, number));
         _addFree(buyer, Roles.BUYER | Roles.AUDITOR, data);
         _addFree(coordinator, Roles.COORDINATOR | Roles.AUDITOR, data);

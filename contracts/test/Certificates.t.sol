@@ -183,9 +183,7 @@ contract CertificatesTest is Fixture {
         assertEq(uint256(_latestOf(_lot).state), uint256(ICertificates.CertificateState.Revoked));
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
         ICertificates.CertificateState state = ICertificates.CertificateState.Revoked;
-        _refuse(
-            inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, certificate, state)
-        );
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, certificate, state));
         ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _pass(_lot, _order);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
@@ -195,7 +193,9 @@ contract CertificatesTest is Fixture {
         _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 0));
         ledger.revokeCertificate(_one(_lot), 0, ROOT);
         uint40 certificate = _pass(_lot, _order);
-        _refuse(inspector2, abi.encodeWithSelector(ICertificates.CertificateForeign.selector, certificate, inspector.id));
+        _refuse(
+            inspector2, abi.encodeWithSelector(ICertificates.CertificateForeign.selector, certificate, inspector.id)
+        );
         ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         bytes memory reason = abi.encodeWithSelector(ICertificates.CertificateOfOtherLots.selector, certificate);
         _refuse(inspector, reason);

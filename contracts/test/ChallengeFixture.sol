@@ -19,7 +19,8 @@ abstract contract ChallengeFixture is Inspection {
     function setUp() public override {
         super.setUp();
         _publish();
-        _order = _acceptedOrder("order", IOrders.OrderTerms(1, inspector.id, published, EXPIRY, ROOT));
+        _order =
+            _acceptedOrder("order", IOrders.OrderTerms(1, coordinator.id, inspector.id, published, EXPIRY, 0, 0, ROOT));
         _start(_order, 0);
         _lot = _commission(_order, "lot", 10);
     }
@@ -89,8 +90,7 @@ abstract contract ChallengeFixture is Inspection {
         (address issuer, ICertificates.Issued memory right) = replay.issuedOf(certificate);
         bytes memory kept = abi.encode(issuer, _one(_lot), right.statement, right.anchorSize, right.anchorRoot);
         _refuse(
-            buyer,
-            abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, keccak256(data), keccak256(kept))
+            buyer, abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, keccak256(data), keccak256(kept))
         );
         ledger.challenge(certificate, key, issued, inference);
     }
@@ -114,9 +114,10 @@ abstract contract ChallengeFixture is Inspection {
         returns (bytes memory)
     {
         bytes32 computed = _digestOf(statement, inference);
-        return abi.encodeWithSelector(
-            ICertificates.CertificateInferenceWrong.selector, computed, statement.inferenceDigest
-        );
+        return
+            abi.encodeWithSelector(
+                ICertificates.CertificateInferenceWrong.selector, computed, statement.inferenceDigest
+            );
     }
 
     function _unfitDemander(uint40 certificate, uint32 id) internal pure returns (bytes memory) {

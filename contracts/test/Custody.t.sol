@@ -234,11 +234,9 @@ contract CustodyTest is Fixture {
         terms.model = model2;
         _as(buyer);
         ledger.proposeRevision(_order, terms);
-        _settle();
-        bytes32 previous = replay.previousHeadOf(_order);
         uint40 proposal = ledger.sequence();
         _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, terms, proposal);
         uint40 offer = ledger.offerOf(_lot).sequence;
         _refuse(
             buyer,
@@ -273,12 +271,7 @@ contract CustodyTest is Fixture {
         _as(inspector);
         ledger.revokeCertificate(_one(lots[1]), second, ROOT);
         uint40 offer = ledger.offerOf(pallet).sequence;
-        _refuse(
-            buyer,
-            _gateClosed(
-                lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, model
-            )
-        );
+        _refuse(buyer, _gateClosed(lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, model));
         ledger.acceptCustody(consignment, offer, ROOT);
         _pass(lots[1], _order);
         _accept(buyer, consignment);
@@ -410,12 +403,9 @@ contract CustodyTest is Fixture {
         ledger.offerCustody(consignment, to, ROOT);
     }
 
-    function _refuseGate(
-        bytes32 lot,
-        ICertificates.CertificateStatus status,
-        ICertificates.Verdict verdict,
-        uint40 on
-    ) private {
+    function _refuseGate(bytes32 lot, ICertificates.CertificateStatus status, ICertificates.Verdict verdict, uint40 on)
+        private
+    {
         _refuseOffer(_item(lot, _order), buyer.id, _gateClosed(lot, status, verdict, on));
     }
 
@@ -426,12 +416,11 @@ contract CustodyTest is Fixture {
         _assertLot(_lot, ILots.LotState.Offered, maker);
     }
 
-    function _gateClosed(
-        bytes32 lot,
-        ICertificates.CertificateStatus status,
-        ICertificates.Verdict verdict,
-        uint40 on
-    ) private view returns (bytes memory) {
+    function _gateClosed(bytes32 lot, ICertificates.CertificateStatus status, ICertificates.Verdict verdict, uint40 on)
+        private
+        view
+        returns (bytes memory)
+    {
         return abi.encodeWithSelector(
             ICustody.GateClosed.selector, lot, inspector.id, model, _latest(lot), status, verdict, on, 0, on != 0
         );

@@ -26,7 +26,10 @@ CERTIFICATE = 105_000
 """An entity of its own, its hash, and the inspector's standing on the lot: agreed, since they buy accountability."""
 GATED = 36_000
 """An update that also reads the inspector's standing, the certificate and whether the issuer is in standing."""
-NEW_KINDS = {"PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream"}
+NEW_KINDS = {
+    "PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream",
+    "ProposeRevision", "ProposeEnd",  # a proposal is kept until it is agreed to
+}  # fmt: skip
 OFFER = 50_000
 """A lot's first offer fills a slot of its own."""
 BARS = {

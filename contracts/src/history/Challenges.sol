@@ -124,9 +124,8 @@ abstract contract Challenges is Certificates {
         bytes32 kept = _issues[certificate];
         if (issued.statement.items.length != 1) revert CertificateDataWrong(0, kept);
         item = issued.statement.items[0];
-        bytes32 computed = keccak256(
-            abi.encode(key, _touching(item.lot), issued.statement, issued.anchorSize, issued.anchorRoot)
-        );
+        bytes32 computed =
+            keccak256(abi.encode(key, _touching(item.lot), issued.statement, issued.anchorSize, issued.anchorRoot));
         if (computed != kept) revert CertificateDataWrong(computed, kept);
     }
 
@@ -139,7 +138,12 @@ abstract contract Challenges is Certificates {
         returns (bool right, Verdict executed)
     {
         bytes memory parts = abi.encode(
-            block.chainid, address(this), statement.items[0].lot, statement.stream, statement.leafIndex, statement.leafHash
+            block.chainid,
+            address(this),
+            statement.items[0].lot,
+            statement.stream,
+            statement.leafIndex,
+            statement.leafHash
         );
         bytes32 context = sha256(bytes.concat(CONTEXT_TAG, parts));
         IRegistry.Model memory model = registry.modelOf(statement.model);

@@ -154,11 +154,6 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         if (computed != head) revert HistoryOpeningStale(subject, computed, head);
     }
 
-    /// @dev Whether the latest link of `subject` is (`kind`, `inner`) after `previousHead`.
-    function _isHead(bytes32 subject, bytes32 previousHead, bytes32 kind, bytes32 inner) internal view returns (bool) {
-        return _heads[subject].value == _link(previousHead, kind, inner);
-    }
-
     /// @dev Who acts, when it holds one of the roles `needed`.
     function _actor(uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();

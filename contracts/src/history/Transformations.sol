@@ -96,8 +96,13 @@ abstract contract Transformations is Lots {
         Lot storage entry = _existingLot(lot);
         IOrders.Order storage from = _existingOrder(order);
         _requireOrder(lot, entry, order);
-        bool may = from.buyer == actor.participant || (from.inspector == 0 && from.coordinator == actor.participant);
-        if (!may) revert LotBoundToOrder(lot, order, from.buyer);
+        uint32 buyer = from.buyer;
+        bool may = buyer == actor.participant;
+        if (!may && from.coordinator == actor.participant) {
+            bool left = from.state == IOrders.OrderState.Ended && _isGone(buyer, Roles.BUYER);
+            may = left || from.inspector == 0;
+        }
+        if (!may) revert LotBoundToOrder(lot, order, buyer);
         if (entry.packed) revert LotPacked(lot, entry.holder);
         _requireHeldOrQuarantined(lot, entry.state);
         entry.order = 0;

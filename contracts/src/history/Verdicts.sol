@@ -71,8 +71,7 @@ abstract contract Verdicts is Book {
         ICertificates.Standing storage standing = _standings[lot][inspector];
         address key;
         uint8 reworks;
-        (found.certificate, found.open, key, reworks) =
-            (standing.latest, standing.open, standing.key, standing.reworks);
+        (found.certificate, found.open, key, reworks) = (standing.latest, standing.open, standing.key, standing.reworks);
         ICertificates.Certificate storage entry = _certificates[found.certificate];
         uint40 issuedAt;
         (found.certifiedOn, found.verdict, issuedAt) = (entry.model, entry.verdict, entry.issuedAt);

@@ -107,8 +107,8 @@ interface IAssignments {
     /// @notice The evidence comes from a stream of another machine.
     error AssignmentStreamOfOther(bytes32 stream, uint40 machine, uint40 expected);
 
-    /// @notice Proposes a machine for an operation of an order that is accepted or in production. The order's
-    /// coordinator, COORDINATOR. That the machine can do the work is not checked.
+    /// @notice Proposes a machine for an operation of an order that is accepted, in production or completed, which it takes
+    /// back into production. The order's coordinator, COORDINATOR. That the machine can do the work is not checked.
     /// @return assignment The sequence of this record.
     function proposeAssignment(bytes32 order, uint16 operation, uint40 machine, bytes32 claimsRoot)
         external
@@ -130,7 +130,8 @@ interface IAssignments {
         uint40 leafIndex,
         bytes32 leafHash
     ) external;
-    /// @notice Takes a live assignment back. The order's coordinator, COORDINATOR.
+    /// @notice Takes a live assignment back, whatever the state of the order. The order's coordinator, COORDINATOR; its buyer,
+    /// BUYER, when the coordinator is gone.
     function cancelAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external;
 
     function assignmentOf(bytes32 order, uint16 operation) external view returns (Assignment memory);

@@ -209,26 +209,14 @@ interface IRegistry {
     );
     /// @notice `proposed` is offered the registry, 0 for an offer taken back. The key is the owner's.
     event OwnershipOffered(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        address proposed
+        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address proposed
     );
     /// @notice The key is the new owner's.
     event OwnershipAccepted(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        address previous
+        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address previous
     );
     event Closed(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        address ledger
+        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address ledger
     );
     event MachineRegistered(
         uint40 indexed sequence,

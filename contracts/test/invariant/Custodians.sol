@@ -85,7 +85,8 @@ abstract contract Custodians is Logistics {
         }
         IOrders.Order memory stored = ledger.orderOf(order);
         _record(_keyOf(stored.coordinator), abi.encodeCall(IOrders.completeOrder, (order, ROOT)));
-        _record(_keyOf(stored.buyer), abi.encodeCall(IOrders.confirmDelivery, (order, ROOT)));
+        bytes32[] memory delivered = _deliverable(order, stored);
+        _record(_keyOf(stored.buyer), abi.encodeCall(IOrders.confirmDelivery, (order, delivered, ROOT)));
         _record(_keyOf(stored.inspector), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         uint32 by = _custodianOf(ledger.lotOf(lot));
         _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));

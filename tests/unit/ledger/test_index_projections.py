@@ -517,15 +517,20 @@ def test_orders_end_as_their_records_say(store: Store) -> None:
 def test_revision_replaces_the_terms(store: Store) -> None:
     fake = FakeLedger()
     order = fake.place("o", 1, 2)
-    terms = OrderTerms(9, 4, 5, 6, b"\x08" * 32)
+    terms = OrderTerms(9, 3, 4, 5, 6, 7, b"H87", b"\x08" * 32)
     proposal = fake._ledger("RevisionProposed", 1, order, terms=terms)
-    fake._ledger("RevisionAccepted", 2, order, proposal=proposal, terms=terms)
+    fake._ledger("RevisionAccepted", 2, order, proposal=proposal, awaited=3, terms=terms)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    assert_mirrors(store, fake)
+    fake._ledger("RevisionAccepted", 3, order, proposal=proposal, awaited=0, terms=terms)
     fake.chain.mine()
     Follower(fake.chain, store).follow()
     with store.reading() as connection:
         row = Rows(connection).get(OrderRow, order)
     assert row is not None
-    assert (row.operations, row.inspector, row.model, row.due_at, row.claims_root) == (9, 4, 5, 6, b"\x08" * 32)
+    assert (row.operations, row.coordinator, row.inspector, row.model, row.due_at) == (9, 3, 4, 5, 6)
+    assert (row.quantity, row.unit, row.claims_root) == (7, b"H87", b"\x08" * 32)
     assert row.state == OrderState.PLACED
 
 
