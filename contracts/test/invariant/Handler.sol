@@ -33,6 +33,9 @@ contract Handler is Openings {
         (_makerOf[_lots[2]], _hashOf[_lots[2]]) = (maker.id, _hash("c"));
         (_makerOf[_lots[5]], _hashOf[_lots[5]]) = (carrier.id, _hash("container"));
         _move(maker, _item(_lots[6], _orders[1]), buyer);
+        _lots.push(_commission(_orders[0], "e", 6)); // so that a buyer holds what must pass
+        _pass(_lots[7], _orders[0]);
+        _move(maker, _item(_lots[7], _orders[0]), buyer);
         _pass(_lots[0], _orders[0]);
         _pack(maker, _lots[4], _one(_lots[0]));
         _settle();

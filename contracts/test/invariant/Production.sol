@@ -83,6 +83,7 @@ abstract contract Production is Draw {
             if (agreed.coordinator != stored.coordinator && _chance(50)) by = agreed.coordinator;
             bytes memory data = abi.encodeCall(IRevisions.acceptRevision, (order, agreed, open.sequence));
             _record(_keyOf(_chance(85) ? by : party), data);
+            if (agreed.coordinator != stored.coordinator) _record(_keyOf(agreed.coordinator), data); // all three
             return;
         }
         IOrders.OrderTerms memory terms = _drawTerms();

@@ -7,7 +7,7 @@ import {Handler} from "./Handler.sol";
 /// @notice A campaign whose every call is refused would prove nothing: from fixed seeds, in runs as long as a campaign's,
 /// the actions make every kind of record and reach every milestone of the replay.
 contract ReachTest is Base {
-    uint256 private constant RUNS = 120;
+    uint256 private constant RUNS = 240;
     uint256 private constant DEPTH = 64;
 
     /// @notice How often the runs reached what.
