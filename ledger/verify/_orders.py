@@ -148,7 +148,9 @@ def _verify_gate(entry: Entry[Event], state: State, terms: OrderTerms) -> None:
         return
     hold(terms.inspector not in (0, terms.coordinator), entry, "the gate names no inspector, or the coordinator")
     state.proved.participant(entry, terms.inspector)
-    hold(was_approved(state.proved.model(entry, terms.model), entry.time), entry, "the gate's model was not approved")
+    if terms.model:
+        model = state.proved.model(entry, terms.model)
+        hold(was_approved(model, entry.time), entry, "the gate's model was not approved")
 
 
 def _order(entry: Entry[Event], state: State) -> Order:
