@@ -242,8 +242,8 @@ abstract contract AccessRows is Inspection {
         _see(target, abi.encodeCall(registry.trustedForwarder, ()));
         _see(target, abi.encodeCall(registry.renounceOwnership, ()));
         _see(target, abi.encodeCall(IRegistry.evaluator, ()));
-        _see(target, abi.encodeCall(IRegistry.partiesOf, (buyer.key, carrier.id)));
-        _see(target, abi.encodeCall(IRegistry.issuanceOf, (buyer.key, uint40(START), model)));
+        _see(target, abi.encodeCall(IRegistry.actorAndTaker, (buyer.key, carrier.id)));
+        _see(target, abi.encodeCall(IRegistry.issuanceOf, (buyer.key, model)));
         _see(target, abi.encodeCall(IRegistry.modelFor, (model, inspector.id)));
         _see(target, abi.encodeCall(IRegistry.recoveryOf, (buyer.id)));
         _see(target, abi.encodeCall(IRegistry.nameKeyOf, (auditor.id, 0)));

@@ -257,8 +257,8 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     registry |= {name: [world.machines["press"]] for name in ("machineOf", "ownerOfMachine")}
     registry |= {name: [model] for name in ("modelOf", "stateOfModel")}
     registry |= {name: [inspector] for name in ("absenceOf", "participantOf", "rolesOf")}
-    registry |= {"partiesOf": [key, inspector], "standingOf": [coordinator, inspector, model]}
-    registry |= {"issuanceOf": [key, world.now(), model], "modelFor": [model, inspector], "publishedOf": [1]}
+    registry |= {"actorAndTaker": [key, inspector], "standingOf": [coordinator, inspector, model]}
+    registry |= {"issuanceOf": [key, model], "modelFor": [model, inspector], "publishedOf": [1]}
     registry |= {"recoveryOf": [consortium.carrier.number], "nameKeyOf": [consortium.makers[1].number, 0]}
     registry["sequenceOf"] = [world.streams["press"]]
     ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "ledgerId", "registry")}

@@ -129,8 +129,9 @@ abstract contract Book is History {
 
     /// @dev The lot, when it is packed in the lot with the number `parent`.
     function _requireIn(bytes32 lot, uint40 parent) internal view returns (ILots.Lot storage entry) {
-        entry = _existingLot(lot);
-        (uint40 holder, bool packed) = (entry.holder, entry.packed);
+        entry = _lots[lot];
+        (uint40 number, uint40 holder, bool packed) = (entry.number, entry.holder, entry.packed);
+        if (number == 0) revert ILots.LotUnknown(lot);
         if (!packed) holder = 0;
         if (holder != parent) revert ILots.LotNotInParent(lot, holder, parent);
     }

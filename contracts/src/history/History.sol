@@ -165,7 +165,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     function _actorTo(uint32 to, uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();
         uint16 rolesOfTaker;
-        (actor.participant, actor.roles, rolesOfTaker) = registry.partiesOf(actor.key, to);
+        (actor.participant, actor.roles, rolesOfTaker) = registry.actorAndTaker(actor.key, to);
         _requireRole(actor, needed);
         _requireHeld(to, rolesOfTaker, needed);
     }

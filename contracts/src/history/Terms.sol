@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {IOrders} from "../interfaces/IOrders.sol";
-import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Book} from "./Book.sol";
 
@@ -65,12 +64,11 @@ abstract contract Terms is Book {
     /// @return Whether new orders are taken.
     function _requireParties(IOrders.OrderTerms memory terms) internal view returns (bool) {
         (uint32 coordinator, uint32 inspector, uint40 model) = (terms.coordinator, terms.inspector, terms.model);
-        (uint16 coordinatorRoles, uint16 inspectorRoles, IRegistry.ModelState state, bool open) =
+        (uint16 coordinatorRoles, uint16 inspectorRoles, bool approved, bool open) =
             registry.standingOf(coordinator, inspector, model);
         _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
         if (inspector == 0 && model == 0) return open;
-        bool usable = model == 0 || state == IRegistry.ModelState.Approved;
-        if (inspector == 0 || inspector == coordinator || !usable) {
+        if (inspector == 0 || inspector == coordinator || (model != 0 && !approved)) {
             revert IOrders.OrderGateInvalid(inspector, model);
         }
         _requireHeld(inspector, inspectorRoles, Roles.INSPECTOR);
