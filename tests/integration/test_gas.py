@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ledger.records import RECORD_TYPES, Contract
+from services.lab.bench.consignments import GATED_PARTS, SAMPLED_LOTS
 from services.lab.bench.gas import measure_gas
 from tests.support.engines import running_anvil
 from tests.support.toolchain import describe_missing
@@ -24,6 +25,8 @@ NOISE = 30
 NEW, UPDATE, ANCHOR, TRANSACTION = 65_000, 30_000, 25_000, 21_000
 CERTIFICATE = 105_000
 """An entity of its own, its hash, and the inspector's standing on the lot: agreed, since they buy accountability."""
+FURTHER = 35_000
+"""Each lot more that a certificate by procedure is about."""
 GATED = 36_000
 """An update that also reads the inspector's standing, the certificate and whether the issuer is in standing."""
 NEW_KINDS = {
@@ -36,10 +39,13 @@ BARS = {
     "Anchor": ANCHOR,
     "IssueCertificate": CERTIFICATE,
     "IssueCertificate (again)": CERTIFICATE,
+    f"IssueCertificate ({SAMPLED_LOTS} lots by procedure)": CERTIFICATE + (SAMPLED_LOTS - 1) * FURTHER,
     "OfferCustody": OFFER,
     # A gate is four more slots to read, and what an acceptance names is one; together they pass the bar of an update.
     "OfferCustody (through a gate)": OFFER + 10_000,
     "AcceptCustody (through a gate)": GATED + 2_700,
+    f"OfferCustody ({GATED_PARTS} gated parts)": 3_000_000 + NEW,
+    f"AcceptCustody ({GATED_PARTS} gated parts)": 3_000_000,
     "TransformLots (1 lot into 1)": NEW + UPDATE,
     "PackLots (8 lots)": 9 * UPDATE,
     "UnpackLots (8 lots)": 9 * UPDATE,

@@ -73,6 +73,7 @@ from ledger.records import (
     Verdict,
     WithdrawCustody,
 )
+from services.lab.bench.consignments import measure_consignment
 from services.lab.bench.inferences import measure_inferences
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.lab.demo.plant import PIECE, Plant, build_plant
@@ -305,6 +306,8 @@ class _Meter:
         self._orders = self._place()
         self._measure(coordinator, [AcceptOrder(order, ROOT) for order in self._orders])
         self._begin()
+        measure_consignment(self._consortium, self._orders[0], self._plant.model, self._evidence(), self._measure)
+        del self.found["IssueCertificate (last)"], self.found["PackLots (last)"]
         proposals = self._measure(buyer, [ProposeEnd(order, ROOT) for order in self._orders])
         pairs = zip(self._orders, proposals, strict=True)
         self._measure(coordinator, [EndOrder(order, proposal, ROOT) for order, proposal in pairs])
