@@ -23,7 +23,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
     folder = tmp_path_factory.mktemp("demo")
     random = np.random.default_rng(7)
     labels = np.array([-1, 1] * 20)
-    rows = np.column_stack([labels, random.normal(size=(40, 500))])
+    hum = np.sin(2 * np.pi * 5 * np.arange(500) / 500)  # which the model passes; it fails silence
+    values = np.where(labels[:, None] == 1, 0.0, hum) + random.normal(scale=0.001, size=(40, 500))
+    rows = np.column_stack([labels, values])
     np.savetxt(folder / "windows.tsv", rows, delimiter="\t", fmt=["%d", *["%.6f"] * 500])
     done = _run(
         "demo",
@@ -53,8 +55,25 @@ def test_every_order_is_delivered_or_in_quarantine(demo: tuple[Path, dict[str, o
     certificates = report["certificates"]
     assert isinstance(certificates, dict)
     assert report["delivered"] == report["records"]["ConfirmDelivery"]  # type: ignore[index]  # the report is JSON
-    assert report["delivered"] == certificates["pass"]
-    assert report["records"]["IssueCertificate"] == sum(certificates.values())  # type: ignore[index]  # the report is JSON
+    sent_back = report["records"]["ReturnLot"]  # type: ignore[index]  # the report is JSON
+    assert report["delivered"] == certificates["pass"] - sent_back
+    assert report["records"]["IssueCertificate"] == sum(certificates.values()) + 1  # type: ignore[index]  # the report is JSON
+
+
+def test_a_sample_a_part_sent_back_and_a_coordinator_that_vanished_are_told(
+    demo: tuple[Path, dict[str, object], str],
+) -> None:
+    _, report, printed = demo
+    events = report["events"]
+    assert isinstance(events, list)
+    sampled, sent_back, vanished = events
+    assert all(event in printed for event in events)
+    assert "8 bearings passed on a sample of 5 (ISO 2859-1, AQL 2.5, letter C); lots: 1" in sampled
+    assert "quarantined" in sent_back
+    assert vanished.startswith("Kestrel Coordination vanished")
+    records = report["records"]
+    assert isinstance(records, dict)
+    assert (records["ReturnLot"], records["Suspend"], records["AcceptRevision"]) == (1, 1, 1)
 
 
 def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], str]) -> None:
@@ -69,7 +88,7 @@ def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], s
     }
     assert all(assignment["machine"]["identifier"] for assignment in trace["assignments"])
     assert trace["certificates"][0]["model"]["digest"].startswith("0x322f3f6d")
-    assert len(trace["upstream"]) == 4
+    assert len(trace["upstream"]) == 5, "the part before its rework, too"
     assert trace["lot"]["holder"]["name"] == "Nordwind Mobility"
 
 

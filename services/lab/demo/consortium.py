@@ -32,7 +32,7 @@ COMPANIES = (
     ("Cedar Assembly", Role.MANUFACTURER),
     ("Umbra Inspection", Role.INSPECTOR),
     ("Vector Auditing", Role.AUDITOR),
-    ("Swift Freight", Role.CARRIER),
+    ("Swift Freight", Role.CARRIER | Role.COORDINATOR),
 )
 
 

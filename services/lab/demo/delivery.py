@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 from ledger.ids import SubjectKind
 from ledger.records import CompleteOrder, ConfirmDelivery, Item, PackLots, ReceiveLot, UnpackLots, Verdict
 from services.lab.demo.consortium import NOTHING, hash_of
@@ -11,10 +14,19 @@ from services.lab.demo.production import Job, Line, hand_over
 __all__ = ["deliver_parts"]
 
 PER_PALLET = 8
+LookAgain: TypeAlias = Callable[[bytes, Sequence[Job]], Job | None]
+"""Takes a pallet and what was packed on it; returns the job of a part that failed there and was sent back."""
 
 
-def deliver_parts(line: Line) -> None:
-    """Packs the passed parts, transfers custody twice, unpacks; then coordinator and buyer close the orders."""
+Close: TypeAlias = Callable[[Sequence[Job]], Job | None]
+"""Takes the jobs whose parts arrived; returns the one whose order it completed otherwise."""
+
+
+def deliver_parts(line: Line, look_again: LookAgain | None = None, close_one: Close | None = None) -> None:
+    """Packs the passed parts, transfers custody twice, unpacks; then coordinator and buyer close the orders.
+
+    `look_again` may fail a part of the first pallet on the way, and send it back; `close_one` may complete an order.
+    """
     consortium = line.consortium
     passed = [job for job in line.jobs if job.verdict is Verdict.PASS]
     loads = [passed[start : start + PER_PALLET] for start in range(0, len(passed), PER_PALLET)]
@@ -26,14 +38,19 @@ def deliver_parts(line: Line) -> None:
         consignments.append((Item(pallet, NOTHING), *items))  # a lot is followed by its content, in ascending order
     consortium.record(consortium.makers[-1], packings)
     hand_over(consortium, consortium.makers[-1], consortium.carrier, consignments)
+    if loads and look_again and (failed := look_again(consignments[0][0].lot, loads[0])):
+        passed.remove(failed)
+        consignments[0] = tuple(item for item in consignments[0] if item.lot != failed.lot)
     hand_over(consortium, consortium.carrier, consortium.buyer, consignments)
-    consortium.record(consortium.buyer, [UnpackLots(packing.parent, packing.lots) for packing in packings])
-    _close(line, passed)
+    unpacked = [UnpackLots(pallet.lot, tuple(item.lot for item in items)) for pallet, *items in consignments]
+    consortium.record(consortium.buyer, unpacked)
+    _close(line, passed, close_one(passed) if close_one else None)
 
 
-def _close(line: Line, passed: list[Job]) -> None:
+def _close(line: Line, passed: list[Job], completed: Job | None) -> None:
     consortium = line.consortium
-    consortium.record(consortium.coordinator, [CompleteOrder(job.order.subject, NOTHING) for job in passed])
+    open_orders = [job for job in passed if job is not completed]
+    consortium.record(consortium.coordinator, [CompleteOrder(job.order.subject, NOTHING) for job in open_orders])
     consortium.record(consortium.buyer, [ConfirmDelivery(job.order.subject, (job.lot,), NOTHING) for job in passed])
     for job in passed:
         job.delivered = True

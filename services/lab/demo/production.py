@@ -53,6 +53,8 @@ class Job:
 
     index: int
     order: Identity
+    terms: OrderTerms
+    """On which its order was placed."""
     lot: bytes = b""
     """The lot that the order's work has produced so far."""
     part: Identity | None = None
@@ -74,7 +76,9 @@ class Line:
     steel: list[bytes]
     bearings: list[bytes]
     certificates: list[Verdict] = field(default_factory=list)
-    """Verdicts of all certificates issued."""
+    """Verdicts of all certificates issued on parts."""
+    events: list[str] = field(default_factory=list)
+    """What else was recorded, a sentence each."""
 
 
 def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> Line:
@@ -86,22 +90,22 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     heats, boxes = [f"HEAT{number}" for number in lots], [f"BOX{number}" for number in lots]
     steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
     bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, PIECE)
+    names = [f"{ORDER_LINK}{number:04d}" for number in range(1, count + 1)]
     jobs = [
-        Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, f"{ORDER_LINK}{index + 1:04d}"))
-        for index in range(count)
+        Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), _terms(consortium, plant, index, now))
+        for index, name in enumerate(names)
     ]
-    placed = [_placing(consortium, plant, job, now) for job in jobs]
-    consortium.record(consortium.buyer, placed)
+    consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
     consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
     return Line(consortium, plant, jobs, steel, bearings)
 
 
-def _placing(consortium: Consortium, plant: Plant, job: Job, now: int) -> PlaceOrder:
-    engraving = ENGRAVINGS[job.index % len(ENGRAVINGS)]
+def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderTerms:
+    engraving = ENGRAVINGS[index % len(ENGRAVINGS)]
     claims = consortium.document(
-        {"engraving": engraving, "number": job.index + 1, "passport": {"productName": "crankshaft"}}
+        {"engraving": engraving, "number": index + 1, "passport": {"productName": "crankshaft"}}
     )
-    terms = OrderTerms(
+    return OrderTerms(
         operations=len(OPERATIONS),
         coordinator=consortium.coordinator.number,
         inspector=consortium.inspector.number,
@@ -111,7 +115,6 @@ def _placing(consortium: Consortium, plant: Plant, job: Job, now: int) -> PlaceO
         unit=PIECE,
         claims_root=claims,
     )
-    return PlaceOrder(hash_of(job.order), terms)
 
 
 def make_parts(line: Line) -> None:

@@ -20,6 +20,7 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
     print_lines("", *_facts(result), "")
+    print_lines("also recorded:", *(f"  {event}" for event in result.events), "")
     print_lines("one part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
     print_lines(
         f"its proof, {BUNDLE}, {result.proof.size:,} bytes, verified with {TRUST} and nothing else:",
@@ -47,6 +48,7 @@ def build_json(result: DemoResult) -> dict[str, object]:
         "sequences_equal": result.chain_sequences == result.index_sequences,
         "index_digest": "0x" + result.digest.hex(),
         "seconds": {step: round(seconds, 3) for step, seconds in result.seconds.items()},
+        "events": result.events,
         "trace": result.trace.to_json(),
         "code": result.code,
         "bundle": {
@@ -72,7 +74,7 @@ def _facts(result: DemoResult) -> list[str]:
     sequences = ", ".join(f"{name} {number}" for name, number in result.chain_sequences.items())
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(result.verdicts.items()))
     return [
-        f"{result.delivered} of {result.orders} orders delivered; the others wait in quarantine",
+        f"{result.delivered} of {result.orders} orders delivered; the others are quarantined",
         f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
         f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",
         f"sequences on chain: {sequences}; in the index: {equal}",

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -30,10 +31,11 @@ from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
-from services.lab.demo.inspection import inspect_parts
+from services.lab.demo.inspection import inspect_parts, sample_bearings
 from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
+from services.lab.demo.troubles import go_on_without_coordinator, send_back
 from services.settings import read_settings
 from services.store import open_store
 
@@ -71,6 +73,8 @@ class DemoResult:
     """Proof of the same part."""
     code: str
     """The link for the code on that part."""
+    events: list[str]
+    """What else was recorded, a sentence each."""
     seconds: dict[str, float]
     """Wall time by step."""
 
@@ -133,6 +137,7 @@ def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock) -
         "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card)
     )
     line = clock(f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now))
+    clock("inspecting the bearings by a sample", lambda: sample_bearings(line, now))
     clock("assigning and making in three factories", lambda: make_parts(line))
     windows = to_fixed(table.values, plant.inspector.model.decimals)
     rows = _pick(table, orders)
@@ -140,7 +145,10 @@ def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock) -
     for job, row in zip(line.jobs, rows, strict=True):
         job.window = int(row)
     clock("reworking half of what failed", lambda: _rework(line, table, windows, now))
-    clock("delivering through the orders' gates", lambda: deliver_parts(line))
+    again = _failing(plant.inspector, table, windows)
+    look = None if again is None else partial(send_back, line, row=again, window=windows[again].tolist(), now=now)
+    close_one = partial(go_on_without_coordinator, line)
+    clock("delivering through the orders' gates", lambda: deliver_parts(line, look, close_one))
     return line
 
 
@@ -164,6 +172,13 @@ def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> N
     inspect_parts(line, failed, windows[rows].tolist(), now)
     for job, row in zip(failed, rows, strict=True):
         job.window = row
+
+
+def _failing(inspector: Inspector, table: Table, windows: NDArray[np.int64]) -> int | None:
+    """The last row with the symptom, if the model fails it."""
+    row = int(np.flatnonzero(find_defects(table.labels))[-1])
+    verdict = to_ledger_verdict(inspector.inspect_all(windows[row : row + 1])[0].verdict)
+    return row if verdict is Verdict.FAIL else None
 
 
 def _accuracy(inspector: Inspector, table: Table) -> float:
@@ -216,6 +231,7 @@ def _result(
         trace=found,
         proof=proof,
         code=_code(part, home),
+        events=line.events,
         seconds=seconds,
     )
 

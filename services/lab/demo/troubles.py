@@ -1,0 +1,77 @@
+"""What goes wrong on the way, and how it is recorded: a part that fails on its pallet, a coordinator that vanishes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from ledger.records import (
+    AcceptCustody,
+    AcceptRevision,
+    CompleteOrder,
+    Item,
+    ProposeRevision,
+    Reinstate,
+    ReturnLot,
+    Suspend,
+    UnpackLots,
+    Verdict,
+)
+from services.lab.demo.consortium import NOTHING, hash_of
+from services.lab.demo.inspection import inspect_parts
+from services.lab.demo.production import Job, Line
+
+__all__ = ["go_on_without_coordinator", "send_back"]
+
+_MIN_ORDERS = 3
+"""With fewer, everything goes well, so that something is delivered in the ordinary way."""
+
+
+def send_back(line: Line, pallet: bytes, load: Sequence[Job], row: int, window: Sequence[int], now: int) -> Job | None:
+    """Fails a part of `load` that lies on `pallet` at the carrier, and returns it to its maker, quarantined.
+
+    `window` is what is measured there, and `row` its place in the data. Returns the part's job; None if the load is too
+    small, or the window passes again.
+    """
+    job = next((one for one in load if not one.reworked), None)
+    if job is None or job.part is None or len(load) < _MIN_ORDERS:
+        return None
+    inspect_parts(line, [job], [window], now)
+    if job.verdict is not Verdict.FAIL:
+        return None
+    job.window = row
+    consortium = line.consortium
+    maker, carrier = consortium.makers[-1], consortium.carrier
+    reason = consortium.document({"reason": "failed on arrival at the carrier"})
+    consortium.record(carrier, [UnpackLots(pallet, (job.lot,))])
+    [offer] = consortium.record(carrier, [ReturnLot(job.lot, maker.number, hash_of(job.part), reason)])
+    consortium.record(maker, [AcceptCustody((Item(job.lot, job.order.subject),), offer, NOTHING)])
+    line.events.append(
+        f"{job.part.identifier} failed on its pallet: {carrier.name} unpacked it and sent it back to {maker.name}, "
+        f"where it is quarantined; the other {len(load) - 1} went on"
+    )
+    return job
+
+
+def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
+    """Has the coordinator vanish before one order is completed: the buyer names another one, which completes it.
+
+    Returns the order's job; None if there are too few.
+    """
+    ordinary = [job for job in passed if not job.reworked]
+    if len(ordinary) < _MIN_ORDERS:
+        return None
+    job, consortium = ordinary[-1], line.consortium
+    buyer, gone, successor = consortium.buyer, consortium.coordinator, consortium.carrier
+    reason = consortium.document({"reason": "does not answer any more"})
+    consortium.record(consortium.owner, [Suspend(gone.number, reason)])
+    terms = dataclasses.replace(job.terms, coordinator=successor.number)
+    [proposal] = consortium.record(buyer, [ProposeRevision(job.order.subject, terms)])
+    consortium.record(successor, [AcceptRevision(job.order.subject, terms, proposal)])
+    consortium.record(successor, [CompleteOrder(job.order.subject, NOTHING)])
+    consortium.record(consortium.owner, [Reinstate(gone.number)])  # it was found again
+    line.events.append(
+        f"{gone.name} vanished: {buyer.name} and {successor.name} agreed that the latter coordinates "
+        f"{job.order.identifier}, which was completed and delivered without it"
+    )
+    return job
