@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -63,6 +64,8 @@ contract CertificatesTest is Fixture {
         _refuseIssue(inspector, statement, abi.encodeWithSelector(IEvidence.EvidenceStreamUnknown.selector, ROOT));
         statement = _statement(ROOT, _order, PASS);
         _refuseIssue(inspector, statement, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
+        statement = _statement(_lot, ROOT, PASS);
+        _refuseIssue(inspector, statement, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
         statement = _statement(_lot, 0, PASS);
         uint40 sequence = ledger.orderOf(_order).sequence;
         _refuseIssue(

@@ -76,6 +76,9 @@ contract CustodyTest is Fixture {
         _refuseOffer(_item(_lot, _order), auditor.id, _unfit(auditor.id, Roles.AUDITOR));
         _refuseOffer(_item(_lot, _order), 99, _unfit(99, 0));
         _refuseOffer(_item(_lot, ROOT), carrier.id, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
+        ICustody.Item[] memory twice = _items(_lot, _one(_lot), _order);
+        twice[0].order = _order;
+        _refuseOffer(twice, carrier.id, abi.encodeWithSelector(ICustody.ConsignmentExcess.selector, 2, 1));
         uint40 sequence = ledger.orderOf(_order).sequence;
         bytes memory reason = abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence);
         _refuseOffer(_item(_lot, 0), carrier.id, reason);

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.integration
 SNAPSHOT: dict[str, int] = json.loads((Path(__file__).parents[1] / "vectors" / "gas.json").read_text())
 NOISE = 30
 """A zero byte in a random hash is 12 gas cheaper than another; over 50 records that nearly levels out."""
+MANY_NOISE = 10_000
+"""A record of many lots names their order once for each: 3,072 gas for a zero byte in it."""
 NEW, UPDATE, ANCHOR, TRANSACTION = 65_000, 30_000, 25_000, 21_000
 CERTIFICATE = 105_000
 """An entity of its own, its hash, and the inspector's standing on the lot: agreed, since they buy accountability."""
@@ -35,17 +37,19 @@ NEW_KINDS = {
 }  # fmt: skip
 OFFER = 50_000
 """A lot's first offer fills a slot of its own."""
-BARS = {
+OF_MANY = {
+    f"IssueCertificate ({SAMPLED_LOTS} lots by procedure)": CERTIFICATE + (SAMPLED_LOTS - 1) * FURTHER,
+    f"OfferCustody ({GATED_PARTS} gated parts)": 3_000_000 + NEW,
+    f"AcceptCustody ({GATED_PARTS} gated parts)": 3_000_000,
+}
+BARS = OF_MANY | {
     "Anchor": ANCHOR,
     "IssueCertificate": CERTIFICATE,
     "IssueCertificate (again)": CERTIFICATE,
-    f"IssueCertificate ({SAMPLED_LOTS} lots by procedure)": CERTIFICATE + (SAMPLED_LOTS - 1) * FURTHER,
     "OfferCustody": OFFER,
     # A gate is four more slots to read, and what an acceptance names is one; together they pass the bar of an update.
     "OfferCustody (through a gate)": OFFER + 10_000,
     "AcceptCustody (through a gate)": GATED + 2_700,
-    f"OfferCustody ({GATED_PARTS} gated parts)": 3_000_000 + NEW,
-    f"AcceptCustody ({GATED_PARTS} gated parts)": 3_000_000,
     "TransformLots (1 lot into 1)": NEW + UPDATE,
     "PackLots (8 lots)": 9 * UPDATE,
     "UnpackLots (8 lots)": 9 * UPDATE,
@@ -67,7 +71,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 def test_gas_is_as_in_the_snapshot(measured: dict[str, int]) -> None:
     assert measured.keys() == SNAPSHOT.keys()
-    moved = {kind: (SNAPSHOT[kind], gas) for kind, gas in measured.items() if abs(gas - SNAPSHOT[kind]) > NOISE}
+    noise = dict.fromkeys(measured, NOISE) | dict.fromkeys(OF_MANY, MANY_NOISE)
+    moved = {kind: (SNAPSHOT[kind], gas) for kind, gas in measured.items() if abs(gas - SNAPSHOT[kind]) > noise[kind]}
     assert not moved
 
 
