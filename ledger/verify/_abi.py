@@ -9,8 +9,8 @@ affect both a company's index and a partner's verification.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import TypeAlias, TypeVar, cast
 
 from ledger.events import ArrayOf, Event, Struct, Type, Word, header_of, once, struct_of, unsafe_builder
@@ -19,8 +19,10 @@ __all__ = ["MalformedError", "decode"]
 
 E = TypeVar("E", bound=Event)
 _Value: TypeAlias = "int | bytes | tuple[_Value, ...] | object"
-_Members: TypeAlias = "tuple[tuple[str, Type, int | None], ...]"
-"""Name, type and number of words (None if dynamic) of each member."""
+_Reader: TypeAlias = Callable[[bytes, int], _Value]
+"""Reads a value of a static type at an offset, of data that are long enough."""
+_Members: TypeAlias = "tuple[int, tuple[tuple[str, Type, int, _Reader | None], ...]]"
+"""Number of words of the heads; name, type, number of words of the head and reader (None if dynamic) of each member."""
 _WORD = 32
 
 
@@ -34,7 +36,7 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     Raises MalformedError unless the data are exactly as `abi.encode` writes them. Not established: that a number is a
     value of its enumeration. A number that is not is returned as it is, and replay refuses it.
     """
-    values, end = _members(_event_members(kind), data, 0)
+    values, end = _read_members(_event_members(kind), data, 0)
     if end != len(data):
         raise MalformedError(f"the data have {len(data)} bytes, not {end}")
     key, histories, *own = values
@@ -43,16 +45,20 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
 
 @once
 def _event_members(kind: type[Event]) -> _Members:
-    return _sized((*header_of(kind), *struct_of(kind).members))
+    return _prepare((*header_of(kind), *struct_of(kind).members))
 
 
 @once
 def _struct_members(kind: type) -> _Members:
-    return _sized(struct_of(kind).members)
+    return _prepare(struct_of(kind).members)
 
 
-def _sized(members: Iterable[tuple[str, Type]]) -> _Members:
-    return tuple((name, kind, static_words(kind)) for name, kind in members)
+def _prepare(members: Iterable[tuple[str, Type]]) -> _Members:
+    parts = [
+        (name, kind, 1, None) if (words := static_words(kind)) is None else (name, kind, words, _reader_of(kind))
+        for name, kind in members
+    ]
+    return sum(words for _, _, words, _ in parts), tuple(parts)
 
 
 def static_words(kind: Type) -> int | None:
@@ -65,77 +71,85 @@ def static_words(kind: Type) -> int | None:
     return None if None in sizes else sum(cast("list[int]", sizes))
 
 
-def _members(members: _Members, data: bytes, base: int) -> tuple[list[_Value], int]:
+def _read_members(members: _Members, data: bytes, base: int) -> tuple[list[_Value], int]:
     """Decode the members whose heads begin at `base`. Returns their values, and the offset of the last one's end."""
-    at = base
-    end = base + _WORD * sum([words or 1 for _, _, words in members])
+    words, parts = members
+    at, end = base, base + _WORD * words
+    _require(data, end)
     values: list[_Value] = []
-    for name, kind, words in members:
-        if words is None:
-            if _number(data, at, 256) != end - base:
-                raise MalformedError(f"{name} does not begin at the offset that `abi.encode` writes")
-            value, end = _dynamic(kind, data, end)
-            at += _WORD
+    for name, kind, size, read in parts:
+        if read is not None:
+            values.append(read(data, at))
         else:
-            value, at = _static(kind, data, at)
-        values.append(value)
+            if int.from_bytes(data[at : at + _WORD], "big") != end - base:
+                raise MalformedError(f"{name} does not begin at the offset that `abi.encode` writes")
+            value, end = _read_dynamic(kind, data, end)
+            values.append(value)
+        at += _WORD * size
     return values, end
 
 
-def _dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
+def _read_dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
     if isinstance(kind, Struct):
-        values, end = _members(_struct_members(kind.kind), data, at)
+        values, end = _read_members(_struct_members(kind.kind), data, at)
         return unsafe_builder(kind.kind)(values), end
-    item = cast(ArrayOf, kind).item
-    length = _number(data, at, 256)
-    at += _WORD
-    # Every item has at least one word, so this bounds the loop before a stranger's length is believed.
-    if length > len(data) // _WORD:
-        raise MalformedError("an array is longer than the data")
-    items = []
-    for _ in range(length):
-        value, at = _static(item, data, at)
-        items.append(value)
-    return tuple(items), at
+    size, read = _item_of(cast(ArrayOf, kind))
+    first = at + _WORD
+    _require(data, first)
+    # The end is compared before a stranger's length is believed.
+    end = first + size * int.from_bytes(data[at:first], "big")
+    _require(data, end)
+    return tuple([read(data, place) for place in range(first, end, size)]), end
 
 
-def _static(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
-    if isinstance(kind, Struct):
-        values: list[_Value] = []
-        for _, member in kind.members:
-            value, at = _static(member, data, at)
-            values.append(value)
-        return unsafe_builder(kind.kind)(values), at
-    return _elementary(cast(Word, kind), data, at), at + _WORD
-
-
-def _elementary(kind: Word, data: bytes, at: int) -> int | bytes:
-    if kind.abi.startswith("uint"):
-        number = _number(data, at, kind.size)
-        return number if kind.enumeration is None else _member(kind.enumeration, number)
-    if kind.abi == "bool":
-        return bool(_number(data, at, 1))
-    if kind.abi == "address":
-        return _number(data, at, 160).to_bytes(20, "big")
-    word = _word(data, at)
-    if any(word[kind.size :]):
-        raise MalformedError(f"{kind.abi} is not padded with zeros")
-    return word[: kind.size]
-
-
-def _member(enumeration: type[enum.IntEnum], number: int) -> int:
-    return enumeration(number) if number in enumeration._value2member_map_ else number
-
-
-def _number(data: bytes, at: int, bits: int) -> int:
-    number = int.from_bytes(_word(data, at), "big")
-    if number >> bits:
-        raise MalformedError(f"{number:#x} does not fit into {bits} bits")
-    return number
-
-
-def _word(data: bytes, at: int) -> bytes:
-    word = data[at : at + _WORD]
-    if len(word) != _WORD:
+def _require(data: bytes, end: int) -> None:
+    if end > len(data):
         raise MalformedError("the data end too early")
-    return word
+
+
+@functools.cache
+def _item_of(kind: ArrayOf) -> tuple[int, _Reader]:
+    """Number of bytes, and reader, of an array's item, which is static."""
+    return _WORD * cast(int, static_words(kind.item)), _reader_of(kind.item)
+
+
+def _reader_of(kind: Type) -> _Reader:
+    if isinstance(kind, Word):
+        return _number_reader(kind) if kind.abi.startswith(("uint", "bool", "address")) else _bytes_reader(kind)
+    struct = cast(Struct, kind)
+    build: Callable[[list[_Value]], object] = unsafe_builder(struct.kind)
+    readers, at = [], 0
+    for _, member in struct.members:
+        readers.append((at, _reader_of(member)))
+        at += _WORD * cast(int, static_words(member))
+    return lambda data, base: build([read(data, base + offset) for offset, read in readers])
+
+
+def _number_reader(kind: Word) -> _Reader:
+    bits = {"bool": 1, "address": 160}.get(kind.abi, kind.size)
+
+    def read(data: bytes, at: int) -> int:
+        number = int.from_bytes(data[at : at + _WORD], "big")
+        if number >> bits:
+            raise MalformedError(f"{number:#x} does not fit into {bits} bits")
+        return number
+
+    if kind.abi == "bool":
+        return lambda data, at: bool(read(data, at))
+    if kind.abi == "address":
+        return lambda data, at: read(data, at).to_bytes(20, "big")
+    if (enumeration := kind.enumeration) is None:
+        return read
+    known = {int(one): one for one in enumeration}
+    return lambda data, at: known.get(number := read(data, at), number)
+
+
+def _bytes_reader(kind: Word) -> _Reader:
+    size, padding = kind.size, bytes(_WORD - kind.size)
+
+    def read(data: bytes, at: int) -> bytes:
+        if data[at + size : at + _WORD] != padding:
+            raise MalformedError(f"{kind.abi} is not padded with zeros")
+        return data[at : at + size]
+
+    return read if padding else lambda data, at: data[at : at + _WORD]

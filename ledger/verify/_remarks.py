@@ -33,6 +33,7 @@ _MEASURES = {
     b"MLT": ("volume", 1), b"LTR": ("volume", 10**3), b"MTQ": ("volume", 10**6),
 }  # fmt: skip
 """What units of UN/ECE Recommendation 20 measure, and how many of the smallest one each is."""
+_NO_ROOT = bytes(32)
 
 
 def attention(verified: Verified) -> Iterator[Remark]:
@@ -246,7 +247,7 @@ def _not_shown(verified: Verified) -> Iterator[Remark]:
     nameless = sum(part not in verified.identifiers for part in bundle.parts)
     if nameless:
         yield Remark("nameless", parts=nameless)
-    documents = sum(any(root) for entry in verified.entries for root in entry.event.roots()) - len(bundle.claims)
+    documents = sum(root != _NO_ROOT for entry in verified.entries for root in entry.event.roots()) - len(bundle.claims)
     if documents:
         yield Remark("documents", documents=documents)
     without = set(state.certificates) - {evidence.record for evidence in bundle.evidence}
