@@ -53,21 +53,36 @@ Header = Any  # py-evm's types lack the members of the forks
 class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
     """eth-tester's backend, with blocks that depend only on transactions and times, so that a chain is reproducible."""
 
+    _state: Any = None
+    _state_of: Header = None
+    """The header after whose block `_state` is."""
+
     def mine_blocks(self, num_blocks: int = 1, coinbase: bytes = bytes(20)) -> tuple[bytes, ...]:
         """Mine blocks with the parent's hash as `mixHash`, which eth-tester would draw at random."""
         return tuple(self._mine(coinbase) for _ in range(num_blocks))
 
     def call(self, transaction: dict[str, Any], block_number: str = "latest") -> bytes:  # noqa: ARG002  # no other is kept
         """Execute a call on the latest block. Raises TransactionFailed with the repr of the contract's revert data."""
-        # Without base fee: eth-tester's own method requires a balance that the call then does not spend.
-        asked = {"gas": self._max_available_gas(), **transaction}
-        unsigned = self._get_normalized_and_unsigned_evm_transaction(asked, "latest")
-        free = self.chain.get_canonical_head().copy(base_fee_per_gas=0)
-        state = self.chain.get_vm(free).state
-        computation = state.costless_execute_transaction(EVMSpoofTransaction(unsigned, from_=transaction["from"]))
+        sender = transaction["from"]
+        asked = {"gas": self._max_available_gas(), "nonce": self.get_nonce(sender), **transaction}
+        unsigned = self._get_normalized_and_unsigned_evm_transaction(asked)
+        state = self._latest()
+        snapshot = state.snapshot()
+        try:
+            computation = state.costless_execute_transaction(EVMSpoofTransaction(unsigned, from_=sender))
+        finally:
+            state.revert(snapshot)
         if computation.is_error:
             raise TransactionFailed(str(computation._error))
         return cast(bytes, computation.output)
+
+    def get_nonce(self, account: bytes, block_number: int | str = "latest") -> int:
+        if block_number != "latest":
+            return cast(int, super().get_nonce(account, block_number))
+        return cast(int, self._latest().get_nonce(account))
+
+    def get_code(self, account: bytes, block_number: str = "latest") -> bytes:  # noqa: ARG002  # no other is kept
+        return cast(bytes, self._latest().get_code(account))
 
     def get_transaction_receipt(self, transaction_hash: bytes) -> dict[str, Any]:
         """Look the receipt up by the transaction's hash, where eth-tester would read all blocks back to it."""
@@ -97,6 +112,14 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
                 if not _execute(state, asked, transaction["from"], enough).is_error:
                     return int(enough)
         return cast(int, super().estimate_gas(transaction, block_number))
+
+    def _latest(self) -> Any:
+        """State after the latest block, without base fee: with one, a call's sender would need a balance that the call
+        then does not spend. Calls are reverted on it, so that until the next block all share what it has read."""
+        head = self.chain.get_canonical_head()
+        if head != self._state_of:
+            self._state, self._state_of = self.chain.get_vm(head.copy(base_fee_per_gas=0)).state, head
+        return self._state
 
     def _mine(self, coinbase: bytes) -> bytes:
         parent = self.chain.get_canonical_head().hash

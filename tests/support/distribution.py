@@ -10,6 +10,7 @@ from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
 
 __all__ = ["LongestFirst", "rank"]
 
@@ -39,6 +40,14 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False  # by the number of tests, which says little about their time
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forgets files that are done, since after each test xdist counts what is left of every file it remembers."""
+        super().mark_test_complete(node, item_index, duration)
+        files = self.assigned_work[node]
+        file = self._split_scope(self.registered_collections[node][item_index])
+        if all(files[file].values()):
+            del files[file]
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(_APART):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class LedgerWorld:
     def accept(self, signer: Signer, *, by_request: bool = True) -> None:
         """Has the first key of the company admitted last accept. By a forward request, so that the key's first
         transaction is still to come, or by a transaction, so that its first request is."""
-        chain = self.unfaulty()
+        chain = self.unfaulty
         data = call_data(AcceptKey(self.participants()))
         if by_request:
             deadline = chain.node.header().timestamp + 86_400
@@ -74,7 +75,7 @@ class LedgerWorld:
             self._send(signer, chain.registry, data)
 
     def _send(self, sender: Signer, to: bytes, data: bytes) -> None:
-        chain = self.unfaulty()
+        chain = self.unfaulty
         nonce = chain.node.transaction_count(sender.address)
         transaction = Transaction(chain.chain_id, nonce, 10**9, 10**11, 600_000, to, data)
         sent = sign_transaction(transaction, sender)
@@ -83,12 +84,13 @@ class LedgerWorld:
 
     def participants(self) -> int:
         """Number of companies admitted so far."""
-        chain = self.unfaulty()
+        chain = self.unfaulty
         last = 0
         while chain.read_struct(Contract.REGISTRY, "participantOf", last + 1)["sequence"]:
             last += 1
         return last
 
+    @functools.cached_property
     def unfaulty(self) -> Chain:
         """The chain without `line` and its faults."""
         return Chain(Node(self.line.node), self.chain.profile, self.chain.deployment)
@@ -107,7 +109,7 @@ class LedgerWorld:
 
     def count(self) -> int:
         """Number of records on the ledger, read without `line` and its faults."""
-        return self.unfaulty().sequence(Contract.LEDGER)
+        return self.unfaulty.sequence(Contract.LEDGER)
 
     def nonces(self, signer: LocalSigner) -> int:
         return Node(self.line.node).transaction_count(signer.address)

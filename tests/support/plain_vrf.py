@@ -5,6 +5,7 @@ Points are (x, y), None is infinity. Text of RFC 9381: sections 5.1 to 5.4; of S
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from typing import TypeAlias
@@ -32,12 +33,20 @@ def add(one: Point, other: Point) -> Point:
     return x, (slope * (one[0] - x) - one[1]) % P
 
 
+@functools.lru_cache(maxsize=8)
+def doublings(point: Point) -> list[Point]:
+    """The point times 1, 2, 4 and so on. Kept, since a proof multiplies few points, the base point always."""
+    found = [point]
+    for _ in range(255):
+        found.append(add(found[-1], found[-1]))
+    return found
+
+
 def multiply(scalar: int, point: Point) -> Point:
     found: Point = None
-    while scalar:
-        if scalar & 1:
-            found = add(found, point)
-        point, scalar = add(point, point), scalar >> 1
+    for bit, doubled in enumerate(doublings(point)):
+        if scalar >> bit & 1:
+            found = add(found, doubled)
     return found
 
 

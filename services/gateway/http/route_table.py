@@ -7,11 +7,13 @@ A route without a row is refused to everybody. What a caller sees of a route's r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import compile_path
 
@@ -41,6 +43,28 @@ class Route:
     """Models of the response, to which the OpenAPI document refers by name."""
 
 
+_ANALYSIS = threading.RLock()  # the document may be built in another thread than a request is routed
+
+
+class _LazyRoute(APIRoute):
+    """A route that FastAPI analyses when it is first requested or documented: analysing takes a millisecond, and a
+    gateway that starts has 150 routes."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], *, methods: Collection[str], **declared: Any) -> None:
+        self._declared = {"methods": methods, **declared}
+        # What matching needs: other routes than the requested one are matched, too.
+        self.path, self.endpoint, self.methods = path, endpoint, set(methods)
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for attributes that are absent, as all are that come from the analysis."""
+        with _ANALYSIS:
+            declared = self.__dict__.pop("_declared", None)
+            if declared is not None:
+                super().__init__(self.path, self.endpoint, **declared)
+        return object.__getattribute__(self, name)
+
+
 class RouteTable:
     """Registers all routes of the application, so that none can be registered without its row."""
 
@@ -63,12 +87,13 @@ class RouteTable:
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
         if route.rule.body_bytes != MAX_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
-        self._app.add_api_route(
+        self._app.router.add_api_route(
             route.path,
             endpoint,
             methods=[route.method],
             operation_id=route.operation,
             include_in_schema=route.operation is not None,
+            route_class_override=_LazyRoute,
             **documented,
         )
 

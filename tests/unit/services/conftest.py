@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import build_linked_world
+from tests.support.stores import new_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,5 +18,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """For the modules that need no other: two of its lots have Digital Links."""
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("gateway")) as store:
         yield build_linked_world(store)

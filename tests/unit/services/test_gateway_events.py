@@ -18,7 +18,7 @@ from ledger.events.lots import LotReceived
 from ledger.store import Store
 from services.access import Scope, SignIn
 from services.access.credentials import CredentialKind, new_api_key, revoke
-from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.api import events as events_module
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen, serve_on
@@ -43,6 +43,15 @@ def world(tmp_path: Path) -> Iterator[World]:
         told = build_world(store)
         add_keys(store, SMITH, COORDINATOR, CARRIER)
         yield told
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """A gateway for all requests that are refused, since they leave nothing behind."""
+    with new_store(tmp_path_factory.mktemp("refusing")) as store:
+        build_world(store)
+        limiter = Limiter(Rates(1e9, 1e9))
+        yield Caller(create_gateway(GatewayParts(store, build_policy(), limiter=limiter)))
 
 
 def guarded(store: Store) -> Caller:
@@ -88,9 +97,8 @@ def test_pages_from_the_beginning_to_what_is_recorded_next(world: World) -> None
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=1", "after=01.1", "after=1.-1", "kinds=lot", "subjects=0x12"])
-def test_pages_that_are_refused(world: World, query: str) -> None:
-    answer = Caller(create_gateway(GatewayParts(world.store, build_policy()))).ask(f"/v1/events?{query}")
-    assert answer.status_code in (400, 422)
+def test_pages_that_are_refused(refusing: Caller, query: str) -> None:
+    assert refusing.ask(f"/v1/events?{query}").status_code in (400, 422)
 
 
 def test_a_page_has_what_there_is_for_the_caller(world: World) -> None:
@@ -305,10 +313,9 @@ def test_webhooks_of_others_are_not_there(world: World) -> None:
         {"url": URL, "kinds": ["LotReceived"] * 51},
     ],
 )
-def test_webhooks_that_are_refused(world: World, body: Json) -> None:
-    caller = Caller(create_gateway(GatewayParts(world.store, build_policy())))
-    assert caller.ask("/v1/webhooks", "POST", body).status_code in (400, 422)
-    assert caller.ask("/v1/webhooks").json() == {"items": []}
+def test_webhooks_that_are_refused(refusing: Caller, body: Json) -> None:
+    assert refusing.ask("/v1/webhooks", "POST", body).status_code in (400, 422)
+    assert refusing.ask("/v1/webhooks").json() == {"items": []}
 
 
 def test_webhooks_are_few(world: World) -> None:

@@ -28,9 +28,9 @@ from services.gateway.api.status import GatewayStatus, Health
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.problems import Problem
 from services.gateway.http.schemas import model_of
-from services.store import open_store
 from tests.support.fake_world import World, build_bad_world
 from tests.support.gateway_client import Caller, build_linked_world
+from tests.support.stores import new_store
 
 Json = dict[str, Any]
 API = ("/v1/", "/epcis/", "/health", "/.well-known/did.json")
@@ -49,13 +49,13 @@ VIEWS: tuple[type, ...] = (Trace, OrderTrace, Certificate, Recall, GatewayStatus
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("gateway")) as store:
         yield build_linked_world(store)
 
 
 @pytest.fixture(scope="module")
 def bad_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("gateway")) as store:
         yield build_bad_world(store)
 
 

@@ -19,9 +19,9 @@ from services.interop.credentials.issuer import Issuer, read_facts, read_statuse
 from services.interop.credentials.proofs import add_proof, parse_timestamp
 from services.interop.credentials.status_list import build_status_list, status_bits
 from services.interop.errors import CredentialError
-from services.store import open_store
 from tests.support.fake_world import World, build_bad_world
 from tests.support.interop import DID, ED25519, LISTS
+from tests.support.stores import new_store
 
 METHOD = f"{DID}#k"
 RESOLVER = Resolver({DID: build_did_document(DID, {"k": ED25519.public})})
@@ -31,7 +31,7 @@ ADDRESS = b"\x11" * 20
 @pytest.fixture(scope="module")
 def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world in which certificates were revoked, fell with their model, and expired."""
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('credentials') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("credentials")) as store:
         world = build_bad_world(store)
         with pytest.raises(NotFoundError, match="is not known here"):
             read_facts(store, world.certificates["hip 1"], chain_id=1, ledger=ADDRESS)

@@ -16,8 +16,8 @@ from ledger.provenance import Direction, Limits, OrderTrace, Trace, trace, trace
 from services.pictures import Family, build_family, draw_dot, draw_svg, draw_tree
 from services.pictures.family import Link, Node, Tone
 from services.pictures.layout import place
-from services.store import open_store
 from tests.support.fake_world import World, build_world, lot_trace
+from tests.support.stores import new_store
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEIGHT, GAP = 40.0, 10.0
@@ -25,7 +25,7 @@ HEIGHT, GAP = 40.0, 10.0
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('pictures') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("pictures")) as store:
         yield build_world(store)
 
 
