@@ -49,6 +49,12 @@ PROOFS = (
         environment={"FOUNDRY_PROFILE": "long"},
     ),
     Proof(
+        "model",
+        "a model of the state machines, searched and walked a million times: no dead end; the contracts do as it does",
+        "an hour",
+        (sys.executable, "-m", "tests.support.model"),
+    ),
+    Proof(
         "forgeries",
         "2,000 forged bundles for each step of the verifier, and 100,000 mutations",
         "7 minutes",

@@ -1,0 +1,73 @@
+"""Whatever befalls a company, its goods and orders go on by somebody's recorded act.
+
+A model of the ledger's state machines is searched for states where they do not, and replayed on the contracts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.figures import Tell
+from tests.support.model.acts import acts_of
+from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, search, walk_and_end
+from tests.support.model.findings import FINDINGS, Finding
+from tests.support.model.replay import replay
+from tests.support.model.search import explore
+from tests.support.model.stream import cover, fields_read, write_tree, write_walks
+from tests.support.model.walks import LARGE, recorded
+from tests.support.model.world import Kind, World
+
+GATED = World(operations=1, demands=False, withdrawals=False, revisions=False)
+DOUBTED = World(operations=1, revisions=False, failures=0)
+
+
+@pytest.mark.parametrize("world", [*ORDERS, ONE_LOT, ANY_ORDER], ids=["order", "third", "own", "lot", "pallet"])
+def test_order_and_lots_can_always_end(world: World, tell: Tell) -> None:
+    found = search(world)
+    tell(f"{found.states} states, {found.acts} acts between them, at most {found.deepest} acts deep")
+    assert {name: [str(act) for act in walk] for name, walk in found.dead.items()} == {}
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda one: one.name.replace(" ", "-"))
+def test_old_rules_have_the_dead_end(finding: Finding, tell: Tell) -> None:
+    graph, dead = finding.search(old=True)
+    assert dead.any(), "the checker does not find it"
+    walk = [str(act) for act in graph.walk_to(graph.nearest(dead))]
+    tell(f"{finding.says}: {dead.sum()} of {len(dead)} states, the nearest after {', '.join(walk)}")
+    _, dead = finding.search(old=False)
+    assert not dead.any()
+
+
+def test_lots_depend_on_each_other_only_by_packing() -> None:
+    """So what holds of one lot and of a packed pair, whatever the order does, holds of any number of lots."""
+    world = World(lots=3)
+    fields = {lot: {f"{name}{lot}" for name in "hswbvcxorqk"} for lot in range(world.lots)}
+    for act in acts_of(world):
+        read = fields_read(world, act)
+        if act.kind < Kind.COMMISSION and act.kind != Kind.CONFIRM_DELIVERY:
+            touched = {f"{name}{lot}" for lot in fields for name in "hswbqk"}  # a new gate asks for new certificates
+            assert not touched & read, act
+        elif act.actor:
+            lot = act.argument >> 4 if act.kind == Kind.OFFER else act.argument
+            others = {number for number in fields if number not in (0, lot)}
+            assert lot == 0 or not {name for other in others for name in fields[other]} & read, act
+
+
+def test_random_walks_can_end(tell: Tell) -> None:
+    walked = walk_and_end(LARGE, 2000, 40, seed=20)
+    tell(f"{walked.walks} walks of {walked.steps} steps in all")
+    assert walked.stuck == 0
+
+
+@pytest.mark.contracts
+def test_contracts_do_what_the_model_says(forge_build: Path, tell: Tell) -> None:
+    every, doubts = explore(GATED), explore(DOUBTED)
+    streams = {
+        "everyAct": (GATED, write_tree(every, cover(every, every=5))),
+        "doubts": (DOUBTED, write_tree(doubts, cover(doubts, every=5))),
+        "random": (LARGE, write_walks(LARGE, recorded(LARGE, 60, 60, seed=21))),
+    }
+    for name, done in replay(streams, build=forge_build.parent).items():
+        tell(f"{name}: {done.accepted} acts accepted and {done.refused} refused, as the model says")

@@ -1,0 +1,91 @@
+"""The long form of tests/contracts/test_no_dead_end.py, as lines of JSON; `scripts/prove model` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, Searched, search, walk_and_end
+from tests.support.model.replay import replay
+from tests.support.model.search import explore
+from tests.support.model.stream import cover, write_tree, write_walks
+from tests.support.model.walks import LARGE, recorded
+from tests.support.model.world import World
+
+SEARCHED = (
+    *ORDERS,
+    ONE_LOT,
+    World(operations=1),
+    ANY_ORDER,
+    World(operations=1, any_order=True),
+)
+REPLAYED = (
+    *ORDERS,
+    World(operations=1, demands=False, withdrawals=False),
+    World(operations=1, revisions=False, failures=0),
+    World(lots=2, operations=1, inspector=0, revisions=False),
+)
+AT_ONCE = 20_000
+"""Walkers side by side: more need more memory than caches hold."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--walks", type=int, default=1_000_000)
+    parser.add_argument("--replayed", type=int, default=1000, help="of the walks, on the contracts")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    sound = True
+    for line, good in chain(_searches(), _walks(asked), _replays(asked)):
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+        sound &= good
+    return 0 if sound else 1
+
+
+def _searches() -> Iterator[tuple[dict[str, Any], bool]]:
+    for world in SEARCHED:
+        found = search(world)
+        yield {"searched": _named(world), **_shown(found)}, not found.dead
+
+
+def _shown(found: Searched) -> dict[str, Any]:
+    dead = {name: [str(act) for act in walk] for name, walk in found.dead.items()}
+    return {"states": found.states, "acts": found.acts, "deepest": found.deepest, "dead": dead}
+
+
+def _walks(asked: argparse.Namespace) -> Iterator[tuple[dict[str, Any], bool]]:
+    walks = steps = stuck = 0
+    while walks < asked.walks:
+        walked = walk_and_end(LARGE, min(AT_ONCE, asked.walks - walks), 60, asked.seed + walks)
+        walks, steps, stuck = walks + walked.walks, steps + walked.steps, stuck + walked.stuck
+    yield {"walked": _named(LARGE), "walks": walks, "steps": steps, "stuck": stuck}, not stuck
+
+
+def _replays(asked: argparse.Namespace) -> Iterator[tuple[dict[str, Any], bool]]:
+    """A difference between contracts and model ends everything, with the walk to it."""
+    with tempfile.TemporaryDirectory() as build:
+        for world in REPLAYED:
+            graph = explore(world)
+            done = replay({"everyAct": (world, write_tree(graph, cover(graph)))}, build=Path(build))
+            yield {"replayed": _named(world), **asdict(done["everyAct"])}, True
+        walks = write_walks(LARGE, recorded(LARGE, asked.replayed, 60, asked.seed))
+        done = replay({"random": (LARGE, walks)}, build=Path(build))
+        yield {"replayed": _named(LARGE), "walks": asked.replayed, **asdict(done["random"])}, True
+
+
+def _named(world: World) -> dict[str, Any]:
+    """What differs from the usual world."""
+    usual = asdict(World())
+    return {name: value for name, value in asdict(world).items() if value != usual[name]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What is asked of a world: that every order and every lot can still come to an end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.support.model.goals import (
+    in_standing,
+    lot_acts_only,
+    lot_ended,
+    order_acts_only,
+    order_delivered,
+    order_ended,
+    sides_gone,
+)
+from tests.support.model.layout import Columns, Mask
+from tests.support.model.search import Graph, explore
+from tests.support.model.walks import bring_to_end, walk
+from tests.support.model.world import MAKER, Act, Lot, World, active
+
+__all__ = ["ANY_ORDER", "ONE_LOT", "ORDERS", "Searched", "Walked", "search", "walk_and_end"]
+
+ORDERS = (
+    World(lots=0),
+    World(lots=0, coordinator=3, inspector=0),
+    World(lots=0, coordinator=1),
+)
+"""The order by itself: coordinated by its maker, by a third company, by the buyer itself."""
+ONE_LOT = World(demands=False, withdrawals=False)
+"""An order of two operations and a lot of it; scripts/prove adds demands, revocations and models withdrawn."""
+ANY_ORDER = World(lots=2, operations=1, inspector=0, any_order=True)
+"""Two lots, one of which may be packed in the other, whatever becomes of their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """`dead` are shortest walks to states from which something cannot come to an end any more."""
+
+    states: int
+    acts: int
+    deepest: int
+    dead: dict[str, list[Act]]
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    walks: int
+    steps: int
+    stuck: int
+
+
+def search(world: World) -> Searched:
+    """All states of a world."""
+    graph = explore(world)
+    dead = {}
+    for name, states in _dead_ends(graph).items():
+        if states.any():
+            dead[name] = graph.walk_to(graph.nearest(states))
+    return Searched(len(graph.keys), graph.count, int(graph.distance.max()), dead)
+
+
+def _dead_ends(graph: Graph) -> dict[str, Mask]:
+    world, s = graph.world, graph.columns
+    found = {}
+    if not world.any_order:
+        ended = graph.can_reach(order_ended(s), order_acts_only)
+        found["an order that cannot end, though a side of it is there"] = ~ended & ~sides_gone(world, s)
+    if world.lots and not world.any_order:
+        delivered = graph.can_reach(order_delivered(s), in_standing) | order_ended(s)
+        found["an order that cannot be delivered, though nobody is gone"] = (
+            ~delivered & _is_whole(world, s) & _has_lots(world, s)
+        )
+    for lot in range(world.lots):
+        ended = graph.can_reach(lot_ended(s, lot), lot_acts_only)
+        found[f"lot {lot} that cannot end by acts on lots"] = ~ended
+    return found
+
+
+def _is_whole(world: World, s: Columns) -> Mask:
+    whole = s["gi"] != MAKER
+    for number in world.numbers():
+        whole &= active(s, number)
+    return whole
+
+
+def _has_lots(world: World, s: Columns) -> Mask:
+    """Whether a lot is left to deliver: the world makes no more."""
+    left = np.zeros(len(s["os"]), dtype=bool)
+    for lot in range(world.lots):
+        left |= (s[f"s{lot}"] != Lot.SPENT) & (s[f"s{lot}"] != Lot.SOLD)
+    return left
+
+
+def walk_and_end(world: World, walkers: int, steps: int, seed: int) -> Walked:
+    """Random walks, after each of which the parties in standing bring order and lots to their ends."""
+    state = walk(world, walkers, steps, seed).state
+    stuck = bring_to_end(world, state) & ~sides_gone(world, Columns(state))
+    return Walked(walkers, walkers * steps, int(np.count_nonzero(stuck)))

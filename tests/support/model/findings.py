@@ -1,0 +1,174 @@
+"""The dead ends of the first generation, by the audit's names: which rules ended them, and where they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tests.support.model.goals import in_standing, lot_ended, lot_kept, order_ended, without_scrapping
+from tests.support.model.layout import Columns, Mask
+from tests.support.model.search import Graph, explore
+from tests.support.model.world import BUYER, MAKER, Act, Lot, Operation, Order, World, active
+
+__all__ = ["FINDINGS", "Finding"]
+
+INSPECTOR = COORDINATOR = CARRIER = 3
+
+_GATED = World(operations=1, demands=False, withdrawals=False)
+_UNREVISED = World(operations=1, demands=False, withdrawals=False, revisions=False)
+_LIFECYCLE = World(lots=0, coordinator=COORDINATOR, inspector=0)
+_PALLET = World(lots=2, operations=1, inspector=0, any_order=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Under the old rules there are states `where` no acts that `may` be made lead to the `goal`."""
+
+    name: str
+    says: str
+    world: World
+    old: tuple[str, ...]
+    where: Callable[[Columns], Mask]
+    goal: Callable[[Columns], Mask]
+    may: Callable[[Act], bool] = in_standing
+
+    def search(self, *, old: bool) -> tuple[Graph, Mask]:
+        """The states of the world, and which of them are dead ends of that kind."""
+        graph = explore(self.world.without(*self.old)) if old else _kept(self.world)
+        reached = graph.can_reach(self.goal(graph.columns), self.may)
+        return graph, self.where(graph.columns) & ~reached
+
+
+@lru_cache(maxsize=1)
+def _kept(world: World) -> Graph:
+    """Several findings are looked for in one world."""
+    return explore(world)
+
+
+def _is_whole(s: Columns) -> Mask:
+    return active(s, 1) & active(s, 2) & active(s, 3)
+
+
+def _with_maker(s: Columns) -> Mask:
+    return (s["h0"] == MAKER) & (s["s0"] == Lot.HELD) & (s["b0"] == 1)
+
+
+def _reworkable(s: Columns) -> Mask:
+    apart = (s["s0"] == Lot.QUARANTINED) & (s["h0"] == MAKER) & (s["a0"] == Operation.STARTED)
+    return apart | (s["s0"] == Lot.HELD)
+
+
+def _apart_by_gone(s: Columns, holder: int) -> Mask:
+    """The lot is set apart by the inspector, which is gone."""
+    return (s["s0"] == Lot.QUARANTINED) & (s["w0"] == INSPECTOR) & (s["h0"] == holder) & ~active(s, INSPECTOR)
+
+
+def _free(s: Columns) -> Mask:
+    return (s["s0"] == Lot.HELD) | (s["s0"] == Lot.SOLD)
+
+
+FINDINGS = (
+    Finding(
+        "H5 S1",
+        "an order is complete and the model of its gate withdrawn: no revision is taken, no lot gets through",
+        World(operations=1, demands=False),
+        ("H5_completed_is_revised", "H5_completed_is_assigned", "M15_lot_leaves_its_order", "goods_are_sold"),
+        lambda s: _is_whole(s) & (s["os"] == Order.COMPLETED) & (s["wd"] == 1) & _with_maker(s),
+        lambda s: lot_kept(s, 0),
+        without_scrapping,
+    ),
+    Finding(
+        "H5 S1b",
+        "an order is complete and its inspector gone: no other one is taken",
+        _GATED,
+        ("H5_completed_is_revised", "H5_completed_is_assigned", "M15_lot_leaves_its_order", "goods_are_sold"),
+        lambda s: ~active(s, INSPECTOR) & (s["os"] == Order.COMPLETED) & _with_maker(s) & (s["v0"] == 0),
+        lambda s: lot_kept(s, 0),
+        without_scrapping,
+    ),
+    Finding(
+        "H5 S2",
+        "a lot fails after its order was completed: it cannot be reworked, only scrapped",
+        _UNREVISED,
+        ("H5_completed_is_assigned", "M5_lapsed_is_released", "M15_lot_leaves_its_order"),
+        lambda s: (s["os"] == Order.COMPLETED) & _apart_by_gone(s, MAKER) & (s["b0"] == 1),
+        lambda s: _reworkable(s) & (s["s0"] == Lot.QUARANTINED),
+    ),
+    Finding(
+        "H6 S3",
+        "a lot failed at the buyer and the inspector is gone: it cannot go back to its maker",
+        _UNREVISED,
+        ("H6_failed_goes_back", "M4_delivered_is_released", "M5_lapsed_is_released"),
+        lambda s: _apart_by_gone(s, BUYER) & (s["os"] == Order.DELIVERED),
+        lambda s: s["h0"] == MAKER,
+    ),
+    Finding(
+        "H7 S4",
+        "any inspector fails a pallet and is gone: what is packed in it stays there",
+        _PALLET,
+        ("H7_quarantined_is_unpacked", "H7_only_the_gate_sets_apart"),
+        lambda s: (s["k1"] == 1) & _apart_by_gone(s, MAKER),
+        lambda s: s["k1"] == 0,
+    ),
+    Finding(
+        "H8 S5",
+        "a carrier is suspended: nobody can take the goods that it has",
+        _UNREVISED,
+        ("H8_absent_is_reclaimed",),
+        lambda s: (s["h0"] == CARRIER) & ~active(s, CARRIER),
+        lambda s: lot_ended(s, 0),
+    ),
+    Finding(
+        "H8 S6",
+        "the coordinator is gone during production: the order can never be completed, revised or ended",
+        _LIFECYCLE,
+        ("H8_coordinator_is_replaced", "H8_production_is_ended"),
+        lambda s: ~active(s, COORDINATOR) & (s["os"] == Order.IN_PRODUCTION),
+        order_ended,
+    ),
+    Finding(
+        "H8 S7",
+        "the only maker is gone during production: buyer and coordinator together cannot end the order",
+        _LIFECYCLE,
+        ("H8_production_is_ended",),
+        lambda s: ~active(s, MAKER) & (s["os"] == Order.IN_PRODUCTION),
+        order_ended,
+    ),
+    Finding(
+        "H8 S8",
+        "the inspector is gone during production: who might make something does not replace it, whatever it made",
+        _GATED,
+        ("H8_inspector_is_who_made_nothing", "M15_lot_leaves_its_order", "goods_are_sold"),
+        lambda s: ~active(s, INSPECTOR) & (s["os"] == Order.IN_PRODUCTION) & _with_maker(s) & (s["v0"] == 0),
+        lambda s: lot_kept(s, 0),
+        without_scrapping,
+    ),
+    Finding(
+        "M4 S3b",
+        "an inspector sets apart what was delivered long ago, and is gone",
+        _UNREVISED,
+        ("M4_delivered_is_released", "M5_lapsed_is_released"),
+        lambda s: _apart_by_gone(s, BUYER) & (s["os"] == Order.DELIVERED) & (s["b0"] == 1),
+        _free,
+        without_scrapping,
+    ),
+    Finding(
+        "M5 K11",
+        "a failing certificate does not count any more, its quarantine stays",
+        _GATED,
+        ("M5_lapsed_is_released",),
+        lambda s: _apart_by_gone(s, MAKER) & (s["os"] == Order.ENDED) & (s["q0"] == 2),
+        _free,
+        without_scrapping,
+    ),
+    Finding(
+        "M15 D4",
+        "a delivered lot never leaves its order",
+        _UNREVISED,
+        ("M15_lot_leaves_its_order",),
+        lambda s: _is_whole(s) & (s["os"] == Order.DELIVERED) & (s["h0"] == BUYER) & (s["b0"] == 1),
+        lambda s: (s["b0"] == 0) & (s["s0"] == Lot.HELD),
+    ),
+)
+"""H4 is not among them: that an acceptance did not name its offer was no dead end."""
