@@ -24,15 +24,6 @@ interface Unknowns {
     function createCalldata(string calldata contractName) external returns (bytes memory);
 }
 
-/// @notice LotOperations, and one function more: halmos has no sha256 of nothing, with which `openStream` fills a new stream.
-contract SeededLots is LotOperations {
-    constructor(Registry registry_) LotOperations(registry_, address(0), address(0)) {}
-
-    function seedStream(bytes32 stream, uint32 owner, uint40 machine) external {
-        _streams[stream] = Stream({sequence: 1, machine: machine, owner: owner, size: 10, root: keccak256("root")});
-    }
-}
-
 /// @notice A consortium of concrete companies, with keys that are plain addresses, on which one or two unknown calls are made.
 /// @dev Each `check_` function is proved by halmos: for all values of its arguments and of what it draws from `any`, no
 /// `assert` fails. Paths that revert outside of a try or a low-level call prove nothing and are left out, so whatever must
@@ -99,8 +90,13 @@ abstract contract World is Base {
     }
 
     /// @dev Any call of one function of the ledger.
-    function _anyCall() internal returns (bytes memory data) {
-        data = any.createCalldata("ITraceLedger");
+    function _anyCall() internal returns (bytes memory) {
+        return _anyCallOf("ITraceLedger");
+    }
+
+    /// @dev Any call of one function of an interface; but halmos has no sha256 of nothing, which `openStream` asks for.
+    function _anyCallOf(string memory name) internal returns (bytes memory data) {
+        data = any.createCalldata(name);
         vm.assume(bytes4(data) != ITraceLedger.multicall.selector && bytes4(data) != IEvidence.openStream.selector);
     }
 
