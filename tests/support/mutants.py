@@ -1,4 +1,4 @@
-"""The properties that `scripts/prove properties` proves, each with the mutant of contracts/src on which it must fail."""
+"""What `scripts/prove properties` proves, each property with the mutant of contracts/src on which it must fail."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Properties of the contracts that halmos proves, and the mutants on which each of them must fail.
 
-Each `check_` function in contracts/test/proofs states one property with its bounds and where it is promised. A proof covers
-all values within the bounds; a mutant, one statement of contracts/src changed so that the promise is broken, shows that
-the proof would notice.
+Each `check_` function in contracts/proofs states one property with its bounds and where it is promised. A proof
+covers all values within the bounds; a mutant, one statement of contracts/src changed so that the promise is broken,
+shows that the proof would notice.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import toolchain
-from tests.support.mutants import PROPERTIES, Mutant, Property
+from tests.support.mutants import PROPERTIES, Property
 
 HALMOS = toolchain.ROOT / ".venv-halmos" / "bin" / "halmos"
-PROOFS = Path("test", "proofs")
+PROOFS = Path("proofs")
 _COPIED = ("foundry.toml", "package.json", "src", "tools", "test/Base.sol", PROOFS)
 _OPTIONS = (
     *("--default-array-lengths", "1"),  # of arguments that are drawn with the function; named in the bounds
@@ -66,7 +66,8 @@ class Outcome:
 
 @contextmanager
 def copy_project(only: str = "") -> Iterator[Path]:
-    """A copy of what the proofs need of contracts/, whose source may be changed; with those in the file `only` alone."""
+    """A copy of what the proofs need of contracts/, whose source may be changed; `only` names the one file of proofs to
+    take."""
     with tempfile.TemporaryDirectory(prefix="millmark-proofs-") as folder:
         project = Path(folder)
         for name in _COPIED:
@@ -74,7 +75,7 @@ def copy_project(only: str = "") -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
         for path in (project / PROOFS).glob("*.sol"):
-            if only and path.name not in (only, "World.sol"):
+            if only not in ("", path.name) and " is World {" in path.read_text():
                 path.unlink()
         (project / "node_modules").symlink_to(toolchain.PROJECT / "node_modules")
         yield project
@@ -97,8 +98,8 @@ def _environment(*, optimised: bool) -> Mapping[str, str]:
 
 
 def run_check(project: Path, one: Property, *, mutated: bool) -> Outcome:
-    """Runs halmos on one property in `project`, of a mutant until the first counterexample. Raises NotProvedError when there
-    is no answer."""
+    """Runs halmos on one property in `project`, of a mutant until the first counterexample. Raises NotProvedError when
+    there is no answer."""
     report = project / "report.json"
     report.unlink(missing_ok=True)
     command = [
@@ -155,26 +156,33 @@ def prove(one: Property, project: Path) -> tuple[Outcome, Outcome]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Returns 1 unless every property named, all without names, is proved and its mutant refuted; 2 for an unknown name."""
+    """Returns 1 unless every property named, all without names, is proved and its mutant refuted; 2 for an unknown
+    name."""
     unknown = set(names) - {one.check for one in PROPERTIES}
     if unknown:
-        sys.stderr.write(f"properties: there is no {', '.join(sorted(unknown))}; see contracts/test/proofs\n")
+        sys.stderr.write(f"properties: there is no {', '.join(sorted(unknown))}; see contracts/proofs\n")
         return 2
+    chosen = [one for one in PROPERTIES if not names or one.check in names]
     failed = 0
     with copy_project() as project:
-        for one in PROPERTIES:
-            if names and one.check not in names:
-                continue
+        for one in chosen:
             try:
-                proof, refutation = prove(one, project)
+                line = _describe(one, *prove(one, project))
             except NotProvedError as error:
                 failed += 1
-                print(f"FAILED  {error}", flush=True)
-                continue
-            print(f"{one.check}: proved on {proof.paths} paths in {proof.seconds:.1f} s")
-            print(f"    {one.mutant.file}: {one.mutant.breaks}; refuted in {refutation.seconds:.1f} s", end="")
-            print(f" by {refutation.counterexample or 'what is drawn last'}", flush=True)
+                line = f"FAILED {error}\n"
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - failed} of {len(chosen)} proved, and refuted on their mutants\n")
     return 1 if failed else 0
+
+
+def _describe(one: Property, proof: Outcome, refutation: Outcome) -> str:
+    return (
+        f"{one.check}: proved on {proof.paths} paths in {proof.seconds:.1f} s\n"
+        f"    where {one.mutant.breaks} ({one.mutant.file}): refuted in {refutation.seconds:.1f} s by"
+        f" {refutation.counterexample or 'every value'}\n"
+    )
 
 
 if __name__ == "__main__":

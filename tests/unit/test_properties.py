@@ -1,4 +1,4 @@
-"""The properties that scripts/prove has a solver prove: each has its mutant, and each mutant changes the contracts of today."""
+"""What scripts/prove has a solver prove: each property has its mutant, each mutant changes the contracts of today."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Roles} from "../../src/libraries/Roles.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {World} from "./World.sol";
 
 /// @notice Who may record anything at all (DESIGN 4, "Who acts").

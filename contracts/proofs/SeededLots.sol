@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {LotOperations} from "../../src/LotOperations.sol";
-import {Registry} from "../../src/Registry.sol";
+import {LotOperations} from "../src/LotOperations.sol";
+import {Registry} from "../src/Registry.sol";
 
 /// @notice LotOperations, and one function more: halmos has no sha256 of nothing, with which `openStream` fills a new stream.
 contract SeededLots is LotOperations {

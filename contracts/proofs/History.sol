@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ILots} from "../../src/interfaces/ILots.sol";
-import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
-import {Roles} from "../../src/libraries/Roles.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {World} from "./World.sol";
 
 /// @notice One writer, and heads that authenticate what it wrote (DESIGN 4, "History" and "Batches").

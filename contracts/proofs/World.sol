@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {CertificateOperations} from "../../src/CertificateOperations.sol";
-import {LotOperations} from "../../src/LotOperations.sol";
-import {Registry} from "../../src/Registry.sol";
-import {TraceLedger} from "../../src/TraceLedger.sol";
-import {ICertificates} from "../../src/interfaces/ICertificates.sol";
-import {ICustody} from "../../src/interfaces/ICustody.sol";
-import {IEvidence} from "../../src/interfaces/IEvidence.sol";
-import {ILots} from "../../src/interfaces/ILots.sol";
-import {IOrders} from "../../src/interfaces/IOrders.sol";
-import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
-import {Roles} from "../../src/libraries/Roles.sol";
-import {Base} from "../Base.sol";
+import {CertificateOperations} from "../src/CertificateOperations.sol";
+import {LotOperations} from "../src/LotOperations.sol";
+import {Registry} from "../src/Registry.sol";
+import {TraceLedger} from "../src/TraceLedger.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
+import {IEvidence} from "../src/interfaces/IEvidence.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
+import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
+import {Roles} from "../src/libraries/Roles.sol";
+import {Base} from "../test/Base.sol";
 
 /// @notice The part of halmos's own cheat codes that the proofs use: values of which nothing is known.
 interface Unknowns {
     function createUint(uint256 bits, string calldata name) external returns (uint256);
     function createAddress(string calldata name) external returns (address);
-    function createBytes32(string calldata name) external returns (bytes32);
     function createBool(string calldata name) external returns (bool);
     /// @dev A call of any function that is not a view, with any arguments. Arrays have the lengths that halmos is told.
     function createCalldata(string calldata contractName) external returns (bytes memory);
@@ -75,7 +72,9 @@ abstract contract World is Base {
     function _outsider() internal returns (address caller) {
         caller = _anybody();
         vm.assume(caller != OWNER);
-        for (uint160 key = FIRST_KEY; key < FIRST_KEY + _admitted; ++key) vm.assume(caller != address(key));
+        for (uint160 key = FIRST_KEY; key < FIRST_KEY + _admitted; ++key) {
+            vm.assume(caller != address(key));
+        }
     }
 
     /// @dev Any address that speaks for itself: a company's key, the owner's, a stranger's.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ILots} from "../../src/interfaces/ILots.sol";
-import {Roles} from "../../src/libraries/Roles.sol";
-import {Subjects} from "../../src/libraries/Subjects.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {Roles} from "../src/libraries/Roles.sol";
+import {Subjects} from "../src/libraries/Subjects.sol";
 import {World} from "./World.sol";
 
 /// @notice Nothing appears and nothing vanishes unsaid (DESIGN 4, "Lots"; the balance is that of ILots.Transformation).

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ILots} from "../../src/interfaces/ILots.sol";
-import {Roles} from "../../src/libraries/Roles.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {World} from "./World.sol";
 
 /// @notice A lot has one custodian, and changes hands only when it is offered and accepted (DESIGN 4, "Lots").

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {LotOperations} from "../../src/LotOperations.sol";
-import {ICertificates} from "../../src/interfaces/ICertificates.sol";
-import {IOrders} from "../../src/interfaces/IOrders.sol";
-import {Roles} from "../../src/libraries/Roles.sol";
+import {LotOperations} from "../src/LotOperations.sol";
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {SeededLots} from "./SeededLots.sol";
 import {World} from "./World.sol";
 
@@ -192,12 +192,11 @@ contract GateProof is World {
 /// @notice Evidence is only ever added (DESIGN 4, "Evidence").
 contract EvidenceProof is World {
     Party private _owner;
-    Party private _other;
 
     function setUp() public override {
         super.setUp();
         _owner = _admit(Roles.ANY);
-        _other = _admit(Roles.ANY);
+        _admit(Roles.ANY);
         SeededLots(address(ledger)).seedStream("stream", _owner.id, 0);
     }
 
