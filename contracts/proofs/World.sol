@@ -9,7 +9,6 @@ import {ICustody} from "../src/interfaces/ICustody.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
-import {Roles} from "../src/libraries/Roles.sol";
 import {Base} from "../test/Base.sol";
 
 /// @notice The part of halmos's own cheat codes that the proofs use: values of which nothing is known.

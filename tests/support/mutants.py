@@ -158,7 +158,7 @@ PROPERTIES = (
     ),
     Property(
         "HistoryProof",
-        "check_whateverChangesIsRecorded",
+        "check_whateverSucceedsIsRecorded",
         Mutant(
             "history/Lots.sol",
             "        _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);\n",
