@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 _MILLMARK = (sys.executable, "-m", "services.cli")
 _QUALITY = (sys.executable, "-m", "quality")
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
+_WITH_HALMOS = 'source scripts/_setup; install_halmos; exec "$0" -m tests.support.properties "$@"'
 _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
 
 
@@ -53,6 +54,12 @@ PROOFS = (
         "a model of the state machines, searched and walked a million times: no dead end; the contracts do as it does",
         "an hour",
         (sys.executable, "-m", "tests.support.model"),
+    ),
+    Proof(
+        "properties",
+        "what the contracts promise, proved by a solver within stated bounds, and refuted on a mutant each",
+        "40 minutes",
+        ("bash", "-euo", "pipefail", "-c", _WITH_HALMOS, sys.executable),
     ),
     Proof(
         "forgeries",

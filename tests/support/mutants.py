@@ -1,0 +1,289 @@
+"""What `scripts/prove properties` proves, each property with the mutant of contracts/src on which it must fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["PROPERTIES", "Mutant", "Property"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change of the contracts that breaks a promise."""
+
+    file: str
+    """Below contracts/src."""
+    text: str
+    """What is replaced; occurs in the file exactly once."""
+    replacement: str
+    breaks: str
+    """What the changed contract does wrong."""
+
+    def apply(self, source: str) -> str:
+        """The changed source. Raises ValueError unless the text occurs once."""
+        if source.count(self.text) != 1:
+            raise ValueError(f"{self.file}: {self.text!r} occurs {source.count(self.text)} times, not once")
+        return source.replace(self.text, self.replacement)
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A `check_` function; its comment states property, bounds and source of the promise."""
+
+    contract: str
+    check: str
+    mutant: Mutant
+
+
+PROPERTIES = (
+    Property(
+        "AccessProof",
+        "check_outsidersRecordNothing",
+        Mutant(
+            "history/Notes.sol",
+            "if (sender != Ownable(address(registry)).owner())",
+            "if (sender == Ownable(address(registry)).owner())",
+            "anybody notes as if it were the owner",
+        ),
+    ),
+    Property(
+        "AccessProof",
+        "check_outsidersAdministerNothing",
+        Mutant(
+            "registry/Members.sol",
+            "function publish(uint16 kind, bytes32 digest) external onlyOwner {",
+            "function publish(uint16 kind, bytes32 digest) external {",
+            "anybody publishes",
+        ),
+    ),
+    Property(
+        "AccessProof",
+        "check_suspendedCompaniesRecordNothing",
+        Mutant(
+            "registry/Members.sol",
+            "        if (suspended || departed) _requireActive(participant, company);\n",
+            "        if (departed) _requireActive(participant, company);\n",
+            "a suspended company acts",
+        ),
+    ),
+    Property(
+        "ConservationProof",
+        "check_splitConserves",
+        Mutant(
+            "history/Transformations.sol",
+            "(tally.conserved - gone) * yieldOut == tally.made * yieldIn",
+            "(tally.conserved - gone) * yieldOut <= tally.made * yieldIn",
+            "more comes out than went in",
+        ),
+    ),
+    Property(
+        "ConservationProof",
+        "check_mergeConserves",
+        Mutant(
+            "history/Lots.sol",
+            "entry.quantity = held - quantity;",
+            "entry.quantity = held;",
+            "what is taken out of a lot stays in it",
+        ),
+    ),
+    Property(
+        "ConservationProof",
+        "check_assemblyConserves",
+        Mutant(
+            "history/Transformations.sol",
+            "        if (!input.component) {\n",
+            "        {\n",
+            "a component counts as conserved",
+        ),
+    ),
+    Property(
+        "ConservationProof",
+        "check_scrapConserves",
+        Mutant(
+            "history/Lots.sol",
+            "if (quantity == held) (entry.state",
+            "if (quantity != held) (entry.state",
+            "a lot is spent when something is left",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_onlyTheCustodianMovesALot",
+        Mutant(
+            "history/Book.sol",
+            "if (holder != actor.participant) revert ILots.LotForeign(lot, uint32(holder));",
+            "",
+            "anybody acts as a lot's custodian",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_nothingIsForcedOnAnybody",
+        Mutant(
+            "history/Custody.sol",
+            "        (entry.state, entry.counterparty) = (ILots.LotState.Offered, to);\n",
+            "        (entry.state, entry.holder) = (ILots.LotState.Held, to);\n",
+            "an offer hands over at once",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_anOfferedLotGoesWhereItWasOffered",
+        Mutant(
+            "history/Book.sol",
+            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(lot, state);\n",
+            "",
+            "an offered lot is packed",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_acceptanceNamesTheOffer",
+        Mutant(
+            "history/Custody.sol",
+            "        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);\n",
+            "",
+            "an acceptance of an earlier offer counts",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_aQuarantinedLotStays",
+        Mutant(
+            "history/Custody.sol",
+            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(item.lot, state);\n",
+            "",
+            "a quarantined lot is offered",
+        ),
+    ),
+    Property(
+        "HistoryProof",
+        "check_whateverSucceedsIsRecorded",
+        Mutant(
+            "history/Lots.sol",
+            "        _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);\n",
+            "",
+            "a quarantine leaves no record",
+        ),
+    ),
+    Property(
+        "HistoryProof",
+        "check_theHeadCommitsToTheRecord",
+        Mutant(
+            "history/History.sol",
+            "mstore(add(words, 64), key)",
+            "mstore(add(words, 64), 0)",
+            "the head does not say which key signed",
+        ),
+    ),
+    Property(
+        "MulticallProof",
+        "check_multicallIsItsCallsOneByOne",
+        Mutant(
+            "history/History.sol",
+            "results[i] = Address.verifyCallResult(done, answer);",
+            "results[i] = done ? answer : bytes('');",
+            "a batch goes on after a call that failed",
+        ),
+    ),
+    Property(
+        "OrderProof",
+        "check_onlyItsPartiesChangeAnOrder",
+        Mutant(
+            "history/Orders.sol",
+            "        if (actor.participant != entry.buyer && !byCoordinator) {",
+            "        if (actor.participant == entry.coordinator && !byCoordinator) {",
+            "anybody cancels an order",
+        ),
+    ),
+    Property(
+        "OrderProof",
+        "check_revisionsNeedBothSides",
+        Mutant(
+            "history/Revisions.sol",
+            "        if (consents & PART_SUCCESSOR == 0) return successor;\n",
+            "        return 0;\n",
+            "the buyer's agreement is enough",
+        ),
+    ),
+    Property(
+        "DeliveryProof",
+        "check_deliveryNeedsTheQuantity",
+        Mutant(
+            "history/Orders.sol",
+            "if (i != 0 && lots[i] <= lots[i - 1])",
+            "if (i != 0 && lots[i] < lots[i - 1])",
+            "a lot that is listed twice counts twice",
+        ),
+    ),
+    Property(
+        "GateProof",
+        "check_theGateNeedsAPass",
+        Mutant(
+            "history/Custody.sol",
+            "        _requireGate(consignment[0], order, actor.participant);\n",
+            "        order;\n",
+            "the gate is not looked at when custody is accepted",
+        ),
+    ),
+    Property(
+        "EvidenceProof",
+        "check_streamsOnlyGrow",
+        Mutant(
+            "history/Evidence.sol",
+            "if (size <= entry.size)",
+            "if (size < entry.size)",
+            "an anchor replaces the root of as many entries",
+        ),
+    ),
+    Property(
+        "KeyProof",
+        "check_theLastAdminKeyStays",
+        Mutant(
+            "registry/Keys.sol",
+            "        if (_participants[participant].admins == 1) revert RegistryLastAdminKey(participant, key);\n",
+            "",
+            "a company revokes its last admin key",
+        ),
+    ),
+    Property(
+        "KeyProof",
+        "check_noKeyIsAddedFromOutside",
+        Mutant(
+            "registry/Keys.sol",
+            "if (proposal.proposer == address(0) || lapsed)",
+            "if (proposal.proposer != address(0) && lapsed)",
+            "a key joins that nobody proposed",
+        ),
+    ),
+    Property(
+        "KeyProof",
+        "check_aRecoveryTakesItsTime",
+        Mutant(
+            "registry/Keys.sol",
+            "        _requireDue(participant, recovery);\n        if (recovery.objected && !recovery.overruled)",
+            "        if (recovery.objected && !recovery.overruled)",
+            "a recovery counts at once",
+        ),
+    ),
+    Property(
+        "CouncilProof",
+        "check_nothingIsDoneWithoutQuorumAndDelay",
+        Mutant(
+            "Council.sol",
+            "if (--entry.approvals < neededFor(entry.data)) entry.approvedAt = 0;",
+            "--entry.approvals;",
+            "an approval that was taken back still counts",
+        ),
+    ),
+    Property(
+        "ClosingProof",
+        "check_whatIsClosedStaysClosed",
+        Mutant(
+            "history/Lots.sol",
+            "        if (successor != address(0)) revert HistoryClosed(successor);\n",
+            "",
+            "a closed ledger receives lots",
+        ),
+    ),
+)

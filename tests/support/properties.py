@@ -1,0 +1,189 @@
+"""Properties of the contracts that halmos proves, and the mutants on which each of them must fail.
+
+Each `check_` function in contracts/proofs states one property with its bounds and where it is promised. A proof
+covers all values within the bounds; a mutant, one statement of contracts/src changed so that the promise is broken,
+shows that the proof would notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support import toolchain
+from tests.support.mutants import PROPERTIES, Property
+
+HALMOS = toolchain.ROOT / ".venv-halmos" / "bin" / "halmos"
+PROOFS = Path("proofs")
+_COPIED = ("foundry.toml", "package.json", "src", "tools", "test/Base.sol", PROOFS)
+_OPTIONS = (
+    *("--default-array-lengths", "1"),  # of arguments that are drawn with the function; named in the bounds
+    *("--default-bytes-lengths", "64"),
+    *("--loop", "8"),  # more often than any loop goes round here; a proof that meets this bound does not count
+    *(
+        "--solver-timeout-branching",
+        "200ms",
+    ),  # at 1 ms, the default, infeasible paths are followed to where halmos fails
+    *("--solver-timeout-assertion", "600s"),
+    "--no-status",
+)
+_PASSED, _REFUTED = 0, 1
+_OUTCOMES = {2: "timeout", 3: "stuck", 4: "every path reverts", 5: "error"}
+
+
+class NotProvedError(AssertionError):
+    """A property was not proved, or its mutant not refuted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What halmos said of one property."""
+
+    exit_code: int
+    paths: int
+    seconds: float
+    bounded_loops: int
+    """Loops of unknown length that were followed to halmos's own bound only: the proof is not one of all paths then."""
+    counterexample: str
+    """The values for which the first assertion failed; empty when none did."""
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        if self.exit_code == _PASSED:
+            return "proved" if self.bounded_loops == 0 else "proved but for long loops"
+        return "refuted" if self.exit_code == _REFUTED else _OUTCOMES.get(self.exit_code, "not run")
+
+
+@contextmanager
+def copy_project(only: str = "") -> Iterator[Path]:
+    """A copy of what the proofs need of contracts/, whose source may be changed; `only` names the one file of proofs to
+    take."""
+    with tempfile.TemporaryDirectory(prefix="millmark-proofs-") as folder:
+        project = Path(folder)
+        for name in _COPIED:
+            source, target = toolchain.PROJECT / name, project / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+        for path in (project / PROOFS).glob("*.sol"):
+            if only not in ("", path.name) and " is World {" in path.read_text():
+                path.unlink()
+        (project / "node_modules").symlink_to(toolchain.PROJECT / "node_modules")
+        yield project
+
+
+def find_file(contract: str) -> str:
+    """Name of the file in which a contract of proofs is."""
+    needle = f"contract {contract} is World"
+    return next(path.name for path in sorted((toolchain.PROJECT / PROOFS).glob("*.sol")) if needle in path.read_text())
+
+
+def _environment(*, optimised: bool) -> Mapping[str, str]:
+    """Halmos calls forge by its name. What ships is optimised; a mutant that is not compiles in half the time."""
+    native = toolchain.native_binary("forge").parent
+    return os.environ | {
+        "PATH": os.pathsep.join((str(native), str(HALMOS.parent), os.environ.get("PATH", ""))),
+        "FOUNDRY_PROFILE": "proofs",
+        "FOUNDRY_OPTIMIZER": str(optimised).lower(),
+    }
+
+
+def run_check(project: Path, one: Property, *, mutated: bool) -> Outcome:
+    """Runs halmos on one property in `project`, of a mutant until the first counterexample. Raises NotProvedError when
+    there is no answer."""
+    report = project / "report.json"
+    report.unlink(missing_ok=True)
+    command = [
+        *(str(HALMOS), "--root", str(project), *_OPTIONS),
+        *("--contract", one.contract, "--function", one.check, "--json-output", str(report)),
+        *(["--early-exit"] if mutated else []),
+    ]
+    environment = _environment(optimised=not mutated)
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    results = json.loads(report.read_text())["test_results"] if report.exists() else {}
+    found = [result for suite in results.values() for result in suite if _is_of(result, one)]
+    if len(found) != 1:
+        raise NotProvedError(
+            f"halmos did not run {one.contract}.{one.check}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
+    return _parse(found[0], done.stdout)
+
+
+def _is_of(result: Mapping[str, Any], one: Property) -> bool:
+    return str(result["name"]).partition("(")[0] == one.check
+
+
+def _parse(result: Mapping[str, Any], output: str) -> Outcome:
+    lines = output.splitlines()
+    start = next((number for number, line in enumerate(lines) if "Counterexample:" in line), len(lines))
+    values = []
+    for line in lines[start + 1 :]:
+        if " = " not in line:
+            break
+        values.append(line.replace("\x1b[0m", "").strip())
+    return Outcome(
+        exit_code=result["exitcode"],
+        paths=(result["num_paths"] or [0])[0],  # absent where halmos failed
+        seconds=(result["time"] or [0.0])[0],
+        bounded_loops=result["num_bounded_loops"] or 0,
+        counterexample=", ".join(values),
+    )
+
+
+def refute(one: Property) -> Outcome:
+    """Runs halmos on a property's mutant."""
+    with copy_project(find_file(one.contract)) as project:
+        path = project / "src" / one.mutant.file
+        path.write_text(one.mutant.apply(path.read_text()))
+        return run_check(project, one, mutated=True)
+
+
+def prove(one: Property, project: Path) -> tuple[Outcome, Outcome]:
+    """Proves a property and refutes it on its mutant. Raises NotProvedError unless both succeed."""
+    proof, refutation = run_check(project, one, mutated=False), refute(one)
+    if (proof.name, refutation.name) != ("proved", "refuted"):
+        raise NotProvedError(f"{one.check}: {proof.name}; on its mutant: {refutation.name}")
+    return proof, refutation
+
+
+def main(names: Sequence[str]) -> int:
+    """Returns 1 unless every property named, all without names, is proved and its mutant refuted; 2 for an unknown
+    name."""
+    unknown = set(names) - {one.check for one in PROPERTIES}
+    if unknown:
+        sys.stderr.write(f"properties: there is no {', '.join(sorted(unknown))}; see contracts/proofs\n")
+        return 2
+    chosen = [one for one in PROPERTIES if not names or one.check in names]
+    failed = 0
+    with copy_project() as project:
+        for one in chosen:
+            try:
+                line = _describe(one, *prove(one, project))
+            except NotProvedError as error:
+                failed += 1
+                line = f"FAILED {error}\n"
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - failed} of {len(chosen)} proved, and refuted on their mutants\n")
+    return 1 if failed else 0
+
+
+def _describe(one: Property, proof: Outcome, refutation: Outcome) -> str:
+    return (
+        f"{one.check}: proved on {proof.paths} paths in {proof.seconds:.1f} s\n"
+        f"    where {one.mutant.breaks} ({one.mutant.file}): refuted in {refutation.seconds:.1f} s by"
+        f" {refutation.counterexample or 'every value'}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
