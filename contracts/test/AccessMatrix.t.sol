@@ -490,13 +490,16 @@ contract AccessMatrixTest is Inspection {
         uint40 first = _propose(order, 0);
         uint40 second = _proposeAndAccept(order, 1);
         uint40 third = _start(order, 2);
+        uint40 leaf = ledger.assignmentOf(order, 2).streamSize;
+        _as(maker);
+        ledger.anchor(stream, leaf + 1, ROOT);
         uint16 made = Roles.MANUFACTURER;
         uint16 coordinated = Roles.COORDINATOR;
         _add(coordinator, coordinated, abi.encodeCall(IAssignments.proposeAssignment, (order, 3, machine, ROOT)));
         _add(maker, made, abi.encodeCall(IAssignments.acceptAssignment, (order, 0, first, ROOT)));
         _add(maker, made, abi.encodeCall(IAssignments.declineAssignment, (order, 0, first, ROOT)));
-        _add(maker, made, abi.encodeCall(IAssignments.startAssignment, (order, 1, second, ROOT)));
-        _add(maker, made, abi.encodeCall(IAssignments.finishAssignment, (order, 2, third, stream, 0, LEAF)));
+        _add(maker, made, abi.encodeCall(IAssignments.startAssignment, (order, 1, second, stream, ROOT)));
+        _add(maker, made, abi.encodeCall(IAssignments.finishAssignment, (order, 2, third, stream, leaf, LEAF)));
         _add(coordinator, coordinated, abi.encodeCall(IAssignments.cancelAssignment, (order, 0, first, ROOT)));
         uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
         _add(maker, equipped, abi.encodeCall(IEvidence.openStream, (_hash("new"), machine, ROOT)));

@@ -209,7 +209,7 @@ contract RevisionsTest is OrderFixture {
         uint40 proposal = _proposeTerms(true, _ungated(1));
         bytes32 previous = replay.previousHeadOf(_order);
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _refuseAgreement(coordinator, _ungated(1), previous, proposal, buyer.key, START);
     }
 

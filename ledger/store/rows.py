@@ -261,8 +261,12 @@ class AssignmentRow:
     ended_at: int
     """When it was declined, finished or cancelled; 0 until then."""
     stream: bytes | None
+    """Measures the work; None until it is started."""
+    stream_size: int
+    """Entries of the stream that were anchored when the work began."""
     leaf_index: int
     leaf_hash: bytes | None
+    """The entry that shows the work; None until it is finished."""
     claims_root: bytes
 
 

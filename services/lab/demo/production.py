@@ -162,7 +162,12 @@ def _operate(
 ) -> None:
     """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
-    starts = [StartAssignment(job.order.subject, operation, assignment, NOTHING) for job, assignment in pairs]
+    starts = [
+        StartAssignment(
+            job.order.subject, operation, assignment, line.plant.machine(operation, job.index).stream, NOTHING
+        )
+        for job, assignment in pairs
+    ]
     work = [transform(job) for job in jobs]
     # Finishing adds an entry to the machine's log, so anchors are built afterwards. They are recorded before the
     # finishes, whose leaves must be anchored.

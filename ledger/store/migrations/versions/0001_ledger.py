@@ -109,7 +109,7 @@ def _create_orders() -> None:
     create_table(
         "assignments",
         "sequence:int order:bytes operation:int machine:int owner:int state:int proposed_at:int accepted_at:int "
-        "started_at:int ended_at:int stream:bytes? leaf_index:int leaf_hash:bytes? claims_root:bytes",
+        "started_at:int ended_at:int stream:bytes? stream_size:int leaf_index:int leaf_hash:bytes? claims_root:bytes",
         "sequence",
         "machine",
         "order operation",
