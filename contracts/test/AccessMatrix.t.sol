@@ -435,7 +435,7 @@ contract AccessMatrixTest is Inspection {
         uint256 ledgerCalls = 45;
         address code = registry.modelOf(published).code;
         calls[45] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[46] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[46] = abi.encodeCall(IEvaluator.evaluate, (code, Models.raw(Models.fill(WIDTH, 1))));
         calls[47] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
         uint256 evaluatorCalls = 48;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
@@ -567,7 +567,9 @@ contract AccessMatrixTest is Inspection {
         uint40 number = _pass(certified, order);
         ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
         _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.issueCertificate, (statement)));
-        _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (_one(certified), number, ROOT)));
+        _add(
+            inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (_one(certified), number, ROOT))
+        );
         bytes memory data = abi.encodeCall(ICertificates.demandOpening, (certified, order, number));
         _addFree(buyer, Roles.BUYER | Roles.AUDITOR, data);
         _addFree(coordinator, Roles.COORDINATOR | Roles.AUDITOR, data);
@@ -577,7 +579,9 @@ contract AccessMatrixTest is Inspection {
         _certify(lot, order, inference);
         _settle();
         (address key, ICertificates.Issued memory issued) = replay.issuedOf(_latest(lot));
-        data = abi.encodeCall(ICertificates.challenge, (_latest(lot), key, issued, inference));
+        data = abi.encodeCall(
+            ICertificates.challenge, (_latest(lot), key, issued, inference, _measured[issued.statement.leafHash])
+        );
         _addFree(carrier, Roles.ANY, data);
     }
 }

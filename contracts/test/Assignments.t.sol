@@ -332,9 +332,9 @@ contract AssignmentsTest is Fixture {
         ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceNotAnchored.selector, stream, 10, 10));
         ledger.finishAssignment(_order, 0, assignment, stream, 10, LEAF);
-        _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceStreamUnknown.selector, ROOT));
-        ledger.finishAssignment(_order, 0, assignment, ROOT, 0, LEAF);
         uint40 kept = ledger.streamOf(stream).sequence;
+        _refuse(maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOther.selector, ROOT, kept));
+        ledger.finishAssignment(_order, 0, assignment, ROOT, 0, LEAF);
         _refuse(maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOther.selector, stream2, kept));
         ledger.finishAssignment(_order, 0, assignment, stream2, 0, LEAF);
         _refuse(maker2, abi.encodeWithSelector(IAssignments.AssignmentForeign.selector, _order, 0, maker.id));

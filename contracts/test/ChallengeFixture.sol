@@ -57,7 +57,7 @@ abstract contract ChallengeFixture is Inspection {
         _settle();
         (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         _refuse(buyer, reason);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
     }
 
     function _refuseInference(ICertificates.Inference memory inference) internal {
@@ -85,14 +85,13 @@ abstract contract ChallengeFixture is Inspection {
         );
         vm.prank(buyer.key);
         vm.expectPartialRevert(ICertificates.CertificateDataWrong.selector);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         (address issuer, ICertificates.Issued memory right) = replay.issuedOf(certificate);
         bytes memory kept = abi.encode(issuer, _one(_lot), right.statement, right.anchorSize, right.anchorRoot);
         _refuse(
-            buyer,
-            abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, keccak256(data), keccak256(kept))
+            buyer, abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, keccak256(data), keccak256(kept))
         );
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
     }
 
     function _refuseDemand(Party storage party, uint40 certificate, bytes memory reason) internal {
@@ -114,9 +113,10 @@ abstract contract ChallengeFixture is Inspection {
         returns (bytes memory)
     {
         bytes32 computed = _digestOf(statement, inference);
-        return abi.encodeWithSelector(
-            ICertificates.CertificateInferenceWrong.selector, computed, statement.inferenceDigest
-        );
+        return
+            abi.encodeWithSelector(
+                ICertificates.CertificateInferenceWrong.selector, computed, statement.inferenceDigest
+            );
     }
 
     function _unfitDemander(uint40 certificate, uint32 id) internal pure returns (bytes memory) {

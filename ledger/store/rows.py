@@ -513,6 +513,8 @@ class EvidenceRow:
     """Canonical JSON, which has no line breaks, one entry per line."""
     leaf_hashes: bytes
     """32 bytes each."""
+    kinds: bytes
+    """One byte each: `ledger.evidence.LeafKind`."""
 
 
 @dataclass(slots=True)
@@ -522,7 +524,7 @@ class InferenceRow:
     certificate: int
     """Sequence of the record that issued it."""
     salt: bytes
-    input: bytes
-    """The model's quantised input, in the encoding of its family."""
+    window: bytes
+    """The measured integers, 8 bytes each."""
     logits: str
     """JSON list of integers."""

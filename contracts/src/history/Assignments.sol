@@ -105,18 +105,22 @@ abstract contract Assignments is Orders, IAssignments {
     /// @return size Of the stream so far.
     function _begin(Assignment storage current, bytes32 stream) private returns (uint40 size) {
         IEvidence.Stream storage entry = _existingStream(stream);
-        (uint40 number, uint40 machine, uint40 expected) = (entry.sequence, entry.machine, current.machine);
+        uint40 number;
+        uint40 machine;
+        (number, machine, size) = (entry.sequence, entry.machine, entry.size);
+        uint40 expected = current.machine;
         if (machine != expected) revert AssignmentStreamOfOther(stream, machine, expected);
-        size = entry.size;
         (current.state, current.stream, current.streamSize) = (AssignmentState.Started, number, size);
     }
 
     /// @dev A stream never changes its machine, so that is not compared again.
     function _finish(Assignment storage current, bytes32 stream, uint40 leafIndex) private {
-        uint40 number = _anchored(stream, leafIndex).sequence;
+        IEvidence.Stream storage entry = _streams[stream];
+        (uint40 number, uint40 size) = (entry.sequence, entry.size);
         (uint40 expected, uint40 least) = (current.stream, current.streamSize);
         if (number != expected) revert AssignmentStreamOther(stream, expected);
         if (leafIndex < least) revert AssignmentLeafTooOld(stream, leafIndex, least);
+        if (leafIndex >= size) revert IEvidence.EvidenceNotAnchored(stream, leafIndex, size);
         (current.state, current.finishedOnce) = (AssignmentState.Finished, true);
     }
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 
 from ledger.canonical import Json
+from ledger.evidence import LeafKind
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
     AcceptAssignment,
@@ -179,7 +180,7 @@ def _operate(
 
 def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssignment:
     machine = line.plant.machine(operation, job.index)
-    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()})
+    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()}, LeafKind.OPERATION)
     return FinishAssignment(job.order.subject, operation, assignment, machine.stream, entry.index, entry.leaf_hash)
 
 

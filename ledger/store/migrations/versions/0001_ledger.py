@@ -189,10 +189,10 @@ def _create_book() -> None:
     create_table("participant_names", "number:int name:str", "number")
     create_table(
         "evidence",
-        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes",
+        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes kinds:bytes",
         "stream index",
     )
-    create_table("inferences", "certificate:int salt:bytes input:bytes logits:str", "certificate")
+    create_table("inferences", "certificate:int salt:bytes window:bytes logits:str", "certificate")
     create_table("model_files", "digest:bytes content:bytes card:str", "digest")
     create_table("findings", "certificate:int defect:bool found_at:int", "certificate")
     create_table("book_revisions", "id:int number:int", "id")
