@@ -157,6 +157,8 @@ class OrderSlots:
     buyer: int
     coordinator: int
     inspector: int
+    quantity: int
+    unit: bytes
     operations: int
     open: int
     state: OrderState

@@ -4,10 +4,11 @@ pragma solidity 0.8.37;
 import {LotOperations} from "./LotOperations.sol";
 import {Challenges} from "./history/Challenges.sol";
 import {History} from "./history/History.sol";
+import {Revisions} from "./history/Revisions.sol";
 
-/// @title The certificate families of TraceLedger, apart because of the limits on a contract's size
+/// @title The certificates of TraceLedger and the revisions of its orders, apart because of the limits on a contract's size
 /// @notice As LotOperations: TraceLedger runs this code on its own storage, and a call at this address is refused.
-contract CertificateOperations is Challenges {
+contract CertificateOperations is Challenges, Revisions {
     /// @notice The code from which the constants were copied. TraceLedger answers the same.
     address public immutable lotOperations;
     /// @notice This contract. TraceLedger answers the same.

@@ -119,7 +119,7 @@ contract Registry is Keys {
     // Reading
 
     /// @inheritdoc IRegistry
-    function partiesOf(address key, uint32 to)
+    function actorAndTaker(address key, uint32 to)
         external
         view
         returns (uint32 participant, uint16 roles, uint16 rolesOfTaker)
@@ -132,26 +132,26 @@ contract Registry is Keys {
     function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
         external
         view
-        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state, bool open)
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, bool approved, bool open)
     {
-        return (rolesOf(coordinator), rolesOf(inspector), _models[model].state, successor == address(0));
+        approved = _models[model].state == ModelState.Approved;
+        return (rolesOf(coordinator), rolesOf(inspector), approved, successor == address(0));
     }
 
     /// @inheritdoc IRegistry
-    function issuanceOf(address key, uint40 signedAt, uint40 model)
+    function issuanceOf(address key, uint40 model)
         external
         view
-        returns (uint32 participant, uint16 roles, bool counts, bool stands)
+        returns (uint32 participant, uint16 roles, uint40 countsFrom, uint40 countsBefore, uint40 standsBefore)
     {
         Key storage entry = _keys[key];
-        (uint40 addedAt, uint40 compromisedSince) = (0, 0);
-        (participant, addedAt, compromisedSince) = (entry.participant, entry.addedAt, entry.compromisedSince);
+        (participant, countsFrom, countsBefore) = (entry.participant, entry.addedAt, entry.compromisedSince);
+        if (participant != 0 && countsBefore == 0) countsBefore = type(uint40).max;
         roles = rolesOf(participant);
-        counts = participant != 0 && signedAt >= addedAt && (compromisedSince == 0 || signedAt < compromisedSince);
         Model storage on = _models[model];
-        (ModelState state, uint40 defectiveSince) = (on.state, on.defectiveSince);
-        stands = state == ModelState.Approved || state == ModelState.Retired
-            || (state == ModelState.Withdrawn && signedAt < defectiveSince);
+        ModelState state;
+        (state, standsBefore) = (on.state, on.defectiveSince);
+        if (state == ModelState.Approved || state == ModelState.Retired) standsBefore = type(uint40).max;
     }
 
     /// @inheritdoc IRegistry

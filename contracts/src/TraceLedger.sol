@@ -7,6 +7,7 @@ import {Corrections} from "./history/Corrections.sol";
 import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
+import {IRevisions} from "./interfaces/IRevisions.sol";
 
 /// @title The ledger of orders, assignments, lots, certificates, evidence and notes: one address, one log
 /// @notice The manual is on the interfaces; ITraceLedger is all that this address answers to. Many records go into one
@@ -14,7 +15,7 @@ import {ICertificates} from "./interfaces/ICertificates.sol";
 contract TraceLedger is Assignments, Custody, Corrections {
     /// @notice Code for lots, transformations, evidence and notes. Never changed.
     address public immutable lotOperations;
-    /// @notice Code for certificates and their challenges. Never changed.
+    /// @notice Code for certificates and their challenges, and for the revisions of orders. Never changed.
     address public immutable certificateOperations;
 
     /// @notice `given` is no CertificateOperations.
@@ -61,6 +62,10 @@ contract TraceLedger is Assignments, Custody, Corrections {
             || selector == uint32(ICertificates.revokeCertificate.selector)
             || selector == uint32(ICertificates.certificateOf.selector)
             || selector == uint32(ICertificates.certificateStatus.selector)
-            || selector == uint32(ICertificates.standingOf.selector);
+            || selector == uint32(ICertificates.standingOf.selector)
+            || selector == uint32(IRevisions.proposeRevision.selector)
+            || selector == uint32(IRevisions.acceptRevision.selector)
+            || selector == uint32(IRevisions.proposeEnd.selector) || selector == uint32(IRevisions.endOrder.selector)
+            || selector == uint32(IRevisions.proposalOf.selector);
     }
 }

@@ -133,7 +133,9 @@ contract AccountabilityTest is ChallengeFixture {
     // ---- by procedure ----
 
     function test_R1_oneCertificateServesASample() public check {
-        bytes32 order = _acceptedOrder("batch", IOrders.OrderTerms(1, inspector.id, 0, EXPIRY, ROOT));
+        IOrders.OrderTerms memory terms = _terms(1);
+        terms.model = 0;
+        bytes32 order = _acceptedOrder("batch", terms);
         _start(order, 0);
         bytes32[] memory lots = _sorted(_commission(order, "a", 1), _commission(order, "b", 1));
         ICertificates.Statement memory statement = _byProcedure(lots, order);
@@ -329,7 +331,7 @@ contract AccountabilityTest is ChallengeFixture {
         _refuse(buyer, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, _lot, inspector.id));
         ledger.releaseLot(_lot, _order, ROOT);
         _as(buyer);
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
         _release(buyer, _lot, _order);
         _assertLot(_lot, ILots.LotState.Held, buyer);
     }

@@ -15,7 +15,7 @@ contract AllocationTest is TransformationFixture {
     function test_C3_gatedLotIsNotConvertedIntoTheMakersOwnOrder() public check {
         _setRoles(maker, Roles.MANUFACTURER | Roles.BUYER | Roles.COORDINATOR);
         _as(maker);
-        bytes32 own = ledger.placeOrder(_hash("own"), maker.id, _ungated(1));
+        bytes32 own = ledger.placeOrder(_hash("own"), _coordinatedBy(maker.id, _ungated(1)));
         vm.startPrank(maker.key);
         ledger.acceptOrder(own, ROOT);
         uint40 assignment = ledger.proposeAssignment(own, 0, machine, ROOT);
@@ -68,7 +68,7 @@ contract AllocationTest is TransformationFixture {
         _finish(_order, 0);
         _complete(_order);
         _as(buyer);
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
         ILots.Transformation memory change = _change(SPLIT, 0, _inputs(_lot, 4), _outputs("a", 1, "b", 3));
         _transform(buyer, change);
         assertEq(ledger.lotOf(_lotName(buyer, "b")).order, 0);

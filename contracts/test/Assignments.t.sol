@@ -162,7 +162,7 @@ contract AssignmentsTest is Fixture {
 
     function test_cancelRefusals() public check {
         uint40 assignment = _propose(_order, 0);
-        _refuse(maker, _roleMissing(maker, Roles.MANUFACTURER, Roles.COORDINATOR));
+        _refuse(maker, _roleMissing(maker, Roles.MANUFACTURER, Roles.BUYER | Roles.COORDINATOR));
         ledger.cancelAssignment(_order, 0, assignment, ROOT);
         _setRoles(carrier, Roles.COORDINATOR);
         _refuse(carrier, abi.encodeWithSelector(IOrders.OrderPartyWrong.selector, _order, carrier.id, coordinator.id));
@@ -284,11 +284,9 @@ contract AssignmentsTest is Fixture {
         terms.inspector = inspector2.id;
         _as(buyer);
         ledger.proposeRevision(_order, terms);
-        _settle();
-        bytes32 previous = replay.previousHeadOf(_order);
         uint40 proposal = ledger.sequence();
         _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, terms, proposal);
         _refuse(
             inspector2, abi.encodeWithSelector(IAssignments.AssignmentOwnerInspects.selector, _order, inspector2.id)
         );

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -63,6 +64,8 @@ contract CertificatesTest is Fixture {
         _refuseIssue(inspector, statement, abi.encodeWithSelector(IEvidence.EvidenceStreamUnknown.selector, ROOT));
         statement = _statement(ROOT, _order, PASS);
         _refuseIssue(inspector, statement, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
+        statement = _statement(_lot, ROOT, PASS);
+        _refuseIssue(inspector, statement, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
         statement = _statement(_lot, 0, PASS);
         uint40 sequence = ledger.orderOf(_order).sequence;
         _refuseIssue(
@@ -183,9 +186,7 @@ contract CertificatesTest is Fixture {
         assertEq(uint256(_latestOf(_lot).state), uint256(ICertificates.CertificateState.Revoked));
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
         ICertificates.CertificateState state = ICertificates.CertificateState.Revoked;
-        _refuse(
-            inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, certificate, state)
-        );
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, certificate, state));
         ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         _pass(_lot, _order);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
@@ -195,7 +196,9 @@ contract CertificatesTest is Fixture {
         _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 0));
         ledger.revokeCertificate(_one(_lot), 0, ROOT);
         uint40 certificate = _pass(_lot, _order);
-        _refuse(inspector2, abi.encodeWithSelector(ICertificates.CertificateForeign.selector, certificate, inspector.id));
+        _refuse(
+            inspector2, abi.encodeWithSelector(ICertificates.CertificateForeign.selector, certificate, inspector.id)
+        );
         ledger.revokeCertificate(_one(_lot), certificate, ROOT);
         bytes memory reason = abi.encodeWithSelector(ICertificates.CertificateOfOtherLots.selector, certificate);
         _refuse(inspector, reason);

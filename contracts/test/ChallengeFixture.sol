@@ -19,7 +19,8 @@ abstract contract ChallengeFixture is Inspection {
     function setUp() public override {
         super.setUp();
         _publish();
-        _order = _acceptedOrder("order", IOrders.OrderTerms(1, inspector.id, published, EXPIRY, ROOT));
+        _order =
+            _acceptedOrder("order", IOrders.OrderTerms(1, coordinator.id, inspector.id, published, EXPIRY, 0, 0, ROOT));
         _start(_order, 0);
         _lot = _commission(_order, "lot", 10);
     }

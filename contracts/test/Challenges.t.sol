@@ -126,7 +126,8 @@ contract ChallengesTest is ChallengeFixture {
     }
 
     function test_invalidWindowRefutes() public check {
-        bytes[4] memory windows = [Models.integers(WIDTH - 1, 1), Models.integers(WIDTH + 1, 1), bytes(hex""), _tooLarge()];
+        bytes[4] memory windows =
+            [Models.integers(WIDTH - 1, 1), Models.integers(WIDTH + 1, 1), bytes(hex""), _tooLarge()];
         for (uint256 i; i < 4; ++i) {
             bytes32 lot = _commission(_order, string.concat("lot ", vm.toString(i)), 10);
             ICertificates.Inference memory inference = _infer(windows[i]);

@@ -28,7 +28,7 @@ contract ClosingTest is RegistryFixture {
         assertEq(registry.successor(), _next);
         bytes memory reason = abi.encodeWithSelector(IHistory.HistoryClosed.selector, _next);
         _refuse(buyer, reason);
-        ledger.placeOrder(_hash("later"), coordinator.id, _terms(1));
+        ledger.placeOrder(_hash("later"), _terms(1));
         _refuse(carrier, reason);
         ledger.receiveLot(_hash("later"), 5, PIECE, ROOT);
         _finishAll(order, lot);
@@ -42,7 +42,7 @@ contract ClosingTest is RegistryFixture {
         _complete(order);
         _move(maker, _item(lot, order), buyer);
         _as(buyer);
-        ledger.confirmDelivery(order, ROOT);
+        ledger.confirmDelivery(order, _none(), ROOT);
         _as(maker);
         ledger.scrapLot(more, 5, ILots.Disposition.Scrapped, ROOT);
         _as(buyer);

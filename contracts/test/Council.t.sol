@@ -205,8 +205,7 @@ contract CouncilTest is RegistryFixture {
 
     function _five() private view returns (uint32[] memory list) {
         list = new uint32[](5);
-        (list[0], list[1], list[2], list[3], list[4]) =
-            (buyer.id, coordinator.id, maker.id, inspector.id, auditor.id);
+        (list[0], list[1], list[2], list[3], list[4]) = (buyer.id, coordinator.id, maker.id, inspector.id, auditor.id);
     }
 
     function _approve(uint32 motion, Party storage party) private {

@@ -76,6 +76,9 @@ contract CustodyTest is Fixture {
         _refuseOffer(_item(_lot, _order), auditor.id, _unfit(auditor.id, Roles.AUDITOR));
         _refuseOffer(_item(_lot, _order), 99, _unfit(99, 0));
         _refuseOffer(_item(_lot, ROOT), carrier.id, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
+        ICustody.Item[] memory twice = _items(_lot, _one(_lot), _order);
+        twice[0].order = _order;
+        _refuseOffer(twice, carrier.id, abi.encodeWithSelector(ICustody.ConsignmentExcess.selector, 2, 1));
         uint40 sequence = ledger.orderOf(_order).sequence;
         bytes memory reason = abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence);
         _refuseOffer(_item(_lot, 0), carrier.id, reason);
@@ -234,11 +237,9 @@ contract CustodyTest is Fixture {
         terms.model = model2;
         _as(buyer);
         ledger.proposeRevision(_order, terms);
-        _settle();
-        bytes32 previous = replay.previousHeadOf(_order);
         uint40 proposal = ledger.sequence();
         _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, terms, proposal);
         uint40 offer = ledger.offerOf(_lot).sequence;
         _refuse(
             buyer,
@@ -273,12 +274,7 @@ contract CustodyTest is Fixture {
         _as(inspector);
         ledger.revokeCertificate(_one(lots[1]), second, ROOT);
         uint40 offer = ledger.offerOf(pallet).sequence;
-        _refuse(
-            buyer,
-            _gateClosed(
-                lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, model
-            )
-        );
+        _refuse(buyer, _gateClosed(lots[1], ICertificates.CertificateStatus.Revoked, ICertificates.Verdict.Pass, model));
         ledger.acceptCustody(consignment, offer, ROOT);
         _pass(lots[1], _order);
         _accept(buyer, consignment);
@@ -410,12 +406,9 @@ contract CustodyTest is Fixture {
         ledger.offerCustody(consignment, to, ROOT);
     }
 
-    function _refuseGate(
-        bytes32 lot,
-        ICertificates.CertificateStatus status,
-        ICertificates.Verdict verdict,
-        uint40 on
-    ) private {
+    function _refuseGate(bytes32 lot, ICertificates.CertificateStatus status, ICertificates.Verdict verdict, uint40 on)
+        private
+    {
         _refuseOffer(_item(lot, _order), buyer.id, _gateClosed(lot, status, verdict, on));
     }
 
@@ -426,12 +419,11 @@ contract CustodyTest is Fixture {
         _assertLot(_lot, ILots.LotState.Offered, maker);
     }
 
-    function _gateClosed(
-        bytes32 lot,
-        ICertificates.CertificateStatus status,
-        ICertificates.Verdict verdict,
-        uint40 on
-    ) private view returns (bytes memory) {
+    function _gateClosed(bytes32 lot, ICertificates.CertificateStatus status, ICertificates.Verdict verdict, uint40 on)
+        private
+        view
+        returns (bytes memory)
+    {
         return abi.encodeWithSelector(
             ICustody.GateClosed.selector, lot, inspector.id, model, _latest(lot), status, verdict, on, 0, on != 0
         );

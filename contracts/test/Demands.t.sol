@@ -42,8 +42,7 @@ contract DemandsTest is ChallengeFixture {
         _warp(START + WEEK);
         uint40 deadline = uint40(START + WEEK);
         _refuseChallenge(
-            inference,
-            abi.encodeWithSelector(ICertificates.CertificateOpeningLate.selector, certificate, deadline)
+            inference, abi.encodeWithSelector(ICertificates.CertificateOpeningLate.selector, certificate, deadline)
         );
         _certify(_lot, _order, inference);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
@@ -91,11 +90,7 @@ contract DemandsTest is ChallengeFixture {
         ledger.demandOpening(_lot, 0, certificate);
         _refuse(auditor, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
         ledger.demandOpening(ROOT, 0, certificate);
-        _refuseDemand(
-            auditor,
-            third,
-            abi.encodeWithSelector(ICertificates.CertificateOfOtherLots.selector, third)
-        );
+        _refuseDemand(auditor, third, abi.encodeWithSelector(ICertificates.CertificateOfOtherLots.selector, third));
         _refuseDemand(auditor, 1, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 1));
         _demand(auditor, loose, 0);
         _demand(buyer, _lot, _order);

@@ -221,16 +221,29 @@ abstract contract Fixture is Base {
     // ---- orders ----
 
     function _terms(uint16 operations) internal view returns (IOrders.OrderTerms memory) {
-        return IOrders.OrderTerms(operations, inspector.id, model, EXPIRY, ROOT);
+        return IOrders.OrderTerms(operations, coordinator.id, inspector.id, model, EXPIRY, 0, 0, ROOT);
     }
 
-    function _ungated(uint16 operations) internal pure returns (IOrders.OrderTerms memory) {
-        return IOrders.OrderTerms(operations, 0, 0, EXPIRY, ROOT);
+    function _ungated(uint16 operations) internal view returns (IOrders.OrderTerms memory) {
+        return IOrders.OrderTerms(operations, coordinator.id, 0, 0, EXPIRY, 0, 0, ROOT);
+    }
+
+    function _none() internal pure returns (bytes32[] memory) {
+        return new bytes32[](0);
+    }
+
+    function _coordinatedBy(uint32 id, IOrders.OrderTerms memory terms)
+        internal
+        pure
+        returns (IOrders.OrderTerms memory)
+    {
+        terms.coordinator = id;
+        return terms;
     }
 
     function _place(string memory name, IOrders.OrderTerms memory terms) internal returns (bytes32 order) {
         _as(buyer);
-        order = ledger.placeOrder(_hash(name), coordinator.id, terms);
+        order = ledger.placeOrder(_hash(name), terms);
         _placed[ledger.sequence()] = order;
     }
 

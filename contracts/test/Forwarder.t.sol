@@ -36,7 +36,7 @@ contract ForwarderTest is Fixture {
 
     function test_forwardedOrder() public check {
         uint40 next = _expectRecord();
-        emit IOrders.OrderPlaced(next, buyer.id, _order, buyer.key, _one(_order), coordinator.id, _terms(1));
+        emit IOrders.OrderPlaced(next, buyer.id, _order, buyer.key, _one(_order), _terms(1));
         _forward(buyer, address(ledger), _placeCall());
         assertEq(ledger.orderOf(_order).buyer, buyer.id);
     }
@@ -167,7 +167,7 @@ contract ForwarderTest is Fixture {
         forwarder.execute(request);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, address(forwarder)));
         vm.prank(address(forwarder));
-        other.placeOrder(_hash("order"), coordinator.id, _terms(1));
+        other.placeOrder(_hash("order"), _terms(1));
     }
 
     function test_nothingIsPaidFor() public {
@@ -221,7 +221,7 @@ contract ForwarderTest is Fixture {
     }
 
     function _placeCall() private view returns (bytes memory) {
-        return abi.encodeCall(IOrders.placeOrder, (_hash("order"), coordinator.id, _terms(1)));
+        return abi.encodeCall(IOrders.placeOrder, (_hash("order"), _terms(1)));
     }
 
     function _receiveCall(string memory name) private pure returns (bytes memory) {

@@ -32,7 +32,7 @@ contract HistoryTest is Fixture {
     function test_headOfTwoRecords() public check {
         bytes32 order = _place("order", _terms(1));
         bytes32 start = keccak256(_startWords(order));
-        bytes memory data = abi.encode(buyer.key, _one(order), coordinator.id, _terms(1));
+        bytes memory data = abi.encode(buyer.key, _one(order), _terms(1));
         bytes32 inner = keccak256(abi.encode(uint256(7), buyer.id, buyer.key, keccak256(data), START));
         bytes32 head = keccak256(abi.encode(start, IOrders.OrderPlaced.selector, inner));
         assertEq(ledger.headOf(order), head);
@@ -49,7 +49,7 @@ contract HistoryTest is Fixture {
         bytes32 here = ledger.headOf(order);
         ITraceLedger other = ITraceLedger(address(_deploy(address(0), address(0))));
         _as(buyer);
-        assertEq(other.placeOrder(_hash("order"), coordinator.id, _terms(1)), order);
+        assertEq(other.placeOrder(_hash("order"), _terms(1)), order);
         assertNotEq(other.headOf(order), here);
     }
 
@@ -85,7 +85,7 @@ contract HistoryTest is Fixture {
         address stranger = makeAddress("stranger");
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, stranger));
-        ledger.placeOrder(ROOT, coordinator.id, _terms(1));
+        ledger.placeOrder(ROOT, _terms(1));
         _as(buyer);
         registry.proposeKey(stranger, Roles.ANY, true);
         vm.prank(stranger);
@@ -94,10 +94,10 @@ contract HistoryTest is Fixture {
         registry.revokeKey(stranger, 0);
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyRevoked.selector, stranger, START));
-        ledger.placeOrder(ROOT, coordinator.id, _terms(1));
+        ledger.placeOrder(ROOT, _terms(1));
         _suspend(buyer);
         _refuse(buyer, abi.encodeWithSelector(IRegistry.RegistryParticipantSuspended.selector, buyer.id));
-        ledger.placeOrder(ROOT, coordinator.id, _terms(1));
+        ledger.placeOrder(ROOT, _terms(1));
     }
 
     function test_anyKeyOfACompanyActsForIt() public check {
@@ -273,7 +273,7 @@ contract HistoryTest is Fixture {
             sequence: number,
             participant: buyer.id,
             key: buyer.key,
-            digest: keccak256(abi.encode(buyer.key, _one(order), coordinator.id, _terms(1))),
+            digest: keccak256(abi.encode(buyer.key, _one(order), _terms(1))),
             timestamp: uint40(START),
             later: new IHistory.Link[](0)
         });

@@ -349,15 +349,16 @@ contract KeysTest is RegistryFixture {
         private
         view
     {
-        (uint32 participant, uint16 roles, bool counts, bool stands) = registry.issuanceOf(key, time, model);
+        (uint32 participant, uint16 roles, uint40 countsFrom, uint40 countsBefore, uint40 standsBefore) =
+            registry.issuanceOf(key, model);
         assertEq(participant, id);
         assertEq(roles, held, "roles");
-        assertEq(counts, counting);
-        assertEq(stands, standing);
+        assertEq(time >= countsFrom && time < countsBefore, counting);
+        assertEq(time < standsBefore, standing);
     }
 
     function _assertStands(uint40 number, uint40 time, bool standing) private view {
-        (,,, bool stands) = registry.issuanceOf(inspector.key, time, number);
-        assertEq(stands, standing);
+        (,,,, uint40 standsBefore) = registry.issuanceOf(inspector.key, number);
+        assertEq(time < standsBefore, standing);
     }
 }

@@ -5,6 +5,7 @@ import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {IRevisions} from "../src/interfaces/IRevisions.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -41,7 +42,7 @@ abstract contract OrderFixture is Fixture {
 
     function _refuseOperations(uint16 operations) internal {
         _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsInvalid.selector, operations, 64));
-        ledger.placeOrder(_hash("order"), coordinator.id, _ungated(operations));
+        ledger.placeOrder(_hash("order"), _ungated(operations));
     }
 
     function _refuseOffer(bytes32 lot) internal {
@@ -50,29 +51,36 @@ abstract contract OrderFixture is Fixture {
         ledger.offerCustody(_item(lot, _order), buyer.id, ROOT);
     }
 
-    /// @dev Proposes and takes the log, so that the replay knows the head before it.
     function _proposeTerms(bool byBuyer, IOrders.OrderTerms memory terms) internal returns (uint40 proposal) {
         vm.prank(byBuyer ? buyer.key : coordinator.key);
         ledger.proposeRevision(_order, terms);
-        _settle();
         return ledger.sequence();
     }
 
-    function _refuseAgreement(
-        Party storage party,
-        IOrders.OrderTerms memory terms,
-        bytes32 previous,
-        uint40 proposal,
-        address proposer,
-        uint256 proposedAt
-    ) internal {
-        _refuse(party, abi.encodeWithSelector(IOrders.OrderRevisionNotProposed.selector, _order));
-        ledger.acceptRevision(_order, terms, previous, proposal, proposer, uint40(proposedAt));
+    /// @dev The buyer proposes, the coordinator agrees.
+    function _agree(IOrders.OrderTerms memory terms) internal {
+        uint40 proposal = _proposeTerms(true, terms);
+        _as(coordinator);
+        ledger.acceptRevision(_order, terms, proposal);
+    }
+
+    /// @dev There is no such proposal.
+    function _refuseAgreement(Party storage party, IOrders.OrderTerms memory terms, uint40 proposal) internal {
+        _refuse(party, abi.encodeWithSelector(IRevisions.OrderNotProposed.selector, _order, proposal));
+        ledger.acceptRevision(_order, terms, proposal);
+    }
+
+    /// @dev There is, but the agreement of `awaited` is missing.
+    function _refuseMissing(Party storage party, IOrders.OrderTerms memory terms, uint40 proposal, uint32 awaited)
+        internal
+    {
+        _refuse(party, abi.encodeWithSelector(IRevisions.OrderAgreementMissing.selector, _order, awaited));
+        ledger.acceptRevision(_order, terms, proposal);
     }
 
     function _refuseGate(IOrders.OrderTerms memory terms) internal {
         _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, terms.inspector, terms.model));
-        ledger.placeOrder(_hash("order"), coordinator.id, terms);
+        ledger.placeOrder(_hash("order"), terms);
     }
 
     function _unfit(uint32 id, uint16 held, uint16 needed) internal pure returns (bytes memory) {

@@ -13,7 +13,7 @@ contract OrdersTest is OrderFixture {
     function test_placeOrder() public check {
         IOrders.OrderTerms memory terms = _terms(3);
         uint40 next = _expectRecord();
-        emit IOrders.OrderPlaced(next, buyer.id, _order, buyer.key, _one(_order), coordinator.id, terms);
+        emit IOrders.OrderPlaced(next, buyer.id, _order, buyer.key, _one(_order), terms);
         assertEq(_place("order", terms), _order);
         IOrders.Order memory stored = ledger.orderOf(_order);
         assertEq(stored.sequence, next);
@@ -32,30 +32,30 @@ contract OrdersTest is OrderFixture {
 
     function test_placeOrderNeedsBuyer() public check {
         _refuse(coordinator, _roleMissing(coordinator, Roles.COORDINATOR, Roles.BUYER));
-        ledger.placeOrder(_hash("order"), coordinator.id, _terms(1));
+        ledger.placeOrder(_hash("order"), _terms(1));
     }
 
     function test_placeOrderTwice() public check {
         _place("order", _terms(1));
         _refuse(buyer, abi.encodeWithSelector(IHistory.HistorySubjectTaken.selector, _order));
-        ledger.placeOrder(_hash("order"), coordinator.id, _terms(1));
+        ledger.placeOrder(_hash("order"), _terms(1));
     }
 
     function test_sameIdentifierOfAnotherBuyerIsAnotherOrder() public check {
         _setRoles(carrier, Roles.BUYER);
         _place("order", _terms(1));
         _as(carrier);
-        assertNotEq(ledger.placeOrder(_hash("order"), coordinator.id, _terms(1)), _order);
+        assertNotEq(ledger.placeOrder(_hash("order"), _terms(1)), _order);
     }
 
     function test_placeOrderWithUnfitCoordinator() public check {
         _refuse(buyer, _unfit(maker.id, Roles.MANUFACTURER, Roles.COORDINATOR));
-        ledger.placeOrder(_hash("order"), maker.id, _terms(1));
+        ledger.placeOrder(_hash("order"), _coordinatedBy(maker.id, _terms(1)));
         _refuse(buyer, _unfit(99, 0, Roles.COORDINATOR));
-        ledger.placeOrder(_hash("order"), 99, _terms(1));
+        ledger.placeOrder(_hash("order"), _coordinatedBy(99, _terms(1)));
         _suspend(coordinator);
         _refuse(buyer, _unfit(coordinator.id, 0, Roles.COORDINATOR));
-        ledger.placeOrder(_hash("order"), coordinator.id, _terms(1));
+        ledger.placeOrder(_hash("order"), _terms(1));
     }
 
     function test_operationBounds() public check {
@@ -77,8 +77,6 @@ contract OrdersTest is OrderFixture {
 
     function test_placeOrderWithInvalidGate() public check {
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = 0;
-        _refuseGate(terms);
         terms.model = 77;
         _refuseGate(terms);
         _as(inspector);
@@ -94,7 +92,7 @@ contract OrdersTest is OrderFixture {
         _refuseGate(terms);
         terms.inspector = maker.id;
         _refuse(buyer, _unfit(maker.id, Roles.MANUFACTURER, Roles.INSPECTOR));
-        ledger.placeOrder(_hash("order"), coordinator.id, terms);
+        ledger.placeOrder(_hash("order"), terms);
     }
 
     // ---- accepting, rejecting, cancelling ----
@@ -144,7 +142,7 @@ contract OrdersTest is OrderFixture {
         _refuse(buyer, reason);
         ledger.proposeRevision(ROOT, _terms(1));
         _refuse(buyer, reason);
-        ledger.confirmDelivery(ROOT, ROOT);
+        ledger.confirmDelivery(ROOT, _none(), ROOT);
     }
 
     function test_buyerCancels() public check {
@@ -208,12 +206,12 @@ contract OrdersTest is OrderFixture {
         _complete(_order);
         _assertOrder(_order, IOrders.OrderState.Completed);
         next = _expectRecord();
-        emit IOrders.OrderDelivered(next, buyer.id, _order, buyer.key, _one(_order), ROOT);
+        emit IOrders.OrderDelivered(next, buyer.id, _order, buyer.key, _one(_order), _none(), ROOT);
         _as(buyer);
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
         _assertOrder(_order, IOrders.OrderState.Delivered);
         _refuse(buyer, _stateWrong(IOrders.OrderState.Delivered));
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
     }
 
     function test_completeNeedsEveryOperation() public check {
@@ -266,9 +264,8 @@ contract OrdersTest is OrderFixture {
         _startedOrder("order");
         _finish(_order, 0);
         uint40 proposal = _proposeTerms(true, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
         _as(coordinator);
-        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, _terms(2), proposal);
         _refuseCompletion(1);
         _start(_order, 1);
         _finish(_order, 1);
@@ -313,14 +310,14 @@ contract OrdersTest is OrderFixture {
         _startedOrder("order");
         _finish(_order, 0);
         _refuse(buyer, _stateWrong(IOrders.OrderState.InProduction));
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
         _setRoles(carrier, Roles.BUYER | Roles.COORDINATOR);
         _refuse(carrier, _partyWrong(carrier.id, coordinator.id));
         ledger.completeOrder(_order, ROOT);
         _complete(_order);
         _refuse(carrier, _partyWrong(carrier.id, buyer.id));
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
         _refuse(coordinator, _roleMissing(coordinator, Roles.COORDINATOR, Roles.BUYER));
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
     }
 }

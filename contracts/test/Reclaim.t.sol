@@ -47,10 +47,12 @@ contract ReclaimTest is Fixture {
             _lot,
             inspector.id,
             model,
+            0,
             ICertificates.CertificateStatus.None,
             ICertificates.Verdict.None,
             0,
-            0
+            0,
+            false
         );
         _refuse(buyer, reason);
         ledger.reclaimCustody(_item(_lot, _order), ROOT);

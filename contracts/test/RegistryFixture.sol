@@ -15,11 +15,10 @@ abstract contract RegistryFixture is Fixture {
     }
 
     function _assertStanding(uint32 first, uint32 second, uint40 number) internal view {
-        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state, bool open) =
-            registry.standingOf(first, second, number);
+        (uint16 coordinating, uint16 inspecting, bool approved, bool open) = registry.standingOf(first, second, number);
         assertEq(coordinating, registry.rolesOf(first));
         assertEq(inspecting, registry.rolesOf(second));
-        assertEq(uint256(state), uint256(registry.stateOfModel(number)));
+        assertEq(approved, registry.stateOfModel(number) == IRegistry.ModelState.Approved);
         assertEq(open, registry.successor() == address(0));
     }
 

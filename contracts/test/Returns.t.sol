@@ -233,14 +233,14 @@ contract ReturnsTest is Fixture {
 
     // ---- out of a quarantined parent ----
 
-    /// @dev A verdict on the pallet holds the pallet, not the parts on it.
+    /// @dev A quarantine of the pallet holds the pallet, not the parts on it.
     function test_H7_contentsLeaveAQuarantinedPallet() public check {
         bytes32 pallet = _receive(maker, "pallet", 1);
         bytes32 second = _commission(_order, "second", 5);
         _pass(second, _order);
         bytes32[] memory lots = _sorted(_lot, second);
         _pack(maker, pallet, lots);
-        _fail(pallet, 0);
+        _quarantine(maker, pallet, 0);
         _assertLot(pallet, ILots.LotState.Quarantined, maker);
         _as(maker);
         ledger.unpackLots(pallet, lots);
@@ -280,7 +280,7 @@ contract ReturnsTest is Fixture {
         _as(coordinator);
         ledger.completeOrder(_order, ROOT);
         _as(buyer);
-        ledger.confirmDelivery(_order, ROOT);
+        ledger.confirmDelivery(_order, _none(), ROOT);
     }
 
     function _assertReturned() private view {

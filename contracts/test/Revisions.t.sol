@@ -5,6 +5,7 @@ import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {IRevisions} from "../src/interfaces/IRevisions.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {OrderFixture} from "./OrderFixture.sol";
 
@@ -15,16 +16,17 @@ contract RevisionsTest is OrderFixture {
         _acceptedOrder("order", _terms(1));
         IOrders.OrderTerms memory terms = _ungated(4);
         uint40 next = _expectRecord();
-        emit IOrders.RevisionProposed(next, buyer.id, _order, buyer.key, _one(_order), terms);
+        emit IRevisions.RevisionProposed(next, buyer.id, _order, buyer.key, _one(_order), terms);
         _as(buyer);
         ledger.proposeRevision(_order, terms);
         assertEq(ledger.orderOf(_order).operations, 1, "a proposal changes nothing");
         _settle();
-        bytes32 previous = replay.previousHeadOf(_order);
         next = _expectRecord();
-        emit IOrders.RevisionAccepted(next, coordinator.id, _order, coordinator.key, _one(_order), next - 1, terms);
+        emit IRevisions.RevisionAccepted(
+            next, coordinator.id, _order, coordinator.key, _one(_order), next - 1, 0, terms
+        );
         _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, next - 1, buyer.key, uint40(block.timestamp));
+        ledger.acceptRevision(_order, terms, next - 1);
         assertEq(ledger.orderOf(_order).operations, 4);
         assertEq(uint256(ledger.orderOf(_order).inspector) + ledger.orderOf(_order).model, 0);
     }
@@ -32,11 +34,9 @@ contract RevisionsTest is OrderFixture {
     function test_coordinatorProposesAndBuyerAgreesLater() public check {
         _place("order", _ungated(2));
         uint40 proposal = _proposeTerms(false, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
-        uint40 proposedAt = uint40(block.timestamp);
         _warp(START + 5 days);
         _as(buyer);
-        ledger.acceptRevision(_order, _terms(2), previous, proposal, coordinator.key, proposedAt);
+        ledger.acceptRevision(_order, _terms(2), proposal);
         assertEq(ledger.orderOf(_order).inspector, inspector.id);
         assertEq(ledger.orderOf(_order).model, model);
         _assertOrder(_order, IOrders.OrderState.Placed);
@@ -45,52 +45,72 @@ contract RevisionsTest is OrderFixture {
     function test_nobodyAgreesWithItself() public check {
         _acceptedOrder("order", _terms(1));
         uint40 proposal = _proposeTerms(true, _terms(2));
-        _refuseAgreement(buyer, _terms(2), replay.previousHeadOf(_order), proposal, buyer.key, START);
+        _refuseMissing(buyer, _terms(2), proposal, coordinator.id);
         proposal = _proposeTerms(false, _terms(3));
-        _refuseAgreement(coordinator, _terms(3), replay.previousHeadOf(_order), proposal, coordinator.key, START);
+        _refuseMissing(coordinator, _terms(3), proposal, buyer.id);
     }
 
     function test_changedTermsAreNotAgreed() public check {
         _acceptedOrder("order", _terms(1));
         uint40 proposal = _proposeTerms(true, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
         IOrders.OrderTerms memory terms = _terms(2);
         terms.dueAt += 1;
-        _refuseAgreement(coordinator, terms, previous, proposal, buyer.key, START);
+        _refuseAgreement(coordinator, terms, proposal);
         terms = _terms(2);
         terms.claimsRoot = LEAF;
-        _refuseAgreement(coordinator, terms, previous, proposal, buyer.key, START);
-        _refuseAgreement(coordinator, _terms(3), previous, proposal, buyer.key, START);
-        _refuseAgreement(coordinator, _terms(2), ROOT, proposal, buyer.key, START);
-        _refuseAgreement(coordinator, _terms(2), previous, proposal + 1, buyer.key, START);
-        _refuseAgreement(coordinator, _terms(2), previous, proposal, maker.key, START);
-        _refuseAgreement(coordinator, _terms(2), previous, proposal, buyer.key, START + 1);
+        _refuseAgreement(coordinator, terms, proposal);
+        terms = _terms(2);
+        (terms.quantity, terms.unit) = (1, PIECE);
+        _refuseAgreement(coordinator, terms, proposal);
+        _refuseAgreement(coordinator, _terms(3), proposal);
+        _refuseAgreement(coordinator, _terms(2), proposal + 1);
         _as(coordinator);
-        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, _terms(2), proposal);
     }
 
-    function test_laterRecordMakesAProposalStale() public check {
+    function test_proposalIsKept() public check {
         _acceptedOrder("order", _terms(1));
         uint40 proposal = _proposeTerms(true, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
+        bytes32 content = keccak256(abi.encode(_terms(2)));
+        bytes32 digest = keccak256(abi.encode(IRevisions.RevisionProposed.selector, proposal, content));
+        IRevisions.Proposal memory kept = ledger.proposalOf(_order);
+        assertEq(kept.digest, bytes26(digest));
+        assertEq(kept.proposedAt, START);
+        assertEq(kept.consents, 1);
+        _as(coordinator);
+        ledger.acceptRevision(_order, _terms(2), proposal);
+        kept = ledger.proposalOf(_order);
+        assertEq(abi.encode(kept), new bytes(96), "cleared once agreed");
+    }
+
+    /// @dev Production goes on while the other side thinks.
+    function test_M2_productionLeavesAProposalOpen() public check {
+        _startedOrder("order");
+        uint40 proposal = _proposeTerms(true, _terms(2));
+        _finish(_order, 0);
         _propose(_order, 0);
-        _refuseAgreement(coordinator, _terms(2), previous, proposal, buyer.key, START);
+        bytes32 lot = _receive(maker, "stock", 5);
+        _as(maker);
+        ledger.scrapLot(lot, 5, ILots.Disposition.Scrapped, ROOT);
+        _as(coordinator);
+        ledger.acceptRevision(_order, _terms(2), proposal);
+        assertEq(ledger.orderOf(_order).operations, 2);
+        assertEq(ledger.orderOf(_order).open, 2);
     }
 
     function test_proposalIsAgreedOnce() public check {
         _acceptedOrder("order", _terms(1));
         uint40 proposal = _proposeTerms(true, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
         _as(coordinator);
-        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
-        _refuseAgreement(coordinator, _terms(2), previous, proposal, buyer.key, START);
+        ledger.acceptRevision(_order, _terms(2), proposal);
+        _refuseAgreement(coordinator, _terms(2), proposal);
     }
 
     function test_revisionBounds() public check {
         _acceptedOrder("order", _terms(2));
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsFewer.selector, _order, 2, 1));
+        _refuse(buyer, abi.encodeWithSelector(IRevisions.OrderOperationsFewer.selector, _order, 2, 1));
         ledger.proposeRevision(_order, _terms(1));
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsFewer.selector, _order, 2, 0));
+        _refuse(buyer, abi.encodeWithSelector(IRevisions.OrderOperationsFewer.selector, _order, 2, 0));
         ledger.proposeRevision(_order, _terms(0));
         _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderOperationsInvalid.selector, 65, 64));
         ledger.proposeRevision(_order, _terms(65));
@@ -107,9 +127,10 @@ contract RevisionsTest is OrderFixture {
 
     function test_gateStaysInProduction() public check {
         _startedOrder("order");
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderInspectorUnfit.selector, _order, 0));
+        _refuse(buyer, abi.encodeWithSelector(IRevisions.OrderInspectorUnfit.selector, _order, 0));
         ledger.proposeRevision(_order, _ungated(1));
-        _refuseAgreement(coordinator, _ungated(1), ROOT, 1, buyer.key, START);
+        _refuse(coordinator, abi.encodeWithSelector(IRevisions.OrderInspectorUnfit.selector, _order, 0));
+        ledger.acceptRevision(_order, _ungated(1), 1);
         IOrders.OrderTerms memory terms = _terms(1);
         terms.model = model2;
         _agree(terms);
@@ -117,17 +138,14 @@ contract RevisionsTest is OrderFixture {
     }
 
     /// @dev The inspector is suspended while the order is made: both sides agree on another one, which takes over what
-    /// the first one left in quarantine. No manufacturer: it might own a machine that was chosen for the order.
-    function test_anotherInspectorInProduction() public check {
+    /// the first one left in quarantine. It may be a manufacturer, but not one of this order.
+    function test_H8_S8_anotherInspectorInProduction() public check {
         _startedOrder("order");
         bytes32 lot = _commission(_order, "lot", 5);
         _fail(lot, _order);
         _suspend(inspector);
         IOrders.OrderTerms memory terms = _terms(1);
         terms.inspector = inspector2.id;
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderInspectorUnfit.selector, _order, inspector2.id));
-        ledger.proposeRevision(_order, terms);
-        _setRoles(inspector2, Roles.INSPECTOR);
         _agree(terms);
         assertEq(ledger.orderOf(_order).inspector, inspector2.id);
         ICertificates.Statement memory statement = _statement(lot, _order, ICertificates.Verdict.Fail);
@@ -143,85 +161,121 @@ contract RevisionsTest is OrderFixture {
         _assertLot(lot, ILots.LotState.Held, buyer);
     }
 
-    /// @dev The buyer proposes, the coordinator agrees.
-    function _agree(IOrders.OrderTerms memory terms) private {
-        uint40 proposal = _proposeTerms(true, terms);
-        bytes32 previous = replay.previousHeadOf(_order);
-        _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+    /// @dev Before, no revision passed at all until the inspector was replaced.
+    function test_H8_S8_revisedWhileTheInspectorIsGone() public check {
+        _startedOrder("order");
+        _suspend(inspector);
+        IOrders.OrderTerms memory terms = _terms(2);
+        terms.dueAt += 1 days;
+        _agree(terms);
+        assertEq(ledger.orderOf(_order).operations, 2);
     }
 
-    /// @dev The terms were checked when they were proposed. A model withdrawn since then is agreed to all the same, and
-    /// the gate stays closed: it neither lets through what was certified before nor can anything be certified.
+    function test_makerDoesNotBecomeInspector() public check {
+        _setRoles(maker, Roles.MANUFACTURER | Roles.INSPECTOR);
+        _acceptedOrder("order", _terms(2));
+        _start(_order, 1);
+        IOrders.OrderTerms memory terms = _terms(2);
+        terms.inspector = maker.id;
+        _refuseInspector(maker, terms);
+        _finish(_order, 1);
+        _refuseInspector(maker, terms);
+        uint40 assignment = _propose(_order, 1);
+        _as(coordinator);
+        ledger.cancelAssignment(_order, 1, assignment, ROOT);
+        _refuseInspector(maker, terms);
+    }
+
+    function test_whoDeclinedMayInspect() public check {
+        _setRoles(maker3, Roles.MANUFACTURER | Roles.INSPECTOR);
+        _acceptedOrder("order", _terms(2));
+        _start(_order, 0);
+        uint40 other = _registerMachine(maker3, "other");
+        _as(coordinator);
+        uint40 assignment = ledger.proposeAssignment(_order, 1, other, ROOT);
+        IOrders.OrderTerms memory terms = _terms(2);
+        terms.inspector = maker3.id;
+        _refuseInspector(maker3, terms);
+        _as(maker3);
+        ledger.declineAssignment(_order, 1, assignment, ROOT);
+        _agree(terms);
+        assertEq(ledger.orderOf(_order).inspector, maker3.id);
+    }
+
+    function _refuseInspector(Party storage party, IOrders.OrderTerms memory terms) private {
+        _refuse(buyer, abi.encodeWithSelector(IRevisions.OrderInspectorUnfit.selector, _order, party.id));
+        ledger.proposeRevision(_order, terms);
+    }
+
+    /// @dev Another coordinator may not be the inspector of a gate that stays.
+    function test_inspectorDoesNotCoordinate() public check {
+        _startedOrder("order");
+        _setRoles(inspector, Roles.INSPECTOR | Roles.COORDINATOR);
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, model));
+        ledger.proposeRevision(_order, _coordinatedBy(inspector.id, _terms(1)));
+    }
+
+    function test_quantityNeedsItsUnit() public check {
+        IOrders.OrderTerms memory terms = _terms(1);
+        terms.quantity = 1;
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderQuantityInvalid.selector, 1, bytes3(0)));
+        ledger.placeOrder(_hash("order"), terms);
+        (terms.quantity, terms.unit) = (0, PIECE);
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderQuantityInvalid.selector, 0, PIECE));
+        ledger.placeOrder(_hash("order"), terms);
+        _place("order", _terms(1));
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderQuantityInvalid.selector, 0, PIECE));
+        ledger.proposeRevision(_order, terms);
+    }
+
+    /// @dev Another gate is checked again when it is agreed to: the model may have been withdrawn since. One that stays is
+    /// not checked again, so that the rest can be revised; it stays closed until both sides agree on another.
     function test_modelWithdrawnBeforeAgreement() public check {
         _acceptedOrder("order", _terms(1));
         _start(_order, 0);
         bytes32 lot = _commission(_order, "lot", 5);
-        ICertificates.Statement memory statement = _statement(lot, _order, ICertificates.Verdict.Pass);
-        statement.model = model2;
-        _as(inspector);
-        ledger.issueCertificate(statement);
         IOrders.OrderTerms memory terms = _terms(1);
         terms.model = model2;
         uint40 proposal = _proposeTerms(true, terms);
-        bytes32 previous = replay.previousHeadOf(_order);
         _withdrawModel(model2);
-        _settle();
-        _as(coordinator);
-        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
-        assertEq(ledger.orderOf(_order).model, model2);
-        _assertStatus(lot, ICertificates.CertificateStatus.Fallen);
+        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, model2));
+        ledger.acceptRevision(_order, terms, proposal);
+        _withdrawModel(model);
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateModelUnfit.selector, model));
+        ledger.issueCertificate(_statement(lot, _order, ICertificates.Verdict.Pass));
+        _agree(_terms(2));
+        assertEq(ledger.orderOf(_order).operations, 2);
         _refuseOffer(lot);
-        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateModelUnfit.selector, model2));
-        ledger.issueCertificate(statement);
-        _pass(lot, _order);
-        _refuseOffer(lot);
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, model2));
-        ledger.proposeRevision(_order, terms);
-        proposal = _proposeTerms(true, _terms(1));
-        previous = replay.previousHeadOf(_order);
-        _as(coordinator);
-        ledger.acceptRevision(_order, _terms(1), previous, proposal, buyer.key, uint40(START));
-        _move(maker, _item(lot, _order), buyer);
-        _assertLot(lot, ILots.LotState.Held, buyer);
     }
 
     /// @dev As above, with an inspector that may inspect no more.
     function test_inspectorSuspendedBeforeAgreement() public check {
         _acceptedOrder("order", _ungated(1));
         uint40 proposal = _proposeTerms(true, _terms(1));
-        bytes32 previous = replay.previousHeadOf(_order);
         _suspend(inspector);
-        _as(coordinator);
-        ledger.acceptRevision(_order, _terms(1), previous, proposal, buyer.key, uint40(START));
-        assertEq(ledger.orderOf(_order).inspector, inspector.id);
-        _start(_order, 0);
-        bytes32 lot = _commission(_order, "lot", 5);
-        _refuse(inspector, abi.encodeWithSelector(IRegistry.RegistryParticipantSuspended.selector, inspector.id));
-        ledger.issueCertificate(_statement(lot, _order, ICertificates.Verdict.Pass));
-        _refuseOffer(lot);
+        _refuse(coordinator, _unfit(inspector.id, 0, Roles.INSPECTOR));
+        ledger.acceptRevision(_order, _terms(1), proposal);
+        assertEq(ledger.orderOf(_order).inspector, 0);
     }
 
-    /// @dev What was checked against the order itself stays so: whatever changes an order makes the proposal stale.
-    function test_startMakesAProposalStale() public check {
+    /// @dev What was checked against the order when it was proposed is checked again when it is agreed to.
+    function test_startBetweenProposalAndAgreement() public check {
         _acceptedOrder("order", _terms(1));
         uint40 assignment = _proposeAndAccept(_order, 0);
         uint40 proposal = _proposeTerms(true, _ungated(1));
-        bytes32 previous = replay.previousHeadOf(_order);
         _as(maker);
         ledger.startAssignment(_order, 0, assignment, stream, ROOT);
-        _refuseAgreement(coordinator, _ungated(1), previous, proposal, buyer.key, START);
+        _refuse(coordinator, abi.encodeWithSelector(IRevisions.OrderInspectorUnfit.selector, _order, 0));
+        ledger.acceptRevision(_order, _ungated(1), proposal);
     }
 
     function test_otherRevisionMakesAProposalStale() public check {
         _acceptedOrder("order", _terms(1));
         uint40 first = _proposeTerms(true, _terms(2));
-        bytes32 firstPrevious = replay.previousHeadOf(_order);
         uint40 second = _proposeTerms(true, _terms(3));
-        bytes32 previous = replay.previousHeadOf(_order);
-        _refuseAgreement(coordinator, _terms(2), firstPrevious, first, buyer.key, START);
+        _refuseAgreement(coordinator, _terms(2), first);
         _as(coordinator);
-        ledger.acceptRevision(_order, _terms(3), previous, second, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, _terms(3), second);
         assertEq(ledger.orderOf(_order).operations, 3);
     }
 
@@ -229,11 +283,10 @@ contract RevisionsTest is OrderFixture {
     function test_lotsLeaveAProposalOpen() public check {
         _startedOrder("order");
         uint40 proposal = _proposeTerms(true, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
         bytes32 lot = _commission(_order, "lot", 5);
         _transform(maker, _change(ILots.TransformationKind.Rework, _order, _inputs(lot, 5), _outputs("reworked", 5)));
         _as(coordinator);
-        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, _terms(2), proposal);
         assertEq(ledger.orderOf(_order).operations, 2);
     }
 
@@ -245,28 +298,42 @@ contract RevisionsTest is OrderFixture {
         ledger.proposeRevision(_order, _terms(2));
     }
 
+    function test_H5_completedIsRevised() public check {
+        _startedOrder("order");
+        _finish(_order, 0);
+        _complete(_order);
+        _withdrawModel(model);
+        IOrders.OrderTerms memory terms = _terms(1);
+        terms.model = model2;
+        _agree(terms);
+        assertEq(ledger.orderOf(_order).model, model2);
+        _assertOrder(_order, IOrders.OrderState.Completed);
+        terms.operations = 2;
+        _agree(terms);
+        _assertOrder(_order, IOrders.OrderState.InProduction);
+        _refuseCompletion(1);
+    }
+
     function test_overIsNotRevised() public check {
         _startedOrder("order");
         _finish(_order, 0);
-        uint40 proposal = _proposeTerms(true, _terms(1));
-        bytes32 previous = replay.previousHeadOf(_order);
         _complete(_order);
-        _refuse(coordinator, _stateWrong(IOrders.OrderState.Completed));
-        ledger.acceptRevision(_order, _terms(1), previous, proposal, buyer.key, uint40(START));
-        _refuse(buyer, _stateWrong(IOrders.OrderState.Completed));
+        uint40 proposal = _proposeTerms(true, _terms(1));
+        _as(buyer);
+        ledger.confirmDelivery(_order, _none(), ROOT);
+        _refuse(coordinator, _stateWrong(IOrders.OrderState.Delivered));
+        ledger.acceptRevision(_order, _terms(1), proposal);
+        _refuse(buyer, _stateWrong(IOrders.OrderState.Delivered));
         ledger.proposeRevision(_order, _terms(1));
-        _refuse(coordinator, _stateWrong(IOrders.OrderState.Completed));
-        ledger.acceptRevision(_order, _terms(1), ROOT, 1, buyer.key, uint40(START));
     }
 
     function test_companyThatIsBothSidesAgreesWithItself() public check {
         _setRoles(buyer, Roles.BUYER | Roles.COORDINATOR);
         _as(buyer);
-        ledger.placeOrder(_hash("order"), buyer.id, _terms(1));
-        uint40 proposal = _proposeTerms(true, _terms(2));
-        bytes32 previous = replay.previousHeadOf(_order);
+        ledger.placeOrder(_hash("order"), _coordinatedBy(buyer.id, _terms(1)));
+        uint40 proposal = _proposeTerms(true, _coordinatedBy(buyer.id, _terms(2)));
         _as(buyer);
-        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
+        ledger.acceptRevision(_order, _coordinatedBy(buyer.id, _terms(2)), proposal);
         assertEq(ledger.orderOf(_order).operations, 2);
     }
 }

@@ -283,7 +283,7 @@ contract TraceLedgerTest is Fixture {
     }
 
     function _placeCall() private view returns (bytes memory) {
-        return abi.encodeCall(IOrders.placeOrder, (_hash("order"), coordinator.id, _terms(1)));
+        return abi.encodeCall(IOrders.placeOrder, (_hash("order"), _terms(1)));
     }
 
     function _receiveCall(string memory name) private pure returns (bytes memory) {

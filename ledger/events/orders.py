@@ -12,6 +12,7 @@ from ledger.records import (
     AssignmentNumber,
     Bytes32,
     ClaimsRoot,
+    LotSubject,
     MachineNumber,
     OrderTerms,
     ParticipantNumber,
@@ -28,7 +29,6 @@ class RecordSuperseded(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class OrderPlaced(LedgerEvent):
-    coordinator: ParticipantNumber
     terms: OrderTerms
 
 
@@ -55,7 +55,20 @@ class RevisionProposed(LedgerEvent):
 @dataclass(frozen=True, slots=True)
 class RevisionAccepted(LedgerEvent):
     proposal: RecordNumber
+    awaited: ParticipantNumber
+    """Whose agreement is still missing; 0 if the terms are in force from now on."""
     terms: OrderTerms
+
+
+@dataclass(frozen=True, slots=True)
+class EndProposed(LedgerEvent):
+    reason_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEnded(LedgerEvent):
+    proposal: RecordNumber
+    claims_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,8 @@ class OrderCompleted(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class OrderDelivered(LedgerEvent):
+    lots: tuple[LotSubject, ...]
+    """What was delivered, as far as the buyer named it; with a quantity in the terms, at least so much."""
     claims_root: ClaimsRoot
 
 

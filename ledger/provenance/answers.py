@@ -180,6 +180,9 @@ class Order(Printable):
     buyer: Party
     coordinator: Party
     gate: Gate | None
+    quantity: int
+    """How much the buyer must have when it confirms delivery, in `unit`; 0 if no quantity is agreed."""
+    unit: str | None
     operations: int
     """Number of operations that the order consists of."""
     finished: int

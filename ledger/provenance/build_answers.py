@@ -68,6 +68,8 @@ def _order(reader: Reader, row: OrderRow) -> answers.Order:
         buyer=reader.party(row.buyer),
         coordinator=reader.party(row.coordinator),
         gate=answers.Gate(reader.party(row.inspector), row.model) if row.inspector else None,
+        quantity=row.quantity,
+        unit=unit(row.unit) if row.quantity else None,
         operations=row.operations,
         finished=row.finished,
         live=row.live,

@@ -70,6 +70,7 @@ class OrderState(enum.IntEnum):
     COMPLETED = 5
     DELIVERED = 6
     CANCELLED = 7
+    ENDED = 8
 
 
 class AssignmentState(enum.IntEnum):

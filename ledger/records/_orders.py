@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, U32, U40, Address, Bytes32, LedgerRecord
+from ledger.records._base import U16, U40, Bytes32, LedgerRecord
 from ledger.records._parts import Opening, OrderTerms
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "CompleteOrder",
     "ConfirmDelivery",
     "DeclineAssignment",
+    "EndOrder",
     "FinishAssignment",
     "PlaceOrder",
     "ProposeAssignment",
+    "ProposeEnd",
     "ProposeRevision",
     "RejectOrder",
     "StartAssignment",
@@ -38,7 +40,6 @@ class Supersede(LedgerRecord):
 class PlaceOrder(LedgerRecord):
     event = "OrderPlaced"
     identifier_hash: Bytes32
-    coordinator: U32
     terms: OrderTerms
 
 
@@ -75,10 +76,22 @@ class AcceptRevision(LedgerRecord):
     event = "RevisionAccepted"
     order: Bytes32
     terms: OrderTerms
-    previous_head: Bytes32
     proposal: U40
-    proposer: Address
-    proposed_at: U40
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeEnd(LedgerRecord):
+    event = "EndProposed"
+    order: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class EndOrder(LedgerRecord):
+    event = "OrderEnded"
+    order: Bytes32
+    proposal: U40
+    claims_root: Bytes32
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,8 @@ class CompleteOrder(LedgerRecord):
 class ConfirmDelivery(LedgerRecord):
     event = "OrderDelivered"
     order: Bytes32
+    lots: tuple[Bytes32, ...]
+    """Ascending."""
     claims_root: Bytes32
 
 

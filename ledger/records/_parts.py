@@ -29,9 +29,14 @@ class OrderTerms(Checked):
     """The terms on which buyer and coordinator agree (IOrders.OrderTerms)."""
 
     operations: U16
+    coordinator: ParticipantNumber
     inspector: ParticipantNumber
     model: ModelNumber
     due_at: U40
+    quantity: U32
+    """How much the buyer has in custody, in `unit`, when it confirms delivery; 0 if no quantity is agreed."""
+    unit: Bytes3
+    """Zero bytes if no quantity is agreed."""
     claims_root: ClaimsRoot
 
 

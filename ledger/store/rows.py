@@ -230,6 +230,8 @@ class OrderRow:
     live: int
     state: int
     due_at: int
+    quantity: int
+    unit: bytes
     placed_at: int
     claims_root: bytes
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from ledger.events import Event, orders
-from ledger.records import AssignmentState, OrderState, OrderTerms
-from ledger.verify._state import Assignment, Entry, Order, State, broken, hold, on, was_approved
+from ledger.records import AssignmentState, LotState, OrderState, OrderTerms
+from ledger.verify._state import Assignment, Entry, Order, Proposal, State, broken, hold, on, was_approved
 
 __all__ = ["ORDER_RULES"]
 
 _MAX_OPERATIONS = 64
 _LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
 _OPEN = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
-_REVISABLE = (OrderState.PLACED, *_OPEN)
+_MADE = (OrderState.IN_PRODUCTION, OrderState.COMPLETED)
+_REVISABLE = (OrderState.PLACED, OrderState.ACCEPTED, *_MADE)
+_END_DELAY_S = 14 * 86_400
+"""From the proposal of an end until one side brings it about alone."""
 
 
 def _placed(entry: Entry[orders.OrderPlaced], state: State) -> None:
     (name,) = entry.histories
     hold(name not in state.orders and name not in state.lots, entry, "the order was placed before")
-    coordinator = entry.event.coordinator
     terms = entry.event.terms
-    _verify_terms(entry, state, terms, coordinator)
-    state.orders[name] = Order(name, entry.sequence, entry.participant, coordinator, terms, OrderState.PLACED)
+    _verify_terms(entry, terms)
+    state.proved.participant(entry, terms.coordinator)
+    _verify_gate(entry, state, terms)
+    state.orders[name] = Order(name, entry.sequence, entry.participant, terms, OrderState.PLACED)
 
 
 def _accepted(entry: Entry[orders.OrderAccepted], state: State) -> None:
@@ -51,45 +55,102 @@ def _completed(entry: Entry[orders.OrderCompleted], state: State) -> None:
 
 
 def _delivered(entry: Entry[orders.OrderDelivered], state: State) -> None:
-    _by(entry, _order(entry, state).buyer)
+    order = _order(entry, state)
+    _by(entry, order.buyer)
+    names = entry.event.lots
+    hold(tuple(sorted(set(names))) == names, entry, "the delivered lots are not ascending")
+    # Not established where the bundle lacks the history of a lot: that the buyer had it, and how much it held.
+    known = [state.lots[name] for name in names if name in state.lots]
+    for lot in known:
+        has = lot.order == order.subject and lot.custodian == order.buyer and lot.parent is None
+        hold(has and lot.state is LotState.HELD, entry, "a delivered lot is not with the buyer", lot.subject)
+    if len(known) == len(names):
+        delivered = sum(lot.quantity for lot in known if lot.unit == order.terms.unit)
+        hold(delivered >= order.terms.quantity, entry, "less was delivered than agreed")
     _move(entry, state, (OrderState.COMPLETED,), OrderState.DELIVERED)
 
 
 def _revision_proposed(entry: Entry[orders.RevisionProposed], state: State) -> None:
     order = _order(entry, state)
     terms = entry.event.terms
-    _verify_revision(entry, order, terms)
-    _verify_terms(entry, state, terms, order.coordinator)
-    order.proposal = (entry.sequence, entry.participant, terms)
+    hold(entry.participant in (order.buyer, order.coordinator), entry, "revised by neither side")
+    _verify_revision(entry, state, order, terms)
+    state.proved.participant(entry, terms.coordinator)
+    order.proposal = Proposal(entry.sequence, terms, entry.time, {entry.participant})
 
 
 def _revision_accepted(entry: Entry[orders.RevisionAccepted], state: State) -> None:
     order = _order(entry, state)
-    terms = entry.event.terms
-    _verify_revision(entry, order, terms)
-    other = order.coordinator if entry.participant == order.buyer else order.buyer
-    proposed = (entry.event.proposal, other, terms)
-    hold(order.proposal == proposed, entry, "the revision is not what the other side proposed last")
-    order.terms = terms
+    terms, awaited = entry.event.terms, entry.event.awaited
+    parties = {order.buyer, order.coordinator, terms.coordinator}
+    hold(entry.participant in parties, entry, "revised by none of the parties")
+    _verify_revision(entry, state, order, terms)
+    proposal = order.proposal
+    if proposal is None or (proposal.sequence, proposal.terms) != (entry.event.proposal, terms):
+        raise broken(entry, "the revision is not what was proposed last")
+    proposal.agreed.add(entry.participant)
+    missing = parties - proposal.agreed
+    if awaited:
+        hold(awaited in missing, entry, f"participant {awaited} is not missing")
+        return
+    # Not established: that a coordinator that did not agree to its successor could not coordinate at that time.
+    hold(missing <= {order.coordinator} - {terms.coordinator}, entry, "the revision is in force without an agreement")
+    if terms.operations > order.terms.operations and order.state is OrderState.COMPLETED:
+        order.state = OrderState.IN_PRODUCTION
+    order.terms, order.proposal = terms, None
 
 
-def _verify_revision(entry: Entry[Event], order: Order, terms: OrderTerms) -> None:
-    hold(entry.participant in (order.buyer, order.coordinator), entry, "revised by neither side")
+def _end_proposed(entry: Entry[orders.EndProposed], state: State) -> None:
+    order = _order(entry, state)
+    hold(entry.participant in (order.buyer, order.coordinator), entry, "an end is proposed by neither side")
+    hold(order.state in _MADE, entry, f"an end is proposed while {order.state.name.lower()}")
+    order.proposal = Proposal(entry.sequence, None, entry.time, {entry.participant})
+
+
+def _ended(entry: Entry[orders.OrderEnded], state: State) -> None:
+    order = _order(entry, state)
+    hold(entry.participant in (order.buyer, order.coordinator), entry, "ended by neither side")
+    proposal = order.proposal
+    if proposal is None or (proposal.sequence, proposal.terms) != (entry.event.proposal, None):
+        raise broken(entry, "the end is not what was proposed last")
+    # Not established: that the other side, which did not agree, could not act at that time.
+    both = {order.buyer, order.coordinator} <= proposal.agreed | {entry.participant}
+    hold(both or entry.time >= proposal.proposed_at + _END_DELAY_S, entry, "ended by one side too early")
+    order.proposal = None
+    _move(entry, state, _MADE, OrderState.ENDED)
+
+
+def _verify_revision(entry: Entry[Event], state: State, order: Order, terms: OrderTerms) -> None:
     hold(order.state in _REVISABLE, entry, f"revised while {order.state.name.lower()}")
     hold(terms.operations >= order.terms.operations, entry, "the revision takes operations away")
-    # What was made under a gate must not be delivered without one.
-    kept = order.state is not OrderState.IN_PRODUCTION or terms.inspector or not order.terms.inspector
-    hold(bool(kept), entry, "the gate is taken away during production")
+    _verify_terms(entry, terms)
+    before = order.terms
+    if (terms.inspector, terms.model) != (before.inspector, before.model):
+        _verify_gate(entry, state, terms)
+    hold(not terms.inspector or terms.inspector != terms.coordinator, entry, "the coordinator inspects")
+    if order.state not in _MADE or terms.inspector == before.inspector:
+        return
+    # What was made under a gate must not be delivered without one, and nobody inspects what it made.
+    hold(bool(terms.inspector), entry, "the gate is taken away during production")
+    makes = any(
+        one.owner == terms.inspector and one.state is not AssignmentState.DECLINED for one in order.current.values()
+    )
+    hold(not makes, entry, "the new inspector has an assignment of the order")
 
 
-def _verify_terms(entry: Entry[Event], state: State, terms: OrderTerms, coordinator: int) -> None:
-    state.proved.participant(entry, coordinator)
+def _verify_terms(entry: Entry[Event], terms: OrderTerms) -> None:
     hold(0 < terms.operations <= _MAX_OPERATIONS, entry, "an order has 1 to 64 operations")
+    hold(bool(terms.quantity) == any(terms.unit), entry, "a quantity without a unit, or a unit without a quantity")
+
+
+def _verify_gate(entry: Entry[Event], state: State, terms: OrderTerms) -> None:
     if not terms.inspector and not terms.model:
         return
-    hold(terms.inspector not in (0, coordinator), entry, "the gate names no inspector, or the coordinator")
+    hold(terms.inspector not in (0, terms.coordinator), entry, "the gate names no inspector, or the coordinator")
     state.proved.participant(entry, terms.inspector)
-    hold(was_approved(state.proved.model(entry, terms.model), entry.time), entry, "the gate's model was not approved")
+    if terms.model:
+        model = state.proved.model(entry, terms.model)
+        hold(was_approved(model, entry.time), entry, "the gate's model was not approved")
 
 
 def _order(entry: Entry[Event], state: State) -> Order:
@@ -115,6 +176,8 @@ def _proposed(entry: Entry[orders.AssignmentProposed], state: State) -> None:
     event = entry.event
     operation, machine, owner = event.operation, event.machine, event.owner
     _by(entry, order.coordinator)
+    if order.state is OrderState.COMPLETED:
+        order.state = OrderState.IN_PRODUCTION
     _verify_open(entry, order)
     hold(operation < order.terms.operations, entry, f"the order has no operation {operation}")
     current = order.current.get(operation)
@@ -173,7 +236,12 @@ def _step(
     current = order.current.get(operation)
     if current is None or current.sequence != number:
         raise broken(entry, f"assignment {number} is not the current one of operation {operation}")
-    _by(entry, order.coordinator if target is AssignmentState.CANCELLED else current.owner)
+    if target is AssignmentState.CANCELLED:
+        # Not established: that the coordinator of an assignment that the buyer cancelled could not act at that time.
+        may = entry.participant in (order.coordinator, order.buyer)
+        hold(may, entry, f"cancelled by participant {entry.participant}, neither coordinator nor buyer")
+    else:
+        _by(entry, current.owner)
     hold(current.state in sources, entry, f"the assignment is {target.name.lower()} while {current.state.name.lower()}")
     current.state = target
     return current
@@ -199,6 +267,8 @@ ORDER_RULES = dict(
         on(orders.OrderDelivered, _delivered),
         on(orders.RevisionProposed, _revision_proposed),
         on(orders.RevisionAccepted, _revision_accepted),
+        on(orders.EndProposed, _end_proposed),
+        on(orders.OrderEnded, _ended),
         on(orders.AssignmentProposed, _proposed),
         on(orders.AssignmentAccepted, _assignment_accepted),
         on(orders.AssignmentDeclined, _assignment_declined),

@@ -14,7 +14,7 @@ from ledger.events import Event
 from ledger.events.certificates import CertificateIssued, CertificateRevoked
 from ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
 from ledger.events.notes import NoteRecorded
-from ledger.events.orders import RecordSuperseded, RevisionProposed
+from ledger.events.orders import RecordSuperseded
 from ledger.verify._certificates import CERTIFICATE_RULES
 from ledger.verify._custody import CUSTODY_RULES
 from ledger.verify._lots import LOT_RULES
@@ -127,9 +127,6 @@ def _apply(entry: Entry[Event], state: State) -> None:
         if name not in state.shown:
             continue
         state.entries_of.setdefault(name, {})[entry.sequence] = entry
-        # A proposal can be accepted only as the latest record of its order (IOrders.acceptRevision).
-        if name in state.orders and not isinstance(entry.event, RevisionProposed):
-            state.orders[name].proposal = None
 
 
 def _verify_signer(entry: Entry[Event], state: State) -> None:

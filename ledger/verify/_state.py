@@ -30,6 +30,7 @@ __all__ = [
     "Entry",
     "Lot",
     "Order",
+    "Proposal",
     "Proved",
     "Rule",
     "Standing",
@@ -84,11 +85,22 @@ class Assignment:
 
 
 @dataclass(slots=True)
+class Proposal:
+    """Of a revision, or of the order's end."""
+
+    sequence: int
+    terms: OrderTerms | None
+    """None if it is of the end."""
+    proposed_at: int
+    agreed: set[int]
+    """Participants that agreed, the proposer among them."""
+
+
+@dataclass(slots=True)
 class Order:
     subject: bytes
     sequence: int
     buyer: int
-    coordinator: int
     terms: OrderTerms
     state: OrderState
     current: dict[int, Assignment] = field(default_factory=dict)
@@ -97,8 +109,12 @@ class Order:
     """All assignments, by sequence."""
     finished: set[int] = field(default_factory=set)
     """Operations that were finished at least once."""
-    proposal: tuple[int, int, OrderTerms] | None = None
-    """Sequence, proposer and terms of a proposed revision, as long as that is the order's latest record."""
+    proposal: Proposal | None = None
+    """What was proposed last and is not agreed yet."""
+
+    @property
+    def coordinator(self) -> int:
+        return self.terms.coordinator
 
     def workers(self) -> set[int]:
         """Participants with an assignment of the order that is started or finished."""

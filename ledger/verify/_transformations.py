@@ -14,6 +14,7 @@ from ledger.records import (
     AssignmentState,
     Input,
     LotState,
+    OrderState,
     TransformationKind,
     optional_subject,
 )
@@ -212,7 +213,9 @@ def _deallocated(entry: Entry[lots.LotDeallocated], state: State) -> None:
     order = state.order_of(lot)
     if order is None or order.subject != entry.event.order:
         raise broken(entry, "the lot is of another order than stated")
-    coordinates = order.coordinator == entry.participant and not order.terms.inspector
+    # Not established: that the buyer of an ended order with a gate could not act when its coordinator did this.
+    unguarded = not order.terms.inspector or order.state is OrderState.ENDED
+    coordinates = order.coordinator == entry.participant and unguarded
     hold(order.buyer == entry.participant or coordinates, entry, "the lot leaves its order without consent")
     hold(lot.state in _FREE and lot.parent is None, entry, "taken out of its order while packed, offered or spent")
     lot.order = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from ledger.canonical import Json
 from ledger.chain.council import CALLS, Council, Motion, build_call, deploy_council, describe_call, find_council, kebab
 from ledger.errors import InputError
-from ledger.keys import to_checksum
+from ledger.keys import Signer, to_checksum
 from ledger.records import TransferOwnership
 from ledger.store import Book
 from services.commands.context import Context, open_context
@@ -103,29 +104,33 @@ def run_approve(
     context: typer.Context, number: _Number, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
     """Approve a motion. Members only; read its call first, with `millmark council status`."""
-    with open_context(context.obj) as opened:
-        council = _council(opened)
-        council.approve(opened.unlock(signer, passphrase_file), number)
-        _print_motion(council, number)
+    _act(context, Council.approve, number, signer, passphrase_file)
 
 
 def run_retract(
     context: typer.Context, number: _Number, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
     """Take your company's approval of a motion back. Members only."""
-    with open_context(context.obj) as opened:
-        council = _council(opened)
-        council.retract(opened.unlock(signer, passphrase_file), number)
-        _print_motion(council, number)
+    _act(context, Council.retract, number, signer, passphrase_file)
 
 
 def run_execute(
     context: typer.Context, number: _Number, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
     """Make the call of a motion that was approved, after its delay. Anybody may."""
+    _act(context, Council.execute, number, signer, passphrase_file)
+
+
+def _act(
+    context: typer.Context,
+    act: Callable[[Council, Signer, int], None],
+    number: int,
+    signer: str,
+    passphrase_file: Path | None,
+) -> None:
     with open_context(context.obj) as opened:
         council = _council(opened)
-        council.execute(opened.unlock(signer, passphrase_file), number)
+        act(council, opened.unlock(signer, passphrase_file), number)
         _print_motion(council, number)
 
 

@@ -92,10 +92,11 @@ def _order(order: Order) -> list[str]:
     gate = "no gate"
     if order.gate is not None:
         gate = f"gate: {_party(order.gate.inspector)} on model {order.gate.model}"
+    wanted = f"; {order.quantity} {order.unit} wanted" if order.quantity else ""
     return [
         f"order {order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}",
         f"  placed {_time(order.placed_at)} by {_party(order.buyer)}",
-        f"  coordinated by {_party(order.coordinator)}; {gate}",
+        f"  coordinated by {_party(order.coordinator)}; {gate}{wanted}",
     ]
 
 

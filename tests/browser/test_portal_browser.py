@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
@@ -22,9 +23,16 @@ pytestmark = pytest.mark.browser
 PASSED = "The records of this part are proved"
 
 
+def open_context(chromium: Browser, **options: Any) -> BrowserContext:
+    """A context whose pages may take as long as anything else in the tests: the browser's own limit is 30 s."""
+    context = chromium.new_context(**options)
+    context.set_default_timeout(MAX_S * 1000)
+    return context
+
+
 @pytest.fixture
 def visitor(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(locale="en-GB", viewport={"width": 390, "height": 844})
+    context = open_context(chromium, locale="en-GB", viewport={"width": 390, "height": 844})
     yield context
     context.close()
 
@@ -124,7 +132,7 @@ def sign_in(page: Page, world: PortalWorld, company: str) -> None:
 
 
 def test_in_and_out_without_a_script(chromium: Browser, world: PortalWorld) -> None:
-    context = chromium.new_context(java_script_enabled=False, locale="en-GB")
+    context = open_context(chromium, java_script_enabled=False, locale="en-GB")
     page = context.new_page()
     page.goto(world.origin + "/portal/orders")
     expect(page).to_have_url(re.compile("/portal/sign-in"))
@@ -265,7 +273,7 @@ def pages(world: PortalWorld) -> dict[str, str]:
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_page_fits_reads_and_is_named(chromium: Browser, world: PortalWorld, language: str, width: int) -> None:
-    context = chromium.new_context(locale="en-GB", viewport={"width": width, "height": 800})
+    context = open_context(chromium, locale="en-GB", viewport={"width": width, "height": 800})
     page = context.new_page()
     page.goto(world.origin + "/portal/status")
     sign_in(page, world, "Cedar Assembly")
@@ -287,7 +295,7 @@ def test_every_page_fits_reads_and_is_named(chromium: Browser, world: PortalWorl
 
 
 def test_the_language_follows_the_browser_and_the_switch(chromium: Browser, world: PortalWorld) -> None:
-    context = chromium.new_context(locale="zh-CN")
+    context = open_context(chromium, locale="zh-CN")
     page = context.new_page()
     page.goto(world.code())
     expect(page.get_by_text("该零件的记录已得到证明")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Every function of the ABI, views too, has a row in the access matrix that test/AccessMatrix.t.sol goes through."""
+"""Every function of the ABI, views too, has a row in test/AccessRows.sol, which the access matrix goes through."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -101,18 +101,7 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     assert (listed["name"], listed["roles"]) == ("Alder", ["buyer", "manufacturer"])
     [key] = listed["keys"]
     assert (key["address"], key["roles"], key["admin"]) == (second.lower(), ["manufacturer"], True)
-    names = home / "names.key"
-    write_private(names, b"11" * 32)
-    registered = _ok(home, "keys", "name", f"file:{names}", *successor)
-    assert registered.strip() == f"the name key is 0x{NameKey(bytes([17]) * 32).hash.hex()}"
-    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", f"file:{names}", *successor)
-    options = ("--participant=1", f"--name-key=file:{names}")
-    derived = json.loads(_ok(home, "keys", "derive", "lot", "URN:EXAMPLE:a", *options))
-    named = derive_identity(
-        read_deployment(home / "deployment.json"), [NameKey(bytes([17]) * 32)], SubjectKind.LOT, 1, "urn:example:a"
-    )
-    assert derived["salt"] == "0x" + named.salt.hex()
-    assert derived["subject"] == "0x" + named.subject.hex()
+    _check_name_key(home, successor)
 
     _ok(home, "participants", "suspend", "1", *owner)
     assert "RegistryParticipantSuspended" in _refused(
@@ -137,6 +126,22 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     assert status["equal"] is True
     assert status["chain"]["registry_sequence"] == status["index"]["registry_sequence"] == 14
     assert "queued" not in status["outbox"]
+
+
+def _check_name_key(home: Path, admin: Sequence[str]) -> None:
+    """A name key is registered once, and names things as the library does."""
+    names = home / "names.key"
+    write_private(names, b"11" * 32)
+    registered = _ok(home, "keys", "name", f"file:{names}", *admin)
+    assert registered.strip() == f"the name key is 0x{NameKey(bytes([17]) * 32).hash.hex()}"
+    assert "RegistryNameKeyUsed" in _refused(home, "keys", "name", f"file:{names}", *admin)
+    options = ("--participant=1", f"--name-key=file:{names}")
+    derived = json.loads(_ok(home, "keys", "derive", "lot", "URN:EXAMPLE:a", *options))
+    named = derive_identity(
+        read_deployment(home / "deployment.json"), [NameKey(bytes([17]) * 32)], SubjectKind.LOT, 1, "urn:example:a"
+    )
+    assert derived["salt"] == "0x" + named.salt.hex()
+    assert derived["subject"] == "0x" + named.subject.hex()
 
 
 def test_another_chain_behind_the_same_files_is_refused(home: Path) -> None:

@@ -48,8 +48,8 @@ def place_another(world: PortalWorld) -> None:
     """A record that has nothing to do with the part."""
     consortium = world.line.consortium
     order = consortium.name(SubjectKind.ORDER, consortium.buyer, f"urn:example:order-{time.monotonic_ns()}")
-    terms = OrderTerms(operations=1, inspector=0, model=0, due_at=2**32, claims_root=bytes(32))
-    consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), consortium.coordinator.number, terms)])
+    terms = OrderTerms(1, consortium.coordinator.number, 0, 0, 2**32, 0, bytes(3), bytes(32))
+    consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), terms)])
     world.follow()
 
 

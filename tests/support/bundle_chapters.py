@@ -34,6 +34,7 @@ from ledger.records import (
     DeclineAssignment,
     DeclineCustody,
     Disposition,
+    EndOrder,
     Entrust,
     FinishAssignment,
     Item,
@@ -47,6 +48,7 @@ from ledger.records import (
     PackLots,
     PlaceOrder,
     ProposeAssignment,
+    ProposeEnd,
     ProposeKey,
     ProposeRecovery,
     ProposeRevision,
@@ -152,21 +154,20 @@ def _plant(world: BundleWorld) -> None:
 
 def _terms(world: BundleWorld, name: str, operations: int) -> OrderTerms:
     root = world.document({"order": name, "price": {"amount": 120, "currency": "EUR"}, "engraving": "für Mara"})
-    return OrderTerms(operations, world.consortium.inspector.number, world.model, world.now() + YEAR_S, root)
+    coordinator, inspector = world.consortium.coordinator.number, world.consortium.inspector.number
+    return OrderTerms(operations, coordinator, inspector, world.model, world.now() + YEAR_S, 0, bytes(3), root)
 
 
 def _orders(world: BundleWorld) -> None:
     buyer, coordinator = world.consortium.buyer, world.consortium.coordinator
     for name in ("hip", "rail"):
         identity = world.named(SubjectKind.ORDER, buyer, name)
-        world.act(buyer, PlaceOrder(hash_of(identity), coordinator.number, _terms(world, name, 1)))
+        world.act(buyer, PlaceOrder(hash_of(identity), _terms(world, name, 1)))
         world.orders[name] = identity.subject
     hip = world.orders["hip"]
-    terms = replace(_terms(world, "hip", 1), due_at=world.now() + 2 * YEAR_S)
-    before = world.consortium.chain.head(hip)
+    terms = replace(_terms(world, "hip", 1), due_at=world.now() + 2 * YEAR_S, quantity=1, unit=PIECE)
     [proposal] = world.act(coordinator, ProposeRevision(hip, terms))
-    proposer, at = coordinator.signer.address, world.now()
-    world.act(buyer, AcceptRevision(hip, terms, before, proposal, proposer, at))
+    world.act(buyer, AcceptRevision(hip, terms, proposal))
     for name in ("hip", "rail"):
         world.act(coordinator, AcceptOrder(world.orders[name], NOTHING))
 
@@ -299,14 +300,17 @@ def _finish(world: BundleWorld) -> None:
         world.note("press", {"cleaned": True})
     hip = world.orders["hip"]
     world.act(world.consortium.coordinator, CompleteOrder(hip, NOTHING))
-    world.act(world.consortium.buyer, ConfirmDelivery(hip, NOTHING))
+    world.act(world.consortium.buyer, ConfirmDelivery(hip, (world.lots["hip-1"],), NOTHING))
+    rail, reason = world.orders["rail"], world.document({"reason": "the line is closed"})
+    [proposal] = world.act(world.consortium.buyer, ProposeEnd(rail, reason))
+    world.act(world.consortium.coordinator, EndOrder(rail, proposal, NOTHING))
 
 
 def _refused_orders(world: BundleWorld) -> None:
     buyer, coordinator = world.consortium.buyer, world.consortium.coordinator
     for name in ("rejected", "cancelled"):
         identity = world.named(SubjectKind.ORDER, buyer, name)
-        world.act(buyer, PlaceOrder(hash_of(identity), coordinator.number, _terms(world, name, 2)))
+        world.act(buyer, PlaceOrder(hash_of(identity), _terms(world, name, 2)))
         world.orders[name] = identity.subject
     world.act(coordinator, RejectOrder(world.orders["rejected"], NOTHING))
     world.act(buyer, CancelOrder(world.orders["cancelled"], NOTHING))

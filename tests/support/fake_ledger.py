@@ -177,8 +177,9 @@ class FakeLedger:
         self, name: str, buyer: int, coordinator: int, *, inspector: int = 0, model: int = 0, operations: int = 1
     ) -> bytes:
         order = self._name(SubjectKind.ORDER, buyer, name)
-        terms = OrderTerms(operations, inspector, model, self.chain.now + 86_400, digest("terms", name))
-        sequence = self._ledger("OrderPlaced", buyer, order, coordinator=coordinator, terms=terms)
+        due_at, claims = self.chain.now + 86_400, digest("terms", name)
+        terms = OrderTerms(operations, coordinator, inspector, model, due_at, 0, bytes(3), claims)
+        sequence = self._ledger("OrderPlaced", buyer, order, terms=terms)
         self.orders[order] = Order(sequence, buyer, coordinator, inspector, model, operations)
         return order
 

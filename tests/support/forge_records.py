@@ -257,7 +257,7 @@ def impossible_terms(content: Content, rng: Random) -> bool | None:
     if record is None:
         return False
     coordinator = next(
-        event_in(one, OrderPlaced).coordinator for one in content.bundle.records if one.kind == "OrderPlaced"
+        event_in(one, OrderPlaced).terms.coordinator for one in content.bundle.records if one.kind == "OrderPlaced"
     )
     member, value = rng.choice(
         [("operations", 0), ("operations", rng.randrange(65, 2**16)), ("inspector", 0), ("inspector", coordinator)]

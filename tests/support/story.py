@@ -138,7 +138,7 @@ class Story:
 
     def place(self, order: bytes, operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> None:
         terms = terms_of(operations, inspector, model)
-        self.record("OrderPlaced", BUYER, order, coordinator=COORDINATOR, terms=terms)
+        self.record("OrderPlaced", BUYER, order, terms=terms)
 
     def accept(self, order: bytes) -> None:
         self.record("OrderAccepted", COORDINATOR, order)
@@ -284,4 +284,4 @@ def hidden(number: int = 0) -> bytes:
 
 
 def terms_of(operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> OrderTerms:
-    return OrderTerms(operations, inspector, model, 0, NONE)
+    return OrderTerms(operations, COORDINATOR, inspector, model, 0, 0, bytes(3), NONE)

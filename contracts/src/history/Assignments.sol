@@ -16,6 +16,7 @@ abstract contract Assignments is Orders, IAssignments {
         Actor memory actor = _actor(Roles.COORDINATOR);
         Order storage entry = _existingOrder(order);
         _requireParty(order, actor, entry.coordinator);
+        if (entry.state == OrderState.Completed) entry.state = OrderState.InProduction;
         _requireOpen(order, entry);
         if (operation >= entry.operations) revert AssignmentOperationUnknown(order, operation, entry.operations);
         Assignment storage current = _assignments[order][operation];
@@ -80,8 +81,8 @@ abstract contract Assignments is Orders, IAssignments {
 
     /// @inheritdoc IAssignments
     function cancelAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external {
-        Actor memory actor = _actor(Roles.COORDINATOR);
-        _requireParty(order, actor, _existingOrder(order).coordinator);
+        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
+        _requireCanceller(order, actor);
         Assignment storage current = _current(order, operation, assignment);
         if (!_isLive(current.state)) revert AssignmentStateWrong(order, operation, current.state);
         current.state = AssignmentState.Cancelled;
@@ -92,6 +93,14 @@ abstract contract Assignments is Orders, IAssignments {
     /// @inheritdoc IAssignments
     function assignmentOf(bytes32 order, uint16 operation) external view returns (Assignment memory) {
         return _assignments[order][operation];
+    }
+
+    /// @dev The coordinator; in its place the buyer, when the coordinator is gone.
+    function _requireCanceller(bytes32 order, Actor memory actor) private view {
+        Order storage entry = _existingOrder(order);
+        if (_partsOf(order, entry, 0, actor) & PART_COORDINATOR != 0) return;
+        uint32 coordinator = entry.coordinator;
+        if (!_isGone(coordinator, Roles.COORDINATOR)) revert OrderPartyWrong(order, actor.participant, coordinator);
     }
 
     function _beginOrder(bytes32 order, Actor memory actor) private {

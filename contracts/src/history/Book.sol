@@ -7,6 +7,7 @@ import {ICustody} from "../interfaces/ICustody.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
+import {IRevisions} from "../interfaces/IRevisions.sol";
 import {History} from "./History.sol";
 
 /// @title What the families of records keep, and what one family asks of another
@@ -24,10 +25,16 @@ abstract contract Book is History {
     mapping(uint40 certificate => bytes32) internal _issues;
     mapping(bytes32 lot => mapping(uint32 inspector => ICertificates.Standing)) internal _standings;
     mapping(bytes32 lot => ICustody.Offer) internal _offers;
+    mapping(bytes32 order => IRevisions.Proposal) internal _proposals;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];
         if (entry.sequence == 0) revert IOrders.OrderUnknown(order);
+    }
+
+    /// @dev Whether a side of an order is gone: it may not do any more what its part needs.
+    function _isGone(uint32 participant, uint16 role) internal view returns (bool) {
+        return registry.rolesOf(participant) & role == 0;
     }
 
     /// @dev The operation's current assignment, when the actor owns its machine and it is in `state`.
@@ -122,8 +129,9 @@ abstract contract Book is History {
 
     /// @dev The lot, when it is packed in the lot with the number `parent`.
     function _requireIn(bytes32 lot, uint40 parent) internal view returns (ILots.Lot storage entry) {
-        entry = _existingLot(lot);
-        (uint40 holder, bool packed) = (entry.holder, entry.packed);
+        entry = _lots[lot];
+        (uint40 number, uint40 holder, bool packed) = (entry.number, entry.holder, entry.packed);
+        if (number == 0) revert ILots.LotUnknown(lot);
         if (!packed) holder = 0;
         if (holder != parent) revert ILots.LotNotInParent(lot, holder, parent);
     }

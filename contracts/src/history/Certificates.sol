@@ -55,9 +55,7 @@ abstract contract Certificates is Verdicts, ICertificates {
         if (state > CertificateState.Upheld) revert CertificateStateWrong(certificate, state); // revoked or refuted
         _requireLots(lots, certificate, entry);
         entry.state = CertificateState.Revoked;
-        _record(
-            CertificateRevoked.selector, actor, lots[0], lots, abi.encode(actor.key, lots, certificate, reasonRoot)
-        );
+        _record(CertificateRevoked.selector, actor, lots[0], lots, abi.encode(actor.key, lots, certificate, reasonRoot));
     }
 
     /// @inheritdoc ICertificates
@@ -136,8 +134,7 @@ abstract contract Certificates is Verdicts, ICertificates {
             if (reworks != of_.reworks) open = 0;
             else if (_certificates[latest].lot != of_.number && _isOpen(latest)) open = _more(open);
         }
-        (standing.latest, standing.open, standing.reworks, standing.key) =
-        (certificate, open, of_.reworks, actor.key);
+        (standing.latest, standing.open, standing.reworks, standing.key) = (certificate, open, of_.reworks, actor.key);
     }
 
     function _requireStatement(Statement calldata statement, uint32 issuer) private view {

@@ -154,11 +154,6 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         if (computed != head) revert HistoryOpeningStale(subject, computed, head);
     }
 
-    /// @dev Whether the latest link of `subject` is (`kind`, `inner`) after `previousHead`.
-    function _isHead(bytes32 subject, bytes32 previousHead, bytes32 kind, bytes32 inner) internal view returns (bool) {
-        return _heads[subject].value == _link(previousHead, kind, inner);
-    }
-
     /// @dev Who acts, when it holds one of the roles `needed`.
     function _actor(uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();
@@ -170,7 +165,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     function _actorTo(uint32 to, uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();
         uint16 rolesOfTaker;
-        (actor.participant, actor.roles, rolesOfTaker) = registry.partiesOf(actor.key, to);
+        (actor.participant, actor.roles, rolesOfTaker) = registry.actorAndTaker(actor.key, to);
         _requireRole(actor, needed);
         _requireHeld(to, rolesOfTaker, needed);
     }

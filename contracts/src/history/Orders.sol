@@ -1,39 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAssignments} from "../interfaces/IAssignments.sol";
+import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
-import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Subjects} from "../libraries/Subjects.sol";
-import {Book} from "./Book.sol";
+import {Terms} from "./Terms.sol";
 
-/// @title Orders and their revisions
-abstract contract Orders is Book, IOrders {
-    /// @dev Keeps an order's replay within bounds.
-    uint16 private constant MOST_OPERATIONS = 64;
-
+/// @title Orders from their placing to their delivery
+abstract contract Orders is Terms, IOrders {
     /// @inheritdoc IOrders
-    function placeOrder(bytes32 identifierHash, uint32 coordinator, OrderTerms calldata terms)
-        external
-        returns (bytes32 order)
-    {
+    function placeOrder(bytes32 identifierHash, OrderTerms memory terms) external returns (bytes32 order) {
         Actor memory actor = _actor(Roles.BUYER);
         order = Subjects.derive(Subjects.Kind.Order, actor.participant, identifierHash);
         if (_orders[order].sequence != 0) revert HistorySubjectTaken(order);
-        if (!_requireTerms(terms, coordinator)) revert HistoryClosed(registry.successor());
+        _requireAmounts(terms);
+        if (!_requireParties(terms)) revert HistoryClosed(registry.successor());
+        uint8 operations = _operationsOf(terms);
         _orders[order] = Order({
-            sequence: _next(),
+            sequence: _recordTerms(OrderPlaced.selector, actor, order, terms),
             model: terms.model,
             buyer: actor.participant,
-            coordinator: coordinator,
+            coordinator: terms.coordinator,
             inspector: terms.inspector,
-            operations: terms.operations,
-            open: terms.operations,
+            quantity: terms.quantity,
+            unit: terms.unit,
+            operations: operations,
+            open: operations,
             state: OrderState.Placed
         });
-        bytes memory data = abi.encode(actor.key, _touching(order), coordinator, terms);
-        _recordOne(OrderPlaced.selector, actor, order, data);
     }
 
     /// @inheritdoc IOrders
@@ -61,42 +56,9 @@ abstract contract Orders is Book, IOrders {
         if (actor.participant != entry.buyer && !byCoordinator) {
             revert OrderPartyWrong(order, actor.participant, entry.buyer);
         }
-        _requirePart(entry, actor);
+        _partsOf(order, entry, 0, actor);
         entry.state = OrderState.Cancelled;
         _recordRoot(OrderCancelled.selector, actor, order, reasonRoot);
-    }
-
-    /// @inheritdoc IOrders
-    function proposeRevision(bytes32 order, OrderTerms calldata terms) external {
-        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
-        Order storage entry = _revisable(order, actor);
-        _requireRevision(order, entry, terms);
-        bytes memory data = abi.encode(actor.key, _touching(order), terms);
-        _recordOne(RevisionProposed.selector, actor, order, data);
-    }
-
-    /// @inheritdoc IOrders
-    /// @dev The proposal is not stored: it is shown to be the latest link of the order's history. So both sides agree
-    /// about the same state of the order, for which the terms were checked, and no slot is spent on it.
-    function acceptRevision(
-        bytes32 order,
-        OrderTerms calldata terms,
-        bytes32 previousHead,
-        uint40 proposal,
-        address proposer,
-        uint40 proposedAt
-    ) external {
-        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
-        Order storage entry = _revisable(order, actor);
-        bytes32[] memory histories = _touching(order);
-        uint32 other = actor.participant == entry.buyer ? entry.coordinator : entry.buyer;
-        bytes32 digest = keccak256(abi.encode(proposer, histories, terms));
-        bytes32 inner = keccak256(abi.encode(proposal, other, proposer, digest, uint256(proposedAt)));
-        if (!_isHead(order, previousHead, RevisionProposed.selector, inner)) revert OrderRevisionNotProposed(order);
-        entry.open += terms.operations - entry.operations;
-        (entry.operations, entry.inspector, entry.model) = (terms.operations, terms.inspector, terms.model);
-        bytes memory data = abi.encode(actor.key, histories, proposal, terms);
-        _recordOne(RevisionAccepted.selector, actor, order, data);
     }
 
     /// @inheritdoc IOrders
@@ -109,13 +71,15 @@ abstract contract Orders is Book, IOrders {
     }
 
     /// @inheritdoc IOrders
-    function confirmDelivery(bytes32 order, bytes32 claimsRoot) external {
+    /// @dev What arrived is not counted as it is accepted, which would cost each acceptance a slot, but added up here.
+    function confirmDelivery(bytes32 order, bytes32[] calldata lots, bytes32 claimsRoot) external {
         Actor memory actor = _actor(Roles.BUYER);
         Order storage entry = _existingOrder(order);
         _requireParty(order, actor, entry.buyer);
         if (entry.state != OrderState.Completed) revert OrderStateWrong(order, entry.state);
+        _requireDelivered(order, entry, lots, actor);
         entry.state = OrderState.Delivered;
-        _recordRoot(OrderDelivered.selector, actor, order, claimsRoot);
+        _recordOne(OrderDelivered.selector, actor, order, abi.encode(actor.key, _touching(order), lots, claimsRoot));
     }
 
     /// @inheritdoc IOrders
@@ -134,55 +98,19 @@ abstract contract Orders is Book, IOrders {
         if (entry.state != state) revert OrderStateWrong(order, entry.state);
     }
 
-    function _requireParty(bytes32 order, Actor memory actor, uint32 expected) internal pure {
-        if (actor.participant != expected) revert OrderPartyWrong(order, actor.participant, expected);
-    }
-
-    /// @dev Buyer or coordinator of an order, each by the role of its own part.
-    function _requirePart(Order storage entry, Actor memory actor) private view {
-        uint16 needed = actor.participant == entry.buyer ? Roles.BUYER : 0;
-        if (actor.participant == entry.coordinator) needed |= Roles.COORDINATOR;
-        _requireHeld(actor.participant, actor.roles, needed);
-    }
-
-    function _revisable(bytes32 order, Actor memory actor) private view returns (Order storage entry) {
-        entry = _existingOrder(order);
-        if (actor.participant != entry.buyer) _requireParty(order, actor, entry.coordinator);
-        _requirePart(entry, actor);
-        OrderState state = entry.state;
-        if (state != OrderState.Placed && state != OrderState.Accepted && state != OrderState.InProduction) {
-            revert OrderStateWrong(order, state);
+    /// @dev Reverts unless the lots are the order's, free and in the actor's custody, and hold what was agreed.
+    function _requireDelivered(bytes32 order, Order storage entry, bytes32[] calldata lots, Actor memory actor)
+        private
+        view
+    {
+        (uint40 number, uint32 quantity, bytes3 unit) = (entry.sequence, entry.quantity, entry.unit);
+        uint256 delivered;
+        for (uint256 i; i < lots.length; ++i) {
+            if (i != 0 && lots[i] <= lots[i - 1]) revert ILots.LotsNotAscending(lots[i]);
+            ILots.Lot storage lot = _held(lots[i], actor);
+            if (lot.order != number) revert ILots.LotOrderWrong(lots[i], order, lot.order);
+            if (lot.unit == unit) delivered += lot.quantity;
         }
-    }
-
-    function _requireRevision(bytes32 order, Order storage entry, OrderTerms calldata terms) private view {
-        if (terms.operations < entry.operations) {
-            revert OrderOperationsFewer(order, entry.operations, terms.operations);
-        }
-        _requireTerms(terms, entry.coordinator);
-        uint32 inspector = terms.inspector;
-        if (entry.state != OrderState.InProduction || inspector == entry.inspector) return;
-        // Whoever is no manufacturer is given no operation. One who was, and is not any more, both parties know.
-        if (inspector == 0 || registry.rolesOf(inspector) & Roles.MANUFACTURER != 0) {
-            revert OrderInspectorUnfit(order, inspector);
-        }
-    }
-
-    /// @return open Whether new orders are taken.
-    function _requireTerms(OrderTerms calldata terms, uint32 coordinator) private view returns (bool open) {
-        uint16 operations = terms.operations;
-        (uint32 inspector, uint40 model) = (terms.inspector, terms.model);
-        if (operations == 0 || operations > MOST_OPERATIONS) {
-            revert OrderOperationsInvalid(operations, MOST_OPERATIONS);
-        }
-        (uint16 coordinatorRoles, uint16 inspectorRoles, IRegistry.ModelState state) = (0, 0, IRegistry.ModelState.None);
-        (coordinatorRoles, inspectorRoles, state, open) = registry.standingOf(coordinator, inspector, model);
-        _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
-        if (inspector == 0 && model == 0) return open;
-        bool usable = model == 0 || state == IRegistry.ModelState.Approved;
-        if (inspector == 0 || inspector == coordinator || !usable) {
-            revert OrderGateInvalid(inspector, model);
-        }
-        _requireHeld(inspector, inspectorRoles, Roles.INSPECTOR);
+        if (delivered < quantity) revert OrderUndelivered(order, unit, quantity, delivered);
     }
 }

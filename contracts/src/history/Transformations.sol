@@ -51,24 +51,12 @@ abstract contract Transformations is Lots {
     /// @inheritdoc ILots
     function reworkLot(Rework calldata rework) external {
         Actor memory actor = _actor(Roles.MANUFACTURER);
-        Input[] calldata components = rework.components;
-        if (components.length > MOST_LOTS) revert LotsTooMany(components.length, MOST_LOTS);
-        uint40 belongsTo = _requireReworkable(rework.lot, actor);
-        Tally memory tally;
-        tally.kind = TransformationKind.Rework;
-        _placeIn(rework.order, rework.operation, actor, tally);
-        if (belongsTo != tally.order) revert LotOrderWrong(rework.lot, rework.order, belongsTo);
-        bytes32[] memory histories = new bytes32[](components.length + 1);
-        histories[0] = rework.lot;
-        for (uint256 i; i < components.length; ++i) {
-            bytes32 lot = components[i].lot;
-            if (lot == rework.lot || (i != 0 && lot <= histories[i])) revert LotsNotAscending(lot);
-            if (!components[i].component) revert TransformationShapeWrong(TransformationKind.Rework, 2, 1);
-            _take(components[i], _held(lot, actor), rework.order, actor, tally);
-            histories[i + 1] = lot;
-        }
-        ++_lots[rework.lot].reworks;
-        bytes memory data = abi.encode(actor.key, histories, rework, tally.assignment);
+        (Lot storage entry, uint40 order, uint8 reworks) = _reworkable(rework.lot, actor);
+        uint40 assignment = _assignmentOf(rework, order, actor);
+        bytes32[] memory histories =
+            rework.components.length == 0 ? _touching(rework.lot) : _takeComponents(rework, order, assignment, actor);
+        entry.reworks = reworks + 1;
+        bytes memory data = abi.encode(actor.key, histories, rework, assignment);
         _record(LotReworked.selector, actor, rework.lot, histories, data);
     }
 
@@ -96,8 +84,13 @@ abstract contract Transformations is Lots {
         Lot storage entry = _existingLot(lot);
         IOrders.Order storage from = _existingOrder(order);
         _requireOrder(lot, entry, order);
-        bool may = from.buyer == actor.participant || (from.inspector == 0 && from.coordinator == actor.participant);
-        if (!may) revert LotBoundToOrder(lot, order, from.buyer);
+        uint32 buyer = from.buyer;
+        bool may = buyer == actor.participant;
+        if (!may && from.coordinator == actor.participant) {
+            bool left = from.state == IOrders.OrderState.Ended && _isGone(buyer, Roles.BUYER);
+            may = left || from.inspector == 0;
+        }
+        if (!may) revert LotBoundToOrder(lot, order, buyer);
         if (entry.packed) revert LotPacked(lot, entry.holder);
         _requireHeldOrQuarantined(lot, entry.state);
         entry.order = 0;
@@ -113,6 +106,40 @@ abstract contract Transformations is Lots {
             (tally.assignment, tally.order) = (current.sequence, current.order);
         } else {
             tally.order = _existingOrder(order).sequence;
+        }
+    }
+
+    /// @return assignment Started, under which the lot, one of `order`, is reworked; 0 without an order.
+    function _assignmentOf(Rework calldata rework, uint40 order, Actor memory actor)
+        private
+        view
+        returns (uint40 assignment)
+    {
+        uint40 given;
+        if (rework.order != 0) {
+            IAssignments.Assignment storage current = _started(rework.order, rework.operation, actor);
+            (assignment, given) = (current.sequence, current.order);
+        }
+        if (given != order) revert LotOrderWrong(rework.lot, rework.order, order);
+    }
+
+    /// @return histories The lot, then the components.
+    function _takeComponents(Rework calldata rework, uint40 order, uint40 assignment, Actor memory actor)
+        private
+        returns (bytes32[] memory histories)
+    {
+        Input[] calldata components = rework.components;
+        if (components.length > MOST_LOTS) revert LotsTooMany(components.length, MOST_LOTS);
+        Tally memory tally;
+        (tally.kind, tally.order, tally.assignment) = (TransformationKind.Rework, order, assignment);
+        histories = new bytes32[](components.length + 1);
+        histories[0] = rework.lot;
+        for (uint256 i; i < components.length; ++i) {
+            bytes32 lot = components[i].lot;
+            if (lot == rework.lot || (i != 0 && lot <= histories[i])) revert LotsNotAscending(lot);
+            if (!components[i].component) revert TransformationShapeWrong(TransformationKind.Rework, 2, 1);
+            _take(components[i], _held(lot, actor), rework.order, actor, tally);
+            histories[i + 1] = lot;
         }
     }
 
@@ -180,16 +207,23 @@ abstract contract Transformations is Lots {
         else if (output.unit == transformation.unit) tally.remaining += output.quantity;
     }
 
-    /// @dev What can be reworked where it is: the actor's own, held or quarantined, and empty. Returns the lot's order.
-    function _requireReworkable(bytes32 lot, Actor memory actor) private view returns (uint40 order) {
-        Lot storage entry = _lots[lot];
+    /// @dev What can be reworked where it is: the actor's own, held or quarantined, and empty.
+    /// @return entry The lot.
+    /// @return order Of the lot.
+    /// @return reworks How often it was reworked.
+    function _reworkable(bytes32 lot, Actor memory actor)
+        private
+        view
+        returns (Lot storage entry, uint40 order, uint8 reworks)
+    {
+        entry = _lots[lot];
         uint40 number;
         uint40 holder;
         uint16 contents;
         bool packed;
         LotState state;
-        (number, order, holder, contents, packed, state) =
-        (entry.number, entry.order, entry.holder, entry.contents, entry.packed, entry.state);
+        (number, order, holder, contents, packed, reworks, state) =
+        (entry.number, entry.order, entry.holder, entry.contents, entry.packed, entry.reworks, entry.state);
         _requireMine(lot, number, holder, packed, actor);
         _requireHeldOrQuarantined(lot, state);
         if (contents != 0) revert LotNotEmpty(lot, contents);

@@ -21,13 +21,28 @@ abstract contract Verdicts is Book {
         uint40 certifiedOn;
     }
 
+    /// @dev What the registry says of a key and a model; of none of both, zeros. Kept from one lot of a consignment to the
+    /// next, because most have both in common.
+    struct Issuance {
+        address key;
+        uint40 model;
+        /// Whether the key's participant may inspect now.
+        bool inspects;
+        uint40 countsFrom;
+        uint40 countsBefore;
+        uint40 standsBefore;
+    }
+
     /// @dev Whether a certificate counts, whoever issued it.
     function _statusOf(uint40 certificate) internal view returns (ICertificates.CertificateStatus) {
         ICertificates.Certificate storage entry = _certificates[certificate];
         (ICertificates.CertificateState state, uint40 model, uint40 issuedAt) =
             (entry.state, entry.model, entry.issuedAt);
         bool stands = model == 0;
-        if (!stands) (,,, stands) = registry.issuanceOf(address(0), issuedAt, model);
+        if (!stands) {
+            (,,,, uint40 standsBefore) = registry.issuanceOf(address(0), model);
+            stands = issuedAt < standsBefore;
+        }
         return _judge(state, stands, entry.expiresAt, entry.openingDeadline);
     }
 
@@ -45,8 +60,13 @@ abstract contract Verdicts is Book {
     }
 
     /// @dev Reverts unless what `inspector` certified of the lot opens its gate on `model`, 0 for a procedure.
-    function _requirePassage(bytes32 lot, uint32 inspector, uint40 model) internal view {
-        Passage memory found = _passageOf(lot, inspector);
+    /// @param reworks Of the lot.
+    /// @param known What the registry was asked last.
+    function _requirePassage(bytes32 lot, uint8 reworks, uint32 inspector, uint40 model, Issuance memory known)
+        internal
+        view
+    {
+        Passage memory found = _passageOf(lot, reworks, inspector, known);
         bool passes = found.status == ICertificates.CertificateStatus.Valid
             && found.verdict == ICertificates.Verdict.Pass && found.certifiedOn == model;
         if (passes && found.open == 0 && found.inStanding) return;
@@ -67,20 +87,33 @@ abstract contract Verdicts is Book {
         );
     }
 
-    function _passageOf(bytes32 lot, uint32 inspector) private view returns (Passage memory found) {
+    function _passageOf(bytes32 lot, uint8 reworks, uint32 inspector, Issuance memory known)
+        private
+        view
+        returns (Passage memory found)
+    {
         ICertificates.Standing storage standing = _standings[lot][inspector];
         address key;
-        uint8 reworks;
-        (found.certificate, found.open, key, reworks) =
-            (standing.latest, standing.open, standing.key, standing.reworks);
+        uint8 certified;
+        (found.certificate, found.open, key, certified) =
+        (standing.latest, standing.open, standing.key, standing.reworks);
+        if (found.certificate == 0) return found;
         ICertificates.Certificate storage entry = _certificates[found.certificate];
-        uint40 issuedAt;
-        (found.certifiedOn, found.verdict, issuedAt) = (entry.model, entry.verdict, entry.issuedAt);
-        (, uint16 roles, bool counts, bool stands) = registry.issuanceOf(key, issuedAt, found.certifiedOn);
-        found.inStanding = counts && roles & Roles.INSPECTOR != 0;
-        found.status = reworks != _lots[lot].reworks && found.certificate != 0
+        (found.certifiedOn, found.verdict) = (entry.model, entry.verdict);
+        if (key != known.key || found.certifiedOn != known.model) _ask(known, key, found.certifiedOn);
+        (ICertificates.CertificateState state, uint40 issuedAt, uint40 expiresAt, uint40 deadline) =
+            (entry.state, entry.issuedAt, entry.expiresAt, entry.openingDeadline);
+        found.inStanding = known.inspects && issuedAt >= known.countsFrom && issuedAt < known.countsBefore;
+        found.status = certified != reworks
             ? ICertificates.CertificateStatus.Voided
-            : _judge(entry.state, stands || found.certifiedOn == 0, entry.expiresAt, entry.openingDeadline);
+            : _judge(state, found.certifiedOn == 0 || issuedAt < known.standsBefore, expiresAt, deadline);
+    }
+
+    function _ask(Issuance memory known, address key, uint40 model) private view {
+        (known.key, known.model) = (key, model);
+        uint16 roles;
+        (, roles, known.countsFrom, known.countsBefore, known.standsBefore) = registry.issuanceOf(key, model);
+        known.inspects = roles & Roles.INSPECTOR != 0;
     }
 
     /// @dev Whether the custodian may lift the quarantine that `by` imposed on a lot of `order`: once the certificate behind

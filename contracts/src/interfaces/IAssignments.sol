@@ -118,8 +118,8 @@ interface IAssignments {
     /// @notice The entry was measured before the work began: name one from `least` on.
     error AssignmentLeafTooOld(bytes32 stream, uint40 leafIndex, uint40 least);
 
-    /// @notice Proposes a machine for an operation of an order that is accepted or in production. The order's
-    /// coordinator, COORDINATOR. That the machine can do the work is not checked.
+    /// @notice Proposes a machine for an operation of an order that is accepted, in production or completed, which it takes
+    /// back into production. The order's coordinator, COORDINATOR. That the machine can do the work is not checked.
     /// @return assignment The sequence of this record.
     function proposeAssignment(bytes32 order, uint16 operation, uint40 machine, bytes32 claimsRoot)
         external
@@ -145,7 +145,8 @@ interface IAssignments {
         uint40 leafIndex,
         bytes32 leafHash
     ) external;
-    /// @notice Takes a live assignment back. The order's coordinator, COORDINATOR.
+    /// @notice Takes a live assignment back, whatever the state of the order. The order's coordinator, COORDINATOR; its buyer,
+    /// BUYER, when the coordinator is gone.
     function cancelAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external;
 
     function assignmentOf(bytes32 order, uint16 operation) external view returns (Assignment memory);

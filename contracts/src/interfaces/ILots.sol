@@ -236,7 +236,8 @@ interface ILots {
     /// @notice At most `most` inputs, outputs or packed lots in one record.
     error LotsTooMany(uint256 given, uint256 most);
     /// @notice Only the order's buyer takes the lot out of it, by using it or by `deallocateLot`; where the order has no
-    /// gate, also its coordinator by `deallocateLot`, and a maker by converting it under another order.
+    /// gate, or ended and its buyer is gone, also its coordinator by `deallocateLot`; where it has no gate, also a maker by
+    /// converting it under another order.
     error LotBoundToOrder(bytes32 lot, bytes32 order, uint32 buyer);
     /// @notice The number of conserved inputs or of outputs does not fit the kind of transformation, or there are
     /// components where none may be.
@@ -285,7 +286,8 @@ interface ILots {
     /// from then on.
     function allocateLot(bytes32 lot, bytes32 order, uint16 operation, bytes32 claimsRoot) external;
     /// @notice Makes a lot of `order`, held or quarantined, one of no order: surplus goes to stock. The order's buyer; its
-    /// coordinator where the order has no gate. BUYER or COORDINATOR. Any time, whatever became of the order.
+    /// coordinator where the order has no gate, or ended and its buyer has BUYER no more. BUYER or COORDINATOR. Any time,
+    /// whatever became of the order.
     /// @dev The custodian need not agree: it may do with a lot of no order all that it may do with a lot of an order. A gate
     /// protects the buyer alone, so no coordinator, who may be the maker, takes it away. A quarantine stays.
     function deallocateLot(bytes32 lot, bytes32 order, bytes32 claimsRoot) external;

@@ -209,26 +209,14 @@ interface IRegistry {
     );
     /// @notice `proposed` is offered the registry, 0 for an offer taken back. The key is the owner's.
     event OwnershipOffered(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        address proposed
+        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address proposed
     );
     /// @notice The key is the new owner's.
     event OwnershipAccepted(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        address previous
+        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address previous
     );
     event Closed(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        address ledger
+        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address ledger
     );
     event MachineRegistered(
         uint40 indexed sequence,
@@ -460,27 +448,28 @@ interface IRegistry {
     function rolesOf(uint32 participant) external view returns (uint16 roles);
     /// @notice What an offer is checked against, in one call: `actorOf` the key, and `rolesOf` whom it is made to.
     /// @dev Reverts as `actorOf`.
-    function partiesOf(address key, uint32 to)
+    function actorAndTaker(address key, uint32 to)
         external
         view
         returns (uint32 participant, uint16 roles, uint16 rolesOfTaker);
-    /// @notice What an order's terms are checked against, in one call; `open` says whether new
-    /// business may begin: no successor is named.
+    /// @notice What an order's terms are checked against, in one call; `approved` says whether the model is, `open` whether
+    /// new business may begin: no successor is named.
     function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
         external
         view
-        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state, bool open);
-    /// @notice What a gate asks about something that `key` signed on `model` at `signedAt`, in one call.
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, bool approved, bool open);
+    /// @notice What a gate asks about certificates that `key` signed on `model`, whenever that was, in one call.
     /// @return participant Of the key; 0 when the key is unknown.
     /// @return roles What that participant may do now, as `rolesOf`.
-    /// @return counts Whether the key was the participant's at that time, and is not declared compromised since then or
-    /// before. Whether it was revoked later does not matter.
-    /// @return stands Whether verdicts given on the model at that time stand: it is approved or retired, or was withdrawn as
-    /// defective since a later time. False for 0 and for an unknown model.
-    function issuanceOf(address key, uint40 signedAt, uint40 model)
+    /// @return countsFrom When the key became the participant's.
+    /// @return countsBefore What the key signed before this time counts: since then it is declared compromised. 0 when it
+    /// is unknown, the greatest time when it is not declared. Whether it was revoked does not matter.
+    /// @return standsBefore Verdicts given on the model before this time stand: since then it was defective. The greatest
+    /// time when it is approved or retired; 0 for 0, an unknown model, and one that was never approved.
+    function issuanceOf(address key, uint40 model)
         external
         view
-        returns (uint32 participant, uint16 roles, bool counts, bool stands);
+        returns (uint32 participant, uint16 roles, uint40 countsFrom, uint40 countsBefore, uint40 standsBefore);
     function participantOf(uint32 participant) external view returns (Participant memory);
     /// @notice Since when a participant may not act, 0 while it may, and who is its trustee, 0 for nobody.
     function absenceOf(uint32 participant) external view returns (uint40 inactiveSince, uint32 trustee);

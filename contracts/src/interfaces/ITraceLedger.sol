@@ -10,16 +10,19 @@ import {IHistory} from "./IHistory.sol";
 import {ILots} from "./ILots.sol";
 import {INotes} from "./INotes.sol";
 import {IOrders} from "./IOrders.sol";
+import {IRevisions} from "./IRevisions.sol";
 
 /// @title What happened: one address, one log
 /// @notice All that the ledger's address answers to, and so the ABI to use there, whichever code runs: TraceLedger's own
 /// (orders, assignments, custody, corrections), LotOperations (lots, transformations, evidence, notes) or CertificateOperations
-/// (certificates and their challenges). Errors of the registry and of its evaluator come through as they are.
+/// (certificates, their challenges, and the revisions of orders). Errors of the registry and of its evaluator come through as
+/// they are.
 interface ITraceLedger is
     IHistory,
     ICorrections,
     INotes,
     IOrders,
+    IRevisions,
     IEvidence,
     IAssignments,
     ILots,
@@ -36,7 +39,7 @@ interface ITraceLedger is
     function HEAD_TAG() external view returns (bytes32);
     /// @notice The contract whose code runs for lots, evidence and notes. Never changed.
     function lotOperations() external view returns (address);
-    /// @notice The contract whose code runs for certificates. Never changed.
+    /// @notice The contract whose code runs for certificates and for the revisions of orders. Never changed.
     function certificateOperations() external view returns (address);
     /// @notice The ERC-2771 forwarder whose word on the sender is taken; 0 for none.
     function trustedForwarder() external view returns (address);

@@ -134,19 +134,18 @@ abstract contract Members is IRegistry, Ownable2Step, ERC2771Context, Multicall 
         if (participant == 0) revert RegistryKeyUnknown(key);
         Participant storage company = _participants[participant];
         // In one statement, so that the slot is read once: every record of the ledger pays for this.
-        (uint16 held, uint16 current, bool suspended, bool departed) =
-            (company.roles, company.generation, company.suspended, company.departed);
+        (uint16 held, uint16 current, uint40 inactiveSince) = (company.roles, company.generation, company.inactiveSince);
         if (revokedAt != 0 || generation != current) revert RegistryKeyRevoked(key, _revokedAt(entry));
-        if (suspended || departed) _requireActive(participant, company);
+        if (inactiveSince != 0) _requireActive(participant, company);
         roles &= held;
     }
 
     /// @inheritdoc IRegistry
     function rolesOf(uint32 participant) public view returns (uint16 roles) {
         Participant storage company = _participants[participant];
-        (bool suspended, bool departed) = (false, false);
-        (roles, suspended, departed) = (company.roles, company.suspended, company.departed);
-        if (suspended || departed) roles = 0;
+        uint40 inactiveSince;
+        (roles, inactiveSince) = (company.roles, company.inactiveSince);
+        if (inactiveSince != 0) roles = 0;
     }
 
     /// @inheritdoc IRegistry

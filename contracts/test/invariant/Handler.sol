@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Openings} from "./Openings.sol";
 
@@ -17,7 +18,7 @@ contract Handler is Openings {
         _machines = [machine, machine2, _registerMachine(inspector2, "machine 3"), machine];
         _models = [model, model2, published];
         _streams = [stream, stream2, gaugeStream];
-        _orders = [_startedOrder("gated"), _acceptedOrder("open", _ungated(1)), _acceptedOrder("next", _terms(2))];
+        _orders = [_startedOrder("gated"), _acceptedOrder("open", _some(3)), _acceptedOrder("next", _terms(2))];
         _start(_orders[1], 0);
         _lots = [
             _commission(_orders[0], "a", 20),
@@ -27,12 +28,23 @@ contract Handler is Openings {
             _receive(maker, "pallet", 1),
             _receive(carrier, "container", 1)
         ];
+        _lots.push(_commission(_orders[1], "d", 5));
         (_makerOf[_lots[1]], _hashOf[_lots[1]]) = (maker.id, _hash("b"));
         (_makerOf[_lots[2]], _hashOf[_lots[2]]) = (maker.id, _hash("c"));
         (_makerOf[_lots[5]], _hashOf[_lots[5]]) = (carrier.id, _hash("container"));
+        _move(maker, _item(_lots[6], _orders[1]), buyer);
+        _lots.push(_commission(_orders[0], "e", 6)); // so that a buyer holds what must pass
+        _pass(_lots[7], _orders[0]);
+        _move(maker, _item(_lots[7], _orders[0]), buyer);
         _pass(_lots[0], _orders[0]);
         _pack(maker, _lots[4], _one(_lots[0]));
         _settle();
+    }
+
+    /// @dev Terms without gate, for so many pieces.
+    function _some(uint32 quantity) private view returns (IOrders.OrderTerms memory terms) {
+        terms = _ungated(1);
+        (terms.quantity, terms.unit) = (quantity, PIECE);
     }
 
     /// @dev In the order of their ids.
@@ -50,13 +62,13 @@ contract Handler is Openings {
 
     /// @notice What the registry, orders and assignments are driven by.
     function productionActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](16);
+        actions = new bytes4[](18);
         (actions[0], actions[1], actions[2]) = (this.place.selector, this.decide.selector, this.revise.selector);
         (actions[3], actions[4], actions[5]) = (this.assign.selector, this.measure.selector, this.rotate.selector);
         (actions[6], actions[7], actions[8]) = (this.govern.selector, this.equip.selector, this.research.selector);
         (actions[9], actions[10], actions[11]) = (this.make.selector, this.wait.selector, this.decide.selector);
         (actions[12], actions[13], actions[14]) = (this.assign.selector, this.assign.selector, this.assign.selector);
-        actions[15] = this.recover.selector;
+        (actions[15], actions[16], actions[17]) = (this.recover.selector, this.end.selector, this.revise.selector);
     }
 
     /// @notice What lots, custody and certificates are driven by.

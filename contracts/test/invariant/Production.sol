@@ -3,8 +3,10 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {IEvidence} from "../../src/interfaces/IEvidence.sol";
+import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
+import {IRevisions} from "../../src/interfaces/IRevisions.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
 import {Models} from "../Models.sol";
@@ -14,11 +16,8 @@ import {Draw} from "./Draw.sol";
 abstract contract Production is Draw {
     struct Proposal {
         IOrders.OrderTerms terms;
-        bytes32 previousHead;
         uint40 sequence;
-        address key;
-        uint40 proposedAt;
-        uint32 other;
+        uint32 proposer;
     }
 
     uint40[] internal _machines;
@@ -27,6 +26,9 @@ abstract contract Production is Draw {
     mapping(bytes32 order => Proposal) private _proposals;
     /// @dev Where the latest proposal is.
     bytes32 private _revised;
+    bytes32 private _ending;
+    uint40 private _endingProposal;
+    uint32 private _endingParty;
     /// @dev A key that was proposed and not accepted yet, and by whom.
     address private _pendingKey;
     uint32 private _pendingId;
@@ -42,7 +44,7 @@ abstract contract Production is Draw {
         uint32 from = _chance(90) ? buyer.id : uint32(1 + _below(9));
         IOrders.OrderTerms memory terms = _drawTerms();
         if (_chance(3)) terms.operations = _chance(50) ? 0 : 65;
-        bytes memory data = abi.encodeCall(IOrders.placeOrder, (name, coordinator.id, terms));
+        bytes memory data = abi.encodeCall(IOrders.placeOrder, (name, terms));
         if (_record(_parties[from - 1].key, data)) _orders.push(Subjects.derive(Subjects.Kind.Order, from, name));
     }
 
@@ -55,9 +57,10 @@ abstract contract Production is Draw {
         IOrders.Order memory stored = ledger.orderOf(order);
         uint256 move = _below(100);
         if (stored.state == IOrders.OrderState.InProduction || move > 97) {
-            _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.completeOrder, (order, ROOT)));
+            _record(_keyOf(stored.coordinator), abi.encodeCall(IOrders.completeOrder, (order, ROOT)));
         } else if (stored.state == IOrders.OrderState.Completed || move > 95) {
-            _record(_keyOf(buyer.id), abi.encodeCall(IOrders.confirmDelivery, (order, ROOT)));
+            bytes32[] memory lots = _deliverable(order, stored);
+            _record(_keyOf(stored.buyer), abi.encodeCall(IOrders.confirmDelivery, (order, lots, ROOT)));
         } else if (stored.state == IOrders.OrderState.Placed && move < 80) {
             _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.acceptOrder, (order, ROOT)));
         } else if (move < 88) {
@@ -71,27 +74,49 @@ abstract contract Production is Draw {
     function revise(uint256 seed) external act(seed) {
         bytes32 order = _chance(70) && _revised != 0 ? _revised : _anyOrder();
         Proposal storage open = _proposals[order];
-        uint32 party = _chance(50) ? buyer.id : coordinator.id;
+        IOrders.Order memory stored = ledger.orderOf(order);
+        uint32 party = _chance(50) ? stored.buyer : stored.coordinator;
         if (open.sequence != 0 && _chance(70)) {
             IOrders.OrderTerms memory agreed = open.terms;
             if (_chance(15)) agreed.claimsRoot = _name();
-            bytes memory data = abi.encodeCall(
-                IOrders.acceptRevision, (order, agreed, open.previousHead, open.sequence, open.key, open.proposedAt)
-            );
-            _record(_keyOf(_chance(85) ? open.other : party), data);
+            uint32 by = open.proposer == stored.buyer ? stored.coordinator : stored.buyer;
+            if (agreed.coordinator != stored.coordinator && _chance(50)) by = agreed.coordinator;
+            bytes memory data = abi.encodeCall(IRevisions.acceptRevision, (order, agreed, open.sequence));
+            _record(_keyOf(_chance(85) ? by : party), data);
+            if (agreed.coordinator != stored.coordinator) _record(_keyOf(agreed.coordinator), data); // all three
             return;
         }
         IOrders.OrderTerms memory terms = _drawTerms();
-        terms.operations += ledger.orderOf(order).operations - (_chance(90) ? 1 : 0);
-        if (_chance(60)) terms.inspector = ledger.orderOf(order).inspector;
+        terms.operations += stored.operations - (_chance(90) ? 1 : 0);
+        if (_chance(60)) (terms.inspector, terms.model) = (stored.inspector, stored.model);
+        terms.coordinator = _chance(60) ? stored.coordinator : _chance(50) ? coordinator.id : maker2.id;
         if (terms.inspector == 0) terms.model = 0;
         if (terms.operations > 4) terms.operations = _chance(90) ? 4 : 65;
-        address key = _keyOf(party);
-        uint32 other = party == buyer.id ? coordinator.id : buyer.id;
-        if (!_record(key, abi.encodeCall(IOrders.proposeRevision, (order, terms)))) return;
+        if (!_record(_keyOf(party), abi.encodeCall(IRevisions.proposeRevision, (order, terms)))) return;
         _revised = order;
-        _proposals[order] =
-            Proposal(terms, replay.previousHeadOf(order), ledger.sequence(), key, uint40(block.timestamp), other);
+        _proposals[order] = Proposal(terms, ledger.sequence(), party);
+        bool other = terms.coordinator != stored.coordinator;
+        if (other && _chance(40)) {
+            _try(owner, address(registry), abi.encodeCall(IRegistry.suspend, (stored.coordinator, ROOT)));
+        }
+    }
+
+    /// @dev Ends an order, at times once the other side is gone: suspended, and waited for.
+    function end(uint256 seed) external act(seed) {
+        bytes32 order = _chance(70) && _ending != 0 ? _ending : _anyOrder();
+        IOrders.Order memory stored = ledger.orderOf(order);
+        uint32 party = _chance(50) ? stored.buyer : stored.coordinator;
+        if (order != _ending || _chance(10)) {
+            if (!_record(_keyOf(party), abi.encodeCall(IRevisions.proposeEnd, (order, ROOT)))) return;
+            (_ending, _endingProposal, _endingParty) = (order, ledger.sequence(), party);
+            uint32 other = party == stored.buyer ? stored.coordinator : stored.buyer;
+            if (_chance(60)) _try(owner, address(registry), abi.encodeCall(IRegistry.suspend, (other, ROOT)));
+            return;
+        }
+        if (_chance(60)) _clock += 14 days - (_chance(20) ? 1 : 0);
+        vm.warp(_clock);
+        if (_chance(60)) party = _endingParty;
+        if (_record(_keyOf(party), abi.encodeCall(IRevisions.endOrder, (order, _endingProposal, ROOT)))) _ending = 0;
     }
 
     // ---- assignments ----
@@ -107,8 +132,8 @@ abstract contract Production is Draw {
         uint40 number = _chance(97) ? current.sequence : uint40(_below(20));
         bytes memory data;
         if (_chance(8)) {
-            (by, data) =
-            (_keyOf(coordinator.id), abi.encodeCall(IAssignments.cancelAssignment, (order, operation, number, ROOT)));
+            by = _keyOf(_chance(70) ? ledger.orderOf(order).coordinator : ledger.orderOf(order).buyer);
+            data = abi.encodeCall(IAssignments.cancelAssignment, (order, operation, number, ROOT));
         } else if (state == IAssignments.AssignmentState.Proposed) {
             data = _chance(85)
                 ? abi.encodeCall(IAssignments.acceptAssignment, (order, operation, number, ROOT))
@@ -123,7 +148,7 @@ abstract contract Production is Draw {
         } else {
             uint40 machine_ = _machines[_below(_machines.length)];
             data = abi.encodeCall(IAssignments.proposeAssignment, (order, operation, machine_, ROOT));
-            by = _keyOf(coordinator.id);
+            by = _keyOf(ledger.orderOf(order).coordinator);
         }
         _record(by, data);
     }
@@ -284,6 +309,27 @@ abstract contract Production is Draw {
         else if (_chance(20)) terms.model = 0;
         else if (_chance(30)) terms.model = _models[_below(_models.length)];
         if (terms.inspector != 0 && _chance(10)) terms.inspector = inspector2.id;
+        if (_chance(40)) (terms.quantity, terms.unit) = (uint32(_small(1, 6)), _chance(90) ? PIECE : bytes3("KGM"));
+    }
+
+    /// @dev The order's lots that its buyer has; seldom all that there are.
+    function _deliverable(bytes32 order, IOrders.Order memory stored) internal returns (bytes32[] memory lots) {
+        bool any = _chance(3);
+        lots = new bytes32[](_lots.length);
+        uint256 found;
+        for (uint256 i; i < _lots.length; ++i) {
+            ILots.Lot memory lot = ledger.lotOf(_lots[i]);
+            bool fit = lot.order == stored.sequence && lot.holder == stored.buyer && lot.state == ILots.LotState.Held;
+            if (any || (order != 0 && fit && !lot.packed)) lots[found++] = _lots[i];
+        }
+        assembly ("memory-safe") {
+            mstore(lots, found)
+        }
+        for (uint256 i = 1; i < found; ++i) {
+            for (uint256 j = i; j != 0 && lots[j] < lots[j - 1]; --j) {
+                (lots[j], lots[j - 1]) = (lots[j - 1], lots[j]);
+            }
+        }
     }
 
     function _drawOperation() internal returns (bytes32 order, uint16 operation) {
@@ -311,7 +357,7 @@ abstract contract Production is Draw {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function productionKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](38);
+        kinds = new bytes32[](40);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -327,8 +373,8 @@ abstract contract Production is Draw {
         kinds[12] = IOrders.OrderAccepted.selector;
         kinds[13] = IOrders.OrderRejected.selector;
         kinds[14] = IOrders.OrderCancelled.selector;
-        kinds[15] = IOrders.RevisionProposed.selector;
-        kinds[16] = IOrders.RevisionAccepted.selector;
+        kinds[15] = IRevisions.RevisionProposed.selector;
+        kinds[16] = IRevisions.RevisionAccepted.selector;
         kinds[17] = IOrders.OrderCompleted.selector;
         kinds[18] = IOrders.OrderDelivered.selector;
         kinds[19] = IAssignments.AssignmentProposed.selector;
@@ -350,5 +396,7 @@ abstract contract Production is Draw {
         kinds[35] = IRegistry.Published.selector;
         kinds[36] = IRegistry.ModelOpened.selector;
         kinds[37] = IRegistry.ModelRetired.selector;
+        kinds[38] = IRevisions.EndProposed.selector;
+        kinds[39] = IRevisions.OrderEnded.selector;
     }
 }

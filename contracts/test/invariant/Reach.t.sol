@@ -7,7 +7,7 @@ import {Handler} from "./Handler.sol";
 /// @notice A campaign whose every call is refused would prove nothing: from fixed seeds, in runs as long as a campaign's,
 /// the actions make every kind of record and reach every milestone of the replay.
 contract ReachTest is Base {
-    uint256 private constant RUNS = 120;
+    uint256 private constant RUNS = 240;
     uint256 private constant DEPTH = 64;
 
     /// @notice How often the runs reached what.
@@ -69,7 +69,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](29);
+        milestones = new bytes32[](35);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -99,5 +99,11 @@ contract ReachTest is Base {
         milestones[26] = "older refuted";
         milestones[27] = "certified by procedure";
         milestones[28] = "lifted by the custodian";
+        milestones[29] = "coordinator replaced";
+        milestones[30] = "gone coordinator replaced";
+        milestones[31] = "inspector replaced in production";
+        milestones[32] = "back into production";
+        milestones[33] = "ended alone";
+        milestones[34] = "quantity delivered";
     }
 }

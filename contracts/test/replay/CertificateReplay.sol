@@ -121,8 +121,8 @@ abstract contract CertificateReplay is OrderReplay {
         ICertificates.Certificate storage certificate = _certificates[standing.latest];
         bool passes = _statusOf(standing.latest) == ICertificates.CertificateStatus.Valid
             && certificate.verdict == ICertificates.Verdict.Pass && certificate.model == model;
-        bool keyed = _keys[standing.key].compromisedSince == 0
-            || certificate.issuedAt < _keys[standing.key].compromisedSince;
+        bool keyed =
+            _keys[standing.key].compromisedSince == 0 || certificate.issuedAt < _keys[standing.key].compromisedSince;
         return passes && standing.open == 0 && standing.latest > _reworks[lot]
             && _rolesOf(inspector) & Roles.INSPECTOR != 0 && keyed;
     }
@@ -249,8 +249,7 @@ abstract contract CertificateReplay is OrderReplay {
         bytes32 order = _issuings[number].order;
         bool gate = order != 0 && _orders[order].sequence == _lots[entry.subject].order
             && _orders[order].inspector == certificate.issuer;
-        bool unknown =
-            executed == ICertificates.Verdict.None && certificate.verdict == ICertificates.Verdict.Fail;
+        bool unknown = executed == ICertificates.Verdict.None && certificate.verdict == ICertificates.Verdict.Fail;
         if (gate && !unknown) {
             bool imposed = _standings[entry.subject][certificate.issuer].quarantining == number;
             _follow(entry.subject, executed != ICertificates.Verdict.Pass, certificate.issuer, 0, imposed);
@@ -320,11 +319,9 @@ abstract contract CertificateReplay is OrderReplay {
         }
     }
 
-    function _requireStatement(
-        Entry memory entry,
-        ICertificates.Statement memory statement,
-        bytes32[] memory histories
-    ) private {
+    function _requireStatement(Entry memory entry, ICertificates.Statement memory statement, bytes32[] memory histories)
+        private
+    {
         IRegistry.Model storage model = _models[statement.model];
         bool byProcedure = statement.model == 0;
         bool approved = byProcedure || model.state == IRegistry.ModelState.Approved;

@@ -76,6 +76,17 @@ abstract contract LotReplay is CertificateReplay {
         return true;
     }
 
+    function _requireDelivered(bytes32 subject, bytes32[] memory lots) internal override returns (uint256 quantity) {
+        IOrders.Order storage order = _orders[subject];
+        for (uint256 i; i < lots.length; ++i) {
+            ILots.Lot storage lot = _lots[lots[i]];
+            bool own = lot.order == order.sequence && lot.holder == order.buyer && !lot.packed;
+            _hold(Property.OrderMoves, own && lot.state == ILots.LotState.Held, "confirmDelivery: lot is not there");
+            _hold(Property.OrderMoves, i == 0 || lots[i] > lots[i - 1], "confirmDelivery: lots not ascending");
+            if (lot.unit == order.unit) quantity += lot.quantity;
+        }
+    }
+
     function _isParty(IOrders.Order storage order, Entry memory entry) private view returns (bool) {
         uint32 id = entry.participant;
         return order.sequence != 0 && (id == order.buyer || id == order.coordinator || id == order.inspector);
@@ -269,8 +280,9 @@ abstract contract LotReplay is CertificateReplay {
         ILots.Lot storage lot = _lots[entry.subject];
         IOrders.Order storage from = _orders[order];
         _act(entry, entry.participant, Roles.BUYER | Roles.COORDINATOR);
-        bool consents =
-            entry.participant == from.buyer || (entry.participant == from.coordinator && from.inspector == 0);
+        bool left = from.state == IOrders.OrderState.Ended && _rolesOf(from.buyer) & Roles.BUYER == 0;
+        bool unguarded = from.inspector == 0 || left;
+        bool consents = entry.participant == from.buyer || (entry.participant == from.coordinator && unguarded);
         bool named = order != 0 && lot.order == from.sequence;
         _hold(Property.Belonging, consents && named, "deallocateLot: without consent");
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;

@@ -5,17 +5,22 @@ import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {IEvidence} from "../../src/interfaces/IEvidence.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
+import {IRevisions} from "../../src/interfaces/IRevisions.sol";
 import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {RegistryReplay} from "./RegistryReplay.sol";
 
 /// @notice Orders, assignments and streams as their logs tell them.
 abstract contract OrderReplay is RegistryReplay {
-    /// @dev The latest record of an order.
-    struct Latest {
+    /// @dev What was proposed last for an order, and who agreed to it so far.
+    struct Open {
         bytes32 kind;
-        uint32 participant;
-        bytes32 terms;
+        uint40 sequence;
+        bytes32 content;
+        uint40 proposedAt;
+        bool byBuyer;
+        bool byCoordinator;
+        bool bySuccessor;
     }
 
     /// @dev Where an assignment is.
@@ -33,12 +38,19 @@ abstract contract OrderReplay is RegistryReplay {
     }
 
     uint16 private constant MOST_OPERATIONS = 64;
+    uint40 private constant END_DELAY = 14 days;
+    bytes32 private constant COORDINATOR_REPLACED = "coordinator replaced";
+    bytes32 private constant GONE_COORDINATOR_REPLACED = "gone coordinator replaced";
+    bytes32 private constant INSPECTOR_REPLACED = "inspector replaced in production";
+    bytes32 private constant BACK_INTO_PRODUCTION = "back into production";
+    bytes32 private constant ENDED_ALONE = "ended alone";
+    bytes32 private constant DELIVERED_IN_FULL = "quantity delivered";
 
     ITraceLedger internal immutable _ledger;
 
     mapping(bytes32 order => IOrders.Order) internal _orders;
     mapping(uint40 sequence => bytes32 order) internal _orderAt;
-    mapping(bytes32 order => Latest) internal _latest;
+    mapping(bytes32 order => Open) private _openOf;
     mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
     mapping(uint40 sequence => Place) internal _assignmentAt;
     mapping(bytes32 order => Tally) private _tallies;
@@ -77,43 +89,134 @@ abstract contract OrderReplay is RegistryReplay {
             order.state = IOrders.OrderState.Completed;
         } else if (kind == IOrders.OrderDelivered.selector) {
             _act(entry, order.buyer, Roles.BUYER);
+            (,, bytes32[] memory lots,) = abi.decode(entry.data, (address, bytes32[], bytes32[], bytes32));
+            bool enough = _requireDelivered(entry.subject, lots) >= order.quantity;
+            _hold(Property.OrderMoves, enough, "confirmDelivery: less than agreed");
+            if (order.quantity != 0) ++count[DELIVERED_IN_FULL];
             order.state = IOrders.OrderState.Delivered;
+        } else if (kind == IRevisions.OrderEnded.selector) {
+            _end(entry, order);
         } else {
-            return _applyRevision(entry, order);
+            return _applyProposal(entry, order);
         }
         _hold(Property.OrderMoves, _isOrderEdge(from, order.state), "order: move not allowed");
         return true;
     }
 
-    function _applyRevision(Entry memory entry, IOrders.Order storage order) private returns (bool) {
-        if (entry.kind == IOrders.RevisionProposed.selector) {
-            _actAsParty(entry, order);
-            (,, IOrders.OrderTerms memory terms) = abi.decode(entry.data, (address, bytes32[], IOrders.OrderTerms));
-            _requireTerms(terms, order.coordinator);
-            bool same = order.state != IOrders.OrderState.InProduction || terms.inspector == order.inspector;
-            bool fit = terms.inspector != 0 && _rolesOf(terms.inspector) & Roles.MANUFACTURER == 0;
-            _hold(Property.Revisions, same || fit, "proposeRevision: in production to none or a manufacturer");
-            _latest[entry.subject].terms = keccak256(abi.encode(terms));
-        } else if (entry.kind == IOrders.RevisionAccepted.selector) {
-            _actAsParty(entry, order);
-            (,,, IOrders.OrderTerms memory terms) =
-                abi.decode(entry.data, (address, bytes32[], uint40, IOrders.OrderTerms));
-            Latest storage latest = _latest[entry.subject];
-            uint32 other = entry.participant == order.buyer ? order.coordinator : order.buyer;
-            bool agreed = latest.kind == IOrders.RevisionProposed.selector && latest.participant == other
-                && latest.terms == keccak256(abi.encode(terms));
-            _hold(Property.Revisions, agreed, "acceptRevision: not what the other side proposed last");
-            bool gated = order.state != IOrders.OrderState.InProduction || order.inspector == 0 || terms.inspector != 0;
-            _hold(Property.Revisions, gated, "acceptRevision: the gate taken away in production");
-            _hold(Property.Revisions, terms.operations >= order.operations, "acceptRevision: operations taken away");
-            (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
-        } else {
+    /// @dev How much the lots hold in the order's unit, each of which must be the order's and with its buyer.
+    function _requireDelivered(bytes32 subject, bytes32[] memory lots) internal virtual returns (uint256 quantity);
+
+    /// @dev A proposal, or an agreement to a revision.
+    function _applyProposal(Entry memory entry, IOrders.Order storage order) private returns (bool) {
+        Open storage open = _openOf[entry.subject];
+        if (entry.kind == IRevisions.RevisionAccepted.selector) {
+            _agree(entry, order, open);
+            return true;
+        }
+        if (entry.kind != IRevisions.RevisionProposed.selector && entry.kind != IRevisions.EndProposed.selector) {
             return false;
         }
-        bool open = order.state == IOrders.OrderState.Placed || order.state == IOrders.OrderState.Accepted
-            || order.state == IOrders.OrderState.InProduction;
-        _hold(Property.OrderMoves, open, "revision: order is over");
+        delete _openOf[entry.subject];
+        (open.kind, open.sequence, open.proposedAt) = (entry.kind, entry.sequence, uint40(block.timestamp));
+        uint32 successor;
+        if (entry.kind == IRevisions.RevisionProposed.selector) {
+            (,, IOrders.OrderTerms memory terms) = abi.decode(entry.data, (address, bytes32[], IOrders.OrderTerms));
+            _requireRevision(entry.subject, order, terms);
+            bool fit = _rolesOf(terms.coordinator) & Roles.COORDINATOR != 0;
+            _hold(Property.Terms, fit, "proposeRevision: no coordinator");
+            (open.content, successor) = (keccak256(abi.encode(terms)), terms.coordinator);
+        } else {
+            _requireMade(order);
+        }
+        _consent(entry, order, open, successor);
+        _hold(Property.Authority, open.byBuyer || open.byCoordinator, "proposal: by neither side");
         return true;
+    }
+
+    function _agree(Entry memory entry, IOrders.Order storage order, Open storage open) private {
+        (,, uint40 proposal, uint32 awaited, IOrders.OrderTerms memory terms) =
+            abi.decode(entry.data, (address, bytes32[], uint40, uint32, IOrders.OrderTerms));
+        bool same = open.kind == IRevisions.RevisionProposed.selector && open.sequence == proposal
+            && open.content == keccak256(abi.encode(terms));
+        _hold(Property.Revisions, same, "acceptRevision: not what was proposed last");
+        _requireRevision(entry.subject, order, terms);
+        uint32 before = order.coordinator;
+        bool gone = _rolesOf(before) & Roles.COORDINATOR == 0;
+        _consent(entry, order, open, terms.coordinator);
+        bool all = open.byBuyer && open.bySuccessor && (open.byCoordinator || gone);
+        _hold(Property.Revisions, all == (awaited == 0), "acceptRevision: in force without all, or not with all");
+        if (!all) return;
+        if (terms.coordinator != before) {
+            ++count[open.byCoordinator ? COORDINATOR_REPLACED : GONE_COORDINATOR_REPLACED];
+        }
+        bool made = order.state == IOrders.OrderState.InProduction || order.state == IOrders.OrderState.Completed;
+        if (made && terms.inspector != order.inspector) ++count[INSPECTOR_REPLACED];
+        bool more = terms.operations > order.operations;
+        if (more && order.state == IOrders.OrderState.Completed) order.state = IOrders.OrderState.InProduction;
+        _setTerms(order, terms);
+        delete _openOf[entry.subject];
+    }
+
+    function _end(Entry memory entry, IOrders.Order storage order) private {
+        (,, uint40 proposal,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
+        Open storage open = _openOf[entry.subject];
+        bool same = open.kind == IRevisions.EndProposed.selector && open.sequence == proposal;
+        _hold(Property.Revisions, same, "endOrder: not what was proposed last");
+        _consent(entry, order, open, 0);
+        if (!open.byBuyer || !open.byCoordinator) {
+            bool gone = open.byBuyer
+                ? _rolesOf(order.coordinator) & Roles.COORDINATOR == 0
+                : open.byCoordinator && _rolesOf(order.buyer) & Roles.BUYER == 0;
+            bool late = block.timestamp >= open.proposedAt + END_DELAY;
+            _hold(Property.Revisions, gone && late, "endOrder: alone, but the other side may act, or might come back");
+            ++count[ENDED_ALONE];
+        }
+        order.state = IOrders.OrderState.Ended;
+        delete _openOf[entry.subject];
+    }
+
+    /// @dev Each part by the role of its own, and at least one of them.
+    function _consent(Entry memory entry, IOrders.Order storage order, Open storage open, uint32 successor) private {
+        bool asBuyer = entry.participant == order.buyer && _mayAct(entry.participant, entry.key, Roles.BUYER);
+        bool coordinates = _mayAct(entry.participant, entry.key, Roles.COORDINATOR);
+        bool asCoordinator = coordinates && entry.participant == order.coordinator;
+        bool asSuccessor = coordinates && entry.participant == successor;
+        _hold(Property.Authority, asBuyer || asCoordinator || asSuccessor, "order: by none of its parties");
+        if (asBuyer) open.byBuyer = true;
+        if (asCoordinator) open.byCoordinator = true;
+        if (asSuccessor) open.bySuccessor = true;
+    }
+
+    /// @dev What is asked of a revision when it is proposed and again when it is agreed to.
+    function _requireRevision(bytes32 subject, IOrders.Order storage order, IOrders.OrderTerms memory terms) private {
+        IOrders.OrderState state = order.state;
+        bool made = state == IOrders.OrderState.InProduction || state == IOrders.OrderState.Completed;
+        bool open = made || state == IOrders.OrderState.Placed || state == IOrders.OrderState.Accepted;
+        _hold(Property.OrderMoves, open, "revision: order is over");
+        _hold(Property.Revisions, terms.operations >= order.operations, "revision: operations taken away");
+        _requireAmounts(terms);
+        bool sameGate = terms.inspector == order.inspector && terms.model == order.model;
+        if (!sameGate) _requireGate(terms);
+        bool apart = terms.inspector == 0 || terms.inspector != terms.coordinator;
+        _hold(Property.Terms, apart, "terms: the coordinator inspects");
+        if (!made || terms.inspector == order.inspector) return;
+        bool fit = terms.inspector != 0;
+        for (uint16 operation; operation < order.operations; ++operation) {
+            IAssignments.Assignment storage current = _assignments[subject][operation];
+            bool declined = current.state == IAssignments.AssignmentState.Declined;
+            if (current.owner == terms.inspector && !declined) fit = false;
+        }
+        _hold(Property.Revisions, fit, "revision: in production to no inspector, or to a maker");
+    }
+
+    function _requireMade(IOrders.Order storage order) private {
+        bool made = order.state == IOrders.OrderState.InProduction || order.state == IOrders.OrderState.Completed;
+        _hold(Property.OrderMoves, made, "proposeEnd: not in production");
+    }
+
+    function _setTerms(IOrders.Order storage order, IOrders.OrderTerms memory terms) private {
+        (order.coordinator, order.inspector, order.model) = (terms.coordinator, terms.inspector, terms.model);
+        (order.operations, order.quantity, order.unit) = (uint8(terms.operations), terms.quantity, terms.unit);
     }
 
     function _applyAssignment(Entry memory entry) internal returns (bool) {
@@ -126,7 +229,7 @@ abstract contract OrderReplay is RegistryReplay {
         IAssignments.Assignment storage current = _assignments[entry.subject][operation];
         IAssignments.AssignmentState from = current.state;
         _hold(Property.AssignmentMoves, current.sequence == number, "assignment: not the current one");
-        if (to == IAssignments.AssignmentState.Cancelled) _act(entry, order.coordinator, Roles.COORDINATOR);
+        if (to == IAssignments.AssignmentState.Cancelled) _cancel(entry, order);
         else _act(entry, current.owner, Roles.MANUFACTURER);
         _hold(Property.AssignmentMoves, _isAssignmentEdge(from, to), "assignment: move not allowed");
         current.state = to;
@@ -170,6 +273,7 @@ abstract contract OrderReplay is RegistryReplay {
         }
         bool same = _same(abi.encode(_ledger.orderOf(subject)), abi.encode(order));
         _hold(Property.Rebuilt, same, "order differs from its logs");
+        _compareProposal(subject);
         Tally storage counted = _tallies[subject];
         same = stored.live == counted.live && stored.finished == counted.finished;
         _hold(Property.OneLive, same, "order: its assignments are not as many as its logs say");
@@ -178,6 +282,18 @@ abstract contract OrderReplay is RegistryReplay {
         bool complete = order.state == IOrders.OrderState.Completed || order.state == IOrders.OrderState.Delivered;
         bool done = stored.live == 0 && stored.finished == order.operations;
         _hold(Property.OrderMoves, done || !complete, "order: complete with unfinished operations");
+    }
+
+    function _compareProposal(bytes32 subject) private {
+        Open storage open = _openOf[subject];
+        IRevisions.Proposal memory expected;
+        if (open.sequence != 0) {
+            expected.digest = bytes26(keccak256(abi.encode(open.kind, open.sequence, open.content)));
+            expected.proposedAt = open.proposedAt;
+            expected.consents = (open.byBuyer ? 1 : 0) + (open.byCoordinator ? 2 : 0) + (open.bySuccessor ? 4 : 0);
+        }
+        bool same = _same(abi.encode(_ledger.proposalOf(subject)), abi.encode(expected));
+        _hold(Property.Rebuilt, same, "proposal differs from its logs");
     }
 
     function _compareAssignment(bytes32 order, uint16 operation) internal {
@@ -192,13 +308,13 @@ abstract contract OrderReplay is RegistryReplay {
     }
 
     function _place(Entry memory entry, IOrders.Order storage order) private {
-        (,, uint32 coordinator, IOrders.OrderTerms memory terms) =
-            abi.decode(entry.data, (address, bytes32[], uint32, IOrders.OrderTerms));
+        (,, IOrders.OrderTerms memory terms) = abi.decode(entry.data, (address, bytes32[], IOrders.OrderTerms));
         _act(entry, entry.participant, Roles.BUYER);
         _hold(Property.Terms, _successor == address(0), "placeOrder: closed");
-        _requireTerms(terms, coordinator);
-        (order.sequence, order.buyer, order.coordinator) = (entry.sequence, entry.participant, coordinator);
-        (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
+        _requireAmounts(terms);
+        _requireGate(terms);
+        (order.sequence, order.buyer) = (entry.sequence, entry.participant);
+        _setTerms(order, terms);
         order.state = IOrders.OrderState.Placed;
         _orderAt[entry.sequence] = entry.subject;
     }
@@ -210,6 +326,10 @@ abstract contract OrderReplay is RegistryReplay {
         IAssignments.Assignment storage current = _assignments[entry.subject][operation];
         _act(entry, order.coordinator, Roles.COORDINATOR);
         _hold(Property.OneLive, !_isLive(current.state), "proposeAssignment: another one is live");
+        if (order.state == IOrders.OrderState.Completed) {
+            order.state = IOrders.OrderState.InProduction;
+            ++count[BACK_INTO_PRODUCTION];
+        }
         _requireOpen(order);
         _hold(Property.AssignmentMoves, operation < order.operations, "proposeAssignment: no such operation");
         IRegistry.Machine storage entryOf = _machines[machine];
@@ -260,13 +380,26 @@ abstract contract OrderReplay is RegistryReplay {
         current.finishedOnce = true;
     }
 
-    function _requireTerms(IOrders.OrderTerms memory terms, uint32 coordinator) private {
+    function _requireAmounts(IOrders.OrderTerms memory terms) private {
         bool bounded = terms.operations != 0 && terms.operations <= MOST_OPERATIONS;
         _hold(Property.Terms, bounded, "terms: too few or too many operations");
-        _hold(Property.Terms, _rolesOf(coordinator) & Roles.COORDINATOR != 0, "terms: no coordinator");
-        bool gated = terms.inspector != coordinator && _rolesOf(terms.inspector) & Roles.INSPECTOR != 0
+        bool paired = (terms.quantity == 0) == (terms.unit == 0);
+        _hold(Property.Terms, paired, "terms: a quantity without unit, or the reverse");
+    }
+
+    function _requireGate(IOrders.OrderTerms memory terms) private {
+        _hold(Property.Terms, _rolesOf(terms.coordinator) & Roles.COORDINATOR != 0, "terms: no coordinator");
+        bool gated = terms.inspector != terms.coordinator && _rolesOf(terms.inspector) & Roles.INSPECTOR != 0
             && (terms.model == 0 || _models[terms.model].state == IRegistry.ModelState.Approved);
         _hold(Property.Terms, gated || (terms.inspector == 0 && terms.model == 0), "terms: gate that cannot be kept");
+    }
+
+    /// @dev By the coordinator, or by the buyer once that is gone.
+    function _cancel(Entry memory entry, IOrders.Order storage order) private {
+        if (entry.participant == order.coordinator && _mayAct(entry.participant, entry.key, Roles.COORDINATOR)) return;
+        _act(entry, order.buyer, Roles.BUYER);
+        bool gone = _rolesOf(order.coordinator) & Roles.COORDINATOR == 0;
+        _hold(Property.Authority, gone, "cancelAssignment: by the buyer of a coordinator that may act");
     }
 
     function _actAsParty(Entry memory entry, IOrders.Order storage order) private {
@@ -313,6 +446,9 @@ abstract contract OrderReplay is RegistryReplay {
     function _isOrderEdge(IOrders.OrderState from, IOrders.OrderState to) private pure returns (bool) {
         if (to == IOrders.OrderState.Placed) return from == IOrders.OrderState.None;
         if (to == IOrders.OrderState.Completed) return from == IOrders.OrderState.InProduction;
+        if (to == IOrders.OrderState.Ended) {
+            return from == IOrders.OrderState.InProduction || from == IOrders.OrderState.Completed;
+        }
         if (to == IOrders.OrderState.Delivered) return from == IOrders.OrderState.Completed;
         if (to == IOrders.OrderState.Cancelled && from == IOrders.OrderState.Accepted) return true;
         return from == IOrders.OrderState.Placed;

@@ -74,8 +74,6 @@ contract Replay is CustodyReplay {
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
         _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {
-            _latest[histories[i]].kind = entry.kind;
-            _latest[histories[i]].participant = entry.participant;
             _touch(_orders[histories[i]].sequence != 0 ? Part.Order : Part.Lot, histories[i]);
         }
     }

@@ -19,7 +19,7 @@ def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
             subject=record.subject,
             sequence=record.sequence,
             buyer=record.participant,
-            coordinator=record.event.coordinator,
+            coordinator=terms.coordinator,
             inspector=terms.inspector,
             model=terms.model,
             operations=terms.operations,
@@ -27,6 +27,8 @@ def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
             live=0,
             state=OrderState.PLACED,
             due_at=terms.due_at,
+            quantity=terms.quantity,
+            unit=terms.unit,
             placed_at=record.block_time,
             claims_root=terms.claims_root,
         )
@@ -54,18 +56,34 @@ def order_delivered(record: Recorded[orders.OrderDelivered], state: State) -> No
 
 
 def revision_proposed(record: Recorded[orders.RevisionProposed], state: State) -> None:
-    """Changes no terms yet: the revised ones apply once the other side accepts them."""
+    """Changes no terms yet: the revised ones apply once all parties agreed to them."""
     state.need(OrderRow, record.subject)
 
 
 def revision_accepted(record: Recorded[orders.RevisionAccepted], state: State) -> None:
     order = state.need(OrderRow, record.subject)
+    if record.event.awaited:
+        return
     terms = record.event.terms
+    if terms.operations > order.operations and order.state == OrderState.COMPLETED:
+        order.state = OrderState.IN_PRODUCTION
     order.operations = terms.operations
+    order.coordinator = terms.coordinator
+    order.quantity = terms.quantity
+    order.unit = terms.unit
     order.inspector = terms.inspector
     order.model = terms.model
     order.due_at = terms.due_at
     order.claims_root = terms.claims_root
+
+
+def end_proposed(record: Recorded[orders.EndProposed], state: State) -> None:
+    """Ends nothing yet: the other side must agree, or be gone for a while."""
+    state.need(OrderRow, record.subject)
+
+
+def order_ended(record: Recorded[orders.OrderEnded], state: State) -> None:
+    state.need(OrderRow, record.subject).state = OrderState.ENDED
 
 
 def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: State) -> None:
@@ -75,7 +93,10 @@ def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: Stat
         state.add(OperationRow(record.subject, operation, record.sequence, finished_once=False))
     else:
         current.assignment = record.sequence
-    state.need(OrderRow, record.subject).live += 1
+    order = state.need(OrderRow, record.subject)
+    order.live += 1
+    if order.state == OrderState.COMPLETED:
+        order.state = OrderState.IN_PRODUCTION
     state.add(
         AssignmentRow(
             sequence=record.sequence,
@@ -154,6 +175,8 @@ PROJECTIONS = dict(
         on(orders.OrderDelivered, order_delivered),
         on(orders.RevisionProposed, revision_proposed),
         on(orders.RevisionAccepted, revision_accepted),
+        on(orders.EndProposed, end_proposed),
+        on(orders.OrderEnded, order_ended),
         on(orders.AssignmentProposed, assignment_proposed),
         on(orders.AssignmentAccepted, assignment_accepted),
         on(orders.AssignmentStarted, assignment_started),

@@ -33,7 +33,9 @@ from services.gateway.http.routes import Routes
 
 __all__ = ["add_orders"]
 
-_State: TypeAlias = Literal["placed", "accepted", "rejected", "in_production", "completed", "delivered", "cancelled"]
+_State: TypeAlias = Literal[
+    "placed", "accepted", "rejected", "in_production", "completed", "delivered", "cancelled", "ended"
+]
 _AssignmentState: TypeAlias = Literal["proposed", "accepted", "declined", "started", "finished", "cancelled"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 

@@ -7,6 +7,7 @@ party learns who reads it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,8 @@ from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.models import Schema
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from ledger.provenance.jsonform import Printable
 from services.access.rules import PUBLIC
@@ -76,7 +79,7 @@ _UNKNOWN = Problem(
 
 def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: bool) -> dict[str, Any]:
     """Completes the document in place and returns it. `secured`: whether callers need a credential."""
-    _add_problem_schema(document)
+    _add_schemas(document, {PROBLEM_MODEL, *(model for route in routes for model in route.models)})
     rows = {route.operation: route for route in routes}
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -90,11 +93,14 @@ def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: 
     return document
 
 
-def _add_problem_schema(document: dict[str, Any]) -> None:
-    """In its place among the schemas, its members in FastAPI's order."""
-    schema = PROBLEM_MODEL.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+def _add_schemas(document: dict[str, Any], models: Iterable[type[BaseModel]]) -> None:
+    """Adds the schemas of the models and of what they contain, with their members in FastAPI's order."""
+    _, added = models_json_schema(
+        [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
+    )
     known = document.setdefault("components", {}).get("schemas", {})
-    known[PROBLEM_MODEL.__name__] = jsonable_encoder(Schema(**schema), by_alias=True, exclude_none=True)
+    for name, schema in added["$defs"].items():
+        known[name] = jsonable_encoder(Schema(**schema), by_alias=True, exclude_none=True)
     document["components"]["schemas"] = dict(sorted(known.items()))
 
 

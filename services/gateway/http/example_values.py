@@ -159,6 +159,8 @@ def order() -> Order:
         buyer=BUYER,
         coordinator=HUB,
         gate=Gate(INSPECTOR, 9),
+        quantity=1,
+        unit="H87",
         operations=3,
         finished=3,
         live=0,

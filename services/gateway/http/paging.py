@@ -18,6 +18,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -129,6 +130,7 @@ Paging = Annotated[_Paging, Depends(_paging)]
 """Parameter type for routes that return a list."""
 
 
+@cache
 def page_of(view: type) -> type[BaseModel]:
     """The schema of a page of these views."""
     members: dict[str, Any] = {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Header, Path, Response
+from pydantic import BaseModel
 
 from ledger.provenance.jsonform import Printable
 from services.gateway.http.errors import PreconditionError
@@ -29,6 +30,7 @@ __all__ = [
     "Subject",
     "build_precondition",
     "etag_matches",
+    "refer_to",
     "reply",
     "reply_with_etag",
     "with_etag",
@@ -38,12 +40,15 @@ ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
 MAX_SEQUENCE = 2**40 - 1
 """The largest `uint40`, the type of sequences in the contracts."""
 
+
+def refer_to(model: type[BaseModel]) -> dict[str, str]:
+    """Refers to a model by name: for the class, FastAPI would compile a validator per response and route, a third of
+    the gateway's start-up time. The schema is added when the OpenAPI document is completed."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
 PROBLEM_MODEL = model_of(Problem)
-# Referenced by name: for a model class, FastAPI would compile a validator per problem and route, a third of the
-# gateway's start-up time. The schema is added when the OpenAPI document is completed.
-PROBLEM: dict[str, Any] = {
-    "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{PROBLEM_MODEL.__name__}"}}}
-}
+PROBLEM: dict[str, Any] = {"content": {"application/json": {"schema": refer_to(PROBLEM_MODEL)}}}
 Problems: TypeAlias = "dict[int | str, dict[str, Any]]"
 """Problems of a route in the OpenAPI document, by status."""
 PROBLEMS_422: Problems = {422: PROBLEM, "default": PROBLEM}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.routing import compile_path
 
 from services.access import ForbiddenError
@@ -36,6 +37,8 @@ class Route:
     examples: Examples = field(default_factory=dict)
     body_example: object = None
     """JSON form of a request body; None if there is nothing to show."""
+    models: tuple[type[BaseModel], ...] = ()
+    """Models of the response, to which the OpenAPI document refers by name."""
 
 
 class RouteTable:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Required, TypeAlias, TypedDict, TypeVar, Union, Unpack, get_args
+from typing import Any, Required, TypeAlias, TypedDict, TypeVar, Unpack, get_args
 
 from fastapi import Response
+from pydantic import BaseModel
 
 from services.access.rules import Rule
 from services.gateway.http.paging import page_of
-from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, Problems
+from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, Problems, refer_to
 from services.gateway.http.route_table import Examples, Route, RouteTable
 from services.gateway.http.schemas import model_of
 
@@ -26,6 +27,8 @@ __all__ = ["Options", "Routes"]
 F = TypeVar("F", bound=Callable[..., Any])
 View: TypeAlias = "type | types.UnionType | None"
 """The view that is returned, or a union of views; None if it is not a view."""
+Models: TypeAlias = "tuple[type[BaseModel], ...]"
+"""The models of a successful response; several if it has one of them."""
 _NO_EXAMPLES: Examples = {}
 
 
@@ -38,7 +41,7 @@ class Options(TypedDict, total=False):
     """Example of the request body, as JSON."""
     responses: Problems
     """Problems, in place of those common to the group."""
-    response_model: Any
+    response_model: type[BaseModel] | None
     """Pydantic model of a response that is not a view; None for none."""
     response_class: type[Response]
     status_code: int
@@ -58,7 +61,7 @@ class Routes:
     def page(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
         """Declares a GET route of a paged list, which answers 400 to a cursor of another list."""
         listed: Options = {"responses": PROBLEMS_400, **row}
-        return self._declare("GET", path, operation, summary, response_model=page_of(view), **listed)
+        return self._declare("GET", path, operation, summary, (page_of(view),), **listed)
 
     def one(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
         """Declares a GET route of one resource, which answers 404 if there is none."""
@@ -68,27 +71,27 @@ class Routes:
     def get(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("GET", path, operation, summary, **_with_model(view, row))
+        return self._declare("GET", path, operation, summary, _models_of(view), **row)
 
     def post(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("POST", path, operation, summary, **_with_model(view, row))
+        return self._declare("POST", path, operation, summary, _models_of(view), **row)
 
     def put(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("PUT", path, operation, summary, **_with_model(view, row))
+        return self._declare("PUT", path, operation, summary, _models_of(view), **row)
 
     def patch(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("PATCH", path, operation, summary, **_with_model(view, row))
+        return self._declare("PATCH", path, operation, summary, _models_of(view), **row)
 
     def delete(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("DELETE", path, operation, summary, **_with_model(view, row))
+        return self._declare("DELETE", path, operation, summary, _models_of(view), **row)
 
     def _declare(
         self,
@@ -96,23 +99,36 @@ class Routes:
         path: str,
         operation: str,
         summary: str,
+        models: Models,
         *,
         rule: Rule,
         examples: Examples = _NO_EXAMPLES,
         body_example: object = None,
+        response_model: type[BaseModel] | None = None,
+        responses: Problems | None = None,
         **documented: Any,
     ) -> Callable[[F], F]:
+        models = models if response_model is None else (response_model,)
+        problems = self.problems if responses is None else responses
+        # The model is not FastAPI's business: endpoints return complete responses, which it does not validate.
+        documented |= {"responses": {**_success(models, documented), **problems}, "response_model": None}
+
         def register(endpoint: F) -> F:
-            route = Route(method, path, rule, operation, examples, body_example)
-            documentation = {"summary": summary, "tags": [self.tag], "responses": self.problems, **documented}
-            self.table.add(route, endpoint, **documentation)
+            route = Route(method, path, rule, operation, examples, body_example, models)
+            self.table.add(route, endpoint, summary=summary, tags=[self.tag], **documented)
             return endpoint
 
         return register
 
 
-def _with_model(view: View, row: Options) -> Options:
-    if view is None:
-        return row
-    models = tuple(model_of(one) for one in (get_args(view) or (view,)))
-    return {"response_model": Union[models], **row}  # noqa: UP007  # the members are known only now
+def _models_of(view: View) -> Models:
+    return () if view is None else tuple(model_of(one) for one in (get_args(view) or (view,)))
+
+
+def _success(models: Models, documented: Mapping[str, Any]) -> Problems:
+    """The successful response, if it has one of these models."""
+    references = [refer_to(model) for model in models]
+    if not references:
+        return {}
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    return {documented.get("status_code", 200): {"content": {"application/json": {"schema": schema}}}}

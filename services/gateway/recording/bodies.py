@@ -6,7 +6,8 @@ A body has the fields of the record, with these changes:
     ..._root           becomes `...`, a JSON document that is salted and stored likewise; or the root itself, 0x-hex
     ..._at, ..._since  are RFC 3339 in UTC instead of seconds
     unit               is the UN/ECE code as text
-    component          is false unless stated, and `components` empty
+    component          is false unless stated, and `components` empty, as are the lots of a delivery
+    quantity, unit     of terms are optional: without them, no quantity is agreed
     enumerations       are lower-case words, bytes 0x-hex
     consignment, items becomes `lots`, only subjects: the index knows the order of each
     order of a lot     is optional, for the same reason
@@ -25,7 +26,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.records import Bytes3, Item, Record
+from ledger.records import Bytes3, ConfirmDelivery, Item, OrderTerms, Record
 
 __all__ = ["BODY", "Identifier", "body_of", "struct_of"]
 
@@ -59,7 +60,9 @@ def _members(struct: type, given: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     hints = get_type_hints(struct, include_extras=True)
     names = [field.name for field in fields(struct)]
     for name in names:
-        if name not in given:
+        if (struct, name) in _OPTIONAL:
+            yield name, _OPTIONAL[struct, name]
+        elif name not in given:
             yield from _member(name, hints[name], of_lot="lot" in names or "kind" in names)
 
 
@@ -97,7 +100,7 @@ def _annotation(hint: Any) -> Any:
         item = _annotation(get_args(hint)[0])
         return Annotated[list[item], Field(min_length=1, max_length=MAX_ITEMS)]  # type: ignore[valid-type]  # known only now
     if hint is Bytes3:
-        return Annotated[str, Field(pattern="^[A-Z0-9]{2,3}$", description="UN/ECE Rec. 20.", examples=["H87"])]
+        return _UNIT
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
         if base is int:
@@ -125,6 +128,7 @@ def _words(kind: type[enum.IntEnum]) -> Any:
     return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
 
 
+_UNIT = Annotated[str, Field(pattern="^[A-Z0-9]{2,3}$", description="UN/ECE Rec. 20.", examples=["H87"])]
 _WHEN = "2026-12-01T12:00:00Z"
 _DOCUMENT = "JSON document that the gateway salts, hashes and stores; its root is recorded. Omit it for none."
 Identifier = Annotated[
@@ -140,6 +144,12 @@ _LOTS = Annotated[
     list[Hex32],
     Field(min_length=1, max_length=MAX_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
 ]
+_OPTIONAL: dict[tuple[type, str], Any] = {
+    (OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
+    (OrderTerms, "unit"): (_UNIT | None, None),
+    (ConfirmDelivery, "lots"): (Annotated[list[Hex32], Field(max_length=MAX_ITEMS)], []),
+}
+"""Members that only these structs leave out."""
 _ASKED: dict[str, Any] = {
     "subjects": Annotated[
         list[Hex32],

@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from ledger.canonical import Json
 from ledger.claims import Claims, build_claims
 from ledger.errors import InputError, NotFoundError
-from ledger.events.orders import RevisionProposed
-from ledger.heads import start_of
+from ledger.events import Event
+from ledger.events.orders import EndProposed, RevisionProposed
 from ledger.ids import Identity, identifier_hash
 from ledger.provenance import find_certified_lots, find_opening
 from ledger.provenance.listings import find_assignment
@@ -24,7 +24,7 @@ from ledger.provenance.reader import Reader
 from ledger.provenance.traces import find_certificate_row
 from ledger.records import Contract, Item, Record
 from ledger.store import Book, Rows
-from ledger.store.rows import LotRow, RecordHistoryRow, RecordRow
+from ledger.store.rows import LotRow, RecordRow
 from services.gateway.recording.bodies import struct_of
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Find",
     "find_assigned",
     "find_certified",
+    "find_end",
     "find_grounds",
     "find_proposal",
     "find_returned",
@@ -40,6 +41,7 @@ __all__ = [
     "subject",
 ]
 
+E = TypeVar("E", bound=Event)
 _NONE = bytes(32)
 
 
@@ -89,6 +91,8 @@ class Builder:
         if name == "order" and body.get(name) is None:
             lot = body.get("lot")
             return _NONE if lot is None else self._order_of(lot if isinstance(lot, bytes) else _raw(lot))
+        if body[name] is None:
+            return bytes(3)  # a unit that was left out
         return self._value(hint, body[name])
 
     def _value(self, hint: Any, value: Any) -> object:
@@ -232,22 +236,20 @@ def find_proposal(reader: Reader, asked: Given) -> Given:
     """The fields that name a proposed revision of an order. Raises NotFoundError if the record proposed no revision of
     it.
     """
+    order, proposal, terms = _proposal(reader, asked, RevisionProposed, "a revision")
+    return {"order": order, "terms": terms.terms, "proposal": proposal}
+
+
+def find_end(reader: Reader, asked: Given) -> Given:
+    """The fields that name the proposed end of an order. Raises NotFoundError if the record did not propose its end."""
+    order, proposal, _ = _proposal(reader, asked, EndProposed, "the end")
+    return {"order": order, "proposal": proposal}
+
+
+def _proposal(reader: Reader, asked: Given, kind: type[E], what: str) -> tuple[bytes, int, E]:
     order, sequence = bytes.fromhex(asked["subject"][2:]), asked["id"]
     row = reader.rows.get(RecordRow, Contract.LEDGER.value, sequence)
     proposed = None if row is None else row.event()
-    if row is None or not isinstance(proposed, RevisionProposed) or row.subject != order:
-        raise NotFoundError(
-            f"record {sequence} does not propose a revision of this order", hint="see the trace of the order"
-        )
-    # The head that the proposal was made on: history moved on since, at least by the proposal itself.
-    links = reader.rows.find(RecordHistoryRow, subject=order)
-    before = [link.head for link in links if link.sequence < sequence]
-    start = start_of(reader.identity.chain_id, reader.identity.ledger, reader.identity.ledger_id, order)
-    return {
-        "order": order,
-        "terms": proposed.terms,
-        "previous_head": before[-1] if before else start,
-        "proposal": sequence,
-        "proposer": row.key,
-        "proposed_at": row.block_time,
-    }
+    if row is None or not isinstance(proposed, kind) or row.subject != order:
+        raise NotFoundError(f"record {sequence} does not propose {what} of this order", hint="see the order's trace")
+    return order, sequence, proposed

@@ -33,6 +33,7 @@ from ledger.records import (
     DeclineCustody,
     DemandOpening,
     Depart,
+    EndOrder,
     Entrust,
     FinishAssignment,
     IssueCertificate,
@@ -45,6 +46,7 @@ from ledger.records import (
     PackLots,
     PlaceOrder,
     ProposeAssignment,
+    ProposeEnd,
     ProposeKey,
     ProposeRecovery,
     ProposeRevision,
@@ -86,6 +88,7 @@ from services.gateway.recording.build_records import (
     Find,
     find_assigned,
     find_certified,
+    find_end,
     find_grounds,
     find_proposal,
     find_returned,
@@ -101,7 +104,7 @@ _ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKin
 _BUYER, _COORDINATOR, _MAKER, _INSPECTOR = Role.BUYER, Role.COORDINATOR, Role.MANUFACTURER, Role.INSPECTOR
 _AUDITOR, _HOLDER = Role.AUDITOR, ALL_ROLES & ~Role.AUDITOR
 _ASSIGNED = ("order", "operation", "assignment")
-_REVISED = ("order", "terms", "previous_head", "proposal", "proposer", "proposed_at")
+_REVISED, _ENDED = ("order", "terms", "proposal"), ("order", "proposal")
 Body: TypeAlias = "Mapping[str, object]"
 _A_LOT, _AN_ORDER, _A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
 _CLAIMS: Body = {"claims": {"note": "as agreed"}}
@@ -111,9 +114,12 @@ _LEAF: Body = {"stream": _A_STREAM, "leaf_index": 3, "leaf_hash": "0x" + "88" * 
 _NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87"}
 _TERMS = {
     "operations": 3,
+    "coordinator": 2,
     "inspector": 6,
     "model": 9,
     "due_at": "2026-12-01T12:00:00Z",
+    "quantity": 1,
+    "unit": "H87",
     "claims": {"colour": "signal blue"},
 }
 _SPLIT: Body = {
@@ -188,7 +194,7 @@ def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Bo
     return Write(kind, f"/v1/models/{{id}}/{verb}", summary, roles, example, number("model"), ("model",))
 
 
-_PLACED: Body = {"identifier": "urn:example:order-1", "coordinator": 2, "terms": _TERMS}
+_PLACED: Body = {"identifier": "urn:example:order-1", "terms": _TERMS}
 _PARTIES = _BUYER | _COORDINATOR
 _MEASURING = _MAKER | _INSPECTOR
 _LOGGING = _MEASURING | _COORDINATOR | _AUDITOR
@@ -208,8 +214,24 @@ WRITES: tuple[Write, ...] = (
         find_proposal,
         _REVISED,
     ),
+    _order(ProposeEnd, "ends", "Propose to end an order in production", _PARTIES, _REASON),
+    Write(
+        EndOrder,
+        "/v1/orders/{subject}/ends/{id}/accept",
+        "End an order as proposed, by the other side, or alone once that is gone",
+        _PARTIES,
+        _CLAIMS,
+        find_end,
+        _ENDED,
+    ),
     _order(CompleteOrder, "complete", "Declare an order complete", _COORDINATOR),
-    _order(ConfirmDelivery, "confirm-delivery", "Confirm that an order was delivered", _BUYER),
+    _order(
+        ConfirmDelivery,
+        "confirm-delivery",
+        "Confirm that an order was delivered, with the lots that were",
+        _BUYER,
+        {**_LOTS, **_CLAIMS},
+    ),
     Write(
         ProposeAssignment,
         "/v1/assignments",
@@ -221,7 +243,7 @@ WRITES: tuple[Write, ...] = (
     _assignment(DeclineAssignment, "decline", "Decline an assignment", _MAKER, _REASON),
     _assignment(StartAssignment, "start", "Start an assignment", _MAKER, {"stream": _A_STREAM, **_CLAIMS}),
     _assignment(FinishAssignment, "finish", "Finish an assignment, with its evidence", _MAKER, _LEAF),
-    _assignment(CancelAssignment, "cancel", "Cancel an assignment", _COORDINATOR, _REASON),
+    _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, _REASON),
     Write(
         CommissionLot,
         "/v1/lots/commission",

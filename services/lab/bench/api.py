@@ -31,8 +31,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from ledger.chain import HttpTransport, write_deployment
 from ledger.errors import ChainError
 from ledger.index import Follower
-from ledger.keys import Signer, open_signer
-from ledger.records import ALL_ROLES, AcceptKey, Admit
+from ledger.keys import Signer, open_name_key, open_signer
+from ledger.names import NameKey
+from ledger.records import ALL_ROLES, AcceptKey, Admit, SetNameKey
 from ledger.store import Rows, Store
 from ledger.store.rows import (
     AnchorRow,
@@ -175,21 +176,23 @@ def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         Follower(consortium.chain, store).follow()
         key = _new_key(home)
-        _join(consortium, open_signer(f"file:{key}"))
+        _join(consortium, open_signer(f"file:{key}"), open_name_key(f"file:{key}"))
         Follower(consortium.chain, store).follow()
         known = _find_things(store)
     (home / SETTINGS_FILE).write_text(
         f'database = "sqlite:///bench.sqlite"\nchain_url = "{url}"\ngateway_signer = "file:{key}"\n'
+        f'gateway_name_keys = ["file:{key}"]\n'
     )
     return known
 
 
-def _join(consortium: Consortium, signer: Signer) -> None:
+def _join(consortium: Consortium, signer: Signer, name_key: NameKey) -> None:
     """Admits a company that has every role."""
     consortium.record(consortium.owner, [Admit(int(ALL_ROLES), signer.address, bytes(32))])
     consortium.chain.fund(signer.address)
     submitter = Submitter(consortium.chain, consortium.outbox, signer)
-    submitter.submit([("accept", AcceptKey(len(consortium.companies) + 1))])
+    number = len(consortium.companies) + 1
+    submitter.submit([("accept", AcceptKey(number)), ("name", SetNameKey(name_key.hash))])
     submitter.drain()
 
 

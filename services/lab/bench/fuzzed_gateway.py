@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
-from ledger.keys import open_signer
+from ledger.keys import open_name_key, open_signer
 from services.documents import KeyRing
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.serving.server import serve
@@ -36,6 +36,7 @@ def main(home: Path, port: int) -> None:
                 chain=chain,
                 limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),
                 recording=(chain, signer),
+                name_keys=[open_name_key(uri) for uri in settings.gateway_name_key_uris],
             )
         )
         serve(app, "127.0.0.1", port)

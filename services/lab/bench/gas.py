@@ -34,6 +34,7 @@ from ledger.records import (
     DeclineAssignment,
     DeclineCustody,
     Disposition,
+    EndOrder,
     Entrust,
     FinishAssignment,
     Input,
@@ -48,6 +49,7 @@ from ledger.records import (
     PackLots,
     PlaceOrder,
     ProposeAssignment,
+    ProposeEnd,
     ProposeRevision,
     QuarantineLot,
     ReceiveLot,
@@ -71,6 +73,7 @@ from ledger.records import (
     Verdict,
     WithdrawCustody,
 )
+from services.lab.bench.consignments import measure_consignment
 from services.lab.bench.inferences import measure_inferences
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.lab.demo.plant import PIECE, Plant, build_plant
@@ -136,11 +139,12 @@ class _Meter:
         self._revise()
 
     def _terms(self) -> OrderTerms:
-        return OrderTerms(1, self._consortium.inspector.number, self._plant.model, self._now + FAR_S, ROOT)
+        coordinator, inspector = self._consortium.coordinator.number, self._consortium.inspector.number
+        return OrderTerms(1, coordinator, inspector, self._plant.model, self._now + FAR_S, 1, PIECE, ROOT)
 
     def _place(self) -> list[bytes]:
         names = [self._subject(SubjectKind.ORDER, self._consortium.buyer, value) for value in _hashes()]
-        records = [PlaceOrder(value, self._consortium.coordinator.number, self._terms()) for value, _ in names]
+        records = [PlaceOrder(value, self._terms()) for value, _ in names]
         self._measure(self._consortium.buyer, records)
         return [order for _, order in names]
 
@@ -151,13 +155,9 @@ class _Meter:
         return identifier_hash, keccak256(words)
 
     def _revise(self) -> None:
-        heads = [self._consortium.chain.head(order) for order in self._orders]
         self._measure(self._consortium.buyer, [ProposeRevision(order, self._terms()) for order in self._orders])
-        proposals = self._latest()
-        records = [
-            AcceptRevision(order, self._terms(), head, proposal.sequence, proposal.key, proposal.block_time)
-            for order, head, proposal in zip(self._orders, heads, proposals, strict=True)
-        ]
+        pairs = zip(self._orders, self._latest(), strict=True)
+        records = [AcceptRevision(order, self._terms(), proposal.sequence) for order, proposal in pairs]
         self._measure(self._consortium.coordinator, records)
 
     def _latest(self) -> tuple[Recorded[Event], ...]:
@@ -172,6 +172,10 @@ class _Meter:
         self._measure(maker, [DeclineAssignment(order, 0, number, ROOT) for order, number in pairs])
         pairs = self._propose()
         self._measure(coordinator, [CancelAssignment(order, 0, number, ROOT) for order, number in pairs])
+        self._begin()
+
+    def _begin(self) -> None:
+        maker = self._consortium.makers[0]
         self._pairs = self._propose()
         self._measure(maker, [AcceptAssignment(order, 0, number, ROOT) for order, number in self._pairs])
         stream = self._plant.machines[0].stream
@@ -195,7 +199,7 @@ class _Meter:
     # Lots
 
     def lots(self) -> None:
-        maker, buyer, coordinator = self._consortium.makers[0], self._consortium.buyer, self._consortium.coordinator
+        maker = self._consortium.makers[0]
         made = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
         self._measure(
             maker,
@@ -214,8 +218,6 @@ class _Meter:
         self._measure(maker, [QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
         self._measure(maker, [ReleaseLot(lot, NOTHING, ROOT) for lot in self._received])
         self._certify(stream)
-        self._measure(coordinator, [CompleteOrder(order, ROOT) for order in self._orders])
-        self._measure(buyer, [ConfirmDelivery(order, ROOT) for order in self._orders])
 
     def _finish(self) -> None:
         machine, maker = self._plant.machines[0], self._consortium.makers[0]
@@ -299,9 +301,24 @@ class _Meter:
         self._accept(carrier, single, self._offer(maker, carrier, single))
         gated = [(item,) for item in self._items]
         self._accept(buyer, gated, self._offer(maker, buyer, gated, "through a gate"), "through a gate")
+        self._close()
         self._pack()
         self._supersede()
         self._note()
+
+    def _close(self) -> None:
+        """Confirms the delivery of one lot of each order, and ends other orders in production."""
+        buyer, coordinator = self._consortium.buyer, self._consortium.coordinator
+        self._measure(coordinator, [CompleteOrder(item.order, ROOT) for item in self._items])
+        self._measure(buyer, [ConfirmDelivery(item.order, (item.lot,), ROOT) for item in self._items])
+        self._orders = self._place()
+        self._measure(coordinator, [AcceptOrder(order, ROOT) for order in self._orders])
+        self._begin()
+        measure_consignment(self._consortium, self._orders[0], self._plant.model, self._evidence(), self._measure)
+        del self.found["IssueCertificate (last)"], self.found["PackLots (last)"]
+        proposals = self._measure(buyer, [ProposeEnd(order, ROOT) for order in self._orders])
+        pairs = zip(self._orders, proposals, strict=True)
+        self._measure(coordinator, [EndOrder(order, proposal, ROOT) for order, proposal in pairs])
 
     def _offer(
         self, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]], variant: str = ""

@@ -173,7 +173,7 @@ def _orders(plant: Plant, names: _Names) -> Iterator[object]:
         subject, machine = _hash("order", order), order % _MACHINES + 1
         yield OrderRow(
             subject, order + 1, _BUYER, _COORDINATOR, _INSPECTOR, _MODEL, 1, 1, 0, OrderState.COMPLETED,
-            _START_S, _START_S, _NONE,
+            _START_S, 0, bytes(3), _START_S, _NONE,
         )  # fmt: skip
         yield AssignmentRow(
             order + 1, subject, 0, machine, machine % _MAKERS + 1, AssignmentState.FINISHED, _START_S, _START_S,

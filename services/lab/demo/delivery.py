@@ -34,7 +34,7 @@ def deliver_parts(line: Line) -> None:
 def _close(line: Line, passed: list[Job]) -> None:
     consortium = line.consortium
     consortium.record(consortium.coordinator, [CompleteOrder(job.order.subject, NOTHING) for job in passed])
-    consortium.record(consortium.buyer, [ConfirmDelivery(job.order.subject, NOTHING) for job in passed])
+    consortium.record(consortium.buyer, [ConfirmDelivery(job.order.subject, (job.lot,), NOTHING) for job in passed])
     for job in passed:
         job.delivered = True
 

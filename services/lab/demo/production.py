@@ -104,12 +104,15 @@ def _placing(consortium: Consortium, plant: Plant, job: Job, now: int) -> PlaceO
     )
     terms = OrderTerms(
         operations=len(OPERATIONS),
+        coordinator=consortium.coordinator.number,
         inspector=consortium.inspector.number,
         model=plant.model,
         due_at=now + DUE_S,
+        quantity=1,
+        unit=PIECE,
         claims_root=claims,
     )
-    return PlaceOrder(hash_of(job.order), consortium.coordinator.number, terms)
+    return PlaceOrder(hash_of(job.order), terms)
 
 
 def make_parts(line: Line) -> None:

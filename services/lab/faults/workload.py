@@ -91,7 +91,7 @@ def found_site(folder: Path, transport: Transport, profile: EngineProfile, seed:
         _record(
             Submitter(chain, outbox, signer),
             "place",
-            [PlaceOrder(each, _COORDINATOR, _terms(bytes(32))) for each in hashes],
+            [PlaceOrder(each, _terms(bytes(32))) for each in hashes],
         )
     orders = tuple(subject(SubjectKind.ORDER, _BUYER, each) for each in hashes)
     return Site(deployment, profile, signer, orders, _MACHINES)
@@ -103,4 +103,4 @@ def _record(submitter: Submitter, name: str, records: list[Record]) -> None:
 
 
 def _terms(root: bytes) -> OrderTerms:
-    return OrderTerms(operations=1, inspector=0, model=0, due_at=_DUE_AT, claims_root=root)
+    return OrderTerms(1, _COORDINATOR, 0, 0, _DUE_AT, 0, bytes(3), root)

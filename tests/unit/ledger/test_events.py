@@ -166,16 +166,16 @@ def test_json_has_the_fields_by_name_sorted_and_bytes_in_hex() -> None:
 def test_roots_come_in_the_order_of_the_data() -> None:
     change = build(Transformation, claims_root=A, outputs=(build(Output, claims_root=B), build(Output)))
     assert LotsTransformed(change).roots() == (A, B, bytes(32))
-    assert OrderPlaced(2, OrderTerms(1, 0, 0, 0, C)).roots() == (C,)
+    assert OrderPlaced(OrderTerms(1, 2, 0, 0, 0, 0, bytes(3), C)).roots() == (C,)
     assert LotsPacked().roots() == ()
 
 
 def test_zero_names_nothing() -> None:
     proposed = AssignmentProposed(0, 8, 3, A)
     assert (proposed.numbers(Names.MACHINE), proposed.numbers(Names.PARTICIPANT)) == ((8,), (3,))
-    placed = OrderPlaced(2, OrderTerms(1, 0, 0, 0, C))
+    placed = OrderPlaced(OrderTerms(1, 2, 0, 0, 0, 0, bytes(3), C))
     assert (placed.numbers(Names.PARTICIPANT), placed.numbers(Names.MODEL)) == ((2,), ())
-    gated = OrderPlaced(2, OrderTerms(1, 4, 9, 0, C))
+    gated = OrderPlaced(OrderTerms(1, 2, 4, 9, 0, 0, bytes(3), C))
     assert (gated.numbers(Names.PARTICIPANT), gated.numbers(Names.MODEL)) == ((2, 4), (9,))
 
 

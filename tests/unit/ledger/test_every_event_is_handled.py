@@ -109,7 +109,7 @@ CAMPAIGNS = sorted((ROOT / "contracts" / "test" / "invariant").glob("*.sol"))
 TOLD = ("tests/support/bundle_chapters.py", "tests/support/bundle_world.py")
 PLACES: dict[str, Handled] = {
     "contracts/src/interfaces, scripts/compile_contracts: an event of the ABI": in_the_abi,
-    "contracts/test/AccessMatrix.t.sol: a row": called_in("contracts/test/AccessMatrix.t.sol"),
+    "contracts/test/AccessRows.sol: a row": called_in("contracts/test/AccessRows.sol"),
     "contracts/test/replay: what the event does to the state": replayed,
     "contracts/test/invariant: in the list of what a campaign reaches, or UNREACHED with a reason": reached,
     "ledger/records: the call that leaves it behind": lambda kind: record_of(kind) is not None,

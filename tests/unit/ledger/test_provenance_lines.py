@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ledger.provenance import permissions
 from ledger.provenance.permissions import Visibility
-from ledger.store import Lineage, Rows, Store, open_store
+from ledger.store import Lineage, Rows, Store
 from ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow
-from tests.support.stores import scratch
+from tests.support.stores import new_store, scratch
 
 LOTS, ME, OTHER = 12, 7, 8
 edges_of = st.sets(st.tuples(st.integers(0, LOTS - 1), st.integers(0, LOTS - 1)), max_size=24)
@@ -21,7 +21,7 @@ some_lots = st.sets(st.integers(0, LOTS - 1), max_size=LOTS)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('lines') / 'ledger.db'}") as opened:
+    with new_store(tmp_path_factory.mktemp("lines")) as opened:
         yield opened
 
 

@@ -48,6 +48,21 @@ def test_an_order_runs_to_its_end() -> None:
     assert (state.lots[A].custodian, state.lots[A].state) == (BUYER, LotState.HELD)
 
 
+def test_a_gate_by_procedure_lets_a_sampled_lot_pass() -> None:
+    def tell(story: Story) -> None:
+        story.place(ORDER, model=0)
+        story.accept(ORDER)
+        assignment = story.propose(ORDER)
+        story.step("AssignmentAccepted", ORDER, assignment)
+        story.start(ORDER, assignment)
+        story.commission(A, ORDER, assignment)
+        story.certify_by_procedure(A)
+        story.offer(A, to=BUYER)
+        story.take(A, by=BUYER)
+
+    assert told(tell).lots[A].custodian == BUYER
+
+
 def test_another_inspector_is_agreed_on_in_production() -> None:
     def tell(story: Story) -> None:
         story.commission(A, ORDER, in_production(story))

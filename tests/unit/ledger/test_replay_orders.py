@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.records import OrderTerms
 from tests.support.broken import ORDER, Broken, Told, check_broken, in_production
 from tests.support.story import (
     BENCH,
@@ -14,10 +15,14 @@ from tests.support.story import (
     COORDINATOR,
     FOREIGN,
     INSPECTOR,
+    MAKER,
     OTHER,
+    PIECE,
     PRESS,
     STREAM,
     Story,
+    hidden,
+    name,
     terms_of,
 )
 
@@ -77,22 +82,181 @@ def fewer_operations(story: Story) -> None:
     story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
 
 
-@broken("not what the other side proposed last")
+def _agree(story: Story, by: int, proposal: int, terms: OrderTerms, awaited: int = 0) -> None:
+    story.record("RevisionAccepted", by, ORDER, proposal=proposal, awaited=awaited, terms=terms)
+
+
+@broken("in force without an agreement")
 def own_proposal_accepted(story: Story) -> None:
     story.place(ORDER)
     proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
-    story.record("RevisionAccepted", BUYER, ORDER, proposal=proposal, terms=terms_of(2))
+    _agree(story, BUYER, proposal, terms_of(2))
 
 
-@broken("not what the other side proposed last")
-def proposal_that_is_not_the_latest_record(story: Story) -> None:
+@broken("not what was proposed last")
+def other_proposal_meanwhile(story: Story) -> None:
     story.place(ORDER)
     proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
+    story.record("RevisionProposed", COORDINATOR, ORDER, terms=terms_of(3))
+    _agree(story, COORDINATOR, proposal, terms_of(2))
+
+
+@broken("not what was proposed last")
+def other_terms_agreed(story: Story) -> None:
+    story.place(ORDER)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
+    _agree(story, COORDINATOR, proposal, terms_of(3))
+
+
+@broken("not what was proposed last")
+def agreed_without_a_proposal(story: Story) -> None:
+    story.place(ORDER)
+    _agree(story, COORDINATOR, 1, terms_of(2))
+
+
+@broken("revised by none of the parties")
+def stranger_agrees(story: Story) -> None:
+    story.place(ORDER)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
+    _agree(story, OTHER, proposal, terms_of(2))
+
+
+@broken("in force without an agreement")
+def successor_not_asked(story: Story) -> None:
+    story.place(ORDER)
+    terms = replace(terms_of(), coordinator=OTHER)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms)
+    _agree(story, COORDINATOR, proposal, terms)
+
+
+@broken("participant 1 is not missing")
+def waiting_for_nobody(story: Story) -> None:
+    story.place(ORDER)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
+    _agree(story, COORDINATOR, proposal, terms_of(2), awaited=BUYER)
+
+
+@broken("a quantity without a unit")
+def quantity_without_unit(story: Story) -> None:
+    story.place(ORDER)
+    story.record("RevisionProposed", BUYER, ORDER, terms=replace(terms_of(), quantity=1))
+
+
+@broken("the coordinator inspects")
+def inspector_becomes_coordinator(story: Story) -> None:
+    story.place(ORDER)
+    story.record("RevisionProposed", BUYER, ORDER, terms=replace(terms_of(), coordinator=INSPECTOR))
+
+
+@broken("the new inspector has an assignment")
+def maker_becomes_inspector_in_production(story: Story) -> None:
+    in_production(story)
+    story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(inspector=MAKER))
+
+
+@broken("by participant 2, not 7")
+def old_coordinator_goes_on(story: Story) -> None:
+    """After another one took its place, which a coordinator that is gone need not agree to."""
+    _succeed(story)
     story.accept(ORDER)
-    story.record("RevisionAccepted", COORDINATOR, ORDER, proposal=proposal, terms=terms_of(2))
+
+
+def _succeed(story: Story) -> None:
+    story.place(ORDER)
+    terms = replace(terms_of(), coordinator=OTHER)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms)
+    _agree(story, OTHER, proposal, terms)
+
+
+# The end
+
+
+@broken("an end is proposed by neither side")
+def end_proposed_by_a_stranger(story: Story) -> None:
+    in_production(story)
+    story.record("EndProposed", OTHER, ORDER, reason_root=bytes(32))
+
+
+@broken("an end is proposed while placed")
+def end_before_production(story: Story) -> None:
+    story.place(ORDER)
+    story.record("EndProposed", BUYER, ORDER, reason_root=bytes(32))
+
+
+@broken("ended by neither side")
+def ended_by_a_stranger(story: Story) -> None:
+    in_production(story)
+    proposal = story.record("EndProposed", BUYER, ORDER, reason_root=bytes(32))
+    story.record("OrderEnded", OTHER, ORDER, proposal=proposal, claims_root=bytes(32))
+
+
+@broken("the end is not what was proposed last")
+def revision_taken_for_an_end(story: Story) -> None:
+    in_production(story)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(2))
+    story.record("OrderEnded", COORDINATOR, ORDER, proposal=proposal, claims_root=bytes(32))
+
+
+@broken("ended by one side too early")
+def ended_alone_at_once(story: Story) -> None:
+    in_production(story)
+    proposal = story.record("EndProposed", BUYER, ORDER, reason_root=bytes(32))
+    story.now += 14 * 86_400 - 2
+    story.record("OrderEnded", BUYER, ORDER, proposal=proposal, claims_root=bytes(32))
+
+
+@broken("revised while ended")
+def revised_after_the_end(story: Story) -> None:
+    """Which one side brought about alone, in time."""
+    in_production(story)
+    proposal = story.record("EndProposed", BUYER, ORDER, reason_root=bytes(32))
+    story.now += 14 * 86_400
+    story.record("OrderEnded", BUYER, ORDER, proposal=proposal, claims_root=bytes(32))
+    story.record("RevisionProposed", BUYER, ORDER, terms=terms_of())
+
+
+# Delivery
+
+
+def _complete(story: Story, quantity: int = 0) -> None:
+    """An order, at times for so many pieces, with all its operations done."""
+    assignment = in_production(story)
+    if quantity:
+        terms = replace(terms_of(), quantity=quantity, unit=PIECE)
+        proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms)
+        _agree(story, COORDINATOR, proposal, terms)
+    story.finish(ORDER, assignment)
+    story.record("OrderCompleted", COORDINATOR, ORDER, claims_root=bytes(32))
+
+
+@broken("the delivered lots are not ascending")
+def lot_delivered_twice(story: Story) -> None:
+    _complete(story)
+    story.record("OrderDelivered", BUYER, ORDER, lots=(hidden(), hidden()), claims_root=bytes(32))
+
+
+@broken("less was delivered than agreed")
+def nothing_delivered(story: Story) -> None:
+    _complete(story, quantity=2)
+    story.record("OrderDelivered", BUYER, ORDER, lots=(), claims_root=bytes(32))
+
+
+@broken("a delivered lot is not with the buyer")
+def delivered_where_it_was_made(story: Story) -> None:
+    assignment = in_production(story)
+    lot = story.commission(name("part"), ORDER, assignment)
+    story.finish(ORDER, assignment)
+    story.record("OrderCompleted", COORDINATOR, ORDER, claims_root=bytes(32))
+    story.record("OrderDelivered", BUYER, ORDER, lots=(lot,), claims_root=bytes(32))
 
 
 # Assignments
+
+
+@broken("neither coordinator nor buyer")
+def cancelled_by_a_stranger(story: Story) -> None:
+    assignment = in_production(story)
+    story.step("AssignmentCancelled", ORDER, assignment, by=OTHER)
 
 
 @broken("has no operation 1")
@@ -139,7 +303,7 @@ def maker_becomes_inspector(story: Story) -> None:
     assignment = story.propose(ORDER, machine=FOREIGN, owner=OTHER)
     story.step("AssignmentAccepted", ORDER, assignment, by=OTHER)
     proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(inspector=OTHER))
-    story.record("RevisionAccepted", COORDINATOR, ORDER, proposal=proposal, terms=terms_of(inspector=OTHER))
+    _agree(story, COORDINATOR, proposal, terms_of(inspector=OTHER))
     story.start(ORDER, assignment, by=OTHER)
 
 

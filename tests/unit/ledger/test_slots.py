@@ -114,8 +114,9 @@ def test_every_bit_is_read_or_refused(kind: type) -> None:
 
 
 def test_structs_are_read_member_by_member() -> None:
-    order = (9 << 0) + (8 << 40) + (7 << 80) + (6 << 112) + (5 << 144) + (4 << 176) + (2 << 192) + (3 << 208)
-    kept = OrderSlots(9, 8, 7, 6, 5, 4, 2, OrderState.REJECTED)
+    order = (9 << 0) + (8 << 40) + (7 << 80) + (6 << 112) + (5 << 144) + (1 << 176) + (0x483837 << 208)
+    order += (4 << 232) + (2 << 240) + (3 << 248)
+    kept = OrderSlots(9, 8, 7, 6, 5, 1, b"H87", 4, 2, OrderState.REJECTED)
     assert decode_struct(OrderSlots, [order.to_bytes(32, "big")]) == kept
     lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 208)
     lot += (1 << 232) + (1 << 248)
@@ -135,7 +136,7 @@ def test_what_the_contract_never_writes_is_refused() -> None:
     with pytest.raises(ProofError, match="bits set outside"):
         decode_struct(KeySlots, [b"\1" + bytes(31)])
     with pytest.raises(ProofError, match="order has the invalid state 200"):
-        decode_struct(OrderSlots, [(200 << 208).to_bytes(32, "big")])
+        decode_struct(OrderSlots, [(200 << 248).to_bytes(32, "big")])
     with pytest.raises(ProofError, match="participant has the invalid suspended 2"):
         decode_struct(ParticipantSlots, [(2 << 80).to_bytes(32, "big")])
 

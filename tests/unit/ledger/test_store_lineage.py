@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store import Lineage, Rows, Store, open_store
+from ledger.store import Lineage, Rows, Store
 from ledger.store.rows import LotInputRow, LotOutputRow, LotRow
-from tests.support.stores import scratch
+from tests.support.stores import new_store, scratch
 
 DEPTH, MAX = 64, 1000
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('lineage') / 'ledger.db'}") as opened:
+    with new_store(tmp_path_factory.mktemp("lineage")) as opened:
         yield opened
 
 

@@ -14,7 +14,7 @@ import pytest
 PAGE = (Path(__file__).parents[3] / "ledger" / "VISIBLE.md").read_text()
 CONTRACTS = ("Registry", "ITraceLedger", "Forwarder")
 SHOWS = {"clear", "name", "hash"}
-NAMES = re.compile(r"subject|histories|identifierHash|stream|lot|order")
+NAMES = re.compile(r"subject|histories|identifierHash|stream|lots?|order")
 """Fields of 32 bytes that stand for a thing, by the last part of their name; all others end in root, hash or digest."""
 
 

@@ -79,6 +79,8 @@ def test_a_journal_in_use_is_not_discarded(tmp_path: Path) -> None:
 def test_the_signers_file_is_found_from_the_home_folder(tmp_path: Path, given: str, found: str) -> None:
     settings = read_settings(tmp_path, gateway_signer=given)
     assert settings.gateway_signer_uri == found.replace("HOME", str(tmp_path))
+    named = read_settings(tmp_path, gateway_name_keys=(given,))
+    assert named.gateway_name_key_uris == [settings.gateway_signer_uri]
 
 
 def test_no_signer_is_none(tmp_path: Path) -> None:

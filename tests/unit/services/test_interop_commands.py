@@ -92,7 +92,8 @@ def test_one_bad_event_is_named_and_the_others_are_kept(run: Runner) -> None:
     assert code == 1
     assert [one["status"] for one in said] == ["rejected", "accepted"]
     assert said[0]["reasons"][0]["pointer"] == "/epcisBody/eventList/0/bizStep"
-    assert said[1]["records"][0]["kind"] == "ReceiveLot"
+    assert said[1]["records"] == []
+    assert "is named by its company's gateway" in said[1]["evidence_only"][0]
     assert (run.home / "log").exists()
 
 

@@ -101,7 +101,7 @@ def _create_orders() -> None:
     create_table(
         "orders",
         "subject:bytes sequence:int buyer:int coordinator:int inspector:int model:int operations:int finished:int "
-        "live:int state:int due_at:int placed_at:int claims_root:bytes",
+        "live:int state:int due_at:int quantity:int unit:bytes placed_at:int claims_root:bytes",
         "subject",
         "sequence",
     )
