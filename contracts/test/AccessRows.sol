@@ -345,7 +345,7 @@ abstract contract AccessRows is Inspection {
         _add(coordinator, coordinated, abi.encodeCall(IAssignments.cancelAssignment, (order, 0, first, ROOT)));
         uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
         _add(maker, equipped, abi.encodeCall(IEvidence.openStream, (_hash("new"), machine, ROOT)));
-        _add(maker, equipped, abi.encodeCall(IEvidence.anchor, (stream, 11, ROOT)));
+        _add(maker, equipped, abi.encodeCall(IEvidence.anchor, (stream, 1000, ROOT)));
         uint16 writing = Roles.COORDINATOR | Roles.AUDITOR;
         bytes32 plans = _openStream(coordinator, 0, "plans");
         _addFree(coordinator, writing, abi.encodeCall(IEvidence.openStream, (_hash("new"), 0, ROOT)));
