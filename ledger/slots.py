@@ -174,6 +174,8 @@ class AssignmentSlots:
     owner: int
     state: AssignmentState
     finished_once: bool
+    stream: int
+    stream_size: int
 
 
 @dataclass(frozen=True, slots=True)

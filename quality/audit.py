@@ -16,7 +16,7 @@ from typing import TypeVar
 from quality.decision import Verdict
 from quality.digest import Inference, build_input_commitment
 from quality.errors import AuditError, InputError, ModelError
-from quality.inputs import MAX_FIXED, MAX_WIDTH, pack_words, unpack_words
+from quality.inputs import MAX_FIXED, MAX_WIDTH, pack_window
 from quality.model import Model, load_family, model_digest, parse_model
 
 __all__ = [
@@ -27,22 +27,25 @@ __all__ = [
     "audit",
     "build_context",
     "build_extract",
+    "build_window_leaf_data",
     "parse_extract",
 ]
 
 EXTRACT_FORMAT = "millmark/audit/1"
 MAX_EXTRACT_BYTES = 4 * 2**20
-"""Room for a model of 1 MiB in base64, the widest input and window, and everything else."""
+"""Room for a model of 1 MiB in base64, the widest window, and everything else."""
 CONTEXT_TAG = b"millmark.inference-context.v1\0"
+WINDOW_TAG = b"millmark.evidence.v1\0\x02"
+MAX_PROOF_HASHES = 64
 ESTABLISHED = (
     "the model's bytes have the stated digest",
     "the inference is bound to the stated ledger, lot and evidence entry",
-    "the model computes the stated logits and verdict from this input",
+    "the evidence entry is this window, measured of this lot",
+    "the model computes the stated logits and verdict from this window of measured integers",
     "the stated inference digest commits to all of this",
 )
-MEASURED = "the input is the measured window, quantised by the model's scales"
 NOT_ESTABLISHED = (
-    "that the digest is the one on the ledger: look it up, or verify a bundle",
+    "that digest and leaf are those on the ledger: look them up, or verify a bundle",
     "that the sensor measured correctly",
     "that the model is accurate: see its card",
 )
@@ -64,6 +67,8 @@ class Binding:
     """Position of the evidence entry in its stream, from 0."""
     leaf: bytes
     """Leaf hash of the evidence entry, 32 bytes."""
+    entry: bytes
+    """SHA-256 over the entry's salt and the entry, 32 bytes: the rest of what the leaf hash commits to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +81,16 @@ class Extract:
     model: bytes
     binding: Binding
     salt: bytes
-    input: bytes
-    """The input's words, packed as an input commitment hashes them."""
-    measured: tuple[int, ...] | None
-    """Fixed-point sensor values of the window; None if they are not disclosed."""
+    window: tuple[int, ...]
+    """The measured window: fixed-point sensor values."""
     model_digest: bytes
     input_commitment: bytes
     logits: tuple[int, ...]
     verdict: Verdict
     inference_digest: bytes
+    inclusion: tuple[bytes, ...] = ()
+    """Inclusion proof of the leaf under the certificate's anchor, which a challenge shows. Not audited: the anchor is
+    on the ledger."""
 
 
 def build_context(binding: Binding) -> bytes:
@@ -101,22 +107,35 @@ def build_context(binding: Binding) -> bytes:
     return hashlib.sha256(CONTEXT_TAG + b"".join(words)).digest()
 
 
+def build_window_leaf_data(binding: Binding, commitment: bytes) -> bytes:
+    """What the leaf hash of a window's evidence entry is of (118 bytes)."""
+    return WINDOW_TAG + binding.lot + commitment + binding.entry
+
+
+def build_window_leaf(binding: Binding, commitment: bytes) -> bytes:
+    """The RFC 9162 leaf hash (32 bytes) of the evidence entry of a window of the lot with this input commitment."""
+    return hashlib.sha256(b"\0" + build_window_leaf_data(binding, commitment)).digest()
+
+
 def audit(extract: Extract) -> tuple[str, ...]:
     """Re-execute the extract's verdict and return what that establishes.
 
     1. The model is canonical and has the stated digest.
-    2. The input is valid for the model, and equals the quantised measured window if the window is disclosed.
-    3. Salt and input have the stated input commitment.
-    4. The model computes the stated logits from the input.
-    5. The model's threshold turns the logits into the stated verdict.
-    6. The stated inference digest commits to all of this, in the context of this ledger, lot and evidence entry.
+    2. The window is valid for the model.
+    3. Salt and window have the stated input commitment.
+    4. The evidence entry is a window of this lot with that commitment: its leaf hash follows from them.
+    5. The model computes the stated logits from the window, quantised by its scales.
+    6. The model's threshold turns the logits into the stated verdict.
+    7. The stated inference digest commits to all of this, in the context of this ledger, lot and evidence entry.
 
     Raises AuditError naming the first quantity that differs, with the stated and the computed value. Not established:
     `NOT_ESTABLISHED`.
     """
     model = _verify_model(extract)
-    words = _verify_input(extract, model)
-    _require_equal("input commitment", extract.input_commitment, build_input_commitment(extract.salt, extract.input))
+    words = _verify_window(extract, model)
+    window = pack_window(extract.window)
+    _require_equal("input commitment", extract.input_commitment, build_input_commitment(extract.salt, window))
+    _require_equal("evidence leaf", extract.binding.leaf, build_window_leaf(extract.binding, extract.input_commitment))
     logits = tuple(load_family(model.family, "plain").infer_row(model, words))
     _require_equal("logits", extract.logits, logits)
     _require_equal("verdict", extract.verdict, model.decision.judge(logits))
@@ -124,12 +143,12 @@ def audit(extract: Extract) -> tuple[str, ...]:
         context=build_context(extract.binding),
         model_digest=extract.model_digest,
         salt=extract.salt,
-        input=extract.input,
+        window=window,
         logits=logits,
         verdict=extract.verdict,
     )
     _require_equal("inference digest", extract.inference_digest, computed.digest)
-    return ESTABLISHED if extract.measured is None else (*ESTABLISHED, MEASURED)
+    return ESTABLISHED
 
 
 def _verify_model(extract: Extract) -> Model:
@@ -143,16 +162,12 @@ def _verify_model(extract: Extract) -> Model:
         raise AuditError("model", "canonical bytes", error.cause, cause=cause) from error
 
 
-def _verify_input(extract: Extract, model: Model) -> tuple[int, ...]:
+def _verify_window(extract: Extract, model: Model) -> tuple[int, ...]:
     try:
-        words = unpack_words(extract.input, width=model.width, size=model.word_size, limit=model.word_limit)
-        if extract.measured is not None:
-            measured = tuple(load_family(model.family, "plain").quantise_row(model, extract.measured))
-            _require_equal("input", extract.input, pack_words(measured, model.word_size))
+        return tuple(load_family(model.family, "plain").quantise_row(model, extract.window))
     except InputError as error:
-        cause = f"the input is not valid for the model: {error.cause}"
-        raise AuditError("input", "an input of this model", error.cause, cause=cause) from error
-    return words
+        cause = f"the window is not valid for the model: {error.cause}"
+        raise AuditError("window", "a window of this model", error.cause, cause=cause) from error
 
 
 def _require_equal(quantity: str, stated: object, computed: object) -> None:
@@ -163,7 +178,7 @@ def _require_equal(quantity: str, stated: object, computed: object) -> None:
 def _show(value: object) -> str:
     if isinstance(value, bytes):
         shown = value.hex()
-        # An error is one line, so an input is cut off; digests and other values of 32 bytes are shown in full.
+        # An error is one line, so a window is cut off; digests and other values of 32 bytes are shown in full.
         return shown if len(shown) <= 64 else f"{shown[:64]}..."
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
@@ -183,9 +198,11 @@ def build_extract(extract: Extract) -> bytes:
             "stream": _write_hex(binding.stream),
             "leaf_index": binding.leaf_index,
             "leaf": _write_hex(binding.leaf),
+            "entry": _write_hex(binding.entry),
         },
         "salt": _write_hex(extract.salt),
-        "input": _encode(extract.input),
+        "window": list(extract.window),
+        "inclusion": [_write_hex(one) for one in extract.inclusion],
         "stated": {
             "model_digest": _write_hex(extract.model_digest),
             "input_commitment": _write_hex(extract.input_commitment),
@@ -194,8 +211,6 @@ def build_extract(extract: Extract) -> bytes:
             "inference_digest": _write_hex(extract.inference_digest),
         },
     }
-    if extract.measured is not None:
-        document["measured"] = list(extract.measured)
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -215,8 +230,8 @@ def parse_extract(content: bytes) -> Extract:
         model=fields.take("model", _base64),
         binding=_parse_binding(binding),
         salt=fields.take("salt", _hex(32)),
-        input=fields.take("input", _base64),
-        measured=fields.take("measured", _integers) if fields.has("measured") else None,
+        window=fields.take("window", _integers),
+        inclusion=fields.take("inclusion", _hashes),
         model_digest=stated.take("model_digest", _hex(32)),
         input_commitment=stated.take("input_commitment", _hex(32)),
         logits=stated.take("logits", _integers),
@@ -237,6 +252,7 @@ def _parse_binding(fields: _Fields) -> Binding:
         stream=fields.take("stream", _hex(32)),
         leaf_index=fields.take("leaf_index", _natural),
         leaf=fields.take("leaf", _hex(32)),
+        entry=fields.take("entry", _hex(32)),
     )
 
 
@@ -246,9 +262,6 @@ class _Fields:
     def __init__(self, name: str, fields: Mapping[str, object]) -> None:
         self._name = name
         self._left = dict(fields)
-
-    def has(self, name: str) -> bool:
-        return name in self._left
 
     def take(self, name: str, convert: Callable[[object], T]) -> T:
         if name not in self._left:
@@ -304,6 +317,12 @@ def _integers(value: object) -> tuple[int, ...]:
     if any(type(item) is not int or abs(item) > MAX_FIXED for item in value):
         raise ValueError("a list of integers up to 2^53 - 1 in magnitude")
     return tuple(value)
+
+
+def _hashes(value: object) -> tuple[bytes, ...]:
+    if not isinstance(value, list) or len(value) > MAX_PROOF_HASHES:
+        raise ValueError(f"a list of at most {MAX_PROOF_HASHES} hashes")
+    return tuple(map(_hex(32), value))
 
 
 def _verdict(value: object) -> Verdict:

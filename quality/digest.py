@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from quality.decision import LOGIT_LIMIT, MAX_OUTPUTS, Verdict
 from quality.errors import InputError
 from quality.header import FORMAT_VERSION
-from quality.inputs import MAX_WIDTH
+from quality.inputs import MAX_WIDTH, VALUE_BYTES
 
 __all__ = ["ZERO", "Inference", "build_input_commitment", "combine_digests"]
 
@@ -21,8 +21,7 @@ ZERO = bytes(32)
 """Context and salt of an inference that is bound to nothing and hides nothing, as in `python -m quality evaluate`."""
 INPUT_TAG = b"millmark/input/1"
 INFERENCE_TAG = b"millmark/infer/1"
-MAX_INPUT_BYTES = 8 * MAX_WIDTH
-"""The widest window in the largest words, whatever the family: this module does not know the model."""
+MAX_WINDOW_BYTES = VALUE_BYTES * MAX_WIDTH
 
 
 def _require_size(name: str, value: bytes, size: int) -> None:
@@ -30,14 +29,21 @@ def _require_size(name: str, value: bytes, size: int) -> None:
         raise InputError(f"{name} has {len(value)} bytes", hint=f"expected {size}")
 
 
-def build_input_commitment(salt: bytes, quantised: bytes) -> bytes:
-    """SHA-256 over the tag, the salt and the input's words (32 bytes).
+def _require_window(window: bytes) -> None:
+    if len(window) % VALUE_BYTES or not VALUE_BYTES <= len(window) <= MAX_WINDOW_BYTES:
+        raise InputError(f"window has {len(window)} bytes", hint=f"expected 8 for each of 1..{MAX_WIDTH} values")
 
-    The commitment hides the input as long as the salt is random and secret. Raises InputError unless the salt is 32
-    bytes long.
+
+def build_input_commitment(salt: bytes, window: bytes) -> bytes:
+    """SHA-256 over the tag, the salt, the width and the window's packed values (32 bytes).
+
+    It commits to what was measured, before any model's scales: so it is also that of an evidence entry. The commitment
+    hides the window as long as the salt is random and secret. Raises InputError unless the salt is 32 bytes long, and
+    the window 8 for each of at most 4096 values.
     """
     _require_size("salt", salt, 32)
-    return hashlib.sha256(INPUT_TAG + salt + quantised).digest()
+    _require_window(window)
+    return hashlib.sha256(INPUT_TAG + salt + (len(window) // VALUE_BYTES).to_bytes(2, "big") + window).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,9 @@ class Inference:
     model_digest: bytes
     """SHA-256 of the model's canonical bytes."""
     salt: bytes
-    """32 random bytes; zero if the input need not be hidden."""
-    input: bytes
-    """The quantised window: one big-endian word per column, of the size that the model's family reads."""
+    """32 random bytes; zero if the window need not be hidden."""
+    window: bytes
+    """The measured window, packed (`quality.inputs.pack_window`); the model's scales quantise it."""
     logits: tuple[int, ...]
     """int32 each: a single one, or one per class."""
     verdict: Verdict
@@ -64,8 +70,7 @@ class Inference:
         _require_size("context", self.context, 32)
         _require_size("model digest", self.model_digest, 32)
         _require_size("salt", self.salt, 32)
-        if not 1 <= len(self.input) <= MAX_INPUT_BYTES:
-            raise InputError(f"input has {len(self.input)} bytes", hint=f"expected 1..{MAX_INPUT_BYTES}")
+        _require_window(self.window)
         if not 1 <= len(self.logits) <= MAX_OUTPUTS:
             raise InputError(f"inference has {len(self.logits)} logits", hint=f"expected 1..{MAX_OUTPUTS}")
         if any(not -LOGIT_LIMIT <= logit < LOGIT_LIMIT for logit in self.logits):
@@ -74,7 +79,7 @@ class Inference:
     @property
     def input_commitment(self) -> bytes:
         """See `build_input_commitment` (32 bytes)."""
-        return build_input_commitment(self.salt, self.input)
+        return build_input_commitment(self.salt, self.window)
 
     @property
     def digest(self) -> bytes:

@@ -1,10 +1,11 @@
-"""A model's input: fixed-point sensor values, the scales that turn them into words, and the bytes of those words.
+"""A model's input: fixed-point sensor values, their bytes, and the scales that turn them into words.
 
 Shared by all model families. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,9 @@ __all__ = [
     "MAX_WIDTH",
     "Scale",
     "apply_scales",
-    "pack_words",
+    "pack_window",
     "require_range",
-    "unpack_words",
+    "unpack_window",
     "verify_window",
 ]
 
@@ -25,6 +26,8 @@ MAX_FIXED = 2**53 - 1
 """Largest magnitude of a fixed-point sensor value: JSON and float64 represent all integers up to it exactly."""
 MAX_WIDTH = 4096
 MAX_DECIMALS = 9
+VALUE_BYTES = 8
+"""Of a sensor value in a packed window."""
 MAX_SHIFT = 62
 """The rounding term 2^shift >> 1, added to a product below 2^62, keeps the sum in int64."""
 
@@ -64,28 +67,25 @@ def verify_window(window: Sequence[int], width: int) -> None:
         raise InputError("a sensor value exceeds 2^53 - 1", hint="use a coarser unit")
 
 
+def pack_window(window: Sequence[int]) -> bytes:
+    """Two's complement big-endian integers of 8 bytes each, as an input commitment hashes them. Raises InputError
+    unless all of them fit."""
+    try:
+        return struct.pack(f">{len(window)}q", *window)
+    except struct.error:
+        raise InputError("a window contains something else than int64 integers") from None
+
+
+def unpack_window(packed: bytes) -> tuple[int, ...]:
+    """The sensor values of an untrusted window. Raises InputError unless they have 8 bytes each."""
+    if len(packed) % VALUE_BYTES:
+        raise InputError(f"window has {len(packed)} bytes", hint=f"expected {VALUE_BYTES} for each value")
+    return struct.unpack(f">{len(packed) // VALUE_BYTES}q", packed)
+
+
 def apply_scales(scales: Sequence[Scale], window: Sequence[int], *, width: int, limit: int) -> tuple[int, ...]:
     """Words of one window of fixed-point sensor values, by a shared scale or one per column. Raises InputError."""
     verify_window(window, width)
     columns = zip(window, list(scales) * (width // len(scales)), strict=True)
     scaled = (((x - scale.zero) * scale.multiplier + ((1 << scale.shift) >> 1)) >> scale.shift for x, scale in columns)
     return tuple(max(-limit, min(limit, value)) for value in scaled)
-
-
-def pack_words(words: Sequence[int], size: int) -> bytes:
-    """Two's complement big-endian words of `size` bytes each, as an input commitment hashes them."""
-    return b"".join(word.to_bytes(size, "big", signed=True) for word in words)
-
-
-def unpack_words(packed: bytes, *, width: int, size: int, limit: int) -> tuple[int, ...]:
-    """Words of an untrusted input.
-
-    Raises InputError unless it has `width` words of `size` bytes each, none above `limit` in magnitude.
-    """
-    if len(packed) != width * size:
-        raise InputError(f"input has {len(packed)} bytes, the model reads {width * size}")
-    cuts = range(0, len(packed), size)
-    words = tuple(int.from_bytes(packed[at : at + size], "big", signed=True) for at in cuts)
-    if any(abs(word) > limit for word in words):
-        raise InputError(f"an input word is outside {-limit}..{limit}")
-    return words

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from quality.digest import ZERO, Inference
 from quality.errors import InferenceError, InputError
 from quality.evaluate import Infer, load_evaluator
-from quality.evaluate.scaling import pack_inputs
-from quality.inputs import unpack_words
+from quality.evaluate.scaling import pack_windows
+from quality.inputs import unpack_window
 from quality.model import Model, load_family, model_digest, parse_model
 
 __all__ = ["Inspector", "verify_inference"]
@@ -32,7 +32,7 @@ class Inspector:
     def inspect(self, window: Sequence[int], *, context: bytes, salt: bytes) -> Inference:
         """Inference on one window of fixed-point sensor values (width integers, in units of 10^-decimals).
 
-        `context` (32 bytes) identifies what the inference belongs to; `salt` (32 random bytes) hides the input behind
+        `context` (32 bytes) identifies what the inference belongs to; `salt` (32 random bytes) hides the window behind
         its commitment. Raises InputError if a value is not an integer, or a size or range is wrong.
         """
         # No dtype given: numpy would silently truncate floats to int64.
@@ -67,34 +67,34 @@ class Inspector:
                 context=context,
                 model_digest=self.model_digest,
                 salt=salt,
-                input=packed,
+                window=packed,
                 logits=tuple(logits),
                 verdict=self.model.decision.judge(logits),
             )
-            for context, salt, packed, logits in zip(contexts, salts, pack_inputs(inputs), rows, strict=True)
+            for context, salt, packed, logits in zip(contexts, salts, pack_windows(windows), rows, strict=True)
         )
 
 
 def verify_inference(inference: Inference, model: bytes) -> None:
-    """Re-execute an inference and raise unless it follows from this model and its own input.
+    """Re-execute an inference and raise unless it follows from this model and its own window.
 
     1. The model is canonical (ModelError).
     2. The inference names this model.
-    3. The input is valid for the model.
-    4. The model computes the stated logits from the input.
+    3. The window is valid for the model.
+    4. The model computes the stated logits from the window.
     5. The model's threshold turns them into the stated verdict.
 
-    Steps 2 to 5 raise InferenceError. Not established: that a sensor measured this input, or what the context stands
+    Steps 2 to 5 raise InferenceError. Not established: that a sensor measured this window, or what the context stands
     for.
     """
     parsed = parse_model(model)
     if inference.model_digest != model_digest(model):
         raise InferenceError(f"inference names model {inference.model_digest.hex()}", hint="obtain that model")
     try:
-        words = unpack_words(inference.input, width=parsed.width, size=parsed.word_size, limit=parsed.word_limit)
+        window = np.array([unpack_window(inference.window)], dtype=np.int64)
+        inputs = load_family(parsed.family, "arrays").quantise(parsed, window)
     except InputError as error:
         raise InferenceError(error.cause) from error
-    inputs = np.array([words], dtype=f"i{parsed.word_size}")
     logits = tuple(load_evaluator("numpy")(parsed)(inputs)[0].tolist())
     if inference.logits != logits:
         raise InferenceError(f"logits are {inference.logits}, the model computes {logits}")

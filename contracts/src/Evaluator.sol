@@ -18,15 +18,16 @@ contract Evaluator is IEvaluator {
     }
 
     /// @inheritdoc IEvaluator
-    function evaluate(address code, bytes calldata input)
+    function evaluate(address code, bytes calldata window)
         public
         view
         returns (ICertificates.Verdict verdict, int32[] memory logits)
     {
         bytes memory stored = code.code;
         if (stored.length == 0) revert EvaluatorCodeMissing(code);
-        if (!Network.isValidInput(stored, input)) return (verdict, logits);
-        logits = Network.execute(stored, input);
+        (bool valid, int256[] memory words) = Network.quantise(stored, window);
+        if (!valid) return (verdict, logits);
+        logits = Network.execute(stored, words);
         verdict = Network.isRejected(stored, logits) ? ICertificates.Verdict.Fail : ICertificates.Verdict.Pass;
     }
 
@@ -34,29 +35,38 @@ contract Evaluator is IEvaluator {
     function examine(bytes32 context, bytes32 modelDigest, address code, ICertificates.Inference calldata inference)
         external
         view
-        returns (bytes32 digest, bool agrees, ICertificates.Verdict executed)
+        returns (bytes32 digest, bytes32 commitment, bool agrees, ICertificates.Verdict executed)
     {
-        digest = _digestOf(context, modelDigest, inference);
-        if (code == address(0)) return (digest, true, executed);
+        commitment = _commitmentOf(inference);
+        digest = _digestOf(context, modelDigest, commitment, inference);
+        if (code == address(0)) return (digest, commitment, true, executed);
         int32[] memory logits;
-        (executed, logits) = evaluate(code, inference.input);
+        (executed, logits) = evaluate(code, inference.window);
         agrees = uint8(executed) == inference.verdict
             && keccak256(abi.encode(logits)) == keccak256(abi.encode(inference.logits));
     }
 
-    /// @dev Byte by byte as in quality/FORMAT.md, sections 5 and 6.
-    function _digestOf(bytes32 context, bytes32 modelDigest, ICertificates.Inference calldata inference)
-        private
-        pure
-        returns (bytes32)
-    {
+    /// @dev Byte by byte as in quality/FORMAT.md, section 5.
+    function _commitmentOf(ICertificates.Inference calldata inference) private pure returns (bytes32) {
+        bytes calldata window = inference.window;
+        // forge-lint: disable-next-line(unsafe-typecast) - a window that is wider is invalid for every model
+        uint16 width = uint16(window.length >> 3);
+        return sha256(abi.encodePacked(INPUT_TAG, inference.salt, width, window));
+    }
+
+    /// @dev Byte by byte as in quality/FORMAT.md, section 6.
+    function _digestOf(
+        bytes32 context,
+        bytes32 modelDigest,
+        bytes32 commitment,
+        ICertificates.Inference calldata inference
+    ) private pure returns (bytes32) {
         uint256 count = inference.logits.length;
         if (count > ModelFormat.MOST_LOGITS) revert EvaluatorLogitsTooMany(count, ModelFormat.MOST_LOGITS);
         bytes memory logits;
         for (uint256 i; i < count; ++i) {
             logits = abi.encodePacked(logits, inference.logits[i]);
         }
-        bytes32 commitment = sha256(bytes.concat(INPUT_TAG, inference.salt, inference.input));
         bytes memory head = abi.encodePacked(INFERENCE_TAG, ModelFormat.VERSION, context, modelDigest, commitment);
         // forge-lint: disable-next-line(unsafe-typecast) - at most 32, see above
         return sha256(abi.encodePacked(head, uint16(count), logits, inference.verdict));

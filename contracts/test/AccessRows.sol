@@ -281,7 +281,7 @@ abstract contract AccessRows is Inspection {
         address target = address(registry.evaluator());
         address code = registry.modelOf(published).code;
         _see(target, abi.encodeCall(IEvaluator.requireExecutable, (_content)));
-        _see(target, abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1))));
+        _see(target, abi.encodeCall(IEvaluator.evaluate, (code, Models.raw(Models.fill(WIDTH, 1)))));
         _see(target, abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1)))));
     }
 
@@ -332,17 +332,20 @@ abstract contract AccessRows is Inspection {
         uint40 first = _propose(order, 0);
         uint40 second = _proposeAndAccept(order, 1);
         uint40 third = _start(order, 2);
+        uint40 leaf = ledger.assignmentOf(order, 2).streamSize;
+        _as(maker);
+        ledger.anchor(stream, leaf + 1, ROOT);
         uint16 made = Roles.MANUFACTURER;
         uint16 coordinated = Roles.COORDINATOR;
         _add(coordinator, coordinated, abi.encodeCall(IAssignments.proposeAssignment, (order, 3, machine, ROOT)));
         _add(maker, made, abi.encodeCall(IAssignments.acceptAssignment, (order, 0, first, ROOT)));
         _add(maker, made, abi.encodeCall(IAssignments.declineAssignment, (order, 0, first, ROOT)));
-        _add(maker, made, abi.encodeCall(IAssignments.startAssignment, (order, 1, second, ROOT)));
-        _add(maker, made, abi.encodeCall(IAssignments.finishAssignment, (order, 2, third, stream, 0, LEAF)));
+        _add(maker, made, abi.encodeCall(IAssignments.startAssignment, (order, 1, second, stream, ROOT)));
+        _add(maker, made, abi.encodeCall(IAssignments.finishAssignment, (order, 2, third, stream, leaf, LEAF)));
         _add(coordinator, coordinated, abi.encodeCall(IAssignments.cancelAssignment, (order, 0, first, ROOT)));
         uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
         _add(maker, equipped, abi.encodeCall(IEvidence.openStream, (_hash("new"), machine, ROOT)));
-        _add(maker, equipped, abi.encodeCall(IEvidence.anchor, (stream, 11, ROOT)));
+        _add(maker, equipped, abi.encodeCall(IEvidence.anchor, (stream, 1000, ROOT)));
         uint16 writing = Roles.COORDINATOR | Roles.AUDITOR;
         bytes32 plans = _openStream(coordinator, 0, "plans");
         _addFree(coordinator, writing, abi.encodeCall(IEvidence.openStream, (_hash("new"), 0, ROOT)));
@@ -418,7 +421,9 @@ abstract contract AccessRows is Inspection {
         _certify(lot, order, inference);
         _settle();
         (address key, ICertificates.Issued memory issued) = replay.issuedOf(_latest(lot));
-        data = abi.encodeCall(ICertificates.challenge, (_latest(lot), key, issued, inference));
+        data = abi.encodeCall(
+            ICertificates.challenge, (_latest(lot), key, issued, inference, _measured[issued.statement.leafHash])
+        );
         _addFree(carrier, Roles.ANY, data);
     }
 }

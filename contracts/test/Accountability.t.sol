@@ -110,7 +110,7 @@ contract AccountabilityTest is ChallengeFixture {
             _release(maker, _lot, _order);
         }
         _as(buyer);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         _assertState(_lot, ICertificates.CertificateState.Upheld);
     }
 
@@ -295,7 +295,7 @@ contract AccountabilityTest is ChallengeFixture {
 
     /// @dev An input that cannot be executed says nothing of the lot.
     function test_M5_failOnAnInvalidInputIsLifted() public check {
-        ICertificates.Inference memory inference = _infer(bytes(hex"0101018001"));
+        ICertificates.Inference memory inference = _infer(_tooLarge());
         inference.verdict = 2;
         _certify(_lot, _order, inference);
         _challenge(maker, _lot, inference);

@@ -20,7 +20,7 @@ contract AllocationTest is TransformationFixture {
         ledger.acceptOrder(own, ROOT);
         uint40 assignment = ledger.proposeAssignment(own, 0, machine, ROOT);
         ledger.acceptAssignment(own, 0, assignment, ROOT);
-        ledger.startAssignment(own, 0, assignment, ROOT);
+        ledger.startAssignment(own, 0, assignment, stream, ROOT);
         vm.stopPrank();
         _refuseChange(maker, _change(CONVERSION, own, _inputs(_lot, 10), _outputs("part", 10)), _bound(_lot));
         bytes32 bare = _receive(maker, "bare", 1);
@@ -46,12 +46,13 @@ contract AllocationTest is TransformationFixture {
     function test_buyerConvertsWhatItBoughtIntoAnotherOrder() public check {
         _setRoles(buyer, Roles.BUYER | Roles.MANUFACTURER);
         uint40 press = _registerMachine(buyer, "press");
+        bytes32 gauge = _openStream(buyer, press, "gauge");
         bytes32 other = _acceptedOrder("other", _terms(1));
         _as(coordinator);
         uint40 assignment = ledger.proposeAssignment(other, 0, press, ROOT);
         vm.startPrank(buyer.key);
         ledger.acceptAssignment(other, 0, assignment, ROOT);
-        ledger.startAssignment(other, 0, assignment, ROOT);
+        ledger.startAssignment(other, 0, assignment, gauge, ROOT);
         vm.stopPrank();
         _pass(_lot, _order);
         _move(maker, _item(_lot, _order), buyer);

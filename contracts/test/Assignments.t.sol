@@ -79,7 +79,7 @@ contract AssignmentsTest is Fixture {
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
         _refuseLive(assignment);
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _refuseLive(assignment);
         _finish(_order, 0);
         assertNotEq(_propose(_order, 0), assignment);
@@ -104,9 +104,11 @@ contract AssignmentsTest is Fixture {
         _as(maker);
         registry.retireMachine(machine, ROOT);
         uint40 next = _expectRecord();
-        emit IAssignments.AssignmentStarted(next, maker.id, _order, maker.key, _one(_order), 0, assignment, ROOT);
+        emit IAssignments.AssignmentStarted(
+            next, maker.id, _order, maker.key, _one(_order), 0, assignment, stream, 10, ROOT
+        );
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Started);
         _commission(_order, "lot", 5);
         _finish(_order, 0);
@@ -180,7 +182,7 @@ contract AssignmentsTest is Fixture {
         _refuse(maker, _orderState(_order, IOrders.OrderState.Cancelled));
         ledger.acceptAssignment(_order, 0, first, ROOT);
         _refuse(maker, _orderState(_order, IOrders.OrderState.Cancelled));
-        ledger.startAssignment(_order, 1, second, ROOT);
+        ledger.startAssignment(_order, 1, second, stream, ROOT);
         _as(maker);
         ledger.declineAssignment(_order, 0, first, ROOT);
         _as(coordinator);
@@ -214,20 +216,60 @@ contract AssignmentsTest is Fixture {
     function test_start() public check {
         uint40 assignment = _proposeAndAccept(_order, 0);
         uint40 next = _expectRecord();
-        emit IAssignments.AssignmentStarted(next, maker.id, _order, maker.key, _one(_order), 0, assignment, ROOT);
+        emit IAssignments.AssignmentStarted(
+            next, maker.id, _order, maker.key, _one(_order), 0, assignment, stream, 10, ROOT
+        );
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Started);
         _assertOrder(_order, IOrders.OrderState.InProduction);
         _start(_order, 1);
         _assertOrder(_order, IOrders.OrderState.InProduction);
         assertEq(_live(), 2);
+        IAssignments.Assignment memory stored = ledger.assignmentOf(_order, 0);
+        assertEq(stored.stream, ledger.streamOf(stream).sequence);
+        assertEq(stored.streamSize, 10);
+    }
+
+    function test_startRefusals() public check {
+        uint40 assignment = _proposeAndAccept(_order, 0);
+        _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceStreamUnknown.selector, ROOT));
+        ledger.startAssignment(_order, 0, assignment, ROOT, ROOT);
+        _refuse(
+            maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOfOther.selector, stream2, machine2, machine)
+        );
+        ledger.startAssignment(_order, 0, assignment, stream2, ROOT);
+    }
+
+    /// @dev What was measured before the work began is not about it, in whichever stream of the machine; nor does what
+    /// finished one operation finish another that began after it.
+    function test_M9_evidenceFromBeforeTheStart() public check {
+        uint40 assignment = _start(_order, 0);
+        _refuseFinish(0, assignment, stream, 9, _tooOld(9, 10));
+        _finish(_order, 0);
+        assignment = _start(_order, 1);
+        _refuseFinish(1, assignment, stream, 10, _tooOld(10, 11));
+        uint40 kept = ledger.streamOf(stream).sequence;
+        bytes32 other = _openStream(maker, machine, "other stream");
+        bytes memory reason = abi.encodeWithSelector(IAssignments.AssignmentStreamOther.selector, other, kept);
+        _refuseFinish(1, assignment, other, 9, reason);
+        _finish(_order, 1);
+    }
+
+    /// @dev The audit's K9: one old leaf finished operations of two orders.
+    function test_K9_oneMeasurementFinishesNoTwoOrders() public check {
+        bytes32 second = _acceptedOrder("second", _terms(1));
+        _start(_order, 0);
+        _finish(_order, 0);
+        uint40 assignment = _start(second, 0);
+        _refuse(maker, _tooOld(10, 11));
+        ledger.finishAssignment(second, 0, assignment, stream, 10, LEAF);
     }
 
     function test_startNeedsConsent() public check {
         uint40 assignment = _propose(_order, 0);
         _refuse(maker, _stateWrong(IAssignments.AssignmentState.Proposed));
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
     }
 
     /// @dev A revision between consent and start may name the maker as inspector.
@@ -248,17 +290,19 @@ contract AssignmentsTest is Fixture {
         _refuse(
             inspector2, abi.encodeWithSelector(IAssignments.AssignmentOwnerInspects.selector, _order, inspector2.id)
         );
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
     }
 
     function test_finish() public check {
         uint40 assignment = _start(_order, 0);
+        _as(maker);
+        ledger.anchor(stream, 11, ROOT);
         uint40 next = _expectRecord();
         emit IAssignments.AssignmentFinished(
-            next, maker.id, _order, maker.key, _one(_order), 0, assignment, stream, 9, LEAF
+            next, maker.id, _order, maker.key, _one(_order), 0, assignment, stream, 10, LEAF
         );
         _as(maker);
-        ledger.finishAssignment(_order, 0, assignment, stream, 9, LEAF);
+        ledger.finishAssignment(_order, 0, assignment, stream, 10, LEAF);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Finished);
         assertTrue(ledger.assignmentOf(_order, 0).finishedOnce);
         assertEq(_finished(), 1);
@@ -283,14 +327,13 @@ contract AssignmentsTest is Fixture {
         _refuse(maker, _stateWrong(IAssignments.AssignmentState.Accepted));
         ledger.finishAssignment(_order, 0, assignment, stream, 0, LEAF);
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceNotAnchored.selector, stream, 10, 10));
         ledger.finishAssignment(_order, 0, assignment, stream, 10, LEAF);
-        _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceStreamUnknown.selector, ROOT));
+        uint40 kept = ledger.streamOf(stream).sequence;
+        _refuse(maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOther.selector, ROOT, kept));
         ledger.finishAssignment(_order, 0, assignment, ROOT, 0, LEAF);
-        _refuse(
-            maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOfOther.selector, stream2, machine2, machine)
-        );
+        _refuse(maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOther.selector, stream2, kept));
         ledger.finishAssignment(_order, 0, assignment, stream2, 0, LEAF);
         _refuse(maker2, abi.encodeWithSelector(IAssignments.AssignmentForeign.selector, _order, 0, maker.id));
         ledger.finishAssignment(_order, 0, assignment, stream2, 0, LEAF);
@@ -319,6 +362,17 @@ contract AssignmentsTest is Fixture {
         _as(coordinator);
         ledger.cancelAssignment(_order, 0, assignment, ROOT);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Cancelled);
+    }
+
+    function _refuseFinish(uint16 operation, uint40 assignment, bytes32 evidence, uint40 leaf, bytes memory reason)
+        private
+    {
+        _refuse(maker, reason);
+        ledger.finishAssignment(_order, operation, assignment, evidence, leaf, LEAF);
+    }
+
+    function _tooOld(uint40 leaf, uint40 least) private view returns (bytes memory) {
+        return abi.encodeWithSelector(IAssignments.AssignmentLeafTooOld.selector, stream, leaf, least);
     }
 
     function _refuseLive(uint40 assignment) private {

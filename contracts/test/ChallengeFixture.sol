@@ -58,7 +58,7 @@ abstract contract ChallengeFixture is Inspection {
         _settle();
         (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         _refuse(buyer, reason);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
     }
 
     function _refuseInference(ICertificates.Inference memory inference) internal {
@@ -86,13 +86,13 @@ abstract contract ChallengeFixture is Inspection {
         );
         vm.prank(buyer.key);
         vm.expectPartialRevert(ICertificates.CertificateDataWrong.selector);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         (address issuer, ICertificates.Issued memory right) = replay.issuedOf(certificate);
         bytes memory kept = abi.encode(issuer, _one(_lot), right.statement, right.anchorSize, right.anchorRoot);
         _refuse(
             buyer, abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, keccak256(data), keccak256(kept))
         );
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
     }
 
     function _refuseDemand(Party storage party, uint40 certificate, bytes memory reason) internal {

@@ -19,7 +19,7 @@ contract ChallengesTest is ChallengeFixture {
         uint40 next = _expectRecord();
         emit ICertificates.CertificateUpheld(next, carrier.id, _lot, carrier.key, _one(_lot), certificate, true);
         _as(carrier);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         _assertState(_lot, ICertificates.CertificateState.Upheld);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
         _move(maker, _item(_lot, _order), buyer);
@@ -53,7 +53,7 @@ contract ChallengesTest is ChallengeFixture {
         uint40 next = _expectRecord();
         emit ICertificates.CertificateUpheld(next, auditor.id, _lot, auditor.key, _one(_lot), certificate, false);
         _as(auditor);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
     }
 
@@ -70,7 +70,7 @@ contract ChallengesTest is ChallengeFixture {
             next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.Pass
         );
         _as(buyer);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         _assertRefuted(ILots.LotState.Held);
     }
 
@@ -125,12 +125,12 @@ contract ChallengesTest is ChallengeFixture {
         }
     }
 
-    function test_invalidInputRefutes() public check {
-        bytes[4] memory inputs =
-            [Models.fill(WIDTH - 1, GOOD), Models.fill(WIDTH + 1, GOOD), bytes(hex""), bytes(hex"0101018001")];
+    function test_invalidWindowRefutes() public check {
+        bytes[4] memory windows =
+            [Models.integers(WIDTH - 1, 1), Models.integers(WIDTH + 1, 1), bytes(hex""), _tooLarge()];
         for (uint256 i; i < 4; ++i) {
             bytes32 lot = _commission(_order, string.concat("lot ", vm.toString(i)), 10);
-            ICertificates.Inference memory inference = _infer(inputs[i]);
+            ICertificates.Inference memory inference = _infer(windows[i]);
             uint40 certificate = _certify(lot, _order, inference);
             _settle();
             (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
@@ -139,13 +139,13 @@ contract ChallengesTest is ChallengeFixture {
                 next, maker.id, lot, maker.key, _one(lot), certificate, ICertificates.Verdict.None
             );
             _as(maker);
-            ledger.challenge(certificate, key, issued, inference);
+            ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
             _assertLot(lot, ILots.LotState.Quarantined, maker);
         }
     }
 
-    function test_invalidInputWithoutAVerdictRefutes() public check {
-        ICertificates.Inference memory inference = _infer(Models.fill(3, GOOD));
+    function test_invalidWindowWithoutAVerdictRefutes() public check {
+        ICertificates.Inference memory inference = _infer(Models.integers(3, 1));
         (inference.logits, inference.verdict) = (new int32[](0), 0);
         _requireRefuted(inference, ILots.LotState.Quarantined);
     }
@@ -162,7 +162,7 @@ contract ChallengesTest is ChallengeFixture {
             next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.None
         );
         _as(buyer);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
         _assertRefuted(ILots.LotState.Quarantined);
     }
 
@@ -247,19 +247,20 @@ contract ChallengesTest is ChallengeFixture {
         assertEq(ledger.lotOf(_lot).counterparty, inspector.id);
     }
 
-    function testFuzz_truthDecides(int8[5] memory values, uint8 verdict, uint8 shift) public check {
-        bytes memory input =
-            abi.encodePacked(uint8(values[0]), uint8(values[1]), uint8(values[2]), uint8(values[3]), uint8(values[4]));
-        ICertificates.Inference memory inference = _infer(input);
-        ICertificates.Inference memory shown = _infer(input);
+    function testFuzz_truthDecides(int64[5] memory values, uint8 verdict, uint8 shift) public check {
+        bytes memory window;
+        bool valid = true;
+        for (uint256 i; i < 5; ++i) {
+            int64 value = values[i] >> 10 + (shift + i) % 54;
+            window = abi.encodePacked(window, value);
+            valid = valid && value < 2 ** 53 && value > -2 ** 53;
+        }
+        ICertificates.Inference memory inference = _infer(window);
+        ICertificates.Inference memory shown = _infer(window);
         shown.verdict = uint8(1 + verdict % 2);
         shown.logits[0] += int32(uint32(shift % 3)) - 1;
         _certify(_lot, _order, shown);
         _challenge(carrier, _lot, shown);
-        bool valid = true;
-        for (uint256 i; i < 5; ++i) {
-            valid = valid && values[i] != -128;
-        }
         bool right = valid && shown.verdict == inference.verdict && shown.logits[0] == inference.logits[0];
         _assertState(_lot, right ? ICertificates.CertificateState.Upheld : ICertificates.CertificateState.Refuted);
         bool passes = valid && inference.verdict == 1;
@@ -274,7 +275,7 @@ contract ChallengesTest is ChallengeFixture {
         inference.salt = ROOT;
         _refuseInference(inference);
         inference = _infer(GOOD);
-        inference.input[0] = 0x03;
+        inference.window[7] = 0x03;
         _refuseInference(inference);
         inference = _infer(GOOD);
         inference.logits[0] += 1;
@@ -287,24 +288,10 @@ contract ChallengesTest is ChallengeFixture {
         _refuseChallenge(inference, abi.encodeWithSignature("EvaluatorLogitsTooMany(uint256,uint256)", 33, 32));
     }
 
-    /// @dev One input, measured once, certified for two lots: it opens the first alone.
-    function test_digestBelongsToItsLotAndEvidence() public check {
+    function test_digestBelongsToItsModel() public check {
         ICertificates.Inference memory inference = _infer(GOOD);
         ICertificates.Statement memory statement = _statementOf(_lot, _order, published, inference);
         bytes32 digest = statement.inferenceDigest;
-        bytes32 other = _commission(_order, "other", 10);
-        statement.items = _item(other, _order);
-        _requireForeign(statement, inference, digest);
-        statement = _statementOf(_lot, _order, published, inference);
-        statement.leafIndex = 4;
-        _requireForeign(statement, inference, digest);
-        statement = _statementOf(_lot, _order, published, inference);
-        statement.leafHash = ROOT;
-        _requireForeign(statement, inference, digest);
-        statement = _statementOf(_lot, _order, published, inference);
-        statement.stream = stream;
-        _requireForeign(statement, inference, digest);
-        statement = _statementOf(_lot, _order, published, inference);
         statement.model = model;
         _requireForeign(statement, inference, digest);
     }
@@ -333,13 +320,15 @@ contract ChallengesTest is ChallengeFixture {
         issued.statement.items = new ICustody.Item[](2);
         vm.prank(buyer.key);
         vm.expectPartialRevert(ICertificates.CertificateDataWrong.selector);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
     }
 
     function test_unknownIsNotChallenged() public check {
         ICertificates.Issued memory issued;
+        ICertificates.Inference memory inference = _infer(GOOD);
         _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 1));
-        ledger.challenge(1, inspector.key, issued, _infer(GOOD));
+        ICertificates.Measured memory measured;
+        ledger.challenge(1, inspector.key, issued, inference, measured);
     }
 
     function test_expiredAndFallenAreChallenged() public check {

@@ -170,7 +170,7 @@ contract CustodyTest is Fixture {
         bytes32 order = _acceptedOrder("other", _ungated(1));
         uint40 assignment = _proposeAndAccept(order, 0);
         _as(maker);
-        ledger.startAssignment(order, 0, assignment, ROOT);
+        ledger.startAssignment(order, 0, assignment, stream, ROOT);
         bytes32 lot = _commission(order, "free", 5);
         _openModel(model);
         _as(inspector2);

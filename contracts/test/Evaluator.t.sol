@@ -17,9 +17,9 @@ abstract contract EvaluatorBase is Base {
         evaluator = new Evaluator();
     }
 
-    function _requireSame(bytes memory model, address code, bytes memory input) internal view {
-        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(model, input);
-        (ICertificates.Verdict verdict, int32[] memory found) = evaluator.evaluate(code, input);
+    function _requireSame(bytes memory model, address code, bytes memory window) internal view {
+        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(model, window);
+        (ICertificates.Verdict verdict, int32[] memory found) = evaluator.evaluate(code, window);
         ICertificates.Verdict expected = fails ? ICertificates.Verdict.Fail : ICertificates.Verdict.Pass;
         assertEq(uint256(verdict), valid ? uint256(expected) : 0, "verdict");
         assertEq(found.length, logits.length, "number of logits");
@@ -28,9 +28,9 @@ abstract contract EvaluatorBase is Base {
         }
     }
 
-    function _requireSame(bytes memory model, bytes memory input) internal {
+    function _requireSame(bytes memory model, bytes memory window) internal {
         evaluator.requireExecutable(model);
-        _requireSame(model, address(new ModelCode(model)), input);
+        _requireSame(model, address(new ModelCode(model)), window);
     }
 }
 
@@ -39,10 +39,10 @@ contract EvaluatorTest is EvaluatorBase {
 
     function test_smallestNetwork() public {
         bytes memory model = Models.uniform(1, 1, 5, -3);
-        (ICertificates.Verdict verdict, int32[] memory logits) = _evaluate(model, hex"02");
+        (ICertificates.Verdict verdict, int32[] memory logits) = _evaluate(model, Models.raw(hex"02"));
         assertEq(int256(logits[0]), -1);
         assertEq(uint256(verdict), uint256(ICertificates.Verdict.Pass));
-        (verdict, logits) = _evaluate(model, hex"ff");
+        (verdict, logits) = _evaluate(model, Models.raw(hex"ff"));
         assertEq(int256(logits[0]), 8);
         assertEq(uint256(verdict), uint256(ICertificates.Verdict.Fail));
     }
@@ -50,9 +50,9 @@ contract EvaluatorTest is EvaluatorBase {
     /// @dev FAIL from the threshold on.
     function test_thresholdBelongsToFail() public {
         bytes memory model = Models.uniform(1, 1, 0, 1);
-        (ICertificates.Verdict verdict,) = _evaluate(model, hex"00");
+        (ICertificates.Verdict verdict,) = _evaluate(model, Models.raw(hex"00"));
         assertEq(uint256(verdict), uint256(ICertificates.Verdict.Fail));
-        (verdict,) = _evaluate(model, hex"ff");
+        (verdict,) = _evaluate(model, Models.raw(hex"ff"));
         assertEq(uint256(verdict), uint256(ICertificates.Verdict.Pass));
     }
 
@@ -60,8 +60,8 @@ contract EvaluatorTest is EvaluatorBase {
         int8[3] memory values = [int8(-127), int8(127), int8(0)];
         int32 rest = int32(2 ** 31 - 1 - 4096 * 127 * 127);
         for (uint256 i; i < 9; ++i) {
-            bytes memory input = Models.fill(4096, values[i / 3]);
-            _requireSame(Models.uniform(4096, 1, i % 2 == 0 ? rest : -rest, values[i % 3]), input);
+            bytes memory window = Models.raw(Models.fill(4096, values[i / 3]));
+            _requireSame(Models.uniform(4096, 1, i % 2 == 0 ? rest : -rest, values[i % 3]), window);
         }
     }
 
@@ -75,8 +75,7 @@ contract EvaluatorTest is EvaluatorBase {
         plan.threshold = outputs > 1 && plan.rejects == 2 ** outputs - 1 ? int32(0) : int32(int256(seed % 2001) - 1000);
         plan.scales = seed % 2 == 0 ? 1 : width;
         bytes memory model = Models.build(plan);
-        bytes memory input = Models.values(width, seed);
-        _requireSame(model, input);
+        _requireSame(model, Models.integers(width, seed));
     }
 
     function test_allClassesRejectedFails() public {
@@ -84,29 +83,44 @@ contract EvaluatorTest is EvaluatorBase {
         plan.rejects = 7;
         bytes memory model = Models.build(plan);
         for (uint256 i; i < 8; ++i) {
-            (ICertificates.Verdict verdict,) = _evaluate(model, Models.values(4, i));
+            (ICertificates.Verdict verdict,) = _evaluate(model, Models.integers(4, i));
             assertEq(uint256(verdict), uint256(ICertificates.Verdict.Fail));
         }
     }
 
-    function test_invalidInputs() public {
+    function test_invalidWindows() public {
         bytes memory model = Models.uniform(33, 2, 0, 1);
-        bytes memory input = Models.values(33, 1);
-        _refuseInput(model, Models.values(32, 1));
-        _refuseInput(model, Models.values(34, 1));
-        _refuseInput(model, "");
+        bytes memory window = Models.integers(33, 1);
+        _refuseWindow(model, Models.integers(32, 1));
+        _refuseWindow(model, Models.integers(34, 1));
+        _refuseWindow(model, bytes.concat(window, hex"00"));
+        _refuseWindow(model, "");
+        int64[4] memory tooLarge = [int64(2 ** 53), -2 ** 53, type(int64).max, type(int64).min];
+        int64[2] memory largest = [int64(2 ** 53 - 1), 1 - 2 ** 53];
         for (uint256 i; i < 33; ++i) {
-            bytes1 kept = input[i];
-            input[i] = 0x80;
-            _refuseInput(model, input);
-            input[i] = kept;
+            for (uint256 j; j < 4; ++j) {
+                _refuseWindow(model, _with(window, 8 * i, abi.encodePacked(tooLarge[j])));
+            }
+            _requireSame(model, _with(window, 8 * i, abi.encodePacked(largest[i % 2])));
         }
-        _requireSame(model, input);
+        _requireSame(model, window);
+    }
+
+    /// @dev What the library computes, see tests/unit/quality: half up, floor, and clamped at either end.
+    function test_quantisation() public {
+        bytes memory model = Models.uniform(1, 1, 0, 1);
+        _put(model, 20, abi.encodePacked(int64(-7), uint8(3), uint8(2)));
+        int64[7] memory raw = [int64(-7), -6, -5, -8, -9, 162, 2 ** 53 - 1];
+        int32[7] memory words = [int32(0), 1, 2, -1, -1, 127, 127];
+        for (uint256 i; i < 7; ++i) {
+            (, int32[] memory logits) = _evaluate(model, abi.encodePacked(raw[i]));
+            assertEq(logits[0], words[i]);
+        }
     }
 
     function test_noModel() public {
         vm.expectRevert(abi.encodeWithSelector(IEvaluator.EvaluatorCodeMissing.selector, address(1234)));
-        evaluator.evaluate(address(1234), hex"00");
+        evaluator.evaluate(address(1234), Models.raw(hex"00"));
     }
 
     function test_modelIsKeptBehindAStop() public {
@@ -119,7 +133,7 @@ contract EvaluatorTest is EvaluatorBase {
 
     function test_tooManyLogits() public {
         ICertificates.Inference memory inference =
-            ICertificates.Inference({input: "", salt: 0, logits: new int32[](33), verdict: 1});
+            ICertificates.Inference({window: "", salt: 0, logits: new int32[](33), verdict: 1});
         vm.expectRevert(abi.encodeWithSelector(IEvaluator.EvaluatorLogitsTooMany.selector, 33, 32));
         evaluator.examine(0, 0, address(0), inference);
     }
@@ -294,16 +308,16 @@ contract EvaluatorTest is EvaluatorBase {
 
     // ---- inside ----
 
-    function _evaluate(bytes memory model, bytes memory input)
+    function _evaluate(bytes memory model, bytes memory window)
         private
         returns (ICertificates.Verdict verdict, int32[] memory logits)
     {
         evaluator.requireExecutable(model);
-        return evaluator.evaluate(address(new ModelCode(model)), input);
+        return evaluator.evaluate(address(new ModelCode(model)), window);
     }
 
-    function _refuseInput(bytes memory model, bytes memory input) private {
-        (ICertificates.Verdict verdict, int32[] memory logits) = _evaluate(model, input);
+    function _refuseWindow(bytes memory model, bytes memory window) private {
+        (ICertificates.Verdict verdict, int32[] memory logits) = _evaluate(model, window);
         assertEq(uint256(verdict), 0);
         assertEq(logits.length, 0);
     }
@@ -363,11 +377,11 @@ contract EvaluatorFuzzTest is EvaluatorBase {
 
     /// forge-config: default.fuzz.runs = 10000
     function testFuzz_16_32_16_2(uint256 seed) public view {
-        _requireSame(_small, _smallCode, Models.values(16, seed));
+        _requireSame(_small, _smallCode, Models.integers(16, seed));
     }
 
     /// forge-config: default.fuzz.runs = 10000
     function testFuzz_152_32_16_2(uint256 seed) public view {
-        _requireSame(_large, _largeCode, Models.values(152, seed));
+        _requireSame(_large, _largeCode, Models.integers(152, seed));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
@@ -101,16 +102,19 @@ contract EvidenceTest is Fixture {
         statement.stream = logs;
         _refuse(inspector, abi.encodeWithSelector(IEvidence.EvidenceNotMeasured.selector, logs));
         ledger.issueCertificate(statement);
-        uint40 assignment = ledger.assignmentOf(order, 0).sequence;
-        _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceNotMeasured.selector, logs));
-        ledger.finishAssignment(order, 0, assignment, logs, 0, LEAF);
+        bytes32 second = _acceptedOrder("second", _terms(1));
+        uint40 assignment = _proposeAndAccept(second, 0);
+        _refuse(maker, abi.encodeWithSelector(IAssignments.AssignmentStreamOfOther.selector, logs, 0, machine));
+        ledger.startAssignment(second, 0, assignment, logs, ROOT);
     }
 
     function test_emptyStreamHasNothingAnchored() public check {
-        bytes32 order = _startedOrder("order");
-        uint40 assignment = ledger.assignmentOf(order, 0).sequence;
+        bytes32 order = _acceptedOrder("order", _terms(1));
+        uint40 assignment = _proposeAndAccept(order, 0);
         _as(maker);
         bytes32 empty = ledger.openStream(_hash("new"), machine, ROOT);
+        _as(maker);
+        ledger.startAssignment(order, 0, assignment, empty, ROOT);
         _refuse(maker, abi.encodeWithSelector(IEvidence.EvidenceNotAnchored.selector, empty, 0, 0));
         ledger.finishAssignment(order, 0, assignment, empty, 0, LEAF);
     }

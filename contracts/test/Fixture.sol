@@ -273,13 +273,15 @@ abstract contract Fixture is Base {
     function _start(bytes32 order, uint16 operation) internal returns (uint40 assignment) {
         assignment = _proposeAndAccept(order, operation);
         _as(maker);
-        ledger.startAssignment(order, operation, assignment, ROOT);
+        ledger.startAssignment(order, operation, assignment, stream, ROOT);
     }
 
     function _finish(bytes32 order, uint16 operation) internal {
-        uint40 assignment = ledger.assignmentOf(order, operation).sequence;
-        _as(maker);
-        ledger.finishAssignment(order, operation, assignment, stream, 0, LEAF);
+        IAssignments.Assignment memory current = ledger.assignmentOf(order, operation);
+        vm.startPrank(maker.key);
+        if (ledger.streamOf(stream).size == current.streamSize) ledger.anchor(stream, current.streamSize + 1, ROOT);
+        ledger.finishAssignment(order, operation, current.sequence, stream, current.streamSize, LEAF);
+        vm.stopPrank();
     }
 
     function _complete(bytes32 order) internal {

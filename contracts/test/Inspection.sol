@@ -13,6 +13,8 @@ abstract contract Inspection is Fixture {
 
     bytes internal _content;
     uint40 internal published;
+    /// @dev What the statements made here name, by leaf hash.
+    mapping(bytes32 leaf => ICertificates.Measured) internal _measured;
 
     /// @dev One logit, threshold 0, and weights and bias such that small inputs pass and large ones fail.
     function _publish() internal {
@@ -25,27 +27,32 @@ abstract contract Inspection is Fixture {
 
     /// @dev The true inference of the published model on an input of equal values: 7 and more fail.
     function _infer(int8 value) internal view returns (ICertificates.Inference memory) {
-        return _infer(Models.fill(WIDTH, value));
+        return _infer(Models.raw(Models.fill(WIDTH, value)));
     }
 
-    /// @dev For an input that the model refuses, what an inspector might make up.
-    function _infer(bytes memory input) internal view returns (ICertificates.Inference memory inference) {
-        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, input);
-        inference.input = input;
-        inference.salt = keccak256(abi.encode("salt", input));
+    /// @dev For a window that the model refuses, what an inspector might make up.
+    function _infer(bytes memory window) internal view returns (ICertificates.Inference memory inference) {
+        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, window);
+        inference.window = window;
+        inference.salt = keccak256(abi.encode("salt", window));
         inference.logits = new int32[](1);
         if (valid) inference.logits[0] = int32(logits[0]);
         inference.verdict = fails ? 2 : 1;
     }
 
-    /// @dev A statement of the inference on the model, and of the verdict that the inference has.
+    function _tooLarge() internal pure returns (bytes memory) {
+        return abi.encodePacked(int64(1), int64(1), int64(1), int64(2 ** 53), int64(1));
+    }
+
+    /// @dev A statement of the inference on the model, and of the verdict that the inference has; the lot's window is
+    /// anchored first.
     function _statementOf(bytes32 lot, bytes32 order, uint40 model_, ICertificates.Inference memory inference)
         internal
-        view
         returns (ICertificates.Statement memory statement)
     {
         statement = _statement(lot, order, ICertificates.Verdict(inference.verdict == 2 ? 2 : 1));
         statement.model = model_;
+        (statement.leafIndex, statement.leafHash) = _measure(_windowOf(lot, inference));
         statement.inferenceDigest = _digestOf(statement, inference);
     }
 
@@ -70,10 +77,41 @@ abstract contract Inspection is Fixture {
         for (uint256 i; i < inference.logits.length; ++i) {
             logits = abi.encodePacked(logits, uint32(inference.logits[i]));
         }
-        bytes32 commitment = sha256(abi.encodePacked("millmark/input/1", inference.salt, inference.input));
+        bytes32 commitment = _commitmentOf(inference);
         bytes32 model_ = registry.modelOf(statement.model).digest;
         bytes memory head = abi.encodePacked("millmark/infer/1", hex"0001", context, model_, commitment);
         return sha256(abi.encodePacked(head, uint16(inference.logits.length), logits, inference.verdict));
+    }
+
+    function _commitmentOf(ICertificates.Inference memory inference) internal pure returns (bytes32) {
+        uint16 width = uint16(inference.window.length / 8);
+        return sha256(abi.encodePacked("millmark/input/1", inference.salt, width, inference.window));
+    }
+
+    /// @dev The data of a window's leaf, as ledger/evidence.py makes them. No two have one entry.
+    function _windowOf(bytes32 lot, ICertificates.Inference memory inference) internal view returns (bytes memory) {
+        bytes32 entry = keccak256(abi.encode("salted hash of the entry", ledger.streamOf(gaugeStream).size));
+        return abi.encodePacked("millmark.evidence.v1", hex"0002", lot, _commitmentOf(inference), entry);
+    }
+
+    /// @dev Anchors a tree of any leaves and `data` as its last.
+    function _measure(bytes memory data) internal returns (uint40 index, bytes32 leaf) {
+        index = ledger.streamOf(gaugeStream).size;
+        leaf = sha256(bytes.concat(hex"00", data));
+        bytes32 root = leaf;
+        delete _measured[leaf];
+        _measured[leaf].leaf = data;
+        for (uint256 left = index; left != 0; left &= left - 1) {
+            bytes32 sibling = keccak256(abi.encode("sibling", left));
+            _measured[leaf].proof.push(sibling);
+            root = sha256(bytes.concat(hex"01", sibling, root));
+        }
+        _anchor(index + 1, root);
+    }
+
+    function _anchor(uint40 size, bytes32 root) internal virtual {
+        _as(inspector);
+        ledger.anchor(gaugeStream, size, root);
     }
 
     function _issue(ICertificates.Statement memory statement) internal returns (uint40) {
@@ -94,7 +132,7 @@ abstract contract Inspection is Fixture {
         _settle();
         (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
         _as(party);
-        ledger.challenge(certificate, key, issued, inference);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
     }
 
     function _demand(Party storage party, bytes32 lot, bytes32 order) internal {

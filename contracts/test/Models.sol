@@ -56,9 +56,17 @@ library Models {
             uint16(drawn.scales)
         );
         for (uint256 i; i < drawn.scales; ++i) {
-            model = abi.encodePacked(model, int64(-7), uint8(3), uint8(20));
+            model = bytes.concat(model, _scale(drawn.seed, i));
         }
         model = abi.encodePacked(model, uint8(sizes.length - 1));
+    }
+
+    /// @dev Seed 0 leaves integers as they are.
+    function _scale(uint256 seed, uint256 column) private pure returns (bytes memory) {
+        if (seed == 0) return abi.encodePacked(int64(0), uint8(1), uint8(0));
+        uint256 draw = _draw(seed, column + 5000);
+        int64 zero = int64(int256(draw % 2 ** 53) - 2 ** 52) >> uint8(draw >> 64) % 54;
+        return abi.encodePacked(zero, uint8(1 + (draw >> 128) % 255), uint8((draw >> 192) % 63));
     }
 
     /// @dev The multiplier spreads what the layer writes over 0..127 for drawn weights and inputs.
@@ -92,6 +100,26 @@ library Models {
             if (i % 32 == 0) word = bytes32(_draw(seed, i));
             bytes1 value = word[i % 32];
             drawn[i] = value == 0x80 ? bytes1(0x7f) : value;
+        }
+    }
+
+    /// @dev A window of raw integers: for a model of seed 0, `words` as they are.
+    function raw(bytes memory words) internal pure returns (bytes memory window) {
+        window = new bytes(8 * words.length);
+        for (uint256 i; i < words.length; ++i) {
+            for (uint256 j; j < 7 && words[i] >= 0x80; ++j) {
+                window[8 * i + j] = 0xff;
+            }
+            window[8 * i + 7] = words[i];
+        }
+    }
+
+    /// @dev A window of raw integers of any size up to 2^53.
+    function integers(uint256 count, uint256 seed) internal pure returns (bytes memory drawn) {
+        for (uint256 i; i < count; ++i) {
+            uint256 draw = _draw(seed, i);
+            int64 value = int64(uint64(draw)) >> uint8(11 + (draw >> 64) % 53);
+            drawn = abi.encodePacked(drawn, value == -2 ** 53 ? value + 1 : value);
         }
     }
 

@@ -4,19 +4,22 @@ pragma solidity 0.8.37;
 /// @notice What libraries/Network.sol computes, as quality/FORMAT.md says it: one product after the other, no assembly.
 /// `model` is the canonical bytes of a network of dense layers.
 library NetworkReference {
-    /// @return valid Whether the input has the model's width and no -128.
+    /// @param window Raw integers, 8 bytes each.
+    /// @return valid Whether the window has the model's width, and no integer above 2^53 - 1 in magnitude.
     /// @return logits Empty when it does not.
     /// @return fails Whether the verdict is FAIL.
-    function evaluate(bytes memory model, bytes memory input)
+    function evaluate(bytes memory model, bytes memory window)
         internal
         pure
         returns (bool valid, int256[] memory logits, bool fails)
     {
-        valid = input.length == read(model, 16, 2);
-        int256[] memory values = new int256[](input.length);
-        for (uint256 i; i < input.length; ++i) {
-            values[i] = int8(uint8(input[i]));
-            valid = valid && values[i] != -128;
+        if (window.length != 8 * read(model, 16, 2)) return (false, logits, false);
+        int256[] memory values = new int256[](window.length / 8);
+        valid = true;
+        for (uint256 i; i < values.length; ++i) {
+            int256 value = int64(uint64(read(window, 8 * i, 8)));
+            valid = valid && value >= -(2 ** 53 - 1) && value <= 2 ** 53 - 1;
+            values[i] = _quantise(model, i, value);
         }
         if (!valid) return (false, logits, false);
         uint256 place = 20 + 10 * read(model, 18, 2);
@@ -26,6 +29,16 @@ library NetworkReference {
             (values, place) = _layer(model, place, values, i + 1 == layers);
         }
         return (true, values, _fails(model, values));
+    }
+
+    function _quantise(bytes memory model, uint256 column, int256 value) private pure returns (int256 word) {
+        uint256 scale = 20 + (read(model, 18, 2) == 1 ? 0 : 10 * column);
+        int256 zero = int64(uint64(read(model, scale, 8)));
+        int256 multiplier = int256(read(model, scale + 8, 1));
+        uint256 shift = read(model, scale + 9, 1);
+        word = ((value - zero) * multiplier + int256(2 ** shift / 2)) >> shift;
+        if (word < -127) word = -127;
+        if (word > 127) word = 127;
     }
 
     function _layer(bytes memory model, uint256 place, int256[] memory values, bool last)

@@ -26,7 +26,7 @@ abstract contract OrderFixture is Fixture {
         vm.startPrank(maker.key);
         if (draw == 2) ledger.declineAssignment(_order, operation, assignment, ROOT);
         else ledger.acceptAssignment(_order, operation, assignment, ROOT);
-        if (draw > 4) ledger.startAssignment(_order, operation, assignment, ROOT);
+        if (draw > 4) ledger.startAssignment(_order, operation, assignment, stream, ROOT);
         vm.stopPrank();
         if (draw != 4 && draw != 6) return draw != 2;
         _as(coordinator);

@@ -264,7 +264,7 @@ contract RevisionsTest is OrderFixture {
         uint40 assignment = _proposeAndAccept(_order, 0);
         uint40 proposal = _proposeTerms(true, _ungated(1));
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _refuse(coordinator, abi.encodeWithSelector(IRevisions.OrderInspectorUnfit.selector, _order, 0));
         ledger.acceptRevision(_order, _ungated(1), proposal);
     }

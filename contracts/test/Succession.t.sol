@@ -197,7 +197,7 @@ contract SuccessionTest is OrderFixture {
         _as(maker);
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
         _as(maker);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, stream, ROOT);
         _transform(maker, _change(ILots.TransformationKind.Rework, _order, _inputs(lot, 5), _outputs("reworked", 5)));
         _finish(_order, 0);
         _complete(_order);
@@ -316,7 +316,7 @@ contract SuccessionTest is OrderFixture {
         _finish(_order, 0);
         bytes memory over = _stateWrong(IOrders.OrderState.Ended);
         _refuse(maker, over);
-        ledger.startAssignment(_order, 1, accepted, ROOT);
+        ledger.startAssignment(_order, 1, accepted, stream, ROOT);
         _refuse(coordinator, over);
         ledger.proposeAssignment(_order, 2, machine, ROOT);
         _refuse(coordinator, over);

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ledger.canonical import Json
 from ledger.claims import Disclosure
+from ledger.evidence import LeafKind
 from ledger.ids import SubjectKind
 from ledger.names import MAX_NAME_KEYS, salt_of
 
@@ -32,7 +33,7 @@ MAX_SHOWN_BYTES = 4 << 20
 """Longest JSON text of a disclosed document or evidence entry."""
 MAX_SHOWN_DEPTH = 40
 MAX_PROOF_HASHES = 64
-MAX_INPUT_BYTES = 32_768
+MAX_WINDOW_BYTES = 32_768
 MAX_LOGITS = 32
 
 
@@ -101,6 +102,7 @@ class ShownClaims:
 class EvidenceEntryShown:
     """An evidence entry and its salt: what its leaf commits to."""
 
+    kind: LeafKind
     salt: bytes
     """32 bytes."""
     entry: Json
@@ -128,8 +130,8 @@ class InferenceShown:
     """Sequence of the CertificateIssued."""
     salt: bytes
     """32 bytes."""
-    input: bytes
-    """The quantised input, encoded as for the model's family (quality/FORMAT.md)."""
+    window: bytes
+    """The measured integers, 8 bytes each (quality/FORMAT.md)."""
     logits: tuple[int, ...]
 
 

@@ -32,6 +32,7 @@ from ledger.bundle._writer import encode_bundle
 from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
 from ledger.claims import Disclosure, parse_disclosure
 from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
+from ledger.evidence import LeafKind
 from ledger.ids import SubjectKind
 from ledger.names import NAME_PROOF_BYTES
 
@@ -51,6 +52,8 @@ _IDENTITY = re.compile(
     rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","proofs":' % _NUMBER
 )
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_VALUE_BYTES = 8
+"""Of an integer in a window."""
 _URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
@@ -316,23 +319,28 @@ def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
         scan.literal(b"null")
         return None
     value = scan.json("an evidence entry")
-    if not isinstance(value, dict) or value.keys() != {"entry", "salt"} or not isinstance(value["salt"], str):
-        scan.refuse("an evidence entry must be an object with the members entry and salt")
+    if not isinstance(value, dict) or value.keys() != {"entry", "kind", "salt"} or not isinstance(value["salt"], str):
+        scan.refuse("an evidence entry must be an object with the members entry, kind and salt")
+    if type(value["kind"]) is not int or value["kind"] not in LeafKind.__members__.values():
+        scan.refuse("an evidence entry is of an unknown kind")
     # A scanner of its own, so that the salt is subject to the same rules as other base64url text.
-    return EvidenceEntryShown(_HASH(_Scanner(b'"%s"' % value["salt"].encode())), value["entry"])
+    salt = _HASH(_Scanner(b'"%s"' % value["salt"].encode()))
+    return EvidenceEntryShown(LeafKind(value["kind"]), salt, value["entry"])
 
 
 def _inference(scan: _Scanner) -> InferenceShown:
-    scan.literal(b'{"input":')
-    content = _bytes(1, limits.MAX_INPUT_BYTES)(scan)
-    scan.literal(b',"logits":')
+    scan.literal(b'{"logits":')
     logits = scan.items(_signed, "logits", limits.MAX_LOGITS)
     scan.literal(b',"record":')
     record = _number(scan)
     scan.literal(b',"salt":')
     salt = _HASH(scan)
+    scan.literal(b',"window":')
+    window = _bytes(_VALUE_BYTES, limits.MAX_WINDOW_BYTES)(scan)
+    if len(window) % _VALUE_BYTES:
+        scan.refuse("a window does not have 8 bytes for each integer")
     scan.literal(b"}")
-    return InferenceShown(record, salt, content, logits)
+    return InferenceShown(record, salt, window, logits)
 
 
 def _signed(scan: _Scanner) -> int:

@@ -90,14 +90,15 @@ def _claims(claims: ShownClaims) -> bytes:
 def _evidence(evidence: ShownEvidence) -> bytes:
     shown = b"null"
     if evidence.shown is not None:
-        shown = canonical_json({"entry": evidence.shown.entry, "salt": text_of(evidence.shown.salt)})
+        entry = evidence.shown
+        shown = canonical_json({"entry": entry.entry, "kind": int(entry.kind), "salt": text_of(entry.salt)})
     proofs = b'"consistency":%s,"inclusion":%s' % (_texts(evidence.consistency), _texts(evidence.inclusion))
     return b'{%s,"record":%d,"shown":%s}' % (proofs, evidence.record, shown)
 
 
 def _inference(inference: InferenceShown) -> bytes:
-    content = b'"input":%s,"logits":%s' % (_text(inference.input), _numbers(inference.logits))
-    return b'{%s,"record":%d,"salt":%s}' % (content, inference.record, _text(inference.salt))
+    opened = b'"salt":%s,"window":%s' % (_text(inference.salt), _text(inference.window))
+    return b'{"logits":%s,"record":%d,%s}' % (_numbers(inference.logits), inference.record, opened)
 
 
 def _array(items: Iterable[bytes]) -> bytes:

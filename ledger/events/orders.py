@@ -109,6 +109,8 @@ class AssignmentDeclined(LedgerEvent):
 class AssignmentStarted(LedgerEvent):
     operation: U16
     assignment: AssignmentNumber
+    stream: StreamSubject
+    stream_size: U40
     claims_root: ClaimsRoot
 
 

@@ -170,7 +170,7 @@ def _evidence(
         record=record,
         inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
         consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
-        shown=EvidenceEntryShown(entry.salt, entry.entry) if policy.entries else None,
+        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry) if policy.entries else None,
     )
 
 
@@ -181,4 +181,4 @@ def disclose_inferences(book: Book, selection: Selection, policy: Disclosing) ->
             continue
         kept = book.inference(row.sequence)
         if kept is not None:
-            yield InferenceShown(row.sequence, kept.salt, kept.input, tuple(json.loads(kept.logits)))
+            yield InferenceShown(row.sequence, kept.salt, kept.window, tuple(json.loads(kept.logits)))

@@ -44,7 +44,7 @@ def assignment_evidence(store: Store, sequence: int, viewer: int | None) -> Incl
     """
     with open_reader(store, viewer) as reader:
         row = find_assignment(reader, sequence)
-        if row.stream is None:
+        if row.stream is None or row.leaf_hash is None:
             raise NotFoundError(f"assignment {sequence} is not finished yet", hint="wait until it is")
         first = next((one for one in _anchors(reader, row.stream) if one.size > row.leaf_index), None)
         if first is None:

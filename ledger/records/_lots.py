@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, LedgerRecord
 from ledger.records._enums import Disposition
-from ledger.records._parts import Inference, Issued, Item, Rework, Statement, Transformation
+from ledger.records._parts import Inference, Issued, Item, Measured, Rework, Statement, Transformation
 
 __all__ = [
     "AcceptCustody",
@@ -228,6 +228,7 @@ class Challenge(LedgerRecord):
     key: Address
     issued: Issued
     inference: Inference
+    measured: Measured
 
 
 @dataclass(frozen=True, slots=True)

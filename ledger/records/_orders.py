@@ -143,6 +143,7 @@ class StartAssignment(LedgerRecord):
     order: Bytes32
     operation: U16
     assignment: U40
+    stream: Bytes32
     claims_root: Bytes32
 
 

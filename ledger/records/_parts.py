@@ -128,12 +128,22 @@ class Issued(Checked):
 class Inference(Checked):
     """An opened inference: the parts of its digest other than context and model (ICertificates.Inference)."""
 
-    input: bytes
-    """The quantised window, in the encoding of the model's family (quality/FORMAT.md)."""
+    window: bytes
+    """The measured integers, 8 bytes each (quality/FORMAT.md)."""
     salt: Bytes32
     logits: tuple[I32, ...]
     verdict: U8
     """As in the digest, which may commit to a number that is not a Verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Checked):
+    """The leaf that a certificate names, with its inclusion proof (ICertificates.Measured)."""
+
+    leaf: bytes
+    """The data of the leaf (`ledger.evidence.build_leaf_data`)."""
+    proof: tuple[Bytes32, ...]
+    """Under the anchor that was in force when the certificate was issued."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, to_hex
 from ledger.errors import StoreDamagedError
-from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog
+from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.names import NAME_PROOF_BYTES
 from ledger.store.repository import Rows
@@ -85,10 +85,17 @@ class Book:
         if entries:
             texts = [canonical_json(entry.entry) for entry in entries]
             salts, leaves = [entry.salt for entry in entries], [entry.leaf_hash for entry in entries]
-            self.add_evidence_run(stream, entries[0].index, salts, texts, leaves)
+            kinds = bytes(entry.kind for entry in entries)
+            self.add_evidence_run(stream, entries[0].index, salts, texts, leaves, kinds)
 
     def add_evidence_run(
-        self, stream: bytes, first: int, salts: Sequence[bytes], texts: Sequence[bytes], leaves: Sequence[bytes]
+        self,
+        stream: bytes,
+        first: int,
+        salts: Sequence[bytes],
+        texts: Sequence[bytes],
+        leaves: Sequence[bytes],
+        kinds: bytes,
     ) -> None:
         """Like `add_evidence`, for entries from index `first` on that are canonical JSON already, as UTF-8."""
         # Canonical JSON has no line breaks, so that texts joined by them can be taken apart without parsing.
@@ -101,6 +108,7 @@ class Book:
                     b"".join(salts[start : start + _RUN]),
                     b"\n".join(texts[start : start + _RUN]).decode(),
                     b"".join(leaves[start : start + _RUN]),
+                    kinds[start : start + _RUN],
                 )
                 for start in range(0, len(texts), _RUN)
             ]
@@ -136,7 +144,7 @@ class Book:
             if row.index != len(log.entries):
                 break
             for entry in _entries(row):
-                log.append(entry.entry, entry.salt)
+                log.append(entry.entry, entry.salt, entry.kind)
         return log
 
     def evidence_entry(self, stream: bytes, index: int) -> EvidenceEntry | None:
@@ -162,9 +170,9 @@ class Book:
         found = self._connection.execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
         return None if found is None else EvidenceRow(*found)
 
-    def put_inference(self, certificate: int, salt: bytes, quantised: bytes, logits: Sequence[int]) -> None:
-        """Store the private inputs of a certificate's inference digest; `quantised` is the model's input."""
-        self._rows.put(InferenceRow(certificate, salt, quantised, json.dumps(list(logits))))
+    def put_inference(self, certificate: int, salt: bytes, window: bytes, logits: Sequence[int]) -> None:
+        """Store the private inputs of a certificate's inference digest; `window` has 8 bytes for each integer."""
+        self._rows.put(InferenceRow(certificate, salt, window, json.dumps(list(logits))))
 
     def inference(self, certificate: int) -> InferenceRow | None:
         return self._rows.get(InferenceRow, certificate)
@@ -210,16 +218,16 @@ class Book:
 
 
 def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
-    """Decode the entries of a row. Raises StoreDamagedError if salts, texts and leaf hashes differ in number."""
+    """Decode the entries of a row. Raises StoreDamagedError if salts, texts, leaf hashes and kinds differ in number."""
     salts, texts, leaves = _parts(row.salts), row.entries.split("\n"), _parts(row.leaf_hashes)
-    if not len(salts) == len(texts) == len(leaves) == row.count:
+    if not len(salts) == len(texts) == len(leaves) == len(row.kinds) == row.count:
         raise StoreDamagedError(
             f"the evidence of stream {to_hex(row.stream)} is damaged from entry {row.index} on",
             hint="restore the private book from a backup",
         )
     return [
-        EvidenceEntry(index, salt, json.loads(text), leaf)
-        for index, (salt, text, leaf) in enumerate(zip(salts, texts, leaves, strict=True), row.index)
+        EvidenceEntry(index, salt, json.loads(text), leaf, LeafKind(kind))
+        for index, (salt, text, leaf, kind) in enumerate(zip(salts, texts, leaves, row.kinds, strict=True), row.index)
     ]
 
 

@@ -263,8 +263,12 @@ class AssignmentRow:
     ended_at: int
     """When it was declined, finished or cancelled; 0 until then."""
     stream: bytes | None
+    """Measures the work; None until it is started."""
+    stream_size: int
+    """Entries of the stream that were anchored when the work began."""
     leaf_index: int
     leaf_hash: bytes | None
+    """The entry that shows the work; None until it is finished."""
     claims_root: bytes
 
 
@@ -511,6 +515,8 @@ class EvidenceRow:
     """Canonical JSON, which has no line breaks, one entry per line."""
     leaf_hashes: bytes
     """32 bytes each."""
+    kinds: bytes
+    """One byte each: `ledger.evidence.LeafKind`."""
 
 
 @dataclass(slots=True)
@@ -520,7 +526,7 @@ class InferenceRow:
     certificate: int
     """Sequence of the record that issued it."""
     salt: bytes
-    input: bytes
-    """The model's quantised input, in the encoding of its family."""
+    window: bytes
+    """The measured integers, 8 bytes each."""
     logits: str
     """JSON list of integers."""

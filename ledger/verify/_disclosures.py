@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from ledger.bundle import Bundle, InferenceShown, ShownEvidence
 from ledger.canonical import sha256
 from ledger.claims import verify_disclosure
-from ledger.errors import CanonicalError, ProofError
+from ledger.errors import CanonicalError, ProofError, RecordError
 from ledger.events import Event
 from ledger.events.orders import AssignmentFinished
-from ledger.evidence import build_inference_context, build_leaf_data
+from ledger.evidence import build_inference_context, build_leaf_data, build_window_commitment
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.verify._state import Certificate, Entry, State
 from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, InferencesRefused
 
 __all__ = ["verify_claims", "verify_evidence", "verify_inferences"]
 
-_INPUT_TAG = b"millmark/input/1"
 _INFERENCE_TAG = b"millmark/infer/1"
 _INFERENCE_VERSION = 1
 
@@ -55,7 +54,7 @@ def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Ev
                 _verify_certified(evidence, certificate, state)
             elif finished is not None:
                 _verify_finished(evidence, finished, state)
-        except (ProofError, CanonicalError) as error:
+        except (ProofError, CanonicalError, RecordError) as error:
             raise EvidenceRefused(error.cause, sequence=evidence.record) from None
 
 
@@ -79,7 +78,7 @@ def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, stat
 
 def _verify_entry(evidence: ShownEvidence, leaf: bytes) -> None:
     shown = evidence.shown
-    if shown is not None and leaf_hash(build_leaf_data(shown.salt, shown.entry)) != leaf:
+    if shown is not None and leaf_hash(build_leaf_data(shown.kind, shown.salt, shown.entry)) != leaf:
         raise ProofError("the entry is not the one that the record names")
 
 
@@ -122,6 +121,6 @@ def _digest(bundle: Bundle, inference: InferenceShown, certificate: Certificate,
         + _INFERENCE_VERSION.to_bytes(2, "big")
         + context
         + state.proved.models[certificate.model].digest
-        + sha256(_INPUT_TAG + inference.salt + inference.input)
+        + build_window_commitment(inference.salt, inference.window)
         + struct.pack(f">H{count}iB", count, *inference.logits, certificate.verdict)
     )

@@ -203,18 +203,23 @@ def _assignment_declined(entry: Entry[orders.AssignmentDeclined], state: State) 
 
 
 def _started(entry: Entry[orders.AssignmentStarted], state: State) -> None:
-    _step(entry, state, (AssignmentState.ACCEPTED,), AssignmentState.STARTED)
+    current = _step(entry, state, (AssignmentState.ACCEPTED,), AssignmentState.STARTED)
     order = _order(entry, state)
     _verify_open(entry, order)
     # Again, as a revision may have named another inspector since the proposal.
     hold(entry.participant != order.terms.inspector, entry, "the order's inspector makes it")
+    stream = state.proved.stream(entry, entry.event.stream)
+    hold(stream.machine == current.machine, entry, "the stream is of another machine")
+    hold(entry.event.stream_size <= stream.size, entry, "the stream is shorter than it was at the start")
+    current.stream, current.stream_size = entry.event.stream, entry.event.stream_size
     order.state = OrderState.IN_PRODUCTION
 
 
 def _finished(entry: Entry[orders.AssignmentFinished], state: State) -> None:
     current = _step(entry, state, (AssignmentState.STARTED,), AssignmentState.FINISHED)
     stream = state.proved.stream(entry, entry.event.stream)
-    hold(stream.machine == current.machine, entry, "the evidence is of another machine")
+    hold(entry.event.stream == current.stream, entry, "the evidence is in another stream than the work was started on")
+    hold(entry.event.leaf_index >= current.stream_size, entry, "the evidence is from before the start")
     hold(entry.event.leaf_index < stream.size, entry, "the evidence was never anchored")
     _order(entry, state).finished.add(current.operation)
 

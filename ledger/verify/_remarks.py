@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from ledger.canonical import to_hex
 from ledger.checkpoint import Checkpoint, SignedCheckpoint
+from ledger.events import Event
+from ledger.events.certificates import CertificateIssued
 from ledger.events.lots import LotsTransformed
 from ledger.events.notes import NoteRecorded
+from ledger.evidence import LeafKind, build_window_commitment
 from ledger.records import (
     CertificateState,
     CertificateStatus,
@@ -20,7 +23,7 @@ from ledger.records import (
 from ledger.slots import KeySlots
 from ledger.trust import BelievedBlock, Cosigners
 from ledger.verify._descent import ancestors_of, made_of
-from ledger.verify._state import Certificate, Lot, State
+from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify._status import Verified, status_of
 from ledger.verify.remark import Remark
 from ledger.verify.report import moment
@@ -55,6 +58,8 @@ def attention(verified: Verified) -> Iterator[Remark]:
     yield from _spent(verified)
     yield from _ungated(verified)
     yield from _same_digests(state)
+    yield from _same_measurements(verified)
+    yield from _other_windows(verified)
     yield from _odd_yields(verified)
     for number, company in state.proved.participants.items():
         if company.suspended:
@@ -159,6 +164,35 @@ def _same_digests(state: State) -> Iterator[Remark]:
         earlier = first.setdefault(certificate.statement.inference_digest, certificate)
         if earlier.lot != certificate.lot:
             yield Remark("one_inference", first=earlier.sequence, second=certificate.sequence)
+
+
+def _same_measurements(verified: Verified) -> Iterator[Remark]:
+    """Certificates of different lots, and finished operations, that name one entry of one stream."""
+    first: dict[tuple[bytes, int, bytes], Entry[Event]] = {}
+    for entry in verified.entries:
+        leaf, event = entry.event.leaf(), entry.event
+        if leaf is None or (isinstance(event, CertificateIssued) and event.statement.model == 0):
+            continue  # a procedure may measure several lots at once
+        # An operation's measurement may be that of its lot's certificate; not of another operation.
+        earlier = first.setdefault((leaf.stream, leaf.index, entry.event.kind.encode()), entry)
+        if earlier is not entry and (earlier.histories != entry.histories or not isinstance(event, CertificateIssued)):
+            yield Remark("one_measurement", first=earlier.sequence, second=entry.sequence)
+
+
+def _other_windows(verified: Verified) -> Iterator[Remark]:
+    """Certificates by inference whose shown entry is no window of their lot, or commits to other data than the shown
+    inference."""
+    opened = {one.record: build_window_commitment(one.salt, one.window) for one in verified.bundle.inferences}
+    for evidence in verified.bundle.evidence:
+        certificate, shown = verified.state.certificates.get(evidence.record), evidence.shown
+        if certificate is None or certificate.model == 0 or shown is None:
+            continue
+        entry = shown.entry if shown.kind is LeafKind.WINDOW and isinstance(shown.entry, dict) else {}
+        number = certificate.sequence
+        if entry.get("lot") != to_hex(certificate.lot):
+            yield Remark("no_window", certificate=number, lot=_name(verified, certificate.lot))
+        elif number in opened and entry.get("commitment") != to_hex(opened[number]):
+            yield Remark("other_window", certificate=number)
 
 
 def _conversions(verified: Verified) -> Iterator[tuple[int, Transformation]]:

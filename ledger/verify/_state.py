@@ -78,6 +78,10 @@ class Assignment:
     machine: int
     owner: int
     state: AssignmentState
+    stream: bytes = b""
+    """Subject of the stream that measures the work; empty until it is started."""
+    stream_size: int = 0
+    """Entries of that stream that were anchored when the work began."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from quality.errors import InputError
 from quality.inputs import MAX_FIXED, Scale
 from quality.model import Model
 
-__all__ = ["apply_scales", "pack_inputs", "quantise_windows", "verify_inputs", "verify_windows"]
+__all__ = ["apply_scales", "pack_windows", "quantise_windows", "verify_inputs", "verify_windows"]
 
 Words = NDArray[np.signedinteger]
 
@@ -54,6 +54,6 @@ def verify_inputs(model: Model, inputs: Words) -> None:
         raise InputError(f"an input word is outside {-model.word_limit}..{model.word_limit}")
 
 
-def pack_inputs(inputs: Words) -> list[bytes]:
-    """Bytes of each row, as an input commitment hashes them: big-endian words."""
-    return [row.tobytes() for row in inputs.astype(inputs.dtype.newbyteorder(">"))]
+def pack_windows(windows: NDArray[np.int64]) -> list[bytes]:
+    """Bytes of each row, as an input commitment hashes them. Same result as `quality.inputs.pack_window`."""
+    return [row.tobytes() for row in windows.astype(">i8")]

@@ -226,8 +226,8 @@ def run_challenge(
 
 
 def _announce(prepared: PreparedChallenge) -> None:
-    size = len(prepared.record.inference.input)
-    warn(f"The measured input of certificate {prepared.certificate} ({size} bytes) becomes public permanently.")
+    size = len(prepared.record.inference.window)
+    warn(f"The measured window of certificate {prepared.certificate} ({size} bytes) becomes public permanently.")
     if prepared.fault is not None:
         warn(f"Re-executed here, the certificate is wrong: {prepared.fault}.")
     else:

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.chain import Chain
 from ledger.errors import SettingsError
-from ledger.evidence import SALT_BYTES, EvidenceEntry, build_leaf_data
+from ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
 from ledger.store import Book, Store
@@ -122,4 +122,5 @@ def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) ->
 
 def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:
     salt, value = secrets.token_bytes(SALT_BYTES), head.to_json()
-    return EvidenceEntry(index, salt, value, leaf_hash(build_leaf_data(salt, value)))
+    leaf = leaf_hash(build_leaf_data(LeafKind.AUDIT, salt, value))
+    return EvidenceEntry(index, salt, value, leaf, LeafKind.AUDIT)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from ledger.errors import InputError
 from ledger.provenance import find_certificate, find_issue, open_reader
-from ledger.records import Challenge, Inference, Issued, Item, Statement, Verdict
+from ledger.records import Challenge, Inference, Issued, Item, Measured, Statement, Verdict
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
-from quality.audit import Extract, audit, build_context
+from quality.audit import Extract, audit, build_context, build_window_leaf_data
 from quality.decision import Verdict as QualityVerdict
 from quality.digest import Inference as QualityInference
 from quality.errors import AuditError, QualityError
+from quality.inputs import pack_window
 from services.inspections.statements import to_ledger_verdict
 
 __all__ = ["PreparedChallenge", "build_statement", "prepare_challenge"]
@@ -46,7 +47,10 @@ def prepare_challenge(store: Store, name: str, extract: Extract, certificate: in
             certificate=row.sequence,
             key=find_issue(reader, row.sequence).key,
             issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
-            inference=Inference(extract.input, extract.salt, extract.logits, _find_verdict(row, model, extract)),
+            inference=Inference(
+                pack_window(extract.window), extract.salt, extract.logits, _find_verdict(row, model, extract)
+            ),
+            measured=Measured(build_window_leaf_data(extract.binding, extract.input_commitment), extract.inclusion),
         )
     return PreparedChallenge(record, row.sequence, model.code is not None, _find_fault(extract))
 
@@ -75,7 +79,7 @@ def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int
                 context=build_context(extract.binding),
                 model_digest=model.digest,
                 salt=extract.salt,
-                input=extract.input,
+                window=pack_window(extract.window),
                 logits=extract.logits,
                 verdict=verdict,
             )

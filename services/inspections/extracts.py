@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 
+from ledger.canonical import canonical_json, sha256
 from ledger.chain import Chain
 from ledger.errors import NotFoundError
+from ledger.merkle import Tree
 from ledger.provenance import Reader, find_certificate, open_reader
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Binding, Extract
 from quality.digest import build_input_commitment
-from quality.errors import QualityError
-from quality.model import load_family, model_digest, parse_model
+from quality.inputs import unpack_window
+from quality.model import model_digest
 from services.inspections.statements import to_model_verdict
 
 __all__ = ["find_extract", "find_model"]
@@ -21,8 +23,8 @@ __all__ = ["find_extract", "find_model"]
 def find_extract(store: Store, chain: Chain | None, name: str, certificate: int | None = None) -> Extract:
     """The opened inference of the lot's certificate with the given sequence, by default of its latest certificate.
 
-    Verdict and digests are those of the ledger; input, salt and logits are those in the book, unverified. Raises
-    NotFoundError if certificate, inference or model are not known here.
+    Verdict and digests are those of the ledger; window, salt and logits are those in the book, unverified. Raises
+    NotFoundError if certificate, inference, evidence or model are not known here.
     """
     with open_reader(store) as reader:
         row = find_certificate(reader, name, certificate)
@@ -33,6 +35,7 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
                 hint="ask the inspector that issued the certificate for an extract",
             )
         content = find_model(reader, chain, row.model)
+        entry, inclusion = _find_leaf(reader, row)
         binding = Binding(
             chain_id=reader.identity.chain_id,
             ledger=reader.identity.ledger,
@@ -40,18 +43,19 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
             stream=row.stream,
             leaf_index=row.leaf_index,
             leaf=row.leaf_hash,
+            entry=entry,
         )
         return Extract(
             model=content,
             binding=binding,
             salt=kept.salt,
-            input=kept.input,
-            measured=_find_measured(reader, row, content, kept.input),
+            window=unpack_window(kept.window),
             model_digest=reader.need(ModelRow, row.model).digest,
-            input_commitment=build_input_commitment(kept.salt, kept.input),
+            input_commitment=build_input_commitment(kept.salt, kept.window),
             logits=tuple(json.loads(kept.logits)),
             verdict=to_model_verdict(row.verdict),
             inference_digest=row.inference_digest,
+            inclusion=inclusion,
         )
 
 
@@ -73,26 +77,14 @@ def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:
     return content
 
 
-def _find_measured(reader: Reader, row: CertificateRow, content: bytes, quantised: bytes) -> tuple[int, ...] | None:
-    """The measured window in the evidence entry, if the model quantises it to this input; otherwise None.
-
-    The name of the window's member is up to the writer of the entry, so the first list of integers that has the model's
-    width is tried. An extract without a window is valid.
-    """
-    kept = reader.book.evidence_entry(row.stream, row.leaf_index)
-    entry = None if kept is None else kept.entry
-    model = parse_model(content)
-    for value in entry.values() if isinstance(entry, dict) else ():
-        if isinstance(value, list) and len(value) == model.width and all(type(item) is int for item in value):
-            return _window_of(tuple(value), content, quantised)
-    return None
-
-
-def _window_of(window: tuple[int, ...], content: bytes, quantised: bytes) -> tuple[int, ...] | None:
-    model = parse_model(content)
-    try:
-        words = load_family(model.family, "plain").quantise_row(model, window)
-    except QualityError:
-        return None
-    packed = b"".join(word.to_bytes(model.word_size, "big", signed=True) for word in words)
-    return window if packed == quantised else None
+def _find_leaf(reader: Reader, row: CertificateRow) -> tuple[bytes, tuple[bytes, ...]]:
+    """The salted hash of the entry that a certificate names, and its inclusion proof under the certificate's anchor."""
+    kept, leaves = (
+        reader.book.evidence_entry(row.stream, row.leaf_index),
+        reader.book.leaves(row.stream, row.anchor_size),
+    )
+    if kept is None or len(leaves) < row.anchor_size:
+        raise NotFoundError(
+            f"the evidence of certificate {row.sequence} is not stored here", hint="ask the company that captured it"
+        )
+    return sha256(kept.salt + canonical_json(kept.entry)), tuple(Tree(leaves).inclusion_proof(row.leaf_index))

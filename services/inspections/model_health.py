@@ -14,9 +14,9 @@ from ledger.store import Store
 from ledger.store.rows import CertificateRow, InferenceRow, ModelFileRow, ModelRow
 from quality.drift import ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from quality.errors import InputError
-from quality.inputs import unpack_words
+from quality.inputs import unpack_window
 from quality.metrics import wilson
-from quality.model import parse_model
+from quality.model import load_family, parse_model
 
 __all__ = ["FieldFigures", "ModelHealth", "Share", "monitor"]
 
@@ -169,10 +169,8 @@ def _drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Dri
         raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
     model = parse_model(file.content)
     reference: Reference = parse_reference(json.loads(file.card).get("drift"))
-    read = [
-        unpack_words(row.input, width=model.width, size=model.word_size, limit=model.word_limit) for row in inferences
-    ]
-    words = np.array(read, dtype=f"i{model.word_size}").reshape(len(inferences), model.width)
+    windows = np.array([unpack_window(row.window) for row in inferences], dtype=np.int64)
+    words = load_family(model.family, "arrays").quantise(model, windows.reshape(len(inferences), model.width))
     margins = np.array([model.decision.margin(json.loads(row.logits)) for row in inferences], dtype=np.int64)
     return watch(reference, words, margins)
 

@@ -192,6 +192,8 @@ class _Parts:
         stack.callback(log.close)
         dedup_index = DedupIndex(folder / "known", log)
         stack.callback(dedup_index.close)
+        committer = Committer(log, dedup_index, self.metrics.frames.labels(stream.name).observe)
+        stack.callback(committer.stop)
         recorder = StreamRecorder(
             stream.name,
             subject,
@@ -203,9 +205,8 @@ class _Parts:
             self._logger,
             self._certifier(stream, subject, folder),
             folder / "resume",
+            lambda windows: committer.submit(windows).result(),
         )
-        committer = Committer(log, dedup_index, self.metrics.frames.labels(stream.name).observe)
-        stack.callback(committer.stop)
         return _Stream(stream.name, log, committer, recorder)
 
     def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], KeySubmitter]:

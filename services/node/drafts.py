@@ -29,7 +29,8 @@ class Draft:
     key: str
     """Idempotency key of the certificate's record."""
     salt: bytes
-    input: bytes
+    window: bytes
+    """The measured integers, 8 bytes each."""
     logits: tuple[int, ...]
 
 
@@ -43,7 +44,7 @@ class Drafts:
 
     def put(self, name: str, drafts: Sequence[Draft]) -> None:
         """Writes a file of drafts, replacing one of the same name; durable on return. Raises InputError or OSError."""
-        rows = [[draft.key, draft.salt.hex(), draft.input.hex(), list(draft.logits)] for draft in drafts]
+        rows = [[draft.key, draft.salt.hex(), draft.window.hex(), list(draft.logits)] for draft in drafts]
         # `write_whole` makes the content durable; the new name in the folder needs a synchronisation of its own.
         write_whole(self._folder / f"{name}.json", json.dumps(rows).encode())
         sync_folder(self._folder)
@@ -68,7 +69,7 @@ class Drafts:
                     sequence = found[draft.key].sequence
                     # A cancelled certificate is not on the ledger, so there is nothing that its inference could open.
                     if found[draft.key].state is OutboxState.FINAL and sequence is not None:
-                        book.put_inference(sequence, draft.salt, draft.input, draft.logits)
+                        book.put_inference(sequence, draft.salt, draft.window, draft.logits)
             # After the commit: a crash in between leaves the file, and the next call stores the same rows again.
             path.unlink()
 

@@ -18,13 +18,24 @@ from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 from ledger.ids import canonical_identifier
 from services.node.errors import EventRefusedError
 
-__all__ = ["MAX_DEPTH", "MAX_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_EVENT_BYTES",
+    "WINDOW_ID",
+    "Event",
+    "check_event",
+    "parse_event",
+    "parse_events",
+    "read_samples",
+]
 
 MAX_EVENT_BYTES = 64 << 10
 """Length of the canonical form."""
 MAX_DEPTH = 16
 _MAX_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
 """Maximum number of characters of each member but `data`."""
+WINDOW_ID = "window/"
+"""Ids of the windows that the node appends to the log begin with it."""
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _MAX_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")
@@ -75,6 +86,8 @@ def check_event(parsed: Parsed) -> Event:
             raise EventRefusedError("unknown-member", f"unknown member {name[:40]!a} in an event")
     if "id" not in value:
         raise EventRefusedError("id-missing", "an event needs an id")
+    if value["id"].startswith(WINDOW_ID):
+        raise EventRefusedError("id-reserved", f"ids that begin with {WINDOW_ID} are those of windows")
     if not isinstance(value.get("data"), dict):
         raise EventRefusedError("data-missing", "an event needs data, a JSON object")
     if "lot" in value:

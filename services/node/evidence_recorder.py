@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -18,24 +18,30 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
+from ledger.canonical import canonical_json
 from ledger.chain import call_data
 from ledger.errors import SettingsError, StoreDamagedError
-from ledger.evidence import EVIDENCE_TAG, EvidenceEntry
+from ledger.evidence import EVIDENCE_TAG, EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox, enqueue_in
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
+from services.node.events import Event
 from services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.resume import ResumePoint, read_resume_point, write_resume_point
 from services.node.streamlog import StreamLog
+from services.node.windows import is_window, parse_window
 
 if TYPE_CHECKING:
     from services.node.inspection import Certified, Certifier
 
-__all__ = ["StreamRecorder", "anchor_key"]
+__all__ = ["StreamRecorder", "anchor_key", "leaf_of"]
+
+_EVENT_TAG = EVIDENCE_TAG + bytes([LeafKind.EVENT])
+_WINDOWS_AT_ONCE = 1000
 
 
 def anchor_key(stream: bytes, size: int) -> str:
@@ -76,9 +82,10 @@ class StreamRecorder:
         logger: FilteringBoundLogger,
         certifier: Certifier | None = None,
         resume_path: Path | None = None,
+        write: Callable[[Sequence[Event]], object] = lambda _: None,
     ) -> None:
         """`stream`: the stream's subject. `signer`: address of the signing key. `resume_path`: file of the resume
-        point.
+        point. `write`: appends entries to the log, and returns when they are durable; only for a certifier's windows.
 
         Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book.
         """
@@ -92,6 +99,7 @@ class StreamRecorder:
         self._certifier = certifier
         self._logger = logger
         self._resume_path = resume_path
+        self._write = write
         self._left: Sequence[LogEntry] = ()
         """Entries of the latest frame that are still to be recorded: an anchor became due in its middle."""
         self._unanchored = _Unanchored()
@@ -159,12 +167,28 @@ class StreamRecorder:
         """Reads new entries from the log and queues each anchor that is due. Raises StoreError, InputError or OSError
         if the disk fails; the next step tries again."""
         self._anchor_if_due()
+        self._record()
+        while self._write_windows():
+            self._record()
+
+    def _record(self) -> None:
         while self._left or self._position.offset < self._log.end.offset:
             if not self._left:
                 self._read(next(self._log.frames(self._position)))
             while self._left:
                 self._take()
                 self._anchor_if_due()
+
+    def _write_windows(self) -> bool:
+        """Appends the windows that lack an entry to the log; returns whether there were any."""
+        windows = [] if self._certifier is None else self._certifier.unwritten()
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+            part = windows[start : start + _WINDOWS_AT_ONCE]
+            self._write(part)
+            # Only now: windows of a write that failed are given out again.
+            if self._certifier is not None:
+                self._certifier.wrote(part)
+        return bool(windows)
 
     def _read(self, frame: Frame) -> None:
         self._frame = self._position
@@ -208,9 +232,12 @@ class StreamRecorder:
         # Searching the bytes avoids parsing events without a lot. A flag in each entry of the log would avoid only the
         # search, since an event with a lot has to be parsed for its samples anyway.
         for index, (kept, leaf) in enumerate(zip(taken, leaves, strict=True), first):
-            if b'"lot":' in kept.content:
-                entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
-                certifier.feed(entry, kept.received_at_ms, queued)
+            if is_window(kept.content):
+                written = parse_window(kept.content)
+                entry = EvidenceEntry(index, kept.salt, written.entry, leaf, LeafKind.WINDOW)
+                certifier.feed_window(entry, written, kept.received_at_ms, queued)
+            elif b'"lot":' in kept.content:
+                certifier.feed(EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf), queued)
 
     def _anchor_if_due(self) -> None:
         rule, waiting = self._rule, self._unanchored
@@ -257,17 +284,33 @@ class StreamRecorder:
         """Queues an anchor and certificates and stores the entries, in one transaction."""
         key, opened = anchor_key(self._stream, anchor.size), self._unanchored
         first = anchor.size - len(opened.entries)
-        salts, texts = [entry.salt for entry in opened.entries], [entry.content for entry in opened.entries]
+        salts = [entry.salt for entry in opened.entries]
+        texts, kinds = [_text(entry.content) for entry in opened.entries], bytes(map(_kind, opened.entries))
         with self._store.transaction() as connection:
-            Book(connection).add_evidence_run(self._stream, first, salts, texts, opened.leaves)
+            Book(connection).add_evidence_run(self._stream, first, salts, texts, opened.leaves, kinds)
             enqueue_in(connection, self._signer, _entry(key, anchor, None))
             for one in certified:  # the ledger accepts a certificate only after the anchor that covers its entry
                 enqueue_in(connection, self._signer, _entry(one.draft.key, one.record, key))
 
 
 def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:
-    """Leaf hashes of entries. Same result as `build_leaf_data`, without parsing the canonical bytes."""
-    return [leaf_hash(EVIDENCE_TAG + salt + content) for _, salt, content in entries]
+    return [leaf_of(entry) for entry in entries]
+
+
+def leaf_of(entry: LogEntry) -> bytes:
+    """The leaf hash of an entry of the log. Same result as `build_leaf_data`, without parsing events."""
+    if is_window(entry.content):
+        data = build_leaf_data(LeafKind.WINDOW, entry.salt, parse_window(entry.content).entry)
+        return leaf_hash(data)
+    return leaf_hash(_EVENT_TAG + entry.salt + entry.content)
+
+
+def _text(content: bytes) -> bytes:
+    return canonical_json(parse_window(content).entry) if is_window(content) else content
+
+
+def _kind(entry: LogEntry) -> LeafKind:
+    return LeafKind.WINDOW if is_window(entry.content) else LeafKind.EVENT
 
 
 def _entry(key: str, record: Record, depends_on: str | None) -> Entry:

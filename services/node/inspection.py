@@ -1,15 +1,14 @@
-"""Cuts the signal of each lot into windows, inspects them with the model, and builds the certificates.
+"""Has the signal of each lot cut into windows, inspects them with the model, and builds the certificates.
 
-Windows depend on the log alone: the same entries yield the same windows after a restart.
+A certificate names the window's entry in the log. Windows without one yet are given out to be appended, and come back
+as entries.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,69 +27,13 @@ from services.node.config import ModelSource
 from services.node.dead_letters import DeadLetters, Origin
 from services.node.drafts import Draft
 from services.node.errors import EventRefusedError
-from services.node.events import read_samples
+from services.node.events import Event, read_samples
+from services.node.windows import Window, Windows, WrittenWindow, build_content
 
 if TYPE_CHECKING:
     from quality import Inference, Inspector
 
-__all__ = ["Certified", "Certifier", "Windows", "certificate_key", "load_inspector"]
-
-_MAX_LOTS = 1000
-"""Number of lots with an unfinished window. Beyond it, the lot with the oldest latest event is dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Consecutive samples of one lot, in the order of the log."""
-
-    lot: str
-    order: str | None
-    leaf: int
-    """Index of the event that completed it."""
-    number: int
-    """Number among the windows that this event completed, from 0."""
-    samples: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class _Signal:
-    """Samples of one lot that do not fill a window yet."""
-
-    samples: list[int] = field(default_factory=list)
-    skip: int = 0
-    """Number of samples still to be skipped before the next window, if the hop is longer than the width."""
-
-
-class Windows:
-    """Cuts windows of `width` samples; each starts `hop` samples after the previous one."""
-
-    def __init__(self, width: int, hop: int) -> None:
-        self._width = width
-        self._hop = hop
-        self._signals: OrderedDict[str, _Signal] = OrderedDict()
-
-    @property
-    def has_unfinished(self) -> bool:
-        """Whether any lot has samples that a later window needs, or still has samples to skip."""
-        return any(signal.samples or signal.skip for signal in self._signals.values())
-
-    def feed(self, leaf: int, lot: str, order: str | None, samples: Sequence[int]) -> list[Window]:
-        """Adds an event's samples and returns the windows that they complete. `leaf`: the event's index."""
-        signal = self._signals.setdefault(lot, _Signal())
-        self._signals.move_to_end(lot)
-        if len(self._signals) > _MAX_LOTS:
-            self._signals.popitem(last=False)
-        dropped = min(signal.skip, len(samples))
-        signal.skip -= dropped
-        signal.samples += samples[dropped:]
-        found: list[Window] = []
-        while len(signal.samples) >= self._width:
-            window = tuple(signal.samples[: self._width])
-            found.append(Window(lot, order, leaf, len(found), window))
-            signal.skip = max(self._hop - len(signal.samples), 0)
-            del signal.samples[: self._hop]
-        return found
-
+__all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
 
 _DAY_S = 24 * 3600
 
@@ -104,9 +47,20 @@ class Certified:
 
 
 @dataclass(frozen=True, slots=True)
+class _Cut:
+    window: Window
+    entry: EvidenceEntry
+    """The event that completed it."""
+    queued: bool
+    """Whether that event is under an anchor in the outbox."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Due:
     window: Window
     entry: EvidenceEntry
+    """The window's own."""
+    salt: bytes
     received_at_ms: int
 
 
@@ -155,6 +109,10 @@ class Certifier:
         self._store = store
         self._dead_letters = dead_letters
         self._windows = Windows(model.width, model.hop)
+        self._cut: dict[str, _Cut] = {}
+        """Windows whose entry was not read yet, by its id."""
+        self._written: set[str] = set()
+        """Ids of those of them that were given out."""
         self._due: list[_Due] = []
         self._failed_path = folder / "failed-lots.json"
         self._failed = _read_failed(self._failed_path)
@@ -162,12 +120,11 @@ class Certifier:
     @property
     def has_unfinished_windows(self) -> bool:
         """Whether entries fed so far still affect certificates to come. If not, a restart need not read them again."""
-        return bool(self._due) or self._windows.has_unfinished
+        return bool(self._due or self._cut) or self._windows.has_unfinished
 
-    def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
-        """Adds an entry's samples. `queued` tells that its certificates are in the outbox already, so that it only
-        counts towards unfinished windows.
-        """
+    def feed(self, entry: EvidenceEntry, queued: bool) -> None:
+        """Adds an event's samples. `queued` tells that it is under an anchor in the outbox, so that its refusal was
+        listed already."""
         value = entry.entry
         if not isinstance(value, Mapping) or "lot" not in value:
             return
@@ -181,8 +138,39 @@ class Certifier:
         # In canonical form, so that the windows of a lot are joined however its events spell the identifier.
         lot = name if name.startswith("0x") else canonical_identifier(name)
         windows = self._windows.feed(entry.index, lot, order if isinstance(order, str) else None, samples)
-        if not queued:
-            self._due += [_Due(window, entry, received_at_ms) for window in windows]
+        self._cut.update({window.id: _Cut(window, entry, queued) for window in windows})
+
+    def feed_window(self, entry: EvidenceEntry, written: WrittenWindow, received_at_ms: int, queued: bool) -> None:
+        """Adds a window's entry. `queued` tells that its certificate is in the outbox already."""
+        cut = self._cut.pop(written.id, None)
+        if cut is None or queued:
+            return
+        if not written.commits_to(cut.window.samples):
+            error = EventRefusedError("window-changed", "the window was cut with other settings than today's")
+            self._refuse(error, cut.entry)
+            return
+        self._due.append(_Due(cut.window, entry, written.salt, received_at_ms))
+
+    def unwritten(self) -> list[Event]:
+        """The windows without an entry, to be appended to the log, each once. Call it when the log was read to its end:
+        else their entries may still come. Raises StoreError."""
+        found = []
+        for identity, cut in list(self._cut.items()):
+            if identity in self._written:
+                continue
+            try:
+                lot = self._find_lot(cut.window.lot)
+            except EventRefusedError as error:
+                del self._cut[identity]
+                if not cut.queued:
+                    self._refuse(error, cut.entry)
+                continue
+            found.append(Event(identity, None, build_content(cut.window, lot)))
+        return found
+
+    def wrote(self, windows: Sequence[Event]) -> None:
+        """Call once these windows are in the log."""
+        self._written.update(window.id for window in windows)
 
     def build(self) -> list[Certified]:
         """Builds the certificates of all complete windows, in order. They are built again until `done` is called.
@@ -197,12 +185,12 @@ class Certifier:
     def _certify(self, due: _Due) -> Certified | None:
         window, here = due.window, [due.window.leaf, due.window.number]
         try:
-            lot = self._find_lot(window.lot)
+            lot = bytes.fromhex(str(due.entry.entry["lot"])[2:])  # type: ignore[index,call-overload]  # a window's entry
             # An earlier window, not the same one: after a crash the failed window itself is certified again.
             if self._failed.get(lot.hex(), here) < here:
                 raise EventRefusedError("lot-failed", "the lot failed inspection in an earlier window")
             inspected = InspectedEntry(lot, self._stream, due.entry.index, due.entry.leaf_hash)
-            inference = self._infer(window, inspected)
+            inference = self._infer(due, inspected)
         except EventRefusedError as error:
             self._refuse(error, due.entry)
             return None
@@ -211,15 +199,13 @@ class Certifier:
             self._failed[lot.hex()] = here
             write_whole(self._failed_path, json.dumps(self._failed).encode())
         key = certificate_key(self._stream, window.leaf, window.number)
-        draft = Draft(key, inference.salt, inference.input, inference.logits)
+        draft = Draft(key, inference.salt, inference.window, inference.logits)
         return Certified(IssueCertificate(self._state(due, inspected, inference)), draft)
 
-    def _infer(self, window: Window, inspected: InspectedEntry) -> Inference:
+    def _infer(self, due: _Due, inspected: InspectedEntry) -> Inference:
         context = inspected.build_context(self._chain_id, self._ledger)
         try:
-            # A new salt for each inference: otherwise equal windows would have equal commitments, and could be
-            # recognised.
-            return self._inspector.inspect(window.samples, context=context, salt=secrets.token_bytes(32))
+            return self._inspector.inspect(due.window.samples, context=context, salt=due.salt)
         except (QualityInputError, OverflowError) as error:
             raise EventRefusedError("window-unfit", f"the model cannot read the window: {error}") from None
 

@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from ledger.canonical import to_hex
 from ledger.chain import EmbeddedChain
 from ledger.errors import SubmitError
-from ledger.evidence import EvidenceLog, build_inference_context
+from ledger.evidence import (
+    EvidenceLog,
+    LeafKind,
+    build_inference_context,
+    build_leaf_data,
+    build_window_commitment,
+    build_window_entry,
+)
 from ledger.ids import SubjectKind
 from ledger.index import Follower
 from ledger.provenance import Certificate, find_certificate, find_issue, open_reader, recall, trace_lot
@@ -31,6 +39,7 @@ from ledger.records import (
     Issued,
     Item,
     LotState,
+    Measured,
     OfferCustody,
     OpenStream,
     OrderTerms,
@@ -48,6 +57,7 @@ from ledger.store import Store
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality import Verdict as ModelVerdict
+from quality.inputs import pack_window
 from services.inspections.challenge import build_statement
 from services.lab.demo.consortium import Consortium, found_consortium, hash_of
 from tests.support.stores import new_store
@@ -65,7 +75,7 @@ MODEL = Network(
     scales=(Scale(0, 1, 0),),
     layers=(Dense(inputs=WIDTH, outputs=1, multiplier=0, biases=(-100,), weights=bytes([3] * WIDTH)),),
 )
-GOOD, BAD = bytes([2] * WIDTH), bytes([100] * WIDTH)
+GOOD, BAD = pack_window([2] * WIDTH), pack_window([100] * WIDTH)
 LOGIT = {GOOD: -70, BAD: 1400}
 
 
@@ -90,9 +100,14 @@ class Shop:
     def _anchor(self) -> Anchor:
         return Anchor(self.stream, self.log.tree.size, self.log.tree.root())
 
-    def certify(self, input_: bytes, verdict: ModelVerdict, logit: int) -> tuple[int, Inference]:
-        """Of the lot, on an inference that the inspector states, true or not."""
-        entry = self.log.append({"n": self.log.tree.size})
+    def certify(
+        self, window: bytes, verdict: ModelVerdict, logit: int, measured: bytes | None = None
+    ) -> tuple[int, Inference]:
+        """Of the lot, on an inference that the inspector states, true or not. `measured`: what the bench measured, if
+        it is to be another window."""
+        salt, last = bytes(range(32)), self.log.tree.size
+        commitment = build_window_commitment(salt, measured or window)
+        entry = self.log.append(build_window_entry(self.lot, commitment, last, last, 0), kind=LeafKind.WINDOW)
         self.consortium.record(self.consortium.inspector, [self._anchor()])
         deployment = self.consortium.chain.deployment
         context = build_inference_context(
@@ -103,8 +118,7 @@ class Shop:
             leaf_index=entry.index,
             leaf=entry.leaf_hash,
         )
-        salt = bytes(range(32))
-        inspected = Inspected(context, model_digest(build_model(MODEL)), salt, input_, (logit,), verdict)
+        inspected = Inspected(context, model_digest(build_model(MODEL)), salt, window, (logit,), verdict)
         statement = Statement(
             items=(Item(self.lot, self.order),),
             model=self.model,
@@ -117,7 +131,7 @@ class Shop:
             leaf_hash=entry.leaf_hash,
         )
         [certificate] = self.consortium.record(self.consortium.inspector, [IssueCertificate(statement)])
-        return certificate, Inference(input_, salt, (logit,), int(verdict))
+        return certificate, Inference(window, salt, (logit,), int(verdict))
 
     def issuing(self, lot: bytes, certificate: int | None = None) -> tuple[int, bytes, Issued]:
         """What opens a certificate of the lot, by default the one that decides about it, out of the index."""
@@ -126,10 +140,16 @@ class Shop:
             key = find_issue(reader, row.sequence).key
         return row.sequence, key, Issued(build_statement(row), row.anchor_size, row.anchor_root)
 
+    def measured(self, issued: Issued) -> Measured:
+        entry = self.log.entries[issued.statement.leaf_index]
+        proof = self.log.tree.inclusion_proof(entry.index, issued.anchor_size)
+        return Measured(build_leaf_data(entry.kind, entry.salt, entry.entry), tuple(proof))
+
     def challenge(self, inference: Inference, certificate: int | None = None) -> None:
         self.follow()
         number, key, issued = self.issuing(self.lot, certificate)
-        self.consortium.record(self.consortium.carrier, [Challenge(number, key, issued, inference)])
+        challenge = Challenge(number, key, issued, inference, self.measured(issued))
+        self.consortium.record(self.consortium.carrier, [challenge])
 
     def rework(self) -> None:
         self.consortium.record(self.consortium.makers[0], [ReworkLot(Rework(self.lot, self.order, 0, NOTHING, ()))])
@@ -184,7 +204,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         [machine] = consortium.record(maker, [RegisterMachine(hash_of(mill), NOTHING)])
         [task] = consortium.record(coordinator, [ProposeAssignment(order.subject, 0, machine, NOTHING)])
         consortium.record(maker, [AcceptAssignment(order.subject, 0, task, NOTHING)])
-        consortium.record(maker, [StartAssignment(order.subject, 0, task, NOTHING)])
+        drive = consortium.name(SubjectKind.STREAM, maker, "urn:example:drive")
+        consortium.record(maker, [OpenStream(hash_of(drive), machine, NOTHING)])
+        consortium.record(maker, [StartAssignment(order.subject, 0, task, drive.subject, NOTHING)])
         lot = consortium.name(SubjectKind.LOT, maker, "urn:example:part")
         consortium.record(maker, [CommissionLot(hash_of(lot), order.subject, 0, 1, PIECE, NOTHING)])
         gauge = consortium.name(SubjectKind.MACHINE, inspector, "urn:example:gauge")
@@ -273,7 +295,7 @@ def test_h2_an_earlier_certificate_is_refuted(shop: Shop) -> None:
 
 
 def test_an_input_of_another_width_is_refuted(shop: Shop) -> None:
-    _, inference = shop.certify(GOOD[1:], ModelVerdict.PASS, 0)
+    _, inference = shop.certify(GOOD[8:], ModelVerdict.PASS, 0)
     shop.challenge(inference)
     assert (shop.traced().status, shop.traced().executed) == (CertificateStatus.REFUTED, Verdict.NONE)
 
@@ -295,7 +317,7 @@ def test_what_is_not_the_certified_inference_is_refused(shop: Shop) -> None:
     """Whatever is changed of input, salt, logits or verdict, and whatever of the record."""
     _, inference = shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
     for changed in (
-        replace(inference, input=BAD),
+        replace(inference, window=BAD),
         replace(inference, salt=NOTHING),
         replace(inference, logits=(LOGIT[GOOD] - 1,)),
         replace(inference, logits=()),
@@ -305,16 +327,26 @@ def test_what_is_not_the_certified_inference_is_refused(shop: Shop) -> None:
             shop.challenge(changed)
     number, key, issued = shop.issuing(shop.lot)
     carrier = shop.consortium.carrier
-    false_issued = replace(issued, anchor_size=issued.anchor_size + 1)
+    false_issued, measured = replace(issued, anchor_size=issued.anchor_size + 1), shop.measured(issued)
     with pytest.raises(SubmitError, match="CertificateDataWrong"):
-        shop.consortium.record(carrier, [Challenge(number, key, false_issued, inference)])
+        shop.consortium.record(carrier, [Challenge(number, key, false_issued, inference, measured)])
     with pytest.raises(SubmitError, match="CertificateDataWrong"):
-        shop.consortium.record(carrier, [Challenge(number, bytes(20), issued, inference)])
+        shop.consortium.record(carrier, [Challenge(number, bytes(20), issued, inference, measured)])
+    longer = replace(measured, proof=(*measured.proof, NOTHING))
+    with pytest.raises(SubmitError, match="CertificateLeafUnproven"):
+        shop.consortium.record(carrier, [Challenge(number, key, issued, inference, longer)])
     assert shop.traced().status is CertificateStatus.VALID
 
 
-def test_one_input_does_not_serve_two_lots(shop: Shop) -> None:
-    """The digest that was made for one lot is certified for another: nobody can open it there."""
+def test_h3_an_input_that_was_not_measured_is_refuted(shop: Shop) -> None:
+    """The inspector makes up an input that passes, and names the true measurement, which fails."""
+    _, inference = shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD], measured=BAD)
+    shop.challenge(inference)
+    assert (shop.traced().status, shop.traced().executed) == (CertificateStatus.REFUTED, Verdict.NONE)
+
+
+def test_h3_one_measurement_does_not_serve_two_lots(shop: Shop) -> None:
+    """The measurement of one lot is certified for another: its leaf alone refutes that."""
     certificate, inference = shop.certify(GOOD, ModelVerdict.PASS, LOGIT[GOOD])
     shop.follow()
     _, _, issued = shop.issuing(shop.lot)
@@ -326,5 +358,9 @@ def test_one_input_does_not_serve_two_lots(shop: Shop) -> None:
     assert second > certificate
     shop.follow()
     number, key, issued = shop.issuing(other.subject)
-    with pytest.raises(SubmitError, match="CertificateInferenceWrong"):
-        shop.consortium.record(shop.consortium.carrier, [Challenge(number, key, issued, inference)])
+    nothing = Inference(b"", NOTHING, (), 0)
+    shop.consortium.record(shop.consortium.carrier, [Challenge(number, key, issued, nothing, shop.measured(issued))])
+    shop.follow()
+    with open_reader(shop.store) as reader:
+        assert reader.status(find_certificate(reader, to_hex(other.subject), second)) is CertificateStatus.REFUTED
+    shop.challenge(inference, certificate)

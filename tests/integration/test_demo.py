@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quality.audit import MEASURED, audit, parse_extract
+from quality.audit import ESTABLISHED, audit, parse_extract
 from quality.errors import AuditError
 
 pytestmark = pytest.mark.integration
@@ -126,7 +126,7 @@ def test_an_auditor_re_executes_the_traced_parts_certificate(
     done = _run("--home", str(home), "bundle", lot, "--audit", "-o", str(tmp_path / "extract.json"))
     assert done.returncode == 0, done.stderr
     content = (tmp_path / "extract.json").read_bytes()
-    assert MEASURED in audit(parse_extract(content))
+    assert audit(parse_extract(content)) == ESTABLISHED
     changed = re.sub(rb'"logits":\[-?\d', rb"\g<0>9", content)
     with pytest.raises(AuditError, match="logits"):
         audit(parse_extract(changed))

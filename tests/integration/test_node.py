@@ -95,7 +95,7 @@ def test_what_is_acknowledged_comes_to_the_ledger_whatever_kills_the_node(site: 
             log = Book(connection).evidence(site.stream)
         kept = [str(entry.entry["id"]) for entry in log.entries]  # type: ignore[index,call-overload]  # entries are JSON
         assert kept == [event["id"] for event in events]
-        leaves = [leaf_hash(build_leaf_data(entry.salt, entry.entry)) for entry in log.entries]
+        leaves = [leaf_hash(build_leaf_data(entry.kind, entry.salt, entry.entry)) for entry in log.entries]
         with index.reading() as connection:
             rows = Rows(connection)
             anchors, certificates = rows.find(AnchorRow, stream=site.stream), rows.find(CertificateRow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,7 +17,9 @@ import pytest
 
 from quality import Inference, Inspector, Model, build_model
 from quality.__main__ import main
-from quality.audit import Binding, Extract, build_context, build_extract
+from quality.audit import Binding, Extract, build_context, build_extract, build_window_leaf_data
+from quality.digest import build_input_commitment
+from quality.inputs import pack_window
 from quality.labels import build_classes
 from quality.train import train
 from tests.support.quality_samples import build_random_rocket, table, tiny_network, tones
@@ -68,14 +71,16 @@ def write_extract(path: Path, model: Model, **changes: object) -> Inference:
     """Write the extract of an honest inspection of one window, with `changes` to what it states."""
     built = build_model(model)
     window = [(31 * place) % 201 - 100 for place in range(model.width)]
-    binding = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32)
+    binding = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32, b"\x55" * 32)
+    commitment = build_input_commitment(bytes(range(32)), pack_window(window))
+    leaf = hashlib.sha256(b"\0" + build_window_leaf_data(binding, commitment)).digest()
+    binding = replace(binding, leaf=leaf)
     done = Inspector(built).inspect(window, context=build_context(binding), salt=bytes(range(32)))
     extract = Extract(
         model=built,
         binding=binding,
         salt=bytes(range(32)),
-        input=done.input,
-        measured=tuple(window),
+        window=tuple(window),
         model_digest=done.model_digest,
         input_commitment=done.input_commitment,
         logits=done.logits,

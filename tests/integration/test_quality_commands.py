@@ -108,7 +108,8 @@ def line(desk: Desk) -> Line:
 def certify_as_good(line: Line, job: Job, window: tuple[int, int]) -> None:
     """States PASS, whatever the model says, and a digest that commits to that."""
     bench, consortium = line.plant.bench, line.consortium
-    entry = bench.note("balance", {"window": list(window)})
+    salt = secrets.token_bytes(32)
+    entry = bench.cut(job.lot, window, salt)
     consortium.record(consortium.inspector, [bench.anchor()])
     context = build_inference_context(
         chain_id=consortium.chain.chain_id,
@@ -118,8 +119,8 @@ def certify_as_good(line: Line, job: Job, window: tuple[int, int]) -> None:
         leaf_index=entry.index,
         leaf=entry.leaf_hash,
     )
-    true = line.plant.inspector.inspect(window, context=context, salt=secrets.token_bytes(32))
-    stated = Inference(context, true.model_digest, true.salt, true.input, true.logits, type(true.verdict).PASS)
+    true = line.plant.inspector.inspect(window, context=context, salt=salt)
+    stated = Inference(context, true.model_digest, true.salt, true.window, true.logits, type(true.verdict).PASS)
     statement = Statement(
         items=(Item(job.lot, job.order.subject),),
         model=line.plant.model,
@@ -133,8 +134,9 @@ def certify_as_good(line: Line, job: Job, window: tuple[int, int]) -> None:
     )
     [certificate] = consortium.record(consortium.inspector, [IssueCertificate(statement)])
     with consortium.store.transaction() as connection:
-        Book(connection).put_inference(certificate, true.salt, true.input, true.logits)
-        Book(connection).add_evidence(bench.stream, [entry])
+        Book(connection).put_inference(certificate, true.salt, true.window, true.logits)
+        book = Book(connection)
+        book.add_evidence(bench.stream, bench.log.entries[book.evidence_size(bench.stream) :])
 
 
 def _name(job: Job) -> str:

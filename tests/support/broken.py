@@ -43,7 +43,7 @@ def in_production(story: Story, operations: int = 1) -> int:
     story.accept(ORDER)
     assignment = story.propose(ORDER)
     story.step("AssignmentAccepted", ORDER, assignment)
-    story.step("AssignmentStarted", ORDER, assignment)
+    story.start(ORDER, assignment)
     return assignment
 
 

@@ -181,7 +181,7 @@ def _assign(world: BundleWorld, order: str, machine: str = "press") -> int:
 def _begin(world: BundleWorld, order: str) -> int:
     number, subject = _assign(world, order), world.orders[order]
     world.act(world.maker, AcceptAssignment(subject, 0, number, NOTHING))
-    world.act(world.maker, StartAssignment(subject, 0, number, NOTHING))
+    world.act(world.maker, StartAssignment(subject, 0, number, world.streams["press"], NOTHING))
     return number
 
 

@@ -51,4 +51,4 @@ def keep_secrets(world: BundleWorld, store: Store) -> None:
             book.add_evidence(world.streams[machine], log.entries)
         for certificate in world.inspections:
             shown = world.inference_of(certificate)
-            book.put_inference(certificate, shown.salt, shown.input, shown.logits)
+            book.put_inference(certificate, shown.salt, shown.window, shown.logits)

@@ -10,7 +10,15 @@ from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
 from ledger.canonical import Json, sha256
 from ledger.claims import Claims, build_claims
 from ledger.events import Event, Recorded
-from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
+from ledger.evidence import (
+    EvidenceEntry,
+    EvidenceLog,
+    LeafKind,
+    build_inference_context,
+    build_leaf_data,
+    build_window_commitment,
+    build_window_entry,
+)
 from ledger.heads import inner_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.names import derive_identity
@@ -23,6 +31,7 @@ from ledger.records import (
     IssueCertificate,
     Issued,
     Item,
+    Measured,
     Output,
     Record,
     Rework,
@@ -36,6 +45,7 @@ from ledger.records import (
 from ledger.records import Inference as OpenedInference
 from quality.decision import Verdict as ModelVerdict
 from quality.digest import Inference
+from quality.inputs import pack_window
 from services.lab.demo.consortium import Company, Consortium
 
 NOTHING = bytes(32)
@@ -111,9 +121,12 @@ class BundleWorld:
         return [record for block in blocks for record in block if record.contract is Contract.LEDGER]
 
     def note(self, machine: str, values: Json) -> EvidenceEntry:
-        """Adds a measurement to a machine's log and anchors it."""
+        """Adds an operation's measurement to a machine's log and anchors it."""
+        return self._add(machine, values, LeafKind.OPERATION)
+
+    def _add(self, machine: str, values: Json, kind: LeafKind) -> EvidenceEntry:
         log = self.logs[machine]
-        entry = log.append(values)
+        entry = log.append(values, kind=kind)
         company = self.consortium.inspector if machine == "bench" else self.maker
         self.act(company, Anchor(self.streams[machine], log.tree.size, log.tree.root()))
         return entry
@@ -178,8 +191,9 @@ class BundleWorld:
     def certify(self, lot: str, verdict: Verdict, order: str = "", inferred: Verdict | None = None) -> int:
         """Issues a certificate and returns its sequence. `inferred`: the inference's verdict, if it is to differ from
         the statement's."""
-        entry = self.note("bench", {"noise": [len(self.inspections), 7, -3], "part": lot})
-        inference = self._inference(self.lots[lot], entry, inferred or verdict)
+        window, salt = pack_window([len(self.inspections), *range(7, 22)]), sha256(b"input" + self.lots[lot])
+        entry = self.cut(lot, build_window_commitment(salt, window))
+        inference = self._inference(self.lots[lot], entry, inferred or verdict, salt, window)
         statement = Statement(
             items=(Item(self.lots[lot], self.orders[order] if order else NOTHING),),
             model=self.model,
@@ -196,7 +210,12 @@ class BundleWorld:
         self.inspections[certificate] = Inspection(certificate, self.lots[lot], statement, entry, size, inference)
         return certificate
 
-    def _inference(self, lot: bytes, entry: EvidenceEntry, verdict: Verdict) -> Inference:
+    def cut(self, lot: str, commitment: bytes) -> EvidenceEntry:
+        """Adds a window of a lot to the bench's log and anchors it."""
+        last = self.logs["bench"].tree.size
+        return self._add("bench", build_window_entry(self.lots[lot], commitment, last, last, 0), LeafKind.WINDOW)
+
+    def _inference(self, lot: bytes, entry: EvidenceEntry, verdict: Verdict, salt: bytes, window: bytes) -> Inference:
         context = build_inference_context(
             chain_id=self.consortium.chain.chain_id,
             ledger=self.consortium.chain.ledger,
@@ -205,8 +224,8 @@ class BundleWorld:
             leaf_index=entry.index,
             leaf=entry.leaf_hash,
         )
-        salt, logits = sha256(b"input" + lot), (-5,) if verdict is Verdict.PASS else (5,)
-        return Inference(context, MODEL_DIGEST, salt, bytes(range(16)), logits, ModelVerdict(int(verdict)))
+        logits = (-5,) if verdict is Verdict.PASS else (5,)
+        return Inference(context, MODEL_DIGEST, salt, window, logits, ModelVerdict(int(verdict)))
 
     def demand(self, company: Company, lot: str, certificate: int, order: str) -> None:
         self.act(company, DemandOpening(self.lots[lot], self.orders[order], certificate))
@@ -217,8 +236,11 @@ class BundleWorld:
         statement = inspection.statement
         issued = Issued(statement, inspection.anchor_size, self.logs["bench"].tree.root(inspection.anchor_size))
         shown = inspection.inference
-        opened = OpenedInference(shown.input, shown.salt, shown.logits, int(shown.verdict))
-        self.act(company, Challenge(certificate, self.consortium.inspector.signer.address, issued, opened))
+        opened = OpenedInference(shown.window, shown.salt, shown.logits, int(shown.verdict))
+        entry, tree = inspection.entry, self.logs["bench"].tree
+        leaf = build_leaf_data(entry.kind, entry.salt, entry.entry)
+        measured = Measured(leaf, tuple(tree.inclusion_proof(entry.index, inspection.anchor_size)))
+        self.act(company, Challenge(certificate, self.consortium.inspector.signer.address, issued, opened, measured))
 
     def lied(self, certificate: int) -> bool:
         """Whether the inspector's verdict differs from the inference's."""
@@ -232,18 +254,21 @@ class BundleWorld:
             record=certificate,
             inclusion=tuple(log.tree.inclusion_proof(entry.index, inspection.anchor_size)),
             consistency=tuple(log.tree.consistency_proof(inspection.anchor_size)),
-            shown=EvidenceEntryShown(entry.salt, entry.entry) if shown else None,
+            shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry) if shown else None,
         )
 
     def finish_evidence_of(self, record: int) -> ShownEvidence:
         entry, tree = self.finished[record], self.logs["press"].tree
         return ShownEvidence(
-            record, tuple(tree.inclusion_proof(entry.index)), (), EvidenceEntryShown(entry.salt, entry.entry)
+            record,
+            tuple(tree.inclusion_proof(entry.index)),
+            (),
+            EvidenceEntryShown(entry.kind, entry.salt, entry.entry),
         )
 
     def inference_of(self, certificate: int) -> InferenceShown:
         inference = self.inspections[certificate].inference
-        return InferenceShown(certificate, inference.salt, inference.input, inference.logits)
+        return InferenceShown(certificate, inference.salt, inference.window, inference.logits)
 
 
 def inner(record: Recorded[Event]) -> bytes:

@@ -56,6 +56,7 @@ class Assignment:
     owner: int = 0
     state: AssignmentState = AssignmentState.NONE
     finished_once: bool = False
+    stream: bytes = b""
 
 
 @dataclass
@@ -107,6 +108,8 @@ class FakeLedger:
     """The certificate behind an inspector's latest quarantine of a lot."""
     reworked: dict[bytes, int] = field(default_factory=dict)
     streams: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    gauges: dict[int, bytes] = field(default_factory=dict)
+    """The first stream of each machine."""
     logs: dict[bytes, EvidenceLog] = field(default_factory=dict)
     identities: dict[bytes, Identity] = field(default_factory=dict)
 
@@ -211,14 +214,19 @@ class FakeLedger:
         self.move_assignment(order, operation, "AssignmentAccepted", AssignmentState.ACCEPTED)
 
     def start(self, order: bytes, operation: int = 0) -> None:
-        self.move_assignment(order, operation, "AssignmentStarted", AssignmentState.STARTED)
+        current = self.assignments[order, operation]
+        current.stream = self.gauges.get(current.machine) or self.open_stream(current.machine, f"{current.machine}")
+        begun: dict[str, object] = {"stream": current.stream, "stream_size": self.streams[current.stream][0]}
+        self.move_assignment(order, operation, "AssignmentStarted", AssignmentState.STARTED, **begun)
         if self.orders[order].state is OrderState.ACCEPTED:
             self.orders[order].state = OrderState.IN_PRODUCTION
 
-    def finish(self, order: bytes, operation: int, stream: bytes) -> None:
-        evidence: dict[str, object] = {"stream": stream, "leaf_index": 0, "leaf_hash": self.leaf(stream, 0)}
-        self.move_assignment(order, operation, "AssignmentFinished", AssignmentState.FINISHED, **evidence)
+    def finish(self, order: bytes, operation: int) -> None:
         current = self.assignments[order, operation]
+        stream, index = current.stream, self.streams[current.stream][0]
+        self.anchor(stream, current.owner, index + 1)
+        evidence: dict[str, object] = {"stream": stream, "leaf_index": index, "leaf_hash": self.leaf(stream, index)}
+        self.move_assignment(order, operation, "AssignmentFinished", AssignmentState.FINISHED, **evidence)
         self.orders[order].finished += not current.finished_once
         current.finished_once = True
 
@@ -235,6 +243,7 @@ class FakeLedger:
         stream = self._name(SubjectKind.STREAM, owner, name)
         self.chain.record(event_of("StreamOpened", machine=machine), owner, stream)
         self.streams[stream] = (0, EMPTY_ROOT)
+        self.gauges.setdefault(machine, stream)
         self.anchor(stream, owner, 1)
         return stream
 

@@ -94,7 +94,7 @@ def _hips(world: World) -> None:
     again = fake.transform(TransformationKind.REWORK, {lots["hip 3"]: 1}, {"hip 3 again": 1}, order=hip)
     lots["hip 3 again"] = again[0]
     world.certificates["hip 3 again"] = fake.certify(again[0], INSPECTOR, world.model, Verdict.PASS, world.stream)
-    fake.finish(hip, 0, world.stream)
+    fake.finish(hip, 0)
     fake.chain.mine()
 
 

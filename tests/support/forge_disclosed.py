@@ -9,6 +9,7 @@ from random import Random
 from ledger.bundle import EvidenceEntryShown, IdentityShown
 from ledger.claims import Field
 from ledger.events.certificates import CertificateIssued
+from ledger.evidence import LeafKind
 from ledger.ids import SubjectKind
 from ledger.names import NAME_PROOF_BYTES, NameKey, build_alpha, name_key_hash, subjects_of
 from ledger.slots import NameKeySlots
@@ -227,17 +228,20 @@ def another_entry(content: Content, rng: Random) -> bool | None:
         return False
     at = rng.randrange(len(content.bundle.evidence))
     old = content.bundle.evidence[at]
-    choice = rng.randrange(6)
+    choice = rng.randrange(7)
     new = old
     if choice == 0 and old.shown is not None:
-        new = replace(old, shown=EvidenceEntryShown(old.shown.salt, {"noise": rng.randrange(10**9)}))
+        new = replace(old, shown=EvidenceEntryShown(LeafKind.EVENT, old.shown.salt, {"noise": rng.randrange(10**9)}))
     elif choice == 1 and old.shown is not None:
-        new = replace(old, shown=EvidenceEntryShown(rng.randbytes(32), old.shown.entry))
+        new = replace(old, shown=EvidenceEntryShown(old.shown.kind, rng.randbytes(32), old.shown.entry))
     elif choice == 2:
         new = replace(old, inclusion=_spoilt(old.inclusion, rng))
     elif choice == 3:
         new = replace(old, consistency=_spoilt(old.consistency, rng))
-    elif choice == 4:
+    elif choice == 4 and old.shown is not None:
+        kind = rng.choice([one for one in LeafKind if one is not old.shown.kind])
+        new = replace(old, shown=replace(old.shown, kind=kind))
+    elif choice == 5:
         new = replace(old, record=rng.choice([rng.randrange(10**6, 2**40), content.bundle.records[0].sequence]))
     else:
         other = rng.choice(content.bundle.evidence)
@@ -283,13 +287,13 @@ def another_inference(content: Content, rng: Random) -> bool | None:
         return False
     at = rng.randrange(len(content.bundle.inferences))
     old = content.bundle.inferences[at]
-    changed = bytearray(old.input)
+    changed = bytearray(old.window)
     changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
     others = [one for one in content.bundle.inferences if one is not old]
     new = rng.choice(
         [
-            replace(old, input=bytes(changed)),
-            replace(old, input=old.input + rng.randbytes(rng.randrange(1, 9))),
+            replace(old, window=bytes(changed)),
+            replace(old, window=old.window + rng.randbytes(8 * rng.randrange(1, 9))),
             replace(old, salt=rng.randbytes(32)),
             replace(old, logits=(old.logits[0] + rng.randrange(1, 1000), *old.logits[1:])),
             replace(old, logits=(*old.logits, rng.randrange(-99, 99))),

@@ -92,7 +92,7 @@ class Walk:
             elif state is AssignmentState.ACCEPTED:
                 self.fake.start(order, operation)
             else:
-                self.fake.finish(order, operation, self.stream)
+                self.fake.finish(order, operation)
         else:
             self.fake.propose(order, operation, self.choose.choice(self.machines))
 

@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from quality import Inference, Model, ModelError, build_model, model_digest, parse_model
-from quality.inputs import pack_words, unpack_words
+from quality.inputs import pack_window
 from quality.model import load_family
 
 __all__ = ["build_vectors", "check_accepted", "check_refused", "header"]
 
 _CONTEXT = hashlib.sha256(b"context").digest()
 _SALT = hashlib.sha256(b"salt").digest()
+
+
+def _pack_words(words: Iterable[int], size: int) -> bytes:
+    return b"".join(word.to_bytes(size, "big", signed=True) for word in words)
 
 
 def header(**changes: int | bytes) -> bytes:
@@ -45,9 +49,9 @@ def _build_accepted(says: str, model: bytes, window: list[int]) -> dict[str, obj
     plain = load_family(parsed.family, "plain")
     words = plain.quantise_row(parsed, window)
     logits = plain.infer_row(parsed, words)
-    quantised = pack_words(words, parsed.word_size)
+    quantised, packed = _pack_words(words, parsed.word_size), pack_window(window)
     digest = hashlib.sha256(model).digest()
-    inference = Inference(_CONTEXT, digest, _SALT, quantised, logits, parsed.decision.judge(logits))
+    inference = Inference(_CONTEXT, digest, _SALT, packed, logits, parsed.decision.judge(logits))
     return {
         "says": says,
         "verdict": "accept",
@@ -80,11 +84,10 @@ def check_accepted(case: dict[str, Any]) -> Model:
     parsed = parse_model(model)
     plain, decision, size = load_family(parsed.family, "plain"), parsed.decision, parsed.word_size
     words = plain.quantise_row(parsed, case["window"])
-    quantised = pack_words(words, size)
-    assert unpack_words(quantised, width=parsed.width, size=size, limit=parsed.word_limit) == words
+    quantised, packed = _pack_words(words, size), pack_window(case["window"])
     logits = plain.infer_row(parsed, words)
     context, salt = bytes.fromhex(case["context"]), bytes.fromhex(case["salt"])
-    inference = Inference(context, model_digest(model), salt, quantised, logits, decision.judge(logits))
+    inference = Inference(context, model_digest(model), salt, packed, logits, decision.judge(logits))
     assert build_model(parsed) == model
     told = {
         "model_digest": inference.model_digest.hex(),

@@ -147,8 +147,13 @@ class Story:
         own = {"operation": operation, "machine": machine, "owner": owner}
         return self.record("AssignmentProposed", COORDINATOR, order, **own)
 
-    def step(self, kind: str, order: bytes, assignment: int, operation: int = 0, by: int = MAKER) -> None:
-        self.record(kind, by, order, operation=operation, assignment=assignment)
+    def step(
+        self, kind: str, order: bytes, assignment: int, operation: int = 0, by: int = MAKER, **more: object
+    ) -> None:
+        self.record(kind, by, order, operation=operation, assignment=assignment, **more)
+
+    def start(self, order: bytes, assignment: int, operation: int = 0, by: int = MAKER, stream: bytes = STREAM) -> None:
+        self.step("AssignmentStarted", order, assignment, operation, by, stream=stream, stream_size=1)
 
     def begin(self, order: bytes) -> int:
         """Places an order, accepts it, and starts its only operation."""
@@ -156,11 +161,11 @@ class Story:
         self.accept(order)
         assignment = self.propose(order)
         self.step("AssignmentAccepted", order, assignment)
-        self.step("AssignmentStarted", order, assignment)
+        self.start(order, assignment)
         return assignment
 
-    def finish(self, order: bytes, assignment: int, stream: bytes = STREAM) -> None:
-        own = {"operation": 0, "assignment": assignment, "stream": stream, "leaf_index": 1, "leaf_hash": NONE}
+    def finish(self, order: bytes, assignment: int, stream: bytes = STREAM, leaf: int = 1) -> None:
+        own = {"operation": 0, "assignment": assignment, "stream": stream, "leaf_index": leaf, "leaf_hash": NONE}
         self.record("AssignmentFinished", MAKER, order, **own)
 
     def receive(self, lot: bytes, quantity: int = 10, unit: bytes = PIECE, by: int = MAKER) -> bytes:

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAssignments} from "../interfaces/IAssignments.sol";
+import {IEvidence} from "../interfaces/IEvidence.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Orders} from "./Orders.sol";
 
@@ -25,7 +26,7 @@ abstract contract Assignments is Orders, IAssignments {
         _requireHeld(owner, registry.rolesOf(owner), Roles.MANUFACTURER);
         (current.sequence, current.order) = (_next(), entry.sequence);
         (current.machine, current.owner) = (machine, owner);
-        current.state = AssignmentState.Proposed;
+        (current.state, current.stream, current.streamSize) = (AssignmentState.Proposed, 0, 0);
         if (current.finishedOnce) ++entry.open;
         bytes memory data = abi.encode(actor.key, _touching(order), operation, machine, owner, claimsRoot);
         return _recordOne(AssignmentProposed.selector, actor, order, data);
@@ -51,16 +52,15 @@ abstract contract Assignments is Orders, IAssignments {
     }
 
     /// @inheritdoc IAssignments
-    function startAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 claimsRoot) external {
+    function startAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 stream, bytes32 claimsRoot)
+        external
+    {
         Actor memory actor = _actor(Roles.MANUFACTURER);
         Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Accepted);
-        Order storage entry = _orders[order];
-        _requireOpen(order, entry);
-        // A revision may have named the owner inspector meanwhile.
-        if (entry.inspector == actor.participant) revert AssignmentOwnerInspects(order, actor.participant);
-        current.state = AssignmentState.Started;
-        if (entry.state == OrderState.Accepted) entry.state = OrderState.InProduction;
-        _recordAssignment(AssignmentStarted.selector, actor, order, operation, assignment, claimsRoot);
+        _beginOrder(order, actor);
+        uint40 size = _begin(current, stream);
+        bytes memory data = _startedData(actor.key, operation, assignment, stream, size, claimsRoot, order);
+        _recordOne(AssignmentStarted.selector, actor, order, data);
     }
 
     /// @inheritdoc IAssignments
@@ -103,10 +103,47 @@ abstract contract Assignments is Orders, IAssignments {
         if (!_isGone(coordinator, Roles.COORDINATOR)) revert OrderPartyWrong(order, actor.participant, coordinator);
     }
 
-    function _finish(Assignment storage current, bytes32 stream, uint40 leafIndex) private {
-        (uint40 machine, uint40 expected) = (_anchored(stream, leafIndex).machine, current.machine);
+    function _beginOrder(bytes32 order, Actor memory actor) private {
+        Order storage entry = _orders[order];
+        _requireOpen(order, entry);
+        // A revision may have named the owner inspector meanwhile.
+        if (entry.inspector == actor.participant) revert AssignmentOwnerInspects(order, actor.participant);
+        if (entry.state == OrderState.Accepted) entry.state = OrderState.InProduction;
+    }
+
+    /// @return size Of the stream so far.
+    function _begin(Assignment storage current, bytes32 stream) private returns (uint40 size) {
+        IEvidence.Stream storage entry = _existingStream(stream);
+        uint40 number;
+        uint40 machine;
+        (number, machine, size) = (entry.sequence, entry.machine, entry.size);
+        uint40 expected = current.machine;
         if (machine != expected) revert AssignmentStreamOfOther(stream, machine, expected);
+        (current.state, current.stream, current.streamSize) = (AssignmentState.Started, number, size);
+    }
+
+    /// @dev A stream never changes its machine, so that is not compared again.
+    function _finish(Assignment storage current, bytes32 stream, uint40 leafIndex) private {
+        IEvidence.Stream storage entry = _streams[stream];
+        (uint40 number, uint40 size) = (entry.sequence, entry.size);
+        (uint40 expected, uint40 least) = (current.stream, current.streamSize);
+        if (number != expected) revert AssignmentStreamOther(stream, expected);
+        if (leafIndex < least) revert AssignmentLeafTooOld(stream, leafIndex, least);
+        if (leafIndex >= size) revert IEvidence.EvidenceNotAnchored(stream, leafIndex, size);
         (current.state, current.finishedOnce) = (AssignmentState.Finished, true);
+    }
+
+    /// @dev abi.encode(key, [order], ...).
+    function _startedData(
+        address key,
+        uint16 operation,
+        uint40 assignment,
+        bytes32 stream,
+        uint40 size,
+        bytes32 claimsRoot,
+        bytes32 order
+    ) private pure returns (bytes memory) {
+        return abi.encode(key, _arrayAfter(7), operation, assignment, stream, size, claimsRoot, ONE, order);
     }
 
     /// @dev abi.encode(key, [order], ...).

@@ -6,6 +6,7 @@ import {ICustody} from "../interfaces/ICustody.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
+import {EvidenceLeaf} from "../libraries/EvidenceLeaf.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Certificates} from "./Certificates.sol";
 
@@ -18,12 +19,18 @@ abstract contract Challenges is Certificates {
     bytes private constant CONTEXT_TAG = "millmark.inference-context.v1\x00";
 
     /// @inheritdoc ICertificates
-    function challenge(uint40 certificate, address key, Issued calldata issued, Inference calldata inference) external {
+    function challenge(
+        uint40 certificate,
+        address key,
+        Issued calldata issued,
+        Inference calldata inference,
+        Measured calldata measured
+    ) external {
         Actor memory actor = _actor(Roles.ANY);
         CertificateState state = _openable(certificate);
         if (state == CertificateState.Upheld) revert CertificateStateWrong(certificate, state);
         ICustody.Item calldata item = _requireIssued(certificate, key, issued);
-        (bool right, Verdict executed) = _examine(issued.statement, inference);
+        (bool right, Verdict executed) = _examine(issued, inference, measured);
         if (right) _uphold(item.lot, certificate, actor, executed != Verdict.None);
         else _refute(item, certificate, actor, executed);
     }
@@ -105,7 +112,8 @@ abstract contract Challenges is Certificates {
         uint32 issuer = entry.issuer;
         bool moves = _inspects(item.order, issuer) && _lots[item.lot].order == _orders[item.order].sequence
             && !_isReworkedSince(item.lot, certificate);
-        // Nothing is known of a lot that was failed on an input that cannot be executed: its custodian may release it.
+        // Nothing is known of a lot that was failed on what cannot be executed, or on another's measurement: its custodian
+        // may release it.
         if (moves && (executed != Verdict.None || entry.verdict == Verdict.Pass)) {
             bool imposed = _standings[item.lot][issuer].quarantining == certificate;
             Verdict verdict = executed == Verdict.Pass ? Verdict.Pass : Verdict.Fail;
@@ -129,13 +137,36 @@ abstract contract Challenges is Certificates {
         if (computed != kept) revert CertificateDataWrong(computed, kept);
     }
 
-    /// @dev Reverts unless the statement's digest commits to the inference, for this lot and its evidence.
-    /// @return right Whether the inference says what was stated, and the model, where it is on chain, the same.
-    /// @return executed What the model says; None when the input is invalid for it, or it is not on chain.
-    function _examine(Statement calldata statement, Inference calldata inference)
+    /// @dev Reverts unless the leaf is the one at the statement's index and, when it is a window of the lot, the statement's
+    /// digest commits to the inference.
+    /// @return right Whether the leaf is the stated one, a window of the lot and that of the inference; and the inference
+    /// says what was stated, and the model, where it is on chain, the same.
+    /// @return executed What the model says; None when it was not asked, the window is invalid for it, or it is not on chain.
+    function _examine(Issued calldata issued, Inference calldata inference, Measured calldata measured)
         private
         view
         returns (bool right, Verdict executed)
+    {
+        Statement calldata statement = issued.statement;
+        bytes32 leaf = _requireProven(issued, measured);
+        if (leaf != statement.leafHash || !EvidenceLeaf.isWindowOf(measured.leaf, statement.items[0].lot)) {
+            return (false, Verdict.None);
+        }
+        bytes32 commitment;
+        (commitment, right, executed) = _execute(statement, inference);
+        if (commitment != EvidenceLeaf.commitmentOf(measured.leaf)) return (false, Verdict.None);
+    }
+
+    function _requireProven(Issued calldata issued, Measured calldata measured) private pure returns (bytes32 leaf) {
+        leaf = EvidenceLeaf.hashOf(measured.leaf);
+        bytes32 root = EvidenceLeaf.rootOf(leaf, issued.statement.leafIndex, issued.anchorSize, measured.proof);
+        if (root != issued.anchorRoot) revert CertificateLeafUnproven(root, issued.anchorRoot);
+    }
+
+    function _execute(Statement calldata statement, Inference calldata inference)
+        private
+        view
+        returns (bytes32 commitment, bool right, Verdict executed)
     {
         bytes memory parts = abi.encode(
             block.chainid,
@@ -148,7 +179,8 @@ abstract contract Challenges is Certificates {
         bytes32 context = sha256(bytes.concat(CONTEXT_TAG, parts));
         IRegistry.Model memory model = registry.modelOf(statement.model);
         bytes32 digest;
-        (digest, right, executed) = registry.evaluator().examine(context, model.digest, model.code, inference);
+        (digest, commitment, right, executed) =
+            registry.evaluator().examine(context, model.digest, model.code, inference);
         if (digest != statement.inferenceDigest) revert CertificateInferenceWrong(digest, statement.inferenceDigest);
         right = right && inference.verdict == uint8(statement.verdict);
     }

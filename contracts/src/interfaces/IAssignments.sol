@@ -27,6 +27,10 @@ interface IAssignments {
         AssignmentState state;
         /// Whether this or an earlier assignment of the operation was finished.
         bool finishedOnce;
+        /// `sequence` of the stream that measures the work; 0 until it is started.
+        uint40 stream;
+        /// Entries of that stream that were anchored when the work began: none of them is about it.
+        uint40 streamSize;
     }
 
     event AssignmentProposed(
@@ -60,6 +64,7 @@ interface IAssignments {
         uint40 assignment,
         bytes32 reasonRoot
     );
+    /// @param streamSize Entries of the stream that are anchored by now.
     event AssignmentStarted(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -68,6 +73,8 @@ interface IAssignments {
         bytes32[] histories,
         uint16 operation,
         uint40 assignment,
+        bytes32 stream,
+        uint40 streamSize,
         bytes32 claimsRoot
     );
     event AssignmentFinished(
@@ -104,8 +111,12 @@ interface IAssignments {
     error AssignmentForeign(bytes32 order, uint16 operation, uint32 owner);
     /// @notice Who inspects an order does not make it.
     error AssignmentOwnerInspects(bytes32 order, uint32 owner);
-    /// @notice The evidence comes from a stream of another machine.
+    /// @notice The stream is another machine's.
     error AssignmentStreamOfOther(bytes32 stream, uint40 machine, uint40 expected);
+    /// @notice The work was started on another stream: that with the sequence `expected`.
+    error AssignmentStreamOther(bytes32 stream, uint40 expected);
+    /// @notice The entry was measured before the work began: name one from `least` on.
+    error AssignmentLeafTooOld(bytes32 stream, uint40 leafIndex, uint40 least);
 
     /// @notice Proposes a machine for an operation of an order that is accepted, in production or completed, which it takes
     /// back into production. The order's coordinator, COORDINATOR. That the machine can do the work is not checked.
@@ -119,8 +130,12 @@ interface IAssignments {
     function declineAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external;
     /// @notice Begins the work; the first start puts the order into production. The machine's owner, MANUFACTURER. A
     /// machine retired meanwhile may still do what was accepted for it.
-    function startAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 claimsRoot) external;
-    /// @notice Ends the work, naming its anchored evidence. The machine's owner, MANUFACTURER.
+    /// @param stream Of the machine; what it measures from now on is about this work.
+    function startAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 stream, bytes32 claimsRoot)
+        external;
+    /// @notice Ends the work, naming its evidence: an anchored entry that the stream got after the start. The machine's
+    /// owner, MANUFACTURER.
+    /// @param stream As at the start.
     /// @param leafHash RFC 9162 leaf hash of the entry; that it is the leaf at `leafIndex` is shown by inclusion proof.
     function finishAssignment(
         bytes32 order,

@@ -18,8 +18,12 @@ import {ICustody} from "./ICustody.sol";
 /// quarantined the lot before, and a passing one releases what the same inspector quarantined. A verdict of anybody else is
 /// recorded and moves nothing.
 ///
-/// Whoever holds the input of an inference can challenge its certificate: the inference is opened, and executed again when
-/// its model is kept on chain. That upholds the certificate or refutes it. The buyer and the coordinator of the lot's order,
+/// A certificate by inference is bound to a measurement: it names a leaf of an anchored stream, which has to be that of a
+/// window of its lot, and to commit to the very integers that the model read. So no measurement serves two lots.
+///
+/// Whoever holds that window can challenge the certificate: the leaf is rebuilt and found in the stream, the window is
+/// quantised, and the inference executed again when its model is kept on chain. That upholds the certificate or refutes it.
+/// The buyer and the coordinator of the lot's order,
 /// the lot's custodian and every auditor can demand an opening; a certificate that nobody opens in time stops counting. What
 /// is opened is public for good. There is nothing to open in a procedure, so that is neither challenged nor demanded.
 interface ICertificates {
@@ -104,7 +108,7 @@ interface ICertificates {
         /// description.
         bytes32 inferenceDigest;
         bytes32 claimsRoot;
-        /// The measured data: an entry of an anchored stream, and its RFC 9162 leaf hash.
+        /// The measured data: an entry of an anchored stream, and its RFC 9162 leaf hash. By inference, a window of the lot.
         bytes32 stream;
         uint40 leafIndex;
         bytes32 leafHash;
@@ -119,12 +123,20 @@ interface ICertificates {
 
     /// @dev An opened inference: what its digest commits to, beside the context and the model.
     struct Inference {
-        /// The quantised window as the model's family writes it, see quality/FORMAT.md.
-        bytes input;
+        /// The measured window: raw integers, 8 bytes each in two's complement, most significant first.
+        bytes window;
         bytes32 salt;
         int32[] logits;
         /// As in the digest; not of type Verdict, so that a digest of anything else can be opened as well.
         uint8 verdict;
+    }
+
+    /// @dev The leaf at a certificate's index.
+    struct Measured {
+        /// What the leaf is the hash of, see libraries/EvidenceLeaf.sol.
+        bytes leaf;
+        /// RFC 9162 inclusion proof under the anchor that was in force when the certificate was issued.
+        bytes32[] proof;
     }
 
     /// @notice `histories` are the lots; the subject is the first.
@@ -161,9 +173,9 @@ interface ICertificates {
         uint40 certificate,
         bool executed
     );
-    /// @param executed What the model says of the input. Of the gate's inspector's certificates, Pass lifts the quarantine
-    /// that this certificate imposed, all else quarantines in the issuer's name. None when the input is invalid for the
-    /// model, or the model's bytes are not on chain.
+    /// @param executed What the model says of the window. Of the gate's inspector's certificates, Pass lifts the quarantine
+    /// that this certificate imposed, all else quarantines in the issuer's name. None when the measurement is not the lot's,
+    /// the window is invalid for the model, or the model's bytes are not on chain.
     event CertificateRefuted(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -205,29 +217,41 @@ interface ICertificates {
     error CertificateDemanderUnfit(uint40 certificate, uint32 participant);
     /// @notice What is shown is not the data of the issuing record, whose hash is `kept`.
     error CertificateDataWrong(bytes32 computed, bytes32 kept);
-    /// @notice What is shown is another inference than the certified one: context, model, input, salt, logits or verdict.
+    /// @notice What is shown is another inference than the certified one: context, model, window, salt, logits or verdict.
     error CertificateInferenceWrong(bytes32 computed, bytes32 inferenceDigest);
+    /// @notice What is shown is not the leaf at the certificate's index under the anchor `anchored`; `computed` is 0 when
+    /// the proof has a wrong length.
+    error CertificateLeafUnproven(bytes32 computed, bytes32 anchored);
     /// @notice The inference is right, but the deadline for showing it passed.
     error CertificateOpeningLate(uint40 certificate, uint40 deadline);
     /// @notice A participant demands one opening an hour: `again` is when it may demand the next.
     error CertificateDemandTooSoon(uint32 participant, uint40 again);
 
     /// @notice Issues a certificate, on an approved model, of the issuer or opened to others, or by procedure. INSPECTOR.
-    /// That the digest belongs to the data and the model is not checked here: whoever holds the input re-executes it.
+    /// That the digest belongs to the leaf and the model is not checked here: whoever holds the window re-executes it.
     /// @return certificate The sequence of this record.
     function issueCertificate(Statement calldata statement) external returns (uint40 certificate);
     /// @notice Takes a certificate back, at any time. Its issuer, INSPECTOR. It can still be refuted.
     /// @param lots All its lots, as it named them.
     function revokeCertificate(bytes32[] calldata lots, uint40 certificate, bytes32 reasonRoot) external;
     /// @notice Opens the inference behind a certificate, for good, and settles it, whatever the inspector certified after
-    /// it. Any role; any participant that holds the input. Right: the certificate is upheld, which also meets a demand made
-    /// of it. Wrong, which is that the input is invalid for the model, or executing the model gives other logits or another
-    /// verdict, or the digest's verdict is not the stated one: the certificate is refuted, and the lot follows what was
-    /// executed when the issuer is its gate's inspector. A revoked one is only refuted. Reverts when what is shown is not
-    /// what the certificate commits to.
+    /// it. Any role; any participant that holds the window. Right: the certificate is upheld, which also meets a demand made
+    /// of it. Wrong, which is that the leaf is another than the stated one, or no window of the lot, or commits to another
+    /// window; that the window is invalid for the model, or executing the model gives other logits or another verdict; or
+    /// that the digest's verdict is not the stated one: the certificate is refuted, and the lot follows what was executed
+    /// when the issuer is its gate's inspector. A revoked one is only refuted. Reverts when what is shown is not what the
+    /// certificate commits to.
     /// @param key That issued it.
     /// @param issued The issuing record's data.
-    function challenge(uint40 certificate, address key, Issued calldata issued, Inference calldata inference) external;
+    /// @param inference Not looked at when the leaf is no window of the lot.
+    /// @param measured The leaf that is at the stated index.
+    function challenge(
+        uint40 certificate,
+        address key,
+        Issued calldata issued,
+        Inference calldata inference,
+        Measured calldata measured
+    ) external;
     /// @notice Demands that a certificate be opened within seven days, or stop counting. Buyer (BUYER) or coordinator
     /// (COORDINATOR) of the order that the lot has now, or the custodian of the lot (any role); or any AUDITOR.
     /// @param order The lot's order; 0 when it has none.

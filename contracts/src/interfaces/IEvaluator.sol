@@ -22,12 +22,13 @@ interface IEvaluator {
 
     /// @notice Reverts unless `model` is the canonical bytes of a model that `evaluate` can execute.
     function requireExecutable(bytes calldata model) external pure;
-    /// @notice What a published model says of an input.
+    /// @notice What a published model says of a window.
     /// @param code Where `Registry.publishModel` put the model; for another address the answer means nothing.
-    /// @param input The quantised window, one int8 in two's complement a column.
-    /// @return verdict None when the input is invalid for the model: of another width, or with a -128 in it.
-    /// @return logits Empty when the input is invalid.
-    function evaluate(address code, bytes calldata input)
+    /// @param window Raw integers, 8 bytes each in two's complement, one a column: the model's scales quantise them.
+    /// @return verdict None when the window is invalid for the model: of another width, or with an integer above 2^53 - 1 in
+    /// magnitude.
+    /// @return logits Empty when the window is invalid.
+    function evaluate(address code, bytes calldata window)
         external
         view
         returns (ICertificates.Verdict verdict, int32[] memory logits);
@@ -35,10 +36,11 @@ interface IEvaluator {
     /// @param context What the inference belongs to.
     /// @param code As above; 0 when the model is registered by its digest alone, and nothing can be executed.
     /// @return digest The inference digest: sha256 over context, model digest, input commitment, logits and verdict.
+    /// @return commitment The input commitment: sha256 over salt, width and window.
     /// @return agrees Whether executing the model gives the inference's logits and verdict; true when nothing is executed.
-    /// @return executed The verdict of the execution; None when the input is invalid for the model, or nothing is executed.
+    /// @return executed The verdict of the execution; None when the window is invalid for the model, or nothing is executed.
     function examine(bytes32 context, bytes32 modelDigest, address code, ICertificates.Inference calldata inference)
         external
         view
-        returns (bytes32 digest, bool agrees, ICertificates.Verdict executed);
+        returns (bytes32 digest, bytes32 commitment, bool agrees, ICertificates.Verdict executed);
 }

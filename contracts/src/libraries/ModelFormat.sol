@@ -136,11 +136,6 @@ library ModelFormat {
         }
     }
 
-    /// @dev Whether none of 32 int8 is -128.
-    function isSymmetric(uint256 word) internal pure returns (bool) {
-        return _magnitudes(word) & SIGNS == 0;
-    }
-
     /// @dev Of 32 int8. A negative one's magnitude is its complement plus one; only that of -128 has the highest bit set,
     /// and no sum of bytes carries into the next.
     function _magnitudes(uint256 word) private pure returns (uint256) {

@@ -25,19 +25,41 @@ library Network {
     /// @dev The model begins behind the code's zero byte.
     uint256 private constant MODEL = 1;
 
-    /// @dev Of the width of the model, and without a -128.
-    function isValidInput(bytes memory code, bytes calldata input) internal pure returns (bool) {
-        if (input.length != _field(code, MODEL + ModelFormat.WIDTH, 2)) return false;
-        for (uint256 i; i < input.length; i += 32) {
-            uint256 word = uint256(bytes32(input[i:i + 32 < input.length ? i + 32 : input.length]));
-            if (!ModelFormat.isSymmetric(word)) return false;
+    /// @dev The words that the model's scales make of a window of raw integers, 8 bytes each.
+    /// @return valid Whether the window has the model's width, and no integer above 2^53 - 1 in magnitude.
+    function quantise(bytes memory code, bytes calldata window)
+        internal
+        pure
+        returns (bool valid, int256[] memory words)
+    {
+        uint256 width = _field(code, MODEL + ModelFormat.WIDTH, 2);
+        if (window.length != 8 * width) return (false, words);
+        uint256 step = _field(code, MODEL + ModelFormat.SCALES, 2) == 1 ? 0 : ModelFormat.SCALE_SIZE;
+        uint256 first = MODEL + ModelFormat.BODY;
+        words = new int256[](width);
+        valid = true;
+        assembly ("memory-safe") {
+            let scale := add(add(code, 32), first)
+            let from := window.offset
+            let to := add(words, 32)
+            for { let end := add(to, shl(5, width)) } lt(to, end) { to := add(to, 32) } {
+                let value := sar(192, calldataload(from))
+                valid := and(valid, lt(add(value, 0x1fffffffffffff), 0x3fffffffffffff))
+                let fields := mload(scale)
+                let shift := byte(9, fields)
+                value := mul(sub(value, sar(192, fields)), byte(8, fields))
+                value := sar(shift, add(value, shr(1, shl(shift, 1))))
+                if slt(value, sub(0, 127)) { value := sub(0, 127) }
+                if sgt(value, 127) { value := 127 }
+                mstore(to, value)
+                from := add(from, 8)
+                scale := add(scale, step)
+            }
         }
-        return true;
     }
 
-    /// @dev Logits for a valid input.
-    function execute(bytes memory code, bytes calldata input) internal pure returns (int32[] memory logits) {
-        int256[] memory values = _unpack(input);
+    /// @dev Logits for the words of a valid window.
+    function execute(bytes memory code, int256[] memory values) internal pure returns (int32[] memory logits) {
         uint256 place = MODEL + ModelFormat.BODY + ModelFormat.SCALE_SIZE * _field(code, MODEL + ModelFormat.SCALES, 2);
         uint256 hidden = _field(code, place, 1) - 1;
         ++place;
@@ -113,16 +135,6 @@ library Network {
                 if slt(value, 0) { value := 0 }
                 if sgt(value, 127) { value := 127 }
                 mstore(place, value)
-            }
-        }
-    }
-
-    function _unpack(bytes calldata input) private pure returns (int256[] memory values) {
-        values = new int256[](input.length);
-        assembly ("memory-safe") {
-            for { let i := 0 } lt(i, input.length) { i := add(i, 1) } {
-                let value := signextend(0, byte(0, calldataload(add(input.offset, i))))
-                mstore(add(add(values, 32), shl(5, i)), value)
             }
         }
     }

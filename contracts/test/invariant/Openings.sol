@@ -2,9 +2,9 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {IEvidence} from "../../src/interfaces/IEvidence.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
-import {Models} from "../Models.sol";
 import {NetworkReference} from "../NetworkReference.sol";
 import {Custodians} from "./Custodians.sol";
 
@@ -45,7 +45,9 @@ abstract contract Openings is Custodians {
         bool spoilt = _chance(10);
         if (spoilt) inference.salt = _name();
         (address key, ICertificates.Issued memory issued) = replay.issuedOf(number);
-        bytes memory data = abi.encodeCall(ICertificates.challenge, (number, key, issued, inference));
+        bytes memory data = abi.encodeCall(
+            ICertificates.challenge, (number, key, issued, inference, _measured[issued.statement.leafHash])
+        );
         if (!_record(_keyOf(uint32(1 + _below(_parties.length))), data)) return;
         assertFalse(spoilt, "a wrong opening was let through");
         bool stands = ledger.certificateOf(number).state == ICertificates.CertificateState.Upheld;
@@ -66,11 +68,16 @@ abstract contract Openings is Custodians {
     }
 
     function _drawInference() private returns (ICertificates.Inference memory inference) {
-        inference = _infer(Models.fill(WIDTH, int8(int256(_below(20)))));
+        inference = _infer(int8(int256(_below(20))));
         uint256 draw = _below(8);
         if (draw == 0) inference.logits[0] += 1;
         if (draw == 1 || draw == 2) inference.verdict = 3 - inference.verdict;
-        if (draw == 3) inference.input[0] = 0x80;
+        if (draw == 3) inference.window[0] = 0x40;
+    }
+
+    /// @dev Whoever may not anchor now names a leaf that is not anchored.
+    function _anchor(uint40 size, bytes32 root) internal override {
+        _record(inspector.key, abi.encodeCall(IEvidence.anchor, (gaugeStream, size, root)));
     }
 
     /// @dev One whose opening is demanded, or that has an inference, rather than any.
@@ -88,7 +95,7 @@ abstract contract Openings is Custodians {
     {
         if (inference.verdict != uint8(certificate.verdict)) return false;
         if (certificate.model != published) return true;
-        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, inference.input);
+        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, inference.window);
         return valid && inference.logits[0] == logits[0] && inference.verdict == (fails ? 2 : 1);
     }
 

@@ -139,12 +139,12 @@ abstract contract Production is Draw {
                 ? abi.encodeCall(IAssignments.acceptAssignment, (order, operation, number, ROOT))
                 : abi.encodeCall(IAssignments.declineAssignment, (order, operation, number, ROOT));
         } else if (state == IAssignments.AssignmentState.Accepted) {
-            data = abi.encodeCall(IAssignments.startAssignment, (order, operation, number, ROOT));
+            bytes32 evidence = _chance(95) ? _streamOf(current.machine) : _streams[_below(_streams.length)];
+            data = abi.encodeCall(IAssignments.startAssignment, (order, operation, number, evidence, ROOT));
         } else if (state == IAssignments.AssignmentState.Started && _chance(95)) {
             bytes32 evidence = _chance(90) ? _streamOf(current.machine) : _streams[_below(_streams.length)];
-            data = abi.encodeCall(
-                IAssignments.finishAssignment, (order, operation, number, evidence, uint40(_below(12)), LEAF)
-            );
+            uint40 leaf = _chance(70) ? current.streamSize : uint40(_below(12));
+            data = abi.encodeCall(IAssignments.finishAssignment, (order, operation, number, evidence, leaf, LEAF));
         } else {
             uint40 machine_ = _machines[_below(_machines.length)];
             data = abi.encodeCall(IAssignments.proposeAssignment, (order, operation, machine_, ROOT));

@@ -235,7 +235,7 @@ abstract contract OrderReplay is RegistryReplay {
         current.state = to;
         if (!_isLive(to)) --_tallies[entry.subject].live;
         if (to == IAssignments.AssignmentState.Accepted) _accept(order, current);
-        if (to == IAssignments.AssignmentState.Started) _start(order, current);
+        if (to == IAssignments.AssignmentState.Started) _start(entry, order, current);
         if (to == IAssignments.AssignmentState.Finished) _finish(entry, current);
         _touched.push(Touched(Part.Assignment, entry.subject, operation));
         return true;
@@ -338,6 +338,7 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.Authority, fit, "proposeAssignment: to the inspector, or to nobody who may make");
         (current.sequence, current.order) = (entry.sequence, order.sequence);
         (current.machine, current.owner) = (machine, owner);
+        (current.stream, current.streamSize) = (0, 0);
         current.state = IAssignments.AssignmentState.Proposed;
         _assignmentAt[entry.sequence] = Place(entry.subject, operation);
         ++_tallies[entry.subject].live;
@@ -357,8 +358,14 @@ abstract contract OrderReplay is RegistryReplay {
     }
 
     /// @dev The machine may have been retired since it was accepted.
-    function _start(IOrders.Order storage order, IAssignments.Assignment storage current) private {
+    function _start(Entry memory entry, IOrders.Order storage order, IAssignments.Assignment storage current) private {
         _requireOpen(order);
+        (,,,, bytes32 stream, uint40 size,) =
+            abi.decode(entry.data, (address, bytes32[], uint16, uint40, bytes32, uint40, bytes32));
+        IEvidence.Stream storage measuring = _streams[stream];
+        bool own = measuring.machine == current.machine && size == measuring.size;
+        _hold(Property.Anchors, own, "startAssignment: stream of another machine, or of another size");
+        (current.stream, current.streamSize) = (measuring.sequence, size);
         _hold(Property.Authority, current.owner != order.inspector, "startAssignment: the inspector makes");
         order.state = IOrders.OrderState.InProduction;
     }
@@ -366,8 +373,9 @@ abstract contract OrderReplay is RegistryReplay {
     function _finish(Entry memory entry, IAssignments.Assignment storage current) private {
         (,,,, bytes32 stream, uint40 leaf,) =
             abi.decode(entry.data, (address, bytes32[], uint16, uint40, bytes32, uint40, bytes32));
-        bool own = _streams[stream].machine == current.machine && leaf < _streams[stream].size;
-        _hold(Property.Anchors, own, "finishAssignment: evidence of another machine, or not anchored");
+        bool own = _streams[stream].sequence == current.stream && leaf < _streams[stream].size;
+        _hold(Property.Anchors, own, "finishAssignment: evidence of another stream, or not anchored");
+        _hold(Property.Anchors, leaf >= current.streamSize, "finishAssignment: evidence from before the start");
         if (!current.finishedOnce) ++_tallies[entry.subject].finished;
         current.finishedOnce = true;
     }

@@ -110,6 +110,7 @@ def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: Stat
             started_at=0,
             ended_at=0,
             stream=None,
+            stream_size=0,
             leaf_index=0,
             leaf_hash=None,
             claims_root=record.event.claims_root,
@@ -127,6 +128,7 @@ def assignment_started(record: Recorded[orders.AssignmentStarted], state: State)
     assignment = _assignment(record, state)
     assignment.state = AssignmentState.STARTED
     assignment.started_at = record.block_time
+    assignment.stream, assignment.stream_size = record.event.stream, record.event.stream_size
     order = state.need(OrderRow, record.subject)
     if order.state == OrderState.ACCEPTED:
         order.state = OrderState.IN_PRODUCTION
@@ -142,7 +144,6 @@ def assignment_cancelled(record: Recorded[orders.AssignmentCancelled], state: St
 
 def assignment_finished(record: Recorded[orders.AssignmentFinished], state: State) -> None:
     assignment = _end(record, state, AssignmentState.FINISHED)
-    assignment.stream = record.event.stream
     assignment.leaf_index = record.event.leaf_index
     assignment.leaf_hash = record.event.leaf_hash
     operation = state.need(OperationRow, assignment.order, assignment.operation)

@@ -241,7 +241,7 @@ WRITES: tuple[Write, ...] = (
     ),
     _assignment(AcceptAssignment, "accept", "Accept an assignment", _MAKER),
     _assignment(DeclineAssignment, "decline", "Decline an assignment", _MAKER, _REASON),
-    _assignment(StartAssignment, "start", "Start an assignment", _MAKER),
+    _assignment(StartAssignment, "start", "Start an assignment", _MAKER, {"stream": _A_STREAM, **_CLAIMS}),
     _assignment(FinishAssignment, "finish", "Finish an assignment, with its evidence", _MAKER, _LEAF),
     _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, _REASON),
     Write(

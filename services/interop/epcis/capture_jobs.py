@@ -16,7 +16,7 @@ import msgspec
 
 from ledger.canonical import Json, canonical_json, sha256
 from ledger.event_json import write_canonical
-from ledger.evidence import SALT_BYTES, build_leaf_data_of
+from ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data_of
 from ledger.merkle import leaf_hash
 from ledger.store import Book, Connection, Store
 from services.interop.epcis.capture import Status, Validation, build_entry, plain_fields, validate_events
@@ -131,7 +131,7 @@ def _prepare(validation: Validation) -> _Event:
     if validation.status is Status.ACCEPTED:
         text = write_canonical(build_entry(validation), validation.event.plain)
         found.salt, found.entry = secrets.token_bytes(SALT_BYTES), text
-        found.leaf = leaf_hash(build_leaf_data_of(found.salt, text))
+        found.leaf = leaf_hash(build_leaf_data_of(LeafKind.EVENT, found.salt, text))
     return found
 
 
@@ -182,7 +182,7 @@ def _keep(book: Book, stream: bytes, events: Sequence[_Event]) -> None:
     for index, one in enumerate(events, start):
         one.index = index
     salts, texts, leaves = ([getattr(one, name) for one in events] for name in ("salt", "entry", "leaf"))
-    book.add_evidence_run(stream, start, salts, texts, leaves)
+    book.add_evidence_run(stream, start, salts, texts, leaves, bytes([LeafKind.EVENT]) * len(texts))
 
 
 def _row(event: _Event, number: int, participant: int, stream: bytes, capture: str, now_ms: int) -> EpcisEventRow:

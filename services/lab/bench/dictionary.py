@@ -21,13 +21,14 @@ from pathlib import Path
 
 from ledger.canonical import Json, canonical_json, keccak256
 from ledger.claims import build_claims, claims_root
-from ledger.evidence import EVIDENCE_TAG, EvidenceLog
+from ledger.evidence import EVIDENCE_TAG, EvidenceEntry, EvidenceLog, LeafKind
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.merkle import Tree, leaf_hash
 from ledger.store import Store
 from quality import Inference
 from quality.digest import INPUT_TAG, ZERO
+from quality.inputs import VALUE_BYTES
 from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.delivery import deliver_parts
@@ -113,7 +114,7 @@ def build_control(secrets: Secrets) -> dict[str, set[bytes]]:
         control["bundle"] |= {field.leaf_hash(path) for path, field in claims.fields if not isinstance(field, bytes)}
     for place, entries in enumerate(secrets.streams):
         log = EvidenceLog()
-        control["evidence"] |= {log.append(entry, ZERO).leaf_hash for entry in entries}
+        control["evidence"] |= {log.append(entry.entry, ZERO, entry.kind).leaf_hash for entry in entries}
         control["evidence"] |= {log.tree.root(size) for at, size in secrets.anchored if at == place}
     for inference in secrets.inferences:
         unsalted = replace(inference, salt=ZERO)
@@ -166,18 +167,28 @@ def _claims(document: Json) -> Iterator[bytes]:
         yield claims_root(len(leaves) + 1, Tree([first, *leaves]).root())
 
 
-def _stream(entries: list[Json], sizes: Iterable[int]) -> Iterator[bytes]:
+def _stream(entries: list[EvidenceEntry], sizes: Iterable[int]) -> Iterator[bytes]:
     for salt in _NO_SALT:
-        tree = Tree([leaf_hash(EVIDENCE_TAG + salt + canonical_json(entry)) for entry in entries])
-        for place in range(tree.size):
-            yield leaf_hash(EVIDENCE_TAG + salt + canonical_json(entries[place]))
+        leaves = [leaf_hash(_leaf_data(entry, salt)) for entry in entries]
+        yield from leaves
+        tree = Tree(leaves)
         for size in sizes:
             yield tree.root(size)
 
 
+def _leaf_data(entry: EvidenceEntry, salt: bytes) -> bytes:
+    # Not `build_leaf_data`, which refuses salts of other lengths.
+    text = canonical_json(entry.entry)
+    if entry.kind is not LeafKind.WINDOW or not isinstance(entry.entry, dict):
+        return EVIDENCE_TAG + bytes([entry.kind]) + salt + text
+    lot, commitment = (bytes.fromhex(str(entry.entry[name])[2:]) for name in ("lot", "commitment"))
+    return EVIDENCE_TAG + bytes([entry.kind]) + lot + commitment + hashlib.sha256(salt + text).digest()
+
+
 def _inference(inference: Inference) -> Iterator[bytes]:
     for salt in _NO_SALT:
-        yield hashlib.sha256(INPUT_TAG + salt + inference.input).digest()
+        width = (len(inference.window) // VALUE_BYTES).to_bytes(2, "big")
+        yield hashlib.sha256(INPUT_TAG + salt + width + inference.window).digest()
     yield replace(inference, salt=ZERO).digest
 
 
@@ -203,16 +214,16 @@ def _more_documents() -> Iterator[bytes]:
 def _more_entries() -> Iterator[bytes]:
     for number in itertools.count():
         entry: Json = {"machine": f"FORGE-{number % 4}", "kind": "press force", "part": number // 4, "unit": "N"}
-        yield from _stream([entry], [1])
+        yield from _stream([EvidenceEntry(0, ZERO, entry, ZERO)], [1])
 
 
 def _more_inferences(secrets: Secrets) -> Iterator[bytes]:
     """Inferences on windows that differ slightly from the true ones, with the true contexts."""
     for change in itertools.count(1):
         for inference in secrets.inferences:
-            number = int.from_bytes(inference.input, "big") + change
-            changed = number.to_bytes(len(inference.input) + 1, "big")[-len(inference.input) :]
-            yield from _inference(replace(inference, input=changed))
+            number = int.from_bytes(inference.window, "big") + change
+            changed = number.to_bytes(len(inference.window) + 1, "big")[-len(inference.window) :]
+            yield from _inference(replace(inference, window=changed))
 
 
 def _draw_windows(count: int, width: int) -> list[list[int]]:

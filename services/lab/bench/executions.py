@@ -18,12 +18,13 @@ from ledger.records import Contract, PublishModel
 from quality import Network, build_model
 from quality.errors import QualityError
 from quality.evaluate import load_evaluator
-from quality.inputs import unpack_words
+from quality.inputs import MAX_FIXED, pack_window
+from quality.network.plain import quantise_row
 from services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
 from services.lab.demo.consortium import NOTHING, found_consortium
 from services.store import open_store
 
-__all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_inputs"]
+__all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_windows"]
 
 Answer = tuple[int, tuple[int, ...]]
 """Verdict and logits; (0, ()) for an invalid input."""
@@ -60,29 +61,29 @@ def compare_executions(
             network = build_network(sizes, seed)
             [number] = consortium.record(consortium.inspector, [PublishModel(build_model(network), NOTHING)])
             evaluator = OnChain(consortium.chain, read_code(consortium, number))
-            inputs = draw_inputs(sizes[0], count, seed)
+            windows = draw_windows(sizes[0], count, seed)
             executed = []
-            for done, values in enumerate(inputs, 1):
+            for done, values in enumerate(windows, 1):
                 executed.append(evaluator.answer(values))
                 tell("-".join(map(str, sizes)), done)
-            found.append(_compare(sizes, network, inputs, executed))
+            found.append(_compare(sizes, network, windows, executed))
     return found
 
 
-def draw_inputs(width: int, count: int, seed: int) -> list[bytes]:
-    """Random packed int8 inputs; every tenth one is invalid for a network of this width. Deterministic by `seed`."""
-    draw = random.Random(seed)  # noqa: S311  # reproducible inputs, not secrets
-    inputs = []
+def draw_windows(width: int, count: int, seed: int) -> list[tuple[int, ...]]:
+    """Random windows; every tenth one is invalid for a network of this width. Deterministic by `seed`."""
+    draw = random.Random(seed)  # noqa: S311  # reproducible windows, not secrets
+    windows = []
     for index in range(count):
-        values = bytearray(draw.randrange(-127, 128) & 0xFF for _ in range(width))
-        if index % 30 == 9:  # -128 is outside the symmetric range of int8 inputs
-            values[draw.randrange(width)] = 0x80
+        values = [draw.randrange(-MAX_FIXED, MAX_FIXED + 1) >> draw.randrange(8) for _ in range(width)]
+        if index % 30 == 9:  # the least value that is too large
+            values[draw.randrange(width)] = draw.choice((-1, 1)) * (MAX_FIXED + 1)
         elif index % 30 == 19:  # one value too few
             values.pop()
         elif index % 30 == 29:  # one value too many
             values.append(0)
-        inputs.append(bytes(values))
-    return inputs
+        windows.append(tuple(values))
+    return windows
 
 
 class OnChain:
@@ -93,27 +94,27 @@ class OnChain:
         assert isinstance(evaluator, bytes)  # noqa: S101  # narrows the type: the ABI says address
         self._node, self._evaluator, self._code = chain.node, evaluator, code
 
-    def answer(self, values: bytes) -> Answer:
-        found = self._node.call(self._evaluator, evaluation_data(self._code, values))
+    def answer(self, values: Sequence[int]) -> Answer:
+        found = self._node.call(self._evaluator, evaluation_data(self._code, pack_window(values)))
         # verdict, offset of the logits, their number, the logits
         words = [int.from_bytes(found[at : at + 32], signed=True) for at in range(0, len(found), 32)]
         return words[0], tuple(words[3:])
 
 
-def answer_by_evaluators(network: Network, inputs: Sequence[bytes]) -> dict[str, list[Answer]]:
-    """Answers of each evaluator to the inputs, by the evaluator's name."""
+def answer_by_evaluators(network: Network, windows: Sequence[Sequence[int]]) -> dict[str, list[Answer]]:
+    """Answers of each evaluator to the windows, by the evaluator's name."""
     rows: list[list[int]] = []
     valid: list[int] = []
-    for index, values in enumerate(inputs):
+    for index, window in enumerate(windows):
         try:
-            rows.append(list(unpack_words(values, width=network.width, size=1, limit=network.word_limit)))
+            rows.append(list(quantise_row(network, window)))
         except QualityError:
             continue
         valid.append(index)
     found = {}
     for name in _EVALUATORS:
         logits = load_evaluator(name)(network)(np.array(rows, dtype=np.int8).reshape(len(rows), network.width))
-        answers = [NO_ANSWER] * len(inputs)
+        answers = [NO_ANSWER] * len(windows)
         for index, row in zip(valid, logits.tolist(), strict=True):
             answers[index] = int(network.decision.judge(row)), tuple(row)
         found[name] = answers
@@ -121,13 +122,13 @@ def answer_by_evaluators(network: Network, inputs: Sequence[bytes]) -> dict[str,
 
 
 def _compare(
-    sizes: tuple[int, ...], network: Network, inputs: Sequence[bytes], executed: Sequence[Answer]
+    sizes: tuple[int, ...], network: Network, windows: Sequence[Sequence[int]], executed: Sequence[Answer]
 ) -> Agreement:
-    answered = answer_by_evaluators(network, inputs)
+    answered = answer_by_evaluators(network, windows)
     differing = sum(len({one, *others}) > 1 for one, *others in zip(executed, *answered.values(), strict=True))
     return Agreement(
         sizes=sizes,
-        inputs=len(inputs),
+        inputs=len(windows),
         invalid=list(executed).count(NO_ANSWER),
         differing=differing,
         digest=hashlib.sha256(repr(executed).encode()).hexdigest(),

@@ -178,7 +178,8 @@ class _Meter:
         maker = self._consortium.makers[0]
         self._pairs = self._propose()
         self._measure(maker, [AcceptAssignment(order, 0, number, ROOT) for order, number in self._pairs])
-        self._measure(maker, [StartAssignment(order, 0, number, ROOT) for order, number in self._pairs])
+        stream = self._plant.machines[0].stream
+        self._measure(maker, [StartAssignment(order, 0, number, stream, ROOT) for order, number in self._pairs])
 
     def _propose(self) -> list[tuple[bytes, int]]:
         machine = self._plant.machines[0].number
@@ -211,12 +212,19 @@ class _Meter:
         self._transform()
         self._rework()
         stream = self._evidence()
-        self._measure(maker, [FinishAssignment(order, 0, number, stream, 0, ROOT) for order, number in self._pairs])
+        self._finish()
         self._received = self._receive()
         self._measure(maker, [ScrapLot(lot, 1, Disposition.RECYCLED, ROOT) for lot in self._received])
         self._measure(maker, [QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
         self._measure(maker, [ReleaseLot(lot, NOTHING, ROOT) for lot in self._received])
         self._certify(stream)
+
+    def _finish(self) -> None:
+        machine, maker = self._plant.machines[0], self._consortium.makers[0]
+        machine.note("press", {"n": 1})
+        self._consortium.record(maker, [machine.anchor()])
+        pairs = self._pairs
+        self._measure(maker, [FinishAssignment(order, 0, number, machine.stream, 0, ROOT) for order, number in pairs])
 
     def _receive(self) -> list[bytes]:
         maker = self._consortium.makers[0]

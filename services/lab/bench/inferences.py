@@ -11,7 +11,16 @@ from ledger.canonical import keccak256
 from ledger.chain import Transaction, await_receipt, fee_per_gas_wei, sign_transaction
 from ledger.events import Event, Recorded
 from ledger.events.certificates import CertificateIssued
+from ledger.evidence import (
+    EvidenceEntry,
+    EvidenceLog,
+    LeafKind,
+    build_leaf_data,
+    build_window_commitment,
+    build_window_entry,
+)
 from ledger.records import (
+    Anchor,
     ApproveModel,
     Challenge,
     Contract,
@@ -19,13 +28,15 @@ from ledger.records import (
     Inference,
     IssueCertificate,
     Issued,
+    Measured,
     PublishModel,
     Record,
     Statement,
 )
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
-from quality.network.plain import infer_row
+from quality.inputs import MAX_FIXED, pack_window, unpack_window
+from quality.network.plain import infer_row, quantise_row
 from services.inspections.statements import InspectedEntry
 from services.lab.demo.consortium import NOTHING, Company, Consortium
 
@@ -54,12 +65,12 @@ def build_network(sizes: Sequence[int], seed: int) -> Network:
         biases = tuple(draw.randrange(-10_000, 10_001) for _ in range(outputs))
         layers.append(Dense(inputs, outputs, 0 if last else int(2**24 * 40 / (5000 * inputs**0.5)), biases, weights))
     decision = Decision(outputs=sizes[-1], rejects=1, threshold=0)
-    return Network(sizes[0], 6, decision, (Scale(0, 1, 0),), tuple(layers))
+    return Network(sizes[0], 6, decision, (Scale(0, 1, 46),), tuple(layers))
 
 
-def draw_input(width: int, draw: random.Random) -> bytes:
-    """A random input without zero bytes, which costs the most gas."""
-    return bytes(draw.choice((-1, 1)) * draw.randrange(1, 128) & 0xFF for _ in range(width))
+def draw_window(width: int, draw: random.Random) -> bytes:
+    """A random window of large values, which cost the most gas."""
+    return pack_window([draw.choice((-1, 1)) * draw.randrange(2**50, MAX_FIXED) for _ in range(width)])
 
 
 def evaluation_data(code: bytes, values: bytes) -> bytes:
@@ -69,17 +80,14 @@ def evaluation_data(code: bytes, values: bytes) -> bytes:
     return keccak256(b"evaluate(address,bytes)")[:4] + head + padded
 
 
-def signed(values: bytes) -> list[int]:
-    """The int8 values of packed bytes."""
-    return [value - 256 if value > 127 else value for value in values]
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A lot without an order, and the stream with its measurement."""
+    """A lot without an order, and its measurement in a stream."""
 
     lot: bytes
     stream: bytes
+    entry: EvidenceEntry
+    proof: tuple[bytes, ...]
 
 
 def measure_inferences(
@@ -87,7 +95,7 @@ def measure_inferences(
 ) -> dict[str, tuple[int, int]]:
     """(records, gas) of executing a model of each size in a transaction of its own; records are made by `measure`.
 
-    `lots` belong to no order and were never certified; `stream` is anchored.
+    `lots` belong to no order and were never certified; `stream` is of the first maker, and anchored with one entry.
     """
     found = {}
     numbers = []
@@ -97,11 +105,29 @@ def measure_inferences(
         [number] = measure(consortium.inspector, [PublishModel(build_model(network), NOTHING)], name)
         numbers.append(number)
         code = read_code(consortium, number)
-        values = draw_input(sizes[0], random.Random(seed))  # noqa: S311  # as above
+        values = draw_window(sizes[0], random.Random(seed))  # noqa: S311  # as above
         found[f"Evaluation ({name})"] = (1, _execute(consortium, evaluation_data(code, values)))
     consortium.record(consortium.auditor, [ApproveModel(numbers[0], NOTHING)])
-    _settle(consortium, build_network(SIZES[0], 0), numbers[0], [_Part(lot, stream) for lot in lots], measure)
+    network = build_network(SIZES[0], 0)
+    _settle(consortium, network, numbers[0], _measure_parts(consortium, network, lots, stream), measure)
     return found
+
+
+def _measure_parts(consortium: Consortium, network: Network, lots: Sequence[bytes], stream: bytes) -> list[_Part]:
+    """Anchors a window of each lot, the same for all."""
+    log = EvidenceLog()
+    log.append({"n": 1})
+    commitment = build_window_commitment(LEAF, _window(network))
+    for index, lot in enumerate(lots):
+        log.append(build_window_entry(lot, commitment, index, index, 0), kind=LeafKind.WINDOW)
+    consortium.record(consortium.makers[0], [Anchor(stream, log.tree.size, log.tree.root())])
+    proofs = [tuple(log.tree.inclusion_proof(entry.index)) for entry in log.entries]
+    measured = zip(lots, log.entries[1:], proofs[1:], strict=True)
+    return [_Part(lot, stream, entry, proof) for lot, entry, proof in measured]
+
+
+def _window(network: Network) -> bytes:
+    return draw_window(network.width, random.Random(0))  # noqa: S311  # reproducible, not a secret
 
 
 def read_code(consortium: Consortium, number: int) -> bytes:
@@ -138,8 +164,8 @@ def _settle(consortium: Consortium, network: Network, model: int, parts: Sequenc
     measure(consortium.inspector, [IssueCertificate(statement) for statement in statements], "last")
     issuings = consortium.chain.recorded(consortium.chain.header(consortium.chain.final_number()))
     challenges = [
-        Challenge(issuing.sequence, issuing.key, _issued(statement, issuing), _shown(one))
-        for issuing, statement, one in zip(issuings, statements, inspected, strict=True)
+        Challenge(issuing.sequence, issuing.key, _issued(statement, issuing), _shown(one), _proven(part))
+        for issuing, statement, one, part in zip(issuings, statements, inspected, parts, strict=True)
     ]
     measure(consortium.carrier, challenges[1:], SIZE_NAME)  # without the first, whose opening is demanded next
     measure(consortium.auditor, [DemandOpening(parts[0].lot, NOTHING, issuings[0].sequence)], "alone")
@@ -147,10 +173,10 @@ def _settle(consortium: Consortium, network: Network, model: int, parts: Sequenc
 
 def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected:
     context = _entry(part).build_context(consortium.chain.chain_id, consortium.chain.ledger)
-    values = draw_input(network.width, random.Random(0))  # noqa: S311  # as above
-    logits = infer_row(network, signed(values))
+    window = _window(network)
+    logits = infer_row(network, quantise_row(network, unpack_window(window)))
     digest = model_digest(build_model(network))
-    return Inspected(context, digest, LEAF, values, logits, network.decision.judge(logits))
+    return Inspected(context, digest, LEAF, window, logits, network.decision.judge(logits))
 
 
 def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected) -> Statement:
@@ -161,7 +187,12 @@ def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected
 
 
 def _entry(part: _Part) -> InspectedEntry:
-    return InspectedEntry(part.lot, part.stream, 0, LEAF)
+    return InspectedEntry(part.lot, part.stream, part.entry.index, part.entry.leaf_hash)
+
+
+def _proven(part: _Part) -> Measured:
+    entry = part.entry
+    return Measured(build_leaf_data(entry.kind, entry.salt, entry.entry), part.proof)
 
 
 def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:
@@ -171,4 +202,4 @@ def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:
 
 
 def _shown(inspected: Inspected) -> Inference:
-    return Inference(inspected.input, inspected.salt, inspected.logits, int(inspected.verdict))
+    return Inference(inspected.window, inspected.salt, inspected.logits, int(inspected.verdict))

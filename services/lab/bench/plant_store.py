@@ -177,7 +177,7 @@ def _orders(plant: Plant, names: _Names) -> Iterator[object]:
         )  # fmt: skip
         yield AssignmentRow(
             order + 1, subject, 0, machine, machine % _MAKERS + 1, AssignmentState.FINISHED, _START_S, _START_S,
-            _START_S, _START_S, _hash("stream", machine), 0, _NONE, _NONE,
+            _START_S, _START_S, _hash("stream", machine), 0, 0, _NONE, _NONE,
         )  # fmt: skip
     for place, lot in enumerate(plant.finished):
         machine = place // _PER_ORDER % _MACHINES + 1

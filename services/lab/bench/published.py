@@ -21,6 +21,7 @@ from ledger.events import Event
 from ledger.events.certificates import CertificateIssued
 from ledger.events.evidence import StreamAnchored
 from ledger.events.lots import LotsTransformed
+from ledger.evidence import EvidenceEntry
 from ledger.ids import SubjectKind
 from ledger.provenance import Disclosing, build_bundle
 from ledger.records import Names
@@ -53,7 +54,7 @@ class Secrets:
     identities: list[tuple[SubjectKind, int, str]] = field(default_factory=list)
     """Kind, creator and identifier of each subject."""
     documents: list[Json] = field(default_factory=list)
-    streams: list[list[Json]] = field(default_factory=list)
+    streams: list[list[EvidenceEntry]] = field(default_factory=list)
     """The entries of each stream."""
     anchored: list[tuple[int, int]] = field(default_factory=list)
     """Anchors, each as an index into `streams` and a size."""
@@ -82,7 +83,7 @@ def collect_published(line: Line, lots: list[bytes], secrets: Secrets) -> dict[s
 def collect_secrets(line: Line) -> Secrets:
     """The secrets of the whole consortium, whose companies share one private book in the demo."""
     secrets, streams = Secrets(), {machine.stream: place for place, machine in enumerate(line.plant.machines)}
-    secrets.streams = [[entry.entry for entry in machine.log.entries] for machine in line.plant.machines]
+    secrets.streams = [machine.log.entries for machine in line.plant.machines]
     with line.consortium.store.reading() as connection:
         rows, book = Rows(connection), Book(connection)
         secrets.identities = [(SubjectKind(row.kind), row.creator, row.identifier) for row in rows.scan(IdentityRow)]
@@ -90,16 +91,16 @@ def collect_secrets(line: Line) -> Secrets:
         secrets.anchored = [(streams[row.stream], row.size) for row in rows.scan(AnchorRow)]
         kept = [(row, book.inference(row.sequence)) for row in rows.scan(CertificateRow)]
         secrets.inferences = [
-            _inference(line, row, one.salt, one.input, json.loads(one.logits)) for row, one in kept if one is not None
+            _inference(line, row, one.salt, one.window, json.loads(one.logits)) for row, one in kept if one is not None
         ]
     return secrets
 
 
-def _inference(line: Line, row: CertificateRow, salt: bytes, quantised: bytes, logits: list[int]) -> Inference:
+def _inference(line: Line, row: CertificateRow, salt: bytes, window: bytes, logits: list[int]) -> Inference:
     chain = line.consortium.chain
     inspected = InspectedEntry(row.lot, row.stream, row.leaf_index, row.leaf_hash)
     context, verdict = inspected.build_context(chain.chain_id, chain.ledger), to_model_verdict(row.verdict)
-    return Inference(context, line.plant.inspector.model_digest, salt, quantised, tuple(logits), verdict)
+    return Inference(context, line.plant.inspector.model_digest, salt, window, tuple(logits), verdict)
 
 
 def _hashes(event: Event) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from ledger.evidence import EvidenceEntry
+from ledger.evidence import SALT_BYTES, EvidenceEntry
 from ledger.records import IssueCertificate, Item, Statement, Verdict
 from ledger.store import Book
 from quality import Inference
@@ -59,12 +59,14 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
     `now` is Unix time in seconds.
     """
     bench, inspector = line.plant.bench, line.consortium.inspector
-    entries = [
-        bench.note("engine noise", {"part": job.index + 1, "unit": "1e-6", "window": list(window)})
-        for job, window in zip(jobs, windows, strict=True)
-    ]
+    salts = [secrets.token_bytes(SALT_BYTES) for _ in jobs]
+    measured = list(zip(jobs, windows, salts, strict=True))
+    entries = [bench.cut(job.lot, window, salt) for job, window, salt in measured]
     line.consortium.record(inspector, [bench.anchor()])  # a certificate must name an anchored leaf
-    inferences = [_infer(line, job, window, entry) for job, window, entry in zip(jobs, windows, entries, strict=True)]
+    inferences = [
+        _infer(line, _inspected(line, job, entry), window, salt)
+        for (job, window, salt), entry in zip(measured, entries, strict=True)
+    ]
     records = []
     for job, entry, inference in zip(jobs, entries, inferences, strict=True):
         job.verdict = to_ledger_verdict(inference.verdict)
@@ -75,13 +77,13 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
     with line.consortium.store.transaction() as connection:
         book = Book(connection)
         for certificate, inference in zip(certificates, inferences, strict=True):
-            book.put_inference(certificate, inference.salt, inference.input, inference.logits)
+            book.put_inference(certificate, inference.salt, inference.window, inference.logits)
 
 
-def _infer(line: Line, job: Job, window: Sequence[int], entry: EvidenceEntry) -> Inference:
+def _infer(line: Line, inspected: InspectedEntry, window: Sequence[int], salt: bytes) -> Inference:
     chain = line.consortium.chain
-    context = _inspected(line, job, entry).build_context(chain.chain_id, chain.ledger)
-    return line.plant.inspector.inspect(window, context=context, salt=secrets.token_bytes(32))
+    context = inspected.build_context(chain.chain_id, chain.ledger)
+    return line.plant.inspector.inspect(window, context=context, salt=salt)
 
 
 def _state(line: Line, job: Job, entry: EvidenceEntry, inference: Inference, now: int) -> Statement:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ledger.evidence import EvidenceEntry, EvidenceLog
+from ledger.canonical import to_hex
+from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
 from ledger.ids import SubjectKind
 from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, RegisterMachine, RegisterModel
 from ledger.store import Book
 from quality import Inspector
+from quality.inputs import pack_window
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 
 __all__ = ["GTIN_BEARING", "GTIN_STEEL", "Machine", "Plant", "build_plant", "receive", "with_check_digit"]
@@ -54,9 +56,17 @@ class Machine:
         """The record that anchors the log in its present state."""
         return Anchor(self.stream, self.log.tree.size, self.log.tree.root())
 
-    def note(self, kind: str, values: dict[str, int | str | list[int]]) -> EvidenceEntry:
+    def note(
+        self, kind: str, values: dict[str, int | str | list[int]], leaf_kind: LeafKind = LeafKind.EVENT
+    ) -> EvidenceEntry:
         """Appends an entry of measured data."""
-        return self.log.append({"machine": self.name, "kind": kind, **values})
+        return self.log.append({"machine": self.name, "kind": kind, **values}, kind=leaf_kind)
+
+    def cut(self, lot: bytes, samples: Sequence[int], salt: bytes) -> EvidenceEntry:
+        """Appends the event in which a lot was measured, and the window that its integers make; returns the window."""
+        event = self.note("engine noise", {"lot": to_hex(lot), "unit": "1e-6", "samples": list(samples)})
+        commitment = build_window_commitment(salt, pack_window(samples))
+        return self.log.append(build_window_entry(lot, commitment, event.index, event.index, 0), kind=LeafKind.WINDOW)
 
 
 @dataclass(slots=True)

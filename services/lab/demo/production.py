@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 
 from ledger.canonical import Json
+from ledger.evidence import LeafKind
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
     AcceptAssignment,
@@ -168,7 +169,12 @@ def _operate(
 ) -> None:
     """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
-    starts = [StartAssignment(job.order.subject, operation, assignment, NOTHING) for job, assignment in pairs]
+    starts = [
+        StartAssignment(
+            job.order.subject, operation, assignment, line.plant.machine(operation, job.index).stream, NOTHING
+        )
+        for job, assignment in pairs
+    ]
     work = [transform(job) for job in jobs]
     # Finishing adds an entry to the machine's log, so anchors are built afterwards. They are recorded before the
     # finishes, whose leaves must be anchored.
@@ -180,7 +186,7 @@ def _operate(
 
 def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssignment:
     machine = line.plant.machine(operation, job.index)
-    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()})
+    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()}, LeafKind.OPERATION)
     return FinishAssignment(job.order.subject, operation, assignment, machine.stream, entry.index, entry.leaf_hash)
 
 

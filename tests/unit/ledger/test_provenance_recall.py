@@ -165,7 +165,7 @@ class Shop:
         (half,) = self.fake.transform(TransformationKind.SPLIT, {blank: 1}, {f"{name} half": 1})
         self.lots |= {f"{name} blank": blank, f"{name} half": half}
         if name == "early":
-            self.fake.finish(order, 0, next(iter(self.fake.streams)))
+            self.fake.finish(order, 0)
         self.tick()
 
     def reached(self, machine: int | str, first: datetime, last: datetime) -> dict[str, int]:

@@ -54,7 +54,7 @@ def test_a_gate_by_procedure_lets_a_sampled_lot_pass() -> None:
         story.accept(ORDER)
         assignment = story.propose(ORDER)
         story.step("AssignmentAccepted", ORDER, assignment)
-        story.step("AssignmentStarted", ORDER, assignment)
+        story.start(ORDER, assignment)
         story.commission(A, ORDER, assignment)
         story.certify_by_procedure(A)
         story.offer(A, to=BUYER)

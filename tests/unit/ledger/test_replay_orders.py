@@ -19,6 +19,7 @@ from tests.support.story import (
     OTHER,
     PIECE,
     PRESS,
+    STREAM,
     Story,
     hidden,
     name,
@@ -303,7 +304,7 @@ def maker_becomes_inspector(story: Story) -> None:
     story.step("AssignmentAccepted", ORDER, assignment, by=OTHER)
     proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(inspector=OTHER))
     _agree(story, COORDINATOR, proposal, terms_of(inspector=OTHER))
-    story.step("AssignmentStarted", ORDER, assignment, by=OTHER)
+    story.start(ORDER, assignment, by=OTHER)
 
 
 @broken("machine 10 was retired")
@@ -316,9 +317,37 @@ def accepted_for_a_retired_machine(story: Story) -> None:
     story.step("AssignmentAccepted", ORDER, assignment)
 
 
-@broken("the evidence is of another machine")
-def evidence_of_another_machine(story: Story) -> None:
+@broken("the stream is of another machine")
+def started_on_a_stream_of_another_machine(story: Story) -> None:
+    story.place(ORDER)
+    story.accept(ORDER)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.start(ORDER, assignment, stream=BENCH_STREAM)
+
+
+@broken("the stream is shorter than it was at the start")
+def started_on_a_stream_that_shrank(story: Story) -> None:
+    story.place(ORDER)
+    story.accept(ORDER)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.step("AssignmentStarted", ORDER, assignment, stream=STREAM, stream_size=101)
+
+
+@broken("the evidence is in another stream than the work was started on")
+def m9_evidence_in_another_stream(story: Story) -> None:
     story.finish(ORDER, in_production(story), BENCH_STREAM)
+
+
+@broken("the evidence is from before the start")
+def m9_evidence_from_before_the_start(story: Story) -> None:
+    story.finish(ORDER, in_production(story), leaf=0)
+
+
+@broken("the evidence was never anchored")
+def evidence_never_anchored(story: Story) -> None:
+    story.finish(ORDER, in_production(story), leaf=100)
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))

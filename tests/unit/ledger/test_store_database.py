@@ -147,7 +147,7 @@ def test_evidence_of_one_entry_a_row_is_read_with_that_of_many(store: Store) -> 
     for number in range(600):
         log.append({"n": number})
     single = [
-        EvidenceRow(stream, one.index, 1, one.salt, canonical_json(one.entry).decode(), one.leaf_hash)
+        EvidenceRow(stream, one.index, 1, one.salt, canonical_json(one.entry).decode(), one.leaf_hash, b"\x01")
         for one in log.entries[:3]
     ]
     with store.transaction() as connection:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -11,11 +13,16 @@ from ledger.bundle import RecordShown, encode_bundle
 from ledger.checkpoint import Checkpoint
 from ledger.events.certificates import CertificateIssued, OpeningDemanded
 from ledger.events.lots import LotQuarantined
+from ledger.events.orders import AssignmentFinished
+from ledger.evidence import LeafKind
 from ledger.headers import parse_header
 from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, Cosigner, Cosigners
 from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
+from ledger.verify._remarks import _same_measurements
+from ledger.verify._state import Entry
+from ledger.verify._status import Verified
 from ledger.verify.refusals import (
     CheckpointRefused,
     HeadsRefused,
@@ -261,6 +268,51 @@ def test_one_input_for_two_lots_is_caught() -> None:
     assert judge(published(content)) is Step.INFERENCES
     content.change(inferences=())
     assert any("with one inference" in one for one in report(content).attention)
+
+
+def test_h3_one_measurement_for_two_lots_is_told() -> None:
+    """Whoever reads the records sees it: a leaf names one lot, and nothing has to be opened."""
+    content = vector_content()
+    first, second = (content.record(one.record) for one in content.bundle.inferences[:2])
+    named = event_in(first, CertificateIssued).statement
+    assert not [one for one in report(content).attention if "one measurement" in one]
+    content.put(with_fields(second, leaf_index=named.leaf_index, leaf_hash=named.leaf_hash, anchor_size=_size(first)))
+    content.change(inferences=(), evidence=())
+    told = [one for one in report(content, any_status=True).attention if "one measurement" in one]
+    assert told == [f"records {first.sequence} and {second.sequence} name one measurement"]
+
+
+def _size(record: RecordShown) -> int:
+    return event_in(record, CertificateIssued).anchor_size
+
+
+def test_m9_one_measurement_for_two_operations_is_told() -> None:
+    """Of two operations that ran at once, on one machine, the contract cannot tell which one an entry is about."""
+    finished = [AssignmentFinished(0, number, bytes(32), 5, b"\x11" * 32) for number in (3, 4)]
+    entries = [Entry(event, 7 + place, 1, bytes(20), 0, (bytes(32),)) for place, event in enumerate(finished)]
+    alone = Entry(replace(finished[0], leaf_index=6), 9, 1, bytes(20), 0, (bytes(32),))
+    told = list(_same_measurements(cast(Verified, SimpleNamespace(entries=[*entries, alone]))))
+    assert told == ["records 7 and 8 name one measurement"]
+
+
+def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
+    """A certificate on an entry of another kind, or of another lot; and one whose inference read other data."""
+    for kind, change, cause in (
+        (LeafKind.EVENT, {}, "names an entry that is no window"),
+        (LeafKind.WINDOW, {"lot": "0x" + "99" * 32}, "names an entry that is no window"),
+        (LeafKind.WINDOW, {"commitment": "0x" + "99" * 32}, "is by an inference on other data"),
+    ):
+        content = vector_content()
+        opened = {one.record for one in content.bundle.inferences}
+        evidence = next(one for one in content.bundle.evidence if one.record in opened and one.shown is not None)
+        assert evidence.shown is not None
+        assert isinstance(evidence.shown.entry, dict)
+        shown = replace(evidence.shown, kind=kind, entry={**evidence.shown.entry, **change})
+        content.change(evidence=(replace(evidence, shown=shown),))
+        # Taken as proved: the leaf of an honest inspector fits no other entry.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ledger.verify.verify_evidence", lambda *_: None)
+            assert [one for one in report(content, any_status=True).attention if cause in one], cause
 
 
 @pytest.mark.parametrize("step", list(Step))

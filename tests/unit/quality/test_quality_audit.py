@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,36 +17,41 @@ from quality import Decision, Verdict, build_model, model_digest, parse_model
 from quality.__main__ import main
 from quality.audit import (
     ESTABLISHED,
-    MEASURED,
     Binding,
     Extract,
     audit,
     build_context,
     build_extract,
+    build_window_leaf_data,
     parse_extract,
 )
+from quality.digest import build_input_commitment
 from quality.errors import AuditError, InputError
+from quality.inputs import pack_window
 from quality.inspection import Inspector
 from tests.support.quality_samples import build_random_network, build_random_rocket, tiny_network
 
 SALT = bytes(range(32))
-BINDING = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32)
+BINDING = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32, b"\x55" * 32)
 
 
 def open_inference(model: bytes, window: tuple[int, ...], binding: Binding = BINDING) -> Extract:
     """The extract of an honest inspection of a window."""
+    commitment = build_input_commitment(SALT, pack_window(window))
+    leaf = hashlib.sha256(b"\0" + build_window_leaf_data(binding, commitment)).digest()
+    binding = replace(binding, leaf=leaf)
     inference = Inspector(model).inspect(window, context=build_context(binding), salt=SALT)
     return Extract(
         model=model,
         binding=binding,
         salt=SALT,
-        input=inference.input,
-        measured=window,
+        window=window,
         model_digest=inference.model_digest,
         input_commitment=inference.input_commitment,
         logits=inference.logits,
         verdict=inference.verdict,
         inference_digest=inference.digest,
+        inclusion=(b"\x66" * 32,),
     )
 
 
@@ -56,8 +62,8 @@ def tiny_extract() -> Extract:
 
 def test_an_honest_extract_is_established_and_survives_its_bytes() -> None:
     extract = tiny_extract()
-    assert audit(parse_extract(build_extract(extract))) == (*ESTABLISHED, MEASURED)
-    assert audit(replace(extract, measured=None)) == ESTABLISHED
+    assert parse_extract(build_extract(extract)) == extract
+    assert audit(extract) == ESTABLISHED
 
 
 @given(seed=st.integers(0, 2**32 - 1), rocket=st.booleans())
@@ -94,25 +100,20 @@ TAMPERINGS: dict[str, tuple[str, Callable[[Extract], Extract]]] = {
     ),
     "a lower bar, with its digest": ("verdict", _another_threshold),
     "another salt": ("input commitment", lambda extract: replace(extract, salt=bytes(32))),
-    "another input": ("input", lambda extract: replace(extract, input=b"\x05\x03")),
-    "another input, the window not shown": (
-        "input commitment",
-        lambda extract: replace(extract, input=b"\x05\x03", measured=None),
-    ),
-    "an input that the model does not read": ("input", lambda extract: replace(extract, input=b"\x05\x80")),
-    "an input that is too short": ("input", lambda extract: replace(extract, input=b"\x05")),
-    "another window": ("input", lambda extract: replace(extract, measured=(5, 3))),
-    "a window that is too long": ("input", lambda extract: replace(extract, measured=(5, 2, 1))),
+    "another window": ("input commitment", lambda extract: replace(extract, window=(5, 3))),
+    "a window that is too long": ("window", lambda extract: replace(extract, window=(5, 2, 1))),
+    "another commitment": ("input commitment", lambda extract: replace(extract, input_commitment=bytes(32))),
     "another logit": ("logits", lambda extract: replace(extract, logits=(10,))),
     "a logit more": ("logits", lambda extract: replace(extract, logits=(11, 0))),
     "another verdict": ("verdict", lambda extract: replace(extract, verdict=Verdict.PASS)),
     "another digest": ("inference digest", lambda extract: replace(extract, inference_digest=bytes(32))),
     "another chain": ("inference digest", lambda extract: rebind(extract, chain_id=1)),
     "another ledger": ("inference digest", lambda extract: rebind(extract, ledger=b"\x12" * 20)),
-    "another lot": ("inference digest", lambda extract: rebind(extract, lot=b"\x23" * 32)),
+    "another lot": ("evidence leaf", lambda extract: rebind(extract, lot=b"\x23" * 32)),
     "another stream": ("inference digest", lambda extract: rebind(extract, stream=b"\x34" * 32)),
     "another entry's place": ("inference digest", lambda extract: rebind(extract, leaf_index=8)),
-    "another entry": ("inference digest", lambda extract: rebind(extract, leaf=b"\x45" * 32)),
+    "another leaf": ("evidence leaf", lambda extract: rebind(extract, leaf=b"\x45" * 32)),
+    "another entry": ("evidence leaf", lambda extract: rebind(extract, entry=b"\x45" * 32)),
 }
 
 
@@ -128,11 +129,11 @@ def test_a_tampered_quantity_is_named(name: str) -> None:
     assert caught.value.quantity == quantity
 
 
-def test_an_input_used_again_for_another_lot_is_caught() -> None:
-    """The inspector certifies lot B with the digest of lot A's inspection, which does not follow from B's context."""
+def test_h3_a_window_used_again_for_another_lot_is_caught() -> None:
+    """The inspector certifies lot B with the window of lot A, whose leaf is another."""
     of_a = tiny_extract()
     for_b = rebind(of_a, lot=b"\x99" * 32)
-    with pytest.raises(AuditError, match="inference digest mismatch"):
+    with pytest.raises(AuditError, match="evidence leaf mismatch"):
         audit(for_b)
 
 
@@ -142,7 +143,7 @@ def test_the_command_says_what_is_established(tmp_path: Path, capsys: pytest.Cap
     assert main(["audit", str(path)]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["verdict"], answer["logits"]) == ("FAIL", [11])
-    assert answer["established"] == [*ESTABLISHED, MEASURED]
+    assert answer["established"] == [*ESTABLISHED]
 
 
 def test_the_command_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,13 +168,13 @@ def _broken() -> dict[str, bytes]:
     content = build_extract(tiny_extract())
     document = json.loads(content)
     without = {name: {key: value for key, value in document.items() if key != name} for name in document}
-    cases = {f"no {name}": json.dumps(fields).encode() for name, fields in without.items() if name != "measured"}
+    cases = {f"no {name}": json.dumps(fields).encode() for name, fields in without.items()}
     changed: dict[str, object] = {
         "format": "millmark/audit/2",
         "model": "####",
-        "input": "BQI",
         "salt": "0x" + "AA" * 32,
-        "measured": [1.5, 2],
+        "window": [1.5, 2],
+        "inclusion": ["0x00"],
         "binding": {**document["binding"], "ledger": "0x00"},
         "stated": {**document["stated"], "verdict": ["FAIL"]},
         "more": 1,
@@ -194,8 +195,9 @@ def _broken() -> dict[str, bytes]:
         "a field twice": content[:-1] + b',"salt":"0x' + b"00" * 32 + b'"}',
         "too long": content + b" " * 2**22,
         "a huge number": content.replace(b'"leaf_index":7', b'"leaf_index":' + b"9" * 5000),
-        "too many values": json.dumps({**document, "measured": [0] * 4097}).encode(),
-        "a value beyond 2^53": json.dumps({**document, "measured": [2**53, 0]}).encode(),
+        "too many values": json.dumps({**document, "window": [0] * 4097}).encode(),
+        "too many hashes": json.dumps({**document, "inclusion": ["0x" + "00" * 32] * 65}).encode(),
+        "a value beyond 2^53": json.dumps({**document, "window": [2**53, 0]}).encode(),
     }
     return cases
 

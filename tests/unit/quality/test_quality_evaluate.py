@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from quality import Conv, Dense, InferenceError, InputError, Model, Network, Scale, SumPool, parse_model
 from quality.evaluate import EVALUATORS, load_evaluator
-from quality.evaluate.scaling import pack_inputs
-from quality.inputs import MAX_FIXED, pack_words
+from quality.evaluate.scaling import pack_windows
+from quality.inputs import MAX_FIXED, pack_window
 from quality.network import arrays, plain, worst_sums
 from tests.support.quality_samples import MODELS, models, networks, random_inputs, tiny_network
 
@@ -44,7 +44,7 @@ def test_both_quantisers_agree(network: Network, data: st.DataObject) -> None:
     quantised = arrays.quantise(network, np.array([window], dtype=np.int64))
     assert quantised.dtype == np.int8
     assert tuple(quantised[0].tolist()) == plain.quantise_row(network, window)
-    assert pack_inputs(quantised) == [pack_words(quantised[0].tolist(), 1)]
+    assert pack_windows(np.array([window], dtype=np.int64)) == [pack_window(window)]
 
 
 def read_ford_a() -> Network:

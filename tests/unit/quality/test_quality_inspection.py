@@ -9,6 +9,7 @@ import pytest
 
 from quality import Inference, InferenceError, InputError, Inspector, ModelError, Verdict, build_model, verify_inference
 from quality.evaluate import EVALUATORS, load_evaluator
+from quality.inputs import pack_window
 from tests.support.quality_samples import tiny_network
 
 MODEL = build_model(tiny_network(threshold=10))
@@ -22,8 +23,8 @@ def inspect(window: list[int]) -> Inference:
 def test_an_inspection_by_hand() -> None:
     # Logit: 2 * q0 - q1 + 3, threshold 10.
     passed, failed = inspect([3, 0]), inspect([3, -1])
-    assert (passed.logits, passed.verdict, passed.input) == ((9,), Verdict.PASS, b"\x03\x00")
-    assert (failed.logits, failed.verdict, failed.input) == ((10,), Verdict.FAIL, b"\x03\xff")
+    assert (passed.logits, passed.verdict, passed.window) == ((9,), Verdict.PASS, pack_window([3, 0]))
+    assert (failed.logits, failed.verdict, failed.window) == ((10,), Verdict.FAIL, pack_window([3, -1]))
     assert (failed.context, failed.salt, failed.model_digest) == (CONTEXT, SALT, Inspector(MODEL).model_digest)
     verify_inference(passed, MODEL)
     verify_inference(failed, MODEL)
@@ -69,9 +70,9 @@ def test_an_unusable_model_is_refused() -> None:
     ("change", "cause"),
     [
         ({"model_digest": bytes(32)}, "inference names model 00"),
-        ({"input": b"\x03"}, "input has 1 bytes, the model reads 2"),
-        ({"input": b"\x80\x00"}, "an input word is outside -127..127"),
-        ({"input": b"\x04\x00"}, r"logits are \(9,\), the model computes \(11,\)"),
+        ({"window": pack_window([3])}, r"windows have shape \(1, 1\)"),
+        ({"window": pack_window([2**53, 0])}, r"a sensor value exceeds 2\^53 - 1"),
+        ({"window": pack_window([4, 0])}, r"logits are \(9,\), the model computes \(11,\)"),
         ({"logits": (8,)}, r"logits are \(8,\), the model computes \(9,\)"),
         ({"logits": (9, 0)}, "the model computes"),
         ({"verdict": Verdict.FAIL}, "verdict is FAIL, the model computes PASS"),

@@ -78,7 +78,7 @@ def test_what_is_captured_is_evidence_with_its_hash(caller: Caller, store: Store
         entries = Book(connection).evidence(stream_of(0)).entries
     assert [one.entry["event"] for one in entries if isinstance(one.entry, dict)] == [event(1), event(2)]
     for one, told in zip(entries, job["events"], strict=True):
-        assert leaf_hash(build_leaf_data(one.salt, one.entry)).hex() == told["evidence"]["leaf_hash"]
+        assert leaf_hash(build_leaf_data(one.kind, one.salt, one.entry)).hex() == told["evidence"]["leaf_hash"]
         assert one.index == told["evidence"]["index"]
         assert one.salt.hex() not in json.dumps(job)
 

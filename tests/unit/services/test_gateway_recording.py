@@ -157,7 +157,7 @@ def test_an_order_from_placing_to_delivery(site: Site) -> None:
     site.final(f"/v1/orders/{order}/accept")
     assignment = site.final("/v1/assignments", order=order, operation=0, machine=machine)["sequence"]
     site.final(f"/v1/assignments/{assignment}/accept")
-    site.final(f"/v1/assignments/{assignment}/start", claims={"by": "shift 2"})
+    site.final(f"/v1/assignments/{assignment}/start", stream=stream, claims={"by": "shift 2"})
     made = site.final(
         "/v1/lots/commission", identifier=PART, order=order, operation=0, quantity=1, unit="H87", claims={"heat": 7}
     )

@@ -14,7 +14,7 @@ from ledger.store import Book, Rows, Store
 from ledger.store.rows import CertificateRow, ChainIdentityRow, CursorRow, ModelRow
 from quality import build_model, model_digest
 from quality.drift import GROUP, build_reference
-from quality.inputs import pack_words
+from quality.inputs import pack_window
 from services.inspections.model_health import Share, monitor
 from tests.support.quality_samples import tiny_network
 from tests.support.stores import new_store
@@ -81,7 +81,7 @@ def certify(store: Store, inputs: Sequence[tuple[int, int]], first: int = 1) -> 
         for sequence, words in enumerate(inputs, start=first):
             verdict = Verdict.FAIL if logit(words) >= MODEL.decision.threshold else Verdict.PASS
             rows.insert([_certificate(sequence, verdict)])
-            book.put_inference(sequence, NONE, pack_words(words, 1), [logit(words)])
+            book.put_inference(sequence, NONE, pack_window(words), [logit(words)])
 
 
 def _certificate(sequence: int, verdict: Verdict) -> CertificateRow:

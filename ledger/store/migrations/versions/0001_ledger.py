@@ -109,7 +109,7 @@ def _create_orders() -> None:
     create_table(
         "assignments",
         "sequence:int order:bytes operation:int machine:int owner:int state:int proposed_at:int accepted_at:int "
-        "started_at:int ended_at:int stream:bytes? leaf_index:int leaf_hash:bytes? claims_root:bytes",
+        "started_at:int ended_at:int stream:bytes? stream_size:int leaf_index:int leaf_hash:bytes? claims_root:bytes",
         "sequence",
         "machine",
         "order operation",
@@ -189,10 +189,10 @@ def _create_book() -> None:
     create_table("participant_names", "number:int name:str", "number")
     create_table(
         "evidence",
-        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes",
+        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes kinds:bytes",
         "stream index",
     )
-    create_table("inferences", "certificate:int salt:bytes input:bytes logits:str", "certificate")
+    create_table("inferences", "certificate:int salt:bytes window:bytes logits:str", "certificate")
     create_table("model_files", "digest:bytes content:bytes card:str", "digest")
     create_table("findings", "certificate:int defect:bool found_at:int", "certificate")
     create_table("book_revisions", "id:int number:int", "id")

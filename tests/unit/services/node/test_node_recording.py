@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ledger.canonical import Json, canonical_json
 from ledger.chain import call_data
 from ledger.errors import SettingsError, StoreDamagedError
-from ledger.evidence import build_leaf_data
+from ledger.evidence import LeafKind, build_leaf_data, build_window_commitment
 from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 from ledger.records import Anchor
 from ledger.store import Book, Store
@@ -24,12 +24,14 @@ from ledger.store.outbox import Entry, Outbox, QueuedRecord
 from services.node.config import AnchorRule, ModelSource
 from services.node.dead_letters import DeadLetters, read_dead_letters
 from services.node.drafts import Draft, Drafts
+from services.node.events import Event
 from services.node.evidence_recorder import StreamRecorder
 from services.node.frames import LogEntry
-from services.node.inspection import Certifier, Windows, load_inspector
+from services.node.inspection import Certifier, load_inspector
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
+from services.node.windows import Windows, is_window, parse_window
 from services.serving.logs import build_logger
 from tests.support.stores import new_store
 
@@ -97,11 +99,21 @@ class Site:
         logger = build_logger()
         store = _Store(self.store, die)
         return StreamRecorder(
-            "bench", STREAM, self.log, store, SIGNER, rule, drafts, logger, certifier, self.resume_path
+            "bench", STREAM, self.log, store, SIGNER, rule, drafts, logger, certifier, self.resume_path, self.write
         )
+
+    def write(self, windows: Sequence[Event]) -> None:
+        self.log.append([LogEntry(10**12, b"w" * 32, window.content) for window in windows])
 
     def add(self, *contents: Json) -> None:
         self.log.append([LogEntry(10**12, b"s" * 32, canonical_json(content)) for content in contents])
+
+    def windows(self) -> list[tuple[str, int]]:
+        """Id and index of each window in the log."""
+        entries = [entry for frame in self.log.frames(self.log.start) for entry in frame.entries]
+        return [
+            (parse_window(entry.content).id, index) for index, entry in enumerate(entries) if is_window(entry.content)
+        ]
 
     def queued(self) -> list[QueuedRecord]:
         return Outbox(self.store).unfinished(1000)
@@ -113,7 +125,9 @@ class Site:
         entries = [entry for frame in self.log.frames(self.log.start) for entry in frame.entries]
         with self.store.reading() as connection:
             kept = Book(connection).evidence(STREAM)
-        assert [json.loads(entry.content) for entry in entries][: kept.tree.size] == [one.entry for one in kept.entries]
+        contents = [entry.content for entry in entries[: kept.tree.size]]
+        plain = [parse_window(one).entry if is_window(one) else json.loads(one) for one in contents]
+        assert plain == [one.entry for one in kept.entries]
         return [call_data(Anchor(STREAM, size, kept.tree.root(size))) for size in sizes]
 
 
@@ -166,20 +180,21 @@ def test_anchors_come_by_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
     "die", ["before drafts", "after drafts", "before queueing", "while queueing", "after queueing"]
 )
 def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(site: Site, die: str) -> None:
-    """The recorder dies at each anchor, again and again; the next one goes on from the disk alone."""
+    """The recorder dies at each anchor, again and again; the next one goes on from the disk alone. The three windows
+    come after all events, in the last anchor."""
     rule = AnchorRule(count=4, seconds=1000)
     for number, lot in enumerate(LOTS):
         site.add(*[_plain(10 * number + place) for place in range(3)], _part(number, lot))
+    site.add(_plain(99))
     for _ in range(4):
         with pytest.raises(_DiedError):
             site.recorder(rule, die).step()
-        if die == "after queueing" and len(site.anchors()) == len(LOTS):
-            break
     site.recorder(rule).step()
-    assert site.anchors() == site.expected_anchors(4, 8, 12)
+    assert site.anchors() == site.expected_anchors(4, 8, 12, 16)
+    assert site.windows() == [("window/3/0", 13), ("window/7/0", 14), ("window/11/0", 15)]
     kinds = [(record.kind, record.depends_on) for record in site.queued()]
-    anchors = [record.idempotency_key for record in site.queued() if record.kind == "Anchor"]
-    assert kinds == [pair for key in anchors for pair in (("Anchor", None), ("IssueCertificate", key))]
+    last = [record.idempotency_key for record in site.queued() if record.kind == "Anchor"][-1]
+    assert kinds == [("Anchor", None)] * 4 + [("IssueCertificate", last)] * 3
     drafts = [draft.key for _, found in Drafts(site.folder / "drafts", site.store)._all() for draft in found]
     certificates = [record.idempotency_key for record in site.queued() if record.kind == "IssueCertificate"]
     assert sorted(drafts) == sorted(certificates)
@@ -198,7 +213,7 @@ def test_a_step_that_failed_is_made_up_for_by_the_same_recorder(site: Site) -> N
 
 def test_a_lot_that_failed_is_not_certified_again(site: Site) -> None:
     """Also over a restart after each anchor, and over one that made the failing certificate anew."""
-    rule = AnchorRule(count=2, seconds=1000)
+    rule = AnchorRule(count=4, seconds=1000)
     turns = [(SOUND, SOUND), (FAULTY, SOUND), (SOUND, FAULTY), (SOUND, SOUND)]
     for turn, periods in enumerate(turns):
         site.add(*[_part(2 * turn + place, LOTS[place], period) for place, period in enumerate(periods)])
@@ -207,7 +222,7 @@ def test_a_lot_that_failed_is_not_certified_again(site: Site) -> None:
         site.recorder(rule).step()
     certificates = [record for record in site.queued() if record.kind == "IssueCertificate"]
     leaves = [int(record.idempotency_key.split("/")[3]) for record in certificates]
-    assert leaves == [0, 1, 2, 3, 5]
+    assert leaves == [0, 1, 4, 5, 9], "two windows after each two events"
     assert {letter.reason for letter in read_dead_letters(site.folder / "dead", 100)} == {"lot-failed"}
 
 
@@ -216,6 +231,43 @@ def test_a_lot_that_nobody_knows_gets_no_certificate_and_is_listed(site: Site) -
     site.recorder(AnchorRule(count=1)).step()
     assert [record.kind for record in site.queued()] == ["Anchor"]
     assert [letter.reason for letter in read_dead_letters(site.folder / "dead", 9)] == ["lot-unknown"]
+
+
+def test_h3_a_certificate_names_the_window_of_its_lot(site: Site) -> None:
+    """A leaf that commits to lot and samples, and an input commitment that is the same."""
+    half: dict[str, Json] = {"data": {"samples": [1] * (WIDTH - 100)}, "lot": LOTS[0]}
+    site.add(_plain(0), {**half, "id": "first"}, _part(0, LOTS[1]), {**half, "id": "second"})
+    site.recorder(AnchorRule(count=6, seconds=1000)).step()
+    with site.store.reading() as connection:
+        entries = Book(connection).evidence(STREAM).entries
+    first, second = entries[4:]
+    places = [[one.entry[name] for name in ("lot", "first", "start", "last")] for one in (first, second)]  # type: ignore[index,call-overload]
+    assert places == [[LOTS[1], 2, 0, 2], [LOTS[0], 1, 0, 3]]
+    assert [one.kind for one in (first, second)] == [LeafKind.WINDOW] * 2
+    assert "salt" not in json.dumps(second.entry)
+    payloads = [record.payload for record in site.queued() if record.kind == "IssueCertificate"]
+    assert [one.leaf_hash in payload for one, payload in zip((first, second), payloads, strict=True)] == [True, True]
+    ((_, drafts),) = Drafts(site.folder / "drafts", site.store)._all()
+    commitments = ["0x" + build_window_commitment(draft.salt, draft.window).hex() for draft in drafts]
+    assert commitments == [one.entry["commitment"] for one in (first, second)]  # type: ignore[index,call-overload]
+
+
+def test_a_window_cut_with_other_settings_is_not_certified(site: Site) -> None:
+    site.add(_part(0, LOTS[0]))
+    site.recorder(AnchorRule(count=9, seconds=1000)).step()
+    [(identity, _)] = site.windows()
+    with closing(StreamLog(site.folder / "other", STREAM)) as log:
+        site.log, kept = log, site.log
+        samples = [2] * WIDTH
+        log.append([LogEntry(0, b"s" * 32, canonical_json({"data": {"samples": samples}, "id": "x", "lot": LOTS[0]}))])
+        written = [entry for frame in kept.frames(kept.start) for entry in frame.entries][1:]
+        log.append(written)
+        site.resume_path.unlink(missing_ok=True)
+        site.recorder(AnchorRule(count=2, seconds=1000)).step()
+        site.log = kept
+    assert identity == "window/0/0"
+    assert [record.kind for record in site.queued()] == ["Anchor"]
+    assert [letter.reason for letter in read_dead_letters(site.folder / "dead", 9)] == ["window-changed"]
 
 
 def test_a_log_shorter_than_its_anchors_is_refused(site: Site) -> None:
@@ -246,7 +298,7 @@ def test_a_start_reads_what_came_after_the_resume_point(site: Site) -> None:
     site.add(*[_plain(number) for number in range(40, 50)])
     site.recorder(rule).step()
     assert site.anchors()[:4] == expected
-    tree = Tree([leaf_hash(build_leaf_data(b"s" * 32, _plain(number))) for number in range(50)])
+    tree = Tree([leaf_hash(build_leaf_data(LeafKind.EVENT, b"s" * 32, _plain(number))) for number in range(50)])
     assert site.anchors()[4:] == [call_data(Anchor(STREAM, 50, tree.root()))]
 
 
@@ -306,10 +358,17 @@ def test_unfinished_windows_keep_the_resume_point_before_them(site: Site) -> Non
     assert known.peaks.size == 2
     site.add({**half, "id": "second"}, _plain(3))
     site.recorder(rule).step()
-    assert [record.kind for record in site.queued()].count("IssueCertificate") == 1
+    assert site.windows() == [("window/4/0", 6)]
     known = read_resume_point(site.resume_path)
     assert known is not None
-    assert known.peaks.size == 6
+    assert known.peaks.size == 2, "the window is not certified yet"
+    site.add(_plain(4))
+    site.recorder(rule).step()
+    assert [record.kind for record in site.queued()].count("IssueCertificate") == 1
+    assert len(site.windows()) == 1
+    known = read_resume_point(site.resume_path)
+    assert known is not None
+    assert known.peaks.size == 8
 
 
 def test_the_ledgers_anchor_has_to_be_of_this_log(site: Site) -> None:
@@ -331,7 +390,7 @@ def test_inferences_move_into_the_book_when_their_certificates_are_final(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox, drafts = Outbox(site.store), Drafts(site.folder / "drafts", site.store)
-    drafts.put("a", [Draft("one", b"s" * 32, b"input", (1, -2))])
+    drafts.put("a", [Draft("one", b"s" * 32, b"windows.", (1, -2))])
     outbox.enqueue(SIGNER, [Entry("one", "ledger", "IssueCertificate", b"payload")])
     drafts.drop_orphans()
     drafts.settle()
@@ -342,7 +401,7 @@ def test_inferences_move_into_the_book_when_their_certificates_are_final(
     with site.store.reading() as connection:
         row = Book(connection).inference(41)
     assert row is not None
-    assert (row.salt, row.input, json.loads(row.logits)) == (b"s" * 32, b"input", [1, -2])
+    assert (row.salt, row.window, json.loads(row.logits)) == (b"s" * 32, b"windows.", [1, -2])
     assert list((site.folder / "drafts").iterdir()) == []
 
 
