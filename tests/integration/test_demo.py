@@ -111,10 +111,10 @@ def test_the_written_proof_verifies(demo: tuple[Path, dict[str, object], str]) -
     assert json.loads(done.stdout)["verified"], done.stderr
 
 
-def test_seven_tamperings_are_refused_each_at_its_step(demo: tuple[Path, dict[str, object], str]) -> None:
+def test_eight_tamperings_are_refused_each_at_its_step(demo: tuple[Path, dict[str, object], str]) -> None:
     _, report, printed = demo
     refused = report["bundle"]["refused"]  # type: ignore[index]  # the report is JSON
-    assert [one["step"] for one in refused] == [5, 4, 7, 7, 8, 9, 2]
+    assert [one["step"] for one in refused] == [5, 4, 7, 7, 8, 9, 10, 2]
     assert all(one["reason"] in printed for one in refused)
 
 

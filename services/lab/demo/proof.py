@@ -175,12 +175,17 @@ def _change_field(bundle: Bundle) -> Bundle:
 
 
 def _change_measurement(bundle: Bundle) -> Bundle:
+    def change(window: bytes) -> bytes:
+        return bytes([*window[:7], window[7] ^ 1, *window[8:]])  # the first of the measured integers
+
+    return replace(bundle, inferences=tuple(replace(one, window=change(one.window)) for one in bundle.inferences))
+
+
+def _change_log(bundle: Bundle) -> Bundle:
     def change(shown: EvidenceEntryShown | None) -> EvidenceEntryShown | None:
-        if shown is None or not isinstance(shown.entry, dict) or "window" not in shown.entry:
+        if shown is None or not isinstance(shown.entry, dict) or "job" not in shown.entry:
             return shown
-        window = shown.entry["window"]
-        assert isinstance(window, list)  # noqa: S101  # the test bench writes lists
-        return replace(shown, entry={**shown.entry, "window": [0, *window[1:]]})
+        return replace(shown, entry={**shown.entry, "job": 0})
 
     return replace(bundle, evidence=tuple(replace(one, shown=change(one.shown)) for one in bundle.evidence))
 
@@ -191,5 +196,6 @@ _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
     "another serial number": _rename,
     "the part under a salt that its maker chose": _choose_salt,
     "another engraving in the order": _change_field,
+    "an entry of a machine's log changed": _change_log,
     "a measured value changed": _change_measurement,
 }
