@@ -181,7 +181,7 @@ def plain(value: Any) -> Any:
     """A value decoded by web3.py in the types of our codec: addresses as bytes, arrays as tuples, structs as
     mappings."""
     if isinstance(value, Mapping):
-        return {name: plain(part) for name, part in value.items()}
+        return {name: plain(value[name]) for name in value}  # one of its keys is "items", which hides the method
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
     if isinstance(value, str):
