@@ -15,7 +15,8 @@ contract AccessProof is World {
     }
 
     /// @notice Who is neither a company's key nor the owner makes no record: every call but a view is refused.
-    /// @dev Bounds: one call of any function but `multicall`, from any address, with any arguments; arrays of one element, bytes of 64.
+    /// @dev Bounds: one call of any function but `multicall`, from any address, with any arguments; arrays of one
+    /// element, bytes of 64.
     function check_outsidersRecordNothing() external {
         address caller = _outsider();
         bytes memory data = any.createCalldata("ITraceLedger");

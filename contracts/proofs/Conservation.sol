@@ -40,8 +40,8 @@ contract ConservationProof is World {
         assert(uint256(_left("x")) + loss == uint256(taken[0]) + taken[1]);
     }
 
-    /// @notice An assembly takes what it says out of both, balances its conserved input by the stated yield, and its component
-    /// adds nothing to that.
+    /// @notice An assembly takes what it says out of both, balances its conserved input by the stated yield, and its
+    /// component adds nothing to that.
     /// @dev Bounds: one conserved lot, one component, one output; any quantities and loss (40 bits); yields of 1 to 15.
     function check_assemblyConserves(uint40[2] memory held, uint40[2] memory taken, uint40 made, uint40 loss) external {
         vm.assume(held[0] != 0 && held[1] != 0);

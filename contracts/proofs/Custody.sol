@@ -6,8 +6,8 @@ import {Roles} from "../src/libraries/Roles.sol";
 import {World} from "./World.sol";
 
 /// @notice A lot has one custodian, and changes hands only when it is offered and accepted (DESIGN 4, "Lots").
-/// @dev Bounds of all: one call of any function but `multicall` and `openStream` (which touches no lot), with any arguments;
-/// arrays of one element, bytes of 64. The companies have all roles.
+/// @dev Bounds of all: one call of any function but `multicall` and `openStream` (which touches no lot), with any
+/// arguments; arrays of one element, bytes of 64. The companies have all roles.
 contract CustodyProof is World {
     Party private _holder;
     Party private _other;
@@ -28,26 +28,6 @@ contract CustodyProof is World {
         _assertThere(before, ledger.lotOf(_lot));
     }
 
-    /// @notice The custodian alone moves it to nobody: it needs the other's acceptance.
-    /// @dev Bounds: as above, by the custodian.
-    function check_nothingIsForcedOnAnybody() external {
-        _call(_holder.key, _anyCall());
-        ILots.Lot memory left = ledger.lotOf(_lot);
-        assert(left.packed || left.holder == _holder.id);
-    }
-
-    /// @notice An offered lot goes only to whom it was offered, by that company's own act, and as it was offered.
-    /// @dev Bounds: as above, by either company.
-    function check_anOfferedLotGoesWhereItWasOffered() external {
-        _offer(_holder, _lot, _other);
-        address caller = _eitherOf(_holder, _other);
-        ILots.Lot memory before = ledger.lotOf(_lot);
-        _call(caller, _anyCall());
-        ILots.Lot memory left = ledger.lotOf(_lot);
-        assert(left.quantity == before.quantity && left.contents == before.contents && !left.packed);
-        assert(left.holder == _holder.id || (left.holder == _other.id && caller == _other.key));
-    }
-
     /// @notice An acceptance names the offer: one of an earlier offer moves nothing.
     /// @dev Bounds: two offers of a lot, the first withdrawn; one acceptance from any address, naming any offer.
     function check_acceptanceNamesTheOffer(uint40 named) external {
@@ -63,19 +43,6 @@ contract CustodyProof is World {
         } catch {
             assert(ledger.lotOf(_lot).holder == _holder.id);
         }
-    }
-
-    /// @notice What its custodian quarantined is offered to nobody but its maker, nor taken out for good but as scrap, until the
-    /// custodian lifts the quarantine.
-    /// @dev Bounds: as above, by either company.
-    function check_aQuarantinedLotStays() external {
-        vm.prank(_holder.key);
-        ledger.quarantineLot(_lot, 0, ROOT);
-        address caller = _eitherOf(_holder, _other);
-        _call(caller, _anyCall());
-        ILots.Lot memory left = ledger.lotOf(_lot);
-        assert(left.holder == _holder.id && !left.packed && left.state != ILots.LotState.Offered);
-        assert(caller == _holder.key || left.state == ILots.LotState.Quarantined);
     }
 
     function _assertThere(ILots.Lot memory before, ILots.Lot memory left) private pure {

@@ -18,8 +18,8 @@ contract HistoryProof is World {
     }
 
     /// @notice Whatever succeeds is a record, and one: the sequence grows by one.
-    /// @dev Bounds: one call of five functions (scrap, quarantine, release, offer, receive), by a lot's custodian, with any
-    /// arguments beside the lot; arrays of one element.
+    /// @dev Bounds: one call of five functions (scrap, quarantine, release, offer, receive), by a lot's custodian, with
+    /// any arguments beside the lot; arrays of one element.
     function check_whateverSucceedsIsRecorded(uint8 which, uint40 quantity, uint32 to, bytes32 root) external {
         bytes memory data;
         if (which == 0) data = abi.encodeCall(ILots.scrapLot, (_lot, quantity, ILots.Disposition.Lost, root));
@@ -32,7 +32,8 @@ contract HistoryProof is World {
         assert(ledger.sequence() == (done ? before + 1 : before));
     }
 
-    /// @notice The head after a record is the hash of the head before and of all that the record says and who made it, when.
+    /// @notice The head after a record is the hash of the head before and of all that the record says and who made it,
+    /// when.
     /// @dev Bounds: a lot scrapped, of any quantity, disposition and reason, at any second of 34 years.
     function check_theHeadCommitsToTheRecord(uint40 taken, ILots.Disposition how, bytes32 reason) external {
         vm.warp(START + _number("after", 30));

@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {LotOperations} from "../src/LotOperations.sol";
 import {Registry} from "../src/Registry.sol";
 
-/// @notice LotOperations, and one function more: halmos has no sha256 of nothing, with which `openStream` fills a new stream.
+/// @notice LotOperations, and one function more: halmos has no sha256 of nothing, with which `openStream` fills a new
+/// stream.
 contract SeededLots is LotOperations {
     constructor(Registry registry_) LotOperations(registry_, address(0), address(0)) {}
 

@@ -20,10 +20,11 @@ interface Unknowns {
     function createCalldata(string calldata contractName) external returns (bytes memory);
 }
 
-/// @notice A consortium of concrete companies, with keys that are plain addresses, on which one or two unknown calls are made.
+/// @notice A consortium of concrete companies, with keys that are plain addresses, on which one or two unknown calls
+/// are made.
 /// @dev Each `check_` function is proved by halmos: for all values of its arguments and of what it draws from `any`, no
-/// `assert` fails. Paths that revert outside of a try or a low-level call prove nothing and are left out, so whatever must
-/// be possible is called by the helpers of `setUp`.
+/// `assert` fails. Paths that revert outside of a try or a low-level call prove nothing and are left out, so whatever
+/// must be possible is called by the helpers of `setUp`.
 abstract contract World is Base {
     struct Party {
         uint32 id;

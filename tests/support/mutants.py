@@ -118,42 +118,12 @@ PROPERTIES = (
     ),
     Property(
         "CustodyProof",
-        "check_nothingIsForcedOnAnybody",
-        Mutant(
-            "history/Custody.sol",
-            "        (entry.state, entry.counterparty) = (ILots.LotState.Offered, to);\n",
-            "        (entry.state, entry.holder) = (ILots.LotState.Held, to);\n",
-            "an offer hands over at once",
-        ),
-    ),
-    Property(
-        "CustodyProof",
-        "check_anOfferedLotGoesWhereItWasOffered",
-        Mutant(
-            "history/Book.sol",
-            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(lot, state);\n",
-            "",
-            "an offered lot is packed",
-        ),
-    ),
-    Property(
-        "CustodyProof",
         "check_acceptanceNamesTheOffer",
         Mutant(
             "history/Custody.sol",
             "        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);\n",
             "",
             "an acceptance of an earlier offer counts",
-        ),
-    ),
-    Property(
-        "CustodyProof",
-        "check_aQuarantinedLotStays",
-        Mutant(
-            "history/Custody.sol",
-            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(item.lot, state);\n",
-            "",
-            "a quarantined lot is offered",
         ),
     ),
     Property(
@@ -184,16 +154,6 @@ PROPERTIES = (
             "results[i] = Address.verifyCallResult(done, answer);",
             "results[i] = done ? answer : bytes('');",
             "a batch goes on after a call that failed",
-        ),
-    ),
-    Property(
-        "OrderProof",
-        "check_onlyItsPartiesChangeAnOrder",
-        Mutant(
-            "history/Orders.sol",
-            "        if (actor.participant != entry.buyer && !byCoordinator) {",
-            "        if (actor.participant == entry.coordinator && !byCoordinator) {",
-            "anybody cancels an order",
         ),
     ),
     Property(
@@ -238,26 +198,6 @@ PROPERTIES = (
     ),
     Property(
         "KeyProof",
-        "check_theLastAdminKeyStays",
-        Mutant(
-            "registry/Keys.sol",
-            "        if (_participants[participant].admins == 1) revert RegistryLastAdminKey(participant, key);\n",
-            "",
-            "a company revokes its last admin key",
-        ),
-    ),
-    Property(
-        "KeyProof",
-        "check_noKeyIsAddedFromOutside",
-        Mutant(
-            "registry/Keys.sol",
-            "if (proposal.proposer == address(0) || lapsed)",
-            "if (proposal.proposer != address(0) && lapsed)",
-            "a key joins that nobody proposed",
-        ),
-    ),
-    Property(
-        "KeyProof",
         "check_aRecoveryTakesItsTime",
         Mutant(
             "registry/Keys.sol",
@@ -274,16 +214,6 @@ PROPERTIES = (
             "if (--entry.approvals < neededFor(entry.data)) entry.approvedAt = 0;",
             "--entry.approvals;",
             "an approval that was taken back still counts",
-        ),
-    ),
-    Property(
-        "ClosingProof",
-        "check_whatIsClosedStaysClosed",
-        Mutant(
-            "history/Lots.sol",
-            "        if (successor != address(0)) revert HistoryClosed(successor);\n",
-            "",
-            "a closed ledger receives lots",
         ),
     ),
 )
