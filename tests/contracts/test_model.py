@@ -16,14 +16,17 @@ from tests.support.model.stream import cover, write_tree, write_walks
 from tests.support.model.walks import LARGE, recorded
 from tests.support.model.world import World
 
+ORDER = World(lots=0, coordinator=1)
 EVERY_ACT = World(operations=1, demands=False, withdrawals=False, revisions=False)
 DOUBTS = World(operations=1, revisions=False, failures=0)
 
 
 @pytest.mark.contracts
 def test_contracts_do_what_the_model_says(forge_build: Path, tell: Tell) -> None:
+    order = explore(ORDER)
     every, doubts = explore(EVERY_ACT), explore(DOUBTS)
     streams = {
+        "order": (ORDER, write_tree(order, cover(order, every=2))),
         "everyAct": (EVERY_ACT, write_tree(every, cover(every, every=5))),
         "doubts": (DOUBTS, write_tree(doubts, cover(doubts, every=5))),
         "random": (LARGE, write_walks(LARGE, recorded(LARGE, 60, 60, seed=21))),
