@@ -278,6 +278,34 @@ contract SuccessionTest is OrderFixture {
         assertEq(ledger.lotOf(lot).order, 0);
     }
 
+    /// @dev A buyer that coordinates its own order and is gone: whom the council entrusts with what it has ends the order.
+    function test_H8_bothSidesGone() public check {
+        _setRoles(buyer, Roles.BUYER | Roles.COORDINATOR);
+        _acceptedBySelf();
+        _refuseAbandoned(abi.encodeWithSelector(IRevisions.OrderAgreementMissing.selector, _order, buyer.id));
+        _suspend(buyer);
+        _refuseAbandoned(_partyWrong(coordinator.id, 0));
+        vm.prank(owner);
+        registry.entrust(buyer.id, coordinator.id);
+        _warp(START + DELAY - 1);
+        _refuseAbandoned(abi.encodeWithSelector(IRevisions.OrderEndTooEarly.selector, _order, START + DELAY));
+        _warp(START + DELAY);
+        _as(coordinator);
+        ledger.endOrder(_order, 0, ROOT);
+        _assertOrder(_order, IOrders.OrderState.Ended);
+        _refuseAbandoned(_stateWrong(IOrders.OrderState.Ended));
+    }
+
+    function test_anOrderIsNotAbandonedByItsBuyerAlone() public check {
+        _startedOrder("order");
+        _setRoles(coordinator, Roles.MANUFACTURER);
+        _refuse(buyer, abi.encodeWithSelector(IRevisions.OrderAgreementMissing.selector, _order, buyer.id));
+        ledger.endOrder(_order, 0, ROOT);
+        bytes32 none = _hash("none");
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderUnknown.selector, none));
+        ledger.endOrder(none, 0, ROOT);
+    }
+
     function test_H8_coordinatorGoneAndNoSuccessor() public check {
         _startedOrder("order");
         _suspend(coordinator);
@@ -328,6 +356,17 @@ contract SuccessionTest is OrderFixture {
     }
 
     // ---- inside ----
+
+    function _acceptedBySelf() private {
+        _place("order", _coordinatedBy(buyer.id, _terms(1)));
+        _as(buyer);
+        ledger.acceptOrder(_order, ROOT);
+    }
+
+    function _refuseAbandoned(bytes memory reason) private {
+        _refuse(coordinator, reason);
+        ledger.endOrder(_order, 0, ROOT);
+    }
 
     function _endAlone(Party storage party) private {
         _as(party);

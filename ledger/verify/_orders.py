@@ -109,6 +109,11 @@ def _end_proposed(entry: Entry[orders.EndProposed], state: State) -> None:
 
 def _ended(entry: Entry[orders.OrderEnded], state: State) -> None:
     order = _order(entry, state)
+    if entry.event.proposal == 0:
+        # Not established: that both sides were gone, and that the council entrusted who ended it.
+        _move(entry, state, _REVISABLE, OrderState.ENDED)
+        order.proposal = None
+        return
     hold(entry.participant in (order.buyer, order.coordinator), entry, "ended by neither side")
     proposal = order.proposal
     if proposal is None or (proposal.sequence, proposal.terms) != (entry.event.proposal, None):

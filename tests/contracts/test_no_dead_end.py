@@ -5,22 +5,15 @@ A model of the ledger's state machines is searched for states where they do not,
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.figures import Tell
 from tests.support.model.acts import acts_of
 from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, search, walk_and_end
 from tests.support.model.findings import FINDINGS, Finding
-from tests.support.model.replay import replay
-from tests.support.model.search import explore
-from tests.support.model.stream import cover, fields_read, write_tree, write_walks
-from tests.support.model.walks import LARGE, recorded
+from tests.support.model.stream import fields_read
+from tests.support.model.walks import LARGE
 from tests.support.model.world import Kind, World
-
-GATED = World(operations=1, demands=False, withdrawals=False, revisions=False)
-DOUBTED = World(operations=1, revisions=False, failures=0)
 
 
 @pytest.mark.parametrize("world", [*ORDERS, ONE_LOT, ANY_ORDER], ids=["order", "third", "own", "lot", "pallet"])
@@ -59,15 +52,3 @@ def test_random_walks_can_end(tell: Tell) -> None:
     walked = walk_and_end(LARGE, 2000, 40, seed=20)
     tell(f"{walked.walks} walks of {walked.steps} steps in all")
     assert walked.stuck == 0
-
-
-@pytest.mark.contracts
-def test_contracts_do_what_the_model_says(forge_build: Path, tell: Tell) -> None:
-    every, doubts = explore(GATED), explore(DOUBTED)
-    streams = {
-        "everyAct": (GATED, write_tree(every, cover(every, every=5))),
-        "doubts": (DOUBTED, write_tree(doubts, cover(doubts, every=5))),
-        "random": (LARGE, write_walks(LARGE, recorded(LARGE, 60, 60, seed=21))),
-    }
-    for name, done in replay(streams, build=forge_build.parent).items():
-        tell(f"{name}: {done.accepted} acts accepted and {done.refused} refused, as the model says")

@@ -24,7 +24,7 @@ _APART = ("tests/faults/",)
 """Folders of long tests without shared fixtures; each test can run in any worker."""
 _TOGETHER = {
     f"tests/contracts/{name}.py": "one run of the Solidity suite"
-    for name in ("test_solidity", "test_access_matrix", "test_artifacts")
+    for name in ("test_solidity", "test_access_matrix", "test_artifacts", "test_model")
 }
 """Files that share fixtures of the session scope."""
 

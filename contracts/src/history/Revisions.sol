@@ -56,11 +56,9 @@ abstract contract Revisions is Terms, IRevisions {
     /// @inheritdoc IRevisions
     function endOrder(bytes32 order, uint40 proposal, bytes32 claimsRoot) external {
         Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
-        IOrders.Order storage entry = _inProduction(order);
-        uint8 parts = _partsOf(order, entry, 0, actor);
-        uint8 consents = parts | _proposed(order, EndProposed.selector, proposal, 0);
-        if (consents != PART_BUYER | PART_COORDINATOR) _requireEndAlone(order, entry, consents);
-        entry.state = IOrders.OrderState.Ended;
+        if (proposal == 0) _requireAbandoned(order, actor);
+        else _requireAgreed(order, proposal, actor);
+        _orders[order].state = IOrders.OrderState.Ended;
         delete _proposals[order];
         _recordPair(OrderEnded.selector, actor, order, proposal, claimsRoot);
     }
@@ -102,6 +100,26 @@ abstract contract Revisions is Terms, IRevisions {
         return 0;
     }
 
+    function _requireAgreed(bytes32 order, uint40 proposal, Actor memory actor) private view {
+        IOrders.Order storage entry = _inProduction(order);
+        uint8 parts = _partsOf(order, entry, 0, actor);
+        uint8 consents = parts | _proposed(order, EndProposed.selector, proposal, 0);
+        if (consents != PART_BUYER | PART_COORDINATOR) _requireEndAlone(order, entry, consents);
+    }
+
+    /// @dev Reverts unless both sides are gone, the buyer for long, and the actor is who it is entrusted to.
+    function _requireAbandoned(bytes32 order, Actor memory actor) private view {
+        IOrders.Order storage entry = _existingOrder(order);
+        (uint32 buyer, uint32 coordinator, IOrders.OrderState state) = (entry.buyer, entry.coordinator, entry.state);
+        if (!_isOpen(state)) revert IOrders.OrderStateWrong(order, state);
+        if (!_isGone(coordinator, Roles.COORDINATOR)) revert OrderAgreementMissing(order, coordinator);
+        (uint40 since, uint32 trustee) = registry.absenceOf(buyer);
+        if (since == 0) revert OrderAgreementMissing(order, buyer);
+        if (trustee != actor.participant) revert IOrders.OrderPartyWrong(order, actor.participant, trustee);
+        uint40 notBefore = since + END_DELAY;
+        if (block.timestamp < notBefore) revert OrderEndTooEarly(order, notBefore);
+    }
+
     /// @dev Reverts unless the side that has not agreed is gone, and was given time to come back.
     function _requireEndAlone(bytes32 order, IOrders.Order storage entry, uint8 consents) private view {
         (uint32 other, uint16 role) =
@@ -115,6 +133,10 @@ abstract contract Revisions is Terms, IRevisions {
         entry = _existingOrder(order);
         IOrders.OrderState state = entry.state;
         if (!_isMade(state)) revert IOrders.OrderStateWrong(order, state);
+    }
+
+    function _isOpen(IOrders.OrderState state) private pure returns (bool) {
+        return state == IOrders.OrderState.Placed || state == IOrders.OrderState.Accepted || _isMade(state);
     }
 
     function _isMade(IOrders.OrderState state) private pure returns (bool) {
@@ -142,9 +164,7 @@ abstract contract Revisions is Terms, IRevisions {
     {
         (uint40 model, uint32 inspector, uint8 operations, IOrders.OrderState state) =
             (entry.model, entry.inspector, entry.operations, entry.state);
-        if (state != IOrders.OrderState.Placed && state != IOrders.OrderState.Accepted && !_isMade(state)) {
-            revert IOrders.OrderStateWrong(order, state);
-        }
+        if (!_isOpen(state)) revert IOrders.OrderStateWrong(order, state);
         if (terms.operations < operations) revert OrderOperationsFewer(order, operations, terms.operations);
         _requireAmounts(terms);
         if (terms.inspector != inspector || terms.model != model) {

@@ -81,7 +81,10 @@ interface IRevisions {
     /// @notice Ends an order as the latest proposal says. The other side than proposed it; or the same, when the other one
     /// is gone and 14 days have passed since. Assignments that were started may still be finished; lots stay lots of
     /// the order, behind its gate.
-    /// @param proposal Sequence of the proposal.
+    ///
+    /// When both sides are gone, nobody could propose: the participant to which the council entrusted what the buyer has, see
+    /// IRegistry, ends the order, placed or later, once the buyer has been gone for 14 days.
+    /// @param proposal Sequence of the proposal; 0 for an order whose sides are gone.
     function endOrder(bytes32 order, uint40 proposal, bytes32 claimsRoot) external;
 
     /// @notice The latest proposal that is not agreed yet; zeros for none.

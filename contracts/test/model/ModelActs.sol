@@ -29,12 +29,15 @@ abstract contract ModelActs is ModelWorld {
             _befall(kind, argument);
             return;
         }
-        if (kind == 31) _entrust(argument, actor); // before the caller is set: it is the council's call
+        // Before the caller is set: it is the council's call.
+        if (kind == 31) _entrust(uint32(ledger.lotOf(lots[argument]).holder), actor);
+        if (kind == 41) _entrust(BUYER, actor);
         if (kind == 35) _later(1 hours); // demands of one company lie an hour apart
         vm.startPrank(keys[actor]);
         if (kind <= 13) _performInOrder(kind, argument);
         else if (kind <= 24) _performOnLot(kind, argument);
         else if (kind <= 31) _passOn(kind, argument);
+        else if (kind == 41) ledger.endOrder(order, 0, ROOT);
         else _judge(kind, argument);
         vm.stopPrank();
     }
@@ -153,11 +156,9 @@ abstract contract ModelActs is ModelWorld {
         else ledger.reclaimCustody(_consignment(lot), ROOT);
     }
 
-    /// @dev The council entrusts what the lot's custodian holds to a company.
-    function _entrust(uint8 lot, uint8 to) private {
-        uint40 holder = ledger.lotOf(lots[lot]).holder;
+    function _entrust(uint32 absent, uint8 to) private {
         vm.startPrank(council); // also in place of the caller that a refused act left set
-        registry.entrust(uint32(holder), to);
+        registry.entrust(absent, to);
         vm.stopPrank();
     }
 

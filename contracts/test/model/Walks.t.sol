@@ -30,6 +30,10 @@ contract WalksTest is ModelSight {
         _walk("everyAct");
     }
 
+    function test_order() public {
+        _walk("order");
+    }
+
     function test_doubts() public {
         _walk("doubts");
     }

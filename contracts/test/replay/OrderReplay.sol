@@ -160,6 +160,10 @@ abstract contract OrderReplay is RegistryReplay {
     function _end(Entry memory entry, IOrders.Order storage order) private {
         (,, uint40 proposal,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
         Open storage open = _openOf[entry.subject];
+        if (proposal == 0) {
+            _abandon(entry, order);
+            return;
+        }
         bool same = open.kind == IRevisions.EndProposed.selector && open.sequence == proposal;
         _hold(Property.Revisions, same, "endOrder: not what was proposed last");
         _consent(entry, order, open, 0);
@@ -171,6 +175,17 @@ abstract contract OrderReplay is RegistryReplay {
             _hold(Property.Revisions, gone && late, "endOrder: alone, but the other side may act, or might come back");
             ++count[ENDED_ALONE];
         }
+        order.state = IOrders.OrderState.Ended;
+        delete _openOf[entry.subject];
+    }
+
+    /// @dev Nobody is left who could end it, but whom the council entrusted with what the buyer has.
+    function _abandon(Entry memory entry, IOrders.Order storage order) private {
+        bool coordinated = _rolesOf(order.coordinator) & Roles.COORDINATOR != 0;
+        (uint40 since, uint32 trustee) = _absenceOf(order.buyer);
+        bool late = since != 0 && block.timestamp >= since + END_DELAY;
+        _hold(Property.Revisions, !coordinated && late, "endOrder: abandoned, but a side is there");
+        _hold(Property.Authority, trustee == entry.participant, "endOrder: by a stranger");
         order.state = IOrders.OrderState.Ended;
         delete _openOf[entry.subject];
     }
@@ -447,6 +462,7 @@ abstract contract OrderReplay is RegistryReplay {
         if (to == IOrders.OrderState.Placed) return from == IOrders.OrderState.None;
         if (to == IOrders.OrderState.Completed) return from == IOrders.OrderState.InProduction;
         if (to == IOrders.OrderState.Ended) {
+            if (from == IOrders.OrderState.Placed || from == IOrders.OrderState.Accepted) return true; // abandoned
             return from == IOrders.OrderState.InProduction || from == IOrders.OrderState.Completed;
         }
         if (to == IOrders.OrderState.Delivered) return from == IOrders.OrderState.Completed;

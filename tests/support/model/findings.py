@@ -1,4 +1,4 @@
-"""The dead ends of the first generation, by the audit's names: which rules ended them, and where they show."""
+"""The dead ends of earlier rules, by the audit's names: which rules ended them, and where they show."""
 
 from __future__ import annotations
 
@@ -133,6 +133,14 @@ FINDINGS = (
         _LIFECYCLE,
         ("H8_production_is_ended",),
         lambda s: ~active(s, MAKER) & (s["os"] == Order.IN_PRODUCTION),
+        order_ended,
+    ),
+    Finding(
+        "H8 both gone",
+        "the buyer coordinates its order itself, and is gone: nobody can end the order (found by the model)",
+        World(lots=0, coordinator=BUYER),
+        ("H8_abandoned_is_ended",),
+        lambda s: ~active(s, BUYER) & (s["co"] == BUYER),
         order_ended,
     ),
     Finding(

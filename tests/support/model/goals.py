@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tests.support.model.layout import Columns, Mask
-from tests.support.model.world import BUYER, TROUBLE, Act, Kind, Lot, Order, World, active
+from tests.support.model.world import BUYER, TROUBLE, Act, Kind, Lot, Order
 
 __all__ = [
     "in_standing",
@@ -15,7 +13,6 @@ __all__ = [
     "order_acts_only",
     "order_delivered",
     "order_ended",
-    "sides_gone",
     "without_scrapping",
 ]
 
@@ -54,20 +51,13 @@ def in_standing(act: Act) -> bool:
 
 def order_acts_only(act: Act) -> bool:
     """Of those, what no lot is needed for."""
-    return (act.kind < _FIRST_OF_LOTS and act.kind != Kind.CONFIRM_DELIVERY) or act.kind == Kind.WAIT
+    alone = act.kind < _FIRST_OF_LOTS and act.kind != Kind.CONFIRM_DELIVERY
+    return alone or act.kind in (Kind.WAIT, Kind.END_ABANDONED)
 
 
 def lot_acts_only(act: Act) -> bool:
     """Of those, what no side of the order is needed for in its order."""
     return in_standing(act) and _FIRST_OF_LOTS <= act.kind < Kind.ORDER_MOVES
-
-
-def sides_gone(world: World, s: Columns) -> Mask:
-    """Whether both the order's buyer and its coordinator may not act; they may be one company."""
-    gone = np.zeros(len(s["co"]), dtype=bool)
-    for number in world.numbers():
-        gone |= (s["co"] == number) & ~active(s, number)
-    return gone & ~active(s, BUYER)
 
 
 def without_scrapping(act: Act) -> bool:

@@ -7,7 +7,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from tests.support.model.layout import Change, Changes, Column, Columns, Mask
-from tests.support.model.world import BUYER, MAKER, Act, Kind, Lot, Operation, Order, Proposed, World, active, chosen
+from tests.support.model.world import (
+    BUYER,
+    MAKER,
+    Act,
+    Kind,
+    Lot,
+    Operation,
+    Order,
+    Proposed,
+    World,
+    absent,
+    active,
+    chosen,
+)
 
 __all__ = ["order_acts"]
 
@@ -23,6 +36,7 @@ def order_acts(world: World) -> Iterator[Act]:
         for operation in range(world.operations):
             yield from _assignments(world, company, operation)
         yield from _agreements(world, company)
+        yield _abandonment(world, company)
     for company in world.numbers():
         for lot in range(world.lots):
             yield _delivery(world, company, lot)
@@ -208,6 +222,15 @@ def _agreements(world: World, company: int) -> Iterator[Act]:
         yield _proposal(world, company, proposed)
     for proposed in kinds:
         yield _agreement(world, company, proposed)
+
+
+def _abandonment(world: World, company: int) -> Act:
+    def guard(s: Columns) -> Mask:
+        open_ = _in(s, Order.PLACED, Order.ACCEPTED, Order.IN_PRODUCTION, Order.COMPLETED)
+        gone = _is_coordinator_gone(world, s) & absent(s, BUYER)
+        return active(s, company) & open_ & gone & world.rules.H8_abandoned_is_ended
+
+    return Act(Kind.END_ABANDONED, company, 0, guard, lambda _: _closing(Order.ENDED))
 
 
 def _consents(s: Columns, company: int) -> Column:

@@ -41,6 +41,7 @@ _USEFUL = (
     (Kind.PROPOSE, Proposed.END),
     (Kind.CANCEL_ORDER, None),
     (Kind.REJECT_ORDER, None),
+    (Kind.END_ABANDONED, None),
     (Kind.SCRAP, None),
     (Kind.UNPACK, None),
     (Kind.WITHDRAW, None),

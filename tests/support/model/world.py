@@ -100,6 +100,8 @@ class Kind(IntEnum):
     WAIT = 38
     """Fifteen days: longer than an absence or an end has to last, a certificate is valid, or an opening takes."""
     WITHDRAW_MODEL = 39
+    END_ABANDONED = 41
+    """After the council entrusted what the buyer has to who ends the order."""
     ORDER_MOVES = 40
     """In a world of `any_order`."""
 
@@ -120,6 +122,7 @@ class Rules:
     H8_absent_is_reclaimed: bool = True
     H8_coordinator_is_replaced: bool = True
     H8_production_is_ended: bool = True
+    H8_abandoned_is_ended: bool = True
     H8_inspector_is_who_made_nothing: bool = True
     M4_delivered_is_released: bool = True
     M5_lapsed_is_released: bool = True

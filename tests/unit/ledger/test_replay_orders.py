@@ -205,6 +205,14 @@ def ended_alone_at_once(story: Story) -> None:
     story.record("OrderEnded", BUYER, ORDER, proposal=proposal, claims_root=bytes(32))
 
 
+@broken("ended while ended")
+def abandoned_twice(story: Story) -> None:
+    """By whom the council entrusted with what the buyer had."""
+    story.place(ORDER)
+    story.record("OrderEnded", OTHER, ORDER, proposal=0, claims_root=bytes(32))
+    story.record("OrderEnded", OTHER, ORDER, proposal=0, claims_root=bytes(32))
+
+
 @broken("revised while ended")
 def revised_after_the_end(story: Story) -> None:
     """Which one side brought about alone, in time."""

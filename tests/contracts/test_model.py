@@ -1,0 +1,35 @@
+"""The contracts do what the model of tests/contracts/test_no_dead_end.py says.
+
+They accept and refuse the same acts, and are in the same state after each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.figures import Tell
+from tests.support.model.replay import replay
+from tests.support.model.search import explore
+from tests.support.model.stream import cover, write_tree, write_walks
+from tests.support.model.walks import LARGE, recorded
+from tests.support.model.world import World
+
+ORDER = World(lots=0, coordinator=1)
+EVERY_ACT = World(operations=1, demands=False, withdrawals=False, revisions=False)
+DOUBTS = World(operations=1, revisions=False, failures=0)
+
+
+@pytest.mark.contracts
+def test_contracts_do_what_the_model_says(forge_build: Path, tell: Tell) -> None:
+    order = explore(ORDER)
+    every, doubts = explore(EVERY_ACT), explore(DOUBTS)
+    streams = {
+        "order": (ORDER, write_tree(order, cover(order, every=2))),
+        "everyAct": (EVERY_ACT, write_tree(every, cover(every, every=5))),
+        "doubts": (DOUBTS, write_tree(doubts, cover(doubts, every=5))),
+        "random": (LARGE, write_walks(LARGE, recorded(LARGE, 60, 60, seed=21))),
+    }
+    for name, done in replay(streams, build=forge_build.parent).items():
+        tell(f"{name}: {done.accepted} acts accepted and {done.refused} refused, as the model says")
