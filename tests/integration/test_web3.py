@@ -264,7 +264,8 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "ledgerId", "registry")}
     ledger |= {name: [] for name in ("certificateOperations", "lotOperations")}
     ledger |= {name: [lot] for name in ("certificateOf", "certificateStatus", "headOf", "lotOf", "offerOf")}
-    ledger |= {"orderOf": [world.orders["hip"]], "assignmentOf": [world.orders["hip"], 0]}
+    ledger |= {name: [world.orders["hip"]] for name in ("orderOf", "proposalOf")}
+    ledger["assignmentOf"] = [world.orders["hip"], 0]
     ledger["streamOf"] = [world.streams["press"]]
     asked = {Contract.REGISTRY: common | registry, Contract.LEDGER: common | ledger}
     return {(contract, name): values for contract, found in asked.items() for name, values in found.items()}
