@@ -10,7 +10,8 @@ from ledger.provenance.permissions import Visibility
 from ledger.provenance.reader import open_reader
 from ledger.records import Item
 from ledger.store import Lineage, Rows, Store
-from ledger.store.rows import IdentityRow, LotRow
+from ledger.store.book_rows import IdentityRow
+from ledger.store.rows import LotRow
 
 __all__ = ["Named", "find_items", "find_names"]
 

@@ -22,7 +22,8 @@ from ledger.provenance.permissions import Visibility
 from ledger.provenance.reader import Direction, Reader
 from ledger.provenance.traces import build_lot_trace
 from ledger.store import Book, Lineage, Rows, Store
-from ledger.store.rows import IdentityRow, LotRow, ParticipantRow
+from ledger.store.book_rows import IdentityRow
+from ledger.store.rows import LotRow, ParticipantRow
 
 __all__ = ["Fact", "Passport", "find_coded_lot", "passport"]
 

@@ -26,10 +26,10 @@ from ledger.ids import SubjectKind
 from ledger.provenance.limits import MAX_TRACED
 from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Cell, Lineage, Rows
+from ledger.store.book_rows import IdentityRow
 from ledger.store.rows import (
     AssignmentRow,
     CustodyChangeRow,
-    IdentityRow,
     LotRow,
     MachineRow,
     OrderRow,

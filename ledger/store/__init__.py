@@ -4,9 +4,9 @@
     with store.transaction() as connection:
         Book(connection).set_names({1: "Acme"})
 
-Rows are instances of the classes in ledger.store.rows. A rebuild keeps the private book and the outbox; everything else
-is derived from the chain. A program that keeps further tables in the same database declares them in a Schema, and
-passes that to `open_store`.
+Rows are instances of the classes in ledger.store.rows and, in the private book, ledger.store.book_rows. A rebuild keeps
+the private book and the outbox; everything else is derived from the chain. A program that keeps further tables in the
+same database declares them in a Schema, and passes that to `open_store`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from ledger.errors import StoreDamagedError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.names import NAME_PROOF_BYTES
-from ledger.store.repository import Rows
-from ledger.store.rows import (
+from ledger.store.book_rows import (
     BookRevisionRow,
     DocumentRow,
     EvidenceRow,
@@ -23,6 +22,7 @@ from ledger.store.rows import (
     ModelFileRow,
     ParticipantNameRow,
 )
+from ledger.store.repository import Rows
 from ledger.store.tables import evidence, participant_names
 
 _RUN = 256

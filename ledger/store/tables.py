@@ -6,7 +6,7 @@ A reference to a missing row is refused before it is written (ledger.index.state
 
 from __future__ import annotations
 
-from ledger.store import rows
+from ledger.store import book_rows, rows
 from ledger.store.schema import TABLES, Schema
 
 LEDGER = Schema("ledger.store", "alembic_version")
@@ -46,25 +46,25 @@ standings = _table("standings", rows.StandingRow, "lot inspector")
 streams = _table("streams", rows.StreamRow, "subject", "machine")
 anchors = _table("anchors", rows.AnchorRow, "sequence", "stream")
 
-identities = _table("identities", rows.IdentityRow, "subject", "identifier")
-documents = _table("documents", rows.DocumentRow, "root")
-evidence = _table("evidence", rows.EvidenceRow, "stream index")
-inferences = _table("inferences", rows.InferenceRow, "certificate")
-model_files = _table("model_files", rows.ModelFileRow, "digest")
-findings = _table("findings", rows.FindingRow, "certificate")
-book_revisions = _table("book_revisions", rows.BookRevisionRow, "id")
-participant_names = _table("participant_names", rows.ParticipantNameRow, "number")
+identities = _table("identities", book_rows.IdentityRow, "subject", "identifier")
+documents = _table("documents", book_rows.DocumentRow, "root")
+evidence = _table("evidence", book_rows.EvidenceRow, "stream index")
+inferences = _table("inferences", book_rows.InferenceRow, "certificate")
+model_files = _table("model_files", book_rows.ModelFileRow, "digest")
+findings = _table("findings", book_rows.FindingRow, "certificate")
+book_revisions = _table("book_revisions", book_rows.BookRevisionRow, "id")
+participant_names = _table("participant_names", book_rows.ParticipantNameRow, "number")
 
 PRIVATE: frozenset[type] = frozenset(
     {
-        rows.IdentityRow,
-        rows.DocumentRow,
-        rows.EvidenceRow,
-        rows.InferenceRow,
-        rows.ModelFileRow,
-        rows.FindingRow,
-        rows.ParticipantNameRow,
-        rows.BookRevisionRow,
+        book_rows.IdentityRow,
+        book_rows.DocumentRow,
+        book_rows.EvidenceRow,
+        book_rows.InferenceRow,
+        book_rows.ModelFileRow,
+        book_rows.FindingRow,
+        book_rows.ParticipantNameRow,
+        book_rows.BookRevisionRow,
     }
 )
 """Row classes that a rebuild keeps, since their content is not on the chain."""

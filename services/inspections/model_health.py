@@ -11,7 +11,8 @@ import numpy as np
 from ledger.provenance import Reader, open_reader
 from ledger.records import ModelState, Verdict
 from ledger.store import Store
-from ledger.store.rows import CertificateRow, InferenceRow, ModelFileRow, ModelRow
+from ledger.store.book_rows import InferenceRow, ModelFileRow
+from ledger.store.rows import CertificateRow, ModelRow
 from quality.drift import ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from quality.errors import InputError
 from quality.inputs import unpack_words

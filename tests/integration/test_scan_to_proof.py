@@ -172,11 +172,12 @@ def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None
     origin = link.partition("/01/")[0]
     terms = {
         "operations": 1,
+        "coordinator": 2,
         "inspector": 6,
         "model": left.report["trace"]["certificates"][0]["model"]["model"],
         "due_at": "2099-12-01T12:00:00Z",
     }
-    order = {"identifier": "urn:example:first-order", "coordinator": 2, "terms": terms}
+    order = {"identifier": "urn:example:first-order", "terms": terms}
     headers = {"Idempotency-Key": "first-order-1", "Content-Type": "application/json"}
     with urlopen(Request(f"{origin}/v1/orders", json.dumps(order).encode(), headers)) as answer:  # noqa: S310  # ours
         assert answer.status == 202

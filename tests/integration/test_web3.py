@@ -267,7 +267,8 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     certificate = next(iter(world.inspections))
     ledger |= {name: [certificate] for name in ("certificateOf", "certificateStatus")}
     ledger["standingOf"] = [lot, inspector]
-    ledger |= {"orderOf": [world.orders["hip"]], "assignmentOf": [world.orders["hip"], 0]}
+    ledger |= {name: [world.orders["hip"]] for name in ("orderOf", "proposalOf")}
+    ledger |= {"assignmentOf": [world.orders["hip"], 0]}
     ledger["streamOf"] = [world.streams["press"]]
     asked = {Contract.REGISTRY: common | registry, Contract.LEDGER: common | ledger}
     return {(contract, name): values for contract, found in asked.items() for name, values in found.items()}

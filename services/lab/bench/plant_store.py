@@ -29,6 +29,7 @@ from ledger.records import (
     Verdict,
 )
 from ledger.store import Rows, Store
+from ledger.store.book_rows import IdentityRow
 from ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
@@ -36,7 +37,6 @@ from ledger.store.rows import (
     ChainIdentityRow,
     CursorRow,
     HeadRow,
-    IdentityRow,
     LotInputRow,
     LotOutputRow,
     LotRow,

@@ -25,14 +25,8 @@ from ledger.ids import SubjectKind
 from ledger.provenance import Disclosing, build_bundle
 from ledger.records import Names
 from ledger.store import Book, Rows
-from ledger.store.rows import (
-    AnchorRow,
-    CertificateRow,
-    DocumentRow,
-    IdentityRow,
-    RecordHistoryRow,
-    RecordRow,
-)
+from ledger.store.book_rows import DocumentRow, IdentityRow
+from ledger.store.rows import AnchorRow, CertificateRow, RecordHistoryRow, RecordRow
 from quality import Inference
 from services.inspections.statements import InspectedEntry, to_model_verdict
 from services.lab.demo.production import Line

@@ -17,7 +17,8 @@ from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.store import Book, Rows, Store, open_store
-from ledger.store.rows import AnchorRow, CursorRow, EvidenceRow, HeadRow
+from ledger.store.book_rows import EvidenceRow
+from ledger.store.rows import AnchorRow, CursorRow, HeadRow
 from ledger.store.schema import read_revisions
 from ledger.store.tables import LEDGER
 from tests.support.schemas import find_differences

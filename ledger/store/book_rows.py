@@ -1,0 +1,95 @@
+"""One class per table of the private book: data that are not on the chain.
+
+Numbers, times and bytes are as in ledger.store.rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class IdentityRow:
+    """A subject's identifier; `salt` hides it on the chain, `proofs` show that the salt was not chosen."""
+
+    subject: bytes
+    kind: int
+    """ledger.ids.SubjectKind."""
+    creator: int
+    identifier: str
+    salt: bytes
+    proofs: bytes
+    """One after another, as in `ledger.ids.Identity`."""
+
+
+@dataclass(slots=True)
+class DocumentRow:
+    """The document behind a claims root, with its salts."""
+
+    root: bytes
+    document: str
+    """JSON, as ledger.claims stores it."""
+
+
+@dataclass(slots=True)
+class ModelFileRow:
+    """A quality model's bytes, with its card."""
+
+    digest: bytes
+    content: bytes
+    card: str
+    """JSON as training wrote it; empty if there is none."""
+
+
+@dataclass(slots=True)
+class FindingRow:
+    """A finding from the field: whether a certified part had the defect for which it was inspected."""
+
+    certificate: int
+    """Sequence of the record that issued it."""
+    defect: bool
+    found_at: int
+
+
+@dataclass(slots=True)
+class BookRevisionRow:
+    """Number of changes of identifiers and participant names so far; a single row."""
+
+    id: int
+    number: int
+
+
+@dataclass(slots=True)
+class ParticipantNameRow:
+    number: int
+    name: str
+
+
+@dataclass(slots=True)
+class EvidenceRow:
+    """Consecutive entries of a stream's log, with their salts."""
+
+    stream: bytes
+    index: int
+    """Index of the first entry."""
+    count: int
+    """Number of entries."""
+    salts: bytes
+    """32 bytes each."""
+    entries: str
+    """Canonical JSON, which has no line breaks, one entry per line."""
+    leaf_hashes: bytes
+    """32 bytes each."""
+
+
+@dataclass(slots=True)
+class InferenceRow:
+    """The private inputs of a certificate's inference digest; the others are on the ledger."""
+
+    certificate: int
+    """Sequence of the record that issued it."""
+    salt: bytes
+    input: bytes
+    """The model's quantised input, in the encoding of its family."""
+    logits: str
+    """JSON list of integers."""
