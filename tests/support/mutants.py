@@ -57,16 +57,6 @@ PROPERTIES = (
         ),
     ),
     Property(
-        "AccessProof",
-        "check_suspendedCompaniesRecordNothing",
-        Mutant(
-            "registry/Members.sol",
-            "        if (suspended || departed) _requireActive(participant, company);\n",
-            "        if (departed) _requireActive(participant, company);\n",
-            "a suspended company acts",
-        ),
-    ),
-    Property(
         "ConservationProof",
         "check_splitConserves",
         Mutant(
@@ -154,16 +144,6 @@ PROPERTIES = (
             "results[i] = Address.verifyCallResult(done, answer);",
             "results[i] = done ? answer : bytes('');",
             "a batch goes on after a call that failed",
-        ),
-    ),
-    Property(
-        "OrderProof",
-        "check_revisionsNeedBothSides",
-        Mutant(
-            "history/Revisions.sol",
-            "        if (consents & PART_SUCCESSOR == 0) return successor;\n",
-            "        return 0;\n",
-            "the buyer's agreement is enough",
         ),
     ),
     Property(
