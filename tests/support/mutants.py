@@ -98,32 +98,12 @@ PROPERTIES = (
     ),
     Property(
         "CustodyProof",
-        "check_onlyTheCustodianMovesALot",
-        Mutant(
-            "history/Book.sol",
-            "if (holder != actor.participant) revert ILots.LotForeign(lot, uint32(holder));",
-            "",
-            "anybody acts as a lot's custodian",
-        ),
-    ),
-    Property(
-        "CustodyProof",
         "check_acceptanceNamesTheOffer",
         Mutant(
             "history/Custody.sol",
             "        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);\n",
             "",
             "an acceptance of an earlier offer counts",
-        ),
-    ),
-    Property(
-        "HistoryProof",
-        "check_whateverSucceedsIsRecorded",
-        Mutant(
-            "history/Lots.sol",
-            "        _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);\n",
-            "",
-            "a quarantine leaves no record",
         ),
     ),
     Property(
