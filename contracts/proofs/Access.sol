@@ -34,13 +34,4 @@ contract AccessProof is World {
         (bool done,) = address(registry).call(data);
         assert(!done);
     }
-
-    /// @notice A suspended company records nothing.
-    /// @dev Bounds: one call, as above, by its key; suspended at any second of 34 years.
-    function check_suspendedCompaniesRecordNothing() external {
-        vm.warp(START + _number("after", 30));
-        vm.prank(OWNER);
-        registry.suspend(_company.id, ROOT);
-        assert(!_call(_company.key, _anyCall()));
-    }
 }

@@ -8,35 +8,6 @@ import {Roles} from "../src/libraries/Roles.sol";
 import {SeededLots} from "./SeededLots.sol";
 import {World} from "./World.sol";
 
-/// @notice What an order needs from both sides (DESIGN 4, "Orders").
-contract OrderProof is World {
-    Party private _buyer;
-    Party private _coordinator;
-
-    function setUp() public override {
-        super.setUp();
-        _buyer = _admit(Roles.ANY);
-        _coordinator = _admit(Roles.ANY);
-        _admit(Roles.ANY);
-    }
-
-    /// @notice Terms that one side proposes count only once the other side accepts them.
-    /// @dev Bounds: the buyer proposes any quantity; one acceptance of that, from any address.
-    function check_revisionsNeedBothSides(uint32 quantity) external {
-        bytes32 order = _place(_buyer, _coordinator, _terms(_coordinator, 5));
-        vm.prank(_buyer.key);
-        ledger.proposeRevision(order, _terms(_coordinator, quantity));
-        uint40 proposal = ledger.sequence();
-        address caller = _anybody();
-        vm.prank(caller);
-        try ledger.acceptRevision(order, _terms(_coordinator, quantity), proposal) {
-            assert(caller == _coordinator.key);
-        } catch {
-            assert(ledger.orderOf(order).quantity == 5);
-        }
-    }
-}
-
 /// @notice What must have arrived before an order is delivered (DESIGN 4, "Orders").
 contract DeliveryProof is World {
     uint32 private constant AGREED = 10;

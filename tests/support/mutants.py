@@ -57,16 +57,6 @@ PROPERTIES = (
         ),
     ),
     Property(
-        "AccessProof",
-        "check_suspendedCompaniesRecordNothing",
-        Mutant(
-            "registry/Members.sol",
-            "        if (suspended || departed) _requireActive(participant, company);\n",
-            "        if (departed) _requireActive(participant, company);\n",
-            "a suspended company acts",
-        ),
-    ),
-    Property(
         "ConservationProof",
         "check_splitConserves",
         Mutant(
@@ -108,32 +98,12 @@ PROPERTIES = (
     ),
     Property(
         "CustodyProof",
-        "check_onlyTheCustodianMovesALot",
-        Mutant(
-            "history/Book.sol",
-            "if (holder != actor.participant) revert ILots.LotForeign(lot, uint32(holder));",
-            "",
-            "anybody acts as a lot's custodian",
-        ),
-    ),
-    Property(
-        "CustodyProof",
         "check_acceptanceNamesTheOffer",
         Mutant(
             "history/Custody.sol",
             "        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);\n",
             "",
             "an acceptance of an earlier offer counts",
-        ),
-    ),
-    Property(
-        "HistoryProof",
-        "check_whateverSucceedsIsRecorded",
-        Mutant(
-            "history/Lots.sol",
-            "        _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);\n",
-            "",
-            "a quarantine leaves no record",
         ),
     ),
     Property(
@@ -154,16 +124,6 @@ PROPERTIES = (
             "results[i] = Address.verifyCallResult(done, answer);",
             "results[i] = done ? answer : bytes('');",
             "a batch goes on after a call that failed",
-        ),
-    ),
-    Property(
-        "OrderProof",
-        "check_revisionsNeedBothSides",
-        Mutant(
-            "history/Revisions.sol",
-            "        if (consents & PART_SUCCESSOR == 0) return successor;\n",
-            "        return 0;\n",
-            "the buyer's agreement is enough",
         ),
     ),
     Property(
