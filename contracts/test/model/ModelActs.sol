@@ -32,6 +32,7 @@ abstract contract ModelActs is ModelWorld {
         // Before the caller is set: it is the council's call.
         if (kind == 31) _entrust(uint32(ledger.lotOf(lots[argument]).holder), actor);
         if (kind == 41) _entrust(BUYER, actor);
+        if (kind == 8) _measure(); // work that started is finished by a later leaf
         if (kind == 35) _later(1 hours); // demands of one company lie an hour apart
         vm.startPrank(keys[actor]);
         if (kind <= 13) _performInOrder(kind, argument);
@@ -78,9 +79,20 @@ abstract contract ModelActs is ModelWorld {
         uint40 current = ledger.assignmentOf(order, operation).sequence;
         if (kind == 5) ledger.acceptAssignment(order, operation, current, ROOT);
         else if (kind == 6) ledger.declineAssignment(order, operation, current, ROOT);
-        else if (kind == 7) ledger.startAssignment(order, operation, current, ROOT);
-        else if (kind == 8) ledger.finishAssignment(order, operation, current, stream, 0, LEAF);
+        else if (kind == 7) ledger.startAssignment(order, operation, current, stream, ROOT);
+        else if (kind == 8) _finish(operation, current);
         else ledger.cancelAssignment(order, operation, current, ROOT);
+    }
+
+    function _finish(uint8 operation, uint40 current) private {
+        ledger.finishAssignment(order, operation, current, stream, ledger.streamOf(stream).size - 1, LEAF);
+    }
+
+    /// @dev Refused when the maker may not act: then it cannot finish either.
+    function _measure() private {
+        uint40 size = ledger.streamOf(stream).size;
+        vm.prank(keys[MAKER]);
+        try ledger.anchor(stream, size + 1, ROOT) {} catch {}
     }
 
     /// @dev The terms as they are, but for what is proposed.
