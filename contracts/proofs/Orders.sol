@@ -25,13 +25,14 @@ contract DeliveryProof is World {
         SeededLots(address(ledger)).seedStream("stream", _company.id, machine);
         uint40 assignment = ledger.proposeAssignment(_order, 0, machine, ROOT);
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, "stream", ROOT);
         uint40[2] memory quantities = [_number("first", 40), _number("second", 40)];
         vm.assume(quantities[0] != 0 && quantities[1] != 0);
         for (uint256 i; i < 2; ++i) {
             _lots[i] = ledger.commissionLot(bytes32(i + 1), _order, 0, quantities[i], PIECE, ROOT);
         }
-        ledger.finishAssignment(_order, 0, assignment, "stream", 0, LEAF);
+        ledger.anchor("stream", 11, ROOT);
+        ledger.finishAssignment(_order, 0, assignment, "stream", 10, LEAF);
         ledger.completeOrder(_order, ROOT);
         vm.stopPrank();
     }
@@ -80,9 +81,10 @@ contract GateProof is World {
         _order = _place(_buyer, _maker, terms);
         vm.startPrank(_maker.key);
         uint40 machine = registry.registerMachine("machine", ROOT);
+        SeededLots(address(ledger)).seedStream("work", _maker.id, machine);
         uint40 assignment = ledger.proposeAssignment(_order, 0, machine, ROOT);
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
-        ledger.startAssignment(_order, 0, assignment, ROOT);
+        ledger.startAssignment(_order, 0, assignment, "work", ROOT);
         _lot = ledger.commissionLot("lot", _order, 0, 10, PIECE, ROOT);
         vm.stopPrank();
         SeededLots(address(ledger)).seedStream("stream", _inspector.id, machine);
@@ -110,7 +112,7 @@ contract GateProof is World {
     /// @dev 1: revoked; 2: on a model that was withdrawn.
     function _meet(uint8 fate, uint40 certificate) private {
         vm.startPrank(_inspector.key);
-        if (fate == 1) ledger.revokeCertificate(_lot, certificate, ROOT);
+        if (fate == 1) ledger.revokeCertificate(_lots(), certificate, ROOT);
         if (fate == 2) registry.withdrawModel(_model, 0, ROOT);
         vm.stopPrank();
     }
@@ -120,8 +122,7 @@ contract GateProof is World {
         vm.prank(_inspector.key);
         return ledger.issueCertificate(
             ICertificates.Statement({
-                lot: _lot,
-                order: _order,
+                items: _item(_lot, _order),
                 model: model,
                 verdict: verdict,
                 expiresAt: expiresAt,
@@ -132,6 +133,11 @@ contract GateProof is World {
                 leafHash: LEAF
             })
         );
+    }
+
+    function _lots() private view returns (bytes32[] memory list) {
+        list = new bytes32[](1);
+        list[0] = _lot;
     }
 
     function _approved(bytes32 digest) private returns (uint40 model) {
