@@ -10,18 +10,20 @@ from pathlib import Path
 
 from ledger.bundle import (
     Bundle,
-    EvidenceEntryShown,
     HistoryShown,
     IdentityShown,
     RecordShown,
     ShownClaims,
+    ShownEvidence,
     encode_bundle,
     parse_bundle,
 )
+from ledger.canonical import to_hex
 from ledger.chain import Chain, fetch_checkpoint, fetch_trust
 from ledger.errors import MillmarkError
 from ledger.events import HISTORY_EVENTS, topic_of
 from ledger.events.certificates import CertificateIssued
+from ledger.evidence import build_window_commitment
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
 from ledger.names import NameKey, build_alpha
@@ -175,14 +177,17 @@ def _change_field(bundle: Bundle) -> Bundle:
 
 
 def _change_measurement(bundle: Bundle) -> Bundle:
-    def change(shown: EvidenceEntryShown | None) -> EvidenceEntryShown | None:
-        if shown is None or not isinstance(shown.entry, dict) or "window" not in shown.entry:
-            return shown
-        window = shown.entry["window"]
-        assert isinstance(window, list)  # noqa: S101  # the test bench writes lists
-        return replace(shown, entry={**shown.entry, "window": [0, *window[1:]]})
+    """Changes the first integer of each window, and the commitment in its evidence entry with it."""
+    inferences = {one.record: replace(one, window=bytes(8) + one.window[8:]) for one in bundle.inferences}
 
-    return replace(bundle, evidence=tuple(replace(one, shown=change(one.shown)) for one in bundle.evidence))
+    def change(evidence: ShownEvidence) -> ShownEvidence:
+        inference, shown = inferences.get(evidence.record), evidence.shown
+        if inference is None or shown is None or not isinstance(shown.entry, dict):
+            return evidence
+        commitment = to_hex(build_window_commitment(inference.salt, inference.window))
+        return replace(evidence, shown=replace(shown, entry={**shown.entry, "commitment": commitment}))
+
+    return replace(bundle, evidence=tuple(map(change, bundle.evidence)), inferences=tuple(inferences.values()))
 
 
 _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
