@@ -25,7 +25,7 @@ _NAME = "Council"
 _NOBODY = bytes(20)
 CALLS: dict[str, Contract | str] = {
     **dict.fromkeys(
-        ("admit", "setRoles", "suspend", "reinstate", "publish", "close", "withdrawModel"), Contract.REGISTRY
+        ("admit", "setRoles", "suspend", "entrust", "reinstate", "publish", "close", "withdrawModel"), Contract.REGISTRY
     ),
     **dict.fromkeys(("proposeRecovery", "overruleObjection"), Contract.REGISTRY),
     **dict.fromkeys(("transferOwnership", "acceptOwnership"), Contract.REGISTRY),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import EmbeddedChain
-from ledger.chain.council import Council, MotionState, build_call, deploy_council, describe_call, find_council
+from ledger.chain.council import CALLS, Council, MotionState, build_call, deploy_council, describe_call, find_council
 from ledger.errors import ContractRefusedError, InputError, NotFoundError
 from ledger.index import Follower
 from ledger.records import Contract, Publish, ReceiveLot, Suspend, TransferOwnership
@@ -20,6 +21,7 @@ from tests.support.bundle_world import PIECE
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
 DAY_S = 86_400
 NONE_SUCH = [("depart", []), ("suspend", []), ("suspend", ["x"]), ("suspend", ["1", "2", "3"]), ("close", ["0x12"])]
 """Calls that are not an owner's, or lack their arguments."""
@@ -129,3 +131,10 @@ def test_m12_a_closed_registry_names_its_successor(table: Table) -> None:
 
 def hash_of_nothing() -> bytes:
     return b"\x11" * 32
+
+
+def test_every_call_that_is_the_owners_can_be_proposed() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "contracts" / "src" / "registry").glob("*.sol"))
+    owners = set(re.findall(r"function (\w+)\([^)]*\)[^{;]*\bonlyOwner\b", sources))
+    assert len(owners) > 8
+    assert owners - CALLS.keys() == {"renounceOwnership"}, "it is refused to everybody"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ from services.lab.demo.consortium import found_consortium, hash_of
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
-from services.serving.server import build_server
+from services.serving.server import build_server, listen
 from services.store import open_store
 from tests.support.fake_world import World, build_world
 from tests.support.loopback import running
@@ -115,8 +114,7 @@ def test_every_operation_at_a_real_gateway_on_a_real_chain() -> None:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """The application behind a real server on a free port of the loopback; a client of it."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         with (
             running(build_server(app, "127.0.0.1", port), listening),

@@ -21,7 +21,7 @@ from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
-from services.serving.server import build_server
+from services.serving.server import build_server, listen
 from services.serving.tls import TlsFiles, build_tls, choose_tls
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
@@ -84,8 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @contextmanager
 def serving(shared: SharedWorld, tls: ssl.SSLContext) -> Iterator[str]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         policy = build_policy(Auth.REQUIRED, port=port, owner=OWNER, tls=True)
         app = create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from services.serving.server import listen
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import closed_port
 
@@ -18,8 +19,7 @@ from tests.support.ports import closed_port
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Runs `app` in a real uvicorn, and yields its URL."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         with running(server, listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
-from services.serving.server import build_server
+from services.serving.server import build_server, listen
 from services.store import open_store
 from tests.support.loopback import running
 
@@ -85,9 +84,8 @@ class PortalWorld:
 
 @contextmanager
 def serve_world(folder: Path) -> Iterator[PortalWorld]:
-    with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, socket.socket() as listening:
+    with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
-        listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         buyer = line.consortium.buyer.number
         policy = build_policy(Auth.REQUIRED, port=port, owner=line.consortium.makers[2].number)

@@ -94,7 +94,8 @@ class Web3Client:
         nonce = self.web3.eth.get_transaction_count(account.address)
         transaction = call.build_transaction({"from": account.address, "nonce": nonce})
         signed = account.sign_transaction(transaction)  # type: ignore[arg-type]  # their own types differ
-        receipt = self.web3.eth.wait_for_transaction_receipt(self.web3.eth.send_raw_transaction(signed.raw_transaction))
+        sent = self.web3.eth.send_raw_transaction(signed.raw_transaction)
+        receipt = self.web3.eth.wait_for_transaction_receipt(sent, poll_latency=0.005)  # both engines mine at once
         assert receipt["status"] == 1, call
         return receipt
 
