@@ -143,7 +143,9 @@ abstract contract Production is Draw {
             data = abi.encodeCall(IAssignments.startAssignment, (order, operation, number, evidence, ROOT));
         } else if (state == IAssignments.AssignmentState.Started && _chance(95)) {
             bytes32 evidence = _chance(90) ? _streamOf(current.machine) : _streams[_below(_streams.length)];
-            uint40 leaf = _chance(70) ? current.streamSize : uint40(_below(12));
+            uint40 leaf = _chance(85) ? current.streamSize : uint40(_below(12));
+            // Work that was never measured cannot be finished, and seldom is by chance.
+            if (_chance(90)) _measureMore(evidence, leaf);
             data = abi.encodeCall(IAssignments.finishAssignment, (order, operation, number, evidence, leaf, LEAF));
         } else {
             uint40 machine_ = _machines[_below(_machines.length)];
@@ -154,6 +156,12 @@ abstract contract Production is Draw {
     }
 
     // ---- evidence ----
+
+    function _measureMore(bytes32 evidence, uint40 leaf) private {
+        IEvidence.Stream memory stored = ledger.streamOf(evidence);
+        if (stored.size > leaf) return;
+        _record(_keyOf(stored.owner), abi.encodeCall(IEvidence.anchor, (evidence, leaf + 1, _name())));
+    }
 
     function measure(uint256 seed) external act(seed) {
         if (_chance(20)) {
