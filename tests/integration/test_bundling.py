@@ -277,7 +277,7 @@ def test_where_the_kept_evidence_ends_what_is_known_ends(copy: BundleService) ->
     execute(
         copy,
         "UPDATE evidence SET count = 1, salts = substr(salts, 1, 32), leaf_hashes = substr(leaf_hashes, 1, 32), "
-        "entries = substr(entries, 1, instr(entries, char(10)) - 1) WHERE count > 1",
+        "kinds = substr(kinds, 1, 1), entries = substr(entries, 1, instr(entries, char(10)) - 1) WHERE count > 1",
     )
     with pytest.raises(ProofError, match="does not match its anchor"):
         copy.bundle(["hip-1"])
