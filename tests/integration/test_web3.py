@@ -55,6 +55,7 @@ from ledger.records import (
 from ledger.store import Rows, Store
 from ledger.store.rows import HeadRow
 from quality import build_model
+from quality.inputs import pack_window
 from quality.network.plain import infer_row
 from services.devchain import create_devchain
 from services.lab.demo.consortium import Company
@@ -357,7 +358,7 @@ def test_it_executes_a_published_model(client: Web3Client, world: BundleWorld) -
     evaluator = client.web3.eth.contract(address, abi=read_artifact("Evaluator")["abi"])
     evaluator.functions.requireExecutable(build_model(network)).call()
     for window in ((5, 2), (1, 2), (-100, 100)):
-        verdict, logits = evaluator.functions.evaluate(code, bytes(value & 0xFF for value in window)).call()
+        verdict, logits = evaluator.functions.evaluate(code, pack_window(window)).call()
         ours = infer_row(network, window)
         assert (tuple(logits), verdict) == (ours, network.decision.judge(ours))
 

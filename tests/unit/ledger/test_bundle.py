@@ -29,6 +29,7 @@ from ledger.bundle import (
 from ledger.canonical import canonical_json
 from ledger.claims import build_claims
 from ledger.errors import BundleError, NotABundleError
+from ledger.evidence import LeafKind
 from ledger.ids import SubjectKind
 from ledger.verify import Step
 from tests.support.bundle_content import Content
@@ -66,7 +67,7 @@ EVIDENCE = st.builds(
     NUMBERS,
     st.lists(HASHES, max_size=3).map(tuple),
     st.lists(HASHES, max_size=3).map(tuple),
-    st.none() | st.builds(EvidenceEntryShown, HASHES, JSON),
+    st.none() | st.builds(EvidenceEntryShown, st.sampled_from(LeafKind), HASHES, JSON),
 )
 INFERENCES = st.builds(
     InferenceShown,

@@ -68,7 +68,7 @@ def test_its_assignments_and_machines(built: World) -> None:
     assert found.lot.assignment == assignment.assignment
     assert (assignment.state, assignment.current, assignment.operation) == (AssignmentState.FINISHED, True, 0)
     assert (assignment.machine.identifier, assignment.owner.name) == ("urn:example:mill", "Smithy")
-    assert (assignment.stream, assignment.leaf_index) == (built.stream, 0)
+    assert (assignment.stream, assignment.leaf_index) == (built.stream, 1)
     assert assignment.started_at
     assert assignment.ended_at
     assert [stream.subject for stream in found.streams] == [built.stream]
