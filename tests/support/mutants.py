@@ -141,8 +141,8 @@ PROPERTIES = (
         "check_theGateNeedsAPass",
         Mutant(
             "history/Custody.sol",
-            "        _requireGate(consignment[0], order, actor.participant);\n",
-            "        order;\n",
+            "        if (inspector != 0) _requireAlone(lot, entry, inspector, model);\n",
+            "        (inspector, model);\n",
             "the gate is not looked at when custody is accepted",
         ),
     ),

@@ -91,8 +91,9 @@ abstract contract ModelActs is ModelWorld {
     /// @dev Refused when the maker may not act: then it cannot finish either.
     function _measure() private {
         uint40 size = ledger.streamOf(stream).size;
-        vm.prank(keys[MAKER]);
+        vm.startPrank(keys[MAKER]);
         try ledger.anchor(stream, size + 1, ROOT) {} catch {}
+        vm.stopPrank();
     }
 
     /// @dev The terms as they are, but for what is proposed.

@@ -73,7 +73,7 @@ INFERENCES = st.builds(
     InferenceShown,
     NUMBERS,
     HASHES,
-    st.binary(min_size=1, max_size=9),
+    st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3).map(b"".join),
     st.lists(st.integers(-(2**31), 2**31 - 1), max_size=3).map(tuple),
 )
 

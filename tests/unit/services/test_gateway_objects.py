@@ -111,8 +111,8 @@ class Site:
             yield _number("/v1/models/{id}", model, set(EVERYONE))
         yield _number("/v1/participants/{number}", SMITH, set(EVERYONE))
         yield _subject("/v1/streams/{subject}", "telemetry", world.stream, {SMITH})
-        (anchor,) = self.anchors
-        for route in (f"inclusion?index=0&anchor={anchor}", f"consistency?first={anchor}&second={anchor}"):
+        first, second = self.anchors
+        for route in (f"inclusion?index=0&anchor={first}", f"consistency?first={first}&second={second}"):
             yield _subject("/v1/streams/{subject}/" + route, "telemetry", world.stream, {SMITH})
 
 

@@ -208,11 +208,12 @@ def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
 
 def test_an_order_in_production_is_ended_as_proposed(site: Site) -> None:
     machine = site.final("/v1/machines", identifier="urn:example:lathe")["sequence"]
+    stream = site.final("/v1/streams", identifier="urn:example:lathe:log", machine=machine)["subjects"][0]
     order = site.final("/v1/orders", identifier="urn:example:o3", terms=_terms(site))["subjects"][0]
     site.final(f"/v1/orders/{order}/accept")
     assignment = site.final("/v1/assignments", order=order, operation=0, machine=machine)["sequence"]
     site.final(f"/v1/assignments/{assignment}/accept")
-    site.final(f"/v1/assignments/{assignment}/start")
+    site.final(f"/v1/assignments/{assignment}/start", stream=stream)
     proposal = site.final(f"/v1/orders/{order}/ends", reason={"text": "the customer is gone"})["sequence"]
     assert site.caller.ask(f"/v1/orders/{order}").json()["state"] == "in_production"
     assert site.post(f"/v1/orders/{order}/ends/{proposal - 1}/accept", {}).status_code == 404
