@@ -116,7 +116,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 def test_the_shown_run_is_one_of_this_program() -> None:
     shown = RUN.split("<!-- demo -->")[1].split("<!-- /demo -->")[0].strip().strip("`").strip().splitlines()
-    assert shown[0].endswith("orders delivered; the others wait in quarantine")
+    assert shown[0].endswith("orders delivered; the others are quarantined")
     assert any(line.startswith("model: accuracy 0.") for line in shown)
     assert any(line.endswith("in the index: equal") for line in shown)
     onward = shown[shown.index("next, as anyone who scans the code on the part:") :]
