@@ -14,15 +14,7 @@ contract BindingTest is ChallengeFixture {
         statement.verdict = ICertificates.Verdict.Pass;
         statement.inferenceDigest = _digestOf(statement, madeUp);
         uint40 certificate = _issue(statement);
-        _settle();
-        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
-        uint40 next = _expectRecord();
-        emit ICertificates.CertificateRefuted(
-            next, inspector.id, _lot, inspector.key, _one(_lot), certificate, ICertificates.Verdict.None
-        );
-        _as(inspector);
-        ledger.challenge(certificate, key, issued, madeUp, _measured[statement.leafHash]);
-        _assertRefuted(ILots.LotState.Quarantined);
+        _refuteUnexecuted(inspector, certificate, madeUp);
     }
 
     /// @dev Nobody certifies a second lot on the window of a first one. The leaf alone shows it: no measurement is opened.

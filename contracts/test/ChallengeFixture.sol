@@ -123,4 +123,19 @@ abstract contract ChallengeFixture is Inspection {
     function _unfitDemander(uint40 certificate, uint32 id) internal pure returns (bytes memory) {
         return abi.encodeWithSelector(ICertificates.CertificateDemanderUnfit.selector, certificate, id);
     }
+
+    /// @dev Challenges the lot's certificate, which is refuted although nothing is executed.
+    function _refuteUnexecuted(Party storage by, uint40 certificate, ICertificates.Inference memory inference)
+        internal
+    {
+        _settle();
+        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
+        uint40 next = _expectRecord();
+        emit ICertificates.CertificateRefuted(
+            next, by.id, _lot, by.key, _one(_lot), certificate, ICertificates.Verdict.None
+        );
+        _as(by);
+        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
+        _assertRefuted(ILots.LotState.Quarantined);
+    }
 }

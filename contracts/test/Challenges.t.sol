@@ -155,15 +155,7 @@ contract ChallengesTest is ChallengeFixture {
         ICertificates.Statement memory statement = _statementOf(_lot, _order, model, inference);
         statement.verdict = ICertificates.Verdict.Pass;
         uint40 certificate = _issue(statement);
-        _settle();
-        (address key, ICertificates.Issued memory issued) = replay.issuedOf(certificate);
-        uint40 next = _expectRecord();
-        emit ICertificates.CertificateRefuted(
-            next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.None
-        );
-        _as(buyer);
-        ledger.challenge(certificate, key, issued, inference, _measured[issued.statement.leafHash]);
-        _assertRefuted(ILots.LotState.Quarantined);
+        _refuteUnexecuted(buyer, certificate, inference);
     }
 
     function test_refutedIsSettled() public check {

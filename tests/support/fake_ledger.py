@@ -30,62 +30,10 @@ from ledger.records import (
 )
 from tests.support.event_data import build, event_of
 from tests.support.fake_chain import FakeChain, digest, key_of
+from tests.support.fake_things import NONE, Assignment, Certificate, Lot, Order
 
-NONE = bytes(32)
 PIECE = b"H87"
 EMPTY_ROOT = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-
-
-@dataclass
-class Order:
-    sequence: int
-    buyer: int
-    coordinator: int
-    inspector: int
-    model: int
-    operations: int
-    finished: int = 0
-    live: int = 0
-    state: OrderState = OrderState.PLACED
-
-
-@dataclass
-class Assignment:
-    sequence: int = 0
-    machine: int = 0
-    owner: int = 0
-    state: AssignmentState = AssignmentState.NONE
-    finished_once: bool = False
-    stream: bytes = b""
-
-
-@dataclass
-class Lot:
-    """State of a lot, as in the contract."""
-
-    number: int
-    order: bytes | None
-    quantity: int
-    custodian: int
-    unit: bytes
-    parent: bytes | None = None
-    counterparty: int = 0
-    state: LotState = LotState.HELD
-    contents: int = 0
-    offer: int = 0
-
-
-@dataclass
-class Certificate:
-    """State of a certificate, as in the contract."""
-
-    sequence: int
-    model: int
-    issuer: int
-    verdict: Verdict
-    state: CertificateState = CertificateState.ISSUED
-    opening_deadline: int = 0
-    lot: bytes = NONE
 
 
 @dataclass

@@ -21,7 +21,8 @@ from ledger.ids import Identity, SubjectKind
 from ledger.records import Contract
 from ledger.store import Book, Store
 from tests.support.fake_chain import FakeChain, digest
-from tests.support.fake_ledger import NONE, PIECE
+from tests.support.fake_ledger import PIECE
+from tests.support.fake_things import NONE
 from tests.support.fake_world import SMITH, World, build_world
 
 LINK = "https://id.gs1.org/01/09506000134352/21/A-1"

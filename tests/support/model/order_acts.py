@@ -133,10 +133,16 @@ def _delivery(world: World, company: int, lot: int) -> Act:
 
 
 def _assignments(world: World, company: int, operation: int) -> Iterator[Act]:
-    a, f = f"a{operation}", f"f{operation}"
+    yield from _coordinators_assignments(world, company, operation)
+    yield from _owners_assignments(company, operation)
+
+
+def _coordinators_assignments(world: World, company: int, operation: int) -> Iterator[Act]:
+    """Proposed and cancelled: by the coordinator, or by the buyer once that one is gone."""
+    a = f"a{operation}"
 
     def proposable(s: Columns) -> Mask:
-        open_ = _in(s, Order.ACCEPTED, Order.IN_PRODUCTION)
+        open_ = _is_going(s)
         if world.rules.H5_completed_is_assigned:
             open_ |= _in(s, Order.COMPLETED)
         return _coordinates(s, company) & open_ & ~is_live(s, operation) & active(s, MAKER) & (s["gi"] != MAKER)
@@ -145,49 +151,44 @@ def _assignments(world: World, company: int, operation: int) -> Iterator[Act]:
         state = np.where(s["os"] == Order.COMPLETED, np.uint8(Order.IN_PRODUCTION), s["os"])
         return {a: Operation.PROPOSED, "os": state}
 
-    def owned(s: Columns, state: Operation) -> Mask:
-        return active(s, company) & (company == MAKER) & (s[a] == state)
-
-    def going(s: Columns) -> Mask:
-        return _in(s, Order.ACCEPTED, Order.IN_PRODUCTION)
-
     def cancellable(s: Columns) -> Mask:
         may = s["co"] == company
         if company == BUYER and world.rules.H8_coordinator_is_replaced:
             may |= _is_coordinator_gone(world, s)
         return active(s, company) & may & is_live(s, operation)
 
+    yield Act(Kind.PROPOSE_ASSIGNMENT, company, operation, proposable, propose)
+    yield Act(Kind.CANCEL_ASSIGNMENT, company, operation, cancellable, lambda _: {a: Operation.IDLE})
+
+
+def _owners_assignments(company: int, operation: int) -> Iterator[Act]:
+    """Answered, started and finished, by the owner of the machine."""
+    a, f = f"a{operation}", f"f{operation}"
+
+    def owned(s: Columns, state: Operation) -> Mask:
+        return active(s, company) & (company == MAKER) & (s[a] == state)
+
+    def acceptable(s: Columns) -> Mask:
+        return owned(s, Operation.PROPOSED) & _is_going(s)
+
+    def startable(s: Columns) -> Mask:
+        return owned(s, Operation.ACCEPTED) & _is_going(s) & (s["gi"] != MAKER)
+
     def start(s: Columns) -> Change:
         state = np.where(s["os"] == Order.ACCEPTED, np.uint8(Order.IN_PRODUCTION), s["os"])
         return {a: Operation.STARTED, "os": state}
 
-    def startable(s: Columns) -> Mask:
-        return owned(s, Operation.ACCEPTED) & going(s) & (s["gi"] != MAKER)
+    def becomes(kind: Kind, state: Operation, change: Change) -> Act:
+        return Act(kind, company, operation, lambda s: owned(s, state), lambda _: change)
 
-    yield Act(Kind.PROPOSE_ASSIGNMENT, company, operation, proposable, propose)
-    yield Act(
-        Kind.ACCEPT_ASSIGNMENT,
-        company,
-        operation,
-        lambda s: owned(s, Operation.PROPOSED) & going(s),
-        lambda _: {a: Operation.ACCEPTED},
-    )
-    yield Act(
-        Kind.DECLINE_ASSIGNMENT,
-        company,
-        operation,
-        lambda s: owned(s, Operation.PROPOSED),
-        lambda _: {a: Operation.IDLE},
-    )
+    yield Act(Kind.ACCEPT_ASSIGNMENT, company, operation, acceptable, lambda _: {a: Operation.ACCEPTED})
+    yield becomes(Kind.DECLINE_ASSIGNMENT, Operation.PROPOSED, {a: Operation.IDLE})
     yield Act(Kind.START_ASSIGNMENT, company, operation, startable, start)
-    yield Act(
-        Kind.FINISH_ASSIGNMENT,
-        company,
-        operation,
-        lambda s: owned(s, Operation.STARTED),
-        lambda _: {a: Operation.FINISHED, f: 1},
-    )
-    yield Act(Kind.CANCEL_ASSIGNMENT, company, operation, cancellable, lambda _: {a: Operation.IDLE})
+    yield becomes(Kind.FINISH_ASSIGNMENT, Operation.STARTED, {a: Operation.FINISHED, f: 1})
+
+
+def _is_going(s: Columns) -> Mask:
+    return _in(s, Order.ACCEPTED, Order.IN_PRODUCTION)
 
 
 def _is_coordinator_gone(world: World, s: Columns) -> Mask:

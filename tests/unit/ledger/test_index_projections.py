@@ -68,7 +68,8 @@ from ledger.store.rows import (
 )
 from ledger.store.tables import INDEX
 from tests.support.fake_chain import key_of
-from tests.support.fake_ledger import FakeLedger, Lot, Order
+from tests.support.fake_ledger import FakeLedger
+from tests.support.fake_things import Lot, Order
 from tests.support.ledger_walk import Walk
 from tests.support.stores import new_store
 

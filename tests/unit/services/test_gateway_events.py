@@ -25,7 +25,8 @@ from services.serving.server import build_server, listen, serve_on
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import MAX_WEBHOOKS
 from tests.support.fake_chain import digest
-from tests.support.fake_ledger import NONE, PIECE
+from tests.support.fake_ledger import PIECE
+from tests.support.fake_things import NONE
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S, wait_until

@@ -26,7 +26,8 @@ from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
-from tests.support.fake_ledger import NONE, PIECE
+from tests.support.fake_ledger import PIECE
+from tests.support.fake_things import NONE
 from tests.support.fake_world import CARRIER, SMITH, World, build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.receiver import Receiver
