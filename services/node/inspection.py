@@ -46,13 +46,15 @@ class Certified:
     draft: Draft
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Cut:
     window: Window
     entry: EvidenceEntry
     """The event that completed it."""
     queued: bool
     """Whether that event is under an anchor in the outbox."""
+    written: bool = False
+    """Whether its own entry is in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,6 @@ class Certifier:
         self._windows = Windows(model.width, model.hop)
         self._cut: dict[str, _Cut] = {}
         """Windows whose entry was not read yet, by its id."""
-        self._written: set[str] = set()
-        """Ids of those of them that were given out."""
         self._due: list[_Due] = []
         self._failed_path = folder / "failed-lots.json"
         self._failed = _read_failed(self._failed_path)
@@ -156,7 +156,7 @@ class Certifier:
         else their entries may still come. Raises StoreError."""
         found = []
         for identity, cut in list(self._cut.items()):
-            if identity in self._written:
+            if cut.written:
                 continue
             try:
                 lot = self._find_lot(cut.window.lot)
@@ -170,7 +170,8 @@ class Certifier:
 
     def wrote(self, windows: Sequence[Event]) -> None:
         """Call once these windows are in the log."""
-        self._written.update(window.id for window in windows)
+        for window in windows:
+            self._cut[window.id].written = True
 
     def build(self) -> list[Certified]:
         """Builds the certificates of all complete windows, in order. They are built again until `done` is called.
