@@ -15,6 +15,7 @@ import itertools
 from ledger.bundle import Bundle, parse_bundle
 from ledger.checkpoint import (
     DEFAULT_MAX_AGE_S,
+    MAX_ANCESTRY,
     Checkpoint,
     SignedCheckpoint,
     verify_age,
@@ -32,10 +33,19 @@ from ledger.verify._replay import replay
 from ledger.verify._reporting import build_report
 from ledger.verify._status import Verified, verify_status
 from ledger.verify.refusals import CheckpointRefused, FormatRefused, StatusRefused, Step, VerificationError
-from ledger.verify.remark import REMARKS, Remark
 from ledger.verify.report import Report, describe
+from ledger.verify.statement import Kind, Section, Statement
 
-__all__ = ["REMARKS", "Remark", "Report", "Step", "VerificationError", "describe", "verify_bundle"]
+__all__ = [
+    "Kind",
+    "Report",
+    "Section",
+    "Statement",
+    "Step",
+    "VerificationError",
+    "describe",
+    "verify_bundle",
+]
 
 
 def verify_bundle(
@@ -44,6 +54,7 @@ def verify_bundle(
     *,
     now_s: int,
     max_age_s: int = DEFAULT_MAX_AGE_S,
+    max_behind: int = MAX_ANCESTRY,
     any_status: bool = False,
 ) -> Report:
     """Verify a bundle's bytes and return what they prove.
@@ -63,13 +74,15 @@ def verify_bundle(
         with `any_status`; the report then says so.
 
     Raises the VerificationError of the step that failed; that of step 11 has the report as its `report`. `now_s` is the
-    verifier's clock, in seconds since 1970; `max_age_s` is the maximum age of the proof block.
+    verifier's clock, in seconds since 1970; `max_age_s` is the maximum age of the proof block, and `max_behind` by how
+    many blocks it may precede the one that is believed.
     """
     # The contracts before the checkpoint: headers of another chain would otherwise be refused for a misleading reason.
     bundle, headers = _verify_format(data)
     proof = StateProof(bundle, headers[0])
     proof.verify_contracts(bundle, trust)
-    _verify_checkpoint(bundle, trust, headers, now_s, max_age_s)
+    signers = _verify_checkpoint(bundle, trust, headers, now_s, max_age_s)
+    _verify_distance(headers, max_behind)
     proved = proof.read(bundle)
     entries = verify_histories(bundle, proved.heads)
     state = replay(bundle, entries, proved, headers[0].timestamp)
@@ -78,7 +91,7 @@ def verify_bundle(
     verify_claims(bundle, by_sequence)
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)
-    verified = Verified(bundle, trust, headers, state, entries, identifiers, now_s)
+    verified = Verified(bundle, trust, headers, signers, state, entries, identifiers, now_s)
     report = build_report(verified)  # before the status is judged: a receiver also wants to see why a part is refused
     if not any_status:
         try:
@@ -106,8 +119,8 @@ def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
 
 def _verify_checkpoint(
     bundle: Bundle, trust: TrustFile, headers: tuple[BlockHeader, ...], now_s: int, max_age_s: int
-) -> None:
-    """Step 3."""
+) -> tuple[bytes, ...]:
+    """Step 3. Returns the addresses that signed the checkpoint."""
     last = headers[-1]
     signed = SignedCheckpoint(
         Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash), bundle.signatures
@@ -118,7 +131,18 @@ def _verify_checkpoint(
             raise CheckpointRefused("the signatures are not in the order of their signers")
         verify_ancestry(headers, verify_believed(trust, signed))
         verify_age(headers[0], now_s, max_age_s)
+        return signers
     except MillmarkError as error:
         raise (
             error if isinstance(error, CheckpointRefused) else CheckpointRefused(error.cause, hint=error.hint)
         ) from None
+
+
+def _verify_distance(headers: tuple[BlockHeader, ...], max_behind: int) -> None:
+    """Step 3: the proof block is as near to the believed one as the receiver asks."""
+    behind = headers[-1].number - headers[0].number
+    if behind > max_behind:
+        raise CheckpointRefused(
+            f"the proof block is {behind} blocks before the one that is believed; {max_behind} are allowed",
+            hint="get a new bundle, or allow more with --max-behind",
+        )

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from ledger.checkpoint import DEFAULT_MAX_AGE_S
+from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.errors import MillmarkError
 from ledger.verify.files import DAY_S, verify_files
 
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None, program: str = "python -m ledger.ve
             given.trust,
             now_s=int(time.time()),
             max_age_days=given.max_age,
+            max_behind=given.max_behind,
             any_status=given.any_status,
         )
     except MillmarkError as error:
@@ -62,6 +63,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="how old the proof block may be (default: %(default)g)",
     )
     parser.add_argument(
+        "--max-behind",
+        type=_blocks,
+        default=MAX_ANCESTRY,
+        metavar="BLOCKS",
+        help="how many blocks the proof block may be before the one that is believed (default: %(default)d)",
+    )
+    parser.add_argument(
         "--any-status",
         action="store_true",
         help="accept parts that are quarantined or spent, whose certificate does not count, or without identifier here",
@@ -75,6 +83,13 @@ def _days(text: str) -> float:
     if not 0 <= days <= 1e6:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000000 days")
     return days
+
+
+def _blocks(text: str) -> int:
+    blocks = int(text)
+    if not 0 <= blocks <= MAX_ANCESTRY:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {MAX_ANCESTRY} blocks")
+    return blocks
 
 
 if __name__ == "__main__":

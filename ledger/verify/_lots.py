@@ -32,7 +32,7 @@ def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
     )
     lot = make(entry, state, entry.histories[0], event.unit, event.quantity)
     join(lot, order.subject)
-    lot.work.append((order.subject, assignment.sequence))
+    lot.work.append((order.subject, assignment.sequence, entry.sequence))
 
 
 def _received(entry: Entry[lots.LotReceived], state: State) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ledger.bundle import Bundle, WithheldRecord
+from ledger.bundle import Bundle
 from ledger.events import Event
 from ledger.trust import BelievedBlock
-from ledger.verify._descent import ancestors_of
-from ledger.verify._remarks import attention, not_proved, proved
+from ledger.verify._attention import attention
+from ledger.verify._disclosed import disclosed, proved
+from ledger.verify._head import head
+from ledger.verify._not_proved import not_proved
+from ledger.verify._origin import origin
 from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify._status import Verified, status_of
+from ledger.verify._verdicts import parts
 from ledger.verify.report import (
     AsOf,
     CertificateReport,
@@ -25,17 +28,16 @@ from ledger.verify.report import (
 
 __all__ = ["build_report"]
 
+_SECTIONS = (head, parts, attention, origin, disclosed, proved, not_proved)
+
 
 def build_report(verified: Verified) -> Report:
     """Build the report of everything that the bundle proves or discloses."""
-    bundle, state = verified.bundle, verified.state
-    entries = {entry.sequence: entry for entry in verified.entries}
+    bundle, state, entries = verified.bundle, verified.state, verified.by_sequence
     return Report(
+        statements=tuple(one for section in _SECTIONS for one in section(verified)),
         as_of=_as_of(verified),
-        parts=tuple(_part(verified, state.lots[name]) for name in bundle.parts),
-        histories=len(bundle.histories),
-        records=len(bundle.records),
-        withheld_records=dict(sorted(_withheld(bundle).items())),
+        parts=tuple(_part(verified, lot) for lot in verified.parts),
         certificates=tuple(_certificate(verified, one, state.lots[one.lot]) for one in state.certificates.values()),
         disclosed=tuple(
             DisclosedField(
@@ -48,12 +50,8 @@ def build_report(verified: Verified) -> Report:
             for claims in bundle.claims
             for place, field in claims.disclosure.shown
         ),
-        withheld_fields=sum(len(one.disclosure.paths) - len(one.disclosure.shown) for one in bundle.claims),
         evidence=tuple(_evidence(bundle, entries)),
         inferences=tuple(inference.record for inference in bundle.inferences),
-        attention=tuple(attention(verified)),
-        proved=tuple(proved(verified)),
-        not_proved=tuple(not_proved(verified)),
         not_followed=tuple(sorted(verified.not_followed)),
     )
 
@@ -76,7 +74,7 @@ def _as_of(verified: Verified) -> AsOf:
 def _part(verified: Verified, lot: Lot) -> PartReport:
     state = verified.state
     order = state.order_of(lot)
-    ancestors = ancestors_of(state, lot)
+    ancestors = verified.ancestors[lot.subject]
     deciding = state.deciding(lot)
     return PartReport(
         subject=lot.subject,
@@ -100,15 +98,10 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
 
 def _work(verified: Verified, lots: Sequence[Lot]) -> Iterator[Work]:
     for lot in sorted(lots, key=lambda one: one.sequence):
-        for order, number in lot.work:
+        for order, number, _ in lot.work:
             done = verified.state.orders[order].assignments[number]
-            identifier = _machine_identifier(verified, done.machine)
+            identifier = verified.machine(done.machine).identifier
             yield Work(lot.subject, done.operation, done.machine, identifier, verified.party(done.owner))
-
-
-def _machine_identifier(verified: Verified, machine: int) -> str | None:
-    named = verified.state.proved.named_machines
-    return next((verified.identifiers[name] for name, number in named.items() if number == machine), None)
 
 
 def _outermost(state: State, lot: Lot) -> Lot:
@@ -146,9 +139,3 @@ def _evidence(bundle: Bundle, entries: dict[int, Entry[Event]]) -> Iterator[Evid
             entry=None if shown is None else shown.entry,
             shown=shown is not None,
         )
-
-
-def _withheld(bundle: Bundle) -> Counter[str]:
-    return Counter(
-        one.kind for history in bundle.histories for one in history.records if isinstance(one, WithheldRecord)
-    )

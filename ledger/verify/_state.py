@@ -195,8 +195,8 @@ class Lot:
     """Every order that it ever belonged to."""
     parents: set[bytes] = field(default_factory=set)
     """The lots in which it was ever packed."""
-    work: list[tuple[bytes, int]] = field(default_factory=list)
-    """The assignments under which it was made and reworked: order and number, oldest first."""
+    work: list[tuple[bytes, int, int]] = field(default_factory=list)
+    """The assignments under which it was made and reworked: order, number, and the record of the work, oldest first."""
     certificates: list[Certificate] = field(default_factory=list)
     """On it, or handed on to it when it was split off another lot; oldest first."""
     standings: dict[int, Standing] = field(default_factory=dict)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 
 from ledger.bundle import Bundle
 from ledger.events import Event
@@ -11,21 +13,24 @@ from ledger.headers import BlockHeader
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.slots import ModelSlots
 from ledger.trust import TrustFile
-from ledger.verify._descent import made_of
+from ledger.verify._descent import ancestors_of, made_of
 from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify.refusals import StatusRefused
-from ledger.verify.report import Party
+from ledger.verify.report import moment
+from ledger.verify.values import NamedMachine, Party, Thing
 
 __all__ = ["Verified", "status_of", "verify_status"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is derived is kept
 class Verified:
     """A bundle that passed steps 1 to 10, with what they established."""
 
     bundle: Bundle
     trust: TrustFile
     headers: Sequence[BlockHeader]
+    signers: Sequence[bytes]
+    """Addresses that signed the checkpoint."""
     state: State
     entries: Sequence[Entry[Event]]
     identifiers: dict[bytes, str]
@@ -37,12 +42,54 @@ class Verified:
         return self.headers[0].timestamp
 
     @property
+    def judged_at(self) -> int:
+        """The time of the proof block or of the verifier's clock, whichever is later."""
+        return max(self.time, self.now_s)
+
+    @cached_property
     def not_followed(self) -> set[bytes]:
         """The lots that were made from the parts and are not parts themselves."""
         return made_of(self.state, self.bundle.parts) - set(self.bundle.parts)
 
+    @cached_property
+    def by_sequence(self) -> dict[int, Entry[Event]]:
+        return {entry.sequence: entry for entry in self.entries}
+
+    @cached_property
+    def parts(self) -> tuple[Lot, ...]:
+        return tuple(self.state.lots[name] for name in self.bundle.parts)
+
+    @cached_property
+    def ancestors(self) -> dict[bytes, set[bytes]]:
+        """Of each part, the subjects of all lots from which it was made."""
+        return {lot.subject: ancestors_of(self.state, lot) for lot in self.parts}
+
+    @cached_property
+    def line(self) -> tuple[Lot, ...]:
+        """The parts, and all lots from which they were made, oldest first."""
+        names = set(self.bundle.parts).union(*self.ancestors.values())
+        return tuple(sorted((self.state.lots[name] for name in names), key=lambda one: one.sequence))
+
+    @cached_property
+    def _machines(self) -> dict[int, str]:
+        named = self.state.proved.named_machines
+        return {number: self.identifiers[name] for name, number in named.items()}
+
     def party(self, number: int) -> Party:
         return Party(number, self.trust.participants.get(number))
+
+    def thing(self, subject: bytes) -> Thing:
+        return Thing(subject, self.identifiers.get(subject))
+
+    def things(self, subjects: Iterable[bytes]) -> tuple[Thing, ...]:
+        return tuple(map(self.thing, subjects))
+
+    def machine(self, number: int) -> NamedMachine:
+        return NamedMachine(number, self._machines.get(number))
+
+    def moment_of(self, record: int) -> datetime:
+        """The time of a record that the bundle contains in full."""
+        return moment(self.by_sequence[record].time)
 
 
 def verify_status(verified: Verified) -> None:
@@ -54,7 +101,7 @@ def verify_status(verified: Verified) -> None:
         lot = verified.state.lots[name]
         latest = verified.state.deciding(lot)
         if latest is not None:
-            status = status_of(verified, latest, max(verified.time, verified.now_s), lot)
+            status = status_of(verified, latest, verified.judged_at, lot)
             if status is not CertificateStatus.VALID:
                 raise StatusRefused(
                     f"the part's certificate is {status.name.lower()}", subject=name, sequence=latest.sequence

@@ -51,7 +51,7 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
         if order is not None:
             join(lot, order)
         if order is not None and work:
-            lot.work.append((order, work))
+            lot.work.append((order, work, entry.sequence))
         if quarantined_by:
             quarantine(lot, quarantined_by, behind)
         if change.kind is TransformationKind.SPLIT:
@@ -187,7 +187,7 @@ def _rework(entry: Entry[lots.LotReworked], state: State, lot: Lot) -> None:
     work = 0 if order is None else _work(entry, state, order, entry.event.rework.operation)
     hold(entry.event.assignment == work, entry, "reworked under another assignment")
     if order is not None:
-        lot.work.append((order, work))
+        lot.work.append((order, work, entry.sequence))
     lot.inputs = (*lot.inputs, *entry.event.components)
     lot.reworked = entry.sequence
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ledger.bundle import read_bundle
 from ledger.canonical import to_hex
+from ledger.checkpoint import MAX_ANCESTRY
 from ledger.errors import TrustError
 from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from ledger.verify import verify_bundle
@@ -36,7 +37,7 @@ class Answer:
         return {
             "verified": refusal is None,
             "refused": None if refusal is None else _refusal_json(refusal),
-            "report": None if self.report is None else self.report.to_json(),
+            "statements": None if self.report is None else self.report.to_json(),
         }
 
     def lines(self) -> list[str]:
@@ -45,7 +46,15 @@ class Answer:
         return ["VERIFIED", *shown] if self.refusal is None else shown
 
 
-def verify_files(bundle: Path, trust: Path, *, now_s: int, max_age_days: float, any_status: bool = False) -> Answer:
+def verify_files(
+    bundle: Path,
+    trust: Path,
+    *,
+    now_s: int,
+    max_age_days: float,
+    max_behind: int = MAX_ANCESTRY,
+    any_status: bool = False,
+) -> Answer:
     """Verify a bundle's file against a trust file (see `verify_bundle`).
 
     Raises InputError if one of them cannot be read, or the trust file is malformed.
@@ -53,7 +62,14 @@ def verify_files(bundle: Path, trust: Path, *, now_s: int, max_age_days: float, 
     believed = _read_trust(trust)
     data = read_bundle(bundle)
     try:
-        report = verify_bundle(data, believed, now_s=now_s, max_age_s=int(max_age_days * DAY_S), any_status=any_status)
+        report = verify_bundle(
+            data,
+            believed,
+            now_s=now_s,
+            max_age_s=int(max_age_days * DAY_S),
+            max_behind=max_behind,
+            any_status=any_status,
+        )
     except StatusRefused as error:
         return Answer(error.report, error)
     except VerificationError as error:

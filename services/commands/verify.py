@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from ledger.checkpoint import DEFAULT_MAX_AGE_S
+from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.verify.files import DAY_S, verify_files
 from services.options import AsJson
 from services.output import print_json, print_lines, warn
@@ -25,6 +25,13 @@ def run_verify(
     max_age: float = typer.Option(
         DEFAULT_MAX_AGE_S / DAY_S, min=0, max=1e6, metavar="DAYS", help="Maximum age of the proof block."
     ),
+    max_behind: int = typer.Option(
+        MAX_ANCESTRY,
+        min=0,
+        max=MAX_ANCESTRY,
+        metavar="BLOCKS",
+        help="How many blocks the proof block may be before the one that is believed.",
+    ),
     any_status: bool = typer.Option(
         False,
         "--any-status",
@@ -33,7 +40,14 @@ def run_verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify a provenance file offline. Exit code 0: verified; 1: refused, naming the step; 2: unusable input."""
-    answer = verify_files(bundle, trust, now_s=int(time.time()), max_age_days=max_age, any_status=any_status)
+    answer = verify_files(
+        bundle,
+        trust,
+        now_s=int(time.time()),
+        max_age_days=max_age,
+        max_behind=max_behind,
+        any_status=any_status,
+    )
     if as_json:
         print_json(answer.to_json())
     else:

@@ -18,8 +18,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ledger.provenance.answers import Party
-from ledger.verify import Remark, Step
-from ledger.verify.report import Party as Proved
+from ledger.verify import Section, Statement, Step
+from ledger.verify.printable import printable
+from ledger.verify.values import Age, Span, Thing, Unit
+from ledger.verify.values import Party as Proved
+from ledger.verify.wording import Words, words_of
 from services.access import Principal
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
@@ -32,11 +35,13 @@ PAGE_HEADERS = {
     "Vary": "Accept-Language, Cookie",
 }
 _LANGUAGE = "millmark-language"
+_MAX_THINGS = 10
+"""Most orders or lots named in one statement."""
 _YEAR_S = 365 * 86_400
 _PATH = "/:%()!'*,;=@&$+~"
 """Characters that are not escaped in paths; `%` is among them because existing escapes are kept."""
-_MAX_REMARKS = 20
-"""Most remarks shown, and most numbers shown in one remark."""
+_MAX_STATEMENTS = 50
+"""Most statements of one section shown at once; the others are folded away."""
 _MAX_SHOWN = 36
 """Most characters of an identifier shown in a list."""
 _MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
@@ -146,8 +151,9 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "data": _data,
         "brief": _brief,
         "called": _called,
-        "remark": partial(_remark, catalogue),
-        "most_remarks": _MAX_REMARKS,
+        "statement": partial(_statement, words_of(catalogue.language.value)),
+        "most_statements": _MAX_STATEMENTS,
+        "report_sections": {section.value: section for section in Section},
         "steps": tuple(Step),
     }
 
@@ -172,28 +178,35 @@ def _party(catalogue: Catalogue, party: Party | None) -> Markup:
 def _moment(catalogue: Catalogue, time: datetime | None) -> Markup:
     if time is None:
         return escape(catalogue.say("never"))
+    return _time(time)
+
+
+def _time(time: datetime) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(  # a constant; `format` escapes
         time.strftime("%Y-%m-%dT%H:%M:%SZ"), time.strftime("%Y-%m-%d %H:%M UTC")
     )
 
 
-def _remark(catalogue: Catalogue, one: Remark) -> Markup:
-    """A remark of the verifier, translated."""
+def _statement(words: Words, one: Statement) -> Markup:
+    """A statement of the verifier, in words of the page's language."""
     # Escaped before the values go in: those are markup already, and must not be escaped twice.
-    values = {name: _remarked(catalogue, name, value) for name, value in one.values.items()}
-    return escape(catalogue.say(f"remark.{one.code}")).format(**values)
+    values = {name: _stated(words, name, value) for name, value in one.values.items()}
+    return escape(words.templates[one.code]).format(**values)
 
 
-def _remarked(catalogue: Catalogue, name: str, value: object) -> Markup:
-    if isinstance(value, enum.Enum):
-        return escape(_word(catalogue, value))
-    if isinstance(value, Proved):
-        return _party(catalogue, Party(value.participant, value.name))
+def _stated(words: Words, name: str, value: object) -> Markup:
     if isinstance(value, datetime):
-        return _moment(catalogue, value)
-    if isinstance(value, tuple):
-        return _data(", ".join(map(str, value[:_MAX_REMARKS])) + ("…" if len(value) > _MAX_REMARKS else ""))
-    return _brief(str(value)) if name == "lot" else _data(value)
+        return _time(value)
+    if isinstance(value, Thing):
+        return _digest(value.subject) if value.identifier is None else _brief(value.identifier)
+    if isinstance(value, bytes):
+        return _digest(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Thing):
+        shown = Markup(", ").join(_stated(words, name, one) for one in value[:_MAX_THINGS])
+        return shown if len(value) <= _MAX_THINGS else shown + escape(f" … ({len(value)})")
+    text = escape(words.value(value))
+    translated = isinstance(value, (enum.Enum, Age, Span, Unit)) or (isinstance(value, Proved) and value.name is None)
+    return text if translated else _data(text)
 
 
 def _digest(value: bytes | None) -> Markup:
@@ -208,12 +221,14 @@ def _brief(identifier: str) -> Markup:
     """The last part of an identifier, shortened in its middle; the full identifier is in the tooltip."""
     text = _end(identifier)
     shown = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}…{text[-(_MAX_SHOWN // 2) :]}"
-    return Markup('<span translate="no" title="{}">{}</span>').format(identifier, shown)  # as above
+    return Markup('<span translate="no" title="{}">{}</span>').format(printable(identifier), printable(shown))
 
 
 def _called(identifier: str) -> Markup:
     """As `_brief`, but not shortened, for the heading of the thing's own page."""
-    return Markup('<span translate="no" title="{}">{}</span>').format(identifier, _end(identifier))  # as above
+    return Markup('<span translate="no" title="{}">{}</span>').format(
+        printable(identifier), printable(_end(identifier))
+    )
 
 
 def _end(identifier: str) -> str:
@@ -221,5 +236,6 @@ def _end(identifier: str) -> str:
 
 
 def _data(text: object) -> Markup:
-    """Text that must not be translated: names, identifiers, values."""
-    return Markup('<span translate="no">{}</span>').format(text)  # a constant; `format` escapes
+    """Text that must not be translated: names, identifiers, values. What strangers wrote can neither hide nor move."""
+    shown = text if isinstance(text, Markup) else printable(str(text))
+    return Markup('<span translate="no">{}</span>').format(shown)  # a constant; `format` escapes

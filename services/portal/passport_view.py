@@ -16,6 +16,7 @@ from ledger.ids import DigitalLink
 from ledger.provenance import Fact, Passport
 from ledger.provenance.answers import Certificate, CustodyChange, Machine, Party, Trace, Transformation
 from ledger.records import AssignmentState, CertificateStatus, Verdict
+from ledger.verify import Section, Statement
 from services.portal.language import Catalogue
 from services.portal.proofs import Proof
 
@@ -116,6 +117,10 @@ def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
 
 
 _PRODUCT = ("passport", "productName")
+_VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
+"""Codes of the statements that a passport begins with."""
+_HARMLESS = ("event_passed", "event_upheld")
+"""Codes of events that leave a part beyond doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,12 @@ class PassportView:
     latest: Certificate | None
     sound: bool
     """Whether the index has no failing or invalid certificate and no quarantine for the part now."""
+    verdict: tuple[Statement, ...]
+    """What the proof says about the part's verdict, quarantine first; empty without a proof."""
+    history: tuple[Statement, ...]
+    """How it came to that: failed, reworked, passed."""
+    spotless: bool
+    """Whether the part passed, and neither its history nor the index has anything against it."""
     proof: Proof | None
     failure: str | None
     """Code of the error, if no proof could be built now."""
@@ -165,6 +176,10 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
     # No certificate is not a fault: not every order requires one.
     good = latest is None or (latest.verdict is Verdict.PASS and latest.status is CertificateStatus.VALID)
     stopped = trace.lot.state.is_quarantined or any(lot.quarantined for lot in trace.packed_in)
+    told = () if proof is None or proof.report is None else proof.report.within(Section.PART)
+    verdict = tuple(one for one in told if one.code in _VERDICTS)
+    history = tuple(one for one in told if one.code.startswith("event_"))
+    passed = proof is not None and proof.refused is None and [one.code for one in verdict] == ["passed"]
     return PassportView(
         passport=passport,
         product=_product(passport),
@@ -174,6 +189,9 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
         footprint=build_footprint(passport),
         latest=latest,
         sound=good and not stopped,
+        verdict=verdict,
+        history=history,
+        spotless=passed and good and not stopped and all(one.code in _HARMLESS for one in history),
         proof=proof,
         failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
     )

@@ -20,7 +20,7 @@ from tests.support.portal_world import PortalWorld
 
 pytestmark = pytest.mark.browser
 
-PASSED = "The records of this part are proved"
+PASSED = "It is proved that this was recorded"
 
 
 def open_context(chromium: Browser, **options: Any) -> BrowserContext:

@@ -24,7 +24,7 @@ from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.integration
-GOOD, STANDING = "The records of this part are proved", "status is not good"
+GOOD, STANDING = 'class="badge good"', 'class="badge warn"'
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +98,15 @@ def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> No
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("en", ("What needs attention", "Certificate {number} of {part}: Fail, valid.", "{part} is quarantined by")),
-        ("zh", ("需要注意", "{part} 的证书 {number}：不合格，有效。", "{part} 已被")),
+        (
+            "en",
+            (
+                "What needs attention",
+                "certificate {number} of {part} by Umbra Inspection: fail, valid",
+                "{part} is quarantined by",
+            ),
+        ),
+        ("zh", ("需要注意", "对 {part} 的证书 {number}：不合格，有效", "{part} 已被")),
     ],
 )
 def test_the_page_shows_what_the_verifier_draws_attention_to(

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
-GOOD = "The records of this part are proved"
+GOOD = "It is proved that this was recorded"
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def _measure(consortium: Consortium, store: Store, part: bytes) -> BundleFigures
     decoding, _ = _timed(lambda: json.loads(data))
     return BundleFigures(
         ancestors=len(report.parts[0].ancestors),
-        records=report.records,
+        records=len(parse_bundle(data).records),
         bytes=len(data),
         nodes=len(parse_bundle(data).nodes),
         build_ms=round(1000 * built, 1),

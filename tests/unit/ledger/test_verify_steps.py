@@ -20,7 +20,7 @@ from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, Cosigner, Cosigners
 from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
-from ledger.verify._remarks import _same_measurements
+from ledger.verify._measurements import _same_measurements
 from ledger.verify._state import Entry
 from ledger.verify._status import Verified
 from ledger.verify.refusals import (
@@ -30,6 +30,7 @@ from ledger.verify.refusals import (
     StatusRefused,
     TrustRefused,
 )
+from ledger.verify.values import Fields
 from tests.support.bundle_content import Content, entry_of, event_in, publish, publish_bytes, with_fields
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event
@@ -76,21 +77,21 @@ def test_the_true_bundle_says_who_made_the_part_and_how_it_stands() -> None:
     assert part.certificate is not None
     assert (part.certificate.status, part.certificate.verdict) == (CertificateStatus.VALID, Verdict.PASS)
     assert len(part.ancestors) == 4
-    assert found.withheld_records == {"LotsTransformed": 1}
+    assert [one.values["count"] for one in found.statements if one.code == "withheld_kind"] == [1]
     assert found.as_of.age_s == 100
 
 
 def test_the_report_says_what_is_not_proved_and_what_not_to_overlook() -> None:
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
-    assert any("after the proof block" in one for one in found.not_proved)
-    assert any("withheld records" in one for one in found.not_proved)
-    assert any("corrected by record" in one for one in found.attention)
-    assert any("declared compromised" in one for one in found.attention)
-    assert any("urn:example:hip-3" in one and "fail" in one for one in found.attention)
-    assert any("hip-4 has no certificate" in one for one in found.attention)
+    assert any("after the proof block" in str(one) for one in found.not_proved)
+    assert any("withheld records" in str(one) for one in found.not_proved)
+    assert any("corrected by record" in str(one) for one in found.attention)
+    assert any("declared compromised" in str(one) for one in found.attention)
+    assert any("urn:example:hip-3" in str(one) and "fail" in str(one) for one in found.attention)
+    assert any("hip-4 has no certificate" in str(one) for one in found.attention)
     lines = "\n".join(describe(found))
     assert all(part.identifier and part.identifier in lines for part in found.parts)
-    assert 'engraving "für Mara"' in lines
+    assert '"engraving" "für Mara"' in lines
 
 
 def test_withheld_fields_and_undisclosed_evidence_are_counted() -> None:
@@ -99,13 +100,15 @@ def test_withheld_fields_and_undisclosed_evidence_are_counted() -> None:
     found = report(content)
     assert found.evidence == ()
     certificates = ", ".join(str(one.sequence) for one in found.certificates)
-    assert f"measured data of certificates {certificates}: no evidence is shown" in found.not_proved
+    assert f"measured data of certificates {certificates}: no evidence is shown" in map(str, found.not_proved)
 
 
 def test_a_disclosed_text_cannot_move_the_cursor() -> None:
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
-    hostile = replace(found.disclosed[0], value="\x9b2J\u202egnihton", path=("a\x1b[2J",))
-    lines = "\n".join(describe(replace(found, disclosed=(hostile,))))
+    shown = next(one for one in found.statements if one.code == "document")
+    hostile = Fields(((("a\x1b[2J",), "\x9b2J\u202egnihton"),))
+    changed = replace(shown, values={**shown.values, "fields": hostile})
+    lines = "\n".join(describe(replace(found, statements=(changed,))))
     assert lines.replace("\n", "").isprintable()
 
 
@@ -146,7 +149,7 @@ def test_a_cosigned_checkpoint_is_believed_and_one_signature_less_is_not() -> No
     with pytest.raises(CheckpointRefused, match="1 of the 2"):
         verify_bundle(encode_bundle(replace(bundle, signatures=signatures[:1])), cosigned, now_s=now)
     # Whoever names the block needs no signatures, and is told that they were not judged.
-    assert any("whose signatures" in one for one in verify_bundle(data, trust, now_s=now).not_proved)
+    assert any("whose signatures" in str(one) for one in verify_bundle(data, trust, now_s=now).not_proved)
 
 
 def test_the_proof_block_may_be_an_ancestor_of_the_checkpoint_and_no_descendant() -> None:
@@ -215,7 +218,7 @@ def test_a_quarantined_part_is_refused_by_its_status() -> None:
     content.append(RecordShown("LotQuarantined", sequence, made.participant, content.time, data), part)
     assert judge(published(content)) is Step.STATUS
     found = report(content, any_status=True)
-    assert any("is quarantined by Alder Forge" in one for one in found.attention)
+    assert any("is quarantined by Alder Forge" in str(one) for one in found.attention)
 
 
 # Step 11
@@ -250,7 +253,10 @@ def test_a_demand_counts_from_its_deadline_on() -> None:
     event = event_in(demanded, OpeningDemanded)
     deadline, certificate = event.deadline, event.certificate
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=deadline - 1)
-    assert any(f"certificate {certificate} must be opened before" in one for one in found.attention)
+    assert any(
+        f"certificate {certificate} of urn:example:hip-3b by Umbra Inspection must be opened before" in str(one)
+        for one in found.attention
+    )
     with pytest.raises(StatusRefused, match="unopened") as refused:
         verify_bundle(vector_bytes(), vector_trust(), now_s=deadline)
     assert refused.value.sequence == certificate
@@ -267,7 +273,7 @@ def test_one_input_for_two_lots_is_caught() -> None:
     content.change(inferences=inferences)
     assert judge(published(content)) is Step.INFERENCES
     content.change(inferences=())
-    assert any("with one inference" in one for one in report(content).attention)
+    assert any("with one inference" in str(one) for one in report(content).attention)
 
 
 def test_h3_one_measurement_for_two_lots_is_told() -> None:
@@ -275,11 +281,12 @@ def test_h3_one_measurement_for_two_lots_is_told() -> None:
     content = vector_content()
     first, second = (content.record(one.record) for one in content.bundle.inferences[:2])
     named = event_in(first, CertificateIssued).statement
-    assert not [one for one in report(content).attention if "one measurement" in one]
+    assert not [one for one in report(content).attention if one.code == "one_measurement"]
     content.put(with_fields(second, leaf_index=named.leaf_index, leaf_hash=named.leaf_hash, anchor_size=_size(first)))
     content.change(inferences=(), evidence=())
-    told = [one for one in report(content, any_status=True).attention if "one measurement" in one]
-    assert told == [f"records {first.sequence} and {second.sequence} name one measurement"]
+    told = [one for one in report(content, any_status=True).attention if one.code == "one_measurement"]
+    assert [one.records for one in told] == [(first.sequence, second.sequence)]
+    assert f"records {first.sequence}, {second.sequence} name one measurement" in str(told[0])
 
 
 def _size(record: RecordShown) -> int:
@@ -292,7 +299,7 @@ def test_m9_one_measurement_for_two_operations_is_told() -> None:
     entries = [Entry(event, 7 + place, 1, bytes(20), 0, (bytes(32),)) for place, event in enumerate(finished)]
     alone = Entry(replace(finished[0], leaf_index=6), 9, 1, bytes(20), 0, (bytes(32),))
     told = list(_same_measurements(cast(Verified, SimpleNamespace(entries=[*entries, alone]))))
-    assert told == ["records 7 and 8 name one measurement"]
+    assert [one.records for one in told] == [(7, 8)]
 
 
 def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
@@ -312,7 +319,7 @@ def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
         # Taken as proved: the leaf of an honest inspector fits no other entry.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ledger.verify.verify_evidence", lambda *_: None)
-            assert [one for one in report(content, any_status=True).attention if cause in one], cause
+            assert [one for one in report(content, any_status=True).attention if cause in str(one)], cause
 
 
 @pytest.mark.parametrize("step", list(Step))

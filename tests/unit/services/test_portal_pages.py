@@ -17,7 +17,6 @@ from importlib import resources
 import pytest
 
 from ledger.provenance import workload
-from ledger.verify import REMARKS
 from services.portal import listings
 from services.portal.language import Catalogue, Language
 from services.portal.listings import build_load
@@ -219,14 +218,6 @@ def test_both_catalogues_have_the_same_keys_and_places() -> None:
         assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", chinese[key])), key
         said = re.sub(r"{\w+}|[A-Z]", "", chinese[key])
         assert re.search(r"[\u4e00-\u9fff]", said) or not re.search(r"\w", said), key
-
-
-def test_the_pages_can_say_whatever_the_verifier_remarks() -> None:
-    english = json.loads((resources.files("services.portal") / "catalogue" / "en.json").read_text("utf-8"))
-    said = {key.removeprefix("remark."): text for key, text in english.items() if key.startswith("remark.")}
-    assert said.keys() == REMARKS.keys()
-    for code, text in said.items():
-        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", REMARKS[code])), code
 
 
 @dataclass

@@ -1,0 +1,114 @@
+"""Statements about what the sender disclosed, and about what is proved of the bundle as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.events import Event
+from ledger.events.lots import LotsTransformed
+from ledger.verify._descent import made_of
+from ledger.verify._measurements import compared_inputs
+from ledger.verify._state import Entry
+from ledger.verify._status import Verified
+from ledger.verify.statement import Statement, say
+from ledger.verify.values import Fields
+
+__all__ = ["Measured", "disclosed", "measured", "proved"]
+
+
+def disclosed(verified: Verified) -> Iterator[Statement]:
+    """The fields that are shown, document by document, and the entries of evidence."""
+    withheld = 0
+    for claims in verified.bundle.claims:
+        entry, disclosure = verified.by_sequence[claims.record], claims.disclosure
+        about = _about(entry, claims.root)
+        withheld += len(disclosure.paths) - len(disclosure.shown)
+        yield say(
+            "document",
+            about[0],
+            (claims.record,),
+            record=claims.record,
+            event=entry.kind,
+            root=claims.root,
+            about=verified.things(about),
+            by=verified.party(entry.participant),
+            fields=Fields(tuple((disclosure.paths[place], field.value) for place, field in disclosure.shown)),
+        )
+    if withheld:
+        yield say("fields_withheld", fields=withheld)
+    yield from _entries(verified)
+
+
+def _about(entry: Entry[Event], root: int) -> tuple[bytes, ...]:
+    """The lots or orders that a document is about. Each output of a transformation has a document of its own."""
+    if isinstance(entry.event, LotsTransformed):
+        made = tuple(entry.event.outputs(entry.histories))
+        return (made[root - 1],) if root else made
+    return entry.histories
+
+
+def _entries(verified: Verified) -> Iterator[Statement]:
+    for evidence in verified.bundle.evidence:
+        entry, shown = verified.by_sequence[evidence.record], evidence.shown
+        leaf = entry.event.leaf()
+        assert leaf is not None  # noqa: S101  # narrows the type: step 9 refused evidence of other records
+        if shown is not None:
+            machine = verified.state.proved.streams[leaf.stream].machine
+            yield say(
+                "entry",
+                entry.histories[0],
+                (evidence.record,),
+                record=evidence.record,
+                stream=leaf.stream,
+                index=leaf.index,
+                machine=verified.machine(machine),
+                owner=verified.party(verified.state.proved.machines[machine].owner),
+                leaf=shown.kind,
+                entry=shown.entry,
+            )
+
+
+def proved(verified: Verified) -> Iterator[Statement]:
+    """What is proved, even if the sender is not trusted."""
+    for always in ("complete", "signers", "status"):
+        yield say(always)
+    if not verified.not_followed:
+        lots = len(made_of(verified.state, verified.bundle.parts))
+        yield say("all_made", lots=lots) if lots else say("nothing_made")
+    if any(claims.disclosure.shown for claims in verified.bundle.claims):
+        yield say("fields")
+    found = measured(verified)
+    for code, name, numbers in (
+        ("measured_certificates", "certificates", found.certificates),
+        ("hashed_certificates", "certificates", found.hashed_certificates),
+        ("measured_operations", "finished", found.operations),
+        ("hashed_operations", "finished", found.hashed_operations),
+        ("inferences_shown", "certificates", tuple(one.record for one in verified.bundle.inferences)),
+        ("inputs", "certificates", compared_inputs(verified)[0]),
+    ):
+        if numbers:
+            yield say(code, None, numbers, **{name: numbers})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The records with evidence in the bundle: those whose entry is shown, and those with its hash only."""
+
+    certificates: tuple[int, ...]
+    hashed_certificates: tuple[int, ...]
+    operations: tuple[int, ...]
+    hashed_operations: tuple[int, ...]
+
+
+def measured(verified: Verified) -> Measured:
+    """Sort the bundle's evidence."""
+    certified = verified.state.certificates
+    shown = [one.record for one in verified.bundle.evidence if one.shown is not None]
+    hashed = [one.record for one in verified.bundle.evidence if one.shown is None]
+    return Measured(
+        tuple(one for one in shown if one in certified),
+        tuple(one for one in hashed if one in certified),
+        tuple(one for one in shown if one not in certified),
+        tuple(one for one in hashed if one not in certified),
+    )

@@ -1,0 +1,174 @@
+"""Statements about each part: its verdict, how it came to that, and how the part stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ledger.events import Event
+from ledger.events.certificates import (
+    CertificateIssued,
+    CertificateRefuted,
+    CertificateRevoked,
+    CertificateUpheld,
+    OpeningDemanded,
+)
+from ledger.events.lots import LotQuarantined, LotReleased, LotReworked, LotsTransformed
+from ledger.records import CertificateStatus, TransformationKind, Verdict
+from ledger.verify._state import Certificate, Entry, Lot, State
+from ledger.verify._status import Verified, status_of
+from ledger.verify.report import moment
+from ledger.verify.statement import Statement, say
+from ledger.verify.values import Model, Unit
+
+__all__ = ["events_of", "parts"]
+
+
+def parts(verified: Verified) -> Iterator[Statement]:
+    """Part by part: the verdict first, then its history, then everything else about how the part stands."""
+    events = {lot.subject: tuple(events_of(verified, lot)) for lot in verified.line}
+    for lot in verified.parts:
+        yield say("part", lot.subject, lot=verified.thing(lot.subject))
+        if lot.state.is_quarantined:
+            yield say("quarantined_part", lot.subject, by=verified.party(lot.counterparty))
+        yield _verdict(verified, lot)
+        same = (one for name in _same_material(verified.state, lot) for one in events[name])
+        yield from sorted(same, key=lambda one: one.records)
+        yield from _standing(verified, lot)
+
+
+def _verdict(verified: Verified, lot: Lot) -> Statement:
+    certificate = verified.state.deciding(lot)
+    if certificate is None:
+        inspector = verified.state.inspector_of(lot)
+        if inspector:
+            return say("no_gate_verdict", lot.subject, inspector=verified.party(inspector))
+        return say("no_verdict", lot.subject)
+    status = status_of(verified, certificate, verified.judged_at, lot)
+    if status is not CertificateStatus.VALID:
+        code = "no_valid_verdict"
+    else:
+        code = "passed" if certificate.verdict is Verdict.PASS else "failed"
+    return say(
+        code,
+        lot.subject,
+        (certificate.sequence,),
+        certificate=certificate.sequence,
+        issuer=verified.party(certificate.issuer),
+        model=Model(certificate.model),
+        until=moment(certificate.expires_at),
+        verdict=certificate.verdict,
+        status=status,
+    )
+
+
+def _standing(verified: Verified, lot: Lot) -> Iterator[Statement]:
+    order = verified.state.order_of(lot)
+    yield say(
+        "stands",
+        lot.subject,
+        state=lot.state,
+        quantity=lot.quantity,
+        unit=Unit(lot.unit.rstrip(b"\0").decode("latin-1")),
+        holder=verified.party(_outermost(verified.state, lot).custodian),
+    )
+    if order is None:
+        return
+    buyer, coordinator = verified.party(order.buyer), verified.party(order.coordinator)
+    thing = verified.thing(order.subject)
+    yield say("in_order", lot.subject, (order.sequence,), order=thing, buyer=buyer, coordinator=coordinator)
+    if order.terms.inspector:
+        inspector, model = verified.party(order.terms.inspector), Model(order.terms.model)
+        yield say("gate", lot.subject, inspector=inspector, model=model)
+
+
+def _outermost(state: State, lot: Lot) -> Lot:
+    while lot.parent is not None:
+        lot = state.lots[lot.parent]
+    return lot
+
+
+def _same_material(state: State, lot: Lot) -> set[bytes]:
+    """The lot, and those that it was before it was split off, merged or reworked: not what it was made from."""
+    found, waiting = {lot.subject}, [lot.subject]
+    while waiting:
+        name = waiting.pop()
+        first = state.entries_of[name][state.lots[name].sequence].event
+        if isinstance(first, LotsTransformed) and first.transformation.kind is not TransformationKind.CONVERSION:
+            for taken in first.transformation.inputs:
+                if not taken.component and taken.lot not in found:
+                    found.add(taken.lot)
+                    waiting.append(taken.lot)
+    return found
+
+
+_Values = dict[str, object]
+
+
+def events_of(verified: Verified, lot: Lot) -> Iterator[Statement]:
+    """What certificates, openings, quarantines and rework of a lot there were, oldest first."""
+    for entry in verified.state.entries_of[lot.subject].values():
+        tell = _EVENTS.get(type(entry.event))
+        if tell is not None:
+            found = tell(verified, lot, entry)
+            if found is not None:
+                code, values = found
+                named: _Values = {"time": moment(entry.time), "lot": verified.thing(lot.subject)}
+                yield say(code, lot.subject, (entry.sequence,), **named, **values)
+
+
+_Told = tuple[str, _Values] | None
+
+
+def _issued(verified: Verified, lot: Lot, entry: Entry[CertificateIssued]) -> _Told:  # noqa: ARG001  # as the others
+    code = "event_passed" if entry.event.statement.verdict is Verdict.PASS else "event_failed"
+    return code, {"certificate": entry.sequence, "issuer": verified.party(entry.participant)}
+
+
+def _refuted(verified: Verified, lot: Lot, entry: Entry[CertificateRefuted]) -> _Told:
+    _, values = _about(verified, lot, entry)
+    return "event_refuted", {**values, "executed": Verdict(entry.event.executed)}
+
+
+def _about(verified: Verified, lot: Lot, entry: Entry[Any]) -> tuple[str, _Values]:  # noqa: ARG001  # as the others
+    certificate: Certificate = verified.state.certificates[entry.event.certificate]
+    return _ABOUT[type(entry.event)], {"certificate": certificate.sequence, "by": verified.party(entry.participant)}
+
+
+def _moved(verified: Verified, lot: Lot, entry: Entry[Event]) -> _Told:  # noqa: ARG001  # as the others
+    code = "event_quarantined" if isinstance(entry.event, LotQuarantined) else "event_released"
+    return code, {"by": verified.party(entry.participant)}
+
+
+def _reworked(verified: Verified, lot: Lot, entry: Entry[LotReworked]) -> _Told:
+    # It is in the histories of its components, too.
+    return ("event_reworked", {"by": verified.party(entry.participant)}) if entry.histories[0] == lot.subject else None
+
+
+def _transformed(verified: Verified, lot: Lot, entry: Entry[LotsTransformed]) -> _Told:
+    change = entry.event.transformation
+    if change.kind is not TransformationKind.REWORK or all(
+        taken.component or taken.lot != lot.subject for taken in change.inputs
+    ):
+        return None
+    into = verified.things(entry.event.outputs(entry.histories))
+    return "event_reworked_into", {"by": verified.party(entry.participant), "into": into}
+
+
+_ABOUT: dict[type[Event], str] = {
+    CertificateRefuted: "event_refuted",
+    CertificateRevoked: "event_revoked",
+    CertificateUpheld: "event_upheld",
+    OpeningDemanded: "event_demanded",
+}
+_EVENTS: dict[type[Event], Callable[[Verified, Lot, Entry[Any]], _Told]] = {
+    CertificateIssued: _issued,
+    CertificateRefuted: _refuted,
+    CertificateRevoked: _about,
+    CertificateUpheld: _about,
+    OpeningDemanded: _about,
+    LotQuarantined: _moved,
+    LotReleased: _moved,
+    LotReworked: _reworked,
+    LotsTransformed: _transformed,
+}

@@ -1,0 +1,87 @@
+"""The list of statements: every face of a report is made from it, in every language."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import ledger.verify
+from ledger.verify import Kind, Section, describe, verify_bundle
+from ledger.verify.statement import SECTIONS
+from ledger.verify.wording import LANGUAGES, words_of
+from ledger.verify.words import chinese, english
+from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
+
+FOLDER = Path(ledger.verify.__file__).parent
+
+
+def test_both_languages_say_the_same_statements_with_the_same_values() -> None:
+    assert {name: codes.keys() for name, codes in english.STATEMENTS.items()} == {
+        name: codes.keys() for name, codes in chinese.STATEMENTS.items()
+    }
+    for name, codes in english.STATEMENTS.items():
+        for code, text in codes.items():
+            translated = chinese.STATEMENTS[name][code]
+            assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", translated)), code
+    for one in ("TITLES", "PHRASES", "UNITS"):
+        assert getattr(english, one).keys() == getattr(chinese, one).keys()
+
+
+def test_the_page_on_statements_names_every_code_and_no_other() -> None:
+    page = (FOLDER / "STATEMENTS.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+)`", page.partition("## head")[2].partition("## Text")[0]))
+    assert named == SECTIONS.keys()
+
+
+def test_every_code_is_said_by_the_verifier() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("_*.py"))
+    unsaid = [code for code in SECTIONS if f'"{code}"' not in sources]
+    assert not unsaid
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_statement_of_a_report_has_a_text(language: str) -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    lines = "\n".join(describe(found, language))
+    words = words_of(language)
+    for one in found.statements:
+        assert words.text(one) in lines
+    assert "{" not in lines
+    if language == "zh":
+        assert not re.findall(r"[\u4e00-\u9fff][,.:]( |$)", lines, re.MULTILINE), "punctuation is Chinese"
+
+
+def test_sections_stand_in_their_order_and_decide_the_kind() -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    order = list(Section)
+    places = [order.index(one.section) for one in found.statements]
+    assert places == sorted(places)
+    assert {one.kind for one in found.within(Section.ATTENTION)} == {Kind.ATTENTION}
+    assert {one.kind for one in found.within(Section.NOT_PROVED)} == {Kind.NOT_PROVED}
+    assert len(found.attention) + len(found.proved) + len(found.not_proved) == len(found.statements)
+
+
+def test_a_part_begins_with_its_verdict_and_history() -> None:
+    """Failed, reworked, passed: before anything else about it."""
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    codes = [one.code for one in found.within(Section.PART)]
+    names = [str(one) for one in found.within(Section.PART) if one.code == "part"]
+    at = [place for place, code in enumerate(codes) if code == "part"]
+    first = at[names.index("urn:example:hip-3b")]
+    assert codes[first : first + 6] == [
+        "part", "passed", "event_failed", "event_reworked_into", "event_passed", "event_demanded",
+    ]  # fmt: skip
+
+
+def test_a_statement_is_json() -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    said = json.loads(json.dumps(found.to_json()))
+    assert [one["code"] for one in said] == [one.code for one in found.statements]
+    for one in said:
+        assert one.keys() == {"kind", "section", "code", "subject", "records", "values", "text"}
+    passed = next(one for one in said if one["code"] == "passed")
+    assert passed["values"]["verdict"] == "pass"
+    assert passed["records"] == [passed["values"]["certificate"]]
