@@ -1,7 +1,7 @@
 """The `millmark` command line.
 
 A failure prints one line on stderr, the cause and a hint, and no traceback. Exit code 1: the command failed; 2: its
-input is unusable; 130: interrupted.
+input is unusable; 3: its output cannot be written; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ledger.errors import MillmarkError, NotInstalledError
+from ledger.terminal import write
 from quality.errors import QualityError
 
 if TYPE_CHECKING:
@@ -120,19 +121,19 @@ def main() -> None:
     try:
         code = _load_app(_needed(sys.argv[1:]))(standalone_mode=False)  # usage errors are raised, not printed
     except typer.TyperException as error:
-        sys.stderr.write(_explain(error))
+        write(sys.stderr, _explain(error))
         sys.exit(error.exit_code)
     except (MillmarkError, QualityError) as error:
-        sys.stderr.write(f"millmark: {error}\n")
+        write(sys.stderr, f"millmark: {error}\n")
         sys.exit(error.exit_code)
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        sys.stderr.write(f"millmark: {NotInstalledError('this command', package, EXTRAS[package])}\n")
+        write(sys.stderr, f"millmark: {NotInstalledError('this command', package, EXTRAS[package])}\n")
         sys.exit(NotInstalledError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("millmark: interrupted\n")
+        write(sys.stderr, "millmark: interrupted\n")
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ledger.errors import InputError
+from ledger.terminal import NO_ANSWER, write
 
 __all__ = ["print_json", "print_lines", "print_table", "warn", "write_text"]
 
 
 def print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    _print(json.dumps(value, indent=2) + "\n")
 
 
 def print_lines(*lines: str) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    _print("".join(f"{line}\n" for line in lines))
+
+
+def _print(text: str) -> None:
+    """Prints with any encoding. Exits when the output is closed or full: nobody reads what the command does."""
+    if not write(sys.stdout, text):
+        warn("millmark: the output cannot be written; check the output and its disk")
+        raise SystemExit(NO_ANSWER)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -31,7 +40,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    Console(soft_wrap=False).print(table)
+    shown = io.StringIO()
+    console = Console()
+    Console(file=shown, width=console.width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
+    _print(shown.getvalue())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -43,4 +55,4 @@ def write_text(path: Path, text: str) -> None:
 
 
 def warn(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    write(sys.stderr, f"{line}\n")

@@ -21,7 +21,7 @@ from ledger.bundle._model import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.bundle._reader import parse_bundle, read_bundle
+from ledger.bundle._reader import OpenBundle, open_bundle, parse_bundle, read_bundle
 from ledger.bundle._writer import encode_bundle
 
 __all__ = [
@@ -35,11 +35,13 @@ __all__ = [
     "HistoryShown",
     "IdentityShown",
     "InferenceShown",
+    "OpenBundle",
     "RecordShown",
     "ShownClaims",
     "ShownEvidence",
     "WithheldRecord",
     "encode_bundle",
+    "open_bundle",
     "parse_bundle",
     "read_bundle",
 ]

@@ -24,6 +24,8 @@ MAX_SUBJECTS = 1 << 15
 MAX_RECORDS = 1 << 17
 MAX_LINKS = 1 << 17
 """Maximum number of records in one history."""
+MAX_ALL_LINKS = 1 << 19
+"""Maximum number of records in all histories together; a record may be in several."""
 MAX_DATA_BYTES = 20_480
 """Longest event data of a record; those of a transformation of 64 lots into 64 have 19,072 bytes."""
 MAX_NAME_PROOFS = MAX_NAME_KEYS
@@ -32,6 +34,8 @@ MAX_SHOWN = 1 << 14
 MAX_SHOWN_BYTES = 4 << 20
 """Longest JSON text of a disclosed document or evidence entry."""
 MAX_SHOWN_DEPTH = 40
+MAX_SHOWN_VALUES = 1 << 18
+"""Most commas and opening brackets in all disclosed JSON of a bundle together: about as many values."""
 MAX_PROOF_HASHES = 64
 MAX_WINDOW_BYTES = 32_768
 MAX_LOGITS = 32

@@ -1,4 +1,7 @@
-"""Parses a bundle in a single pass from left to right.
+"""Parses a bundle in two passes from left to right: from the headers on, and then what precedes them.
+
+All disclosed JSON precedes the headers. It costs most to parse, and is worth nothing unless headers, trust and
+checkpoint are right: a verifier looks at those in between (`open_bundle`).
 
 The members and their order are fixed, so the parser knows which pattern must come next, and stops at the first that
 does not match: no object is built from text whose size is not bounded yet. At the end the bundle is encoded again, and
@@ -11,6 +14,7 @@ import binascii
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -28,7 +32,7 @@ from ledger.bundle._model import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.bundle._writer import encode_bundle
+from ledger.bundle._writer import encode_disclosed, encode_frame
 from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
 from ledger.claims import Disclosure, parse_disclosure
 from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
@@ -72,32 +76,81 @@ def parse_bundle(data: bytes) -> Bundle:
     Raises NotABundleError when the file does not even begin like a bundle, or has a different version. Not established:
     that any of its content is true.
     """
+    return open_bundle(data).parse()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBundle:
+    """A bundle of which everything is parsed but its disclosures."""
+
+    frame: Bundle
+    """Without `claims`, `contracts` and `evidence`."""
+    data: bytes
+    at: int
+    """Where the headers begin: at the comma before their name."""
+
+    def parse(self) -> Bundle:
+        """Parse the rest. Raises BundleError."""
+        scan = _Scanner(self.data)
+        bundle = _disclosed(scan, self.frame)
+        if scan.at != self.at:
+            scan.refuse("headers is missing")
+        _verify_canonical(self.data, 0, _encoded(bundle))
+        return bundle
+
+
+def open_bundle(data: bytes) -> OpenBundle:
+    """Parse a bundle, except its disclosures. Raises the errors of `parse_bundle`."""
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
         raise NotABundleError("this is not a bundle", hint="use a file made by `millmark bundle`")
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleError(f"the bundle has more than {MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
-    bundle = _bundle(_Scanner(data))
-    _verify_canonical(data, encode_bundle(bundle))
-    return bundle
+    scan = _Scanner(data)
+    scan.literal(_OPENING)
+    if _number(scan) != BUNDLE_VERSION:
+        raise NotABundleError("the bundle has a different format version", hint="update this program")
+    chain_id = _member(scan, "chain_id", _number)
+    scan.literal(b',"claims":[')
+    # The last place: only what precedes the headers has texts of any content, which may read like this.
+    at = data.rfind(b',"headers":[', scan.at)
+    if at < 0:
+        _disclosed(_Scanner(data), _NOTHING)
+        scan.refuse("headers is missing")
+    scan.at = at
+    frame = _frame(scan, chain_id)
+    _verify_canonical(data, at, encode_frame(frame))
+    return OpenBundle(frame, data, at)
 
 
-def _verify_canonical(data: bytes, canonical: bytes) -> None:
+def _encoded(bundle: Bundle) -> bytes:
+    try:
+        return encode_disclosed(bundle)
+    except CanonicalError as error:
+        raise BundleError(f"the bundle is malformed: {error.cause}") from None
+
+
+def _verify_canonical(data: bytes, start: int, canonical: bytes) -> None:
     # Finds what the patterns cannot: members of disclosed JSON out of order, or bits set after the end of base64url.
-    if data != canonical:
+    if not data.startswith(canonical, start):
+        found = memoryview(data)[start:]
         at = next(
-            (at for at, (one, two) in enumerate(zip(data, canonical, strict=False)) if one != two), len(canonical)
+            (at for at, (one, two) in enumerate(zip(found, canonical, strict=False)) if one != two), len(canonical)
         )
-        raise BundleError(f"the bundle is not in canonical form at byte {at}")
+        raise BundleError(f"the bundle is not in canonical form at byte {start + at}")
 
 
 class _Scanner:
     """A position in the text, and methods that read what must come next there. All of them raise BundleError."""
 
-    __slots__ = ("at", "data")
+    __slots__ = ("at", "data", "links", "values")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self.values = 0
+        """Commas and opening brackets in disclosed JSON so far."""
+        self.links = 0
+        """Records of histories so far."""
 
     def literal(self, text: bytes) -> None:
         if not self.data.startswith(text, self.at):
@@ -150,10 +203,12 @@ class _Scanner:
         else:
             self.refuse(f"{what} is truncated, or longer than {limits.MAX_SHOWN_BYTES} bytes")
         self.at = found.end()
+        text = self.data[start : self.at]
+        self.values += sum(map(text.count, (b",", b"[", b"{")))
+        if self.values > limits.MAX_SHOWN_VALUES:
+            self.refuse(f"more than {limits.MAX_SHOWN_VALUES} values are disclosed")
         try:
-            return parse_json(
-                self.data[start : self.at], max_bytes=limits.MAX_SHOWN_BYTES, max_depth=limits.MAX_SHOWN_DEPTH
-            )
+            return parse_json(text, max_bytes=limits.MAX_SHOWN_BYTES, max_depth=limits.MAX_SHOWN_DEPTH)
         except CanonicalError as error:
             self.refuse(f"{what} is invalid: {error.cause}")
 
@@ -161,16 +216,25 @@ class _Scanner:
         raise BundleError(f"the bundle is malformed at byte {self.at}: {cause}")
 
 
-def _bundle(scan: _Scanner) -> Bundle:
+def _disclosed(scan: _Scanner, frame: Bundle) -> Bundle:
+    """Parse what precedes the headers, and complete the bundle with it."""
     scan.literal(_OPENING)
-    if _number(scan) != BUNDLE_VERSION:
-        raise NotABundleError("the bundle has a different format version", hint="update this program")
+    _number(scan)
+    _member(scan, "chain_id", _number)
     # The arguments are in the order of the text, since keyword arguments are evaluated from left to right.
-    bundle = Bundle(
-        chain_id=_member(scan, "chain_id", _number),
+    return replace(
+        frame,
         claims=_member(scan, "claims", _shown("claims", _claims, lambda item: (item.record, item.root))),
         contracts=_member(scan, "contracts", _table("contracts", _bytes(20, 20), 16)),
         evidence=_member(scan, "evidence", _shown("evidence", _evidence, lambda item: item.record)),
+    )
+
+
+def _frame(scan: _Scanner, chain_id: int) -> Bundle:
+    """Parse the headers and all that follows."""
+    bundle = Bundle(
+        chain_id=chain_id,
+        contracts=(),
         headers=_member(scan, "headers", _list("headers", _bytes(1, limits.MAX_HEADER_BYTES), limits.MAX_HEADERS)),
         histories=_member(scan, "histories", _table("histories", _history, limits.MAX_SUBJECTS, _subject_of)),
         identities=_member(scan, "identities", _table("identities", _identity, limits.MAX_SUBJECTS, _name_of)),
@@ -248,12 +312,19 @@ def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
 
 
 _HASH = _bytes(32, 32)
+_NOTHING = Bundle(
+    chain_id=0, registry=b"", ledger=b"", ledger_id=b"", contracts=(), headers=(), signatures=(), nodes=(), parts=(),
+    histories=(), records=(),
+)  # fmt: skip
 _NAME_PROOF = _bytes(NAME_PROOF_BYTES, NAME_PROOF_BYTES)
 
 
 def _history(scan: _Scanner) -> HistoryShown:
     scan.literal(b'{"records":')
     records = scan.items(_link, "records of a history", limits.MAX_LINKS)
+    scan.links += len(records)
+    if scan.links > limits.MAX_ALL_LINKS:
+        scan.refuse(f"there are more than {limits.MAX_ALL_LINKS} records of all histories")
     scan.literal(b',"subject":')
     subject = _HASH(scan)
     scan.literal(b"}")

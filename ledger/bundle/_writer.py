@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ledger.bundle._model import (
     BUNDLE_VERSION,
@@ -27,12 +27,24 @@ def encode_bundle(bundle: Bundle) -> bytes:
     Only disclosed JSON goes through the general encoder, which is too slow for the 65,000 trie nodes that a bundle may
     have; for everything else, canonical form only requires the members to be sorted.
     """
+    return encode_disclosed(bundle) + encode_frame(bundle)
+
+
+def encode_disclosed(bundle: Bundle) -> bytes:
+    """Return the file's content up to the headers, which has all disclosed JSON. Raises CanonicalError."""
     members = {
         "bundle_version": b"%d" % BUNDLE_VERSION,
         "chain_id": b"%d" % bundle.chain_id,
         "claims": _array(map(_claims, bundle.claims)),
         "contracts": _texts(bundle.contracts),
         "evidence": _array(map(_evidence, bundle.evidence)),
+    }
+    return b"{" + _joined(members)
+
+
+def encode_frame(bundle: Bundle) -> bytes:
+    """Return the file's content from the headers on."""
+    members = {
         "headers": _texts(bundle.headers),
         "histories": _array(map(_history, bundle.histories)),
         "identities": _array(map(_identity, bundle.identities)),
@@ -50,7 +62,11 @@ def encode_bundle(bundle: Bundle) -> bytes:
         "signatures": _texts(bundle.signatures),
         "streams": _texts(bundle.streams),
     }
-    return b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items()) + b"}"
+    return b"," + _joined(members) + b"}"
+
+
+def _joined(members: Mapping[str, bytes]) -> bytes:
+    return b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items())
 
 
 def text_of(value: bytes) -> str:

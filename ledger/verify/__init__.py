@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 
-from ledger.bundle import Bundle, parse_bundle
+from ledger.bundle import Bundle, OpenBundle, open_bundle
 from ledger.checkpoint import (
     DEFAULT_MAX_AGE_S,
     MAX_ANCESTRY,
@@ -28,7 +28,7 @@ from ledger.trust import TrustFile
 from ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
 from ledger.verify._histories import verify_histories
 from ledger.verify._names import verify_identifiers
-from ledger.verify._proofs import StateProof
+from ledger.verify._proofs import StateProof, verify_listed
 from ledger.verify._replay import replay
 from ledger.verify._reporting import build_report
 from ledger.verify._status import Verified, verify_status
@@ -59,7 +59,7 @@ def verify_bundle(
 ) -> Report:
     """Verify a bundle's bytes and return what they prove.
 
-    1. Format: the canonical text of a bundle, within the limits.
+    1. Format: the canonical text of a bundle, within the limits. What is disclosed is looked at after step 3.
     2. Trust: chain, addresses and code are those of the trust file.
     3. Checkpoint: the proof block is the believed one or an ancestor of it, and not too old.
     4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
@@ -78,11 +78,14 @@ def verify_bundle(
     many blocks it may precede the one that is believed.
     """
     # The contracts before the checkpoint: headers of another chain would otherwise be refused for a misleading reason.
-    bundle, headers = _verify_format(data)
-    proof = StateProof(bundle, headers[0])
-    proof.verify_contracts(bundle, trust)
-    signers = _verify_checkpoint(bundle, trust, headers, now_s, max_age_s)
+    opened, headers = _open(data)
+    proof = StateProof(opened.frame, headers[0])
+    proof.verify_contracts(opened.frame, trust)
+    signers = _verify_checkpoint(opened.frame, trust, headers, now_s, max_age_s)
     _verify_distance(headers, max_behind)
+    # Only now: what a stranger disclosed may take a hundred times as long as all steps so far.
+    bundle = _parse(opened)
+    verify_listed(bundle, trust)
     proved = proof.read(bundle)
     entries = verify_histories(bundle, proved.heads)
     state = replay(bundle, entries, proved, headers[0].timestamp)
@@ -102,11 +105,11 @@ def verify_bundle(
     return report
 
 
-def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
-    """Step 1."""
+def _open(data: bytes) -> tuple[OpenBundle, tuple[BlockHeader, ...]]:
+    """Step 1, except for what is disclosed."""
     try:
-        bundle = parse_bundle(data)
-        headers = tuple(parse_header(header) for header in bundle.headers)
+        opened = open_bundle(data)
+        headers = tuple(parse_header(header) for header in opened.frame.headers)
     except NotABundleError as error:
         # A file of another kind is the user's mistake, so the exit code is another.
         raise FormatRefused(error.cause, hint=error.hint, usable=False) from None
@@ -114,7 +117,15 @@ def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
         raise FormatRefused(error.cause, hint=error.hint) from None
     if not headers:
         raise FormatRefused("the bundle has no block header")
-    return bundle, headers
+    return opened, headers
+
+
+def _parse(opened: OpenBundle) -> Bundle:
+    """Step 1, for what is disclosed."""
+    try:
+        return opened.parse()
+    except BundleError as error:
+        raise FormatRefused(error.cause, hint=error.hint) from None
 
 
 def _verify_checkpoint(

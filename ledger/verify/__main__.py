@@ -1,12 +1,11 @@
 """`python -m ledger.verify FILE --trust FILE`: the same as `millmark verify`, without the rest of Millmark.
 
-Exit code 0 verified, 1 refused (the line names the step), 2 unusable input.
+Exit code 0 verified, 1 refused (the line names the step), 2 unusable input, 3 no answer, or none could be printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import NoReturn
 from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.errors import MillmarkError
 from ledger.verify.files import DAY_S, verify_files
+from ledger.verify.output import fail, tell
 
 __all__ = ["main"]
 
@@ -37,20 +37,16 @@ def main(arguments: list[str] | None = None, program: str = "python -m ledger.ve
             max_behind=given.max_behind,
             any_status=given.any_status,
         )
-    except MillmarkError as error:
-        sys.stderr.write(f"millmark: {error}\n")
-        return error.exit_code
-    shown = json.dumps(answer.to_json(), indent=2) if given.json else "\n".join(answer.lines())
-    sys.stdout.write(f"{shown}\n" if shown else "")
-    if answer.refusal is not None:
-        sys.stderr.write(f"millmark: REFUSED {answer.refusal}\n")
-    return answer.exit_code
+        return tell(answer, as_json=given.json)
+    except (MillmarkError, MemoryError) as error:
+        return fail(error)
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program,
-        description="Verify a provenance bundle offline: exit code 0 verified, 1 refused, 2 unusable input.",
+        description="Verify a provenance bundle offline. Exit code 0: verified, 1: refused, 2: unusable input, "
+        "3: no answer.",
         epilog=f"Example: {program} part.bundle --trust trust.json",
     )
     parser.add_argument("bundle", type=Path, help="the provenance file")

@@ -29,7 +29,7 @@ from ledger.trust import TrustFile
 from ledger.verify._state import Proved
 from ledger.verify.refusals import ProofsRefused, TrustRefused
 
-__all__ = ["StateProof", "subject_of"]
+__all__ = ["StateProof", "subject_of", "verify_listed"]
 
 K = TypeVar("K", int, bytes)
 V = TypeVar("V")
@@ -47,19 +47,14 @@ class StateProof:
     def verify_contracts(self, bundle: Bundle, trust: TrustFile) -> None:
         """Step 2: the bundle is about the trust file's chain and contracts, and each address has the trusted code.
 
-        Raises TrustRefused.
+        Raises TrustRefused. Not established: which contracts it lists; see `verify_listed`.
         """
         _verify_same("chain id", bundle.chain_id, trust.chain_id)
         _verify_same("registry", bundle.registry, trust.registry.address)
         _verify_same("ledger", bundle.ledger, trust.ledger.address)
         _verify_same("ledger id", bundle.ledger_id, trust.ledger_id)
         trusted = {contract.address: (name, contract.code_hash) for name, contract in trust.contracts.items()}
-        for address in bundle.contracts:
-            if address not in trusted:
-                raise TrustRefused(f"the trust file does not name the contract at {to_hex(address)}")
         for address, (name, code_hash) in trusted.items():
-            if address not in bundle.contracts:
-                raise TrustRefused(f"the bundle does not prove the account of {name} at {to_hex(address)}")
             account = self._account(name, address)
             _verify_same(f"code hash of {name}", account.code_hash, code_hash)
             self._storage_roots[address] = account.storage_root
@@ -147,6 +142,17 @@ class StateProof:
 
     def _word(self, address: bytes, slot: bytes) -> bytes:
         return parse_word(verify_in(self._nodes, self._storage_roots[address], keccak256(slot), self._used))
+
+
+def verify_listed(bundle: Bundle, trust: TrustFile) -> None:
+    """Step 2: the bundle lists the trust file's contracts and no others. Raises TrustRefused."""
+    trusted = {contract.address: name for name, contract in trust.contracts.items()}
+    for address in bundle.contracts:
+        if address not in trusted:
+            raise TrustRefused(f"the trust file does not name the contract at {to_hex(address)}")
+    for address, name in trusted.items():
+        if address not in bundle.contracts:
+            raise TrustRefused(f"the bundle does not prove the account of {name} at {to_hex(address)}")
 
 
 def subject_of(identity: IdentityShown) -> bytes:

@@ -9,8 +9,8 @@ import typer
 
 from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.verify.files import DAY_S, verify_files
+from ledger.verify.output import fail, tell
 from services.options import AsJson
-from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]
 
@@ -39,19 +39,17 @@ def run_verify(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Verify a provenance file offline. Exit code 0: verified; 1: refused, naming the step; 2: unusable input."""
-    answer = verify_files(
-        bundle,
-        trust,
-        now_s=int(time.time()),
-        max_age_days=max_age,
-        max_behind=max_behind,
-        any_status=any_status,
-    )
-    if as_json:
-        print_json(answer.to_json())
-    else:
-        print_lines(*answer.lines())
-    if answer.refusal is not None:
-        warn(f"millmark: REFUSED {answer.refusal}")
-    raise typer.Exit(answer.exit_code)
+    """Verify a provenance file offline. Exit code 0: verified; 1: refused, naming the step; 2: unusable
+    input; 3: no answer, or none could be printed."""
+    try:
+        answer = verify_files(
+            bundle,
+            trust,
+            now_s=int(time.time()),
+            max_age_days=max_age,
+            max_behind=max_behind,
+            any_status=any_status,
+        )
+        raise typer.Exit(tell(answer, as_json=as_json))
+    except MemoryError as error:
+        raise typer.Exit(fail(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,18 @@ pytestmark = pytest.mark.integration
 
 MEMORY = 384 << 20
 """Address space of the verifier's process, interpreter included. The largest file that is read takes 32 MiB of it."""
+RESIDENT, PROCESSOR_S = 256 << 10, 5
+"""Most that a verification of any file takes: KiB in memory at once, and seconds of the processor."""
 _RUN = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 from ledger.verify.__main__ import main
-sys.exit(main(sys.argv[1:]))
+code = main(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+assert peak < {RESIDENT}, f"{{peak}} KiB"
+assert used.ru_utime + used.ru_stime < {PROCESSOR_S}, used
+sys.exit(code)
 """
 _OPENING = b'{"bundle_version":1,"chain_id":1,"claims":'
 _HASH = b'"' + b"A" * 43 + b'"'
@@ -37,7 +44,7 @@ def instead(member: str, array: bytes) -> bytes:
 
 def _next(member: str) -> bytes:
     names = ["claims", "contracts", "evidence", "headers", "histories", "identities", "inferences", "keys", "ledger"]
-    names += ["machines", "models", "nodes", "participants"]
+    names += ["machines", "models", "nodes", "participants", "parts", "records", "registry", "signatures", "streams"]
     return names[names.index(member) + 1].encode()
 
 
@@ -51,6 +58,26 @@ def text(number: int, size: int) -> bytes:
 
 def proofs(count: int) -> bytes:
     return array(*(b'{"consistency":[],"inclusion":[],"record":%d,"shown":null}' % one for one in range(count)))
+
+
+def evidence(entry: bytes, count: int) -> bytes:
+    shown = b'{"consistency":[],"inclusion":[],"record":%d,"shown":{"entry":%s,"kind":1,"salt":%s}}'
+    return instead("evidence", array(*(shown % (one, entry, _HASH) for one in range(count))))
+
+
+def claims(paths: Iterable[bytes], shown: bytes, count: int) -> bytes:
+    whole = b'{"paths":[%s],"proof":[],"shown":[%s],"version":1}' % (b",".join(paths), shown)
+    return instead("claims", array(*(b'{"disclosure":%s,"record":%d,"root":0}' % (whole, one) for one in range(count))))
+
+
+def rare(count: int) -> Iterable[str]:
+    """Characters beyond the 16 bits that JSON sorts by: the slowest names."""
+    return (chr(0x10000 + one) for one in range(count))
+
+
+def links(count: int) -> Iterable[bytes]:
+    numbers = b",".join([b"1"] * 130_000)
+    return (b'{"records":[%s],"subject":%s}' % (numbers, text(one, 32)) for one in range(count))
 
 
 FILES: dict[str, tuple[Callable[[], bytes], int, str]] = {
@@ -80,6 +107,31 @@ FILES: dict[str, tuple[Callable[[], bytes], int, str]] = {
         lambda: instead("headers", array(b'"%s"' % base64.urlsafe_b64encode(b"\xf9\x3f\xfd" + b"\xc0" * 16_381))), 1,
         "step 1 (format)",
     ),
+    "31 MB of empty arrays": (
+        lambda: evidence(array(*[b"[]"] * 1_300_000), 8), 1, "more than 262144 values are disclosed",
+    ),
+    "as many numbers as there may be": (
+        lambda: evidence(array(*[b"5e-324"] * 262_000), 1), 1, "step 9 (evidence)",
+    ),
+    "as many rare names as there may be": (
+        lambda: evidence(b"{" + b",".join(b'"%s":1' % one.encode() for one in rare(130_000)) + b"}", 2), 1,
+        "step 9 (evidence)",
+    ),
+    "30 MB of rare text": (lambda: evidence(b'"' + chr(0x1F600).encode() * 990_000 + b'"', 8), 1, "step 9 (evidence)"),
+    "30 MB of escapes": (lambda: evidence(b'"' + b"\\u0001" * 650_000 + b'"', 8), 1, "step 9 (evidence)"),
+    "a number of 4 MB": (lambda: evidence(b"9" * 3_900_000, 1), 1, "cannot be represented exactly"),
+    "as many paths as there may be": (
+        lambda: claims((b'["%s"]' % one.encode() for one in rare(10_000)), b"", 13), 1, "step 8 (claims)",
+    ),
+    "as many shown fields as there may be": (
+        lambda: claims(
+            (b'["%05d"]' % one for one in range(10_000)),
+            b",".join(b'{"at":%d,"salt":"%s","value":1}' % (one, b"0" * 64) for one in range(10_000)), 4,
+        ), 1, "step 8 (claims)",
+    ),
+    "120 histories of 130,000 records": (
+        lambda: instead("histories", array(*links(120))), 1, "more than 524288 records of all histories",
+    ),
 }  # fmt: skip
 
 
@@ -103,6 +155,6 @@ def test_a_hostile_file_is_refused_in_bounded_memory(tmp_path: Path, name: str) 
 
 def test_the_bound_is_one() -> None:
     """What takes more is stopped by it, so that the tests above can fail."""
-    script = _RUN.replace("sys.exit(main(sys.argv[1:]))", f"bytearray({MEMORY})")
+    script = _RUN.replace("code = main(sys.argv[1:])", f"bytearray({MEMORY})")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=MAX_S)
     assert "MemoryError" in done.stderr

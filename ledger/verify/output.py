@@ -1,0 +1,36 @@
+"""Prints answers.
+
+Exit codes mean one thing each: 0 verified; 1 refused; 2 the input cannot be used; 3 there is no answer, or it could not
+be printed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from ledger.errors import MillmarkError
+from ledger.terminal import NO_ANSWER, write
+from ledger.verify.files import Answer
+
+__all__ = ["fail", "tell"]
+
+
+def tell(answer: Answer, *, as_json: bool) -> int:
+    """Print an answer and return its exit code."""
+    shown = json.dumps(answer.to_json(), indent=2) if as_json else "\n".join(answer.lines())
+    if shown and not write(sys.stdout, f"{shown}\n"):
+        write(sys.stderr, "millmark: the answer cannot be written; check the output and its disk\n")
+        return NO_ANSWER
+    if answer.refusal is not None:
+        write(sys.stderr, f"millmark: REFUSED {answer.refusal}\n")
+    return answer.exit_code
+
+
+def fail(error: MillmarkError | MemoryError) -> int:
+    """Print in one line why there is no answer, and return the exit code."""
+    if isinstance(error, MillmarkError):
+        write(sys.stderr, f"millmark: {error}\n")
+        return error.exit_code
+    write(sys.stderr, "millmark: not enough memory to verify this file; allow more\n")
+    return NO_ANSWER
