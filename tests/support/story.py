@@ -50,7 +50,15 @@ class Table(Generic[K, V]):
     def get(self, name: K) -> V | None:
         return self.entries.get(name, self.otherwise)
 
+    def __getitem__(self, name: K) -> V:
+        found = self.get(name)
+        assert found is not None
+        return found
+
     def __iter__(self) -> Iterator[K]:
+        return iter(())
+
+    def items(self) -> Iterator[tuple[K, V]]:
         return iter(())
 
 
@@ -109,13 +117,16 @@ class Story:
     def withhold(self, lot: bytes) -> None:
         self.histories[lot].append(WithheldRecord("LotsTransformed", NONE))
 
-    def replay(self, *parts: bytes) -> State:
-        bundle = Bundle(
+    def bundle(self, *parts: bytes) -> Bundle:
+        return Bundle(
             chain_id=1, registry=b"", ledger=b"", ledger_id=b"", contracts=(), headers=(), signatures=(),
             nodes=(), records=(),
             parts=parts or tuple(self.histories),
             histories=tuple(HistoryShown(one, tuple(links)) for one, links in sorted(self.histories.items())),
         )  # fmt: skip
+
+    def replay(self, *parts: bytes) -> State:
+        bundle = self.bundle(*parts)
         streams = {
             STREAM: StreamSlots(1, PRESS, MAKER, 100, NONE),
             BENCH_STREAM: StreamSlots(2, BENCH, INSPECTOR, 100, NONE),
@@ -251,19 +262,32 @@ class Story:
         model: int = MODEL,
         by: int = INSPECTOR,
         histories: Sequence[bytes] = (),
+        size: int = 50,
+        **more: object,
     ) -> int:
-        """Certifies a lot. `histories`: those that the record enters, by default the lot's."""
-        return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,))
+        """Certifies a lot. `histories`: those that the record enters, by default the lot's; `size`: that of the anchor;
+        `more`: members of the statement."""
+        return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,), size, **more)
 
     def certify_by_procedure(self, *lots: bytes, model: int = 0) -> int:
         return self._issue(tuple(Item(lot, self.order_of(lot)) for lot in lots), 1, model, INSPECTOR, lots)
 
-    def _issue(self, items: tuple[Item, ...], verdict: int, model: int, by: int, histories: Sequence[bytes]) -> int:
-        statement = build(
-            Statement, items=items, model=model, verdict=verdict, expires_at=EXPIRY_S,
-            inference_digest=b"\1" * 32, stream=BENCH_STREAM, leaf_index=1,
-        )  # fmt: skip
-        own: dict[str, object] = {"statement": statement, "anchor_size": 50}
+    def _issue(
+        self,
+        items: tuple[Item, ...],
+        verdict: int,
+        model: int,
+        by: int,
+        histories: Sequence[bytes],
+        size: int = 50,
+        **more: object,
+    ) -> int:
+        made: dict[str, object] = {
+            "items": items, "model": model, "verdict": verdict, "expires_at": EXPIRY_S,
+            "inference_digest": b"\1" * 32, "stream": BENCH_STREAM, "leaf_index": 1,
+        }  # fmt: skip
+        statement = build(Statement, **{**made, **more})
+        own: dict[str, object] = {"statement": statement, "anchor_size": size}
         return self.record("CertificateIssued", by, *histories, **own)
 
     def demand(self, lot: bytes, certificate: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "contracts" / "FINDINGS.md"
+VERIFIER = ROOT / "ledger" / "verify" / "FINDINGS.md"
 CODE = r"(?:[HMLRNKG]\d{1,2})"
 
 
@@ -18,9 +19,9 @@ def written_tests() -> set[str]:
     return set(re.findall(r"(?:function|def) (test_\w+)\(", text))
 
 
-def rows() -> dict[str, str]:
+def rows(table: Path = TABLE, code: str = CODE) -> dict[str, str]:
     """The rest of each row, by its code; a row may be about several."""
-    found = re.findall(rf"^\| ({CODE}(?:, {CODE})*) \|(.*)$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.findall(rf"^\| ({code}(?:, {code})*) \|(.*)$", table.read_text(encoding="utf-8"), re.MULTILINE)
     return {code: rest for codes, rest in found for code in codes.split(", ")}
 
 
@@ -41,3 +42,16 @@ def test_every_finding_has_a_row_and_a_high_or_medium_one_a_test_or_the_word_ope
 def test_every_finding_that_a_test_is_named_after_is_in_the_table() -> None:
     named = {code.upper() for code in re.findall(rf"\btest_({CODE})_", "\n".join(written_tests()), re.IGNORECASE)}
     assert named <= rows().keys()
+
+
+def test_every_finding_about_the_verifier_has_a_test_of_its_name() -> None:
+    table = rows(VERIFIER, r"V(?:\d{1,2}|A)")
+    assert table.keys() == {*(f"V{number}" for number in range(1, 19)), "VA"}
+    for code, rest in table.items():
+        named = set(re.findall(r"`(test_\w+)`", rest))
+        assert any(one.startswith(f"test_{code.lower()}_") for one in named), code
+        assert named <= written_tests(), code
+    tests = {
+        one.partition("_")[2].partition("_")[0].upper() for one in written_tests() if re.match(r"test_v(\d+|a)_", one)
+    }
+    assert tests <= table.keys()

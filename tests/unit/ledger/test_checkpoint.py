@@ -176,7 +176,10 @@ def test_co_signers_without_a_checkpoint_believe_nothing() -> None:
         verify_believed(TRUST, None)
 
 
-@pytest.mark.parametrize(("change", "name"), [({"chain_id": 1}, "chain"), ({"ledger": bytes(20)}, "ledger")])
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"chain_id": 1}, "chain"), ({"ledger": bytes(20)}, "ledger"), ({"ledger_id": bytes(32)}, "ledger id")],
+)
 def test_a_well_signed_checkpoint_of_another_ledger_is_refused(change: dict[str, Any], name: str) -> None:
     with pytest.raises(WrongCheckpointError, match=f"the checkpoint's {name} is"):
         verify_believed(TRUST, signed(0, 1, point=dataclasses.replace(POINT, **change)))

@@ -1,0 +1,61 @@
+"""The report of a story: what is said about records, without chain, proofs or encodings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ledger.bundle import Bundle
+from ledger.headers import BlockHeader
+from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
+from ledger.verify._reporting import build_report
+from ledger.verify._status import Verified
+from ledger.verify.report import Report
+from ledger.verify.statement import Statement
+from tests.support.story import AUDITOR, BUYER, CARRIER, COORDINATOR, DAY_S, INSPECTOR, MAKER, NONE, OTHER, Story
+
+NAMES = {
+    BUYER: "Nordwind",
+    COORDINATOR: "Kestrel",
+    MAKER: "Alder",
+    INSPECTOR: "Umbra",
+    AUDITOR: "Vector",
+    CARRIER: "Zeta",
+    OTHER: "Ill Inspect",
+}
+
+
+def tell(
+    story: Story,
+    *parts: bytes,
+    names: Mapping[bytes, str] | None = None,
+    behind: int = 0,
+    days: int = 1,
+    **disclosed: object,
+) -> Report:
+    """The report of a bundle about `parts`. `names`: identifiers; `behind`: blocks before the believed one; `days`: the
+    verifier's clock, after the last record; `disclosed`: members of the bundle."""
+    state = story.replay(*parts)
+    bundle: Bundle = replace(story.bundle(*parts), **disclosed)  # type: ignore[arg-type]  # members of a bundle
+    headers = [
+        BlockHeader(NONE, 5 + one, NONE, NONE, NONE, story.now + DAY_S + 60 * one, b"") for one in range(behind + 1)
+    ]
+    now_s = story.now + days * DAY_S
+    return build_report(Verified(bundle, trust_file(), headers, (), state, story.entries, dict(names or {}), now_s))
+
+
+def trust_file() -> TrustFile:
+    contracts = {one: TrustedContract(bytes([7 + at]) * 20, NONE) for at, one in enumerate(sorted(CONTRACTS))}
+    return TrustFile(1, NONE, contracts, NAMES, BelievedBlock(5, NONE))
+
+
+def codes(report: Report) -> list[str]:
+    return [one.code for one in report.statements]
+
+
+def said(report: Report, code: str) -> list[Statement]:
+    return [one for one in report.statements if one.code == code]
+
+
+def texts(report: Report, code: str) -> list[str]:
+    return [str(one) for one in said(report, code)]

@@ -1,0 +1,214 @@
+"""What strangers wrote cannot pass for what the verifier says, nothing is parsed before it is believed, and an answer
+is printed on any terminal: findings 11, 12 and 16 (ledger/verify/FINDINGS.md)."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from ledger.bundle import OpenBundle, encode_bundle, open_bundle, parse_bundle
+from ledger.bundle import _model as limits
+from ledger.canonical import Json
+from ledger.errors import BundleError
+from ledger.terminal import NO_ANSWER, write
+from ledger.verify import Step, VerificationError, describe, verify_bundle
+from ledger.verify.__main__ import main
+from ledger.verify.printable import printable, quoted
+from ledger.verify.statement import say
+from ledger.verify.values import Fields, Party, Thing, Unit
+from ledger.verify.wording import words_of
+from services.portal.language import Language, read_catalogues
+from services.portal.pages import _helpers, _statement
+from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now, vector_trust
+
+HOSTILE = {
+    "a control character": "a\x1b[2Jb",
+    "a line break": "a\nVERIFIED",
+    "a direction": "a\u202eb",
+    "an isolate": "a\u2067b",
+    "an invisible letter": "a\u3164b",
+    "a filler": "a\u115fb",
+    "a blank of Braille": "a\u2800b",
+    "a zero-width space": "a\u200bb",
+    "a soft hyphen": "a\u00adb",
+    "a variation selector": "a\ufe0fb",
+    "a tag": "a\U000e0041b",
+    "Hebrew": "a\u05d0b",
+    "Arabic": "a\u0627b",
+    "a run of spaces": "a    b",
+    "a no-break space": "a\u00a0b",
+    "an enclosing circle": "a\u20ddb",
+    "five accents": "a" + "\u0301" * 5,
+    "a lone surrogate": "a\ud800b",
+    "a private character": "a\ue000b",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_v16_what_hides_or_moves_is_escaped(what: str) -> None:
+    shown = printable(HOSTILE[what])
+    assert shown != HOSTILE[what]
+    assert "\\" in shown
+    assert printable(shown) != shown, "an escape cannot be imitated"
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize("text", ["für Mara", "曲轴", "crank 7", "Ærø", "e\u0301", "Ελλάδα", "😀"])
+def test_v16_text_of_people_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_v16_a_name_of_a_field_cannot_forge_more_fields() -> None:
+    forged = Fields(((('serial "A0006", heat "verified", x',), 1), (("a/b",), 2), (("a", "b"), 3)))
+    shown = words_of("en").value(forged)
+    assert shown == r'"serial \"A0006\", heat \"verified\", x" 1, "a/b" 2, "a"/"b" 3'
+
+
+def test_v16_values_are_told_apart_by_kind() -> None:
+    values: list[Json] = [1, "1", None, "null", [1, "a"], {"a": "b"}]
+    assert [quoted(one) for one in values] == [
+        "1", '"1"', "null", '"null"', '[1, "a"]', '{"a": "b"}',
+    ]  # fmt: skip
+
+
+def test_v16_a_unit_cannot_be_read_as_a_number() -> None:
+    for code in ("000", "  0", "%", "\u0661", "kg?"):
+        assert '"' in words_of("en").value(Unit(code))
+    assert words_of("en").value(Unit("KGM")) == "kg"
+    assert words_of("zh").value(Unit("H87")) == "件"
+    thing = Thing(bytes(32), "urn:example:a")
+    line = say("stands", None, state=Step.STATUS, quantity=5, unit=Unit("000"), holder=Party(1, "Zeta"), lot=thing)
+    assert '5 unit "000"' in str(line)
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_v16_no_face_shows_it_raw(what: str) -> None:
+    """Text, JSON and page."""
+    report = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    line = next(one for one in report.statements if one.code == "document")
+    hostile = replace(line, values={**line.values, "fields": Fields((((HOSTILE[what],), HOSTILE[what]),))})
+    report = replace(report, statements=(hostile,))
+    for language in ("en", "zh"):
+        page = str(_statement(words_of(language), hostile))
+        for face in ("\n".join(describe(report, language)), page):
+            assert HOSTILE[what] not in face
+    text = json.dumps(report.to_json())
+    assert text.isascii()
+    assert HOSTILE[what] not in json.loads(text)[0]["text"]
+
+
+def test_v16_pages_escape_what_others_wrote() -> None:
+    helpers = _helpers(read_catalogues()[Language.EN])
+    for what, text in HOSTILE.items():
+        for helper in ("data", "brief", "called"):
+            assert text not in str(helpers[helper](text)), what
+
+
+# Files
+
+
+def test_v11_disclosures_are_parsed_only_when_headers_trust_and_checkpoint_are_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(opened: OpenBundle) -> None:  # as the method
+        raise AssertionError("parsed before it was believed")
+
+    monkeypatch.setattr(OpenBundle, "parse", never)
+    other = replace(vector_trust(), chain_id=7)
+    for trust, now_s, step in (
+        (other, vector_now(), Step.TRUST),
+        (vector_trust(), vector_now() + 10**9, Step.CHECKPOINT),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            verify_bundle(vector_bytes(), trust, now_s=now_s)
+        assert caught.value.step is step
+
+
+def test_v11_the_number_of_disclosed_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = vector_bytes()
+    monkeypatch.setattr(limits, "MAX_SHOWN_VALUES", 100)
+    with pytest.raises(BundleError, match="more than 100 values are disclosed"):
+        parse_bundle(data)
+    with pytest.raises(VerificationError) as caught:
+        verify_bundle(data, vector_trust(), now_s=vector_now())
+    assert caught.value.step is Step.FORMAT
+
+
+def test_v11_the_number_of_links_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ALL_LINKS", 10)
+    with pytest.raises(BundleError, match="more than 10 records of all histories"):
+        parse_bundle(vector_bytes())
+
+
+def test_v11_text_that_reads_like_the_headers_is_none() -> None:
+    """Within disclosed JSON, it precedes them."""
+    bundle = parse_bundle(vector_bytes())
+    first = next(one for one in bundle.evidence if one.shown is not None)
+    assert first.shown is not None
+    shown = replace(first.shown, entry={"a": 1, "headers": [], "z": [',"headers":[']})
+    changed = replace(
+        bundle, evidence=tuple(replace(one, shown=shown) if one is first else one for one in bundle.evidence)
+    )
+    data = encode_bundle(changed)
+    assert data.count(b',"headers":[') == 2
+    assert open_bundle(data).parse() == changed
+
+
+# Output
+
+
+class Narrow(io.TextIOWrapper):
+    """A terminal of some encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        self.memory = io.BytesIO()
+        super().__init__(self.memory, encoding=encoding)
+
+    def text(self) -> str:
+        return self.memory.getvalue().decode(self.encoding)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["ascii", "cp1252", "latin-1", "cp437", "gbk", "utf-8", "utf-16", "cp037", "koi8_r"]
+)
+def test_v12_any_encoding_takes_the_answer(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Narrow(encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main([str(DATA), "--trust", str(TRUST), "--max-age", "1000000"]) == 0
+    assert '"engraving"' in out.text()
+
+
+class Broken(io.StringIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:  # noqa: ARG002  # as in a file
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("I/O operation on closed file")]
+)
+def test_v12_a_full_or_closed_output_is_told_by_the_exit_code(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Broken(error))
+    assert main([str(DATA), "--trust", str(TRUST), "--max-age", "1000000"]) == NO_ANSWER
+    assert capsys.readouterr().err == "millmark: the answer cannot be written; check the output and its disk\n"
+    assert not write(None, "closed before Python started")
+
+
+def test_v12_too_little_memory_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("ledger.verify.__main__.verify_files", exhausted)
+    assert main([str(DATA), "--trust", str(TRUST)]) == NO_ANSWER
+    assert capsys.readouterr().err.count("\n") == 1
