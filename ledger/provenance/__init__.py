@@ -14,6 +14,7 @@ from ledger.provenance.bundles import build_bundle
 from ledger.provenance.consortium import build_trust_file, participants
 from ledger.provenance.disclosure import Disclosing, parse_disclosing
 from ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
+from ledger.provenance.measurements import build_shared_measurements
 from ledger.provenance.openings import find_certificate, find_certified_lots, find_issue, find_opening
 from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
 from ledger.provenance.reader import Direction, Reader, open_reader
@@ -40,6 +41,7 @@ __all__ = [
     "Trace",
     "build_bundle",
     "build_recall_bundles",
+    "build_shared_measurements",
     "build_trace",
     "build_trust_file",
     "certificate",

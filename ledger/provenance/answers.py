@@ -372,6 +372,19 @@ class HistoryRecord(Printable):
 
 
 @dataclass(frozen=True, slots=True)
+class SharedMeasurement(Printable):
+    """An entry of a stream that several certificates or finished operations name: one measurement was used again."""
+
+    stream: bytes
+    leaf_index: int
+    certificates: tuple[int, ...]
+    assignments: tuple[int, ...]
+    """The assignments that were finished with it."""
+    others: int
+    """Number of certificates and assignments that are not visible to you."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trace(Printable):
     """A lot's provenance: what it was made from, who made, inspected and holds it, and what was made from it."""
 
@@ -383,6 +396,8 @@ class Trace(Printable):
     assignments: tuple[Assignment, ...]
     """All assignments of its order."""
     certificates: tuple[Certificate, ...]
+    shared_measurements: tuple[SharedMeasurement, ...]
+    """Measurements of its certificates and assignments that others name, too, anywhere on the ledger."""
     custody: tuple[CustodyChange, ...]
     packed_in: tuple[RelatedLot, ...]
     """The lot in which it is packed, the one in which that is packed, and so on."""
@@ -416,6 +431,8 @@ class OrderTrace(Printable):
     lots: tuple[RelatedLot, ...]
     certificates: tuple[Certificate, ...]
     """The certificates on its lots."""
+    shared_measurements: tuple[SharedMeasurement, ...]
+    """Measurements of these that others name, too, anywhere on the ledger."""
     upstream: tuple[RelatedLot, ...]
     """The lots from which its lots were made."""
     downstream: tuple[RelatedLot, ...]

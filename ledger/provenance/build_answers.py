@@ -101,7 +101,7 @@ def build_assignment(reader: Reader, row: AssignmentRow, current: bool) -> answe
         started_at=moment(row.started_at),
         ended_at=moment(row.ended_at),
         stream=row.stream,
-        leaf_index=row.leaf_index if row.stream else None,
+        leaf_index=None if row.leaf_hash is None else row.leaf_index,
         leaf_hash=row.leaf_hash,
         claims_root=row.claims_root,
     )

@@ -21,6 +21,7 @@ from ledger.provenance.build_answers import (
     head_of,
 )
 from ledger.provenance.limits import Limits
+from ledger.provenance.measurements import build_shared_measurements
 from ledger.provenance.reader import HINT_INDEX, Direction, Nearest, Reader, open_reader
 from ledger.provenance.resolve import find_subject, verify_name
 from ledger.store import Store
@@ -170,6 +171,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
         order=order,
         assignments=assignments,
         certificates=certificates,
+        shared_measurements=build_shared_measurements(reader, assignments, certificates),
         custody=build_custody(reader, subject, limits),
         packed_in=reader.related(reader.carriers(subject)),
         contents=reader.related(contents),
@@ -193,6 +195,7 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
         assignments=assignments,
         lots=reader.related([(lot, 0) for lot in shown]),
         certificates=certificates,
+        shared_measurements=build_shared_measurements(reader, assignments, certificates),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
         **family,

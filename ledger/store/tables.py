@@ -31,7 +31,7 @@ models = _table("models", rows.ModelRow, "number", "digest")
 
 orders = _table("orders", rows.OrderRow, "subject", "sequence")
 operations = _table("operations", rows.OperationRow, "order operation")
-assignments = _table("assignments", rows.AssignmentRow, "sequence", "order operation", "machine")
+assignments = _table("assignments", rows.AssignmentRow, "sequence", "order operation", "machine", "stream leaf_index")
 
 lots = _table("lots", rows.LotRow, "subject", "number", "order", "parent", "custodian", "assignment")
 transformations = _table("transformations", rows.TransformationRow, "sequence")
@@ -40,7 +40,7 @@ lot_outputs = _table("lot_outputs", rows.LotOutputRow, "sequence lot", "lot")
 packings = _table("packings", rows.PackingRow, "packed_by child", "child", "parent")
 custody_changes = _table("custody_changes", rows.CustodyChangeRow, "sequence lot", "lot")
 
-certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model", "stream")
+certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model", "stream leaf_index")
 certified_lots = _table("certified_lots", rows.CertifiedLotRow, "certificate lot", "lot")
 standings = _table("standings", rows.StandingRow, "lot inspector")
 streams = _table("streams", rows.StreamRow, "subject", "machine")

@@ -25,16 +25,17 @@ from ledger.records import (
     RevokeCertificate,
     WithdrawModel,
 )
-from ledger.store import Book
+from ledger.store import Book, Store
 from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
 from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
 from services.commands.context import Context, open_context
 from services.files import read_bounded, write_whole
 from services.inspections.challenge import PreparedChallenge, prepare_challenge
-from services.inspections.extracts import find_extract
+from services.inspections.extracts import find_extract, find_shared_measurements
 from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines, warn
+from services.text.trace import describe_shared
 
 __all__ = ["register"]
 
@@ -188,6 +189,7 @@ def run_extract(
     with open_context(context.obj) as opened:
         opened.catch_up()
         extract = find_extract(opened.store, _chain(opened), lot, certificate)
+        _warn_of_reuse(opened.store, lot, certificate)
     write_whole(output, build_extract(extract))
     print_lines(f"written to {output}; re-execute it with: python -m quality audit {output}")
 
@@ -216,6 +218,7 @@ def run_challenge(
         )
         prepared = prepare_challenge(opened.store, lot, shown, certificate)
         _announce(prepared)
+        _warn_of_reuse(opened.store, lot, prepared.certificate)
         if not yes:
             typer.confirm("Record it?", abort=True, err=True)
         _record(opened, signer, passphrase_file, prepared.record)
@@ -223,6 +226,11 @@ def run_challenge(
         with open_reader(opened.store) as reader:
             status = reader.status(find_certificate(reader, lot, prepared.certificate))
     print_lines(f"certificate {prepared.certificate} is {status.name.lower()}")
+
+
+def _warn_of_reuse(store: Store, lot: str, certificate: int | None) -> None:
+    for shared in find_shared_measurements(store, lot, certificate):
+        warn(f"Attention, one measurement for several: {describe_shared(shared)}.")
 
 
 def _announce(prepared: PreparedChallenge) -> None:

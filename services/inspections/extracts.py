@@ -8,7 +8,8 @@ from ledger.canonical import canonical_json, sha256
 from ledger.chain import Chain
 from ledger.errors import NotFoundError
 from ledger.merkle import Tree
-from ledger.provenance import Reader, find_certificate, open_reader
+from ledger.provenance import Reader, build_shared_measurements, find_certificate, open_reader
+from ledger.provenance.answers import SharedMeasurement
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Binding, Extract
@@ -17,7 +18,15 @@ from quality.inputs import unpack_window
 from quality.model import model_digest
 from services.inspections.statements import to_model_verdict
 
-__all__ = ["find_extract", "find_model"]
+__all__ = ["find_extract", "find_model", "find_shared_measurements"]
+
+
+def find_shared_measurements(store: Store, name: str, certificate: int | None = None) -> list[SharedMeasurement]:
+    """The certificate's measurement, if other certificates or finished operations name it, too: re-execution cannot
+    show that. Raises NotFoundError."""
+    with open_reader(store) as reader:
+        row = find_certificate(reader, name, certificate)
+        return list(build_shared_measurements(reader, (), reader.certificates([row])))
 
 
 def find_extract(store: Store, chain: Chain | None, name: str, certificate: int | None = None) -> Extract:

@@ -8,12 +8,22 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from ledger.provenance.answers import AsOf, Assignment, CustodyChange, Cut, Lot, Order, Party, RelatedLot
+from ledger.provenance.answers import (
+    AsOf,
+    Assignment,
+    CustodyChange,
+    Cut,
+    Lot,
+    Order,
+    Party,
+    RelatedLot,
+    SharedMeasurement,
+)
 from ledger.provenance.recall_answers import Holder
 from ledger.records import LotState, Verdict
 from services.pictures import describe_cut
 
-__all__ = ["describe_order", "describe_recall", "describe_trace"]
+__all__ = ["describe_order", "describe_recall", "describe_shared", "describe_trace"]
 
 _SHOWN = 20
 """Maximum number of lines per list; the JSON output has all."""
@@ -25,6 +35,7 @@ def describe_trace(trace: Trace) -> list[str]:
     if trace.order is not None:
         lines += [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
     lines += _section("certificates", map(_certificate, trace.certificates))
+    lines += _section("ATTENTION, one measurement for several", map(describe_shared, trace.shared_measurements))
     lines += _section("custody", map(_custody, trace.custody))
     lines += _section("packed in", map(_related, trace.packed_in))
     lines += _section("contains", map(_related, trace.contents))
@@ -38,6 +49,7 @@ def describe_order(trace: OrderTrace) -> list[str]:
     lines = [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
     lines += _section("lots", map(_related, trace.lots))
     lines += _section("certificates", map(_certificate, trace.certificates))
+    lines += _section("ATTENTION, one measurement for several", map(describe_shared, trace.shared_measurements))
     lines += _section("its lots were made from", map(_related, trace.upstream))
     lines += _section("its lots went into", map(_related, trace.downstream))
     return [*lines, *_cuts(trace.cuts), *_closing(trace.as_of, len(trace.records), trace.head)]
@@ -118,6 +130,16 @@ def _certificate(certificate: Certificate) -> str:
         f"{_party(certificate.inspector)} {_time(certificate.issued_at)} {by}, "
         f"{'procedure' if model is None else 'inference'} 0x{certificate.inference_digest.hex()[:16]}..."
     )
+
+
+def describe_shared(shared: SharedMeasurement) -> str:
+    """Which certificates and operations name one entry of a stream."""
+    named = [
+        *(f"certificate {one}" for one in shared.certificates),
+        *(f"operation of assignment {one}" for one in shared.assignments),
+        *([f"{shared.others} that you may not see"] if shared.others else []),
+    ]
+    return f"entry {shared.leaf_index} of stream 0x{shared.stream.hex()[:16]}...: {', '.join(named)}"
 
 
 def _custody(change: CustodyChange) -> str:

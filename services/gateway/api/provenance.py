@@ -199,7 +199,9 @@ def _as_written(request: Request, decoded: str) -> str:
     return written if unquote(written) == decoded and ":" in written else decoded
 
 
-_ALONE: Mapping[str, tuple[()]] = dict.fromkeys(("upstream", "downstream", "transformations", "cuts", "streams"), ())
+_ALONE: Mapping[str, tuple[()]] = dict.fromkeys(
+    ("upstream", "downstream", "transformations", "cuts", "streams", "shared_measurements"), ()
+)
 """What the examples leave empty."""
 
 

@@ -113,6 +113,7 @@ def _create_orders() -> None:
         "sequence",
         "machine",
         "order operation",
+        "stream leaf_index",
     )
 
 
@@ -161,7 +162,7 @@ def _create_evidence() -> None:
         "sequence",
         "lot",
         "model",
-        "stream",
+        "stream leaf_index",
     )
     create_table("certified_lots", "certificate:int lot:bytes", "certificate lot", "lot")
     create_table(

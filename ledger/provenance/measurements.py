@@ -1,0 +1,62 @@
+"""Measurements that more than one certificate or finished operation names, anywhere on the ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ledger.ids import SubjectKind
+from ledger.provenance import answers
+from ledger.provenance.reader import Reader
+from ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow
+
+__all__ = ["build_shared_measurements"]
+
+
+def build_shared_measurements(
+    reader: Reader, assignments: Iterable[answers.Assignment], certificates: Iterable[answers.Certificate]
+) -> tuple[answers.SharedMeasurement, ...]:
+    """Of the entries of streams that these name, those that others name as well, by stream and index.
+
+    An operation and the only certificate of a lot that it made may name one entry: that is one measurement of one lot.
+    """
+    named: dict[bytes, set[int]] = defaultdict(set)
+    own: list[answers.Assignment | answers.Certificate] = [*assignments, *certificates]
+    for one in own:
+        if one.stream is not None and one.leaf_index is not None:
+            named[one.stream].add(one.leaf_index)
+    found = (_shared(reader, stream, indices) for stream, indices in sorted(named.items()))
+    return tuple(one for shared in found for one in shared)
+
+
+def _shared(reader: Reader, stream: bytes, indices: set[int]) -> Iterable[answers.SharedMeasurement]:
+    certificates: dict[int, list[CertificateRow]] = defaultdict(list)
+    for row in reader.rows.among(CertificateRow, "leaf_index", indices, stream=stream):
+        certificates[row.leaf_index].append(row)
+    assignments: dict[int, list[AssignmentRow]] = defaultdict(list)
+    for assignment in reader.rows.among(AssignmentRow, "leaf_index", indices, stream=stream):
+        if assignment.leaf_hash is not None:  # finished; a started one has its stream already
+            assignments[assignment.leaf_index].append(assignment)
+    for index in sorted(indices):
+        certified, worked = certificates[index], assignments[index]
+        if len(certified) + len(worked) > 1 and not _is_one_work(reader, certified, worked):
+            yield _build(reader, stream, index, certified, worked)
+
+
+def _is_one_work(reader: Reader, certified: list[CertificateRow], worked: list[AssignmentRow]) -> bool:
+    if len(certified) != 1 or len(worked) != 1:
+        return False
+    lots = [one.lot for one in reader.rows.find(CertifiedLotRow, certificate=certified[0].sequence)]
+    reader.load(lots)
+    return all(reader.lot(lot).assignment == worked[0].sequence for lot in lots)
+
+
+def _build(
+    reader: Reader, stream: bytes, index: int, certified: list[CertificateRow], worked: list[AssignmentRow]
+) -> answers.SharedMeasurement:
+    """Names only what the reader may see, and counts the rest."""
+    sees = reader.visibility
+    shown = [row.sequence for row in certified if sees is None or sees.has(SubjectKind.LOT, row.lot)]
+    done = [row.sequence for row in worked if sees is None or sees.has(SubjectKind.ORDER, row.order)]
+    others = len(certified) + len(worked) - len(shown) - len(done)
+    return answers.SharedMeasurement(stream, index, tuple(sorted(shown)), tuple(sorted(done)), others)
