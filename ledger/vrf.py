@@ -11,6 +11,7 @@ base point in variable time, so nobody untrusted may time proofs precisely.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from typing import NoReturn
@@ -49,8 +50,7 @@ class SecretKey:
 
     def prove(self, alpha: bytes) -> bytes:
         """Return the proof of the output for `alpha`, 81 bytes; always the same (RFC 9381 section 5.1)."""
-        base = _encode_to_curve(self.public_key, alpha)
-        h_text = base.format()
+        base, h_text = _encode_to_curve(self.public_key, alpha)
         gamma = base.multiply(_word(self._scalar)).format()
         nonce = _nonce(self._scalar, h_text)
         u = coincurve.PublicKey.from_secret(_word(nonce))
@@ -72,22 +72,23 @@ def verify_proof(public_key: bytes, alpha: bytes, proof: bytes) -> bytes:
     2. The proof has 81 bytes, c is not 0, and s is from 1 to the order - 1: one proof has one text.
     3. U = sB - cY and V = sH - cGamma are not infinity, and c is the challenge made from them.
     """
-    y = _point("the public key", public_key)
+    minus_y = _minus_key(public_key)
     if not isinstance(proof, bytes) or len(proof) != PROOF_BYTES:
         raise ProofError(f"a proof of a name must have {PROOF_BYTES} bytes")
     gamma_text, c_text, s_text = proof[:33], proof[33:49], proof[49:]
-    gamma, c = _point("Gamma", gamma_text), int.from_bytes(c_text, "big")
-    if c == 0:
+    minus_gamma = _point("Gamma", gamma_text, negative=True)
+    if not any(c_text):
         raise ProofError("c is 0")
     if not 0 < int.from_bytes(s_text, "big") < ORDER:
         raise ProofError("s is not from 1 to the order - 1")
-    base, minus_c = _encode_to_curve(public_key, alpha), _word(ORDER - c)
+    # c of 16 bytes times the negated points: faster than minus c, which has 32.
+    (base, h_text), c = _encode_to_curve(public_key, alpha), c_text.rjust(32, b"\0")
     try:
-        u = _sum(coincurve.PublicKey.from_secret(s_text), y.multiply(minus_c))
-        v = _sum(base.multiply(s_text), gamma.multiply(minus_c))
+        u = _sum(coincurve.PublicKey.from_secret(s_text), minus_y.multiply(c))
+        v = _sum(base.multiply(s_text), minus_gamma.multiply(c))
     except ValueError:  # coincurve's, for infinity
         raise ProofError("U or V is the point at infinity") from None
-    if _challenge(public_key, base.format(), gamma_text, u, v) != c_text:
+    if _challenge(public_key, h_text, gamma_text, u, v) != c_text:
         raise ProofError("the proof does not belong to this key and input")
     return proof_to_hash(proof)
 
@@ -97,23 +98,31 @@ def proof_to_hash(proof: bytes) -> bytes:
     return hashlib.sha256(_SUITE + _HASH + proof[:PUBLIC_KEY_BYTES] + b"\x00").digest()
 
 
-def _point(what: str, text: bytes) -> coincurve.PublicKey:
+@functools.lru_cache(maxsize=64)
+def _minus_key(text: bytes) -> coincurve.PublicKey:
+    """The negated public key. A company has one for all of its names."""
+    return _point("the public key", text, negative=True)
+
+
+def _point(what: str, text: bytes, *, negative: bool = False) -> coincurve.PublicKey:
+    """A point, or its negative, from its compressed form."""
     # coincurve also takes points of 65 bytes, which would give one key several texts.
     if not isinstance(text, bytes) or len(text) != PUBLIC_KEY_BYTES or text[0] not in (2, 3):
         raise ProofError(f"{what} is not a compressed point of {PUBLIC_KEY_BYTES} bytes")
     try:
-        return coincurve.PublicKey(text)
+        return coincurve.PublicKey(bytes((text[0] ^ 1,)) + text[1:] if negative else text)
     except ValueError:
         raise ProofError(f"{what} is not a point of the curve") from None
 
 
-def _encode_to_curve(public_key: bytes, alpha: bytes) -> coincurve.PublicKey:
-    """Try-and-increment with the public key as salt (RFC 9381 section 5.4.1.1). Half of all hashes are a point's x."""
+def _encode_to_curve(public_key: bytes, alpha: bytes) -> tuple[coincurve.PublicKey, bytes]:
+    """The point of an input, and its compressed form: try-and-increment with the public key as salt (RFC 9381 section
+    5.4.1.1). Half of all hashes are a point's x."""
     prefix = _SUITE + _ENCODE + public_key + alpha
     for counter in range(256):
         text = b"\x02" + hashlib.sha256(prefix + bytes((counter, 0))).digest()
         try:
-            return coincurve.PublicKey(text)
+            return coincurve.PublicKey(text), text
         except ValueError:
             continue
     raise ProofError("no point was found for this input")  # one input in 2^256

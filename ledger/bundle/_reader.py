@@ -4,8 +4,10 @@ All disclosed JSON precedes the headers. It costs most to parse, and is worth no
 checkpoint are right: a verifier looks at those in between (`open_bundle`).
 
 The members and their order are fixed, so the parser knows which pattern must come next, and stops at the first that
-does not match: no object is built from text whose size is not bounded yet. At the end the bundle is encoded again, and
-must result in the same bytes. So no byte of a file can change without changing the bundle's content.
+does not match: no object is built from text whose size is not bounded yet. The patterns take one text for each content:
+numbers without superfluous digits, base64url without superfluous bits, identifiers of characters that need no escape.
+What has disclosed JSON is encoded again, and must result in the same bytes. So no byte of a file can change without
+changing the bundle's content.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from ledger.bundle._model import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.bundle._writer import encode_disclosed, encode_frame
+from ledger.bundle._writer import encode_disclosed
 from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
 from ledger.claims import Disclosure, parse_disclosure
 from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
@@ -58,6 +60,8 @@ _IDENTITY = re.compile(
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _VALUE_BYTES = 8
 """Of an integer in a window."""
+_LAST = {1: frozenset(b"AEIMQUYcgkosw048"), 2: frozenset(b"AQgw")}
+"""Last digits of base64url whose unused bits, 2 or 4, are zero."""
 _URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
@@ -95,7 +99,7 @@ class OpenBundle:
         bundle = _disclosed(scan, self.frame)
         if scan.at != self.at:
             scan.refuse("headers is missing")
-        _verify_canonical(self.data, 0, _encoded(bundle))
+        _verify_canonical(self.data, _encoded(bundle))
         return bundle
 
 
@@ -117,9 +121,7 @@ def open_bundle(data: bytes) -> OpenBundle:
         _disclosed(_Scanner(data), _NOTHING)
         scan.refuse("headers is missing")
     scan.at = at
-    frame = _frame(scan, chain_id)
-    _verify_canonical(data, at, encode_frame(frame))
-    return OpenBundle(frame, data, at)
+    return OpenBundle(_frame(scan, chain_id), data, at)
 
 
 def _encoded(bundle: Bundle) -> bytes:
@@ -129,14 +131,13 @@ def _encoded(bundle: Bundle) -> bytes:
         raise BundleError(f"the bundle is malformed: {error.cause}") from None
 
 
-def _verify_canonical(data: bytes, start: int, canonical: bytes) -> None:
-    # Finds what the patterns cannot: members of disclosed JSON out of order, or bits set after the end of base64url.
-    if not data.startswith(canonical, start):
-        found = memoryview(data)[start:]
+def _verify_canonical(data: bytes, canonical: bytes) -> None:
+    # Finds what the patterns cannot: members of disclosed JSON out of order, or another spelling of its values.
+    if not data.startswith(canonical):
         at = next(
-            (at for at, (one, two) in enumerate(zip(found, canonical, strict=False)) if one != two), len(canonical)
+            (at for at, (one, two) in enumerate(zip(data, canonical, strict=False)) if one != two), len(canonical)
         )
-        raise BundleError(f"the bundle is not in canonical form at byte {start + at}")
+        raise BundleError(f"the bundle is not in canonical form at byte {at}")
 
 
 class _Scanner:
@@ -294,7 +295,7 @@ def _number(scan: _Scanner) -> int:
 
 def _small(scan: _Scanner, digits: bytes) -> int:
     number = int(digits)
-    if number > MAX_SAFE_INTEGER:
+    if len(digits) > 15 and number > MAX_SAFE_INTEGER:
         scan.refuse(f"a number is beyond {MAX_SAFE_INTEGER}")
     return number
 
@@ -308,6 +309,8 @@ def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
     size, rest = divmod(len(text) * 3, 4)
     if rest == 3 or not least <= size <= most:  # rest 3: a single last digit, which is too short for a byte
         scan.refuse(f"a text of {len(text)} digits is not base64url of {least} to {most} bytes")
+    if rest and text[-1] not in _LAST[rest]:
+        scan.refuse("base64url text is not in canonical form: unused bits are set")
     return binascii.a2b_base64(text.translate(_URL_TO_STANDARD) + b"=" * (-len(text) % 4))
 
 

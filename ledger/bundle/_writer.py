@@ -27,7 +27,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
     Only disclosed JSON goes through the general encoder, which is too slow for the 65,000 trie nodes that a bundle may
     have; for everything else, canonical form only requires the members to be sorted.
     """
-    return encode_disclosed(bundle) + encode_frame(bundle)
+    return encode_disclosed(bundle) + _encode_frame(bundle)
 
 
 def encode_disclosed(bundle: Bundle) -> bytes:
@@ -42,7 +42,7 @@ def encode_disclosed(bundle: Bundle) -> bytes:
     return b"{" + _joined(members)
 
 
-def encode_frame(bundle: Bundle) -> bytes:
+def _encode_frame(bundle: Bundle) -> bytes:
     """Return the file's content from the headers on."""
     members = {
         "headers": _texts(bundle.headers),

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from ledger.canonical import Json, keccak256, to_hex
-from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, paths_to, struct_of
+from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, has_array, once, paths_to, struct_of
 from ledger.records import Checked, Contract, Names
 
 __all__ = [
@@ -75,6 +75,9 @@ class Event(Checked):
     def roots(self) -> tuple[bytes, ...]:
         """The event's claims roots, in the order of the data; zero bytes where there is no document."""
         # Zeros stay, because a bundle refers to a document by its position.
+        readers = _readers_of_roots(type(self))
+        if readers is not None:
+            return tuple([read(self) for read in readers])
         return tuple(cast("Iterator[bytes]", self._values(Names.CLAIMS)))
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # for overrides
@@ -146,6 +149,15 @@ def _find(value: Any, path: tuple[str, ...]) -> Iterator[object]:
                 yield from _find(item, path[place:])
             return
     yield value
+
+
+@once
+def _readers_of_roots(kind: type[Event]) -> tuple[Callable[[object], bytes], ...] | None:
+    """A reader of each claims root; None if some are in arrays. A bundle's verification asks every record."""
+    paths = paths_to(kind, Names.CLAIMS)
+    if any(has_array(struct_of(kind), path) for path in paths):
+        return None
+    return tuple(attrgetter(".".join(path)) for path in paths)
 
 
 @once

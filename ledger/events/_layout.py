@@ -11,7 +11,18 @@ from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, cast, get_args
 
 from ledger.records import Names
 
-__all__ = ["ArrayOf", "Struct", "Type", "Word", "abi_type", "once", "paths_to", "struct_of", "unsafe_builder"]
+__all__ = [
+    "ArrayOf",
+    "Struct",
+    "Type",
+    "Word",
+    "abi_type",
+    "has_array",
+    "once",
+    "paths_to",
+    "struct_of",
+    "unsafe_builder",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,6 +105,15 @@ def paths_to(kind: type, what: Names) -> tuple[tuple[str, ...], ...]:
     A path through an array stands for each of its items.
     """
     return tuple(_paths(struct_of(kind), what))
+
+
+def has_array(kind: Type, path: tuple[str, ...]) -> bool:
+    """Whether a path leads through an array."""
+    for name in path:
+        if isinstance(kind, ArrayOf):
+            return True
+        kind = next(member for own, member in cast(Struct, kind).members if own == name)
+    return isinstance(kind, ArrayOf)
 
 
 def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:

@@ -36,11 +36,44 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     Raises MalformedError unless the data are exactly as `abi.encode` writes them. Not established: that a number is a
     value of its enumeration. A number that is not is returned as it is, and replay refuses it.
     """
+    flat = _flat_reader(kind)
+    if flat is not None:
+        key, histories, own = flat(data)
+        return key, histories, unsafe_builder(kind)(own)
     values, end = _read_members(_event_members(kind), data, 0)
     if end != len(data):
         raise MalformedError(f"the data have {len(data)} bytes, not {end}")
-    key, histories, *own = values
-    return cast(bytes, key), cast("tuple[bytes, ...]", histories), unsafe_builder(kind)(own)
+    key_, histories_, *own = values
+    return cast(bytes, key_), cast("tuple[bytes, ...]", histories_), unsafe_builder(kind)(own)
+
+
+@once
+def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[bytes, ...], list[_Value]]] | None:
+    """A reader of the data of a kind of which only the histories are dynamic, as of most: thousands are decoded for one
+    bundle. None for other kinds."""
+    words, ((_, _, _, read_key), (_, _, _, histories), *own) = _event_members(kind)
+    if read_key is None or histories is not None or any(read is None for _, _, _, read in own):
+        return None
+    readers, at = [], 2 * _WORD
+    for _, _, size, read in own:
+        readers.append((cast(_Reader, read), at))
+        at += _WORD * size
+    heads = _WORD * words
+    offset, first = heads.to_bytes(_WORD, "big"), heads + _WORD
+
+    def read_flat(data: bytes) -> tuple[bytes, tuple[bytes, ...], list[_Value]]:
+        _require(data, first)
+        if data[_WORD : 2 * _WORD] != offset:
+            raise MalformedError("histories does not begin at the offset that `abi.encode` writes")
+        end = first + _WORD * int.from_bytes(data[heads:first], "big")
+        _require(data, end)
+        if end != len(data):
+            raise MalformedError(f"the data have {len(data)} bytes, not {end}")
+        key = cast(bytes, read_key(data, 0))
+        named = tuple([data[place : place + _WORD] for place in range(first, end, _WORD)])
+        return key, named, [read(data, place) for read, place in readers]
+
+    return read_flat
 
 
 @once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.events import Event, custody
 from ledger.records import LotState, Verdict
 from ledger.verify._quantities import own
-from ledger.verify._state import Entry, Lot, State, hold, on
+from ledger.verify._state import Entry, Lot, State, broken, hold, on
 
 __all__ = ["CUSTODY_RULES"]
 
@@ -16,7 +16,8 @@ _OFFERED = (LotState.OFFERED, LotState.RETURNING)
 def _offered(entry: Entry[custody.CustodyOffered], state: State) -> None:
     to = entry.event.to
     lot = _offer(entry, state, to)
-    hold(lot.state is LotState.HELD, entry, f"offered while {lot.state.name.lower()}")
+    if lot.state is not LotState.HELD:
+        raise broken(entry, f"offered while {lot.state.name.lower()}")
     _verify_way(entry, state, lot, to)
     lot.state, lot.counterparty = LotState.OFFERED, to
 
@@ -87,14 +88,17 @@ def _answered(entry: Entry[Event], state: State, offer: int) -> Lot:
     """The lot, if its open offer is record `offer`, and was made to the entry's participant. Raises ReplayRefused."""
     lot = _open_offer(entry, state)
     to = lot.maker if lot.state is LotState.RETURNING else lot.counterparty
-    hold(to == entry.participant, entry, f"offered to participant {to}")
-    hold(offer == lot.offer, entry, f"it answers offer {offer}, but {lot.offer} stands")
+    if to != entry.participant:
+        raise broken(entry, f"offered to participant {to}")
+    if offer != lot.offer:
+        raise broken(entry, f"it answers offer {offer}, but {lot.offer} stands")
     return lot
 
 
 def _open_offer(entry: Entry[Event], state: State) -> Lot:
     lot = state.lot(entry, entry.histories[0])
-    hold(lot.state in _OFFERED, entry, f"there is no offer: the lot is {lot.state.name.lower()}")
+    if lot.state not in _OFFERED:
+        raise broken(entry, f"there is no offer: the lot is {lot.state.name.lower()}")
     return lot
 
 

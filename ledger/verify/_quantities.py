@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ledger.events import Event
 from ledger.records import LotState
-from ledger.verify._state import Certificate, Entry, Lot, State, hold
+from ledger.verify._state import Certificate, Entry, Lot, State, broken, hold
 from ledger.verify.refusals import ReplayRefused
 
 __all__ = ["MAX_LOTS", "consume", "join", "make", "own", "pass_withheld", "quarantine"]
@@ -33,7 +33,8 @@ def join(lot: Lot, order: bytes) -> None:
 def own(entry: Entry[Event], lot: Lot) -> Lot:
     """Return the lot if it is not packed and the record's participant has custody of it. Raises ReplayRefused."""
     hold(lot.parent is None, entry, "a packed lot moves on its own", lot.subject)
-    hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody", lot.subject)
+    if lot.custodian != entry.participant:
+        raise broken(entry, f"participant {lot.custodian} has custody", lot.subject)
     return lot
 
 

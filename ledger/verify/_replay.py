@@ -21,7 +21,7 @@ from ledger.verify._lots import LOT_RULES
 from ledger.verify._notes import NOTE_RULES
 from ledger.verify._orders import ORDER_RULES
 from ledger.verify._quantities import pass_withheld
-from ledger.verify._state import Entry, Proved, State, hold, on
+from ledger.verify._state import Entry, Proved, State, broken, hold, on
 from ledger.verify._transformations import TRANSFORMATION_RULES
 from ledger.verify.refusals import ReplayRefused
 
@@ -118,7 +118,8 @@ def _pass_withheld(state: State, name: bytes, count: int) -> None:
 
 
 def _apply(entry: Entry[Event], state: State) -> None:
-    hold(isinstance(entry.event, _SEVERAL) or len(entry.histories) == 1, entry, f"a {entry.kind} of several histories")
+    if len(entry.histories) != 1 and not isinstance(entry.event, _SEVERAL):
+        raise broken(entry, f"a {entry.kind} of several histories")
     # The registry's owner is no participant: what it may record, the rule of the kind says.
     if entry.participant or not isinstance(entry.event, NoteRecorded):
         _verify_signer(entry, state)
@@ -132,7 +133,9 @@ def _apply(entry: Entry[Event], state: State) -> None:
 def _verify_signer(entry: Entry[Event], state: State) -> None:
     key = state.proved.key(entry, entry.key)
     state.proved.participant(entry, entry.participant)
-    hold(key.participant == entry.participant, entry, f"the key is of participant {key.participant}")
+    # Said only if it is so, like all that would be put together for every record.
+    if key.participant != entry.participant:
+        raise broken(entry, f"the key is of participant {key.participant}")
     hold(key.added_at <= entry.time, entry, "the key was added later")
     # Equal times are possible: the key may be added, or revoked, in the block of the record.
     hold(not key.revoked_at or key.revoked_at >= entry.time, entry, "the key was revoked before")

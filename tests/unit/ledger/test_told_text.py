@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -156,6 +157,22 @@ def test_v11_text_that_reads_like_the_headers_is_none() -> None:
     data = encode_bundle(changed)
     assert data.count(b',"headers":[') == 2
     assert open_bundle(data).parse() == changed
+
+
+def test_unused_bits_of_any_text_are_refused() -> None:
+    """Each base64url text of the file has one form: its last digit is changed to one that decodes to the same bytes."""
+    data = vector_bytes()
+    start = data.rfind(b',"headers":[')
+    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    texts = [
+        one for one in re.finditer(rb'"([A-Za-z0-9_-]{20,})"', data) if one.start() > start and len(one[1]) % 4 > 1
+    ]
+    assert len(texts) > 100
+    for one in texts[:: len(texts) // 100]:
+        last = one.end() - 2
+        other = digits[digits.index(data[last]) + 1]
+        with pytest.raises(BundleError, match="unused bits are set"):
+            parse_bundle(data[:last] + bytes((other,)) + data[last + 1 :])
 
 
 # Output
