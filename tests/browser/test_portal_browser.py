@@ -20,7 +20,7 @@ from tests.support.portal_world import PortalWorld
 
 pytestmark = pytest.mark.browser
 
-PASSED = "It is proved that this was recorded"
+PASSED = "That this was recorded is proved"
 
 
 def open_context(chromium: Browser, **options: Any) -> BrowserContext:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
-GOOD = "It is proved that this was recorded"
+GOOD = "That this was recorded is proved"
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_carbon_of_another_scope_is_not_summed(caller: Caller) -> None:
 def test_without_a_chain_the_page_says_that_nothing_is_proved(caller: Caller) -> None:
     page = caller.ask(f"{PART}?salt={salt_of(LINK)}").text
     assert "No proof can be shown now" in page
-    assert "It is proved that this was recorded" not in page
+    assert "That this was recorded is proved" not in page
     assert caller.ask(f"/passport/bundle{PART}?salt={salt_of(LINK)}").status_code == 404
 
 
@@ -156,7 +156,7 @@ def test_a_kept_file_that_is_no_proof_is_not_called_one(world: World, tmp_path: 
     (tmp_path / f"{lot.hex()}.trust.json").write_bytes((vectors / "trust.json").read_bytes())
     page = serve(world, Proofs(world.store, None, tmp_path)).ask(f"{PART}?salt={salt_of(LINK)}").text
     assert "The proof is refused" in page
-    assert "It is proved that this was recorded" not in page
+    assert "That this was recorded is proved" not in page
 
 
 @pytest.mark.parametrize(
