@@ -106,6 +106,8 @@ class TrustFile:
     participants: Mapping[int, str]
     """Names for the report, by participant number, ascending."""
     checkpoint: Trusted
+    predecessor: bytes | None = None
+    """Address of the ledger that TraceLedger replaced; None if it is the first. An immutable, so part of its code."""
 
     def __post_init__(self) -> None:
         if missing := [name for name in CONTRACTS if name not in self.contracts]:
@@ -139,6 +141,7 @@ class TrustFile:
                 "contracts": {name: _contract_json(contract) for name, contract in self.contracts.items()},
                 "participants": [{"participant": number, "name": name} for number, name in _by_number(self)],
                 "checkpoint": _checkpoint_json(self.checkpoint),
+                "predecessor": None if self.predecessor is None else to_checksum(self.predecessor),
             }
         )
 
@@ -147,8 +150,8 @@ def parse_trust(data: bytes) -> TrustFile:
     """Parse a trust file. Raises TrustError when it is too large, or not in exactly the format of TRUST.md."""
     value = parse_canonical(data, MAX_TRUST_BYTES, _DEPTH, "trust file", _HINT)
     try:
-        names = ("format", "version", "chain_id", "ledger_id", "contracts", "participants", "checkpoint")
-        form, version, chain_id, ledger_id, contracts, participants, checkpoint = parse_members(value, *names)
+        names = ("format", "version", "chain_id", "ledger_id", "contracts", "participants", "checkpoint", "predecessor")
+        form, version, chain_id, ledger_id, contracts, participants, checkpoint, before = parse_members(value, *names)
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
             raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
         return TrustFile(
@@ -157,6 +160,7 @@ def parse_trust(data: bytes) -> TrustFile:
             contracts={name: _parse_contract(entry) for name, entry in _object(contracts).items()},
             participants=_parse_participants(participants),
             checkpoint=_parse_checkpoint(checkpoint),
+            predecessor=None if before is None else parse_checksum(before),
         )
     except TrustError as error:
         raise TrustError(f"the trust file cannot be used: {error.cause}", hint=error.hint or _HINT) from None

@@ -24,6 +24,7 @@ __all__ = [
     "deploy",
     "fee_per_gas_wei",
     "fetch_ledger_id",
+    "fetch_predecessor",
     "read_deployment",
     "send_call",
     "write_deployment",
@@ -70,6 +71,13 @@ def fetch_ledger_id(node: Node, ledger: bytes) -> bytes:
     """Return `ledgerId` of the contract at this address, 32 bytes. Not established: that the code there is right."""
     answer = node.call(ledger, encode_function(Contract.LEDGER, "ledgerId"))
     return cast(bytes, decode_result(Contract.LEDGER, "ledgerId", answer)[0])
+
+
+def fetch_predecessor(node: Node, ledger: bytes) -> bytes | None:
+    """Return the address of the ledger that the one at this address replaced; None if it is the first."""
+    answer = node.call(ledger, encode_function(Contract.LEDGER, "predecessor"))
+    address = cast(bytes, decode_result(Contract.LEDGER, "predecessor", answer)[0])
+    return address if any(address) else None
 
 
 def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ledger.canonical import keccak256
 from ledger.chain.chain import Chain
+from ledger.chain.deployment import fetch_predecessor
 from ledger.chain.node import Node, ProofAnswer
 from ledger.chain.profiles import EngineProfile
 from ledger.checkpoint import Checkpoint
@@ -172,4 +173,5 @@ def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBloc
                 hint="wait until its deployment is final",
             )
         contracts[name] = TrustedContract(address, account.code_hash)
-    return TrustFile(chain.chain_id, chain.ledger_id, contracts, dict(sorted(names.items())), checkpoint)
+    predecessor = fetch_predecessor(chain.node, chain.ledger)
+    return TrustFile(chain.chain_id, chain.ledger_id, contracts, dict(sorted(names.items())), checkpoint, predecessor)

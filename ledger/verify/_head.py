@@ -30,6 +30,8 @@ def head(verified: Verified) -> Iterator[Statement]:
         ledger_id=bundle.ledger_id,
     )
     yield _checkpoint(verified)
+    if verified.trust.predecessor is not None:
+        yield say("succeeds", predecessor=verified.trust.predecessor)
     yield say("trust_file", digest=sha256(verified.trust.to_bytes()))
     yield say("counts", recorded=len(bundle.records), histories=len(bundle.histories))
     for event, count in sorted(_withheld(bundle).items()):

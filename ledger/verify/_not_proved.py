@@ -21,8 +21,10 @@ _NO_ROOT = bytes(32)
 
 def not_proved(verified: Verified) -> Iterator[Statement]:
     """What the bundle cannot prove, what its sender left out, and what was not compared."""
-    for always in ("after", "truth", "trust", "predecessor", "others"):
+    for always in ("after", "truth", "trust", "others"):
         yield say(always)
+    if verified.trust.predecessor is not None:
+        yield say("predecessor")
     yield from _outside_of_histories(verified)
     yield from _not_shown(verified)
     yield from _not_measured(verified)

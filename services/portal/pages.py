@@ -202,7 +202,7 @@ def _stated(words: Words, name: str, value: object) -> Markup:
     if isinstance(value, bytes):
         return _digest(value)
     if isinstance(value, tuple) and value and isinstance(value[0], Thing):
-        shown = Markup(", ").join(_stated(words, name, one) for one in value[:_MAX_THINGS])
+        shown = escape(words.phrases["joiner"]).join(_stated(words, name, one) for one in value[:_MAX_THINGS])
         return shown if len(value) <= _MAX_THINGS else shown + escape(f" … ({len(value)})")
     text = escape(words.value(value))
     translated = isinstance(value, (enum.Enum, Age, Span, Unit)) or (isinstance(value, Proved) and value.name is None)

@@ -12,6 +12,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_named": "检查点：区块 {block} {hash}，由信任文件直接指明",
         "checkpoint_cosigned": "检查点：区块 {block} {hash}，由 {signers} 签名；信任文件列有 {cosigners} 个共同签名方，"
         "{quorum} 个即可",
+        "succeeds": "此账本取代了位于 {predecessor} 的账本，后者的记录不在此处",
         "trust_file": "信任文件：SHA-256 {digest}",
         "counts": "{histories} 条历史中的 {recorded} 条记录，直到证明区块，无一遗漏",
         "withheld_kind": "另有 {count} 条记录未披露：种类 {event}，内容未展示",
@@ -105,7 +106,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "truth": "文件、传感器或人员所述属实；您手中的零件就是此处所指的零件；"
         "也没有任何人（包括其制造方）以另一名称再次记录它",
         "trust": "信任文件正确无误：应相信哪条链和哪些区块，由其作者决定",
-        "predecessor": "若此账本取代了更早的账本，该账本对这些批次有何记录",
+        "predecessor": "此账本所取代的账本对这些批次有何记录",
         "others": "没有其他批次在模型、机器或订单上与此相同：零件由文件的制作者挑选",
         "other_lots": "在同一些任务（{assignments}）下还制造了哪些批次，以及其结论",
         "sisters": "与此处批次在同一步骤中制成、但此处没有其历史的批次的状况：{lots}",

@@ -12,6 +12,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_named": "Checkpoint: block {block} {hash}, named by the trust file",
         "checkpoint_cosigned": "Checkpoint: block {block} {hash}, signed by {signers}; {quorum} of the {cosigners} "
         "co-signers in the trust file are enough",
+        "succeeds": "This ledger replaced the one at {predecessor}, whose records are not here",
         "trust_file": "Trust file: SHA-256 {digest}",
         "counts": "{recorded} records of {histories} histories, all of them to the proof block",
         "withheld_kind": "{count} more are withheld: kind {event}, content not shown",
@@ -118,7 +119,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "truth": "that documents, sensors or people told the truth; that the part in your hand is the one named here; "
         "or that nobody, its maker included, recorded it under another name as well",
         "trust": "that the trust file is right: who wrote it decides which chain and which blocks are believed",
-        "predecessor": "what an earlier ledger, if this one replaces one, says about these lots",
+        "predecessor": "what the ledger that this one replaced says about these lots",
         "others": "that no other lots are like these, by model, machine or order: who made the file chose its parts",
         "other_lots": "which other lots were made under the same assignments ({assignments}), and their verdicts",
         "sisters": "how lots stand that were made in the same steps as lots here, and have no history here: {lots}",

@@ -418,7 +418,10 @@ def test_v18_ledger_id_and_predecessor_are_told() -> None:
     data, trust = publish_bytes(content)
     report = verify_bundle(data, trust, now_s=content.time)
     assert "0x" + content.bundle.ledger_id.hex() in texts(report, "as_of")[0]
-    assert "earlier ledger" in texts(report, "predecessor")[0]
+    assert "predecessor" not in codes(report)
+    after = verify_bundle(data, replace(trust, predecessor=b"\7" * 20), now_s=content.time)
+    assert "0x" + "07" * 20 in texts(after, "succeeds")[0]
+    assert said(after, "predecessor")
 
 
 def test_va_operations_without_evidence_are_named() -> None:

@@ -36,7 +36,10 @@ COSIGNED = dataclasses.replace(OWN, checkpoint=Cosigners(2, KEYS))
 Change = Callable[[dict[str, Any]], object]
 
 
-@pytest.mark.parametrize("trust", [OWN, COSIGNED, dataclasses.replace(OWN, participants={})])
+@pytest.mark.parametrize(
+    "trust",
+    [OWN, COSIGNED, dataclasses.replace(OWN, participants={}), dataclasses.replace(OWN, predecessor=KEYS[0].address)],
+)
 def test_a_trust_file_comes_back(trust: TrustFile) -> None:
     assert parse_trust(trust.to_bytes()) == trust
     assert parse_trust(trust.to_bytes() + b"\n") == trust
@@ -78,6 +81,8 @@ OWN_CHANGES: dict[str, Change] = {
     "a fractional chain id": put("chain_id", value=1.5),
     "a true chain id": put("chain_id", value=True),
     "an unknown member": put("comment", value=""),
+    "a predecessor in lower case": put("predecessor", value=ADDRESS.lower()),
+    "no word on a predecessor": lambda raw: raw.pop("predecessor"),
     "a missing member": lambda raw: raw.pop("participants"),
     "no contracts": put("contracts", value={}),
     "contracts as a list": put("contracts", value=[]),
