@@ -37,6 +37,7 @@ from ledger.records import (
     EndOrder,
     Entrust,
     FinishAssignment,
+    Gate,
     Item,
     Note,
     NoteKind,
@@ -154,8 +155,9 @@ def _plant(world: BundleWorld) -> None:
 
 def _terms(world: BundleWorld, name: str, operations: int) -> OrderTerms:
     root = world.document({"order": name, "price": {"amount": 120, "currency": "EUR"}, "engraving": "für Mara"})
-    coordinator, inspector = world.consortium.coordinator.number, world.consortium.inspector.number
-    return OrderTerms(operations, coordinator, inspector, world.model, world.now() + YEAR_S, 0, bytes(3), root)
+    gate = Gate(world.consortium.inspector.number, world.model)
+    coordinator = world.consortium.coordinator.number
+    return OrderTerms(operations, coordinator, (gate,), world.now() + YEAR_S, 0, bytes(3), root)
 
 
 def _orders(world: BundleWorld) -> None:

@@ -37,6 +37,7 @@ from ledger.records import (
     EndOrder,
     Entrust,
     FinishAssignment,
+    Gate,
     Input,
     IssueCertificate,
     Item,
@@ -139,8 +140,8 @@ class _Meter:
         self._revise()
 
     def _terms(self) -> OrderTerms:
-        coordinator, inspector = self._consortium.coordinator.number, self._consortium.inspector.number
-        return OrderTerms(1, coordinator, inspector, self._plant.model, self._now + FAR_S, 1, PIECE, ROOT)
+        gate = Gate(self._consortium.inspector.number, self._plant.model)
+        return OrderTerms(1, self._consortium.coordinator.number, (gate,), self._now + FAR_S, 1, PIECE, ROOT)
 
     def _place(self) -> list[bytes]:
         names = [self._subject(SubjectKind.ORDER, self._consortium.buyer, value) for value in _hashes()]

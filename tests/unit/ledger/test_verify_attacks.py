@@ -162,7 +162,7 @@ def test_a_certificate_of_one_who_worked_on_the_order_is_told() -> None:
     record = certificate_of(content, part_named(content, "hip-1"))
     for one in content.bundle.records:
         if one.kind in ("OrderPlaced", "RevisionProposed", "RevisionAccepted"):
-            content.put(with_fields(one, inspector=0, model=0))
+            content.put(with_fields(one, gates=()))
     assert not any("did operations of the same order" in one for one in report(content).attention)
     worker = next(one.participant for one in content.bundle.records if one.kind == "AssignmentFinished")
     key = next(entry_of(one).key for one in content.bundle.records if one.participant == worker)
