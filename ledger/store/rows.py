@@ -430,7 +430,7 @@ class StandingRow:
 
 @dataclass(slots=True)
 class WaiverRow:
-    """A gate that the buyer of a lot's order waived for the lot (IGates). Of one lot and inspector, the latest counts."""
+    """A gate that the buyer of a lot's order waived for the lot (IGates). The latest of a lot and inspector counts."""
 
     sequence: int
     lot: bytes

@@ -38,6 +38,7 @@ LOTS = (
     "hip-3b",
     "hip-4",
     "hip-5",
+    "hip-8",
     "box",
 )
 
