@@ -15,7 +15,6 @@ from tests.support.model.stream import fields_read
 from tests.support.model.walks import LARGE
 from tests.support.model.world import OF_A_LOT, Kind, World
 
-
 NAMES = ("order", "third", "own", "lot", "pallet", "gates")
 
 

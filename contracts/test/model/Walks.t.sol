@@ -38,6 +38,10 @@ contract WalksTest is ModelSight {
         _walk("doubts");
     }
 
+    function test_gates() public {
+        _walk("gates");
+    }
+
     function test_random() public {
         _walk("random");
     }
