@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {LotOperations} from "../src/LotOperations.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {SeededLots} from "./SeededLots.sol";
 import {World} from "./World.sol";
@@ -77,7 +78,7 @@ contract GateProof is World {
         _inspector = _admit(Roles.INSPECTOR);
         (_model, _otherModel) = (_approved("model"), _approved("other model"));
         IOrders.OrderTerms memory terms = _terms(_maker, 0);
-        (terms.inspector, terms.model) = (_inspector.id, _model);
+        terms.gates = Gates.one(_inspector.id, _model);
         _order = _place(_buyer, _maker, terms);
         vm.startPrank(_maker.key);
         uint40 machine = registry.registerMachine("machine", ROOT);

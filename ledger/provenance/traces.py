@@ -18,6 +18,7 @@ from ledger.provenance.build_answers import (
     build_records,
     build_streams,
     build_transformations,
+    build_waivers,
     head_of,
 )
 from ledger.provenance.limits import Limits
@@ -172,6 +173,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
         assignments=assignments,
         certificates=certificates,
         shared_measurements=build_shared_measurements(reader, assignments, certificates),
+        waivers=build_waivers(reader, subject),
         custody=build_custody(reader, subject, limits),
         packed_in=reader.related(reader.carriers(subject)),
         contents=reader.related(contents),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger.events.custody import GateWaived
 from ledger.events.lots import LotsTransformed
 from ledger.events.notes import NoteRecorded
 from ledger.records import (
@@ -41,6 +42,7 @@ def attention(verified: Verified) -> Iterator[Statement]:
     for lot in verified.state.lots.values():
         yield from _doubtful(verified, lot)
     yield from _ungated(verified)
+    yield from _waived(verified)
     yield from own_work(verified)
     yield from measurements(verified)
     yield from _lots(verified)
@@ -60,11 +62,11 @@ def _behind(verified: Verified) -> Iterator[Statement]:
 def _doubtful(verified: Verified, lot: Lot) -> Iterator[Statement]:
     """Every certificate of a lot that failed, or was refuted, revoked or demanded, whatever was issued after it; and
     the one that decides, if it is not valid for another reason."""
-    decides = verified.state.deciding(lot)
+    deciding = verified.state.deciding(lot)
     for certificate in lot.certificates:
         status = status_of(verified, certificate, verified.judged_at, lot)
         bad = certificate.verdict is Verdict.FAIL or status in _NEVER_VALID
-        if bad or (certificate is decides and status is not CertificateStatus.VALID):
+        if bad or (any(one is certificate for one in deciding) and status is not CertificateStatus.VALID):
             yield _certificate("certificate", verified, lot, certificate, verdict=certificate.verdict, status=status)
         if certificate.opening_deadline and certificate.state in (CertificateState.DEMANDED, CertificateState.REVOKED):
             due = certificate.state is CertificateState.DEMANDED and not certificate.has_lapsed(verified.judged_at)
@@ -93,17 +95,37 @@ def _certificate(code: str, verified: Verified, lot: Lot, certificate: Certifica
 
 
 def _ungated(verified: Verified) -> Iterator[Statement]:
-    """Parts that would not pass their order's gate, since inspector or model are not those that it names."""
+    """Parts that would not pass a gate of their order, since inspector or model are not those that it names."""
     for lot in verified.parts:
-        order, name = verified.state.order_of(lot), verified.thing(lot.subject)
-        if order is None or not order.terms.inspector:
-            continue
-        inspector, model = order.terms.inspector, order.terms.model
-        deciding = verified.state.deciding(lot)
-        if not lot.certificates:
+        name = verified.thing(lot.subject)
+        gates = [one for one in verified.state.gates_of(lot) if not verified.state.is_waived(lot, one.inspector)]
+        if gates and not lot.certificates:
             yield say("uncertified", lot.subject, lot=name)
-        elif deciding is None or deciding.model != model:
-            yield say("other_gate", lot.subject, lot=name, inspector=verified.party(inspector), model=Model(model))
+            continue
+        for gate in gates:
+            latest = lot.standings[gate.inspector].latest if gate.inspector in lot.standings else None
+            if latest is None or latest.model != gate.model:
+                inspector, model = verified.party(gate.inspector), Model(gate.model)
+                yield say("other_gate", lot.subject, lot=name, inspector=inspector, model=model)
+
+
+def _waived(verified: Verified) -> Iterator[Statement]:
+    """Every gate that a buyer waived for a lot, whether it holds any more or not."""
+    for entry in verified.entries:
+        if not isinstance(entry.event, GateWaived):
+            continue
+        number, lot = entry.event.certificate, entry.histories[0]
+        named: dict[str, object] = {
+            "record": entry.sequence,
+            "by": verified.party(entry.participant),
+            "inspector": verified.party(entry.event.inspector),
+            "lot": verified.thing(lot),
+        }
+        if number:
+            verdict = verified.state.certificates[number].verdict
+            yield say("waived", lot, (entry.sequence, number), **named, certificate=number, verdict=verdict)
+        else:
+            yield say("waived_uncertified", lot, (entry.sequence,), **named)
 
 
 def _lots(verified: Verified) -> Iterator[Statement]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ledger.events.lots import LotReworked, LotsTransformed
 from ledger.records import CertificateStatus, TransformationKind, Verdict
 from ledger.verify._state import Lot
-from ledger.verify._status import Verified, status_of
+from ledger.verify._status import Verified, foremost, status_of
 from ledger.verify._verdicts import events_of
 from ledger.verify.report import moment
 from ledger.verify.statement import Section, Statement, say
@@ -109,7 +109,7 @@ def _same_assignments(verified: Verified) -> Iterator[Statement]:
             by_assignment.setdefault(number, []).append(lot)
     for number, lots in sorted(by_assignment.items()):
         for lot in lots if len(lots) > 1 else ():
-            decides = verified.state.deciding(lot)
+            decides = foremost(verified, lot)
             yield say(
                 "same_assignment",
                 lot.subject,

@@ -13,7 +13,7 @@ from ledger.verify._head import head
 from ledger.verify._not_proved import not_proved
 from ledger.verify._origin import origin
 from ledger.verify._state import Certificate, Entry, Lot, State
-from ledger.verify._status import Verified, status_of
+from ledger.verify._status import Verified, foremost, status_of
 from ledger.verify._verdicts import parts
 from ledger.verify.report import (
     AsOf,
@@ -75,7 +75,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
     state = verified.state
     order = state.order_of(lot)
     ancestors = verified.ancestors[lot.subject]
-    deciding = state.deciding(lot)
+    deciding = foremost(verified, lot)
     return PartReport(
         subject=lot.subject,
         identifier=verified.identifiers.get(lot.subject),
@@ -120,7 +120,7 @@ def _certificate(verified: Verified, certificate: Certificate, lot: Lot) -> Cert
         status=status_of(verified, certificate, verified.time, lot),
         state=certificate.state,
         executed=certificate.executed,
-        latest=verified.state.deciding(lot) is certificate,
+        latest=any(one is certificate for one in verified.state.deciding(lot)),
         issued_at=moment(certificate.issued_at),
         expires_at=moment(certificate.expires_at),
         expired_now=certificate.expires_at <= verified.now_s,

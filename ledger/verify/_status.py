@@ -19,7 +19,7 @@ from ledger.verify.refusals import StatusRefused
 from ledger.verify.report import moment
 from ledger.verify.values import NamedMachine, Party, Thing
 
-__all__ = ["Verified", "status_of", "verify_status"]
+__all__ = ["Verified", "foremost", "status_of", "verify_status"]
 
 
 @dataclass(frozen=True)  # without slots: what is derived is kept
@@ -93,14 +93,16 @@ class Verified:
 
 
 def verify_status(verified: Verified) -> None:
-    """Step 11: no part is spent or quarantined, and the certificate that decides about each passes and is valid.
+    """Step 11: no part is spent or quarantined, and the certificates that decide about each pass and are valid, unless
+    the buyer waived that inspector's gate.
 
     Judged at the proof block and now. Raises StatusRefused.
     """
     for name in verified.bundle.parts:
         lot = verified.state.lots[name]
-        latest = verified.state.deciding(lot)
-        if latest is not None:
+        for latest in verified.state.deciding(lot):
+            if verified.state.is_waived(lot, latest.issuer):
+                continue
             status = status_of(verified, latest, verified.judged_at, lot)
             if status is not CertificateStatus.VALID:
                 raise StatusRefused(
@@ -114,6 +116,18 @@ def verify_status(verified: Verified) -> None:
             raise StatusRefused(
                 "nothing is left of the part: it was scrapped, or other lots were made from it", subject=name
             )
+
+
+def foremost(verified: Verified, lot: Lot) -> Certificate | None:
+    """Of the certificates that decide about a lot, one that is not a valid pass if there is one, or the latest."""
+    deciding = sorted(verified.state.deciding(lot), key=lambda one: -one.sequence)
+    doubtful = (
+        one
+        for one in deciding
+        if one.verdict is not Verdict.PASS
+        or status_of(verified, one, verified.time, lot) is not CertificateStatus.VALID
+    )
+    return next(doubtful, deciding[0] if deciding else None)
 
 
 def status_of(verified: Verified, certificate: Certificate, time: int, lot: Lot | None = None) -> CertificateStatus:

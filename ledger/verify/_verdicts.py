@@ -13,6 +13,7 @@ from ledger.events.certificates import (
     CertificateUpheld,
     OpeningDemanded,
 )
+from ledger.events.custody import GateWaived
 from ledger.events.lots import LotQuarantined, LotReleased, LotReworked, LotsTransformed
 from ledger.records import CertificateStatus, TransformationKind, Verdict
 from ledger.verify._state import Certificate, Entry, Lot, State
@@ -25,25 +26,32 @@ __all__ = ["events_of", "parts"]
 
 
 def parts(verified: Verified) -> Iterator[Statement]:
-    """Part by part: the verdict first, then its history, then everything else about how the part stands."""
+    """Part by part: the verdicts first, then its history, then everything else about how the part stands."""
     events = {lot.subject: tuple(events_of(verified, lot)) for lot in verified.line}
     for lot in verified.parts:
         yield say("part", lot.subject, lot=verified.thing(lot.subject))
         if lot.state.is_quarantined:
             yield say("quarantined_part", lot.subject, by=verified.party(lot.counterparty))
-        yield _verdict(verified, lot)
+        yield from _verdicts(verified, lot)
         same = (one for name in _same_material(verified.state, lot) for one in events[name])
         yield from sorted(same, key=lambda one: one.records)
         yield from _standing(verified, lot)
 
 
-def _verdict(verified: Verified, lot: Lot) -> Statement:
-    certificate = verified.state.deciding(lot)
-    if certificate is None:
-        inspector = verified.state.inspector_of(lot)
-        if inspector:
-            return say("no_gate_verdict", lot.subject, inspector=verified.party(inspector))
-        return say("no_verdict", lot.subject)
+def _verdicts(verified: Verified, lot: Lot) -> Iterator[Statement]:
+    """One for each gate of its order; without gates, the latest of all, or the word that there is none."""
+    gates, deciding = verified.state.gates_of(lot), verified.state.deciding(lot)
+    for certificate in deciding:
+        yield _verdict(verified, lot, certificate)
+    judged = {one.issuer for one in deciding}
+    for gate in gates:
+        if gate.inspector not in judged:
+            yield say("no_gate_verdict", lot.subject, inspector=verified.party(gate.inspector))
+    if not gates and not deciding:
+        yield say("no_verdict", lot.subject)
+
+
+def _verdict(verified: Verified, lot: Lot, certificate: Certificate) -> Statement:
     status = status_of(verified, certificate, verified.judged_at, lot)
     if status is not CertificateStatus.VALID:
         code = "no_valid_verdict"
@@ -77,8 +85,8 @@ def _standing(verified: Verified, lot: Lot) -> Iterator[Statement]:
     buyer, coordinator = verified.party(order.buyer), verified.party(order.coordinator)
     thing = verified.thing(order.subject)
     yield say("in_order", lot.subject, (order.sequence,), order=thing, buyer=buyer, coordinator=coordinator)
-    if order.terms.inspector:
-        inspector, model = verified.party(order.terms.inspector), Model(order.terms.model)
+    for gate in order.terms.gates:
+        inspector, model = verified.party(gate.inspector), Model(gate.model)
         yield say("gate", lot.subject, inspector=inspector, model=model)
 
 
@@ -135,6 +143,11 @@ def _about(verified: Verified, lot: Lot, entry: Entry[Any]) -> tuple[str, _Value
     return _ABOUT[type(entry.event)], {"certificate": certificate.sequence, "by": verified.party(entry.participant)}
 
 
+def _waived(verified: Verified, lot: Lot, entry: Entry[GateWaived]) -> _Told:  # noqa: ARG001  # as the others
+    inspector = verified.party(entry.event.inspector)
+    return "event_waived", {"by": verified.party(entry.participant), "inspector": inspector}
+
+
 def _moved(verified: Verified, lot: Lot, entry: Entry[Event]) -> _Told:  # noqa: ARG001  # as the others
     code = "event_quarantined" if isinstance(entry.event, LotQuarantined) else "event_released"
     return code, {"by": verified.party(entry.participant)}
@@ -163,6 +176,7 @@ _ABOUT: dict[type[Event], str] = {
 }
 _EVENTS: dict[type[Event], Callable[[Verified, Lot, Entry[Any]], _Told]] = {
     CertificateIssued: _issued,
+    GateWaived: _waived,
     CertificateRefuted: _refuted,
     CertificateRevoked: _about,
     CertificateUpheld: _about,

@@ -34,6 +34,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "event_revoked": "{time} certificate {certificate} of {lot} was revoked by {by}",
         "event_quarantined": "{time} {lot} was quarantined by {by}",
         "event_released": "{time} {lot} was released from quarantine by {by}",
+        "event_waived": "{time} {by} waived the gate of {inspector} for {lot}",
         "event_reworked": "{time} {lot} was reworked by {by}",
         "event_reworked_into": "{time} {lot} was reworked into {into} by {by}",
         "stands": "{state}, {quantity} {unit}, held by {holder}",
@@ -71,6 +72,10 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
         "uncertified": "{lot} has no certificate, and its order asks for one",
         "other_gate": "the certificate of {lot} is not what its order asks for: one by {inspector}, {model}",
+        "waived": "record {record}: {by} took {lot} without the gate of {inspector}, whose certificate {certificate} "
+        "is: {verdict}",
+        "waived_uncertified": "record {record}: {by} took {lot} without the gate of {inspector}, who had not "
+        "certified it",
         "own_work": "certificate {certificate} of {lot} is by {inspector}, who worked on {work}",
         "own_goods": "certificate {certificate} of {lot} is by {inspector}, who received {work} from outside",
         "one_inference": "certificates {certificates} are of different lots with one inference",

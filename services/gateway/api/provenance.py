@@ -213,6 +213,7 @@ def _trace() -> Trace:
         order=examples.order(),
         assignments=(),
         certificates=(examples.certificate(),),
+        waivers=(),
         custody=(examples.custody_change(),),
         packed_in=(),
         contents=(),

@@ -20,6 +20,7 @@ from tests.support.bundle_content import publish, publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (
     AUDITOR,
+    BUYER,
     CARRIER,
     COORDINATOR,
     INSPECTOR,
@@ -29,6 +30,7 @@ from tests.support.story import (
     STREAM,
     Story,
     name,
+    terms_of,
 )
 from tests.support.told import codes, said, tell, texts
 
@@ -290,7 +292,7 @@ def test_v10_own_work_without_an_order_is_told() -> None:
 
 def test_v10_own_work_of_a_cancelled_assignment_is_told() -> None:
     story = Story()
-    story.place(ORDER, inspector=0, model=0)
+    story.record("OrderPlaced", BUYER, ORDER, terms=terms_of(1, ()))
     story.accept(ORDER)
     assignment = story.propose(ORDER)
     story.step("AssignmentAccepted", ORDER, assignment)
