@@ -127,10 +127,10 @@ def paths_to(kind: type, what: Names) -> tuple[tuple[str, ...], ...]:
 def has_array(kind: Type, path: tuple[str, ...]) -> bool:
     """Whether a path leads through an array."""
     for name in path:
-        if isinstance(kind, ArrayOf):
+        if isinstance(kind, (ArrayOf, PackedOf)):
             return True
         kind = next(member for own, member in cast(Struct, kind).members if own == name)
-    return isinstance(kind, ArrayOf)
+    return isinstance(kind, (ArrayOf, PackedOf))
 
 
 def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger.events.certificates import CertificateUpheld
 from ledger.events.custody import GateWaived
 from ledger.events.lots import LotsTransformed
 from ledger.events.notes import NoteRecorded
@@ -63,12 +64,15 @@ def _doubtful(verified: Verified, lot: Lot) -> Iterator[Statement]:
     """Every certificate of a lot that failed, or was refuted, revoked or demanded, whatever was issued after it; and
     the one that decides, if it is not valid for another reason."""
     deciding = verified.state.deciding(lot)
+    records = verified.state.entries_of[lot.subject].values()
+    upheld = {one.event.certificate for one in records if isinstance(one.event, CertificateUpheld)}
     for certificate in lot.certificates:
         status = status_of(verified, certificate, verified.judged_at, lot)
         bad = certificate.verdict is Verdict.FAIL or status in _NEVER_VALID
         if bad or (any(one is certificate for one in deciding) and status is not CertificateStatus.VALID):
             yield _certificate("certificate", verified, lot, certificate, verdict=certificate.verdict, status=status)
-        if certificate.opening_deadline and certificate.state in (CertificateState.DEMANDED, CertificateState.REVOKED):
+        unsettled = certificate.state in (CertificateState.DEMANDED, CertificateState.REVOKED)
+        if certificate.opening_deadline and unsettled and certificate.sequence not in upheld:
             due = certificate.state is CertificateState.DEMANDED and not certificate.has_lapsed(verified.judged_at)
             until = moment(certificate.opening_deadline)
             yield _certificate("demanded" if due else "unmet", verified, lot, certificate, until=until)

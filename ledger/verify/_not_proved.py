@@ -26,6 +26,7 @@ def not_proved(verified: Verified) -> Iterator[Statement]:
     if verified.trust.predecessor is not None:
         yield say("predecessor")
     yield from _outside_of_histories(verified)
+    yield from _elsewhere(verified)
     yield from _not_shown(verified)
     yield from _not_measured(verified)
     if converted := tuple(number for number, _ in conversions(verified)):
@@ -65,6 +66,14 @@ def _sisters(verified: Verified) -> tuple[list[bytes], tuple[int, ...]]:
             made = entry.event.outputs(entry.histories)
             lots.update((name, entry.sequence) for name in made if name not in verified.state.lots)
     return list(lots), tuple(sorted(set(lots.values())))
+
+
+def _elsewhere(verified: Verified) -> Iterator[Statement]:
+    """Records in histories that are not here, too: each may have been corrected in one of these alone."""
+    here = verified.state.entries_of.keys()
+    shared = tuple(entry.sequence for entry in verified.entries if not here >= set(entry.histories))
+    if shared:
+        yield say("elsewhere", None, shared, shared=shared)
 
 
 def _not_shown(verified: Verified) -> Iterator[Statement]:

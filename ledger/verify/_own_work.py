@@ -18,21 +18,18 @@ _Hands = Mapping[bytes, Mapping[int, bytes]]
 
 def own_work(verified: Verified) -> Iterator[Statement]:
     """Certificates by who made or reworked the lot or anything that it was made from, with or without an order,
-    whatever became of the assignment; by who worked on its order; by who received it, or what it was made from, from
-    outside."""
+    whatever became of the assignment; by who started an operation of an order that it ever belonged to; by who received
+    it, or what it was made from, from outside."""
     certified = [lot for lot in verified.state.lots.values() if lot.certificates]
     if not certified:
         return
     worked = _hands(verified, lambda lot: _workers(verified, lot))
     received = _hands(verified, lambda lot: {lot.maker} if lot.from_outside else set())
     for lot in certified:
-        order = verified.state.order_of(lot)
-        busy = order.workers() if order is not None else set()
+        busy = {one: name for name in lot.orders for one in verified.state.orders[name].workers()}
         for certificate in lot.certificates:
             issuer = certificate.issuer
-            code, work = "own_work", worked[lot.subject].get(issuer)
-            if work is None and order is not None and issuer in busy:
-                work = order.subject
+            code, work = "own_work", worked[lot.subject].get(issuer) or busy.get(issuer)
             if work is None:
                 code, work = "own_goods", received[lot.subject].get(issuer)
             if work is not None:

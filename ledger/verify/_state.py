@@ -49,7 +49,6 @@ __all__ = [
 K = TypeVar("K", int, bytes)
 WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
 """Final states in which a certificate does not count."""
-_AT_WORK = (AssignmentState.STARTED, AssignmentState.FINISHED)
 V = TypeVar("V")
 E = TypeVar("E", bound=Event)
 EV = TypeVar("EV", bound=Event, covariant=True)
@@ -120,8 +119,8 @@ class Order:
         return self.terms.coordinator
 
     def workers(self) -> set[int]:
-        """Participants with an assignment of the order that is started or finished."""
-        return {one.owner for one in self.assignments.values() if one.state in _AT_WORK}
+        """Participants that started an operation of the order, whatever became of it."""
+        return {one.owner for one in self.assignments.values() if one.stream}
 
 
 @dataclass(slots=True)

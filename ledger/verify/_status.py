@@ -125,7 +125,7 @@ def foremost(verified: Verified, lot: Lot) -> Certificate | None:
         one
         for one in deciding
         if one.verdict is not Verdict.PASS
-        or status_of(verified, one, verified.time, lot) is not CertificateStatus.VALID
+        or status_of(verified, one, verified.judged_at, lot) is not CertificateStatus.VALID
     )
     return next(doubtful, deciding[0] if deciding else None)
 

@@ -66,7 +66,7 @@ def make_bundle(
     recorded = world.recorded()
     selection = select(recorded, parts, world)
     withheld = withheld_in(selection, parts) if withhold else {}
-    chosen = [one for one in world.inspections if certificates is None or one in certificates]
+    chosen = [one for one in world.measured() if certificates is None or one in certificates]
     shown = {number: record for number, record in selection.records.items() if number not in withheld}
     chain = world.consortium.chain
     last = chain.final_number()

@@ -242,6 +242,10 @@ class BundleWorld:
         measured = Measured(leaf, tuple(tree.inclusion_proof(entry.index, inspection.anchor_size)))
         self.act(company, Challenge(certificate, self.consortium.inspector.signer.address, issued, opened, measured))
 
+    def measured(self) -> list[int]:
+        """The certificates whose evidence is kept."""
+        return list(self.inspections)
+
     def lied(self, certificate: int) -> bool:
         """Whether the inspector's verdict differs from the inference's."""
         inspection = self.inspections[certificate]

@@ -67,6 +67,12 @@ PROOFS = (
         "7 minutes",
         (sys.executable, "-m", "tests.support.forgeries", *_VECTOR),
     ),
+    Proof(
+        "truth",
+        "1,000 random worlds: what reports say is what the chain says, and each of 26 faults in their code is found",
+        "30 minutes",
+        (sys.executable, "-m", "tests.support.truth"),
+    ),
     _fault_run("rpc", "answers of the node lost, late, doubled or wrong, 5,000 times", 5000, 1, "3 minutes"),
     _fault_run("kill", "200 kills (-9) at every step of a record's way", 200, 1, "3 minutes"),
     _fault_run("reorg", "200 reorganisations, up to 12 blocks deep", 200, 1, "1 minute"),

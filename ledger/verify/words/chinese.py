@@ -113,6 +113,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "others": "没有其他批次在模型、机器或订单上与此相同：零件由文件的制作者挑选",
         "other_lots": "在同一些任务（{assignments}）下还制造了哪些批次，以及其结论",
         "sisters": "与此处批次在同一步骤中制成、但此处没有其历史的批次的状况：{lots}",
+        "elsewhere": "记录 {shared} 是否在此处没有的历史中被更正",
         "made_of": "由这些零件制成、但不在其中的 {lots} 个批次的去向",
         "packed": "装在这些零件中、但此处没有其历史的 {lots} 个批次的状况",
         "conversions": "经过转换的数量（记录 {converted}）：产出率由制造方自行声明",

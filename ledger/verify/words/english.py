@@ -128,6 +128,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "others": "that no other lots are like these, by model, machine or order: who made the file chose its parts",
         "other_lots": "which other lots were made under the same assignments ({assignments}), and their verdicts",
         "sisters": "how lots stand that were made in the same steps as lots here, and have no history here: {lots}",
+        "elsewhere": "that records {shared}, which are in histories that are not here, too, were not corrected there",
         "made_of": "what became of {lots} lots that were made of the parts and are not among them",
         "packed": "how {lots} lots stand that are packed in the parts and have no history here",
         "conversions": "quantities across conversions (records {converted}): their makers stated the yields",

@@ -21,7 +21,7 @@ from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 
-__all__ = ["Company", "Consortium", "found_consortium"]
+__all__ = ["COMPANIES", "Company", "Consortium", "found_consortium"]
 
 NOTHING = bytes(32)
 COMPANIES = (
@@ -125,7 +125,9 @@ def hash_of(identity: Identity) -> bytes:
     return identifier_hash(identity.salt, identity.identifier)
 
 
-def found_consortium(store: Store, transport: Transport | None = None) -> Consortium:
+def found_consortium(
+    store: Store, transport: Transport | None = None, companies: Sequence[tuple[str, Role]] = COMPANIES
+) -> Consortium:
     """Deploys the contracts and admits the companies, on an embedded chain unless another one is given."""
     node = Node(transport or EmbeddedChain())
     outbox = Outbox(store)
@@ -136,20 +138,20 @@ def found_consortium(store: Store, transport: Transport | None = None) -> Consor
     chain = Chain(node, profile, deployment)
     operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner))
     consortium = Consortium(chain, store, outbox, operator)
-    _admit(consortium)
+    _admit(consortium, companies)
     return consortium
 
 
-def _admit(consortium: Consortium) -> None:
-    signers = [LocalSigner.generate() for _ in COMPANIES]
+def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]]) -> None:
+    signers = [LocalSigner.generate() for _ in companies]
     admissions = []
-    for (name, role), signer in zip(COMPANIES, signers, strict=True):
+    for (name, role), signer in zip(companies, signers, strict=True):
         consortium.chain.fund(signer.address)
         root = consortium.document({"legal_name": name})
         admissions.append(Admit(int(role), signer.address, root))
     consortium.record(consortium.owner, admissions)
     # The registry numbers participants in the order of admission, from 1.
-    for number, ((name, _), signer) in enumerate(zip(COMPANIES, signers, strict=True), start=1):
+    for number, ((name, _), signer) in enumerate(zip(companies, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
         consortium.companies.append(Company(name, number, signer, submitter))
         company = consortium.companies[-1]

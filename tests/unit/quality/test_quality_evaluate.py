@@ -133,6 +133,7 @@ def test_windows_out_of_range_are_refused(window: list[int]) -> None:
         arrays.quantise(tiny_network(), np.array([window], dtype=np.int64))
 
 
+@pytest.mark.filterwarnings("ignore:Please use the new API settings:UserWarning")  # torch 2.9 warns of this setting
 @pytest.mark.parametrize("mode", ["high", "medium"])
 def test_reduced_precision_is_refused(mode: str) -> None:
     """The first allows TF32, the second bfloat16."""
