@@ -25,6 +25,7 @@ from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
 from ledger.chain.embedded_rpc import LogQuery, prove
+from ledger.chain.interpreter import FastVM
 from ledger.chain.transport import RpcError
 from ledger.headers import FIELDS
 from ledger.recursion import bound_recursion
@@ -146,7 +147,7 @@ class EmbeddedChain:
         if genesis_time_s is not None:
             overrides["timestamp"] = genesis_time_s
         parameters = PyEVMBackend.generate_genesis_params(overrides)
-        self._tester = EthereumTester(_Backend(genesis_parameters=parameters))
+        self._tester = EthereumTester(_Backend(genesis_parameters=parameters, vm_configuration=((0, FastVM),)))
         self._time_s: int | None = None
         self._ahead_s = 0
         self._bank = self._tester.get_accounts()[0]
