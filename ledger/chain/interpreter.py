@@ -1,4 +1,4 @@
-"""py-evm's virtual machine with a faster loop, for the embedded chain.
+"""A faster loop for py-evm's execution of opcodes.
 
 py-evm spends several microseconds on every opcode, most of them on calls: into the gas meter, for each stack operation,
 for the check of each value. Yet most opcodes of a compiled contract only move words between stack and memory. These are
@@ -11,6 +11,7 @@ Rejected: compiling the runs to Python functions, which takes longer than most c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from operator import and_, or_, xor
@@ -18,14 +19,10 @@ from typing import Any, NamedTuple
 
 from eth.vm import opcode_values as op
 from eth.vm.code_stream import CodeStream
-from eth.vm.forks.prague import PragueVM
+from eth.vm.computation import memory_gas_cost
 from eth.vm.forks.prague.computation import PragueComputation
-from eth.vm.forks.prague.state import PragueState
-from eth.vm.gas_meter import GasMeter
-from eth.vm.memory import Memory
-from eth.vm.stack import Stack
 
-__all__ = ["FastVM"]
+__all__ = ["FastComputation"]
 
 _MAX = (1 << 256) - 1
 _SIGN = 1 << 255
@@ -79,7 +76,7 @@ class _Run(NamedTuple):
     end: int
     """Position of the opcode that follows the run."""
     jump: int
-    """The opcode that follows, if it is JUMP or JUMPI: its gas and its operands are counted in the run's. Otherwise 0."""
+    """The opcode that follows, if it is JUMP or JUMPI, whose gas and operands count as the run's; otherwise 0."""
 
 
 class _Program:
@@ -88,12 +85,16 @@ class _Program:
     def __init__(self, code: bytes) -> None:
         self.code = code
         self.runs: dict[int, _Run] = {}
-        self.destinations = {at for at, opcode in _opcodes(code, 0) if opcode == op.JUMPDEST}
+        self.destinations = {found.start() for found in _DESTINATION_OR_OTHERS.finditer(code) if found.lastindex}
 
     def decode(self, start: int) -> _Run:
         found = self.runs[start] = _decode(self.code, start)
         return found
 
+
+_PUSHES = (re.escape(bytes([op.PUSH0 + size])) + b".{0,%d}" % size for size in range(1, _WORD + 1))
+_DESTINATION_OR_OTHERS = re.compile(b"(\\[)|[^\\[\x60-\x7f]+|" + b"|".join(_PUSHES), re.DOTALL)
+"""A JUMPDEST, which is "[" as text, as the only group; or what may hold its byte as a word to push."""
 
 _program = lru_cache(_KEPT_PROGRAMS)(_Program)
 
@@ -112,7 +113,13 @@ def _operand_size(opcode: int) -> int:
 
 
 def _gas_of(opcode: int) -> int:
-    return int(PragueComputation.opcodes[opcode].gas_cost)
+    found: Any = PragueComputation.opcodes[opcode]
+    return int(found.gas_cost)
+
+
+def _growth(size: int, at: int) -> int:
+    """Gas for memory of `size` bytes to hold a word at `at`."""
+    return int(memory_gas_cost(at + _WORD) - memory_gas_cost(size))
 
 
 def _decode(code: bytes, start: int) -> _Run:
@@ -125,7 +132,7 @@ def _decode(code: bytes, start: int) -> _Run:
             jump, lowest = opcode, max(lowest, (1 if opcode == op.JUMP else 2) - height)
             break
         step = _step(code, at, opcode)
-        if step is None or (opcode == op.JUMPDEST and at != start):
+        if step is None:
             break
         what, operand, taken, left = step
         lowest = max(lowest, taken - height)
@@ -168,12 +175,12 @@ _OTHERS = {
 }
 
 
-class _Code(CodeStream):  # type: ignore[misc]  # py-evm's classes are untyped where it is not installed
+class _Code(CodeStream):
     """Code that executes its runs itself and yields to py-evm's loop only the opcodes between them."""
 
     __slots__ = ("_data", "_memory", "_meter", "_stack")
 
-    def __init__(self, code: bytes, data: bytes, stack: Stack, memory: Memory, meter: GasMeter) -> None:
+    def __init__(self, code: bytes, data: bytes, stack: Any, memory: Any, meter: Any) -> None:
         super().__init__(code)
         self._data, self._stack, self._memory, self._meter = data, stack, memory, meter
 
@@ -181,7 +188,8 @@ class _Code(CodeStream):  # type: ignore[misc]  # py-evm's classes are untyped w
         """Yield each opcode that py-evm must execute next, with gas and position as it expects them."""
         program = _program(self._raw_code_bytes)
         code, runs, destinations = program.code, program.runs, program.destinations
-        stack, memory, data = self._stack.values, self._memory._bytes, self._data
+        stack: list[Any] = self._stack.values  # words; bytes only where one of py-evm's opcodes has just pushed them
+        memory, data = self._memory._bytes, self._data
         push, pop = stack.append, stack.pop
         position, gas = self.program_counter, self._meter.gas_remaining
         while True:
@@ -207,15 +215,21 @@ class _Code(CodeStream):  # type: ignore[misc]  # py-evm's classes are untyped w
                     stack[-1] = operand(stack[-1])
                 elif what == _CALL_DATA:
                     stack[-1] = int.from_bytes(data[stack[-1] : stack[-1] + _WORD].ljust(_WORD, b"\0"))
-                elif stack[-1] + _WORD > len(memory):
-                    end, rest = operand  # memory grows: py-evm charges for it
-                    gas, jump = gas + rest, 0
-                    break
-                elif what == _STORE:
-                    at = pop()
-                    memory[at : at + _WORD] = pop().to_bytes(_WORD)
                 else:
-                    stack[-1] = int.from_bytes(memory[stack[-1] : stack[-1] + _WORD])
+                    at = stack[-1]
+                    if at + _WORD > len(memory):
+                        growth = _growth(len(memory), at)
+                        if growth > gas:
+                            end, rest = operand
+                            gas, jump = gas + rest, 0
+                            break
+                        gas -= growth
+                        memory.extend(bytes(-(-(at + _WORD) // _WORD) * _WORD - len(memory)))
+                    if what == _STORE:
+                        memory[at : at + _WORD] = stack[-2].to_bytes(_WORD)
+                        del stack[-2:]
+                    else:
+                        stack[-1] = int.from_bytes(memory[at : at + _WORD])
             if jump == op.JUMPI and not stack[-2]:
                 del stack[-2:]
                 position = end + 1
@@ -233,17 +247,9 @@ class _Code(CodeStream):  # type: ignore[misc]  # py-evm's classes are untyped w
                 stack[-1] = int.from_bytes(stack[-1])
 
 
-class _Computation(PragueComputation):  # type: ignore[misc]
+class FastComputation(PragueComputation):
+    """py-evm's execution of a message, with `_Code` in place of its code."""
+
     def __init__(self, state: Any, message: Any, transaction_context: Any) -> None:
         super().__init__(state, message, transaction_context)
         self.code = _Code(message.code, message.data_as_bytes, self._stack, self._memory, self._gas_meter)
-
-
-class _State(PragueState):  # type: ignore[misc]
-    computation_class = _Computation
-
-
-class FastVM(PragueVM):  # type: ignore[misc]
-    """py-evm's rules of the Prague fork: the same results, gas, logs and errors, several times faster."""
-
-    _state_class = _State
