@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from eth.exceptions import HeaderNotFound, PyEVMError
 from eth.exceptions import TransactionNotFound as NotMinedError
+from eth.vm.forks.prague import PragueVM
 from eth_bloom.bloom import BloomFilter
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.backends.pyevm.main import EVMSpoofTransaction
@@ -26,6 +27,7 @@ from rlp import RLPException
 
 from ledger.chain.embedded_rpc import LogQuery, prove
 from ledger.chain.transport import RpcError
+from ledger.chain.vm import FastVM
 from ledger.headers import FIELDS
 from ledger.recursion import bound_recursion
 
@@ -138,15 +140,18 @@ def _execute(state: Any, unsigned: Any, sender: bytes, gas: int) -> Any:
 class EmbeddedChain:
     """A chain in memory, safe to use from several threads.
 
-    The same requests at the same times, from the same genesis time, result in the same blocks.
+    The same requests at the same times, from the same genesis time, result in the same blocks; also with `plain`, where
+    py-evm's own machine executes, for comparison.
     """
 
-    def __init__(self, genesis_time_s: int | None = None) -> None:
+    def __init__(self, genesis_time_s: int | None = None, *, plain: bool = False) -> None:
         overrides = {"gas_limit": _GAS_LIMIT}
         if genesis_time_s is not None:
             overrides["timestamp"] = genesis_time_s
         parameters = PyEVMBackend.generate_genesis_params(overrides)
-        self._tester = EthereumTester(_Backend(genesis_parameters=parameters))
+        self._tester = EthereumTester(
+            _Backend(genesis_parameters=parameters, vm_configuration=((0, PragueVM if plain else FastVM),))
+        )
         self._time_s: int | None = None
         self._ahead_s = 0
         self._bank = self._tester.get_accounts()[0]

@@ -87,6 +87,11 @@ MEASUREMENTS = (
         (Ratio("verifying a bundle", "json.loads of the same file", _inverse("times_json_decode")),),
     ),
     Measurement(
+        "interpreter",
+        (*_MILLMARK, "interpreter", "--json"),
+        (Ratio("executing on the embedded chain", "py-evm's own loop", _member("ratio")),),
+    ),
+    Measurement(
         "speed",
         (*_QUALITY, "speed"),
         (Ratio("integers in Torch, 152-32-16-2", "float32 in Torch", _inverse("ratio")),),

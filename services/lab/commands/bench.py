@@ -21,6 +21,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Run benchmarks on this machine.")
     group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
+    group.command("interpreter", epilog="Example: millmark bench interpreter --json")(run_interpreter)
     group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
     group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
     group.command("gateway", epilog="Example: millmark bench gateway --json")(run_gateway)
@@ -44,6 +45,21 @@ def run_gas(as_json: AsJson = False) -> None:
         print_json({kind: {"records": count, "gas": gas // count} for kind, (count, gas) in found.items()})
         return
     print_table("gas per record", ["kind", "records", "gas"], [[kind, n, gas // n] for kind, (n, gas) in found.items()])
+
+
+def run_interpreter(as_json: AsJson = False) -> None:
+    """Compare the embedded chain with one on py-evm's own loop, on what `bench gas` sends: answers, blocks, CPU time.
+
+    Takes a few minutes, most of them in py-evm's own loop. Fails if an answer or a block differs.
+    """
+    from services.lab.bench.interpreter import measure_interpreter  # noqa: PLC0415 - py-evm is optional
+
+    found = measure_interpreter().to_json()
+    if as_json:
+        print_json(found)
+        return
+    columns = ["requests", "blocks", "CPU s", "py-evm CPU s", "ratio"]
+    print_table("embedded chain, and on py-evm's own loop", columns, [list(found.values())])
 
 
 def run_executions(

@@ -12,6 +12,7 @@ from services.lab.bench.capture import Throughput
 from services.lab.bench.capture_http import HttpTimes
 from services.lab.bench.epcis import EpcisTimes
 from services.lab.bench.genealogy import Timing
+from services.lab.bench.interpreter import TwinFigures
 from services.lab.bench.peers import MEASUREMENTS, Measurement, read_ratios
 
 
@@ -45,6 +46,7 @@ ANSWERS: dict[str, tuple[Callable[[], object], list[float]]] = {
     "capture": (_capture, [10.0, 5.0, 30.0, 20.0]),
     "epcis": (_epcis, [30.0, 20.0]),
     "bundle": (_bundle, [0.25]),
+    "interpreter": (lambda: TwinFigures(1240, 149, cpu_s=40.0, py_evm_cpu_s=100.0).to_json(), [2.5]),
     "speed": (lambda: {"ratio": 2.0}, [0.5]),
 }
 
