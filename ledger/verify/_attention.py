@@ -22,7 +22,7 @@ from ledger.trust import Cosigners
 from ledger.verify._measurements import measurements
 from ledger.verify._own_work import own_work
 from ledger.verify._state import Certificate, Lot, State
-from ledger.verify._status import Verified, status_of
+from ledger.verify._status import Verified, status_apart_from_rework, status_of
 from ledger.verify.report import moment
 from ledger.verify.statement import Statement, say
 from ledger.verify.values import Model, Span, Unit
@@ -68,6 +68,9 @@ def _doubtful(verified: Verified, lot: Lot) -> Iterator[Statement]:
     upheld = {one.event.certificate for one in records if isinstance(one.event, CertificateUpheld)}
     for certificate in lot.certificates:
         status = status_of(verified, certificate, verified.judged_at, lot)
+        if status is CertificateStatus.VOIDED:  # that a rework voided it does not hide what else is wrong with it
+            own = status_apart_from_rework(verified, certificate, verified.judged_at)
+            status = own if own in _NEVER_VALID else status
         bad = certificate.verdict is Verdict.FAIL or status in _NEVER_VALID
         if bad or (any(one is certificate for one in deciding) and status is not CertificateStatus.VALID):
             yield _certificate("certificate", verified, lot, certificate, verdict=certificate.verdict, status=status)

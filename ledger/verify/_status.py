@@ -19,7 +19,7 @@ from ledger.verify.refusals import StatusRefused
 from ledger.verify.report import moment
 from ledger.verify.values import NamedMachine, Party, Thing
 
-__all__ = ["Verified", "foremost", "status_of", "verify_status"]
+__all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
 
 
 @dataclass(frozen=True)  # without slots: what is derived is kept
@@ -141,6 +141,11 @@ def status_of(verified: Verified, certificate: Certificate, time: int, lot: Lot 
         return CertificateStatus.REFUTED
     if certificate.sequence < lot.reworked and certificate.verdict is Verdict.PASS:
         return CertificateStatus.VOIDED
+    return status_apart_from_rework(verified, certificate, time)
+
+
+def status_apart_from_rework(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
+    """The status of a certificate as if its lot had never been reworked; neither revoked nor refuted are judged."""
     if certificate.model and _has_fallen(verified.state.proved.models[certificate.model], certificate):
         return CertificateStatus.FALLEN
     if certificate.has_lapsed(time):

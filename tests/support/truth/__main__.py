@@ -15,7 +15,7 @@ from tests.support.truth.faults import FAULTS, is_found
 from tests.support.truth.judging import Difference, judge
 from tests.support.truth.questions import QUESTIONS
 
-_KEPT = 60
+_KEPT = 150
 """Worlds whose cases are kept for the faults, if their reports differ in nothing."""
 
 

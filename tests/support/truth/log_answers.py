@@ -85,12 +85,14 @@ class LogAnswers:
         return self._having(CertificateStatus.REVOKED)
 
     def unopened(self) -> Answer:
-        return self._having(CertificateStatus.UNOPENED)
+        """Those whose time is over, and those that were revoked before they were opened."""
+        late = self._having(CertificateStatus.UNOPENED)
+        return frozenset(one for one in self.demanded() if one in late or self.facts.certificates[one].revoked)
 
     def fallen(self) -> Answer:
         return self._having(CertificateStatus.FALLEN)
 
-    def demanded(self) -> Answer:
+    def demanded(self) -> frozenset[int]:
         """Those whose opening was demanded, and that nobody opened, also those that were revoked instead."""
         found = self.certificates
         return frozenset(one.number for one in found if one.demanded and not (one.upheld or one.refuted))

@@ -212,7 +212,11 @@ QUESTIONS = (
     Question("Which certificates of it, or of what it was made from, failed it?", LogAnswers.failed, _failed),
     Question("Which were refuted?", LogAnswers.refuted, _with_status("refuted")),
     Question("Which were revoked?", LogAnswers.revoked, _with_status("revoked")),
-    Question("Which were demanded and not opened in time?", LogAnswers.unopened, _with_status("unopened")),
+    Question(
+        "Which were demanded and not opened in time, or revoked instead?",
+        LogAnswers.unopened,
+        lambda told: told.values("certificate", "unmet"),
+    ),
     Question("Which have fallen with their model?", LogAnswers.fallen, _with_status("fallen")),
     Question(
         "Of which was the opening demanded, and is not settled?",
