@@ -168,6 +168,8 @@ def _records(verified: Verified) -> Iterator[Statement]:
         if key is not None and key.compromised_since and entry.time >= key.compromised_since:
             declared = moment(key.declared_at)
             yield say("compromised", None, (entry.sequence,), record=entry.sequence, declared=declared)
+    for record, who in verified.state.lifted.items():
+        yield say("lifted", None, (record,), record=record, by=verified.party(who))
     for number, by in verified.state.superseded.items():
         yield say("corrected", None, (number, by), record=number, by=by)
 

@@ -141,7 +141,7 @@ PROPERTIES = (
         "check_theGateNeedsAPass",
         Mutant(
             "history/Custody.sol",
-            "        if (inspector != 0) _requireAlone(lot, entry, inspector, model);\n",
+            "        if (gates != 0) _requireAlone(lot, entry, gates);\n",
             "        (inspector, model);\n",
             "the gate is not looked at when custody is accepted",
         ),

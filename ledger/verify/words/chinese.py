@@ -68,6 +68,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "spent": "{lot} 已无剩余：已报废，或已制成其他批次",
         "uncertified": "{lot} 没有证书，而其订单要求证书",
         "other_gate": "{lot} 的证书不是其订单所要求的：应由 {inspector} 签发，{model}",
+        "lifted": "记录 {record} 解除了 {by} 的隔离：仅当 {by} 不得行事时账本才予接受",
         "waived": "记录 {record}：{by} 不凭 {inspector} 的放行而接收 {lot}，其证书 {certificate} 为：{verdict}",
         "waived_uncertified": "记录 {record}：{by} 不凭 {inspector} 的放行而接收 {lot}，后者未曾为其签发证书",
         "own_work": "{lot} 的证书 {certificate} 由 {inspector} 签发，而该公司参与了 {work} 的加工",

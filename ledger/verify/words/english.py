@@ -72,6 +72,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
         "uncertified": "{lot} has no certificate, and its order asks for one",
         "other_gate": "the certificate of {lot} is not what its order asks for: one by {inspector}, {model}",
+        "lifted": "record {record} lifts a quarantine by {by}: the ledger takes that if {by} may not act",
         "waived": "record {record}: {by} took {lot} without the gate of {inspector}, whose certificate {certificate} "
         "is: {verdict}",
         "waived_uncertified": "record {record}: {by} took {lot} without the gate of {inspector}, who had not "
