@@ -31,8 +31,9 @@ from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.event_queries import CONTEXT
 from services.store import open_store
 from tests.support.crash import CrashingStore, CrashPoint
+from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
-from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.ledger_world import LedgerWorld
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
@@ -125,17 +126,6 @@ class Company:
         return found
 
 
-@pytest.fixture(scope="module")
-def world() -> LedgerWorld:
-    return build_world()
-
-
-@pytest.fixture
-def company(world: LedgerWorld, tmp_path: Path) -> Iterator[Company]:
-    with new_store(tmp_path) as store:
-        yield admit(world, store)
-
-
 def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Company:
     signer, root = world.fund(LocalSigner.generate()), bytes(32)
     if claims is not None:
@@ -150,6 +140,21 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
     key = world.register_name_key(Outbox(store), signer)
     Follower(world.chain, store).follow()
     return Company(store, world, signer, key)
+
+
+def found(world: LedgerWorld, store: Store) -> tuple[LocalSigner, NameKey]:
+    first = admit(world, store)
+    return first.signer, first.name_key
+
+
+FOUNDED = Founded(found)
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Iterator[Company]:
+    with new_store(tmp_path) as store:
+        world, (signer, key) = FOUNDED.copy(store)
+        yield Company(store, world, signer, key)
 
 
 def test_things_are_received_packed_made_into_others_and_scrapped(company: Company) -> None:

@@ -27,6 +27,7 @@ from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role,
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
+from tests.support.copies import copy_chain
 from tests.support.patience import wait_until
 from tests.support.rpc import Line
 
@@ -116,8 +117,26 @@ class LedgerWorld:
 
 
 def build_world(transport: Transport | None = None, profile: str = "embedded") -> LedgerWorld:
+    """A ledger without companies, deployed on `transport`; without one, a copy of one deployed once a process."""
+    return deploy_world(transport, profile) if transport else copy_world(_deployed())
+
+
+@functools.cache
+def _deployed() -> LedgerWorld:
+    return deploy_world(EmbeddedChain())
+
+
+def copy_world(world: LedgerWorld) -> LedgerWorld:
+    """The same ledger and owner on a copy of its embedded chain."""
+    chain = world.line.node
+    assert isinstance(chain, EmbeddedChain)
+    line = Line(copy_chain(chain))
+    return LedgerWorld(line, Chain(Node(line), world.chain.profile, world.chain.deployment), world.owner)
+
+
+def deploy_world(transport: Transport, profile: str = "embedded") -> LedgerWorld:
     """Deploys a ledger without companies."""
-    line = Line(transport or EmbeddedChain())
+    line = Line(transport)
     node, owner = Node(line), LocalSigner.generate()
     node.fund(owner.address, _MONEY_WEI)
     engine = find_profile(profile)

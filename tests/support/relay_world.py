@@ -25,6 +25,7 @@ from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_
 from services.gateway.http.policy import Auth
 from services.gateway.relay import Relay
 from services.relay import HttpRelay
+from tests.support.founded import Founded
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.patience import MAX_S
 from tests.support.stores import new_store
@@ -118,14 +119,26 @@ class RelayWorld:
         return sign_request(ForwardRequest(**{**fields, **other}), self.factory)  # type: ignore[arg-type]  # as named
 
 
+def _found(world: LedgerWorld, store: Store) -> tuple[LocalSigner, LocalSigner, LocalSigner]:
+    """Admits factory and stranger, and returns them and the relayer."""
+    factory, stranger = (world.admit(Outbox(store), by_request=False) for _ in range(2))
+    Follower(world.chain, store).follow()
+    return factory, stranger, world.fund(LocalSigner.generate())
+
+
+_FOUNDED = Founded(_found)
+
+
 @contextmanager
 def open_relay_world(
     folder: Path, transport: Transport | None = None, profile: str = "embedded"
 ) -> Iterator[RelayWorld]:
-    world = build_world(transport, profile)
     (folder / "gateway").mkdir()
     (folder / "factory").mkdir()
     with new_store(folder / "gateway") as store, new_store(folder / "factory") as own:
-        factory, stranger = (world.admit(Outbox(store), by_request=False) for _ in range(2))
-        Follower(world.chain, store).follow()
-        yield RelayWorld(world, store, own, factory, stranger, world.fund(LocalSigner.generate()))
+        if transport is None:
+            world, found = _FOUNDED.copy(store)
+        else:
+            world = build_world(transport, profile)
+            found = _found(world, store)
+        yield RelayWorld(world, store, own, *found)

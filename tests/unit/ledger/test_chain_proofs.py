@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.canonical import keccak256
-from ledger.chain import Node, Transaction, call_data, fetch_headers, fetch_proofs, sign_transaction
+from ledger.chain import EmbeddedChain, Node, Transaction, call_data, fetch_headers, fetch_proofs, sign_transaction
 from ledger.chain.profiles import PROFILES, find_profile
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.headers import FIELDS, parse_header
@@ -208,7 +208,7 @@ def test_another_block_s_header_is_refused(admitted: World) -> None:
 
 
 def test_a_branch_that_changes_meanwhile_is_noticed(admitted: World) -> None:
-    world, other = admitted[0], build_world()
+    world, other = admitted[0], build_world(EmbeddedChain())
     other.fund(LocalSigner.generate())
     nodes = {4: other.line.node}
     split = Node(

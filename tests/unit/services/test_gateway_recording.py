@@ -37,6 +37,7 @@ from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from services.idempotency.repository import AnswerRepository
+from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.sign_in import NOW_S, ORIGIN
@@ -92,26 +93,34 @@ def world() -> LedgerWorld:
     return build_world()
 
 
+def found(world: LedgerWorld, store: Store) -> tuple[LocalSigner, NameKey, int]:
+    """A company with its name key, and its number."""
+    signer = world.admit(Outbox(store), ALL_ROLES)
+    key = world.register_name_key(Outbox(store), signer)
+    Follower(world.chain, store).follow()
+    with store.reading() as connection:
+        query = text("SELECT participant FROM keys WHERE address = :a")
+        return signer, key, connection.execute(query, {"a": signer.address}).scalar_one()
+
+
+FOUNDED = Founded(found)
+
+
+def open_site(folder: Path) -> Iterator[Site]:
+    with new_store(folder) as store:
+        world, (signer, key, number) = FOUNDED.copy(store)
+        yield Site(store, world, signer, number=number, name_keys=[key])
+
+
 @pytest.fixture(scope="module")
-def desk(world: LedgerWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """For what records nothing."""
-    yield from found(world, tmp_path_factory.mktemp("desk"))
+    yield from open_site(tmp_path_factory.mktemp("desk"))
 
 
 @pytest.fixture
-def site(world: LedgerWorld, tmp_path: Path) -> Iterator[Site]:
-    yield from found(world, tmp_path)
-
-
-def found(world: LedgerWorld, folder: Path) -> Iterator[Site]:
-    with new_store(folder) as store:
-        signer = world.admit(Outbox(store), ALL_ROLES)
-        key = world.register_name_key(Outbox(store), signer)
-        Follower(world.chain, store).follow()
-        with store.reading() as connection:
-            query = text("SELECT participant FROM keys WHERE address = :a")
-            number = connection.execute(query, {"a": signer.address}).scalar_one()
-        yield Site(store, world, signer, number=number, name_keys=[key])
+def site(tmp_path: Path) -> Iterator[Site]:
+    yield from open_site(tmp_path)
 
 
 def test_every_kind_of_record_has_a_route_or_a_reason() -> None:

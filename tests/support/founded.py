@@ -1,0 +1,40 @@
+"""Ledgers on the embedded chain with their first companies, made once a process: each test gets a copy."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ledger.store import Store
+from tests.support.ledger_world import LedgerWorld, build_world, copy_world
+from tests.support.stores import copy_database, new_store
+
+__all__ = ["Founded"]
+
+F = TypeVar("F")
+
+
+class Founded(Generic[F]):
+    """What `found` makes of a ledger without companies and an empty store; what it returns is common to all copies."""
+
+    def __init__(self, found: Callable[[LedgerWorld, Store], F]) -> None:
+        self._found = found
+
+    def copy(self, store: Store) -> tuple[LedgerWorld, F]:
+        """The ledger, and what was found on it; `store`, which is empty, gets the content."""
+        world, filled, found = self._first
+        copy_database(filled, store)
+        return copy_world(world), found
+
+    @cached_property
+    def _first(self) -> tuple[LedgerWorld, Store, F]:
+        folder = Path(tempfile.mkdtemp(prefix="millmark-founded-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        world, store = build_world(), new_store(folder)
+        atexit.register(store.close)
+        return world, store, self._found(world, store)
