@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {LotOperations} from "../src/LotOperations.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {SeededLots} from "./SeededLots.sol";
 import {World} from "./World.sol";
@@ -39,7 +40,7 @@ abstract contract GatedWorld is World {
 
     function _gatedTerms() internal view returns (IOrders.OrderTerms memory terms) {
         terms = _terms(_maker, 0);
-        (terms.inspector, terms.model) = (_inspector.id, _model);
+        terms.gates = Gates.one(_inspector.id, _model);
     }
 
     function _certify(bool pass, uint40 model, uint40 expiresAt) internal returns (uint40) {

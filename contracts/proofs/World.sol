@@ -127,7 +127,7 @@ abstract contract World is Base {
 
     function _terms(Party storage coordinator, uint32 quantity) internal view returns (IOrders.OrderTerms memory) {
         bytes3 unit = quantity == 0 ? bytes3(0) : PIECE;
-        return IOrders.OrderTerms(1, coordinator.id, 0, 0, EXPIRY, quantity, unit, ROOT);
+        return IOrders.OrderTerms(1, coordinator.id, 0, EXPIRY, quantity, unit, ROOT);
     }
 
     function _place(Party storage buyer, Party storage coordinator, IOrders.OrderTerms memory terms)

@@ -10,6 +10,7 @@ import {ICouncil} from "../src/interfaces/ICouncil.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {ICorrections} from "../src/interfaces/ICorrections.sol";
+import {IGates} from "../src/interfaces/IGates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
@@ -275,6 +276,8 @@ abstract contract AccessRows is Inspection {
         _see(target, abi.encodeCall(ICustody.offerOf, (lot)));
         _see(target, abi.encodeCall(ICertificates.standingOf, (lot, inspector.id)));
         _see(target, abi.encodeCall(IRevisions.proposalOf, (order)));
+        _see(target, abi.encodeCall(IGates.gatesOf, (order)));
+        _see(target, abi.encodeCall(IGates.waiverOf, (lot, inspector.id)));
     }
 
     function _seeEvaluator() private {
@@ -379,6 +382,7 @@ abstract contract AccessRows is Inspection {
         _add(inspector, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         _quarantine(maker, set, order);
         _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, order, ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IGates.waiveGate, (lot, order, inspector.id, ROOT)));
     }
 
     function _addChange(uint16 roles, ILots.Transformation memory change) private {

@@ -5,6 +5,7 @@ import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {ChallengeFixture} from "./ChallengeFixture.sol";
 
@@ -134,7 +135,7 @@ contract AccountabilityTest is ChallengeFixture {
 
     function test_R1_oneCertificateServesASample() public check {
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = 0;
+        terms.gates = Gates.one(inspector.id, 0);
         bytes32 order = _acceptedOrder("batch", terms);
         _start(order, 0);
         bytes32[] memory lots = _sorted(_commission(order, "a", 1), _commission(order, "b", 1));

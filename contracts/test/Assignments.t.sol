@@ -6,6 +6,7 @@ import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -281,7 +282,7 @@ contract AssignmentsTest is Fixture {
         _as(inspector2);
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
         IOrders.OrderTerms memory terms = _terms(2);
-        terms.inspector = inspector2.id;
+        terms.gates = Gates.one(inspector2.id, model);
         _as(buyer);
         ledger.proposeRevision(_order, terms);
         uint40 proposal = ledger.sequence();

@@ -5,6 +5,7 @@ import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Inspection} from "./Inspection.sol";
 
 /// @notice A lot of an order with a gate, and what opening a certificate of it is to lead to.
@@ -19,8 +20,8 @@ abstract contract ChallengeFixture is Inspection {
     function setUp() public override {
         super.setUp();
         _publish();
-        _order =
-            _acceptedOrder("order", IOrders.OrderTerms(1, coordinator.id, inspector.id, published, EXPIRY, 0, 0, ROOT));
+        uint256 gates = Gates.one(inspector.id, published);
+        _order = _acceptedOrder("order", IOrders.OrderTerms(1, coordinator.id, gates, EXPIRY, 0, 0, ROOT));
         _start(_order, 0);
         _lot = _commission(_order, "lot", 10);
     }

@@ -6,6 +6,7 @@ import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -234,7 +235,7 @@ contract CustodyTest is Fixture {
         _pass(_lot, _order);
         _offer(maker, _item(_lot, _order), buyer);
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = model2;
+        terms.gates = Gates.one(inspector.id, model2);
         _as(buyer);
         ledger.proposeRevision(_order, terms);
         uint40 proposal = ledger.sequence();

@@ -13,6 +13,7 @@ import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Base} from "./Base.sol";
@@ -221,11 +222,16 @@ abstract contract Fixture is Base {
     // ---- orders ----
 
     function _terms(uint16 operations) internal view returns (IOrders.OrderTerms memory) {
-        return IOrders.OrderTerms(operations, coordinator.id, inspector.id, model, EXPIRY, 0, 0, ROOT);
+        return IOrders.OrderTerms(operations, coordinator.id, Gates.one(inspector.id, model), EXPIRY, 0, 0, ROOT);
     }
 
     function _ungated(uint16 operations) internal view returns (IOrders.OrderTerms memory) {
-        return IOrders.OrderTerms(operations, coordinator.id, 0, 0, EXPIRY, 0, 0, ROOT);
+        return IOrders.OrderTerms(operations, coordinator.id, 0, EXPIRY, 0, 0, ROOT);
+    }
+
+    /// @dev Two gates, by whoever was admitted first.
+    function _both(uint32 first, uint40 firstModel, uint32 second, uint40 secondModel) internal pure returns (uint256) {
+        return Gates.one(first, firstModel) | Gates.one(second, secondModel) << 72;
     }
 
     function _none() internal pure returns (bytes32[] memory) {

@@ -6,6 +6,7 @@ import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRevisions} from "../src/interfaces/IRevisions.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -79,7 +80,8 @@ abstract contract OrderFixture is Fixture {
     }
 
     function _refuseGate(IOrders.OrderTerms memory terms) internal {
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, terms.inspector, terms.model));
+        (uint32 of_, uint40 on) = Gates.first(terms.gates);
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, of_, on));
         ledger.placeOrder(_hash("order"), terms);
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {OrderFixture} from "./OrderFixture.sol";
@@ -77,20 +78,19 @@ contract OrdersTest is OrderFixture {
 
     function test_placeOrderWithInvalidGate() public check {
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = 77;
+        terms.gates = Gates.one(inspector.id, 77);
         _refuseGate(terms);
         _as(inspector);
-        terms.model = registry.registerModel(_hash("unapproved"), ROOT);
+        terms.gates = Gates.one(inspector.id, registry.registerModel(_hash("unapproved"), ROOT));
         _refuseGate(terms);
-        terms.model = model2;
+        terms.gates = Gates.one(inspector.id, model2);
         _withdrawModel(model2);
         _refuseGate(terms);
-        terms.model = model;
-        terms.inspector = coordinator.id;
+        terms.gates = Gates.one(coordinator.id, model);
         _refuseGate(terms);
-        terms.inspector = 0;
+        terms.gates = Gates.one(0, model);
         _refuseGate(terms);
-        terms.inspector = maker.id;
+        terms.gates = Gates.one(maker.id, model);
         _refuse(buyer, _unfit(maker.id, Roles.MANUFACTURER, Roles.INSPECTOR));
         ledger.placeOrder(_hash("order"), terms);
     }

@@ -175,6 +175,30 @@ contract ReclaimTest is Fixture {
         ledger.acceptCustody(_item(bad, 0), offer, ROOT);
     }
 
+    /// @dev Whoever takes over from a custodian that is gone takes over what that set apart by hand, too.
+    function test_F2_quarantineOfACustodianThatIsGone() public check {
+        _quarantine(maker, _lot, _order);
+        _suspend(maker);
+        _warp(block.timestamp + LATER);
+        _as(coordinator);
+        ledger.reclaimCustody(_item(_lot, _order), ROOT);
+        _assertLot(_lot, ILots.LotState.Quarantined, coordinator);
+        _release(coordinator, _lot, _order);
+        _assertLot(_lot, ILots.LotState.Held, coordinator);
+    }
+
+    /// @dev But not while that may act, nor what an inspector's certificate imposed, though the inspector is gone.
+    function test_F2_onlyWhenNothingIsBehindIt() public check {
+        _quarantine(inspector, _lot, _order);
+        bytes memory foreign = abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, _lot, inspector.id);
+        _refuse(maker, foreign);
+        ledger.releaseLot(_lot, _order, ROOT);
+        _fail(_lot, _order);
+        _suspend(inspector);
+        _refuse(maker, foreign);
+        ledger.releaseLot(_lot, _order, ROOT);
+    }
+
     function test_entrust() public check {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryParticipantActive.selector, carrier.id));
         vm.prank(owner);

@@ -6,6 +6,7 @@ import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {IRevisions} from "../src/interfaces/IRevisions.sol";
+import {Gates} from "../src/libraries/Gates.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {OrderFixture} from "./OrderFixture.sol";
 
@@ -115,7 +116,7 @@ contract RevisionsTest is OrderFixture {
         _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderOperationsInvalid.selector, 65, 64));
         ledger.proposeRevision(_order, _terms(65));
         IOrders.OrderTerms memory terms = _terms(2);
-        terms.model = 99;
+        terms.gates = Gates.one(inspector.id, 99);
         _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, 99));
         ledger.proposeRevision(_order, terms);
         _setRoles(carrier, Roles.BUYER);
@@ -132,7 +133,7 @@ contract RevisionsTest is OrderFixture {
         _refuse(coordinator, abi.encodeWithSelector(IRevisions.OrderInspectorUnfit.selector, _order, 0));
         ledger.acceptRevision(_order, _ungated(1), 1);
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = model2;
+        terms.gates = Gates.one(inspector.id, model2);
         _agree(terms);
         assertEq(ledger.orderOf(_order).model, model2);
     }
@@ -145,7 +146,7 @@ contract RevisionsTest is OrderFixture {
         _fail(lot, _order);
         _suspend(inspector);
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.inspector = inspector2.id;
+        terms.gates = Gates.one(inspector2.id, model);
         _agree(terms);
         assertEq(ledger.orderOf(_order).inspector, inspector2.id);
         ICertificates.Statement memory statement = _statement(lot, _order, ICertificates.Verdict.Fail);
@@ -176,7 +177,7 @@ contract RevisionsTest is OrderFixture {
         _acceptedOrder("order", _terms(2));
         _start(_order, 1);
         IOrders.OrderTerms memory terms = _terms(2);
-        terms.inspector = maker.id;
+        terms.gates = Gates.one(maker.id, model);
         _refuseInspector(maker, terms);
         _finish(_order, 1);
         _refuseInspector(maker, terms);
@@ -194,7 +195,7 @@ contract RevisionsTest is OrderFixture {
         _as(coordinator);
         uint40 assignment = ledger.proposeAssignment(_order, 1, other, ROOT);
         IOrders.OrderTerms memory terms = _terms(2);
-        terms.inspector = maker3.id;
+        terms.gates = Gates.one(maker3.id, model);
         _refuseInspector(maker3, terms);
         _as(maker3);
         ledger.declineAssignment(_order, 1, assignment, ROOT);
@@ -235,7 +236,7 @@ contract RevisionsTest is OrderFixture {
         _start(_order, 0);
         bytes32 lot = _commission(_order, "lot", 5);
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = model2;
+        terms.gates = Gates.one(inspector.id, model2);
         uint40 proposal = _proposeTerms(true, terms);
         _withdrawModel(model2);
         _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, model2));
@@ -304,7 +305,7 @@ contract RevisionsTest is OrderFixture {
         _complete(_order);
         _withdrawModel(model);
         IOrders.OrderTerms memory terms = _terms(1);
-        terms.model = model2;
+        terms.gates = Gates.one(inspector.id, model2);
         _agree(terms);
         assertEq(ledger.orderOf(_order).model, model2);
         _assertOrder(_order, IOrders.OrderState.Completed);

@@ -18,7 +18,7 @@ from ledger.chain.artifacts import load_abi, load_artifact
 from ledger.chain.hints import HINTS
 from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
 from ledger.events import Event, Recorded, decode, find_event
-from ledger.records import RECORD_TYPES, Contract, Record, Value, snake_case
+from ledger.records import RECORD_TYPES, Contract, Record, Value, pack, packed_fields, snake_case
 
 __all__ = [
     "Callee",
@@ -144,7 +144,11 @@ def call_data(record: Record) -> bytes:
 
 
 def _arguments(record: Any) -> tuple[Any, ...]:
-    return tuple(_argument(getattr(record, field.name)) for field in dataclasses.fields(record))
+    packed = packed_fields(type(record))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    return tuple(
+        pack(getattr(record, field.name)) if field.name in packed else _argument(getattr(record, field.name))
+        for field in dataclasses.fields(record)
+    )
 
 
 def _argument(value: Any) -> Any:

@@ -38,7 +38,9 @@ HINTS = {
     "EvidenceNotAnchored": "anchor the stream first",
     "EvidenceNotMeasured": "name a stream of a machine",
     "EvidenceSizeNotGrown": "anchor the stream again once it has more entries",
-    "GateClosed": "have the order's inspector certify the lot as the gate asks, and open what is demanded of it",
+    "GateClosed": "have that inspector certify the lot as the gate asks, and open what is demanded of it; or have the "
+    "buyer waive it: `millmark quality waive`",
+    "GateUnknown": "name an inspector of one of the order's gates: `millmark trace` shows them",
     "HistoryClosed": "go on with the ledger that is named as its successor",
     "HistoryOpeningStale": "read the history again and open it up to its current head",
     "HistoryParticipantUnfit": "name a participant that has the role",

@@ -25,7 +25,7 @@ from ledger.events._base import (
     topic_of,
 )
 from ledger.events._data import decode
-from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, struct_of, unsafe_builder
+from ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, abi_type, once, struct_of, unsafe_builder
 from ledger.records import Contract
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Header",
     "Leaf",
     "LedgerEvent",
+    "PackedOf",
     "Recorded",
     "RegistryEvent",
     "Struct",

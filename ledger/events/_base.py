@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from ledger.canonical import Json, keccak256, to_hex
-from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, paths_to, struct_of
+from ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, abi_type, once, paths_to, struct_of
 from ledger.records import Checked, Contract, Names
 
 __all__ = [
@@ -161,7 +161,7 @@ def _json_of(kind: type) -> Callable[[object], dict[str, Json]]:
 def _form(kind: Type) -> _Form:
     if isinstance(kind, Struct):
         return _json_of(kind.kind)
-    if isinstance(kind, ArrayOf):
+    if isinstance(kind, (ArrayOf, PackedOf)):
         form = _form(kind.item)
         return lambda items: [form(item) for item in items]
     if kind.abi == "bool":

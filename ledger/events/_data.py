@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from ledger.errors import RecordError
 from ledger.events._base import Event, header_of
-from ledger.events._layout import ArrayOf, Struct, Type, Word, once, struct_of, unsafe_builder
+from ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, once, struct_of, unsafe_builder
 from ledger.records import Contract
 
 __all__ = ["decode"]
@@ -75,7 +75,7 @@ def _members(members: Iterable[tuple[str, Type]]) -> _Dynamic:
 
 def _words(kind: Type) -> int:
     """Number of words of a type; 0 if that depends on the value."""
-    if isinstance(kind, Word):
+    if isinstance(kind, (Word, PackedOf)):
         return 1
     if isinstance(kind, ArrayOf):
         return 0
@@ -114,12 +114,34 @@ def _dynamic_struct(kind: Struct) -> _Dynamic:
 def _static(kind: Type) -> _Static:
     if isinstance(kind, Word):
         return _word(kind)
+    if isinstance(kind, PackedOf):
+        return _packed(kind)
     held, steps, size = cast(Struct, kind), [], 0
     for _, member in held.members:
         steps.append((size, _static(member)))
         size += _WORD * _words(member)
     make: Callable[[Sequence[object]], object] = unsafe_builder(held.kind)
     return lambda data, at: make([read(data, at + place) for place, read in steps])
+
+
+def _packed(kind: PackedOf) -> _Static:
+    sizes = kind.sizes
+    make: Callable[[Sequence[object]], object] = unsafe_builder(kind.item.kind)
+    bits = kind.most * sum(sizes)
+
+    def read(data: bytes, at: int) -> tuple[object, ...]:
+        word, items = int.from_bytes(data[at : at + _WORD], "big"), []
+        if word >> bits:
+            raise _malformed(f"a word has more than {kind.most} items")
+        while word:
+            members = []
+            for size in sizes:
+                members.append(word & (1 << size) - 1)
+                word >>= size
+            items.append(make(members))
+        return tuple(items)
+
+    return read
 
 
 def _word(kind: Word) -> _Static:

@@ -9,9 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from ledger.records import Names
+from ledger.records import Names, Packed
 
-__all__ = ["ArrayOf", "Struct", "Type", "Word", "abi_type", "once", "paths_to", "struct_of", "unsafe_builder"]
+__all__ = [
+    "ArrayOf",
+    "PackedOf",
+    "Struct",
+    "Type",
+    "Word",
+    "abi_type",
+    "once",
+    "paths_to",
+    "struct_of",
+    "unsafe_builder",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +59,21 @@ class ArrayOf:
     item: Type
 
 
-Type: TypeAlias = "Word | Struct | ArrayOf"
+@dataclass(frozen=True, slots=True)
+class PackedOf:
+    """A list of structs in one word, see `Packed`. Here, and in JSON, it is a list."""
+
+    item: Struct
+    most: int
+    abi: str = "uint256"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of bits of each member of an item."""
+        return tuple(cast(Word, member).size for _, member in self.item.members)
+
+
+Type: TypeAlias = "Word | Struct | ArrayOf | PackedOf"
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
@@ -69,6 +94,8 @@ def struct_of(kind: type) -> Struct:
 def _type_of(hint: Any) -> Type:
     if get_origin(hint) is Annotated:
         base, size, *names = get_args(hint)
+        if isinstance(size, Packed):
+            return PackedOf(struct_of(get_args(base)[0]), size.most)
         of_bytes = "address" if size == _ADDRESS_BYTES else f"bytes{size}"
         return Word(f"uint{size}" if base is int else of_bytes, size, names=names[0] if names else None)
     if get_origin(hint) is tuple:
@@ -80,7 +107,7 @@ def _type_of(hint: Any) -> Type:
 
 def abi_type(kind: Type) -> str:
     """The type's name in a signature, enumerations as uint8."""
-    if isinstance(kind, Word):
+    if isinstance(kind, (Word, PackedOf)):
         return kind.abi
     if isinstance(kind, ArrayOf):
         return abi_type(kind.item) + "[]"
@@ -100,7 +127,7 @@ def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:
     if isinstance(kind, Word):
         if kind.names is what:
             yield ()
-    elif isinstance(kind, ArrayOf):
+    elif isinstance(kind, (ArrayOf, PackedOf)):
         yield from _paths(kind.item, what)
     else:
         for name, member in kind.members:

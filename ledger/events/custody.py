@@ -1,11 +1,11 @@
-"""Changes of custody: offers, and their outcome (ICustody)."""
+"""Changes of custody: offers, their outcome, and gates that are waived (ICustody, IGates)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ledger.events._base import LedgerEvent
-from ledger.records import U40, ClaimsRoot, ParticipantNumber, RecordNumber
+from ledger.records import U40, CertificateNumber, ClaimsRoot, ParticipantNumber, RecordNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +52,14 @@ class CustodyWithdrawn(LedgerEvent):
 @dataclass(frozen=True, slots=True)
 class CustodyReclaimed(LedgerEvent):
     from_: ParticipantNumber
+    reason_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class GateWaived(LedgerEvent):
+    """The buyer of a lot's order takes the lot without what one of the order's gates asks for."""
+
+    inspector: ParticipantNumber
+    certificate: CertificateNumber
+    """The inspector's latest certificate on the lot by then; 0 if there was none."""
     reason_root: ClaimsRoot

@@ -142,7 +142,7 @@ class Certificate(Printable):
     verdict: Verdict
     status: CertificateStatus
     latest: bool
-    """Whether it decides about the lot: the latest of its gate's inspector, or without a gate, of any."""
+    """Whether it decides about the lot: the latest of a gate's inspector, or without a gate, of any."""
     issued_at: datetime | None
     expires_at: datetime | None
     opening_deadline: datetime | None
@@ -163,10 +163,27 @@ class Certificate(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Gate(Printable):
-    """The inspector and the model whose passing certificate an order demands before custody of its lots passes."""
+    """An inspector and a model whose passing certificate an order demands before custody of its lots passes."""
 
     inspector: Party
-    model: int
+    model: int | None
+    """Null if it is by a procedure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver(Printable):
+    """A gate that the buyer of a lot's order waived for the lot."""
+
+    sequence: int
+    lot: bytes
+    buyer: Party
+    inspector: Party
+    certificate: int | None
+    """The inspector's latest certificate on the lot by then; null if there was none."""
+    holds: bool
+    """Whether it still opens the gate: no certificate of that inspector, no rework and no other order came after."""
+    time: datetime | None
+    reason_root: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +196,8 @@ class Order(Printable):
     state: OrderState
     buyer: Party
     coordinator: Party
-    gate: Gate | None
+    gates: tuple[Gate, ...]
+    """Every one of them must be passed, or waived by the buyer."""
     quantity: int
     """How much the buyer must have when it confirms delivery, in `unit`; 0 if no quantity is agreed."""
     unit: str | None
@@ -383,6 +401,8 @@ class Trace(Printable):
     assignments: tuple[Assignment, ...]
     """All assignments of its order."""
     certificates: tuple[Certificate, ...]
+    waivers: tuple[Waiver, ...]
+    """The gates of its order that the buyer waived for it."""
     custody: tuple[CustodyChange, ...]
     packed_in: tuple[RelatedLot, ...]
     """The lot in which it is packed, the one in which that is packed, and so on."""

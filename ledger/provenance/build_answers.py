@@ -20,9 +20,12 @@ from ledger.store.rows import (
     OrderRow,
     RecordHistoryRow,
     RecordRow,
+    StandingRow,
     StreamRow,
     SupersessionRow,
     TransformationRow,
+    WaiverRow,
+    gates_of,
 )
 
 
@@ -67,7 +70,7 @@ def _order(reader: Reader, row: OrderRow) -> answers.Order:
         state=OrderState(row.state),
         buyer=reader.party(row.buyer),
         coordinator=reader.party(row.coordinator),
-        gate=answers.Gate(reader.party(row.inspector), row.model) if row.inspector else None,
+        gates=tuple(answers.Gate(reader.party(gate.inspector), gate.model or None) for gate in gates_of(row)),
         quantity=row.quantity,
         unit=unit(row.unit) if row.quantity else None,
         operations=row.operations,
@@ -119,6 +122,32 @@ def build_custody(reader: Reader, lot: bytes, limits: Limits) -> tuple[answers.C
         )
         for row in reader.lineage.custody(lot, limits.depth)
     )
+
+
+def build_waivers(reader: Reader, lot: bytes) -> tuple[answers.Waiver, ...]:
+    """Build the waivers of a lot, oldest first. Of several for one inspector, only the latest can hold."""
+    rows = sorted(reader.rows.find(WaiverRow, lot=lot), key=lambda row: row.sequence)
+    latest = {row.inspector: row.sequence for row in rows}
+    return tuple(
+        answers.Waiver(
+            sequence=row.sequence,
+            lot=row.lot,
+            buyer=reader.party(row.buyer),
+            inspector=reader.party(row.inspector),
+            certificate=row.certificate or None,
+            holds=latest[row.inspector] == row.sequence and _holds(reader, row),
+            time=moment(row.waived_at),
+            reason_root=row.reason_root,
+        )
+        for row in rows
+    )
+
+
+def _holds(reader: Reader, waiver: WaiverRow) -> bool:
+    """By the rules of Verdicts._isWaived in contracts/src/history."""
+    lot, standing = reader.lot(waiver.lot), reader.rows.get(StandingRow, waiver.lot, waiver.inspector)
+    same = waiver.certificate == (0 if standing is None else standing.latest)
+    return same and waiver.order == lot.order and waiver.sequence > lot.reworked
 
 
 def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[answers.Transformation, ...]:

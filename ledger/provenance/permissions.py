@@ -35,6 +35,7 @@ from ledger.store.rows import (
     OrderRow,
     PackingRow,
     RecordRow,
+    gates_of,
 )
 
 __all__ = ["Lots", "Visibility"]
@@ -151,7 +152,7 @@ class Visibility:
 
     def _orders_of_parties(self, subjects: Collection[bytes]) -> set[bytes]:
         rows = self._rows.among(OrderRow, "subject", subjects)
-        return {row.subject for row in rows if self.participant in (row.buyer, row.coordinator, row.inspector)}
+        return {row.subject for row in rows if self.participant in _parties_of(row)}
 
     def _assignments(self, column: str, values: Collection[bytes]) -> list[AssignmentRow]:
         rows = self._rows.among(AssignmentRow, column, values)
@@ -187,3 +188,7 @@ class Visibility:
 
     def _accepts(self, change: CustodyChangeRow) -> bool:
         return change.kind in _TAKEN and change.to_participant == self.participant
+
+
+def _parties_of(order: OrderRow) -> set[int]:
+    return {order.buyer, order.coordinator, *(gate.inspector for gate in gates_of(order))}

@@ -13,7 +13,7 @@ from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
 from ledger.provenance.permissions import Lots, Visibility
-from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
+from ledger.records import CertificateState, CertificateStatus, Gate, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
@@ -24,6 +24,9 @@ from ledger.store.rows import (
     LotRow,
     MachineRow,
     ModelRow,
+    OrderRow,
+    StandingRow,
+    gates_of,
 )
 
 R = TypeVar("R")
@@ -65,6 +68,8 @@ class Reader:
         self._lots: dict[bytes, LotRow] = {}
         self._models: dict[int, answers.Model] = {}
         self._machines: dict[int, answers.Machine] = {}
+        self._gates: dict[bytes | None, tuple[Gate, ...]] = {}
+        """By order."""
 
     def state(self) -> Hashable:
         """A cache key: while it stays the same, so do the answers, which depend only on the index and on names in the
@@ -264,6 +269,16 @@ class Reader:
         places = sorted((one.certificate, one.lot) for one in about)
         return tuple(self._certificate(rows[certificate], lot) for certificate, lot in places)
 
+    def _deciding(self, lot: LotRow) -> set[int]:
+        """The certificates that decide about a lot: the latest of each gate's inspector, without a gate that of any."""
+        if lot.order not in self._gates:
+            self._gates[lot.order] = () if lot.order is None else gates_of(self.need(OrderRow, lot.order))
+        gates = self._gates[lot.order]
+        if len(gates) < 2:
+            return {lot.certificate}
+        found = (self.rows.get(StandingRow, lot.subject, gate.inspector) for gate in gates)
+        return {standing.latest for standing in found if standing is not None}
+
     def _certificate(self, row: CertificateRow, lot: bytes) -> answers.Certificate:
         return answers.Certificate(
             certificate=row.sequence,
@@ -273,7 +288,7 @@ class Reader:
             model=self.model(row.model) if row.model else None,
             verdict=Verdict(row.verdict),
             status=self.status(row, self.lot(lot)),
-            latest=self.lot(lot).certificate == row.sequence,
+            latest=row.sequence in self._deciding(self.lot(lot)),
             issued_at=moment(row.issued_at),
             expires_at=moment(row.expires_at),
             opening_deadline=moment(row.opening_deadline),

@@ -18,6 +18,7 @@ from ledger.provenance.build_answers import (
     build_records,
     build_streams,
     build_transformations,
+    build_waivers,
     head_of,
 )
 from ledger.provenance.limits import Limits
@@ -170,6 +171,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
         order=order,
         assignments=assignments,
         certificates=certificates,
+        waivers=build_waivers(reader, subject),
         custody=build_custody(reader, subject, limits),
         packed_in=reader.related(reader.carriers(subject)),
         contents=reader.related(contents),

@@ -28,6 +28,7 @@ from ledger.records._base import (
     ModelNumber,
     Names,
     OrderSubject,
+    Packed,
     ParticipantNumber,
     Record,
     RecordNumber,
@@ -35,6 +36,8 @@ from ledger.records._base import (
     StreamSubject,
     Value,
     optional_subject,
+    pack,
+    packed_fields,
     snake_case,
 )
 from ledger.records._enums import (
@@ -58,6 +61,8 @@ from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list 
 from ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._parts import (
+    Gate,
+    Gates,
     Inference,
     Input,
     Issued,
@@ -94,6 +99,8 @@ __all__ = [
     "ClaimsRoot",
     "Contract",
     "Disposition",
+    "Gate",
+    "Gates",
     "Inference",
     "Input",
     "Issued",
@@ -113,6 +120,7 @@ __all__ = [
     "OrderSubject",
     "OrderTerms",
     "Output",
+    "Packed",
     "ParticipantNumber",
     "PublicationKind",
     "Record",
@@ -127,6 +135,8 @@ __all__ = [
     "Value",
     "Verdict",
     "optional_subject",
+    "pack",
+    "packed_fields",
     "snake_case",
 ]
 

@@ -22,6 +22,15 @@ class Signed:
     """Size, with the sign."""
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Annotation of a tuple of structs that the contracts keep in one word, a uint256: the first item in its lowest
+    bits, and of each item, the first member in its lowest ones. No item is all zeros."""
+
+    most: int
+    """How many items there can be."""
+
+
 I32 = Annotated[int, Signed(32)]
 U8 = Annotated[int, 8]
 U16 = Annotated[int, 16]
@@ -80,6 +89,8 @@ def _fits(value: object, hint: object) -> bool:
     """Whether a value is exactly of the annotated type. Nothing is converted, so True is not a number."""
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            return _fits(value, base) and len(value) <= size.most  # type: ignore[arg-type]  # then it is a tuple
         if base is int:
             least, most = _range(size)
             return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
@@ -125,12 +136,31 @@ def _hints(kind: type) -> dict[str, object]:
 def _describe(hint: object) -> str:
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            return f"{_describe(base)}, at most {size.most} of them"
         if isinstance(size, Signed):
             return f"a whole number from -2^{size.bits - 1} to 2^{size.bits - 1} - 1"
         return f"a whole number below 2^{size}" if base is int else f"{size} bytes"
     if get_origin(hint) is tuple:
         return f"a tuple whose items are each {_describe(get_args(hint)[0])}"
     return f"a {getattr(hint, '__name__', hint)}"
+
+
+@functools.cache
+def packed_fields(kind: type) -> frozenset[str]:
+    """Names of the fields of a dataclass that the contracts keep in one word."""
+    annotated = {name: get_args(hint) for name, hint in _hints(kind).items() if get_origin(hint) is Annotated}
+    return frozenset(name for name, parts in annotated.items() if isinstance(parts[1], Packed))
+
+
+def pack(items: tuple[Checked, ...]) -> int:
+    """The word in which the contracts keep these items, see `Packed`."""
+    word = at = 0
+    for item in items:
+        for name, hint in _hints(type(item)).items():  # type: ignore[arg-type]  # as above
+            word |= getattr(item, name) << at
+            at += get_args(hint)[1]
+    return word
 
 
 class Record(Checked):

@@ -32,6 +32,7 @@ __all__ = [
     "ScrapLot",
     "TransformLots",
     "UnpackLots",
+    "WaiveGate",
     "WithdrawCustody",
 ]
 
@@ -201,6 +202,17 @@ class ReclaimCustody(LedgerRecord):
 
     event = "CustodyReclaimed"
     consignment: tuple[Item, ...]
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class WaiveGate(LedgerRecord):
+    """Opens one inspector's gate for one lot, as the buyer of its order."""
+
+    event = "GateWaived"
+    lot: Bytes32
+    order: Bytes32
+    inspector: U32
     reason_root: Bytes32
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ledger.records._base import (
     I32,
@@ -18,10 +19,24 @@ from ledger.records._base import (
     LotSubject,
     ModelNumber,
     OrderSubject,
+    Packed,
     ParticipantNumber,
     StreamSubject,
 )
 from ledger.records._enums import TransformationKind, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(Checked):
+    """What must be certified before a lot of an order reaches its buyer: a pass of this inspector on this model."""
+
+    inspector: ParticipantNumber
+    model: ModelNumber = 0
+    """0 if it is by a procedure."""
+
+
+Gates = Annotated[tuple[Gate, ...], Packed(3)]
+"""The gates of an order (contracts/src/libraries/Gates.sol). The contract demands them ascending by inspector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +45,7 @@ class OrderTerms(Checked):
 
     operations: U16
     coordinator: ParticipantNumber
-    inspector: ParticipantNumber
-    model: ModelNumber
+    gates: Gates
     due_at: U40
     quantity: U32
     """How much the buyer has in custody, in `unit`, when it confirms delivery; 0 if no quantity is agreed."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ledger.errors import RecordError, StoreDamagedError
 from ledger.events import Event, decode, find_event
-from ledger.records import Contract
+from ledger.records import Contract, Gate
 
 # The chain and its records
 
@@ -223,8 +223,8 @@ class OrderRow:
     sequence: int
     buyer: int
     coordinator: int
-    inspector: int
-    model: int
+    gates: str
+    """`inspector:model` of each gate, ascending, separated by spaces; see `gates_of`."""
     operations: int
     finished: int
     live: int
@@ -234,6 +234,15 @@ class OrderRow:
     unit: bytes
     placed_at: int
     claims_root: bytes
+
+
+def write_gates(gates: tuple[Gate, ...]) -> str:
+    """The value of `OrderRow.gates`."""
+    return " ".join(f"{gate.inspector}:{gate.model}" for gate in gates)
+
+
+def gates_of(row: OrderRow) -> tuple[Gate, ...]:
+    return tuple(Gate(*map(int, one.split(":"))) for one in row.gates.split())
 
 
 @dataclass(slots=True)
@@ -299,7 +308,7 @@ class LotRow:
     reworked: int
     """The record of its latest rework that kept its identifier; 0 if there was none."""
     certificate: int
-    """The latest certificate: of the gate's inspector if its order had a gate, otherwise of any."""
+    """The latest certificate: of a gate's inspector if its order had a gate, otherwise of any."""
     assignment: int
     """The assignment under which it was made; 0 if it was received, split or merged. Not necessarily of `order`."""
     created_at: int
@@ -417,6 +426,21 @@ class StandingRow:
     open: int
     """Number of certificates that are demanded or refuted, and not upheld."""
     key: bytes
+
+
+@dataclass(slots=True)
+class WaiverRow:
+    """A gate that the buyer of a lot's order waived for the lot (IGates). The latest of a lot and inspector counts."""
+
+    sequence: int
+    lot: bytes
+    inspector: int
+    buyer: int
+    order: bytes
+    certificate: int
+    """The inspector's latest certificate on the lot by then; 0 if there was none."""
+    waived_at: int
+    reason_root: bytes
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ custody_changes = _table("custody_changes", rows.CustodyChangeRow, "sequence lot
 certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model", "stream")
 certified_lots = _table("certified_lots", rows.CertifiedLotRow, "certificate lot", "lot")
 standings = _table("standings", rows.StandingRow, "lot inspector")
+waivers = _table("waivers", rows.WaiverRow, "sequence", "lot")
 streams = _table("streams", rows.StreamRow, "subject", "machine")
 anchors = _table("anchors", rows.AnchorRow, "sequence", "stream")
 

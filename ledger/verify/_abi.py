@@ -13,7 +13,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from ledger.events import ArrayOf, Event, Struct, Type, Word, header_of, once, struct_of, unsafe_builder
+from ledger.events import ArrayOf, Event, PackedOf, Struct, Type, Word, header_of, once, struct_of, unsafe_builder
 
 __all__ = ["MalformedError", "decode"]
 
@@ -63,7 +63,7 @@ def _prepare(members: Iterable[tuple[str, Type]]) -> _Members:
 
 def static_words(kind: Type) -> int | None:
     """The number of 32-byte words that a value of a type takes; None if that depends on the value."""
-    if isinstance(kind, Word):
+    if isinstance(kind, (Word, PackedOf)):
         return 1
     if isinstance(kind, ArrayOf):
         return None
@@ -116,6 +116,8 @@ def _item_of(kind: ArrayOf) -> tuple[int, _Reader]:
 def _reader_of(kind: Type) -> _Reader:
     if isinstance(kind, Word):
         return _number_reader(kind) if kind.abi.startswith(("uint", "bool", "address")) else _bytes_reader(kind)
+    if isinstance(kind, PackedOf):
+        return _packed_reader(kind)
     struct = cast(Struct, kind)
     build: Callable[[list[_Value]], object] = unsafe_builder(struct.kind)
     readers, at = [], 0
@@ -123,6 +125,29 @@ def _reader_of(kind: Type) -> _Reader:
         readers.append((at, _reader_of(member)))
         at += _WORD * cast(int, static_words(member))
     return lambda data, base: build([read(data, base + offset) for offset, read in readers])
+
+
+def _packed_reader(kind: PackedOf) -> _Reader:
+    """Reads the items of a packed word by where they lie in its bytes, from its end."""
+    build: Callable[[list[_Value]], object] = unsafe_builder(kind.item.kind)
+    sizes = [size // 8 for size in kind.sizes]
+    length = sum(sizes)
+
+    def read(data: bytes, at: int) -> tuple[object, ...]:
+        word = data[at : at + _WORD]
+        used = len(word.lstrip(b"\0"))
+        if used > kind.most * length:
+            raise MalformedError(f"more than {kind.most} items are packed in a word")
+        items, end = [], _WORD
+        while end > _WORD - used:
+            values: list[_Value] = []
+            for size in sizes:
+                values.append(int.from_bytes(word[end - size : end], "big"))
+                end -= size
+            items.append(build(values))
+        return tuple(items)
+
+    return read
 
 
 def _number_reader(kind: Word) -> _Reader:

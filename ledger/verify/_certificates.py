@@ -42,7 +42,7 @@ def _issued(entry: Entry[certificates.CertificateIssued], state: State) -> None:
         lot = state.lot(entry, item.lot)
         hold(optional_subject(item.order) == lot.order, entry, "the statement names another order", lot.subject)
         _certify(lot, certificate)
-        if state.inspector_of(lot) == certificate.issuer:
+        if state.inspects(certificate.issuer, lot):
             _follow(lot, certificate.verdict, certificate.issuer, certificate)
 
 
@@ -73,7 +73,7 @@ def _certify(lot: Lot, certificate: Certificate) -> None:
 
 
 def _follow(lot: Lot, verdict: Verdict, inspector: int, certificate: Certificate | None) -> None:
-    """Move a lot as a verdict of its gate's inspector does. `certificate` is the one behind a quarantine."""
+    """Move a lot as a verdict of a gate's inspector does. `certificate` is the one behind a quarantine."""
     if lot.state is LotState.SPENT:
         return
     if verdict is Verdict.FAIL:
@@ -118,7 +118,7 @@ def _refuted(entry: Entry[certificates.CertificateRefuted], state: State) -> Non
 def _follow_execution(state: State, lot: Lot, certificate: Certificate) -> None:
     # As Challenges._refute in contracts/src/history.
     order = optional_subject(certificate.statement.items[0].order)
-    gated = lot.order == order and state.inspector_of(lot) == certificate.issuer
+    gated = lot.order == order and state.inspects(certificate.issuer, lot)
     known = certificate.executed is not Verdict.NONE or certificate.verdict is Verdict.PASS
     if not gated or not known or certificate.sequence < lot.reworked:
         return

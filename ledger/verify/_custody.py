@@ -1,11 +1,11 @@
-"""Rules of custody (contracts/src/interfaces/ICustody.sol)."""
+"""Rules of custody and of waived gates (contracts/src/interfaces: ICustody.sol, IGates.sol)."""
 
 from __future__ import annotations
 
 from ledger.events import Event, custody
-from ledger.records import LotState, Verdict
+from ledger.records import Gate, LotState, Verdict
 from ledger.verify._quantities import own
-from ledger.verify._state import Entry, Lot, State, hold, on
+from ledger.verify._state import Entry, Lot, State, Waiver, broken, hold, on
 
 __all__ = ["CUSTODY_RULES"]
 
@@ -126,19 +126,38 @@ def _verify_way(
 
 def _verify_gate(entry: Entry[Event], state: State, lot: Lot, to: int) -> None:
     order = state.order_of(lot)
-    if order is None or order.buyer != to or not order.terms.inspector:
+    if order is None or order.buyer != to:
         return
-    standing = lot.standing(order.terms.inspector)
-    latest = standing.latest
+    for gate in order.terms.gates:
+        open_ = _is_open(entry, state, lot, gate) or state.is_waived(lot, gate.inspector)
+        hold(open_, entry, f"custody passes the closed gate of participant {gate.inspector}", lot.subject)
+
+
+def _is_open(entry: Entry[Event], state: State, lot: Lot, gate: Gate) -> bool:
     # Not established: that the inspector could act then, and that its key was not compromised. The report says that.
-    open_ = (
+    standing = lot.standing(gate.inspector)
+    latest = standing.latest
+    return (
         latest is not None
         and latest.sequence > lot.reworked
         and standing.open == 0
         and state.counts(entry, latest)
-        and (latest.verdict, latest.model) == (Verdict.PASS, order.terms.model)
+        and (latest.verdict, latest.model) == (Verdict.PASS, gate.model)
     )
-    hold(open_, entry, "custody passes a closed gate", lot.subject)
+
+
+def _waived(entry: Entry[custody.GateWaived], state: State) -> None:
+    lot, inspector = state.lot(entry, entry.histories[0]), entry.event.inspector
+    order = state.order_of(lot)
+    if order is None or not state.inspects(inspector, lot):
+        raise broken(entry, f"the lot's order has no gate of participant {inspector}")
+    state.proved.participant(entry, inspector)
+    hold(entry.participant == order.buyer, entry, "a gate is waived by another participant than the buyer")
+    hold(lot.state is not LotState.SPENT, entry, "a gate is waived when nothing was left")
+    latest = lot.standing(inspector).latest
+    number = 0 if latest is None else latest.sequence
+    hold(entry.event.certificate == number, entry, f"the waiver names another certificate than {number}")
+    lot.waivers[inspector] = Waiver(entry.sequence, order.subject, latest)
 
 
 CUSTODY_RULES = dict(
@@ -150,5 +169,6 @@ CUSTODY_RULES = dict(
         on(custody.CustodyDeclined, _declined),
         on(custody.CustodyWithdrawn, _withdrawn),
         on(custody.CustodyReclaimed, _reclaimed),
+        on(custody.GateWaived, _waived),
     ]
 )

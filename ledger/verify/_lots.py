@@ -51,9 +51,8 @@ def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
 
 def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
-    order = state.order_of(lot)
-    # The gate's inspector may quarantine a lot without having custody of it.
-    if order is None or order.terms.inspector != entry.participant:
+    # A gate's inspector may quarantine a lot without having custody of it.
+    if not state.inspects(entry.participant, lot):
         own(entry, lot)
     free = lot.state in (LotState.HELD, LotState.OFFERED)
     hold(free, entry, f"quarantined while {lot.state.name.lower()}")
@@ -70,13 +69,16 @@ def _released(entry: Entry[lots.LotReleased], state: State) -> None:
 
 
 def _is_liftable(entry: Entry[lots.LotReleased], state: State, lot: Lot) -> bool:
-    """Whether the custodian may lift an inspector's quarantine: the certificate behind it does not count any more, or
-    the order is delivered."""
+    """Whether the custodian may lift another's quarantine: the certificate behind it does not count any more, the buyer
+    waived that inspector's gate for the lot, or the order is delivered.
+
+    Not established: that who quarantined it without a certificate had no roles any more.
+    """
     order, behind = state.order_of(lot), lot.standing(lot.counterparty).quarantining
     if order is not None and order.state is OrderState.DELIVERED:
         return True
-    if behind is None:
-        return False
+    if behind is None or state.is_waived(lot, lot.counterparty):
+        return True
     # A model that was withdrawn by the proof block may have been withdrawn by then.
     fell = behind.model != 0 and state.proved.model(entry, behind.model).state is ModelState.WITHDRAWN
     return fell or not state.counts(entry, behind)

@@ -7,7 +7,7 @@ that, only the contracts' code can be relied on.
 from __future__ import annotations
 
 from ledger.events.notes import NoteRecorded
-from ledger.verify._state import Entry, Order, State, hold, on
+from ledger.verify._state import Entry, Order, State, hold, inspectors_of, on
 
 __all__ = ["NOTE_RULES"]
 
@@ -36,7 +36,7 @@ def _require_part(entry: Entry[NoteRecorded], state: State, name: bytes) -> None
 
 
 def _is_party(order: Order, participant: int) -> bool:
-    return participant in (order.buyer, order.coordinator, order.terms.inspector)
+    return participant in {order.buyer, order.coordinator} | inspectors_of(order.terms)
 
 
 NOTE_RULES = dict([on(NoteRecorded, _noted)])

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from ledger.events import Event, orders
 from ledger.records import AssignmentState, LotState, OrderState, OrderTerms
-from ledger.verify._state import Assignment, Entry, Order, Proposal, State, broken, hold, on, was_approved
+from ledger.verify._state import (
+    Assignment,
+    Entry,
+    Order,
+    Proposal,
+    State,
+    broken,
+    hold,
+    inspectors_of,
+    on,
+    was_approved,
+)
 
 __all__ = ["ORDER_RULES"]
 
@@ -23,7 +34,7 @@ def _placed(entry: Entry[orders.OrderPlaced], state: State) -> None:
     terms = entry.event.terms
     _verify_terms(entry, terms)
     state.proved.participant(entry, terms.coordinator)
-    _verify_gate(entry, state, terms)
+    _verify_gates(entry, state, terms)
     state.orders[name] = Order(name, entry.sequence, entry.participant, terms, OrderState.PLACED)
 
 
@@ -130,17 +141,16 @@ def _verify_revision(entry: Entry[Event], state: State, order: Order, terms: Ord
     hold(terms.operations >= order.terms.operations, entry, "the revision takes operations away")
     _verify_terms(entry, terms)
     before = order.terms
-    if (terms.inspector, terms.model) != (before.inspector, before.model):
-        _verify_gate(entry, state, terms)
-    hold(not terms.inspector or terms.inspector != terms.coordinator, entry, "the coordinator inspects")
-    if order.state not in _MADE or terms.inspector == before.inspector:
+    if terms.gates != before.gates:
+        _verify_gates(entry, state, terms)
+    hold(terms.coordinator not in inspectors_of(terms), entry, "the coordinator inspects")
+    if order.state not in _MADE or terms.gates == before.gates:
         return
     # What was made under a gate must not be delivered without one, and nobody inspects what it made.
-    hold(bool(terms.inspector), entry, "the gate is taken away during production")
-    makes = any(
-        one.owner == terms.inspector and one.state is not AssignmentState.DECLINED for one in order.current.values()
-    )
-    hold(not makes, entry, "the new inspector has an assignment of the order")
+    hold(bool(terms.gates), entry, "the gates are taken away during production")
+    new = inspectors_of(terms) - inspectors_of(before)
+    makes = any(one.owner in new and one.state is not AssignmentState.DECLINED for one in order.current.values())
+    hold(not makes, entry, "a new inspector has an assignment of the order")
 
 
 def _verify_terms(entry: Entry[Event], terms: OrderTerms) -> None:
@@ -148,14 +158,15 @@ def _verify_terms(entry: Entry[Event], terms: OrderTerms) -> None:
     hold(bool(terms.quantity) == any(terms.unit), entry, "a quantity without a unit, or a unit without a quantity")
 
 
-def _verify_gate(entry: Entry[Event], state: State, terms: OrderTerms) -> None:
-    if not terms.inspector and not terms.model:
-        return
-    hold(terms.inspector not in (0, terms.coordinator), entry, "the gate names no inspector, or the coordinator")
-    state.proved.participant(entry, terms.inspector)
-    if terms.model:
-        model = state.proved.model(entry, terms.model)
-        hold(was_approved(model, entry.time), entry, "the gate's model was not approved")
+def _verify_gates(entry: Entry[Event], state: State, terms: OrderTerms) -> None:
+    numbers = [gate.inspector for gate in terms.gates]
+    hold(numbers == sorted(set(numbers)), entry, "the gates do not ascend by inspector")
+    for gate in terms.gates:
+        hold(gate.inspector not in (0, terms.coordinator), entry, "a gate names no inspector, or the coordinator")
+        state.proved.participant(entry, gate.inspector)
+        if gate.model:
+            model = state.proved.model(entry, gate.model)
+            hold(was_approved(model, entry.time), entry, "the gate's model was not approved")
 
 
 def _order(entry: Entry[Event], state: State) -> Order:
@@ -190,7 +201,7 @@ def _proposed(entry: Entry[orders.AssignmentProposed], state: State) -> None:
     known = state.proved.machine(entry, machine)
     hold(known.owner == owner, entry, f"machine {machine} is not of participant {owner}")
     hold(_in_service(known.retired_at, entry.time), entry, f"machine {machine} was retired")
-    hold(owner != order.terms.inspector, entry, "the order's inspector makes it")
+    hold(owner not in inspectors_of(order.terms), entry, "an inspector of the order makes it")
     state.proved.participant(entry, owner)
     made = Assignment(entry.sequence, operation, machine, owner, AssignmentState.PROPOSED)
     order.current[operation] = order.assignments[entry.sequence] = made
@@ -212,7 +223,7 @@ def _started(entry: Entry[orders.AssignmentStarted], state: State) -> None:
     order = _order(entry, state)
     _verify_open(entry, order)
     # Again, as a revision may have named another inspector since the proposal.
-    hold(entry.participant != order.terms.inspector, entry, "the order's inspector makes it")
+    hold(entry.participant not in inspectors_of(order.terms), entry, "an inspector of the order makes it")
     stream = state.proved.stream(entry, entry.event.stream)
     hold(stream.machine == current.machine, entry, "the stream is of another machine")
     hold(entry.event.stream_size <= stream.size, entry, "the stream is shorter than it was at the start")

@@ -8,6 +8,7 @@ from ledger.canonical import to_hex
 from ledger.checkpoint import Checkpoint, SignedCheckpoint
 from ledger.events import Event
 from ledger.events.certificates import CertificateIssued
+from ledger.events.custody import GateWaived
 from ledger.events.lots import LotsTransformed
 from ledger.events.notes import NoteRecorded
 from ledger.evidence import LeafKind, build_window_commitment
@@ -55,6 +56,7 @@ def attention(verified: Verified) -> Iterator[Remark]:
         if lot.state.is_quarantined:
             yield Remark("quarantined", lot=_name(verified, lot.subject), by=verified.party(lot.counterparty))
     yield from _noted(verified)
+    yield from _waived(verified)
     yield from _spent(verified)
     yield from _ungated(verified)
     yield from _same_digests(state)
@@ -93,7 +95,7 @@ def _is_replaced(state: State, key: KeySlots) -> bool:
 
 
 def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Iterator[Remark]:
-    if verified.state.deciding(verified.state.lots[certificate.lot]) is not certificate:
+    if all(one is not certificate for one in verified.state.deciding(verified.state.lots[certificate.lot])):
         yield from _doubtful_other(verified, certificate)
         return
     number, verdict = certificate.sequence, certificate.verdict
@@ -142,17 +144,39 @@ def _spent(verified: Verified) -> Iterator[Remark]:
 
 
 def _ungated(verified: Verified) -> Iterator[Remark]:
-    """Parts that would not pass their order's gate, since inspector or model are not those that it names."""
+    """Parts that would not pass a gate of their order, since inspector or model are not those that it names."""
     for lot in _parts(verified):
-        order, name = verified.state.order_of(lot), _name(verified, lot.subject)
-        if order is None or not order.terms.inspector:
-            continue
-        inspector, model = order.terms.inspector, order.terms.model
-        deciding = verified.state.deciding(lot)
-        if not lot.certificates:
+        name = _name(verified, lot.subject)
+        gates = [one for one in verified.state.gates_of(lot) if not verified.state.is_waived(lot, one.inspector)]
+        if gates and not lot.certificates:
             yield Remark("uncertified", lot=name)
-        elif deciding is None or deciding.model != model:
-            yield Remark("other_gate", lot=name, inspector=verified.party(inspector), model=model)
+            continue
+        for gate in gates:
+            latest = lot.standings[gate.inspector].latest if gate.inspector in lot.standings else None
+            if latest is None or latest.model != gate.model:
+                yield Remark("other_gate", lot=name, inspector=verified.party(gate.inspector), model=gate.model)
+
+
+def _waived(verified: Verified) -> Iterator[Remark]:
+    """Every gate that a buyer waived for a lot, whether it holds any more or not."""
+    for entry in verified.entries:
+        if not isinstance(entry.event, GateWaived):
+            continue
+        by, inspector = verified.party(entry.participant), verified.party(entry.event.inspector)
+        lot, number = _name(verified, entry.histories[0]), entry.event.certificate
+        if not number:
+            yield Remark("waived_uncertified", record=entry.sequence, by=by, inspector=inspector, lot=lot)
+            continue
+        verdict = verified.state.certificates[number].verdict
+        yield Remark(
+            "waived",
+            record=entry.sequence,
+            by=by,
+            inspector=inspector,
+            lot=lot,
+            certificate=number,
+            verdict=verdict,
+        )
 
 
 def _same_digests(state: State) -> Iterator[Remark]:

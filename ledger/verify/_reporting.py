@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ledger.bundle import Bundle, WithheldRecord
 from ledger.events import Event
+from ledger.records import CertificateStatus, Verdict
 from ledger.trust import BelievedBlock
 from ledger.verify._descent import ancestors_of
 from ledger.verify._remarks import attention, not_proved, proved
@@ -77,7 +78,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
     state = verified.state
     order = state.order_of(lot)
     ancestors = ancestors_of(state, lot)
-    deciding = state.deciding(lot)
+    foremost = _foremost(verified, lot)
     return PartReport(
         subject=lot.subject,
         identifier=verified.identifiers.get(lot.subject),
@@ -93,7 +94,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
         buyer=None if order is None else verified.party(order.buyer),
         holder=verified.party(_outermost(state, lot).custodian),
         quarantined_by=verified.party(lot.counterparty) if lot.state.is_quarantined else None,
-        certificate=None if deciding is None else _certificate(verified, deciding, lot),
+        certificate=None if foremost is None else _certificate(verified, foremost, lot),
         ancestors=tuple(sorted(ancestors)),
     )
 
@@ -117,6 +118,18 @@ def _outermost(state: State, lot: Lot) -> Lot:
     return lot
 
 
+def _foremost(verified: Verified, lot: Lot) -> Certificate | None:
+    """Of the certificates that decide about a part, one that is not a valid pass if there is one, or the latest."""
+    deciding = sorted(verified.state.deciding(lot), key=lambda one: -one.sequence)
+    doubtful = (
+        one
+        for one in deciding
+        if one.verdict is not Verdict.PASS
+        or status_of(verified, one, verified.time, lot) is not CertificateStatus.VALID
+    )
+    return next(doubtful, deciding[0] if deciding else None)
+
+
 def _certificate(verified: Verified, certificate: Certificate, lot: Lot) -> CertificateReport:
     return CertificateReport(
         sequence=certificate.sequence,
@@ -127,7 +140,7 @@ def _certificate(verified: Verified, certificate: Certificate, lot: Lot) -> Cert
         status=status_of(verified, certificate, verified.time, lot),
         state=certificate.state,
         executed=certificate.executed,
-        latest=verified.state.deciding(lot) is certificate,
+        latest=any(one is certificate for one in verified.state.deciding(lot)),
         issued_at=moment(certificate.issued_at),
         expires_at=moment(certificate.expires_at),
         expired_now=certificate.expires_at <= verified.now_s,

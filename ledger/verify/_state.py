@@ -13,6 +13,7 @@ from ledger.records import (
     MAX_OPEN,
     AssignmentState,
     CertificateState,
+    Gate,
     LotState,
     ModelState,
     OrderState,
@@ -35,9 +36,11 @@ __all__ = [
     "Rule",
     "Standing",
     "State",
+    "Waiver",
     "broken",
     "did_stand",
     "hold",
+    "inspectors_of",
     "on",
     "subject_of_lot",
     "was_approved",
@@ -168,6 +171,16 @@ class Standing:
             self.open += change
 
 
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A gate that the buyer of a lot's order waived for the lot (IGates.Waiver)."""
+
+    sequence: int
+    order: bytes
+    certificate: Certificate | None
+    """The inspector's latest on the lot by then."""
+
+
 @dataclass(slots=True)
 class Lot:
     subject: bytes
@@ -201,6 +214,8 @@ class Lot:
     """On it, or handed on to it when it was split off another lot; oldest first."""
     standings: dict[int, Standing] = field(default_factory=dict)
     """By inspector."""
+    waivers: dict[int, Waiver] = field(default_factory=dict)
+    """The latest, by inspector; see `State.is_waived`."""
     reworked: int = 0
     """The record of its latest rework that kept its identifier; 0 if there was none."""
     withheld: int = 0
@@ -309,17 +324,30 @@ class State:
         # Always there: the rule that put the lot into it has looked it up.
         return None if lot.order is None else self.orders[lot.order]
 
-    def inspector_of(self, lot: Lot) -> int:
-        """The inspector of the gate of the lot's order; 0 if it has none."""
+    def gates_of(self, lot: Lot) -> tuple[Gate, ...]:
+        """The gates of the lot's order; empty if it has none."""
         order = self.order_of(lot)
-        return 0 if order is None else order.terms.inspector
+        return () if order is None else order.terms.gates
 
-    def deciding(self, lot: Lot) -> Certificate | None:
-        """The certificate that decides about a lot: the latest of its gate's inspector, without a gate that of any."""
-        inspector = self.inspector_of(lot)
-        if inspector:
-            return lot.standings[inspector].latest if inspector in lot.standings else None
-        return lot.certificates[-1] if lot.certificates else None
+    def inspects(self, participant: int, lot: Lot) -> bool:
+        """Whether one of the gates of the lot's order is the participant's."""
+        return any(gate.inspector == participant for gate in self.gates_of(lot))
+
+    def deciding(self, lot: Lot) -> tuple[Certificate, ...]:
+        """The certificates that decide about a lot: the latest of each gate's inspector, without a gate that of any."""
+        gates = self.gates_of(lot)
+        if not gates:
+            return tuple(lot.certificates[-1:])
+        latest = (lot.standings[gate.inspector].latest for gate in gates if gate.inspector in lot.standings)
+        return tuple(one for one in latest if one is not None)
+
+    def is_waived(self, lot: Lot, inspector: int) -> bool:
+        """Whether the buyer of the lot's order waived an inspector's gate for the lot as it is."""
+        waiver = lot.waivers.get(inspector)
+        if waiver is None or waiver.order != lot.order or waiver.sequence < lot.reworked:
+            return False
+        standing = lot.standings.get(inspector)
+        return waiver.certificate is (None if standing is None else standing.latest)
 
     def counts(self, entry: Entry[Event], certificate: Certificate) -> bool:
         """Whether a certificate counts at a record's time, whatever its verdict."""
@@ -351,6 +379,10 @@ def hold(holds: bool, entry: Entry[Event], otherwise: str, subject: bytes | None
 def broken(entry: Entry[Event], cause: str, subject: bytes | None = None) -> ReplayRefused:
     """The error for a record that could not follow the earlier ones. Its subject is by default the first history's."""
     return ReplayRefused(cause, subject=entry.histories[0] if subject is None else subject, sequence=entry.sequence)
+
+
+def inspectors_of(terms: OrderTerms) -> set[int]:
+    return {gate.inspector for gate in terms.gates}
 
 
 def subject_of_lot(creator: int, identifier_hash: bytes) -> bytes:

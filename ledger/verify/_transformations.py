@@ -59,15 +59,16 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
 
 
 def _hand_on(state: State, lot: Lot, part: Lot) -> None:
-    """Give a lot that was split off what the gate's inspector certified of the whole, except what a rework voided."""
-    inspector = state.inspector_of(part)
-    standing = lot.standings.get(inspector) if inspector else None
-    if standing is None or standing.latest is None or standing.latest.sequence < lot.reworked:
-        return
-    handed = part.standings[inspector] = Standing(standing.latest, standing.open)
-    if standing.latest.is_open():
-        handed.count(-1)
-    part.certificates.append(standing.latest)
+    """Give a lot that was split off what the gates' inspectors certified of the whole, except what a rework voided."""
+    for gate in state.gates_of(part):
+        standing = lot.standings.get(gate.inspector)
+        if standing is None or standing.latest is None or standing.latest.sequence < lot.reworked:
+            continue
+        handed = part.standings[gate.inspector] = Standing(standing.latest, standing.open)
+        if standing.latest.is_open():
+            handed.count(-1)
+        part.certificates.append(standing.latest)
+    part.certificates.sort(key=lambda one: one.sequence)
 
 
 def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
@@ -133,7 +134,7 @@ def _take(entry: Entry[Event], state: State, taken: Input, order: bytes | None, 
 def _verify_leaves(entry: Entry[Event], state: State, lot: Lot, into: bytes | None) -> None:
     """Raises ReplayRefused unless a lot may leave its order: a gated one, or any one for stock, by its buyer's act."""
     order = state.order_of(lot)
-    if order is None or (into is not None and not order.terms.inspector):
+    if order is None or (into is not None and not order.terms.gates):
         return
     hold(order.buyer == entry.participant, entry, "the lot leaves its order", lot.subject)
 
@@ -214,7 +215,7 @@ def _deallocated(entry: Entry[lots.LotDeallocated], state: State) -> None:
     if order is None or order.subject != entry.event.order:
         raise broken(entry, "the lot is of another order than stated")
     # Not established: that the buyer of an ended order with a gate could not act when its coordinator did this.
-    unguarded = not order.terms.inspector or order.state is OrderState.ENDED
+    unguarded = not order.terms.gates or order.state is OrderState.ENDED
     coordinates = order.coordinator == entry.participant and unguarded
     hold(order.buyer == entry.participant or coordinates, entry, "the lot leaves its order without consent")
     hold(lot.state in _FREE and lot.parent is None, entry, "taken out of its order while packed, offered or spent")

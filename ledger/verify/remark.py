@@ -22,6 +22,9 @@ REMARKS: Mapping[str, str] = {
     "quarantined": "{lot} is quarantined by {by}",
     "recall_notice": "record {record}: {by} calls back {about}",
     "note": "record {record}: a note by {by} on {about} ({kind})",
+    "waived": "record {record}: {by} took {lot} without the gate of {inspector}, whose certificate {certificate} is: "
+    "{verdict}",
+    "waived_uncertified": "record {record}: {by} took {lot} without the gate of {inspector}, who had not certified it",
     "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
     "uncertified": "{lot} has no certificate, and its order asks for one",
     "other_gate": "the certificate of {lot} is not what its order asks for: one of {inspector} with model {model}",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from ledger.provenance.answers import AsOf, Assignment, CustodyChange, Cut, Lot, Order, Party, RelatedLot
+from ledger.provenance.answers import AsOf, Assignment, CustodyChange, Cut, Gate, Lot, Order, Party, RelatedLot, Waiver
 from ledger.provenance.recall_answers import Holder
 from ledger.records import LotState, Verdict
 from services.pictures import describe_cut
@@ -25,6 +25,7 @@ def describe_trace(trace: Trace) -> list[str]:
     if trace.order is not None:
         lines += [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
     lines += _section("certificates", map(_certificate, trace.certificates))
+    lines += _section("gates waived", map(_waiver, trace.waivers))
     lines += _section("custody", map(_custody, trace.custody))
     lines += _section("packed in", map(_related, trace.packed_in))
     lines += _section("contains", map(_related, trace.contents))
@@ -89,15 +90,25 @@ def _lot(lot: Lot) -> list[str]:
 
 
 def _order(order: Order) -> list[str]:
-    gate = "no gate"
-    if order.gate is not None:
-        gate = f"gate: {_party(order.gate.inspector)} on model {order.gate.model}"
+    gate = f"gate: {' and '.join(map(_gate, order.gates))}" if order.gates else "no gate"
     wanted = f"; {order.quantity} {order.unit} wanted" if order.quantity else ""
     return [
         f"order {order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}",
         f"  placed {_time(order.placed_at)} by {_party(order.buyer)}",
         f"  coordinated by {_party(order.coordinator)}; {gate}{wanted}",
     ]
+
+
+def _gate(gate: Gate) -> str:
+    return f"{_party(gate.inspector)} {'by procedure' if gate.model is None else f'on model {gate.model}'}"
+
+
+def _waiver(waiver: Waiver) -> str:
+    known = "without a certificate" if waiver.certificate is None else f"knowing certificate {waiver.certificate}"
+    return (
+        f"gate of {_party(waiver.inspector)} waived by {_party(waiver.buyer)} {_time(waiver.time)}, {known}"
+        f"{'' if waiver.holds else ', holds no more'}"
+    )
 
 
 def _assignment(assignment: Assignment) -> str:

@@ -34,6 +34,7 @@ from ledger.records import (
     CommissionLot,
     Contract,
     DemandOpening,
+    Gate,
     Inference,
     IssueCertificate,
     Issued,
@@ -197,7 +198,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         [model] = consortium.record(inspector, [PublishModel(build_model(MODEL), NOTHING)])
         consortium.record(consortium.auditor, [ApproveModel(model, NOTHING)])
         order = consortium.name(SubjectKind.ORDER, consortium.buyer, "urn:example:order")
-        terms = OrderTerms(1, coordinator.number, inspector.number, model, 2**40 - 1, 0, bytes(3), NOTHING)
+        terms = OrderTerms(1, coordinator.number, (Gate(inspector.number, model),), 2**40 - 1, 0, bytes(3), NOTHING)
         consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), terms)])
         consortium.record(coordinator, [AcceptOrder(order.subject, NOTHING)])
         mill = consortium.name(SubjectKind.MACHINE, maker, "urn:example:mill")

@@ -183,5 +183,5 @@ def verify_part(client: httpx.Client, line: Line, job: Job) -> None:
 
 def place_another(line: Line) -> PlaceOrder:
     order = line.consortium.name(SubjectKind.ORDER, line.consortium.buyer, "urn:example:another")
-    terms = OrderTerms(1, line.consortium.coordinator.number, 0, 0, 2**32, 0, bytes(3), bytes(32))
+    terms = OrderTerms(1, line.consortium.coordinator.number, (), 2**32, 0, bytes(3), bytes(32))
     return PlaceOrder(hash_of(order), terms)

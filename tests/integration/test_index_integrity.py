@@ -14,7 +14,7 @@ from ledger.errors import ChainUnreachableError
 from ledger.heads import inner_of, link, start_of
 from ledger.index import Follower, check_index, check_rows, compare_rows, fetch_status
 from ledger.index.digest import extend_digest, start_digest
-from ledger.records import Contract
+from ledger.records import Contract, pack
 from ledger.store import Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
@@ -28,6 +28,7 @@ from ledger.store.rows import (
     RecordHistoryRow,
     RecordRow,
     StandingRow,
+    gates_of,
 )
 from ledger.store.schema import TABLES
 from ledger.store.tables import INDEX
@@ -91,11 +92,8 @@ def test_rows_are_what_the_contracts_store(indexed: tuple[Chain, Store]) -> None
             assert (certificate.model, certificate.issuer) == (issued["model"], issued["issuer"])
         for order in rows.scan(OrderRow):
             stored = chain.read_struct(Contract.LEDGER, "orderOf", order.subject)
-            assert (order.sequence, order.state, order.model) == (
-                stored["sequence"],
-                stored["state"],
-                stored["model"],
-            )
+            assert (order.sequence, order.state) == (stored["sequence"], stored["state"])
+            assert chain.read(Contract.LEDGER, "gatesOf", order.subject) == (pack(gates_of(order)),)
             for operation in rows.find(OperationRow, order=order.subject):
                 current = chain.read_struct(Contract.LEDGER, "assignmentOf", order.subject, operation.operation)
                 held = rows.get(AssignmentRow, operation.assignment)

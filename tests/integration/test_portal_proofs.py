@@ -48,7 +48,7 @@ def place_another(world: PortalWorld) -> None:
     """A record that has nothing to do with the part."""
     consortium = world.line.consortium
     order = consortium.name(SubjectKind.ORDER, consortium.buyer, f"urn:example:order-{time.monotonic_ns()}")
-    terms = OrderTerms(1, consortium.coordinator.number, 0, 0, 2**32, 0, bytes(3), bytes(32))
+    terms = OrderTerms(1, consortium.coordinator.number, (), 2**32, 0, bytes(3), bytes(32))
     consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), terms)])
     world.follow()
 

@@ -173,8 +173,7 @@ def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None
     terms = {
         "operations": 1,
         "coordinator": 2,
-        "inspector": 6,
-        "model": left.report["trace"]["certificates"][0]["model"]["model"],
+        "gates": [{"inspector": 6, "model": left.report["trace"]["certificates"][0]["model"]["model"]}],
         "due_at": "2099-12-01T12:00:00Z",
     }
     order = {"identifier": "urn:example:first-order", "terms": terms}

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ledger.bundle import encode_bundle
 from ledger.headers import parse_header
-from ledger.records import Contract, LotState
+from ledger.records import Contract, LotState, pack
 from ledger.verify import verify_bundle
 from ledger.verify._histories import verify_histories
 from ledger.verify._proofs import StateProof
@@ -38,6 +38,7 @@ LOTS = (
     "hip-3b",
     "hip-4",
     "hip-5",
+    "hip-8",
     "box",
 )
 
@@ -80,7 +81,9 @@ def test_what_the_replay_says_is_what_the_contract_stores(world: BundleWorld, na
     for order in state.orders.values():
         stored = chain.read_struct(Contract.LEDGER, "orderOf", order.subject)
         assert (order.sequence, order.state) == (stored["sequence"], stored["state"])
-        assert (order.terms.operations, order.terms.model) == (stored["operations"], stored["model"])
+        assert order.terms.operations == stored["operations"]
+        [word] = chain.read(Contract.LEDGER, "gatesOf", order.subject)
+        assert pack(order.terms.gates) == word
         for operation, current in order.current.items():
             assignment = chain.read_struct(Contract.LEDGER, "assignmentOf", order.subject, operation)
             assert (current.sequence, current.state, operation in order.finished) == (

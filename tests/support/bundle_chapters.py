@@ -37,6 +37,7 @@ from ledger.records import (
     EndOrder,
     Entrust,
     FinishAssignment,
+    Gate,
     Item,
     Note,
     NoteKind,
@@ -64,14 +65,17 @@ from ledger.records import (
     ReturnLot,
     RevokeCertificate,
     RevokeKey,
+    Role,
     ScrapLot,
     SetNameKey,
+    SetRoles,
     StartAssignment,
     Supersede,
     Suspend,
     TransformationKind,
     UnpackLots,
     Verdict,
+    WaiveGate,
     WithdrawCustody,
 )
 from ledger.store import Store
@@ -105,7 +109,7 @@ def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
 
 def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
-        _leave, _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _send_back,
+        _leave, _plant, _orders, _steel, _pieces, _inspect, _stock, _correct, _deliver, _waive, _send_back,
         _finish, _refused_orders, _notes, _rotate_key, _govern,
     )  # fmt: skip
     for chapter in chapters:
@@ -154,15 +158,19 @@ def _plant(world: BundleWorld) -> None:
 
 def _terms(world: BundleWorld, name: str, operations: int) -> OrderTerms:
     root = world.document({"order": name, "price": {"amount": 120, "currency": "EUR"}, "engraving": "für Mara"})
-    coordinator, inspector = world.consortium.coordinator.number, world.consortium.inspector.number
-    return OrderTerms(operations, coordinator, inspector, world.model, world.now() + YEAR_S, 0, bytes(3), root)
+    gate = Gate(world.consortium.inspector.number, world.model)
+    coordinator = world.consortium.coordinator.number
+    return OrderTerms(operations, coordinator, (gate,), world.now() + YEAR_S, 0, bytes(3), root)
 
 
 def _orders(world: BundleWorld) -> None:
-    buyer, coordinator = world.consortium.buyer, world.consortium.coordinator
-    for name in ("hip", "rail"):
+    """One with the inspector's gate, and one with a second one, of the carrier, by procedure."""
+    buyer, coordinator, carrier = world.consortium.buyer, world.consortium.coordinator, world.consortium.carrier
+    world.act(world.consortium.owner, SetRoles(carrier.number, int(Role.CARRIER | Role.INSPECTOR)))
+    for name, more in (("hip", ()), ("rail", (Gate(carrier.number),))):
         identity = world.named(SubjectKind.ORDER, buyer, name)
-        world.act(buyer, PlaceOrder(hash_of(identity), _terms(world, name, 1)))
+        terms = _terms(world, name, 1)
+        world.act(buyer, PlaceOrder(hash_of(identity), replace(terms, gates=(*terms.gates, *more))))
         world.orders[name] = identity.subject
     hip = world.orders["hip"]
     terms = replace(_terms(world, "hip", 1), due_at=world.now() + 2 * YEAR_S, quantity=1, unit=PIECE)
@@ -283,6 +291,25 @@ def _deliver(world: BundleWorld) -> None:
         [offer] = world.act(giver, OfferCustody(items, taker.number, NOTHING))
         world.act(taker, AcceptCustody(items, offer, NOTHING))
     world.act(buyer, UnpackLots(box, (world.lots["hip-1"],)))
+
+
+def _waive(world: BundleWorld) -> None:
+    """The buyer takes a part that failed, for a show: its maker lifts the quarantine and delivers it."""
+    maker, buyer, inspector = world.maker, world.consortium.buyer, world.consortium.inspector
+    placed = world.named(SubjectKind.ORDER, buyer, "show")
+    world.act(buyer, PlaceOrder(hash_of(placed), _terms(world, "show", 1)))
+    order = world.orders["show"] = placed.subject
+    world.act(world.consortium.coordinator, AcceptOrder(order, NOTHING))
+    _begin(world, "show")
+    identity = world.named(SubjectKind.LOT, maker, "hip-8")
+    world.act(maker, CommissionLot(hash_of(identity), order, 0, 1, PIECE, NOTHING))
+    lot = world.lots["hip-8"] = identity.subject
+    world.order_of[lot] = order
+    world.certify("hip-8", Verdict.FAIL, "show")
+    world.act(buyer, WaiveGate(lot, order, inspector.number, world.document({"reason": "it is for a show"})))
+    world.act(maker, ReleaseLot(lot, order, NOTHING))
+    [offer] = world.act(maker, OfferCustody((Item(lot, order),), buyer.number, NOTHING))
+    world.act(buyer, AcceptCustody((Item(lot, order),), offer, NOTHING))
 
 
 def _finish(world: BundleWorld) -> None:

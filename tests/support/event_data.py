@@ -12,8 +12,8 @@ from eth_abi.abi import encode
 from hypothesis import strategies as st
 
 from ledger.chain import load_abi
-from ledger.events import EVENTS, ArrayOf, Event, Struct, Type, Word, struct_of, unsafe_builder
-from ledger.records import Contract
+from ledger.events import EVENTS, ArrayOf, Event, PackedOf, Struct, Type, Word, struct_of, unsafe_builder
+from ledger.records import Contract, pack, packed_fields
 
 T = TypeVar("T")
 
@@ -54,7 +54,9 @@ def encode_event(event: Event, key: bytes, histories: tuple[bytes, ...] = ()) ->
 def plain(value: Any) -> Any:
     """The value in the types that eth_abi uses."""
     if dataclasses.is_dataclass(value):
-        return tuple(plain(getattr(value, field.name)) for field in dataclasses.fields(value))
+        packed = packed_fields(type(value))  # type: ignore[arg-type]  # a dataclass can be hashed, its instances may not
+        members = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return tuple(pack(member) if name in packed else plain(member) for name, member in members)
     return tuple(plain(item) for item in value) if isinstance(value, tuple) else value
 
 
@@ -75,7 +77,7 @@ def written(parameter: dict[str, Any]) -> str:
 def _zero(kind: Type) -> object:
     if isinstance(kind, Struct):
         return build(kind.kind)
-    if isinstance(kind, ArrayOf):
+    if isinstance(kind, (ArrayOf, PackedOf)):
         return ()
     if kind.enumeration is not None:
         return kind.enumeration(0)
@@ -94,6 +96,10 @@ def logged(kind: Type, *, named: bool = True) -> st.SearchStrategy[Any]:
         return members.map(lambda found: build(kind.kind, **found))
     if isinstance(kind, ArrayOf):
         return st.lists(logged(kind.item, named=named), max_size=3).map(tuple)
+    if isinstance(kind, PackedOf):
+        # A word does not say how many zeros are above the last item.
+        items = st.lists(logged(kind.item, named=named), max_size=kind.most).map(tuple)
+        return items.filter(lambda found: not found or pack(found[-1:]) != 0)
     if kind.enumeration is not None and named:
         return st.sampled_from(list(kind.enumeration))
     if kind.abi == "bool":

@@ -15,6 +15,7 @@ from ledger.records import (
     AssignmentState,
     CertificateState,
     Contract,
+    Gate,
     Input,
     Item,
     LotState,
@@ -121,14 +122,12 @@ class FakeLedger:
 
     # Orders and assignments
 
-    def place(
-        self, name: str, buyer: int, coordinator: int, *, inspector: int = 0, model: int = 0, operations: int = 1
-    ) -> bytes:
+    def place(self, name: str, buyer: int, coordinator: int, *gates: Gate, operations: int = 1) -> bytes:
         order = self._name(SubjectKind.ORDER, buyer, name)
         due_at, claims = self.chain.now + 86_400, digest("terms", name)
-        terms = OrderTerms(operations, coordinator, inspector, model, due_at, 0, bytes(3), claims)
+        terms = OrderTerms(operations, coordinator, gates, due_at, 0, bytes(3), claims)
         sequence = self._ledger("OrderPlaced", buyer, order, terms=terms)
-        self.orders[order] = Order(sequence, buyer, coordinator, inspector, model, operations)
+        self.orders[order] = Order(sequence, buyer, coordinator, gates, operations)
         return order
 
     def move_order(self, order: bytes, kind: str, participant: int, state: OrderState) -> None:
@@ -258,10 +257,26 @@ class FakeLedger:
         return lots
 
     def _hand_on(self, lot: bytes, part: bytes) -> None:
-        order = self.lots[part].order
-        latest = None if order is None else self.latest.get((lot, self.orders[order].inspector))
-        if latest is not None and latest.sequence > self.reworked.get(lot, 0):
-            self.latest[part, latest.issuer] = self.certificates[part] = latest
+        for inspector in self.inspectors(part):
+            latest = self.latest.get((lot, inspector))
+            if latest is None or latest.sequence < self.reworked.get(lot, 0):
+                continue
+            self.latest[part, inspector] = latest
+            known = self.certificates.get(part)
+            if known is None or known.sequence < latest.sequence:
+                self.certificates[part] = latest
+
+    def inspectors(self, lot: bytes) -> tuple[int, ...]:
+        order = self.lots[lot].order
+        return () if order is None else tuple(gate.inspector for gate in self.orders[order].gates)
+
+    def waive(self, lot: bytes, inspector: int) -> int:
+        order = self.lots[lot].order
+        assert order is not None
+        latest = self.latest.get((lot, inspector))
+        certificate = 0 if latest is None else latest.sequence
+        own = {"inspector": inspector, "certificate": certificate}
+        return self._ledger("GateWaived", self.orders[order].buyer, lot, **own)
 
     def rework(self, lot: bytes, *components: bytes) -> None:
         """Reworks a lot, which keeps its name; takes one of each component."""
@@ -389,10 +404,10 @@ class FakeLedger:
         made = self._ledger("CertificateIssued", inspector, lot, **own)
         self.stated[made] = entry.order
         issued = self.latest[lot, inspector] = Certificate(made, model, inspector, verdict, lot=lot)
-        gate = 0 if entry.order is None else self.orders[entry.order].inspector
-        if gate in (0, inspector):
+        inspectors = self.inspectors(lot)
+        if not inspectors or inspector in inspectors:
             self.certificates[lot] = issued
-        if gate == inspector:
+        if inspector in inspectors:
             self._follow(lot, verdict, inspector, made)
         return made
 
@@ -412,7 +427,7 @@ class FakeLedger:
         entry.state = CertificateState.REFUTED
         lot, by = entry.lot, entry.issuer
         order = self.lots[lot].order
-        gated = order is not None and self.orders[order].inspector == by
+        gated = by in self.inspectors(lot)
         known = executed is not Verdict.NONE or entry.verdict is Verdict.PASS
         if not gated or not known or entry.sequence < self.reworked.get(lot, 0) or order != self.stated[entry.sequence]:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records import AssignmentState, CertificateState, LotState, OrderState, Verdict
+from ledger.records import AssignmentState, CertificateState, Gate, LotState, OrderState, Verdict
 
 NONE = bytes(32)
 
@@ -14,8 +14,7 @@ class Order:
     sequence: int
     buyer: int
     coordinator: int
-    inspector: int
-    model: int
+    gates: tuple[Gate, ...]
     operations: int
     finished: int = 0
     live: int = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.provenance.answers import RelatedLot
-from ledger.records import TransformationKind, Verdict
+from ledger.records import Gate, TransformationKind, Verdict
 from ledger.store import Book, Store
 from tests.support.fake_ledger import FakeLedger
 
@@ -59,7 +59,7 @@ def _registry(world: World) -> None:
 def _orders(world: World) -> None:
     fake = world.fake
     for name, buyer in (("hip", BUYER), ("rail", OTHER_BUYER)):
-        order = fake.place(name, buyer, COORDINATOR, inspector=INSPECTOR, model=world.model, operations=2)
+        order = fake.place(name, buyer, COORDINATOR, Gate(INSPECTOR, world.model), operations=2)
         world.orders[name] = order
         fake.accept_order(order)
         fake.begin(order, 0, world.machine)

@@ -10,7 +10,7 @@ from ledger.events import HISTORY_EVENTS
 from ledger.events.certificates import CertificateIssued, CertificateRefuted, CertificateUpheld, OpeningDemanded
 from ledger.events.lots import LotsTransformed
 from ledger.events.orders import AssignmentProposed, OrderPlaced
-from ledger.records import Item, ModelState, Verdict
+from ledger.records import Gate, Item, ModelState, Verdict
 from ledger.verify import Step
 from tests.support.bundle_content import Content, entry_of, event_in, inner_of_shown, with_fields
 from tests.support.event_data import changed, encode_event
@@ -259,8 +259,9 @@ def impossible_terms(content: Content, rng: Random) -> bool | None:
     coordinator = next(
         event_in(one, OrderPlaced).terms.coordinator for one in content.bundle.records if one.kind == "OrderPlaced"
     )
+    gates = [(Gate(0, 1),), (Gate(coordinator),), (Gate(2), Gate(1)), (Gate(3), Gate(3, 1))]
     member, value = rng.choice(
-        [("operations", 0), ("operations", rng.randrange(65, 2**16)), ("inspector", 0), ("inspector", coordinator)]
+        [("operations", 0), ("operations", rng.randrange(65, 2**16)), ("gates", rng.choice(gates))]
     )
     content.put(with_fields(record, **{member: value}))
     content.time += rng.randrange(10**6)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ledger.records import (
     AssignmentState,
     CertificateState,
+    Gate,
     LotState,
     OrderState,
     TransformationKind,
@@ -15,10 +16,10 @@ from ledger.records import (
 )
 from tests.support.fake_ledger import FakeLedger
 
-__all__ = ["BUYER", "COORDINATOR", "INSPECTOR", "MAKER", "PARTIES", "Walk"]
+__all__ = ["BUYER", "COORDINATOR", "INSPECTOR", "MAKER", "OTHER", "PARTIES", "Walk"]
 
-PARTIES = (1, 2, 3, 4)
-BUYER, COORDINATOR, MAKER, INSPECTOR = PARTIES
+PARTIES = (1, 2, 3, 4, 5)
+BUYER, COORDINATOR, MAKER, INSPECTOR, OTHER = PARTIES
 
 
 class Walk:
@@ -42,7 +43,7 @@ class Walk:
         actions: list[Callable[[], None]] = [
             self.place, self.assign, self.commission, self.receive, self.transform, self.rework, self.scrap,
             self.pack, self.unpack, self.quarantine, self.release, self.offer, self.answer, self.certify, self.revoke,
-            self.send_back, self.reclaim,
+            self.send_back, self.reclaim, self.waive,
             self.anchor, self.open, self.demand, self.rework_in_place, self.allocate, self.deallocate,
         ]  # fmt: skip
         self.choose.choice(actions)()
@@ -72,8 +73,8 @@ class Walk:
         elif order:
             self.fake.move_order(order, "OrderCancelled", BUYER, OrderState.CANCELLED)
         else:
-            gate = {"inspector": INSPECTOR, "model": self.models[0]} if self.choose.random() < 0.5 else {}
-            self.fake.place(f"o{self.count}", BUYER, COORDINATOR, operations=2, **gate)
+            gates = (Gate(INSPECTOR, self.models[0]), Gate(OTHER))[: self.choose.randrange(3)]
+            self.fake.place(f"o{self.count}", BUYER, COORDINATOR, *gates, operations=2)
 
     def assign(self) -> None:
         order = self.order(OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
@@ -191,7 +192,15 @@ class Walk:
     def certify(self) -> None:
         if lot := self.one(*LotState, packed=True):
             verdict = self.choose.choice((Verdict.PASS, Verdict.FAIL))
-            self.fake.certify(lot, INSPECTOR, self.models[0], verdict, self.stream)
+            inspector = self.choose.choice((INSPECTOR, INSPECTOR, OTHER))
+            model = self.models[0] if inspector == INSPECTOR else 0
+            self.fake.certify(lot, inspector, model, verdict, self.stream)
+
+    def waive(self) -> None:
+        held = self.lots(*(one for one in LotState if one is not LotState.SPENT), packed=True)
+        gated = [(lot, inspector) for lot in held for inspector in self.fake.inspectors(lot)]
+        if gated:
+            self.fake.waive(*self.choose.choice(gated))
 
     def revoke(self) -> None:
         if lot := self.certified(CertificateState.ISSUED, CertificateState.DEMANDED, CertificateState.UPHELD):

@@ -241,9 +241,29 @@ PROPERTIES = (
         "check_theGateNeedsAPass",
         Mutant(
             "history/Custody.sol",
-            "        if (inspector != 0) _requireAlone(lot, entry, inspector, model);\n",
-            "        (inspector, model);\n",
+            "        if (gates != 0) _requireAlone(lot, entry, gates);\n",
+            "        gates;\n",
             "the gate is not looked at when custody is accepted",
+        ),
+    ),
+    Property(
+        "GateProof",
+        "check_onlyTheBuyerWaives",
+        Mutant(
+            "history/Waivers.sol",
+            "if (buyer != actor.participant) revert",
+            "if (buyer == 0) revert",
+            "any buyer waives the gates of others",
+        ),
+    ),
+    Property(
+        "GatesProof",
+        "check_everyGateIsLookedAt",
+        Mutant(
+            "history/Verdicts.sol",
+            "            _requirePassage(lot, reworks, inspector, model, known);\n",
+            "            _requirePassage(lot, reworks, inspector, model, known);\n            break;\n",
+            "only the first gate is looked at",
         ),
     ),
     Property(
@@ -361,8 +381,8 @@ PROPERTIES = (
         "check_strangersNoteNothing",
         Mutant(
             "history/Notes.sol",
-            "if (isLot ? !_isOfLot(subject, lot, ground, participant) : !_isParty(_orders[subject], participant)) {",
-            "if (!isLot && !_isParty(_orders[subject], participant)) {",
+            "if (isLot ? !_isOfLot(subject, lot, ground, participant) :",
+            "if (isLot ? false :",
             "anybody notes on a lot",
         ),
     ),

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.index import Follower
-from ledger.records import TransformationKind
+from ledger.records import Gate, TransformationKind
 from ledger.store import Book, Registry, Rows, Store
 from ledger.store.rows import KeyRow, ParticipantRow
 from services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
@@ -101,7 +101,7 @@ def _record(shared: SharedWorld) -> None:
     for participant in EVERYBODY:
         fake.admit(participant)
         fake.accept_key(participant)
-    shared.order = fake.place("screws", DESCENDANT, OTHER, inspector=OTHER, model=1, operations=1)
+    shared.order = fake.place("screws", DESCENDANT, OTHER, Gate(OTHER, 1), operations=1)
     lots["ore"] = fake.receive("ore", SUPPLIER, 10)
     fake.offer(lots["ore"], OWNER)
     fake.take(lots["ore"])

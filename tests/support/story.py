@@ -12,6 +12,7 @@ from ledger.canonical import sha256
 from ledger.events import Event
 from ledger.records import (
     ALL_ROLES,
+    Gate,
     Input,
     Item,
     ModelState,
@@ -35,6 +36,7 @@ NONE = bytes(32)
 PIECE, GRAM = b"H87", b"GRM"
 PRESS, BENCH, FOREIGN = 10, 11, 12
 MODEL, PUBLISHED, DRAFT = 20, 21, 22
+GATES = (Gate(INSPECTOR, MODEL),)
 STREAM, BENCH_STREAM = sha256(b"press log"), sha256(b"bench log")
 DAY_S = 86_400
 START_S = 1_700_000_000
@@ -136,8 +138,8 @@ class Story:
 
     # What stories are made of
 
-    def place(self, order: bytes, operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> None:
-        terms = terms_of(operations, inspector, model)
+    def place(self, order: bytes, operations: int = 1, *gates: Gate) -> None:
+        terms = terms_of(operations, gates or GATES)
         self.record("OrderPlaced", BUYER, order, terms=terms)
 
     def accept(self, order: bytes) -> None:
@@ -283,5 +285,5 @@ def hidden(number: int = 0) -> bytes:
     return name(f"hidden {number}")
 
 
-def terms_of(operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> OrderTerms:
-    return OrderTerms(operations, COORDINATOR, inspector, model, 0, 0, bytes(3), NONE)
+def terms_of(operations: int = 1, gates: tuple[Gate, ...] = GATES) -> OrderTerms:
+    return OrderTerms(operations, COORDINATOR, gates, 0, 0, bytes(3), NONE)

@@ -22,7 +22,7 @@ def main() -> None:
         store = new_store(Path(folder))
         world = build_bundle_world(store)
         bundle, trust = make_bundle(
-            world, "hip-1", "hip-2", "hip-3b", "hip-4", "hip-6-pump", "hip-7", withhold=True, later=1
+            world, "hip-1", "hip-2", "hip-3b", "hip-4", "hip-6-pump", "hip-7", "hip-8", withhold=True, later=1
         )
         store.close()
     (FOLDER / "part.bundle").write_bytes(encode_bundle(bundle))

@@ -22,7 +22,7 @@ abstract contract Assignments is Orders, IAssignments {
         Assignment storage current = _assignments[order][operation];
         if (_isLive(current.state)) revert AssignmentLive(order, operation, current.sequence);
         uint32 owner = registry.ownerOfMachine(machine);
-        if (owner == entry.inspector) revert AssignmentOwnerInspects(order, owner);
+        if (_isGateOf(order, entry.inspector, owner)) revert AssignmentOwnerInspects(order, owner);
         _requireHeld(owner, registry.rolesOf(owner), Roles.MANUFACTURER);
         (current.sequence, current.order) = (_next(), entry.sequence);
         (current.machine, current.owner) = (machine, owner);
@@ -107,7 +107,9 @@ abstract contract Assignments is Orders, IAssignments {
         Order storage entry = _orders[order];
         _requireOpen(order, entry);
         // A revision may have named the owner inspector meanwhile.
-        if (entry.inspector == actor.participant) revert AssignmentOwnerInspects(order, actor.participant);
+        if (_isGateOf(order, entry.inspector, actor.participant)) {
+            revert AssignmentOwnerInspects(order, actor.participant);
+        }
         if (entry.state == OrderState.Accepted) entry.state = OrderState.InProduction;
     }
 

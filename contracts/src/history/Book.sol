@@ -5,15 +5,20 @@ import {IAssignments} from "../interfaces/IAssignments.sol";
 import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ICustody} from "../interfaces/ICustody.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
+import {IGates} from "../interfaces/IGates.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRevisions} from "../interfaces/IRevisions.sol";
+import {Gates} from "../libraries/Gates.sol";
 import {History} from "./History.sol";
 
 /// @title What the families of records keep, and what one family asks of another
 /// @dev All state is declared here and in History, so that TraceLedger, LotOperations and CertificateOperations, which share
 /// one storage, cannot disagree about where anything lies.
 abstract contract Book is History {
+    /// @dev In place of an order's one inspector, when it has several gates. No participant's number: they are dense.
+    uint32 internal constant SEVERAL = type(uint32).max;
+
     mapping(bytes32 order => IOrders.Order) internal _orders;
     mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
     mapping(bytes32 stream => IEvidence.Stream) internal _streams;
@@ -26,10 +31,24 @@ abstract contract Book is History {
     mapping(bytes32 lot => mapping(uint32 inspector => ICertificates.Standing)) internal _standings;
     mapping(bytes32 lot => ICustody.Offer) internal _offers;
     mapping(bytes32 order => IRevisions.Proposal) internal _proposals;
+    /// @dev Only of an order with several gates: so most orders pay for no slot but their own.
+    mapping(bytes32 order => uint256 packed) internal _gates;
+    mapping(bytes32 lot => mapping(uint32 inspector => IGates.Waiver)) internal _waivers;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];
         if (entry.sequence == 0) revert IOrders.OrderUnknown(order);
+    }
+
+    /// @dev The gates of an order that keeps `inspector` and `model`, packed.
+    function _gatesOf(bytes32 order, uint32 inspector, uint40 model) internal view returns (uint256) {
+        return inspector == SEVERAL ? _gates[order] : Gates.one(inspector, model);
+    }
+
+    /// @dev Whether one of the gates is the participant's, of an order that keeps `inspector`.
+    function _isGateOf(bytes32 order, uint32 inspector, uint32 participant) internal view returns (bool named) {
+        named = inspector == participant;
+        if (inspector == SEVERAL) (named,) = Gates.find(_gates[order], participant);
     }
 
     /// @dev Whether a side of an order is gone: it may not do any more what its part needs.

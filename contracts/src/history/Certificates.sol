@@ -16,7 +16,7 @@ abstract contract Certificates is Verdicts, ICertificates {
     struct Certified {
         uint40 number;
         uint8 reworks;
-        /// Whether the issuer is the inspector of its order's gate.
+        /// Whether the issuer is the inspector of a gate of its order.
         bool inspects;
     }
 
@@ -73,7 +73,7 @@ abstract contract Certificates is Verdicts, ICertificates {
         return _standings[lot][inspector];
     }
 
-    /// @dev The lot goes where a verdict of its gate's inspector sends it. A spent lot keeps its state: results may come late.
+    /// @dev The lot goes where a verdict of a gate's inspector sends it. A spent lot keeps its state: results may come late.
     /// @param certificate Behind a quarantine that the issuer may not hold on to once it stops counting; 0 for none.
     /// @param liftable Whether a pass lifts the inspector's quarantine of the lot.
     function _applyVerdict(bytes32 lot, Verdict verdict, uint32 inspector, uint40 certificate, bool liftable) internal {
@@ -120,7 +120,7 @@ abstract contract Certificates is Verdicts, ICertificates {
             uint32 named;
             (given, named) = (order.sequence, order.inspector);
             if (given == 0) revert IOrders.OrderUnknown(item.order);
-            lot.inspects = named == inspector;
+            lot.inspects = _isGateOf(item.order, named, inspector);
         }
         if (given != belongsTo) revert ILots.LotOrderWrong(item.lot, item.order, belongsTo);
     }

@@ -103,7 +103,7 @@ abstract contract Challenges is Certificates {
         _recordPair(CertificateUpheld.selector, actor, lot, certificate, bytes32(uint256(executed ? 1 : 0)));
     }
 
-    /// @dev The lot follows the execution, when the issuer is still its gate's inspector and it was not reworked since. What
+    /// @dev The lot follows the execution, when the issuer is still a gate's inspector and it was not reworked since. What
     /// the refutation lifts is only what the certificate imposed; what it imposes stands on no certificate.
     function _refute(ICustody.Item calldata item, uint40 certificate, Actor memory actor, Verdict executed) private {
         Certificate storage entry = _certificates[certificate];

@@ -26,13 +26,13 @@ abstract contract Custody is Verdicts, ICustody {
     function offerCustody(Item[] calldata consignment, uint32 to, bytes32 claimsRoot) external {
         if (consignment.length == 0) revert ILots.LotsMissing();
         Item calldata first = consignment[0];
-        (uint40 order, uint40 model, uint32 inspector) = _gateOf(first.order, to);
+        (uint40 order, uint256 gates) = _gatesTo(first.order, to);
         Actor memory actor = _actorTo(to, Roles.HOLDER);
         if (to == actor.participant) revert CustodyToSelf(first.lot);
         ILots.Lot storage entry = _lots[first.lot];
         (uint40 number, uint16 contents) = _requireOfferable(first, entry, order, actor);
         _requireConsignment(consignment, number, contents, to);
-        if (inspector != 0) _requireAlone(first.lot, entry, inspector, model);
+        if (gates != 0) _requireAlone(first.lot, entry, gates);
         (entry.state, entry.counterparty) = (ILots.LotState.Offered, to);
         _recordOffer(CustodyOffered.selector, actor, first.lot, to, claimsRoot);
     }
@@ -120,9 +120,9 @@ abstract contract Custody is Verdicts, ICustody {
         bytes32 lot = consignment[0].lot;
         (ILots.Lot storage entry, ILots.LotState state) = _offeredTo(lot, offer, actor);
         (uint40 number, uint40 order, uint16 contents) = (entry.number, entry.order, entry.contents);
-        (uint40 belongsTo, uint40 model, uint32 inspector) = _gateOf(consignment[0].order, actor.participant);
+        (uint40 belongsTo, uint256 gates) = _gatesTo(consignment[0].order, actor.participant);
         if (belongsTo != order) revert ILots.LotOrderWrong(lot, consignment[0].order, order);
-        if (inspector != 0) _requireAlone(lot, entry, inspector, model);
+        if (gates != 0) _requireAlone(lot, entry, gates);
         _requireConsignment(consignment, number, contents, actor.participant);
         _endOffer(entry, state);
         entry.holder = actor.participant;
@@ -236,28 +236,30 @@ abstract contract Custody is Verdicts, ICustody {
 
     /// @dev Reverts unless the item's order is `order`, its lot's, and the lot may go that way.
     function _requireGate(Item calldata item, uint40 order, uint8 reworks, Way memory way) private view {
-        (uint40 number, uint40 model, uint32 inspector) = _gateOf(item.order, way.to);
+        (uint40 number, uint256 gates) = _gatesTo(item.order, way.to);
         if (number != order) revert ILots.LotOrderWrong(item.lot, item.order, order);
-        if (inspector != 0) _requirePassage(item.lot, reworks, inspector, model, way.known);
+        if (gates != 0) _requirePassages(item.lot, reworks, gates, way.known);
     }
 
     /// @dev Of a lot that is not one of many.
-    function _requireAlone(bytes32 lot, ILots.Lot storage entry, uint32 inspector, uint40 model) private view {
+    function _requireAlone(bytes32 lot, ILots.Lot storage entry, uint256 gates) private view {
         Issuance memory known;
-        _requirePassage(lot, entry.reworks, inspector, model, known);
+        _requirePassages(lot, entry.reworks, gates, known);
     }
 
     function _wayTo(uint32 to, bool reclaimed) private pure returns (Way memory way) {
         (way.to, way.reclaimed) = (to, reclaimed);
     }
 
-    /// @dev The number of an order, 0 for none, and its gate when it lies before `to`, which is the order's buyer then.
-    function _gateOf(bytes32 order, uint32 to) private view returns (uint40 number, uint40 model, uint32 inspector) {
-        if (order == 0) return (0, 0, 0);
+    /// @dev The number of an order, 0 for none, and its gates when they lie before `to`, which is the order's buyer then.
+    function _gatesTo(bytes32 order, uint32 to) private view returns (uint40 number, uint256 gates) {
+        if (order == 0) return (0, 0);
         IOrders.Order storage entry = _orders[order];
+        uint40 model;
         uint32 buyer;
+        uint32 inspector;
         (number, model, buyer, inspector) = (entry.sequence, entry.model, entry.buyer, entry.inspector);
         if (number == 0) revert IOrders.OrderUnknown(order);
-        if (buyer != to) (model, inspector) = (0, 0);
+        if (buyer == to) gates = _gatesOf(order, inspector, model);
     }
 }

@@ -43,7 +43,7 @@ abstract contract Notes is Book, INotes {
         bool isLot = lot.number != 0;
         if (!isLot && _orders[subject].sequence == 0) revert NoteSubjectUnknown(subject);
         if (participant == 0) return;
-        if (isLot ? !_isOfLot(subject, lot, ground, participant) : !_isParty(_orders[subject], participant)) {
+        if (isLot ? !_isOfLot(subject, lot, ground, participant) : !_isParty(subject, _orders[subject], participant)) {
             revert NoteStandingMissing(subject, participant, ground);
         }
     }
@@ -58,11 +58,11 @@ abstract contract Notes is Book, INotes {
         if (!packed && holder == participant) return true;
         if (Subjects.derive(Subjects.Kind.Lot, participant, ground) == subject) return true;
         IOrders.Order storage order = _orders[ground];
-        return number != 0 && order.sequence == number && _isParty(order, participant);
+        return number != 0 && order.sequence == number && _isParty(ground, order, participant);
     }
 
-    function _isParty(IOrders.Order storage order, uint32 participant) private view returns (bool) {
+    function _isParty(bytes32 subject, IOrders.Order storage order, uint32 participant) private view returns (bool) {
         (uint32 buyer, uint32 coordinator, uint32 inspector) = (order.buyer, order.coordinator, order.inspector);
-        return participant == buyer || participant == coordinator || participant == inspector;
+        return participant == buyer || participant == coordinator || _isGateOf(subject, inspector, participant);
     }
 }

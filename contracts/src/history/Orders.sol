@@ -17,12 +17,13 @@ abstract contract Orders is Terms, IOrders {
         _requireAmounts(terms);
         if (!_requireParties(terms)) revert HistoryClosed(registry.successor());
         uint8 operations = _operationsOf(terms);
+        (uint32 inspector, uint40 model) = _keepGates(order, terms.gates);
         _orders[order] = Order({
             sequence: _recordTerms(OrderPlaced.selector, actor, order, terms),
-            model: terms.model,
+            model: model,
             buyer: actor.participant,
             coordinator: terms.coordinator,
-            inspector: terms.inspector,
+            inspector: inspector,
             quantity: terms.quantity,
             unit: terms.unit,
             operations: operations,

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IAssignments} from "../interfaces/IAssignments.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRevisions} from "../interfaces/IRevisions.sol";
+import {Gates} from "../libraries/Gates.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Terms} from "./Terms.sol";
 
@@ -34,14 +35,14 @@ abstract contract Revisions is Terms, IRevisions {
         uint8 consents = before | parts;
         uint32 awaited = _awaited(entry, terms.coordinator, consents);
         if (awaited == 0) {
-            _revise(entry, terms);
+            _revise(order, entry, terms);
             delete _proposals[order];
         } else {
             if (consents == before) revert OrderAgreementMissing(order, awaited);
             _proposals[order].consents = consents;
         }
-        // abi.encode(key, [order], proposal, awaited, terms): the terms are eight words
-        bytes memory data = abi.encode(actor.key, _arrayAfter(12), proposal, awaited, terms, ONE, order);
+        // abi.encode(key, [order], proposal, awaited, terms): the terms are seven words
+        bytes memory data = abi.encode(actor.key, _arrayAfter(11), proposal, awaited, terms, ONE, order);
         _recordOne(RevisionAccepted.selector, actor, order, data);
     }
 
@@ -143,15 +144,15 @@ abstract contract Revisions is Terms, IRevisions {
         return state == IOrders.OrderState.InProduction || state == IOrders.OrderState.Completed;
     }
 
-    function _revise(IOrders.Order storage entry, IOrders.OrderTerms memory terms) private {
+    function _revise(bytes32 order, IOrders.Order storage entry, IOrders.OrderTerms memory terms) private {
         uint8 operations = _operationsOf(terms);
         (uint8 before, uint8 open, IOrders.OrderState state) = (entry.operations, entry.open, entry.state);
         if (operations != before && state == IOrders.OrderState.Completed) {
             entry.state = IOrders.OrderState.InProduction;
         }
+        if (entry.inspector == SEVERAL) delete _gates[order];
         entry.coordinator = terms.coordinator;
-        entry.inspector = terms.inspector;
-        entry.model = terms.model;
+        (entry.inspector, entry.model) = _keepGates(order, terms.gates);
         entry.quantity = terms.quantity;
         entry.unit = terms.unit;
         entry.operations = operations;
@@ -167,21 +168,32 @@ abstract contract Revisions is Terms, IRevisions {
         if (!_isOpen(state)) revert IOrders.OrderStateWrong(order, state);
         if (terms.operations < operations) revert OrderOperationsFewer(order, operations, terms.operations);
         _requireAmounts(terms);
-        if (terms.inspector != inspector || terms.model != model) {
+        uint256 gates = _gatesOf(order, inspector, model);
+        if (terms.gates != gates) {
             _requireParties(terms);
-        } else if (inspector != 0 && inspector == terms.coordinator) {
-            // A coordinator comes with its own agreement, so its role is not looked up here.
-            revert IOrders.OrderGateInvalid(inspector, model);
+            if (_isMade(state)) _requireMadeNothing(order, operations, gates, terms.gates);
+            return;
         }
-        if (_isMade(state) && terms.inspector != inspector) _requireMadeNothing(order, operations, terms.inspector);
+        // A coordinator comes with its own agreement, so its role is not looked up here.
+        (bool named, uint40 of_) = Gates.find(gates, terms.coordinator);
+        if (named) revert IOrders.OrderGateInvalid(terms.coordinator, of_);
     }
 
-    function _requireMadeNothing(bytes32 order, uint16 operations, uint32 inspector) private view {
-        bool fit = inspector != 0;
-        for (uint16 operation; fit && operation < operations; ++operation) {
-            IAssignments.Assignment storage current = _assignments[order][operation];
-            fit = current.owner != inspector || current.state == IAssignments.AssignmentState.Declined;
+    /// @dev Reverts when none is left of the gates, or an inspector that joins them has an assignment.
+    function _requireMadeNothing(bytes32 order, uint16 operations, uint256 before, uint256 gates) private view {
+        if (gates == 0) revert OrderInspectorUnfit(order, 0);
+        for (; gates != 0; gates = Gates.rest(gates)) {
+            (uint32 inspector,) = Gates.first(gates);
+            (bool fit,) = Gates.find(before, inspector);
+            if (!fit && _isMaker(order, operations, inspector)) revert OrderInspectorUnfit(order, inspector);
         }
-        if (!fit) revert OrderInspectorUnfit(order, inspector);
+    }
+
+    /// @dev Whether a participant has an assignment of the order; a declined one does not count.
+    function _isMaker(bytes32 order, uint16 operations, uint32 participant) private view returns (bool makes) {
+        for (uint16 operation; !makes && operation < operations; ++operation) {
+            IAssignments.Assignment storage current = _assignments[order][operation];
+            makes = current.owner == participant && current.state != IAssignments.AssignmentState.Declined;
+        }
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IOrders} from "../interfaces/IOrders.sol";
+import {Gates} from "../libraries/Gates.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Book} from "./Book.sol";
 
@@ -39,12 +40,12 @@ abstract contract Terms is Book {
         if (actor.roles & Roles.COORDINATOR != 0) parts |= coordinating;
     }
 
-    /// @dev abi.encode(key, [order], terms): the terms are eight words.
+    /// @dev abi.encode(key, [order], terms): the terms are seven words.
     function _recordTerms(bytes32 kind, Actor memory actor, bytes32 order, IOrders.OrderTerms memory terms)
         internal
         returns (uint40 assigned)
     {
-        return _recordOne(kind, actor, order, abi.encode(actor.key, _arrayAfter(10), terms, ONE, order));
+        return _recordOne(kind, actor, order, abi.encode(actor.key, _arrayAfter(9), terms, ONE, order));
     }
 
     function _requireAmounts(IOrders.OrderTerms memory terms) internal pure {
@@ -61,17 +62,30 @@ abstract contract Terms is Book {
         return uint8(terms.operations);
     }
 
-    /// @return Whether new orders are taken.
-    function _requireParties(IOrders.OrderTerms memory terms) internal view returns (bool) {
-        (uint32 coordinator, uint32 inspector, uint40 model) = (terms.coordinator, terms.inspector, terms.model);
-        (uint16 coordinatorRoles, uint16 inspectorRoles, bool approved, bool open) =
-            registry.standingOf(coordinator, inspector, model);
-        _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
-        if (inspector == 0 && model == 0) return open;
-        if (inspector == 0 || inspector == coordinator || (model != 0 && !approved)) {
-            revert IOrders.OrderGateInvalid(inspector, model);
+    /// @dev Keeps the gates beside the order's slot when they are several.
+    /// @return inspector What the order's slot says of them, and `model`.
+    function _keepGates(bytes32 order, uint256 gates) internal returns (uint32 inspector, uint40 model) {
+        if (Gates.rest(gates) == 0) return Gates.first(gates);
+        _gates[order] = gates;
+        return (SEVERAL, 0);
+    }
+
+    /// @return open Whether new orders are taken.
+    function _requireParties(IOrders.OrderTerms memory terms) internal view returns (bool open) {
+        (uint32 coordinator, uint256 gates) = (terms.coordinator, terms.gates);
+        uint32 before;
+        for (uint256 i; i == 0 || gates != 0; ++i) {
+            (uint32 inspector, uint40 model) = Gates.first(gates);
+            uint16 held;
+            uint16 holds;
+            bool approved;
+            (held, holds, approved, open) = registry.standingOf(coordinator, inspector, model);
+            _requireHeld(coordinator, held, Roles.COORDINATOR);
+            if (gates == 0) return open;
+            bool fits = i < Gates.MOST && inspector > before && inspector != coordinator && (model == 0 || approved);
+            if (!fits) revert IOrders.OrderGateInvalid(inspector, model);
+            _requireHeld(inspector, holds, Roles.INSPECTOR);
+            (before, gates) = (inspector, Gates.rest(gates));
         }
-        _requireHeld(inspector, inspectorRoles, Roles.INSPECTOR);
-        return open;
     }
 }

@@ -3,8 +3,10 @@ pragma solidity 0.8.37;
 
 import {ICertificates} from "../interfaces/ICertificates.sol";
 import {ICustody} from "../interfaces/ICustody.sol";
+import {IGates} from "../interfaces/IGates.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
+import {Gates} from "../libraries/Gates.sol";
 import {Roles} from "../libraries/Roles.sol";
 import {Book} from "./Book.sol";
 
@@ -54,22 +56,31 @@ abstract contract Verdicts is Book {
         return deadline != 0 && state != ICertificates.CertificateState.Upheld;
     }
 
-    /// @dev Whether the participant is the inspector of the order's gate.
+    /// @dev Whether the participant is the inspector of a gate of the order.
     function _inspects(bytes32 order, uint32 participant) internal view returns (bool) {
-        return order != 0 && _orders[order].inspector == participant;
+        return order != 0 && _isGateOf(order, _orders[order].inspector, participant);
     }
 
-    /// @dev Reverts unless what `inspector` certified of the lot opens its gate on `model`, 0 for a procedure.
+    /// @dev Reverts unless what each gate's inspector certified of the lot opens that gate.
     /// @param reworks Of the lot.
     /// @param known What the registry was asked last.
+    function _requirePassages(bytes32 lot, uint8 reworks, uint256 gates, Issuance memory known) internal view {
+        for (; gates != 0; gates = Gates.rest(gates)) {
+            (uint32 inspector, uint40 model) = Gates.first(gates);
+            _requirePassage(lot, reworks, inspector, model, known);
+        }
+    }
+
     function _requirePassage(bytes32 lot, uint8 reworks, uint32 inspector, uint40 model, Issuance memory known)
-        internal
+        private
         view
     {
         Passage memory found = _passageOf(lot, reworks, inspector, known);
         bool passes = found.status == ICertificates.CertificateStatus.Valid
             && found.verdict == ICertificates.Verdict.Pass && found.certifiedOn == model;
         if (passes && found.open == 0 && found.inStanding) return;
+        // Read only here, so that lots that pass pay nothing for it.
+        if (_isWaived(lot, inspector)) return;
         _refuse(lot, inspector, model, found);
     }
 
@@ -116,19 +127,42 @@ abstract contract Verdicts is Book {
         known.inspects = roles & Roles.INSPECTOR != 0;
     }
 
+    /// @dev Whether the buyer of the lot's order waived the inspector's gate for it as it is: no certificate of that
+    /// inspector and no rework came after. Another order that the lot joins has a buyer of its own.
+    function _isWaived(bytes32 lot, uint32 inspector) internal view returns (bool) {
+        IGates.Waiver storage waiver = _waivers[lot][inspector];
+        (uint40 order, uint40 certificate, uint8 reworks) = (waiver.order, waiver.certificate, waiver.reworks);
+        ILots.Lot storage entry = _lots[lot];
+        return order != 0 && order == entry.order && reworks == entry.reworks
+            && certificate == _standings[lot][inspector].latest;
+    }
+
     /// @dev Whether the custodian may lift the quarantine that `by` imposed on a lot of `order`: once the certificate behind
-    /// it does not count any more, or the order is delivered.
+    /// it does not count any more, or, when there is none, `by` is gone; once the buyer waived that inspector's gate for
+    /// the lot; or the order is delivered.
     function _isLiftable(bytes32 lot, bytes32 order, uint32 by) internal view returns (bool) {
         if (order != 0 && _orders[order].state == IOrders.OrderState.Delivered) return true;
         uint40 certificate = _standings[lot][by].quarantining;
-        return certificate != 0 && _statusOf(certificate) != ICertificates.CertificateStatus.Valid;
+        bool stands = certificate == 0
+            ? registry.rolesOf(by) != 0
+            : _statusOf(certificate) == ICertificates.CertificateStatus.Valid;
+        return !stands || _isWaived(lot, by);
     }
 
-    /// @dev Gives a lot that was split off `from` what the inspector of their order's gate certified of that: not what a
-    /// rework voided. Whether the latest certificate is open shows in itself, so it is not counted again.
+    /// @dev Gives a lot that was split off `from` what the inspectors of their order's gates certified of that: not what a
+    /// rework voided, and no waiver.
     function _handOn(bytes32 from, bytes32 to, bytes32 order) internal {
-        uint32 inspector = order == 0 ? 0 : _orders[order].inspector;
-        if (inspector == 0) return;
+        if (order == 0) return;
+        IOrders.Order storage of_ = _orders[order];
+        uint256 gates = _gatesOf(order, of_.inspector, of_.model);
+        for (; gates != 0; gates = Gates.rest(gates)) {
+            (uint32 inspector,) = Gates.first(gates);
+            _handOnOf(from, to, inspector);
+        }
+    }
+
+    /// @dev Whether the latest certificate is open shows in itself, so it is not counted again.
+    function _handOnOf(bytes32 from, bytes32 to, uint32 inspector) private {
         ICertificates.Standing storage standing = _standings[from][inspector];
         (uint40 latest, uint8 open, uint8 reworks, address key) =
             (standing.latest, standing.open, standing.reworks, standing.key);

@@ -26,10 +26,9 @@ interface IOrders {
         uint16 operations;
         /// Assigns the operations and declares the order complete. A revision may name another one, which must agree.
         uint32 coordinator;
-        /// The quality gate: lots of the order reach the buyer only with a valid passing certificate of this inspector
-        /// on `model`. Both 0: no gate.
-        uint32 inspector;
-        uint40 model;
+        /// The quality gates, at most three, packed as libraries/Gates.sol says: lots of the order reach the buyer only with
+        /// a valid passing certificate of each gate's inspector on its model. 0: no gate.
+        uint256 gates;
         /// When the order is due, in seconds. Not enforced.
         uint40 dueAt;
         /// How much the buyer has in custody, in `unit`, when it confirms delivery. Both 0: not agreed. More than fits
@@ -43,9 +42,12 @@ interface IOrders {
     struct Order {
         /// Of the placing record; 0 when the order does not exist.
         uint40 sequence;
+        /// Of its one gate; 0 when that is by procedure, and without a gate or with several.
         uint40 model;
         uint32 buyer;
         uint32 coordinator;
+        /// Of its one gate; 0 without a gate, 2^32 - 1 with several, which are in a slot of their own: IGates.gatesOf has
+        /// both.
         uint32 inspector;
         uint32 quantity;
         bytes3 unit;
@@ -114,7 +116,8 @@ interface IOrders {
     error OrderOperationsInvalid(uint16 operations, uint16 most);
     /// @notice Terms name a quantity and its unit, or neither.
     error OrderQuantityInvalid(uint32 quantity, bytes3 unit);
-    /// @notice A gate names an inspector and an approved model, or neither; the inspector is not the coordinator.
+    /// @notice A gate names an inspector and an approved model, or 0 for a procedure; the inspector is not the coordinator.
+    /// There are at most three, with ascending inspectors, and nothing above them in the word.
     error OrderGateInvalid(uint32 inspector, uint40 model);
     /// @notice The lots named hold `delivered`, less than the `quantity` agreed.
     error OrderUndelivered(bytes32 order, bytes3 unit, uint32 quantity, uint256 delivered);

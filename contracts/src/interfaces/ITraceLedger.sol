@@ -6,6 +6,7 @@ import {ICertificates} from "./ICertificates.sol";
 import {ICorrections} from "./ICorrections.sol";
 import {ICustody} from "./ICustody.sol";
 import {IEvidence} from "./IEvidence.sol";
+import {IGates} from "./IGates.sol";
 import {IHistory} from "./IHistory.sol";
 import {ILots} from "./ILots.sol";
 import {INotes} from "./INotes.sol";
@@ -14,7 +15,7 @@ import {IRevisions} from "./IRevisions.sol";
 
 /// @title What happened: one address, one log
 /// @notice All that the ledger's address answers to, and so the ABI to use there, whichever code runs: TraceLedger's own
-/// (orders, assignments, custody, corrections), LotOperations (lots, transformations, evidence, notes) or CertificateOperations
+/// (orders, assignments, custody, corrections), LotOperations (lots, transformations, waivers, evidence, notes) or CertificateOperations
 /// (certificates, their challenges, and the revisions of orders). Errors of the registry and of its evaluator come through as
 /// they are.
 interface ITraceLedger is
@@ -27,6 +28,7 @@ interface ITraceLedger is
     IAssignments,
     ILots,
     ICustody,
+    IGates,
     ICertificates
 {
     /// @notice A call of a batch failed without an error of its own (OpenZeppelin).
@@ -37,7 +39,7 @@ interface ITraceLedger is
 
     /// @notice What every history starts from, see IHistory.
     function HEAD_TAG() external view returns (bytes32);
-    /// @notice The contract whose code runs for lots, evidence and notes. Never changed.
+    /// @notice The contract whose code runs for lots, waivers of gates, evidence and notes. Never changed.
     function lotOperations() external view returns (address);
     /// @notice The contract whose code runs for certificates and for the revisions of orders. Never changed.
     function certificateOperations() external view returns (address);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ICertificates} from "../../src/interfaces/ICertificates.sol";
 import {ICustody} from "../../src/interfaces/ICustody.sol";
+import {IGates} from "../../src/interfaces/IGates.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
@@ -64,14 +66,17 @@ abstract contract Custodians is Logistics {
         ILots.Lot memory stored = ledger.lotOf(lot);
         uint32 gone = _custodianOf(stored);
         if (stored.state == ILots.LotState.Spent || stored.packed || gone == 0) return;
+        bytes32 of_ = replay.orderAt(stored.order);
+        if (_chance(30)) _record(_keyOf(gone), abi.encodeCall(ILots.quarantineLot, (lot, of_, ROOT)));
         _try(owner, address(registry), abi.encodeCall(IRegistry.suspend, (gone, ROOT)));
         uint32 trustee = uint32(1 + _below(_parties.length));
         if (_chance(60)) _try(owner, address(registry), abi.encodeCall(IRegistry.entrust, (gone, trustee)));
         _clock += _chance(90) ? 14 days : 13 days;
         vm.warp(_clock);
-        IOrders.Order memory order = ledger.orderOf(replay.orderAt(stored.order));
+        IOrders.Order memory order = ledger.orderOf(of_);
         uint32 by = stored.order == 0 || _chance(30) ? trustee : (_chance(50) ? order.buyer : order.coordinator);
         _record(_keyOf(by), abi.encodeCall(ICustody.reclaimCustody, (_consignment(lot), ROOT)));
+        if (_chance(60)) _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, of_, ROOT)));
         if (_chance(90)) _try(owner, address(registry), abi.encodeCall(IRegistry.reinstate, (gone)));
     }
 
@@ -87,12 +92,45 @@ abstract contract Custodians is Logistics {
         _record(_keyOf(stored.coordinator), abi.encodeCall(IOrders.completeOrder, (order, ROOT)));
         bytes32[] memory delivered = _deliverable(order, stored);
         _record(_keyOf(stored.buyer), abi.encodeCall(IOrders.confirmDelivery, (order, delivered, ROOT)));
-        _record(_keyOf(stored.inspector), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
+        (uint32 inspects,) = _anyGate(order);
+        _record(_keyOf(inspects), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         uint32 by = _custodianOf(ledger.lotOf(lot));
         _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));
     }
 
+    /// @dev The buyer takes a lot as it is: the custodian lifts the inspector's quarantine, and delivers it.
+    function waive(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 8 && !_isWaivable(lot); ++i) {
+            lot = _anyLot();
+        }
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        uint32 to = ledger.orderOf(order).buyer;
+        (uint32 inspects,) = _anyGate(order);
+        if (_chance(30)) {
+            bytes memory data =
+                abi.encodeCall(ICertificates.issueCertificate, (_statement(lot, order, ICertificates.Verdict.Fail)));
+            _record(_keyOf(inspects), data);
+        }
+        if (_chance(5)) inspects = uint32(_below(9));
+        _record(_keyOf(to), abi.encodeCall(IGates.waiveGate, (lot, order, inspects, ROOT)));
+        uint32 by = _custodianOf(ledger.lotOf(lot));
+        _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));
+        if (_chance(20) || !_record(_keyOf(by), abi.encodeCall(ICustody.offerCustody, (_consignment(lot), to, ROOT)))) {
+            return;
+        }
+        uint40 number = ledger.offerOf(lot).sequence;
+        _record(_keyOf(to), abi.encodeCall(ICustody.acceptCustody, (_consignment(lot), number, ROOT)));
+    }
+
     // ---- inside ----
+
+    function _isWaivable(bytes32 lot) private view returns (bool) {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bytes32 order = replay.orderAt(stored.order);
+        bool away = stored.holder != ledger.orderOf(order).buyer;
+        return away && stored.state != ILots.LotState.Spent && ledger.gatesOf(order) != 0;
+    }
 
     function _isOffered(bytes32 lot) private view returns (bool) {
         ILots.LotState state = ledger.lotOf(lot).state;
@@ -114,7 +152,7 @@ abstract contract Custodians is Logistics {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function custodyKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](8);
+        kinds = new bytes32[](9);
         kinds[0] = ICustody.CustodyOffered.selector;
         kinds[1] = ICustody.CustodyAccepted.selector;
         kinds[2] = ICustody.CustodyAcceptedInPart.selector;
@@ -123,5 +161,6 @@ abstract contract Custodians is Logistics {
         kinds[5] = ICustody.CustodyReclaimed.selector;
         kinds[6] = IRegistry.TrusteeNamed.selector;
         kinds[7] = ICustody.ReturnOffered.selector;
+        kinds[8] = IGates.GateWaived.selector;
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Gates} from "../../src/libraries/Gates.sol";
 import {Inspection} from "../Inspection.sol";
 
 /// @notice A random stream out of one seed, the consortium's members, and calls that may fail.
@@ -59,6 +60,13 @@ abstract contract Draw is Inspection {
 
     function _anyOrder() internal returns (bytes32) {
         return _orders.length == 0 ? bytes32(0) : _orders[_below(_orders.length)];
+    }
+
+    /// @dev One of the order's gates; zeros when it has none.
+    function _anyGate(bytes32 order) internal returns (uint32 of_, uint40 on) {
+        uint256 gates = ledger.gatesOf(order);
+        if (Gates.rest(gates) != 0 && _chance(50)) gates = Gates.rest(gates);
+        return Gates.first(gates);
     }
 
     function _anyLot() internal returns (bytes32) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ICertificates} from "../../src/interfaces/ICertificates.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Openings} from "./Openings.sol";
@@ -18,7 +19,7 @@ contract Handler is Openings {
         _machines = [machine, machine2, _registerMachine(inspector2, "machine 3"), machine];
         _models = [model, model2, published];
         _streams = [stream, stream2, gaugeStream];
-        _orders = [_startedOrder("gated"), _acceptedOrder("open", _some(3)), _acceptedOrder("next", _terms(2))];
+        _orders = [_startedOrder("gated"), _acceptedOrder("open", _some(3)), _acceptedOrder("next", _twice())];
         _start(_orders[1], 0);
         _lots = [
             _commission(_orders[0], "a", 20),
@@ -38,6 +39,9 @@ contract Handler is Openings {
         _move(maker, _item(_lots[7], _orders[0]), buyer);
         _pass(_lots[0], _orders[0]);
         _pack(maker, _lots[4], _one(_lots[0]));
+        _start(_orders[2], 0);
+        _lots.push(_commission(_orders[2], "f", 8));
+        _passTwice(_lots[8], _orders[2]);
         _settle();
     }
 
@@ -45,6 +49,20 @@ contract Handler is Openings {
     function _some(uint32 quantity) private view returns (IOrders.OrderTerms memory terms) {
         terms = _ungated(1);
         (terms.quantity, terms.unit) = (quantity, PIECE);
+    }
+
+    /// @dev Terms with two gates.
+    function _twice() private view returns (IOrders.OrderTerms memory terms) {
+        terms = _terms(2);
+        terms.gates = _both(inspector.id, model, inspector2.id, 0);
+    }
+
+    function _passTwice(bytes32 lot, bytes32 order) private {
+        _pass(lot, order);
+        ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
+        statement.model = 0;
+        _as(inspector2);
+        ledger.issueCertificate(statement);
     }
 
     /// @dev In the order of their ids.
@@ -73,7 +91,7 @@ contract Handler is Openings {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](33);
+        actions = new bytes4[](35);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
@@ -87,7 +105,7 @@ contract Handler is Openings {
         (actions[27], actions[28]) = (this.transform.selector, this.transform.selector);
         (actions[29], actions[30], actions[31]) =
         (this.giveBack.selector, this.giveBack.selector, this.reclaim.selector);
-        actions[32] = this.release.selector;
+        (actions[32], actions[33], actions[34]) = (this.release.selector, this.waive.selector, this.waive.selector);
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

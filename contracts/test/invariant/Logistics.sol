@@ -151,7 +151,7 @@ abstract contract Logistics is Production {
             uint32 by = delivered || _chance(30) ? _custodianOf(stored) : stored.counterparty;
             _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, order, ROOT)));
         } else if (_chance(60)) {
-            uint32 inspector_ = ledger.orderOf(order).inspector;
+            (uint32 inspector_,) = _anyGate(order);
             uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : _custodianOf(stored);
             _record(_keyOf(id), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         }
@@ -163,7 +163,8 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         bytes32 order = replay.orderAt(stored.order);
         IOrders.Order memory made = ledger.orderOf(order);
-        uint32 id = _chance(50) ? _custodianOf(stored) : (_chance(50) ? made.buyer : made.inspector);
+        (uint32 inspects,) = _anyGate(order);
+        uint32 id = _chance(50) ? _custodianOf(stored) : (_chance(50) ? made.buyer : inspects);
         address by = _chance(10) ? owner : _keyOf(id);
         bytes32[] memory subjects = _one(_chance(80) ? lot : order);
         _record(by, abi.encodeCall(INotes.note, (subjects, _one(order), uint16(_below(8)), ROOT)));
@@ -177,15 +178,15 @@ abstract contract Logistics is Production {
             lot = _anyLot();
         }
         bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
-        IOrders.Order memory gate = ledger.orderOf(order);
+        (uint32 inspects, uint40 on) = _anyGate(order);
         ICertificates.Statement memory statement =
             _statement(lot, order, _chance(70) ? ICertificates.Verdict.Pass : ICertificates.Verdict.Fail);
-        statement.model = gate.model != 0 && _chance(70) ? gate.model : _models[_below(_models.length)];
+        statement.model = on != 0 && _chance(70) ? on : _models[_below(_models.length)];
         statement.expiresAt = uint40(block.timestamp + _below(120 days));
         statement.leafIndex = uint40(_below(11));
-        if (gate.inspector != 0 && gate.model == 0 ? _chance(90) : _chance(15)) _byProcedure(statement);
-        bool named = gate.inspector != 0 && _chance(85);
-        uint32 id = named ? gate.inspector : (_chance(50) ? inspector.id : inspector2.id);
+        if (inspects != 0 && on == 0 ? _chance(90) : _chance(15)) _byProcedure(statement);
+        bool named = inspects != 0 && _chance(85);
+        uint32 id = named ? inspects : (_chance(50) ? inspector.id : inspector2.id);
         _record(_keyOf(id), abi.encodeCall(ICertificates.issueCertificate, (statement)));
     }
 

@@ -21,13 +21,13 @@ abstract contract Openings is Custodians {
             lot = _anyLot();
         }
         bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
-        IOrders.Order memory gate = ledger.orderOf(order);
+        (uint32 inspects, uint40 on) = _anyGate(order);
         ICertificates.Inference memory inference = _drawInference();
-        uint40 number = gate.model != 0 && _chance(40) ? gate.model : published;
+        uint40 number = on != 0 && _chance(40) ? on : published;
         ICertificates.Statement memory statement = _statementOf(lot, order, number, inference);
         if (_chance(10)) statement.verdict = ICertificates.Verdict(3 - uint8(statement.verdict));
         statement.expiresAt = uint40(block.timestamp + 1 + _below(120 days));
-        uint32 id = gate.inspector != 0 ? gate.inspector : inspector.id;
+        uint32 id = inspects != 0 ? inspects : inspector.id;
         if (!_record(_keyOf(id), abi.encodeCall(ICertificates.issueCertificate, (statement)))) return;
         _inferences[ledger.sequence()] = inference;
         _inferred.push(ledger.sequence());

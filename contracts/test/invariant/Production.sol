@@ -7,6 +7,7 @@ import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {IRevisions} from "../../src/interfaces/IRevisions.sol";
+import {Gates} from "../../src/libraries/Gates.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
 import {Models} from "../Models.sol";
@@ -88,9 +89,8 @@ abstract contract Production is Draw {
         }
         IOrders.OrderTerms memory terms = _drawTerms();
         terms.operations += stored.operations - (_chance(90) ? 1 : 0);
-        if (_chance(60)) (terms.inspector, terms.model) = (stored.inspector, stored.model);
+        if (_chance(60)) terms.gates = ledger.gatesOf(order);
         terms.coordinator = _chance(60) ? stored.coordinator : _chance(50) ? coordinator.id : maker2.id;
-        if (terms.inspector == 0) terms.model = 0;
         if (terms.operations > 4) terms.operations = _chance(90) ? 4 : 65;
         if (!_record(_keyOf(party), abi.encodeCall(IRevisions.proposeRevision, (order, terms)))) return;
         _revised = order;
@@ -313,11 +313,18 @@ abstract contract Production is Draw {
 
     function _drawTerms() internal returns (IOrders.OrderTerms memory terms) {
         terms = _terms(uint16(1 + _below(2)));
-        if (_chance(25)) (terms.inspector, terms.model) = (0, 0);
-        else if (_chance(20)) terms.model = 0;
-        else if (_chance(30)) terms.model = _models[_below(_models.length)];
-        if (terms.inspector != 0 && _chance(10)) terms.inspector = inspector2.id;
+        if (_chance(25)) terms.gates = 0;
+        else terms.gates = Gates.one(_chance(10) ? inspector2.id : inspector.id, _drawModel());
+        if (terms.gates != 0 && _chance(25)) {
+            terms.gates = _both(inspector.id, _drawModel(), inspector2.id, _drawModel());
+            if (_chance(4)) terms.gates = Gates.rest(terms.gates) | terms.gates << 72;
+        }
         if (_chance(40)) (terms.quantity, terms.unit) = (uint32(_small(1, 6)), _chance(90) ? PIECE : bytes3("KGM"));
+    }
+
+    /// @dev 0 for a procedure.
+    function _drawModel() private returns (uint40) {
+        return _chance(30) ? 0 : (_chance(40) ? _models[_below(_models.length)] : model);
     }
 
     /// @dev The order's lots that its buyer has; seldom all that there are.

@@ -69,7 +69,7 @@ contract ReachTest is Base {
     }
 
     function _milestones() private pure returns (bytes32[] memory milestones) {
-        milestones = new bytes32[](35);
+        milestones = new bytes32[](42);
         milestones[0] = "gate passed";
         milestones[1] = "packed lot moved";
         milestones[2] = "gate passed packed";
@@ -105,5 +105,12 @@ contract ReachTest is Base {
         milestones[32] = "back into production";
         milestones[33] = "ended alone";
         milestones[34] = "quantity delivered";
+        milestones[35] = "several gates agreed";
+        milestones[36] = "several gates passed";
+        milestones[37] = "gate passed by a waiver";
+        milestones[38] = "lifted by a waiver";
+        milestones[39] = "lifted from one that is gone";
+        milestones[40] = "waived without a certificate";
+        milestones[41] = "waived again";
     }
 }

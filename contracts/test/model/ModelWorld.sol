@@ -8,6 +8,7 @@ import {Registry} from "../../src/Registry.sol";
 import {TraceLedger} from "../../src/TraceLedger.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
+import {Gates} from "../../src/libraries/Gates.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
 import {Base} from "../Base.sol";
@@ -107,8 +108,7 @@ abstract contract ModelWorld is Base {
         return IOrders.OrderTerms({
             operations: cast_.operations,
             coordinator: coordinator,
-            inspector: inspector,
-            model: on,
+            gates: Gates.one(inspector, on),
             dueAt: uint40(clock),
             quantity: 1,
             unit: PIECE,

@@ -115,7 +115,7 @@ abstract contract CertificateReplay is OrderReplay {
         return ICertificates.CertificateStatus.Valid;
     }
 
-    /// @dev Whether what the gate's inspector certified lets the lot through.
+    /// @dev Whether what a gate's inspector certified lets the lot through.
     function _isGateOpen(bytes32 lot, uint32 inspector, uint40 model) internal view returns (bool) {
         ICertificates.Standing storage standing = _standings[lot][inspector];
         ICertificates.Certificate storage certificate = _certificates[standing.latest];
@@ -136,7 +136,7 @@ abstract contract CertificateReplay is OrderReplay {
         }
     }
 
-    /// @dev What the inspector of their gate certified of a lot goes on to one that is split off.
+    /// @dev What the inspector of one of their gates certified of a lot goes on to one that is split off.
     function _handOn(bytes32 from, bytes32 to, uint32 inspector) internal {
         ICertificates.Standing memory standing = _standings[from][inspector];
         if (standing.latest == 0 || standing.latest < _reworks[from]) return;
@@ -194,7 +194,7 @@ abstract contract CertificateReplay is OrderReplay {
         else if (standing.latest < _reworks[lot]) standing.open = 0;
         else if (open && before.lot != _lots[lot].number) ++standing.open;
         (standing.latest, standing.key, standing.reworks) = (entry.sequence, entry.key, _lots[lot].reworks);
-        bool gate = _orders[_orderAt[_lots[lot].order]].inspector == entry.participant && _lots[lot].order != 0;
+        bool gate = _inspects(_orderAt[_lots[lot].order], entry.participant);
         if (gate) _follow(lot, verdict == ICertificates.Verdict.Fail, entry.participant, entry.sequence, true);
     }
 
@@ -247,8 +247,8 @@ abstract contract CertificateReplay is OrderReplay {
         ICertificates.Certificate storage certificate = _certificates[number];
         ILots.LotState before = _lots[entry.subject].state;
         bytes32 order = _issuings[number].order;
-        bool gate = order != 0 && _orders[order].sequence == _lots[entry.subject].order
-            && _orders[order].inspector == certificate.issuer;
+        bool gate =
+            order != 0 && _orders[order].sequence == _lots[entry.subject].order && _inspects(order, certificate.issuer);
         bool unknown = executed == ICertificates.Verdict.None && certificate.verdict == ICertificates.Verdict.Fail;
         if (gate && !unknown) {
             bool imposed = _standings[entry.subject][certificate.issuer].quarantining == number;

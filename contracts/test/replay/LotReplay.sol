@@ -7,10 +7,10 @@ import {ILots} from "../../src/interfaces/ILots.sol";
 import {INotes} from "../../src/interfaces/INotes.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
-import {CertificateReplay} from "./CertificateReplay.sol";
+import {WaiverReplay} from "./WaiverReplay.sol";
 
 /// @notice Lots and packing as their logs tell them.
-abstract contract LotReplay is CertificateReplay {
+abstract contract LotReplay is WaiverReplay {
     /// @dev Of one unit, over the whole ledger.
     struct Balance {
         /// Received, commissioned, or put out by a transformation.
@@ -30,6 +30,8 @@ abstract contract LotReplay is CertificateReplay {
     bytes32 public constant STAYS_IN_ITS_UNIT = "stays in its unit";
     bytes32 public constant PASS_VOIDED = "pass voided";
     bytes32 public constant LIFTED_BY_THE_CUSTODIAN = "lifted by the custodian";
+    bytes32 public constant LIFTED_BY_WAIVER = "lifted by a waiver";
+    bytes32 public constant LIFTED_FROM_THE_GONE = "lifted from one that is gone";
     bytes32 public constant QUARANTINED_DEALLOCATED = "quarantined lot deallocated";
     bytes32 public constant HANDED_ON = "exported or sold";
     bytes32 public constant UNPACKED_FROM_QUARANTINE = "unpacked from quarantine";
@@ -68,7 +70,7 @@ abstract contract LotReplay is CertificateReplay {
         for (uint256 i; i < histories.length; ++i) {
             ILots.Lot storage lot = _lots[histories[i]];
             bool held = !lot.packed && lot.holder == entry.participant;
-            bool part = _isParty(_orders[histories[i]], entry) || _isParty(_orders[_orderAt[lot.order]], entry);
+            bool part = _isParty(histories[i], entry) || _isParty(_orderAt[lot.order], entry);
             bool own = lot.number != 0 && (held || _makerOf[histories[i]] == entry.participant);
             standing = standing && (byOwner || part || own) && (i == 0 || histories[i] > histories[i - 1]);
         }
@@ -87,9 +89,10 @@ abstract contract LotReplay is CertificateReplay {
         }
     }
 
-    function _isParty(IOrders.Order storage order, Entry memory entry) private view returns (bool) {
+    function _isParty(bytes32 subject, Entry memory entry) private view returns (bool) {
+        IOrders.Order storage order = _orders[subject];
         uint32 id = entry.participant;
-        return order.sequence != 0 && (id == order.buyer || id == order.coordinator || id == order.inspector);
+        return order.sequence != 0 && (id == order.buyer || id == order.coordinator || _inspects(subject, id));
     }
 
     function _compareLot(bytes32 subject) internal virtual {
@@ -99,6 +102,7 @@ abstract contract LotReplay is CertificateReplay {
             Property.Packing, _ledger.lotOf(subject).contents == _children[subject].length, "lot: contents not counted"
         );
         _compareCertificates(subject);
+        _compareWaivers(subject);
     }
 
     /// @dev Over all lots: what each unit's logs made and used up is what the lots hold now.
@@ -182,9 +186,10 @@ abstract contract LotReplay is CertificateReplay {
         for (uint256 i; i < change.inputs.length; ++i) {
             if (!change.inputs[i].component) from = change.inputs[i].lot;
         }
-        uint32 inspector = _orders[change.order].inspector;
-        bool split = change.kind == ILots.TransformationKind.Split && change.order != 0;
-        if (split && inspector != 0) _handOn(from, output, inspector);
+        Gate[] storage gates = _gatesAt[change.order];
+        for (uint256 i; change.kind == ILots.TransformationKind.Split && i < gates.length; ++i) {
+            _handOn(from, output, gates[i].inspector);
+        }
         if (quarantinedBy == 0) return;
         ++count[QUARANTINED_REWORKED];
         _holdBy(output, quarantinedBy, _standings[from][quarantinedBy].quarantining);
@@ -234,9 +239,10 @@ abstract contract LotReplay is CertificateReplay {
         if (lot.order != _orders[order].sequence) {
             IOrders.Order storage from = _orders[input.order];
             bool own = from.buyer == entry.participant;
-            bool leaves = input.order == 0 || own || (order != 0 && from.inspector == 0);
+            bool gated = _isGated(input.order);
+            bool leaves = input.order == 0 || own || (order != 0 && !gated);
             _hold(Property.Belonging, leaves && (order == 0 || joins), "lot left its order");
-            if (input.order != 0) ++count[own && from.inspector != 0 ? BUYER_TOOK_OUT : INTO_ANOTHER_ORDER];
+            if (input.order != 0) ++count[own && gated ? BUYER_TOOK_OUT : INTO_ANOTHER_ORDER];
         }
         _use(input.lot, input.quantity);
     }
@@ -281,7 +287,7 @@ abstract contract LotReplay is CertificateReplay {
         IOrders.Order storage from = _orders[order];
         _act(entry, entry.participant, Roles.BUYER | Roles.COORDINATOR);
         bool left = from.state == IOrders.OrderState.Ended && _rolesOf(from.buyer) & Roles.BUYER == 0;
-        bool unguarded = from.inspector == 0 || left;
+        bool unguarded = !_isGated(order) || left;
         bool consents = entry.participant == from.buyer || (entry.participant == from.coordinator && unguarded);
         bool named = order != 0 && lot.order == from.sequence;
         _hold(Property.Belonging, consents && named, "deallocateLot: without consent");
@@ -370,7 +376,7 @@ abstract contract LotReplay is CertificateReplay {
 
     function _quarantine(Entry memory entry) private {
         ILots.Lot storage lot = _lots[entry.subject];
-        bool inspects = lot.order != 0 && _orders[_orderAt[lot.order]].inspector == entry.participant;
+        bool inspects = _inspects(_orderAt[lot.order], entry.participant);
         if (inspects) _act(entry, entry.participant, HOLDER);
         else _actOnLot(entry, lot, uint32(lot.holder));
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Offered;
@@ -385,10 +391,15 @@ abstract contract LotReplay is CertificateReplay {
         } else {
             _actOnLot(entry, lot, uint32(lot.holder));
             uint40 behind = _standings[entry.subject][lot.counterparty].quarantining;
-            bool gone = behind != 0 && _statusOf(behind) != ICertificates.CertificateStatus.Valid;
+            bool gone = behind == 0
+                ? _rolesOf(lot.counterparty) == 0
+                : _statusOf(behind) != ICertificates.CertificateStatus.Valid;
+            bool waived = _isWaived(entry.subject, lot.counterparty);
             bool delivered = lot.order != 0 && _orders[_orderAt[lot.order]].state == IOrders.OrderState.Delivered;
-            _hold(Property.Quarantine, gone || delivered, "releaseLot: by the custodian while the verdict counts");
+            _hold(Property.Quarantine, gone || waived || delivered, "releaseLot: by the custodian while it counts");
             ++count[delivered ? RELEASED_BY_CUSTODIAN : LIFTED_BY_THE_CUSTODIAN];
+            if (!delivered && !gone) ++count[LIFTED_BY_WAIVER];
+            if (!delivered && gone && behind == 0) ++count[LIFTED_FROM_THE_GONE];
         }
         _hold(Property.LotMoves, lot.state == ILots.LotState.Quarantined, "releaseLot: not quarantined");
         (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);

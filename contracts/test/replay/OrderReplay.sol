@@ -8,10 +8,10 @@ import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {IRevisions} from "../../src/interfaces/IRevisions.sol";
 import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
-import {RegistryReplay} from "./RegistryReplay.sol";
+import {GateReplay} from "./GateReplay.sol";
 
 /// @notice Orders, assignments and streams as their logs tell them.
-abstract contract OrderReplay is RegistryReplay {
+abstract contract OrderReplay is GateReplay {
     /// @dev What was proposed last for an order, and who agreed to it so far.
     struct Open {
         bytes32 kind;
@@ -150,10 +150,10 @@ abstract contract OrderReplay is RegistryReplay {
             ++count[open.byCoordinator ? COORDINATOR_REPLACED : GONE_COORDINATOR_REPLACED];
         }
         bool made = order.state == IOrders.OrderState.InProduction || order.state == IOrders.OrderState.Completed;
-        if (made && terms.inspector != order.inspector) ++count[INSPECTOR_REPLACED];
+        if (made && !_hasInspectors(entry.subject, _gatesIn(terms.gates))) ++count[INSPECTOR_REPLACED];
         bool more = terms.operations > order.operations;
         if (more && order.state == IOrders.OrderState.Completed) order.state = IOrders.OrderState.InProduction;
-        _setTerms(order, terms);
+        _setTerms(entry.subject, order, terms);
         delete _openOf[entry.subject];
     }
 
@@ -210,18 +210,25 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.OrderMoves, open, "revision: order is over");
         _hold(Property.Revisions, terms.operations >= order.operations, "revision: operations taken away");
         _requireAmounts(terms);
-        bool sameGate = terms.inspector == order.inspector && terms.model == order.model;
-        if (!sameGate) _requireGate(terms);
-        bool apart = terms.inspector == 0 || terms.inspector != terms.coordinator;
-        _hold(Property.Terms, apart, "terms: the coordinator inspects");
-        if (!made || terms.inspector == order.inspector) return;
-        bool fit = terms.inspector != 0;
+        Gate[] memory gates = _gatesIn(terms.gates);
+        if (!_hasGates(subject, gates)) _requireGates(terms.coordinator, gates);
+        _hold(Property.Terms, !_names(gates, terms.coordinator), "terms: the coordinator inspects");
+        if (!made || _hasInspectors(subject, gates)) return;
+        bool fit = gates.length != 0;
         for (uint16 operation; operation < order.operations; ++operation) {
             IAssignments.Assignment storage current = _assignments[subject][operation];
             bool declined = current.state == IAssignments.AssignmentState.Declined;
-            if (current.owner == terms.inspector && !declined) fit = false;
+            if (_names(gates, current.owner) && !_inspects(subject, current.owner) && !declined) fit = false;
         }
         _hold(Property.Revisions, fit, "revision: in production to no inspector, or to a maker");
+    }
+
+    /// @dev Whether the order's gates have the inspectors of these.
+    function _hasInspectors(bytes32 subject, Gate[] memory gates) private view returns (bool same) {
+        same = gates.length == _gatesAt[subject].length;
+        for (uint256 i; i < gates.length; ++i) {
+            same = same && _inspects(subject, gates[i].inspector);
+        }
     }
 
     function _requireMade(IOrders.Order storage order) private {
@@ -229,8 +236,9 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.OrderMoves, made, "proposeEnd: not in production");
     }
 
-    function _setTerms(IOrders.Order storage order, IOrders.OrderTerms memory terms) private {
-        (order.coordinator, order.inspector, order.model) = (terms.coordinator, terms.inspector, terms.model);
+    function _setTerms(bytes32 subject, IOrders.Order storage order, IOrders.OrderTerms memory terms) private {
+        _setGates(subject, order, _gatesIn(terms.gates));
+        order.coordinator = terms.coordinator;
         (order.operations, order.quantity, order.unit) = (uint8(terms.operations), terms.quantity, terms.unit);
     }
 
@@ -287,6 +295,7 @@ abstract contract OrderReplay is RegistryReplay {
             if (_isLive(current.state) || !current.finishedOnce) ++order.open;
         }
         bool same = _same(abi.encode(_ledger.orderOf(subject)), abi.encode(order));
+        same = same && _ledger.gatesOf(subject) == _wordOf(subject);
         _hold(Property.Rebuilt, same, "order differs from its logs");
         _compareProposal(subject);
         Tally storage counted = _tallies[subject];
@@ -327,9 +336,9 @@ abstract contract OrderReplay is RegistryReplay {
         _act(entry, entry.participant, Roles.BUYER);
         _hold(Property.Terms, _successor == address(0), "placeOrder: closed");
         _requireAmounts(terms);
-        _requireGate(terms);
+        _requireGates(terms.coordinator, _gatesIn(terms.gates));
         (order.sequence, order.buyer) = (entry.sequence, entry.participant);
-        _setTerms(order, terms);
+        _setTerms(entry.subject, order, terms);
         order.state = IOrders.OrderState.Placed;
         _orderAt[entry.sequence] = entry.subject;
     }
@@ -349,7 +358,7 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.AssignmentMoves, operation < order.operations, "proposeAssignment: no such operation");
         IRegistry.Machine storage entryOf = _machines[machine];
         _hold(Property.AssignmentMoves, entryOf.owner == owner && entryOf.retiredAt == 0, "proposeAssignment: machine");
-        bool fit = owner != order.inspector && _rolesOf(owner) & Roles.MANUFACTURER != 0;
+        bool fit = !_inspects(entry.subject, owner) && _rolesOf(owner) & Roles.MANUFACTURER != 0;
         _hold(Property.Authority, fit, "proposeAssignment: to the inspector, or to nobody who may make");
         (current.sequence, current.order) = (entry.sequence, order.sequence);
         (current.machine, current.owner) = (machine, owner);
@@ -381,7 +390,7 @@ abstract contract OrderReplay is RegistryReplay {
         bool own = measuring.machine == current.machine && size == measuring.size;
         _hold(Property.Anchors, own, "startAssignment: stream of another machine, or of another size");
         (current.stream, current.streamSize) = (measuring.sequence, size);
-        _hold(Property.Authority, current.owner != order.inspector, "startAssignment: the inspector makes");
+        _hold(Property.Authority, !_inspects(entry.subject, current.owner), "startAssignment: the inspector makes");
         order.state = IOrders.OrderState.InProduction;
     }
 
@@ -400,13 +409,6 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.Terms, bounded, "terms: too few or too many operations");
         bool paired = (terms.quantity == 0) == (terms.unit == 0);
         _hold(Property.Terms, paired, "terms: a quantity without unit, or the reverse");
-    }
-
-    function _requireGate(IOrders.OrderTerms memory terms) private {
-        _hold(Property.Terms, _rolesOf(terms.coordinator) & Roles.COORDINATOR != 0, "terms: no coordinator");
-        bool gated = terms.inspector != terms.coordinator && _rolesOf(terms.inspector) & Roles.INSPECTOR != 0
-            && (terms.model == 0 || _models[terms.model].state == IRegistry.ModelState.Approved);
-        _hold(Property.Terms, gated || (terms.inspector == 0 && terms.model == 0), "terms: gate that cannot be kept");
     }
 
     /// @dev By the coordinator, or by the buyer once that is gone.

@@ -70,7 +70,7 @@ contract Replay is CustodyReplay {
         if (entry.kind == ICorrections.RecordSuperseded.selector) _act(entry, entry.participant, Roles.ANY);
         bool known = entry.kind == ICorrections.RecordSuperseded.selector || _applyOrder(entry)
             || _applyAssignment(entry) || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry)
-            || _applyCertificate(entry, histories) || _applyNote(entry, histories);
+            || _applyCertificate(entry, histories) || _applyWaiver(entry) || _applyNote(entry, histories);
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
         _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {

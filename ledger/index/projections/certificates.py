@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from ledger.events import Recorded, certificates, evidence
-from ledger.index.projections.standings import counted, follow_verdict, inspector_of, is_open, standing_of
+from ledger.index.projections.standings import counted, follow_verdict, inspectors_of, is_open, standing_of
 from ledger.index.state import State, on
 from ledger.records import CertificateState, Verdict, optional_subject
 from ledger.store.rows import AnchorRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
@@ -21,10 +21,10 @@ def certificate_issued(record: Recorded[certificates.CertificateIssued], state: 
         lot = state.need(LotRow, item.lot)
         state.add(CertifiedLotRow(record.sequence, lot.subject))
         _certify(record, state, lot)
-        gate = inspector_of(state, lot)
-        if gate in (0, record.participant):
+        inspectors = inspectors_of(state, lot)
+        if not inspectors or record.participant in inspectors:
             lot.certificate = record.sequence
-        if gate and gate == record.participant:
+        if record.participant in inspectors:
             follow_verdict(record, state, lot, statement.verdict, record.participant, record.sequence)
 
 
@@ -57,7 +57,7 @@ def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state
     certificate.state, certificate.opened_at = CertificateState.REFUTED, record.block_time
     executed = certificate.executed = record.event.executed
     lot = state.need(LotRow, record.subject)
-    moves = lot.order == certificate.order and inspector_of(state, lot) == certificate.issuer
+    moves = lot.order == certificate.order and certificate.issuer in inspectors_of(state, lot)
     known = executed is not Verdict.NONE or certificate.verdict == Verdict.PASS
     if not moves or not known or certificate.sequence < lot.reworked:
         return

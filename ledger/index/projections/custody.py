@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ledger.errors import IndexHaltedError
 from ledger.events import Event, Recorded, custody
 from ledger.index.state import State, on
 from ledger.records import LotState
-from ledger.store.rows import CustodyChangeRow, LotRow
+from ledger.store.rows import CustodyChangeRow, LotRow, WaiverRow
 
 
 def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, before: int | None = None) -> None:
@@ -58,6 +59,24 @@ def custody_reclaimed(record: Recorded[custody.CustodyReclaimed], state: State) 
     _take(record, state)
 
 
+def gate_waived(record: Recorded[custody.GateWaived], state: State) -> None:
+    lot, event = state.need(LotRow, record.subject), record.event
+    if lot.order is None:
+        raise IndexHaltedError(f"record {record.sequence} waives a gate of a lot without an order", hint="report this")
+    state.add(
+        WaiverRow(
+            sequence=record.sequence,
+            lot=lot.subject,
+            inspector=event.inspector,
+            buyer=record.participant,
+            order=lot.order,
+            certificate=event.certificate,
+            waived_at=record.block_time,
+            reason_root=event.reason_root,
+        )
+    )
+
+
 def _take(record: Recorded[Event], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     note_change(record, state, lot, to=record.participant)
@@ -88,5 +107,6 @@ PROJECTIONS = dict(
         on(custody.CustodyDeclined, custody_declined),
         on(custody.CustodyWithdrawn, custody_withdrawn),
         on(custody.CustodyReclaimed, custody_reclaimed),
+        on(custody.GateWaived, gate_waived),
     ]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.events import Recorded, orders
 from ledger.index.state import State, on
 from ledger.records import AssignmentState, OrderState
-from ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow
+from ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow, write_gates
 
 
 def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -> None:
@@ -20,8 +20,7 @@ def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
             sequence=record.sequence,
             buyer=record.participant,
             coordinator=terms.coordinator,
-            inspector=terms.inspector,
-            model=terms.model,
+            gates=write_gates(terms.gates),
             operations=terms.operations,
             finished=0,
             live=0,
@@ -71,8 +70,7 @@ def revision_accepted(record: Recorded[orders.RevisionAccepted], state: State) -
     order.coordinator = terms.coordinator
     order.quantity = terms.quantity
     order.unit = terms.unit
-    order.inspector = terms.inspector
-    order.model = terms.model
+    order.gates = write_gates(terms.gates)
     order.due_at = terms.due_at
     order.claims_root = terms.claims_root
 

@@ -6,9 +6,9 @@ from ledger.events import Event, Recorded
 from ledger.index.projections.custody import note_change
 from ledger.index.state import State
 from ledger.records import MAX_OPEN, CertificateState, LotState, Verdict
-from ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow
+from ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow, gates_of
 
-__all__ = ["counted", "follow_verdict", "hand_on", "inspector_of", "is_open", "quarantine", "release", "standing_of"]
+__all__ = ["counted", "follow_verdict", "hand_on", "inspectors_of", "is_open", "quarantine", "release", "standing_of"]
 
 _NO_KEY = bytes(20)
 
@@ -22,9 +22,9 @@ def standing_of(state: State, lot: bytes, inspector: int) -> StandingRow:
     return found
 
 
-def inspector_of(state: State, lot: LotRow) -> int:
-    """The inspector of the gate of the lot's order; 0 if it has none."""
-    return 0 if lot.order is None else state.need(OrderRow, lot.order).inspector
+def inspectors_of(state: State, lot: LotRow) -> tuple[int, ...]:
+    """The inspectors of the gates of the lot's order."""
+    return () if lot.order is None else tuple(gate.inspector for gate in gates_of(state.need(OrderRow, lot.order)))
 
 
 def is_open(certificate: CertificateRow) -> bool:
@@ -39,22 +39,22 @@ def counted(open_: int, change: int) -> int:
 
 
 def hand_on(state: State, lot: LotRow, part: LotRow) -> None:
-    """Give a lot that was split off what the gate's inspector certified of the whole, except what a rework voided."""
-    inspector = inspector_of(state, part)
-    standing = state.get(StandingRow, lot.subject, inspector) if inspector else None
-    if standing is None or not standing.latest or standing.latest < lot.reworked:
-        return
-    latest = state.need(CertificateRow, standing.latest)
-    still = counted(standing.open, -1) if is_open(latest) else standing.open
-    state.add(StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key))
-    state.add(CertifiedLotRow(standing.latest, part.subject))
-    part.certificate = standing.latest
+    """Give a lot that was split off what the gates' inspectors certified of the whole, except what a rework voided."""
+    for inspector in inspectors_of(state, part):
+        standing = state.get(StandingRow, lot.subject, inspector)
+        if standing is None or not standing.latest or standing.latest < lot.reworked:
+            continue
+        latest = state.need(CertificateRow, standing.latest)
+        still = counted(standing.open, -1) if is_open(latest) else standing.open
+        state.add(StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key))
+        state.add(CertifiedLotRow(standing.latest, part.subject))
+        part.certificate = max(part.certificate, standing.latest)
 
 
 def follow_verdict(
     record: Recorded[Event], state: State, lot: LotRow, verdict: Verdict, inspector: int, certificate: int
 ) -> None:
-    """Quarantine a lot for its gate's inspector if the verdict is a fail; otherwise lift that quarantine."""
+    """Quarantine a lot for a gate's inspector if the verdict is a fail; otherwise lift that quarantine."""
     if lot.state == LotState.SPENT:
         return
     if verdict is Verdict.FAIL:

@@ -211,6 +211,7 @@ def _trace() -> Trace:
         order=examples.order(),
         assignments=(),
         certificates=(examples.certificate(),),
+        waivers=(),
         custody=(examples.custody_change(),),
         packed_in=(),
         contents=(),

@@ -158,7 +158,7 @@ def order() -> Order:
         state=OrderState.DELIVERED,
         buyer=BUYER,
         coordinator=HUB,
-        gate=Gate(INSPECTOR, 9),
+        gates=(Gate(INSPECTOR, 9),),
         quantity=1,
         unit="H87",
         operations=3,

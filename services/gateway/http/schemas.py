@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from ledger.events import HISTORY_EVENTS, ArrayOf, Event, Struct, Type, struct_of
+from ledger.events import HISTORY_EVENTS, ArrayOf, Event, PackedOf, Struct, Type, struct_of
 
 __all__ = ["model_of"]
 
@@ -80,7 +80,7 @@ def _fields_of(kind: type) -> type[BaseModel]:
 def _as_field(member: Type) -> Any:
     if isinstance(member, Struct):
         return _fields_of(member.kind)
-    if isinstance(member, ArrayOf):
+    if isinstance(member, (ArrayOf, PackedOf)):
         return list[_as_field(member.item)]  # type: ignore[misc]  # the item is known only now
     if member.abi == "bool":
         return bool

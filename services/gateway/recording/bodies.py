@@ -7,6 +7,7 @@ A body has the fields of the record, with these changes:
     ..._at, ..._since  are RFC 3339 in UTC instead of seconds
     unit               is the UN/ECE code as text
     component          is false unless stated, and `components` empty, as are the lots of a delivery
+    gates              of terms is a list of inspectors and models; without a model, a gate is by a procedure
     quantity, unit     of terms are optional: without them, no quantity is agreed
     enumerations       are lower-case words, bytes 0x-hex
     consignment, items becomes `lots`, only subjects: the index knows the order of each
@@ -26,7 +27,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.records import Bytes3, ConfirmDelivery, Item, OrderTerms, Record
+from ledger.records import Bytes3, ConfirmDelivery, Gate, Item, OrderTerms, Packed, Record
 
 __all__ = ["BODY", "Identifier", "body_of", "struct_of"]
 
@@ -87,6 +88,8 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
         yield "lots", (_LOTS, ...)
     elif hint is bool:
         yield name, (bool, False)
+    elif name == "gates":
+        yield name, (_annotation(hint), [])
     elif name == "components":
         item = _annotation(get_args(hint)[0])
         yield name, (Annotated[list[item], Field(max_length=MAX_ITEMS)], [])  # type: ignore[valid-type]  # known only now
@@ -103,6 +106,9 @@ def _annotation(hint: Any) -> Any:
         return _UNIT
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            item = _annotation(get_args(base)[0])
+            return Annotated[list[item], Field(max_length=size.most)]  # type: ignore[valid-type]  # known only now
         if base is int:
             return Annotated[int, Field(ge=0, le=2**size - 1)]
         return Annotated[str, Field(pattern=f"^0x[0-9a-f]{{{2 * size}}}$", description=f"{size} bytes.")]
@@ -145,6 +151,7 @@ _LOTS = Annotated[
     Field(min_length=1, max_length=MAX_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
 ]
 _OPTIONAL: dict[tuple[type, str], Any] = {
+    (Gate, "model"): (Annotated[int, Field(ge=0, le=2**40 - 1)], 0),
     (OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
     (OrderTerms, "unit"): (_UNIT | None, None),
     (ConfirmDelivery, "lots"): (Annotated[list[Hex32], Field(max_length=MAX_ITEMS)], []),

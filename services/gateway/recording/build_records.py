@@ -22,7 +22,7 @@ from ledger.provenance import find_certified_lots, find_opening
 from ledger.provenance.listings import find_assignment
 from ledger.provenance.reader import Reader
 from ledger.provenance.traces import find_certificate_row
-from ledger.records import Contract, Item, Record
+from ledger.records import Contract, Item, Packed, Record
 from ledger.store import Book, Rows
 from ledger.store.rows import LotRow, RecordRow
 from services.gateway.recording.bodies import struct_of
@@ -100,6 +100,8 @@ class Builder:
             return tuple(self._value(get_args(hint)[0], one) for one in value)
         if get_origin(hint) is Annotated:
             base, size, *_ = get_args(hint)
+            if isinstance(size, Packed):
+                return self._value(base, value)
             # Three bytes are a UN/ECE unit code, padded with zeros on the chain.
             return value if base is int else value.encode().ljust(3, b"\0") if size == 3 else _raw(value)
         if hint is bool:

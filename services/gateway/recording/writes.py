@@ -78,6 +78,7 @@ from ledger.records import (
     TransferOwnership,
     TransformLots,
     UnpackLots,
+    WaiveGate,
     WithdrawCustody,
     WithdrawModel,
 )
@@ -115,8 +116,7 @@ _NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87
 _TERMS = {
     "operations": 3,
     "coordinator": 2,
-    "inspector": 6,
-    "model": 9,
+    "gates": [{"inspector": 6, "model": 9}],
     "due_at": "2026-12-01T12:00:00Z",
     "quantity": 1,
     "unit": "H87",
@@ -289,6 +289,15 @@ WRITES: tuple[Write, ...] = (
     _lot(UnpackLots, "unpack", "Unpack lots from this one", _LOTS, "parent"),
     _lot(QuarantineLot, "quarantine", "Quarantine a lot"),
     _lot(ReleaseLot, "release", "Release a lot from quarantine"),
+    Write(
+        WaiveGate,
+        "/v1/lots/{subject}/waive",
+        "Take a lot without what one gate of its order asks for",
+        _BUYER,
+        {"inspector": 6, **_REASON},
+        subject("lot"),
+        ("lot",),
+    ),
     Write(
         OfferCustody,
         "/v1/custody/offer",

@@ -169,7 +169,5 @@ def _terms() -> RelayTerms:
 
 
 def _refused() -> Simulation:
-    error = (
-        "GateClosed(lot=0x1a1a, inspector=6, model=9, ...); have the order's inspector certify the lot as the gate asks"
-    )
+    error = "GateClosed(lot=0x1a1a, inspector=6, model=9, ...); have that inspector certify the lot as the gate asks"
     return Simulation(None, "GateClosed", error)

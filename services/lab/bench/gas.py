@@ -37,6 +37,7 @@ from ledger.records import (
     EndOrder,
     Entrust,
     FinishAssignment,
+    Gate,
     Input,
     IssueCertificate,
     Item,
@@ -71,6 +72,7 @@ from ledger.records import (
     TransformLots,
     UnpackLots,
     Verdict,
+    WaiveGate,
     WithdrawCustody,
 )
 from services.lab.bench.consignments import measure_consignment
@@ -139,8 +141,8 @@ class _Meter:
         self._revise()
 
     def _terms(self) -> OrderTerms:
-        coordinator, inspector = self._consortium.coordinator.number, self._consortium.inspector.number
-        return OrderTerms(1, coordinator, inspector, self._plant.model, self._now + FAR_S, 1, PIECE, ROOT)
+        gate = Gate(self._consortium.inspector.number, self._plant.model)
+        return OrderTerms(1, self._consortium.coordinator.number, (gate,), self._now + FAR_S, 1, PIECE, ROOT)
 
     def _place(self) -> list[bytes]:
         names = [self._subject(SubjectKind.ORDER, self._consortium.buyer, value) for value in _hashes()]
@@ -292,6 +294,7 @@ class _Meter:
 
     def custody(self) -> None:
         maker, carrier, buyer = self._consortium.makers[0], self._consortium.carrier, self._consortium.buyer
+        inspector = self._consortium.inspector.number
         single = [(Item(lot, NOTHING),) for lot in self._received]
         offers = self._offer(maker, carrier, single)
         declined = zip(self._received, offers, strict=True)
@@ -299,6 +302,7 @@ class _Meter:
         self._offer(maker, carrier, single, "again")
         self._measure(maker, [WithdrawCustody(lot, ROOT) for lot in self._received])
         self._accept(carrier, single, self._offer(maker, carrier, single))
+        self._measure(buyer, [WaiveGate(item.lot, item.order, inspector, ROOT) for item in self._items])
         gated = [(item,) for item in self._items]
         self._accept(buyer, gated, self._offer(maker, buyer, gated, "through a gate"), "through a gate")
         self._close()

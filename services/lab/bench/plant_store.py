@@ -172,7 +172,7 @@ def _orders(plant: Plant, names: _Names) -> Iterator[object]:
     for order in range((plant.width - 1) // _PER_ORDER + 1):
         subject, machine = _hash("order", order), order % _MACHINES + 1
         yield OrderRow(
-            subject, order + 1, _BUYER, _COORDINATOR, _INSPECTOR, _MODEL, 1, 1, 0, OrderState.COMPLETED,
+            subject, order + 1, _BUYER, _COORDINATOR, f"{_INSPECTOR}:{_MODEL}", 1, 1, 0, OrderState.COMPLETED,
             _START_S, 0, bytes(3), _START_S, _NONE,
         )  # fmt: skip
         yield AssignmentRow(

@@ -15,6 +15,7 @@ from ledger.records import (
     AcceptCustody,
     AcceptOrder,
     FinishAssignment,
+    Gate,
     Input,
     Item,
     OfferCustody,
@@ -109,8 +110,7 @@ def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderT
     return OrderTerms(
         operations=len(OPERATIONS),
         coordinator=consortium.coordinator.number,
-        inspector=consortium.inspector.number,
-        model=plant.model,
+        gates=(Gate(consortium.inspector.number, plant.model),),
         due_at=now + DUE_S,
         quantity=1,
         unit=PIECE,

@@ -58,7 +58,7 @@ class Target:
 def refuse(target: Target) -> Iterator[None]:
     """Queues a record that the contract refuses."""
     unknown = subject(SubjectKind.ORDER, 1, bytes(32))
-    terms = OrderTerms(1, 2, 0, 0, 4_000_000_000, 0, bytes(3), bytes(32))
+    terms = OrderTerms(1, 2, (), 4_000_000_000, 0, bytes(3), bytes(32))
     record = ProposeRevision(unknown, terms)
     count = sum(target.outbox.counts().values())
     entry = Entry(f"refused-{count}", record.contract.value, type(record).__name__, call_data(record))

@@ -103,4 +103,4 @@ def _record(submitter: Submitter, name: str, records: list[Record]) -> None:
 
 
 def _terms(root: bytes) -> OrderTerms:
-    return OrderTerms(1, _COORDINATOR, 0, 0, _DUE_AT, 0, bytes(3), root)
+    return OrderTerms(1, _COORDINATOR, (), _DUE_AT, 0, bytes(3), root)

@@ -296,6 +296,9 @@ def test_the_lists_hold_what_the_records_name_and_no_more(bundle: dict[str, Any]
             asked["participants"] |= {number(fields[name])} - {0} if name in fields else set()
         asked["machines"] |= {number(fields["machine"])} if "machine" in fields else set()
         asked["models"] |= {number(fields["model"])} - {0} if "model" in fields else set()
+        for inspector, model in gates_in(fields.get("gates", b"")):
+            asked["participants"].add(inspector)
+            asked["models"] |= {model} - {0}
         if kind in ("CertificateIssued", "AssignmentFinished"):
             asked["streams"].add(fields["stream"])
             slot = k(fields["stream"] + word(slot_of("stream")))
@@ -304,6 +307,14 @@ def test_the_lists_hold_what_the_records_name_and_no_more(bundle: dict[str, Any]
     for name, found in asked.items():
         listed = bundle[name] if name in ("participants", "machines", "models") else map(unbase64, bundle[name])
         assert set(listed) == found, name
+
+
+def gates_in(word: bytes) -> Iterator[tuple[int, int]]:
+    """Inspector and model of each gate, from the lowest bits up."""
+    bits = number(word)
+    while bits:
+        yield bits & (2**32 - 1), bits >> 32 & (2**40 - 1)
+        bits >>= 72
 
 
 def number(value: bytes) -> int:

@@ -21,6 +21,7 @@ from ledger.events import (
     EVENTS,
     ArrayOf,
     Event,
+    PackedOf,
     Struct,
     Type,
     Word,
@@ -45,6 +46,7 @@ from ledger.events.lots import (
 from ledger.events.orders import AssignmentFinished, AssignmentProposed, OrderPlaced
 from ledger.records import (
     Contract,
+    Gate,
     Input,
     Names,
     OrderTerms,
@@ -90,6 +92,8 @@ def verify_member(name: str, kind: Type, parameter: dict[str, Any]) -> None:
         assert abi == "tuple"
         assert parameter["internalType"].removesuffix("[]").split(".")[-1] == kind.kind.__name__
         verify_members(kind.members, parameter["components"])
+    elif isinstance(kind, PackedOf):
+        assert kind.abi == abi
     else:
         assert kind.abi == abi
         enumeration = parameter["internalType"].split(".")[-1] if "enum" in parameter["internalType"] else None
@@ -166,17 +170,17 @@ def test_json_has_the_fields_by_name_sorted_and_bytes_in_hex() -> None:
 def test_roots_come_in_the_order_of_the_data() -> None:
     change = build(Transformation, claims_root=A, outputs=(build(Output, claims_root=B), build(Output)))
     assert LotsTransformed(change).roots() == (A, B, bytes(32))
-    assert OrderPlaced(OrderTerms(1, 2, 0, 0, 0, 0, bytes(3), C)).roots() == (C,)
+    assert OrderPlaced(OrderTerms(1, 2, (), 0, 0, bytes(3), C)).roots() == (C,)
     assert LotsPacked().roots() == ()
 
 
 def test_zero_names_nothing() -> None:
     proposed = AssignmentProposed(0, 8, 3, A)
     assert (proposed.numbers(Names.MACHINE), proposed.numbers(Names.PARTICIPANT)) == ((8,), (3,))
-    placed = OrderPlaced(OrderTerms(1, 2, 0, 0, 0, 0, bytes(3), C))
+    placed = OrderPlaced(OrderTerms(1, 2, (), 0, 0, bytes(3), C))
     assert (placed.numbers(Names.PARTICIPANT), placed.numbers(Names.MODEL)) == ((2,), ())
-    gated = OrderPlaced(OrderTerms(1, 2, 4, 9, 0, 0, bytes(3), C))
-    assert (gated.numbers(Names.PARTICIPANT), gated.numbers(Names.MODEL)) == ((2, 4), (9,))
+    gated = OrderPlaced(OrderTerms(1, 2, (Gate(4, 9), Gate(5)), 0, 0, bytes(3), C))
+    assert (gated.numbers(Names.PARTICIPANT), gated.numbers(Names.MODEL)) == ((2, 4, 5), (9,))
 
 
 def test_a_record_needs_what_it_came_of() -> None:

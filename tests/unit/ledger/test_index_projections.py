@@ -40,6 +40,7 @@ from ledger.records import (
     ALL_ROLES,
     CertificateState,
     Contract,
+    Gate,
     LotState,
     ModelState,
     OrderState,
@@ -65,6 +66,7 @@ from ledger.store.rows import (
     PublicationRow,
     RecoveryRow,
     StreamRow,
+    gates_of,
 )
 from ledger.store.tables import INDEX
 from tests.support.fake_chain import key_of
@@ -109,7 +111,7 @@ def assert_mirrors(store: Store, fake: FakeLedger) -> None:
 
 def _order(row: OrderRow) -> Order:
     return Order(
-        row.sequence, row.buyer, row.coordinator, row.inspector, row.model, row.operations, row.finished, row.live,
+        row.sequence, row.buyer, row.coordinator, gates_of(row), row.operations, row.finished, row.live,
         OrderState(row.state),
     )  # fmt: skip
 
@@ -316,7 +318,7 @@ def test_orders_end_as_their_records_say(store: Store) -> None:
 def test_revision_replaces_the_terms(store: Store) -> None:
     fake = FakeLedger()
     order = fake.place("o", 1, 2)
-    terms = OrderTerms(9, 3, 4, 5, 6, 7, b"H87", b"\x08" * 32)
+    terms = OrderTerms(9, 3, (Gate(4, 5), Gate(5)), 6, 7, b"H87", b"\x08" * 32)
     proposal = fake._ledger("RevisionProposed", 1, order, terms=terms)
     fake._ledger("RevisionAccepted", 2, order, proposal=proposal, awaited=3, terms=terms)
     fake.chain.mine()
@@ -328,7 +330,7 @@ def test_revision_replaces_the_terms(store: Store) -> None:
     with store.reading() as connection:
         row = Rows(connection).get(OrderRow, order)
     assert row is not None
-    assert (row.operations, row.coordinator, row.inspector, row.model, row.due_at) == (9, 3, 4, 5, 6)
+    assert (row.operations, row.coordinator, row.gates, row.due_at) == (9, 3, "4:5 5:0", 6)
     assert (row.quantity, row.unit, row.claims_root) == (7, b"H87", b"\x08" * 32)
     assert row.state == OrderState.PLACED
 

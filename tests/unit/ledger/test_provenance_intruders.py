@@ -11,7 +11,7 @@ from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import certificate, open_reader, recall, trace
 from ledger.provenance.permissions import Visibility
-from ledger.records import AssignmentState, TransformationKind, Verdict
+from ledger.records import AssignmentState, Gate, TransformationKind, Verdict
 from ledger.store import Store
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
@@ -126,7 +126,7 @@ def test_proposing_work_opens_no_machine_until_it_is_taken_on(world: World) -> N
 def test_naming_others_in_an_order_opens_nothing_of_theirs(world: World) -> None:
     for number, (coordinator, inspector) in enumerate(((COORDINATOR, SMITH), (SMITH, COORDINATOR), (BUYER, CARRIER))):
         name = f"bait {number}"
-        world.fake.place(name, INTRUDER, coordinator, inspector=inspector, model=world.model)
+        world.fake.place(name, INTRUDER, coordinator, Gate(inspector, world.model))
     world.follow()
     assert seen(world.store, world) == set()
     assert not any(sees(world.store, SubjectKind.ORDER, order) for order in world.orders.values())

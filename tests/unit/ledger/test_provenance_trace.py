@@ -57,8 +57,8 @@ def test_its_order_and_gate(built: World) -> None:
         built.orders["hip"], "urn:example:hip", OrderState.IN_PRODUCTION,
     )  # fmt: skip
     assert (order.buyer.name, order.coordinator.name, order.finished, order.operations) == ("Clinic", "Hub", 1, 2)
-    assert order.gate is not None
-    assert (order.gate.inspector.name, order.gate.model) == ("Looker", built.model)
+    (gate,) = order.gates
+    assert (gate.inspector.name, gate.model) == ("Looker", built.model)
     assert lot_trace(built, "bar").order is None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, TransformationKind
+from ledger.records import AssignmentState, CertificateState, Gate, LotState, ModelState, OrderState, TransformationKind
 from ledger.verify._state import State
 from tests.support.broken import BOX, ORDER, SECOND, A, B, certified, in_production
 from tests.support.story import (
@@ -50,7 +50,7 @@ def test_an_order_runs_to_its_end() -> None:
 
 def test_a_gate_by_procedure_lets_a_sampled_lot_pass() -> None:
     def tell(story: Story) -> None:
-        story.place(ORDER, model=0)
+        story.place(ORDER, 1, Gate(INSPECTOR))
         story.accept(ORDER)
         assignment = story.propose(ORDER)
         story.step("AssignmentAccepted", ORDER, assignment)
@@ -66,11 +66,11 @@ def test_a_gate_by_procedure_lets_a_sampled_lot_pass() -> None:
 def test_another_inspector_is_agreed_on_in_production() -> None:
     def tell(story: Story) -> None:
         story.commission(A, ORDER, in_production(story))
-        terms = terms_of(inspector=OTHER)
+        terms = terms_of(gates=(Gate(OTHER, MODEL),))
         proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms)
         story.record("RevisionAccepted", COORDINATOR, ORDER, proposal=proposal, terms=terms)
 
-    assert told(tell).orders[ORDER].terms.inspector == OTHER
+    assert told(tell).orders[ORDER].terms.gates == (Gate(OTHER, MODEL),)
 
 
 def test_a_quarantine_passes_on_with_rework_and_falls_with_a_passing_certificate() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import OrderTerms
+from ledger.records import Gate, OrderTerms
 from tests.support.broken import ORDER, Broken, Told, check_broken, in_production
 from tests.support.story import (
     BENCH,
@@ -16,6 +16,7 @@ from tests.support.story import (
     FOREIGN,
     INSPECTOR,
     MAKER,
+    MODEL,
     OTHER,
     PIECE,
     PRESS,
@@ -73,7 +74,7 @@ def revised_when_over(story: Story) -> None:
 @broken("the gate is taken away during production")
 def no_inspector_in_production(story: Story) -> None:
     in_production(story)
-    story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(inspector=0, model=0))
+    story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(gates=()))
 
 
 @broken("takes operations away")
@@ -151,7 +152,7 @@ def inspector_becomes_coordinator(story: Story) -> None:
 @broken("the new inspector has an assignment")
 def maker_becomes_inspector_in_production(story: Story) -> None:
     in_production(story)
-    story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(inspector=MAKER))
+    story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(gates=(Gate(MAKER, MODEL),)))
 
 
 @broken("by participant 2, not 7")
@@ -310,8 +311,8 @@ def maker_becomes_inspector(story: Story) -> None:
     story.accept(ORDER)
     assignment = story.propose(ORDER, machine=FOREIGN, owner=OTHER)
     story.step("AssignmentAccepted", ORDER, assignment, by=OTHER)
-    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(inspector=OTHER))
-    _agree(story, COORDINATOR, proposal, terms_of(inspector=OTHER))
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(gates=(Gate(OTHER, MODEL),)))
+    _agree(story, COORDINATOR, proposal, terms_of(gates=(Gate(OTHER, MODEL),)))
     story.start(ORDER, assignment, by=OTHER)
 
 

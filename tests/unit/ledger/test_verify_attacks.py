@@ -15,7 +15,8 @@ import pytest
 from ledger.bundle import Bundle, IdentityShown, RecordShown, WithheldRecord, encode_bundle
 from ledger.canonical import keccak256
 from ledger.checkpoint import Checkpoint
-from ledger.events.custody import CustodyOffered
+from ledger.events.certificates import CertificateIssued
+from ledger.events.custody import CustodyOffered, GateWaived
 from ledger.events.lots import LotReceived
 from ledger.headers import parse_header
 from ledger.heads import link, start_of
@@ -26,7 +27,7 @@ from ledger.slots import KeySlots, NameKeySlots
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from ledger.verify import Report, Step, describe, verify_bundle
 from ledger.verify._proofs import subject_of
-from ledger.verify.refusals import StatusRefused, VerificationError
+from ledger.verify.refusals import ReplayRefused, StatusRefused, VerificationError
 from tests.support.bundle_content import (
     Content,
     entry_of,
@@ -160,9 +161,10 @@ def test_a_certificate_of_one_who_worked_on_the_order_is_told() -> None:
     """Of an order without a gate; or with one that was changed to a company which had lost its machines' role."""
     content = vector_content()
     record = certificate_of(content, part_named(content, "hip-1"))
+    order = event_in(record, CertificateIssued).statement.items[0].order
     for one in content.bundle.records:
-        if one.kind in ("OrderPlaced", "RevisionProposed", "RevisionAccepted"):
-            content.put(with_fields(one, inspector=0, model=0))
+        if one.kind in ("OrderPlaced", "RevisionProposed", "RevisionAccepted") and entry_of(one).histories == (order,):
+            content.put(with_fields(one, gates=()))
     assert not any("did operations of the same order" in one for one in report(content).attention)
     worker = next(one.participant for one in content.bundle.records if one.kind == "AssignmentFinished")
     key = next(entry_of(one).key for one in content.bundle.records if one.participant == worker)
@@ -413,3 +415,30 @@ def test_failing_verdicts_are_counted_though_an_earlier_one_passed() -> None:
     sequence = content.bundle.records[-1].sequence + 1
     content.append(replace(again, sequence=sequence, block_time=content.time), part)
     assert refused_content(content) is Step.STATUS
+
+
+def test_a_waived_gate_is_told_with_the_verdict_that_the_buyer_knew() -> None:
+    content = vector_content()
+    (waiver,) = (one for one in content.bundle.records if one.kind == "GateWaived")
+    certificate = event_in(waiver, GateWaived).certificate
+    (told,) = (one for one in report(content).attention if "without the gate" in one)
+    assert told.startswith(f"record {waiver.sequence}: Nordwind")
+    assert "took urn:example:hip-8 without the gate of" in told
+    assert f"whose certificate {certificate} is: fail" in told
+
+
+def test_m10_a_waiver_of_somebody_else_is_refused() -> None:
+    content = vector_content()
+    (waiver,) = (one for one in content.bundle.records if one.kind == "GateWaived")
+    other = next(one for one in content.bundle.records if one.kind == "CertificateIssued")
+    content.put(replace(with_fields(waiver, key=entry_of(other).key), participant=other.participant))
+    with pytest.raises(ReplayRefused, match="waived by another participant than the buyer"):
+        report(content)
+
+
+def test_m10_a_waiver_names_the_latest_certificate() -> None:
+    content = vector_content()
+    (waiver,) = (one for one in content.bundle.records if one.kind == "GateWaived")
+    content.put(with_fields(waiver, certificate=0))
+    with pytest.raises(ReplayRefused, match="names another certificate"):
+        report(content)

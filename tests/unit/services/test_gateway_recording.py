@@ -140,8 +140,6 @@ def _terms(site: Site) -> dict[str, Any]:
     return {
         "operations": 1,
         "coordinator": site.number,
-        "inspector": 0,
-        "model": 0,
         "due_at": "2100-01-01T00:00:00Z",
     }
 

@@ -100,7 +100,7 @@ def _create_registry() -> None:
 def _create_orders() -> None:
     create_table(
         "orders",
-        "subject:bytes sequence:int buyer:int coordinator:int inspector:int model:int operations:int finished:int "
+        "subject:bytes sequence:int buyer:int coordinator:int gates:str operations:int finished:int "
         "live:int state:int due_at:int quantity:int unit:bytes placed_at:int claims_root:bytes",
         "subject",
         "sequence",
@@ -168,6 +168,12 @@ def _create_evidence() -> None:
         "standings",
         "lot:bytes inspector:int latest:int quarantining:int open:int key:bytes",
         "lot inspector",
+    )
+    create_table(
+        "waivers",
+        "sequence:int lot:bytes inspector:int buyer:int order:bytes certificate:int waived_at:int reason_root:bytes",
+        "sequence",
+        "lot",
     )
     create_table(
         "streams",
