@@ -13,7 +13,9 @@ from ledger.canonical import Json
 from ledger.chain import Chain
 from ledger.claims import build_claims
 from ledger.errors import InputError
+from ledger.ids import SubjectKind
 from ledger.provenance import find_certificate, find_certified_lots, open_reader
+from ledger.provenance.resolve import find_subject, verify_name
 from ledger.records import (
     ApproveModel,
     DemandOpening,
@@ -23,6 +25,7 @@ from ledger.records import (
     RegisterModel,
     RetireModel,
     RevokeCertificate,
+    WaiveGate,
     WithdrawModel,
 )
 from ledger.store import Book
@@ -73,6 +76,9 @@ def register(app: typer.Typer) -> None:
     group.command("demand", epilog="Example: millmark quality demand 0x... --signer ...")(run_demand)
     group.command("revoke", epilog="Example: millmark quality revoke 0x... --reason 'gauge out of true' --signer ...")(
         run_revoke
+    )
+    group.command("waive", epilog="Example: millmark quality waive 0x... --inspector 6 --reason 'a dent' --signer ...")(
+        run_waive
     )
     group.command("finding", epilog="Example: millmark quality finding 0x... --defect")(run_finding)
     group.command("monitor", epilog="Example: millmark quality monitor --json")(run_monitor)
@@ -282,6 +288,35 @@ def run_revoke(
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         _record(opened, signer, passphrase_file, RevokeCertificate(lots, row.sequence, claims.root))
     print_lines(f"certificate {row.sequence} is revoked", f"root of the reason 0x{claims.root.hex()}")
+
+
+def run_waive(
+    context: typer.Context,
+    lot: Lot,
+    inspector: Annotated[int, typer.Option(min=1, help="Number of the participant whose gate is waived.")],
+    reason: Annotated[str, typer.Option(help="Reason; stays in your private book, its salted hash goes on chain.")],
+    signer: SignerUri,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Take a lot without what one inspector's gate asks for, as the buyer of its order.
+
+    It holds for this lot as it is: not once that inspector certifies it again, or it is reworked. The lot's custodian
+    may then lift that inspector's quarantine, and deliver the lot.
+    """
+    _verify_reason(reason)
+    verify_name(lot)
+    claims = build_claims({"reason": reason})
+    with open_context(context.obj) as opened:
+        opened.catch_up()
+        with open_reader(opened.store) as reader:
+            row = reader.lot(find_subject(reader, lot, SubjectKind.LOT)[1])
+        with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        _record(opened, signer, passphrase_file, WaiveGate(row.subject, row.order or _NOTHING, inspector, claims.root))
+    print_lines(
+        f"the gate of participant {inspector} is waived for 0x{row.subject.hex()}",
+        f"root of the reason 0x{claims.root.hex()}",
+    )
 
 
 def _verify_reason(reason: str) -> None:

@@ -161,9 +161,10 @@ class PassportView:
 def build_view(passport: Passport, found: Proof | MillmarkError | None) -> PassportView:
     trace = passport.trace
     proof = found if isinstance(found, Proof) else None
-    latest = next((one for one in trace.certificates if one.latest), None)
-    # No certificate is not a fault: not every order requires one.
-    good = latest is None or (latest.verdict is Verdict.PASS and latest.status is CertificateStatus.VALID)
+    deciding = [one for one in trace.certificates if one.latest]
+    waived = {one.inspector.participant for one in trace.waivers if one.holds}
+    # No certificate is not a fault: not every order requires one, and buyers waive.
+    doubtful = [one for one in deciding if not _is_good(one) and one.inspector.participant not in waived]
     stopped = trace.lot.state.is_quarantined or any(lot.quarantined for lot in trace.packed_in)
     return PassportView(
         passport=passport,
@@ -172,11 +173,15 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
         steps=tuple(sorted(trace.transformations, key=lambda step: step.sequence)),
         documents=tuple(_documents(passport)),
         footprint=build_footprint(passport),
-        latest=latest,
-        sound=good and not stopped,
+        latest=(doubtful or deciding)[-1] if deciding else None,
+        sound=not doubtful and not stopped,
         proof=proof,
         failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
     )
+
+
+def _is_good(certificate: Certificate) -> bool:
+    return certificate.verdict is Verdict.PASS and certificate.status is CertificateStatus.VALID
 
 
 def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, str, str]]:
@@ -211,6 +216,9 @@ def _events(passport: Passport) -> Iterator[Event]:
             yield Event(certificate.issued_at, key, certificate.inspector, number=certificate.certificate)
         if certificate.revoked_at is not None:
             yield Event(certificate.revoked_at, "event.revoked", certificate.inspector, number=certificate.certificate)
+    for waiver in trace.waivers:
+        if waiver.time is not None:
+            yield Event(waiver.time, "event.GateWaived", waiver.buyer, waiver.inspector)
     yield from (_custody(change) for change in trace.custody if change.time is not None)
 
 

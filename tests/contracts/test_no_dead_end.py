@@ -9,14 +9,16 @@ import pytest
 
 from tests.support.figures import Tell
 from tests.support.model.acts import acts_of
-from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, search, walk_and_end
+from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, TWO_GATES, search, walk_and_end
 from tests.support.model.findings import FINDINGS, Finding
 from tests.support.model.stream import fields_read
 from tests.support.model.walks import LARGE
-from tests.support.model.world import Kind, World
+from tests.support.model.world import OF_A_LOT, Kind, World
+
+NAMES = ("order", "third", "own", "lot", "pallet", "gates")
 
 
-@pytest.mark.parametrize("world", [*ORDERS, ONE_LOT, ANY_ORDER], ids=["order", "third", "own", "lot", "pallet"])
+@pytest.mark.parametrize("world", [*ORDERS, ONE_LOT, ANY_ORDER, TWO_GATES], ids=NAMES)
 def test_order_and_lots_can_always_end(world: World, tell: Tell) -> None:
     found = search(world)
     tell(f"{found.states} states, {found.acts} acts between them, at most {found.deepest} acts deep")
@@ -36,7 +38,7 @@ def test_old_rules_have_the_dead_end(finding: Finding, tell: Tell) -> None:
 def test_lots_depend_on_each_other_only_by_packing() -> None:
     """So what holds of one lot and of a packed pair, whatever the order does, holds of any number of lots."""
     world = World(lots=3)
-    fields = {lot: {f"{name}{lot}" for name in "hswbvcxorqk"} for lot in range(world.lots)}
+    fields = {lot: {f"{name}{lot}" for name in OF_A_LOT} for lot in range(world.lots)}
     for act in acts_of(world):
         read = fields_read(world, act)
         if act.kind < Kind.COMMISSION and act.kind != Kind.CONFIRM_DELIVERY:

@@ -9,12 +9,12 @@ import {ICustody} from "./ICustody.sol";
 /// describe. A lot may have any number of certificates, of any inspectors; none erases another. A certificate falls with its
 /// model without being touched.
 ///
-/// What counts for an order's gate is, per lot and inspector, the standing: the latest certificate of that inspector, and
+/// What counts for a gate of an order is, per lot and inspector, the standing: the latest certificate of that inspector, and
 /// how many of its certificates there are open: demanded or refuted, and not upheld. So an inspector answers for what it
 /// certified, whatever it certifies afterwards. A rework of the lot closes what was open, and voids the passes before it. A
-/// split hands the standing of the gate's inspector on to its outputs; no other transformation does.
+/// split hands the standings of the gates' inspectors on to its outputs; no other transformation does.
 ///
-/// Only verdicts of the gate's inspector move the lot: a failing one quarantines in the inspector's name, whoever had
+/// Only verdicts of a gate's inspector move the lot: a failing one quarantines in the inspector's name, whoever had
 /// quarantined the lot before, and a passing one releases what the same inspector quarantined. A verdict of anybody else is
 /// recorded and moves nothing.
 ///
@@ -173,7 +173,7 @@ interface ICertificates {
         uint40 certificate,
         bool executed
     );
-    /// @param executed What the model says of the window. Of the gate's inspector's certificates, Pass lifts the quarantine
+    /// @param executed What the model says of the window. Of the certificates of a gate's inspector, Pass lifts the quarantine
     /// that this certificate imposed, all else quarantines in the issuer's name. None when the measurement is not the lot's,
     /// the window is invalid for the model, or the model's bytes are not on chain.
     event CertificateRefuted(
@@ -239,7 +239,7 @@ interface ICertificates {
     /// of it. Wrong, which is that the leaf is another than the stated one, or no window of the lot, or commits to another
     /// window; that the window is invalid for the model, or executing the model gives other logits or another verdict; or
     /// that the digest's verdict is not the stated one: the certificate is refuted, and the lot follows what was executed
-    /// when the issuer is its gate's inspector. A revoked one is only refuted. Reverts when what is shown is not what the
+    /// when the issuer is a gate's inspector. A revoked one is only refuted. Reverts when what is shown is not what the
     /// certificate commits to.
     /// @param key That issued it.
     /// @param issued The issuing record's data.

@@ -5,7 +5,7 @@ import {ICertificates} from "./ICertificates.sol";
 
 /// @title Custody: who holds a lot
 /// @notice It moves only when it is offered and accepted, with everything packed in the lot; to the buyer of a lot's order
-/// only through the order's gate, looked at on offer and on acceptance. A lot cannot be changed while it is offered, and an
+/// only through the order's gates, see IGates, looked at on offer and on acceptance. A lot cannot be changed while it is offered, and an
 /// acceptance names the offer: what is accepted is what was offered. A quarantined lot goes back to its maker only, and
 /// stays quarantined. From a company that may not act, custody is reclaimed.
 interface ICustody {
@@ -108,8 +108,8 @@ interface ICustody {
     error CustodyNotReclaimable(bytes32 lot, uint32 custodian, uint40 inactiveSince);
     /// @notice Only the buyer or the coordinator of the lot's order, or the custodian's trustee, reclaims.
     error CustodyReclaimForeign(bytes32 lot, uint32 participant, uint32 trustee);
-    /// @notice The order's gate is closed: the latest certificate of `inspector` on the lot must be a valid pass on `model` (0:
-    /// by procedure), none of its certificates there may be open, and it must be in standing.
+    /// @notice A gate of the order is closed, and not waived: the latest certificate of `inspector` on the lot must be a valid
+    /// pass on `model` (0: by procedure), none of its certificates there may be open, and it must be in standing.
     /// @param certificate The latest; 0 for none.
     /// @param inStanding Whether it may inspect now, and the key that signed was not compromised then.
     error GateClosed(

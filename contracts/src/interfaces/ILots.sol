@@ -247,8 +247,8 @@ interface ILots {
     /// @notice (input - gone) * yieldOut is not output * yieldIn, nothing is made in `outputUnit`, or the yield is missing
     /// or not 1 : 1 in one unit where it must be. `gone` is the loss and what stays in `unit`.
     error TransformationUnbalanced(uint256 input, uint256 gone, uint256 output, uint40 yieldIn, uint40 yieldOut);
-    /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector; its custodian only when the
-    /// certificate behind the quarantine does not count any more, or the order is delivered.
+    /// @notice Only who quarantined a lot releases it, or a passing certificate of that inspector; its custodian only as
+    /// `releaseLot` says.
     error LotQuarantineForeign(bytes32 lot, uint32 by);
     /// @notice The lot is packed in another lot than the parent given, or in none.
     error LotNotInParent(bytes32 lot, uint40 parent, uint40 expected);
@@ -301,11 +301,12 @@ interface ILots {
     /// it. The parent's custodian, any role but AUDITOR.
     /// @param lots Ascending.
     function unpackLots(bytes32 parent, bytes32[] calldata lots) external;
-    /// @notice Quarantines a lot; an open offer lapses. Its custodian, or the inspector of its order's gate. Any role but
+    /// @notice Quarantines a lot; an open offer lapses. Its custodian, or an inspector of its order's gates. Any role but
     /// AUDITOR.
     function quarantineLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;
-    /// @notice Ends a quarantine. Who imposed it; the custodian that of an inspector, when it stands on a certificate that does
-    /// not count any more (refuted, unopened, revoked, expired, or fallen with its model), or the lot's order is delivered.
+    /// @notice Ends a quarantine. Who imposed it; the custodian that of another, when it stands on a certificate that does not
+    /// count any more (refuted, unopened, revoked, expired, or fallen with its model), when it stands on none and who imposed
+    /// it has no roles any more, when the buyer waived that inspector's gate for the lot, or when the lot's order is delivered.
     /// Any role but AUDITOR.
     /// @param order The lot's order; 0 when it has none.
     function releaseLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;

@@ -27,7 +27,7 @@ interface INotes {
     error NoteStandingMissing(bytes32 subject, uint32 participant, bytes32 ground);
 
     /// @notice Adds a statement to the histories of up to 64 orders and lots, whatever their state. Of an order: its buyer,
-    /// its coordinator, its gate's inspector. Of a lot: who has custody of it, unless it is packed; who made or received it;
+    /// its coordinator, the inspectors of its gates. Of a lot: who has custody of it, unless it is packed; who made or received it;
     /// the parties of its order. Of any: the registry's owner, as participant 0. Any role.
     /// @param grounds For each subject, what shows the caller's part in it: of a lot, for its maker the identifier hash by
     /// which it was made, for a party of its order that order; otherwise not looked at, 0.

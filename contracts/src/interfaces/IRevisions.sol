@@ -53,8 +53,8 @@ interface IRevisions {
         uint40 proposal,
         bytes32 claimsRoot
     );
-    /// @notice Once production began, a revision may name another inspector, but not none, and none that has an assignment
-    /// of the order (a declined one does not count): it might inspect what it made itself. Not checked: whether it had one
+    /// @notice Once production began, a revision may name other inspectors, but not none, and no new one that has an
+    /// assignment of the order (a declined one does not count): it might inspect what it made itself. Not checked: whether it had one
     /// before the operation was assigned again.
     error OrderInspectorUnfit(bytes32 order, uint32 inspector);
     /// @notice A revision does not take operations away.
@@ -67,8 +67,8 @@ interface IRevisions {
     error OrderEndTooEarly(bytes32 order, uint40 notBefore);
 
     /// @notice Proposes other terms, in place of whatever was proposed before. Buyer (BUYER) or coordinator (COORDINATOR) of
-    /// an order that is placed, accepted, in production or completed. Records that come between do not void it. A gate
-    /// that stays as it is is not checked again.
+    /// an order that is placed, accepted, in production or completed. Records that come between do not void it. Gates
+    /// that all stay as they are are not checked again.
     function proposeRevision(bytes32 order, IOrders.OrderTerms calldata terms) external;
     /// @notice Agrees to the terms of the latest proposal, which is then checked against the order as it is. Buyer,
     /// coordinator, or the coordinator that the terms name (COORDINATOR). In force once all three agreed; the present

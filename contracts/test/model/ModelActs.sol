@@ -101,7 +101,7 @@ abstract contract ModelActs is ModelWorld {
         IOrders.Order memory entry = ledger.orderOf(order);
         uint32 coordinator = entry.coordinator;
         if (proposed == COORDINATOR) coordinator = coordinator == BUYER ? MAKER : BUYER;
-        IOrders.OrderTerms memory terms = _terms(coordinator, proposed == GATE ? BUYER : entry.inspector);
+        IOrders.OrderTerms memory terms = _terms(coordinator, proposed == GATE ? BUYER : _inspector());
         terms.dueAt = 0;
         return terms;
     }
@@ -177,19 +177,25 @@ abstract contract ModelActs is ModelWorld {
     }
 
     function _judge(uint8 kind, uint8 lot) private {
-        if (kind == 32 || kind == 33) {
-            _certify(lot, kind == 32 ? ICertificates.Verdict.Pass : ICertificates.Verdict.Fail);
+        if (kind == 44) {
+            ledger.waiveGate(lots[lot], order, _inspector(), ROOT);
             return;
         }
-        uint40 latest = ledger.standingOf(lots[lot], ledger.orderOf(order).inspector).latest;
+        if (kind != 34 && kind != 35) {
+            (, uint40 on) = _gate();
+            bool passes = kind == 32 || kind == 42;
+            _certify(lot, kind > 41 ? 0 : on, passes ? ICertificates.Verdict.Pass : ICertificates.Verdict.Fail);
+            return;
+        }
+        uint40 latest = ledger.standingOf(lots[lot], _inspector()).latest;
         if (kind == 34) ledger.revokeCertificate(_list(lot), latest, ROOT);
         else ledger.demandOpening(lots[lot], _orderOf(lot), latest);
     }
 
-    function _certify(uint8 lot, ICertificates.Verdict verdict) private {
+    function _certify(uint8 lot, uint40 on, ICertificates.Verdict verdict) private {
         ICertificates.Statement memory statement = ICertificates.Statement({
             items: _items(lot),
-            model: ledger.orderOf(order).model,
+            model: on,
             verdict: verdict,
             expiresAt: uint40(clock + 10 days),
             inferenceDigest: LEAF,

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {IGates} from "../../src/interfaces/IGates.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
@@ -52,7 +53,7 @@ abstract contract ModelSight is ModelActs {
         uint8 state = uint8([0, 0, 1, 6, 2, 3, 4, 6, 5][uint8(entry.state)]);
         _append(packed, state, 3);
         _append(packed, entry.coordinator, packed.wide);
-        _append(packed, entry.inspector, packed.wide);
+        _append(packed, _inspector(), packed.wide);
         bool withdrawn = model != 0 && registry.stateOfModel(model) == IRegistry.ModelState.Withdrawn;
         _append(packed, withdrawn ? 1 : 0, 1);
         _packProposal(packed, state < 4);
@@ -88,7 +89,7 @@ abstract contract ModelSight is ModelActs {
             uint256 over = isSold[lot] ? 6 : 5;
             _append(packed, 0, packed.wide);
             _append(packed, entry.number == 0 ? 0 : over, 3);
-            packed.used += packed.wide + 11;
+            packed.used += packed.wide + 13;
             return;
         }
         if (entry.packed) require(entry.holder == ledger.lotOf(lots[0]).number, "packed in another lot");
@@ -99,10 +100,12 @@ abstract contract ModelSight is ModelActs {
         _packCertificate(packed, lots[lot], entry.reworks);
         _append(packed, _behind(lots[lot], entry), 2);
         _append(packed, entry.packed ? 1 : 0, 1);
+        _append(packed, _isWaived(lots[lot], entry.reworks) ? 1 : 0, 1);
+        _append(packed, _passesSecond(lots[lot], entry.reworks) ? 1 : 0, 1);
     }
 
     function _packCertificate(Packed memory packed, bytes32 lot, uint8 reworks) private view {
-        uint32 inspector = ledger.orderOf(order).inspector;
+        uint32 inspector = _inspector();
         ICertificates.Standing memory standing = ledger.standingOf(lot, inspector);
         ICertificates.Certificate memory latest = ledger.certificateOf(standing.latest);
         bool revoked = latest.state == ICertificates.CertificateState.Revoked;
@@ -113,6 +116,20 @@ abstract contract ModelSight is ModelActs {
         _append(packed, over ? 1 : 0, 1);
         _append(packed, standing.open == 0 ? 0 : 1, 1);
         _append(packed, standing.latest != 0 && standing.reworks != reworks ? 1 : 0, 1);
+    }
+
+    /// @dev Whether the order's buyer waived the first gate for the lot, whether it is one of the order now or not.
+    function _isWaived(bytes32 lot, uint8 reworks) private view returns (bool) {
+        IGates.Waiver memory waiver = ledger.waiverOf(lot, _inspector());
+        bool same = waiver.certificate == ledger.standingOf(lot, _inspector()).latest && waiver.reworks == reworks;
+        return waiver.order != 0 && same;
+    }
+
+    function _passesSecond(bytes32 lot, uint8 reworks) private view returns (bool) {
+        ICertificates.Standing memory standing = ledger.standingOf(lot, cast_.second);
+        bool passes = ledger.certificateOf(standing.latest).verdict == ICertificates.Verdict.Pass;
+        bool counts = ledger.certificateStatus(standing.latest) == ICertificates.CertificateStatus.Valid;
+        return cast_.second != 0 && passes && counts && standing.reworks == reworks;
     }
 
     /// @dev What is behind a quarantine: nothing, a certificate that counts, one that does not count any more.

@@ -24,6 +24,8 @@ abstract contract ModelWorld is Base {
         uint8 coordinator;
         /// 0 for an order without a gate.
         uint8 inspector;
+        /// Of a second gate, by procedure; 0 when there is none.
+        uint8 second;
     }
 
     bytes3 internal constant PIECE = "H87";
@@ -108,12 +110,31 @@ abstract contract ModelWorld is Base {
         return IOrders.OrderTerms({
             operations: cast_.operations,
             coordinator: coordinator,
-            gates: Gates.one(inspector, on),
+            gates: _gates(inspector, on),
             dueAt: uint40(clock),
             quantity: 1,
             unit: PIECE,
             claimsRoot: ROOT
         });
+    }
+
+    /// @dev Ascending by inspector.
+    function _gates(uint32 inspector, uint40 on) private view returns (uint256) {
+        uint256 first = Gates.one(inspector, on);
+        if (cast_.second == 0) return first;
+        uint256 second = Gates.one(cast_.second, 0);
+        return inspector < cast_.second ? first | second << 72 : second | first << 72;
+    }
+
+    /// @dev The first gate, which need not be the first in the word.
+    function _gate() internal view returns (uint32 inspector, uint40 on) {
+        uint256 gates = ledger.gatesOf(order);
+        (inspector, on) = Gates.first(gates);
+        if (cast_.second != 0 && inspector == cast_.second) (inspector, on) = Gates.first(Gates.rest(gates));
+    }
+
+    function _inspector() internal view returns (uint32 inspector) {
+        (inspector,) = _gate();
     }
 
     function _orderOf(uint256 lot) internal view returns (bytes32) {

@@ -17,7 +17,7 @@ contract WalksTest is ModelSight {
     /// @dev Contracts and model differ about the act at that place of the stream.
     error Differs(uint256 place, uint256 kind, uint256 actor, uint256 argument, uint256 expected, uint256 observed);
 
-    uint256 private constant HEAD = 6;
+    uint256 private constant HEAD = 7;
     uint256 private constant UP = 0xff;
     uint256 private constant REFUSED = 0x80;
 
@@ -38,6 +38,10 @@ contract WalksTest is ModelSight {
         _walk("doubts");
     }
 
+    function test_gates() public {
+        _walk("gates");
+    }
+
     function test_random() public {
         _walk("random");
     }
@@ -49,9 +53,18 @@ contract WalksTest is ModelSight {
         string memory path =
             string.concat(Files(address(vm)).envOr("MILLMARK_WALKS", "out-walks/none"), "/", name, ".bin");
         bool written = Files(address(vm)).exists(path);
-        vm.etch(TAPE, written ? vm.readFileBinary(path) : bytes(hex"010103010301" hex"8d0101" hex"810200" hex"ff"));
-        _width = _byteAt(5);
-        _begin(Cast(uint8(_byteAt(0)), uint8(_byteAt(1)), uint8(_byteAt(2)), uint8(_byteAt(3)), uint8(_byteAt(4))));
+        vm.etch(TAPE, written ? vm.readFileBinary(path) : bytes(hex"01010301030001" hex"8d0101" hex"810200" hex"ff"));
+        _width = _byteAt(6);
+        _begin(
+            Cast(
+                uint8(_byteAt(0)),
+                uint8(_byteAt(1)),
+                uint8(_byteAt(2)),
+                uint8(_byteAt(3)),
+                uint8(_byteAt(4)),
+                uint8(_byteAt(5))
+            )
+        );
         uint256 accepted;
         uint256 refused;
         try this.branch(HEAD) {}

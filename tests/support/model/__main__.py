@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, Searched, search, walk_and_end
+from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, TWO_GATES, Searched, search, walk_and_end
 from tests.support.model.replay import replay
 from tests.support.model.search import explore
 from tests.support.model.stream import cover, write_tree, write_walks
@@ -24,6 +24,7 @@ SEARCHED = (
     ONE_LOT,
     World(operations=1),
     ANY_ORDER,
+    TWO_GATES,
     World(operations=1, any_order=True),
 )
 REPLAYED = (
@@ -31,6 +32,7 @@ REPLAYED = (
     World(operations=1, demands=False, withdrawals=False),
     World(operations=1, revisions=False, failures=0),
     World(lots=2, operations=1, inspector=0, revisions=False),
+    TWO_GATES,
 )
 AT_ONCE = 20_000
 """Walkers side by side: more need more memory than caches hold."""

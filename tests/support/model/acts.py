@@ -15,6 +15,7 @@ from tests.support.model.world import Act, Kind, Lot, Proposed, World
 __all__ = ["acts_of", "is_judged"]
 
 ACTIVE, SUSPENDED, ABSENT = 0, 1, 2
+_VERDICTS = (Kind.PASS, Kind.FAIL, Kind.PASS_SECOND, Kind.FAIL_SECOND)
 
 
 def acts_of(world: World) -> list[Act]:
@@ -28,11 +29,11 @@ def is_judged(act: Act, s: Columns) -> Mask:
     of failures."""
     if act.kind == Kind.SUSPEND:
         return np.zeros(len(s["os"]), dtype=bool)
-    if act.kind not in (Kind.PASS, Kind.FAIL, Kind.REVOKE, Kind.DEMAND):
+    if act.kind not in (*_VERDICTS, Kind.REVOKE, Kind.DEMAND):
         return np.ones(len(s["os"]), dtype=bool)
     state = s[f"s{act.argument}"]
     there = (state != Lot.SPENT) & (state != Lot.SOLD)
-    return there & (s[f"b{act.argument}"] == 1) if act.kind in (Kind.PASS, Kind.FAIL) else there
+    return there & (s[f"b{act.argument}"] == 1) if act.kind in _VERDICTS else there
 
 
 def _events(world: World) -> Iterator[Act]:
@@ -68,6 +69,7 @@ def _later(world: World, s: Columns) -> Change:
         change[f"x{lot}"] = s[f"x{lot}"] | counted
         change[f"v{lot}"] = np.where(counted, np.uint8(PASSES), s[f"v{lot}"])
         change[f"q{lot}"] = np.where(s[f"q{lot}"] == BY_VERDICT, np.uint8(LAPSED), s[f"q{lot}"])
+        change[f"y{lot}"] = 0
     return change
 
 

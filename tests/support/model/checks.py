@@ -17,9 +17,9 @@ from tests.support.model.goals import (
 from tests.support.model.layout import Columns, Mask
 from tests.support.model.search import Graph, explore
 from tests.support.model.walks import bring_to_end, walk
-from tests.support.model.world import MAKER, Act, Lot, World, active
+from tests.support.model.world import BUYER, MAKER, Act, Lot, World, active
 
-__all__ = ["ANY_ORDER", "ONE_LOT", "ORDERS", "Searched", "Walked", "search", "walk_and_end"]
+__all__ = ["ANY_ORDER", "ONE_LOT", "ORDERS", "TWO_GATES", "Searched", "Walked", "search", "walk_and_end"]
 
 ORDERS = (
     World(lots=0),
@@ -29,6 +29,8 @@ ORDERS = (
 """The order by itself: coordinated by its maker, by a third company, by the buyer itself."""
 ONE_LOT = World(demands=False, withdrawals=False)
 """An order of two operations and a lot of it; scripts/prove adds demands, revocations and models withdrawn."""
+TWO_GATES = World(operations=1, demands=False, revisions=False, second=BUYER, waivers=True)
+"""An order with two gates, one of which its buyer may waive, and inspects the other itself."""
 ANY_ORDER = World(lots=2, operations=1, inspector=0, any_order=True)
 """Two lots, one of which may be packed in the other, whatever becomes of their order."""
 

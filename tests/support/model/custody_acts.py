@@ -31,6 +31,10 @@ def custody_acts(world: World) -> Iterator[Act]:
                 yield _foreign_verdict(company, lot)
             if world.inspector:
                 yield from _verdicts(world, company, lot)
+                if company == world.second:
+                    yield from _second_verdicts(company, lot)
+                if world.waivers:
+                    yield _waiver(company, lot)
                 if world.demands:
                     yield from _doubts(world, company, lot)
 
@@ -39,9 +43,13 @@ def _passes(world: World, s: Columns, lot: int) -> Mask:
     """Whether the lot may pass the gate to the buyer."""
     if not world.inspector:
         return np.ones(len(s["os"]), dtype=bool)
+    second = np.ones(len(s["os"]), dtype=bool)
+    if world.second:
+        second = (s[f"y{lot}"] == 1) & active(s, world.second)
     counts = (s[f"v{lot}"] == PASSES) & (s[f"c{lot}"] == ISSUED) & (s[f"x{lot}"] == 0)
     closed = (s[f"o{lot}"] == 1) | (s[f"r{lot}"] == 1) | ((s["wd"] == 1) & (s["gi"] == world.inspector))
-    return (s[f"b{lot}"] == 0) | counts & ~closed & _inspects_now(world, s)
+    first = counts & ~closed & _inspects_now(world, s) | (s[f"z{lot}"] == 1)
+    return (s[f"b{lot}"] == 0) | first & second
 
 
 def _inspects_now(world: World, s: Columns) -> Mask:
@@ -132,27 +140,56 @@ def _verdicts(world: World, company: int, lot: int) -> Iterator[Act]:
     """Of the gate's inspector: what others find moves nothing."""
 
     def guard(s: Columns) -> Mask:
-        there = (s[f"s{lot}"] != Lot.NONE) & (s[f"s{lot}"] != Lot.SPENT) & (s[f"s{lot}"] != Lot.SOLD)
         fallen = (s["wd"] == 1) & (company == world.inspector)
-        return active(s, company) & (s["gi"] == company) & there & (s[f"b{lot}"] == 1) & ~fallen
+        return active(s, company) & (s["gi"] == company) & _is_there(s, lot) & ~fallen
 
     def issued(s: Columns, verdict: int) -> Changes:
         open_ = s[f"o{lot}"] & (s[f"r{lot}"] == 0)
-        return {f"v{lot}": verdict, f"c{lot}": ISSUED, f"x{lot}": 0, f"r{lot}": 0, f"o{lot}": open_}
+        return {f"v{lot}": verdict, f"c{lot}": ISSUED, f"x{lot}": 0, f"r{lot}": 0, f"o{lot}": open_, f"z{lot}": 0}
 
     def passes(s: Columns) -> Change:
-        apart = (s[f"s{lot}"] == Lot.QUARANTINED) | (s[f"s{lot}"] == Lot.RETURNING)
-        lifted = apart & (s[f"w{lot}"] == company)
-        change = issued(s, PASSES)
-        for name, value in (("s", Lot.HELD), ("w", 0), ("q", 0)):
-            change |= chosen(lifted, s, f"{name}{lot}", value)
-        return change
+        return {**issued(s, PASSES), **_lifted(s, company, lot)}
 
     def fails(s: Columns) -> Change:
-        return {**issued(s, FAILS), f"s{lot}": Lot.QUARANTINED, f"w{lot}": company, f"q{lot}": BY_VERDICT}
+        return {**issued(s, FAILS), **_failed(company, lot)}
 
     yield Act(Kind.PASS, company, lot, guard, passes)
     yield Act(Kind.FAIL, company, lot, guard, fails)
+
+
+def _lifted(s: Columns, company: int, lot: int) -> Change:
+    """A pass lifts the quarantine that its inspector imposed."""
+    apart = (s[f"s{lot}"] == Lot.QUARANTINED) | (s[f"s{lot}"] == Lot.RETURNING)
+    lifted = apart & (s[f"w{lot}"] == company)
+    change: Changes = {}
+    for name, value in (("s", Lot.HELD), ("w", 0), ("q", 0)):
+        change |= chosen(lifted, s, f"{name}{lot}", value)
+    return change
+
+
+def _failed(company: int, lot: int) -> Change:
+    return {f"s{lot}": Lot.QUARANTINED, f"w{lot}": company, f"q{lot}": BY_VERDICT}
+
+
+def _is_there(s: Columns, lot: int) -> Mask:
+    there = (s[f"s{lot}"] != Lot.NONE) & (s[f"s{lot}"] != Lot.SPENT) & (s[f"s{lot}"] != Lot.SOLD)
+    return there & (s[f"b{lot}"] == 1)
+
+
+def _second_verdicts(company: int, lot: int) -> Iterator[Act]:
+    def guard(s: Columns) -> Mask:
+        return active(s, company) & _is_there(s, lot)
+
+    y = f"y{lot}"
+    yield Act(Kind.PASS_SECOND, company, lot, guard, lambda s: {y: 1, **_lifted(s, company, lot)})
+    yield Act(Kind.FAIL_SECOND, company, lot, guard, lambda _: {y: 0, **_failed(company, lot)})
+
+
+def _waiver(company: int, lot: int) -> Act:
+    def guard(s: Columns) -> Mask:
+        return active(s, company) & _is_there(s, lot) & (company == BUYER)
+
+    return Act(Kind.WAIVE, company, lot, guard, lambda _: {f"z{lot}": 1})
 
 
 def _foreign_verdict(company: int, lot: int) -> Act:

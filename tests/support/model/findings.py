@@ -96,6 +96,22 @@ FINDINGS = (
         lambda s: _reworkable(s) & (s["s0"] == Lot.QUARANTINED),
     ),
     Finding(
+        "F2",
+        "who had a lot set it apart and is gone: whoever took it over could only rework, return or scrap it",
+        _UNREVISED,
+        ("F2_gone_is_lifted",),
+        lambda s: (
+            (s["s0"] == Lot.QUARANTINED)
+            & (s["w0"] == CARRIER)
+            & ~active(s, CARRIER)
+            & (s["q0"] == 0)
+            & (s["h0"] == BUYER)
+            & (s["b0"] == 0)
+        ),
+        _free,
+        without_scrapping,
+    ),
+    Finding(
         "H6 S3",
         "a lot failed at the buyer and the inspector is gone: it cannot go back to its maker",
         _UNREVISED,

@@ -57,7 +57,8 @@ def order_acts_only(act: Act) -> bool:
 
 def lot_acts_only(act: Act) -> bool:
     """Of those, what no side of the order is needed for in its order."""
-    return in_standing(act) and _FIRST_OF_LOTS <= act.kind < Kind.ORDER_MOVES
+    of_lots = _FIRST_OF_LOTS <= act.kind < Kind.ORDER_MOVES or act.kind in (Kind.PASS_SECOND, Kind.FAIL_SECOND)
+    return in_standing(act) and of_lots
 
 
 def without_scrapping(act: Act) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tests.support.model.layout import Change, Columns, Mask
-from tests.support.model.world import BUYER, MAKER, Act, Kind, Lot, Operation, Order, World, active, chosen
+from tests.support.model.world import BUYER, MAKER, OF_A_LOT, Act, Kind, Lot, Operation, Order, World, active, chosen
 
 __all__ = ["contents", "is_empty", "lot_acts", "mine", "spent"]
 
@@ -54,7 +54,7 @@ def is_being_made(world: World, s: Columns) -> Mask:
 
 def spent(lot: int, state: Lot) -> Change:
     """Nothing is asked of a lot that is no more."""
-    return {**{f"{name}{lot}": 0 for name in "hwbvcxorqk"}, f"s{lot}": state}
+    return {**{f"{name}{lot}": 0 for name in OF_A_LOT}, f"s{lot}": state}
 
 
 def _making(world: World, company: int, lot: int) -> Iterator[Act]:
@@ -72,7 +72,7 @@ def _making(world: World, company: int, lot: int) -> Iterator[Act]:
         return may & under_order & is_empty(world, s, lot)
 
     def rework(s: Columns) -> Change:
-        return chosen(s[f"v{lot}"] != 0, s, f"r{lot}", 1)
+        return {**chosen(s[f"v{lot}"] != 0, s, f"r{lot}", 1), f"z{lot}": 0, f"y{lot}": 0}
 
     yield Act(Kind.COMMISSION, company, lot, makable, lambda _: {**made, f"b{lot}": 1})
     if company == MAKER and lot == PALLET:
@@ -95,7 +95,8 @@ def _apart(world: World, company: int, lot: int) -> Iterator[Act]:
     h, state, w, q = f"h{lot}", f"s{lot}", f"w{lot}", f"q{lot}"
 
     def quarantinable(s: Columns) -> Mask:
-        may = (s[h] == company) & (s[f"k{lot}"] == 0) | (s[f"b{lot}"] == 1) & (s["gi"] == company)
+        inspects = (s["gi"] == company) | (world.second == company)
+        may = (s[h] == company) & (s[f"k{lot}"] == 0) | (s[f"b{lot}"] == 1) & inspects
         return active(s, company) & may & ((s[state] == Lot.HELD) | (s[state] == Lot.OFFERED))
 
     def releasable(s: Columns) -> Mask:
@@ -104,6 +105,11 @@ def _apart(world: World, company: int, lot: int) -> Iterator[Act]:
             liftable |= (s[f"b{lot}"] == 1) & (s["os"] == Order.DELIVERED)
         if world.rules.M5_lapsed_is_released:
             liftable |= s[q] == 2
+        if world.rules.F2_gone_is_lifted:
+            for number in world.numbers():
+                liftable |= (s[q] == 0) & (s[w] == number) & ~active(s, number)
+        if world.waivers:
+            liftable |= (s[f"z{lot}"] == 1) & (s[f"b{lot}"] == 1) & (s[w] == s["gi"])
         own = active(s, company) & (s[w] == company) & (s[state] == Lot.QUARANTINED)
         return own | liftable & mine(s, company, lot, Lot.QUARANTINED)
 

@@ -86,7 +86,8 @@ def _choose(graph: Graph, act: Act, rows: np.ndarray, choice: Choice, every: int
 
 
 def head_of(world: World, width: int) -> bytes:
-    return bytes([world.lots, world.operations, world.companies, world.coordinator, world.inspector, width])
+    parties = (world.coordinator, world.inspector, world.second)
+    return bytes([world.lots, world.operations, world.companies, *parties, width])
 
 
 def write_tree(graph: Graph, choice: Choice) -> bytes:

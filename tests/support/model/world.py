@@ -9,10 +9,25 @@ from typing import Final
 
 from tests.support.model.layout import Change, Columns, Layout, Mask
 
-__all__ = ["Act", "Kind", "Lot", "Operation", "Order", "Proposed", "Rules", "World", "absent", "active", "chosen"]
+__all__ = [
+    "OF_A_LOT",
+    "Act",
+    "Kind",
+    "Lot",
+    "Operation",
+    "Order",
+    "Proposed",
+    "Rules",
+    "World",
+    "absent",
+    "active",
+    "chosen",
+]
 
 BUYER: Final = 1
 MAKER: Final = 2
+OF_A_LOT: Final = "hswbvcxorqkzy"
+"""Names of the fields that each lot has, see `World`."""
 
 
 class Order(IntEnum):
@@ -104,6 +119,11 @@ class Kind(IntEnum):
     """After the council entrusted what the buyer has to who ends the order."""
     ORDER_MOVES = 40
     """In a world of `any_order`."""
+    PASS_SECOND = 42
+    """Of the second gate's inspector, by procedure."""
+    FAIL_SECOND = 43
+    WAIVE = 44
+    """Of the first gate."""
 
 
 TROUBLE: Final = frozenset({Kind.SUSPEND, Kind.REINSTATE, Kind.WITHDRAW_MODEL})
@@ -114,6 +134,7 @@ TROUBLE: Final = frozenset({Kind.SUSPEND, Kind.REINSTATE, Kind.WITHDRAW_MODEL})
 class Rules:
     """The rules that ended a dead end, each by the audit's name of it. False: as the first generation had it."""
 
+    F2_gone_is_lifted: bool = True
     H5_completed_is_revised: bool = True
     H5_completed_is_assigned: bool = True
     H6_failed_goes_back: bool = True
@@ -141,6 +162,8 @@ class World:
     coordinator: int = MAKER
     inspector: int = 3
     """0 when the order has no gate."""
+    second: int = 0
+    """The inspector of a second gate, only beside the first one; 0 when there is none. Neither is revised then."""
     failures: int = 1
     """How many companies may be suspended at a time."""
     revisions: bool = True
@@ -148,6 +171,8 @@ class World:
     """Whether openings are demanded, and certificates revoked."""
     withdrawals: bool = True
     """Whether the model of the gate may be withdrawn."""
+    waivers: bool = False
+    """Whether the buyer may waive the first gate for a lot. That gate is not revised then."""
     any_order: bool = False
     """The order comes to any state from any other, whatever its rules: more than it can, so what lots can come to then
     holds for every order."""
@@ -166,10 +191,11 @@ class World:
 
     def _lot(self, lot: int) -> list[tuple[str, int]]:
         """Holder, state, who set it apart or is offered it, whether it is the order's. Of the latest certificate of the
-        gate's inspector: verdict, state, expired, whether any is open, before a rework. Behind a quarantine; packed."""
+        gate's inspector: verdict, state, expired, whether any is open, before a rework. Behind a quarantine; packed.
+        Whether the first gate is waived; whether the second inspector's latest passes and counts."""
         company = self.companies.bit_length()
-        widths = (company, 3, company, 1, 2, 2, 1, 1, 1, 2)
-        return [*((f"{name}{lot}", bits) for name, bits in zip("hswbvcxorq", widths, strict=True)), (f"k{lot}", 1)]
+        widths = (company, 3, company, 1, 2, 2, 1, 1, 1, 2, 1, 1, 1)
+        return [(f"{name}{lot}", bits) for name, bits in zip(OF_A_LOT, widths, strict=True)]
 
     def numbers(self) -> range:
         return range(1, self.companies + 1)
