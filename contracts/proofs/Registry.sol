@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Council} from "../src/Council.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {World} from "./World.sol";
@@ -21,6 +21,32 @@ contract KeyProof is World {
         registry.proposeKey(WORKER, Roles.ANY, false);
         vm.prank(WORKER);
         registry.acceptKey(_company.id);
+    }
+
+    /// @notice A company never loses its last admin key, whatever it does; and only its admin key does anything to its
+    /// keys.
+    /// @dev Bounds: a company with one admin key and one that is not; one call of any function of the registry but
+    /// `multicall`, from any address but the owner's, with any arguments; bytes of 64.
+    function check_theLastAdminKeyStays() external {
+        address caller = _anybody();
+        vm.assume(caller != OWNER);
+        bytes32 before = keccak256(abi.encode(registry.keyOf(WORKER)));
+        _administer(caller);
+        IRegistry.Key memory admin = registry.keyOf(_company.key);
+        assert(admin.admin && admin.revokedAt == 0 && admin.participant == _company.id);
+        assert(caller == _company.key || keccak256(abi.encode(registry.keyOf(WORKER))) == before);
+    }
+
+    /// @notice Nobody takes part in a company by its own word, nor by the owner's: every key comes from one of its
+    /// admin keys.
+    /// @dev Bounds: one call, as above, from any address but the admin key's, the owner's too.
+    function check_noKeyIsAddedFromOutside() external {
+        address caller = _anybody();
+        vm.assume(caller != _company.key);
+        address key = any.createAddress("key");
+        vm.assume(key != _company.key && key != WORKER);
+        _administer(caller);
+        assert(registry.keyOf(key).participant != _company.id);
     }
 
     /// @notice A recovered key counts 14 days after it was proposed; if the company objected, only when that was
@@ -46,52 +72,38 @@ contract KeyProof is World {
         assert(acceptedAt >= proposedAt + 14 days);
         assert(!objects || (overrules && acceptedAt >= objectedAt + 14 days));
     }
+
+    function _administer(address caller) private returns (bool done) {
+        bytes memory data = any.createCalldata("Registry");
+        vm.assume(bytes4(data) != registry.multicall.selector);
+        vm.prank(caller);
+        (done,) = address(registry).call(data);
+    }
 }
 
-/// @notice What the companies decide together (DESIGN 4, "Council").
-contract CouncilProof is World {
-    Party[4] private _members;
-    Council private _council;
+/// @notice The end of a ledger (DESIGN 4, "For what comes"; IRegistry.close).
+contract ClosingProof is World {
+    Party private _company;
 
     function setUp() public override {
         super.setUp();
-        uint32[] memory ids = new uint32[](4);
-        for (uint256 i; i < 4; ++i) {
-            _members[i] = _admit(Roles.BUYER);
-            ids[i] = _members[i].id;
-        }
-        _council = new Council(registry, 2 days, ids, 3);
+        _company = _admit(Roles.ANY);
         vm.prank(OWNER);
-        registry.transferOwnership(address(_council));
-        vm.prank(address(_council));
-        registry.acceptOwnership();
+        registry.close(address(0xE0));
     }
 
-    /// @notice What the council does was approved by its quorum, all of it two days before.
-    /// @dev Bounds: four members, quorum 3, delay 2 days; a motion that its proposer and any of the three others
-    /// approve, each within 194 days of the one before, and its proposer takes its approval back or not; executed by any
-    /// address.
-    function check_nothingIsDoneWithoutQuorumAndDelay(bool[4] memory approves, bool retracts) external {
-        uint256 approvals = 1;
-        uint256 lastAt = block.timestamp;
-        vm.prank(_members[0].key);
-        uint32 motion = _council.propose(address(registry), abi.encodeCall(IRegistry.publish, (1, ROOT)), ROOT);
-        for (uint256 i = 1; i < 4; ++i) {
-            if (!approves[i]) continue;
-            vm.warp(block.timestamp + _number("later", 24));
-            if (++approvals == 3) lastAt = block.timestamp;
-            vm.prank(_members[i].key);
-            _council.approve(motion);
-        }
-        if (retracts) {
-            --approvals;
-            vm.prank(_members[0].key);
-            _council.retract(motion);
-        }
-        uint256 executedAt = block.timestamp + _number("executed", 24);
-        vm.warp(executedAt);
+    /// @notice A closed ledger takes no new order and no lot from outside, and opens again by nobody's act.
+    /// @dev Bounds: one call of any function of the registry but `multicall`, from any address, then any order or lot
+    /// by a company with all roles.
+    function check_whatIsClosedStaysClosed(bytes32 name, uint40 quantity, bytes3 unit, IOrders.OrderTerms memory terms)
+        external
+    {
+        bytes memory data = any.createCalldata("Registry");
+        vm.assume(bytes4(data) != registry.multicall.selector);
         vm.prank(_anybody());
-        _council.execute(motion);
-        assert(approvals >= 3 && executedAt >= lastAt + 2 days);
+        (bool done,) = address(registry).call(data);
+        done; // or not: both are of interest
+        assert(!_call(_company.key, abi.encodeCall(ledger.receiveLot, (name, quantity, unit, ROOT))));
+        assert(!_call(_company.key, abi.encodeCall(ledger.placeOrder, (name, terms))));
     }
 }

@@ -57,6 +57,26 @@ PROPERTIES = (
         ),
     ),
     Property(
+        "AccessProof",
+        "check_suspendedCompaniesRecordNothing",
+        Mutant(
+            "registry/Members.sol",
+            "        if (inactiveSince != 0) _requireActive(participant, company);\n",
+            "",
+            "a suspended company acts",
+        ),
+    ),
+    Property(
+        "RoleProof",
+        "check_noAuthorityWithoutRole",
+        Mutant(
+            "registry/Members.sol",
+            "        roles &= held;\n",
+            "",
+            "a key keeps rights that its company lost",
+        ),
+    ),
+    Property(
         "ConservationProof",
         "check_splitConserves",
         Mutant(
@@ -98,12 +118,72 @@ PROPERTIES = (
     ),
     Property(
         "CustodyProof",
+        "check_onlyTheCustodianMovesALot",
+        Mutant(
+            "history/Book.sol",
+            "if (holder != actor.participant) revert ILots.LotForeign(lot, uint32(holder));",
+            "",
+            "anybody acts as a lot's custodian",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_nothingIsForcedOnAnybody",
+        Mutant(
+            "history/Custody.sol",
+            "        (entry.state, entry.counterparty) = (ILots.LotState.Offered, to);\n",
+            "        (entry.state, entry.holder) = (ILots.LotState.Held, to);\n",
+            "an offer hands over at once",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_anOfferedLotGoesWhereItWasOffered",
+        Mutant(
+            "history/Book.sol",
+            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(lot, state);\n",
+            "",
+            "an offered lot is packed",
+        ),
+    ),
+    Property(
+        "CustodyProof",
         "check_acceptanceNamesTheOffer",
         Mutant(
             "history/Custody.sol",
             "        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);\n",
             "",
             "an acceptance of an earlier offer counts",
+        ),
+    ),
+    Property(
+        "CustodyProof",
+        "check_aQuarantinedLotStays",
+        Mutant(
+            "history/Custody.sol",
+            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(item.lot, state);\n",
+            "",
+            "a quarantined lot is offered",
+        ),
+    ),
+    Property(
+        "ReclaimProof",
+        "check_onlyTheAbsentAreReclaimed",
+        Mutant(
+            "history/Custody.sol",
+            "if (since == 0 || block.timestamp < since + ABSENCE_PERIOD) {",
+            "if (since == 0) {",
+            "goods are reclaimed at once",
+        ),
+    ),
+    Property(
+        "HistoryProof",
+        "check_whateverSucceedsIsRecorded",
+        Mutant(
+            "history/Lots.sol",
+            "        _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);\n",
+            "",
+            "a quarantine leaves no record",
         ),
     ),
     Property(
@@ -127,6 +207,26 @@ PROPERTIES = (
         ),
     ),
     Property(
+        "OrderProof",
+        "check_onlyItsPartiesChangeAnOrder",
+        Mutant(
+            "history/Orders.sol",
+            "        if (actor.participant != entry.buyer && !byCoordinator) {",
+            "        if (actor.participant == entry.coordinator && !byCoordinator) {",
+            "anybody cancels an order",
+        ),
+    ),
+    Property(
+        "OrderProof",
+        "check_revisionsNeedBothSides",
+        Mutant(
+            "history/Revisions.sol",
+            "        if (consents & PART_SUCCESSOR == 0) return successor;\n",
+            "        return 0;\n",
+            "the buyer's agreement is enough",
+        ),
+    ),
+    Property(
         "DeliveryProof",
         "check_deliveryNeedsTheQuantity",
         Mutant(
@@ -147,6 +247,96 @@ PROPERTIES = (
         ),
     ),
     Property(
+        "GateProof",
+        "check_onlyTheBuyerWaives",
+        Mutant(
+            "history/Waivers.sol",
+            "if (buyer != actor.participant) revert",
+            "if (buyer == 0) revert",
+            "any buyer waives the gates of others",
+        ),
+    ),
+    Property(
+        "GatesProof",
+        "check_everyGateIsLookedAt",
+        Mutant(
+            "history/Verdicts.sol",
+            "            _requirePassage(lot, reworks, inspector, model, known);\n",
+            "            _requirePassage(lot, reworks, inspector, model, known);\n            break;\n",
+            "only the first gate is looked at",
+        ),
+    ),
+    Property(
+        "CertificateProof",
+        "check_onlyItsIssuerRevokes",
+        Mutant(
+            "history/Certificates.sol",
+            "        if (issuer != actor.participant) revert CertificateForeign(certificate, issuer);\n",
+            "",
+            "any inspector revokes another's certificate",
+        ),
+    ),
+    Property(
+        "CertificateProof",
+        "check_whatIsDemandedShutsTheGate",
+        Mutant(
+            "history/Certificates.sol",
+            "if (reworks != of_.reworks) open = 0;",
+            "if (reworks == of_.reworks) open = 0;",
+            "a new certificate does away with a demand",
+        ),
+    ),
+    Property(
+        "CertificateProof",
+        "check_aPartPassesLikeTheWhole",
+        Mutant(
+            "history/Verdicts.sol",
+            "quarantining: 0, open: open,",
+            "quarantining: 0, open: 0,",
+            "a demand stays behind when a part is split off",
+        ),
+    ),
+    Property(
+        "CertificateProof",
+        "check_aStolenKeyOpensNoGate",
+        Mutant(
+            "history/Verdicts.sol",
+            "issuedAt >= known.countsFrom && issuedAt < known.countsBefore;",
+            "issuedAt >= known.countsFrom;",
+            "what a stolen key signed counts",
+        ),
+    ),
+    Property(
+        "CertificateProof",
+        "check_aDefectiveModelOpensNoGate",
+        Mutant(
+            "Registry.sol",
+            "if (state == ModelState.Approved || state == ModelState.Retired) standsBefore",
+            "if (state != ModelState.None) standsBefore",
+            "what was certified on a defective model counts",
+        ),
+    ),
+    Property(
+        "TransformationProof",
+        "check_aGatedLotIsNotRenamed",
+        Mutant(
+            "history/Transformations.sol",
+            "bool bound = tally.order == 0 || inspector != 0;",
+            "bool bound = tally.order == 0;",
+            "a lot leaves its gate for an order without one",
+        ),
+    ),
+    Property(
+        "TransformationProof",
+        "check_aReworkVoidsOlderPasses",
+        Mutant(
+            "history/Transformations.sol",
+            "entry.reworks = reworks + 1;",
+            "entry.reworks = reworks;",
+            "a pass outlives a rework",
+        ),
+    ),
+    Property(
         "EvidenceProof",
         "check_streamsOnlyGrow",
         Mutant(
@@ -154,6 +344,66 @@ PROPERTIES = (
             "if (size <= entry.size)",
             "if (size < entry.size)",
             "an anchor replaces the root of as many entries",
+        ),
+    ),
+    Property(
+        "WindowProof",
+        "check_aWindowIsOfItsLot",
+        Mutant(
+            "libraries/EvidenceLeaf.sol",
+            "bytes.concat(TAG, WINDOW, lot)",
+            "bytes.concat(TAG, data[21], lot)",
+            "an entry of any kind is taken for a window",
+        ),
+    ),
+    Property(
+        "BindingProof",
+        "check_workIsFinishedByALaterEntry",
+        Mutant(
+            "history/Assignments.sol",
+            "        if (leafIndex < least) revert AssignmentLeafTooOld(stream, leafIndex, least);\n",
+            "",
+            "work is finished by what was measured before it",
+        ),
+    ),
+    Property(
+        "BindingProof",
+        "check_aCertificateNamesWhatIsAnchored",
+        Mutant(
+            "history/Book.sol",
+            "        if (index >= size) revert IEvidence.EvidenceNotAnchored(stream, index, size);\n",
+            "",
+            "a certificate names an entry that is not anchored",
+        ),
+    ),
+    Property(
+        "NoteProof",
+        "check_strangersNoteNothing",
+        Mutant(
+            "history/Notes.sol",
+            "if (isLot ? !_isOfLot(subject, lot, ground, participant) :",
+            "if (isLot ? false :",
+            "anybody notes on a lot",
+        ),
+    ),
+    Property(
+        "KeyProof",
+        "check_theLastAdminKeyStays",
+        Mutant(
+            "registry/Keys.sol",
+            "        if (_participants[participant].admins == 1) revert RegistryLastAdminKey(participant, key);\n",
+            "",
+            "a company revokes its last admin key",
+        ),
+    ),
+    Property(
+        "KeyProof",
+        "check_noKeyIsAddedFromOutside",
+        Mutant(
+            "registry/Keys.sol",
+            "if (proposal.proposer == address(0) || lapsed)",
+            "if (proposal.proposer != address(0) && lapsed)",
+            "a key joins that nobody proposed",
         ),
     ),
     Property(
@@ -174,6 +424,36 @@ PROPERTIES = (
             "if (--entry.approvals < neededFor(entry.data)) entry.approvedAt = 0;",
             "--entry.approvals;",
             "an approval that was taken back still counts",
+        ),
+    ),
+    Property(
+        "VoteProof",
+        "check_onlyMembersVote",
+        Mutant(
+            "Council.sol",
+            "bool votes = key.admin && key.revokedAt == 0 && isMember(participant);",
+            "bool votes = key.revokedAt == 0 && isMember(participant);",
+            "any key of a member votes",
+        ),
+    ),
+    Property(
+        "VoteProof",
+        "check_aBatchNeedsTwoThirds",
+        Mutant(
+            "Council.sol",
+            " && selector != Multicall.multicall.selector;",
+            ";",
+            "a batch needs the quorum only",
+        ),
+    ),
+    Property(
+        "ClosingProof",
+        "check_whatIsClosedStaysClosed",
+        Mutant(
+            "history/Lots.sol",
+            "        if (successor != address(0)) revert HistoryClosed(successor);\n",
+            "",
+            "a closed ledger receives lots",
         ),
     ),
 )

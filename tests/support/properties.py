@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ _OPTIONS = (
     *("--solver-timeout-assertion", "600s"),
     "--no-status",
 )
+_LONGEST = 1800
+"""Seconds after which halmos is stopped on a property or on its mutant."""
+_CONTRACT = re.compile(r"^contract (\w+) is \w*World \{", re.MULTILINE)
 _PASSED, _REFUTED = 0, 1
 _OUTCOMES = {2: "timeout", 3: "stuck", 4: "every path reverts", 5: "error"}
 
@@ -75,7 +80,7 @@ def copy_project(only: str = "") -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
         for path in (project / PROOFS).glob("*.sol"):
-            if only not in ("", path.name) and " is World {" in path.read_text():
+            if only not in ("", path.name) and _CONTRACT.search(path.read_text()):
                 path.unlink()
         (project / "node_modules").symlink_to(toolchain.PROJECT / "node_modules")
         yield project
@@ -83,8 +88,15 @@ def copy_project(only: str = "") -> Iterator[Path]:
 
 def find_file(contract: str) -> str:
     """Name of the file in which a contract of proofs is."""
-    needle = f"contract {contract} is World"
-    return next(path.name for path in sorted((toolchain.PROJECT / PROOFS).glob("*.sol")) if needle in path.read_text())
+    files = sorted((toolchain.PROJECT / PROOFS).glob("*.sol"))
+    return next(path.name for path in files if contract in _CONTRACT.findall(path.read_text()))
+
+
+def bounds_of(one: Property) -> str:
+    """Within which bounds a property is proved, as its comment says."""
+    text = (toolchain.PROJECT / PROOFS / find_file(one.contract)).read_text()
+    comment = text.partition(f"function {one.check}(")[0].rpartition("/// @dev Bounds: ")[2]
+    return " ".join(comment.replace("///", " ").split())
 
 
 def _environment(*, optimised: bool) -> Mapping[str, str]:
@@ -107,15 +119,33 @@ def run_check(project: Path, one: Property, *, mutated: bool) -> Outcome:
         *("--contract", one.contract, "--function", one.check, "--json-output", str(report)),
         *(["--early-exit"] if mutated else []),
     ]
-    environment = _environment(optimised=not mutated)
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    output = _run(command, project, _environment(optimised=not mutated))
     results = json.loads(report.read_text())["test_results"] if report.exists() else {}
     found = [result for suite in results.values() for result in suite if _is_of(result, one)]
     if len(found) != 1:
-        raise NotProvedError(
-            f"halmos did not run {one.contract}.{one.check}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-        )
-    return _parse(found[0], done.stdout)
+        raise NotProvedError(f"halmos did not run {one.contract}.{one.check}:\n{output[-4000:]}")
+    return _parse(found[0], output)
+
+
+def _run(command: Sequence[str], project: Path, environment: Mapping[str, str]) -> str:
+    """What a command prints. With all that it started it is stopped when it takes too long: solvers go on by
+    themselves."""
+    with subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    ) as process:
+        try:
+            return process.communicate(timeout=_LONGEST)[0]
+        except subprocess.TimeoutExpired:
+            raise NotProvedError(f"no answer in {_LONGEST} s") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _is_of(result: Mapping[str, Any], one: Property) -> bool:
@@ -163,26 +193,42 @@ def main(names: Sequence[str]) -> int:
         sys.stderr.write(f"properties: there is no {', '.join(sorted(unknown))}; see contracts/proofs\n")
         return 2
     chosen = [one for one in PROPERTIES if not names or one.check in names]
-    failed = 0
+    rows = []
     with copy_project() as project:
         for one in chosen:
-            try:
-                line = _describe(one, *prove(one, project))
-            except NotProvedError as error:
-                failed += 1
-                line = f"FAILED {error}\n"
-            sys.stdout.write(line)
+            row = _judge(one, project)
+            rows.append(row)
+            sys.stdout.write(row.told)
             sys.stdout.flush()
-    sys.stdout.write(f"{len(chosen) - failed} of {len(chosen)} proved, and refuted on their mutants\n")
+    sys.stdout.write("\n" + "".join(f"{row.summary}\n" for row in rows))
+    failed = sum(not row.good for row in rows)
+    sys.stdout.write(f"{len(rows) - failed} of {len(rows)} proved, and refuted on their mutants\n")
     return 1 if failed else 0
 
 
-def _describe(one: Property, proof: Outcome, refutation: Outcome) -> str:
-    return (
+@dataclass(frozen=True, slots=True)
+class Row:
+    good: bool
+    told: str
+    summary: str
+
+
+def _judge(one: Property, project: Path) -> Row:
+    try:
+        proof, refutation = prove(one, project)
+    except NotProvedError as error:
+        return Row(good=False, told=f"FAILED {one.check}: {error}\n", summary=f"{one.check:44}  FAILED")
+    told = (
         f"{one.check}: proved on {proof.paths} paths in {proof.seconds:.1f} s\n"
         f"    where {one.mutant.breaks} ({one.mutant.file}): refuted in {refutation.seconds:.1f} s by"
         f" {refutation.counterexample or 'every value'}\n"
     )
+    summary = (
+        f"{one.check:44}  proved {proof.seconds:6.1f} s {proof.paths:5} paths, refuted {refutation.seconds:6.1f} s\n"
+        f"    bounds: {bounds_of(one)}\n"
+        f"    mutant: {one.mutant.breaks} ({one.mutant.file})"
+    )
+    return Row(good=True, told=told, summary=summary)
 
 
 if __name__ == "__main__":

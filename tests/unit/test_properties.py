@@ -15,7 +15,7 @@ SOURCES = {path.name: path.read_text() for path in sorted((PROJECT / properties.
 CHECKS = {
     (contract, check)
     for text in SOURCES.values()
-    for contract, body in re.findall(r"^contract (\w+) is World \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+    for contract, body in re.findall(r"^contract (\w+) is \w*World \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
     for check in re.findall(r"function (check_\w+)\(", body)
 }
 
@@ -40,6 +40,7 @@ def test_a_property_states_its_bounds(one: Property) -> None:
     comment = text.partition(f"function {one.check}(")[0].rpartition("}\n")[2].rpartition(";\n")[2]
     assert "/// @notice" in comment
     assert "/// @dev Bounds: " in comment
+    assert properties.bounds_of(one)
 
 
 def test_what_does_not_occur_once_is_no_mutant() -> None:

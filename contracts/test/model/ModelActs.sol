@@ -99,8 +99,9 @@ abstract contract ModelActs is ModelWorld {
     /// @dev The terms as they are, but for what is proposed.
     function _proposedTerms(uint8 proposed) internal view returns (IOrders.OrderTerms memory) {
         IOrders.Order memory entry = ledger.orderOf(order);
-        IOrders.OrderTerms memory terms =
-            _terms(proposed == COORDINATOR ? BUYER : entry.coordinator, proposed == GATE ? BUYER : _inspector());
+        uint32 coordinator = entry.coordinator;
+        if (proposed == COORDINATOR) coordinator = coordinator == BUYER ? MAKER : BUYER;
+        IOrders.OrderTerms memory terms = _terms(coordinator, proposed == GATE ? BUYER : _inspector());
         terms.dueAt = 0;
         return terms;
     }

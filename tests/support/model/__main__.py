@@ -68,6 +68,9 @@ def _walks(asked: argparse.Namespace) -> Iterator[tuple[dict[str, Any], bool]]:
     while walks < asked.walks:
         walked = walk_and_end(LARGE, min(AT_ONCE, asked.walks - walks), 60, asked.seed + walks)
         walks, steps, stuck = walks + walked.walks, steps + walked.steps, stuck + walked.stuck
+        sys.stderr.write(f"\r{walks} of {asked.walks} walks, {stuck} stuck")
+        sys.stderr.flush()
+    sys.stderr.write("\n")
     yield {"walked": _named(LARGE), "walks": walks, "steps": steps, "stuck": stuck}, not stuck
 
 

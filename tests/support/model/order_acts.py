@@ -208,11 +208,20 @@ def _fits(world: World, s: Columns, proposed: Proposed) -> Mask:
     if proposed == Proposed.END:
         return _in(s, Order.IN_PRODUCTION, Order.COMPLETED) & world.rules.H8_production_is_ended
     if proposed == Proposed.COORDINATOR:
-        return _revisable(world, s) & (s["gi"] != BUYER) & world.rules.H8_coordinator_is_replaced
+        return _revisable(world, s) & (s["gi"] != _successor(s)) & world.rules.H8_coordinator_is_replaced
     new = active(s, BUYER) & ~_is_coordinator_gone(world, s)
     if not world.rules.H8_inspector_is_who_made_nothing:
         new &= ~_in(s, Order.IN_PRODUCTION, Order.COMPLETED)  # the buyer could make something
     return _revisable(world, s) & (s["co"] != BUYER) & ((s["gi"] == BUYER) | new)
+
+
+def _successor(s: Columns) -> Column:
+    """Who coordinates when the sides agree to another coordinator."""
+    return np.where(s["co"] == BUYER, np.uint8(MAKER), np.uint8(BUYER))
+
+
+def _is_successor_active(s: Columns) -> Mask:
+    return np.where(s["co"] == BUYER, active(s, MAKER), active(s, BUYER))
 
 
 def _agreements(world: World, company: int) -> Iterator[Act]:
@@ -244,7 +253,8 @@ def _proposal(world: World, company: int, proposed: Proposed) -> Act:
         may = _sides(s, company) & _fits(world, s, proposed)
         if proposed == Proposed.END:
             return may
-        return may & (active(s, BUYER) if proposed == Proposed.COORDINATOR else ~_is_coordinator_gone(world, s))
+        stands = _is_successor_active(s) if proposed == Proposed.COORDINATOR else ~_is_coordinator_gone(world, s)
+        return may & stands
 
     return Act(
         Kind.PROPOSE,
@@ -256,7 +266,8 @@ def _proposal(world: World, company: int, proposed: Proposed) -> Act:
 
 
 def _agreement(world: World, company: int, proposed: Proposed) -> Act:
-    """Agrees to what is proposed. Who proposed it agrees again, when the other side is gone."""
+    """Agrees to what is proposed. Who proposed it agrees again, when the other side is gone. The maker agrees to
+    coordinate instead of the buyer, which alone proposes that: it is both sides."""
 
     def alone(s: Columns, consents: Column) -> Mask:
         if proposed == Proposed.COORDINATOR:
@@ -268,14 +279,16 @@ def _agreement(world: World, company: int, proposed: Proposed) -> Act:
 
     def guard(s: Columns) -> Mask:
         consents = s["pc"] | _consents(s, company)
-        agreed = (consents == 3) | alone(s, consents)
-        return _sides(s, company) & (s["pk"] == proposed) & _fits(world, s, proposed) & agreed
+        agreed = _sides(s, company) & ((consents == 3) | alone(s, consents))
+        if proposed == Proposed.COORDINATOR:
+            agreed = np.where(s["co"] == BUYER, active(s, company) & (company == MAKER), agreed)
+        return (s["pk"] == proposed) & _fits(world, s, proposed) & agreed
 
     def change(s: Columns) -> Change:
         if proposed == Proposed.END:
             return _closing(Order.ENDED)
         if proposed == Proposed.COORDINATOR:
-            return {"co": BUYER, **NO_PROPOSAL}
+            return {"co": _successor(s), **NO_PROPOSAL}
         return {**_new_gate(world, s), **NO_PROPOSAL}
 
     return Act(Kind.AGREE, company, proposed, guard, change)

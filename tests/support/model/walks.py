@@ -94,12 +94,13 @@ def _draw(acts: Sequence[Act], columns: Columns, walkers: int, random: np.random
     best = np.full(walkers, -1, dtype=np.float32)
     chosen = np.full(walkers, -1, dtype=np.int16)
     for number, act in enumerate(acts):
-        ticket = random.random(walkers, dtype=np.float32)
-        ticket *= act.guard(columns)
+        allowed = np.flatnonzero(act.guard(columns))
+        ticket = random.random(len(allowed), dtype=np.float32)
         if act.kind in _SELDOM:
             ticket **= _SELDOM[act.kind]
-        better = ticket > np.maximum(best, 0)
-        best[better], chosen[better] = ticket[better], number
+        better = ticket > best[allowed]
+        rows = allowed[better]
+        best[rows], chosen[rows] = ticket[better], number
     return chosen
 
 

@@ -55,7 +55,7 @@ class Proposed(IntEnum):
     NOTHING = 0
     END = 1
     COORDINATOR = 2
-    """That the buyer coordinates."""
+    """That the buyer coordinates; when it does, that the maker does."""
     GATE = 3
     """That the buyer inspects, on a model of its own."""
 
