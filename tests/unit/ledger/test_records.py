@@ -224,7 +224,7 @@ def unfitting(hint: Any) -> list[Any]:
 
 SHAPES: list[type] = [
     *RECORD_TYPES,
-    *(records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
+    *(records.Gate, records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
     *(records.Item, records.Statement, records.Link, records.Opening, records.Issued, records.Inference),
 ]
 
@@ -245,6 +245,8 @@ def test_each_field_refuses_what_does_not_fit(kind: type) -> None:
 def example(hint: Any) -> Any:
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            return example(base)
         return 1 if base is int else bytes(size)
     if get_origin(hint) is tuple:
         return (example(get_args(hint)[0]),)
