@@ -20,7 +20,7 @@ from ledger import records
 from ledger.chain import call_data, load_abi
 from ledger.errors import RecordError
 from ledger.events import find_event
-from ledger.records import RECORD_TYPES, Contract, Record, snake_case
+from ledger.records import RECORD_TYPES, Contract, Packed, Record, snake_case
 from tests.support.event_data import plain, written
 
 SOLIDITY = Path(__file__).parents[3] / "contracts" / "src"
@@ -73,6 +73,9 @@ def verify_type(hint: Any, parameter: Entry) -> None:
     elif isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         assert kind == "uint8"
         assert parameter["internalType"].split(".")[-1] == hint.__name__
+    elif get_origin(hint) is Annotated and isinstance(get_args(hint)[1], Packed):
+        assert kind == "uint256"
+        assert sum(get_args(part)[1] for part in hints_of(records.Gate).values()) * get_args(hint)[1].most <= 256
     elif kind in ("bytes", "bool"):
         assert hint is {"bytes": bytes, "bool": bool}[kind]
     elif kind.startswith("int"):
@@ -158,6 +161,8 @@ def ends(size: Any) -> tuple[int, int]:
 def fitting(hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            return st.lists(fitting(get_args(base)[0]), max_size=size.most).map(tuple)
         return st.integers(*ends(size)) if base is int else st.binary(min_size=size, max_size=size)
     if hint is bytes:
         return st.binary(max_size=100)
@@ -198,6 +203,8 @@ def test_what_a_record_accepts_survives_the_abi(kind: type[Record], data: st.Dat
 def unfitting(hint: Any) -> list[Any]:
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            return [*unfitting(base), (records.Gate(1),) * (size.most + 1)]
         if base is int:
             least, most = ends(size)
             return [True, False, least - 1, most + 1, 1.0, "1", None, b"\1"]
@@ -217,7 +224,7 @@ def unfitting(hint: Any) -> list[Any]:
 
 SHAPES: list[type] = [
     *RECORD_TYPES,
-    *(records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
+    *(records.Gate, records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
     *(records.Item, records.Statement, records.Link, records.Opening, records.Issued, records.Inference),
 ]
 
@@ -238,6 +245,8 @@ def test_each_field_refuses_what_does_not_fit(kind: type) -> None:
 def example(hint: Any) -> Any:
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
+        if isinstance(size, Packed):
+            return example(base)
         return 1 if base is int else bytes(size)
     if get_origin(hint) is tuple:
         return (example(get_args(hint)[0]),)
