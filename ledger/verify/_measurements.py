@@ -140,7 +140,7 @@ class _Ages:
             yield say("other_measurement", lot.subject, numbers, **named, index=index, finished=at)
 
     def is_dated(self, lot: Lot, certificate: Certificate) -> bool:
-        """Whether it is known if the entry was measured after the latest work on the lot began, or there was no work."""
+        """Whether it is known if the entry was measured after the latest work on the lot began, if there was any."""
         work = self._work_before(lot, certificate)
         if work is None or self._latest_entry(certificate) < self._least(lot, certificate, work)[1]:
             return True
