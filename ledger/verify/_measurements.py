@@ -140,9 +140,9 @@ class _Ages:
             yield say("other_measurement", lot.subject, numbers, **named, index=index, finished=at)
 
     def is_dated(self, lot: Lot, certificate: Certificate) -> bool:
-        """Whether the entry was measured after the latest work on the lot began, as far as there was any."""
+        """Whether it is known if the entry was measured after the latest work on the lot began, if there was any."""
         work = self._work_before(lot, certificate)
-        if work is None:
+        if work is None or self._latest_entry(certificate) < self._least(lot, certificate, work)[1]:
             return True
         start = self._started.get(work[1], work[2])
         sizes = self._sizes.get(certificate.statement.stream, [])
@@ -193,7 +193,7 @@ class _Ages:
 
 
 def undated(verified: Verified) -> tuple[int, ...]:
-    """Certificates on lots of which nothing here proves that they were measured after the work on them began."""
+    """Certificates on lots of which nothing here proves whether they were measured after the work on them began."""
     ages = _Ages(verified)
     found = (
         one.sequence for lot in verified.state.lots.values() for one in lot.certificates if not ages.is_dated(lot, one)

@@ -9,7 +9,7 @@ from ledger.events.lots import LotReworked, LotsTransformed
 from ledger.records import CertificateStatus, TransformationKind, Verdict
 from ledger.verify._state import Lot
 from ledger.verify._status import Verified, foremost, status_of
-from ledger.verify._verdicts import events_of
+from ledger.verify._verdicts import events_of, same_material
 from ledger.verify.report import moment
 from ledger.verify.statement import Section, Statement, say
 
@@ -25,12 +25,12 @@ _KINDS = {
 
 def origin(verified: Verified) -> Iterator[Statement]:
     """Of the parts and of every lot that they came from, oldest first."""
-    inside = set(verified.bundle.parts)
+    told = {name for lot in verified.parts for name in same_material(verified.state, lot)}
     for lot in verified.line:
         yield _beginning(verified, lot)
         yield from _fittings(verified, lot)
         yield from _machines(verified, lot)
-        if lot.subject not in inside:
+        if lot.subject not in told:
             yield from (replace(one, section=Section.ORIGIN) for one in events_of(verified, lot))
     yield from _same_assignments(verified)
 

@@ -22,7 +22,7 @@ from ledger.verify.report import moment
 from ledger.verify.statement import Statement, say
 from ledger.verify.values import Model, Unit
 
-__all__ = ["events_of", "parts"]
+__all__ = ["events_of", "parts", "same_material"]
 
 
 def parts(verified: Verified) -> Iterator[Statement]:
@@ -33,7 +33,7 @@ def parts(verified: Verified) -> Iterator[Statement]:
         if lot.state.is_quarantined:
             yield say("quarantined_part", lot.subject, by=verified.party(lot.counterparty))
         yield from _verdicts(verified, lot)
-        same = (one for name in _same_material(verified.state, lot) for one in events[name])
+        same = (one for name in same_material(verified.state, lot) for one in events[name])
         yield from sorted(same, key=lambda one: one.records)
         yield from _standing(verified, lot)
 
@@ -96,7 +96,7 @@ def _outermost(state: State, lot: Lot) -> Lot:
     return lot
 
 
-def _same_material(state: State, lot: Lot) -> set[bytes]:
+def same_material(state: State, lot: Lot) -> set[bytes]:
     """The lot, and those that it was before it was split off, merged or reworked: not what it was made from."""
     found, waiting = {lot.subject}, [lot.subject]
     while waiting:

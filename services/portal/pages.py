@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 from ledger.provenance.answers import Party
 from ledger.verify import Section, Statement, Step
-from ledger.verify.printable import printable
+from ledger.verify.printable import printable, quoted
 from ledger.verify.values import Age, Span, Thing, Unit
 from ledger.verify.values import Party as Proved
 from ledger.verify.wording import Words, words_of
@@ -163,8 +163,9 @@ def _word(catalogue: Catalogue, value: enum.Enum) -> str:
 
 
 def _unit(catalogue: Catalogue, code: str) -> str:
-    """The common symbol for a UN/ECE Recommendation 20 code, or the code if the catalogue has none."""
-    return catalogue.say(f"unit.{code}") if catalogue.knows(f"unit.{code}") else code
+    """The common symbol for a UN/ECE Recommendation 20 code, or the code in quotation marks if the catalogue has none:
+    it may be any three bytes, and look like a number."""
+    return catalogue.say(f"unit.{code}") if catalogue.knows(f"unit.{code}") else quoted(code)
 
 
 def _party(catalogue: Catalogue, party: Party | None) -> Markup:

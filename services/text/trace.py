@@ -23,6 +23,8 @@ from ledger.provenance.answers import (
 )
 from ledger.provenance.recall_answers import Holder
 from ledger.records import LotState, Verdict
+from ledger.verify.printable import printable, quoted
+from ledger.verify.words.english import UNITS
 from services.pictures import describe_cut
 
 __all__ = ["describe_order", "describe_recall", "describe_shared", "describe_trace"]
@@ -98,14 +100,14 @@ def _lot(lot: Lot) -> list[str]:
         where += f", {'offered to' if lot.state is LotState.OFFERED else 'quarantined by'} {_party(lot.counterparty)}"
     return [
         f"{lot.identifier or '0x' + lot.subject.hex()}",
-        f"  lot of {lot.quantity} {lot.unit}, {_word(lot.state)}, {where}",
+        f"  lot of {lot.quantity} {_unit(lot.unit)}, {_word(lot.state)}, {where}",
         f"  recorded as {lot.sequence} on {_time(lot.created_at)}, subject 0x{lot.subject.hex()}",
     ]
 
 
 def _order(order: Order) -> list[str]:
     gate = f"gate: {' and '.join(map(_gate, order.gates))}" if order.gates else "no gate"
-    wanted = f"; {order.quantity} {order.unit} wanted" if order.quantity else ""
+    wanted = f"; {order.quantity} {_unit(order.unit or '')} wanted" if order.quantity else ""
     return [
         f"order {order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}",
         f"  placed {_time(order.placed_at)} by {_party(order.buyer)}",
@@ -165,7 +167,7 @@ def _related(lot: RelatedLot) -> str:
     verdict = f", {_word(lot.verdict)} ({_word(lot.status)})" if lot.verdict is not Verdict.NONE else ""
     name = lot.identifier or "0x" + lot.subject.hex()
     apart = ", quarantined with its carrier" if lot.quarantined and not lot.state.is_quarantined else ""
-    what = f"{lot.quantity} {lot.unit} {_word(lot.state)} at {_party(lot.holder)}"
+    what = f"{lot.quantity} {_unit(lot.unit)} {_word(lot.state)} at {_party(lot.holder)}"
     return f"{'  ' * lot.depth}{name}: {what}{verdict}{apart}"
 
 
@@ -188,7 +190,12 @@ def _closing(as_of: AsOf, records: int | None, head: bytes | None) -> list[str]:
 
 
 def _party(party: Party) -> str:
-    return party.name or f"participant {party.participant}"
+    return printable(party.name) if party.name else f"participant {party.participant}"
+
+
+def _unit(code: str) -> str:
+    """A unit as recorded; in quotation marks unless it is a known one, since it may be any three bytes."""
+    return code if code in UNITS else quoted(code)
 
 
 def _word(value: enum.Enum) -> str:

@@ -158,6 +158,7 @@ def test_v4_a_measurement_from_before_the_work_is_told() -> None:
     [told] = said(tell(story, LOT), "old_measurement")
     assert told.records[0] == certificate
     assert (told.values["index"], told.values["size"]) == (0, 1)
+    assert not said(tell(story, LOT), "timing"), "it is known"
     story, assignment = gated()
     story.certify(LOT, ORDER, stream=STREAM, leaf_index=1)
     assert not said(tell(story, LOT), "old_measurement")

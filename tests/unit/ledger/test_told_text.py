@@ -24,6 +24,7 @@ from ledger.verify.values import Fields, Party, Thing, Unit
 from ledger.verify.wording import words_of
 from services.portal.language import Language, read_catalogues
 from services.portal.pages import _helpers, _statement
+from services.text.trace import _unit
 from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now, vector_trust
 
 HOSTILE = {
@@ -100,6 +101,14 @@ def test_v16_no_face_shows_it_raw(what: str) -> None:
     text = json.dumps(report.to_json())
     assert text.isascii()
     assert HOSTILE[what] not in json.loads(text)[0]["text"]
+
+
+def test_v16_traces_and_pages_quote_units_that_they_do_not_know() -> None:
+    helpers = _helpers(read_catalogues()[Language.EN])
+    for show in (_unit, helpers["unit"]):
+        assert show("\x1b[2") == '"\\x1b[2"'
+        assert show("000") == '"000"'
+        assert '"' not in show("KGM")
 
 
 def test_v16_pages_escape_what_others_wrote() -> None:
