@@ -161,6 +161,20 @@ def test_a_stack_too_low_or_too_high_fails_the_same(chains: list[Any], height: i
 def test_jumps_reach_the_same_destinations(chains: list[Any], to: int) -> None:
     """Also into the operands of PUSH, where a byte only looks like a destination, and past the end."""
     start = bytes([op.PUSH1, to, op.JUMP, op.PUSH2, op.JUMPDEST, op.JUMPDEST, op.JUMPDEST, op.PC, op.PUSH4])
-    ours, plain = (execute(chain, (start + bytes([op.JUMPDEST]), b""), b"", ENOUGH_GAS) for chain in chains)
+    program, ends = start + bytes([op.JUMPDEST]), []
+    for limit in (10, 11, 12, 18, 19, ENOUGH_GAS):
+        ours, plain = (execute(chain, (program, b""), b"", limit) for chain in chains)
+        assert ours == plain
+        ends.append(ours[0])
+    assert (ends[-1] is None) == (to == 6)
+
+
+@pytest.mark.parametrize(
+    "opcode", [op.ADDRESS, op.CALLER, op.ORIGIN, op.COINBASE, op.PREVRANDAO, op.SHA3, op.BLOCKHASH]
+)
+def test_what_py_evm_pushes_as_bytes_is_a_word(chains: list[Any], opcode: int) -> None:
+    program = push(0) + push(0) + bytes([opcode]) + push(1) + bytes([op.ADD]) + push(0) + bytes([op.MSTORE])
+    program += push(32) + push(0) + bytes([op.RETURN])
+    ours, plain = (execute(chain, (program, b""), b"", ENOUGH_GAS) for chain in chains)
     assert ours == plain
-    assert (ours[0] is None) == (to == 6)
+    assert any(ours[1])
