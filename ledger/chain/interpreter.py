@@ -175,6 +175,43 @@ _OTHERS = {
 }
 
 
+def _execute(
+    steps: tuple[tuple[int, Any], ...], gas: int, stack: list[Any], memory: bytearray, data: bytes
+) -> tuple[int, tuple[int, int] | None]:
+    """Execute a run. Return the gas left, and, where it does not suffice for memory to grow, that step's operand."""
+    push, pop = stack.append, stack.pop
+    for what, operand in steps:
+        if what == _PUSH:
+            push(operand)
+        elif what == _DUP:
+            push(stack[operand])
+        elif what == _SWAP:
+            stack[-1], stack[operand] = stack[operand], stack[-1]
+        elif what == _BINARY_OP:
+            top = pop()
+            stack[-1] = operand(top, stack[-1])
+        elif what == _POP:
+            pop()
+        elif what == _UNARY_OP:
+            stack[-1] = operand(stack[-1])
+        elif what == _CALL_DATA:
+            stack[-1] = int.from_bytes(data[stack[-1] : stack[-1] + _WORD].ljust(_WORD, b"\0"))
+        else:
+            at = stack[-1]
+            if at + _WORD > len(memory):
+                growth = _growth(len(memory), at)
+                if growth > gas:
+                    return gas, operand
+                gas -= growth
+                memory.extend(bytes(-(-(at + _WORD) // _WORD) * _WORD - len(memory)))
+            if what == _STORE:
+                memory[at : at + _WORD] = stack[-2].to_bytes(_WORD)
+                del stack[-2:]
+            else:
+                stack[-1] = int.from_bytes(memory[at : at + _WORD])
+    return gas, None
+
+
 class _Code(CodeStream):
     """Code that executes its runs itself and yields to py-evm's loop only the opcodes between them."""
 
@@ -190,7 +227,6 @@ class _Code(CodeStream):
         code, runs, destinations = program.code, program.runs, program.destinations
         stack: list[Any] = self._stack.values  # words; bytes only where one of py-evm's opcodes has just pushed them
         memory, data = self._memory._bytes, self._data
-        push, pop = stack.append, stack.pop
         position, gas = self.program_counter, self._meter.gas_remaining
         while True:
             run = runs.get(position) or program.decode(position)
@@ -198,46 +234,18 @@ class _Code(CodeStream):
             if gas < cost or not lowest <= len(stack) <= highest:
                 self._meter.gas_remaining, self.program_counter = gas, position
                 yield from super().__iter__()
-            gas -= cost
-            for what, operand in steps:
-                if what == _PUSH:
-                    push(operand)
-                elif what == _DUP:
-                    push(stack[operand])
-                elif what == _SWAP:
-                    stack[-1], stack[operand] = stack[operand], stack[-1]
-                elif what == _BINARY_OP:
-                    top = pop()
-                    stack[-1] = operand(top, stack[-1])
-                elif what == _POP:
-                    pop()
-                elif what == _UNARY_OP:
-                    stack[-1] = operand(stack[-1])
-                elif what == _CALL_DATA:
-                    stack[-1] = int.from_bytes(data[stack[-1] : stack[-1] + _WORD].ljust(_WORD, b"\0"))
-                else:
-                    at = stack[-1]
-                    if at + _WORD > len(memory):
-                        growth = _growth(len(memory), at)
-                        if growth > gas:
-                            end, rest = operand
-                            gas, jump = gas + rest, 0
-                            break
-                        gas -= growth
-                        memory.extend(bytes(-(-(at + _WORD) // _WORD) * _WORD - len(memory)))
-                    if what == _STORE:
-                        memory[at : at + _WORD] = stack[-2].to_bytes(_WORD)
-                        del stack[-2:]
-                    else:
-                        stack[-1] = int.from_bytes(memory[at : at + _WORD])
+            gas, stopped = _execute(steps, gas - cost, stack, memory, data)
+            if stopped is not None:
+                end, rest = stopped
+                gas, jump = gas + rest, 0
             if jump == op.JUMPI and not stack[-2]:
                 del stack[-2:]
                 position = end + 1
                 continue
             if jump and stack[-1] in destinations:
-                position = pop()
+                position = stack.pop()
                 if jump == op.JUMPI:
-                    pop()
+                    stack.pop()
                 continue
             self._meter.gas_remaining = gas + (_gas_of(jump) if jump else 0)
             self.program_counter = end + 1
