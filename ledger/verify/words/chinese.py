@@ -50,7 +50,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "reworked": "{lot}：由 {by} 将 {inputs} 返工而成，{time}",
         "fitted": "{lot}：由 {by} 装入 {inputs}，{time}",
         "on_machine": "{lot}：在 {owner} 的{machine}上加工（任务 {assignments}）",
-        "same_assignment": "{lot} 与此处其他批次同属任务 {assignment}：{verdict}，{status}",
+        "same_assignment": "{lot} 与此处其他批次在同一任务 {assignment} 下制成；对它的判定：{verdict}，{status}",
     },
     "attention": {
         "behind": "证明区块比所信任的区块早 {blocks} 个区块、{span}：其间所记录的内容不在其中",
@@ -77,9 +77,9 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "one_measurement": "记录 {measured} 引用了同一次测量：证据流 {stream} 的条目 {index}",
         "old_measurement": "{lot} 的证书 {certificate} 所依据的测量早于其加工（记录 {work}）：引用条目 {index}，"
         "而当时该证据流已有 {size} 个条目",
-        "other_measurement": "{lot} 的证书 {certificate} 引用证据流的条目 {index}，而制造它的工序以同一证据流的条目 "
-        "{finished} 完成",
-        "no_window": "证书 {certificate} 引用的条目不是 {lot} 的测量窗口：该批次并未在那里测量",
+        "other_measurement": "{lot} 的证书 {certificate} 引用证据流的条目 {index}，而制造该批次的工序"
+        "引用的是同一证据流的条目 {finished}：所认证的未必是完工后的状态",
+        "no_window": "证书 {certificate} 所依据的条目不是对 {lot} 的测量",
         "other_window": "{lot} 的证书 {certificate} 的推理所用数据与其引用的测量不同",
         "suspended": "{participant} 已被暂停",
         "departed": "{participant} 已退出联盟",
@@ -95,14 +95,14 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "complete": "每条历史直到证明区块的全部记录都在此处，顺序无误，与合约所接受的一致",
         "signers": "每条记录由哪个密钥、为哪个参与方、在哪个区块时间作出",
         "status": "每份证书在证明区块的状态",
-        "nothing_made": "直到证明区块，没有用这些零件制成任何东西",
+        "nothing_made": "直到证明区块，没有用这些零件制成任何其他批次",
         "all_made": "直到证明区块，用这些零件制成的一切（不论经过几步）都在其中：{lots} 个批次",
         "fields": "所披露的字段正是记录所承诺的字段；这些文件中未披露的字段均已计数",
         "measured_certificates": "证书 {certificates} 的测量条目在签发时已在其证据流中，现在仍在",
         "hashed_certificates": "具有证书 {certificates} 所引用哈希的某个未展示条目，在签发时已在其证据流中，现在仍在",
         "measured_operations": "已完成工序（记录 {finished}）的测量条目在证明区块时位于其证据流中",
         "hashed_operations": "具有已完成工序（记录 {finished}）所引用哈希的某个未展示条目，在证明区块时位于其证据流中",
-        "inferences_shown": "所示推理（证书 {certificates}）正是证书所承诺的推理，各自对应其批次和测量",
+        "inferences_shown": "所示推理（证书 {certificates}）正是证书所承诺的推理，并指明了相应的批次和条目",
         "inputs": "证书 {certificates} 的推理输入正是其引用的测量窗口",
     },
     "not_proved": {
@@ -114,7 +114,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "others": "没有其他批次在模型、机器或订单上与此相同：零件由文件的制作者挑选",
         "other_lots": "在同一些任务（{assignments}）下还制造了哪些批次，以及其结论",
         "sisters": "与此处批次在同一步骤中制成、但此处没有其历史的批次的状况：{lots}",
-        "elsewhere": "记录 {shared} 是否在此处没有的历史中被更正",
+        "elsewhere": "记录 {shared} 是否在其他批次和订单的历史（不在此处）中被更正",
         "made_of": "由这些零件制成、但不在其中的 {lots} 个批次的去向",
         "packed": "装在这些零件中、但此处没有其历史的 {lots} 个批次的状况",
         "conversions": "经过转换的数量（记录 {converted}）：产出率由制造方自行声明",

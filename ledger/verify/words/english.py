@@ -52,7 +52,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "reworked": "{lot}: reworked by {by} from {inputs}, {time}",
         "fitted": "{lot}: {inputs} fitted by {by}, {time}",
         "on_machine": "{lot}: worked on {machine} of {owner} (assignments {assignments})",
-        "same_assignment": "{lot} was made under assignment {assignment}, as others here: {verdict}, {status}",
+        "same_assignment": "{lot} was made under assignment {assignment}, as were others here; the verdict on it: "
+        "{verdict}, {status}",
     },
     "attention": {
         "behind": "the proof block is {blocks} blocks and {span} older than the block that is believed: what was "
@@ -83,9 +84,9 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "one_measurement": "records {measured} name one measurement: entry {index} of stream {stream}",
         "old_measurement": "certificate {certificate} of {lot} is on a measurement from before the work on it (record "
         "{work}): entry {index} of a stream that had {size} entries by then",
-        "other_measurement": "certificate {certificate} of {lot} is on entry {index} of a stream, and the operation "
-        "that made it finished on entry {finished} of the same",
-        "no_window": "certificate {certificate} names an entry that is no window of {lot}: it was not measured there",
+        "other_measurement": "certificate {certificate} of {lot} is on entry {index} of a stream, but the operation in "
+        "which the lot was made names entry {finished} of it: what was certified may not be what was finished",
+        "no_window": "certificate {certificate} is on an entry that was not measured on {lot}",
         "other_window": "certificate {certificate} of {lot} is by an inference on other data than the measurement that "
         "it names",
         "suspended": "{participant} is suspended",
@@ -102,7 +103,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "complete": "these are all records of each history up to the proof block, in order, as the contracts took them",
         "signers": "which key made each record, for which participant, and in which block's time",
         "status": "what each certificate's status was at the proof block",
-        "nothing_made": "nothing was made of the parts, up to the proof block",
+        "nothing_made": "no other lot was made of the parts, up to the proof block",
         "all_made": "all that was made of the parts, in any number of steps, is among them: {lots} lots, up to the "
         "proof block",
         "fields": "the disclosed fields are those that the records commit to; of these documents every field that is "
@@ -116,7 +117,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "hashed_operations": "some entry, not shown, with the hash that finished operations (records {finished}) name "
         "is in its stream at the proof block",
         "inferences_shown": "the shown inferences (certificates {certificates}) are those that the certificates commit "
-        "to, each for its lot and its measurement",
+        "to, and name the lots and entries of these",
         "inputs": "the inputs of the inferences of certificates {certificates} are the measured windows that these "
         "name",
     },
@@ -129,7 +130,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "others": "that no other lots are like these, by model, machine or order: who made the file chose its parts",
         "other_lots": "which other lots were made under the same assignments ({assignments}), and their verdicts",
         "sisters": "how lots stand that were made in the same steps as lots here, and have no history here: {lots}",
-        "elsewhere": "that records {shared}, which are in histories that are not here, too, were not corrected there",
+        "elsewhere": "whether records {shared} were corrected in the histories of other lots and orders, which are not "
+        "here",
         "made_of": "what became of {lots} lots that were made of the parts and are not among them",
         "packed": "how {lots} lots stand that are packed in the parts and have no history here",
         "conversions": "quantities across conversions (records {converted}): their makers stated the yields",
