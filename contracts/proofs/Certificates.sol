@@ -2,9 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
-import {ILots} from "../src/interfaces/ILots.sol";
 import {Roles} from "../src/libraries/Roles.sol";
-import {Subjects} from "../src/libraries/Subjects.sol";
 import {GatedWorld} from "./GatedWorld.sol";
 
 /// @notice Who certifies answers for it, whatever is issued later (DESIGN 4, "Certificates").
@@ -42,22 +40,6 @@ contract CertificateProof is GatedWorld {
         assert(!_reachesTheBuyer(_lot));
     }
 
-    /// @notice A part that is split off reaches the buyer when the whole would have: not past a demand for an earlier
-    /// certificate.
-    /// @dev Bounds: a pass, whose opening the buyer demands or not; then another certificate, of any verdict and
-    /// expiry, on either of two models; a split into two parts; the offer of one of them at any second of 34 years.
-    function check_aPartPassesLikeTheWhole(bool demanded, bool pass, bool other, uint40 expiresAt) external {
-        uint40 certificate = _certify(true, _model, EXPIRY);
-        vm.startPrank(_buyer.key);
-        if (demanded) ledger.demandOpening(_lot, _order, certificate);
-        vm.stopPrank();
-        _certify(pass, other ? _otherModel : _model, expiresAt);
-        bytes32 part = _split();
-        uint256 offeredAt = START + _number("after", 30);
-        vm.warp(offeredAt);
-        assert(!_reachesTheBuyer(part) || (!demanded && pass && !other && expiresAt > offeredAt));
-    }
-
     /// @notice What a stolen key signed opens no gate: a pass counts only if it was issued before the time since which
     /// its inspector says that the key was in other hands.
     /// @dev Bounds: a pass, signed by a second key of the inspector; that key revoked, as compromised since any time or
@@ -85,18 +67,5 @@ contract CertificateProof is GatedWorld {
         registry.withdrawModel(_model, since, ROOT);
         vm.warp(block.timestamp + _number("offered", 30));
         assert(!_reachesTheBuyer(_lot) || issuedAt < since);
-    }
-
-    function _split() private returns (bytes32 part) {
-        ILots.Transformation memory change;
-        (change.kind, change.unit, change.outputUnit) = (ILots.TransformationKind.Split, PIECE, PIECE);
-        (change.yieldIn, change.yieldOut, change.order) = (1, 1, _order);
-        (change.inputs, change.outputs) = (new ILots.Input[](1), new ILots.Output[](2));
-        change.inputs[0] = ILots.Input(_lot, _order, 10, false);
-        change.outputs[0] = ILots.Output("part", 4, PIECE, ROOT);
-        change.outputs[1] = ILots.Output("rest", 6, PIECE, ROOT);
-        vm.prank(_maker.key);
-        ledger.transformLots(change);
-        part = Subjects.derive(Subjects.Kind.Lot, _maker.id, "part");
     }
 }

@@ -36,18 +36,6 @@ contract CustodyProof is World {
         assert(left.packed || left.holder == _holder.id);
     }
 
-    /// @notice An offered lot goes only to whom it was offered, by that company's own act, and as it was offered.
-    /// @dev Bounds: an offered lot; one call, by either company.
-    function check_anOfferedLotGoesWhereItWasOffered() external {
-        _offer(_holder, _lot, _other);
-        address caller = _eitherOf(_holder, _other);
-        ILots.Lot memory before = ledger.lotOf(_lot);
-        _call(caller, _anyCall());
-        ILots.Lot memory left = ledger.lotOf(_lot);
-        assert(left.quantity == before.quantity && left.contents == before.contents && !left.packed);
-        assert(left.holder == _holder.id || (left.holder == _other.id && caller == _other.key));
-    }
-
     /// @notice An acceptance names the offer: one of an earlier offer moves nothing.
     /// @dev Bounds: two offers of a lot, the first withdrawn; one acceptance from any address, naming any offer.
     function check_acceptanceNamesTheOffer(uint40 named) external {
@@ -65,56 +53,8 @@ contract CustodyProof is World {
         }
     }
 
-    /// @notice What its custodian quarantined is offered to nobody but its maker, nor taken out for good but as scrap,
-    /// until the custodian lifts the quarantine.
-    /// @dev Bounds: a quarantined lot; one call, by either company.
-    function check_aQuarantinedLotStays() external {
-        vm.prank(_holder.key);
-        ledger.quarantineLot(_lot, 0, ROOT);
-        address caller = _eitherOf(_holder, _other);
-        _call(caller, _anyCall());
-        ILots.Lot memory left = ledger.lotOf(_lot);
-        assert(left.holder == _holder.id && !left.packed && left.state != ILots.LotState.Offered);
-        assert(caller == _holder.key || left.state == ILots.LotState.Quarantined);
-    }
-
     function _assertThere(ILots.Lot memory before, ILots.Lot memory left) private pure {
         assert(left.number == before.number && left.holder == before.holder && left.packed == before.packed);
         assert(left.quantity == before.quantity && left.contents == before.contents && left.order == before.order);
-    }
-}
-
-/// @notice What an absent company holds, and who takes it over (DESIGN 4, "Lots").
-contract ReclaimProof is World {
-    Party private _holder;
-    Party private _trustee;
-    Party private _other;
-    bytes32 private _lot;
-
-    function setUp() public override {
-        super.setUp();
-        _holder = _admit(Roles.ANY);
-        _trustee = _admit(Roles.ANY);
-        _other = _admit(Roles.ANY);
-        _lot = _receive(_holder, "lot", 10);
-    }
-
-    /// @notice Goods are reclaimed only from a company that has not been able to act for 14 days, and only by the
-    /// company that the council entrusted them to.
-    /// @dev Bounds: a lot of no order; its custodian suspended or not, reinstated or not; a trustee named or not; one
-    /// reclaim, from any address; each step at any second of the 34 years after the one before.
-    function check_onlyTheAbsentAreReclaimed(bool suspended, bool reinstated, bool entrusted) external {
-        vm.startPrank(OWNER);
-        if (suspended) registry.suspend(_holder.id, ROOT);
-        if (entrusted) registry.entrust(_holder.id, _trustee.id);
-        vm.warp(START + _number("reinstated", 30));
-        if (reinstated) registry.reinstate(_holder.id);
-        vm.stopPrank();
-        vm.warp(block.timestamp + _number("reclaimed", 30));
-        address caller = _anybody();
-        vm.prank(caller);
-        ledger.reclaimCustody(_item(_lot, 0), ROOT);
-        assert(suspended && !reinstated && entrusted && caller == _trustee.key);
-        assert(block.timestamp >= START + 14 days && ledger.lotOf(_lot).holder == _trustee.id);
     }
 }

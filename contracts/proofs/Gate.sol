@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IOrders} from "../src/interfaces/IOrders.sol";
-import {Gates} from "../src/libraries/Gates.sol";
-import {Roles} from "../src/libraries/Roles.sol";
 import {GatedWorld} from "./GatedWorld.sol";
-import {SeededLots} from "./SeededLots.sol";
 
 /// @notice No gated lot reaches its buyer without a pass (DESIGN 4, "Certificates").
 contract GateProof is GatedWorld {
@@ -34,59 +30,5 @@ contract GateProof is GatedWorld {
         if (fate == 1) ledger.revokeCertificate(_lots(), certificate, ROOT);
         if (fate == 2) registry.withdrawModel(_model, 0, ROOT);
         vm.stopPrank();
-    }
-
-    /// @notice Only the order's buyer waives a gate, and for the lot as it is: not past a certificate that comes later.
-    /// @dev Bounds: a lot without a certificate; one waiver of the gate, from any address; a failing certificate after
-    /// it or none, lifted by its custodian or not; the offer to the buyer.
-    function check_onlyTheBuyerWaives(bool fails, bool lifted) external {
-        address caller = _anybody();
-        vm.prank(caller);
-        ledger.waiveGate(_lot, _order, _inspector.id, ROOT);
-        if (fails) _certify(false, _model, EXPIRY);
-        if (lifted) {
-            vm.prank(_maker.key);
-            ledger.releaseLot(_lot, _order, ROOT);
-        }
-        assert(!_reachesTheBuyer(_lot) || (caller == _buyer.key && !fails));
-    }
-}
-
-/// @notice An order with two gates, one of which is by procedure.
-contract GatesProof is GatedWorld {
-    Party private _second;
-
-    function setUp() public override {
-        super.setUp();
-        _second = _admit(Roles.INSPECTOR);
-        IOrders.OrderTerms memory terms = _gatedTerms();
-        terms.gates |= Gates.one(_second.id, 0) << 72;
-        vm.prank(_buyer.key);
-        _order = ledger.placeOrder("two gates", terms);
-        vm.startPrank(_maker.key);
-        ledger.acceptOrder(_order, ROOT);
-        uint40 machine = registry.registerMachine("other machine", ROOT);
-        SeededLots(address(ledger)).seedStream("other work", _maker.id, machine);
-        uint40 assignment = ledger.proposeAssignment(_order, 0, machine, ROOT);
-        ledger.acceptAssignment(_order, 0, assignment, ROOT);
-        ledger.startAssignment(_order, 0, assignment, "other work", ROOT);
-        _lot = ledger.commissionLot("lot of two gates", _order, 0, 10, PIECE, ROOT);
-        vm.stopPrank();
-    }
-
-    /// @notice A lot reaches the buyer only when every gate of its order lets it through.
-    /// @dev Bounds: an order of two gates; of each inspector a certificate or none, passing or failing, on either of
-    /// two models or by procedure, of an expiry after the offer.
-    function check_everyGateIsLookedAt(bool[2] memory issued, bool[2] memory pass, uint8[2] memory on) external {
-        if (issued[0]) _certifyBy(_inspector, pass[0], _modelOf(on[0]), EXPIRY);
-        if (issued[1]) _certifyBy(_second, pass[1], _modelOf(on[1]), EXPIRY);
-        bool first = issued[0] && pass[0] && on[0] == 1;
-        bool second = issued[1] && pass[1] && on[1] == 0;
-        assert(!_reachesTheBuyer(_lot) || (first && second));
-    }
-
-    /// @dev 0 by procedure.
-    function _modelOf(uint8 on) private view returns (uint40) {
-        return on == 0 ? 0 : on == 1 ? _model : _otherModel;
     }
 }

@@ -17,21 +17,6 @@ contract HistoryProof is World {
         _lot = _receive(_holder, "lot", 10);
     }
 
-    /// @notice Whatever succeeds is a record, and one: the sequence grows by one.
-    /// @dev Bounds: one call of five functions (scrap, quarantine, release, offer, receive), by a lot's custodian, with
-    /// any arguments beside the lot; arrays of one element.
-    function check_whateverSucceedsIsRecorded(uint8 which, uint40 quantity, uint32 to, bytes32 root) external {
-        bytes memory data;
-        if (which == 0) data = abi.encodeCall(ILots.scrapLot, (_lot, quantity, ILots.Disposition.Lost, root));
-        else if (which == 1) data = abi.encodeCall(ILots.quarantineLot, (_lot, 0, root));
-        else if (which == 2) data = abi.encodeCall(ILots.releaseLot, (_lot, 0, root));
-        else if (which == 3) data = abi.encodeCall(ledger.offerCustody, (_item(_lot, 0), to, root));
-        else data = abi.encodeCall(ILots.receiveLot, ("new", quantity, PIECE, root));
-        uint40 before = ledger.sequence();
-        bool done = _call(_holder.key, data);
-        assert(ledger.sequence() == (done ? before + 1 : before));
-    }
-
     /// @notice The head after a record is the hash of the head before and of all that the record says and who made it,
     /// when.
     /// @dev Bounds: a lot scrapped, of any quantity, disposition and reason, at any second of 34 years.

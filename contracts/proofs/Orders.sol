@@ -6,50 +6,6 @@ import {Roles} from "../src/libraries/Roles.sol";
 import {SeededLots} from "./SeededLots.sol";
 import {World} from "./World.sol";
 
-/// @notice What an order needs from both sides (DESIGN 4, "Orders").
-contract OrderProof is World {
-    Party private _buyer;
-    Party private _coordinator;
-    Party private _third;
-
-    function setUp() public override {
-        super.setUp();
-        _buyer = _admit(Roles.ANY);
-        _coordinator = _admit(Roles.ANY);
-        _third = _admit(Roles.ANY);
-    }
-
-    /// @notice Nobody but its buyer and its coordinator changes an order.
-    /// @dev Bounds: an accepted order without assignments; one call of any function but `multicall` and `openStream`,
-    /// by another company, with any arguments; arrays of one element, bytes of 64.
-    function check_onlyItsPartiesChangeAnOrder() external {
-        bytes32 order = _place(_buyer, _coordinator, _terms(_coordinator, 5));
-        bytes32 before = _stateOf(order);
-        _call(_third.key, _anyCall());
-        assert(_stateOf(order) == before);
-    }
-
-    /// @notice Terms that one side proposes count only once the other side accepts them.
-    /// @dev Bounds: the buyer proposes any quantity; one acceptance of that, from any address.
-    function check_revisionsNeedBothSides(uint32 quantity) external {
-        bytes32 order = _place(_buyer, _coordinator, _terms(_coordinator, 5));
-        vm.prank(_buyer.key);
-        ledger.proposeRevision(order, _terms(_coordinator, quantity));
-        uint40 proposal = ledger.sequence();
-        address caller = _anybody();
-        vm.prank(caller);
-        try ledger.acceptRevision(order, _terms(_coordinator, quantity), proposal) {
-            assert(caller == _coordinator.key);
-        } catch {
-            assert(ledger.orderOf(order).quantity == 5);
-        }
-    }
-
-    function _stateOf(bytes32 order) private view returns (bytes32) {
-        return keccak256(abi.encode(ledger.orderOf(order)));
-    }
-}
-
 /// @notice What must have arrived before an order is delivered (DESIGN 4, "Orders").
 contract DeliveryProof is World {
     uint32 private constant AGREED = 10;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IOrders} from "../src/interfaces/IOrders.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {GatedWorld} from "./GatedWorld.sol";
 

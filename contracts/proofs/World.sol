@@ -83,11 +83,6 @@ abstract contract World is Base {
         vm.assume(caller != FORWARDER && caller != address(0)); // from which nothing is ever sent
     }
 
-    /// @dev Split here, so that what follows looks keys up by known addresses: far easier than by an unknown one.
-    function _eitherOf(Party storage left, Party storage right) internal returns (address) {
-        return any.createBool("left") ? left.key : right.key;
-    }
-
     /// @dev Any call of one function of the ledger.
     function _anyCall() internal returns (bytes memory) {
         return _anyCallOf("ITraceLedger");

@@ -138,52 +138,12 @@ PROPERTIES = (
     ),
     Property(
         "CustodyProof",
-        "check_anOfferedLotGoesWhereItWasOffered",
-        Mutant(
-            "history/Book.sol",
-            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(lot, state);\n",
-            "",
-            "an offered lot is packed",
-        ),
-    ),
-    Property(
-        "CustodyProof",
         "check_acceptanceNamesTheOffer",
         Mutant(
             "history/Custody.sol",
             "        if (sequence != offer) revert CustodyOfferWrong(lot, offer, sequence);\n",
             "",
             "an acceptance of an earlier offer counts",
-        ),
-    ),
-    Property(
-        "CustodyProof",
-        "check_aQuarantinedLotStays",
-        Mutant(
-            "history/Custody.sol",
-            "        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(item.lot, state);\n",
-            "",
-            "a quarantined lot is offered",
-        ),
-    ),
-    Property(
-        "ReclaimProof",
-        "check_onlyTheAbsentAreReclaimed",
-        Mutant(
-            "history/Custody.sol",
-            "if (since == 0 || block.timestamp < since + ABSENCE_PERIOD) {",
-            "if (since == 0) {",
-            "goods are reclaimed at once",
-        ),
-    ),
-    Property(
-        "HistoryProof",
-        "check_whateverSucceedsIsRecorded",
-        Mutant(
-            "history/Lots.sol",
-            "        _recordRoot(LotQuarantined.selector, actor, lot, reasonRoot);\n",
-            "",
-            "a quarantine leaves no record",
         ),
     ),
     Property(
@@ -207,26 +167,6 @@ PROPERTIES = (
         ),
     ),
     Property(
-        "OrderProof",
-        "check_onlyItsPartiesChangeAnOrder",
-        Mutant(
-            "history/Orders.sol",
-            "        if (actor.participant != entry.buyer && !byCoordinator) {",
-            "        if (actor.participant == entry.coordinator && !byCoordinator) {",
-            "anybody cancels an order",
-        ),
-    ),
-    Property(
-        "OrderProof",
-        "check_revisionsNeedBothSides",
-        Mutant(
-            "history/Revisions.sol",
-            "        if (consents & PART_SUCCESSOR == 0) return successor;\n",
-            "        return 0;\n",
-            "the buyer's agreement is enough",
-        ),
-    ),
-    Property(
         "DeliveryProof",
         "check_deliveryNeedsTheQuantity",
         Mutant(
@@ -247,26 +187,6 @@ PROPERTIES = (
         ),
     ),
     Property(
-        "GateProof",
-        "check_onlyTheBuyerWaives",
-        Mutant(
-            "history/Waivers.sol",
-            "if (buyer != actor.participant) revert",
-            "if (buyer == 0) revert",
-            "any buyer waives the gates of others",
-        ),
-    ),
-    Property(
-        "GatesProof",
-        "check_everyGateIsLookedAt",
-        Mutant(
-            "history/Verdicts.sol",
-            "            _requirePassage(lot, reworks, inspector, model, known);\n",
-            "            _requirePassage(lot, reworks, inspector, model, known);\n            break;\n",
-            "only the first gate is looked at",
-        ),
-    ),
-    Property(
         "CertificateProof",
         "check_onlyItsIssuerRevokes",
         Mutant(
@@ -284,16 +204,6 @@ PROPERTIES = (
             "if (reworks != of_.reworks) open = 0;",
             "if (reworks == of_.reworks) open = 0;",
             "a new certificate does away with a demand",
-        ),
-    ),
-    Property(
-        "CertificateProof",
-        "check_aPartPassesLikeTheWhole",
-        Mutant(
-            "history/Verdicts.sol",
-            "quarantining: 0, open: open,",
-            "quarantining: 0, open: 0,",
-            "a demand stays behind when a part is split off",
         ),
     ),
     Property(
@@ -388,26 +298,6 @@ PROPERTIES = (
     ),
     Property(
         "KeyProof",
-        "check_theLastAdminKeyStays",
-        Mutant(
-            "registry/Keys.sol",
-            "        if (_participants[participant].admins == 1) revert RegistryLastAdminKey(participant, key);\n",
-            "",
-            "a company revokes its last admin key",
-        ),
-    ),
-    Property(
-        "KeyProof",
-        "check_noKeyIsAddedFromOutside",
-        Mutant(
-            "registry/Keys.sol",
-            "if (proposal.proposer == address(0) || lapsed)",
-            "if (proposal.proposer != address(0) && lapsed)",
-            "a key joins that nobody proposed",
-        ),
-    ),
-    Property(
-        "KeyProof",
         "check_aRecoveryTakesItsTime",
         Mutant(
             "registry/Keys.sol",
@@ -424,36 +314,6 @@ PROPERTIES = (
             "if (--entry.approvals < neededFor(entry.data)) entry.approvedAt = 0;",
             "--entry.approvals;",
             "an approval that was taken back still counts",
-        ),
-    ),
-    Property(
-        "VoteProof",
-        "check_onlyMembersVote",
-        Mutant(
-            "Council.sol",
-            "bool votes = key.admin && key.revokedAt == 0 && isMember(participant);",
-            "bool votes = key.revokedAt == 0 && isMember(participant);",
-            "any key of a member votes",
-        ),
-    ),
-    Property(
-        "VoteProof",
-        "check_aBatchNeedsTwoThirds",
-        Mutant(
-            "Council.sol",
-            " && selector != Multicall.multicall.selector;",
-            ";",
-            "a batch needs the quorum only",
-        ),
-    ),
-    Property(
-        "ClosingProof",
-        "check_whatIsClosedStaysClosed",
-        Mutant(
-            "history/Lots.sol",
-            "        if (successor != address(0)) revert HistoryClosed(successor);\n",
-            "",
-            "a closed ledger receives lots",
         ),
     ),
 )
