@@ -257,6 +257,17 @@ contract AccountabilityTest is ChallengeFixture {
         _refuseOffer(part);
     }
 
+    function test_M3_refutedBatchIsRefutedInItsParts() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] += 1;
+        _requireRefuted(inference, ILots.LotState.Held);
+        (bytes32 part,) = _split();
+        assertEq(ledger.standingOf(part, inspector.id).open, 0);
+        _certify(part, _order, _infer(int8(3)));
+        assertEq(ledger.standingOf(part, inspector.id).open, 1);
+        _refuseOffer(part);
+    }
+
     function test_M3_reworkedBatchHandsNothingOn() public check {
         _certify(_lot, _order, _infer(GOOD));
         _rework();

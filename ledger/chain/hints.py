@@ -52,7 +52,8 @@ HINTS = {
     "LotStateWrong": "see the lot's state with `millmark trace`",
     "NoteStandingMissing": "have its custodian, its maker or a party of its order make the note",
     "OrderAgreementMissing": "have the other party agree to the proposal",
-    "OrderEndTooEarly": "wait until 14 days after the proposal, or have the other side agree",
+    "OrderEndTooEarly": "wait until the time that the error names, 14 days after the proposal or after the buyer left, "
+    "or have the other side agree",
     "OrderNotProposed": "see the order's latest proposal in its trace, and agree to that one",
     "OrderPartyWrong": "have the buyer or the coordinator of the order sign",
     "OrderStateWrong": "see the order's state with `millmark trace`",

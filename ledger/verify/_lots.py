@@ -72,12 +72,15 @@ def _is_liftable(entry: Entry[lots.LotReleased], state: State, lot: Lot) -> bool
     """Whether the custodian may lift another's quarantine: the certificate behind it does not count any more, the buyer
     waived that inspector's gate for the lot, or the order is delivered.
 
-    Not established: that who quarantined it without a certificate had no roles any more.
+    Not established: that who quarantined it without a certificate had no roles any more. The report says that.
     """
     order, behind = state.order_of(lot), lot.standing(lot.counterparty).quarantining
     if order is not None and order.state is OrderState.DELIVERED:
         return True
-    if behind is None or state.is_waived(lot, lot.counterparty):
+    if state.is_waived(lot, lot.counterparty):
+        return True
+    if behind is None:
+        state.lifted[entry.sequence] = lot.counterparty
         return True
     # A model that was withdrawn by the proof block may have been withdrawn by then.
     fell = behind.model != 0 and state.proved.model(entry, behind.model).state is ModelState.WITHDRAWN

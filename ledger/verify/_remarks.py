@@ -57,6 +57,8 @@ def attention(verified: Verified) -> Iterator[Remark]:
             yield Remark("quarantined", lot=_name(verified, lot.subject), by=verified.party(lot.counterparty))
     yield from _noted(verified)
     yield from _waived(verified)
+    for record, number in state.lifted.items():
+        yield Remark("lifted", record=record, by=verified.party(number))
     yield from _spent(verified)
     yield from _ungated(verified)
     yield from _same_digests(state)

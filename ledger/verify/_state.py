@@ -302,6 +302,8 @@ class State:
     orders: dict[bytes, Order] = field(default_factory=dict)
     lots: dict[bytes, Lot] = field(default_factory=dict)
     certificates: dict[int, Certificate] = field(default_factory=dict)
+    lifted: dict[int, int] = field(default_factory=dict)
+    """Who had imposed a quarantine without a certificate that another participant lifted, by record."""
     superseded: dict[int, int] = field(default_factory=dict)
     """Sequence of the superseding record, by that of the superseded one."""
 

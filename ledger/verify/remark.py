@@ -25,6 +25,7 @@ REMARKS: Mapping[str, str] = {
     "waived": "record {record}: {by} took {lot} without the gate of {inspector}, whose certificate {certificate} is: "
     "{verdict}",
     "waived_uncertified": "record {record}: {by} took {lot} without the gate of {inspector}, who had not certified it",
+    "lifted": "record {record} lifts a quarantine by {by}: the ledger takes that if {by} may not act",
     "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
     "uncertified": "{lot} has no certificate, and its order asks for one",
     "other_gate": "the certificate of {lot} is not what its order asks for: one of {inspector} with model {model}",

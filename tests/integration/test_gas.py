@@ -34,6 +34,7 @@ GATED = 36_000
 NEW_KINDS = {
     "PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream",
     "ProposeRevision", "ProposeEnd",  # a proposal is kept until it is agreed to
+    "WaiveGate",
 }  # fmt: skip
 OFFER = 50_000
 """A lot's first offer fills a slot of its own."""

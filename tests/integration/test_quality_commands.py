@@ -238,6 +238,22 @@ def test_a_revoked_certificate_cannot_be_challenged_and_opens_no_gate(desk: Desk
         consortium.record(consortium.makers[2], [offer])
 
 
+def test_the_buyer_waives_a_gate_by_command(desk: Desk, line: Line) -> None:
+    job, consortium = line.jobs[3], desk.consortium
+    waive = ["quality", "waive", _name(job), "--reason", "a dent, which we paint over"]
+    inspector, buyer = f"--inspector={consortium.inspector.number}", desk.sign(consortium.buyer)
+    assert "HistoryRoleMissing" in desk.refused(*waive, inspector, *desk.sign(consortium.auditor))
+    assert "GateUnknown" in desk.refused(*waive, "--inspector=8", *buyer)
+    said = desk.ok(*waive, inspector, *buyer)
+    assert f"the gate of participant {consortium.inspector.number} is waived" in said
+    found = json.loads(desk.ok("trace", _name(job), "--json"))
+    [waiver] = found["waivers"]
+    assert (waiver["holds"], waiver["certificate"]) == (True, found["certificates"][-1]["certificate"])
+    assert "gates waived" in desk.ok("trace", _name(job))
+    offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)
+    consortium.record(consortium.makers[2], [offer])
+
+
 def _admit_inspector(desk: Desk) -> list[str]:
     """Another inspector than the one that certifies; gives the options with which a command signs for it."""
     consortium, signer = desk.consortium, LocalSigner.generate()

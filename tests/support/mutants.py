@@ -141,8 +141,8 @@ PROPERTIES = (
         "check_theGateNeedsAPass",
         Mutant(
             "history/Custody.sol",
-            "        if (inspector != 0) _requireAlone(lot, entry, inspector, model);\n",
-            "        (inspector, model);\n",
+            "        if (gates != 0) _requireAlone(lot, entry, gates);\n",
+            "        gates;\n",
             "the gate is not looked at when custody is accepted",
         ),
     ),

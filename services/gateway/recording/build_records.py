@@ -243,7 +243,12 @@ def find_proposal(reader: Reader, asked: Given) -> Given:
 
 
 def find_end(reader: Reader, asked: Given) -> Given:
-    """The fields that name the proposed end of an order. Raises NotFoundError if the record did not propose its end."""
+    """The fields that name the proposed end of an order; 0 is of one that nobody is left to propose.
+
+    Raises NotFoundError if the record did not propose its end.
+    """
+    if asked["id"] == 0:
+        return {"order": bytes.fromhex(asked["subject"][2:]), "proposal": 0}
     order, proposal, _ = _proposal(reader, asked, EndProposed, "the end")
     return {"order": order, "proposal": proposal}
 

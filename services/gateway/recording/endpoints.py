@@ -20,6 +20,7 @@ from services.gateway.http.errors import NoSignerError
 from services.gateway.http.idempotency import Idempotent
 from services.gateway.http.paging import Paging
 from services.gateway.http.responses import (
+    MAX_SEQUENCE,
     PROBLEMS_400_404,
     IfNoneMatch,
     Number,
@@ -45,6 +46,16 @@ _ABOUT = (
     "will be sent, even after a crash. Poll `Location` for its status. If the ledger rejects the record, `refusal` "
     "there contains the contract's error."
 )
+Proposal = Annotated[
+    int,
+    Path(
+        alias="id",
+        ge=0,
+        le=MAX_SEQUENCE,
+        description="Sequence of the proposal; 0 when none could be made.",
+        examples=[412],
+    ),
+]
 RecordNumber = Annotated[
     int, Path(alias="id", ge=1, le=2**31 - 1, description="`id` of the record's status.", examples=[17])
 ]
@@ -150,7 +161,7 @@ def _endpoint(service: _RecordingService, write: Write, body_model: type[BaseMod
         return idempotent.respond(lambda token: service.take(write, token, {"id": number}, body, principal))
 
     def on_both(
-        principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, number: Number, body: BaseModel
+        principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, number: Proposal, body: BaseModel
     ) -> Response:
         asked = {"subject": subject, "id": number}
         return idempotent.respond(lambda token: service.take(write, token, asked, body, principal))

@@ -218,7 +218,7 @@ WRITES: tuple[Write, ...] = (
     Write(
         EndOrder,
         "/v1/orders/{subject}/ends/{id}/accept",
-        "End an order as proposed, by the other side, or alone once that is gone",
+        "End an order as proposed, by the other side, or alone once that is gone; 0 when both sides are",
         _PARTIES,
         _CLAIMS,
         find_end,

@@ -36,6 +36,7 @@ from ledger.events.registry import (
 )
 from ledger.index import Follower, fetch_status
 from ledger.index.projections import PROJECTIONS
+from ledger.provenance import trace_lot
 from ledger.records import (
     ALL_ROLES,
     CertificateState,
@@ -46,6 +47,7 @@ from ledger.records import (
     OrderState,
     OrderTerms,
     Role,
+    Verdict,
 )
 from ledger.store import Lineage, Registry, Rows, Store
 from ledger.store.rows import (
@@ -66,6 +68,7 @@ from ledger.store.rows import (
     PublicationRow,
     RecoveryRow,
     StreamRow,
+    WaiverRow,
     gates_of,
 )
 from ledger.store.tables import INDEX
@@ -333,6 +336,32 @@ def test_revision_replaces_the_terms(store: Store) -> None:
     assert (row.operations, row.coordinator, row.gates, row.due_at) == (9, 3, "4:5 5:0", 6)
     assert (row.quantity, row.unit, row.claims_root) == (7, b"H87", b"\x08" * 32)
     assert row.state == OrderState.PLACED
+
+
+def test_a_waiver_names_the_latest_certificate_of_its_inspector(store: Store) -> None:
+    walk = Walk(random.Random(3))  # noqa: S311  # a reproducible walk, no secret
+    fake = walk.fake
+    order = fake.place("o", 1, 2, Gate(4, walk.models[0]), Gate(5))
+    fake.accept_order(order)
+    fake.begin(order, 0, walk.machines[0])
+    lot = fake.commission("l", order, 1)
+    first = fake.waive(lot, 5)
+    certificate = fake.certify(lot, 5, 0, Verdict.FAIL, walk.stream)
+    second = fake.waive(lot, 5)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    assert_mirrors(store, fake)
+    with store.reading() as connection:
+        rows = {row.sequence: row for row in Rows(connection).find(WaiverRow, lot=lot)}
+    assert [(row.inspector, row.certificate, row.buyer, row.order) for row in rows.values()] == [
+        (5, 0, 1, order),
+        (5, certificate, 1, order),
+    ]
+    shown = trace_lot(store, lot).waivers
+    assert [(one.sequence, one.certificate, one.holds) for one in shown] == [
+        (first, None, False),
+        (second, certificate, True),
+    ]
 
 
 def test_a_component_of_a_rework_is_found_from_both_sides(store: Store) -> None:

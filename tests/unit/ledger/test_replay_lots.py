@@ -47,7 +47,7 @@ def released_when_held(story: Story) -> None:
     story.on_lot("LotReleased", A)
 
 
-@broken("released by another")
+@broken("participant 3 has custody")
 def released_by_another(story: Story) -> None:
     story.receive(A)
     story.on_lot("LotQuarantined", A)
@@ -284,7 +284,7 @@ def reworked_in_place_with_a_quarantined_component(story: Story) -> None:
     story.rework(A, B)
 
 
-@broken("custody passes a closed gate")
+@broken("custody passes the closed gate of participant 4")
 def delivered_with_a_pass_from_before_the_rework(story: Story) -> None:
     assignment = in_production(story)
     story.commission(A, ORDER, assignment)

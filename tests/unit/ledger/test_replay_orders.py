@@ -71,7 +71,7 @@ def revised_when_over(story: Story) -> None:
     story.record("RevisionProposed", BUYER, ORDER, terms=terms_of())
 
 
-@broken("the gate is taken away during production")
+@broken("the gates are taken away during production")
 def no_inspector_in_production(story: Story) -> None:
     in_production(story)
     story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(gates=()))
@@ -149,7 +149,7 @@ def inspector_becomes_coordinator(story: Story) -> None:
     story.record("RevisionProposed", BUYER, ORDER, terms=replace(terms_of(), coordinator=INSPECTOR))
 
 
-@broken("the new inspector has an assignment")
+@broken("a new inspector has an assignment")
 def maker_becomes_inspector_in_production(story: Story) -> None:
     in_production(story)
     story.record("RevisionProposed", BUYER, ORDER, terms=terms_of(gates=(Gate(MAKER, MODEL),)))
@@ -298,14 +298,14 @@ def accepted_when_cancelled(story: Story) -> None:
     story.step("AssignmentAccepted", ORDER, assignment)
 
 
-@broken("the order's inspector makes it")
+@broken("an inspector of the order makes it")
 def inspector_chosen_as_maker(story: Story) -> None:
     story.place(ORDER)
     story.accept(ORDER)
     story.propose(ORDER, machine=BENCH, owner=INSPECTOR)
 
 
-@broken("the order's inspector makes it")
+@broken("an inspector of the order makes it")
 def maker_becomes_inspector(story: Story) -> None:
     story.place(ORDER)
     story.accept(ORDER)

@@ -220,6 +220,12 @@ def test_an_order_in_production_is_ended_as_proposed(site: Site) -> None:
     assert site.caller.ask(f"/v1/orders/{order}").json()["state"] == "ended"
 
 
+def test_an_order_whose_sides_are_there_is_not_ended_without_a_proposal(site: Site) -> None:
+    placed = site.final("/v1/orders", identifier="urn:example:order-of-nobody", terms=_terms(site))
+    fate = site.record(f"/v1/orders/{placed['subjects'][0]}/ends/0/accept", claims={"why": "nobody is left"})
+    assert (fate["state"], fate["refusal"]["name"]) == ("failed", "OrderAgreementMissing")
+
+
 def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier="urn:example:bar", quantity=3, unit="KGM")["subjects"][0]
     fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, disposition="scrapped", reason={"text": "rust"})
