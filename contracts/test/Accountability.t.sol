@@ -220,6 +220,17 @@ contract AccountabilityTest is ChallengeFixture {
         _refuseOffer(rest);
     }
 
+    /// @dev Split off after the demand, and before the deadline.
+    function test_H1_demandIsNotEvadedBySplitting() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint40 certificate = _certify(_lot, _order, inference);
+        _demand(buyer, _lot, _order);
+        (bytes32 part,) = _split();
+        _refuseOffer(part);
+        _challengeOf(inspector, certificate, inference);
+        _move(maker, _item(part, _order), buyer);
+    }
+
     function test_M3_openedOnTheBatchIsOpenOnItsParts() public check {
         ICertificates.Inference memory inference = _infer(GOOD);
         uint40 certificate = _certify(_lot, _order, inference);

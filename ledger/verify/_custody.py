@@ -145,6 +145,7 @@ def _is_open(entry: Entry[Event], state: State, lot: Lot, gate: Gate) -> bool:
         latest is not None
         and latest.sequence > lot.reworked
         and standing.open == 0
+        and not latest.is_open()  # it may be one that was handed on, and is counted on the lot that it is about
         and state.counts(entry, latest)
         and (latest.verdict, latest.model) == (Verdict.PASS, gate.model)
     )

@@ -114,6 +114,8 @@ abstract contract Verdicts is Book {
         if (key != known.key || found.certifiedOn != known.model) _ask(known, key, found.certifiedOn);
         (ICertificates.CertificateState state, uint40 issuedAt, uint40 expiresAt, uint40 deadline) =
             (entry.state, entry.issuedAt, entry.expiresAt, entry.openingDeadline);
+        // One that was handed on is counted on the lot that it is about, and is as open here.
+        if (state == ICertificates.CertificateState.Demanded && found.open == 0) found.open = 1;
         found.inStanding = known.inspects && issuedAt >= known.countsFrom && issuedAt < known.countsBefore;
         found.status = certified != reworks
             ? ICertificates.CertificateStatus.Voided

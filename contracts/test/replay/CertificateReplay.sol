@@ -123,7 +123,8 @@ abstract contract CertificateReplay is OrderReplay {
             && certificate.verdict == ICertificates.Verdict.Pass && certificate.model == model;
         bool keyed =
             _keys[standing.key].compromisedSince == 0 || certificate.issuedAt < _keys[standing.key].compromisedSince;
-        return passes && standing.open == 0 && standing.latest > _reworks[lot]
+        bool demanded = certificate.state == ICertificates.CertificateState.Demanded;
+        return passes && !demanded && standing.open == 0 && standing.latest > _reworks[lot]
             && _rolesOf(inspector) & Roles.INSPECTOR != 0 && keyed;
     }
 
