@@ -26,7 +26,7 @@ def own_work(verified: Verified) -> Iterator[Statement]:
     worked = _hands(verified, lambda lot: _workers(verified, lot))
     received = _hands(verified, lambda lot: {lot.maker} if lot.from_outside else set())
     for lot in certified:
-        busy = {one: name for name in lot.orders for one in verified.state.orders[name].workers()}
+        busy = {one: name for name in sorted(lot.orders) for one in verified.state.orders[name].workers()}
         for certificate in lot.certificates:
             issuer = certificate.issuer
             code, work = "own_work", worked[lot.subject].get(issuer) or busy.get(issuer)

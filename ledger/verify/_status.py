@@ -68,7 +68,8 @@ class Verified:
     def line(self) -> tuple[Lot, ...]:
         """The parts, and all lots from which they were made, oldest first."""
         names = set(self.bundle.parts).union(*self.ancestors.values())
-        return tuple(sorted((self.state.lots[name] for name in names), key=lambda one: one.sequence))
+        # Lots of one step have one sequence.
+        return tuple(sorted((self.state.lots[name] for name in names), key=lambda one: (one.sequence, one.subject)))
 
     @cached_property
     def _machines(self) -> dict[int, str]:

@@ -34,7 +34,7 @@ def parts(verified: Verified) -> Iterator[Statement]:
             yield say("quarantined_part", lot.subject, by=verified.party(lot.counterparty))
         yield from _verdicts(verified, lot)
         same = (one for name in same_material(verified.state, lot) for one in events[name])
-        yield from sorted(same, key=lambda one: one.records)
+        yield from sorted(same, key=lambda one: (one.records, one.subject or b""))
         yield from _standing(verified, lot)
 
 

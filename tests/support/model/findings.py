@@ -123,7 +123,7 @@ FINDINGS = (
         "H7 S4",
         "any inspector fails a pallet and is gone: what is packed in it stays there",
         _PALLET,
-        ("H7_quarantined_is_unpacked", "H7_only_the_gate_sets_apart"),
+        ("H7_quarantined_is_unpacked", "H7_only_the_gate_sets_apart", "F2_gone_is_lifted"),
         lambda s: (s["k1"] == 1) & _apart_by_gone(s, MAKER),
         lambda s: s["k1"] == 0,
     ),
