@@ -140,11 +140,13 @@ class _Ages:
             yield say("other_measurement", lot.subject, numbers, **named, index=index, finished=at)
 
     def is_dated(self, lot: Lot, certificate: Certificate) -> bool:
-        """Whether it is known if the entry was measured after the latest work on the lot began, if there was any."""
+        """Whether it is known if the entry was measured after the latest work on the lot began, or its rework, if there
+        was any."""
         work = self._work_before(lot, certificate)
-        if work is None or self._latest_entry(certificate) < self._least(lot, certificate, work)[1]:
+        start = 0 if work is None else self._started.get(work[1], work[2])
+        start = max(start, self._rework_before(lot, certificate)[0])
+        if not start or self._latest_entry(certificate) < self._least(lot, certificate, work)[1]:
             return True
-        start = self._started.get(work[1], work[2])
         sizes = self._sizes.get(certificate.statement.stream, [])
         return any(record >= start and size <= self._latest_entry(certificate) for record, size in sizes)
 

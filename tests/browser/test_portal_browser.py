@@ -299,7 +299,9 @@ def test_the_language_follows_the_browser_and_the_switch(chromium: Browser, worl
     context = open_context(chromium, locale="zh-CN")
     page = context.new_page()
     page.goto(world.code())
-    expect(page.get_by_text("“确有此记录”已得到证明，截至").or_(page.get_by_text("“确有此记录”已得到证明， 截至"))).to_be_visible()
+    expect(
+        page.get_by_text("“确有此记录”已得到证明，截至").or_(page.get_by_text("“确有此记录”已得到证明， 截至"))
+    ).to_be_visible()
     page.get_by_role("link", name="English").click()
     expect(page.get_by_text(PROVED)).to_be_visible()
     page.goto(world.code())

@@ -18,6 +18,7 @@ from ledger.events.certificates import (
     OpeningDemanded,
 )
 from ledger.events.custody import GateWaived
+from ledger.events.evidence import StreamAnchored
 from ledger.events.lots import LotAllocated, LotCommissioned, LotDeallocated, LotReceived, LotReworked, LotsTransformed
 from ledger.events.notes import NoteRecorded
 from ledger.events.orders import (
@@ -43,8 +44,8 @@ class LotFacts:
     sources: dict[bytes, bool] = field(default_factory=dict)
     """The lots that it was made from, those that rework put into it too, and whether each is a component."""
     made: set[bytes] = field(default_factory=set)
-    work: list[tuple[bytes, int]] = field(default_factory=list)
-    """Orders and assignments under which it was made, reworked or brought into an order."""
+    work: list[tuple[int, int]] = field(default_factory=list)
+    """Records that made or reworked it under an assignment, and the assignments."""
     certificates: list[int] = field(default_factory=list)
     orders: set[bytes] = field(default_factory=set)
     """All orders that it ever belonged to."""
@@ -77,8 +78,8 @@ class AssignmentFacts:
     machine: int
     owner: int
     stream: bytes | None = None
-    least: int = 0
-    """How many entries its stream had when it started."""
+    started: int = 0
+    """The record that started it; 0 if none did."""
     under_way: bool = False
     finished: int | None = None
     leaf: int | None = None
@@ -97,6 +98,8 @@ class Facts:
     waivers: dict[int, bytes] = field(default_factory=dict)
     """The lot of each record that waived a gate for it."""
     notes: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    anchored: list[tuple[int, bytes, int]] = field(default_factory=list)
+    """Records that anchored a stream, the stream, and how many entries it had from then on."""
     measured: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
     """By stream and leaf, the certificates and finished operations that name it."""
     kinds: dict[int, str] = field(default_factory=dict)
@@ -151,7 +154,7 @@ class Facts:
                 self.assignments[record.sequence] = made
             case AssignmentStarted():
                 started = self.assignments[event.assignment]
-                started.stream, started.least, started.under_way = event.stream, event.stream_size, True
+                started.stream, started.started, started.under_way = event.stream, record.sequence, True
             case AssignmentCancelled():
                 self.assignments[event.assignment].under_way = False
             case AssignmentFinished():
@@ -164,6 +167,8 @@ class Facts:
                 self.notes.append((record.sequence, record.histories))
             case GateWaived():
                 self.waivers[record.sequence] = record.subject
+            case StreamAnchored():
+                self.anchored.append((record.sequence, record.subject, event.size))
             case CertificateIssued():
                 self._issue(record, event.statement)
             case OpeningDemanded():
@@ -184,7 +189,7 @@ class Facts:
             case LotCommissioned():
                 lot = LotFacts(record.subject, record.participant, "commissioned", event.order)
                 self.lots[record.subject] = lot
-                self._make(lot, event.order, event.assignment)
+                self._make(lot, event.order, event.assignment, record.sequence)
             case LotsTransformed():
                 self._transform(record, event)
             case LotReworked():
@@ -194,7 +199,7 @@ class Facts:
                 for taken in event.rework.components:
                     self.lots[taken.lot].made.add(lot.subject)
                 if event.assignment:
-                    self._make(lot, event.rework.order, event.assignment)
+                    self._make(lot, event.rework.order, event.assignment, record.sequence)
             case LotAllocated():
                 lot = self.lots[record.subject]
                 lot.order = event.order  # nothing is done to it under the assignment
@@ -216,7 +221,7 @@ class Facts:
                 self.lots[source].made.add(name)
             if lot.order and change.kind in (TransformationKind.CONVERSION, TransformationKind.REWORK):
                 for assignment in self._under_way(lot.order, change.operation, record.participant):
-                    self._make(lot, lot.order, assignment)
+                    self._make(lot, lot.order, assignment, record.sequence)
 
     def _under_way(self, order: bytes, operation: int, owner: int) -> list[int]:
         """The assignment under which the owner may make things: one at most."""
@@ -224,9 +229,9 @@ class Facts:
         found = self.assignments.values()
         return [one.number for one in found if (one.order, one.operation, one.owner, one.under_way) == wanted]
 
-    def _make(self, lot: LotFacts, order: bytes, assignment: int) -> None:
+    def _make(self, lot: LotFacts, order: bytes, assignment: int, record: int) -> None:
         lot.orders.add(order)
-        lot.work.append((order, assignment))
+        lot.work.append((record, assignment))
         self.assignments[assignment].lots.append(lot.subject)
 
     def _issue(self, record: Recorded[Event], statement: Statement) -> None:

@@ -162,14 +162,22 @@ class LogAnswers:
         return frozenset((named & self.bundled) - self.shown)
 
     def outdated(self) -> Answer:
-        """Certificates on a measurement from before the work on their lot began, if its stream is that of the work."""
+        """Certificates on an entry that was anchored before the work on their lot began, or its rework."""
         found = set()
         for certificate in self.certificates:
-            stream, leaf = certificate.statement.stream, certificate.statement.leaf_index
-            for lot in certificate.lots:
-                if any(one.stream == stream and leaf < one.least for one in self._work_on(lot)):
-                    found.add(certificate.number)
+            stream, index = certificate.statement.stream, certificate.statement.leaf_index
+            since = max(self._worked_on(lot, certificate.number) for lot in certificate.lots if lot in self.scope)
+            before = (size for record, name, size in self.facts.anchored if name == stream and record <= since)
+            if index < max(before, default=0):
+                found.add(certificate.number)
         return frozenset(found)
+
+    def _worked_on(self, lot: bytes, certificate: int) -> int:
+        """The record since which a lot was what was certified: of the start of its latest work, or of a rework."""
+        told = self.facts.lots[lot]
+        work = [self.facts.assignments[number].started for record, number in told.work if record < certificate]
+        reworks = [record for record, _ in told.reworked_at if record < certificate]
+        return max([*work[-1:], *reworks, *([told.records[0]] if told.how == "rework" else [])], default=0)
 
     # Making
 

@@ -238,6 +238,7 @@ QUESTIONS = (
         "Which certificates are on a measurement from before the work?",
         LogAnswers.outdated,
         lambda told: told.values("certificate", "old_measurement"),
+        unknown="timing",
     ),
     Question("Who made it, and how?", LogAnswers.maker, _maker),
     Question("What was it made from, in any number of steps?", LogAnswers.ancestors, _ancestors),

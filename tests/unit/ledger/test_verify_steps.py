@@ -305,8 +305,8 @@ def test_m9_one_measurement_for_two_operations_is_told() -> None:
 def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
     """A certificate on an entry of another kind, or of another lot; and one whose inference read other data."""
     for kind, change, cause in (
-        (LeafKind.EVENT, {}, "names an entry that is no window"),
-        (LeafKind.WINDOW, {"lot": "0x" + "99" * 32}, "names an entry that is no window"),
+        (LeafKind.EVENT, {}, "is on an entry that was not measured on"),
+        (LeafKind.WINDOW, {"lot": "0x" + "99" * 32}, "is on an entry that was not measured on"),
         (LeafKind.WINDOW, {"commitment": "0x" + "99" * 32}, "is by an inference on other data"),
     ):
         content = vector_content()
