@@ -93,6 +93,15 @@ def taken_when_unopened(story: Story) -> None:
     story.offer(A, to=BUYER)
 
 
+@broken("custody passes the closed gate of participant 4")
+def h1_split_off_after_a_demand(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story), 4)
+    certificate = story.certify(A, ORDER)
+    story.demand(A, certificate)
+    [part, _] = story.transform(TransformationKind.SPLIT, {A: 4}, {"part": 1, "rest": 3}, order=ORDER)
+    story.offer(part, to=BUYER)
+
+
 @broken("model 22 was not approved")
 def certified_on_a_draft(story: Story) -> None:
     story.receive(A)
