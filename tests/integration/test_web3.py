@@ -66,7 +66,7 @@ from tests.support.engines import running_anvil
 from tests.support.loopback import serving
 from tests.support.quality_samples import tiny_network
 from tests.support.stores import new_store
-from tests.support.web3_world import Web3Client, build_web3_world, event_names, plain, read_artifact
+from tests.support.web3_world import Web3Client, build_web3_world, event_names, plain, read_artifact, word_of_gates
 
 pytestmark = pytest.mark.integration
 
@@ -213,7 +213,11 @@ def _say(record: Recorded[Event]) -> dict[str, Any]:
 
 def _fields(value: Any) -> Any:
     if is_dataclass(value):
-        return {one.name.rstrip("_"): _fields(getattr(value, one.name)) for one in fields(value)}
+        members = {one.name: getattr(value, one.name) for one in fields(value)}
+        return {
+            name.rstrip("_"): word_of_gates(member) if name == "gates" else _fields(member)
+            for name, member in members.items()
+        }
     return tuple(_fields(item) for item in value) if isinstance(value, tuple) else value
 
 
@@ -267,8 +271,8 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     ledger |= {name: [lot] for name in ("headOf", "lotOf", "offerOf")}
     certificate = next(iter(world.inspections))
     ledger |= {name: [certificate] for name in ("certificateOf", "certificateStatus")}
-    ledger["standingOf"] = [lot, inspector]
-    ledger |= {name: [world.orders["hip"]] for name in ("orderOf", "proposalOf")}
+    ledger |= {name: [lot, inspector] for name in ("standingOf", "waiverOf")}
+    ledger |= {name: [world.orders["hip"]] for name in ("orderOf", "proposalOf", "gatesOf")}
     ledger |= {"assignmentOf": [world.orders["hip"], 0]}
     ledger["streamOf"] = [world.streams["press"]]
     asked = {Contract.REGISTRY: common | registry, Contract.LEDGER: common | ledger}

@@ -19,7 +19,7 @@ from web3.types import TxReceipt
 
 from ledger.chain import Chain, Deployment, EngineProfile, HttpTransport, Node
 from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Admit, Contract, Record, SetNameKey
+from ledger.records import AcceptKey, Admit, Contract, Gate, Record, SetNameKey
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
@@ -48,7 +48,16 @@ def event_names(contract: Web3Contract) -> list[str]:
 
 def to_arguments(record: Any) -> dict[str, Any]:
     """A record's fields under their ABI names; web3.py orders them."""
-    return {camel_case(one.name): _to_argument(getattr(record, one.name)) for one in dataclasses.fields(record)}
+    members = {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
+    return {
+        camel_case(name): word_of_gates(value) if name == "gates" else _to_argument(value)
+        for name, value in members.items()
+    }
+
+
+def word_of_gates(gates: tuple[Gate, ...]) -> int:
+    """As contracts/src/libraries/Gates.sol says: 72 bits a gate, the inspector below the model."""
+    return sum((gate.inspector + (gate.model << 32)) << (72 * place) for place, gate in enumerate(gates))
 
 
 def _function_of(record: Record) -> str:
