@@ -61,6 +61,8 @@ class CertificateFacts:
     statement: Statement
     lots: tuple[bytes, ...]
     demanded: bool = False
+    deadline: int = 0
+    """Until when it has to be opened."""
     upheld: bool = False
     refuted: bool = False
     revoked: bool = False
@@ -172,7 +174,8 @@ class Facts:
             case CertificateIssued():
                 self._issue(record, event.statement)
             case OpeningDemanded():
-                self.certificates[event.certificate].demanded = True
+                demanded = self.certificates[event.certificate]
+                demanded.demanded, demanded.deadline = True, event.deadline
             case CertificateUpheld():
                 self.certificates[event.certificate].upheld = True
             case CertificateRefuted():

@@ -26,6 +26,7 @@ class Kept:
 
     def __init__(self, world: TruthWorld) -> None:
         self._chain, self._companies = world.consortium.chain, world.consortium.companies
+        self.now_s = world.now()
         self._lots: dict[bytes, Mapping[str, Any]] = {}
         self._statuses: dict[int, CertificateStatus] = {}
 
@@ -86,8 +87,8 @@ class LogAnswers:
 
     def unopened(self) -> Answer:
         """Those whose time is over, and those that were revoked before they were opened."""
-        late = self._having(CertificateStatus.UNOPENED)
-        return frozenset(one for one in self.demanded() if one in late or self.facts.certificates[one].revoked)
+        found = (self.facts.certificates[number] for number in self.demanded())
+        return frozenset(one.number for one in found if one.deadline <= self.kept.now_s or one.revoked)
 
     def fallen(self) -> Answer:
         return self._having(CertificateStatus.FALLEN)
