@@ -8,7 +8,7 @@ from ledger.bundle import EvidenceEntryShown
 from ledger.canonical import to_hex
 from ledger.events import Event
 from ledger.events.certificates import CertificateIssued
-from ledger.events.lots import LotsTransformed
+from ledger.events.lots import LotReworked, LotsTransformed
 from ledger.events.orders import AssignmentFinished, AssignmentStarted
 from ledger.evidence import LeafKind, build_window_commitment
 from ledger.records import TransformationKind
@@ -111,6 +111,7 @@ class _Ages:
         self._verified = verified
         self._sizes: dict[bytes, list[tuple[int, int]]] = {}
         self._started: dict[int, int] = {}
+        self._reworks: dict[bytes, list[int]] = {}
         self._finished: dict[int, tuple[int, AssignmentFinished]] = {}
         self._windows = {one.record: _window(one.shown) for one in verified.bundle.evidence}
         for entry in verified.entries:
@@ -122,6 +123,8 @@ class _Ages:
                 self._sizes.setdefault(event.statement.stream, []).append((entry.sequence, event.anchor_size))
             elif isinstance(event, AssignmentFinished):
                 self._finished[event.assignment] = (entry.sequence, event)
+            elif isinstance(event, LotReworked):
+                self._reworks.setdefault(entry.histories[0], []).append(entry.sequence)
 
     def judge(self, lot: Lot, certificate: Certificate) -> Iterator[Statement]:
         work = self._work_before(lot, certificate)
@@ -168,8 +171,10 @@ class _Ages:
 
     def _rework_before(self, lot: Lot, certificate: Certificate) -> tuple[int, list[Certificate]]:
         """The latest rework before a certificate, and the certificates of what was reworked."""
-        if 0 < lot.reworked < certificate.sequence:
-            return lot.reworked, lot.certificates
+        reworked = self._reworks.get(lot.subject, [])
+        latest = max((record for record in reworked if record < certificate.sequence), default=0)
+        if latest:
+            return latest, lot.certificates
         first = self._verified.by_sequence[lot.sequence].event
         if isinstance(first, LotsTransformed) and first.transformation.kind is TransformationKind.REWORK:
             source = next(one.lot for one in first.transformation.inputs if not one.component)
