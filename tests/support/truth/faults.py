@@ -56,7 +56,9 @@ FAULTS = (
     Fault("a refuted certificate is not told", "_attention.py", "    CertificateStatus.REFUTED,\n", ""),
     Fault("a revoked certificate is not told", "_attention.py", "    CertificateStatus.REVOKED,\n", ""),
     Fault("a fallen certificate is not told", "_attention.py", "    CertificateStatus.FALLEN,\n", ""),
-    Fault("an unmet demand is not told", "_attention.py", "    CertificateStatus.UNOPENED,\n", ""),
+    Fault(
+        "an unmet demand looks as if there were time", "_attention.py", '"demanded" if due else "unmet"', '"demanded"'
+    ),
     Fault(
         "a demand is told of refuted certificates",
         "_attention.py",
