@@ -35,7 +35,7 @@ class _ReadTrie(HexaryTrie):
     def get_node(self, node_hash: Any) -> Any:
         if len(node_hash) == _HASH_SIZE and node_hash != BLANK_NODE_HASH:
             return _decode_node(self.db[node_hash])
-        return super().get_node(node_hash)  # type: ignore[no-untyped-call]
+        return super().get_node(node_hash)  # type: ignore[no-untyped-call]  # py-trie types it in part
 
 
 class _Lookup(StorageLookup):

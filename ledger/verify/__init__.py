@@ -95,6 +95,11 @@ def verify_bundle(
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)
     verified = Verified(bundle, trust, headers, signers, state, entries, identifiers, now_s)
+    return _report(verified, any_status=any_status)
+
+
+def _report(verified: Verified, *, any_status: bool) -> Report:
+    """Step 11, and the report."""
     report = build_report(verified)  # before the status is judged: a receiver also wants to see why a part is refused
     if not any_status:
         try:
