@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ledger.events.lots import LotReworked, LotsTransformed
 from ledger.verify._state import Lot, State
 
-__all__ = ["ancestors_of", "made_of"]
+__all__ = ["ancestors_of", "made_of", "outermost"]
 
 
 def ancestors_of(state: State, lot: Lot) -> set[bytes]:
@@ -40,3 +40,10 @@ def _outputs(state: State, part: bytes) -> Iterator[bytes]:
             yield from entry.event.outputs(entry.histories)
         if isinstance(entry.event, LotReworked) and part in entry.event.components:
             yield entry.event.rework.lot
+
+
+def outermost(state: State, lot: Lot) -> Lot:
+    """The lot in which a lot is packed, through any number of others; the lot itself if it is in none."""
+    while lot.parent is not None:
+        lot = state.lots[lot.parent]
+    return lot

@@ -8,11 +8,12 @@ from ledger.bundle import Bundle
 from ledger.events import Event
 from ledger.trust import BelievedBlock
 from ledger.verify._attention import attention
+from ledger.verify._descent import outermost
 from ledger.verify._disclosed import disclosed, proved
 from ledger.verify._head import head
 from ledger.verify._not_proved import not_proved
 from ledger.verify._origin import origin
-from ledger.verify._state import Certificate, Entry, Lot, State
+from ledger.verify._state import Certificate, Entry, Lot
 from ledger.verify._status import Verified, foremost, status_of
 from ledger.verify._verdicts import parts
 from ledger.verify.report import (
@@ -89,7 +90,7 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
         order=lot.order,
         order_identifier=None if lot.order is None else verified.identifiers.get(lot.order),
         buyer=None if order is None else verified.party(order.buyer),
-        holder=verified.party(_outermost(state, lot).custodian),
+        holder=verified.party(outermost(state, lot).custodian),
         quarantined_by=verified.party(lot.counterparty) if lot.state.is_quarantined else None,
         certificate=None if deciding is None else _certificate(verified, deciding, lot),
         ancestors=tuple(sorted(ancestors)),
@@ -102,12 +103,6 @@ def _work(verified: Verified, lots: Sequence[Lot]) -> Iterator[Work]:
             done = verified.state.orders[order].assignments[number]
             identifier = verified.machine(done.machine).identifier
             yield Work(lot.subject, done.operation, done.machine, identifier, verified.party(done.owner))
-
-
-def _outermost(state: State, lot: Lot) -> Lot:
-    while lot.parent is not None:
-        lot = state.lots[lot.parent]
-    return lot
 
 
 def _certificate(verified: Verified, certificate: Certificate, lot: Lot) -> CertificateReport:

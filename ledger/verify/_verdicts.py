@@ -16,6 +16,7 @@ from ledger.events.certificates import (
 from ledger.events.custody import GateWaived
 from ledger.events.lots import LotQuarantined, LotReleased, LotReworked, LotsTransformed
 from ledger.records import CertificateStatus, TransformationKind, Verdict
+from ledger.verify._descent import outermost
 from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify._status import Verified, status_of
 from ledger.verify.report import moment
@@ -78,7 +79,7 @@ def _standing(verified: Verified, lot: Lot) -> Iterator[Statement]:
         state=lot.state,
         quantity=lot.quantity,
         unit=Unit(lot.unit.rstrip(b"\0").decode("latin-1")),
-        holder=verified.party(_outermost(verified.state, lot).custodian),
+        holder=verified.party(outermost(verified.state, lot).custodian),
     )
     if order is None:
         return
@@ -88,12 +89,6 @@ def _standing(verified: Verified, lot: Lot) -> Iterator[Statement]:
     for gate in order.terms.gates:
         inspector, model = verified.party(gate.inspector), Model(gate.model)
         yield say("gate", lot.subject, inspector=inspector, model=model)
-
-
-def _outermost(state: State, lot: Lot) -> Lot:
-    while lot.parent is not None:
-        lot = state.lots[lot.parent]
-    return lot
 
 
 def same_material(state: State, lot: Lot) -> set[bytes]:

@@ -112,7 +112,7 @@ FAULTS = (
     Fault(
         "who holds the lot holds what is packed in it, however deep",
         "_verdicts.py",
-        "holder=verified.party(_outermost(verified.state, lot).custodian)",
+        "holder=verified.party(outermost(verified.state, lot).custodian)",
         "holder=verified.party(lot.custodian)",
     ),
     Fault(
