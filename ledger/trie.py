@@ -20,6 +20,7 @@ __all__ = [
     "MAX_NODE_BYTES",
     "MAX_PROOF_NODES",
     "Account",
+    "Node",
     "parse_account",
     "parse_word",
     "verify_in",
@@ -40,9 +41,20 @@ _BRANCH, _SHORT_NODE = 17, 2
 _NODE_DEPTH = 4
 """Nested lists in a node. A node shorter than a hash is embedded in its parent; the deepest that fits is an extension
 with a branch of leaves."""
-_Node: TypeAlias = "Sequence[RlpItem]"
-_Take: TypeAlias = Callable[[bytes], bytes]
-"""Returns the encoded node with a hash. Raises ProofError."""
+_Items: TypeAlias = "Sequence[RlpItem]"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that has the hash by which it is referenced."""
+
+    items: _Items
+    size: int
+    """Of its encoding, in bytes."""
+
+
+_Take: TypeAlias = Callable[[bytes], Node]
+"""Returns the node with a hash. Raises ProofError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,7 @@ def verify_proof(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes | Non
         node = next(rest, None)
         if node is None:
             raise ProofError(f"the trie proof lacks node 0x{wanted.hex()}")
-        return node
+        return _parse_node(wanted, node)
 
     value = _walk(root, key, take)
     left = sum(1 for _ in rest)
@@ -84,18 +96,20 @@ def verify_proof(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes | Non
     return value
 
 
-def verify_in(nodes: Mapping[bytes, bytes], root: bytes, key: bytes, used: set[bytes] | None = None) -> bytes | None:
+def verify_in(nodes: Mapping[bytes, bytes], root: bytes, key: bytes, used: dict[bytes, Node]) -> bytes | None:
     """Like `verify_proof`, with nodes looked up by hash, for proofs that share nodes. Raises ProofError.
 
-    Adds the hashes of the nodes that it needed to `used`, so that the caller can refuse superfluous nodes afterwards.
+    Adds the nodes that it needed to `used`, by hash: the next proof need not parse them again, and the caller can
+    refuse superfluous nodes afterwards.
     """
 
-    def take(wanted: bytes) -> bytes:
-        node = nodes.get(wanted)
+    def take(wanted: bytes) -> Node:
+        node = used.get(wanted)
         if node is None:
-            raise ProofError(f"the trie proof lacks node 0x{wanted.hex()}")
-        if used is not None:
-            used.add(wanted)
+            data = nodes.get(wanted)
+            if data is None:
+                raise ProofError(f"the trie proof lacks node 0x{wanted.hex()}")
+            node = used[wanted] = _parse_node(wanted, data)
         return node
 
     return _walk(root, key, take)
@@ -130,7 +144,7 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
     path = _hash("key", key).hex()  # one hexadecimal digit per nibble
     if root == EMPTY_ROOT:
         return None
-    node, position = _parse_node(_taken(root, take)), 0
+    node, position = take(root).items, 0
     while True:  # ends: every round but the last moves on by at least one nibble, of at most 64
         if position >= _NIBBLES and len(node) == _BRANCH:
             raise ProofError("the trie has a path that is longer than its keys")
@@ -152,27 +166,21 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
             raise ProofError("a trie extension does not lead to a branch")
 
 
-def _taken(wanted: bytes, take: _Take) -> bytes:
-    node = take(wanted)
-    if not isinstance(node, bytes) or len(node) > MAX_NODE_BYTES:
+def _parse_node(wanted: bytes, data: bytes) -> Node:
+    if not isinstance(data, bytes) or len(data) > MAX_NODE_BYTES:
         raise ProofError(f"a trie node has more than {MAX_NODE_BYTES} bytes")
-    if keccak256(node) != wanted:
+    if keccak256(data) != wanted:
         raise ProofError(f"a trie node does not have the hash 0x{wanted.hex()} by which it is referenced")
-    return node
+    return Node(_checked_shape(decode_rlp(data, max_depth=_NODE_DEPTH)), len(data))
 
 
-def _parse_node(data: bytes) -> _Node:
-    node = decode_rlp(data, max_depth=_NODE_DEPTH)
-    return _checked_shape(node)
-
-
-def _checked_shape(node: RlpItem) -> _Node:
+def _checked_shape(node: RlpItem) -> _Items:
     if isinstance(node, bytes) or len(node) not in (_SHORT_NODE, _BRANCH):
         raise ProofError("a trie node has neither two nor seventeen items")
     return node
 
 
-def _resolve(reference: RlpItem, take: _Take) -> _Node:
+def _resolve(reference: RlpItem, take: _Take) -> _Items:
     """Return the referenced node. A reference is the node's hash or, if the node is shorter than that, the node itself.
 
     The other way round is refused, since it would give a trie a second root.
@@ -183,13 +191,13 @@ def _resolve(reference: RlpItem, take: _Take) -> _Node:
         return _checked_shape(reference)
     if len(reference) != _HASH_BYTES:
         raise ProofError(f"a trie node is referenced by {len(reference)} bytes")
-    data = _taken(reference, take)
-    if len(data) < _HASH_BYTES:
+    node = take(reference)
+    if node.size < _HASH_BYTES:
         raise ProofError("a trie node is referenced by its hash although it is shorter than a hash")
-    return _parse_node(data)
+    return node.items
 
 
-def _child(branch: _Node, nibble: int) -> RlpItem:
+def _child(branch: _Items, nibble: int) -> RlpItem:
     *children, value = branch
     if value != b"":
         raise ProofError("a trie branch has a value, although no key ends there")

@@ -84,8 +84,8 @@ def verify_proof(public_key: bytes, alpha: bytes, proof: bytes) -> bytes:
     # c of 16 bytes times the negated points: faster than minus c, which has 32.
     (base, h_text), c = _encode_to_curve(public_key, alpha), c_text.rjust(32, b"\0")
     try:
-        u = _sum(coincurve.PublicKey.from_secret(s_text), minus_y.multiply(c))
-        v = _sum(base.multiply(s_text), minus_gamma.multiply(c))
+        u = minus_y.multiply(c).add(s_text)
+        v = coincurve.PublicKey.combine_keys([base.multiply(s_text), minus_gamma.multiply(c)])
     except ValueError:  # coincurve's, for infinity
         raise ProofError("U or V is the point at infinity") from None
     if _challenge(public_key, h_text, gamma_text, u, v) != c_text:
@@ -126,10 +126,6 @@ def _encode_to_curve(public_key: bytes, alpha: bytes) -> tuple[coincurve.PublicK
         except ValueError:
             continue
     raise ProofError("no point was found for this input")  # one input in 2^256
-
-
-def _sum(one: coincurve.PublicKey, other: coincurve.PublicKey) -> coincurve.PublicKey:
-    return coincurve.PublicKey.combine_keys([one, other])
 
 
 def _challenge(key: bytes, base: bytes, gamma: bytes, u: coincurve.PublicKey, v: coincurve.PublicKey) -> bytes:

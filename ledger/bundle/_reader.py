@@ -53,11 +53,12 @@ _NUMBER_ONLY = re.compile(_NUMBER)
 _SIGNED_ONLY = re.compile(rb"(-?[1-9][0-9]{0,9}|0)")
 _TEXT_ONLY = re.compile(_TEXT)
 _RECORD = re.compile(rb"\[%s,%s,%s,%s,%s\]" % (_KIND, _NUMBER, _NUMBER, _NUMBER, _TEXT))
-_WITHHELD = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
+_LINK = re.compile(rb"%s|\[%s,%s\]" % (_NUMBER, _KIND, _TEXT))
 _IDENTITY = re.compile(
     rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","proofs":' % _NUMBER
 )
-_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.)*+")*+([\[\]{}])', re.DOTALL)
+"""Text up to the next bracket that is not in a string."""
 _VALUE_BYTES = 8
 """Of an integer in a window."""
 _LAST = {1: frozenset(b"AEIMQUYcgkosw048"), 2: frozenset(b"AQgw")}
@@ -168,15 +169,20 @@ class _Scanner:
     def items(self, read: Callable[[_Scanner], T], what: str, most: int) -> tuple[T, ...]:
         """Read an array of at most `most` entries."""
         self.literal(b"[")
-        items: list[T] = []
-        while self.data[self.at : self.at + 1] != b"]":
-            if items:
-                self.literal(b",")
+        data, items = self.data, list[T]()
+        if data.startswith(b"]", self.at):
+            self.at += 1
+            return ()
+        while True:
             if len(items) == most:  # before the entry is read, let alone stored
                 self.refuse(f"there are more than {most} {what}")
             items.append(read(self))
-        self.at += 1
-        return tuple(items)
+            mark = data[self.at : self.at + 1]
+            if mark not in (b",", b"]"):
+                self.refuse(", is missing")
+            self.at += 1
+            if mark == b"]":
+                return tuple(items)
 
     def ascending(
         self, read: Callable[[_Scanner], T], what: str, most: int, key: Callable[[T], object]
@@ -190,21 +196,21 @@ class _Scanner:
 
     def json(self, what: str) -> Json:
         """Read an object with any members. Its end is found, and its depth bounded, before it is parsed."""
-        start, depth = self.at, 0
-        end = min(len(self.data), start + limits.MAX_SHOWN_BYTES)
-        if self.data[start : start + 1] != b"{":
+        start = self.at
+        if not self.data.startswith(b"{", start):
             self.refuse(f"{what} is not an object")
-        for found in _BRACKET.finditer(self.data, start, end):
-            token = found[0]
-            depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
+        end = min(len(self.data), start + limits.MAX_SHOWN_BYTES)
+        at, depth = start + 1, 1
+        while depth:
+            found = _TO_BRACKET.match(self.data, at, end)
+            if found is None:
+                self.refuse(f"{what} is truncated, or longer than {limits.MAX_SHOWN_BYTES} bytes")
+            at = found.end()
+            depth += 1 if found[1] in b"[{" else -1
             if depth > limits.MAX_SHOWN_DEPTH:
                 self.refuse(f"{what} is nested more than {limits.MAX_SHOWN_DEPTH} levels deep")
-            if depth <= 0:
-                break
-        else:
-            self.refuse(f"{what} is truncated, or longer than {limits.MAX_SHOWN_BYTES} bytes")
-        self.at = found.end()
-        text = self.data[start : self.at]
+        self.at = at
+        text = self.data[start:at]
         self.values += sum(map(text.count, (b",", b"[", b"{")))
         if self.values > limits.MAX_SHOWN_VALUES:
             self.refuse(f"more than {limits.MAX_SHOWN_VALUES} values are disclosed")
@@ -335,9 +341,9 @@ def _history(scan: _Scanner) -> HistoryShown:
 
 
 def _link(scan: _Scanner) -> int | WithheldRecord:
-    if scan.data[scan.at : scan.at + 1] != b"[":
-        return _number(scan)
-    kind, inner = scan.match(_WITHHELD, "a withheld record").groups()
+    number, kind, inner = scan.match(_LINK, "the record of a history").groups()
+    if number is not None:
+        return _small(scan, number)
     return WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
 
 

@@ -24,6 +24,7 @@ _Reader: TypeAlias = Callable[[bytes, int], _Value]
 _Members: TypeAlias = "tuple[int, tuple[tuple[str, Type, int, _Reader | None], ...]]"
 """Number of words of the heads; name, type, number of words of the head and reader (None if dynamic) of each member."""
 _WORD = 32
+_ADDRESS_PADDING = bytes(12)
 
 
 class MalformedError(ValueError):
@@ -66,8 +67,8 @@ def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[byte
         if data[_WORD : 2 * _WORD] != offset:
             raise MalformedError("histories does not begin at the offset that `abi.encode` writes")
         end = first + _WORD * int.from_bytes(data[heads:first], "big")
-        _require(data, end)
         if end != len(data):
+            _require(data, end)
             raise MalformedError(f"the data have {len(data)} bytes, not {end}")
         key = cast(bytes, read_key(data, 0))
         named = tuple([data[place : place + _WORD] for place in range(first, end, _WORD)])
@@ -184,7 +185,9 @@ def _packed_reader(kind: PackedOf) -> _Reader:
 
 
 def _number_reader(kind: Word) -> _Reader:
-    bits = {"bool": 1, "address": 160}.get(kind.abi, kind.size)
+    if kind.abi == "address":
+        return _read_address
+    bits = 1 if kind.abi == "bool" else kind.size
 
     def read(data: bytes, at: int) -> int:
         number = int.from_bytes(data[at : at + _WORD], "big")
@@ -194,12 +197,17 @@ def _number_reader(kind: Word) -> _Reader:
 
     if kind.abi == "bool":
         return lambda data, at: bool(read(data, at))
-    if kind.abi == "address":
-        return lambda data, at: read(data, at).to_bytes(20, "big")
     if (enumeration := kind.enumeration) is None:
         return read
     known = {int(one): one for one in enumeration}
     return lambda data, at: known.get(number := read(data, at), number)
+
+
+def _read_address(data: bytes, at: int) -> bytes:
+    word = data[at : at + _WORD]
+    if not word.startswith(_ADDRESS_PADDING):
+        raise MalformedError(f"{int.from_bytes(word, 'big'):#x} does not fit into 160 bits")
+    return word[12:]
 
 
 def _bytes_reader(kind: Word) -> _Reader:

@@ -118,9 +118,7 @@ def _ungated(verified: Verified) -> Iterator[Statement]:
 
 def _waived(verified: Verified) -> Iterator[Statement]:
     """Every gate that a buyer waived for a lot, whether it holds any more or not."""
-    for entry in verified.entries:
-        if not isinstance(entry.event, GateWaived):
-            continue
+    for entry in verified.entries_with(GateWaived):
         number, lot = entry.event.certificate, entry.histories[0]
         named: dict[str, object] = {
             "record": entry.sequence,
@@ -150,14 +148,13 @@ def _lots(verified: Verified) -> Iterator[Statement]:
 
 def _noted(verified: Verified) -> Iterator[Statement]:
     """Every note: what it says is in its document, if that is shown; a recall notice has a line of its own."""
-    for entry in verified.entries:
-        if isinstance(entry.event, NoteRecorded):
-            number = entry.event.kind_
-            known = number in NoteKind.__members__.values()
-            code = "recall_notice" if number == NoteKind.RECALL_NOTICE else "note"
-            by, about = verified.party(entry.participant), verified.things(entry.histories)
-            note = NoteKind(number) if known else number
-            yield say(code, entry.histories[0], (entry.sequence,), record=entry.sequence, by=by, note=note, about=about)
+    for entry in verified.entries_with(NoteRecorded):
+        number = entry.event.kind_
+        known = number in NoteKind.__members__.values()
+        code = "recall_notice" if number == NoteKind.RECALL_NOTICE else "note"
+        by, about = verified.party(entry.participant), verified.things(entry.histories)
+        note = NoteKind(number) if known else number
+        yield say(code, entry.histories[0], (entry.sequence,), record=entry.sequence, by=by, note=note, about=about)
 
 
 def _records(verified: Verified) -> Iterator[Statement]:
@@ -206,11 +203,8 @@ def _is_replaced(state: State, key: KeySlots) -> bool:
 
 
 def conversions(verified: Verified) -> Iterator[tuple[int, Transformation]]:
-    for entry in verified.entries:
-        if (
-            isinstance(entry.event, LotsTransformed)
-            and entry.event.transformation.kind is TransformationKind.CONVERSION
-        ):
+    for entry in verified.entries_with(LotsTransformed):
+        if entry.event.transformation.kind is TransformationKind.CONVERSION:
             yield entry.sequence, entry.event.transformation
 
 

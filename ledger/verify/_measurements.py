@@ -114,17 +114,16 @@ class _Ages:
         self._reworks: dict[bytes, list[int]] = {}
         self._finished: dict[int, tuple[int, AssignmentFinished]] = {}
         self._windows = {one.record: _window(one.shown) for one in verified.bundle.evidence}
-        for entry in verified.entries:
-            event = entry.event
-            if isinstance(event, AssignmentStarted):
-                self._started[event.assignment] = entry.sequence
-                self._sizes.setdefault(event.stream, []).append((entry.sequence, event.stream_size))
-            elif isinstance(event, CertificateIssued):
-                self._sizes.setdefault(event.statement.stream, []).append((entry.sequence, event.anchor_size))
-            elif isinstance(event, AssignmentFinished):
-                self._finished[event.assignment] = (entry.sequence, event)
-            elif isinstance(event, LotReworked):
-                self._reworks.setdefault(entry.histories[0], []).append(entry.sequence)
+        for started in verified.entries_with(AssignmentStarted):
+            self._started[started.event.assignment] = started.sequence
+            self._sizes.setdefault(started.event.stream, []).append((started.sequence, started.event.stream_size))
+        for issued in verified.entries_with(CertificateIssued):
+            size = (issued.sequence, issued.event.anchor_size)
+            self._sizes.setdefault(issued.event.statement.stream, []).append(size)
+        for finished in verified.entries_with(AssignmentFinished):
+            self._finished[finished.event.assignment] = (finished.sequence, finished.event)
+        for reworked in verified.entries_with(LotReworked):
+            self._reworks.setdefault(reworked.histories[0], []).append(reworked.sequence)
 
     def judge(self, lot: Lot, certificate: Certificate) -> Iterator[Statement]:
         work = self._work_before(lot, certificate)

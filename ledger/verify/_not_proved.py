@@ -96,7 +96,7 @@ def _not_measured(verified: Verified) -> Iterator[Statement]:
     """Measurements and inferences that are not shown, not compared, or not dated."""
     bundle, certified, found = verified.bundle, verified.state.certificates, measured(verified)
     with_evidence = {evidence.record for evidence in bundle.evidence}
-    finished = {one.sequence for one in verified.entries if isinstance(one.event, AssignmentFinished)}
+    finished = {one.sequence for one in verified.entries_with(AssignmentFinished)}
     opened = {inference.record for inference in bundle.inferences}
     inferred = {number for number, certificate in certified.items() if certificate.model}
     for code, name, numbers in (

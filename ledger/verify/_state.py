@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from ledger.canonical import to_hex
 from ledger.events import Event
@@ -54,9 +54,8 @@ E = TypeVar("E", bound=Event)
 EV = TypeVar("EV", bound=Event, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry(Generic[EV]):
-    """A record that the bundle contains in full, decoded."""
+class Entry(NamedTuple, Generic[EV]):
+    """A record that the bundle contains in full, decoded. A named tuple, because there may be a hundred thousand."""
 
     event: EV
     sequence: int

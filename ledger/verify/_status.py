@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar, cast
 
 from ledger.bundle import Bundle
 from ledger.events import Event
@@ -20,6 +21,8 @@ from ledger.verify.report import moment
 from ledger.verify.values import NamedMachine, Party, Thing
 
 __all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
+
+E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True)  # without slots: what is derived is kept
@@ -54,6 +57,17 @@ class Verified:
     @cached_property
     def by_sequence(self) -> dict[int, Entry[Event]]:
         return {entry.sequence: entry for entry in self.entries}
+
+    @cached_property
+    def _by_kind(self) -> dict[type[Event], list[Entry[Event]]]:
+        found: dict[type[Event], list[Entry[Event]]] = {}
+        for entry in self.entries:
+            found.setdefault(type(entry.event), []).append(entry)
+        return found
+
+    def entries_with(self, kind: type[E]) -> Sequence[Entry[E]]:
+        """The records with events of a kind, oldest first."""
+        return cast("list[Entry[E]]", self._by_kind.get(kind, []))
 
     @cached_property
     def parts(self) -> tuple[Lot, ...]:

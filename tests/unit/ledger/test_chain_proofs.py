@@ -18,7 +18,7 @@ from ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish,
 from ledger.rlp import RlpItem, encode_rlp
 from ledger.slots import KeySlots, NameKeySlots, ParticipantSlots, decode_struct, published_slot, slots_of
 from ledger.store.outbox import Outbox
-from ledger.trie import EMPTY_ROOT, verify_in
+from ledger.trie import EMPTY_ROOT, Node, verify_in
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import ScriptedNode
 from tests.support.stores import new_store
@@ -86,14 +86,14 @@ def test_nodes_are_shared_and_none_is_spare(admitted: World) -> None:
     wanted = {registry: slots, world.chain.ledger: (), STRANGER: ()}
     found = fetch_proofs(world.chain.node, EMBEDDED, wanted, world.chain.node.block_number())
     assert found.accounts[STRANGER] is None
-    used: set[bytes] = set()
+    used: dict[bytes, Node] = {}
     for address in wanted:
         verify_in(found.nodes, found.header.state_root, keccak256(address), used)
     account = found.accounts[registry]
     assert account is not None
     for slot in slots:
         verify_in(found.nodes, account.storage_root, keccak256(slot), used)
-    assert used == found.nodes.keys()
+    assert used.keys() == found.nodes.keys()
 
 
 def test_many_slots_are_asked_for_in_parts(admitted: World) -> None:

@@ -16,6 +16,7 @@ from ledger.trie import (
     MAX_NODE_BYTES,
     MAX_PROOF_NODES,
     Account,
+    Node,
     parse_account,
     parse_word,
     verify_in,
@@ -239,10 +240,10 @@ def test_a_shared_set_gives_the_same_and_tells_what_was_used() -> None:
     keys = list(SPREAD)[:50] + [keccak256(b"stranger" + bytes([n])) for n in range(20)]
     nodes = {keccak256(node): node for key in keys for node in prove(built, key)}
     spare = keccak256(VALUE)
-    used: set[bytes] = set()
+    used: dict[bytes, Node] = {}
     for key in keys:
         assert verify_in({**nodes, spare: VALUE}, built.root_hash, key, used) == SPREAD.get(key)
-    assert used == nodes.keys()
+    assert used.keys() == nodes.keys()
 
 
 def test_a_shared_set_with_a_node_missing_or_under_another_hash_is_refused() -> None:
@@ -252,10 +253,10 @@ def test_a_shared_set_with_a_node_missing_or_under_another_hash_is_refused() -> 
     nodes = {keccak256(node): node for node in proof}
     for gone in nodes:
         with pytest.raises(ProofError, match="lacks node"):
-            verify_in({name: node for name, node in nodes.items() if name != gone}, built.root_hash, key)
+            verify_in({name: node for name, node in nodes.items() if name != gone}, built.root_hash, key, {})
     wrong = dict(zip(nodes, list(nodes.values())[::-1], strict=True))
     with pytest.raises(ProofError, match="does not have the hash"):
-        verify_in(wrong, built.root_hash, key)
+        verify_in(wrong, built.root_hash, key, {})
 
 
 def test_no_random_change_of_a_set_of_nodes_gives_another_value() -> None:
