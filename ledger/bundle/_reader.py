@@ -300,8 +300,8 @@ def _number(scan: _Scanner) -> int:
 
 
 def _small(scan: _Scanner, digits: bytes) -> int:
-    number = int(digits)
-    if len(digits) > 15 and number > MAX_SAFE_INTEGER:
+    number = int(digits)  # of at most 16 digits, by the pattern
+    if number > MAX_SAFE_INTEGER:
         scan.refuse(f"a number is beyond {MAX_SAFE_INTEGER}")
     return number
 

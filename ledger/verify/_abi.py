@@ -39,8 +39,7 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     """
     flat = _flat_reader(kind)
     if flat is not None:
-        key, histories, own = flat(data)
-        return key, histories, unsafe_builder(kind)(own)
+        return cast("tuple[bytes, tuple[bytes, ...], E]", flat(data))
     values, end = _read_members(_event_members(kind), data, 0)
     if end != len(data):
         raise MalformedError(f"the data have {len(data)} bytes, not {end}")
@@ -49,7 +48,7 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
 
 
 @once
-def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[bytes, ...], list[_Value]]] | None:
+def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[bytes, ...], Event]] | None:
     """A reader of the data of a kind of which only the histories are dynamic, as of most: thousands are decoded for one
     bundle. None for other kinds."""
     words, ((_, _, _, read_key), (_, _, _, histories), *own) = _event_members(kind)
@@ -61,8 +60,9 @@ def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[byte
         at += _WORD * size
     heads = _WORD * words
     offset, first = heads.to_bytes(_WORD, "big"), heads + _WORD
+    build = unsafe_builder(kind)
 
-    def read_flat(data: bytes) -> tuple[bytes, tuple[bytes, ...], list[_Value]]:
+    def read_flat(data: bytes) -> tuple[bytes, tuple[bytes, ...], Event]:
         _require(data, first)
         if data[_WORD : 2 * _WORD] != offset:
             raise MalformedError("histories does not begin at the offset that `abi.encode` writes")
@@ -72,7 +72,7 @@ def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[byte
             raise MalformedError(f"the data have {len(data)} bytes, not {end}")
         key = cast(bytes, read_key(data, 0))
         named = tuple([data[place : place + _WORD] for place in range(first, end, _WORD)])
-        return key, named, [read(data, place) for read, place in readers]
+        return key, named, build([read(data, place) for read, place in readers])
 
     return read_flat
 

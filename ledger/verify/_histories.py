@@ -47,14 +47,7 @@ def _decode(record: RecordShown) -> Entry[Event]:
         key, histories, event = decode(kind, record.data)
     except MalformedError as error:
         raise HeadsRefused(f"its data are not those of a {record.kind}: {error}", sequence=record.sequence) from None
-    return Entry(
-        event=event,
-        sequence=record.sequence,
-        participant=record.participant,
-        key=key,
-        time=record.block_time,
-        histories=histories,
-    )
+    return Entry(event, record.sequence, record.participant, key, record.block_time, histories)
 
 
 def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry[Event]]) -> None:

@@ -55,7 +55,7 @@ def _verify_key(bundle: Bundle, state: State, identity: IdentityShown, name: byt
         verify_name(bundle, kind, creator, identifier, proofs, hashes)
     except ProofError as error:
         raise IdentifiersRefused(f"the salt of {identifier}: {error.cause}", subject=name) from None
-    for earlier in subjects_of(kind, creator, identifier, proofs)[:-1]:
+    for earlier in subjects_of(kind, creator, identifier, proofs[:-1]):
         if state.proved.taken[earlier]:
             raise IdentifiersRefused(
                 f"{identifier} names another {kind.name.lower()}, under an earlier name key", subject=name

@@ -130,7 +130,7 @@ class StateProof:
 
     def _earlier(self, bundle: Bundle, one: IdentityShown) -> Iterator[tuple[bytes, bool]]:
         """The subjects of an identifier under earlier name keys than its own, and whether they are recorded."""
-        for name in subjects_of(one.kind, one.creator, one.identifier, one.proofs)[:-1]:
+        for name in subjects_of(one.kind, one.creator, one.identifier, one.proofs[:-1]):
             if one.kind is SubjectKind.MACHINE:
                 yield name, self._machine(bundle.registry, name) != 0
             else:

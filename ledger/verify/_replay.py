@@ -70,13 +70,13 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
     Also verifies that the bundle's histories, and what it proves, are those that its parts need and no others. `time`
     is the proof block's, in seconds since 1970.
     """
+    waiting = {(name, before): count for name, before, count in _withheld(bundle)}
     state = State(
         proved=proved,
         shown=frozenset(history.subject for history in bundle.histories),
         parts=frozenset(bundle.parts),
-        with_withheld=frozenset(name for name, _, _ in _withheld(bundle)),
+        with_withheld=frozenset(name for name, _ in waiting),
     )
-    waiting = {(name, before): count for name, before, count in _withheld(bundle)}
     before = 0
     # By sequence, not history by history: a record is judged by the state of all that it touches.
     for entry in entries:
@@ -84,7 +84,7 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
             before <= entry.time <= time, entry, "it is older than the record before it, or newer than the proof block"
         )
         before = entry.time
-        for name in entry.histories:
+        for name in entry.histories if waiting else ():
             _pass_withheld(state, name, waiting.pop((name, entry.sequence), 0))
         _apply(entry, state)
     for name, _ in list(waiting):
