@@ -7,6 +7,7 @@ who receives a field learns the structure of the whole document, but only those 
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ _PATHS_TAG = b"millmark.claims-paths.v1\0"
 _FIELD_TAG = b"millmark.claims-field.v1\0"
 _ROOT_TAG = b"millmark.claims-root.v1\0"
 _VERSION = 1
+_HEX32 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +432,6 @@ def _path(value: Json) -> Path:
 
 def _bytes(value: Json) -> bytes:
     # bytes.fromhex alone would also accept spaces and upper case, so that a disclosure would have several texts.
-    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+    if not isinstance(value, str) or not _HEX32.fullmatch(value):
         raise ClaimsError("expected 64 lower-case hexadecimal digits")
     return bytes.fromhex(value)

@@ -57,7 +57,7 @@ _LINK = re.compile(rb"%s|\[%s,%s\]" % (_NUMBER, _KIND, _TEXT))
 _IDENTITY = re.compile(
     rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","proofs":' % _NUMBER
 )
-_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.)*+")*+([\[\]{}])', re.DOTALL)
+_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]{}])', re.DOTALL)
 """Text up to the next bracket that is not in a string."""
 _VALUE_BYTES = 8
 """Of an integer in a window."""
