@@ -20,7 +20,7 @@ __all__ = [
     "MAX_NODE_BYTES",
     "MAX_PROOF_NODES",
     "Account",
-    "Node",
+    "TrieNode",
     "parse_account",
     "parse_word",
     "verify_in",
@@ -45,7 +45,7 @@ _Items: TypeAlias = "Sequence[RlpItem]"
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TrieNode:
     """A node that has the hash by which it is referenced."""
 
     items: _Items
@@ -53,7 +53,7 @@ class Node:
     """Of its encoding, in bytes."""
 
 
-_Take: TypeAlias = Callable[[bytes], Node]
+_Take: TypeAlias = Callable[[bytes], TrieNode]
 """Returns the node with a hash. Raises ProofError."""
 
 
@@ -96,14 +96,14 @@ def verify_proof(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes | Non
     return value
 
 
-def verify_in(nodes: Mapping[bytes, bytes], root: bytes, key: bytes, used: dict[bytes, Node]) -> bytes | None:
+def verify_in(nodes: Mapping[bytes, bytes], root: bytes, key: bytes, used: dict[bytes, TrieNode]) -> bytes | None:
     """Like `verify_proof`, with nodes looked up by hash, for proofs that share nodes. Raises ProofError.
 
     Adds the nodes that it needed to `used`, by hash: the next proof need not parse them again, and the caller can
     refuse superfluous nodes afterwards.
     """
 
-    def take(wanted: bytes) -> Node:
+    def take(wanted: bytes) -> TrieNode:
         node = used.get(wanted)
         if node is None:
             data = nodes.get(wanted)
@@ -166,12 +166,12 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
             raise ProofError("a trie extension does not lead to a branch")
 
 
-def _parse_node(wanted: bytes, data: bytes) -> Node:
+def _parse_node(wanted: bytes, data: bytes) -> TrieNode:
     if not isinstance(data, bytes) or len(data) > MAX_NODE_BYTES:
         raise ProofError(f"a trie node has more than {MAX_NODE_BYTES} bytes")
     if keccak256(data) != wanted:
         raise ProofError(f"a trie node does not have the hash 0x{wanted.hex()} by which it is referenced")
-    return Node(_checked_shape(decode_rlp(data, max_depth=_NODE_DEPTH)), len(data))
+    return TrieNode(_checked_shape(decode_rlp(data, max_depth=_NODE_DEPTH)), len(data))
 
 
 def _checked_shape(node: RlpItem) -> _Items:

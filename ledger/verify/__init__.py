@@ -94,7 +94,7 @@ def verify_bundle(
     verify_claims(bundle, by_sequence)
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)
-    verified = Verified(bundle, trust, headers, signers, state, entries, identifiers, now_s)
+    verified = Verified(bundle, trust, headers, signers, state, entries, identifiers, now_s, max_age_s)
     return _report(verified, any_status=any_status)
 
 

@@ -24,7 +24,7 @@ from ledger.slots import (
     machine_slot,
     slots_of,
 )
-from ledger.trie import Account, Node, parse_account, parse_word, verify_in
+from ledger.trie import Account, TrieNode, parse_account, parse_word, verify_in
 from ledger.trust import TrustFile
 from ledger.verify._state import Proved
 from ledger.verify.refusals import ProofsRefused, TrustRefused
@@ -40,7 +40,7 @@ class StateProof:
 
     def __init__(self, bundle: Bundle, header: BlockHeader) -> None:
         self._nodes = {keccak256(node): node for node in bundle.nodes}
-        self._used: dict[bytes, Node] = {}
+        self._used: dict[bytes, TrieNode] = {}
         self._root = header.state_root
         self._storage_roots: dict[bytes, bytes] = {}
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from ledger.bundle import Bundle
+from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.events import Event
 from ledger.headers import BlockHeader
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
@@ -38,6 +39,8 @@ class Verified:
     entries: Sequence[Entry[Event]]
     identifiers: dict[bytes, str]
     now_s: int
+    max_age_s: int = DEFAULT_MAX_AGE_S
+    """Maximum age of the proof block, in seconds."""
 
     @property
     def time(self) -> int:

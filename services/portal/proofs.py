@@ -10,13 +10,11 @@ verifying a file is cached for as long as the passing of time alone cannot chang
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from ledger.bundle import MAX_BUNDLE_BYTES, parse_bundle
 from ledger.canonical import sha256
 from ledger.chain import Chain
-from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
 from ledger.provenance import Disclosing, build_bundle, build_trust_file
@@ -162,9 +160,7 @@ class Proofs:
         proof = _verify(bundle, trust, now_s, kept=kept)
         # Without a report, nothing tells how long the result would hold.
         if proof.report is not None:
-            self._verified.put(
-                key, _Verified(proof, now_s, _holds_until(proof.report, now_s)), len(bundle) + len(trust)
-            )
+            self._verified.put(key, _Verified(proof, now_s, proof.report.holds_until), len(bundle) + len(trust))
         return proof
 
 
@@ -174,13 +170,3 @@ def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
         return Proof(bundle, trust, kept, verify_bundle(bundle, parse_trust(trust), now_s=now_s), None)
     except VerificationError as error:
         return Proof(bundle, trust, kept, getattr(error, "report", None), error)
-
-
-def _holds_until(report: Report, now_s: int) -> int:
-    """The earliest time after `now_s` at which the result may change: a certificate expires, a deadline to open one
-    passes, or the block becomes too old."""
-    times = [one.expires_at for one in report.certificates]
-    times += [until for one in report.attention if isinstance(until := one.values.get("until"), datetime)]
-    ends = [int(time.timestamp()) for time in times]
-    ends.append(int(report.as_of.block_time.timestamp()) + DEFAULT_MAX_AGE_S + 1)
-    return min((end for end in ends if end > now_s), default=now_s)

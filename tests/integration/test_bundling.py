@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -32,11 +33,15 @@ from ledger.store import Book, Rows
 from ledger.store.rows import RecordRow
 from ledger.trust import Cosigner, Cosigners
 from ledger.verify import Report, VerificationError, describe, verify_bundle
+from ledger.verify.values import Party
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_maker import make_bundle
 from tests.support.bundle_service import BundleService, keep_secrets
 from tests.support.event_data import changed, encode_event
 from tests.support.stores import copy_database, new_store
+from tests.support.told import named, said, subjects
+
+VERDICTS = ("passed", "failed", "no_valid_verdict", "no_verdict", "no_gate_verdict")
 
 pytestmark = pytest.mark.integration
 
@@ -313,10 +318,11 @@ def recalled(service: BundleService, lot: str) -> tuple[Recall, list[Report]]:
 def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(service: BundleService) -> None:
     found, [report] = recalled(service, "bar")
     assert len(found.lots) == 8
-    assert {
-        part.subject: (part.holder.participant, part.certificate and part.certificate.status) for part in report.parts
-    } == {lot.subject: (lot.holder.participant, lot.status if lot.certificate else None) for lot in found.lots}
-    assert report.not_followed == ()
+    holders = {one.subject: cast("Party", one.values["holder"]).participant for one in said(report, "stands")}
+    assert holders == {lot.subject: lot.holder.participant for lot in found.lots}
+    verdicts = {one.subject: one.values.get("status") for one in report.statements if one.code in VERDICTS}
+    assert verdicts == {lot.subject: lot.status if lot.certificate else None for lot in found.lots}
+    assert not said(report, "made_of")
     assert any(f"is among them: {len(found.lots) - 1} lots" in line for line in map(str, report.proved))
 
 
@@ -327,20 +333,21 @@ def test_a_recall_too_large_for_one_bundle_comes_in_several(
     monkeypatch.setattr(recall_proofs, "_MAX_HISTORIES", 7)
     found, reports = recalled(service, "bar")
     assert len(reports) > len(found.lots) / 5
-    proved = {part.subject for report in reports for part in report.parts}
+    proved = {part for report in reports for part in subjects(report, "part")}
     assert proved == {lot.subject for lot in found.lots}
-    assert {report.as_of.block_number for report in reports} == {found.as_of.block_number}
+    assert {block for report in reports for block in named(report, "as_of", "block")} == {found.as_of.block_number}
+    not_followed = [lot.subject for report in reports for made in named(report, "made_of", "made") for lot in made]
+    assert not_followed
+    assert set(not_followed) <= proved
     for report in reports:
-        assert set(report.not_followed) <= proved
-        assert bool(report.not_followed) == any("what became of" in str(line) for line in report.not_proved)
-    assert any(report.not_followed for report in reports)
+        assert bool(said(report, "made_of")) == any("what became of" in str(line) for line in report.not_proved)
 
 
 def test_recalled_lots_that_nobody_here_can_name_are_proved_by_subject(copy: BundleService) -> None:
     lot = copy.world.lots["hip-1"]
     execute(copy, "DELETE FROM identities WHERE subject = ?", lot)
     _, [report] = recalled(copy, "hip-blank")
-    assert [part.subject for part in report.parts if part.identifier is None] == [lot]
+    assert [part.subject for part in named(report, "part", "lot") if part.identifier is None] == [lot]
     assert "0x" + lot.hex() in describe(report)
     assert any("without identifiers" in str(line) for line in report.not_proved)
     [bundle] = build_recall_bundles(copy.store, copy.world.consortium.chain, recall(copy.store, lot=lot))

@@ -22,6 +22,7 @@ from services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
+from tests.support.told import named, said
 
 pytestmark = pytest.mark.integration
 GOOD, STANDING = 'class="badge good"', 'class="badge warn"'
@@ -70,17 +71,18 @@ def test_both_files_are_of_one_page_whatever_is_recorded_meanwhile(world: Portal
     place_another(world)
     trust = download(world, "trust")
     report = verify_bundle(bundle, parse_trust(trust), now_s=int(time.time()))
-    assert [part.identifier for part in report.parts] == [world.identity(world.part).identifier]
+    assert [part.identifier for part in named(report, "part", "lot")] == [world.identity(world.part).identifier]
 
 
 def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
     """What is disclosed in the file is what the policy says, and the page shows nothing beyond."""
     page = get(world.code()).text
     report = verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=int(time.time()))
-    assert report.disclosed
-    assert {field.path[0] for field in report.disclosed} == {"passport"}
-    assert not report.inferences
-    assert not [one for one in report.evidence if one.shown]
+    paths = [path for document in named(report, "document", "fields") for path, _ in document.fields]
+    assert paths
+    assert {path[0] for path in paths} == {"passport"}
+    assert not said(report, "inferences_shown")
+    assert not said(report, "entry")
     assert "engraving" not in page
 
 

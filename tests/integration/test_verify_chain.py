@@ -23,6 +23,7 @@ from tests.support.bundle_maker import make_bundle
 from tests.support.bundle_world import BundleWorld
 from tests.support.forgeries import run_forgeries
 from tests.support.stores import new_store
+from tests.support.told import subjects
 
 pytestmark = pytest.mark.integration
 
@@ -98,7 +99,7 @@ def test_a_bundle_about_any_lot_is_verified(world: BundleWorld, name: str) -> No
     for withhold in (False, True):
         bundle, trust = make_bundle(world, name, withhold=withhold)
         found = verify_bundle(encode_bundle(bundle), trust, now_s=world.now(), any_status=True)
-        assert [part.subject for part in found.parts] == [world.lots[name]]
+        assert subjects(found, "part") == [world.lots[name]]
 
 
 def test_a_sealed_record_leaves_only_what_can_be_left_at_most(world: BundleWorld) -> None:

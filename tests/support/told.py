@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, cast
 
 from ledger.bundle import Bundle
 from ledger.headers import BlockHeader
@@ -11,7 +12,8 @@ from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
 from ledger.verify._reporting import build_report
 from ledger.verify._status import Verified
 from ledger.verify.report import Report
-from ledger.verify.statement import Statement
+from ledger.verify.statement import Section, Statement
+from ledger.verify.values import Thing
 from tests.support.story import AUDITOR, BUYER, CARRIER, COORDINATOR, DAY_S, INSPECTOR, MAKER, NONE, OTHER, Story
 
 NAMES = {
@@ -55,6 +57,30 @@ def codes(report: Report) -> list[str]:
 
 def said(report: Report, code: str) -> list[Statement]:
     return [one for one in report.statements if one.code == code]
+
+
+def named(report: Report, code: str, name: str) -> list[Any]:
+    """What the statements with a code say under one name."""
+    return [one.values[name] for one in said(report, code)]
+
+
+def subjects(report: Report, code: str) -> list[bytes | None]:
+    """What the statements with a code are about."""
+    return [one.subject for one in said(report, code)]
+
+
+def made_of(report: Report, lot: bytes) -> set[bytes]:
+    """The lots that a lot came from, by the statements about how each began."""
+    inputs: dict[bytes | None, list[bytes]] = {}
+    for one in report.within(Section.ORIGIN):
+        used = cast("tuple[Thing, ...]", one.values.get("inputs", ()))
+        inputs.setdefault(one.subject, []).extend(thing.subject for thing in used)
+    found, waiting = set[bytes](), [lot]
+    while waiting:
+        new = set(inputs.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def texts(report: Report, code: str) -> list[str]:

@@ -18,7 +18,7 @@ from ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish,
 from ledger.rlp import RlpItem, encode_rlp
 from ledger.slots import KeySlots, NameKeySlots, ParticipantSlots, decode_struct, published_slot, slots_of
 from ledger.store.outbox import Outbox
-from ledger.trie import EMPTY_ROOT, Node, verify_in
+from ledger.trie import EMPTY_ROOT, TrieNode, verify_in
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import ScriptedNode
 from tests.support.stores import new_store
@@ -86,7 +86,7 @@ def test_nodes_are_shared_and_none_is_spare(admitted: World) -> None:
     wanted = {registry: slots, world.chain.ledger: (), STRANGER: ()}
     found = fetch_proofs(world.chain.node, EMBEDDED, wanted, world.chain.node.block_number())
     assert found.accounts[STRANGER] is None
-    used: dict[bytes, Node] = {}
+    used: dict[bytes, TrieNode] = {}
     for address in wanted:
         verify_in(found.nodes, found.header.state_root, keccak256(address), used)
     account = found.accounts[registry]

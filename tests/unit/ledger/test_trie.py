@@ -16,7 +16,7 @@ from ledger.trie import (
     MAX_NODE_BYTES,
     MAX_PROOF_NODES,
     Account,
-    Node,
+    TrieNode,
     parse_account,
     parse_word,
     verify_in,
@@ -240,7 +240,7 @@ def test_a_shared_set_gives_the_same_and_tells_what_was_used() -> None:
     keys = list(SPREAD)[:50] + [keccak256(b"stranger" + bytes([n])) for n in range(20)]
     nodes = {keccak256(node): node for key in keys for node in prove(built, key)}
     spare = keccak256(VALUE)
-    used: dict[bytes, Node] = {}
+    used: dict[bytes, TrieNode] = {}
     for key in keys:
         assert verify_in({**nodes, spare: VALUE}, built.root_hash, key, used) == SPREAD.get(key)
     assert used.keys() == nodes.keys()

@@ -30,12 +30,14 @@ from ledger.verify.refusals import (
     StatusRefused,
     TrustRefused,
 )
-from ledger.verify.values import Fields
+from ledger.verify.report import moment
+from ledger.verify.values import Age, Fields, Unit
 from tests.support.bundle_content import Content, entry_of, event_in, publish, publish_bytes, with_fields
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event
 from tests.support.forgeries import judge, run_mutations
 from tests.support.forging import FORGERIES, Forgery, published
+from tests.support.told import made_of, named, said
 
 CASES = [(step, forge) for step in Step if step is not Step.FORMAT for forge in FORGERIES[step]]
 SEEDS = 4
@@ -66,19 +68,24 @@ def test_no_changed_byte_goes_unnoticed() -> None:
 
 def test_the_true_bundle_says_who_made_the_part_and_how_it_stands() -> None:
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
-    part = next(one for one in found.parts if one.identifier == "urn:example:hip-1")
-    assert (str(part.made_by), str(part.holder), str(part.buyer)) == (
+    part = next(one.subject for one in said(found, "part") if str(one.values["lot"]) == "urn:example:hip-1")
+    assert part is not None
+    line = {part, *made_of(found, part)}
+    own = {one.code: one.values for one in found.statements if one.subject == part}
+    made = next(own[code] for code in ("made", "received", "split", "merged", "converted") if code in own)
+    assert [str(made["by"]), str(own["stands"]["holder"]), str(own["in_order"]["buyer"])] == [
         "Alder Forge",
         "Nordwind Mobility",
         "Nordwind Mobility",
-    )
-    assert [work.machine_identifier for work in part.made_on] == ["urn:example:press"]
-    assert (part.state, part.quantity, part.unit) == (LotState.HELD, 1, "H87")
-    assert part.certificate is not None
-    assert (part.certificate.status, part.certificate.verdict) == (CertificateStatus.VALID, Verdict.PASS)
-    assert len(part.ancestors) == 4
-    assert [one.values["count"] for one in found.statements if one.code == "withheld_kind"] == [1]
-    assert found.as_of.age_s == 100
+    ]
+    machines = [one.values["machine"] for one in said(found, "on_machine") if one.subject in line]
+    assert [machine.identifier for machine in machines] == ["urn:example:press"]  # type: ignore[attr-defined]  # named
+    stands = own["stands"]
+    assert (stands["state"], stands["quantity"], stands["unit"]) == (LotState.HELD, 1, Unit("H87"))
+    assert (own["passed"]["status"], own["passed"]["verdict"]) == (CertificateStatus.VALID, Verdict.PASS)
+    assert len(line) == 1 + 4
+    assert named(found, "withheld_kind", "count") == [1]
+    assert named(found, "as_of", "age") == [Age(100)]
 
 
 def test_the_report_says_what_is_not_proved_and_what_not_to_overlook() -> None:
@@ -90,7 +97,9 @@ def test_the_report_says_what_is_not_proved_and_what_not_to_overlook() -> None:
     assert any("urn:example:hip-3" in str(one) and "fail" in str(one) for one in found.attention)
     assert any("hip-4 has no certificate" in str(one) for one in found.attention)
     lines = "\n".join(describe(found))
-    assert all(part.identifier and part.identifier in lines for part in found.parts)
+    parts = named(found, "part", "lot")
+    assert parts
+    assert all(part.identifier and part.identifier in lines for part in parts)
     assert '"engraving" "für Mara"' in lines
 
 
@@ -98,8 +107,9 @@ def test_withheld_fields_and_undisclosed_evidence_are_counted() -> None:
     content = vector_content()
     content.change(evidence=(), inferences=())
     found = report(content)
-    assert found.evidence == ()
-    certificates = ", ".join(str(one.sequence) for one in found.certificates)
+    assert not said(found, "entry")
+    issued = [one.sequence for one in content.bundle.records if one.kind == "CertificateIssued"]
+    certificates = ", ".join(map(str, issued))
     assert f"measured data of certificates {certificates}: no evidence is shown" in map(str, found.not_proved)
 
 
@@ -145,7 +155,7 @@ def test_a_cosigned_checkpoint_is_believed_and_one_signature_less_is_not() -> No
     cosigned = replace(trust, checkpoint=Cosigners(2, keys))
     now = vector_now()
     data = encode_bundle(replace(bundle, signatures=signatures[:2]))
-    assert verify_bundle(data, cosigned, now_s=now).as_of.believed == "cosigned"
+    assert said(verify_bundle(data, cosigned, now_s=now), "checkpoint_cosigned")
     with pytest.raises(CheckpointRefused, match="1 of the 2"):
         verify_bundle(encode_bundle(replace(bundle, signatures=signatures[:1])), cosigned, now_s=now)
     # Whoever names the block needs no signatures, and is told that they were not judged.
@@ -234,8 +244,9 @@ def test_a_refused_status_still_brings_the_report() -> None:
     with pytest.raises(StatusRefused) as refused:
         verify_bundle(data, trust, now_s=content.time)
     assert refused.value.report is not None
-    assert {one.status for one in refused.value.report.certificates if one.latest} == {CertificateStatus.FALLEN}
-    assert report(content, any_status=True).certificates
+    assert set(named(refused.value.report, "no_valid_verdict", "status")) == {CertificateStatus.FALLEN}
+    assert not said(refused.value.report, "passed")
+    assert said(report(content, any_status=True), "no_valid_verdict")
 
 
 def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
@@ -244,8 +255,29 @@ def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
     with pytest.raises(StatusRefused, match=r"expired|unopened"):
         verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9)
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9, any_status=True)
-    latest_ones = [one for one in found.certificates if one.sequence == latest]
-    assert [(one.status, one.expired_now) for one in latest_ones] == [(CertificateStatus.VALID, True)]
+    [verdict] = [one for one in found.statements if one.values.get("certificate") == latest and "until" in one.values]
+    assert verdict.code == "no_valid_verdict"
+    assert verdict.values["status"] is CertificateStatus.EXPIRED
+    assert verdict.values["until"] == moment(expires_at)
+    assert verdict.records == (latest,)
+
+
+def test_the_report_says_how_long_it_holds() -> None:
+    now, [made] = (
+        vector_now(),
+        named(verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now()), "as_of", "time"),
+    )
+    held = verify_bundle(vector_bytes(), vector_trust(), now_s=now).holds_until
+    deadlines = [event_in(one, OpeningDemanded).deadline for one in vector_bundle().records if "Demanded" in one.kind]
+    assert held == deadlines[-1] > now
+    same = verify_bundle(vector_bytes(), vector_trust(), now_s=held - 1, any_status=True)
+    assert (same.holds_until, same.attention) == (
+        held,
+        verify_bundle(vector_bytes(), vector_trust(), now_s=now).attention,
+    )
+    assert verify_bundle(vector_bytes(), vector_trust(), now_s=held, any_status=True).attention != same.attention
+    young = verify_bundle(vector_bytes(), vector_trust(), now_s=now, max_age_s=150)
+    assert young.holds_until == int(made.timestamp()) + 151
 
 
 def test_a_demand_counts_from_its_deadline_on() -> None:
