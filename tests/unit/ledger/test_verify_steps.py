@@ -263,21 +263,16 @@ def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
 
 
 def test_the_report_says_how_long_it_holds() -> None:
-    now, [made] = (
-        vector_now(),
-        named(verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now()), "as_of", "time"),
-    )
-    held = verify_bundle(vector_bytes(), vector_trust(), now_s=now).holds_until
+    data, trust, now = vector_bytes(), vector_trust(), vector_now()
+    first = verify_bundle(data, trust, now_s=now)
     deadlines = [event_in(one, OpeningDemanded).deadline for one in vector_bundle().records if "Demanded" in one.kind]
+    held = first.holds_until
     assert held == deadlines[-1] > now
-    same = verify_bundle(vector_bytes(), vector_trust(), now_s=held - 1, any_status=True)
-    assert (same.holds_until, same.attention) == (
-        held,
-        verify_bundle(vector_bytes(), vector_trust(), now_s=now).attention,
-    )
-    assert verify_bundle(vector_bytes(), vector_trust(), now_s=held, any_status=True).attention != same.attention
-    young = verify_bundle(vector_bytes(), vector_trust(), now_s=now, max_age_s=150)
-    assert young.holds_until == int(made.timestamp()) + 151
+    same = verify_bundle(data, trust, now_s=held - 1, any_status=True)
+    assert (same.holds_until, same.attention) == (held, first.attention)
+    assert verify_bundle(data, trust, now_s=held, any_status=True).attention != first.attention
+    [made] = named(first, "as_of", "time")
+    assert verify_bundle(data, trust, now_s=now, max_age_s=150).holds_until == int(made.timestamp()) + 151
 
 
 def test_a_demand_counts_from_its_deadline_on() -> None:
