@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NoReturn, TypeAlias, cast
 
@@ -39,6 +39,7 @@ _ENCODER = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False, allow_nan=False
 )
 _ONLY_TEXT = frozenset({str})
+_PLAIN = frozenset({str, bool, type(None)})
 _MAX_PLAIN = 100_000
 """Values checked at most. Also stops the check of a value that contains itself."""
 
@@ -108,14 +109,14 @@ def _plain_text(value: Json) -> bytes | None:
 def _is_plain(value: Json) -> bool:
     """Whether all types are exactly JSON's, and Python and ECMAScript write all numbers alike."""
     # A loop, not recursion: a value may be nested deeper than Python's stack.
-    waiting: list[Iterable[Json]] = [(value,)]
+    waiting: list[Collection[Json]] = [(value,)]
     looked_at = 0
     while waiting:
         items = waiting.pop()
+        looked_at += len(items)
         for item in items:
             kind = type(item)
-            looked_at += 1
-            if kind is str or kind is bool or item is None:
+            if kind in _PLAIN:
                 continue
             if kind is dict:
                 members = cast("dict[str, Json]", item)

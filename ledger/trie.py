@@ -149,7 +149,7 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
         if position >= _NIBBLES and len(node) == _BRANCH:
             raise ProofError("the trie has a path that is longer than its keys")
         if len(node) == _BRANCH:
-            reference, position = _child(node, int(path[position], 16)), position + 1
+            reference, position = node[int(path[position], 16)], position + 1
             if reference == b"":
                 return None
             node = _resolve(reference, take)
@@ -177,6 +177,12 @@ def _parse_node(wanted: bytes, data: bytes) -> TrieNode:
 def _checked_shape(node: RlpItem) -> _Items:
     if isinstance(node, bytes) or len(node) not in (_SHORT_NODE, _BRANCH):
         raise ProofError("a trie node has neither two nor seventeen items")
+    if len(node) == _BRANCH:
+        if node[-1] != b"":
+            raise ProofError("a trie branch has a value, although no key ends there")
+        # With fewer, an honest trie has a leaf or an extension in its place.
+        if len(node) - node.count(b"") < 2:
+            raise ProofError("a trie branch has fewer than two children")
     return node
 
 
@@ -195,16 +201,6 @@ def _resolve(reference: RlpItem, take: _Take) -> _Items:
     if node.size < _HASH_BYTES:
         raise ProofError("a trie node is referenced by its hash although it is shorter than a hash")
     return node.items
-
-
-def _child(branch: _Items, nibble: int) -> RlpItem:
-    *children, value = branch
-    if value != b"":
-        raise ProofError("a trie branch has a value, although no key ends there")
-    # With fewer, an honest trie has a leaf or an extension in its place.
-    if sum(child != b"" for child in children) < 2:
-        raise ProofError("a trie branch has fewer than two children")
-    return children[nibble]
 
 
 def _parse_path(item: RlpItem) -> tuple[bool, str]:

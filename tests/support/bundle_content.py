@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TypeVar
 
-from trie.hexary import HexaryTrie
-
 from ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, WithheldRecord, encode_bundle
 from ledger.canonical import keccak256
 from ledger.events import HISTORY_EVENTS, Event, topic_of
@@ -39,10 +37,14 @@ from ledger.verify._abi import decode
 from ledger.verify._proofs import StateProof, subject_of
 from ledger.verify._state import Entry
 from tests.support.event_data import changed, encode_event
+from tests.support.tries import build_nodes
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 _ONE = (1).to_bytes(32, "big")
+_slots_of = functools.lru_cache(maxsize=4096)(slots_of)
+_head_slot = functools.lru_cache(maxsize=4096)(head_slot)
+_machine_slot = functools.lru_cache(maxsize=4096)(machine_slot)
 _PLACES = {name: place for place, (name, _, _) in enumerate(FIELDS)}
 
 
@@ -173,8 +175,11 @@ def publish_bytes(content: Content) -> tuple[bytes, TrustFile]:
 
 def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
     """The head that the records of a history result in."""
+    return _head_of(bundle, history, {record.sequence: record for record in bundle.records})
+
+
+def _head_of(bundle: Bundle, history: HistoryShown, records: Mapping[int, RecordShown]) -> bytes:
     head = start_of(bundle.chain_id, bundle.ledger, bundle.ledger_id, history.subject)
-    records = {record.sequence: record for record in bundle.records}
     for one in history.records:
         if isinstance(one, WithheldRecord):
             head = link(head, topic_of_kind(one.kind), one.inner)
@@ -189,6 +194,7 @@ def topic_of_kind(name: str) -> bytes:
     return keccak256(name.encode()) if kind is None else topic_of(kind)
 
 
+@functools.lru_cache(maxsize=4096)
 def inner_of_shown(record: RecordShown) -> bytes:
     """The hash that a link of a history has for the record."""
     return inner_of(
@@ -240,41 +246,42 @@ def _registry_words(content: Content) -> dict[bytes, bytes]:
             (company.roles, 16), (company.keys, 16), (company.admins, 16), (company.name_keys, 16),
             (company.generation, 16), (company.suspended, 8), (company.departed, 8), (company.sequence, 40),
         )  # fmt: skip
-        _put(words, slots_of(ParticipantSlots, number), packed)
+        _put(words, _slots_of(ParticipantSlots, number), packed)
     for address, key in content.keys.items():
         packed = _pack(
             (key.participant, 32), (key.roles, 16), (key.admin, 8), (key.generation, 16), (key.added_at, 40),
             (key.revoked_at, 40), (key.compromised_since, 40), (key.declared_at, 40),
         )  # fmt: skip
-        _put(words, slots_of(KeySlots, address), packed)
+        _put(words, _slots_of(KeySlots, address), packed)
     for number, machine in content.machines.items():
-        _put(words, slots_of(MachineSlots, number), _pack((machine.owner, 32), (machine.retired_at, 40)))
+        _put(words, _slots_of(MachineSlots, number), _pack((machine.owner, 32), (machine.retired_at, 40)))
     for number, model in content.models.items():
         packed = _pack(
             (model.inspector, 32), (model.approver, 32), (model.state, 8), (model.open, 8), (model.retired_at, 40),
             (model.withdrawn_at, 40), (model.defective_since, 40),
         )  # fmt: skip
-        _put(words, slots_of(ModelSlots, number), packed, model.digest, model.code.rjust(32, b"\0"))
+        _put(words, _slots_of(ModelSlots, number), packed, model.digest, model.code.rjust(32, b"\0"))
     for identity in content.bundle.identities:
         name = subject_of(identity) if identity.kind is SubjectKind.MACHINE else b""
         if name in content.machine_numbers:
-            _put(words, (machine_slot(name),), content.machine_numbers[name].to_bytes(32, "big"))
+            _put(words, (_machine_slot(name),), content.machine_numbers[name].to_bytes(32, "big"))
         for index in range(len(identity.proofs) + 1):
             found = content.name_keys.get((identity.creator, index))
             if found is not None:
-                slots = slots_of(NameKeySlots, identity.creator, index)
+                slots = _slots_of(NameKeySlots, identity.creator, index)
                 _put(words, slots, found.name_key_hash, _pack((found.set_at, 40), (found.sequence, 40)))
     return words | {slot: _ONE for contract, slot in _taken(content) if contract is Contract.REGISTRY}
 
 
 def _ledger_words(content: Content) -> dict[bytes, bytes]:
     words: dict[bytes, bytes] = {}
+    records = {record.sequence: record for record in content.bundle.records}
     for history in content.bundle.histories:
-        head = content.heads.get(history.subject, head_of(content.bundle, history))
-        _put(words, (head_slot(history.subject),), head)
+        head = content.heads.get(history.subject, _head_of(content.bundle, history, records))
+        _put(words, (_head_slot(history.subject),), head)
     for name, stream in content.streams.items():
         packed = _pack((stream.sequence, 40), (stream.machine, 40), (stream.owner, 32), (stream.size, 40))
-        _put(words, slots_of(StreamSlots, name), packed, stream.root)
+        _put(words, _slots_of(StreamSlots, name), packed, stream.root)
     return words | {slot: _ONE for contract, slot in _taken(content) if contract is Contract.LEDGER}
 
 
@@ -285,9 +292,9 @@ def _taken(content: Content) -> Iterator[tuple[Contract, bytes]]:
             if not content.taken.get(name):
                 continue
             if one.kind is SubjectKind.MACHINE:
-                yield Contract.REGISTRY, machine_slot(name)
+                yield Contract.REGISTRY, _machine_slot(name)
             else:
-                slot = slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else head_slot(name)
+                slot = _slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else _head_slot(name)
                 yield Contract.LEDGER, slot
 
 
@@ -320,12 +327,7 @@ def _build(values: Mapping[bytes, bytes], nodes: dict[bytes, bytes]) -> bytes:
 @functools.lru_cache(maxsize=64)
 def _trie(values: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, dict[bytes, bytes]]:
     """Root and nodes of a trie. Cached, because most forgeries leave most tries unchanged."""
-    nodes: dict[bytes, bytes] = {}
-    built = HexaryTrie(nodes, prune=True)
-    for key, value in values:
-        built[key] = value
-    nodes.pop(keccak256(b"\x80"), None)
-    return built.root_hash, nodes
+    return build_nodes(values)
 
 
 def _header(template: bytes, root: bytes, time: int, parent: bytes | None) -> bytes:

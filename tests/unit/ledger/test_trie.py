@@ -22,7 +22,7 @@ from ledger.trie import (
     verify_in,
     verify_proof,
 )
-from tests.support.tries import build_trie, path_of, prove
+from tests.support.tries import build_nodes, build_trie, path_of, prove
 
 KEY = keccak256(b"key")
 VALUE = encode_rlp(b"value")
@@ -244,6 +244,24 @@ def test_a_shared_set_gives_the_same_and_tells_what_was_used() -> None:
     for key in keys:
         assert verify_in({**nodes, spare: VALUE}, built.root_hash, key, used) == SPREAD.get(key)
     assert used.keys() == nodes.keys()
+
+
+def test_the_builder_of_the_forgeries_builds_what_the_reference_implementation_builds() -> None:
+    random_ = random.Random(8)  # noqa: S311  # repeatable, not secret
+    for count in (0, 1, 2, 3, 17, 300):
+        # Keys that agree in almost all nibbles have nodes that are embedded in their parents.
+        close = [random_.randbytes(30) + bytes(2)]
+        keys = {random_.choice(close)[: random_.choice([0, 1, 29, 31])] for _ in range(count)}
+        values = {
+            key + random_.randbytes(32 - len(key)): random_.choice([b"\x01", random_.randbytes(33)]) for key in keys
+        }
+        values |= {
+            random_.randbytes(32): random_.randbytes(random_.randrange(1, 40)) for _ in range(count - len(values))
+        }
+        built = build_trie(values)
+        root, nodes = build_nodes(sorted(values.items()))
+        assert root == built.root_hash
+        assert {node for key in values for node in prove(built, key)} == set(nodes.values())
 
 
 def test_a_shared_set_with_a_node_missing_or_under_another_hash_is_refused() -> None:
