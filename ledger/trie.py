@@ -83,7 +83,7 @@ def verify_proof(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes | Non
         raise ProofError(f"a trie proof has {len(nodes)} nodes, more than {MAX_PROOF_NODES}")
     rest: Iterator[bytes] = iter(nodes)
 
-    def take(wanted: bytes) -> bytes:
+    def take(wanted: bytes) -> TrieNode:
         node = next(rest, None)
         if node is None:
             raise ProofError(f"the trie proof lacks node 0x{wanted.hex()}")

@@ -74,7 +74,7 @@ def two_outputs_of_one_name(story: Story) -> None:
     assert isinstance(event, LotsTransformed)
     output = event.transformation.outputs[0]
     event = LotsTransformed(replace(event.transformation, outputs=(output, output)))
-    story.entries[-1] = replace(story.entries[-1], event=event, histories=(A, made[0], made[0]))
+    story.entries[-1] = story.entries[-1]._replace(event=event, histories=(A, made[0], made[0]))
     del story.histories[made[1]]
 
 

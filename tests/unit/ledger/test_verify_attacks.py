@@ -28,7 +28,7 @@ from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from ledger.verify import Report, Step, describe, verify_bundle
 from ledger.verify._proofs import subject_of
 from ledger.verify.refusals import ReplayRefused, StatusRefused, VerificationError
-from ledger.verify.values import Unit
+from ledger.verify.values import Thing, Unit
 from tests.support.bundle_content import (
     Content,
     entry_of,
@@ -64,7 +64,8 @@ def report(content: Content, *, any_status: bool = False) -> Report:
 
 def part_named(content: Content, name: str) -> bytes:
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
-    return next(one.subject for one in named(found, "part", "lot") if one.identifier == f"urn:example:{name}")
+    parts: list[Thing] = named(found, "part", "lot")
+    return next(one.subject for one in parts if one.identifier == f"urn:example:{name}")
 
 
 def alone(content: Content, subject: bytes) -> None:
