@@ -97,6 +97,11 @@ class MqttCapture:
         self.loop = Loop("millmark-mqtt", self._watch, logger, failed="broker failed", retry_s=_WATCH_S)
         """Watches the client's own thread."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has confirmed the subscription."""
+        return self.connected.is_set()
+
     def start(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it out
         properties.SessionExpiryInterval = _SESSION_S
@@ -114,8 +119,8 @@ class MqttCapture:
         self._client.loop_stop()
 
     def _watch(self) -> float:
-        """Starts the client's thread again if it has ended. The client ends it on any error of its own, such as a packet
-        that it cannot read, and tells nobody."""
+        """Starts the client's thread again if it has ended. The client ends it on any error of its own, such as a
+        packet that it cannot read, and tells nobody."""
         # paho has no public way to ask.
         thread: threading.Thread | None = getattr(self._client, "_thread", None)
         if thread is None or not thread.is_alive():

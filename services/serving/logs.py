@@ -10,6 +10,7 @@ import json
 import select
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO, cast
@@ -35,8 +36,8 @@ class LineWriter:
         self._told = 0
         self.lost = 0
         """Number of lines that could not be written."""
-        self.is_failing = False
-        """Whether the latest line could not be written."""
+        self.failing_since_s: float | None = None
+        """Since when no line could be written, in seconds since 1970; None if the latest one was."""
 
     def write(self, text: str) -> None:
         """Writes a line, with its line break, or counts it as lost."""
@@ -48,7 +49,7 @@ class LineWriter:
             except (OSError, ValueError, AttributeError):
                 self.count()
             else:
-                self._told, self.is_failing = self.lost, False
+                self._told, self.failing_since_s = self.lost, None
 
     def flush(self) -> None:
         """Does nothing: lines are not buffered. Part of a stream's interface."""
@@ -57,7 +58,7 @@ class LineWriter:
         """Counts a line that was lost."""
         with self._lock:
             self.lost += 1
-            self.is_failing = True
+            self.failing_since_s = self.failing_since_s or time.time()
 
     def _write(self, stream: TextIO, text: str) -> None:
         raw = getattr(getattr(stream, "buffer", None), "raw", None)
@@ -70,7 +71,7 @@ class LineWriter:
         poll = select.poll()
         poll.register(raw.fileno(), select.POLLOUT)
         while data:
-            if not poll.poll(0 if self.is_failing else _WAIT_MS):
+            if not poll.poll(_WAIT_MS if self.failing_since_s is None else 0):
                 raise BlockingIOError  # the reader is stopped: waiting for it would stop everything that logs
             data = data[raw.write(data[:_PIECE_BYTES]) or 0 :]
             self._torn = bool(data)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-__all__ = ["Trouble", "describe_readiness"]
+from services.serving.logs import STANDARD_ERROR
+
+__all__ = ["Trouble", "describe_readiness", "log_alarms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,11 @@ def describe_readiness(troubles: Sequence[Trouble], alarms: Sequence[Trouble]) -
         "troubles": [asdict(one) for one in troubles],
         "alarms": [asdict(one) for one in alarms],
     }
+
+
+def log_alarms() -> list[Trouble]:
+    """The alarm while log lines cannot be written. Work goes on, but it is not told what happens."""
+    if STANDARD_ERROR.failing_since_s is None:
+        return []
+    cause = f"{STANDARD_ERROR.lost} lines could not be written to standard error"
+    return [Trouble("log", "log-lost", cause, STANDARD_ERROR.failing_since_s, "see the log's reader and its disk")]

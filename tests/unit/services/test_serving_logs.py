@@ -10,27 +10,16 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from services.serving.logs import STANDARD_ERROR, LineWriter, build_logger, build_server_log
+from tests.support.broken_log import dead_standard_error, full_standard_error, standard_error
 from tests.support.patience import MAX_S
 
 LINE = "x" * 9_000 + "\n"
 """Longer than what a pipe takes at once."""
-
-
-@contextmanager
-def standard_error(descriptor: int) -> Iterator[None]:
-    """Makes `descriptor` the standard error of Python, unbuffered below as the real one."""
-    before = sys.stderr
-    sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)), line_buffering=True)
-    try:
-        yield
-    finally:
-        sys.stderr = before
 
 
 @pytest.fixture
@@ -44,26 +33,25 @@ def pipe() -> Iterator[tuple[int, int]]:
             continue  # closed by the test
 
 
-def test_a_reader_that_ended_is_survived_and_counted(pipe: tuple[int, int]) -> None:
-    os.close(pipe[0])
+def test_a_reader_that_ended_is_survived_and_counted() -> None:
     before = STANDARD_ERROR.lost
-    with standard_error(pipe[1]):
+    with dead_standard_error():
         logger = build_logger()
         for _ in range(3):
             logger.info("indexed", records=1)
         logger.bind(stream="bench").error("failed", exc_info=ValueError("x"))
     assert STANDARD_ERROR.lost - before == 4
-    assert STANDARD_ERROR.is_failing
+    assert STANDARD_ERROR.failing_since_s is not None
 
 
 def test_a_full_disk_is_survived_and_told_once_there_is_room(tmp_path: Any) -> None:
     """/dev/full is a real ENOSPC of the kernel, at the descriptor itself."""
     writer, path = LineWriter(), tmp_path / "log"
-    with standard_error(full := os.open("/dev/full", os.O_WRONLY)):
+    with full_standard_error():
         writer.write("one\n")
         writer.write("two\n")
-    os.close(full)
-    assert (writer.lost, writer.is_failing) == (2, True)
+    assert writer.lost == 2
+    assert writer.failing_since_s is not None
     with standard_error(roomy := os.open(path, os.O_WRONLY | os.O_CREAT)):
         writer.write("three\n")
         writer.write("four\n")
@@ -75,7 +63,7 @@ def test_a_full_disk_is_survived_and_told_once_there_is_room(tmp_path: Any) -> N
         "level": "warning",
         "lines": 2,
     }
-    assert (writer.lost, writer.is_failing) == (2, False)
+    assert (writer.lost, writer.failing_since_s) == (2, None)
 
 
 def test_a_reader_that_is_stopped_blocks_nobody(pipe: tuple[int, int]) -> None:

@@ -193,7 +193,9 @@ def test_tells_what_it_cannot_do_until_it_can() -> None:
     loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=3600.0, late_s=0.0)
     assert code() is None, "not started"
     loop.start()
-    wait_until(lambda: code() == "millmark-test: chain-unreachable: no answer from (address withheld) start it; start it")
+    wait_until(
+        lambda: code() == "millmark-test: chain-unreachable: no answer from (address withheld) start it; start it"
+    )
     loop.wake()
     wait_until(lambda: (code() or "").startswith("millmark-test: thread-stuck: a step has been running for 0 s"))
     over.set()
