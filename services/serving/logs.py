@@ -118,7 +118,7 @@ def _common() -> list[Processor]:
 
 def build_logger() -> FilteringBoundLogger:
     """Builds a logger without touching structlog's global configuration."""
-    processors = [structlog.processors.add_log_level, *_common(), structlog.processors.JSONRenderer()]
+    processors: list[Processor] = [structlog.processors.add_log_level, *_common(), structlog.processors.JSONRenderer()]
     logger = structlog.wrap_logger(
         _Lines(),
         processors=[_Rendering(processors)],

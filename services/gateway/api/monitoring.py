@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -15,7 +16,7 @@ from services.access import Scope
 from services.access.rules import Rule
 from services.gateway.follower import FollowerThread
 from services.gateway.http import example_values as examples
-from services.gateway.http.responses import PROBLEM, refer_to, reply
+from services.gateway.http.responses import PROBLEM, Problems, refer_to, reply
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.http.schemas import model_of
@@ -58,12 +59,12 @@ class Ready(Printable):
     """What is wrong outside of the gateway, or with its log alone. They refuse nobody."""
 
 
-_NOT_READY = {
+_NOT_READY: dict[str, Any] = {
     "description": "Not ready, with the reasons.",
     "content": {"application/json": {"schema": refer_to(model_of(Ready))}},
 }
 _EXPOSITION = "text/plain"
-_METRICS = {200: {"description": "Metrics.", "content": {_EXPOSITION: {"schema": {"type": "string"}}}}}
+_METRICS: Problems = {200: {"description": "Metrics.", "content": {_EXPOSITION: {"schema": {"type": "string"}}}}}
 
 
 def add_monitoring(

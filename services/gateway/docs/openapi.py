@@ -163,7 +163,7 @@ def _add_later(status: str, responses: dict[str, Any]) -> None:
 def _is_problem(response: dict[str, Any]) -> bool:
     """Whether it is one; a readiness report is the same with every status."""
     schema = response.get("content", {}).get("application/json", {}).get("schema")
-    return schema == refer_to(PROBLEM_MODEL)
+    return bool(schema == refer_to(PROBLEM_MODEL))
 
 
 def _complete_problem(status: str, response: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def test_a_full_disk_is_survived_and_told_once_there_is_room(tmp_path: Any) -> N
         "level": "warning",
         "lines": 2,
     }
-    assert (writer.lost, writer.failing_since_s) == (2, None)
+    assert [writer.lost, writer.failing_since_s] == [2, None]
 
 
 def test_a_reader_that_is_stopped_blocks_nobody(pipe: tuple[int, int]) -> None:

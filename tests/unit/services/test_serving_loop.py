@@ -188,7 +188,7 @@ def test_tells_what_it_cannot_do_until_it_can() -> None:
 
     def code() -> str | None:
         found = loop.trouble()
-        return found and f"{found.where}: {found.code}: {found.cause}; {found.hint}"
+        return None if found is None else f"{found.where}: {found.code}: {found.cause}; {found.hint}"
 
     loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=3600.0, late_s=0.0)
     assert code() is None, "not started"
