@@ -18,14 +18,12 @@ from ledger.store import Store
 from services.gateway.follower import STALE_S, FollowerThread
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
-from services.serving.troubles import Trouble, log_alarms
+from services.serving.troubles import HEAD_S, Trouble, log_alarms
 
 __all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
 
 HANGS_S = 15.0
 """A look that has not ended after this time does not end by itself: it reads two rows."""
-HEAD_S = 120.0
-"""Time without a new block that is an alarm, on engines where blocks come by themselves."""
 _INTERVAL_S = 1.0
 _OUTSIDE = (ChainUnreachableError.code, LeaseHeldError.code)
 """Codes of failing threads that are alarms only: the work is done once the node answers, or by the other process."""

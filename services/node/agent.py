@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Deployment, read_deployment
+from ledger.chain import Deployment, find_profile, read_deployment
 from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
 from ledger.keys import Signer, open_signer
 from ledger.store import Store
@@ -83,6 +83,7 @@ class Agent:
         self._submission = submission
         self._outbox = outbox
         self.metrics = metrics
+        self._profile = find_profile(config.chain.engine)
         self._sources: list[FolderCapture | MqttCapture] = []
 
     def health(self) -> Health:
@@ -96,7 +97,8 @@ class Agent:
         except MillmarkError as error:
             found.append(Trouble("database", error.code, withhold_addresses(error.cause), time.time(), error.hint))
             streams = [_describe(stream, 0) for stream in self._streams]
-        health = Health(streams, submission.connected, submission.head, found, outbox)
+        timed = bool(getattr(self._profile, "timed_blocks", False))
+        health = Health(streams, submission.connected, submission.head, found, outbox, timed)
         self._measure(health)
         return health
 

@@ -10,7 +10,7 @@ from ledger.errors import ChainUnreachableError
 from ledger.store.outbox import Outbox
 from services.node.submission import ChainHead
 from services.serving.logs import STANDARD_ERROR
-from services.serving.troubles import Trouble, describe_readiness, log_alarms
+from services.serving.troubles import HEAD_S, Trouble, describe_readiness, log_alarms
 from services.text.outbox import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
@@ -46,6 +46,8 @@ class Health:
     """Everything that does not work at present."""
     outbox: dict[str, object]
     """Empty if the database does not answer."""
+    timed_blocks: bool = False
+    """Whether blocks come by themselves on this engine."""
 
     @property
     def troubles(self) -> Sequence[Trouble]:
@@ -75,11 +77,16 @@ class Health:
         }
 
     def _stalls(self) -> list[Trouble]:
-        stalled_s = self.head.stalled_s(time.monotonic())
-        if not stalled_s:
-            return []
-        cause = f"no block for {stalled_s:.0f} s although transactions are pending"
-        return [Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, "see the chain's nodes")]
+        now_s, hint = time.monotonic(), "see the chain's nodes, and compare the head with another node's"
+        stalled_s = self.head.stalled_s(now_s)
+        if stalled_s:
+            cause = f"no block for {stalled_s:.0f} s although transactions are pending"
+            return [Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, hint)]
+        age_s = 0.0 if self.head.number is None else now_s - self.head.since_s
+        if self.timed_blocks and age_s > HEAD_S:
+            cause = f"no new block for {age_s:.0f} s: the chain stands, or its node is cut off"
+            return [Trouble("chain", "head-frozen", cause, time.time() - age_s, hint)]
+        return []
 
 
 def describe_outbox(outbox: Outbox) -> dict[str, object]:

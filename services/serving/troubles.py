@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass
 
 from services.serving.logs import STANDARD_ERROR
 
-__all__ = ["Trouble", "describe_readiness", "log_alarms"]
+__all__ = ["HEAD_S", "Trouble", "describe_readiness", "log_alarms"]
+
+
+HEAD_S = 120.0
+"""Time without a new block that is an alarm, on engines where blocks come by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ After a crash between 2 and 3 the record is sent again, under the same id. A fai
 (`DeliveryPolicy.retry_waits_s`) and delays no other subscription. After the last retry the subscription is parked, and
 continues at the same record when somebody resumes it. So no record is skipped, and none is delivered out of order.
 
+Nothing is delivered while the index may lack a suspension (services/gateway/ACCESS.md).
+
 Several gateways may share a database: each subscription is claimed by one process at a time, which renews its claim
 with every delivery.
 """
