@@ -192,13 +192,21 @@ class Outbox:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 
     def failed(self, most: int) -> list[QueuedRecord]:
-        """The oldest failed records of the keys that submit, at most `most`, by key."""
+        """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
+        those that failed, and those that wait for a cancelled one."""
+        needed = outbox_records.alias()
+        cancelled = (
+            select(needed.c.id)
+            .where(needed.c.idempotency_key == outbox_records.c.depends_on, needed.c.state == OutboxState.CANCELLED)
+            .exists()
+        )
         # By lease, which every submitting key has: so the index on key and state is used, and the call is cheap even if
         # a million records are final.
         query = (
             select(outbox_records)
             .join(outbox_leases, outbox_leases.c.signer == outbox_records.c.signer)
-            .where(outbox_records.c.state == OutboxState.FAILED)
+            .where(outbox_records.c.state.in_((OutboxState.FAILED, OutboxState.BLOCKED)))
+            .where((outbox_records.c.state == OutboxState.FAILED) | cancelled)
             .order_by(outbox_records.c.signer, outbox_records.c.id)
             .limit(most)
         )

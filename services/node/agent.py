@@ -281,7 +281,11 @@ class _Parts:
             return None
         from services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
-        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
+        def tell(index: int, reason: str) -> None:
+            self.metrics.refused.labels("certificate", reason).inc()
+            self._logger.warning("certificate refused", stream=stream.name, leaf=index, reason=reason)
+
+        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters, tell)
 
 
 @contextmanager

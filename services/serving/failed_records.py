@@ -1,4 +1,5 @@
-"""Notices records that failed: each is one line in the log, and a trouble until the operator deals with it."""
+"""Notices records that failed, or wait for a cancelled one: each is one line in the log, and a trouble until the
+operator deals with it."""
 
 from __future__ import annotations
 
@@ -43,9 +44,14 @@ class FailedRecords:
             record=record.idempotency_key,
             kind=record.kind,
             signer="0x" + record.signer.hex(),
-            code=record.error_name,
-            cause=record.error,
+            code=_code(record),
+            cause=record.error or f"waits for {record.depends_on}, which was cancelled",
         )
+
+
+def _code(record: QueuedRecord) -> str:
+    """The contract's error; a record that waits for a cancelled one has none."""
+    return record.error_name or "RecordBlocked"
 
 
 def _describe(found: list[QueuedRecord]) -> Trouble:
@@ -54,7 +60,7 @@ def _describe(found: list[QueuedRecord]) -> Trouble:
     return Trouble(
         "outbox",
         "record-failed",
-        f"{count} failed; the first was of kind {oldest.kind}, with {oldest.error_name}",
+        f"{count} failed; the first was of kind {oldest.kind}, with {_code(oldest)}",
         oldest.changed_at_s,
         "see `millmark outbox list`; then resume or cancel each",
     )
