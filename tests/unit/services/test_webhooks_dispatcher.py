@@ -104,7 +104,7 @@ def test_all_records_in_the_order_of_the_chain(world: World) -> None:
 def test_nothing_is_delivered_while_a_suspension_may_be_missing(world: World) -> None:
     fresh: list[bool] = [False]
     dispatcher = Dispatcher(world.store, QUICK, build_logger(), is_fresh=lambda: fresh[0])
-    Subscriptions(world.store, loopback=True).add(OWNER, "http://127.0.0.1:9/", after=START, now_ms=1)
+    Subscriptions(world.store, loopback=True).add(OWNER, "https://erp.example/hook", after=START, now_ms=1)
     assert asyncio.run(dispatcher._due()) == []
     fresh[0] = True
     with ThreadPoolExecutor(1) as dispatcher._database:
