@@ -90,8 +90,9 @@ class Settings(BaseSettings):
     credentials signed with them still verify."""
     webhook_loopback: bool = False
     """Whether webhooks may be delivered to this machine, also over plain http; for development."""
-    follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
-    """Interval at which the gateway polls for new blocks, in seconds."""
+    follow_interval_s: float = Field(default=1.0, ge=0.1, le=20)
+    """Interval at which the gateway polls for new blocks, in seconds. After 60 s without a look, it accepts no
+    credential."""
 
     @classmethod
     def settings_customise_sources(

@@ -191,6 +191,42 @@ class Outbox:
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 
+    def failed(self, most: int) -> list[QueuedRecord]:
+        """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
+        those that failed, and those that wait for a cancelled one."""
+        needed = outbox_records.alias()
+        cancelled = (
+            select(needed.c.id)
+            .where(needed.c.idempotency_key == outbox_records.c.depends_on, needed.c.state == OutboxState.CANCELLED)
+            .exists()
+        )
+        # By lease, which every submitting key has: so the index on key and state is used, and the call is cheap even if
+        # a million records are final.
+        query = (
+            select(outbox_records)
+            .join(outbox_leases, outbox_leases.c.signer == outbox_records.c.signer)
+            .where(outbox_records.c.state.in_((OutboxState.FAILED, OutboxState.BLOCKED)))
+            .where((outbox_records.c.state == OutboxState.FAILED) | cancelled)
+            .order_by(outbox_records.c.signer, outbox_records.c.id)
+            .limit(most)
+        )
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query).mappings()]
+
+    def latest_final_key(self, prefix: str) -> str | None:
+        """The greatest idempotency key among the final records, of those that continue a prefix with at most 20 digits;
+        None if there is none."""
+        keys = outbox_records.c.idempotency_key
+        # A range instead of LIKE, so that the index on keys is read from its end up to the first final record.
+        query = (
+            select(keys)
+            .where(keys >= prefix, keys < prefix + 20 * "9", outbox_records.c.state == OutboxState.FINAL)
+            .order_by(keys.desc())
+            .limit(1)
+        )
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
     def latest_key(self, prefix: str) -> str | None:
         """The greatest idempotency key with a prefix; None if there is none."""
         keys = outbox_records.c.idempotency_key

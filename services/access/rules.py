@@ -34,6 +34,8 @@ class Rule:
     """Limit for the request body."""
     audited: bool = True
     """Whether each request is written to the audit log; False for routes that reveal nothing about anybody."""
+    monitoring: bool = False
+    """Whether credentials are accepted although the index is stale, because the answer says only how the gateway is."""
     page: bool = False
     """Whether it is a page of the portal: the credential is the session cookie, and refusals look like missing
     pages."""

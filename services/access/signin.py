@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -71,9 +72,11 @@ class Nonces:
 
 
 class SignIn:
-    """Sign-in to one site. `origin` is its public URL, without a path."""
+    """Sign-in to one site. `origin` is its public URL, without a path. `verify_fresh` raises an error while the index
+    may lack suspensions and revoked keys."""
 
-    def __init__(self, store: Store, origin: str) -> None:
+    def __init__(self, store: Store, origin: str, verify_fresh: Callable[[], None] = lambda: None) -> None:
+        self._verify_fresh = verify_fresh
         self._store = store
         self._domain, self._uri = urlsplit(origin).netloc, f"{origin}/v1/sessions"
         self._nonces = Nonces()
@@ -100,6 +103,7 @@ class SignIn:
         Raises SignInError for a message that is for another site or chain, is outside its time, or was used before,
         and for a key that is not active or whose participant is suspended. A refused message does not spend its nonce.
         """
+        self._verify_fresh()
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
             raise SignInError("the signature is not 0x and 130 lower-case hex digits", hint=_HINT)

@@ -9,6 +9,7 @@ entries. At most one synchronisation runs per second; what is written while one 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -89,8 +90,19 @@ class Syncer:
             self._wake.wait()
             self._wake.clear()
             with contextlib.suppress(OSError):  # kept in _failure and _lost for the next note or flush
-                self.flush()
+                self._flush_whatever_happens()
             self._stop.wait(_PAUSE_S)  # collects a second's entries into one synchronisation
+
+    def _flush_whatever_happens(self) -> None:
+        """Flushes. Whatever fails other than the disk is raised to the next writer as well: without this thread,
+        entries would be acknowledged that nothing brings to the disk."""
+        try:
+            self.flush()
+        except OSError:
+            raise
+        except BaseException as error:
+            with self._guard:
+                self._failure = self._lost = OSError(errno.EIO, f"synchronising failed: {type(error).__name__}")
 
 
 def _sync_and_close(descriptor: int) -> OSError | None:

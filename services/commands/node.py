@@ -114,14 +114,22 @@ def _ask(config: NodeConfig) -> dict[str, object] | None:
 
 def _lines(found: dict[str, object]) -> list[str]:
     lines = [f"node {found['status']}"]
-    streams, troubles, outbox = found.get("streams"), found.get("troubles"), found["outbox"]
+    streams, outbox = found.get("streams"), found["outbox"]
+    troubles, alarms = found.get("troubles"), found.get("alarms")
     for stream in streams if isinstance(streams, list) else []:
         wrong = f"; {stream['failure']}" if stream["failure"] else ""
-        lines.append(f"stream {stream['name']}: {stream['entries']} entries, {stream['anchored']} anchored{wrong}")
+        waiting = f", {stream['queued']} with those being sent" if stream["queued"] != stream["anchored"] else ""
+        counts = f"{stream['entries']} entries, {stream['anchored']} anchored on the ledger{waiting}"
+        lines.append(f"stream {stream['name']}: {counts}{wrong}")
     if isinstance(chain := found.get("chain"), dict):
         lines += _chain_lines(bool(found["chain_connected"]), chain)
-    lines += [f"{one['where']}: {one['cause']}" for one in (troubles if isinstance(troubles, list) else [])]
-    return [*lines, *queue_lines(outbox["records"], outbox)] if isinstance(outbox, dict) else lines
+    for kind, found_ones in (("trouble", troubles), ("alarm", alarms)):
+        lines += [_trouble_line(kind, one) for one in (found_ones if isinstance(found_ones, list) else [])]
+    return [*lines, *queue_lines(outbox["records"], outbox)] if isinstance(outbox, dict) and outbox else lines
+
+
+def _trouble_line(kind: str, one: Mapping[str, str]) -> str:
+    return f"{kind}: {one['where']}: {one['cause']}" + (f"; {one['hint']}" if one["hint"] else "")
 
 
 def _chain_lines(connected: bool, chain: Mapping[str, object]) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ledger.errors import SettingsError
 from ledger.keys import parse_address, to_checksum
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from services.commands.context import open_context
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table
@@ -18,6 +19,14 @@ __all__ = ["register"]
 
 _MAX = 1000
 Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark outbox list` shows them.")]
+
+Named = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEYS]...", help="Idempotency keys, as `millmark outbox list` shows them."),
+]
+Failed = Annotated[
+    bool, typer.Option("--failed", help="All records that failed or, to cancel, that wait for a cancelled one.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,18 +64,22 @@ def run_pause(context: typer.Context, keys: Keys) -> None:
     print_lines(*(f"{key} is paused" for key in keys))
 
 
-def run_resume(context: typer.Context, keys: Keys) -> None:
+def run_resume(context: typer.Context, keys: Named = None, failed: Failed = False) -> None:
     """Release paused records, and retry failed ones."""
     with open_context(context.obj) as opened:
-        Outbox(opened.store).resume(keys)
+        outbox = Outbox(opened.store)
+        found = [one for one in outbox.failed(_MAX) if one.state is OutboxState.FAILED]
+        keys = _choose(keys, found, failed)
+        outbox.resume(keys)
     print_lines(*(f"{key} is queued again" for key in keys))
 
 
-def run_cancel(context: typer.Context, keys: Keys) -> None:
+def run_cancel(context: typer.Context, keys: Named = None, failed: Failed = False) -> None:
     """Cancel records. One that was already sent may still get onto the ledger; `millmark outbox list` shows it until
     that is decided."""
     with open_context(context.obj) as opened:
-        found = Outbox(opened.store).cancel(keys)
+        outbox = Outbox(opened.store)
+        found = outbox.cancel(_choose(keys, outbox.failed(_MAX), failed))
     for record in found:
         over = record.state is OutboxState.CANCELLED
         print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'being cancelled; it was already sent'}")
@@ -82,3 +95,10 @@ def run_hand_over(
     with open_context(context.obj) as opened:
         count = Outbox(opened.store).hand_over(*keys)
     print_lines(f"{count} records are now queued for {to_checksum(keys[1])}")
+
+
+def _choose(keys: list[str] | None, found: list[QueuedRecord], failed: bool) -> list[str]:
+    """The named keys, or those of all `found` records. Raises SettingsError if both or neither are asked for."""
+    if failed == bool(keys):
+        raise SettingsError("name records, or all failed ones", hint="give idempotency keys, or --failed")
+    return [one.idempotency_key for one in found] if failed else keys or []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from ledger.errors import MillmarkError
 from services.access import SignIn
 from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
+from services.gateway.api.monitoring import add_monitoring
 from services.gateway.background import Background, build_background
 from services.gateway.docs import add_documentation, complete_document
 from services.gateway.epcis import add_epcis, reword_problem
@@ -21,6 +23,7 @@ from services.gateway.http.middleware import GatewayMiddleware
 from services.gateway.http.paging import Pager
 from services.gateway.http.problems import ErrorHandler
 from services.gateway.http.route_table import Route, RouteTable
+from services.gateway.metrics import Metrics
 from services.gateway.parts import GatewayParts
 from services.gateway.recording import add_recording
 from services.gateway.relay import add_relay
@@ -51,13 +54,15 @@ class _Gateway(FastAPI):
 def create_gateway(parts: GatewayParts) -> FastAPI:
     """Returns the application. Its threads run from start-up to shutdown."""
     logger = build_logger()
-    background = build_background(parts, logger)
+    metrics = Metrics()
+    background = build_background(parts, logger, metrics.count_failed)
+    verify_fresh = _no_chain if background.follower is None else background.follower.verify_fresh
     app = _open(parts, background)
     table = app.table = RouteTable(app)
-    authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter)
+    authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter, verify_fresh)
     # Before the first route: FastAPI applies it to those that are registered from now on.
     app.router.dependencies.append(Depends(authentication))
-    api = _build_api_parts(parts, background, authentication)
+    api = _build_api_parts(parts, background, authentication, verify_fresh)
     portal = _build_portal(parts, api)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
@@ -66,8 +71,16 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, errors.handle)
     # Outermost, so that it also sees requests that match no route.
-    app.add_middleware(GatewayMiddleware, errors=errors, logger=logger, hosts=parts.policy.hosts, audit=parts.audit)
+    app.add_middleware(
+        GatewayMiddleware,
+        errors=errors,
+        logger=logger,
+        hosts=parts.policy.hosts,
+        audit=parts.audit,
+        observe=metrics.observe,
+    )
     add_api(table, api)
+    add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
     add_epcis(table, parts.store, background.recorder)
     add_relay(table, parts.relay)
     add_recording(table, parts.store, background.recorder)
@@ -78,12 +91,18 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     return app
 
 
-def _build_api_parts(parts: GatewayParts, background: Background, authentication: Authentication) -> ApiParts:
+def _no_chain() -> None:
+    """An index that follows no chain is as fresh as its operator wants it."""
+
+
+def _build_api_parts(
+    parts: GatewayParts, background: Background, authentication: Authentication, verify_fresh: Callable[[], None]
+) -> ApiParts:
     return ApiParts(
         store=parts.store,
         policy=parts.policy,
         clock=parts.clock,
-        sign_in=SignIn(parts.store, parts.policy.origin),
+        sign_in=SignIn(parts.store, parts.policy.origin, verify_fresh),
         keys=parts.keys,
         chain=parts.proving_chain,
         credential_keys=parts.credential_keys,

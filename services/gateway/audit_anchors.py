@@ -63,13 +63,13 @@ class AuditAnchors:
         self._store, self._recorder, self._audit, self._rule = store, recorder, audit, rule
         self._clock = clock
         failed = "anchoring of the audit log failed"
-        self._loop = Loop("millmark-audit-anchors", self._round, logger, failed=failed, retry_s=_LOOK_S)
+        self.loop = Loop("millmark-audit-anchors", self._round, logger, failed=failed, retry_s=_LOOK_S)
 
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
-        self._loop.stop()
+        self.loop.stop()
 
     def _round(self) -> float:
         """Catches up without pauses when the log is far ahead."""

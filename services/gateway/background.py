@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,16 +10,23 @@ from typing import Protocol
 from starlette.concurrency import run_in_threadpool
 from structlog.typing import FilteringBoundLogger
 
+from ledger.store import Store
+from ledger.store.outbox import Outbox
 from services.gateway.audit_anchors import AuditAnchors
 from services.gateway.follower import FollowerThread
 from services.gateway.parts import GatewayParts
+from services.gateway.readiness import Readiness
 from services.gateway.recording import Recorder
-from services.webhooks.dispatcher import Dispatcher
+from services.serving.failed_records import FailedRecords
+from services.serving.loop import Loop
+from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 __all__ = ["Background", "build_background"]
 
 
 class _Thread(Protocol):
+    @property
+    def loop(self) -> Loop: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
@@ -30,6 +37,8 @@ class Background:
 
     follower: FollowerThread | None
     recorder: Recorder | None
+    readiness: Readiness
+    """Watches the others."""
     threads: tuple[_Thread, ...]
     """All threads, in the order in which they start and stop."""
 
@@ -45,15 +54,29 @@ class Background:
                 await run_in_threadpool(one.stop)
 
 
-def build_background(parts: GatewayParts, logger: FilteringBoundLogger) -> Background:
+def build_background(
+    parts: GatewayParts, logger: FilteringBoundLogger, count_failed: Callable[[str], object] = lambda _: None
+) -> Background:
+    """`count_failed` is called with the kind of each record that failed."""
     store, chain, delivery = parts.store, parts.chain, parts.delivery_policy
     # Recorder last: threads that queue records stop before the thread that sends them.
     follower = None if chain is None else FollowerThread(chain, store, parts.follow_interval_s, logger)
     recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger, parts.name_keys)
-    dispatcher = None if delivery is None else Dispatcher(store, delivery, logger)
+    dispatcher = None if delivery is None else _build_dispatcher(store, delivery, logger, follower)
     anchors = _build_anchors(parts, recorder, logger)
-    threads = (follower, dispatcher, parts.relay, anchors, recorder)
-    return Background(follower, recorder, tuple(one for one in threads if one is not None))
+    every: tuple[_Thread | None, ...] = (follower, dispatcher, parts.relay, anchors, recorder)
+    threads = tuple(one for one in every if one is not None)
+    failed = FailedRecords(Outbox(store), logger, count_failed)
+    readiness = Readiness(store, follower, [one.loop for one in threads], failed, logger)
+    return Background(follower, recorder, readiness, (readiness, *threads))
+
+
+def _build_dispatcher(
+    store: Store, delivery: DeliveryPolicy, logger: FilteringBoundLogger, follower: FollowerThread | None
+) -> Dispatcher:
+    if follower is None:
+        return Dispatcher(store, delivery, logger)
+    return Dispatcher(store, delivery, logger, is_fresh=follower.is_fresh)
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

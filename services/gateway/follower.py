@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,14 +14,19 @@ from ledger.events import Header
 from ledger.index import ChainReader, Follower
 from ledger.records import Contract
 from ledger.store import Store
+from services.gateway.http.errors import StaleIndexError
 from services.gateway.http.problems import public_cause
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
 
-__all__ = ["Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]
+__all__ = ["STALE_S", "Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]
 
 _STEP_BLOCKS = 64
 """Blocks indexed between two checks of the stop signal."""
+STALE_S = 60.0
+"""Time without a complete look at the node after which no credential is accepted: a participant may have been suspended
+meanwhile, or a key revoked."""
+_RETRY_AFTER_S = 5
 
 
 class HeadReader(Protocol):
@@ -68,6 +74,11 @@ class FollowerSnapshot:
     """End of the last successful step."""
     failure: Failure | None = None
     """The most recent failed step. It is kept when later steps succeed."""
+    looked_s: float | None = None
+    """Monotonic time of the last complete look at the node: one after which the index had all blocks that are final
+    there. None before the first."""
+    head_since_s: float | None = None
+    """Monotonic time at which the number of the head was first seen; None before the first."""
 
 
 class FollowerThread:
@@ -81,19 +92,40 @@ class FollowerThread:
         self._logger, self._failures = logger, FailureLog(logger, "indexing failed")
         # Replaced as a whole, never changed: readers on other threads see one consistent state without a lock.
         self._seen = FollowerSnapshot()
-        self._loop = Loop("millmark-follower", self._round, logger, failed="follower failed", retry_s=interval_s)
+        self._number: int | None = None
+        """Number of the head that was seen last."""
+        # Only the chains of tests have no profile.
+        self.timed_blocks = bool(getattr(getattr(chain, "profile", None), "timed_blocks", False))
+        """Whether blocks come by themselves on this engine."""
+        self.loop = Loop("millmark-follower", self._round, logger, failed="follower failed", retry_s=interval_s)
 
     def seen(self) -> FollowerSnapshot:
         return self._seen
 
+    def is_fresh(self) -> bool:
+        """Whether the last complete look at the node was within `STALE_S`. A node whose head does not move is looked at
+        all the same: behind a halted chain nobody can know more than it shows."""
+        looked_s = self._seen.looked_s
+        return looked_s is not None and time.monotonic() - looked_s <= STALE_S
+
+    def verify_fresh(self) -> None:
+        """Raises StaleIndexError unless the index is fresh. Before the first look it is not, however short the start
+        was ago: the gateway may have been away for long."""
+        if not self.is_fresh():
+            raise StaleIndexError(
+                "the index does not follow the chain at present, so credentials cannot be checked",
+                retry_after_s=_RETRY_AFTER_S,
+                hint=f"send it again in {_RETRY_AFTER_S} s; the gateway's operator finds the reason in /ready",
+            )
+
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
         abandoned.
         """
-        self._loop.stop()
+        self.loop.stop()
 
     def _round(self) -> float:
         more = self.step()
@@ -102,6 +134,7 @@ class FollowerThread:
 
     def step(self) -> bool:
         """Indexes up to 64 blocks. Returns whether there are more."""
+        began_s = time.monotonic()  # what happens on the chain during the step may be missing after it
         try:
             progress = self._follower.follow(limit=_STEP_BLOCKS)
         except Exception as error:  # shown to operators; the head is still worth reading
@@ -112,12 +145,19 @@ class FollowerThread:
         self._seen = replace(self._seen, followed_at=datetime.now(UTC))
         if progress.records:
             self._logger.info("indexed", block_number=progress.block_number, records=progress.records)
-        return progress.block_number < progress.final_number
+        more = progress.block_number < progress.final_number
+        if not more:
+            self._seen = replace(self._seen, looked_s=began_s)
+        return more
 
     def _look(self) -> None:
         """Reads the head after the step, so that an index that has just caught up compares as equal to it."""
         try:
-            self._seen = replace(self._seen, head=self._fetch_head(), head_failure=None)
+            head = self._fetch_head()
+            # Compared with the last one that was seen, also if the node has not answered in between.
+            moved, self._number = head.header.number != self._number, head.header.number
+            since_s = time.monotonic() if moved else self._seen.head_since_s
+            self._seen = replace(self._seen, head=head, head_failure=None, head_since_s=since_s)
         except Exception as error:  # the status page shows it
             self._seen = replace(self._seen, head=None, head_failure=_failure(error))
 

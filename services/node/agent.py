@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Deployment, read_deployment
-from ledger.errors import ChainUnreachableError, SettingsError
+from ledger.chain import Deployment, find_profile, read_deployment
+from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
 from ledger.keys import Signer, open_signer
 from ledger.store import Store
 from ledger.store.outbox import Outbox
@@ -36,8 +37,10 @@ from services.node.metrics import Metrics
 from services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
-from services.node.submission import KeySubmitter, SubmissionLoop, build_report
-from services.serving.logs import build_logger
+from services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
+from services.serving.failures import withhold_addresses
+from services.serving.logs import STANDARD_ERROR, build_logger
+from services.serving.troubles import Trouble
 from services.store import open_store
 
 if TYPE_CHECKING:
@@ -79,21 +82,45 @@ class Agent:
         self._streams = streams
         self._submission = submission
         self._outbox = outbox
-        self._metrics = metrics
+        self.metrics = metrics
+        self._profile = find_profile(config.chain.engine)
+        self._sources: list[FolderCapture | MqttCapture] = []
 
     def health(self) -> Health:
-        """The node's current health. Also updates the gauges."""
-        streams = [_describe(stream) for stream in self._streams]
-        submission, outbox = self._submission, describe_outbox(self._outbox)
-        found = Health(streams, submission.connected, submission.head, submission.troubles(), outbox)
-        self._measure(found)
-        return found
+        """The node's current health. Also updates the gauges. Does not raise if the database fails: it says so."""
+        submission, found = self._submission, [*self._submission.troubles(), *self._idle()]
+        outbox: dict[str, object] = {}
+        streams = []
+        try:
+            outbox = describe_outbox(self._outbox)
+            streams = [_describe(stream, stream.recorder.count_anchored()) for stream in self._streams]
+        except MillmarkError as error:
+            found.append(Trouble("database", error.code, withhold_addresses(error.cause), time.time(), error.hint))
+            streams = [_describe(stream, 0) for stream in self._streams]
+        timed = bool(getattr(self._profile, "timed_blocks", False))
+        health = Health(streams, submission.connected, submission.head, found, outbox, timed)
+        self._measure(health)
+        return health
+
+    def _idle(self) -> Iterator[Trouble]:
+        """The threads that do not do their work, and the brokers that are not connected."""
+        loops = [self._submission.loop, *(source.loop for source in self._sources)]
+        yield from (found for loop in loops if (found := loop.trouble()) is not None)
+        for stream in self._streams:
+            if not stream.committer.is_alive:
+                cause = f"the thread that writes the log of {stream.name} has ended"
+                yield Trouble("millmark-log", "thread-ended", cause, time.time(), "restart the node")
+        for source in self._sources:
+            if not source.is_connected:
+                yield Trouble(
+                    source.loop.name, "broker-disconnected", "no broker answers", time.time(), "see the broker"
+                )
 
     def create_capture(self) -> Starlette:
         """Builds the HTTP application. Raises SettingsError for an unusable token file."""
         token_file = self.config.http.token_file
         token = None if token_file is None else read_secret(token_file)
-        return create_capture(self.intake, self._metrics, self.health, token, self.logger)
+        return create_capture(self.intake, self.metrics, self.health, token, self.logger)
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
@@ -103,23 +130,33 @@ class Agent:
                 # Named after the folder's path, so progress survives a reordering of the configuration.
                 name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
                 state = self.config.data_folder / f"folder-{name}.json"
-                _start(stack, FolderCapture(folder, self.intake, state, self.logger))
+                self._start(stack, FolderCapture(folder, self.intake, state, self.logger))
             for broker in self.config.mqtt:
-                _start(stack, _open_broker(broker, self.intake, self.logger))
+                self._start(stack, _open_broker(broker, self.intake, self.logger))
             yield
 
+    def _start(self, stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
+        source.start()
+        self._sources.append(source)
+        stack.callback(source.stop)
+
     def _measure(self, health: Health) -> None:
-        metrics = self._metrics
+        metrics = self.metrics
         for stream in health.streams:
             metrics.entries.labels(stream.name).set(stream.entries)
             metrics.anchored.labels(stream.name).set(stream.anchored)
         metrics.chain_up.set(health.chain_connected)
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))
+        metrics.ready.set(health.ready)
+        metrics.log_lost.set(STANDARD_ERROR.lost)
+        metrics.troubles.clear()
+        for one in (*health.troubles, *health.alarms):
+            metrics.troubles.labels(one.where, one.code).set(1)
         metrics.outbox.clear()  # otherwise a state without records would keep its last count
-        for state, count in self._outbox.counts().items():
+        records, oldest = health.outbox.get("records"), health.outbox.get("oldest_waiting")
+        for state, count in records.items() if isinstance(records, dict) else ():
             metrics.outbox.labels(state).set(count)
-        oldest = health.outbox["oldest_waiting"]
         metrics.oldest.set(oldest["age_s"] if isinstance(oldest, dict) else 0)
 
 
@@ -152,7 +189,10 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
             connect()  # only to check the configuration: the loop connects for itself
         except ChainUnreachableError:
             logger.warning("the chain does not answer; events are accepted and records queued until it does")
-        submission = SubmissionLoop(recorders, connect, Outbox(store), parts.drafts, logger)
+        failed = parts.metrics.failed
+        submission = SubmissionLoop(
+            recorders, connect, Outbox(store), parts.drafts, logger, lambda kind: failed.labels(kind).inc()
+        )
         submission.start()
         # Registered last, so it stops first: the loop uses the logs, the store and the relay.
         stack.callback(submission.stop)
@@ -209,22 +249,26 @@ class _Parts:
         )
         return _Stream(stream.name, log, committer, recorder)
 
-    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], KeySubmitter]:
+    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], tuple[KeySubmitter, VerifyLogs]]:
         """Returns a function that connects to the company's own chain node and checks the configuration against it."""
 
-        def connect() -> KeySubmitter:
+        def connect() -> tuple[KeySubmitter, VerifyLogs]:
             chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
             # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
-            return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
+            submitter = Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
+            return submitter, partial(verify_logs, chain, thorough=False)
 
         return connect
 
-    def relayed(self, stack: ExitStack, config: RelayConfig, deployment: Deployment) -> Callable[[], KeySubmitter]:
+    def relayed(
+        self, stack: ExitStack, config: RelayConfig, deployment: Deployment
+    ) -> Callable[[], tuple[KeySubmitter, VerifyLogs]]:
         """Returns a function that connects to the relay. Raises SettingsError for an unusable token file."""
         relay = open_relay(stack, config)
-        return lambda: connect_relay(relay, config, deployment, self._store, self._signer)
+        # A relay tells nothing of the ledger's anchors; what it cannot record fails.
+        return lambda: (connect_relay(relay, config, deployment, self._store, self._signer), lambda _: None)
 
     def intakes(self, streams: Sequence[_Stream]) -> Mapping[str, StreamIntake]:
         model = self._config.model
@@ -237,7 +281,11 @@ class _Parts:
             return None
         from services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
-        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
+        def tell(index: int, reason: str) -> None:
+            self.metrics.refused.labels("certificate", reason).inc()
+            self._logger.warning("certificate refused", stream=stream.name, leaf=index, reason=reason)
+
+        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters, tell)
 
 
 @contextmanager
@@ -274,16 +322,10 @@ def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogge
     return MqttCapture(broker, intake, logger)
 
 
-def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
-    source.start()
-    stack.callback(source.stop)
-
-
-def _describe(stream: _Stream) -> StreamHealth:
+def _describe(stream: _Stream, anchored: int) -> StreamHealth:
     failure = stream.committer.failure
-    return StreamHealth(
-        stream.name, stream.log.end.index, stream.recorder.anchored, None if failure is None else str(failure)
-    )
+    told = None if failure is None else str(failure)
+    return StreamHealth(stream.name, stream.log.end.index, stream.recorder.queued, anchored, told)
 
 
 def _folder(path: Path) -> Path:

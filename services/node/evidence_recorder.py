@@ -104,11 +104,11 @@ class StreamRecorder:
         """Entries of the latest frame that are still to be recorded: an anchor became due in its middle."""
         self._unanchored = _Unanchored()
         latest = Outbox(store).latest_key(_anchor_prefix(stream))
-        self.anchored = 0 if latest is None else int(latest.rpartition("/")[2])
-        """Number of entries under the latest anchor in the outbox."""
+        self.queued = 0 if latest is None else int(latest.rpartition("/")[2])
+        """Number of entries under the latest anchor in the outbox, final or not."""
         with store.reading() as connection:
             self._kept = Book(connection).evidence_size(stream)
-        least = max(self.anchored, self._kept)
+        least = max(self.queued, self._kept)
         if log.end.index < least:
             raise StoreDamagedError(
                 f"{log.path} has {log.end.index} entries, but {least} are anchored or in the database",
@@ -123,7 +123,7 @@ class StreamRecorder:
         found = None if self._resume_path is None else read_resume_point(self._resume_path)
         # The file is not synchronised with the database. A point beyond either of the two (a database restored from a
         # backup, say) would skip entries, so the log is then read from its start.
-        if found is None or not self._log.holds(found.position) or found.peaks.size > min(self.anchored, self._kept):
+        if found is None or not self._log.holds(found.position) or found.peaks.size > min(self.queued, self._kept):
             return ResumePoint(self._log.start)
         return found
 
@@ -137,6 +137,17 @@ class StreamRecorder:
         """The stream's subject."""
         return self._stream
 
+    def count_anchored(self) -> int:
+        """Number of entries under the latest anchor that is final on the ledger. Raises StoreError."""
+        latest = Outbox(self._store).latest_final_key(_anchor_prefix(self._stream))
+        return 0 if latest is None else int(latest.rpartition("/")[2])
+
+    def is_own_anchor(self, size: int, root: bytes) -> bool:
+        """Whether the outbox has exactly this anchor. Its root was then computed from this log, when it was queued."""
+        key = anchor_key(self._stream, size)
+        found = Outbox(self._store).find([key]).get(key)
+        return found is not None and found.payload == call_data(Anchor(self._stream, size, root))
+
     def verify_anchored(self, size: int, root: bytes) -> None:
         """Checks that the ledger's latest anchor, `root` over `size` entries, is in the outbox and matches the log.
 
@@ -144,11 +155,12 @@ class StreamRecorder:
         """
         # Anchors queued from such a database would not be larger than the ledger's latest one, which the contract
         # refuses.
-        if size > self.anchored:
+        if size > self.queued:
             raise SettingsError(
-                f"stream {self.name} has {size} entries anchored on the ledger but {self.anchored} in the outbox: "
-                "the database is older than the ledger",
-                hint="restore the newest database (services/node/OPERATIONS.md)",
+                f"stream {self.name} has {size} entries anchored on the ledger but {self.queued} in the outbox: "
+                "the database is older than the ledger, or another node anchors this stream",
+                hint="stop a node on a copy of this folder; or restore the newest database "
+                "(services/node/OPERATIONS.md)",
             )
         # A frontier cannot be rolled back, so a resume point beyond the anchor does not help.
         start = self._resume_point if self._resume_point.peaks.size <= size else ResumePoint(self._log.start)
@@ -159,8 +171,9 @@ class StreamRecorder:
                 break
         if peaks.root() != root:
             raise StoreDamagedError(
-                f"the first {size} entries of {self._log.path} differ from those anchored on the ledger",
-                hint="restore the log from the latest backup",
+                f"the first {size} entries of {self._log.path} differ from those anchored on the ledger: "
+                "the log was changed, or another node anchors this stream",
+                hint="stop a node on a copy of this folder; or restore the log from the latest backup",
             )
 
     def step(self) -> None:
@@ -199,10 +212,10 @@ class StreamRecorder:
     def _take(self) -> None:
         """Takes as many of the entries read as one anchor covers."""
         first = self._peaks.size
-        queued = first < self.anchored
+        queued = first < self.queued
         # A restart reads anchored entries again, for the tree and for unfinished windows. They stop at the old anchor's
         # size: entries beyond it belong to a new anchor, with certificates that are not queued yet.
-        number = self.anchored - first if queued else self._room()
+        number = self.queued - first if queued else self._room()
         taken, self._left = self._left[:number], self._left[number:]
         leaves = _leaves(taken)
         self._peaks.extend(leaves)
@@ -261,12 +274,12 @@ class StreamRecorder:
             "anchor queued",
             stream=self.name,
             record=anchor_key(self._stream, size),
-            first_leaf=self.anchored,
+            first_leaf=self.queued,
             size=size,
             certificates=[one.draft.key for one in certified],
         )
         # Only now: if the transaction failed, the next step queues the same anchor again.
-        self.anchored, self._kept = size, max(self._kept, size)
+        self.queued, self._kept = size, max(self._kept, size)
         if self._certifier is not None:
             self._certifier.done()
         self._unanchored = _Unanchored()

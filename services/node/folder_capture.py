@@ -62,7 +62,7 @@ class FolderCapture:
         self._state = state
         self._logger = logger
         self._progress = _read_progress(state)
-        self._loop = Loop(
+        self.loop = Loop(
             "millmark-folder",
             self._round,
             logger.bind(stream=source.stream),
@@ -71,11 +71,14 @@ class FolderCapture:
             stop_s=_COMMIT_S,
         )
 
+    is_connected = True
+    """Folders are always there, or the step says why they are not."""
+
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
-        self._loop.stop()
+        self.loop.stop()
 
     def step(self) -> int:
         """Reads the new lines of all files, oldest file first, and returns their number.
@@ -100,7 +103,7 @@ class FolderCapture:
             file.seek(progress.offset)
             header = _header(file) if ".csv" in path.name else None
             file.seek(max(progress.offset, file.tell() if header is not None and not progress.offset else 0))
-            while (lines := _whole_lines(file)) and not self._loop.is_stopping:
+            while (lines := _whole_lines(file)) and not self.loop.is_stopping:
                 self._take(path, file.tell() - sum(map(len, lines)), lines, header)
                 taken += len(lines)
                 # After the batch is durable. In the other order a crash would lose events.

@@ -88,6 +88,11 @@ class Committer:
             self._waiting.put(batch)
         return batch.done
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs, without which no batch gets an outcome."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Refuses further batches, and returns once every submitted one has its outcome."""
         with self._lock:  # so that no batch is queued behind the end marker, where nobody would read it
@@ -99,7 +104,7 @@ class Committer:
         while batches := self._take():
             try:
                 outcomes = self._commit(batches)
-            except Exception as error:  # the thread must survive any failure, and every sender needs an answer
+            except BaseException as error:  # the thread must survive anything, and every sender needs an answer
                 self.failure = _explain(error)
                 for batch in batches:
                     if batch.done.set_running_or_notify_cancel():  # a sender may have cancelled its future
@@ -172,7 +177,7 @@ class Committer:
         self._on_frame(len(entries))
 
 
-def _explain(error: Exception) -> MillmarkError:
+def _explain(error: BaseException) -> MillmarkError:
     if isinstance(error, MillmarkError):
         return error
     if isinstance(error, OSError):

@@ -6,11 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ledger.errors import ChainUnreachableError
 from ledger.store.outbox import Outbox
-from services.node.submission import ChainHead, Trouble
+from services.node.submission import ChainHead
+from services.serving.logs import STANDARD_ERROR
+from services.serving.troubles import HEAD_S, Trouble, describe_readiness, log_alarms
 from services.text.outbox import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
+
+
+_OUTSIDE = (ChainUnreachableError.code, "broker-disconnected")
+"""Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +27,10 @@ class StreamHealth:
     name: str
     entries: int
     """Number of durable entries."""
+    queued: int
+    """Number of entries under the latest anchor in the outbox, final or not."""
     anchored: int
-    """Number of entries under the latest anchor, queued or on the ledger."""
+    """Number of entries under the latest anchor that is final on the ledger."""
     failure: str | None
     """Why the latest commit failed; None if it succeeded."""
 
@@ -33,23 +42,51 @@ class Health:
     streams: Sequence[StreamHealth]
     chain_connected: bool
     head: ChainHead
-    troubles: Sequence[Trouble]
+    found: Sequence[Trouble]
+    """Everything that does not work at present."""
     outbox: dict[str, object]
+    """Empty if the database does not answer."""
+    timed_blocks: bool = False
+    """Whether blocks come by themselves on this engine."""
+
+    @property
+    def troubles(self) -> Sequence[Trouble]:
+        """What makes the node not ready: somebody has to do something."""
+        return [one for one in self.found if one.code not in _OUTSIDE]
+
+    @property
+    def alarms(self) -> Sequence[Trouble]:
+        """What is wrong outside of the node, or with its log alone."""
+        return [*(one for one in self.found if one.code in _OUTSIDE), *self._stalls(), *log_alarms()]
 
     @property
     def ready(self) -> bool:
-        """Whether events are accepted. An unreachable chain does not matter, since records are queued."""
-        return all(stream.failure is None for stream in self.streams)
+        """Whether all parts of the node do their work. An unreachable chain does not matter: events are accepted, and
+        records are queued."""
+        return not self.troubles and all(stream.failure is None for stream in self.streams)
 
     def to_json(self) -> dict[str, object]:
         return {
+            **describe_readiness(self.troubles, self.alarms),
             "status": "ready" if self.ready else "not ready",
             "streams": [asdict(stream) for stream in self.streams],
             "chain_connected": self.chain_connected,
             "chain": self.head.to_json(time.monotonic()),
-            "troubles": [asdict(trouble) for trouble in self.troubles],
             "outbox": self.outbox,
+            "log_lines_lost": STANDARD_ERROR.lost,
         }
+
+    def _stalls(self) -> list[Trouble]:
+        now_s, hint = time.monotonic(), "see the chain's nodes, and compare the head with another node's"
+        stalled_s = self.head.stalled_s(now_s)
+        if stalled_s:
+            cause = f"no block for {stalled_s:.0f} s although transactions are pending"
+            return [Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, hint)]
+        age_s = 0.0 if self.head.number is None else now_s - self.head.since_s
+        if self.timed_blocks and age_s > HEAD_S:
+            cause = f"no new block for {age_s:.0f} s: the chain stands, or its node is cut off"
+            return [Trouble("chain", "head-frozen", cause, time.time() - age_s, hint)]
+        return []
 
 
 def describe_outbox(outbox: Outbox) -> dict[str, object]:

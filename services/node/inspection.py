@@ -7,7 +7,7 @@ as entries.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,9 +101,12 @@ class Certifier:
         store: Store,
         folder: Path,
         dead_letters: DeadLetters,
+        tell: Callable[[int, str], object] = lambda _index, _reason: None,
     ) -> None:
-        """`stream`: its subject. `ledger`: chain id and contract address. `folder`: the stream's folder. Raises
-        SettingsError if the list of failed lots cannot be read."""
+        """`stream`: its subject. `ledger`: chain id and contract address. `folder`: the stream's folder. `tell` is
+        called with leaf and reason of each entry that gets no certificate. Raises SettingsError if the list of failed
+        lots cannot be read."""
+        self._tell = tell
         self._stream = stream
         self._chain_id, self._ledger = ledger
         self._model = model
@@ -250,6 +253,7 @@ class Certifier:
         """Lists an entry that gets no certificate. It remains evidence."""
         origin = Origin("certificate", f"leaf-{entry.index}", "0x" + self._stream.hex())
         self._dead_letters.add(origin, error, json.dumps(entry.entry).encode())
+        self._tell(entry.index, error.reason)
 
 
 def _read_failed(path: Path) -> dict[str, list[int]]:

@@ -31,7 +31,9 @@ class Metrics:
             "millmark_node_frame_entries", "Entries in one group commit", ["stream"], buckets=_FRAME, registry=at
         )
         self.entries = Gauge("millmark_node_log_entries", "Durable entries", ["stream"], registry=at)
-        self.anchored = Gauge("millmark_node_anchored_entries", "Entries covered by an anchor", ["stream"], registry=at)
+        self.anchored = Gauge(
+            "millmark_node_anchored_entries", "Entries under an anchor that is final", ["stream"], registry=at
+        )
         self.outbox = Gauge("millmark_node_outbox_records", "Records in the outbox", ["state"], registry=at)
         self.oldest = Gauge(
             "millmark_node_oldest_record_seconds", "Age in seconds of the oldest record that is not final", registry=at
@@ -41,3 +43,9 @@ class Metrics:
             "millmark_node_chain_stalled_seconds", "Seconds for which the chain has stalled", registry=at
         )
         self.chain_up = Gauge("millmark_node_chain_up", "1 if the last attempt reached the chain, else 0", registry=at)
+        self.failed = Counter("millmark_node_failed_records", "Records that failed", ["kind"], registry=at)
+        self.ready = Gauge("millmark_node_ready", "1 if all parts do their work, else 0", registry=at)
+        self.troubles = Gauge(
+            "millmark_node_troubles", "Parts that do not do their work, and alarms", ["where", "code"], registry=at
+        )
+        self.log_lost = Gauge("millmark_node_log_lines_lost", "Log lines that could not be written", registry=at)

@@ -30,6 +30,7 @@ from services.node.events import Event, parse_events
 from services.node.group_commit import Outcome
 from services.node.intake import Intake, build_conflict, choose_id
 from services.node.sparkplug import SparkplugReader
+from services.serving.loop import Loop
 
 __all__ = ["MqttCapture", "Reader", "read_plain"]
 
@@ -41,6 +42,7 @@ _QOS = 1
 _KEEPALIVE_S = 30
 _SESSION_S = 7 * 24 * 3600
 _RETRY_S = (1, 30)
+_WATCH_S = 5.0
 _MAX_UNCONFIRMED = 1000
 
 
@@ -92,6 +94,13 @@ class MqttCapture:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
+        self.loop = Loop("millmark-mqtt", self._watch, logger, failed="broker failed", retry_s=_WATCH_S)
+        """Watches the client's own thread."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has confirmed the subscription."""
+        return self.connected.is_set()
 
     def start(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it out
@@ -101,11 +110,26 @@ class MqttCapture:
         source = self._source
         self._client.connect_async(source.host, source.port, _KEEPALIVE_S, clean_start=False, properties=properties)
         self._client.loop_start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Disconnects. The broker delivers unacknowledged messages again when the node reconnects."""
+        self.loop.stop()
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _watch(self) -> float:
+        """Starts the client's thread again if it has ended. The client ends it on any error of its own, such as a
+        packet that it cannot read, and tells nobody."""
+        # paho has no public way to ask.
+        thread: threading.Thread | None = getattr(self._client, "_thread", None)
+        if thread is None or not thread.is_alive():
+            self.connected.clear()
+            self._logger.critical("broker's thread died and goes on", stream=self._source.stream)
+            self._break_connection()  # its input may end in the middle of a packet
+            self._client._reset_sockets(sockpair_only=True)  # the thread's wake-up pair, which a new start would leak
+            self._client.loop_start()
+        return _WATCH_S
 
     def _publish(self, topic: str, payload: bytes) -> None:
         self._client.publish(topic, payload, qos=0)
@@ -189,6 +213,9 @@ class MqttCapture:
     def _back_off(self, error: BaseException, origin: Origin) -> None:
         """Breaks the connection, so that the client reconnects after its delay."""
         self._logger.error("message not taken", stream=origin.stream, request_id=origin.request_id, cause=str(error))
+        self._break_connection()
+
+    def _break_connection(self) -> None:
         # Not `disconnect()`, after which the client would not reconnect.
         connection = self._client.socket()
         if isinstance(connection, socket.socket):

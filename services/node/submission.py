@@ -9,14 +9,17 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from ledger.errors import MillmarkError
 from ledger.store.outbox import Outbox, SentTransaction
 from services.node.drafts import Drafts
 from services.node.evidence_recorder import StreamRecorder
+from services.serving.failed_records import FailedRecords
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
+from services.serving.troubles import Trouble
 from services.text.outbox import STALL_S
 
-__all__ = ["ChainHead", "KeySubmitter", "SubmissionLoop", "Trouble", "build_report"]
+__all__ = ["ChainHead", "KeySubmitter", "SubmissionLoop", "VerifyLogs", "build_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ _PAUSE_S = 0.05
 _RETRY_S = 1.0
 _LOOK_S = 1.0
 _STOP_S = 10.0
+_SIDES = ("log", "chain", "outbox")
 
 
 class KeySubmitter(Protocol):
@@ -69,15 +73,8 @@ class KeySubmitter(Protocol):
         """Number of the chain's latest block; None with a relay, which does not report it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A failure that currently stops the `log` or the `chain` side (`where`)."""
-
-    where: str
-    code: str
-    cause: str
-    since_s: float
-    """When the failure was first seen, seconds since 1970."""
+VerifyLogs = Callable[[Sequence[StreamRecorder]], None]
+"""Compares the logs with the latest anchors on the ledger; raises as `preflight.verify_logs` does."""
 
 
 class SubmissionLoop:
@@ -87,39 +84,44 @@ class SubmissionLoop:
     def __init__(
         self,
         recorders: Sequence[StreamRecorder],
-        connect: Callable[[], KeySubmitter],
+        connect: Callable[[], tuple[KeySubmitter, VerifyLogs]],
         outbox: Outbox,
         drafts: Drafts,
         logger: FilteringBoundLogger,
+        count_failed: Callable[[str], object] = lambda _: None,
     ) -> None:
         """`connect` returns the submitter of the node's key, after the checks of `preflight`, or raises what they
-        find."""
+        find; and the check that is repeated before each anchor is sent. `count_failed` is called with the kind of each
+        record that failed."""
         self._recorders = recorders
         self._connect = connect
         self._outbox = outbox
         self._drafts = drafts
         self._logger = logger
-        self._submitter: KeySubmitter | None = None
+        self._connection: tuple[KeySubmitter, VerifyLogs] | None = None
         self._wait_until_s = 0.0
         self._troubles: dict[str, Trouble] = {}
-        self._failures = {where: FailureLog(logger.bind(where=where), "step failed") for where in ("log", "chain")}
-        self._loop = Loop(
+        self._failures = {where: FailureLog(logger.bind(where=where), "step failed") for where in _SIDES}
+        self._failed = FailedRecords(outbox, logger, count_failed)
+        self.loop = Loop(
             "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
         )
         self.connected = False
         """Whether the last round reached the chain."""
         self.head = ChainHead()
-        self._look_at_s = 0.0
+        self._look_at_s = self._head_at_s = 0.0
+        self._verified: dict[str, int] = {}
+        """By stream: the number of entries queued for anchoring when the log was last compared with the ledger."""
 
     def troubles(self) -> list[Trouble]:
         return list(self._troubles.values())
 
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Stops the thread and waits up to 10 s for it. A step that takes longer can safely be cut off."""
-        self._loop.stop()
+        self.loop.stop()
 
     def _round(self) -> float:
         """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""
@@ -130,6 +132,9 @@ class SubmissionLoop:
             self.connected = self._try("chain", self._send)
             if not self.connected:
                 self._wait_until_s = time.monotonic() + _RETRY_S
+        if time.monotonic() >= self._look_at_s:
+            self._look_at_s = time.monotonic() + _LOOK_S
+            self._try("outbox", self._look)
         return _PAUSE_S
 
     def _record(self) -> None:
@@ -138,18 +143,37 @@ class SubmissionLoop:
 
     def _send(self) -> None:
         # Connected in the loop, not at the start: the chain may be unreachable then, and events are accepted anyway.
-        if self._submitter is None:
-            self._submitter = self._connect()
-        self._submitter.step()
+        if self._connection is None:
+            self._connection = self._connect()
+        submitter, verify = self._connection
+        self._verify_anchors(verify)
+        submitter.step()
         # After the step, which is what makes records final. A crash in between is made good by the next round.
         self._drafts.settle()
-        if time.monotonic() >= self._look_at_s:
-            self._observe_head(self._submitter)
+        if time.monotonic() >= self._head_at_s:
+            self._head_at_s = time.monotonic() + _LOOK_S
+            self._observe_head(submitter)
+
+    def _verify_anchors(self, verify: VerifyLogs) -> None:
+        """Compares the logs with the ledger before a new anchor is sent: a copy of this folder, on another machine, may
+        have anchored another log in the meantime. Its roots and ours could never be proved consistent."""
+        queued = [recorder for recorder in self._recorders if recorder.queued != self._verified.get(recorder.name)]
+        if queued:
+            sizes = {recorder.name: recorder.queued for recorder in queued}
+            verify(queued)
+            self._verified |= sizes  # only now: as long as it raises, nothing is sent
+
+    def _look(self) -> None:
+        """Looks for failed records."""
+        failed = self._failed.look()
+        if failed is None:
+            self._troubles.pop("failed", None)
+        else:
+            self._troubles["failed"] = failed
 
     def _observe_head(self, submitter: KeySubmitter) -> None:
         """Updates `head`, and logs when the chain stalls or recovers."""
         number, now_s = submitter.head_number(), time.monotonic()
-        self._look_at_s = now_s + _LOOK_S
         # A relay does not report the chain's head, so stalls cannot be noticed here.
         if number is None:
             return
@@ -165,7 +189,8 @@ class SubmissionLoop:
         except Exception as error:
             found = self._failures[where].note(error)
             if found is not None:
-                self._troubles[where] = Trouble(where, *found, time.time())
+                hint = error.hint if isinstance(error, MillmarkError) else "see the log"
+                self._troubles[where] = Trouble(where, *found, time.time(), hint)
             return False
         if self._failures[where].clear():
             del self._troubles[where]

@@ -1,14 +1,110 @@
-"""Logging: one JSON object per line, on standard error."""
+"""Logging: one JSON object per line, on standard error (LOGS.md lists all lines).
+
+Logging never raises, and never waits long: work must not fail because nobody can read about it. A line that cannot be
+written is counted, and the count is logged once a line can be written again.
+"""
 
 from __future__ import annotations
 
+import json
+import select
 import sys
-from typing import Any, cast
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO, cast
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-__all__ = ["build_logger", "build_server_log"]
+__all__ = ["STANDARD_ERROR", "LineWriter", "build_logger", "build_server_log"]
+
+_PIECE_BYTES: Final = 4096
+"""PIPE_BUF of Linux: a pipe that poll(2) reports as writable takes that much without blocking."""
+_WAIT_MS: Final = 250
+"""How long a line waits for a reader that does not read. The lines after it do not wait until one was written."""
+
+
+class LineWriter:
+    """Writes lines to standard error; never raises. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._torn = False
+        """Whether a line was written in part, so that the next one has to start on a line of its own."""
+        self._told = 0
+        self.lost = 0
+        """Number of lines that could not be written."""
+        self.failing_since_s: float | None = None
+        """Since when no line could be written, in seconds since 1970; None if the latest one was."""
+
+    def write(self, text: str) -> None:
+        """Writes a line, with its line break, or counts it as lost."""
+        with self._lock:
+            note = _note_lost(self.lost - self._told) if self.lost > self._told else ""
+            try:
+                # The reader may have ended (EPIPE), the disk may be full (ENOSPC), the stream closed or absent.
+                self._write(sys.stderr, note + text)
+            except (OSError, ValueError, AttributeError):
+                self.count()
+            else:
+                self._told, self.failing_since_s = self.lost, None
+
+    def flush(self) -> None:
+        """Does nothing: lines are not buffered. Part of a stream's interface."""
+
+    def count(self) -> None:
+        """Counts a line that was lost."""
+        with self._lock:
+            self.lost += 1
+            self.failing_since_s = self.failing_since_s or time.time()
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        raw = getattr(getattr(stream, "buffer", None), "raw", None)
+        if raw is None:  # replaced by an object in memory
+            stream.write(text)
+            stream.flush()
+            return
+        # Past Python's buffers: they would keep what failed, and write it in the middle of a later line.
+        data = (b"\n" if self._torn else b"") + text.encode("utf-8", "backslashreplace")
+        poll = select.poll()
+        poll.register(raw.fileno(), select.POLLOUT)
+        while data:
+            if not poll.poll(_WAIT_MS if self.failing_since_s is None else 0):
+                raise BlockingIOError  # the reader is stopped: waiting for it would stop everything that logs
+            data = data[raw.write(data[:_PIECE_BYTES]) or 0 :]
+            self._torn = bool(data)
+
+
+STANDARD_ERROR: Final = LineWriter()
+"""The process's only one, as it has one standard error."""
+
+
+class _Lines:
+    """Gives structlog the methods that it expects of a logger."""
+
+    def msg(self, line: str) -> None:
+        STANDARD_ERROR.write(line + "\n")
+
+    log = debug = info = warn = warning = error = exception = critical = fatal = failure = msg
+
+
+class _Rendering:
+    """Runs processors, the last of which renders; if one fails, renders just the event's name and level."""
+
+    def __init__(self, processors: Sequence[Processor]) -> None:
+        self._processors = processors
+
+    def __call__(self, logger: WrappedLogger, name: str, event_dict: EventDict) -> str:
+        plain = {"event": str(event_dict.get("event")), "level": name, "timestamp": _now()}
+        found: Any = event_dict
+        try:
+            for processor in self._processors:
+                found = processor(logger, name, found)
+        except Exception as error:  # a member that cannot be rendered must not stop the work that logs it
+            return json.dumps({**plain, "not_rendered": type(error).__name__})
+        return str(found)
 
 
 def _common() -> list[Processor]:
@@ -22,9 +118,10 @@ def _common() -> list[Processor]:
 
 def build_logger() -> FilteringBoundLogger:
     """Builds a logger without touching structlog's global configuration."""
+    processors: list[Processor] = [structlog.processors.add_log_level, *_common(), structlog.processors.JSONRenderer()]
     logger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
-        processors=[structlog.processors.add_log_level, *_common(), structlog.processors.JSONRenderer()],
+        _Lines(),
+        processors=[_Rendering(processors)],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )
     return cast(FilteringBoundLogger, logger.bind())
@@ -38,7 +135,7 @@ def build_server_log() -> dict[str, Any]:
         "foreign_pre_chain": [structlog.stdlib.add_log_level, *_common()],
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
     }
-    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}
+    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": STANDARD_ERROR}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -46,3 +143,11 @@ def build_server_log() -> dict[str, Any]:
         "handlers": {"stderr": handler},
         "loggers": {"uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
     }
+
+
+def _note_lost(lines: int) -> str:
+    return json.dumps({"lines": lines, "event": "log lines lost", "level": "warning", "timestamp": _now()}) + "\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -8,6 +8,8 @@ After a crash between 2 and 3 the record is sent again, under the same id. A fai
 (`DeliveryPolicy.retry_waits_s`) and delays no other subscription. After the last retry the subscription is parked, and
 continues at the same record when somebody resumes it. So no record is skipped, and none is delivered out of order.
 
+Nothing is delivered while the index may lack a suspension (services/gateway/ACCESS.md).
+
 Several gateways may share a database: each subscription is claimed by one process at a time, which renews its claim
 with every delivery.
 """
@@ -80,7 +82,10 @@ class Dispatcher:
         delivery_policy: DeliveryPolicy,
         logger: FilteringBoundLogger,
         clock_ms: Callable[[], int] = _now_ms,
+        is_fresh: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`is_fresh` tells whether the index has the latest suspensions; nothing is delivered while it has not."""
+        self._is_fresh = is_fresh
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._feed = RecordFeed(store)
         self._holder = describe_process(os.getpid())
@@ -88,16 +93,22 @@ class Dispatcher:
             FailureLog(logger, "webhooks not read"),
             FailureLog(logger, "webhook not served"),
         )
-        self._loop = Loop(
-            "millmark-webhooks", self._run, logger, failed="webhooks failed", retry_s=_RETRY_S, stop_s=_MAX_STOP_S
+        self.loop = Loop(
+            "millmark-webhooks",
+            self._run,
+            logger,
+            failed="webhooks failed",
+            retry_s=_RETRY_S,
+            stop_s=_MAX_STOP_S,
+            late_s=None,
         )
 
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Stops deliveries. One that is being sent is cancelled, and is sent again after the next start."""
-        self._loop.stop()
+        self.loop.stop()
 
     def _run(self) -> float:
         """The loop's only step: it lasts until the thread has to stop."""
@@ -114,7 +125,7 @@ class Dispatcher:
         """Runs one task per subscription that is due; a slow receiver delays only its own task."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MAX_SIDE_BY_SIDE, "millmark-look-up"))
         busy: dict[str, asyncio.Task[None]] = {}
-        while not self._loop.is_stopping:
+        while not self.loop.is_stopping:
             busy = {id_: task for id_, task in busy.items() if not task.done()}
             for row in await self._due():
                 if row.id not in busy and len(busy) < _MAX_SIDE_BY_SIDE:
@@ -126,6 +137,8 @@ class Dispatcher:
         await asyncio.gather(*busy.values(), return_exceptions=True)
 
     async def _due(self) -> list[WebhookRow]:
+        if not self._is_fresh():
+            return []
         try:
             found = await self._in_database(self._read_due)
         except Exception as error:  # tasks that run already go on
@@ -149,7 +162,7 @@ class Dispatcher:
     async def _deliver_all(self, id_: str) -> None:
         """Delivers to one receiver until no record is left, or a delivery fails."""
         try:
-            while not self._loop.is_stopping:
+            while not self.loop.is_stopping:
                 found = await self._in_database(self._claim_next, id_)
                 if found is None:
                     return

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 
 from ledger.evidence import LeafKind, build_leaf_data
 from ledger.index import Follower
-from ledger.keys import LocalSigner, create_keystore
+from ledger.keys import LocalSigner, create_keystore, open_signer
 from ledger.merkle import Tree, leaf_hash
+from ledger.records import Anchor
 from ledger.store import Book, Rows, Store
+from ledger.store.outbox import Outbox
 from ledger.store.rows import AnchorRow, CertificateRow
+from ledger.submit import build_entry
+from services.node.agent import Agent, open_agent
+from services.node.config import read_config
+from services.node.events import parse_event
 from services.node.streamlog import StreamLog
+from services.serving.logs import STANDARD_ERROR, build_logger
 from services.store import open_store
+from tests.support.broken_log import dead_standard_error
 from tests.support.loopback import closed_url
 from tests.support.node_site import (
     PASSPHRASE,
@@ -27,7 +39,7 @@ from tests.support.node_site import (
     running_devchain,
     running_node,
 )
-from tests.support.patience import wait_until
+from tests.support.patience import MAX_S, wait_until
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -179,13 +191,100 @@ def test_what_comes_while_the_chain_is_away_is_recorded_when_it_is_back(site: No
     site.config.write_text(text.replace(site.url, closed_url()))
     with running_node(site.config) as node:
         node.send([_event(number, id=f"offline-{number}") for number in range(120)])
-        wait_until(lambda: node.client.get("/ready").json()["streams"][0]["anchored"] == before + 120)
+        wait_until(lambda: node.client.get("/ready").json()["streams"][0]["queued"] == before + 120)
         told = node.client.get("/ready").json()
+        assert told["streams"][0]["anchored"] == before, "what is queued is not anchored"
         assert (told["status"], told["chain_connected"]) == ("ready", False)
-        assert told["troubles"][0]["code"] == "chain-unreachable"
+        assert (told["status"], told["troubles"]) == ("ready", [])
+        assert told["alarms"][0]["code"] == "chain-unreachable"
     status = millmark("--config", str(site.config), "status")
     assert "node not running" in status
     assert "3 records queued" in status
     site.config.write_text(text)
     with running_node(site.config):
         wait_until(lambda: site.anchored() == before + 120)
+
+
+@contextmanager
+def _agent(config: Path) -> Iterator[Agent]:
+    """The node in this process, without its HTTP server."""
+    with open_agent(read_config(config), build_logger()) as opened:
+        yield opened
+
+
+def _take(agent: Agent, *names: str) -> None:
+    for name in names:  # one by one, so that each has its anchor
+        events = [agent.intake.check(parse_event(json.dumps({"id": name, "data": {}}).encode()))[1]]
+        assert agent.intake.submit("bench", events).result(MAX_S).accepted == 1
+
+
+def _is_recorded(agent: Agent) -> bool:
+    [stream] = agent.health().streams
+    return stream.anchored == stream.queued == stream.entries
+
+
+def test_a_dead_log_reader_stops_no_recording(site: NodeSite) -> None:
+    """Each anchor logs a line, right after it is queued."""
+    site.write_config(anchor="count = 1\nseconds = 0.1")
+    before = STANDARD_ERROR.lost
+    with dead_standard_error(), _agent(site.config) as agent:
+        _take(agent, *(f"unread-{number}" for number in range(5)))
+        wait_until(lambda: _is_recorded(agent))
+        health = agent.health()
+        assert (health.ready, [one.code for one in health.alarms]) == (True, ["log-lost"])
+    assert STANDARD_ERROR.lost - before >= 5
+
+
+def test_copies_of_a_nodes_folder_are_told_within_one_anchor(site: NodeSite) -> None:
+    """Two machines with the same key and stream. Whoever finds the other's anchor stops before its own."""
+    site.write_config(anchor="count = 1\nseconds = 0.1")
+    with _agent(site.config) as agent:
+        _take(agent, "both")
+        wait_until(lambda: _is_recorded(agent))
+    copied = site.folder / "copied.toml"
+    copied.write_text(site.config.read_text().replace('data_folder = "data"', 'data_folder = "copy"'))
+    shutil.copytree(site.folder / "data", site.folder / "copy")
+    (site.folder / "copy").chmod(0o700)
+    with _agent(site.config) as one, _agent(copied) as other:
+        wait_until(lambda: one.health().chain_connected and other.health().chain_connected)
+        _take(one, "one-1", "one-2")
+        wait_until(lambda: _is_recorded(one))
+        _take(other, "other-1", "other-2", "other-3")
+        wait_until(lambda: not other.health().ready)
+        health = other.health()
+        [trouble] = health.troubles
+        assert trouble.code in ("store-damaged", "settings-refused")
+        assert "another node anchors this stream" in trouble.cause
+        assert health.streams[0].anchored < health.streams[0].entries
+        _take(one, "one-3")
+        wait_until(lambda: _is_recorded(one))
+        assert one.health().ready, "it is right, and goes on"
+    shutil.rmtree(site.folder / "copy")
+
+
+def test_a_record_that_fails_is_told_until_somebody_deals_with_it(
+    site: NodeSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site.write_config(anchor="count = 1\nseconds = 0.1")
+    with _agent(site.config) as agent:
+        _take(agent, "before it")
+        wait_until(lambda: _is_recorded(agent))
+        anchored = agent.health().streams[0].anchored
+        signer = open_signer(f"keystore:{site.folder / 'key.json'}", passphrase_file=site.folder / "secret")
+        smaller = Anchor(site.stream, anchored - 1, bytes(32))
+        with open_store(f"sqlite:///{site.folder}/data/millmark.sqlite") as store:
+            outbox = Outbox(store)
+            outbox.enqueue(signer.address, [build_entry("node/anchor/smaller", smaller)])
+            wait_until(lambda: not agent.health().ready)
+            [trouble] = agent.health().troubles
+            assert (trouble.where, trouble.code) == ("outbox", "record-failed")
+            assert trouble.cause.startswith("1 record failed; the first was of kind Anchor, with EvidenceSizeNotGrown")
+            shown = generate_latest(agent.metrics.registry).decode()
+            assert 'millmark_node_failed_records_total{kind="Anchor"} 1.0' in shown
+            assert 'millmark_node_troubles{code="record-failed",where="outbox"} 1.0' in shown
+            assert "millmark_node_ready 0.0" in shown
+            assert _is_recorded(agent), "the failed one anchors nothing"
+            outbox.cancel(["node/anchor/smaller"])
+            wait_until(lambda: agent.health().ready)
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "record failed" in line]
+    assert [(one["level"], one["record"], one["kind"]) for one in told] == [("error", "node/anchor/smaller", "Anchor")]

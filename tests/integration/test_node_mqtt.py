@@ -104,6 +104,18 @@ def _ids(parts: Parts) -> list[str]:
     return [json.loads(content)["id"] for content in parts.contents()]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the death that is wanted
+def test_a_client_that_dies_goes_on(parts: Parts, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the client itself ends its thread, without a word."""
+    with _broker(tmp_path, port), _capturing(parts, port) as capture:
+        monkeypatch.setattr(capture._client, "_handle_publish", lambda: [][1])
+        _publish(port, [("plant/a", _event(1))])
+        wait_until(lambda: capture._client._thread is None)
+        monkeypatch.undo()
+        capture.loop.wake()
+        wait_until(lambda: _ids(parts) == ["m1"])  # delivered again, as it was not acknowledged
+
+
 def test_messages_are_taken_and_bad_ones_listed(parts: Parts, port: int, tmp_path: Path) -> None:
     with _broker(tmp_path, port), _capturing(parts, port):
         both = b"[" + _event(2) + b"," + _event(3) + b"]"

@@ -8,6 +8,8 @@ import functools
 import json
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -40,6 +42,17 @@ def _main_loop() -> asyncio.Runner:
     runner = asyncio.Runner()
     atexit.register(runner.close)
     return runner
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[Caller]:
+    """Runs the application's threads; for the main thread."""
+    lifespan = app.router.lifespan_context(app)
+    _main_loop().run(lifespan.__aenter__())
+    try:
+        yield Caller(app)
+    finally:
+        _main_loop().run(lifespan.__aexit__(None, None, None))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Routes of the gateway's status: progress of index, chain, follower and outbox."""
+"""Route of the gateway's status: progress of index, chain, follower and outbox."""
 
 from __future__ import annotations
 
@@ -21,17 +21,9 @@ from services.gateway.http.responses import PROBLEM, reply
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 
-__all__ = ["GatewayStatus", "Health", "StatusReader", "add_status", "build_status", "fetch_gateway_status"]
+__all__ = ["GatewayStatus", "StatusReader", "add_status", "build_status", "fetch_gateway_status"]
 
 StatusReader: TypeAlias = "Callable[[], GatewayStatus]"
-
-
-@dataclass(frozen=True, slots=True)
-class Health(Printable):
-    """Shows that the process responds. Not established: that index and chain are in order."""
-
-    status: str
-    """`ok`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +117,6 @@ def add_status(table: RouteTable, read_status: StatusReader) -> None:
         """Shows the chain as last seen by the follower. The request itself does not contact the node."""
         return reply(read_status())
 
-    @routes.get(
-        "/health",
-        "getHealth",
-        "Check that the process responds",
-        Health,
-        rule=Rule(public=True, cost=0, audited=False),
-        examples={"up": _health},
-    )
-    async def health() -> Response:
-        """Tells supervisors that the process is alive. Reads nothing, so that a busy database does not look like a
-        dead process.
-        """
-        return reply(Health("ok"))
-
 
 def fetch_gateway_status(store: Store, follower: FollowerThread | None) -> GatewayStatus:
     """Does not contact the chain; shows what the follower last saw of it, with the time."""
@@ -200,10 +178,6 @@ def _chain(head: Head) -> ChainState:
         ledger_sequence=head.ledger_sequence,
         seen_at=head.seen_at,
     )
-
-
-def _health() -> Health:
-    return Health("ok")
 
 
 def _status() -> GatewayStatus:

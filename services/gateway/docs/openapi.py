@@ -24,7 +24,7 @@ from services.access.rules import PUBLIC
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.idempotency import REPLAYED
 from services.gateway.http.problems import MEDIA_TYPE, Problem
-from services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL
+from services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
 from services.gateway.http.route_table import Examples, Route, RouteTable
 
 __all__ = ["add_documentation", "complete_document"]
@@ -109,10 +109,10 @@ def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:
     headers = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
     for status, response in responses.items():
         response["headers"] = {"X-Request-ID": _REQUEST_ID}
-        if not status.startswith("2"):
+        if not status.startswith("2") and _is_problem(response):
             _complete_problem(status, response)
         else:
-            _complete_answer(response, examples)
+            _complete_answer(status, response, examples)
             if "Idempotency-Key" in headers:
                 response["headers"][REPLAYED] = _REPLAYED
             if status == "202" and operation["tags"] == ["recording"]:
@@ -138,9 +138,10 @@ def _complete_body(operation: dict[str, Any], row: Route) -> None:
         operation["requestBody"]["content"]["application/json"]["examples"] = {"plain": {"value": row.body_example}}
 
 
-def _complete_answer(response: dict[str, Any], examples: Examples) -> None:
+def _complete_answer(status: str, response: dict[str, Any], examples: Examples) -> None:
     content = response.get("content", {})
-    response["description"] = "Success." if content else "Success, without content."
+    if status.startswith("2"):
+        response["description"] = "Success." if content else "Success, without content."
     for body in content.values():
         if examples and "examples" not in body:
             body["examples"] = {name: {"value": _as_json(build())} for name, build in examples.items()}
@@ -157,6 +158,12 @@ def _add_later(status: str, responses: dict[str, Any]) -> None:
         "description": f"{HTTPStatus(int(status)).phrase}, as a problem (RFC 9457).",
         "headers": {"X-Request-ID": _REQUEST_ID, "Retry-After": _RETRY_AFTER},
     }
+
+
+def _is_problem(response: dict[str, Any]) -> bool:
+    """Whether it is one; a readiness report is the same with every status."""
+    schema = response.get("content", {}).get("application/json", {}).get("schema")
+    return bool(schema == refer_to(PROBLEM_MODEL))
 
 
 def _complete_problem(status: str, response: dict[str, Any]) -> None:

@@ -11,7 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from ledger.records import ALL_ROLES
 from ledger.store import Store
 from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
+from services.access.rules import Rule
 from services.access.signin import session_cookie
+from services.gateway.http.errors import StaleIndexError
 from services.gateway.http.policy import Auth, Policy
 from services.gateway.http.rate_limits import Limiter, name_address
 from services.gateway.http.route_table import RouteTable
@@ -31,20 +33,30 @@ class Authentication:
     """Stores the principal in the request's state. A route for which it did not run has no principal and
     fails."""
 
-    def __init__(self, routes: RouteTable, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        routes: RouteTable,
+        store: Store,
+        policy: Policy,
+        clock: Clock,
+        limiter: Limiter,
+        verify_fresh: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`verify_fresh` raises StaleIndexError while the index may lack suspensions and revoked keys."""
+        self._verify_fresh = verify_fresh
         self._routes, self._store, self._policy, self._clock, self._limiter = routes, store, policy, clock, limiter
 
     async def __call__(self, request: Request) -> None:
-        """Raises UnauthenticatedError, ForbiddenError or RateLimitedError. Public routes read nothing from the
-        database."""
+        """Raises UnauthenticatedError, ForbiddenError, StaleIndexError or RateLimitedError. Public routes read nothing
+        from the database."""
         rule = self._routes.find_rule(request.method, request.scope["route"].path)
         if rule.public:
             self._charge_address(request, rule.cost)
             request.state.principal = _ANONYMOUS
             return
         try:
-            principal = await self._identify(request, page=rule.page)
-        except UnauthenticatedError:
+            principal = await self._identify(request, rule)
+        except (UnauthenticatedError, StaleIndexError):
             # Failed attempts are charged to the address, so that guessing credentials is limited as well.
             self._charge_address(request, 1)
             raise
@@ -57,13 +69,15 @@ class Authentication:
         if cost:
             self._limiter.take(name_address(request.client.host if request.client else None), cost)
 
-    async def _identify(self, request: Request, *, page: bool) -> Principal:
-        given = self._session(request) if page else request.headers.getlist("authorization")
+    async def _identify(self, request: Request, rule: Rule) -> Principal:
+        given = self._session(request) if rule.page else request.headers.getlist("authorization")
         # Even an open gateway checks a credential that is sent.
         if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
             return _OPERATOR
         if not given:
             raise UnauthenticatedError("a credential is required", hint="send Authorization: Bearer TOKEN")
+        if not rule.monitoring:
+            self._verify_fresh()
         scheme, _, text = given[0].partition(" ")
         # A proxy in front might have judged another of several headers than we would.
         if len(given) > 1 or scheme.lower() != "bearer":

@@ -5,6 +5,7 @@ MillmarkError
     RateLimitedError         the caller sent too many requests
     InFlightError            the same request is still being processed
     BusyError                too many expensive requests are being processed
+    StaleIndexError          suspensions and revoked keys may be missing in the index
   KeyReusedError             an Idempotency-Key was used for a different request
   PreconditionError          the resource changed since the caller read it
   NoChainError               the gateway has no connection to a chain
@@ -26,6 +27,7 @@ __all__ = [
     "NoSignerError",
     "PreconditionError",
     "RateLimitedError",
+    "StaleIndexError",
     "TryLaterError",
 ]
 
@@ -57,6 +59,12 @@ class BusyError(TryLaterError):
     """Too many expensive requests are being processed."""
 
     code = "busy"
+
+
+class StaleIndexError(TryLaterError):
+    """The gateway does not follow the chain at present, so it cannot tell who may still act."""
+
+    code = "index-stale"
 
 
 class KeyReusedError(MillmarkError):

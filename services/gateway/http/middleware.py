@@ -7,6 +7,7 @@ import hashlib
 import re
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -53,7 +54,10 @@ class GatewayMiddleware:
         logger: FilteringBoundLogger,
         hosts: frozenset[str],
         audit: AuditLog | None,
+        observe: Callable[[str | None, str, int, float], None],
     ) -> None:
+        """`observe` is called with route, method, status and seconds of every request."""
+        self._observe = observe
         self._app, self._errors, self._routes = app, errors, errors.routes
         self._logger, self._hosts, self._audit = logger, hosts, audit
 
@@ -105,11 +109,13 @@ class GatewayMiddleware:
 
     def _log(self, scope: Scope, sender: _ResponseSender, seconds: float) -> None:
         """Logs the route but neither path nor query, which contain serial numbers."""
+        route = getattr(scope.get("route"), "path", None)
+        self._observe(route, sender.method, sender.status, seconds)
         self._logger.info(
             "request",
             request_id=sender.request_id,
             method=sender.method,
-            route=getattr(scope.get("route"), "path", None),
+            route=route,
             status=sender.status,
             duration_ms=round(seconds * 1000, 1),
         )

@@ -48,7 +48,7 @@ class Recorder:
         self._submitter = Submitter(chain, self._outbox, signer)
         self._address = signer.address
         self._funded = False
-        self._loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
+        self.loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
 
     def participant(self, caller: int | None) -> int:
         """The participant that the key signs for. Raises NoSignerError if there is none, or if it is not the caller."""
@@ -96,16 +96,16 @@ class Recorder:
 
     def wake(self) -> None:
         """Checks for queued records at once."""
-        self._loop.wake()
+        self.loop.wake()
 
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
         abandoned.
         """
-        self._loop.stop()
+        self.loop.stop()
 
     def _step(self) -> float:
         # Only development engines have funds to give; elsewhere this does nothing.

@@ -56,7 +56,7 @@ class Relay:
         self._submitter = Submitter(sending, self._outbox, signer)
         self._funded = False
         self._accepting = threading.Lock()
-        self._loop = Loop(
+        self.loop = Loop(
             "millmark-relay",
             self._round,
             logger or build_logger(),
@@ -67,13 +67,13 @@ class Relay:
     # The thread
 
     def start(self) -> None:
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
         point.
         """
-        self._loop.stop()
+        self.loop.stop()
 
     def _round(self) -> float:
         self.step()

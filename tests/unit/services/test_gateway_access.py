@@ -113,6 +113,8 @@ DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 OWNER_ALONE = frozenset({"owner"})
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/health"): EVERYBODY,
+    ("GET", "/ready"): EVERYBODY,
+    ("GET", "/metrics"): OWNER_ALONE,
     ("GET", "/docs"): EVERYBODY,
     ("GET", "/openapi.json"): EVERYBODY,
     ("GET", "/v1/sign-in"): EVERYBODY,

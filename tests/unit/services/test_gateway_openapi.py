@@ -24,7 +24,8 @@ from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.api.contexts import CONTEXT_MEDIA
 from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from services.gateway.api.documents import SEALED_MEDIA_TYPE
-from services.gateway.api.status import GatewayStatus, Health
+from services.gateway.api.monitoring import Health, Ready
+from services.gateway.api.status import GatewayStatus
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.problems import Problem
 from services.gateway.http.schemas import model_of
@@ -33,10 +34,11 @@ from tests.support.gateway_client import Caller, build_linked_world
 from tests.support.stores import new_store
 
 Json = dict[str, Any]
-API = ("/v1/", "/epcis/", "/health", "/.well-known/did.json")
+API = ("/v1/", "/epcis/", "/health", "/ready", "/metrics", "/.well-known/did.json")
 """What the document is about; the rest are pages."""
 OTHER_MEDIA = {
     "getBundle": MEDIA_TYPE,
+    "getMetrics": "text/plain",
     "fetchDocument": SEALED_MEDIA_TYPE,
     "getContext": CONTEXT_MEDIA,
     "getDidDocument": DID_MEDIA,
@@ -44,7 +46,7 @@ OTHER_MEDIA = {
     "getCredential": CREDENTIAL_MEDIA,
 }
 """Operations whose answer is no plain JSON."""
-VIEWS: tuple[type, ...] = (Trace, OrderTrace, Certificate, Recall, GatewayStatus, Health, Problem)
+VIEWS: tuple[type, ...] = (Trace, OrderTrace, Certificate, Recall, GatewayStatus, Health, Ready, Problem)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,8 @@ def test_every_operation_says_all_there_is_to_say(caller: Caller, document: Json
             media = set(response.get("content", ())) - {"text/event-stream"}
             json_, nothing = {"application/json"}, set[str]()
             expected = {"200": json_, "201": json_, "202": json_, "204": nothing, "304": nothing}
+            if one["operationId"] == "getReadiness":  # the same report, whatever it says
+                expected["503"] = json_
             if one["operationId"] in OTHER_MEDIA and status == "200":
                 json_ = {OTHER_MEDIA[one["operationId"]]}
                 expected["200"] = json_

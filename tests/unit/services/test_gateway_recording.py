@@ -38,8 +38,9 @@ from services.gateway.recording.build_records import Builder
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from services.idempotency.repository import AnswerRepository
 from tests.support.founded import Founded
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, running
 from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.patience import wait_until
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 from tests.support.told import named
@@ -471,11 +472,13 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
         for number in (site.number, found.number)
     }
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=found.number)
-    asked = Caller(create_gateway(GatewayParts(site.store, policy, chain=site.world.chain, clock=lambda: NOW_S)))
+    app = create_gateway(GatewayParts(site.store, policy, chain=site.world.chain, clock=lambda: NOW_S))
 
     def ask(path: str, number: int) -> httpx.Response:
-        return asked.ask(path, Host="gateway.example", Authorization=f"Bearer {keys[number]}")
+        return Caller(app).ask(path, Host="gateway.example", Authorization=f"Bearer {keys[number]}")
 
+    with running(app):  # until the index has followed the chain, no credential is accepted
+        wait_until(lambda: ask("/v1/session", site.number).status_code == 200)
     assert ask(f"/v1/bundles?lot={lot}&disclose=names", site.number).status_code == 200
     for word in ("claims", "evidence", "inferences", "/heat"):
         assert ask(f"/v1/bundles?lot={lot}&disclose={word}", site.number).status_code == 403

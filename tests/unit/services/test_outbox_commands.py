@@ -65,3 +65,23 @@ def test_waiting_records_are_handed_over_to_another_key(run: Runner) -> None:
     assert run("outbox", "hand-over", old, new)[1] == f"0 records are now queued for {new}\n"
     code, err = run.refused("outbox", "hand-over", old, "new")
     assert (code, err) == (1, "millmark: 'new' is not an address; write 0x and 40 hexadecimal digits\n")
+
+
+def test_all_failed_records_are_dealt_with_at_once(run: Runner, tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path / 'millmark.sqlite'}") as store:
+        outbox = Outbox(store)
+        writer = outbox.take_lease(KEY, None, "holder", 1)
+        numbers = {key: outbox.find([key])[key].id for key in "abc"}
+        for key in "ac":
+            writer.fail_record(numbers[key], "OrderKnown", "OrderKnown()")
+        assert run("outbox", "resume", "--failed")[1] == "a is queued again\nc is queued again\n"
+        for key in "ac":
+            writer.fail_record(numbers[key], "OrderKnown", "OrderKnown()")
+        assert run("outbox", "cancel", "--failed")[1] == "a is cancelled\nc is cancelled\n"
+        assert [one.idempotency_key for one in outbox.failed(9)] == ["b"], "it waits for a, which will never be there"
+        assert run("outbox", "resume", "--failed")[1] == ""
+        assert run("outbox", "cancel", "--failed")[1] == "b is cancelled\n"
+        assert outbox.failed(9) == []
+    for arguments in ((), ("a", "--failed")):
+        code, err = run.refused("outbox", "cancel", *arguments)
+        assert (code, err) == (2, "millmark: name records, or all failed ones; give idempotency keys, or --failed\n")

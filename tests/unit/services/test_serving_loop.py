@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,8 @@ from structlog.testing import capture_logs
 from ledger.errors import ChainUnreachableError
 from services.serving.failures import FailureLog, withhold_addresses
 from services.serving.loop import Loop
-from tests.support.patience import MAX_S
+from services.serving.troubles import Trouble
+from tests.support.patience import MAX_S, wait_until
 
 Outcome = float | Exception
 
@@ -124,7 +126,7 @@ def test_runs_in_a_thread_of_its_name_stops_and_starts_again() -> None:
         assert not loop.is_stopping
         loop.stop()
         assert loop.is_stopping
-    assert (names, loop.death) == (["millmark-test"] * 2, None)
+    assert (names, loop.deaths) == (["millmark-test"] * 2, 0)
     assert "millmark-test" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -145,17 +147,72 @@ def test_a_thread_that_hangs_is_left_behind_and_told() -> None:
     over.set()
 
 
-@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt()])
-def test_a_thread_that_dies_is_seen(end: BaseException) -> None:
-    def step() -> float:
-        raise end
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_a_thread_that_dies_is_told_and_goes_on(end: BaseException) -> None:
+    outcomes: list[BaseException | None] = [end, end, None]
+    troubles: list[Trouble | None] = []
 
-    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0)
+    def step() -> float:
+        troubles.append(loop.trouble())
+        found = outcomes.pop(0)
+        if found is not None:
+            raise found
+        return 3600.0
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=0.0)
     with capture_logs() as logs:
-        loop._live()  # what the thread runs
-    assert loop.death is end
-    [told] = logs
-    assert (told["event"], told["log_level"], told["thread"]) == ("thread died", "critical", "millmark-test")
+        loop.start()
+        wait_until(lambda: not outcomes and loop.trouble() is None)
+        loop.stop()
+    assert loop.deaths == 2
+    assert [(told["event"], told["log_level"], told["thread"], told["deaths"]) for told in logs] == [
+        ("thread died and goes on", "critical", "millmark-test", number) for number in (1, 2)
+    ]
+    assert [one and (one.where, one.code) for one in troubles] == [
+        None,
+        ("millmark-test", "thread-died"),
+        ("millmark-test", "thread-died"),
+    ]
+
+
+def test_tells_what_it_cannot_do_until_it_can() -> None:
+    outcomes: list[Exception | None] = [ChainUnreachableError("no answer from http://node", hint="start it"), None]
+    over = threading.Event()
+
+    def step() -> float:
+        found = outcomes.pop(0)
+        if found is not None:
+            raise found
+        assert over.wait(MAX_S)
+        return 3600.0
+
+    def code() -> str | None:
+        found = loop.trouble()
+        return None if found is None else f"{found.where}: {found.code}: {found.cause}; {found.hint}"
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=3600.0, late_s=0.0)
+    assert code() is None, "not started"
+    loop.start()
+    wait_until(
+        lambda: code() == "millmark-test: chain-unreachable: no answer from (address withheld) start it; start it"
+    )
+    loop.wake()
+    wait_until(lambda: (code() or "").startswith("millmark-test: thread-stuck: a step has been running for 0 s"))
+    over.set()
+    wait_until(lambda: code() is None)
+    loop.stop()
+    assert code() is None, "stopped on purpose"
+
+
+def test_a_thread_that_has_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the loop ends its thread. Should something outside do so, this is how it shows."""
+    loop = Loop("millmark-test", lambda: 0.0, structlog.get_logger(), failed="", retry_s=0.0)
+    monkeypatch.setattr(loop, "_live", lambda: None)
+    loop.start()
+    wait_until(lambda: loop.trouble() is not None)
+    found = loop.trouble()
+    assert found is not None
+    assert found.code == "thread-ended"
 
 
 class _FullDisk:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +99,16 @@ def test_all_records_in_the_order_of_the_chain(world: World) -> None:
     event = json.loads(body)
     assert verify_webhook(made.secret, headers, body, now_s=int(headers["webhook-timestamp"])).endswith(event["id"])
     assert len({headers["webhook-id"] for headers, _ in receiver.seen}) == len(receiver.seen)
+
+
+def test_nothing_is_delivered_while_a_suspension_may_be_missing(world: World) -> None:
+    fresh: list[bool] = [False]
+    dispatcher = Dispatcher(world.store, QUICK, build_logger(), is_fresh=lambda: fresh[0])
+    Subscriptions(world.store, loopback=True).add(OWNER, "https://erp.example/hook", after=START, now_ms=1)
+    assert asyncio.run(dispatcher._due()) == []
+    fresh[0] = True
+    with ThreadPoolExecutor(1) as dispatcher._database:
+        assert len(asyncio.run(dispatcher._due())) == 1
 
 
 def test_a_new_subscription_begins_with_what_is_recorded_next(world: World) -> None:

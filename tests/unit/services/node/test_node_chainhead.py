@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
+from services.node.health import Health, StreamHealth
 from services.node.submission import ChainHead
+from services.serving.troubles import HEAD_S, Trouble
 from services.text.outbox import STALL_S
 
 
@@ -24,3 +28,29 @@ def test_the_wait_begins_with_the_transaction_and_ends_with_the_next_block() -> 
     assert moved.stalled_s(141.0) == 0, "a block came, though not yet with everything"
     assert moved.stalled_s(140.0 + STALL_S) == STALL_S
     assert moved.see(8, False, 150.0).stalled_s(1e6) == 0
+
+
+def _health(head: ChainHead, *found: Trouble, timed: bool = False) -> Health:
+    return Health([StreamHealth("bench", 5, 4, 3, None)], True, head, found, {}, timed)
+
+
+def test_a_head_that_does_not_move_is_an_alarm_where_blocks_come_by_themselves() -> None:
+    old = ChainHead(7, time.monotonic() - HEAD_S - 1)
+    assert [one.code for one in _health(old, timed=True).alarms] == ["head-frozen"]
+    assert not _health(old).alarms
+    assert not _health(ChainHead(7, time.monotonic()), timed=True).alarms
+    assert not _health(ChainHead(), timed=True).alarms
+    waiting = ChainHead(7, time.monotonic() - HEAD_S - 1, time.monotonic() - STALL_S - 1)
+    assert [one.code for one in _health(waiting, timed=True).alarms] == ["chain-stalled"]
+
+
+def test_only_what_somebody_has_to_deal_with_makes_a_node_not_ready() -> None:
+    away = Trouble("chain", "chain-unreachable", "no answer", 0.0)
+    failed = Trouble("outbox", "record-failed", "1 record failed", 0.0)
+    health = _health(ChainHead(), away)
+    assert (health.ready, health.troubles, health.alarms) == (True, [], [away])
+    health = _health(ChainHead(), away, failed)
+    assert (health.ready, health.troubles, health.alarms) == (False, [failed], [away])
+    shown = health.to_json()
+    assert shown["status"] == "not ready"
+    assert shown["streams"] == [{"name": "bench", "entries": 5, "queued": 4, "anchored": 3, "failure": None}]

@@ -1,0 +1,158 @@
+"""Whether the gateway does its work: looked at every second by a thread of its own.
+
+The routes only show what that thread found. So they cost nothing, nobody can wear out the database by asking, and they
+answer although the database hangs: a look that does not end is itself a trouble.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError
+from ledger.index import IndexStatus, fetch_status
+from ledger.store import Store
+from services.gateway.follower import STALE_S, FollowerThread
+from services.serving.failed_records import FailedRecords
+from services.serving.loop import Loop
+from services.serving.troubles import HEAD_S, Trouble, log_alarms
+
+__all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
+
+HANGS_S = 15.0
+"""A look that has not ended after this time does not end by itself: it reads two rows."""
+_INTERVAL_S = 1.0
+_OUTSIDE = (ChainUnreachableError.code, LeaseHeldError.code)
+"""Codes of failing threads that are alarms only: the work is done once the node answers, or by the other process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """What one look found."""
+
+    troubles: Sequence[Trouble] = ()
+    alarms: Sequence[Trouble] = ()
+    index: IndexStatus | None = None
+    looked_s: float | None = None
+    """Monotonic time at which the look began; None before the first."""
+
+
+class Readiness:
+    """Looks at index, database, threads and outbox."""
+
+    def __init__(
+        self,
+        store: Store,
+        follower: FollowerThread | None,
+        loops: Sequence[Loop],
+        failed: FailedRecords,
+        logger: FilteringBoundLogger,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock_s`: monotonic seconds."""
+        self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
+        self._logger, self._clock_s = logger, clock_s
+        self._report = ReadinessReport()
+        self._told: tuple[list[str], list[str]] = ([], [])
+        self.loop = Loop("millmark-readiness", self._round, logger, failed="looking failed", retry_s=_INTERVAL_S)
+
+    @property
+    def loops(self) -> Sequence[Loop]:
+        """The threads that are watched."""
+        return self._loops
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    def seen(self) -> ReadinessReport:
+        """What the latest look found, and whether it is recent."""
+        report, now_s = self._report, self._clock_s()
+        if report.looked_s is None:
+            return ReadinessReport(
+                [_trouble("gateway", "starting", "nothing was looked at yet", "try again in a moment")]
+            )
+        age_s = now_s - report.looked_s
+        if age_s <= HANGS_S:
+            return report
+        hint = "see the database; a process that is stopped in a transaction may hold its lock"
+        cause = f"the look at the database that began {age_s:.0f} s ago has not ended"
+        hangs = _trouble("database", "database-hangs", cause, hint, age_s)
+        return ReadinessReport([hangs, *report.troubles], report.alarms, report.index, report.looked_s)
+
+    def look(self) -> None:
+        """Looks once, and logs what changed."""
+        began_s = self._clock_s()
+        troubles, alarms = self._index(), [*self._chain(), *log_alarms()]
+        for loop in self._loops:
+            found = loop.trouble()
+            if found is not None:
+                (alarms if found.code in _OUTSIDE else troubles).append(found)
+        index = None
+        try:
+            index = fetch_status(self._store)
+            failed = self._failed.look()
+            if failed is not None:
+                troubles.append(failed)
+        except MillmarkError as error:
+            # The driver's own text names the database's address; the log has it.
+            cause = f"the database did not answer one read ({error.code})"
+            troubles.append(_trouble("database", error.code, cause, "see the database"))
+        self._report = ReadinessReport(troubles, alarms, index, began_s)
+        self._tell(troubles, alarms)
+
+    def _round(self) -> float:
+        self.look()
+        return _INTERVAL_S
+
+    def _index(self) -> list[Trouble]:
+        follower = self._follower
+        if follower is None or follower.is_fresh():
+            return []
+        seen = follower.seen()
+        why = "" if seen.failure is None else f" ({seen.failure.code})"
+        if seen.looked_s is None:
+            cause, age_s = f"the index has not caught up with the chain since the start{why}", 0.0
+        else:
+            age_s = self._clock_s() - seen.looked_s
+            cause = f"the index has not followed the chain for {age_s:.0f} s{why}; no credential is accepted"
+        return [_trouble("index", "index-stale", cause, "see the gateway's log, and `follower` in its status", age_s)]
+
+    def _chain(self) -> list[Trouble]:
+        """What is wrong with the chain or its node, and refuses nobody."""
+        follower = self._follower
+        if follower is None:
+            return [_trouble("chain", "chain-not-configured", "the index is served without updates", "set chain_url")]
+        seen, now_s = follower.seen(), self._clock_s()
+        if seen.head_failure is not None and seen.looked_s is not None and follower.is_fresh():
+            cause = f"the node did not answer the last request ({seen.head_failure.code})"
+            age_s = now_s - seen.looked_s
+            hint = f"see the node; after {STALE_S:.0f} s, no credential is accepted"
+            return [_trouble("chain", "chain-not-seen", cause, hint, age_s)]
+        if follower.timed_blocks and seen.head_since_s is not None and now_s - seen.head_since_s > HEAD_S:
+            age_s = now_s - seen.head_since_s
+            cause = f"the node has had no new block for {age_s:.0f} s: the chain stands, or the node is cut off from it"
+            hint = "compare with another node's head; suspensions since then cannot be known here"
+            return [_trouble("chain", "head-frozen", cause, hint, age_s)]
+        return []
+
+    def _tell(self, troubles: Sequence[Trouble], alarms: Sequence[Trouble]) -> None:
+        told = ([_name(one) for one in troubles], [_name(one) for one in alarms])
+        if told == self._told:
+            return
+        self._told = told
+        log = self._logger.error if troubles else self._logger.warning if alarms else self._logger.info
+        log("readiness changed", ready=not troubles, troubles=told[0], alarms=told[1])
+
+
+def _name(one: Trouble) -> str:
+    return f"{one.where}: {one.code}"
+
+
+def _trouble(where: str, code: str, cause: str, hint: str, for_s: float = 0.0) -> Trouble:
+    return Trouble(where, code, cause, time.time() - for_s, hint)

@@ -1,0 +1,46 @@
+"""Troubles: what stopped working in a process, in the form that `/ready` and the log show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from services.serving.logs import STANDARD_ERROR
+
+__all__ = ["HEAD_S", "Trouble", "describe_readiness", "log_alarms"]
+
+
+HEAD_S = 120.0
+"""Time without a new block that is an alarm, on engines where blocks come by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that does not work at present."""
+
+    where: str
+    """The part of the process: a thread's name, `database`, `outbox`, `chain`, `log`."""
+    code: str
+    cause: str
+    since_s: float
+    """When it was first seen, in seconds since 1970."""
+    hint: str = ""
+    """The remedy; empty if it ends by itself."""
+
+
+def describe_readiness(troubles: Sequence[Trouble], alarms: Sequence[Trouble]) -> dict[str, object]:
+    """The common part of a readiness report. Any trouble makes the process not ready; an alarm does not, because
+    nothing that the process itself could do is failing."""
+    return {
+        "status": "not ready" if troubles else "ready",
+        "troubles": [asdict(one) for one in troubles],
+        "alarms": [asdict(one) for one in alarms],
+    }
+
+
+def log_alarms() -> list[Trouble]:
+    """The alarm while log lines cannot be written. Work goes on, but it is not told what happens."""
+    if STANDARD_ERROR.failing_since_s is None:
+        return []
+    cause = f"{STANDARD_ERROR.lost} lines could not be written to standard error"
+    return [Trouble("log", "log-lost", cause, STANDARD_ERROR.failing_since_s, "see the log's reader and its disk")]

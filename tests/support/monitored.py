@@ -1,0 +1,91 @@
+"""A gateway on a chain of two companies, whose parts can be broken while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from ledger.events.registry import ParticipantSuspended
+from ledger.index import Follower
+from ledger.store import Store
+from services.access import Scope
+from services.access.credentials import new_api_key
+from services.audit import AuditLog
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from tests.support.fake_ledger import FakeLedger
+from tests.support.gateway_client import Caller, ServedChain, running
+from tests.support.patience import wait_until
+from tests.support.sign_in import NOW_S, ORIGIN
+
+__all__ = ["OTHER", "OWNER", "Ask", "Site"]
+
+OWNER, OTHER = 1, 2
+
+
+class Site:
+    """A gateway on a chain with two companies."""
+
+    def __init__(self, store: Store, audit: AuditLog | None = None) -> None:
+        self.store = store
+        fake = FakeLedger(ServedChain())
+        for number in (OWNER, OTHER):
+            fake.admit(number)
+        fake.chain.mine()
+        assert isinstance(fake.chain, ServedChain)
+        self.chain = fake.chain
+        Follower(self.chain, store).follow()
+        self.keys = {
+            number: "Bearer " + new_api_key(store, number, list(Scope), "ERP", now_s=NOW_S, life_s=900)[0]
+            for number in (OWNER, OTHER)
+        }
+        self.audit = audit
+
+    def build(self) -> FastAPI:
+        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
+        return create_gateway(
+            GatewayParts(
+                self.store,
+                policy,
+                chain=self.chain,
+                follow_interval_s=0.01,
+                clock=lambda: NOW_S,
+                audit=self.audit,
+            )
+        )
+
+    @contextmanager
+    def open(self) -> Iterator[Ask]:
+        with running(self.build()) as caller:
+            ask = Ask(caller, self.keys)
+            wait_until(lambda: ask("/v1/session").status_code == 200 and not ask.codes()[0])
+            yield ask
+
+    def suspend(self, participant: int) -> None:
+        subject = participant.to_bytes(32, "big")
+        self.chain.record(ParticipantSuspended(participant, bytes(32)), OWNER, subject)
+        self.chain.mine()
+
+
+class Ask:
+    def __init__(self, caller: Caller, keys: dict[int, str]) -> None:
+        self._caller, self._keys = caller, keys
+
+    def __call__(self, path: str, number: int = OWNER, method: str = "GET", **headers: Any) -> httpx.Response:
+        headers = {"Host": "gateway.example", "Authorization": self._keys[number], **headers}
+        return self._caller.ask(path, method, **{name: value for name, value in headers.items() if value})
+
+    def ready(self) -> dict[str, Any]:
+        found: dict[str, Any] = self("/ready", Authorization="").json()
+        return found
+
+    def codes(self) -> tuple[list[str], list[str]]:
+        found = self.ready()
+        troubles, alarms = (
+            [f"{one['where']}: {one['code']}" for one in found[name]] for name in ("troubles", "alarms")
+        )
+        return troubles, alarms
