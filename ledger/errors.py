@@ -31,6 +31,7 @@
         ContractRefusedError     a contract reverted; has the error's name and values
       StoreError                 the database failed
         StoreDamagedError        the database cannot be used in its present state
+        StoreBusyError           the database is locked, or all connections to it are in use
       SubmitError                a record cannot be queued or sent
         DuplicateRecordError     an idempotency key was reused for another record
         LeaseHeldError           another submitter holds the lease on the same key
@@ -76,6 +77,7 @@ __all__ = [
     "SignerTwiceError",
     "SignerUnknownError",
     "SigningError",
+    "StoreBusyError",
     "StoreDamagedError",
     "StoreError",
     "SubmitError",
@@ -308,6 +310,14 @@ class StoreDamagedError(StoreError):
     """The database cannot be used in its present state."""
 
     code = "store-damaged"
+
+
+class StoreBusyError(StoreError):
+    """The database is locked, or all connections to it are in use. Nothing was changed."""
+
+    code = "store-busy"
+    retry = Retry.UNCHANGED
+    retry_after_s: ClassVar[int] = 5
 
 
 class SubmitError(MillmarkError):

@@ -183,9 +183,12 @@ class Outbox:
             found = [read_record(row) for row in connection.execute(query).mappings()]
         return {record.idempotency_key: record for record in found}
 
-    def page(self, after: int, most: int, state: str | None) -> list[QueuedRecord]:
-        """The newest records with ids below `after`, of all signing keys; only those in `state`, if it is not None."""
-        query = select(outbox_records).where(outbox_records.c.id < after).order_by(outbox_records.c.id.desc())
+    def page(self, after: int | None, most: int, state: str | None) -> list[QueuedRecord]:
+        """The newest records with ids below `after`, if it is not None, of all signing keys; only those in `state`, if
+        it is not None."""
+        query = select(outbox_records).order_by(outbox_records.c.id.desc())
+        if after is not None:
+            query = query.where(outbox_records.c.id < after)
         if state is not None:
             query = query.where(outbox_records.c.state == state)
         with self._store.reading() as connection:

@@ -64,10 +64,13 @@ class OutboxState(enum.StrEnum):
     """Only a transaction's: a zero-value transfer was mined with its nonce."""
 
 
+_ID = BigInteger().with_variant(Integer, "sqlite")
+"""Numbers that the database assigns. SQLite assigns them to a column of type INTEGER only, which has 64 bits there."""
+
 outbox_records = Table(
     "outbox_records",
     LEDGER.metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _ID, primary_key=True),
     Column("idempotency_key", String(256), nullable=False, unique=True),
     Column("signer", LargeBinary(20), nullable=False),
     Column("contract", String(16), nullable=False),
@@ -90,7 +93,7 @@ outbox_records = Table(
 outbox_transactions = Table(
     "outbox_transactions",
     LEDGER.metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _ID, primary_key=True),
     Column("signer", LargeBinary(20), nullable=False),
     Column("nonce", BigInteger, nullable=False),
     Column("recipient", LargeBinary(20), nullable=False),
@@ -114,9 +117,9 @@ outbox_transactions = Table(
 outbox_attempts = Table(
     "outbox_attempts",
     LEDGER.metadata,
-    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), primary_key=True),
+    Column("transaction_id", _ID, ForeignKey("outbox_transactions.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("record_id", Integer, ForeignKey("outbox_records.id"), nullable=False),
+    Column("record_id", _ID, ForeignKey("outbox_records.id"), nullable=False),
     UniqueConstraint("transaction_id", "record_id"),
 )
 
@@ -124,7 +127,7 @@ outbox_replaced = Table(
     "outbox_replaced",
     LEDGER.metadata,
     Column("hash", LargeBinary(32), primary_key=True),
-    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), nullable=False),
+    Column("transaction_id", _ID, ForeignKey("outbox_transactions.id"), nullable=False),
     Column("raw", LargeBinary, nullable=False),
     Column("max_fee_wei", BigInteger, nullable=False),
     Column("noop", Boolean, nullable=False),

@@ -40,7 +40,6 @@ from services.gateway.recording.writes import WRITES, Write
 
 __all__ = ["add_recording"]
 
-_FIRST = 2**62
 _ABOUT = (
     "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "
     "will be sent, even after a crash. Poll `Location` for its status. If the ledger rejects the record, `refusal` "
@@ -118,7 +117,7 @@ class _RecordingService:
 
     def statuses(self, after: int | None, limit: int, state: str | None) -> tuple[list[RecordStatus], int | None]:
         """The statuses of a page of records, newest first, and where the next page starts."""
-        found = self._outbox.page(_FIRST if after is None else after, limit + 1, state)
+        found = self._outbox.page(after, limit + 1, state)
         shown = found[:limit]
         return [self._status(one) for one in shown], shown[-1].id if len(found) > limit else None
 
