@@ -14,6 +14,7 @@ from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import EngineProfile
 from ledger.chain.transactions import Transaction, sign_transaction
 from ledger.errors import ChainError, SettingsError
+from ledger.files import replace_file
 from ledger.keys import Signer
 from ledger.records import Contract
 
@@ -159,7 +160,7 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
     draft = path.with_name(path.name + ".new")
     try:
         draft.write_text(json.dumps(text, indent=2) + "\n")
-        draft.replace(path)  # atomic: other commands never read half a file
+        replace_file(draft, path)  # atomic: other commands never read half a file
     except OSError as error:
         # The contracts are on the chain by now: without their addresses, they would have to be deployed again.
         raise SettingsError(f"{path} cannot be written: {error.strerror}", hint=f"write it by hand: {text}") from error

@@ -50,6 +50,7 @@ from services.store import open_store
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
 from tests.support.patience import wait_until
+from tests.support.rotations import rotate_side_by_side
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.unit.ledger import test_store_database as on_sqlite
@@ -338,6 +339,17 @@ def test_a_writer_that_is_frozen_is_taken_over(store: Store, url: str) -> None:
         os.kill(frozen.pid, signal.SIGCONT)
     with store.reading() as connection:
         assert Book(connection).names() == {1: "Acme"}
+
+
+@pytest.mark.parametrize("kind", ["PostgreSQL", "SQLite"])
+def test_rotations_side_by_side_lose_no_document(
+    kind: str, new_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`scripts/prove rotations` makes 200 on each, and scrubs the files each time."""
+    monkeypatch.setattr(Store, "scrub", lambda _: None)
+    url = new_url if kind == "PostgreSQL" else f"sqlite:///{tmp_path / 'ledger.db'}"
+    found = rotate_side_by_side(url, tmp_path, 5)
+    assert (found["rotations"], found["lost"], found["keys"]) == (10, 0, 1)
 
 
 @contextmanager

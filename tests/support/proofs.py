@@ -94,6 +94,12 @@ PROOFS = (
         (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
     ),
     Proof(
+        "rotations",
+        "200 rotations of document keys side by side on each database: no document is lost",
+        "3 minutes",
+        (sys.executable, "-m", "tests.support.rotations", "200"),
+    ),
+    Proof(
         "postgresql",
         "all tests of API, documents and webhooks, with every store on PostgreSQL instead of SQLite",
         "4 minutes",
