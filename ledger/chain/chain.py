@@ -36,8 +36,9 @@ class Chain:
     """Registry and ledger, accessed through one node.
 
     Raises WrongChainError when the node serves a chain other than the deployment's, NodeBehindError while it lacks the
-    block that created the ledger. Raises WrongContractError when the code at the deployment's addresses is not that of this version, the ledger's id or registry is not the
-    deployment's, or a contract trusts a different forwarder (ERC-2771).
+    block that created the ledger. Raises WrongContractError when the code at the deployment's addresses is not that of
+    this version, the ledger's id or registry is not the deployment's, or a contract trusts a different forwarder
+    (ERC-2771).
     """
 
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:

@@ -32,9 +32,6 @@ __all__ = [
 
 _NO_PREDECESSOR = "0x" + bytes(20).hex()
 _RECEIPT_PAUSE_S = 0.2
-_ADDRESSES = ("registry", "ledger", "forwarder")
-_HASHES = ("ledger_id", "genesis_hash", "created_hash")
-_NUMBERS = ("chain_id", "block_number", "created_number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +225,15 @@ def read_deployment(path: Path) -> Deployment:
     try:
         raw = json.loads(path.read_text())
         return Deployment(
-            **{name: _parse_bytes(raw, name, 20) for name in _ADDRESSES},
-            **{name: _parse_bytes(raw, name, 32) for name in _HASHES},
-            **{name: _parse_number(raw, name) for name in _NUMBERS},
+            chain_id=_parse_number(raw, "chain_id"),
+            registry=_parse_bytes(raw, "registry", 20),
+            ledger=_parse_bytes(raw, "ledger", 20),
+            ledger_id=_parse_bytes(raw, "ledger_id", 32),
+            forwarder=_parse_bytes(raw, "forwarder", 20),
+            block_number=_parse_number(raw, "block_number"),
+            genesis_hash=_parse_bytes(raw, "genesis_hash", 32),
+            created_number=_parse_number(raw, "created_number"),
+            created_hash=_parse_bytes(raw, "created_hash", 32),
         )
     except FileNotFoundError as error:
         raise SettingsError(

@@ -75,7 +75,7 @@ def transaction_json(transaction: Any) -> dict[str, Any]:
         return {**shared, "type": "0x0", "gasPrice": hex(transaction.gas_price), "v": hex(transaction.v)}
     return {
         **shared,
-        "type": hex(transaction.type_id),
+        "type": hex(transaction.type_id or 0),
         "chainId": hex(transaction.chain_id),
         "maxPriorityFeePerGas": hex(transaction.max_priority_fee_per_gas),
         "maxFeePerGas": hex(transaction.max_fee_per_gas),

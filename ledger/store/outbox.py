@@ -167,12 +167,6 @@ class Outbox:
     def _of_signer(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
 
-    def has_unmined(self) -> bool:
-        """Whether a transaction of any key has a nonce and is not in a block."""
-        query = select(outbox_transactions.c.id).where(outbox_transactions.c.state.in_(_UNMINED)).limit(1)
-        with self._store.reading() as connection:
-            return connection.execute(query).first() is not None
-
     def record(self, record_id: int) -> QueuedRecord:
         """The record with an id. Raises NotFoundError."""
         with self._store.reading() as connection:

@@ -69,7 +69,7 @@ class Gaps:
         self._behind_since = now if self._behind_since is None else self._behind_since
         if now - self._behind_since >= self._patience_s:
             self.trouble = NodeBehindError(
-                f"the node counts {count} transactions of 0x{self._signer.hex()}, but nonce {closed} is used in a final "
-                "block: the node is behind, or its chain lost final blocks",
+                f"the node counts {count} transactions of 0x{self._signer.hex()}, but nonce {closed} is used in a "
+                "final block: the node is behind, or its chain lost final blocks",
                 hint="check that the node is in sync and has peers; nothing is sent in place of what it lacks",
             )

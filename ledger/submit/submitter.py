@@ -14,7 +14,7 @@ from ledger.chain import Chain, call_data
 from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import Entry, Outbox, OutboxWriter, SentTransaction
+from ledger.store.outbox import Entry, Outbox, OutboxWriter
 from ledger.submit.batches import Batch, Batches
 from ledger.submit.calls import ChainCalls, first_fees, recipient_of
 from ledger.submit.gaps import Gaps
@@ -32,9 +32,9 @@ _MAX_UNMINED = 16
 class Submitter:
     """Submits records for one key.
 
-    `batch_size` is the largest number of records in a transaction. `receipt_grace_s`: if a transaction's receipt does
-    not appear within this time once its nonce is used, the transaction that used it is looked for. `resend_s`: time between sending
-    the same bytes again. `raise_s`: time after which the fees of a pending transaction are raised.
+    `batch_size` is the largest number of records in a transaction. `receipt_grace_s`: if the receipt of a transaction
+    does not appear within this time once its nonce is used, the transaction that used it is looked for. `resend_s`:
+    time between sending the same bytes again. `raise_s`: time after which the fees of a pending transaction are raised.
     """
 
     def __init__(

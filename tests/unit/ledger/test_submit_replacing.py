@@ -227,7 +227,7 @@ def test_what_a_chain_forgot_is_told_and_nothing_fills_its_place(
     world.line.handlers.clear()
     more = submitter.submit(world.lots(1))
     with pytest.raises(
-        NodeBehindError, match="counts 0 transactions of 0x[0-9a-f]{40}, but nonce 0 is used in a final"
+        NodeBehindError, match=r"counts 0 transactions of 0x[0-9a-f]{40}, but nonce 0 is used in a final"
     ):
         submitter.drain(timeout_s=0.3)
     assert (world.count(), world.nonces(signer)) == (before, 0)
