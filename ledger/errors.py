@@ -26,6 +26,7 @@
       NotFoundError              nothing with that name is known
       ChainError                 a node or contract failed
         ChainUnreachableError    the node does not answer, or its answer is unusable
+          NodeBehindError        the node lacks blocks that are known to exist
         WrongChainError          the node serves a chain other than the expected one
         WrongContractError       the code at an address is not that of this version
         ContractRefusedError     a contract reverted; has the error's name and values
@@ -64,6 +65,7 @@ __all__ = [
     "InputError",
     "LeaseHeldError",
     "MillmarkError",
+    "NodeBehindError",
     "NotABundleError",
     "NotFoundError",
     "NotInstalledError",
@@ -267,6 +269,13 @@ class ChainUnreachableError(ChainError):
 
     code = "chain-unreachable"
     retry = Retry.UNCHANGED
+
+
+class NodeBehindError(ChainUnreachableError):
+    """The node lacks blocks that are known to exist: it is not in sync, or cut off from the other nodes."""
+
+    code = "chain-behind"
+    exit_code = 3
 
 
 class WrongChainError(ChainError):

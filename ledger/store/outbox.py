@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError
 from ledger.store.database import Store
+from ledger.store.outbox_chain import bind_chain, seen_block
 from ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
@@ -35,6 +36,7 @@ from ledger.store.outbox_tables import (
     FORWARDER,
     Entry,
     LeaseRow,
+    OutboxChain,
     OutboxState,
     QueuedRecord,
     SentTransaction,
@@ -53,6 +55,7 @@ __all__ = [
     "Entry",
     "LeaseRow",
     "Outbox",
+    "OutboxChain",
     "OutboxState",
     "OutboxWriter",
     "QueuedRecord",
@@ -119,20 +122,30 @@ class Outbox:
                 read_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()
             ]
 
-    def signed_at(self, signer: bytes, nonce: int) -> bytes | None:
-        """The signed bytes of the latest final or replaced transaction with this nonce; None if there is none."""
+    def closed_nonce(self, signer: bytes) -> int | None:
+        """The highest nonce that the key used in a final block, as far as the outbox knows; None if there is none."""
+        closed = (OutboxState.FINAL, OutboxState.REPLACED, OutboxState.FAILED)
         query = (
-            select(outbox_transactions.c.raw)
-            .where(
-                *self._of_signer(signer),
-                outbox_transactions.c.nonce == nonce,
-                outbox_transactions.c.state.in_((OutboxState.FINAL, OutboxState.REPLACED)),
-            )
-            .order_by(outbox_transactions.c.id.desc())
+            select(outbox_transactions.c.nonce)
+            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(closed))
+            .order_by(outbox_transactions.c.nonce.desc())
             .limit(1)
         )
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
+
+    def bind(self, chain: OutboxChain) -> None:
+        """Verify that the records are for this ledger; an outbox that is for none yet is for this one from now on.
+
+        Raises WrongChainError, also if the index in the same database follows another ledger.
+        """
+        with self._store.transaction() as connection:
+            bind_chain(connection, chain)
+
+    def seen_block(self) -> int:
+        """The highest block that is indexed, or has a transaction of the outbox; -1 if there is none."""
+        with self._store.reading() as connection:
+            return seen_block(connection)
 
     def count_unmined(self, signer: bytes) -> int:
         """Number of transactions that hold a nonce and are not in a block."""
@@ -153,12 +166,6 @@ class Outbox:
 
     def _of_signer(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
-
-    def has_unmined(self) -> bool:
-        """Whether a transaction of any key has a nonce and is not in a block."""
-        query = select(outbox_transactions.c.id).where(outbox_transactions.c.state.in_(_UNMINED)).limit(1)
-        with self._store.reading() as connection:
-            return connection.execute(query).first() is not None
 
     def record(self, record_id: int) -> QueuedRecord:
         """The record with an id. Raises NotFoundError."""

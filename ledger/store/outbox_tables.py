@@ -26,11 +26,13 @@ __all__ = [
     "FORWARDER",
     "Entry",
     "LeaseRow",
+    "OutboxChain",
     "OutboxState",
     "QueuedRecord",
     "SentTransaction",
     "Version",
     "outbox_attempts",
+    "outbox_chain",
     "outbox_leases",
     "outbox_nonces",
     "outbox_records",
@@ -112,6 +114,7 @@ outbox_transactions = Table(
     Column("error", String),
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_transactions_by_nonce", "signer", "nonce"),
+    Index("outbox_transactions_by_block", "block_number"),
 )
 
 outbox_attempts = Table(
@@ -161,6 +164,19 @@ outbox_relay_nonces = Table(
 )
 """Nonces of forward requests, which the forwarder contract counts for each signer, apart from those of accounts."""
 
+outbox_chain = Table(
+    "outbox_chain",
+    LEDGER.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("ledger", LargeBinary(20), nullable=False),
+    Column("ledger_id", LargeBinary(32), nullable=False),
+    Column("genesis_hash", LargeBinary(32), nullable=False),
+    Column("created_number", BigInteger, nullable=False),
+    Column("created_hash", LargeBinary(32), nullable=False),
+)
+"""One row: the ledger that all records are for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -175,6 +191,20 @@ class Entry:
     """Calldata of the call that makes the record; for a forward request, the request as it was signed."""
     depends_on: str | None = None
     """Idempotency key of an earlier record of the same signer, before which this one must not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChain:
+    """The ledger that an outbox's records are for, by what no other one shares."""
+
+    chain_id: int
+    ledger: bytes
+    """Address, 20 bytes."""
+    ledger_id: bytes
+    genesis_hash: bytes
+    created_number: int
+    """The block that created the ledger."""
+    created_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
