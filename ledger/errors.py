@@ -36,6 +36,7 @@
       SubmitError                a record cannot be queued or sent
         DuplicateRecordError     an idempotency key was reused for another record
         LeaseHeldError           another submitter holds the lease on the same key
+        OutboxOlderError         the outbox does not know records that its key made
       IndexHaltedError           the follower met something that it must not skip
 
 Every error has one line for the user: the cause, followed by the hint if there is one. `code` is stable and part of the
@@ -69,6 +70,7 @@ __all__ = [
     "NotABundleError",
     "NotFoundError",
     "NotInstalledError",
+    "OutboxOlderError",
     "ProofError",
     "QuorumMissedError",
     "RecordError",
@@ -353,6 +355,13 @@ class LeaseHeldError(SubmitError):
             f"another submitter is active for the same key ({holder})",
             hint="run one submitter for each key; nothing was lost",
         )
+
+
+class OutboxOlderError(SubmitError):
+    """The outbox is older than the ledger: its key made records that it does not know."""
+
+    code = "outbox-older-than-ledger"
+    retry = Retry.OPERATOR
 
 
 class IndexHaltedError(MillmarkError):

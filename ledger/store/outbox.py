@@ -13,7 +13,6 @@ are BLOCKED until that one is queued again; all other records are sent meanwhile
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,6 +26,7 @@ from ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
     new_id,
+    payload_digest,
     read_record,
     read_transaction,
     set_records,
@@ -388,7 +388,7 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
         )
     if entry.depends_on is not None:
         _verify_dependency(connection, signer, entry)
-    digest = _payload_digest(entry.contract, signer, entry.payload)
+    digest = payload_digest(entry.contract, signer, entry.payload)
     query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
         outbox_records.c.idempotency_key == entry.idempotency_key
     )
@@ -416,11 +416,6 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
     return new_id(connection.execute(outbox_records.insert().values(row)))
 
 
-def _payload_digest(contract: str, signer: bytes, payload: bytes) -> bytes:
-    """Digest by which a repeated idempotency key is checked to come with the same record. 32 bytes."""
-    return hashlib.sha256(contract.encode() + b"\0" + signer + payload).digest()
-
-
 def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
     """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key.
 
@@ -434,7 +429,7 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
     values: dict[str, object] = {
         "signer": after,
         # The digest covers the signer: a repeated request for the new key must match.
-        "payload_digest": _payload_digest(record.contract, after, record.payload),
+        "payload_digest": payload_digest(record.contract, after, record.payload),
     }
     state = record.state
     if record.error_name in _KEY_ERRORS:

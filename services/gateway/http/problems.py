@@ -24,6 +24,7 @@ from ledger.errors import (
     InputError,
     MillmarkError,
     NotFoundError,
+    OutboxOlderError,
     SettingsError,
     SigningError,
     StoreBusyError,
@@ -73,6 +74,7 @@ _STATUS: dict[type, int] = {
     NoChainError: 503,
     NoSignerError: 503,
     NameTakenError: 409,
+    OutboxOlderError: 503,
     MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
