@@ -15,7 +15,7 @@ import uvicorn
 
 from ledger.chain import deploy, find_profile, write_deployment
 from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError
-from ledger.index import Follower, IndexCheck, check_rows, fetch_status
+from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_status
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
@@ -84,7 +84,10 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
 def run_status(
     context: typer.Context,
     deep: bool = typer.Option(
-        False, "--deep", help="Follow the whole chain again and compare every row; takes as long as a rebuild."
+        False,
+        "--deep",
+        help="Follow the whole chain again and compare every row, and the private book with the hashes on the ledger; "
+        "takes as long as a rebuild.",
     ),
     as_json: AsJson = False,
 ) -> None:
@@ -94,18 +97,22 @@ def run_status(
         unreachable = opened.catch_up()
         found, health = _status(opened, unreachable)
         check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
+        book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
     alarms = [] if health is None else health.alarms()
     found["alarms"] = alarms
     found["check"] = None if check is None else asdict(check)
+    found["book"] = book if deep else None
     found["models"] = [health.to_json() for health in models]
     if as_json:
         print_json(found)
     else:
         drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
-        print_lines(*_as_text(found, alarms), *_findings(check), *drift)
+        print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)
     if unreachable is not None:
         raise typer.Exit(unreachable.exit_code)
+    if book:
+        raise typer.Exit(1)
     # A node that is behind differs from the index, and that is not the index's fault.
     if (found["equal"] is False and not alarms) or (check is not None and check.differences):
         raise typer.Exit(1)
@@ -138,6 +145,12 @@ def _findings(check: IndexCheck | None) -> list[str]:
         ]
     lines = [f"check   {line}" for line in check.findings]
     return [*lines, f"{check.differences} differences; `millmark rebuild` builds the index again from the chain"]
+
+
+def _book_findings(book: Sequence[str], deep: bool) -> list[str]:
+    if not book:
+        return ["book    names, claims, evidence and models are those behind the ledger's hashes"] if deep else []
+    return [*(f"book    {line}" for line in book), "the private book was changed: restore it from a backup"]
 
 
 def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple[dict[str, object], ChainHealth | None]:
