@@ -20,7 +20,6 @@ import pytest
 from sqlalchemy import text
 
 from ledger.errors import (
-    LeaseHeldError,
     MillmarkError,
     NotFoundError,
     Retry,
@@ -49,6 +48,7 @@ from services.lab.bench.plant_store import draw_plant, write_plant
 from services.store import open_store
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
+from tests.support.frozen_writer import HOLDER, KEY, holds
 from tests.support.patience import wait_until
 from tests.support.rotations import rotate_side_by_side
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
@@ -303,27 +303,10 @@ def test_threads_that_wait_to_write_leave_connections_to_readers(store: Store, m
     assert refused[0].retry is Retry.UNCHANGED
 
 
-FROZEN = """
-import sys
-from ledger.store import database, postgresql
-from ledger.store.outbox import Outbox
-from ledger.submit.lease import Lease
-postgresql._WRITER_IDLE_S = {idle_s}
-store = database.open_store(sys.argv[1])
-Lease(Outbox(store), bytes(20)).hold()
-with store.transaction():
-    print("writing", flush=True)
-    sys.stdin.readline()
-    try:
-        store.close()
-    finally:
-        print("awake", flush=True)
-"""
-
-
 def test_a_writer_that_is_frozen_is_taken_over(store: Store, url: str) -> None:
-    """Reads go on, the first write waits for the server to end the frozen session, then the lease is taken over."""
-    with process(FROZEN.format(idle_s=1), url) as frozen:
+    """Reads go on, the first write waits for the server to end the frozen session, then the lease is taken over.
+    `scripts/prove frozen` has the limits of real life."""
+    with process(HOLDER, url, "1") as frozen:
         assert frozen.stdout is not None
         assert frozen.stdout.readline() == "writing\n"
         os.kill(frozen.pid, signal.SIGSTOP)
@@ -334,7 +317,7 @@ def test_a_writer_that_is_frozen_is_taken_over(store: Store, url: str) -> None:
         with store.transaction() as connection:
             Book(connection).set_names({1: "Acme"})
         assert time.monotonic() - stopped_at < 10, "the server has ended the session after its second"
-        lease = Lease(Outbox(store), bytes(20), lease_s=0.5)
+        lease = Lease(Outbox(store), KEY, lease_s=0.5)
         wait_until(lambda: holds(lease))
         os.kill(frozen.pid, signal.SIGCONT)
     with store.reading() as connection:
@@ -362,11 +345,3 @@ def process(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield started
         finally:
             started.kill()
-
-
-def holds(lease: Lease) -> bool:
-    try:
-        lease.hold()
-    except LeaseHeldError:
-        return False
-    return True

@@ -94,6 +94,12 @@ PROOFS = (
         (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
     ),
     Proof(
+        "frozen",
+        "a process stopped within a write on PostgreSQL for 60 s: others read on, and write within 20 s",
+        "2 minutes",
+        (sys.executable, "-m", "tests.support.frozen_writer", "60"),
+    ),
+    Proof(
         "rotations",
         "200 rotations of document keys side by side on each database: no document is lost",
         "3 minutes",
