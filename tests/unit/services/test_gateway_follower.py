@@ -73,7 +73,7 @@ def test_a_chain_that_ends_before_the_index_is_said(store: Store, chain: ServedC
         del chain.headers[-3:]
         failure = until(ask, lambda now: now["follower"]["last_failure"])["follower"]["last_failure"]
         assert failure["code"] == "chain-behind"
-        assert f"latest block is {indexed - 3}, the index is at block {indexed}" in failure["cause"]
+        assert f"latest block is {indexed - 3}, the index is at block {indexed}" in failure["detail"]
 
     during(store, chain, script)
 
