@@ -26,7 +26,7 @@ __all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
 _RING, _RECIPIENT = "millmark-document-keys", "millmark-recipient-key"
 _MAX_BYTES = 1 << 16
 _KEEP_OLD_S = 86_400
-_WAIT_S, _PAUSE_S = 60.0, 0.02
+_WAIT_S, _PAUSE_S = 600.0, 0.02
 """How long a rotation waits for another one, and between two looks."""
 
 
@@ -41,7 +41,7 @@ class KeyRing:
     def rotating(self) -> Iterator[None]:
         """Keeps other rotations of this key file out during the `with` block: of all processes and threads.
 
-        Raises SigningError if one is still under way after a minute.
+        Raises SigningError if one is still under way after ten minutes.
         """
         # Beside the key file, which is itself replaced meanwhile. The kernel releases the lock with the process.
         lock = self._path.with_name(self._path.name + ".lock")

@@ -325,11 +325,8 @@ def test_a_writer_that_is_frozen_is_taken_over(store: Store, url: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PostgreSQL", "SQLite"])
-def test_rotations_side_by_side_lose_no_document(
-    kind: str, new_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`scripts/prove rotations` makes 200 on each, and scrubs the files each time."""
-    monkeypatch.setattr(Store, "scrub", lambda _: None)
+def test_rotations_side_by_side_lose_no_document(kind: str, new_url: str, tmp_path: Path) -> None:
+    """`scripts/prove rotations` makes 200 on each."""
     url = new_url if kind == "PostgreSQL" else f"sqlite:///{tmp_path / 'ledger.db'}"
     found = rotate_side_by_side(url, tmp_path, 5)
     assert (found["rotations"], found["lost"], found["keys"]) == (10, 0, 1)
