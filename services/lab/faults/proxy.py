@@ -144,10 +144,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class FaultProxy:
-    """Forwards requests to the node at `upstream`. `schedule` may be replaced at any time; None injects no faults."""
+    """Forwards requests to the node at `upstream`. That and `schedule` may be replaced at any time; None injects no
+    faults."""
 
     def __init__(self, upstream: str, schedule: Schedule | None) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self.schedule = schedule
         self.requests = 0
         self.faults: Counter[str] = Counter()
@@ -171,7 +172,7 @@ class FaultProxy:
         fault = self._next_fault(request["method"])
         answer: dict[str, Any] | None = None
         if fault not in UNFORWARDED:
-            answer = (await client.post(self._upstream, content=body, headers=_JSON)).json()
+            answer = (await client.post(self.upstream, content=body, headers=_JSON)).json()
         if fault in (Fault.REFUSE, Fault.CUT_BEFORE, Fault.CUT_AFTER):
             if fault is Fault.REFUSE:
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
