@@ -47,6 +47,8 @@ class Fault(enum.StrEnum):
     STALE_NONCE = "stale nonce"
     EMPTY_LOGS = "empty logs"
     WRONG_BLOCK_HASH = "wrong block hash"
+    NOTHING = "nothing there"
+    """The node claims not to have what it was asked for, as one that is behind would."""
     NONCE_TOO_LOW = "nonce too low"
     """The node accepts nothing, and gives a false reason; the same holds for UNDERPRICED."""
     UNDERPRICED = "underpriced"
@@ -71,7 +73,7 @@ _OF: Mapping[str, tuple[Fault, ...]] = {
     "eth_getLogs": (Fault.EMPTY_LOGS,),
     "eth_getBlockReceipts": (Fault.EMPTY_LOGS,),
     "eth_getBlockByNumber": (Fault.WRONG_BLOCK_HASH,),
-    "eth_getTransactionReceipt": (Fault.WRONG_BLOCK_HASH,),
+    "eth_getTransactionReceipt": (Fault.WRONG_BLOCK_HASH, Fault.NOTHING),
 }
 """Faults of single methods, in addition to `_ANY`. They are half of these methods' faults, because such requests are
 rare."""
@@ -128,6 +130,8 @@ def corrupt(fault: Fault | None, request: Mapping[str, Any], answer: dict[str, A
 def _lie(fault: Fault | None, result: Any) -> Any:
     if fault in (Fault.STALE_HEAD, Fault.STALE_NONCE) and isinstance(result, str):
         return hex(max(int(result, 16) - _STALE_BLOCKS, 0))
+    if fault is Fault.NOTHING:
+        return None
     if fault is Fault.EMPTY_LOGS:
         return []
     if fault is Fault.WRONG_BLOCK_HASH and isinstance(result, dict):
