@@ -71,26 +71,29 @@ class Chain:
         Neither chain id nor addresses show that: a network that was made anew with the same keys has the same. Call it
         through the connection that signs, each time before it does. Raises WrongChainError, NodeBehindError.
         """
-        deployed, genesis = self.deployment, self.genesis_hash()
+        deployed = self.deployment
+        created = self.node.find_header(deployed.created_number)
+        # One request, since the block's hash covers all blocks before it. The genesis block tells only what is wrong.
+        if created is not None and created.hash == deployed.created_hash:
+            return
+        genesis = self.genesis_hash()
         if genesis != deployed.genesis_hash:
             raise WrongChainError(
                 f"the node serves the chain with genesis block 0x{genesis.hex()}, the deployment is on that with "
                 f"0x{deployed.genesis_hash.hex()}",
                 hint=_HINT_NETWORK,
             )
-        created = self.node.find_header(deployed.created_number)
         if created is None:
             raise NodeBehindError(
                 f"the node is not in sync: its latest block is {self.node.block_number()}, the ledger was created in "
                 f"block {deployed.created_number}",
                 hint=_HINT_SYNC,
             )
-        if created.hash != deployed.created_hash:
-            raise WrongChainError(
-                f"block {created.number} of the node is 0x{created.hash.hex()}, the ledger was created in "
-                f"0x{deployed.created_hash.hex()}: this is another network, with the same genesis block",
-                hint=_HINT_NETWORK,
-            )
+        raise WrongChainError(
+            f"block {created.number} of the node is 0x{created.hash.hex()}, the ledger was created in "
+            f"0x{deployed.created_hash.hex()}: this is another network, with the same genesis block",
+            hint=_HINT_NETWORK,
+        )
 
     def verify_state(self) -> None:
         """Verify that the node's latest state has the ledger. Raises NodeBehindError, WrongContractError."""
