@@ -26,14 +26,17 @@
       NotFoundError              nothing with that name is known
       ChainError                 a node or contract failed
         ChainUnreachableError    the node does not answer, or its answer is unusable
+          NodeBehindError        the node lacks blocks that are known to exist
         WrongChainError          the node serves a chain other than the expected one
         WrongContractError       the code at an address is not that of this version
         ContractRefusedError     a contract reverted; has the error's name and values
       StoreError                 the database failed
         StoreDamagedError        the database cannot be used in its present state
+        StoreBusyError           the database is locked, or all connections to it are in use
       SubmitError                a record cannot be queued or sent
         DuplicateRecordError     an idempotency key was reused for another record
         LeaseHeldError           another submitter holds the lease on the same key
+        OutboxOlderError         the outbox does not know records that its key made
       IndexHaltedError           the follower met something that it must not skip
 
 Every error has one line for the user: the cause, followed by the hint if there is one. `code` is stable and part of the
@@ -63,9 +66,11 @@ __all__ = [
     "InputError",
     "LeaseHeldError",
     "MillmarkError",
+    "NodeBehindError",
     "NotABundleError",
     "NotFoundError",
     "NotInstalledError",
+    "OutboxOlderError",
     "ProofError",
     "QuorumMissedError",
     "RecordError",
@@ -76,6 +81,7 @@ __all__ = [
     "SignerTwiceError",
     "SignerUnknownError",
     "SigningError",
+    "StoreBusyError",
     "StoreDamagedError",
     "StoreError",
     "SubmitError",
@@ -267,6 +273,13 @@ class ChainUnreachableError(ChainError):
     retry = Retry.UNCHANGED
 
 
+class NodeBehindError(ChainUnreachableError):
+    """The node lacks blocks that are known to exist: it is not in sync, or cut off from the other nodes."""
+
+    code = "chain-behind"
+    exit_code = 3
+
+
 class WrongChainError(ChainError):
     """The node serves a chain other than the expected one."""
 
@@ -310,6 +323,14 @@ class StoreDamagedError(StoreError):
     code = "store-damaged"
 
 
+class StoreBusyError(StoreError):
+    """The database is locked, or all connections to it are in use. Nothing was changed."""
+
+    code = "store-busy"
+    retry = Retry.UNCHANGED
+    retry_after_s: ClassVar[int] = 5
+
+
 class SubmitError(MillmarkError):
     """A record cannot be queued or sent."""
 
@@ -334,6 +355,13 @@ class LeaseHeldError(SubmitError):
             f"another submitter is active for the same key ({holder})",
             hint="run one submitter for each key; nothing was lost",
         )
+
+
+class OutboxOlderError(SubmitError):
+    """The outbox is older than the ledger: its key made records that it does not know."""
+
+    code = "outbox-older-than-ledger"
+    retry = Retry.OPERATOR
 
 
 class IndexHaltedError(MillmarkError):

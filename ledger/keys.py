@@ -23,6 +23,7 @@ import coincurve
 
 from ledger.canonical import Json, parse_json
 from ledger.errors import CanonicalError, SigningError
+from ledger.files import sync_folder
 from ledger.names import NameKey
 from ledger.recursion import bound_recursion
 from ledger.signatures import (
@@ -282,18 +283,10 @@ def write_private(path: Path, content: bytes) -> None:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-        _sync_directory(path.parent)  # without it, a power cut could lose the name of the file, and with it the key
+        sync_folder(path.parent)  # without it, a power cut could lose the name of the file, and with it the key
     except FileExistsError:
         raise SigningError(
             f"{path} exists already", hint="key files are never overwritten: choose another name"
         ) from None
     except OSError as error:
         raise SigningError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

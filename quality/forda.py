@@ -114,6 +114,11 @@ def _write_atomically(path: Path, content: bytes) -> None:
             # Before the rename: after a power cut, the new name must not refer to an empty file.
             os.fsync(scratch.fileno())
         Path(scratch.name).replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)  # and after it, so that the new name outlives a power cut
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}", hint="set XDG_CACHE_HOME") from error
 

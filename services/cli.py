@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.lab.commands.demo": ["demo"],
     "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
     "services.commands.gateway": ["gateway"],
+    "services.commands.backup": ["backup", "restore"],
     "services.commands.participants": ["participants"],
     "services.commands.council": ["council"],
     "services.commands.notes": ["note", "streams"],

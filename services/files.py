@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from ledger.errors import InputError
+from ledger.files import replace_file
 
 __all__ = ["read_bounded", "write_private_whole", "write_whole"]
 
@@ -47,7 +48,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(path)
+            replace_file(draft, path)
         finally:
             draft.unlink(missing_ok=True)
     except (OSError, ValueError) as error:

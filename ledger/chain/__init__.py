@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
+from ledger.chain.blocks import BlockTransaction
 from ledger.chain.chain import Chain
-from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_kinds
+from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
 from ledger.chain.deployment import (
     Deployment,
     await_receipt,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROFILES",
+    "BlockTransaction",
     "Chain",
     "Deployment",
     "EmbeddedChain",
@@ -57,6 +59,7 @@ __all__ = [
     "load_abi",
     "load_artifact",
     "multicall_data",
+    "read_calls",
     "read_deployment",
     "read_kinds",
     "sign_transaction",

@@ -64,9 +64,13 @@ def verify_code(name: str, code: bytes, address: bytes) -> None:
     blank = bytearray(code)
     for start, length in artifact.immutables:
         blank[start : start + length] = bytes(length)
-    if bytes(blank) != artifact.deployed:
-        place = f"0x{address.hex()}"
+    if not code:
         raise WrongContractError(
-            f"the code at {place} is not that of {name}" if code else f"there is no code at {place}, address of {name}",
-            hint="check the address in the settings, or use the Millmark version that deployed it",
+            f"there is no contract at 0x{address.hex()}, address of {name}",
+            hint="check that the node is of the right network and in sync, and the address in the deployment file",
+        )
+    if bytes(blank) != artifact.deployed:
+        raise WrongContractError(
+            f"the code at 0x{address.hex()} is not that of {name}",
+            hint="check the address in the deployment file, or use the Millmark version that deployed it",
         )

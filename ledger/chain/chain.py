@@ -11,20 +11,34 @@ from ledger.chain.deployment import Deployment, fetch_ledger_id
 from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
-from ledger.errors import ContractRefusedError, WrongChainError, WrongContractError
+from ledger.errors import (
+    ChainUnreachableError,
+    ContractRefusedError,
+    NodeBehindError,
+    WrongChainError,
+    WrongContractError,
+)
 from ledger.events import Event, Header, Recorded
 from ledger.forward_requests import SignedRequest
 from ledger.records import Contract, Value
 
 __all__ = ["Chain"]
 
+_HINT_NETWORK = "point chain_url at the right network, or use that network's deployment file"
+_HINT_SYNC = "wait until the node is in sync, and check that it has peers; nothing was lost"
+_CALL_GAS, _BYTE_GAS, _ZERO_BYTE_GAS, _FLOOR_GAS = 21_000, 16, 4, 10
+"""Gas of a call to nothing: a base, and more for each byte of calldata (yellow paper, appendix G), or at least ten for
+each zero byte and forty for any other (EIP-7623)."""
+_STIPEND_GAS = 2_300
+
 
 class Chain:
     """Registry and ledger, accessed through one node.
 
-    Raises WrongChainError when the node serves a chain other than the deployment's. Raises WrongContractError when the
-    code at the deployment's addresses is not that of this version, the ledger's id or registry is not the
-    deployment's, or a contract trusts a different forwarder (ERC-2771).
+    Raises WrongChainError when the node serves a chain other than the deployment's, NodeBehindError while it lacks the
+    block that created the ledger. Raises WrongContractError when the code at the deployment's addresses is not that of
+    this version, the ledger's id or registry is not the deployment's, or a contract trusts a different forwarder
+    (ERC-2771).
     """
 
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
@@ -39,8 +53,9 @@ class Chain:
         if self.chain_id != deployment.chain_id:
             raise WrongChainError(
                 f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
-                hint="point chain_url at the right network, or use that network's deployment file",
+                hint=_HINT_NETWORK,
             )
+        self.verify_served()
         self.contracts = self._connect()
         """Address of every contract whose code is involved, by Solidity name."""
 
@@ -49,6 +64,43 @@ class Chain:
 
     def genesis_hash(self) -> bytes:
         return self.node.header(0).hash
+
+    def verify_served(self) -> None:
+        """Verify that the node still serves the deployment's chain, with the block that created the ledger.
+
+        Neither chain id nor addresses show that: a network that was made anew with the same keys has the same. Call it
+        through the connection that signs, each time before it does. Raises WrongChainError, NodeBehindError.
+        """
+        deployed = self.deployment
+        created = self.node.find_header(deployed.created_number)
+        # One request, since the block's hash covers all blocks before it. The genesis block tells only what is wrong.
+        if created is not None and created.hash == deployed.created_hash:
+            return
+        genesis = self.genesis_hash()
+        if genesis != deployed.genesis_hash:
+            raise WrongChainError(
+                f"the node serves the chain with genesis block 0x{genesis.hex()}, the deployment is on that with "
+                f"0x{deployed.genesis_hash.hex()}",
+                hint=_HINT_NETWORK,
+            )
+        if created is None:
+            raise NodeBehindError(
+                f"the node is not in sync: its latest block is {self.node.block_number()}, the ledger was created in "
+                f"block {deployed.created_number}",
+                hint=_HINT_SYNC,
+            )
+        raise WrongChainError(
+            f"block {created.number} of the node is 0x{created.hash.hex()}, the ledger was created in "
+            f"0x{deployed.created_hash.hex()}: this is another network, with the same genesis block",
+            hint=_HINT_NETWORK,
+        )
+
+    def verify_state(self) -> None:
+        """Verify that the node's latest state has the ledger. Raises NodeBehindError, WrongContractError."""
+        answer = self.node.call(self.ledger, encode_function(Contract.LEDGER, "ledgerId"))
+        if not answer:
+            raise self._no_contract("TraceLedger", self.ledger)
+        self._verify_ledger_id(cast(bytes, decode_result(Contract.LEDGER, "ledgerId", answer)[0]))
 
     @property
     def first_block(self) -> int:
@@ -103,11 +155,10 @@ class Chain:
         fixed, address = self.profile.fixed_gas_limit, self.address(contract)
         if fixed is None and known_limit is not None and self._is_enough(address, data, sender, known_limit):
             return known_limit
-        self.node.call(address, data, sender, fixed)  # some engines hide the contract's error in an estimate
+        self._call(address, data, sender, fixed)  # some engines hide the contract's error in an estimate
         if fixed is not None:
             return fixed
-        estimate = self.node.estimate_gas(address, data, sender)
-        return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
+        return min(self._estimate(address, data, sender), self.node.gas_limit())
 
     def fund(self, address: bytes) -> None:
         """Fund a key for gas on engines where that is possible; does nothing on others."""
@@ -128,8 +179,8 @@ class Chain:
         """
         # Called in the forwarder's name, with the key appended (ERC-2771), since the forwarder hides the inner error.
         call, address = data + key, self.address(contract)
-        self.node.call(address, call, self.forwarder, self.profile.fixed_gas_limit)
-        return self.node.estimate_gas(address, call, self.forwarder) * (100 + self.profile.gas_headroom_percent) // 100
+        self._call(address, call, self.forwarder, self.profile.fixed_gas_limit)
+        return self._estimate(address, call, self.forwarder)
 
     def simulate_forward(self, signed: SignedRequest, sender: bytes) -> int:
         """Return the gas limit for `sender` to send the request now.
@@ -138,8 +189,8 @@ class Chain:
         """
         request, gas_limit = signed.request, execute_gas(signed)
         if is_taken(self.node, signed):
-            self.node.call(request.to, request.data + request.signer, self.forwarder, request.gas)
-        self.node.call(self.forwarder, execute_data(signed), sender, gas_limit)
+            self._call(request.to, request.data + request.signer, self.forwarder, request.gas)
+        self._call(self.forwarder, execute_data(signed), sender, gas_limit)
         return gas_limit
 
     def forward_nonce(self, key: bytes, number: int | None = None) -> int:
@@ -150,10 +201,45 @@ class Chain:
         headroom = self.profile.gas_headroom_percent
         # The gas below is the estimate from which `limit` was computed, plus half of the headroom.
         try:
-            self.node.call(address, data, sender, limit * (200 + headroom) // (200 + 2 * headroom))
+            self._call(address, data, sender, limit * (200 + headroom) // (200 + 2 * headroom))
         except ContractRefusedError:
             return False  # out of gas, or a refusal: the caller's full simulation tells which
         return True
+
+    def _call(self, address: bytes, data: bytes, sender: bytes, gas_limit: int | None) -> None:
+        """Simulate a call. Raises as `verify_state` does if there was no contract to refuse it."""
+        # A call to an address without code succeeds, and returns nothing. So do the contracts' calls that return no
+        # value; therefore the second request. Not established: that one state answered both.
+        if not self.node.call(address, data, sender, gas_limit):
+            self.verify_state()
+
+    def _estimate(self, address: bytes, data: bytes, sender: bytes) -> int:
+        """Return the gas limit with headroom. Raises ChainUnreachableError if the estimate is that of a call to an
+        address without code, as a state before the ledger's creation gives it."""
+        estimate = self.node.estimate_gas(address, data, sender)
+        zeros = data.count(0)
+        others = len(data) - zeros
+        least = _CALL_GAS + max(
+            _ZERO_BYTE_GAS * zeros + _BYTE_GAS * others, _FLOOR_GAS * (zeros + _BYTE_GAS // _ZERO_BYTE_GAS * others)
+        )
+        # Engines estimate up to 1/63 too much, and the stipend of a call with value.
+        if estimate <= (least + _STIPEND_GAS) * 64 // 63:
+            raise ChainUnreachableError(
+                f"the node estimates {estimate} gas, as for a call to nothing: the state it looked at lacks the ledger",
+                hint=_HINT_SYNC,
+            )
+        return estimate * (100 + self.profile.gas_headroom_percent) // 100
+
+    def _no_contract(self, name: str, address: bytes) -> ChainUnreachableError | WrongContractError:
+        deployed, head = self.deployment.created_number, self.node.block_number()
+        cause = f"this node has no contract at 0x{address.hex()}, address of {name}: it is "
+        numbers = f"(latest block {head}, ledger created in block {deployed})"
+        if head < deployed or self.node.syncing() is not None:
+            return NodeBehindError(f"{cause}not in sync yet {numbers}", hint=_HINT_SYNC)
+        return WrongContractError(
+            f"{cause}of another network, or not in sync yet {numbers}",
+            hint="check chain_url and the address in the deployment file, and wait until the node is in sync",
+        )
 
     def _connect(self) -> dict[str, bytes]:
         """Verify the code of all contracts, and the addresses that they refer to. Returns addresses by name."""
@@ -161,7 +247,7 @@ class Chain:
         contracts: dict[str, bytes] = {}
         self._take(contracts, "TraceLedger", self.ledger)
         self._take(contracts, "Registry", self.registry)
-        self._verify_ledger_id()
+        self._verify_ledger_id(fetch_ledger_id(self.node, self.ledger))
         if self._word_address(Contract.LEDGER, "registry") != self.registry:
             raise WrongContractError(
                 f"the ledger at 0x{self.ledger.hex()} uses a registry other than the deployment's",
@@ -176,8 +262,7 @@ class Chain:
         verify_domain(self.node, self.chain_id, self.forwarder, self.ledger)
         return contracts
 
-    def _verify_ledger_id(self) -> None:
-        found = fetch_ledger_id(self.node, self.ledger)
+    def _verify_ledger_id(self, found: bytes) -> None:
         if found != self.ledger_id:
             raise WrongContractError(
                 f"the ledger at 0x{self.ledger.hex()} has the id 0x{found.hex()}, "
@@ -195,7 +280,10 @@ class Chain:
             )
 
     def _take(self, contracts: dict[str, bytes], name: str, address: bytes) -> None:
-        verify_code(name, self.node.code(address), address)
+        code = self.node.code(address)
+        if not code:
+            raise self._no_contract(name, address)
+        verify_code(name, code, address)
         contracts[name] = address
 
     def _word_address(self, contract: Contract, function: str) -> bytes:

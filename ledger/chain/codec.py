@@ -30,6 +30,7 @@ __all__ = [
     "encode_constructor",
     "encode_function",
     "multicall_data",
+    "read_calls",
     "read_function",
     "read_kinds",
 ]
@@ -165,16 +166,21 @@ def multicall_data(contract: Contract, calls: Sequence[bytes]) -> bytes:
 
 
 def read_kinds(contract: Contract, data: bytes) -> tuple[str, ...]:
-    """Names of the records that a call makes, in order.
+    """Names of the records that a call makes, in order. Raises RecordError as `read_calls` does."""
+    return tuple(kind for kind, _ in read_calls(contract, data))
+
+
+def read_calls(contract: Contract, data: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Name and calldata of each record that a call makes, in order.
 
     Raises RecordError if the call, or a call within a multicall, makes no record or does not decode.
     """
     functions = _functions(contract)
     try:
         if data[:4] != functions["multicall"].selector:
-            return (_read_kind(contract, data),)
+            return ((_read_kind(contract, data), data),)
         (calls,) = functions["multicall"].inputs.decode(data[4:])
-        return tuple(_read_kind(contract, call) for call in calls)
+        return tuple((_read_kind(contract, call), call) for call in calls)
     except _MalformedError as error:
         raise RecordError(f"a call cannot be read: {error}") from None
 

@@ -135,6 +135,8 @@ class Council:
         return decode_result(_NAME, function, answer)[0]
 
     def _send(self, signer: Signer, function: str, *values: object) -> None:
+        self.chain.verify_served()
+        self.chain.verify_state()
         self.chain.fund(signer.address)
         data = encode_function(_NAME, function, *values)
         send_call(self.chain.node, self.chain.profile, signer, self.address, data)

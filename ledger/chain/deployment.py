@@ -6,14 +6,15 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import decode_result, encode_constructor, encode_function
 from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import EngineProfile
 from ledger.chain.transactions import Transaction, sign_transaction
-from ledger.errors import ChainError, SettingsError
+from ledger.errors import ChainError, ChainUnreachableError, SettingsError
+from ledger.files import replace_file
 from ledger.keys import Signer
 from ledger.records import Contract
 
@@ -32,7 +33,6 @@ __all__ = [
 
 _NO_PREDECESSOR = "0x" + bytes(20).hex()
 _RECEIPT_PAUSE_S = 0.2
-_ADDRESSES = ("registry", "ledger", "forwarder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,19 @@ class Deployment:
     """The forwarder that registry and ledger trust to name the acting key (ERC-2771)."""
     block_number: int
     """The block from which to index; earlier ones contain no records."""
+    genesis_hash: bytes
+    """Hash of the chain's first block, 32 bytes."""
+    created_number: int
+    """The block that created TraceLedger, the last of the contracts. A node without it has no ledger yet."""
+    created_hash: bytes
+    """Its hash, 32 bytes: a chain made anew, even from the same genesis block, has another."""
 
 
 def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: float = 60.0) -> Deployment:
     """Deploy Forwarder, Registry and the three contracts of the ledger. `owner` pays, and owns the registry.
 
-    Raises ChainError when the node refuses a transaction, it reverts, or it is not mined within `timeout_s` seconds.
+    On return their blocks are final. Raises ChainError when the node refuses a transaction, it reverts, or it is not
+    mined within `timeout_s` seconds.
     """
     first_block = node.block_number()
     # The forwarder first, since the other two have its address as an immutable.
@@ -63,8 +70,35 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     lots = create(node, profile, owner, "LotOperations", ("0x" + registry.hex(), *after), timeout_s)
     # Each of these copies all constants from the one before, and refuses anything else.
     certificates = create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
-    ledger = create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
-    return Deployment(node.chain_id(), registry, ledger, fetch_ledger_id(node, ledger), forwarder, first_block)
+    created = _create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
+    # Named by its hash, so it must be final: another block in its place would make the deployment look like another.
+    final = _await_final(node, profile, created, timeout_s)
+    ledger = _address_of(final, "TraceLedger")
+    return Deployment(
+        chain_id=node.chain_id(),
+        registry=registry,
+        ledger=ledger,
+        ledger_id=fetch_ledger_id(node, ledger),
+        forwarder=forwarder,
+        block_number=first_block,
+        genesis_hash=node.header(0).hash,
+        created_number=final.block_number,
+        created_hash=final.block_hash,
+    )
+
+
+def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s: float) -> Receipt:
+    """The receipt, once its block is final; a reorganisation may have moved the transaction to another block."""
+    deadline = time.monotonic() + timeout_s * (1 + profile.finality_depth)
+    while receipt.block_number > node.block_number() - profile.finality_depth:
+        if time.monotonic() > deadline:
+            raise ChainError(
+                f"TraceLedger was created, but its block {receipt.block_number} does not become final",
+                hint="check that the chain produces blocks, then deploy again",
+            )
+        time.sleep(_RECEIPT_PAUSE_S)
+        receipt = await_receipt(node, receipt.transaction_hash, timeout_s)
+    return receipt
 
 
 def fetch_ledger_id(node: Node, ledger: bytes) -> bytes:
@@ -94,8 +128,17 @@ def create(
     timeout_s: float = 60.0,
 ) -> bytes:
     """Deploy one contract, and return its address. Raises ChainError as `deploy` does."""
+    return _address_of(_create(node, profile, owner, name, arguments, timeout_s), name)
+
+
+def _create(
+    node: Node, profile: EngineProfile, owner: Signer, name: str, arguments: tuple[object, ...], timeout_s: float
+) -> Receipt:
     data = load_artifact(name).creation + encode_constructor(name, *arguments)
-    receipt = _send(node, profile, owner, b"", data, timeout_s)
+    return _send(node, profile, owner, b"", data, timeout_s)
+
+
+def _address_of(receipt: Receipt, name: str) -> bytes:
     if not receipt.succeeded or receipt.contract_address is None:
         raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
     return receipt.contract_address
@@ -134,16 +177,26 @@ def _send(node: Node, profile: EngineProfile, signer: Signer, to: bytes, data: b
 
 
 def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
-    """The receipt, once the transaction is mined. Raises ChainError when it is not within `timeout_s` seconds."""
+    """The receipt, once the transaction is mined. Raises ChainError when it is not within `timeout_s` seconds.
+
+    A node that does not answer meanwhile is asked again.
+    """
     deadline = time.monotonic() + timeout_s
-    while (receipt := node.receipt(transaction_hash)) is None:
+    while True:
+        try:
+            receipt = node.receipt(transaction_hash)
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            receipt = None
+        if receipt is not None:
+            return receipt
         if time.monotonic() > deadline:
             raise ChainError(
                 f"transaction 0x{transaction_hash.hex()} was not mined within {timeout_s:.0f} s",
                 hint="check that the chain produces blocks, then try again",
             )
         time.sleep(_RECEIPT_PAUSE_S)
-    return receipt
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
@@ -155,11 +208,14 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         "ledger_id": "0x" + deployment.ledger_id.hex(),
         "forwarder": "0x" + deployment.forwarder.hex(),
         "block_number": deployment.block_number,
+        "genesis_hash": "0x" + deployment.genesis_hash.hex(),
+        "created_number": deployment.created_number,
+        "created_hash": "0x" + deployment.created_hash.hex(),
     }
     draft = path.with_name(path.name + ".new")
     try:
         draft.write_text(json.dumps(text, indent=2) + "\n")
-        draft.replace(path)  # atomic: other commands never read half a file
+        replace_file(draft, path)  # atomic: other commands never read half a file
     except OSError as error:
         # The contracts are on the chain by now: without their addresses, they would have to be deployed again.
         raise SettingsError(f"{path} cannot be written: {error.strerror}", hint=f"write it by hand: {text}") from error
@@ -169,16 +225,17 @@ def read_deployment(path: Path) -> Deployment:
     """Read a deployment file. Raises SettingsError when it is missing or malformed."""
     try:
         raw = json.loads(path.read_text())
-        registry, ledger, forwarder = (bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in _ADDRESSES)
-        if {len(address) for address in (registry, ledger, forwarder)} != {20}:
-            raise ValueError("an address must have 20 bytes")
-        ledger_id = bytes.fromhex(str(raw["ledger_id"]).removeprefix("0x"))
-        if len(ledger_id) != 32:
-            raise ValueError("ledger_id must have 32 bytes")
-        numbers = [raw[name] for name in ("chain_id", "block_number")]
-        if any(type(number) is not int or number < 0 for number in numbers):
-            raise ValueError("chain_id and block_number must be integers of at least 0")
-        return Deployment(numbers[0], registry, ledger, ledger_id, forwarder, numbers[1])
+        return Deployment(
+            chain_id=_parse_number(raw, "chain_id"),
+            registry=_parse_bytes(raw, "registry", 20),
+            ledger=_parse_bytes(raw, "ledger", 20),
+            ledger_id=_parse_bytes(raw, "ledger_id", 32),
+            forwarder=_parse_bytes(raw, "forwarder", 20),
+            block_number=_parse_number(raw, "block_number"),
+            genesis_hash=_parse_bytes(raw, "genesis_hash", 32),
+            created_number=_parse_number(raw, "created_number"),
+            created_hash=_parse_bytes(raw, "created_hash", 32),
+        )
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"
@@ -187,3 +244,17 @@ def read_deployment(path: Path) -> Deployment:
         raise SettingsError(
             f"{path} is not a deployment file ({error})", hint="deploy with `millmark deploy`"
         ) from error
+
+
+def _parse_bytes(raw: Any, name: str, size: int) -> bytes:
+    value = bytes.fromhex(str(raw[name]).removeprefix("0x"))
+    if len(value) != size:
+        raise ValueError(f"{name} must have {size} bytes")
+    return value
+
+
+def _parse_number(raw: Any, name: str) -> int:
+    value = raw[name]
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} must be an integer of at least 0")
+    return value

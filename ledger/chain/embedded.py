@@ -25,7 +25,7 @@ from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionN
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
-from ledger.chain.embedded_rpc import LogQuery, prove
+from ledger.chain.embedded_rpc import LogQuery, prove, transaction_json
 from ledger.chain.transport import RpcError
 from ledger.chain.vm import FastVM
 from ledger.headers import FIELDS
@@ -242,10 +242,16 @@ class EmbeddedChain:
 
     def _block(self, header: Header, full: bool) -> Json:
         """JSON form of a block, from py-evm: eth-tester pads `extraData`, and validates every member of every block."""
-        if full:
-            raise RpcError(_INVALID_PARAMS, "full transactions are not supported: request them by hash")
         fields = {name: _header_field(value, size) for (name, _, size), value in zip(FIELDS, header, strict=False)}
-        return {**fields, "hash": "0x" + header.hash.hex(), "transactions": self._transactions_in(header)}
+        return {
+            **fields,
+            "hash": "0x" + header.hash.hex(),
+            "transactions": self._full(header) if full else self._transactions_in(header),
+        }
+
+    def _full(self, header: Header) -> list[Json]:
+        block = self._chain.get_canonical_block_by_number(header.block_number)
+        return [transaction_json(one) for one in block.transactions]
 
     def _transactions_in(self, header: Header) -> list[str]:
         return ["0x" + one.hex() for one in self._chain.chaindb.get_block_transaction_hashes(header)]

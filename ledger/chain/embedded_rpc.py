@@ -1,4 +1,5 @@
-"""What eth-tester lacks of a node's JSON-RPC, for the embedded chain: `eth_getProof`, and filters of `eth_getLogs`.
+"""What eth-tester lacks of a node's JSON-RPC, for the embedded chain: `eth_getProof`, filters of `eth_getLogs`, and
+transactions with all their fields.
 
 State proofs (EIP-1186) come from py-evm's state trie, which keeps the state of all blocks. Of a filter, eth-tester
 itself supports only the block numbers.
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eth.chains.base import MiningChain
+from eth.vm.forks.berlin.transactions import TypedTransaction
 from eth_bloom.bloom import BloomFilter
 from trie.hexary import HexaryTrie
 
@@ -18,7 +20,7 @@ from ledger.canonical import keccak256
 from ledger.rlp import encode_rlp
 from ledger.trie import EMPTY_ROOT, parse_account, parse_word
 
-__all__ = ["LogQuery", "prove"]
+__all__ = ["LogQuery", "prove", "transaction_json"]
 
 EMPTY_CODE_HASH = keccak256(b"")
 
@@ -54,6 +56,35 @@ def _walk(trie: HexaryTrie, name: bytes) -> tuple[bytes | None, list[str]]:
     nodes = [encode_rlp(node) for node in trie.get_proof(key)]  # type: ignore[no-untyped-call]  # py-trie types it in part
     shown = [_hex(node) for place, node in enumerate(nodes) if place == 0 or len(node) >= 32]
     return trie[key] or None, shown
+
+
+def transaction_json(transaction: Any) -> dict[str, Any]:
+    """JSON form of py-evm's transaction, legacy or of type 2, as in a block."""
+    shared = {
+        "hash": _hex(transaction.hash),
+        "nonce": hex(transaction.nonce),
+        "gas": hex(transaction.gas),
+        "to": _hex(transaction.to) if transaction.to else None,
+        "value": hex(transaction.value),
+        "input": _hex(transaction.data),
+        "from": _hex(transaction.sender),
+        "r": hex(transaction.r),
+        "s": hex(transaction.s),
+    }
+    if not isinstance(transaction, TypedTransaction):
+        return {**shared, "type": "0x0", "gasPrice": hex(transaction.gas_price), "v": hex(transaction.v)}
+    return {
+        **shared,
+        "type": hex(transaction.type_id or 0),
+        "chainId": hex(transaction.chain_id),
+        "maxPriorityFeePerGas": hex(transaction.max_priority_fee_per_gas),
+        "maxFeePerGas": hex(transaction.max_fee_per_gas),
+        "accessList": [
+            {"address": _hex(address), "storageKeys": [f"0x{key:064x}" for key in keys]}
+            for address, keys in transaction.access_list
+        ],
+        "yParity": hex(transaction.y_parity),
+    }
 
 
 def _hex(value: bytes) -> str:

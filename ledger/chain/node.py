@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ledger.canonical import keccak256
+from ledger.chain.blocks import BlockTransaction, parse_transactions
 from ledger.chain.codec import RawLog, decode_revert
 from ledger.chain.receipts import build_root, encode_receipt
 from ledger.chain.transport import RpcError, Transport
@@ -95,6 +96,32 @@ class Node:
         """
         return self._ask("eth_getBlockByNumber", ["latest" if number is None else hex(number), False], _header)
 
+    def find_header(self, number: int) -> Header | None:
+        """Like `header`; None if the node has no block of that number."""
+        return self._ask(
+            "eth_getBlockByNumber", [hex(number), False], lambda raw: None if raw is None else _header(raw)
+        )
+
+    def transactions(self, number: int) -> tuple[Header, tuple[BlockTransaction, ...]]:
+        """Header and transactions of block `number`, all of them and no others.
+
+        Raises ChainUnreachableError if they do not match the block's hash.
+        """
+        return self._ask("eth_getBlockByNumber", [hex(number), True], _transactions)
+
+    def receipts(self, header: Header) -> tuple[Receipt, ...]:
+        """All receipts of one block. Raises ChainUnreachableError if any could be missing or changed."""
+        return tuple(self._ask("eth_getBlockReceipts", [_hex(header.hash)], lambda raw: _block_receipts(raw, header)))
+
+    def peer_count(self) -> int | None:
+        """Number of nodes that this one is connected to; None if it does not tell."""
+        return self._ask_if_known("net_peerCount", _number)
+
+    def syncing(self) -> tuple[int, int] | None:
+        """(block, highest known block) while the node is catching up with others; None if it is not, or does not
+        tell."""
+        return self._ask_if_known("eth_syncing", _syncing)
+
     def base_fee_wei(self) -> int:
         """Base fee of the latest block, in wei per gas; 0 on a network without fees."""
         return self._ask(
@@ -108,8 +135,7 @@ class Node:
     def logs(self, header: Header, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
         """Logs of these contracts in one block, all of them. Raises ChainUnreachableError if any could be missing."""
         # From the receipts, whose root is in the header: `eth_getLogs` could leave out logs unnoticed.
-        receipts = self._ask("eth_getBlockReceipts", [_hex(header.hash)], lambda raw: _block_receipts(raw, header))
-        return tuple(log for receipt in receipts for log in receipt.logs if log.address in addresses)
+        return tuple(log for receipt in self.receipts(header) for log in receipt.logs if log.address in addresses)
 
     def code(self, address: bytes) -> bytes:
         return self._ask("eth_getCode", [_hex(address), "latest"], _bytes)
@@ -192,6 +218,14 @@ class Node:
         self._ask("evm_increaseTime", [seconds], lambda _: None)
         self._ask("evm_mine", [], lambda _: None)  # calls are made at the latest block's time
 
+    def _ask_if_known(self, method: str, parse: Callable[[Any], T]) -> T | None:
+        try:
+            return self._ask(method, [], parse)
+        except ChainUnreachableError:
+            raise
+        except ChainError:
+            return None  # not every engine serves every method
+
     def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:
         try:
             answer = self._transport.request(method, params)
@@ -267,6 +301,15 @@ def _header(raw: Any) -> Header:
         logs_bloom=_sized(raw["logsBloom"], 256),
         receipts_root=_sized(raw["receiptsRoot"], 32),
     )
+
+
+def _transactions(raw: Any) -> tuple[Header, tuple[BlockTransaction, ...]]:
+    # The header's hash covers the root, and the root the transactions.
+    return _header(raw), parse_transactions(raw["transactions"], _sized(raw["transactionsRoot"], 32))
+
+
+def _syncing(raw: Any) -> tuple[int, int] | None:
+    return None if raw is False else (_number(raw["currentBlock"]), _number(raw["highestBlock"]))
 
 
 def _header_fields(raw: Any) -> tuple[bytes, tuple[bytes, ...]]:

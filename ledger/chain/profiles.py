@@ -32,16 +32,43 @@ class EngineProfile:
     be replaced, as on networks without fees; then only the same bytes are sent again."""
     faucet: bool
     """Whether keys can be funded through the node, as on development engines."""
+    timed_blocks: bool
+    """Whether blocks come by themselves, also without transactions. If so, a refusal is final only when it is repeated
+    on a later block, and a chain without new blocks is an alarm."""
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        EngineProfile("embedded", 0, 100, 1, 20, 30_000_000, bump_percent=10, seals_outside_hash=False, faucet=True),
-        EngineProfile("anvil", 0, 100, 1, 20, None, bump_percent=10, seals_outside_hash=False, faucet=True),
-        EngineProfile("besu-qbft", 0, 100, 0, 20, None, bump_percent=0, seals_outside_hash=True, faucet=False),
         EngineProfile(
-            "clique", 12, 100, 1_000_000_000, 20, None, bump_percent=10, seals_outside_hash=False, faucet=False
+            "embedded",
+            0,
+            100,
+            1,
+            20,
+            30_000_000,
+            bump_percent=10,
+            seals_outside_hash=False,
+            faucet=True,
+            timed_blocks=False,
+        ),
+        EngineProfile(
+            "anvil", 0, 100, 1, 20, None, bump_percent=10, seals_outside_hash=False, faucet=True, timed_blocks=False
+        ),
+        EngineProfile(
+            "besu-qbft", 0, 100, 0, 20, None, bump_percent=0, seals_outside_hash=True, faucet=False, timed_blocks=True
+        ),
+        EngineProfile(
+            "clique",
+            12,
+            100,
+            1_000_000_000,
+            20,
+            None,
+            bump_percent=10,
+            seals_outside_hash=False,
+            faucet=False,
+            timed_blocks=True,
         ),
     )
 }

@@ -7,6 +7,7 @@ It follows up to the chain's latest block; changes made by blocks that are not f
 
 from __future__ import annotations
 
+from ledger.index.book_check import check_book
 from ledger.index.follower import ChainReader, Follower, IndexStatus, Progress, fetch_status
 from ledger.index.integrity import IndexCheck, check_index, check_rows, compare_rows
 
@@ -16,6 +17,7 @@ __all__ = [
     "IndexCheck",
     "IndexStatus",
     "Progress",
+    "check_book",
     "check_index",
     "check_rows",
     "compare_rows",

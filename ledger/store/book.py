@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
@@ -151,6 +151,14 @@ class Book:
         """The entry of a stream's log at an index; None if it is not stored."""
         row = self._run(stream, index)
         return None if row is None or index >= row.index + row.count else _entries(row)[index - row.index]
+
+    def evidence_runs(self) -> Iterator[tuple[EvidenceRow, list[EvidenceEntry] | None]]:
+        """All rows of all logs with the entries in them; None for a row that cannot be read."""
+        for row in self._rows.scan(EvidenceRow):
+            try:
+                yield row, _entries(row)
+            except (StoreDamagedError, ValueError):
+                yield row, None
 
     def evidence_texts(self, stream: bytes, indexes: Iterable[int]) -> dict[int, str]:
         """The entries at these indexes, as canonical JSON, by index; entries that are not stored are left out."""

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from types import TracebackType
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ledger.errors import SettingsError, StoreDamagedError, StoreError
+from ledger.errors import SettingsError, StoreError
+from ledger.store import postgresql
+from ledger.store.failures import damaged, explain, explain_exhausted
 from ledger.store.schema import Schema, migrate, read_revisions
 from ledger.store.tables import LEDGER
 
 __all__ = ["Store", "build_engine", "open_store"]
 
 _BUSY_TIMEOUT_MS = 10_000
-_LOCK = int.from_bytes(b"millmark")
-"""Number of the PostgreSQL advisory lock that serialises writers."""
 _CONNECTIONS = 32
 """Pooled connections to one SQLite file. A new one would have to read the schema and prepare every statement again."""
-_WRITES = "millmark_writes"
-"""Execution option of a connection whose transaction will write."""
+_WRITES = postgresql.WRITES
 _BARE = "millmark_bare"
 """Execution option of a connection that begins no transaction, for statements that SQLite refuses within one."""
 
 _HINT_URL = "use sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
-_HINT_DAMAGED = (
-    "move it away, start again to rebuild the index from the chain, and restore the private book from a backup"
-)
 
 
 class Store:
@@ -43,15 +40,17 @@ class Store:
         self.url = engine.url.render_as_string(hide_password=True)
         self.failure: type[Exception] = engine.dialect.loaded_dbapi.Error
         """Base class of the database driver's exceptions."""
+        self._turns = postgresql.WriterTurns() if engine.dialect.name == "postgresql" else nullcontext()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection for reading and writing, committed on a clean exit and rolled back on any other.
 
         It holds the database's only write lock from the start, so keep network calls outside. Raises StoreError if the
-        database fails, or if the lock is not free within ten seconds (SQLite).
+        database fails, StoreBusyError if the lock is not free within ten seconds.
         """
         with (
+            self._turns,
             _failures_explained(self),
             self._engine.connect().execution_options(**{_WRITES: True}) as connection,
             connection.begin(),
@@ -82,9 +81,12 @@ class Store:
         with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name != "sqlite":
                 # VACUUM cannot run within a transaction.
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                with postgresql.untimed(connection):
+                    connection.exec_driver_sql("VACUUM FULL")
                 return
             connection = connection.execution_options(**{_BARE: True})
+            self._keep_copy_near(connection)
             connection.exec_driver_sql("VACUUM")
             # VACUUM writes the new file through the log, whose older frames still hold the deleted rows.
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
@@ -92,6 +94,12 @@ class Store:
             raise StoreError(
                 f"{self.url} is in use: deleted data are still in its write-ahead log", hint="scrub it again"
             )
+
+    def _keep_copy_near(self, connection: Connection) -> None:
+        # VACUUM copies the whole database to a temporary file, by default in a folder that all users and other file
+        # systems share: too small perhaps, and no place for the private book.
+        folder = Path(self._engine.url.database or "").absolute().parent
+        connection.exec_driver_sql("PRAGMA temp_store_directory = '{}'".format(str(folder).replace("'", "''")))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -114,8 +122,10 @@ def open_store(url: str, *schemas: Schema) -> Store:
     """
     try:
         engine = build_engine(url)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise SettingsError(f"the database URL is not usable: {error}", hint=_HINT_URL) from error
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+        # SQLAlchemy's texts quote what they cannot parse: a piece of the URL, in which a password may be.
+        cause = str(error) if isinstance(error, NoSuchModuleError | ModuleNotFoundError) else "it cannot be parsed"
+        raise SettingsError(f"the database URL is not usable: {cause}", hint=_HINT_URL) from None
     except OSError as error:
         raise StoreError(
             f"{error.filename} cannot be opened: {error.strerror}", hint="check its path and permissions"
@@ -127,7 +137,7 @@ def open_store(url: str, *schemas: Schema) -> Store:
     # Also for KeyboardInterrupt: nobody else would close the pool.
     except BaseException as error:
         store.close()
-        raise _explain(store, error) from error
+        raise explain(store.url, error) from error
     return store
 
 
@@ -137,7 +147,7 @@ def _check_sound(store: Store) -> None:
             return
         findings = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
     if findings != ["ok"]:
-        raise StoreDamagedError(f"{store.url} is damaged: {findings[0]}", hint=_HINT_DAMAGED)
+        raise damaged(store.url, findings[0])
 
 
 def _migrate(store: Store, schemas: tuple[Schema, ...]) -> None:
@@ -147,6 +157,8 @@ def _migrate(store: Store, schemas: tuple[Schema, ...]) -> None:
         if all(read_revisions(connection, schema) == [schema.newest()] for schema in schemas):
             return
     with store.transaction() as connection:
+        if connection.dialect.name == "postgresql":
+            postgresql.lift_limits(connection)
         if not read_revisions(connection, LEDGER) and inspect(connection).get_table_names():
             raise StoreError(f"{store.url} belongs to another program", hint="use a separate database for Millmark")
         for schema in schemas:
@@ -160,11 +172,7 @@ def build_engine(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_pre_ping=True)  # a restarted server leaves dead connections in the pool
-        event.listen(engine, "begin", _lock)
-        return engine
+        return postgresql.build_engine(parsed)
     if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
         engine = create_engine(parsed)
     else:
@@ -195,12 +203,6 @@ def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _lock(connection: Connection) -> None:
-    # Serialises PostgreSQL's writers, as SQLite's are: what a transaction has read stays true until it commits.
-    if connection.get_execution_options().get(_WRITES, False):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-
-
 def _begin(connection: Connection) -> None:
     # A writer takes the lock at once: SQLite cannot wait when it turns a read transaction into a write, only fail.
     options = connection.get_execution_options()
@@ -214,16 +216,9 @@ def _failures_explained(store: Store) -> Iterator[None]:
         yield
     except IntegrityError:
         raise  # an error of this program, not of the database
+    except PoolTimeoutError:
+        raise explain_exhausted(store.url) from None
     except DatabaseError as error:
-        raise _explain(store, error) from error
+        raise explain(store.url, error) from error
     except store.failure as error:  # from ledger.store.statements, which bypasses SQLAlchemy
-        raise _explain(store, DBAPIError.instance(None, None, error, store.failure)) from error
-
-
-def _explain(store: Store, error: BaseException) -> BaseException:
-    if not isinstance(error, DatabaseError):
-        return error
-    cause = " ".join(str(error.orig).split())  # PostgreSQL's messages have several lines
-    if isinstance(error, OperationalError):
-        return StoreError(f"{store.url} cannot be used: {cause}", hint="check that it exists and is not locked")
-    return StoreDamagedError(f"{store.url} is not a usable database: {cause}", hint=_HINT_DAMAGED)
+        raise explain(store.url, DBAPIError.instance(None, None, error, store.failure)) from error

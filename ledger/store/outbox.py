@@ -13,7 +13,6 @@ are BLOCKED until that one is queued again; all other records are sent meanwhile
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -22,10 +21,12 @@ from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError
 from ledger.store.database import Store
+from ledger.store.outbox_chain import bind_chain, seen_block
 from ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
     new_id,
+    payload_digest,
     read_record,
     read_transaction,
     set_records,
@@ -35,6 +36,7 @@ from ledger.store.outbox_tables import (
     FORWARDER,
     Entry,
     LeaseRow,
+    OutboxChain,
     OutboxState,
     QueuedRecord,
     SentTransaction,
@@ -53,6 +55,7 @@ __all__ = [
     "Entry",
     "LeaseRow",
     "Outbox",
+    "OutboxChain",
     "OutboxState",
     "OutboxWriter",
     "QueuedRecord",
@@ -119,20 +122,30 @@ class Outbox:
                 read_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()
             ]
 
-    def signed_at(self, signer: bytes, nonce: int) -> bytes | None:
-        """The signed bytes of the latest final or replaced transaction with this nonce; None if there is none."""
+    def closed_nonce(self, signer: bytes) -> int | None:
+        """The highest nonce that the key used in a final block, as far as the outbox knows; None if there is none."""
+        closed = (OutboxState.FINAL, OutboxState.REPLACED, OutboxState.FAILED)
         query = (
-            select(outbox_transactions.c.raw)
-            .where(
-                *self._of_signer(signer),
-                outbox_transactions.c.nonce == nonce,
-                outbox_transactions.c.state.in_((OutboxState.FINAL, OutboxState.REPLACED)),
-            )
-            .order_by(outbox_transactions.c.id.desc())
+            select(outbox_transactions.c.nonce)
+            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(closed))
+            .order_by(outbox_transactions.c.nonce.desc())
             .limit(1)
         )
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
+
+    def bind(self, chain: OutboxChain) -> None:
+        """Verify that the records are for this ledger; an outbox that is for none yet is for this one from now on.
+
+        Raises WrongChainError, also if the index in the same database follows another ledger.
+        """
+        with self._store.transaction() as connection:
+            bind_chain(connection, chain)
+
+    def seen_block(self) -> int:
+        """The highest block that is indexed, or has a transaction of the outbox; -1 if there is none."""
+        with self._store.reading() as connection:
+            return seen_block(connection)
 
     def count_unmined(self, signer: bytes) -> int:
         """Number of transactions that hold a nonce and are not in a block."""
@@ -153,12 +166,6 @@ class Outbox:
 
     def _of_signer(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
-
-    def has_unmined(self) -> bool:
-        """Whether a transaction of any key has a nonce and is not in a block."""
-        query = select(outbox_transactions.c.id).where(outbox_transactions.c.state.in_(_UNMINED)).limit(1)
-        with self._store.reading() as connection:
-            return connection.execute(query).first() is not None
 
     def record(self, record_id: int) -> QueuedRecord:
         """The record with an id. Raises NotFoundError."""
@@ -183,9 +190,12 @@ class Outbox:
             found = [read_record(row) for row in connection.execute(query).mappings()]
         return {record.idempotency_key: record for record in found}
 
-    def page(self, after: int, most: int, state: str | None) -> list[QueuedRecord]:
-        """The newest records with ids below `after`, of all signing keys; only those in `state`, if it is not None."""
-        query = select(outbox_records).where(outbox_records.c.id < after).order_by(outbox_records.c.id.desc())
+    def page(self, after: int | None, most: int, state: str | None) -> list[QueuedRecord]:
+        """The newest records with ids below `after`, if it is not None, of all signing keys; only those in `state`, if
+        it is not None."""
+        query = select(outbox_records).order_by(outbox_records.c.id.desc())
+        if after is not None:
+            query = query.where(outbox_records.c.id < after)
         if state is not None:
             query = query.where(outbox_records.c.state == state)
         with self._store.reading() as connection:
@@ -414,7 +424,7 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
         )
     if entry.depends_on is not None:
         _verify_dependency(connection, signer, entry)
-    digest = _payload_digest(entry.contract, signer, entry.payload)
+    digest = payload_digest(entry.contract, signer, entry.payload)
     query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
         outbox_records.c.idempotency_key == entry.idempotency_key
     )
@@ -442,11 +452,6 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
     return new_id(connection.execute(outbox_records.insert().values(row)))
 
 
-def _payload_digest(contract: str, signer: bytes, payload: bytes) -> bytes:
-    """Digest by which a repeated idempotency key is checked to come with the same record. 32 bytes."""
-    return hashlib.sha256(contract.encode() + b"\0" + signer + payload).digest()
-
-
 def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
     """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key.
 
@@ -460,7 +465,7 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
     values: dict[str, object] = {
         "signer": after,
         # The digest covers the signer: a repeated request for the new key must match.
-        "payload_digest": _payload_digest(record.contract, after, record.payload),
+        "payload_digest": payload_digest(record.contract, after, record.payload),
     }
     state = record.state
     if record.error_name in _KEY_ERRORS:

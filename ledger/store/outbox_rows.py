@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "block_dependants",
     "free_dependants",
     "new_id",
+    "payload_digest",
     "read_record",
     "read_transaction",
     "record_ids",
@@ -45,6 +47,11 @@ def new_id(result: CursorResult[Any]) -> int:
             "the database did not assign an id to a new row", hint="report this, with the database and its version"
         )
     return int(key[0])
+
+
+def payload_digest(contract: str, signer: bytes, payload: bytes) -> bytes:
+    """Digest by which a repeated idempotency key is checked to come with the same record. 32 bytes."""
+    return hashlib.sha256(contract.encode() + b"\0" + signer + payload).digest()
 
 
 def record_ids(connection: Connection, transaction_id: int) -> list[int]:

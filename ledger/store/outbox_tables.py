@@ -26,11 +26,13 @@ __all__ = [
     "FORWARDER",
     "Entry",
     "LeaseRow",
+    "OutboxChain",
     "OutboxState",
     "QueuedRecord",
     "SentTransaction",
     "Version",
     "outbox_attempts",
+    "outbox_chain",
     "outbox_leases",
     "outbox_nonces",
     "outbox_records",
@@ -64,10 +66,13 @@ class OutboxState(enum.StrEnum):
     """Only a transaction's: a zero-value transfer was mined with its nonce."""
 
 
+_ID = BigInteger().with_variant(Integer, "sqlite")
+"""Numbers that the database assigns. SQLite assigns them to a column of type INTEGER only, which has 64 bits there."""
+
 outbox_records = Table(
     "outbox_records",
     LEDGER.metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _ID, primary_key=True),
     Column("idempotency_key", String(256), nullable=False, unique=True),
     Column("signer", LargeBinary(20), nullable=False),
     Column("contract", String(16), nullable=False),
@@ -90,7 +95,7 @@ outbox_records = Table(
 outbox_transactions = Table(
     "outbox_transactions",
     LEDGER.metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _ID, primary_key=True),
     Column("signer", LargeBinary(20), nullable=False),
     Column("nonce", BigInteger, nullable=False),
     Column("recipient", LargeBinary(20), nullable=False),
@@ -109,14 +114,15 @@ outbox_transactions = Table(
     Column("error", String),
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_transactions_by_nonce", "signer", "nonce"),
+    Index("outbox_transactions_by_block", "block_number"),
 )
 
 outbox_attempts = Table(
     "outbox_attempts",
     LEDGER.metadata,
-    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), primary_key=True),
+    Column("transaction_id", _ID, ForeignKey("outbox_transactions.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("record_id", Integer, ForeignKey("outbox_records.id"), nullable=False),
+    Column("record_id", _ID, ForeignKey("outbox_records.id"), nullable=False),
     UniqueConstraint("transaction_id", "record_id"),
 )
 
@@ -124,7 +130,7 @@ outbox_replaced = Table(
     "outbox_replaced",
     LEDGER.metadata,
     Column("hash", LargeBinary(32), primary_key=True),
-    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), nullable=False),
+    Column("transaction_id", _ID, ForeignKey("outbox_transactions.id"), nullable=False),
     Column("raw", LargeBinary, nullable=False),
     Column("max_fee_wei", BigInteger, nullable=False),
     Column("noop", Boolean, nullable=False),
@@ -158,6 +164,19 @@ outbox_relay_nonces = Table(
 )
 """Nonces of forward requests, which the forwarder contract counts for each signer, apart from those of accounts."""
 
+outbox_chain = Table(
+    "outbox_chain",
+    LEDGER.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("ledger", LargeBinary(20), nullable=False),
+    Column("ledger_id", LargeBinary(32), nullable=False),
+    Column("genesis_hash", LargeBinary(32), nullable=False),
+    Column("created_number", BigInteger, nullable=False),
+    Column("created_hash", LargeBinary(32), nullable=False),
+)
+"""One row: the ledger that all records are for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -172,6 +191,20 @@ class Entry:
     """Calldata of the call that makes the record; for a forward request, the request as it was signed."""
     depends_on: str | None = None
     """Idempotency key of an earlier record of the same signer, before which this one must not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChain:
+    """The ledger that an outbox's records are for, by what no other one shares."""
+
+    chain_id: int
+    ledger: bytes
+    """Address, 20 bytes."""
+    ledger_id: bytes
+    genesis_hash: bytes
+    created_number: int
+    """The block that created the ledger."""
+    created_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Decides which queued records go into the same transaction, and which have failed.
 
-A record fails for good only if the contract refuses it on its own, when all earlier records are in a block. Otherwise
-the cause may be the size of the batch, or an earlier record that the chain does not have yet.
+A record fails for good only if the contract refuses it on its own, when all earlier records are in a block, and the
+refusal is final (ledger.submit.lookout). Otherwise the cause may be the size of the batch, an earlier record that the
+chain does not have yet, or a node that is behind.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from ledger.errors import ContractRefusedError
 from ledger.store.outbox import Outbox, OutboxWriter, QueuedRecord
+from ledger.submit.lookout import Refusals
 
 __all__ = ["Batch", "Batches", "Calls"]
 
@@ -45,8 +47,9 @@ class Batch:
 class Batches:
     """Builds batches of at most `size` records for one key, and remembers which records reverted."""
 
-    def __init__(self, calls: Calls, outbox: Outbox, signer: bytes, size: int) -> None:
+    def __init__(self, calls: Calls, outbox: Outbox, signer: bytes, size: int, refusals: Refusals) -> None:
         self._calls = calls
+        self._refusals = refusals
         self._outbox = outbox
         self._signer = signer
         self._size = size
@@ -56,7 +59,8 @@ class Batches:
         """Gas limits by shape of the call: contract, bytes of calldata, and the number of records of each kind."""
 
     def build(self, writer: OutboxWriter) -> Batch | None:
-        """Return the next batch; None if no record is queued, or the next one has to wait for earlier transactions.
+        """Return the next batch; None if no record is queued, or the next one has to wait for earlier transactions or
+        for another block.
 
         Marks records as failed that the contract refuses for good.
         """
@@ -64,18 +68,18 @@ class Batches:
             records = records[: self._calls.together(records)]
             if self._reverts[records[0].id]:
                 records = records[:1]  # alone, so that a revert can only be its own fault
-            try:
-                return self._simulated(records)
-            except ContractRefusedError as error:
-                refused = error
-            if len(records) > 1:
-                try:
-                    return self._longest_accepted(records)
-                except ContractRefusedError as error:
-                    refused = error
+            found = self._try(records)
+            if isinstance(found, Batch):
+                self._refusals.forget(record.id for record in found.records)
+                return found
+            refused = found
             if self._outbox.count_unmined(self._signer):
                 return None  # it may depend on a record in one of these
+            if not self._refusals.is_final(records[0].id):
+                self._note_refused(records)
+                return None
             # Refused on its own, and nothing is pending that could change that. Continue with the records after it.
+            self._refusals.forget([records[0].id])
             writer.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 
@@ -91,6 +95,31 @@ class Batches:
             times = self._reverts.pop(records[0].id)
             error = f"reverted in {times} transactions, although every simulation accepted it"
             writer.fail_record(records[0].id, "Reverted", error)
+
+    def _try(self, records: list[QueuedRecord]) -> Batch | ContractRefusedError:
+        """Return the longest accepted prefix of records, or why the first one is refused on its own."""
+        try:
+            return self._simulated(records)
+        except ContractRefusedError as error:
+            refused = error
+        if len(records) > 1:
+            try:
+                return self._longest_accepted(records)
+            except ContractRefusedError as error:
+                refused = error
+        return refused
+
+    def _note_refused(self, records: Sequence[QueuedRecord]) -> None:
+        """Note the first record's refusal, and those of the records right after it, so that they all become final
+        with the same block. A record behind one that is accepted is not looked at: it could need that one."""
+        self._refusals.note(records[0].id)
+        for record in records[1:]:
+            try:
+                self._simulated([record])
+            except ContractRefusedError:
+                self._refusals.note(record.id)
+            else:
+                return
 
     def _simulated(self, records: list[QueuedRecord]) -> Batch:
         contract, kinds = records[0].contract, Counter(record.kind for record in records)

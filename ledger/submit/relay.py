@@ -22,7 +22,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.chain import Deployment, RawLog, call_data, decode_log, multicall_data, read_kinds
-from ledger.errors import ChainError, ContractRefusedError, LeaseHeldError, RequestError, SubmitError
+from ledger.errors import (
+    ChainError,
+    ChainUnreachableError,
+    ContractRefusedError,
+    LeaseHeldError,
+    RequestError,
+    SubmitError,
+)
 from ledger.forward_requests import MAX_REQUEST_BYTES, ForwardRequest, SignedRequest, parse_request, sign_request
 from ledger.keys import Signer
 from ledger.records import RECORD_TYPES, Contract, Record
@@ -30,6 +37,7 @@ from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, QueuedRecord, SentTransaction
 from ledger.submit.batches import Batch, Batches
 from ledger.submit.lease import Lease
+from ledger.submit.lookout import AtOnce, describe_chain
 
 __all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 
@@ -124,7 +132,8 @@ class RelaySubmitter:
         self._validity_s = validity_s
         self._resend_s = resend_s
         self._lease = Lease(self._outbox, signer.address) if lease is None else lease
-        self._batches = Batches(_RelayCalls(relay), self._outbox, signer.address, batch_size)
+        self._batches = Batches(_RelayCalls(relay), self._outbox, signer.address, batch_size, AtOnce())
+        self._bound = False
         self._sent_at: dict[bytes, float] = {}
         """Time of sending by digest, on the monotonic clock. After a crash it is empty, and all is sent at once."""
         self._refused: dict[bytes, str] = {}
@@ -147,7 +156,7 @@ class RelaySubmitter:
     def drain(self, timeout_s: float = 60.0) -> None:
         """Like `Submitter.drain`."""
         deadline = time.monotonic() + timeout_s
-        while not self.step():
+        while not self._step_or_wait(deadline):
             if time.monotonic() > deadline:
                 raise SubmitError(
                     f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",
@@ -155,17 +164,29 @@ class RelaySubmitter:
                 )
             time.sleep(_PAUSE_S)
 
+    def _step_or_wait(self, deadline: float) -> bool:
+        try:
+            return self.step()
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            return False
+
     def head_number(self) -> None:
         """Always None: only the relay knows the chain's latest block."""
 
     def step(self) -> bool:
         """Advance all open requests, and start new ones. Returns whether nothing is left to do.
 
-        Raises LeaseHeldError when another submitter is active for the key, ChainError and its kinds when the relay
+        Raises LeaseHeldError when another submitter is active for the key, WrongChainError when the outbox is for
+        another ledger, ChainError and its kinds when the relay
         fails, RequestError when it refuses a request. The next step continues where this one stopped.
         """
         try:
             writer = self._lease.hold()
+            if not self._bound:
+                self._outbox.bind(describe_chain(self._deployment))
+                self._bound = True
             for transaction in self._outbox.open_transactions(self.key):
                 self._follow(writer, transaction)
             # One request at a time: the forwarder refuses every nonce but the next.

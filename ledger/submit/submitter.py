@@ -11,64 +11,18 @@ import time
 from collections.abc import Mapping, Sequence
 
 from ledger.chain import Chain, call_data
-from ledger.errors import LeaseHeldError, SubmitError
+from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import Entry, Outbox, OutboxWriter, SentTransaction
+from ledger.store.outbox import Entry, Outbox, OutboxWriter
 from ledger.submit.batches import Batch, Batches
 from ledger.submit.calls import ChainCalls, first_fees, recipient_of
+from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
-from ledger.submit.tracker import NOOP_GAS, Patience, Report, Tracker, ignore
+from ledger.submit.lookout import Lookout
+from ledger.submit.tracker import Patience, Report, Tracker, ignore
 
 __all__ = ["Submitter", "build_entry"]
-
-_MAX = 100
-"""Maximum number of nonces filled in one step."""
-
-
-class Gaps:
-    """Fills gaps of one key: unused nonces below some that are in use. No transaction above a gap can be mined.
-
-    The outbox itself leaves no gaps. They appear when the chain loses blocks that were final, or the database is
-    restored from a backup. If a transaction for the nonce is stored, the same bytes are sent again; otherwise the nonce
-    is used up by a transfer of zero wei. A gap is filled once it has existed for `patience_s`: a node that lags behind
-    shows one briefly.
-    """
-
-    def __init__(self, chain: Chain, outbox: Outbox, signer: bytes, patience_s: float) -> None:
-        self._chain = chain
-        self._outbox = outbox
-        self._signer = signer
-        self._patience_s = patience_s
-        self._since: float | None = None
-
-    def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction]) -> bool:
-        """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough.
-
-        Returns whether it did.
-        """
-        missing = self._missing(open_transactions)
-        now = time.monotonic()
-        # The clock starts when a gap is first seen, and starts again if it disappears in between.
-        self._since = None if not missing else now if self._since is None else self._since
-        if self._since is None or now - self._since < self._patience_s:
-            return False
-        self._since = None
-        for nonce in missing:
-            stored = self._outbox.signed_at(self._signer, nonce)
-            if stored is None:
-                writer.fill(nonce, NOOP_GAS)
-            else:
-                self._chain.node.send(stored)
-        return True
-
-    def _missing(self, open_transactions: Sequence[SentTransaction]) -> list[int]:
-        held = {transaction.nonce for transaction in open_transactions}
-        if not held:
-            return []
-        first = self._chain.node.transaction_count(self._signer)
-        return [nonce for nonce in range(first, max(held)) if nonce not in held][:_MAX]
-
 
 _PAUSE_S = 0.05
 _MAX_UNMINED = 16
@@ -78,9 +32,9 @@ _MAX_UNMINED = 16
 class Submitter:
     """Submits records for one key.
 
-    `batch_size` is the largest number of records in a transaction. `receipt_grace_s`: once a transaction's nonce is
-    used, its records are queued again if its receipt does not appear within this time. `resend_s`: time between sending
-    the same bytes again. `raise_s`: time after which the fees of a pending transaction are raised.
+    `batch_size` is the largest number of records in a transaction. `receipt_grace_s`: if the receipt of a transaction
+    does not appear within this time once its nonce is used, the transaction that used it is looked for. `resend_s`:
+    time between sending the same bytes again. `raise_s`: time after which the fees of a pending transaction are raised.
     """
 
     def __init__(
@@ -101,7 +55,8 @@ class Submitter:
         self._outbox = outbox
         self._signer = signer
         self._lease = Lease(outbox, signer.address) if lease is None else lease
-        self._batches = Batches(ChainCalls(chain), outbox, signer.address, batch_size)
+        self._lookout = Lookout(chain, outbox)
+        self._batches = Batches(ChainCalls(chain), outbox, signer.address, batch_size, self._lookout)
         self._tracker = Tracker(chain, signer, self._batches, Patience(receipt_grace_s, resend_s, raise_s), report)
         self._gaps = Gaps(chain, outbox, signer.address, resend_s / 2)
 
@@ -128,11 +83,12 @@ class Submitter:
     def drain(self, timeout_s: float = 60.0) -> None:
         """Run steps until no record of this key is queued or pending.
 
-        While another process submits for the key, waits for that process. Raises SubmitError when that takes longer
-        than `timeout_s`, ChainUnreachableError when the node stops answering. Either way, queued records stay queued.
+        While another process submits for the key, waits for that process, and while the node does not answer or is
+        behind, for the node. Raises SubmitError when that takes longer than `timeout_s`, or ChainUnreachableError if
+        that was the reason. Either way, queued records stay queued.
         """
         deadline = time.monotonic() + timeout_s
-        while not self._step_or_wait():
+        while not self._step_or_wait(deadline):
             if time.monotonic() > deadline:
                 raise SubmitError(
                     f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",
@@ -140,9 +96,13 @@ class Submitter:
                 )
             time.sleep(_PAUSE_S)
 
-    def _step_or_wait(self) -> bool:
+    def _step_or_wait(self, deadline: float) -> bool:
         try:
             return self.step()
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            return False
         except LeaseHeldError:
             return self._outbox.is_idle(self.key)
 
@@ -154,12 +114,25 @@ class Submitter:
         """
         try:
             writer = self._lease.hold()
-            if self._follow_open(writer):
-                self._start_waiting(writer)
+            if self._has_work():
+                # Once in every step, before anything is signed or sent: another node may answer now than before.
+                self._lookout.verify_chain()
+                if self._follow_open(writer):
+                    self._start_waiting(writer)
+                self._raise_trouble()
         except LeaseHeldError:
             self._lease.drop()
             raise
         return self._outbox.is_idle(self.key)
+
+    def _has_work(self) -> bool:
+        return bool(self._outbox.queued(self.key, 1) or self._outbox.open_transactions(self.key))
+
+    def _raise_trouble(self) -> None:
+        """Raise what keeps some records from going on, after all others went on."""
+        for trouble in (self._gaps.trouble, self._lookout.trouble, self._tracker.trouble):
+            if trouble is not None:
+                raise trouble
 
     def _follow_open(self, writer: OutboxWriter) -> bool:
         """Advance open transactions in order of their nonces. Returns False at the first that the node has a gap below.
@@ -173,6 +146,8 @@ class Submitter:
 
     def _start_waiting(self, writer: OutboxWriter) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
+        if not self._outbox.queued(self.key, 1) or not self._lookout.is_caught_up():
+            return
         for _ in range(_MAX_UNMINED - self._outbox.count_unmined(self.key)):
             batch = self._batches.build(writer)
             if batch is None or not self._start(writer, batch):

@@ -1,7 +1,8 @@
 """Advances transactions that have a nonce: signing, sending, raising fees, until they are mined and final.
 
 Decisions depend on what is stored and in blocks, never on what a node promises. Bytes are stored before they are sent.
-Any version ever signed for a nonce may be the one that is mined, so the receipts of all versions are checked.
+Any version ever signed for a nonce may be the one that is mined, so the receipts of all versions are checked. Where
+none appears although the nonce is used, the transaction that used it is found before anything else goes out.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from ledger.chain import (
     Transaction,
     sign_transaction,
 )
-from ledger.errors import ChainError, SubmitError
+from ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from ledger.keys import Signer
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit.batches import Batches
 from ledger.submit.calls import Fees, first_fees, raised_fees, read_sequences
+from ledger.submit.spender import Spender, find_spender
 
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
 
@@ -34,11 +36,12 @@ _MAX_REPLACED = 20
 """Maximum number of replacements: after 20 increases by a tenth, fees are almost seven times the first ones."""
 
 
-Report = Callable[[str, SentTransaction], None]
-"""Called with the event `sent`, `mined`, `final`, `reorganised` or `returned` (its records are queued again)."""
+Report = Callable[[str, SentTransaction, str | None], None]
+"""Called with the event `sent`, `mined`, `final`, `reorganised` or `returned` (its records are queued again), and with
+the reason for `returned`."""
 
 
-def ignore(_: str, __: SentTransaction) -> None:
+def ignore(_: str, __: SentTransaction, ___: str | None) -> None:
     """Do nothing: the default callback for reports."""
 
 
@@ -46,8 +49,9 @@ def ignore(_: str, __: SentTransaction) -> None:
 class Patience:
     """Timeouts in seconds, on the monotonic clock."""
 
-    receipt_s: float = 30.0
-    """Time to wait for the receipt once the nonce is used; then the records are queued again."""
+    receipt_s: float = 2.0
+    """Time to wait for the receipt once the nonce is used; then the transaction that used it is looked for, each time
+    after as long again."""
     resend_s: float = 10.0
     """Time between sending the same bytes again."""
     raise_s: float = 60.0
@@ -76,6 +80,13 @@ class Tracker:
         self._patience = patience
         self._report = report
         self._times: dict[int, _Times] = {}
+        self._unexplained: dict[int, ChainUnreachableError] = {}
+        """By transaction id: its nonce is used, and the node does not show by what."""
+
+    @property
+    def trouble(self) -> ChainUnreachableError | None:
+        """That the node does not show which transaction used a nonce; None if there is no such nonce."""
+        return next(iter(self._unexplained.values()), None)
 
     def follow(self, writer: OutboxWriter, transaction: SentTransaction) -> bool:
         """Advance an open transaction as far as possible now.
@@ -155,7 +166,7 @@ class Tracker:
             times.sent_at = now
             times.offered_at = now if times.offered_at is None else times.offered_at
             times.underpriced = reception is Reception.UNDERPRICED
-            self._report("sent", transaction)
+            self._report("sent", transaction, None)
         return reception
 
     def _receipt(self, transaction: SentTransaction) -> tuple[Receipt, bool] | None:
@@ -184,7 +195,13 @@ class Tracker:
         receipt, noop = found
         if receipt.block_number > final:
             final = self._chain.final_number()  # the block is newer than the first answer
+        self._settle_found(writer, transaction, receipt, noop, final)
+
+    def _settle_found(
+        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, final: int
+    ) -> None:
         self._times.setdefault(transaction.id, _Times()).missing_since = None
+        self._unexplained.pop(transaction.id, None)
         try:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)
         except ChainError:
@@ -197,15 +214,15 @@ class Tracker:
                 _sent(writer, transaction)
                 writer.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
                 self._settle_final(writer, transaction, receipt, final)
-            self._report("final" if receipt.block_number <= final else "mined", transaction)
+            self._report("final" if receipt.block_number <= final else "mined", transaction, None)
         elif receipt.block_hash != transaction.block_hash:
             # In another block now, perhaps with other sequences: the next step stores it as mined there.
             writer.mark_reorganised(transaction.id)
-            self._report("reorganised", transaction)
+            self._report("reorganised", transaction, None)
         else:
             self._settle_final(writer, transaction, receipt, final)
             if receipt.block_number <= final:
-                self._report("final", transaction)
+                self._report("final", transaction, None)
 
     def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, final: int) -> None:
         if receipt.block_number <= final:
@@ -221,10 +238,10 @@ class Tracker:
         """
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
-            self._report("reorganised", transaction)
+            self._report("reorganised", transaction, None)
         elif receipt.block_number <= final:
             self._times.pop(transaction.id, None)
-            self._report("returned", transaction)
+            self._report("returned", transaction, "mined without its records")
             if noop:
                 writer.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
             else:
@@ -232,25 +249,47 @@ class Tracker:
                 self._batches.note_reverted(writer, transaction.records)
 
     def _settle_missing(self, writer: OutboxWriter, transaction: SentTransaction, nonce_used: bool) -> None:
-        """Handle a missing receipt: queue the records again if the nonce has been used for long enough.
+        """Handle a missing receipt: once the nonce has been used for some time, find out which transaction used it.
 
-        A node may count a nonce before it has the receipt. Only if the receipt stays away did another transaction use
-        the nonce. If the records were sent again earlier, they could be recorded twice.
+        A node may count a nonce before it has the receipt, and nodes behind one address may be at different blocks.
+        However long the receipt stays away, the records could be in a block: sent again, they would be recorded twice.
         """
         times = self._times.setdefault(transaction.id, _Times())
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
             self._times.pop(transaction.id, None)
-            self._report("reorganised", transaction)
+            self._report("reorganised", transaction, None)
         elif not nonce_used:
             times.missing_since = None
+            self._unexplained.pop(transaction.id, None)
         else:
             now = time.monotonic()
             times.missing_since = now if times.missing_since is None else times.missing_since
             if now - times.missing_since >= self._patience.receipt_s:
-                writer.requeue(transaction.id, "its nonce was used by another transaction")
-                self._report("returned", transaction)
-                self._times.pop(transaction.id, None)
+                times.missing_since = now
+                self._explain(writer, transaction)
+
+    def _explain(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
+        """Settle a transaction whose nonce is used by the transaction that used it, if the node shows which one."""
+        final = self._chain.final_number()
+        try:
+            spender = find_spender(self._chain.node, self._signer.address, transaction.nonce, final)
+            reason = "the node shows no transaction that used it"
+        except ChainError as error:
+            spender, reason = None, error.cause
+        if spender is None:
+            self._unexplained[transaction.id] = ChainUnreachableError(
+                f"nonce {transaction.nonce} of 0x{self._signer.address.hex()} is used, and its records wait: {reason}",
+                hint="use a node that is in sync and keeps the states and receipts of its latest blocks",
+            )
+        elif (noop := _version_of(transaction, spender)) is not None:
+            self._settle_found(writer, transaction, spender.receipt, noop, final)
+        else:
+            reason = f"its nonce was used by transaction 0x{spender.transaction.hash.hex()}"
+            writer.requeue(transaction.id, reason)
+            self._report("returned", transaction, reason)
+            self._times.pop(transaction.id, None)
+            self._unexplained.pop(transaction.id, None)
 
     def _is_nonce_used(self, transaction: SentTransaction, final: int) -> bool:
         """Whether the nonce is used in a final block."""
@@ -258,6 +297,18 @@ class Tracker:
             return False
         number = None if self._chain.profile.finality_depth == 0 else final  # None: the latest block, final there
         return self._chain.node.transaction_count(self._signer.address, number) > transaction.nonce
+
+
+def _version_of(transaction: SentTransaction, spender: Spender) -> bool | None:
+    """Whether the spender is a version of the transaction without records (True) or with them (False); None if it is
+    another transaction."""
+    found = spender.transaction
+    for version in (Version(transaction.hash or b"", transaction.noop), *transaction.replaced):
+        if version.hash == found.hash:
+            return version.noop
+    # The same call under another hash made the same records: a version that a restored database does not know.
+    is_same_call = (found.to, found.data) == (transaction.recipient, transaction.data)
+    return False if is_same_call and transaction.records else None
 
 
 def _sent(writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:

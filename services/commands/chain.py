@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from ledger.chain import Chain, deploy, find_profile, write_deployment
-from ledger.errors import ChainError, SettingsError
-from ledger.index import Follower, IndexCheck, check_rows, fetch_status
+from ledger.chain import deploy, find_profile, write_deployment
+from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError
+from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_status
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
@@ -23,7 +23,8 @@ from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
 from services.serving.server import listen, serve_on
 from services.store import open_store
-from services.text.outbox import STALL_S, describe_queue, queue_lines
+from services.text.chain_health import ChainHealth, observe_chain
+from services.text.outbox import describe_queue, queue_lines
 
 if TYPE_CHECKING:
     from services.inspections.model_health import ModelHealth
@@ -83,28 +84,40 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
 def run_status(
     context: typer.Context,
     deep: bool = typer.Option(
-        False, "--deep", help="Follow the whole chain again and compare every row; takes as long as a rebuild."
+        False,
+        "--deep",
+        help="Follow the whole chain again and compare every row, and the private book with the hashes on the ledger; "
+        "takes as long as a rebuild.",
     ),
     as_json: AsJson = False,
 ) -> None:
     """Print the state of chain, index and outbox, and compare the index with the chain. Exit code 1 if they differ or
-    the chain does not answer."""
+    the chain does not answer, 3 if the chain makes no blocks, or the node is cut off from it or behind it."""
     with open_context(context.obj) as opened:
         unreachable = opened.catch_up()
-        found = _status(opened)
+        found, health = _status(opened, unreachable)
         check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
+        book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
-    if unreachable is not None:
-        found["chain"] = {"error": str(unreachable)}
+    alarms = [] if health is None else health.alarms()
+    found["alarms"] = alarms
     found["check"] = None if check is None else asdict(check)
+    found["book"] = book if deep else None
     found["models"] = [health.to_json() for health in models]
     if as_json:
         print_json(found)
     else:
         drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
-        print_lines(*_as_text(found), *_findings(check), *drift)
-    if found["equal"] is False or unreachable is not None or (check is not None and check.differences):
+        print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)
+    if unreachable is not None:
+        raise typer.Exit(unreachable.exit_code)
+    if book:
         raise typer.Exit(1)
+    # A node that is behind differs from the index, and that is not the index's fault.
+    if (found["equal"] is False and not alarms) or (check is not None and check.differences):
+        raise typer.Exit(1)
+    if alarms:
+        raise typer.Exit(NodeBehindError.exit_code)
 
 
 def _check(opened: Context, deep: bool) -> IndexCheck | None:
@@ -134,7 +147,13 @@ def _findings(check: IndexCheck | None) -> list[str]:
     return [*lines, f"{check.differences} differences; `millmark rebuild` builds the index again from the chain"]
 
 
-def _status(opened: Context) -> dict[str, object]:
+def _book_findings(book: Sequence[str], deep: bool) -> list[str]:
+    if not book:
+        return ["book    names, claims, evidence and models are those behind the ledger's hashes"] if deep else []
+    return [*(f"book    {line}" for line in book), "the private book was changed: restore it from a backup"]
+
+
+def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple[dict[str, object], ChainHealth | None]:
     index = fetch_status(opened.store)
     found: dict[str, object] = {"chain": None, "index": None, "equal": None, "outbox": Outbox(opened.store).counts()}
     found["queue"] = describe_queue(Outbox(opened.store), time.time())
@@ -147,29 +166,25 @@ def _status(opened: Context) -> dict[str, object]:
             "digest": "0x" + index.digest.hex(),
         }
     if opened.settings.chain_url is None:
-        return found
+        return found, None
+    if unreachable is not None:
+        found["chain"] = {"error": str(unreachable)}  # not asked again: a node that hangs would take as long again
+        return found, None
     try:
         chain = opened.chain()
         sequences = {f"{contract.value}_sequence": chain.sequence(contract) for contract in Contract}
+        health = observe_chain(chain, Outbox(opened.store).seen_block(), time.time())
     except ChainError as error:
         found["chain"] = {"error": str(error)}
-        return found
-    found["chain"] = {"chain_id": chain.chain_id, **_head(chain, Outbox(opened.store)), **sequences}
+        return found, None
+    found["chain"] = {"chain_id": chain.chain_id, **health.to_json(), **sequences}
     if index is not None:
         indexed = {"registry_sequence": index.registry_sequence, "ledger_sequence": index.ledger_sequence}
         found["equal"] = indexed == sequences
-    return found
+    return found, health
 
 
-def _head(chain: Chain, outbox: Outbox) -> dict[str, object]:
-    """The latest block, its age in seconds by this machine's clock, and whether the chain stalls: no new block for
-    STALL_S seconds although transactions are pending."""
-    head = chain.node.header()
-    age_s = max(round(time.time() - head.timestamp), 0)
-    return {"block_number": head.number, "head_age_s": age_s, "stalls": age_s >= STALL_S and outbox.has_unmined()}
-
-
-def _as_text(found: dict[str, object]) -> list[str]:
+def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:
     lines = []
     for part in ("chain", "index", "outbox"):
         values = found[part]
@@ -178,7 +193,9 @@ def _as_text(found: dict[str, object]) -> list[str]:
     outbox, queue, equal = found["outbox"], found["queue"], found["equal"]
     if isinstance(outbox, Mapping) and isinstance(queue, Mapping):
         lines += [f"        {line}" for line in queue_lines(outbox, queue)]
-    lines.append("nothing to compare" if equal is None else "index equals chain" if equal else "index is behind chain")
+    lines += alarms
+    whose = "this node's state" if alarms else "chain"
+    lines.append("nothing to compare" if equal is None else f"index {'equals' if equal else 'differs from'} {whose}")
     return lines
 
 

@@ -16,7 +16,7 @@ from ledger.keys import Signer, open_signer
 from ledger.records import Record
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.submit import Submitter
+from ledger.submit import Submitter, verify_outbox
 from services.output import warn
 from services.settings import Settings, read_settings
 from services.store import open_store
@@ -84,11 +84,15 @@ class Context:
     def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
         """Submits the records with the signer's key, waits until all are final, and returns them in the same order.
 
-        Raises SubmitError with the contract's own error if it refused one of them. Raises ChainError if the chain could
+        Raises OutboxOlderError if the database is older than the ledger, and SubmitError with the contract's own error
+        if it refused one of them. Raises ChainError if the chain could
         not be reached or accepted nothing; the records then stay queued.
         """
         chain, outbox = self.chain(), Outbox(self.store)
         chain.fund(signer.address)
+        if not verify_outbox(chain, self.store, signer.address):
+            self.catch_up()
+            verify_outbox(chain, self.store, signer.address)
         submitter = Submitter(chain, outbox, signer)
         # Random idempotency keys: a command that is called again is meant to record again.
         ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])

@@ -98,8 +98,8 @@ def run_publish(
 
 
 def run_rotate(context: typer.Context) -> None:
-    """Encrypt all data keys of this gateway's documents under a new key and delete the old one. The gateway may keep
-    running."""
+    """Encrypt all data keys of this gateway's documents under a new key and drop the old one, which stays in a file
+    beside the key file for a day. The gateway may keep running."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents keys rotate", ""):
         count = Documents(opened.store, KeyRing(opened.settings.document_keys_path)).rotate()
     print_lines(f"{count} data keys are encrypted under a new key; older backups of the key file are now useless")

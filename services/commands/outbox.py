@@ -10,6 +10,8 @@ import typer
 from ledger.errors import SettingsError
 from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.submit import adopt_records
+from services.commands.audit import audited
 from services.commands.context import open_context
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table
@@ -36,6 +38,7 @@ def register(app: typer.Typer) -> None:
     group.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
     group.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
     group.command("hand-over", epilog="Example: millmark outbox hand-over 0x... 0x...")(run_hand_over)
+    group.command("adopt", epilog="Example: millmark outbox adopt 0x...")(run_adopt)
     app.add_typer(group, name="outbox")
 
 
@@ -102,3 +105,26 @@ def _choose(keys: list[str] | None, found: list[QueuedRecord], failed: bool) -> 
     if failed == bool(keys):
         raise SettingsError("name records, or all failed ones", hint="give idempotency keys, or --failed")
     return [one.idempotency_key for one in found] if failed else keys or []
+
+
+def run_adopt(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="Address of the signing key, as the error names it.")],
+) -> None:
+    """Take in the records that a key has on the ledger and that this database does not know, after it was restored from
+    an older backup. Waiting records that are on the ledger become final; then recording goes on."""
+    address = parse_address(key)
+    with open_context(context.obj) as opened, audited(opened.settings, "outbox adopt", key):
+        unreachable = opened.catch_up()
+        if unreachable is not None:
+            raise unreachable
+        found = adopt_records(opened.chain(), opened.store, address)
+    print_lines(
+        f"{found.transactions} transactions of {to_checksum(address)} were taken in from the ledger:",
+        f"{found.waiting} waiting records are final, {found.unknown} records were not known here",
+    )
+    if found.unknown:
+        print_lines(
+            "their names and claims are missing from the private book: repeat their requests with the same "
+            "Idempotency-Key, or import bundles that show them"
+        )

@@ -5,14 +5,19 @@ The key ring is read at every use, so that a running gateway notices a rotation.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, SigningError
+from ledger.files import replace_file, sync_folder
 from ledger.keys import read_private, write_private
 from services.documents.encryption import KEY_BYTES
 
@@ -20,6 +25,9 @@ __all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
 
 _RING, _RECIPIENT = "millmark-document-keys", "millmark-recipient-key"
 _MAX_BYTES = 1 << 16
+_KEEP_OLD_S = 86_400
+_WAIT_S, _PAUSE_S = 600.0, 0.02
+"""How long a rotation waits for another one, and between two looks."""
 
 
 class KeyRing:
@@ -27,6 +35,25 @@ class KeyRing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._old = path.with_name(path.name + ".old")
+
+    @contextmanager
+    def rotating(self) -> Iterator[None]:
+        """Keeps other rotations of this key file out during the `with` block: of all processes and threads.
+
+        Raises SigningError if one is still under way after ten minutes.
+        """
+        # Beside the key file, which is itself replaced meanwhile. The kernel releases the lock with the process.
+        lock = self._path.with_name(self._path.name + ".lock")
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SigningError(f"{lock} cannot be opened: {error.strerror}", hint="check its folder") from None
+        try:
+            _wait_for(descriptor, self._path)
+            yield
+        finally:
+            os.close(descriptor)
 
     def in_use(self) -> tuple[str, bytes]:
         """Name and value of the current key, which wraps new data keys. Creates the file if it does not exist. Raises
@@ -35,41 +62,53 @@ class KeyRing:
         # key.
         if not self._path.exists():
             write_private(self._path, _ring_text([_new_key()]))
-        return next(iter(self._read().items()))
+        return next(iter(self.keys().items()))
 
     def key(self, name: str) -> bytes:
         """The key with this name. Raises SigningError if the file has none."""
-        found = self._read().get(name)
+        found = self.keys().get(name)
         if found is None:
             raise SigningError(
-                f"{self._path} has no key {name}", hint="restore the key file that belongs to this database"
+                f"{self._path} has no key {name}",
+                hint=f"restore the key file that belongs to this database; {self._old.name} has the keys that were "
+                "dropped within the last day",
             )
         return found
+
+    def keys(self) -> dict[str, bytes]:
+        """All keys by name, the current one first. Raises SigningError."""
+        self._forget_old()
+        return _read_ring(self._path)
 
     def add(self) -> None:
         """Adds a new key and makes it current."""
         # The first key is the current one. The others stay, for the data keys that are still wrapped under them.
-        self._replace([_new_key(), *self._read().items()])
+        self._replace(self._path, [_new_key(), *self.keys().items()])
 
-    def drop_old(self) -> None:
-        """Removes all keys except the current one."""
-        self._replace([self.in_use()])
+    def drop_old(self, named: Collection[str]) -> None:
+        """Removes the keys that are neither current nor among `named`, those by which data keys are wrapped.
 
-    def _read(self) -> dict[str, bytes]:
-        listed = _parse(self._path, _RING).get("keys")
-        try:
-            keys = dict(map(_parse_key, listed if isinstance(listed, list) else []))
-        except ValueError:
-            keys = {}
-        if not keys:
-            raise SigningError(f"{self._path} is not a valid file of document keys", hint="restore it from a backup")
-        return keys
+        For a day they stay in a file beside it, `.old`: what a mistake would cost is every document.
+        """
+        keys = list(self.keys().items())
+        kept = [keys[0], *(key for key in keys[1:] if key[0] in named)]
+        dropped = [key for key in keys if key not in kept]
+        if dropped:
+            earlier = _read_ring(self._old) if self._old.exists() else {}
+            self._replace(self._old, [*dropped, *(one for one in earlier.items() if one not in dropped)])
+            self._replace(self._path, kept)
 
-    def _replace(self, keys: list[tuple[str, bytes]]) -> None:
+    def _forget_old(self) -> None:
+        with suppress(OSError):  # it is not there, or another process was faster
+            if time.time() - self._old.stat().st_mtime > _KEEP_OLD_S:
+                self._old.unlink()
+                sync_folder(self._old.parent)
+
+    def _replace(self, path: Path, keys: list[tuple[str, bytes]]) -> None:
         # Written beside the file and renamed: a crash leaves the old ring or the new one, never a part.
-        draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         write_private(draft, _ring_text(keys))
-        draft.replace(self._path)
+        replace_file(draft, path)
 
 
 def create_recipient_key(path: Path) -> bytes:
@@ -92,6 +131,28 @@ def read_recipient_key(path: Path) -> X25519PrivateKey:
         raise SigningError(
             f"{path} does not contain a recipient's key", hint="create one with `millmark documents keys new`"
         ) from None
+
+
+def _wait_for(descriptor: int, path: Path) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if time.monotonic() > deadline:
+            raise SigningError(f"another rotation of {path} is under way", hint="repeat the command when it has ended")
+        time.sleep(_PAUSE_S)
+
+
+def _read_ring(path: Path) -> dict[str, bytes]:
+    listed = _parse(path, _RING).get("keys")
+    try:
+        keys = dict(map(_parse_key, listed if isinstance(listed, list) else []))
+    except ValueError:
+        keys = {}
+    if not keys:
+        raise SigningError(f"{path} is not a valid file of document keys", hint="restore it from a backup")
+    return keys
 
 
 def _parse(path: Path, form: str) -> Mapping[str, Json]:

@@ -179,8 +179,7 @@ class DocumentRepository:
         the document. Ids, version numbers and roots remain."""
         for row in self.versions([id_]):
             self.erase_fields(row.root, [()])
-        # Stored responses contain names and sizes of the document.
-        AnswerRepository(self._connection).forget_containing(id_.encode())
+        AnswerRepository(self._connection).forget_answered()  # also of versions whose claims were erased before
         self._connection.execute(delete(document_pieces).where(document_pieces.c.document == id_))
         # The rows stay: their roots are in records on the ledger, and their numbers must not be used again.
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
@@ -197,6 +196,8 @@ class DocumentRepository:
         if document is None:
             return False
         book.put_document(root, json.dumps(parse_claims(json.loads(document)).erase(paths).to_json()))
+        # Stored responses contain names and sizes of documents, and with them stands what the salts were made of.
+        AnswerRepository(self._connection).forget_answered()
         return True
 
     def recipient_key(self, participant: int) -> RecipientKeyRow | None:

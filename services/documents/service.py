@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ledger.claims import Path, parse_claims
-from ledger.errors import InputError, NotFoundError, SettingsError, StoreDamagedError
+from ledger.errors import InputError, NotFoundError, SettingsError, SigningError, StoreDamagedError
 from ledger.ids import SubjectKind
 from ledger.provenance.reader import Reader, build_reader
 from ledger.provenance.resolve import find_subject
@@ -227,23 +227,26 @@ class Documents:
         self._store.scrub()
 
     def rotate(self) -> int:
-        """Creates a new key, wraps all data keys under it, and removes the old keys. Returns the number of data keys.
+        """Creates a new key, wraps all data keys under it, and removes the keys that are no longer needed. Returns the
+        number of data keys.
 
         After a crash at any point the key file still opens everything. Raises SigningError or SealBrokenError.
         """
-        with self._writing() as repos:
-            # The new key is durable before anything is wrapped under it, and the old keys go only after the commit.
-            self._ring.in_use()  # creates the file if it does not exist
-            self._ring.add()
-            rows = [self._rewrap(row) for row in repos.documents.all_versions()]
-            repos.documents.rewrap(rows)
-        self._ring.drop_old()
-        self._store.scrub()
+        # Under one lock from beginning to end: a second rotation would add its key in between, and this one would drop
+        # the key under which that one is about to wrap.
+        with self._ring.rotating():
+            with self._writing() as repos:
+                # The new key is durable before anything is wrapped under it; the old keys go only after the commit.
+                self._ring.in_use()  # creates the file if it does not exist
+                self._ring.add()
+                keys = self._ring.keys()
+                rows = [_rewrap(row, keys) for row in repos.documents.all_versions()]
+                repos.documents.rewrap(rows)
+            # Under the write lock, so that no upload wraps under a key that is dropped here.
+            with self._writing() as repos:
+                self._ring.drop_old({row.wrapping for row in repos.documents.all_versions()})
+            self._store.scrub()
         return len(rows)
-
-    def _rewrap(self, row: DocumentVersionRow) -> DocumentVersionRow:
-        name, key = self._ring.in_use()
-        return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _version_id(row), self._data_key(row)))
 
     def _data_key(self, row: DocumentVersionRow) -> bytes:
         return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _version_id(row), row.wrapped_key)
@@ -317,6 +320,17 @@ class Documents:
 def new_version_id() -> VersionId:
     """The id of the first version of a new document."""
     return VersionId(secrets.token_hex(16), 1)
+
+
+def _rewrap(row: DocumentVersionRow, keys: Mapping[str, bytes]) -> DocumentVersionRow:
+    """Wraps a data key under the first of the keys. Raises SigningError or SealBrokenError."""
+    if row.wrapping not in keys:
+        raise SigningError(
+            f"the key file has no key {row.wrapping}", hint="restore the key file that belongs to this database"
+        )
+    data_key = unwrap_key(row.wrapping, keys[row.wrapping], _version_id(row), row.wrapped_key)
+    name, key = next(iter(keys.items()))
+    return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _version_id(row), data_key))
 
 
 def _version_id(row: DocumentVersionRow) -> VersionId:

@@ -88,6 +88,7 @@ class AuditAnchors:
         # Without new entries there is nothing to anchor, however long ago the last anchor was.
         if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
             return False
+        self._recorder.verify_current()
         first, hashes = read_hashes(self._audit.folder, after, _MAX_AT_ONCE)
         self._audit.flush()  # what is anchored must survive a power failure
         parts = range(0, len(hashes), MAX_MARKS)

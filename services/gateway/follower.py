@@ -9,9 +9,9 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError
+from ledger.errors import MillmarkError, NodeBehindError
 from ledger.events import Header
-from ledger.index import ChainReader, Follower
+from ledger.index import ChainReader, Follower, Progress
 from ledger.records import Contract
 from ledger.store import Store
 from services.gateway.http.errors import StaleIndexError
@@ -137,11 +137,16 @@ class FollowerThread:
         began_s = time.monotonic()  # what happens on the chain during the step may be missing after it
         try:
             progress = self._follower.follow(limit=_STEP_BLOCKS)
+            behind = self._find_behind(progress)
         except Exception as error:  # shown to operators; the head is still worth reading
             self._failures.note(error)
             self._seen = replace(self._seen, failure=_failure(error))
             return False
-        self._failures.clear()
+        if behind is None:
+            self._failures.clear()
+        else:
+            self._failures.note(behind)
+            self._seen = replace(self._seen, failure=_failure(behind))
         self._seen = replace(self._seen, followed_at=datetime.now(UTC))
         if progress.records:
             self._logger.info("indexed", block_number=progress.block_number, records=progress.records)
@@ -149,6 +154,17 @@ class FollowerThread:
         if not more:
             self._seen = replace(self._seen, looked_s=began_s)
         return more
+
+    def _find_behind(self, progress: Progress) -> NodeBehindError | None:
+        """The error of a chain that ends before the index. It may be true for a moment, of one of several nodes; the
+        index is served as before, and nothing in it is undone."""
+        head = self._chain.head_number()
+        if head >= progress.block_number:
+            return None
+        return NodeBehindError(
+            f"the node's latest block is {head}, the index is at block {progress.block_number}",
+            hint="check that the node is in sync; if its chain was set back, rebuild the index",
+        )
 
     def _look(self) -> None:
         """Reads the head after the step, so that an index that has just caught up compares as equal to it."""

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import InputError, SettingsError
+from services.backup import copy_sqlite, sqlite_path
 from services.node.agent import lock_folder
 from services.node.config import NodeConfig
 from services.node.streamlog import StreamLog
@@ -20,7 +21,6 @@ from services.node.streamlog import StreamLog
 __all__ = ["back_up", "restore"]
 
 _DATABASE = "millmark.sqlite"
-_SQLITE = "sqlite:///"
 
 
 def back_up(config: NodeConfig, target: Path) -> None:
@@ -35,9 +35,7 @@ def back_up(config: NodeConfig, target: Path) -> None:
         # Drafts are copied before and after the database. The first pass catches those that are settled, and removed,
         # once the database is copied; the second those written meanwhile, whose records the copy may already hold.
         _copy_some(source, target, "drafts/*.json")
-        reading = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-        with closing(reading) as old, closing(sqlite3.connect(target / _DATABASE)) as new:
-            old.backup(new)
+        copy_sqlite(database, target / _DATABASE)
         _copy_some(source, target, "drafts/*.json")
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
@@ -73,11 +71,12 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
 
 
 def _database(config: NodeConfig) -> Path:
-    if not config.database_url.startswith(_SQLITE):
+    database = sqlite_path(config.database_url)
+    if database is None:
         raise SettingsError(
             "the database is not SQLite", hint="use the database's own backup tools, then copy the logs"
         )
-    return Path(config.database_url.removeprefix(_SQLITE))
+    return database
 
 
 def _copy_some(source: Path, target: Path, pattern: str) -> None:

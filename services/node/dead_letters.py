@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ledger.errors import MillmarkError
+from ledger.files import replace_file
 from services.node.errors import EventRefusedError
 
 __all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
@@ -71,7 +72,7 @@ class DeadLetters:
             with self._lock:
                 if self._path.exists() and self._path.stat().st_size + len(line) > _MAX_BYTES:
                     # Replaces the file before it, so two files are the most that refusals can take.
-                    self._path.replace(_older(self._path))
+                    replace_file(self._path, _older(self._path))
                 # Opened for each refusal, since the rotation above may just have renamed the file.
                 with self._path.open("ab") as file:
                     file.write(line)

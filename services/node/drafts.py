@@ -15,7 +15,6 @@ from pathlib import Path
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.files import write_whole
-from services.node.streamlog import sync_folder
 
 __all__ = ["Draft", "Drafts"]
 
@@ -45,9 +44,7 @@ class Drafts:
     def put(self, name: str, drafts: Sequence[Draft]) -> None:
         """Writes a file of drafts, replacing one of the same name; durable on return. Raises InputError or OSError."""
         rows = [[draft.key, draft.salt.hex(), draft.window.hex(), list(draft.logits)] for draft in drafts]
-        # `write_whole` makes the content durable; the new name in the folder needs a synchronisation of its own.
         write_whole(self._folder / f"{name}.json", json.dumps(rows).encode())
-        sync_folder(self._folder)
 
     def drop_orphans(self) -> None:
         """Removes files whose records are not in the outbox. Call it only while no records are being queued."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import SettingsError, StoreDamagedError
+from ledger.files import replace_file
 from services.node.errors import LogError, LogFullError
 from services.node.frames import (
     ENTRY_BYTES,
@@ -35,7 +36,7 @@ from services.node.frames import (
     parse_frame,
 )
 
-__all__ = ["LogPosition", "StreamLog", "explain_failure", "sync_folder"]
+__all__ = ["LogPosition", "StreamLog", "explain_failure"]
 
 _MAX_FRAME_BYTES = FRAME_BYTES + MAX_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -234,18 +235,7 @@ def _begin(path: Path, stream: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    draft.replace(path)
-    # Without this a power cut could remove the name of a file that already holds acknowledged entries.
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Makes created, renamed and removed names in a folder durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(draft, path)
 
 
 def _read_all(descriptor: int, size: int, offset: int) -> bytes:

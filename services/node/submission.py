@@ -198,13 +198,14 @@ class SubmissionLoop:
         return True
 
 
-def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction], None]:
+def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction, str | None], None]:
     """Returns a function that logs each step of a transaction in one line. It includes the keys of its records, by
     which the line can be matched with "anchor queued"."""
 
-    def report(what: str, transaction: SentTransaction) -> None:
+    def report(what: str, transaction: SentTransaction, reason: str | None) -> None:
         keys = [record.idempotency_key for record in transaction.records]
         number = "0x" + (transaction.hash or b"").hex()
-        logger.info(f"transaction {what}", transaction=number, nonce=transaction.nonce, records=keys)
+        why = {} if reason is None else {"reason": reason}
+        logger.info(f"transaction {what}", transaction=number, nonce=transaction.nonce, records=keys, **why)
 
     return report

@@ -9,7 +9,7 @@ from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 __all__ = ["STALL_S", "describe_queue", "describe_waiting", "queue_lines"]
 
 STALL_S = 30.0
-"""Time without a new block after which a chain counts as stalled, if one of our transactions is pending."""
+"""Time without a new block after which a chain counts as stalled."""
 
 
 def describe_queue(outbox: Outbox, now: float) -> dict[str, object]:

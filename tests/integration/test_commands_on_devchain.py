@@ -156,4 +156,6 @@ def test_another_chain_behind_the_same_files_is_refused(home: Path) -> None:
     assert "is not that of TraceLedger" in _refused(home, "status")
 
     (home / "deployment.json").write_text(json.dumps({**deployment, "registry": "0x" + "00" * 19 + "07"}))
-    assert f"there is no code at 0x{'00' * 19}07, address of Registry" in _refused(home, "status")
+    assert f"this node has no contract at 0x{'00' * 19}07, address of Registry: it is of another network" in _refused(
+        home, "status"
+    )

@@ -38,7 +38,17 @@ class Desk:
         with world.store.reading() as connection:
             identity = Registry(connection).identity()
         assert identity is not None
-        deployment = Deployment(identity.chain_id, b"\x11" * 20, identity.ledger, identity.ledger_id, b"\x33" * 20, 0)
+        deployment = Deployment(
+            identity.chain_id,
+            b"\x11" * 20,
+            identity.ledger,
+            identity.ledger_id,
+            b"\x33" * 20,
+            0,
+            identity.genesis_hash,
+            0,
+            identity.genesis_hash,
+        )
         write_deployment(self.home / "deployment.json", deployment)
         for participant in (OWNER, DESCENDANT, SIBLING, NAMED):
             scopes = frozenset({Scope.DOCUMENTS, Scope.DOCUMENT_CHANGES})

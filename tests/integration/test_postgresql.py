@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +19,24 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import text
 
-from ledger.errors import MillmarkError, NotFoundError, StoreError
+from ledger.errors import (
+    MillmarkError,
+    NotFoundError,
+    Retry,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+)
 from ledger.provenance import participants, recall, trace
 from ledger.store import Book, Lineage, Rows, Store
+from ledger.store.database import build_engine
+from ledger.store.failures import explain_exhausted
+from ledger.store.outbox import Outbox
 from ledger.store.rows import HeadRow
+from ledger.submit.lease import Lease
 from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
+from services.gateway.http.problems import build_problem
 from services.interop.epcis.capture import parse_capture
 from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
 from services.interop.epcis.event_queries import EventQueries
@@ -30,6 +48,9 @@ from services.lab.bench.plant_store import draw_plant, write_plant
 from services.store import open_store
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
+from tests.support.frozen_writer import HOLDER, KEY, holds
+from tests.support.patience import wait_until
+from tests.support.rotations import rotate_side_by_side
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.unit.ledger import test_store_database as on_sqlite
@@ -230,3 +251,94 @@ def test_questions_are_kept_under_a_name(store: Store) -> None:
     mine.drop("mine")
     with pytest.raises(UnknownQueryError):
         mine.get("mine")
+
+
+def test_limits_in_time_are_set_on_each_connection(store: Store) -> None:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    with store.reading() as connection:
+        assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["10s", "5min", "2min"]
+    with store.transaction() as connection:
+        assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["10s", "5min", "10s"]
+
+
+def test_a_value_that_no_column_holds_is_not_called_damage(store: Store) -> None:
+    with pytest.raises(StoreError, match="report this; the database is sound") as refused, store.reading() as reader:
+        reader.exec_driver_sql("SELECT 2147483647 + 1")
+    assert not isinstance(refused.value, StoreDamagedError)
+
+
+def test_readers_and_a_503_are_left_when_all_connections_are_in_use(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_POOL": 1, "_OVERFLOW": 0, "_POOL_WAIT_S": 0.1}.items():
+        monkeypatch.setattr(f"ledger.store.postgresql.{name}", value)
+    small = Store(build_engine(url))
+    problem = build_problem(explain_exhausted(small.url), "r")
+    assert (problem.status, problem.type) == (503, "urn:millmark:problem:store-busy")
+    with small.reading(), pytest.raises(StoreBusyError, match="connections"), small.reading():
+        pass
+    small.close()
+
+
+def test_threads_that_wait_to_write_leave_connections_to_readers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.store.postgresql._LOCK_WAIT_S", 0.3)
+    refused: list[MillmarkError] = []
+
+    def write() -> None:
+        try:
+            with store.transaction():
+                pass
+        except MillmarkError as error:
+            refused.append(error)
+
+    with store.transaction():
+        threads = [threading.Thread(target=write) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        with store.reading() as connection:
+            assert Book(connection).names() == {}
+        for thread in threads:
+            thread.join()
+    assert [type(error) for error in refused] == [StoreBusyError] * 40
+    assert refused[0].retry is Retry.UNCHANGED
+
+
+def test_a_writer_that_is_frozen_is_taken_over(store: Store, url: str) -> None:
+    """Reads go on, the first write waits for the server to end the frozen session, then the lease is taken over.
+    `scripts/prove frozen` has the limits of real life."""
+    with process(HOLDER, url, "1") as frozen:
+        assert frozen.stdout is not None
+        assert frozen.stdout.readline() == "writing\n"
+        os.kill(frozen.pid, signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        with store.reading() as connection:
+            assert Book(connection).names() == {}
+        assert time.monotonic() - stopped_at < 1
+        with store.transaction() as connection:
+            Book(connection).set_names({1: "Acme"})
+        assert time.monotonic() - stopped_at < 10, "the server has ended the session after its second"
+        lease = Lease(Outbox(store), KEY, lease_s=0.5)
+        wait_until(lambda: holds(lease))
+        os.kill(frozen.pid, signal.SIGCONT)
+    with store.reading() as connection:
+        assert Book(connection).names() == {1: "Acme"}
+
+
+@pytest.mark.parametrize("kind", ["PostgreSQL", "SQLite"])
+def test_rotations_side_by_side_lose_no_document(kind: str, new_url: str, tmp_path: Path) -> None:
+    """`scripts/prove rotations` makes 200 on each."""
+    url = new_url if kind == "PostgreSQL" else f"sqlite:///{tmp_path / 'ledger.db'}"
+    found = rotate_side_by_side(url, tmp_path, 5)
+    assert (found["rotations"], found["lost"], found["keys"]) == (10, 0, 1)
+
+
+@contextmanager
+def process(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", program, *arguments]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()

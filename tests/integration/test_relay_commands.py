@@ -88,7 +88,9 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 @pytest.fixture
 def folder(runner: Runner) -> Folder:
-    deployment = Deployment(31337, b"\x11" * 20, b"\x22" * 20, b"\x44" * 32, b"\x33" * 20, 0)
+    deployment = Deployment(
+        31337, b"\x11" * 20, b"\x22" * 20, b"\x44" * 32, b"\x33" * 20, 0, b"\x55" * 32, 0, b"\x55" * 32
+    )
     return Folder(deployment, LocalSigner.from_bytes(b"\x01" * 32), runner)
 
 

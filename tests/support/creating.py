@@ -61,6 +61,15 @@ def deploy_with(
     made = create(node, owner, load_artifact(lots[0]).creation + encode_constructor(*lots))
     for name in ("CertificateOperations", "TraceLedger"):
         made = create(node, owner, load_artifact(name).creation + encode_constructor(name, "0x" + made.hex()))
+    head = node.header()
     return Deployment(
-        node.chain_id(), registry, made, fetch_ledger_id(node, made), named or ledger_forwarder, node.block_number()
+        node.chain_id(),
+        registry,
+        made,
+        fetch_ledger_id(node, made),
+        named or ledger_forwarder,
+        head.number,
+        node.header(0).hash,
+        head.number,
+        head.hash,
     )

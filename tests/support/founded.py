@@ -6,13 +6,12 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from ledger.store import Store
 from tests.support.ledger_world import LedgerWorld, build_world, copy_world
-from tests.support.stores import copy_database, new_store
+from tests.support.stores import cluster, copy_database, new_store
 
 __all__ = ["Founded"]
 
@@ -24,15 +23,17 @@ class Founded(Generic[F]):
 
     def __init__(self, found: Callable[[LedgerWorld, Store], F]) -> None:
         self._found = found
+        self._firsts: dict[str | None, tuple[LedgerWorld, Store, F]] = {}
 
     def copy(self, store: Store) -> tuple[LedgerWorld, F]:
         """The ledger, and what was found on it; `store`, which is empty, gets the content."""
-        world, filled, found = self._first
+        if cluster() not in self._firsts:
+            self._firsts[cluster()] = self._make()
+        world, filled, found = self._firsts[cluster()]
         copy_database(filled, store)
         return copy_world(world), found
 
-    @cached_property
-    def _first(self) -> tuple[LedgerWorld, Store, F]:
+    def _make(self) -> tuple[LedgerWorld, Store, F]:
         folder = Path(tempfile.mkdtemp(prefix="millmark-founded-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         world, store = build_world(), new_store(folder)

@@ -83,6 +83,10 @@ class LedgerWorld:
         chain.node.send(sent.raw)
         wait_until(lambda: chain.node.receipt(sent.hash) is not None)
 
+    def transfer(self, sender: Signer) -> None:
+        """Uses up a nonce of the key without a record."""
+        self._send(sender, sender.address, b"")
+
     def participants(self) -> int:
         """Number of companies admitted so far."""
         chain = self.unfaulty

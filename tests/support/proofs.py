@@ -19,6 +19,10 @@ _QUALITY = (sys.executable, "-m", "quality")
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
 _WITH_HALMOS = 'source scripts/_setup; install_halmos; exec "$0" -m tests.support.properties "$@"'
 _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
+_ON_POSTGRESQL = (
+    'cd tests/unit/services; exec "$0" -m pytest -n 0 -q -p tests.support.on_postgresql --rootdir ../../.. '
+    'test_gateway_*.py test_webhooks_*.py documents "$@"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,24 @@ PROOFS = (
         "10,000 generated requests to a real gateway, held against its OpenAPI document",
         "12 minutes",
         (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
+    ),
+    Proof(
+        "frozen",
+        "a process stopped within a write on PostgreSQL for 60 s: others read on, and write within 20 s",
+        "2 minutes",
+        (sys.executable, "-m", "tests.support.frozen_writer", "60"),
+    ),
+    Proof(
+        "rotations",
+        "200 rotations of document keys side by side on each database: no document is lost",
+        "3 minutes",
+        (sys.executable, "-m", "tests.support.rotations", "200"),
+    ),
+    Proof(
+        "postgresql",
+        "all tests of API, documents and webhooks, with every store on PostgreSQL instead of SQLite",
+        "4 minutes",
+        ("bash", "-euo", "pipefail", "-c", _ON_POSTGRESQL, sys.executable),
     ),
     Proof(
         "executions",

@@ -120,7 +120,18 @@ class Web3Client:
             self.contracts[contract] = self.web3.eth.contract(Web3.to_checksum_address(address), abi=abi)
         addresses = [bytes.fromhex(address[2:]) for address in (registry, ledger, forwarder)]
         ledger_id = self.contracts[Contract.LEDGER].functions.ledgerId().call()
-        return Deployment(self.web3.eth.chain_id, addresses[0], addresses[1], ledger_id, addresses[2], first)
+        created, genesis = self.web3.eth.get_block("latest"), self.web3.eth.get_block(0)
+        return Deployment(
+            self.web3.eth.chain_id,
+            addresses[0],
+            addresses[1],
+            ledger_id,
+            addresses[2],
+            first,
+            bytes(genesis["hash"]),
+            created["number"],
+            bytes(created["hash"]),
+        )
 
     def _create(self, owner: LocalAccount, name: str, *arguments: str) -> str:
         artifact = read_artifact(name)

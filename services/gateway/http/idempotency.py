@@ -135,8 +135,16 @@ class _KeyedRequest:
     @property
     def token(self) -> str:
         """64 hex digits: the same for every attempt, and different for any other request."""
+        return self._digest("").hex()
+
+    @property
+    def seed(self) -> bytes:
+        """32 bytes, like the token; but nothing that is stored for good tells them."""
+        return self._digest("millmark.request-seed.v1\n")
+
+    def _digest(self, tag: str) -> bytes:
         parts = "\n".join((str(self.caller), self.route, self.key, self.request.hex()))
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return hashlib.sha256((tag + parts).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,11 @@ class _IdempotentRequest:
 
     store: IdempotencyStore
     asked: _KeyedRequest
+
+    @property
+    def seed(self) -> bytes:
+        """What the attempts of this request have in common, and no other request has. Secret; never stored."""
+        return self.asked.seed
 
     def respond(self, work: Callable[[str], Response]) -> Response:
         """Like IdempotencyStore.respond. It blocks, so it is only for routes that are not coroutines. The response must

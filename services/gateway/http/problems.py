@@ -24,8 +24,10 @@ from ledger.errors import (
     InputError,
     MillmarkError,
     NotFoundError,
+    OutboxOlderError,
     SettingsError,
     SigningError,
+    StoreBusyError,
     StoreError,
 )
 from ledger.provenance.jsonform import Printable
@@ -72,9 +74,12 @@ _STATUS: dict[type, int] = {
     NoChainError: 503,
     NoSignerError: 503,
     NameTakenError: 409,
+    OutboxOlderError: 503,
     MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
+_LATER = (TryLaterError, StoreBusyError)
+"""Errors with the time after which the same request may succeed."""
 _MAX_DETAIL = 1000
 """In characters, so that a refused identifier is not echoed at full length."""
 
@@ -191,7 +196,7 @@ class ErrorHandler:
         if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
             return Response(status_code=204, headers={"Allow": allowed})
         # Errors that ask to retry keep their form even on pages, because of Retry-After.
-        if self.routes.is_page(request.method, route) and not isinstance(error, TryLaterError):
+        if self.routes.is_page(request.method, route) and not isinstance(error, _LATER):
             return self.error_page(request, error, build_problem(error, request.state.request_id).status)
         return self.respond(error, request.state.request_id, request.scope["path"], allowed)
 
@@ -201,6 +206,6 @@ class ErrorHandler:
         headers = {"Allow": allowed} if problem.status == 405 else {}
         if problem.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(error, TryLaterError):
+        if isinstance(error, _LATER):
             headers["Retry-After"] = str(error.retry_after_s)
         return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)

@@ -33,6 +33,11 @@ class SecretRepository:
     def __init__(self, connection: Connection) -> None:
         self._rows = Rows(connection)
 
+    def find(self, name: str) -> bytes | None:
+        """The secret; None if it was not created yet."""
+        found = self._rows.get(SecretRow, name)
+        return None if found is None else found.value
+
     def secret(self, name: str) -> bytes:
         """32 random bytes, created by the first call and stored. Needs a transaction that may write."""
         found = self._rows.get(SecretRow, name)

@@ -53,6 +53,8 @@ class Builder:
     """The index."""
     name: Callable[[str], Identity] | None
     """Names the things that the record creates; None if it creates nothing with an identifier."""
+    salt: Callable[[], bytes]
+    """Returns the next salt for claims."""
     identities: list[Identity] = field(default_factory=list)
     documents: list[Claims] = field(default_factory=list)
 
@@ -70,6 +72,11 @@ class Builder:
             book.add_identity(identity)
         for claims in self.documents:
             book.put_document(claims.root, json.dumps(claims.to_json()))
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no other request can lead to the same record: it has a name or salts of this request."""
+        return bool(self.identities or self.documents)
 
     def _struct(self, struct: type, body: Mapping[str, Any], given: Mapping[str, Any]) -> object:
         hints = get_type_hints(struct, include_extras=True)
@@ -134,7 +141,7 @@ class Builder:
             )
         if document is None:
             return _NONE if root is None else _raw(root)
-        claims = build_claims(document)
+        claims = build_claims(document, salt=self.salt)
         self.documents.append(claims)
         return claims.root
 

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
+from ledger.ids import Identity, SubjectKind
 from ledger.provenance import open_reader
+from ledger.records import Record
 from ledger.store import Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from services.access import Principal, Scope
@@ -30,6 +32,7 @@ from services.gateway.http.responses import (
 )
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
+from services.gateway.recording.attempts import Attempt
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.name_endpoints import add_names
@@ -40,7 +43,6 @@ from services.gateway.recording.writes import WRITES, Write
 
 __all__ = ["add_recording"]
 
-_FIRST = 2**62
 _ABOUT = (
     "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "
     "will be sent, even after a crash. Poll `Location` for its status. If the ledger rejects the record, `refusal` "
@@ -59,6 +61,7 @@ Proposal = Annotated[
 RecordNumber = Annotated[
     int, Path(alias="id", ge=1, le=2**31 - 1, description="`id` of the record's status.", examples=[17])
 ]
+_Name: TypeAlias = Callable[[int, SubjectKind, str], Identity]
 _State: TypeAlias = Literal[
     "queued", "paused", "blocked", "nonced", "signed", "sent", "mined", "final", "failed", "cancelled"
 ]
@@ -79,13 +82,14 @@ class _RecordingService:
     def __init__(self, store: Store, recorder: Recorder | None) -> None:
         self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
 
-    def take(self, write: Write, token: str, asked: Mapping[str, Any], body: BaseModel, caller: Principal) -> Response:
-        """Queues a record and returns 202 with the location of its status. Idempotent under a token."""
+    def take(
+        self, write: Write, attempt: Attempt, asked: Mapping[str, Any], body: BaseModel, caller: Principal
+    ) -> Response:
+        """Queues a record and returns 202 with the location of its status. Idempotent under the attempt's token."""
         if self._recorder is None:
             raise NoSignerError("this gateway has no key for recording", hint="ask its operator to set gateway_signer")
         # Looked up first: after a crash the response may be lost although the record was queued.
-        key = f"api:{token}"
-        found = self._recorder.find(key) or self._queue(self._recorder, write, key, asked, body, caller)
+        found = self._recorder.find(attempt.key) or self._queue(self._recorder, write, attempt, asked, body, caller)
         answer = reply(self._status(found), 202)
         answer.headers["Location"] = f"/v1/records/{found.id}"
         return answer
@@ -94,23 +98,34 @@ class _RecordingService:
         self,
         recorder: Recorder,
         write: Write,
-        key: str,
+        attempt: Attempt,
         asked: Mapping[str, Any],
         body: BaseModel,
         caller: Principal,
     ) -> QueuedRecord:
         # Part of the hash that becomes the subject, so it must be the participant for whom the key signs.
         creator = recorder.participant(caller.participant)
+        made = partial(self._build, write, attempt, asked, body, creator)
+        if recorder.has_adopted():
+            # The record may be on the ledger already, from before the database was restored from a backup.
+            builder, record = made(recorder.name_again)
+            row = _recording(attempt, caller, builder)
+            found = recorder.claim(row, record, builder.keep) if builder.is_unique else None
+            if found is not None:
+                return found
+        builder, record = made(recorder.name)
+        return recorder.queue(_recording(attempt, caller, builder), record, builder.keep)
+
+    def _build(
+        self, write: Write, attempt: Attempt, asked: Mapping[str, Any], body: BaseModel, creator: int, name: _Name
+    ) -> tuple[Builder, Record]:
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
             given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
-            builder = Builder(
-                reader.rows, None if write.names is None else partial(recorder.name, creator, write.names)
-            )
-            record = builder.build(write.kind, members, given)
-        subjects = describe_subjects([one.subject for one in builder.identities])
-        return recorder.queue(RecordingRow(key, caller.participant or 0, subjects), record, builder.keep)
+            named = None if write.names is None else partial(name, creator, write.names)
+            builder = Builder(reader.rows, named, attempt.salts(self._store))
+            return builder, builder.build(write.kind, members, given)
 
     def status(self, number: int) -> RecordStatus:
         """The status of one record. Raises NotFoundError if the record is unknown."""
@@ -118,13 +133,18 @@ class _RecordingService:
 
     def statuses(self, after: int | None, limit: int, state: str | None) -> tuple[list[RecordStatus], int | None]:
         """The statuses of a page of records, newest first, and where the next page starts."""
-        found = self._outbox.page(_FIRST if after is None else after, limit + 1, state)
+        found = self._outbox.page(after, limit + 1, state)
         shown = found[:limit]
         return [self._status(one) for one in shown], shown[-1].id if len(found) > limit else None
 
     def _status(self, record: QueuedRecord) -> RecordStatus:
         with self._store.reading() as connection:
             return build_record_status(record, RecordingRepository(connection).get(record.idempotency_key))
+
+
+def _recording(attempt: Attempt, caller: Principal, builder: Builder) -> RecordingRow:
+    subjects = describe_subjects([one.subject for one in builder.identities])
+    return RecordingRow(attempt.key, caller.participant or 0, subjects)
 
 
 def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None:
@@ -152,19 +172,27 @@ def _endpoint(service: _RecordingService, write: Write, body_model: type[BaseMod
     """The endpoint function, with the parameters that are in the path."""
 
     def plain(principal: CurrentPrincipal, idempotent: Idempotent, body: BaseModel) -> Response:
-        return idempotent.respond(lambda token: service.take(write, token, {}, body, principal))
+        return idempotent.respond(
+            lambda token: service.take(write, Attempt(token, idempotent.seed), {}, body, principal)
+        )
 
     def on_subject(principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, body: BaseModel) -> Response:
-        return idempotent.respond(lambda token: service.take(write, token, {"subject": subject}, body, principal))
+        return idempotent.respond(
+            lambda token: service.take(write, Attempt(token, idempotent.seed), {"subject": subject}, body, principal)
+        )
 
     def on_number(principal: CurrentPrincipal, idempotent: Idempotent, number: Number, body: BaseModel) -> Response:
-        return idempotent.respond(lambda token: service.take(write, token, {"id": number}, body, principal))
+        return idempotent.respond(
+            lambda token: service.take(write, Attempt(token, idempotent.seed), {"id": number}, body, principal)
+        )
 
     def on_both(
         principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, number: Proposal, body: BaseModel
     ) -> Response:
         asked = {"subject": subject, "id": number}
-        return idempotent.respond(lambda token: service.take(write, token, asked, body, principal))
+        return idempotent.respond(
+            lambda token: service.take(write, Attempt(token, idempotent.seed), asked, body, principal)
+        )
 
     chosen: dict[tuple[bool, bool], Callable[..., Response]] = {
         (False, False): plain,

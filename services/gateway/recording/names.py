@@ -49,6 +49,12 @@ class Namer:
             raise NameTakenError(f"a record that creates the {what} is queued", hint="see its status in /v1/records")
         return identity
 
+    def derive(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
+        """The identity of a thing of `creator`, whether or not it exists. Raises NoNameKeyError, IdentifierError."""
+        with self._store.reading() as connection:
+            keys = self._registered(Rows(connection), creator)
+        return derive_identity(self._ledger, keys, kind, creator, identifier)
+
     def _registered(self, rows: Rows, creator: int) -> list[NameKey]:
         """All name keys that the company has registered, oldest first: under each, a receiver wants a proof."""
         hashes = [row.hash for row in sorted(rows.find(NameKeyRow, participant=creator), key=lambda row: row.index)]

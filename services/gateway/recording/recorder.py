@@ -14,8 +14,11 @@ from ledger.names import NameKey
 from ledger.records import Record
 from ledger.store import Book, Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
+from ledger.store.outbox_adoption import claim_adopted, has_adopted
 from ledger.submit import Submitter, build_entry
-from services.gateway.http.errors import NoSignerError
+from services.gateway.http.errors import NoSignerError, TryLaterError
+from services.gateway.recording.attempts import keep_secret
+from services.gateway.recording.comparison import Comparison
 from services.gateway.recording.names import Namer
 from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.serving.loop import Loop
@@ -46,12 +49,20 @@ class Recorder:
         self._namer = Namer(store, chain, name_keys)
         self._outbox = Outbox(store)
         self._submitter = Submitter(chain, self._outbox, signer)
+        self._comparison = Comparison(chain, store, signer.address)
         self._address = signer.address
         self._funded = False
         self.loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
 
+    def verify_current(self) -> None:
+        """Call it before anything is queued, outside of transactions. Raises OutboxOlderError if the outbox is older
+        than the ledger, ChainError or TryLaterError as long as that is not known."""
+        self._comparison.verify()
+
     def participant(self, caller: int | None) -> int:
-        """The participant that the key signs for. Raises NoSignerError if there is none, or if it is not the caller."""
+        """The participant that the key signs for. Raises NoSignerError if there is none, or if it is not the caller,
+        OutboxOlderError or TryLaterError as long as nothing may be recorded."""
+        self.verify_current()
         with self._store.reading() as connection:
             found = Registry(connection).participant_of(self._address)
         if found is None:
@@ -68,6 +79,27 @@ class Recorder:
     def name(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
         """The identity of a new thing of the company. Raises as `Namer.name` does."""
         return self._namer.name(creator, kind, identifier)
+
+    def name_again(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
+        """Like `name`, for a thing that may be on the ledger already."""
+        return self._namer.derive(creator, kind, identifier)
+
+    def has_adopted(self) -> bool:
+        """Whether the outbox has records from the ledger whose requests it does not know."""
+        with self._store.reading() as connection:
+            return has_adopted(connection)
+
+    def claim(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord | None:
+        """The record on the ledger that an earlier attempt of this request made, before the database was restored from
+        a backup. The book gets what it has to store for it. None if there is none."""
+        entry = build_entry(row.key, record)
+        with self._store.transaction() as connection:
+            number = claim_adopted(connection, self._address, entry.contract, entry.payload, entry.idempotency_key)
+            if number is None:
+                return None
+            RecordingRepository(connection).put(row)
+            keep(Book(connection))
+        return self._outbox.record(number)
 
     def find(self, key: str) -> QueuedRecord | None:
         """The record queued under an idempotency key, if any."""
@@ -99,6 +131,8 @@ class Recorder:
         self.loop.wake()
 
     def start(self) -> None:
+        # Before the first record, so that every backup has it from which a repeated request can be known again.
+        keep_secret(self._store)
         self.loop.start()
 
     def stop(self) -> None:
@@ -113,6 +147,9 @@ class Recorder:
             self._chain.fund(self._address)
             self._funded = True
         try:
+            self.verify_current()
             return _IDLE_S if self._submitter.step() else _PAUSE_S
+        except TryLaterError:  # the index is being brought up to the ledger
+            return _TROUBLE_S
         except LeaseHeldError:  # another process submits under this key: not a failure
             return _TROUBLE_S

@@ -40,8 +40,12 @@ class RecordingRepository:
     def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
         """Puts a record into the outbox and stores what it creates, replacing an earlier row under its key. Returns its
         id in the outbox. Raises as Outbox.enqueue does."""
-        self._rows.put(row)
+        self.put(row)
         return enqueue_in(self._connection, signer, entry)
+
+    def put(self, row: RecordingRow) -> None:
+        """Stores what a record creates, replacing an earlier row under its key."""
+        self._rows.put(row)
 
     def get(self, key: str) -> RecordingRow | None:
         return self._rows.get(RecordingRow, key)

@@ -200,7 +200,10 @@ def _configure(folder: Path) -> Path:
     key = folder / "key"
     key.touch(mode=0o600)
     key.write_text(LocalSigner.generate().unsafe_secret().hex())
-    write_deployment(folder / "deployment.json", Deployment(1, b"r" * 20, b"l" * 20, b"i" * 32, b"f" * 20, 0))
+    write_deployment(
+        folder / "deployment.json",
+        Deployment(1, b"r" * 20, b"l" * 20, b"i" * 32, b"f" * 20, 0, b"g" * 32, 0, b"g" * 32),
+    )
     config = folder / "node.toml"
     config.write_text(
         f'data_folder = "data"\n[chain]\nurl = "http://127.0.0.1:9"\n[signer]\nuri = "file:{key}"\n'

@@ -47,6 +47,8 @@ class Fault(enum.StrEnum):
     STALE_NONCE = "stale nonce"
     EMPTY_LOGS = "empty logs"
     WRONG_BLOCK_HASH = "wrong block hash"
+    NOTHING = "nothing there"
+    """The node claims not to have what it was asked for, as one that is behind would."""
     NONCE_TOO_LOW = "nonce too low"
     """The node accepts nothing, and gives a false reason; the same holds for UNDERPRICED."""
     UNDERPRICED = "underpriced"
@@ -71,7 +73,7 @@ _OF: Mapping[str, tuple[Fault, ...]] = {
     "eth_getLogs": (Fault.EMPTY_LOGS,),
     "eth_getBlockReceipts": (Fault.EMPTY_LOGS,),
     "eth_getBlockByNumber": (Fault.WRONG_BLOCK_HASH,),
-    "eth_getTransactionReceipt": (Fault.WRONG_BLOCK_HASH,),
+    "eth_getTransactionReceipt": (Fault.WRONG_BLOCK_HASH, Fault.NOTHING),
 }
 """Faults of single methods, in addition to `_ANY`. They are half of these methods' faults, because such requests are
 rare."""
@@ -128,6 +130,8 @@ def corrupt(fault: Fault | None, request: Mapping[str, Any], answer: dict[str, A
 def _lie(fault: Fault | None, result: Any) -> Any:
     if fault in (Fault.STALE_HEAD, Fault.STALE_NONCE) and isinstance(result, str):
         return hex(max(int(result, 16) - _STALE_BLOCKS, 0))
+    if fault is Fault.NOTHING:
+        return None
     if fault is Fault.EMPTY_LOGS:
         return []
     if fault is Fault.WRONG_BLOCK_HASH and isinstance(result, dict):
@@ -144,10 +148,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class FaultProxy:
-    """Forwards requests to the node at `upstream`. `schedule` may be replaced at any time; None injects no faults."""
+    """Forwards requests to the node at `upstream`. That and `schedule` may be replaced at any time; None injects no
+    faults."""
 
     def __init__(self, upstream: str, schedule: Schedule | None) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self.schedule = schedule
         self.requests = 0
         self.faults: Counter[str] = Counter()
@@ -171,7 +176,7 @@ class FaultProxy:
         fault = self._next_fault(request["method"])
         answer: dict[str, Any] | None = None
         if fault not in UNFORWARDED:
-            answer = (await client.post(self._upstream, content=body, headers=_JSON)).json()
+            answer = (await client.post(self.upstream, content=body, headers=_JSON)).json()
         if fault in (Fault.REFUSE, Fault.CUT_BEFORE, Fault.CUT_AFTER):
             if fault is Fault.REFUSE:
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

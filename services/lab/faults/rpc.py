@@ -25,6 +25,8 @@ _FAULT_PERCENT = 35
 _BATCH = 2
 _GROUP = 8
 _TIMEOUT_S = 5.0
+_GRACE_S = 0.3
+"""So short that the transaction behind a nonce is looked for many times."""
 _STUCK_S = 120.0
 
 
@@ -42,7 +44,7 @@ def run_rpc(folder: Path, count: int, seed: int) -> Outcome:
         chain = site.connect(HttpTransport(url, _TIMEOUT_S))
         proxy.schedule = Schedule(seed, _FAULT_PERCENT)
         submitter = Submitter(
-            chain, Outbox(store), site.signer, batch_size=_BATCH, receipt_grace_s=_STUCK_S, resend_s=0.1
+            chain, Outbox(store), site.signer, batch_size=_BATCH, receipt_grace_s=_GRACE_S, resend_s=0.1
         )
         for start in range(0, len(events), _GROUP):
             submitter.submit([(event.key, site.record(event)) for event in events[start : start + _GROUP]])

@@ -38,7 +38,7 @@ def test_one_changed_bit_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_cut_and_extended_code_is_refused(name: str) -> None:
     deployed = load_artifact(name).deployed
-    with pytest.raises(WrongContractError, match=f"there is no code at 0x{ADDRESS.hex()}, address of {name}"):
+    with pytest.raises(WrongContractError, match=f"there is no contract at 0x{ADDRESS.hex()}, address of {name}"):
         verify_code(name, b"", ADDRESS)
     for code in (deployed[:-1], deployed + b"\0", deployed[: len(deployed) // 2]):
         with pytest.raises(WrongContractError, match="is not that of"):

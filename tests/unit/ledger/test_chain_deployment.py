@@ -17,6 +17,8 @@ from ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
+    NodeBehindError,
+    Retry,
     SettingsError,
     SignerUnknownError,
     WrongChainError,
@@ -30,7 +32,7 @@ from tests.support.ledger_world import build_world
 from tests.support.rpc import Line
 
 PROFILE = find_profile("embedded")
-DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, b"\x44" * 32, b"\x33" * 20, 7)
+DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, b"\x44" * 32, b"\x33" * 20, 7, b"\x55" * 32, 12, b"\x66" * 32)
 TEXT = {
     "chain_id": 1337,
     "registry": "0x" + "11" * 20,
@@ -38,6 +40,9 @@ TEXT = {
     "ledger_id": "0x" + "44" * 32,
     "forwarder": "0x" + "33" * 20,
     "block_number": 7,
+    "genesis_hash": "0x" + "55" * 32,
+    "created_number": 12,
+    "created_hash": "0x" + "66" * 32,
 }
 
 
@@ -80,11 +85,15 @@ MALFORMED: list[bytes] = [
     *(json.dumps({name: value for name, value in TEXT.items() if name != gone}).encode() for gone in TEXT),
     *(
         json.dumps({**TEXT, name: wrong}).encode()
-        for name in ("registry", "ledger", "forwarder", "ledger_id")
+        for name in ("registry", "ledger", "forwarder", "ledger_id", "genesis_hash", "created_hash")
         for wrong in NO_ADDRESSES
     ),
     json.dumps({**TEXT, "ledger_id": "0x" + "44" * 33}).encode(),
-    *(json.dumps({**TEXT, name: wrong}).encode() for name in ("chain_id", "block_number") for wrong in NO_NUMBERS),
+    *(
+        json.dumps({**TEXT, name: wrong}).encode()
+        for name in ("chain_id", "block_number", "created_number")
+        for wrong in NO_NUMBERS
+    ),
 ]
 
 
@@ -126,8 +135,14 @@ def test_a_chain_made_anew_with_the_same_keys_is_another_ledger() -> None:
     first, second = one.deployment, two.deployment
     assert (first.chain_id, first.registry, first.ledger) == (second.chain_id, second.registry, second.ledger)
     assert first.ledger_id != second.ledger_id
-    with pytest.raises(WrongContractError, match=r"has the id 0x[0-9a-f]{64}, that of the deployment"):
+    with pytest.raises(WrongChainError, match=r"genesis block 0x[0-9a-f]{64}, the deployment is on that with"):
         Chain(two.node, PROFILE, first)
+    disguised = dataclasses.replace(first, genesis_hash=second.genesis_hash)
+    with pytest.raises(WrongChainError, match="this is another network, with the same genesis block"):
+        Chain(two.node, PROFILE, disguised)
+    disguised = dataclasses.replace(disguised, created_hash=second.created_hash)
+    with pytest.raises(WrongContractError, match=r"has the id 0x[0-9a-f]{64}, that of the deployment"):
+        Chain(two.node, PROFILE, disguised)
     checkpoint, trust = (
         fetch_checkpoint(one),
         fetch_trust(two, {1: "Alder Forge"}, Cosigners(1, (Cosigner(1, owner.address),))),
@@ -194,12 +209,36 @@ def test_another_chain_is_refused() -> None:
 
 
 def test_another_instance_of_the_same_chain_is_refused() -> None:
-    """The embedded chain starts anew with the same chain id: the contracts are gone."""
+    """The embedded chain starts anew with the same chain id: its genesis block differs."""
     world = build_world()
-    with pytest.raises(
-        WrongContractError, match=f"there is no code at 0x{world.chain.ledger.hex()}, address of TraceLedger"
-    ):
-        Chain(Node(EmbeddedChain()), PROFILE, world.chain.deployment)
+    with pytest.raises(WrongChainError, match=f"the deployment is on that with 0x{world.chain.genesis_hash().hex()}"):
+        Chain(Node(EmbeddedChain(1_760_000_000)), PROFILE, world.chain.deployment)
+
+
+def test_a_node_without_the_ledgers_block_is_behind() -> None:
+    """Its own head, the ledger's block and the remedy are named, and that it may be asked again."""
+    world = build_world()
+    created = hex(world.chain.deployment.created_number)
+
+    def lack(params: list[Any]) -> Any:
+        return None if params[0] == created else world.line.node.request("eth_getBlockByNumber", params)
+
+    world.line.handlers |= {"eth_getBlockByNumber": lack, "eth_blockNumber": lambda _: "0x3"}
+    with pytest.raises(NodeBehindError, match="its latest block is 3, the ledger was created in block 6") as caught:
+        Chain(world.chain.node, PROFILE, world.chain.deployment)
+    assert (caught.value.exit_code, caught.value.retry) == (3, Retry.UNCHANGED)
+
+
+def test_a_node_that_has_the_blocks_and_not_yet_the_state_is_behind() -> None:
+    world = build_world()
+    world.line.handlers["eth_getCode"] = lambda _: "0x"
+    cause = f"this node has no contract at 0x{world.chain.ledger.hex()}, address of TraceLedger: it is "
+    numbers = r"\(latest block 6, ledger created in block 6\)"
+    with pytest.raises(WrongContractError, match=f"{cause}of another network, or not in sync yet {numbers}"):
+        Chain(world.chain.node, PROFILE, world.chain.deployment)
+    world.line.handlers["eth_syncing"] = lambda _: {"currentBlock": "0x6", "highestBlock": "0x9"}
+    with pytest.raises(NodeBehindError, match=f"{cause}not in sync yet {numbers}"):
+        Chain(world.chain.node, PROFILE, world.chain.deployment)
 
 
 def test_contracts_in_each_others_place_are_refused() -> None:

@@ -100,7 +100,6 @@ BAD: list[tuple[str, list[Any]]] = [
     *((method, params) for method in ("eth_chainId", "eth_blockNumber") for params in TOO_MANY),
     *(("eth_getBlockByNumber", [number, False]) for number in NO_BLOCKS),
     ("eth_getBlockByNumber", []),
-    ("eth_getBlockByNumber", ["latest", True]),
     *(("eth_getBlockByHash", [block, False]) for block in ("0x12", "", 5, None, "latest")),
     *(("eth_getLogs", [query]) for query in ({}, 5, "x", None, {"blockHash": "0x12"}, {"blockHash": 5})),
     ("eth_getLogs", [{"blockHash": ZERO}]),

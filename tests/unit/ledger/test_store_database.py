@@ -274,3 +274,21 @@ def test_a_document_can_be_replaced(store: Store) -> None:
         book.put_document(bytes(32), "{}")
         book.put_document(bytes(32), "[]")
         assert book.document(bytes(32)) == "[]"
+
+
+def test_copies_of_the_database_stay_in_its_folder(tmp_path: Path) -> None:
+    """VACUUM's, in /var/tmp by default: on another disk, and shared by all users."""
+    folder = tmp_path / "it's here"
+    with open_store(f"sqlite:///{folder / 'ledger.db'}") as store:
+        store.scrub()
+        with store.reading() as connection:
+            [[found]] = connection.exec_driver_sql("PRAGMA temp_store_directory").all()
+    assert found == str(folder)
+
+
+@pytest.mark.parametrize("url", ["postgresql://user@host:se/cret", "se cret"])
+def test_a_url_that_cannot_be_parsed_is_refused_in_one_line_without_a_piece_of_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        open_store(url)
+    assert "cret" not in str(refused.value)
+    assert refused.value.__cause__ is None

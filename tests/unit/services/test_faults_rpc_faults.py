@@ -28,7 +28,8 @@ def test_the_share_of_faults_is_as_asked(percent: int) -> None:
 
 
 def test_every_fault_happens() -> None:
-    methods = [SEND, HEAD, "eth_getTransactionCount", "eth_getBlockReceipts", "eth_getBlockByNumber"]
+    state = ("eth_getTransactionCount", "eth_getBlockReceipts", "eth_getBlockByNumber", "eth_getTransactionReceipt")
+    methods = [SEND, HEAD, *state]
     found = {Schedule(1, 100).fault(number, method) for method in methods for number in range(500)}
     assert found == set(Fault)
 
@@ -43,6 +44,7 @@ def test_every_fault_happens() -> None:
         (Fault.WRONG_BLOCK_HASH, {"hash": "0x1", "number": "0x2"}, {"hash": "0x" + "5a" * 32, "number": "0x2"}),
         (Fault.WRONG_BLOCK_HASH, {"blockHash": "0x1"}, {"blockHash": "0x" + "5a" * 32}),
         (Fault.WRONG_BLOCK_HASH, None, None),
+        (Fault.NOTHING, {"blockHash": "0x1"}, None),
         (None, "0x10", "0x10"),
         (Fault.DELAY, "0x10", "0x10"),
     ],

@@ -67,6 +67,17 @@ def until(ask: Callable[[], Status], holds: Callable[[Status], object]) -> Statu
     return found
 
 
+def test_a_chain_that_ends_before_the_index_is_said(store: Store, chain: ServedChain) -> None:
+    def script(ask: Callable[[], Status]) -> None:
+        indexed = until(ask, lambda now: now["equal"])["index"]["block_number"]
+        del chain.headers[-3:]
+        failure = until(ask, lambda now: now["follower"]["last_failure"])["follower"]["last_failure"]
+        assert failure["code"] == "chain-behind"
+        assert f"latest block is {indexed - 3}, the index is at block {indexed}" in failure["detail"]
+
+    during(store, chain, script)
+
+
 def test_follows_to_the_head_and_on(store: Store, chain: ServedChain) -> None:
     def script(ask: Callable[[], Status]) -> None:
         found = until(ask, lambda now: now["equal"])

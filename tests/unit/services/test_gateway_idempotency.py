@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from ledger.errors import InputError, StoreError
+from ledger.errors import InputError, StoreBusyError, StoreError
 from ledger.store import Store
 from services.access.rules import Rule
 from services.gateway import GatewayParts, build_policy, create_gateway
@@ -118,6 +118,14 @@ def test_what_is_refused_is_not_kept(site: Site) -> None:
     assert send(caller, "wrong").status_code == 400
     site.failure = None
     assert send(caller, "right").status_code == 201
+
+
+def test_a_busy_database_asks_to_come_again(site: Site) -> None:
+    caller = site.start()
+    site.failure = StoreBusyError("all connections are in use")
+    answer = send(caller)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["type"] == "urn:millmark:problem:store-busy"
 
 
 def test_while_one_is_under_way_the_other_waits(site: Site) -> None:

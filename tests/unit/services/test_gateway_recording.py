@@ -140,7 +140,8 @@ def test_examples_are_bodies_that_make_the_record(write: Write, desk: Site) -> N
     body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     members = body.model_validate(dict(write.example)).model_dump()
     with open_reader(desk.store) as reader:
-        builder = Builder(reader.rows, None if write.names is None else partial(_identity, desk.number, write.names))
+        name = None if write.names is None else partial(_identity, desk.number, write.names)
+        builder = Builder(reader.rows, name, lambda: bytes(32))
         if all(name in members for name in write.asks) and write.find is None:
             assert isinstance(builder.build(write.kind, members, {}), write.kind)
             assert (write.names is not None) is bool(builder.identities)

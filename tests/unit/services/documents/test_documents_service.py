@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +244,73 @@ def test_a_rotation_that_dies_half_way_leaves_a_key_file_that_opens_everything(s
     assert all(opened(shared, id_) == CONTENT for id_ in ids)
     assert shared.documents.rotate() == 2
     assert all(opened(shared, id_) == CONTENT for id_ in ids)
+
+
+class SlowRing(KeyRing):
+    """Runs a function before it drops keys."""
+
+    def __init__(self, path: Path, before_dropping: Callable[[], object]) -> None:
+        super().__init__(path)
+        self._before_dropping = before_dropping
+
+    def drop_old(self, *named: Collection[str]) -> None:
+        self._before_dropping()
+        super().drop_old(*named)
+
+
+def test_a_second_rotation_waits_for_the_first(shared: SharedWorld, tmp_path: Path) -> None:
+    """It would add its key after the first one committed, and the first would drop that under which all is wrapped."""
+    id_, path = shared.add(Mode.PRIVATE).document, tmp_path / "document-keys.json"
+    added, dropped, failures = threading.Event(), threading.Event(), list[MillmarkError]()
+
+    class SecondRing(KeyRing):
+        def add(self) -> None:
+            super().add()
+            added.set()
+            dropped.wait(0.5)
+
+    def rotate_as_well() -> None:
+        try:
+            Documents(shared.store, SecondRing(path)).rotate()
+        except MillmarkError as error:
+            failures.append(error)
+
+    second = threading.Thread(target=rotate_as_well)
+
+    def start_second() -> None:
+        if not second.ident:
+            second.start()
+            added.wait(0.3)
+
+    Documents(shared.store, SlowRing(path, start_second)).rotate()
+    dropped.set()
+    second.join()
+    assert failures == []
+    assert opened(shared, id_) == CONTENT
+    assert len(json.loads(path.read_bytes())["keys"]) == 1
+
+
+def test_no_key_is_dropped_that_a_row_names_and_dropped_ones_stay_for_a_day(
+    shared: SharedWorld, tmp_path: Path
+) -> None:
+    path = tmp_path / "document-keys.json"
+    id_, old = shared.add(Mode.PRIVATE).document, tmp_path / "document-keys.json.old"
+    [first] = shared.ring.keys().items()
+    shared.ring.add()
+    shared.ring.drop_old({first[0]})
+    assert len(shared.ring.keys()) == 2
+    assert not old.exists()
+    shared.documents.rotate()
+    [current] = shared.ring.keys()
+    assert first in KeyRing(old).keys().items()
+    assert (stat.S_IMODE(old.stat().st_mode), len(KeyRing(old).keys())) == (0o600, 2)
+    shared.documents.rotate()
+    assert {first[0], current} < KeyRing(old).keys().keys(), "those of an earlier rotation stay as well"
+    yesterday = time.time() - 86_401
+    os.utime(old, (yesterday, yesterday))
+    assert opened(shared, id_) == CONTENT
+    assert not old.exists()
+    assert path.exists()
 
 
 def test_without_a_key_file_nothing_is_added(shared: SharedWorld) -> None:

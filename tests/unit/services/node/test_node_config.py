@@ -119,7 +119,10 @@ def _home(folder: Path, text: str = GOOD) -> NodeConfig:
     create_keystore(folder / "key.json", "pass", signer=LocalSigner.generate(), scrypt_cost=2)
     (folder / "pass").touch(mode=0o600)
     (folder / "pass").write_text("pass\n")
-    write_deployment(folder / "deployment.json", Deployment(1, b"r" * 20, b"l" * 20, b"i" * 32, b"f" * 20, 0))
+    write_deployment(
+        folder / "deployment.json",
+        Deployment(1, b"r" * 20, b"l" * 20, b"i" * 32, b"f" * 20, 0, b"g" * 32, 0, b"g" * 32),
+    )
     uri = f'uri = "keystore:{folder / "key.json"}"\npassphrase_file = "pass"'
     text = text.replace('uri = "keystore:key.json"', uri).replace("http://127.0.0.1:1", closed_url())
     return _read(folder, text)

@@ -1,0 +1,31 @@
+"""Names in folders, brought to the disk.
+
+A file's content is on the disk after its own fsync; its name is only after that of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["replace_file", "sync_folder"]
+
+
+def replace_file(draft: Path, path: Path) -> None:
+    """Gives a file that is on the disk its final name, in place of an earlier one; on return, the name is on the disk
+    too. Both must be in the same folder. Raises OSError.
+
+    The only place where a file is replaced (tests/unit/test_replacing.py).
+    """
+    draft.replace(path)
+    # Without it, a power cut could bring the old file back, after something else was changed to match the new one.
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Brings the names in a folder to the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""Decides whether a node's state may be acted on: whether it is of the right chain, and not behind what was seen.
+
+A node that is behind answers every question, truthfully, for a moment that has passed. By its state, records seem
+refused that the ledger would take, and gas is estimated for other circumstances.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Protocol
+
+from ledger.chain import Chain, Deployment
+from ledger.errors import ChainUnreachableError, NodeBehindError
+from ledger.store.outbox import Outbox, OutboxChain
+
+__all__ = ["AtOnce", "Lookout", "Refusals", "describe_chain"]
+
+_PATIENCE_S = 5.0
+"""Time for which a node may be behind before that is an error: behind one address there may be several nodes, which
+are rarely all at the same block."""
+_HINT = "check that the node is in sync and has peers; the records wait, and nothing was lost"
+
+
+class Refusals(Protocol):
+    """Decides when the contract's refusal of a record is final."""
+
+    def note(self, record_id: int) -> None:
+        """The contract refused the record now."""
+
+    def is_final(self, record_id: int) -> bool:
+        """Whether a refusal now is final."""
+
+    def forget(self, record_ids: Iterable[int]) -> None:
+        """The contract would take these records now."""
+
+
+class AtOnce:
+    """A refusal is final at once: for relays, which answer for their nodes."""
+
+    def note(self, record_id: int) -> None:
+        """Do nothing."""
+
+    def is_final(self, record_id: int) -> bool:  # noqa: ARG002  # the protocol's signature
+        return True
+
+    def forget(self, record_ids: Iterable[int]) -> None:
+        """Do nothing."""
+
+
+class Lookout:
+    """What one submitter knows of its node. Also decides when a refusal is final.
+
+    Where blocks come by themselves, it is final when it is repeated on another head, both at or above every block that
+    outbox and index know. Elsewhere a single refusal is final, since no block follows that could change it.
+    """
+
+    def __init__(self, chain: Chain, outbox: Outbox) -> None:
+        self._chain = chain
+        self._outbox = outbox
+        self._bound = False
+        self._head = b""
+        self._refused_at: dict[int, bytes] = {}
+        """Hash of the head on which a record was refused first, by the record's id."""
+        self._behind_since: float | None = None
+        self.trouble: ChainUnreachableError | None = None
+        """Why nothing new is sent; None if the node has been behind for only a moment."""
+
+    def verify_chain(self) -> None:
+        """Verify that the outbox and the node are for the deployment's ledger. Raises WrongChainError,
+        NodeBehindError."""
+        if not self._bound:
+            self._outbox.bind(describe_chain(self._chain.deployment))
+            self._bound = True
+        self._chain.verify_served()
+
+    def is_caught_up(self) -> bool:
+        """Whether new transactions may be decided on the node's latest state."""
+        self.trouble = None
+        if not self._chain.profile.timed_blocks:
+            return True
+        head, seen = self._chain.node.header(), self._outbox.seen_block()
+        if head.number >= seen:
+            self._head, self._behind_since = head.hash, None
+            return True
+        now = time.monotonic()
+        self._behind_since = now if self._behind_since is None else self._behind_since
+        if now - self._behind_since >= _PATIENCE_S:
+            self.trouble = NodeBehindError(
+                f"the node is behind: its latest block is {head.number}, block {seen} is known", hint=_HINT
+            )
+        return False
+
+    def note(self, record_id: int) -> None:
+        self._refused_at.setdefault(record_id, self._head)
+
+    def is_final(self, record_id: int) -> bool:
+        if not self._chain.profile.timed_blocks:
+            return True
+        return self._refused_at.get(record_id, self._head) != self._head
+
+    def forget(self, record_ids: Iterable[int]) -> None:
+        for record_id in record_ids:
+            self._refused_at.pop(record_id, None)
+
+
+def describe_chain(deployment: Deployment) -> OutboxChain:
+    """The deployment's ledger, as an outbox remembers it."""
+    return OutboxChain(
+        chain_id=deployment.chain_id,
+        ledger=deployment.ledger,
+        ledger_id=deployment.ledger_id,
+        genesis_hash=deployment.genesis_hash,
+        created_number=deployment.created_number,
+        created_hash=deployment.created_hash,
+    )

@@ -1,0 +1,218 @@
+"""Backup of a gateway's home, with the gateway running or not, and restoring it.
+
+`PARTS` is the list of what makes up a home; gateway/OPERATIONS.md shows it. Secrets are not copied: they belong into a
+backup of their own, and whoever finds this one must not be able to sign, or to open a document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.errors import InputError, SettingsError, StoreDamagedError
+from ledger.files import sync_folder
+from services.files import read_bounded, write_private_whole
+from services.settings import SETTINGS_FILE, Settings
+
+__all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_sqlite", "restore_home", "sqlite_path"]
+
+_SQLITE = "sqlite:///"
+_MANIFEST, _FORMAT, _MAX_MANIFEST_BYTES = "backup.json", "millmark-backup", 1 << 24
+_HINT_DATABASE = "with PostgreSQL, run pg_dump first, then this command with --without-database"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that makes up a home."""
+
+    name: str
+    """Its name in a backup."""
+    setting: str
+    """The setting that names it; empty for the settings file."""
+    what: str
+    copied: bool
+    paths: Callable[[Settings], Sequence[Path]]
+    """Where it is in a home."""
+
+
+def _file(setting: str, what: str, *, copied: bool = False, name: str = "") -> Part:
+    def paths(settings: Settings) -> Sequence[Path]:
+        path = settings.from_home(getattr(settings, setting))
+        return [] if path is None else [path]
+
+    return Part(name or setting, setting, what, copied, paths)
+
+
+def _of_uri(uri: str | None) -> list[Path]:
+    scheme, _, place = (uri or "").partition(":")
+    return [Path(place.removeprefix("//"))] if scheme in ("keystore", "file") else []
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a database; None for one that is not SQLite."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+
+def _database(settings: Settings) -> Sequence[Path]:
+    path = sqlite_path(settings.database_url)
+    return [] if path is None else [path]
+
+
+PARTS: tuple[Part, ...] = (
+    Part(SETTINGS_FILE, "", "the settings", True, lambda settings: [settings.home / SETTINGS_FILE]),
+    _file("deployment", "the ledger's addresses", copied=True, name="deployment.json"),
+    Part("millmark.sqlite", "database", "index, private book, outbox and all tables of services", True, _database),
+    _file("audit", "the audit log", copied=True),
+    _file("document_keys", "the keys that open the documents in the database"),
+    Part("", "gateway_signer", "the key that signs records", False, lambda one: _of_uri(one.gateway_signer_uri)),
+    _file("gateway_passphrase_file", "its passphrase"),
+    Part(
+        "",
+        "gateway_name_keys",
+        "the keys from which names follow",
+        False,
+        lambda one: [path for uri in one.gateway_name_key_uris for path in _of_uri(uri)],
+    ),
+    _file("gateway_name_passphrase_file", "their passphrase"),
+    Part("", "credential_keys", "the keys that sign credentials", False, lambda one: one.credential_key_paths),
+    _file("gateway_tls_certificate", "the gateway's certificate"),
+    _file("gateway_tls_key", "the key of its certificate"),
+    _file("gateway_tls_client_ca", "the authorities of clients"),
+    _file("gateway_tls_crl", "their revocation lists"),
+    _file("devchain_journal", "an embedded chain for development: the ledger itself, not a part of a home"),
+)
+"""In the order in which they are copied: the audit log after the database, whose anchors refer to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restored home has and lacks."""
+
+    made_at: int
+    """When the backup was made, in seconds since 1970."""
+    files: int
+    missing: Mapping[str, str]
+    """Files that the settings name and that are not there, with what each is: they come from elsewhere."""
+
+
+def back_up_home(settings: Settings, target: Path, *, without_database: bool = False) -> list[Path]:
+    """Copies a home into `target`, which must not exist yet. Returns the files of the home that are not copied.
+
+    Raises InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite and not left
+    out, StoreDamagedError if the copy of the database is damaged.
+    """
+    database = sqlite_path(settings.database_url)
+    if database is None and not without_database:
+        raise SettingsError("the database is not SQLite", hint=_HINT_DATABASE)
+    try:
+        target.mkdir(mode=0o700, parents=True)
+        for part in PARTS:
+            for path in part.paths(settings) if part.copied else ():
+                if path == database:
+                    if not without_database:
+                        copy_sqlite(path, target / part.name)
+                elif path.exists():
+                    _copy(path, target / part.name)
+        _write_manifest(target)
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
+        ) from error
+    return [path for part in PARTS if not part.copied for path in part.paths(settings) if path.exists()]
+
+
+def restore_home(backup: Path, home: Path, read: Callable[[Path], Settings]) -> Restored:
+    """Restores a backup into a home without any of the files that it has. `read` reads a home's settings.
+
+    Raises InputError if `backup` is not a complete backup, or a file of the home exists.
+    """
+    manifest = _read_manifest(backup)
+    settings = read(backup).model_copy(update={"home": home})
+    placed = list(_places(settings, backup))
+    # All of them before the first is written: what fails half-way would leave a mixture of two homes.
+    for _, place in placed:
+        if place.exists():
+            raise InputError(f"{place} exists already", hint="move it away, or restore into an empty folder")
+    for source, place in placed:
+        _place(source, place)
+    missing = {str(path): part.what for part in PARTS for path in part.paths(settings) if not path.exists()}
+    return Restored(int(str(manifest["made_at"])), len(placed), missing)
+
+
+def copy_sqlite(database: Path, target: Path) -> None:
+    """Copies a database that may be in use, as of one moment, and checks the copy. Raises sqlite3.Error, or
+    StoreDamagedError."""
+    with (
+        closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(target)) as new,
+    ):
+        old.backup(new)
+        found = [row[0] for row in new.execute("PRAGMA integrity_check(1)")]
+    if found != ["ok"]:
+        raise StoreDamagedError(
+            f"the copy of {database} is damaged: {found[0]}", hint="see `millmark status --deep`; keep earlier backups"
+        )
+    target.chmod(0o600)
+
+
+def _places(settings: Settings, backup: Path) -> Iterator[tuple[Path, Path]]:
+    for part in PARTS:
+        if part.copied and (backup / part.name).exists():
+            for place in part.paths(settings):
+                yield backup / part.name, place
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        target.mkdir(mode=0o700)
+        for path in sorted(source.iterdir()):
+            _copy(path, target / path.name)
+        return
+    shutil.copyfile(source, target)
+    target.chmod(0o600)
+
+
+def _place(source: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _copy(source, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror}", hint="check the folder") from error
+
+
+def _write_manifest(target: Path) -> None:
+    files = {str(path.relative_to(target)): _digest(path) for path in sorted(target.rglob("*")) if path.is_file()}
+    text = {"format": _FORMAT, "version": 1, "made_at": int(time.time()), "files": files}
+    # Written last: a backup without it was not finished.
+    write_private_whole(target / _MANIFEST, json.dumps(text, indent=1).encode() + b"\n")
+
+
+def _read_manifest(backup: Path) -> Mapping[str, object]:
+    """The manifest of a backup, with whose digests all files agree. Raises InputError."""
+    path = backup / _MANIFEST
+    if not path.is_file():
+        raise InputError(f"{backup} is not a complete backup", hint="name the folder that `millmark backup` wrote")
+    try:
+        found = json.loads(read_bounded(path, _MAX_MANIFEST_BYTES))
+        files: Mapping[str, str] = found["files"]
+        if (found["format"], found["version"]) != (_FORMAT, 1):
+            raise ValueError
+        wrong = [name for name, digest in files.items() if _digest(backup / name) != digest]
+    except (ValueError, KeyError, TypeError, OSError):
+        raise InputError(f"{path} does not describe this backup", hint="take another backup") from None
+    if wrong:
+        raise InputError(f"{backup / wrong[0]} was changed since the backup", hint="take another backup")
+    return dict(found)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,75 @@
+"""Whether the chain goes on, and whether the own node is part of it, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.chain import Chain
+from services.text.outbox import STALL_S
+
+__all__ = ["ChainHealth", "observe_chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHealth:
+    """One observation of a node."""
+
+    block_number: int
+    """Its latest block."""
+    head_age_s: int
+    """Age of that block by this machine's clock."""
+    peers: int | None
+    """Number of nodes that it is connected to; None if it does not tell."""
+    highest_block: int | None
+    """The highest block that it knows of while it catches up; None if it does not catch up."""
+    seen_block: int
+    """The highest block that outbox and index know; -1 if there is none."""
+    timed_blocks: bool
+    """Whether blocks come by themselves on this engine."""
+
+    @property
+    def stalls(self) -> bool:
+        """Whether no block came for too long. Where blocks come with transactions alone, their age says nothing."""
+        return self.timed_blocks and self.head_age_s >= STALL_S
+
+    def alarms(self) -> list[str]:
+        """What keeps this node's state from being the chain's, one line each; empty if nothing does."""
+        lines = []
+        if self.highest_block is not None:
+            lines.append(f"this node is catching up: block {self.block_number} of {self.highest_block}")
+        elif self.block_number < self.seen_block:
+            lines.append(
+                f"this node is behind: its latest block is {self.block_number}, block {self.seen_block} is known"
+            )
+        if self.stalls:
+            lines.append(f"no block for {self.head_age_s} s: {self._stalled()}")
+        return lines
+
+    def _stalled(self) -> str:
+        if self.peers == 0:
+            return "this node is cut off (net_peerCount 0), or the network has no other node"
+        known = "unknown" if self.peers is None else self.peers
+        return f"the chain stands, or this node is cut off from its validators (net_peerCount {known})"
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "block_number": self.block_number,
+            "head_age_s": self.head_age_s,
+            "stalls": self.stalls,
+            "peers": self.peers,
+            "highest_block": self.highest_block,
+        }
+
+
+def observe_chain(chain: Chain, seen_block: int, now_s: float) -> ChainHealth:
+    """Ask a node about itself. `now_s` is Unix time. Raises ChainUnreachableError."""
+    head, syncing = chain.node.header(), chain.node.syncing()
+    return ChainHealth(
+        block_number=head.number,
+        # Never negative, even if this machine's clock was set back.
+        head_age_s=max(round(now_s - head.timestamp), 0),
+        peers=chain.node.peer_count(),
+        highest_block=None if syncing is None else syncing[1],
+        seen_block=seen_block,
+        timed_blocks=chain.profile.timed_blocks,
+    )

@@ -1,0 +1,140 @@
+"""A gateway whose database was restored from an older backup: it records nothing twice, and calls nothing failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import OutboxOlderError
+from ledger.index import Follower
+from ledger.store import Book, Rows, Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.rows import LotRow
+from ledger.submit import adopt_records, verify_outbox
+from services.gateway.recording.attempts import Attempt
+from tests.support.stores import copy_database, new_store
+from tests.unit.services.test_gateway_recording import Site, open_site
+
+OLDER = "urn:millmark:problem:outbox-older-than-ledger"
+WAITING, LATER = 5, 10
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    yield from open_site(tmp_path)
+
+
+def receive(site: Site, number: int, kind: str) -> dict[str, Any]:
+    body = {"identifier": f"urn:example:{kind}-{number}", "quantity": 1, "unit": "H87", "claims": {"number": number}}
+    answer = site.post("/v1/lots/receive", body, f"request-{kind}-{number}")
+    return {"status": answer.status_code, **answer.json()}
+
+
+def count(store: Store, state: OutboxState) -> int:
+    return Outbox(store).counts().get(state, 0)
+
+
+def restored(site: Site, backup: Store) -> Site:
+    """A gateway on the backup, as after it was restored."""
+    return Site(backup, site.world, site.signer, number=site.number, name_keys=site.name_keys)
+
+
+def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, tmp_path: Path) -> None:
+    final = [receive(site, number, "final") for number in range(2)]
+    site.send()
+    waiting = [receive(site, number, "waiting") for number in range(WAITING)]
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        site.send()
+        later = [receive(site, number, "later") for number in range(LATER)]
+        site.send()
+        made = site.world.count()
+        old = restored(site, backup)
+        # The index has to reach the ledger first; until then nobody can say whether the outbox is older.
+        early = receive(old, 0, "later")
+        assert (early["status"], early["type"]) == (503, "urn:millmark:problem:try-later")
+        Follower(site.world.chain, backup).follow()
+        refused = receive(old, 0, "later")
+        assert (refused["status"], refused["type"]) == (503, OLDER)
+        assert f"outbox adopt 0x{site.signer.address.hex()}" in refused["hint"]
+        assert old.caller.ask("/v1/lots?limit=1").status_code == 200, "reads go on"
+        with pytest.raises(OutboxOlderError):
+            verify_outbox(site.world.chain, backup, site.signer.address)
+
+        adopted = adopt_records(site.world.chain, backup, site.signer.address)
+        assert (adopted.waiting, adopted.unknown) == (WAITING, LATER)
+        assert (count(backup, OutboxState.FAILED), count(backup, OutboxState.QUEUED)) == (0, 0)
+        with backup.reading() as connection:
+            assert not any(Book(connection).identities(f"urn:example:later-{number}") for number in range(LATER))
+        for kind, answers in (("final", final), ("waiting", waiting), ("later", later)):
+            for number, before in enumerate(answers):
+                again = receive(old, number, kind)
+                assert (again["status"], again["subjects"]) == (202, before["subjects"])
+                # An answer from before the backup is repeated word for word; the record itself is final.
+                assert old.caller.ask(f"/v1/records/{again['id']}").json()["state"] == "final"
+        old.send()
+        assert site.world.count() == made, "no record was made twice"
+        # Names and claims of the later records are back, since their requests were repeated.
+        for number, before in enumerate(later):
+            lot = old.caller.ask(f"/v1/lots/{before['subjects'][0]}").json()
+            assert lot["identifier"] == f"urn:example:later-{number}"
+            with backup.reading() as connection:
+                row = Rows(connection).get(LotRow, bytes.fromhex(before["subjects"][0][2:]))
+                assert row is not None
+                assert Book(connection).document(row.claims_root) is not None
+        assert adopt_records(site.world.chain, backup, site.signer.address).transactions == 0
+        fresh = receive(old, 0, "fresh")
+        old.send()
+        assert old.caller.ask(f"/v1/records/{fresh['id']}").json()["state"] == "final"
+        assert site.world.count() == made + 1
+
+
+def test_records_that_an_earlier_version_called_failed_are_final(site: Site, tmp_path: Path) -> None:
+    receive(site, 0, "waiting")
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        site.send()
+        site.world.submitter(Outbox(backup), site.signer).drain()
+        assert count(backup, OutboxState.FAILED) == 1
+        Follower(site.world.chain, backup).follow()
+        assert adopt_records(site.world.chain, backup, site.signer.address).waiting == 1
+        [record] = Outbox(backup).page(None, 1, None)
+        assert (record.state, record.error, record.sequence) == (OutboxState.FINAL, None, site.world.count())
+
+
+def test_what_a_key_did_before_the_outbox_was_first_used_is_no_concern_of_it(site: Site, tmp_path: Path) -> None:
+    site.final("/v1/lots/receive", identifier="urn:example:elsewhere", quantity=1, unit="H87")
+    with new_store(tmp_path, "empty.db") as empty:
+        assert verify_outbox(site.world.chain, empty, site.signer.address)
+        Follower(site.world.chain, empty).follow()
+        old = restored(site, empty)
+        assert receive(old, 0, "first")["status"] == 202
+        # A second subject for a name of its own is refused as ever, also if the book does not have the name.
+        taken = old.post("/v1/lots/receive", {"identifier": "urn:example:elsewhere", "quantity": 1, "unit": "H87"})
+        assert taken.status_code == 409
+
+
+def test_a_key_that_made_no_record_elsewhere_does_not_stop_recording(site: Site) -> None:
+    """It sent a transfer, so that the chain has counted a nonce that the outbox did not allocate."""
+    site.world.transfer(site.signer)
+    assert receive(site, 0, "early")["status"] == 503, "the index has to reach the transfer first"
+    Follower(site.world.chain, site.store).follow()
+    assert receive(site, 0, "after")["status"] == 202
+    site.send()
+    assert Outbox(site.store).page(None, 1, None)[0].state is OutboxState.FINAL
+
+
+def test_salts_follow_from_secret_and_request_and_not_from_what_the_outbox_keeps(site: Site, tmp_path: Path) -> None:
+    def draw(store: Store, token: str, seed: bytes) -> list[bytes]:
+        salts = Attempt(token, seed).salts(store)
+        return [salts(), salts()]
+
+    same = draw(site.store, "token", b"seed")
+    assert draw(site.store, "another", b"seed") == same
+    with new_store(tmp_path, "other.db") as other:
+        all_of_them = [*same, *draw(site.store, "token", b"another"), *draw(other, "token", b"seed")]
+    assert len(set(all_of_them)) == 6
+    assert {len(salt) for salt in all_of_them} == {32}
