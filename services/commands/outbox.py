@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.errors import SubmitError
 from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState
 from services.commands.context import open_context
@@ -17,6 +18,7 @@ from services.text.outbox import describe_waiting
 __all__ = ["register"]
 
 _MAX = 1000
+_WRONG_ORDER = "LotOrderWrong"
 Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark outbox list` shows them.")]
 
 
@@ -55,11 +57,28 @@ def run_pause(context: typer.Context, keys: Keys) -> None:
     print_lines(*(f"{key} is paused" for key in keys))
 
 
-def run_resume(context: typer.Context, keys: Keys) -> None:
-    """Release paused records, and retry failed ones."""
+def run_resume(
+    context: typer.Context,
+    keys: Keys,
+    unchanged: Annotated[
+        bool, typer.Option("--unchanged", help="Also retry a record that names the wrong order of a lot.")
+    ] = False,
+) -> None:
+    """Release paused records, and retry failed ones. They go out as they are: what they say cannot be changed."""
     with open_context(context.obj) as opened:
-        Outbox(opened.store).resume(keys)
-    print_lines(*(f"{key} is queued again" for key in keys))
+        outbox = Outbox(opened.store)
+        refused = {key: record for key, record in outbox.find(keys).items() if record.state is OutboxState.FAILED}
+        for key, record in refused.items():
+            if record.error_name == _WRONG_ORDER and not unchanged:
+                raise SubmitError(
+                    f"{key} would go out with the same order, for which it was refused: {record.error}",
+                    hint="cancel it and have it made anew (of a certificate: send the samples again, as new events); "
+                    "--unchanged if the lot has come into that order since",
+                )
+        outbox.resume(keys)
+    for key in keys:
+        before = f", unchanged; it was refused: {refused[key].error}" if key in refused else ""
+        print_lines(f"{key} is queued again{before}")
 
 
 def run_cancel(context: typer.Context, keys: Keys) -> None:
