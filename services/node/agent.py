@@ -22,7 +22,14 @@ from ledger.keys import Signer, open_signer
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
-from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
+from services.node.config import (
+    ModelSource,
+    MqttSource,
+    NodeConfig,
+    RelayConfig,
+    StreamConfig,
+    read_secret,
+)
 from services.node.dead_letters import DeadLetters
 from services.node.dedup_index import DedupIndex
 from services.node.drafts import Drafts
@@ -32,6 +39,7 @@ from services.node.group_commit import Committer
 from services.node.health import Health, StreamHealth, describe_outbox
 from services.node.http_capture import create_capture
 from services.node.intake import Intake, StreamIntake
+from services.node.lots import Lots
 from services.node.metrics import Metrics
 from services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
 from services.node.resume import read_resume_point
@@ -113,6 +121,8 @@ class Agent:
         for stream in health.streams:
             metrics.entries.labels(stream.name).set(stream.entries)
             metrics.anchored.labels(stream.name).set(stream.anchored)
+        for one in self._streams:
+            metrics.waiting.labels(one.name).set(one.recorder.waiting)
         metrics.chain_up.set(health.chain_connected)
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))
@@ -179,7 +189,8 @@ class _Parts:
         self._ledger = ledger
         self._logger = logger
         self.metrics = Metrics()
-        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS)
+        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
+        self.lots = Lots(store, asks=config.relay is None)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
 
     def open_stream(self, stack: ExitStack, stream: StreamConfig) -> _Stream:
@@ -215,6 +226,7 @@ class _Parts:
         def connect() -> KeySubmitter:
             chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
+            self.lots.connect(chain)
             # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
             return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
@@ -228,8 +240,10 @@ class _Parts:
 
     def intakes(self, streams: Sequence[_Stream]) -> Mapping[str, StreamIntake]:
         model = self._config.model
-        fields = {} if model is None else {model.stream: model.field}
-        return {stream.name: StreamIntake(stream.committer, fields.get(stream.name)) for stream in streams}
+        plain = {stream.name: StreamIntake(stream.committer, None) for stream in streams}
+        if model is None:
+            return plain
+        return {**plain, model.stream: StreamIntake(plain[model.stream].committer, model.field, self.lots)}
 
     def _certifier(self, stream: StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
         model, inspector = self._config.model, self._inspector
@@ -237,7 +251,7 @@ class _Parts:
             return None
         from services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
-        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
+        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters, self.lots)
 
 
 @contextmanager

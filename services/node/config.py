@@ -34,6 +34,12 @@ def _from_file(path: Path, info: ValidationInfo) -> Path:
     return Path(info.context["folder"]) / path if info.context else path
 
 
+def _key_from_file(uri: str, info: ValidationInfo) -> str:
+    """Resolves the path of a key likewise."""
+    kind, _, place = uri.partition(":")
+    return uri if place.startswith("/") else f"{kind}:{_from_file(Path(place), info)}"
+
+
 ConfigPath: TypeAlias = Annotated[Path, AfterValidator(_from_file)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Subject = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
@@ -71,7 +77,7 @@ class RelayConfig(_Part):
 class SignerConfig(_Part):
     """The key that signs records."""
 
-    uri: str = Field(pattern=r"^(keystore|file):.")
+    uri: Annotated[str, Field(pattern=r"^(keystore|file):."), AfterValidator(_key_from_file)]
     passphrase_file: ConfigPath | None = None
 
 
@@ -183,7 +189,8 @@ class NodeConfig(_Part):
         subjects = {stream.subject for stream in self.streams}
         if len(set(names)) != len(names) or len(subjects) != len(names):
             raise ValueError("two streams have the same name or the same subject")
-        used = [*(source.stream for source in self.folders), *(source.stream for source in self.mqtt)]
+        sources: tuple[FolderSource | MqttSource, ...] = (*self.folders, *self.mqtt)
+        used = [source.stream for source in sources]
         for name in used if self.model is None else [*used, self.model.stream]:
             if name not in names:
                 raise ValueError(f"stream {name!r} is not defined")

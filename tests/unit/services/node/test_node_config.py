@@ -42,6 +42,8 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     config = _read(tmp_path, GOOD)
     assert config.data_folder == tmp_path / "data"
     assert config.chain.deployment == tmp_path / "deployment.json"
+    assert config.signer.uri == f"keystore:{tmp_path / 'key.json'}"
+    assert _read(tmp_path, GOOD.replace("key.json", "/etc/key.json")).signer.uri == "keystore:/etc/key.json"
     assert config.database_url == f"sqlite:///{tmp_path}/data/millmark.sqlite"
     assert (config.http.host, config.http.token_file) == ("127.0.0.1", None)
 
