@@ -26,6 +26,7 @@ from services.node.config import (
     ModelSource,
     MqttSource,
     NodeConfig,
+    OpcuaSource,
     RelayConfig,
     StreamConfig,
     read_secret,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from quality import Inspector
     from services.node.inspection import Certifier
     from services.node.mqtt_capture import MqttCapture
+    from services.node.opcua_capture import OpcuaCapture
 
 __all__ = ["DEAD_LETTERS", "Agent", "lock_folder", "open_agent"]
 
@@ -105,7 +107,10 @@ class Agent:
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
-        """Captures from folders and brokers until exit. Raises SettingsError if a source cannot be used."""
+        """Captures from folders, brokers and OPC UA servers until exit.
+
+        Raises SettingsError if a source cannot be used, NotInstalledError if it needs an extra.
+        """
         with ExitStack() as stack:
             for folder in self.config.folders:
                 # Named after the folder's path, so progress survives a reordering of the configuration.
@@ -114,6 +119,8 @@ class Agent:
                 _start(stack, FolderCapture(folder, self.intake, state, self.logger))
             for broker in self.config.mqtt:
                 _start(stack, _open_broker(broker, self.intake, self.logger))
+            for server in self.config.opcua:
+                _start(stack, _open_server(server, self.intake, self.logger))
             yield
 
     def _measure(self, health: Health) -> None:
@@ -288,7 +295,13 @@ def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogge
     return MqttCapture(broker, intake, logger)
 
 
-def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
+def _open_server(server: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
+    from services.node.opcua_capture import OpcuaCapture  # noqa: PLC0415 - needs the extra opcua, which few nodes have
+
+    return OpcuaCapture(server, intake, logger)
+
+
+def _start(stack: ExitStack, source: FolderCapture | MqttCapture | OpcuaCapture) -> None:
     source.start()
     stack.callback(source.stop)
 

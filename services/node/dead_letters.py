@@ -27,7 +27,7 @@ class Origin:
     """The source and the request that an event came with."""
 
     source: str
-    """`http`, `folder` or `mqtt`; `certificate` for an entry that is kept but cannot be certified."""
+    """`http`, `folder`, `mqtt` or `opcua`; `certificate` for an entry that is kept but cannot be certified."""
     request_id: str
     stream: str = ""
 
