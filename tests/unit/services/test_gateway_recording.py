@@ -21,7 +21,7 @@ from ledger.canonical import Json, sha256
 from ledger.claims import parse_claims
 from ledger.errors import StoreError
 from ledger.evidence import EvidenceLog
-from ledger.ids import Identity, SubjectKind
+from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey, verify_name
@@ -342,6 +342,14 @@ def test_an_identifier_of_its_own_names_one_thing_only(site: Site) -> None:
         assert state in again.json()["detail"]
         site.send()
     site.final("/v1/machines", identifier="urn:example:only")  # of another kind
+    salted = _identity(site.number, SubjectKind.LOT, "urn:example:salted")
+    with site.store.transaction() as connection:
+        Book(connection).add_identity(salted)
+    record = ReceiveLot(identifier_hash(salted.salt, salted.identifier), 1, b"H87", bytes(32))
+    site.world.submitter(Outbox(site.store), site.signer).submit([("elsewhere", record)])
+    site.send()
+    second = site.post("/v1/lots/receive", {**body, "identifier": "urn:example:salted"})
+    assert (second.status_code, second.json()["type"]) == (409, "urn:millmark:problem:name-taken")
     registered = site.name_keys[0]
     site.name_keys.append(NameKey(b"\x05" * 32))
     site.start()
