@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 start-up short and optional packages optional."""
 
 EXTRAS: Mapping[str, str] = {
+    "asyncua": "opcua",
     "lightgbm": "quality",
     "numpy": "quality",
     "schemathesis": "dev",

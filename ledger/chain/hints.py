@@ -4,10 +4,14 @@ from __future__ import annotations
 
 __all__ = ["HINTS"]
 
+_CONSIGNMENT = "name one lot, then all that is packed in it, each followed by its own contents, in ascending order"
+
 HINTS = {
+    "AssignmentLeafTooOld": "name an entry that was anchored after the work began",
     "AssignmentLive": "wait until it is finished, or cancel it",
     "AssignmentNotCurrent": "name the operation's current assignment, see `millmark trace`",
     "AssignmentStateWrong": "see the assignment's state with `millmark trace`",
+    "AssignmentStreamOther": "name the stream that the work was started with",
     "CertificateDataWrong": "show the certificate's record as the chain has it",
     "CertificateByProcedure": "demand or open a certificate by inference: a procedure has no input that could be shown",
     "CertificateDemandTooSoon": "demand the next opening after the time shown",
@@ -21,6 +25,8 @@ HINTS = {
     "CertificateOpeningLate": "have the lot certified again",
     "CertificateStateWrong": "see the certificate's state with `millmark trace`",
     "CertificateUnknown": "name the certificate by its number, see `millmark trace`",
+    "ConsignmentExcess": _CONSIGNMENT,
+    "ConsignmentIncomplete": _CONSIGNMENT,
     "CouncilApprovedAlready": "have another member approve it",
     "CouncilMotionEarly": "have more members approve it, or wait, see `millmark council status`",
     "CouncilMotionOver": "propose it again",
@@ -47,6 +53,7 @@ HINTS = {
     "HistoryRoleMissing": "have a participant with that role sign, or ask the registry's owner for the role",
     "HistorySubjectTaken": "use another identifier, or another salt",
     "LotForeign": "have its custodian sign, or take custody first",
+    "LotOrderWrong": "name the order that the lot belongs to now, see `millmark trace`",
     "LotOverConsumed": "take no more than the lot's remaining quantity",
     "LotPacked": "unpack the lot first",
     "LotStateWrong": "see the lot's state with `millmark trace`",

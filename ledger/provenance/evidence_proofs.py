@@ -21,6 +21,8 @@ from ledger.store.rows import AnchorRow, StreamRow
 
 __all__ = ["assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
 
+_ABSENT = "ask the company that captured it; if that is yours, let its node and this gateway use one database"
+
 MAX_LEAVES = 1_000_000
 """Longest stream for which proofs are built on request. For longer ones, build a bundle."""
 
@@ -114,7 +116,7 @@ def _tree(reader: Reader, latest: AnchorRow) -> Tree:
         raise InputError(f"the stream has {latest.size} entries, more than {MAX_LEAVES}", hint="build a bundle instead")
     leaves = reader.book.leaves(latest.stream, latest.size)
     if len(leaves) < latest.size:
-        raise NotFoundError("the evidence of this stream is not stored here", hint="ask the company that captured it")
+        raise NotFoundError("the evidence of this stream is not stored here", hint=_ABSENT)
     tree = Tree(leaves)
     _verify_root(tree, latest)
     return tree

@@ -172,6 +172,24 @@ class Book:
                 found[index] = texts[index - first]
         return found
 
+    def find_event(self, stream: bytes, identity: str, first: int = 0) -> int | None:
+        """Index of the event with an id, among the entries of a stream from index `first` on; None if it is not stored.
+
+        Reads the text of those entries, since ids are not indexed: the log keeps them, and asks are rare.
+        """
+        text = f'"id":{canonical_json(identity).decode()}'
+        query = select(evidence.c.index, evidence.c.entries).where(
+            evidence.c.stream == stream,
+            evidence.c.index + evidence.c.count > first,
+            evidence.c.entries.contains(text, autoescape=True),
+        )
+        for start, entries in self._connection.execute(query.order_by(evidence.c.index)):
+            for index, entry in enumerate(entries.split("\n"), start):
+                # Parsed as well: an event's data may have members of that name, too.
+                if index >= first and text in entry and _names(json.loads(entry), identity):
+                    return index
+        return None
+
     def _run(self, stream: bytes, index: int) -> EvidenceRow | None:
         """The last row that begins at or before an index, so the only one that can hold that entry."""
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
@@ -237,6 +255,10 @@ def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
         EvidenceEntry(index, salt, json.loads(text), leaf, LeafKind(kind))
         for index, (salt, text, leaf, kind) in enumerate(zip(salts, texts, leaves, row.kinds, strict=True), row.index)
     ]
+
+
+def _names(entry: Json, identity: str) -> bool:
+    return isinstance(entry, Mapping) and "data" in entry and entry.get("id") == identity
 
 
 def _parts(joined: bytes) -> list[bytes]:

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quality.card import Card, Sources, build_card, ppm
 from quality.choice import Columns
 from quality.commands.options import Answer, Parser, add_examples, add_windows, make_folder, natural, positive, write
@@ -58,7 +61,8 @@ def add_options(parser: Parser) -> None:
         type=_parse_list,
         default=(),
         metavar="LABELS",
-        help="labels that mean FAIL, separated by commas (default: all but the first in sorted order)",
+        help="labels that mean FAIL, separated by commas (default: all but the first in sorted order, unless those are "
+        "most rows: then it has to be stated)",
     )
     parser.add_argument(
         "--cost",
@@ -120,6 +124,8 @@ def _train(options: argparse.Namespace) -> Answer:
     goal = Goal(options.cost, options.recall)
     sources = _load_sources(options)
     classes = build_classes(sources.training.labels, options.reject)
+    if not options.reject:
+        _confirm_majority(classes, sources.training.labels)
     problem = _build_problem(sources.training, classes, options.class_weights)
     # An unwritable folder should fail before minutes of training, not after.
     make_folder(options.out)
@@ -137,9 +143,38 @@ def _train(options: argparse.Namespace) -> Answer:
     card = build_card(trained, problem, sources)
     _write_all(options.out, trained, card)
     described = json.loads(card.content)
-    sys.stderr.write(_explain(trained, card, described["data"]["rows_by_label"]))
+    meaning, _ = _describe_failures(classes, sources.training.labels)
+    sys.stderr.write(f"{meaning}\n{_explain(trained, card, described['data']['rows_by_label'])}")
     files = {"model_file": str(options.out / "model.bin"), "card_file": str(options.out / "card.json")}
     return {**files, **described}
+
+
+def _describe_failures(classes: Classes, labels: NDArray[np.str_]) -> tuple[str, bool]:
+    """Which labels mean FAIL and how many rows have them, in words; and whether that is most rows."""
+    failing = int(classes.fails(classes.index(labels)).sum())
+    return f"FAIL means: {', '.join(_failed(classes))} ({failing} of {len(labels)} rows)", 2 * failing > len(labels)
+
+
+def _failed(classes: Classes) -> list[str]:
+    fails = classes.fails(np.arange(len(classes.labels)))
+    return [label for label, fail in zip(classes.labels, fails, strict=True) if fail]
+
+
+def _confirm_majority(classes: Classes, labels: NDArray[np.str_]) -> None:
+    """Asks on the terminal whether most rows are to fail. Raises InputError if they are and nobody confirms it: where
+    the label of the good parts sorts last, a model that turns all of them away looks perfect by its figures."""
+    meaning, is_most = _describe_failures(classes, labels)
+    if not is_most:
+        return
+    if sys.stdin.isatty():
+        sys.stderr.write(f"{meaning}, and so most rows fail. Train it like that? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    failed = _failed(classes)
+    kept = [label for label in classes.labels if label not in failed]
+    hint = f"say which labels mean FAIL: --reject={','.join(kept)}, or --reject={','.join(failed)} if that is meant"
+    raise InputError(f"{meaning}, and so most rows fail", hint=hint)
 
 
 def _load_sources(options: argparse.Namespace) -> Sources:

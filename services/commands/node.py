@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from ledger.canonical import to_hex
+from ledger.errors import InputError, NotFoundError
+from ledger.store import Book
 from ledger.store.outbox import Outbox
 from services.node.agent import DEAD_LETTERS
 from services.node.backup import back_up, restore
@@ -34,6 +37,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(run)
     group.command("status", epilog="Example: millmark node --config node.toml status --json")(run_status)
     group.command("dead-letters", epilog="Example: millmark node --config node.toml dead-letters")(run_dead_letters)
+    group.command("leaf", epilog="Example: millmark node --config node.toml leaf press-2026-118")(run_leaf)
     group.command("backup", epilog="Example: millmark node --config node.toml backup /mnt/backup/monday")(run_backup)
     group.command("restore", epilog="Example: millmark node --config node.toml restore /mnt/backup/monday")(run_restore)
     app.add_typer(group, name="node")
@@ -78,6 +82,34 @@ def run_dead_letters(
     for one in () if as_json else found:
         where = " ".join(part for part in (one.source, one.stream, one.request_id) if part)
         print_lines(f"{_time(one.refused_at_s)} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MAX_SHOWN]}")
+
+
+def run_leaf(
+    context: typer.Context,
+    event: Annotated[str, typer.Argument(help="The event's id, as its sender chose it.")],
+    stream: Annotated[str, typer.Option(help="The stream's name; by default all are searched.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show where an event is in the evidence: the leaf that the end of an assignment states, for instance."""
+    config: NodeConfig = context.obj
+    subjects = {one.name: bytes.fromhex(one.subject[2:]) for one in config.streams if stream in ("", one.name)}
+    if not subjects:
+        raise InputError(f"stream {stream[:80]!r} is not defined", hint="use a name from the configuration")
+    with open_store(config.database_url) as store, store.reading() as connection:
+        book = Book(connection)
+        places = {name: (subject, book.find_event(subject, event)) for name, subject in subjects.items()}
+        found = {
+            name: book.evidence_entry(subject, index) for name, (subject, index) in places.items() if index is not None
+        }
+    leaves = [(name, entry) for name, entry in found.items() if entry is not None]
+    if not leaves:
+        raise NotFoundError(f"no event {event[:80]!r} is in the node's database", hint="wait until it is anchored")
+    if as_json:
+        print_json(
+            [{"stream": name, "leaf_index": one.index, "leaf_hash": to_hex(one.leaf_hash)} for name, one in leaves]
+        )
+    for name, one in () if as_json else leaves:
+        print_lines(f"stream {name}: leaf_index {one.index}, leaf_hash {to_hex(one.leaf_hash)}")
 
 
 def run_backup(

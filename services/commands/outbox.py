@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import SettingsError
+from ledger.errors import SettingsError, SubmitError
 from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import adopt_records
@@ -20,6 +20,7 @@ from services.text.outbox import describe_waiting
 __all__ = ["register"]
 
 _MAX = 1000
+_WRONG_ORDER = "LotOrderWrong"
 Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark outbox list` shows them.")]
 
 Named = Annotated[
@@ -67,14 +68,31 @@ def run_pause(context: typer.Context, keys: Keys) -> None:
     print_lines(*(f"{key} is paused" for key in keys))
 
 
-def run_resume(context: typer.Context, keys: Named = None, failed: Failed = False) -> None:
-    """Release paused records, and retry failed ones."""
+def run_resume(
+    context: typer.Context,
+    keys: Named = None,
+    failed: Failed = False,
+    unchanged: Annotated[
+        bool, typer.Option("--unchanged", help="Also retry a record that names the wrong order of a lot.")
+    ] = False,
+) -> None:
+    """Release paused records, and retry failed ones. They go out as they are: what they say cannot be changed."""
     with open_context(context.obj) as opened:
         outbox = Outbox(opened.store)
         found = [one for one in outbox.failed(_MAX) if one.state is OutboxState.FAILED]
         keys = _choose(keys, found, failed)
+        refused = {key: record for key, record in outbox.find(keys).items() if record.state is OutboxState.FAILED}
+        for key, record in refused.items():
+            if record.error_name == _WRONG_ORDER and not unchanged:
+                raise SubmitError(
+                    f"{key} would go out with the same order, for which it was refused: {record.error}",
+                    hint="cancel it and have it made anew (of a certificate: send the samples again, as new events); "
+                    "--unchanged if the lot has come into that order since",
+                )
         outbox.resume(keys)
-    print_lines(*(f"{key} is queued again" for key in keys))
+    for key in keys:
+        before = f", unchanged; it was refused: {refused[key].error}" if key in refused else ""
+        print_lines(f"{key} is queued again{before}")
 
 
 def run_cancel(context: typer.Context, keys: Named = None, failed: Failed = False) -> None:

@@ -23,7 +23,15 @@ from ledger.keys import Signer, open_signer
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
-from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
+from services.node.config import (
+    ModelSource,
+    MqttSource,
+    NodeConfig,
+    OpcuaSource,
+    RelayConfig,
+    StreamConfig,
+    read_secret,
+)
 from services.node.dead_letters import DeadLetters
 from services.node.dedup_index import DedupIndex
 from services.node.drafts import Drafts
@@ -33,6 +41,7 @@ from services.node.group_commit import Committer
 from services.node.health import Health, StreamHealth, describe_outbox
 from services.node.http_capture import create_capture
 from services.node.intake import Intake, StreamIntake
+from services.node.lots import Lots
 from services.node.metrics import Metrics
 from services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
 from services.node.resume import read_resume_point
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from quality import Inspector
     from services.node.inspection import Certifier
     from services.node.mqtt_capture import MqttCapture
+    from services.node.opcua_capture import OpcuaCapture
 
 __all__ = ["DEAD_LETTERS", "Agent", "lock_folder", "open_agent"]
 
@@ -84,7 +94,7 @@ class Agent:
         self._outbox = outbox
         self.metrics = metrics
         self._profile = find_profile(config.chain.engine)
-        self._sources: list[FolderCapture | MqttCapture] = []
+        self._sources: list[FolderCapture | MqttCapture | OpcuaCapture] = []
 
     def health(self) -> Health:
         """The node's current health. Also updates the gauges. Does not raise if the database fails: it says so."""
@@ -103,18 +113,21 @@ class Agent:
         return health
 
     def _idle(self) -> Iterator[Trouble]:
-        """The threads that do not do their work, and the brokers that are not connected."""
-        loops = [self._submission.loop, *(source.loop for source in self._sources)]
-        yield from (found for loop in loops if (found := loop.trouble()) is not None)
+        """The threads that do not do their work, and the sources that are not connected."""
+        found = self._submission.loop.trouble()
+        if found is not None:
+            yield found
         for stream in self._streams:
             if not stream.committer.is_alive:
                 cause = f"the thread that writes the log of {stream.name} has ended"
                 yield Trouble("millmark-log", "thread-ended", cause, time.time(), "restart the node")
         for source in self._sources:
-            if not source.is_connected:
-                yield Trouble(
-                    source.loop.name, "broker-disconnected", "no broker answers", time.time(), "see the broker"
-                )
+            found = source.loop.trouble()
+            if source.is_connected or (found is not None and found.code.startswith("thread-")):
+                yield from () if found is None else (found,)
+            else:
+                cause = "the broker or server does not answer"
+                yield Trouble(source.loop.name, "source-disconnected", cause, time.time(), "see the broker or server")
 
     def create_capture(self) -> Starlette:
         """Builds the HTTP application. Raises SettingsError for an unusable token file."""
@@ -124,7 +137,10 @@ class Agent:
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
-        """Captures from folders and brokers until exit. Raises SettingsError if a source cannot be used."""
+        """Captures from folders, brokers and OPC UA servers until exit.
+
+        Raises SettingsError if a source cannot be used, NotInstalledError if it needs an extra.
+        """
         with ExitStack() as stack:
             for folder in self.config.folders:
                 # Named after the folder's path, so progress survives a reordering of the configuration.
@@ -133,9 +149,11 @@ class Agent:
                 self._start(stack, FolderCapture(folder, self.intake, state, self.logger))
             for broker in self.config.mqtt:
                 self._start(stack, _open_broker(broker, self.intake, self.logger))
+            for server in self.config.opcua:
+                self._start(stack, _open_server(server, self.intake, self.logger))
             yield
 
-    def _start(self, stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
+    def _start(self, stack: ExitStack, source: FolderCapture | MqttCapture | OpcuaCapture) -> None:
         source.start()
         self._sources.append(source)
         stack.callback(source.stop)
@@ -145,6 +163,8 @@ class Agent:
         for stream in health.streams:
             metrics.entries.labels(stream.name).set(stream.entries)
             metrics.anchored.labels(stream.name).set(stream.anchored)
+        for stream in self._streams:
+            metrics.waiting.labels(stream.name).set(stream.recorder.waiting)
         metrics.chain_up.set(health.chain_connected)
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))
@@ -219,7 +239,8 @@ class _Parts:
         self._ledger = ledger
         self._logger = logger
         self.metrics = Metrics()
-        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS)
+        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
+        self.lots = Lots(store, asks=config.relay is None)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
 
     def open_stream(self, stack: ExitStack, stream: StreamConfig) -> _Stream:
@@ -255,6 +276,7 @@ class _Parts:
         def connect() -> tuple[KeySubmitter, VerifyLogs]:
             chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
+            self.lots.connect(chain)
             # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
             submitter = Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
@@ -272,8 +294,10 @@ class _Parts:
 
     def intakes(self, streams: Sequence[_Stream]) -> Mapping[str, StreamIntake]:
         model = self._config.model
-        fields = {} if model is None else {model.stream: model.field}
-        return {stream.name: StreamIntake(stream.committer, fields.get(stream.name)) for stream in streams}
+        plain = {stream.name: StreamIntake(stream.committer, None) for stream in streams}
+        if model is None:
+            return plain
+        return {**plain, model.stream: StreamIntake(plain[model.stream].committer, model.field, self.lots)}
 
     def _certifier(self, stream: StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
         model, inspector = self._config.model, self._inspector
@@ -282,10 +306,11 @@ class _Parts:
         from services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
         def tell(index: int, reason: str) -> None:
-            self.metrics.refused.labels("certificate", reason).inc()
             self._logger.warning("certificate refused", stream=stream.name, leaf=index, reason=reason)
 
-        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters, tell)
+        return Certifier(
+            subject, self._ledger, model, inspector, self._store, folder, self.dead_letters, self.lots, tell
+        )
 
 
 @contextmanager
@@ -320,6 +345,12 @@ def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogge
     from services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - most nodes have no broker
 
     return MqttCapture(broker, intake, logger)
+
+
+def _open_server(server: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
+    from services.node.opcua_capture import OpcuaCapture  # noqa: PLC0415 - needs the extra opcua, which few nodes have
+
+    return OpcuaCapture(server, intake, logger)
 
 
 def _describe(stream: _Stream, anchored: int) -> StreamHealth:

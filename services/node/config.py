@@ -19,6 +19,8 @@ __all__ = [
     "ModelSource",
     "MqttSource",
     "NodeConfig",
+    "OpcuaNode",
+    "OpcuaSource",
     "RelayConfig",
     "StreamConfig",
     "read_config",
@@ -32,6 +34,12 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def _from_file(path: Path, info: ValidationInfo) -> Path:
     """Resolves a relative path against the configuration's folder."""
     return Path(info.context["folder"]) / path if info.context else path
+
+
+def _key_from_file(uri: str, info: ValidationInfo) -> str:
+    """Resolves the path of a key likewise."""
+    kind, _, place = uri.partition(":")
+    return uri if place.startswith("/") else f"{kind}:{_from_file(Path(place), info)}"
 
 
 ConfigPath: TypeAlias = Annotated[Path, AfterValidator(_from_file)]
@@ -71,7 +79,7 @@ class RelayConfig(_Part):
 class SignerConfig(_Part):
     """The key that signs records."""
 
-    uri: str = Field(pattern=r"^(keystore|file):.")
+    uri: Annotated[str, Field(pattern=r"^(keystore|file):."), AfterValidator(_key_from_file)]
     passphrase_file: ConfigPath | None = None
 
 
@@ -132,6 +140,67 @@ class MqttSource(_Part):
         return self
 
 
+class OpcuaNode(_Part):
+    """A variable of an OPC UA server whose values are captured."""
+
+    node: str = Field(pattern=r"^(ns=[0-9]{1,5};)?[isgb]=.{1,256}$")
+    """Its node id, such as `ns=2;s=Press.Force`."""
+    name: str = Field(min_length=1, max_length=64)
+    """Member of the event's `data`."""
+    decimals: int = Field(default=0, ge=0, le=9)
+    """Values are multiplied by 10**decimals and rounded to whole numbers: the scale that events have."""
+    with_lot: bool = True
+    """Whether events name the lot and the order, if the server tells them."""
+
+    @model_validator(mode="after")
+    def _leave_reserved(self) -> OpcuaNode:
+        if self.name == "opcua":
+            raise ValueError("data.opcua holds node and scale: choose another name")
+        return self
+
+
+class OpcuaSource(_Part):
+    """Variables of an OPC UA server."""
+
+    url: str = Field(pattern=r"^opc\.tcp://[^/@\s]+(/\S*)?$")
+    stream: Name
+    nodes: tuple[OpcuaNode, ...] = Field(min_length=1, max_length=1000)
+    interval_ms: int = Field(default=500, ge=50, le=3_600_000)
+    """Sampling and publishing interval that the server is asked for."""
+    queue: int = Field(default=1000, ge=1, le=100_000)
+    """Values of a node that the server keeps between two reports."""
+    lot_node: str | None = None
+    """Node with the text of the lot being measured, empty for none: an identifier or a subject."""
+    order_node: str | None = None
+    """Node with the subject of its order."""
+    username: str | None = None
+    password_file: ConfigPath | None = None
+    certificate_file: ConfigPath | None = None
+    """The node's own certificate, DER or PEM. With it, messages are signed and encrypted (Basic256Sha256)."""
+    key_file: ConfigPath | None = None
+    server_certificate_file: ConfigPath | None = None
+    """The server's certificate; any other is refused."""
+    application_uri: str | None = None
+    """As in the node's certificate."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> OpcuaSource:
+        files = (self.certificate_file, self.key_file, self.server_certificate_file)
+        if any(one is None for one in files) and any(one is not None for one in files):
+            raise ValueError("certificate_file, key_file and server_certificate_file go together")
+        if _host_of(self.url) not in _LOOPBACK and self.certificate_file is None:
+            raise ValueError("would connect to another machine unencrypted: set the certificate files")
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file go together")
+        named = [
+            *(one.node for one in self.nodes),
+            *(one for one in (self.lot_node, self.order_node) if one is not None),
+        ]
+        if len(set(named)) < len(named):
+            raise ValueError("a node is named twice")
+        return self
+
+
 class ModelSource(_Part):
     """The quality model that inspects one stream."""
 
@@ -175,6 +244,7 @@ class NodeConfig(_Part):
     http: HttpSource = HttpSource()
     folders: tuple[FolderSource, ...] = ()
     mqtt: tuple[MqttSource, ...] = ()
+    opcua: tuple[OpcuaSource, ...] = Field(default=(), max_length=16)
     model: ModelSource | None = None
 
     @model_validator(mode="after")
@@ -183,7 +253,8 @@ class NodeConfig(_Part):
         subjects = {stream.subject for stream in self.streams}
         if len(set(names)) != len(names) or len(subjects) != len(names):
             raise ValueError("two streams have the same name or the same subject")
-        used = [*(source.stream for source in self.folders), *(source.stream for source in self.mqtt)]
+        sources: tuple[FolderSource | MqttSource | OpcuaSource, ...] = (*self.folders, *self.mqtt, *self.opcua)
+        used = [source.stream for source in sources]
         for name in used if self.model is None else [*used, self.model.stream]:
             if name not in names:
                 raise ValueError(f"stream {name!r} is not defined")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from prometheus_client import Counter
+
 from ledger.errors import MillmarkError
 from ledger.files import replace_file
 from services.node.errors import EventRefusedError
@@ -18,6 +20,7 @@ __all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
 _MAX_BYTES = 8 << 20
 """Bytes per file. The previous file is kept as well."""
 _MAX_SHOWN = 2048
+_ALL = 2 * _MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Origin:
     """The source and the request that an event came with."""
 
     source: str
-    """`http`, `folder` or `mqtt`; `certificate` for an entry that is kept but cannot be certified."""
+    """`http`, `folder`, `mqtt` or `opcua`; `certificate` for an entry that is kept but cannot be certified."""
     request_id: str
     stream: str = ""
 
@@ -54,14 +57,19 @@ class DeadLetters:
     """Appends to one file and rotates it when it is full. Not synchronised to disk: a power cut may lose the latest
     lines, but never an accepted event."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, refused: Counter | None = None) -> None:
+        """`refused` counts each refusal by source and reason, here and nowhere else: what is listed is counted."""
         self._path = path
+        self._refused = refused
         self._lock = threading.Lock()
         self.failed = 0
         """Number of refusals that could not be written."""
 
     def add(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
-        """Writes one refusal. Raises no OSError: the event stays refused even if it cannot be listed."""
+        """Counts and writes one refusal. `event`: its bytes as received. Raises no OSError: the event stays refused
+        even if it cannot be listed."""
+        if self._refused is not None:
+            self._refused.labels(origin.source, error.reason).inc()
         shown = event[:_MAX_SHOWN].decode("utf-8", "backslashreplace")
         at_s, stream, source = round(time.time(), 3), origin.stream, origin.source
         letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
@@ -78,6 +86,11 @@ class DeadLetters:
                     file.write(line)
         except OSError:
             self.failed += 1
+
+    def uncertified(self, stream: str) -> set[tuple[str, str]]:
+        """Request id and reason of the refusals of certificates that are listed for a stream."""
+        letters = read_dead_letters(self._path, _ALL)
+        return {(one.request_id, one.reason) for one in letters if (one.source, one.stream) == ("certificate", stream)}
 
 
 def read_dead_letters(path: Path, most: int) -> Sequence[DeadLetter]:

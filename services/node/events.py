@@ -15,7 +15,9 @@ from typing import NamedTuple
 from ledger.canonical import Json
 from ledger.errors import CanonicalError, IdentifierError
 from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
+from ledger.evidence import EVIDENCE_TAG, LeafKind
 from ledger.ids import canonical_identifier
+from ledger.merkle import leaf_hash
 from services.node.errors import EventRefusedError
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "WINDOW_ID",
     "Event",
     "check_event",
+    "leaf_of_event",
     "parse_event",
     "parse_events",
     "read_samples",
@@ -39,6 +42,7 @@ WINDOW_ID = "window/"
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _MAX_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")
+_LEAF_TAG = EVIDENCE_TAG + bytes([LeafKind.EVENT])
 
 
 class Event(NamedTuple):
@@ -99,6 +103,11 @@ def check_event(parsed: Parsed) -> Event:
     # stream.
     kept = value if stream is None else {name: member for name, member in value.items() if name != "stream"}
     return Event(value["id"], stream, _write(kept, parsed.plain))
+
+
+def leaf_of_event(salt: bytes, content: bytes) -> bytes:
+    """The leaf hash of an event by its content in the log. Same result as `build_leaf_data`, without parsing it."""
+    return leaf_hash(_LEAF_TAG + salt + content)
 
 
 def _write(kept: Json, plain: bool) -> bytes:

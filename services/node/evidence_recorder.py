@@ -21,14 +21,14 @@ from structlog.typing import FilteringBoundLogger
 from ledger.canonical import canonical_json
 from ledger.chain import call_data
 from ledger.errors import SettingsError, StoreDamagedError
-from ledger.evidence import EVIDENCE_TAG, EvidenceEntry, LeafKind, build_leaf_data
+from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox, enqueue_in
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
-from services.node.events import Event
+from services.node.events import Event, leaf_of_event
 from services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.resume import ResumePoint, read_resume_point, write_resume_point
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamRecorder", "anchor_key", "leaf_of"]
 
-_EVENT_TAG = EVIDENCE_TAG + bytes([LeafKind.EVENT])
 _WINDOWS_AT_ONCE = 1000
+_LOOK_S = 1.0
+"""Time between looks at certificates that are held back."""
 
 
 def anchor_key(stream: bytes, size: int) -> str:
@@ -100,6 +101,7 @@ class StreamRecorder:
         self._logger = logger
         self._resume_path = resume_path
         self._write = write
+        self._look_at_s = 0.0
         self._left: Sequence[LogEntry] = ()
         """Entries of the latest frame that are still to be recorded: an anchor became due in its middle."""
         self._unanchored = _Unanchored()
@@ -131,6 +133,11 @@ class StreamRecorder:
     def open_count(self) -> int:
         """Number of entries read so far that no anchor covers yet."""
         return self._unanchored.count
+
+    @property
+    def waiting(self) -> int:
+        """Number of windows whose certificates are not queued although an anchor covers them: see `Certifier`."""
+        return 0 if self._certifier is None else self._certifier.count_due(self.queued)
 
     @property
     def stream(self) -> bytes:
@@ -183,9 +190,10 @@ class StreamRecorder:
         self._record()
         while self._write_windows():
             self._record()
+        self._certify_held()
 
     def _record(self) -> None:
-        while self._left or self._position.offset < self._log.end.offset:
+        while not self._is_full and (self._left or self._position.offset < self._log.end.offset):
             if not self._left:
                 self._read(next(self._log.frames(self._position)))
             while self._left:
@@ -250,7 +258,7 @@ class StreamRecorder:
                 entry = EvidenceEntry(index, kept.salt, written.entry, leaf, LeafKind.WINDOW)
                 certifier.feed_window(entry, written, kept.received_at_ms, queued)
             elif b'"lot":' in kept.content:
-                certifier.feed(EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf), queued)
+                certifier.feed(EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf))
 
     def _anchor_if_due(self) -> None:
         rule, waiting = self._rule, self._unanchored
@@ -265,8 +273,8 @@ class StreamRecorder:
         """Queues an anchor over all entries read, with the certificates that are due."""
         # After a crash before the transaction of `_queue`, the certificates are built again and the drafts of the same
         # name replaced. Drafts come first: without its draft, a certificate could not be opened in a challenge.
-        certified = [] if self._certifier is None else self._certifier.build()
         size = self._peaks.size
+        certified = [] if self._certifier is None else self._certifier.build(size)
         if certified:
             self._drafts.put(f"{self.name}-{size:013d}", [one.draft for one in certified])
         self._queue(Anchor(self._stream, size, self._peaks.root()), certified)
@@ -284,6 +292,28 @@ class StreamRecorder:
             self._certifier.done()
         self._unanchored = _Unanchored()
         self._save_resume_point()
+
+    def _certify_held(self) -> None:
+        """Queues certificates that could not be decided when their anchor was queued."""
+        if self._certifier is None or time.monotonic() < self._look_at_s or not self.waiting:
+            return
+        self._look_at_s = time.monotonic() + _LOOK_S
+        certified = self._certifier.build(self.queued)
+        if certified:
+            keys = [one.draft.key for one in certified]
+            # Named after the first of them: the file of the anchor may still be there.
+            self._drafts.put(f"{self.name}-{keys[0].replace('/', '-')}", [one.draft for one in certified])
+            key = anchor_key(self._stream, self.queued)
+            with self._store.transaction() as connection:
+                for one in certified:
+                    enqueue_in(connection, self._signer, _entry(one.draft.key, one.record, key))
+            self._logger.info("certificates queued", stream=self.name, record=key, certificates=keys)
+        self._certifier.done()
+        self._save_resume_point()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._certifier is not None and self._certifier.is_full
 
     def _save_resume_point(self) -> None:
         """Saves the resume point, unless windows are unfinished: the next start needs their entries again."""
@@ -315,7 +345,7 @@ def leaf_of(entry: LogEntry) -> bytes:
     if is_window(entry.content):
         data = build_leaf_data(LeafKind.WINDOW, entry.salt, parse_window(entry.content).entry)
         return leaf_hash(data)
-    return leaf_hash(_EVENT_TAG + entry.salt + entry.content)
+    return leaf_of_event(entry.salt, entry.content)
 
 
 def _text(content: bytes) -> bytes:

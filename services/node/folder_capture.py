@@ -11,6 +11,7 @@ import csv
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -62,6 +63,8 @@ class FolderCapture:
         self._state = state
         self._logger = logger
         self._progress = _read_progress(state)
+        self._links: set[Path] = set()
+        """Links that were logged, each once."""
         self.loop = Loop(
             "millmark-folder",
             self._round,
@@ -86,18 +89,30 @@ class FolderCapture:
         Raises OSError, LogError, InputError or TimeoutError; the next step resumes after the last durable batch.
         """
         paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
-        found = sorted((path for path in paths if path.suffix not in _PACKED and path.is_file()), key=_age)
+        found = sorted((path for path in paths if path.suffix not in _PACKED and self._is_own(path)), key=_age)
         lines = sum(self._take_file(path) for path in found)
         self._forget({_key(path) for path in found})
+        self._links &= paths
         return lines
 
     def _round(self) -> float:
         self.step()
         return self._source.interval_s
 
+    def _is_own(self, path: Path) -> bool:
+        """Whether it is a file, and not a link: who may write here could otherwise have any file that the node may read
+        listed among the refused lines."""
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode) and path not in self._links:
+            self._links.add(path)
+            self._logger.warning("link not followed", file=path.name)
+        return stat.S_ISREG(mode)
+
     def _take_file(self, path: Path) -> int:
         taken = 0
-        with path.open("rb") as file:
+        # Without following a link that took the file's place since.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
             # From the open file, not the path, which may name another file by now.
             key, progress = _key_of(os.fstat(file.fileno())), self._resume(file)
             file.seek(progress.offset)
@@ -224,7 +239,7 @@ def _measure(file: BinaryIO, offset: int) -> Progress:
 
 
 def _key(path: Path) -> str:
-    return _key_of(path.stat())
+    return _key_of(path.lstat())
 
 
 def _key_of(facts: os.stat_result) -> str:
@@ -232,7 +247,7 @@ def _key_of(facts: os.stat_result) -> str:
 
 
 def _age(path: Path) -> tuple[int, str]:
-    return path.stat().st_mtime_ns, path.name
+    return path.lstat().st_mtime_ns, path.name
 
 
 def _read_progress(path: Path) -> dict[str, Progress]:

@@ -35,6 +35,8 @@ class Outcome:
     """Number of events that the log already had."""
     conflicts: list[int] = field(default_factory=list)
     """Positions in the batch of events whose id belongs to an event with other content. They are not stored."""
+    salts: list[tuple[int, bytes]] = field(default_factory=list)
+    """Position in the batch, and salt, of each accepted event."""
 
     def leaves(self) -> list[int]:
         """Index of the first and of the last accepted event; empty if there is none."""
@@ -152,6 +154,7 @@ class Committer:
                     known[identity] = content
                     ids.append(identity)
                     salt = salts[SALT_BYTES * position : SALT_BYTES * (position + 1)]
+                    outcome.salts.append((position, salt))
                     entries.append(LogEntry(batch.received_at_ms, salt, content))
                 elif before == content:
                     outcome.duplicates += 1

@@ -16,7 +16,7 @@ from services.text.outbox import describe_queue
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
 
 
-_OUTSIDE = (ChainUnreachableError.code, "broker-disconnected")
+_OUTSIDE = (ChainUnreachableError.code, "source-disconnected")
 """Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 
 

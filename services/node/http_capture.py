@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,7 +21,8 @@ from ledger.errors import CanonicalError
 from ledger.event_json import Parsed
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError, LogBusyError, LogError, LogFullError
-from services.node.events import MAX_DEPTH, Event, parse_event, parse_events
+from services.node.events import MAX_DEPTH, Event, leaf_of_event, parse_event, parse_events
+from services.node.group_commit import Outcome
 from services.node.health import Health
 from services.node.intake import Intake, Refusal, build_conflict, choose_id
 from services.node.metrics import Metrics
@@ -31,7 +32,8 @@ __all__ = ["MAX_BATCH_BYTES", "MAX_EVENTS", "create_capture"]
 MAX_BATCH_BYTES = 8 << 20
 MAX_EVENTS = 10_000
 _INLINE_BYTES = 64 << 10
-"""Larger batches are parsed in a worker thread, so that they do not block the event loop for small ones."""
+"""Larger batches are parsed in a worker thread, so that they do not block the event loop for small ones. So are all
+batches of a node that asks the chain about lots."""
 _SOURCE = "http"
 _LINES = ("application/x-ndjson", "application/jsonl")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -120,7 +122,7 @@ class _Capture:
                 raise _RequestError(401, "token-missing", "send the node's token as a bearer token")
             lines = _is_lines(request)
             body = await _read_body(request)
-            if len(body) > _INLINE_BYTES:
+            if len(body) > _INLINE_BYTES or self._intake.asks:
                 batch = await run_in_threadpool(self._parse, body, lines, request_id)
             else:
                 batch = self._parse(body, lines, request_id)
@@ -157,6 +159,7 @@ class _Capture:
         settled = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
         accepted = duplicates = 0
         leaves: dict[str, list[int]] = {}
+        stored: list[dict[str, object]] = []
         for (stream, (events, positions)), outcome in zip(batch.events.items(), settled, strict=True):
             if isinstance(outcome, BaseException):
                 # The sender repeats the whole batch; events that other streams have made durable are duplicates then.
@@ -165,26 +168,36 @@ class _Capture:
             duplicates += outcome.duplicates
             if outcome.accepted:
                 leaves[stream] = outcome.leaves()
+                stored += _show_leaves(stream, outcome, events, positions)
             for at in outcome.conflicts:
                 error = build_conflict()
                 self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[at].content)
                 batch.refused.append(Refusal(positions[at], error.reason, str(error)))
         if named:
             self._logger.info("batch taken", request_id=request_id, leaves=leaves, duplicates=duplicates)
-        return self._report(accepted, duplicates, batch.refused, request_id)
+        counts = {"accepted": accepted, "duplicates": duplicates, "leaves": stored}
+        return self._report(counts, batch.refused, request_id)
 
-    def _report(self, accepted: int, duplicates: int, refused: list[Refusal], request_id: str) -> Response:
+    def _report(self, counts: dict[str, object], refused: list[Refusal], request_id: str) -> Response:
         report = {
-            "accepted": accepted,
-            "duplicates": duplicates,
+            **counts,
             "refused": [asdict(one) for one in sorted(refused, key=lambda one: one.position)],
             "request_id": request_id,
         }
         if refused:
             reasons = sorted({one.reason for one in refused})
             self._logger.warning("events refused", request_id=request_id, refused=len(refused), reasons=reasons)
-        status = 200 if accepted or duplicates or not refused else 422
+        status = 200 if counts["accepted"] or counts["duplicates"] or not refused else 422
         return JSONResponse(report, status, headers={**_HEADERS, _REQUEST_ID: request_id})
+
+
+def _show_leaves(
+    stream: str, outcome: Outcome, events: Sequence[Event], positions: Sequence[int]
+) -> Iterator[dict[str, object]]:
+    """Where each accepted event is in the evidence, as who finishes an operation with it has to state."""
+    for index, (at, salt) in enumerate(outcome.salts, outcome.first):
+        leaf = "0x" + leaf_of_event(salt, events[at].content).hex()
+        yield {"position": positions[at], "stream": stream, "leaf_index": index, "leaf_hash": leaf}
 
 
 def _request_id(request: Request) -> str:

@@ -7,6 +7,7 @@ as entries.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from ledger.canonical import Json
 from ledger.claims import build_claims
 from ledger.errors import SettingsError
 from ledger.evidence import EvidenceEntry
-from ledger.ids import SubjectKind, canonical_identifier
+from ledger.ids import canonical_identifier
 from ledger.records import IssueCertificate, Statement
 from ledger.store import Book, Store
+from ledger.store.outbox import Outbox, OutboxState
 from quality.errors import InputError as QualityInputError
 from services.files import write_whole
 from services.inspections.statements import InspectedEntry
@@ -28,6 +30,7 @@ from services.node.dead_letters import DeadLetters, Origin
 from services.node.drafts import Draft
 from services.node.errors import EventRefusedError
 from services.node.events import Event, read_samples
+from services.node.lots import Lots, LotUnrecordedError, OrderUnknownError
 from services.node.windows import Window, Windows, WrittenWindow, build_content
 
 if TYPE_CHECKING:
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 __all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
 
 _DAY_S = 24 * 3600
+_UNRECORDED_S = 600.0
+"""How long windows wait for the record of their lot."""
+_MAX_LISTED = 100_000
+_MAX_HELD = 1000
+"""Windows that wait in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,12 @@ class Certified:
 
     record: IssueCertificate
     draft: Draft
+    failed: bool
+    """Whether its verdict is FAIL."""
+
+
+class _VerdictOpenError(OrderUnknownError):
+    """Whether the lot failed is not decided on the ledger yet."""
 
 
 @dataclass(slots=True)
@@ -51,8 +65,6 @@ class _Cut:
     window: Window
     entry: EvidenceEntry
     """The event that completed it."""
-    queued: bool
-    """Whether that event is under an anchor in the outbox."""
     written: bool = False
     """Whether its own entry is in the log."""
 
@@ -64,6 +76,10 @@ class _Due:
     """The window's own."""
     salt: bytes
     received_at_ms: int
+
+    @property
+    def lot(self) -> bytes:
+        return bytes.fromhex(str(self.entry.entry["lot"])[2:])  # type: ignore[index,call-overload]  # a window's entry
 
 
 def load_inspector(model: ModelSource) -> Inspector:
@@ -88,8 +104,11 @@ def certificate_key(stream: bytes, leaf: int, number: int) -> str:
 class Certifier:
     """Inspects one stream. Not thread-safe.
 
-    A failed lot gets no further certificates from this node: a later window of the same bad part must not release it.
-    Rework produces a new lot.
+    A lot whose failing certificate is final gets no further certificates from this node: a later window of the same bad
+    part must not release it. Rework produces a new lot. While that certificate is on its way, later windows of the lot
+    wait; if it is refused or cancelled there is no verdict, and they are certified.
+
+    A window also waits while nobody can be asked for the order of its lot.
     """
 
     def __init__(
@@ -101,6 +120,7 @@ class Certifier:
         store: Store,
         folder: Path,
         dead_letters: DeadLetters,
+        lots: Lots,
         tell: Callable[[int, str], object] = lambda _index, _reason: None,
     ) -> None:
         """`stream`: its subject. `ledger`: chain id and contract address. `folder`: the stream's folder. `tell` is
@@ -113,10 +133,21 @@ class Certifier:
         self._inspector = inspector
         self._store = store
         self._dead_letters = dead_letters
+        self._lots = lots
+        self._outbox = Outbox(store)
+        self._listed = dead_letters.uncertified("0x" + stream.hex())
+        """Refusals that are listed already: a restart reads entries again, and must not list them twice."""
+        self._refused = {place for place, _ in self._listed}
         self._windows = Windows(model.width, model.hop)
         self._cut: dict[str, _Cut] = {}
         """Windows whose entry was not read yet, by its id."""
         self._due: list[_Due] = []
+        self._settled: list[_Due] = []
+        """Those of `_due` that the latest `build` certified or refused."""
+        self._chain_silent = False
+        """Whether the latest `build` found nobody to ask for an order."""
+        self._missing: dict[bytes, float] = {}
+        """Since when the ledger is known to lack a lot, by lot; monotonic seconds."""
         self._failed_path = folder / "failed-lots.json"
         self._failed = _read_failed(self._failed_path)
 
@@ -125,28 +156,32 @@ class Certifier:
         """Whether entries fed so far still affect certificates to come. If not, a restart need not read them again."""
         return bool(self._due or self._cut) or self._windows.has_unfinished
 
-    def feed(self, entry: EvidenceEntry, queued: bool) -> None:
-        """Adds an event's samples. `queued` tells that it is under an anchor in the outbox, so that its refusal was
-        listed already."""
+    @property
+    def is_full(self) -> bool:
+        """Whether so many windows wait for a silent chain that no more entries should be fed: the log keeps them."""
+        return self._chain_silent and len(self._due) + len(self._cut) >= _MAX_HELD
+
+    def feed(self, entry: EvidenceEntry) -> None:
+        """Adds an event's samples."""
         value = entry.entry
         if not isinstance(value, Mapping) or "lot" not in value:
             return
         try:
             samples = read_samples(value, self._model.field)
         except EventRefusedError as error:
-            if not queued:  # otherwise every restart would list the same refusal again
-                self._refuse(error, entry)
+            self._refuse(error, entry)
             return
         name, order = str(value["lot"]), value.get("order")
         # In canonical form, so that the windows of a lot are joined however its events spell the identifier.
         lot = name if name.startswith("0x") else canonical_identifier(name)
         windows = self._windows.feed(entry.index, lot, order if isinstance(order, str) else None, samples)
-        self._cut.update({window.id: _Cut(window, entry, queued) for window in windows})
+        self._cut.update({window.id: _Cut(window, entry) for window in windows})
 
     def feed_window(self, entry: EvidenceEntry, written: WrittenWindow, received_at_ms: int, queued: bool) -> None:
-        """Adds a window's entry. `queued` tells that its certificate is in the outbox already."""
+        """Adds a window's entry. `queued` tells that it is under an anchor in the outbox, where its certificate may be
+        as well."""
         cut = self._cut.pop(written.id, None)
-        if cut is None or queued:
+        if cut is None or (queued and self._is_settled(entry.index, cut.window)):
             return
         if not written.commits_to(cut.window.samples):
             error = EventRefusedError("window-changed", "the window was cut with other settings than today's")
@@ -162,11 +197,10 @@ class Certifier:
             if cut.written:
                 continue
             try:
-                lot = self._find_lot(cut.window.lot)
+                lot = self._lots.find_subject(cut.window.lot)
             except EventRefusedError as error:
                 del self._cut[identity]
-                if not cut.queued:
-                    self._refuse(error, cut.entry)
+                self._refuse(error, cut.entry)
                 continue
             found.append(Event(identity, None, build_content(cut.window, lot)))
         return found
@@ -176,35 +210,90 @@ class Certifier:
         for window in windows:
             self._cut[window.id].written = True
 
-    def build(self) -> list[Certified]:
-        """Builds the certificates of all complete windows, in order. They are built again until `done` is called.
-        Raises StoreError, InputError or OSError."""
-        found = [self._certify(due) for due in self._due]
-        return [certified for certified in found if certified is not None]
+    def build(self, size: int) -> list[Certified]:
+        """Builds the certificates of the complete windows among the log's first `size` entries, in order, as far as
+        they can be decided. They are built again until `done` is called. Raises StoreError, InputError or OSError."""
+        self._settled, self._chain_silent = [], False
+        found: list[Certified] = []
+        waiting: set[bytes] = set()
+        held = 0
+        for due in (due for due in self._due if due.entry.index < size):
+            try:
+                # In the order of the log: no window of a lot overtakes one that waits.
+                if due.lot in waiting:
+                    raise _VerdictOpenError("an earlier window of the lot waits")
+                certified = self._certify(due)
+            except OrderUnknownError as error:
+                waiting.add(due.lot)
+                self._chain_silent |= not isinstance(error, LotUnrecordedError | _VerdictOpenError)
+                held += 1
+                if held <= _MAX_HELD or self._chain_silent:
+                    continue
+                self._refuse(EventRefusedError("certificate-late", f"{_MAX_HELD} windows wait already"), due.entry)
+            except EventRefusedError as error:
+                self._refuse(error, due.entry)
+            else:
+                found.append(certified)
+                if certified.failed:
+                    waiting.add(due.lot)
+            self._settled.append(due)
+        return found
 
     def done(self) -> None:
         """Call once the certificates of `build` are queued."""
-        self._due.clear()
+        settled = {id(due) for due in self._settled}
+        self._due = [due for due in self._due if id(due) not in settled]
+        self._settled = []
 
-    def _certify(self, due: _Due) -> Certified | None:
+    def count_due(self, size: int) -> int:
+        """Number of windows among the log's first `size` entries that wait for their certificates."""
+        return sum(due.entry.index < size for due in list(self._due))
+
+    def _is_settled(self, index: int, window: Window) -> bool:
+        key = certificate_key(self._stream, window.leaf, window.number)
+        return f"leaf-{index}" in self._refused or bool(self._outbox.find([key]))
+
+    def _certify(self, due: _Due) -> Certified:
+        """Raises EventRefusedError if there is to be no certificate, OrderUnknownError if that cannot be told yet."""
         window, here = due.window, [due.window.leaf, due.window.number]
-        try:
-            lot = bytes.fromhex(str(due.entry.entry["lot"])[2:])  # type: ignore[index,call-overload]  # a window's entry
-            # An earlier window, not the same one: after a crash the failed window itself is certified again.
-            if self._failed.get(lot.hex(), here) < here:
-                raise EventRefusedError("lot-failed", "the lot failed inspection in an earlier window")
-            inspected = InspectedEntry(lot, self._stream, due.entry.index, due.entry.leaf_hash)
-            inference = self._infer(due, inspected)
-        except EventRefusedError as error:
-            self._refuse(error, due.entry)
-            return None
-        if inference.verdict is quality.Verdict.FAIL and lot.hex() not in self._failed:
-            # Durable before the certificate is queued: after a crash the lot is still known as failed.
-            self._failed[lot.hex()] = here
+        self._verify_not_failed(due.lot, here)
+        order = self._find_order(due)
+        inspected = InspectedEntry(due.lot, self._stream, due.entry.index, due.entry.leaf_hash)
+        inference = self._infer(due, inspected)
+        failed = inference.verdict is quality.Verdict.FAIL
+        if failed and self._failed.get(due.lot.hex()) != here:
+            # Durable before the certificate is queued: after a crash it is known which one to watch.
+            self._failed[due.lot.hex()] = here
             write_whole(self._failed_path, json.dumps(self._failed).encode())
         key = certificate_key(self._stream, window.leaf, window.number)
         draft = Draft(key, inference.salt, inference.window, inference.logits)
-        return Certified(IssueCertificate(self._state(due, inspected, inference)), draft)
+        return Certified(IssueCertificate(self._state(due, order, inspected, inference)), draft, failed)
+
+    def _verify_not_failed(self, lot: bytes, here: list[int]) -> None:
+        before = self._failed.get(lot.hex(), here)
+        if before >= here:  # after a crash the failing window itself is certified again
+            return
+        key = certificate_key(self._stream, *before)
+        record = self._outbox.find([key]).get(key)
+        if record is None or record.state in (OutboxState.FAILED, OutboxState.CANCELLED):
+            return  # that verdict is not on the ledger, and nobody was told of it
+        if record.state is not OutboxState.FINAL:
+            raise _VerdictOpenError("the certificate of an earlier window that failed is not final yet")
+        raise EventRefusedError("lot-failed", "the lot failed inspection in an earlier window")
+
+    def _find_order(self, due: _Due) -> bytes:
+        try:
+            order = self._lots.find_order(due.lot, due.window.order)
+        except LotUnrecordedError as error:
+            # The record of a lot may be on its way while the lot is measured already. Counted from the first answer,
+            # not from capture: after an outage the chain's node may still be behind.
+            if time.monotonic() - self._missing.setdefault(due.lot, time.monotonic()) < _UNRECORDED_S:
+                raise
+            del self._missing[due.lot]
+            hint = "record the lot, and send its samples again as new events"
+            raise EventRefusedError("lot-unknown", error.cause, hint=hint) from None
+        self._missing.pop(due.lot, None)
+        return order
 
     def _infer(self, due: _Due, inspected: InspectedEntry) -> Inference:
         context = inspected.build_context(self._chain_id, self._ledger)
@@ -213,9 +302,8 @@ class Certifier:
         except (QualityInputError, OverflowError) as error:
             raise EventRefusedError("window-unfit", f"the model cannot read the window: {error}") from None
 
-    def _state(self, due: _Due, inspected: InspectedEntry, inference: Inference) -> Statement:
+    def _state(self, due: _Due, order: bytes, inspected: InspectedEntry, inference: Inference) -> Statement:
         window = due.window
-        order = bytes(32) if window.order is None else bytes.fromhex(window.order[2:])
         document: Json = {"inspection": "in line", "leaf": window.leaf, "window": window.number, "hop": self._model.hop}
         return inspected.build_statement(
             inference.digest,
@@ -235,23 +323,17 @@ class Certifier:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         return claims.root
 
-    def _find_lot(self, name: str) -> bytes:
-        if name.startswith("0x"):
-            return bytes.fromhex(name[2:])
-        with self._store.reading() as connection:
-            found = [one for one in Book(connection).identities(name) if one.kind is SubjectKind.LOT]
-        # Several companies may use the same identifier: certifying any one of the lots would be a guess.
-        if len(found) != 1:
-            raise EventRefusedError(
-                "lot-unknown",
-                f"this node knows {len(found)} lots by that identifier",
-                hint="add the lot to this node's book, or use its subject in the event",
-            )
-        return found[0].subject
-
     def _refuse(self, error: EventRefusedError, entry: EvidenceEntry) -> None:
-        """Lists an entry that gets no certificate. It remains evidence."""
+        """Lists an entry that gets no certificate, once. It remains evidence."""
         origin = Origin("certificate", f"leaf-{entry.index}", "0x" + self._stream.hex())
+        place = (origin.request_id, error.reason)
+        if place in self._listed:
+            return
+        if len(self._listed) >= _MAX_LISTED:  # what a start read again has long been dealt with
+            self._listed.clear()
+            self._refused.clear()
+        self._listed.add(place)
+        self._refused.add(origin.request_id)
         self._dead_letters.add(origin, error, json.dumps(entry.entry).encode())
         self._tell(entry.index, error.reason)
 

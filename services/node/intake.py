@@ -14,6 +14,7 @@ from services.node.dead_letters import DeadLetters, Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, check_event, read_samples
 from services.node.group_commit import Committer, Outcome
+from services.node.lots import Lots
 from services.node.metrics import Metrics
 
 __all__ = ["Intake", "Refusal", "StreamIntake", "build_conflict", "choose_id"]
@@ -28,6 +29,8 @@ class StreamIntake:
     committer: Committer
     samples_field: str | None
     """Member of `data` that holds the samples of events with a lot; None if the stream is not inspected."""
+    lots: Lots | None = None
+    """Judges the orders of events with a lot; None if the stream is not inspected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Intake:
         """The default stream: the only one, if there is just one."""
         self._dead_letters = dead_letters
         self._metrics = metrics
+        self.asks = any(one.lots is not None for one in streams.values())
+        """Whether `check` may ask the chain, and so take a while."""
 
     def check(self, parsed: Parsed, stream: str | None = None) -> tuple[str, Event]:
         """Validates an event and finds its stream. `stream`: the source's configured stream, if any. Raises
@@ -78,6 +83,8 @@ class Intake:
         # certificate.
         if found.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
             read_samples(parsed.value, found.samples_field)
+            if found.lots is not None:
+                found.lots.verify_event(parsed.value)
         return name, event
 
     def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
@@ -89,8 +96,7 @@ class Intake:
         return done
 
     def refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
-        """Counts a refusal and adds it to the dead letters. `event`: its bytes as received, for the list."""
-        self._metrics.refused.labels(origin.source, error.reason).inc()
+        """Counts and lists a refusal. `event`: its bytes as received."""
         self._dead_letters.add(origin, error, event)
 
     def _count(self, stream: str, settled: Future[Outcome], seconds: float) -> None:

@@ -34,6 +34,12 @@ class Metrics:
         self.anchored = Gauge(
             "millmark_node_anchored_entries", "Entries under an anchor that is final", ["stream"], registry=at
         )
+        self.waiting = Gauge(
+            "millmark_node_waiting_windows",
+            "Anchored windows whose certificates wait for the chain or for an earlier verdict",
+            ["stream"],
+            registry=at,
+        )
         self.outbox = Gauge("millmark_node_outbox_records", "Records in the outbox", ["state"], registry=at)
         self.oldest = Gauge(
             "millmark_node_oldest_record_seconds", "Age in seconds of the oldest record that is not final", registry=at

@@ -72,6 +72,11 @@ class Loop:
             return self._describe("thread-stuck", cause, "restart the process, and report its log", took_s)
         return failing
 
+    def recover(self) -> None:
+        """Says that the work is done again. Called after each step; a step that goes on for ever calls it itself."""
+        self._failures.clear()
+        self._failing = None
+
     def start(self) -> None:
         self._failing = self._began_s = None
         self._stopping.clear()
@@ -100,8 +105,7 @@ class Loop:
             self._began_s = time.monotonic()
             try:
                 pause_s = self._step()
-                self._failures.clear()
-                self._failing = None
+                self.recover()
             except Exception as error:  # the thread must survive any failure
                 pause_s = self._retry_s
                 self._note(error)

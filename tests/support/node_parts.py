@@ -16,6 +16,7 @@ from services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letter
 from services.node.dedup_index import DedupIndex
 from services.node.group_commit import Committer
 from services.node.intake import Intake, StreamIntake
+from services.node.lots import Lots
 from services.node.metrics import Metrics
 from services.node.streamlog import StreamLog
 
@@ -39,15 +40,15 @@ class Parts:
 
 
 @contextmanager
-def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts]:
+def open_parts(folder: Path, samples_field: str | None = None, lots: Lots | None = None) -> Iterator[Parts]:
     """Opens the parts for one stream, `press`."""
     log = StreamLog(folder / "log", STREAM)
     known = DedupIndex(folder / "known", log)
     committer = Committer(log, known)
     metrics = Metrics()
-    streams = {"press": StreamIntake(committer, samples_field)}
+    streams = {"press": StreamIntake(committer, samples_field, lots)}
     try:
-        yield Parts(folder, log, Intake(streams, DeadLetters(folder / "dead"), metrics), metrics)
+        yield Parts(folder, log, Intake(streams, DeadLetters(folder / "dead", metrics.refused), metrics), metrics)
     finally:
         committer.stop()
         known.close()

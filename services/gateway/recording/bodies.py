@@ -12,6 +12,7 @@ A body has the fields of the record, with these changes:
     enumerations       are lower-case words, bytes 0x-hex
     consignment, items becomes `lots`, only subjects: the index knows the order of each
     order of a lot     is optional, for the same reason
+    stream, leaf_...   of a finished assignment are optional: where its evidence is kept, `event` names it by its id
 
 Types are strict: neither "1" nor true is a number. Unknown members are refused.
 """
@@ -27,7 +28,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.records import Bytes3, ConfirmDelivery, Gate, Item, OrderTerms, Packed, Record
+from ledger.records import Bytes3, ConfirmDelivery, FinishAssignment, Gate, Item, OrderTerms, Packed, Record
 
 __all__ = ["BODY", "Identifier", "body_of", "struct_of"]
 
@@ -46,7 +47,7 @@ _Members = dict[str, Any]
 def body_of(kind: type[Record], given: tuple[str, ...], asks: tuple[str, ...] = ()) -> type[BaseModel]:
     """The body for a kind of record. It lacks the fields `given`, which come from elsewhere, and has the members
     `asks`, which the record lacks."""
-    members = {**{name: (_ASKED[name], ...) for name in asks}, **dict(_members(struct_of(kind), given))}
+    members = {**{name: _ASKED[name] for name in asks}, **dict(_members(struct_of(kind), given))}
     return create_model(kind.__name__ + "Body", __config__=BODY, __doc__=None, **members)
 
 
@@ -155,19 +156,45 @@ _OPTIONAL: dict[tuple[type, str], Any] = {
     (OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
     (OrderTerms, "unit"): (_UNIT | None, None),
     (ConfirmDelivery, "lots"): (Annotated[list[Hex32], Field(max_length=MAX_ITEMS)], []),
+    (FinishAssignment, "stream"): (
+        Hex32 | None,
+        Field(None, description="By default the stream that the work was started with."),
+    ),
+    (FinishAssignment, "leaf_index"): (
+        Annotated[int, Field(ge=0, le=2**40 - 1)] | None,
+        Field(None, description="Index of the entry that shows the work; or name it by `event`."),
+    ),
+    (FinishAssignment, "leaf_hash"): (
+        Hex32 | None,
+        Field(
+            None,
+            description="Of that entry. Needed only where its evidence is not kept here; checked where it is.",
+        ),
+    ),
 }
 """Members that only these structs leave out."""
-_ASKED: dict[str, Any] = {
-    "subjects": Annotated[
-        list[Hex32],
+_ASKED: dict[str, tuple[Any, Any]] = {
+    "subjects": (
+        Annotated[
+            list[Hex32],
+            Field(
+                min_length=1,
+                max_length=64,
+                description="Subjects of orders and lots, each once.",
+                examples=[["0x" + "1a" * 32]],
+            ),
+        ],
+        ...,
+    ),
+    "subject": (Annotated[Hex32, Field(description="Order or lot whose history contains the record.")], ...),
+    "sequence": (Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")], ...),
+    "event": (
+        Annotated[str, Field(min_length=1, max_length=128)] | None,
         Field(
-            min_length=1,
-            max_length=64,
-            description="Subjects of orders and lots, each once.",
-            examples=[["0x" + "1a" * 32]],
+            None,
+            description="Id of the event that shows the work, as the node was sent it; in place of the leaf.",
+            examples=["press-2026-118"],
         ),
-    ],
-    "subject": Annotated[Hex32, Field(description="Order or lot whose history contains the record.")],
-    "sequence": Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")],
+    ),
 }
 """Members of bodies that are not fields of a record."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
 from ledger.claims import Claims, build_claims
 from ledger.errors import InputError, NotFoundError
 from ledger.events import Event
@@ -33,6 +33,7 @@ __all__ = [
     "find_assigned",
     "find_certified",
     "find_end",
+    "find_finished",
     "find_grounds",
     "find_proposal",
     "find_returned",
@@ -187,6 +188,50 @@ def find_assigned(reader: Reader, asked: Given) -> Given:
     """Fields that name an assignment. Raises NotFoundError if it is not in the index."""
     row = find_assignment(reader, asked["id"])
     return {"order": row.order, "operation": row.operation, "assignment": row.sequence}
+
+
+def find_finished(reader: Reader, asked: Given) -> Given:
+    """Fields that name an assignment and the entry that shows its work.
+
+    Where this gateway keeps the evidence of the stream, it finds the entry by the event's id, and supplies or checks
+    the leaf hash: the contract cannot, and would record a wrong one for good. Raises NotFoundError for an assignment
+    or event that is not known here, InputError for a wrong or missing leaf.
+    """
+    row = find_assignment(reader, asked["id"])
+    stream = row.stream if asked["stream"] is None else _raw(asked["stream"])
+    if stream is None:
+        raise InputError(f"assignment {row.sequence} is not started", hint="start it first, with the machine's stream")
+    index = _find_leaf(reader, stream, row.stream_size, asked)
+    leaf = {"stream": stream, "leaf_index": index, "leaf_hash": _leaf_hash(reader, stream, index, asked["leaf_hash"])}
+    return {"order": row.order, "operation": row.operation, "assignment": row.sequence, **leaf}
+
+
+def _find_leaf(reader: Reader, stream: bytes, least: int, asked: Given) -> int:
+    index, event = asked["leaf_index"], asked["event"]
+    if (index is None) is (event is None):
+        raise InputError("the work is shown by one entry", hint="give either leaf_index or event")
+    found = index if event is None else reader.book.find_event(stream, event, least)
+    if found is None:
+        raise NotFoundError(
+            f"no event {event!r} is kept here that was measured after the work began",
+            hint="wait until the node has anchored it, or give leaf_index and leaf_hash as the node answered them",
+        )
+    return cast(int, found)
+
+
+def _leaf_hash(reader: Reader, stream: bytes, index: int, stated: str | None) -> bytes:
+    entry = reader.book.evidence_entry(stream, index)
+    if entry is not None and stated not in (None, to_hex(entry.leaf_hash)):
+        raise InputError(
+            f"entry {index} of the stream has the leaf hash {to_hex(entry.leaf_hash)}, and not {stated}",
+            hint="leave leaf_hash out, or correct it or leaf_index",
+        )
+    if entry is None and stated is None:
+        raise InputError(
+            f"entry {index} of the stream is not kept here, so its leaf hash is not known",
+            hint="give leaf_hash as the node answered it, or let node and gateway use one database",
+        )
+    return entry.leaf_hash if entry is not None else _raw(str(stated))
 
 
 def find_certified(reader: Reader, asked: Given) -> Given:

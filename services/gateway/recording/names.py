@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ledger.canonical import to_hex
 from ledger.ids import Identity, SubjectKind
 from ledger.names import Deployed, NameKey, derive_identity, subjects_of
-from ledger.store import Rows, Store
+from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import MachineRow, NameKeyRow, RecordHistoryRow, StreamRow
 from services.gateway.http.errors import NameTakenError, NoNameKeyError
@@ -38,6 +38,9 @@ class Namer:
             rows, recordings = Rows(connection), RecordingRepository(connection)
             identity = derive_identity(self._ledger, self._registered(rows, creator), kind, creator, identifier)
             subjects = subjects_of(kind, creator, identity.identifier, identity.proofs)
+            # Also under a salt that no name key gave, as a record may have that was made elsewhere.
+            known = [one for one in Book(connection).identities(identity.identifier) if one.kind is kind]
+            subjects = [*subjects, *(one.subject for one in known if one.creator == creator)]
             recorded = next((one for one in subjects if rows.find(_TABLES[kind], subject=one)), None)
             asked = recordings.naming([describe_subjects([one]) for one in subjects])
         what = f"{kind.name.lower()} {identity.identifier}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert re.match(r" +\d+ s  mlp: 1 of 60, loss/training ", err), "progress, although this is not a terminal"
+    assert f"\nFAIL means: 1 ({np.sum(values[:, 0] > 0)} of 200 rows)\n" in err
     model, card = Path("deep/out/model.bin").read_bytes(), json.loads(Path("deep/out/card.json").read_bytes())
     assert answer == {"model_file": "deep/out/model.bin", "card_file": "deep/out/card.json", **card}
     assert card["model"]["sha256"] == model_digest(model).hex()
@@ -101,6 +103,54 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
     assert [path.name.startswith("events") for path in Path("deep/out/logs").iterdir()] == [True]
     assert main(["evaluate", "--model", "deep/out/model.bin", *options]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+
+
+def _write_wafers(failing: int) -> list[str]:
+    """1000 rows, as the wafers of UCR are labelled: 1 is normal, -1 is not."""
+    values = np.random.default_rng(0).normal(size=(1000, 2))
+    np.save("wafers.npy", values)
+    ranks = values[:, 0].argsort().argsort()
+    np.savetxt("wafers.csv", np.where(ranks < failing, -1, 1), fmt="%d")
+    return ["--inputs", "wafers.npy", "--labels", "wafers.csv", "--kind", "mlp", "--out", "out"]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_majority_that_fails_is_not_trained_unasked(
+    work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default all labels but the first mean FAIL: here, that would turn the good wafers away."""
+    options = _write_wafers(97)
+    assert main(["train", *options]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        "error: FAIL means: 1 (903 of 1000 rows), and so most rows fail; "
+        "say which labels mean FAIL: --reject=-1, or --reject=1 if that is meant\n"
+    )
+    assert not Path("out").exists()
+    monkeypatch.setattr("sys.stdin", _Terminal("n\n"))
+    assert main(["train", *options]) == 2
+    assert "and so most rows fail. Train it like that? [y/N] error: " in capsys.readouterr().err
+    monkeypatch.setattr("quality.commands.train.train", _stop)
+    for terminal, stated in (
+        (_Terminal("y\n"), ()),
+        (io.StringIO(), ("--reject=1",)),
+        (io.StringIO(), ("--reject=-1",)),
+    ):
+        monkeypatch.setattr("sys.stdin", terminal)
+        with pytest.raises(_StoppedError):
+            main(["train", *options, *stated])
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise _StoppedError
 
 
 def draw_rare_defects(rows: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.str_]]:

@@ -17,17 +17,19 @@ import pytest
 from sqlalchemy import text
 
 from ledger.bundle import MEDIA_TYPE, parse_bundle
-from ledger.canonical import sha256
+from ledger.canonical import Json, sha256
 from ledger.claims import parse_claims
 from ledger.errors import StoreError
-from ledger.ids import Identity, SubjectKind
+from ledger.evidence import EvidenceLog
+from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey, verify_name
 from ledger.provenance import build_bundle, open_reader
 from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot, SetNameKey
-from ledger.store import Book, Registry, Store
+from ledger.store import Book, Registry, Rows, Store
 from ledger.store.outbox import Outbox
+from ledger.store.rows import AssignmentRow
 from ledger.trust import parse_trust
 from ledger.verify import verify_bundle
 from services.access import Scope, new_api_key
@@ -37,6 +39,8 @@ from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from services.idempotency.repository import AnswerRepository
+from services.node.errors import EventRefusedError
+from services.node.lots import Lots
 from tests.support.founded import Founded
 from tests.support.gateway_client import Caller, running
 from tests.support.ledger_world import LedgerWorld, build_world
@@ -172,6 +176,14 @@ def test_an_order_from_placing_to_delivery(site: Site) -> None:
         "/v1/lots/commission", identifier=PART, order=order, operation=0, quantity=1, unit="H87", claims={"heat": 7}
     )
     lot = made["subjects"][0]
+    asked = Lots(site.store)  # as a node asks
+    asked.connect(site.world.chain)
+    assert asked.find_order(bytes.fromhex(lot[2:]), None) == bytes.fromhex(order[2:])
+    for wrong in ("0x" + "00" * 32, "0x" + "77" * 32):
+        with pytest.raises(EventRefusedError, match="belongs to the order of record"):
+            asked.find_order(bytes.fromhex(lot[2:]), wrong)
+    again = site.post("/v1/lots/receive", {"identifier": PART, "quantity": 1, "unit": "H87"})
+    assert (again.status_code, f"there is a lot {PART} already: {lot}" in again.json()["detail"]) == (409, True)
     leaf = "0x" + "11" * 32
     site.final(f"/v1/streams/{stream}/anchors", size=1, root=leaf)
     site.final(f"/v1/assignments/{assignment}/finish", stream=stream, leaf_index=0, leaf_hash=leaf)
@@ -186,6 +198,54 @@ def test_an_order_from_placing_to_delivery(site: Site) -> None:
         kept = Book(connection).document(bytes.fromhex(trace["lot"]["claims_root"][2:]))
     assert kept is not None
     assert parse_claims(json.loads(kept)).document == {"heat": 7}
+
+
+def test_an_assignment_is_finished_with_the_entry_that_the_gateway_keeps(site: Site) -> None:
+    """By the event's id, or by its index: the hash is supplied or checked, since the contract would take any."""
+    machine = site.final("/v1/machines", identifier="urn:example:mill")["sequence"]
+    stream = site.final("/v1/streams", identifier="urn:example:mill:log", machine=machine)["subjects"][0]
+    order = site.final("/v1/orders", identifier="urn:example:o9", terms={**_terms(site), "operations": 3})["subjects"][
+        0
+    ]
+    site.final(f"/v1/orders/{order}/accept")
+    log, raw = EvidenceLog(), bytes.fromhex(stream[2:])
+    paths = []
+    for operation in range(3):
+        number = site.final("/v1/assignments", order=order, operation=operation, machine=machine)["sequence"]
+        paths.append(f"/v1/assignments/{number}")
+        site.final(f"{paths[-1]}/accept")
+    early = site.post(f"{paths[0]}/finish", {"event": "mill-0"})
+    assert (early.status_code, "is not started" in early.json()["detail"]) == (400, True)
+    for path in paths:
+        site.final(f"{path}/start", stream=stream)
+    for place in range(4):
+        data: Json = {"id": f"mill-{place % 3}", "force_n": place}
+        log.append({"id": f"mill-{place}" if place else 'odd"%_\\', "data": data}, b"s" * 32)
+    with site.store.transaction() as connection:
+        Book(connection).add_evidence(raw, log.entries)
+    site.final(f"/v1/streams/{stream}/anchors", size=4, root="0x" + log.tree.root(4).hex())
+    leaves = ["0x" + entry.leaf_hash.hex() for entry in log.entries]
+    finish = f"{paths[0]}/finish"
+    for wrong, status, said in (
+        ({"leaf_index": 1, "leaf_hash": "0x" + "00" * 31 + "01"}, 400, f"has the leaf hash {leaves[1]}"),
+        ({"leaf_index": 1, "leaf_hash": leaves[2]}, 400, f"has the leaf hash {leaves[1]}"),
+        ({"event": "mill-1", "leaf_hash": leaves[2]}, 400, f"has the leaf hash {leaves[1]}"),
+        ({"event": "mill-0"}, 404, "no event 'mill-0' is kept here"),
+        ({"event": "mill-1", "leaf_index": 1}, 400, "give either leaf_index or event"),
+        ({}, 400, "give either leaf_index or event"),
+        ({"leaf_index": 4}, 400, "entry 4 of the stream is not kept here"),
+    ):
+        answer = site.post(finish, wrong)
+        assert (answer.status_code, said in json.dumps(answer.json(), ensure_ascii=False)) == (status, True), (
+            answer.text
+        )
+    site.final(finish, event='odd"%_\\')
+    site.final(f"{paths[1]}/finish", leaf_index=2)
+    site.final(f"{paths[2]}/finish", event="mill-3", stream=stream, leaf_hash=leaves[3])
+    with site.store.reading() as connection:
+        rows = Rows(connection).find(AssignmentRow, order=bytes.fromhex(order[2:]))
+    kept = {row.operation: (row.leaf_index, "0x" + (row.leaf_hash or b"").hex()) for row in rows}
+    assert kept == {0: (0, leaves[0]), 1: (2, leaves[2]), 2: (3, leaves[3])}
 
 
 def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Site) -> None:
@@ -285,6 +345,14 @@ def test_an_identifier_of_its_own_names_one_thing_only(site: Site) -> None:
         assert state in again.json()["detail"]
         site.send()
     site.final("/v1/machines", identifier="urn:example:only")  # of another kind
+    salted = _identity(site.number, SubjectKind.LOT, "urn:example:salted")
+    with site.store.transaction() as connection:
+        Book(connection).add_identity(salted)
+    record = ReceiveLot(identifier_hash(salted.salt, salted.identifier), 1, b"H87", bytes(32))
+    site.world.submitter(Outbox(site.store), site.signer).submit([("elsewhere", record)])
+    site.send()
+    second = site.post("/v1/lots/receive", {**body, "identifier": "urn:example:salted"})
+    assert (second.status_code, second.json()["type"]) == (409, "urn:millmark:problem:name-taken")
     registered = site.name_keys[0]
     site.name_keys.append(NameKey(b"\x05" * 32))
     site.start()

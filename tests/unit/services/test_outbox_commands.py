@@ -51,6 +51,28 @@ def test_an_empty_outbox_says_so(run: Runner) -> None:
     assert listed(run) == []
 
 
+def _fail(folder: Path, key: str, name: str) -> None:
+    with open_store(f"sqlite:///{folder / 'millmark.sqlite'}") as store, store.transaction() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE outbox_records SET state = 'failed', error_name = '{name}', error = '{name}(order=0x00)' "  # noqa: S608 - of this test
+            f"WHERE idempotency_key = '{key}'"
+        )
+
+
+def test_a_refused_record_is_not_sent_again_unsaid(run: Runner, tmp_path: Path) -> None:
+    _fail(tmp_path, "a", "LotOrderWrong")
+    _fail(tmp_path, "c", "GateClosed")
+    code, err = run.refused("outbox", "resume", "c", "a")
+    assert code == 1
+    assert "a would go out with the same order, for which it was refused: LotOrderWrong(order=0x00)" in err
+    assert [state for _, state, _ in listed(run)] == ["failed", "queued", "failed"]
+    told = run("outbox", "resume", "c", "a", "--unchanged")[1]
+    assert told == (
+        "c is queued again, unchanged; it was refused: GateClosed(order=0x00)\n"
+        "a is queued again, unchanged; it was refused: LotOrderWrong(order=0x00)\n"
+    )
+
+
 @pytest.mark.parametrize("action", ["pause", "resume", "cancel"])
 def test_an_unknown_key_is_refused_in_one_line(run: Runner, action: str) -> None:
     code, err = run.refused("outbox", action, "z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from ledger.errors import SettingsError
 from services.node.config import FolderSource
 from services.node.errors import LogBusyError, LogError, LogFullError
 from services.node.events import parse_event
+from services.node.evidence_recorder import leaf_of
 from services.node.folder_capture import FolderCapture
 from services.node.health import Health
 from services.node.http_capture import MAX_BATCH_BYTES, MAX_EVENTS, create_capture
@@ -50,9 +52,15 @@ def _event(number: int, **members: Any) -> dict[str, Any]:
 
 def test_a_batch_is_taken_and_a_second_one_is_recognised(client: CaptureClient, parts: Parts) -> None:
     events = [_event(number) for number in range(5)]
-    assert client.post("/v1/events", json=events).json()["accepted"] == 5
+    first = client.post("/v1/events", json=[*events[:2], {"id": "bad"}, *events[2:]]).json()
+    assert first["accepted"] == 5
+    leaves = [(leaf["position"], leaf["stream"], leaf["leaf_index"]) for leaf in first["leaves"]]
+    assert leaves == [(0, "press", 0), (1, "press", 1), (3, "press", 2), (4, "press", 3), (5, "press", 4)]
+    stored = [entry for frame in parts.log.frames(parts.log.start) for entry in frame.entries]
+    assert [leaf["leaf_hash"] for leaf in first["leaves"]] == ["0x" + leaf_of(entry).hex() for entry in stored]
     again = client.post("/v1/events", json=[*events, _event(5), _event(5)])
     assert (again.status_code, again.json()["accepted"], again.json()["duplicates"]) == (200, 1, 6)
+    assert [(leaf["position"], leaf["leaf_index"]) for leaf in again.json()["leaves"]] == [(5, 5)]
     lines = "\n".join(json.dumps(_event(number)) for number in range(4, 8)) + "\n\n"
     assert client.post("/v1/events", content=lines, headers=LINES).json()["accepted"] == 2
     assert [json.loads(content)["id"] for content in parts.contents()] == [f"e{number}" for number in range(8)]
@@ -270,6 +278,22 @@ def test_damaged_progress_is_told(parts: Parts, tmp_path: Path) -> None:
     (tmp_path / "progress.json").write_text("[1")
     with pytest.raises(SettingsError, match="remove it"):
         _folder(parts, tmp_path)
+
+
+def test_links_are_not_followed(parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or lines of any file that the node may read would be listed among the refused ones."""
+    folder = _folder(parts, tmp_path)
+    (tmp_path / "secret").write_text("hush\n")
+    (tmp_path / "in" / "a.jsonl").symlink_to(tmp_path / "secret")
+    (tmp_path / "in" / "b.jsonl").write_text(_line(0))
+    (tmp_path / "in" / "gone.jsonl").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "in" / "pipe.jsonl")
+    assert [folder.step() for _ in range(2)] == [1, 0]
+    assert (_ids(parts), parts.dead_letters()) == (["e0"], [])
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert sorted(one["file"] for one in told if one["event"] == "link not followed") == ["a.jsonl", "gone.jsonl"]
+    with pytest.raises(OSError, match="symbolic links"):  # put in the file's place between look and opening
+        folder._take_file(tmp_path / "in" / "a.jsonl")
 
 
 def test_rows_of_csv_are_events(parts: Parts, tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ name = "press"
 machine = 3
 subject = "{SUBJECT}"
 """
+OPCUA = """
+[[opcua]]
+url = "opc.tcp://127.0.0.1:4840"
+stream = "press"
+[[opcua.nodes]]
+node = "ns=2;s=Force"
+name = "force_mn"
+"""
 MODEL = 'file = "m.bin"\nnumber = 1\nfield = "s"\nwidth = 5\nhop = 5\nstream = "press"\n'
 
 
@@ -42,6 +50,8 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     config = _read(tmp_path, GOOD)
     assert config.data_folder == tmp_path / "data"
     assert config.chain.deployment == tmp_path / "deployment.json"
+    assert config.signer.uri == f"keystore:{tmp_path / 'key.json'}"
+    assert _read(tmp_path, GOOD.replace("key.json", "/etc/key.json")).signer.uri == "keystore:/etc/key.json"
     assert config.database_url == f"sqlite:///{tmp_path}/data/millmark.sqlite"
     assert (config.http.host, config.http.token_file) == ("127.0.0.1", None)
 
@@ -66,6 +76,16 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         (GOOD + '[[folders]]\npath = "in"\nstream = "lathe"\n', "stream 'lathe' is not defined"),
         (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "lathe"\n', "stream 'lathe' is not defined"),
         (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "press"\nhost = "broker.example"\n', "unencrypted"),
+        (GOOD + OPCUA.replace('"press"', '"lathe"'), "stream 'lathe' is not defined"),
+        (GOOD + OPCUA.replace("127.0.0.1", "press.example"), "unencrypted"),
+        (GOOD + OPCUA.replace("opc.tcp", "http"), "opcua.0.url"),
+        (GOOD + OPCUA.replace("opc.tcp://", "opc.tcp://user:secret@"), "opcua.0.url"),
+        (GOOD + OPCUA.replace("ns=2;s=Force", "Force"), "opcua.0.nodes.0.node"),
+        (GOOD + OPCUA.replace('"force_mn"', '"opcua"'), "choose another name"),
+        (GOOD + OPCUA + "decimals = 0.5\n", "opcua.0.nodes.0.decimals"),
+        (GOOD + OPCUA.replace("[[opcua.n", 'lot_node = "ns=2;s=Force"\n[[opcua.n'), "a node is named twice"),
+        (GOOD + OPCUA.replace("[[opcua.n", 'username = "u"\n[[opcua.n'), "go together"),
+        (GOOD + OPCUA.replace("[[opcua.n", 'key_file = "k"\n[[opcua.n'), "go together"),
         (GOOD + "[model]\n" + MODEL, "or neither"),
         ('record = "certificates"\n' + GOOD, "or neither"),
         ('record = "all"\n' + GOOD, "record"),

@@ -7,20 +7,22 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 from ledger.canonical import Json, canonical_json
-from ledger.chain import call_data
-from ledger.errors import SettingsError, StoreDamagedError
+from ledger.chain import Chain, call_data
+from ledger.errors import ChainUnreachableError, SettingsError, StoreDamagedError
 from ledger.evidence import LeafKind, build_leaf_data, build_window_commitment
 from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
-from ledger.records import Anchor
-from ledger.store import Book, Store
+from ledger.records import Anchor, Contract
+from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Entry, Outbox, QueuedRecord
+from ledger.store.rows import LotRow
 from services.node.config import AnchorRule, ModelSource
 from services.node.dead_letters import DeadLetters, read_dead_letters
 from services.node.drafts import Draft, Drafts
@@ -28,7 +30,9 @@ from services.node.events import Event
 from services.node.evidence_recorder import StreamRecorder
 from services.node.frames import LogEntry
 from services.node.inspection import Certifier, load_inspector
+from services.node.lots import Lots
 from services.node.merkle_frontier import MerkleFrontier
+from services.node.metrics import Metrics
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
 from services.node.windows import Windows, is_window, parse_window
@@ -42,6 +46,25 @@ MODEL = ModelSource(
     file=MODELS / "forda.bin", number=1, field="samples", width=WIDTH, hop=WIDTH, stream="bench", validity_days=1
 )
 LOTS = ["0x" + bytes([number] * 32).hex() for number in (1, 2, 3)]
+
+
+class _Ledger:
+    """What the contract says of lots and orders: by default, the lots are there, and belong to no order."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, int] = dict.fromkeys(LOTS, 0)
+        """Sequence of each lot's order."""
+        self.sequences: dict[str, int] = {}
+        """Sequence of each order."""
+        self.silent = False
+
+    def read_struct(self, _: Contract, function: str, subject: bytes) -> dict[str, int]:
+        if self.silent:
+            raise ChainUnreachableError("the node does not answer")
+        name = "0x" + subject.hex()
+        if function == "orderOf":
+            return {"sequence": self.sequences.get(name, 0)}
+        return {"number": 64 if name in self.orders else 0, "order": self.orders.get(name, 0)}
 
 
 class _DiedError(Exception):
@@ -89,16 +112,20 @@ class Site:
         self.log = StreamLog(folder / "log", STREAM)
         (folder / "drafts").mkdir()
         self.resume_path = folder / "resume"
-        self.refused: list[str] = []
+        self.ledger = _Ledger()
+        self.refused = Metrics().refused
+        self.told: list[str] = []
         """Reasons why entries got no certificate."""
 
     def tell(self, _: int, reason: str) -> None:
-        self.refused.append(reason)
+        self.told.append(reason)
 
     def recorder(self, rule: AnchorRule, die: str = "") -> StreamRecorder:
-        dead = DeadLetters(self.folder / "dead")
+        dead = DeadLetters(self.folder / "dead", self.refused)
+        lots = Lots(self.store)
+        lots.connect(cast(Chain, self.ledger))
         certifier = Certifier(
-            STREAM, (1, b"l" * 20), MODEL, load_inspector(MODEL), self.store, self.folder, dead, self.tell
+            STREAM, (1, b"l" * 20), MODEL, load_inspector(MODEL), self.store, self.folder, dead, lots, self.tell
         )
         drafts = _Drafts(self.folder / "drafts", self.store)
         drafts.drop_orphans()
@@ -124,6 +151,21 @@ class Site:
 
     def queued(self) -> list[QueuedRecord]:
         return Outbox(self.store).unfinished(1000)
+
+    def certified(self) -> list[int]:
+        """Leaf of each certificate's window's last event, in the order of the outbox, of all states."""
+        found = reversed(Outbox(self.store).page(2**40, 1000, None))
+        return [int(one.idempotency_key.split("/")[3]) for one in found if one.kind == "IssueCertificate"]
+
+    def settle(self, leaf: int, state: str) -> None:
+        """Lets the certificate of an event's window become final, or fail."""
+        with self.store.transaction() as connection:
+            connection.exec_driver_sql(
+                f"UPDATE outbox_records SET state = '{state}' WHERE idempotency_key LIKE '%/{leaf:013d}/0000'"  # noqa: S608 - of this test
+            )
+
+    def letters(self) -> list[tuple[str, str]]:
+        return [(one.reason, one.request_id) for one in read_dead_letters(self.folder / "dead", 100)]
 
     def anchors(self) -> list[bytes]:
         return [record.payload for record in self.queued() if record.kind == "Anchor"]
@@ -219,7 +261,8 @@ def test_a_step_that_failed_is_made_up_for_by_the_same_recorder(site: Site) -> N
 
 
 def test_a_lot_that_failed_is_not_certified_again(site: Site) -> None:
-    """Also over a restart after each anchor, and over one that made the failing certificate anew."""
+    """Once its failing certificate is final. Also over a restart after each anchor, and over one that made that
+    certificate anew."""
     rule = AnchorRule(count=4, seconds=1000)
     turns = [(SOUND, SOUND), (FAULTY, SOUND), (SOUND, FAULTY), (SOUND, SOUND)]
     for turn, periods in enumerate(turns):
@@ -227,12 +270,141 @@ def test_a_lot_that_failed_is_not_certified_again(site: Site) -> None:
         with pytest.raises(_DiedError):
             site.recorder(rule, "before queueing").step()
         site.recorder(rule).step()
-    certificates = [record for record in site.queued() if record.kind == "IssueCertificate"]
-    leaves = [int(record.idempotency_key.split("/")[3]) for record in certificates]
-    assert leaves == [0, 1, 4, 5, 9], "two windows after each two events"
-    letters = read_dead_letters(site.folder / "dead", 100)
-    assert {letter.reason for letter in letters} == {"lot-failed"} == set(site.refused)
-    assert len(site.refused) >= len(letters)
+        for leaf in site.certified():
+            site.settle(leaf, "final")
+    assert site.certified() == [0, 1, 4, 5, 9], "two windows after each two events"
+    assert {reason for reason, _ in site.letters()} == {"lot-failed"} == set(site.told)
+    told = generate_latest(site.refused).decode()
+    assert 'millmark_node_refused_total{reason="lot-failed",source="certificate"} 3.0' in told
+
+
+def test_while_a_failing_certificate_is_on_its_way_later_windows_of_the_lot_wait(site: Site) -> None:
+    """Over a restart, too. Refused by the contract, it is no verdict: they are certified, after all."""
+    rule = AnchorRule(count=3, seconds=1000)
+    site.add(_part(0, LOTS[0], FAULTY), _part(1, LOTS[0]), _part(2, LOTS[1]))
+    site.recorder(rule).step()
+    assert site.certified() == [0, 2]
+    recorder = site.recorder(rule)
+    recorder.step()
+    assert site.certified() == [0, 2]
+    assert recorder.waiting == 1
+    site.settle(0, "failed")
+    recorder._look_at_s = 0
+    recorder.step()
+    assert site.certified() == [0, 2, 1]
+    last = [record.idempotency_key for record in site.queued() if record.kind == "Anchor"][-1]
+    assert {record.depends_on for record in site.queued() if record.kind == "IssueCertificate"} == {last}
+    assert site.letters() == []
+    site.recorder(rule).step()
+    assert site.certified() == [0, 2, 1], "and not once more"
+
+
+def test_final_it_refuses_those_that_waited_once(site: Site) -> None:
+    rule = AnchorRule(count=2, seconds=1000)
+    site.add(_part(0, LOTS[0], FAULTY), _part(1, LOTS[0]))
+    site.recorder(rule).step()
+    site.settle(0, "final")
+    for _ in range(2):
+        site.recorder(rule).step()
+    assert site.certified() == [0]
+    assert site.letters() == [("lot-failed", "leaf-3")]
+
+
+ORDER = "0x" + "0f" * 32
+
+
+@pytest.mark.parametrize(
+    ("stated", "belongs", "reason"),
+    [
+        (None, 7, "order-missing"),
+        (ORDER, 8, "order-wrong"),
+        (ORDER, 0, "order-wrong"),
+        ("0x" + "00" * 32, 7, "order-wrong"),
+        ("0x" + "11" * 32, 7, "order-wrong"),
+    ],
+)
+def test_no_certificate_is_made_for_the_wrong_order(site: Site, stated: str | None, belongs: int, reason: str) -> None:
+    """Nor is the lot remembered as failed: nobody was told of a verdict."""
+    site.ledger.orders[LOTS[0]], site.ledger.sequences[ORDER] = belongs, 7
+    bad = {**_part(0, LOTS[0], FAULTY), **({} if stated is None else {"order": stated})}  # type: ignore[dict-item]
+    site.add(bad)
+    site.recorder(AnchorRule(count=1)).step()
+    assert site.certified() == []
+    assert site.letters() == [(reason, "leaf-1")]
+    good: Json = {**_part(1, LOTS[0], FAULTY), "order": ORDER}  # type: ignore[dict-item]
+    site.ledger.orders[LOTS[0]] = 7
+    site.add(good)
+    site.recorder(AnchorRule(count=1)).step()
+    assert site.certified() == [2]
+    payload = next(record.payload for record in site.queued() if record.kind == "IssueCertificate")
+    assert bytes.fromhex(ORDER[2:]) in payload
+
+
+def test_the_order_is_that_of_the_index_when_the_event_names_none(site: Site) -> None:
+    site.ledger.orders[LOTS[0]], site.ledger.sequences[ORDER] = 7, 7
+    subject, order = bytes.fromhex(LOTS[0][2:]), bytes.fromhex(ORDER[2:])
+    with site.store.transaction() as connection:
+        row = LotRow(subject, 64, 1, order, None, 0, 0, 0, 1, 1, b"H87", 1, 1, 1, 0, 0, 0, 0, bytes(32))
+        Rows(connection).insert([row])
+    site.add(_part(0, LOTS[0]))
+    site.recorder(AnchorRule(count=1)).step()
+    payload = next(record.payload for record in site.queued() if record.kind == "IssueCertificate")
+    assert order in payload
+
+
+def test_windows_wait_for_a_chain_that_does_not_answer(site: Site) -> None:
+    """Their anchor does not. After a restart, too, each is certified once, when the chain answers."""
+    rule = AnchorRule(count=2, seconds=1000)
+    site.ledger.silent = True
+    site.add(_part(0, LOTS[0]), _part(1, LOTS[1]))
+    site.recorder(rule).step()
+    assert (site.certified(), len(site.anchors())) == ([], 2)
+    recorder = site.recorder(rule)
+    recorder.step()
+    assert (site.certified(), len(site.anchors())) == ([], 2)
+    site.ledger.silent = False
+    recorder._look_at_s = 0
+    recorder.step()
+    site.recorder(rule).step()
+    assert site.certified() == [0, 1]
+    drafts = [draft.key for _, found in Drafts(site.folder / "drafts", site.store)._all() for draft in found]
+    assert len(drafts) == 2
+
+
+def test_windows_that_wait_for_the_chain_are_bounded_and_the_log_keeps_the_rest(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.node.inspection._MAX_HELD", 3)
+    site.ledger.silent = True
+    rule = AnchorRule(count=2, seconds=1000)
+    recorder = site.recorder(rule)
+    for number in range(8):
+        site.add(_part(number, LOTS[number % 3]), _plain(number))
+        recorder.step()
+    held = recorder._certifier
+    assert held is not None
+    assert len(held._due) + len(held._cut) <= 5
+    site.ledger.silent = False
+    for _ in range(8):
+        recorder._look_at_s = 0
+        recorder.step()
+    assert len(site.certified()) == 8
+    assert site.letters() == []
+
+
+def test_a_window_waits_for_the_record_of_its_lot_and_not_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    del site.ledger.orders[LOTS[0]]
+    now = [1000.0]
+    monkeypatch.setattr("services.node.inspection.time.monotonic", lambda: now[0])
+    site.add(_part(0, LOTS[0]), _part(1, LOTS[1]))
+    recorder = site.recorder(AnchorRule(count=2, seconds=1000))
+    recorder.step()
+    now[0] += 500
+    recorder.step()
+    assert (site.certified(), site.letters()) == ([1], [])
+    now[0] += 101
+    recorder.step()
+    assert (site.certified(), site.letters()) == ([1], [("lot-unknown", "leaf-2")])
 
 
 def test_a_lot_that_nobody_knows_gets_no_certificate_and_is_listed(site: Site) -> None:
