@@ -163,8 +163,8 @@ class Agent:
         for stream in health.streams:
             metrics.entries.labels(stream.name).set(stream.entries)
             metrics.anchored.labels(stream.name).set(stream.anchored)
-        for stream in self._streams:
-            metrics.waiting.labels(stream.name).set(stream.recorder.waiting)
+        for each in self._streams:
+            metrics.waiting.labels(each.name).set(each.recorder.waiting)
         metrics.chain_up.set(health.chain_connected)
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))

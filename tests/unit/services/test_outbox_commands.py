@@ -96,7 +96,8 @@ def test_all_failed_records_are_dealt_with_at_once(run: Runner, tmp_path: Path) 
         numbers = {key: outbox.find([key])[key].id for key in "abc"}
         for key in "ac":
             writer.fail_record(numbers[key], "OrderKnown", "OrderKnown()")
-        assert run("outbox", "resume", "--failed")[1] == "a is queued again\nc is queued again\n"
+        again = "is queued again, unchanged; it was refused: OrderKnown()"
+        assert run("outbox", "resume", "--failed")[1] == f"a {again}\nc {again}\n"
         for key in "ac":
             writer.fail_record(numbers[key], "OrderKnown", "OrderKnown()")
         assert run("outbox", "cancel", "--failed")[1] == "a is cancelled\nc is cancelled\n"
