@@ -86,8 +86,8 @@ FAULTS = (
     Fault(
         "a finished operation without evidence is not told",
         "_not_proved.py",
-        "isinstance(one.event, AssignmentFinished)}",
-        "False}",
+        "in verified.entries_with(AssignmentFinished)}",
+        "in ()}",
     ),
     Fault(
         "a certificate without evidence is not told",
@@ -146,8 +146,8 @@ FAULTS = (
     Fault(
         "only recall notices are told",
         "_attention.py",
-        "isinstance(entry.event, NoteRecorded):",
-        "isinstance(entry.event, NoteRecorded) and entry.event.kind_ == 2:",
+        "in verified.entries_with(NoteRecorded):",
+        "in (one for one in verified.entries_with(NoteRecorded) if one.event.kind_ == 2):",
     ),
     Fault("corrections are not told", "_attention.py", "in verified.state.superseded.items()", "in {}.items()"),
 )
