@@ -9,7 +9,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError
+from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError, StoreDamagedError
 from ledger.store.outbox import Outbox, SentTransaction
 from services.node.drafts import Drafts
 from services.node.evidence_recorder import StreamRecorder
@@ -60,6 +60,8 @@ _PAUSE_S = 0.05
 _RETRY_S = 1.0
 _LOOK_S = 1.0
 _STOP_S = 10.0
+_VERIFY_S = 30.0
+"""Time between two comparisons of a log that differs from what is anchored."""
 _SIDES = ("log", "chain", "outbox")
 
 
@@ -110,6 +112,9 @@ class SubmissionLoop:
         """Whether the last round reached the chain."""
         self.head = ChainHead()
         self._look_at_s = self._head_at_s = 0.0
+        self._difference: SettingsError | StoreDamagedError | None = None
+        """How a log differs from what is anchored on the ledger, if the last comparison found that."""
+        self._verify_at_s = 0.0
         self._verified: dict[str, int] = {}
         """By stream: the number of entries queued for anchoring when the log was last compared with the ledger."""
 
@@ -129,9 +134,11 @@ class SubmissionLoop:
         self._try("log", self._record)
         # Only the chain's side pauses after a failure: recording needs nothing but the local disk.
         if time.monotonic() >= self._wait_until_s:
-            self.connected = self._try("chain", self._send)
-            if not self.connected:
+            sent = self._try("chain", self._send)
+            if not sent:
                 self._wait_until_s = time.monotonic() + _RETRY_S
+            trouble = self._troubles.get("chain")
+            self.connected = sent or (trouble is not None and trouble.code != ChainUnreachableError.code)
         if time.monotonic() >= self._look_at_s:
             self._look_at_s = time.monotonic() + _LOOK_S
             self._try("outbox", self._look)
@@ -158,10 +165,19 @@ class SubmissionLoop:
         """Compares the logs with the ledger before a new anchor is sent: a copy of this folder, on another machine, may
         have anchored another log in the meantime. Its roots and ours could never be proved consistent."""
         queued = [recorder for recorder in self._recorders if recorder.queued != self._verified.get(recorder.name)]
-        if queued:
-            sizes = {recorder.name: recorder.queued for recorder in queued}
+        if not queued:
+            return
+        if self._difference is not None and time.monotonic() < self._verify_at_s:
+            raise self._difference
+        sizes = {recorder.name: recorder.queued for recorder in queued}
+        try:
             verify(queued)
-            self._verified |= sizes  # only now: as long as it raises, nothing is sent
+        except (SettingsError, StoreDamagedError) as error:
+            # To find a difference, the log is read: not with every try, which is every second.
+            self._difference, self._verify_at_s = error, time.monotonic() + _VERIFY_S
+            raise
+        self._difference = None
+        self._verified |= sizes  # only now: as long as it raises, nothing is sent
 
     def _look(self) -> None:
         """Looks for failed records."""

@@ -27,7 +27,7 @@ _WAIT_MS: Final = 250
 
 
 class LineWriter:
-    """Writes lines to standard error; never raises. Thread-safe."""
+    """Writes lines to a stream; never raises. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -39,20 +39,17 @@ class LineWriter:
         self.failing_since_s: float | None = None
         """Since when no line could be written, in seconds since 1970; None if the latest one was."""
 
-    def write(self, text: str) -> None:
-        """Writes a line, with its line break, or counts it as lost."""
+    def write(self, stream: TextIO | None, text: str) -> None:
+        """Writes a line, with its line break, or counts it as lost. `stream`: None if the process has none."""
         with self._lock:
             note = _note_lost(self.lost - self._told) if self.lost > self._told else ""
             try:
                 # The reader may have ended (EPIPE), the disk may be full (ENOSPC), the stream closed or absent.
-                self._write(sys.stderr, note + text)
-            except (OSError, ValueError, AttributeError):
+                self._write(stream, note + text)
+            except (OSError, ValueError):
                 self.count()
             else:
                 self._told, self.failing_since_s = self.lost, None
-
-    def flush(self) -> None:
-        """Does nothing: lines are not buffered. Part of a stream's interface."""
 
     def count(self) -> None:
         """Counts a line that was lost."""
@@ -60,7 +57,9 @@ class LineWriter:
             self.lost += 1
             self.failing_since_s = self.failing_since_s or time.time()
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO | None, text: str) -> None:
+        if stream is None:
+            raise BrokenPipeError
         raw = getattr(getattr(stream, "buffer", None), "raw", None)
         if raw is None:  # replaced by an object in memory
             stream.write(text)
@@ -82,10 +81,19 @@ STANDARD_ERROR: Final = LineWriter()
 
 
 class _Lines:
-    """Gives structlog the methods that it expects of a logger."""
+    """Standard error as it is now, with the methods that structlog expects of a logger, and logging of a stream."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> None:
+        STANDARD_ERROR.write(self._stream, text)
+
+    def flush(self) -> None:
+        """Does nothing: lines are not buffered."""
 
     def msg(self, line: str) -> None:
-        STANDARD_ERROR.write(line + "\n")
+        self.write(line + "\n")
 
     log = debug = info = warn = warning = error = exception = critical = fatal = failure = msg
 
@@ -135,7 +143,7 @@ def build_server_log() -> dict[str, Any]:
         "foreign_pre_chain": [structlog.stdlib.add_log_level, *_common()],
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
     }
-    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": STANDARD_ERROR}
+    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": _Lines()}
     return {
         "version": 1,
         "disable_existing_loggers": False,
