@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     """Rate limit of one participant, in requests per second; bursts of five seconds' worth are allowed."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)
     """Rate limit of one address without a valid credential, in requests per second; bursts as for `gateway_rate`."""
+    gateway_connections: int = Field(default=512, ge=8, le=100_000)
+    """Maximum number of connections. Each takes a file descriptor (`ulimit -n`)."""
+    gateway_connections_per_address: int = Field(default=128, ge=1, le=100_000)
+    """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
     credential_keys: tuple[Path, ...] = ()

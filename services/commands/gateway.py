@@ -43,6 +43,7 @@ def run(
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
     from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
+    from services.serving.connections import ConnectionLimits  # noqa: PLC0415 - as above
     from services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
@@ -54,7 +55,8 @@ def run(
         relay = _build_relay(opened, relay_signer, passphrase_file)
         app = create_gateway(_build_parts(opened, policy, relay))
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
-        serve(app, settings.gateway_host, settings.gateway_port, tls)
+        limits = ConnectionLimits(settings.gateway_connections, settings.gateway_connections_per_address)
+        serve(app, settings.gateway_host, settings.gateway_port, tls, limits)
 
 
 @contextmanager

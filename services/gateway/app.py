@@ -15,7 +15,7 @@ from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gatewa
 from services.gateway.background import Background, build_background
 from services.gateway.docs import add_documentation, complete_document
 from services.gateway.epcis import add_epcis, reword_problem
-from services.gateway.http.authentication import Authentication
+from services.gateway.http.authentication import Authentication, require_guarded
 from services.gateway.http.idempotency import IdempotencyStore
 from services.gateway.http.middleware import GatewayMiddleware
 from services.gateway.http.paging import Pager
@@ -55,8 +55,9 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app = _open(parts, background)
     table = app.table = RouteTable(app)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter)
+    app.state.guard = authentication
     # Before the first route: FastAPI applies it to those that are registered from now on.
-    app.router.dependencies.append(Depends(authentication))
+    app.router.dependencies.append(Depends(require_guarded))
     api = _build_api_parts(parts, background, authentication)
     portal = _build_portal(parts, api)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)

@@ -1,4 +1,4 @@
-"""Authentication, rate limiting and authorization: the dependency that runs before every route."""
+"""Authentication, rate limiting and authorization: the guard of every route, which runs before a body is read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.records import ALL_ROLES
 from ledger.store import Store
-from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
+from services.access import ALL_SCOPES, ForbiddenError, Principal, UnauthenticatedError, authenticate, build_refusal
 from services.access.signin import session_cookie
 from services.gateway.http.policy import Auth, Policy
-from services.gateway.http.rate_limits import Limiter, name_address
+from services.gateway.http.rate_limits import Limiter
 from services.gateway.http.route_table import RouteTable
+from services.serving.connections import name_address
 from services.serving.tls import CLIENT
 
-__all__ = ["Authentication", "Clock", "CurrentPrincipal"]
+__all__ = ["Authentication", "Clock", "CurrentPrincipal", "require_guarded"]
 
 Clock = Callable[[], int]
 """Returns seconds since 1970."""
@@ -90,6 +91,13 @@ class Authentication:
 def _is_forwarded(request: Request) -> bool:
     """Whether a proxy forwarded the request. Then anybody may be the caller, even if we listen on loopback only."""
     return any(name in request.headers for name in _FORWARDED)
+
+
+async def require_guarded(request: Request) -> None:
+    """Dependency of every route. Raises ForbiddenError for a route that the guard did not see, because it is not in the
+    table: it is closed to everybody."""
+    if not hasattr(request.state, "principal"):
+        raise ForbiddenError("this route is closed to everybody", hint="")
 
 
 async def _principal_of(request: Request) -> Principal:

@@ -6,7 +6,6 @@ per /64, the usual size of a subscriber's network). Behind a proxy they all shar
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 
 from services.gateway.http.errors import RateLimitedError
 
-__all__ = ["BURST_S", "Limiter", "Rates", "name_address"]
+__all__ = ["BURST_S", "Limiter", "Rates"]
 
 BURST_S = 5
 """A full bucket holds the tokens of this many seconds."""
@@ -74,16 +73,3 @@ class Limiter:
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-
-def name_address(host: str | None) -> str:
-    """The name of the bucket for callers without a credential."""
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return host or "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        # IPv4-mapped addresses are the same callers as over IPv4, so they must not get a second bucket.
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((int(address), 64), strict=False))
-    return str(address)

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
 
 from services.access import ForbiddenError
 from services.access.rules import MAX_BODY_BYTES, Rule
@@ -47,14 +49,21 @@ _ANALYSIS = threading.RLock()  # the document may be built in another thread tha
 
 
 class _LazyRoute(APIRoute):
-    """A route that FastAPI analyses when it is first requested or documented: analysing takes a millisecond, and a
-    gateway that starts has 150 routes."""
+    """A route that asks the application's guard first, and that FastAPI analyses when it is first requested or
+    documented: analysing takes a millisecond, and a gateway that starts has 150 routes."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], *, methods: Collection[str], **declared: Any) -> None:
         self._declared = {"methods": methods, **declared}
         # What matching needs: other routes than the requested one are matched, too.
         self.path, self.endpoint, self.methods = path, endpoint, set(methods)
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Not a dependency: FastAPI reads and parses the body before it solves any, so that a caller without a
+        # credential could keep a connection by sending its body slowly.
+        if scope["method"] in (self.methods or ()):
+            await scope["app"].state.guard(Request(scope))
+        await super().handle(scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         """Called for attributes that are absent, as all are that come from the analysis."""

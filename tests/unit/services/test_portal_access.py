@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def fill(path: str) -> str:
-    values = {"key:int": "01", "rest:path": "09506000134352/21/A-1", "subject": "1a" * 32, "number": "1"}
+    values = {"key:gs1key": "01", "rest:path": "09506000134352/21/A-1", "subject": "1a" * 32, "number": "1"}
     return re.sub(r"{(.+?)}", lambda found: values.get(found[1], found[1]), path)
 
 
