@@ -54,9 +54,9 @@ class Settings(BaseSettings):
     signer."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8600, ge=1, le=65535)
-    gateway_auth: Literal["required", "loopback-open"] = "loopback-open"
+    gateway_auth: Literal["required", "loopback-open", "loopback-open-signing"] = "required"
     """Whether callers need a credential. `loopback-open` grants every caller full access; it is refused unless the
-    gateway listens on the loopback."""
+    gateway listens on the loopback, and with `gateway_signer`, for which it has to be `loopback-open-signing`."""
     gateway_tls_certificate: Path | None = None
     """PEM file of the gateway's certificate, if it terminates TLS itself."""
     gateway_tls_key: Path | None = None

@@ -83,6 +83,7 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
         url=settings.gateway_url,
         owner=settings.gateway_participant,
         tls=tls is not None,
+        signs=settings.gateway_signer is not None,
     )
 
 

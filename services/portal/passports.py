@@ -40,7 +40,7 @@ class _KeyConvertor(Convertor[str]):
     """A GS1 application identifier in a path. Starlette's `int` converts any number of digits, and fails beyond 4,300
     of them: before the guard, with a 500 for anybody."""
 
-    regex = "[0-9]{2,4}"
+    regex = "[0-9]{1,4}"
 
     def convert(self, value: str) -> str:
         return value

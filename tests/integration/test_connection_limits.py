@@ -82,11 +82,15 @@ def is_served(address: tuple[str, int], source: str = "127.0.0.1") -> bool:
         return read_to_end(one).startswith(b"HTTP/1.1 200")
 
 
-def drip(connection: socket.socket, sent: bytes) -> None:
-    """Sends single bytes, as long as the connection is open."""
-    for byte in sent:
-        connection.sendall(bytes([byte]))
-        time.sleep(0.05)
+def is_cut_off(connection: socket.socket, sent: bytes) -> bool:
+    """Sends single bytes. Tells whether the server closes the connection meanwhile."""
+    try:
+        for byte in sent:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
+    except OSError:
+        return True
+    return False
 
 
 HALF_A_HEAD = b"GET /health HTTP/1.1\r\nHost: loc"
@@ -100,8 +104,8 @@ def test_a_head_that_does_not_come_ends_the_connection(address: tuple[str, int],
 
 def test_single_bytes_do_not_extend_the_time_for_the_head(address: tuple[str, int]) -> None:
     began = time.monotonic()
-    with connect(address) as one, pytest.raises(OSError, match=""):
-        drip(one, HALF_A_HEAD * 1000)
+    with connect(address) as one:
+        assert is_cut_off(one, HALF_A_HEAD * 1000)
     assert time.monotonic() - began < MAX_S / 4
 
 
@@ -167,8 +171,8 @@ def endpoint(path: str, answer: Callable[..., object]) -> Starlette:
 def test_a_body_in_drops_ends_the_connection_and_one_that_flows_does_not() -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     with serving(endpoint("/", swallow), replace(SOON, body_bytes_per_s=1000)) as address:
-        with connect(address, head % 1000) as slow, pytest.raises(OSError, match=""):
-            drip(slow, b"x" * 1000)
+        with connect(address, head % 1000) as slow:
+            assert is_cut_off(slow, b"x" * 1000)
         with connect(address, head % 4000) as steady:
             for _ in range(16):
                 steady.sendall(b"x" * 250)

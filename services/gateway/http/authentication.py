@@ -12,7 +12,7 @@ from ledger.records import ALL_ROLES
 from ledger.store import Store
 from services.access import ALL_SCOPES, ForbiddenError, Principal, UnauthenticatedError, authenticate, build_refusal
 from services.access.signin import session_cookie
-from services.gateway.http.policy import Auth, Policy
+from services.gateway.http.policy import Policy
 from services.gateway.http.rate_limits import Limiter
 from services.gateway.http.route_table import RouteTable
 from services.serving.connections import name_address
@@ -23,7 +23,16 @@ __all__ = ["Authentication", "Clock", "CurrentPrincipal", "require_guarded"]
 Clock = Callable[[], int]
 """Returns seconds since 1970."""
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = (
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
 _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
 
@@ -61,7 +70,7 @@ class Authentication:
     async def _identify(self, request: Request, *, page: bool) -> Principal:
         given = self._session(request) if page else request.headers.getlist("authorization")
         # Even an open gateway checks a credential that is sent.
-        if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
+        if not given and not self._policy.needs_credential and not _is_forwarded(request):
             return _OPERATOR
         if not given:
             raise UnauthenticatedError("a credential is required", hint="send Authorization: Bearer TOKEN")
@@ -89,8 +98,10 @@ class Authentication:
 
 
 def _is_forwarded(request: Request) -> bool:
-    """Whether a proxy forwarded the request. Then anybody may be the caller, even if we listen on loopback only."""
-    return any(name in request.headers for name in _FORWARDED)
+    """Whether a proxy may have forwarded the request. Then anybody may be the caller, even if we listen on loopback
+    only."""
+    # HTTP/1.0 is what a widespread proxy speaks by default, without adding any header.
+    return request.scope["http_version"] == "1.0" or any(name in request.headers for name in _FORWARDED)
 
 
 async def require_guarded(request: Request) -> None:

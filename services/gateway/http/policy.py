@@ -20,7 +20,9 @@ class Auth(enum.StrEnum):
     REQUIRED = "required"
     """As anonymous: only the public routes in ACCESS.md are available."""
     LOOPBACK_OPEN = "loopback-open"
-    """As the operator. Only for development on loopback."""
+    """As the operator. Only for development on loopback, with a gateway that cannot record."""
+    LOOPBACK_OPEN_SIGNING = "loopback-open-signing"
+    """As the operator, also at a gateway that records: anybody on the machine can record in the company's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,17 @@ class Policy:
 
 
 def build_policy(
-    auth: str = Auth.LOOPBACK_OPEN,
+    auth: str = Auth.REQUIRED,
     *,
     host: str = "127.0.0.1",
     port: int = 8600,
     url: str | None = None,
     owner: int | None = None,
     tls: bool = False,
+    signs: bool = False,
 ) -> Policy:
     """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
-    the address that it listens on.
+    the address that it listens on. `signs`: it has a key to record with.
 
     Raises SettingsError for settings that would expose data or tokens to the network.
     """
@@ -62,10 +65,15 @@ def build_policy(
     name = _host_of(origin)
     far = name not in _LOOPBACK
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
-    if auth == Auth.LOOPBACK_OPEN and (far or not local):
+    if auth != Auth.REQUIRED and (far or not local):
         raise SettingsError(
-            "gateway_auth is loopback-open, but the gateway is reachable from other machines",
+            f"gateway_auth is {auth}, but the gateway is reachable from other machines",
             hint="set gateway_auth to required, or listen on 127.0.0.1 without a gateway_url",
+        )
+    if auth == Auth.LOOPBACK_OPEN and signs:
+        raise SettingsError(
+            "gateway_auth is loopback-open, but the gateway has a key: anybody on this machine could record with it",
+            hint="set gateway_auth to required, or to loopback-open-signing if you mean that",
         )
     # On the loopback, http is allowed: no other machine can read along.
     if far and origin.startswith("http:"):

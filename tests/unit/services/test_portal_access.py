@@ -216,7 +216,7 @@ def test_cookies_are_for_this_host_by_https_and_for_no_script(site: Site) -> Non
 
 def test_on_the_loopback_cookies_go_without_https(site: Site) -> None:
     app = create_gateway(
-        GatewayParts(site.store, build_policy(), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+        GatewayParts(site.store, build_policy("loopback-open"), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
     )
     line = Browser(Caller(app), host="localhost").get("/portal/sign-in").headers["set-cookie"]
     assert line.startswith("millmark-form=")
