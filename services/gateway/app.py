@@ -8,6 +8,8 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
 from services.access import SignIn
@@ -16,6 +18,7 @@ from services.gateway.background import Background, build_background
 from services.gateway.docs import add_documentation, complete_document
 from services.gateway.epcis import add_epcis, reword_problem
 from services.gateway.http.authentication import Authentication, require_guarded
+from services.gateway.http.costly_requests import CostlyRequests
 from services.gateway.http.idempotency import IdempotencyStore
 from services.gateway.http.middleware import GatewayMiddleware
 from services.gateway.http.paging import Pager
@@ -55,7 +58,8 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app = _open(parts, background)
     table = app.table = RouteTable(app)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter)
-    app.state.guard = authentication
+    app.state.guard, app.state.costly = authentication, CostlyRequests(parts.limiter)
+    app.router.default = _refuse_unrouted
     # Before the first route: FastAPI applies it to those that are registered from now on.
     app.router.dependencies.append(Depends(require_guarded))
     api = _build_api_parts(parts, background, authentication)
@@ -67,7 +71,14 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, errors.handle)
     # Outermost, so that it also sees requests that match no route.
-    app.add_middleware(GatewayMiddleware, errors=errors, logger=logger, hosts=parts.policy.hosts, audit=parts.audit)
+    app.add_middleware(
+        GatewayMiddleware,
+        errors=errors,
+        logger=logger,
+        hosts=parts.policy.hosts,
+        audit=parts.audit,
+        limiter=parts.limiter,
+    )
     add_api(table, api)
     add_epcis(table, parts.store, background.recorder)
     add_relay(table, parts.relay)
@@ -77,6 +88,12 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     for page in portal.routes:
         table.add(Route(page.method, page.path, page.rule), page.endpoint)
     return app
+
+
+async def _refuse_unrouted(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """What the router does when no route has the path."""
+    await scope["app"].state.guard.refuse(Request(scope))
+    raise HTTPException(404)
 
 
 def _build_api_parts(parts: GatewayParts, background: Background, authentication: Authentication) -> ApiParts:

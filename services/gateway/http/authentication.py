@@ -48,8 +48,9 @@ class Authentication:
         """Raises UnauthenticatedError, ForbiddenError or RateLimitedError. Public routes read nothing from the
         database."""
         rule = self._routes.find_rule(request.method, request.scope["route"].path)
+        cost = rule.cost_of(request.query_params)
         if rule.public:
-            self._charge_address(request, rule.cost)
+            self._charge_address(request, cost)
             request.state.principal = _ANONYMOUS
             return
         try:
@@ -59,9 +60,13 @@ class Authentication:
             self._charge_address(request, 1)
             raise
         if principal.participant is not None:
-            self._limiter.take(principal.participant, rule.cost)
+            self._limiter.take(principal.participant, cost)
         request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
+
+    async def refuse(self, request: Request) -> None:
+        """Charges a request that no route serves to its address. Raises RateLimitedError."""
+        self._charge_address(request, 1)
 
     def _charge_address(self, request: Request, cost: int) -> None:
         if cost:

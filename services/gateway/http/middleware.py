@@ -17,8 +17,11 @@ from structlog.typing import FilteringBoundLogger
 
 from services.access import Principal
 from services.audit import Access, AuditError, AuditLog
+from services.gateway.http.errors import RateLimitedError
 from services.gateway.http.problems import ErrorHandler
+from services.gateway.http.rate_limits import Limiter
 from services.gateway.http.route_table import RouteTable
+from services.serving.connections import name_address
 
 __all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
@@ -53,9 +56,10 @@ class GatewayMiddleware:
         logger: FilteringBoundLogger,
         hosts: frozenset[str],
         audit: AuditLog | None,
+        limiter: Limiter,
     ) -> None:
         self._app, self._errors, self._routes = app, errors, errors.routes
-        self._logger, self._hosts, self._audit = logger, hosts, audit
+        self._logger, self._hosts, self._audit, self._limiter = logger, hosts, audit, limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,8 +93,22 @@ class GatewayMiddleware:
                 raise  # the status line is already sent: all that is left is to close the connection
             await self._errors.respond(error, sender.request_id, scope["path"])(scope, receive, sender.send)
 
-    def _refusal(self, scope: Scope) -> HTTPException | None:
+    def _refusal(self, scope: Scope) -> Exception | None:
         """Checks that do not depend on the route. Returns the error, or None."""
+        if self._routes.is_free(scope["method"], scope["path"]):
+            return self._malformed(scope)
+        address = name_address((scope.get("client") or (None,))[0])
+        try:
+            if not {b"authorization", b"cookie"} & {name for name, _ in scope["headers"]}:
+                self._limiter.verify_any(address)  # the guard takes the tokens, once the route is known
+            refusal = self._malformed(scope)
+            if refusal is not None:
+                self._limiter.take(address, 1)
+        except RateLimitedError as error:
+            return error
+        return refusal
+
+    def _malformed(self, scope: Scope) -> HTTPException | None:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)

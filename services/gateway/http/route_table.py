@@ -61,9 +61,16 @@ class _LazyRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Not a dependency: FastAPI reads and parses the body before it solves any, so that a caller without a
         # credential could keep a connection by sending its body slowly.
-        if scope["method"] in (self.methods or ()):
-            await scope["app"].state.guard(Request(scope))
-        await super().handle(scope, receive, send)
+        state = scope["app"].state
+        if scope["method"] not in (self.methods or ()):
+            await state.guard.refuse(Request(scope))
+            await super().handle(scope, receive, send)
+            return
+        await state.guard(Request(scope))
+        if state.routes.find_rule(scope["method"], self.path).limits is None:
+            await super().handle(scope, receive, send)
+        else:
+            await state.costly.serve(scope["state"]["principal"], super().handle, scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         """Called for attributes that are absent, as all are that come from the analysis."""
@@ -83,6 +90,7 @@ class RouteTable:
         self._app = app
         self._rows: dict[tuple[str, str], Route] = {}
         self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
+        self._free: list[tuple[str, re.Pattern[str]]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
         """Registers the route; `documented` is passed on to FastAPI.
@@ -96,6 +104,8 @@ class RouteTable:
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
         if route.rule.body_bytes != MAX_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
+        if not route.rule.cost:
+            self._free.append((route.method, compile_path(route.path)[0]))
         self._app.router.add_api_route(
             route.path,
             endpoint,
@@ -125,6 +135,10 @@ class RouteTable:
         """Maximum length of a request's body in bytes, determined before routing."""
         fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
         return next(fits, MAX_BODY_BYTES)
+
+    def is_free(self, method: str, path: str) -> bool:
+        """Whether a request costs nothing, determined before routing."""
+        return any(verb == method and pattern.fullmatch(path) for verb, pattern in self._free)
 
     def is_audited(self, method: str, path: str) -> bool:
         """Tells whether a request is audited; also True for a route without a row, whose requests are refused."""
