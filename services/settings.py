@@ -39,7 +39,10 @@ class Settings(BaseSettings):
     audit: Path = Path("audit")
     """Folder of the audit log."""
     audit_files: int = Field(default=64, ge=2, le=100_000)
-    """Maximum number of audit log files of 16 MiB each; the oldest is deleted for a new one."""
+    """Maximum number of audit log files of 16 MiB each; the oldest is deleted for a new one, with `audit_stream` only
+    once it is anchored."""
+    audit_anonymous_per_day: int = Field(default=20_000, ge=0, le=10_000_000)
+    """Maximum number of entries a day about requests without a valid credential; further ones are only counted."""
     audit_stream: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
     """Subject of one of the company's own evidence streams, on which the gateway anchors the head of the audit log;
     requires `gateway_signer`. Without it, the end of the log can be rewritten unnoticed."""

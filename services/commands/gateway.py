@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         follow_interval_s=settings.follow_interval_s,
         limiter=Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
         proofs=_proofs(opened),
-        audit=open_audit(settings),
+        audit=open_audit(settings, _anchored_reader(opened)),
         anchoring=_anchoring(opened),
         credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
@@ -167,6 +168,14 @@ def _anchoring(opened: Context) -> AnchorRule | None:
         raise SettingsError("audit_stream is set, but the gateway has no key to record with", hint="set gateway_signer")
     verify_audit_stream(opened.chain(), stream, settings.gateway_participant)
     return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
+
+
+def _anchored_reader(opened: Context) -> Callable[[], int] | None:
+    """Reads how far the audit log is anchored; None if it is not."""
+    from services.gateway.audit_anchors import read_anchored  # noqa: PLC0415 - as above
+
+    stream = opened.settings.audit_stream_subject
+    return None if stream is None else partial(read_anchored, opened.store, stream)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -205,6 +205,8 @@ class _ResponseSender:
             status=status,
             request_id=self.request_id,
             body_digest=None if body.digest() == _NO_BODY else body.digest(),
+            # The operator of an open gateway has no credential either, but is one.
+            anonymous=principal is None or (principal.participant is None and not principal.owner),
         )
         try:
             audit.append(access)
