@@ -89,6 +89,7 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
 
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
+    from services.access.clock import SteadyClock  # noqa: PLC0415 - as above
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
@@ -99,6 +100,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     return GatewayParts(
         opened.store,
         policy,
+        clock=SteadyClock(opened.store),
         recording=_recording(opened),
         name_keys=_name_keys(settings),
         relay=relay,

@@ -23,6 +23,7 @@ from services.gateway.http.idempotency import IdempotencyStore
 from services.gateway.http.middleware import GatewayMiddleware
 from services.gateway.http.paging import Pager
 from services.gateway.http.problems import ErrorHandler
+from services.gateway.http.repository import StoredSecret
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.parts import GatewayParts
 from services.gateway.recording import add_recording
@@ -101,7 +102,7 @@ def _build_api_parts(parts: GatewayParts, background: Background, authentication
         store=parts.store,
         policy=parts.policy,
         clock=parts.clock,
-        sign_in=SignIn(parts.store, parts.policy.origin),
+        sign_in=SignIn(parts.store, parts.policy.origin, StoredSecret(parts.store, "sign-in")),
         keys=parts.keys,
         chain=parts.proving_chain,
         credential_keys=parts.credential_keys,
@@ -114,7 +115,8 @@ def _build_api_parts(parts: GatewayParts, background: Background, authentication
 
 def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
-    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock)
+    form_key = StoredSecret(parts.store, "forms")
+    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock, form_key)
 
 
 def _open(parts: GatewayParts, background: Background) -> _Gateway:
