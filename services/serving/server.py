@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from ledger.errors import SettingsError
 from services.serving.connections import ConnectionLimits, Connections, Listener
@@ -69,7 +70,7 @@ class _Server(uvicorn.Server):
 
 
 def build_server(
-    app: Starlette,
+    app: ASGIApp,
     host: str,
     port: int,
     tls: ssl.SSLContext | None = None,

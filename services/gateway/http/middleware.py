@@ -22,6 +22,7 @@ from services.gateway.http.problems import ErrorHandler
 from services.gateway.http.rate_limits import Limiter
 from services.gateway.http.route_table import RouteTable
 from services.serving.connections import name_address
+from services.serving.hosts import is_own_host
 
 __all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
@@ -41,7 +42,6 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _NO_BODY = hashlib.sha256().digest()
-_PORT = re.compile(r":[0-9]{1,5}$")
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -112,9 +112,7 @@ class GatewayMiddleware:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)
-        # Ports are ignored: a proxy may listen on another one than the gateway.
-        named = [_PORT.sub("", host.lower()) for host in headers.getlist("host")]
-        if len(named) != 1 or named[0] not in self._hosts:
+        if not is_own_host(headers.getlist("host"), self._hosts):
             return HTTPException(421)
         length = headers.get("content-length", "0")
         most = self._routes.most_body_bytes(scope["method"], scope["path"])

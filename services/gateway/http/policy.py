@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ledger.errors import SettingsError
+from services.serving.hosts import LOOPBACK_HOSTS
 
 __all__ = ["Auth", "Policy", "build_policy"]
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Auth(enum.StrEnum):
@@ -63,7 +62,7 @@ def build_policy(
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}")
     name = _host_of(origin)
-    far = name not in _LOOPBACK
+    far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
     if auth != Auth.REQUIRED and (far or not local):
         raise SettingsError(
@@ -82,7 +81,7 @@ def build_policy(
             hint="set gateway_tls_certificate, or put a TLS proxy in front of the gateway; set its https:// address",
         )
     # On loopback, a local proxy or tool may name the loopback address instead of the public name.
-    return Policy(Auth(auth), origin, _LOOPBACK | {name} if local else frozenset({name}), owner)
+    return Policy(Auth(auth), origin, LOOPBACK_HOSTS | {name} if local else frozenset({name}), owner)
 
 
 def _origin(url: str) -> str:
