@@ -37,6 +37,9 @@ class Rule:
     limits: tuple[int, int] | None = None
     """Defaults of the query parameters `depth` and `lots`, for a costly route. Its cost grows with them, and requests
     to it take turns (services.gateway.http.costly_requests)."""
+    by_name: bool = False
+    """Whether requests name things by identifier and are answered with 200 if there are none. The response then does
+    not tell by its time whether there are some that the caller must not see."""
     body_bytes: int = MAX_BODY_BYTES
     """Limit for the request body."""
     audited: bool = True

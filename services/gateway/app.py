@@ -79,6 +79,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
         hosts=parts.policy.hosts,
         audit=parts.audit,
         limiter=parts.limiter,
+        absent_every_s=parts.absent_every_s,
     )
     add_api(table, api)
     add_epcis(table, parts.store, background.recorder)

@@ -3,7 +3,9 @@ handler."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 import re
 import time
 import uuid
@@ -41,6 +43,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_ROUNDING_S = 0.002
 _NO_BODY = hashlib.sha256().digest()
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -57,15 +60,17 @@ class GatewayMiddleware:
         hosts: frozenset[str],
         audit: AuditLog | None,
         limiter: Limiter,
+        absent_every_s: float,
     ) -> None:
-        self._app, self._errors, self._routes = app, errors, errors.routes
+        """`absent_every_s`: as in GatewayParts."""
+        self._app, self._errors, self._routes, self._absent_every_s = app, errors, errors.routes, absent_every_s
         self._logger, self._hosts, self._audit, self._limiter = logger, hosts, audit, limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sender = _ResponseSender(scope, send, self._routes, self._audit)
+        sender = _ResponseSender(scope, send, self._routes, self._audit, self._absent_every_s)
         scope.setdefault("state", {})["request_id"] = sender.request_id
         start = time.perf_counter()
         try:
@@ -161,7 +166,10 @@ async def body_digest(request: Request) -> bytes:
 class _ResponseSender:
     """Sends a response with the headers common to all, and without a body if the method is HEAD."""
 
-    def __init__(self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None, absent_every_s: float
+    ) -> None:
+        self._began_s, self._absent_every_s = time.perf_counter(), absent_every_s
         # Arbitrary text from a caller must not reach the log, so other ids are replaced.
         given = Headers(scope=scope).get(REQUEST_ID, "")
         self.request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
@@ -174,6 +182,8 @@ class _ResponseSender:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._could_tell(message["status"]):
+                await _wait_for_next(self._began_s, self._absent_every_s)
             # Before the first byte is sent: a response whose audit entry cannot be written is never seen by the caller.
             self._append_audit_entry(message["status"])
             self.status = message["status"]
@@ -185,6 +195,15 @@ class _ResponseSender:
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)
+
+    def _could_tell(self, status: int) -> bool:
+        """Whether the time taken could tell the caller that something exists which it must not see."""
+        principal: Principal | None = self._scope["state"].get("principal")
+        if principal is None or principal.viewer is None:
+            return False
+        row = self._routes.get(self._scope["method"], getattr(self._scope.get("route"), "path", ""))
+        by_name = row is not None and row.rule.by_name
+        return status == 404 or by_name or b"identifier=" in self._scope["query_string"]
 
     def _append_audit_entry(self, status: int) -> None:
         """Writes the audit entry before the response starts. Raises AuditError if it cannot be written."""
@@ -211,3 +230,14 @@ class _ResponseSender:
         except AuditError as error:
             self.audit_failure = error
             raise
+
+
+async def _wait_for_next(began_s: float, every_s: float) -> None:
+    """Waits until a multiple of `every_s` after `began_s`."""
+    if not every_s:
+        return
+    end_s = began_s + every_s * math.ceil((time.perf_counter() - began_s) / every_s)
+    # Timers of the event loop round to milliseconds from when they are set, so their end still tells when that was.
+    await asyncio.sleep(end_s - time.perf_counter() - _ROUNDING_S)
+    while time.perf_counter() < end_s:
+        await asyncio.sleep(0)
