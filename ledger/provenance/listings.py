@@ -247,11 +247,9 @@ def _named(reader: Reader, kind: SubjectKind, row: type[R], identifier: str, fil
     # An identifier has at most one subject per company, which is few enough for one page.
     named = [one.subject for one in reader.book.identities(identifier) if one.kind is kind]
     # Something is judged even if nothing has the name: the time taken must not tell that something does.
-    judged = named
-    if reader.visibility is not None:
-        stand_ins = reader.book.stand_ins(canonical_identifier(identifier), kind)
-        judged = reader.visibility.among(kind, named or [one.subject for one in stand_ins])
-    found = [one for subject in (judged if named else ()) if (one := reader.rows.get(row, subject)) is not None]
+    judged = named or [one.subject for one in reader.book.stand_ins(canonical_identifier(identifier), kind)]
+    seen = _among(reader, kind, judged)
+    found = [one for subject in (seen if named else ()) if (one := reader.rows.get(row, subject)) is not None]
     return [one for one in found if all(getattr(one, name) == value for name, value in filters.items())]
 
 

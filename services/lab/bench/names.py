@@ -108,8 +108,8 @@ async def _measure(
     finally:
         writer.close()
     auc = rank(times[True], times[False])
-    medians = (round(statistics.median(times[one]), 2) for one in (True, False))
-    return NameTimes(way, len(foreign), *medians, round(max(auc, 1 - auc), 3))
+    foreign_ms, unknown_ms = (round(statistics.median(times[one]), 2) for one in (True, False))
+    return NameTimes(way, len(foreign), foreign_ms, unknown_ms, round(max(auc, 1 - auc), 3))
 
 
 def rank(first: Sequence[float], second: Sequence[float]) -> float:

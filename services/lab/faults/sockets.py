@@ -32,7 +32,7 @@ _ATTACKER, _OTHERS = "127.0.0.1", "127.0.0.2"
 _HALF_A_HEAD = b"GET /health HTTP/1.1\r\nHost: local"
 _REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _TURNS = 5
-_REQUESTS = 100
+_REQUESTS = 60
 """In each turn."""
 _ANSWER_S = 10.0
 

@@ -62,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 def guarded(store: Store) -> FastAPI:
     policy, limiter = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), Limiter(Rates(1e9, 1e9))
-    return create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter))
+    return create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter, absent_every_s=0))
 
 
 @pytest.fixture(scope="module")
@@ -445,7 +445,7 @@ def test_unsafe_settings_are_refused(unsafe: dict[str, str | bool]) -> None:
 
 def test_a_credential_is_needed_unless_the_settings_say_otherwise() -> None:
     assert build_policy().needs_credential
-    assert Settings().gateway_auth == Auth.REQUIRED
+    assert Auth(Settings().gateway_auth) is Auth.REQUIRED
     assert not build_policy(Auth.LOOPBACK_OPEN_SIGNING, signs=True).needs_credential
 
 

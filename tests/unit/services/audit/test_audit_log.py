@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def access(target: str = "/v1/documents/x", status: int = 200) -> Access:
     return Access(3, "4f1c09aa27de", "GET /v1/documents/{id}", target, status, "r-1", b"\x11" * 32)
 
 
-def fill(folder: Path, count: int, **bounds: int) -> AuditLog:
+def fill(folder: Path, count: int, **bounds: Any) -> AuditLog:
     log = AuditLog(folder, lambda: NOW_S, **bounds)
     for at in range(count):
         log.append(access(f"/v1/documents/{at}"))
