@@ -39,7 +39,10 @@ class Settings(BaseSettings):
     audit: Path = Path("audit")
     """Folder of the audit log."""
     audit_files: int = Field(default=64, ge=2, le=100_000)
-    """Maximum number of audit log files of 16 MiB each; the oldest is deleted for a new one."""
+    """Maximum number of audit log files of 16 MiB each; the oldest is deleted for a new one, with `audit_stream` only
+    once it is anchored."""
+    audit_anonymous_per_day: int = Field(default=20_000, ge=0, le=10_000_000)
+    """Maximum number of entries a day about requests without a valid credential; further ones are only counted."""
     audit_stream: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
     """Subject of one of the company's own evidence streams, on which the gateway anchors the head of the audit log;
     requires `gateway_signer`. Without it, the end of the log can be rewritten unnoticed."""
@@ -54,9 +57,9 @@ class Settings(BaseSettings):
     signer."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8600, ge=1, le=65535)
-    gateway_auth: Literal["required", "loopback-open"] = "loopback-open"
+    gateway_auth: Literal["required", "loopback-open", "loopback-open-signing"] = "required"
     """Whether callers need a credential. `loopback-open` grants every caller full access; it is refused unless the
-    gateway listens on the loopback."""
+    gateway listens on the loopback, and with `gateway_signer`, for which it has to be `loopback-open-signing`."""
     gateway_tls_certificate: Path | None = None
     """PEM file of the gateway's certificate, if it terminates TLS itself."""
     gateway_tls_key: Path | None = None
@@ -83,6 +86,10 @@ class Settings(BaseSettings):
     """Rate limit of one participant, in requests per second; bursts of five seconds' worth are allowed."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)
     """Rate limit of one address without a valid credential, in requests per second; bursts as for `gateway_rate`."""
+    gateway_connections: int = Field(default=512, ge=8, le=100_000)
+    """Maximum number of connections. Each takes a file descriptor (`ulimit -n`)."""
+    gateway_connections_per_address: int = Field(default=128, ge=1, le=100_000)
+    """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
     credential_keys: tuple[Path, ...] = ()

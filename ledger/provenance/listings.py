@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind
+from ledger.ids import SubjectKind, canonical_identifier
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_assignment, build_custody, build_lot, build_orders
 from ledger.provenance.jsonform import moment
@@ -246,7 +246,10 @@ def _page(
 def _named(reader: Reader, kind: SubjectKind, row: type[R], identifier: str, filters: _Filters) -> list[R]:
     # An identifier has at most one subject per company, which is few enough for one page.
     named = [one.subject for one in reader.book.identities(identifier) if one.kind is kind]
-    found = [one for subject in _among(reader, kind, named) if (one := reader.rows.get(row, subject)) is not None]
+    # Something is judged even if nothing has the name: the time taken must not tell that something does.
+    judged = named or [one.subject for one in reader.book.stand_ins(canonical_identifier(identifier), kind)]
+    seen = _among(reader, kind, judged)
+    found = [one for subject in (seen if named else ()) if (one := reader.rows.get(row, subject)) is not None]
     return [one for one in found if all(getattr(one, name) == value for name, value in filters.items())]
 
 

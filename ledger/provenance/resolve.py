@@ -115,9 +115,8 @@ def _machine_subjects(reader: Reader, name: str | bytes) -> list[bytes]:
 
 def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) -> tuple[SubjectKind, bytes]:
     known = [identity for identity in reader.book.identities(name) if identity.kind in kinds]
-    if reader.visibility is not None:
-        # Before anything else, so that invisible things cause the same error as unknown ones.
-        known = [one for one in known if reader.visibility.has(one.kind, one.subject)]
+    # Before anything else, so that invisible things cause the same error as unknown ones.
+    known = _visible(reader, name, known, kinds)
     if not known:
         raise build_unknown(reader, name)
     recorded = [one for one in known if reader.rows.get(_ROWS[one.kind], one.subject) is not None]
@@ -130,6 +129,15 @@ def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) 
         shown = ", ".join(_shown(one) for one in recorded)
         raise InputError(f"{name} is the identifier of {len(recorded)} things: {shown}", hint="use a subject instead")
     return recorded[0].kind, recorded[0].subject
+
+
+def _visible(reader: Reader, name: str, known: list[Identity], kinds: tuple[SubjectKind, ...]) -> list[Identity]:
+    """Those that exist for the viewer. Takes about as long if there is none to judge."""
+    if reader.visibility is None:
+        return known
+    judged = known or reader.book.stand_ins(canonical_identifier(name), kinds[0])
+    seen = [one for one in judged if reader.visibility.has(one.kind, one.subject)]
+    return seen if known else []
 
 
 def _shown(identity: Identity) -> str:

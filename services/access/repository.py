@@ -39,9 +39,18 @@ class SpentNonceRow:
     expires_at: int
 
 
+@dataclass(slots=True)
+class ClockRow:
+    """The newest time that any process on this database saw, in the one row with id 1."""
+
+    id: int
+    newest_s: int
+
+
 _SCHEMA = schema_of("services")
 credentials = _SCHEMA.table("credentials", CredentialRow, "id")
 spent_nonces = _SCHEMA.table("spent_nonces", SpentNonceRow, "nonce")
+clock = _SCHEMA.table("clock", ClockRow, "id")
 
 
 class AccessRepository:
@@ -51,8 +60,26 @@ class AccessRepository:
         self._connection = connection
         self._rows = Rows(connection)
 
+    def newest_time(self) -> int:
+        """The newest time that was seen; 0 if none was."""
+        row = self._rows.get(ClockRow, 1)
+        return 0 if row is None else row.newest_s
+
+    def see_time(self, now_s: int) -> int:
+        """Remembers a time if it is the newest, and returns the newest."""
+        newest_s = self.newest_time()
+        if now_s <= newest_s:
+            return newest_s
+        if newest_s == 0:
+            self._rows.insert([ClockRow(1, now_s)])
+        else:
+            self._connection.execute(update(clock).where(clock.c.id == 1).values(newest_s=now_s))
+        return now_s
+
     def spend_nonce(self, nonce: str, expires_at: int, now_s: int) -> bool:
         """Marks a nonce as spent; False if it was spent before. Deletes spent nonces that have expired."""
+        # With the deletion: a nonce that was forgotten at this time must not be judged by an older one.
+        self.see_time(now_s)
         self._connection.execute(delete(spent_nonces).where(spent_nonces.c.expires_at < now_s))
         if self._rows.get(SpentNonceRow, nonce) is not None:
             return False

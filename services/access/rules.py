@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ledger.records import ALL_ROLES, Role
 from services.access.errors import ForbiddenError
 from services.access.principals import Principal, Scope
 
-__all__ = ["MAX_BODY_BYTES", "PUBLIC", "Rule"]
+__all__ = ["DEPTH_PER_TOKEN", "LOTS_PER_TOKEN", "MAX_BODY_BYTES", "PUBLIC", "Rule"]
 
 MAX_BODY_BYTES = 64 * 1024
 """Default limit for request bodies."""
+DEPTH_PER_TOKEN, LOTS_PER_TOKEN = 64, 1000
+"""How many more steps or lots a costly request may ask for at the price of one token."""
+_MAX_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,12 @@ class Rule:
     cost: int = 1
     """Tokens taken from the caller's bucket (services.gateway.http.rate_limits); 0 for routes that must not be
     limited."""
+    limits: tuple[int, int] | None = None
+    """Defaults of the query parameters `depth` and `lots`, for a costly route. Its cost grows with them, and requests
+    to it take turns (services.gateway.http.costly_requests)."""
+    by_name: bool = False
+    """Whether requests name things by identifier and are answered with 200 if there are none. The response then does
+    not tell by its time whether there are some that the caller must not see."""
     body_bytes: int = MAX_BODY_BYTES
     """Limit for the request body."""
     audited: bool = True
@@ -39,6 +49,15 @@ class Rule:
     page: bool = False
     """Whether it is a page of the portal: the credential is the session cookie, and refusals look like missing
     pages."""
+
+    def cost_of(self, query: Mapping[str, str]) -> int:
+        """The cost of one request, by its query parameters."""
+        if self.limits is None:
+            return self.cost
+        depth, lots = (
+            _number(query.get(name), default) for name, default in zip(("depth", "lots"), self.limits, strict=True)
+        )
+        return self.cost + (max(depth, 1) - 1) // DEPTH_PER_TOKEN + (max(lots, 1) - 1) // LOTS_PER_TOKEN
 
     def verify(self, principal: Principal) -> None:
         """Checks a caller against the rule. Raises ForbiddenError, which names the missing permission."""
@@ -56,6 +75,11 @@ class Rule:
         except ForbiddenError:
             return False
         return True
+
+
+def _number(text: str | None, default: int) -> int:
+    """What a query parameter says; the default for one that is absent or will be refused."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else default
 
 
 PUBLIC = Rule(public=True, audited=False)

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from ledger.errors import NotFoundError
@@ -31,6 +32,7 @@ _RANDOM_DIGITS, _TIME_DIGITS, _SEAL_DIGITS = 32, 10, 32
 _DIGITS = frozenset("0123456789abcdef")
 _STATEMENT = "Sign in to the Millmark gateway of this company."
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
+Key: TypeAlias = "Callable[[], bytes]"
 _HINT = "get a message from /v1/sign-in, and sign it unchanged"
 
 
@@ -47,12 +49,14 @@ class Nonces:
     """Issues and recognises nonces without storing them, so that requests for nonces cannot fill a table. Only spent
     nonces are stored.
 
-    A nonce consists of 16 random bytes, its expiry in seconds, and a MAC over both. The MAC's key lives as long as this
-    object: after a restart, nonces issued before are refused.
+    A nonce consists of 16 random bytes, its expiry in seconds, and a MAC over both. Objects with the same key recognise
+    each other's.
     """
 
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
+    def __init__(self, key: Key | None = None) -> None:
+        """`key` returns the MAC's key; by default it is random."""
+        own = secrets.token_bytes(32)
+        self._key = key or (lambda: own)
 
     def issue(self, now_s: int) -> str:
         body = f"{secrets.token_hex(_RANDOM_DIGITS // 2)}{now_s + NONCE_LIFE_S:0{_TIME_DIGITS}x}"
@@ -68,18 +72,21 @@ class Nonces:
         return int(body[_RANDOM_DIGITS:], 16)
 
     def _seal(self, body: str) -> str:
-        return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()[:_SEAL_DIGITS]
+        return hmac.new(self._key(), body.encode(), hashlib.sha256).hexdigest()[:_SEAL_DIGITS]
 
 
 class SignIn:
-    """Sign-in to one site. `origin` is its public URL, without a path. `verify_fresh` raises an error while the index
-    may lack suspensions and revoked keys."""
+    """Sign-in to one site. `origin` is its public URL, without a path. `key` returns the key of the nonces, which all
+    processes behind that URL share. `verify_fresh` raises an error while the index may lack suspensions and revoked
+    keys."""
 
-    def __init__(self, store: Store, origin: str, verify_fresh: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, store: Store, origin: str, key: Key | None = None, verify_fresh: Callable[[], None] = lambda: None
+    ) -> None:
         self._verify_fresh = verify_fresh
         self._store = store
         self._domain, self._uri = urlsplit(origin).netloc, f"{origin}/v1/sessions"
-        self._nonces = Nonces()
+        self._nonces = Nonces(key)
 
     def new_message(self, address: Address, now_s: int) -> SignInMessage:
         """A message for the key to sign. It does not reveal whether the key is registered. Raises NotFoundError if no
@@ -112,6 +119,8 @@ class SignIn:
         # All checks that need no database come first.
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
+            # By the newest time that any process saw: by an older one, a spent nonce may be forgotten, but not expired.
+            self._verify_current(message, AccessRepository(connection).see_time(now_s))
             return _open(Registry(connection), AccessRepository(connection), message, now_s)
 
     def _verify_meant(self, message: SignInMessage, now_s: int) -> None:
@@ -122,6 +131,9 @@ class SignIn:
             raise SignInError("the message is too old, or its issue time is in the future", hint=_HINT)
         if not message.issued_at <= message.expires_at <= message.issued_at + NONCE_LIFE_S:
             raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_HINT)
+        self._verify_current(message, now_s)
+
+    def _verify_current(self, message: SignInMessage, now_s: int) -> None:
         expiry = self._nonces.expiry(message.nonce)
         if expiry is None or now_s >= min(expiry, message.expires_at):
             raise SignInError("the nonce was not issued here, or has expired", hint=_HINT)

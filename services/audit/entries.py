@@ -13,7 +13,7 @@ __all__ = ["START", "Access", "Decision", "build_line", "hash_entry"]
 START = bytes(32)
 """The `previous` hash of the first entry."""
 _TAG = b"millmark.audit-entry.v1\0"
-_MAX_TARGET = 1024
+_MAX_TARGET, _MAX_ANONYMOUS_BYTES = 1024, 128
 
 
 class Decision(enum.Enum):
@@ -57,6 +57,18 @@ class Access:
     request_id: str
     body_digest: bytes | None
     """SHA-256 of the request body; None if there is no body."""
+    anonymous: bool = False
+    """Whether nobody was authenticated. The text that such a caller chose is cut, and its entries are counted against a
+    quota."""
+
+    @property
+    def logged_target(self) -> str:
+        """The target as it is written."""
+        if not self.anonymous:
+            return self.target[:_MAX_TARGET].encode("utf-8", "replace").decode()
+        # Escaped in JSON, a control character takes six bytes.
+        plain = "".join(one if one.isprintable() else "?" for one in self.target[:_MAX_ANONYMOUS_BYTES])
+        return plain.encode("utf-8", "replace")[:_MAX_ANONYMOUS_BYTES].decode("utf-8", "ignore")
 
 
 def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple[bytes, bytes]:
@@ -67,7 +79,7 @@ def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple
         "participant": access.participant,
         "credential": access.credential,
         "action": access.action,
-        "target": access.target[:_MAX_TARGET].encode("utf-8", "replace").decode(),
+        "target": access.logged_target,
         "status": access.status,
         "decision": Decision.of(access.status).value,
         "request_id": access.request_id,

@@ -13,17 +13,20 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from ledger.errors import MillmarkError
 from services.audit.entries import START, Access, build_line
 from services.audit.errors import AuditError
-from services.audit.files import LOCK, describe_line, list_files, name_file, read_last_line
+from services.audit.files import LOCK, describe_line, first_number, list_files, name_file, read_last_line
+from services.audit.quota import Quota
 
-__all__ = ["MAX_FILE_BYTES", "AuditLog"]
+__all__ = ["DELETED", "LEFT_OUT", "MAX_FILE_BYTES", "AuditLog"]
 
 _PAUSE_S: Final = 1.0
 
@@ -116,6 +119,11 @@ def _sync_and_close(descriptor: int) -> OSError | None:
 
 
 MAX_FILE_BYTES = 16 << 20
+_ANONYMOUS_PER_DAY: Final = 20_000
+LEFT_OUT: Final = "requests without a credential that were not logged one by one"
+DELETED: Final = "deleted a file of the audit log"
+_BY = "gateway"
+"""Credential of the entries that the log makes itself."""
 
 
 class AuditLog:
@@ -128,12 +136,17 @@ class AuditLog:
         *,
         keep_files: int = 64,
         most_file_bytes: int = MAX_FILE_BYTES,
+        anonymous_per_day: int = _ANONYMOUS_PER_DAY,
+        read_anchored: Callable[[], int] | None = None,
     ) -> None:
-        """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted.
+        """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted, and an
+        entry tells so. `read_anchored` returns the number of the last entry that is anchored on the ledger; with it,
+        only files that end before are deleted. `anonymous_per_day`: quota of entries about anonymous requests.
 
         Raises AuditError for a folder that cannot be written.
         """
         self._folder, self._clock = folder, clock
+        self._quota, self._read_anchored = Quota(anonymous_per_day), read_anchored
         self._keep, self._most = keep_files, most_file_bytes
         self._threads = threading.Lock()
         self._file, self._descriptor, self._size = Path(), -1, -1
@@ -151,11 +164,22 @@ class AuditLog:
         return self._folder
 
     def append(self, access: Access) -> None:
-        """Writes one entry. Raises AuditError when that fails; the caller must then not answer the request."""
+        """Writes one entry, or counts it if it is beyond the quota of anonymous ones. Raises AuditError when that
+        fails; the caller must then not answer the request."""
         with self._threads:
+            written = not access.anonymous or self._quota.take()
+            self._write([*self._left_out(), *([access] if written else [])])
+
+    def _left_out(self, *, all_told: bool = False) -> list[Access]:
+        count = self._quota.left_out(all_told=all_told)
+        return [_own(LEFT_OUT, str(count))] if count else []
+
+    def _write(self, accesses: Sequence[Access]) -> None:
+        if accesses:
             try:
                 with self._locked():
-                    self._append(access)
+                    for one in accesses:
+                        self._append(one)
             except OSError as error:
                 # How much was written is unknown: the next append opens the file again and looks for its end.
                 self._forget()
@@ -164,6 +188,8 @@ class AuditLog:
     def close(self) -> None:
         """Synchronises what was written, then releases files and lock."""
         with self._threads:
+            with contextlib.suppress(AuditError):  # the log is being closed; the count is all that is lost
+                self._write(self._left_out(all_told=True))
             self._syncer.close()
             self._forget()
             os.close(self._lock)
@@ -180,14 +206,15 @@ class AuditLog:
         self._catch_up()
         moment = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line, digest = build_line(self._number + 1, moment, access, self._head)
-        if self._size + len(line) + 1 > self._most and self._size:
-            self._rotate()
+        deleted = self._rotate() if self._size + len(line) + 1 > self._most and self._size else []
         written = os.write(self._descriptor, line + b"\n")
         if written != len(line) + 1:
             os.ftruncate(self._descriptor, self._size)  # removes the incomplete line: the next entry starts afresh
             raise OSError(0, "the disk is full")
         self._number, self._head, self._size = self._number + 1, digest, self._size + written
         self._syncer.note(self._descriptor)
+        for name in deleted:
+            self._append(_own(DELETED, name))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -223,11 +250,23 @@ class AuditLog:
                 raise AuditError(f"{files[-2]} contains no entry", hint="run `millmark audit verify`")
             self._number, self._head = describe_line(last)
 
-    def _rotate(self) -> None:
+    def _rotate(self) -> list[str]:
+        """Opens a new file, and returns the names of the old ones that were deleted for it."""
         # The new file first: a crash before the deletion leaves one file too many, never one too few.
         self._open(name_file(self._folder, self._number + 1))
-        for old in list_files(self._folder)[: -self._keep]:
-            old.unlink()
+        files = list_files(self._folder)
+        old = list(pairwise(files))[: max(len(files) - self._keep, 0)]
+        if not old:
+            return []
+        if self._read_anchored is not None:
+            try:
+                anchored = self._read_anchored()
+            except MillmarkError:
+                return []  # it may delete nothing then; the next full file tries again
+            old = [(path, following) for path, following in old if first_number(following) - 1 <= anchored]
+        for path, _ in old:
+            path.unlink()
+        return [path.name for path, _ in old]
 
     def _open(self, path: Path) -> None:
         self._forget()
@@ -238,3 +277,7 @@ class AuditLog:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._file, self._descriptor, self._size = Path(), -1, -1
+
+
+def _own(action: str, target: str) -> Access:
+    return Access(None, _BY, action, target, 200, "", None)

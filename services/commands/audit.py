@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, cast
@@ -88,9 +88,18 @@ def run_show(
     print_table("audit log", columns, [[_cell(entry[name]) for name in columns] for entry in chosen])
 
 
-def open_audit(settings: Settings) -> AuditLog:
-    """The audit log of these settings, open for writing. Raises AuditError."""
-    return AuditLog(settings.audit_path, lambda: int(time.time()), keep_files=settings.audit_files)
+def open_audit(settings: Settings, read_anchored: Callable[[], int] | None = None) -> AuditLog:
+    """The audit log of these settings, open for writing. If it is anchored and `read_anchored` does not say how far,
+    no file of it is deleted. Raises AuditError."""
+    if settings.audit_stream is not None and read_anchored is None:
+        read_anchored = int  # nothing: the gateway deletes what is too many
+    return AuditLog(
+        settings.audit_path,
+        lambda: int(time.time()),
+        keep_files=settings.audit_files,
+        anonymous_per_day=settings.audit_anonymous_per_day,
+        read_anchored=read_anchored,
+    )
 
 
 def _anchored(home: Path, settings: Settings) -> AnchoredHeads | None:

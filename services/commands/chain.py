@@ -21,6 +21,7 @@ from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
 from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
+from services.serving.hosts import choose_hosts
 from services.serving.server import listen, serve_on
 from services.store import open_store
 from services.text.chain_health import ChainHealth, observe_chain
@@ -45,6 +46,9 @@ def run_devchain(
     journal: Path | None = typer.Option(
         None, "--journal", dir_okay=False, help="File that keeps the chain; the next run with it continues the chain."
     ),
+    name: list[str] | None = typer.Option(
+        None, "--name", help="Further host name to serve it under, such as that of a container; repeatable."
+    ),
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It is held in memory and lost when the command ends,
     unless a journal keeps it."""
@@ -55,7 +59,8 @@ def run_devchain(
     url = f"http://{host}:{listener.getsockname()[1]}"
     print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
     sys.stdout.flush()  # programs that start a devchain read its URL from this line
-    serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(chain), log_level="warning")))
+    app = create_devchain(chain, choose_hosts(host, name or ()))
+    serve_on(listener, uvicorn.Server(uvicorn.Config(app, log_level="warning")))
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def run(
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
     from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
+    from services.serving.connections import ConnectionLimits  # noqa: PLC0415 - as above
     from services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
@@ -54,7 +56,8 @@ def run(
         relay = _build_relay(opened, relay_signer, passphrase_file)
         app = create_gateway(_build_parts(opened, policy, relay))
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
-        serve(app, settings.gateway_host, settings.gateway_port, tls)
+        limits = ConnectionLimits(settings.gateway_connections, settings.gateway_connections_per_address)
+        serve(app, settings.gateway_host, settings.gateway_port, tls, limits)
 
 
 @contextmanager
@@ -81,10 +84,12 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
         url=settings.gateway_url,
         owner=settings.gateway_participant,
         tls=tls is not None,
+        signs=settings.gateway_signer is not None,
     )
 
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
+    from services.access.clock import SteadyClock  # noqa: PLC0415 - as above
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
@@ -95,6 +100,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     return GatewayParts(
         opened.store,
         policy,
+        clock=SteadyClock(opened.store),
         recording=_recording(opened),
         name_keys=_name_keys(settings),
         relay=relay,
@@ -103,7 +109,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         follow_interval_s=settings.follow_interval_s,
         limiter=Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
         proofs=_proofs(opened),
-        audit=open_audit(settings),
+        audit=open_audit(settings, _anchored_reader(opened)),
         anchoring=_anchoring(opened),
         credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
@@ -164,6 +170,14 @@ def _anchoring(opened: Context) -> AnchorRule | None:
         raise SettingsError("audit_stream is set, but the gateway has no key to record with", hint="set gateway_signer")
     verify_audit_stream(opened.chain(), stream, settings.gateway_participant)
     return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
+
+
+def _anchored_reader(opened: Context) -> Callable[[], int] | None:
+    """Reads how far the audit log is anchored; None if it is not."""
+    from services.gateway.audit_anchors import read_anchored  # noqa: PLC0415 - as above
+
+    stream = opened.settings.audit_stream_subject
+    return None if stream is None else partial(read_anchored, opened.store, stream)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

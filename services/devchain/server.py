@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from ledger.chain import EmbeddedChain, RpcError, Transport
 from ledger.errors import ChainError, SettingsError
 from services.devchain.journal import JournaledChain
+from services.serving.hosts import LOOPBACK_HOSTS, HostCheck
 from services.serving.server import listen
 
 __all__ = ["create_devchain", "host_journal"]
@@ -29,13 +30,16 @@ _MAX_REQUESTS = 1000
 _PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE, _SERVER_ERROR = -32700, -32600, -32600, -32000
 
 
-def create_devchain(chain: Transport | None = None) -> FastAPI:
-    """Builds the application; it serves a new chain in memory unless one is given."""
+def create_devchain(chain: Transport | None = None, hosts: frozenset[str] | None = LOOPBACK_HOSTS) -> FastAPI:
+    """Builds the application; it serves a new chain in memory unless one is given, under these host names."""
     served = EmbeddedChain() if chain is None else chain
     app = FastAPI(title="Millmark devchain", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.post("/")
     async def serve(request: Request) -> Response:
+        # A page of any site may have a browser send text; JSON only with our consent, which we never give (CORS).
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _json(_failure(None, _INVALID_REQUEST, "send Content-Type: application/json"), 415)
         body = await _read(request)
         if body is None:
             return _json(_failure(None, _TOO_LARGE, f"requests are limited to {_MAX_BYTES} bytes"), 413)
@@ -46,6 +50,7 @@ def create_devchain(chain: Transport | None = None) -> FastAPI:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    app.add_middleware(HostCheck, hosts=hosts)
     return app
 
 

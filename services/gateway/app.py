@@ -9,6 +9,8 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
 from services.access import SignIn
@@ -17,11 +19,13 @@ from services.gateway.api.monitoring import add_monitoring
 from services.gateway.background import Background, build_background
 from services.gateway.docs import add_documentation, complete_document
 from services.gateway.epcis import add_epcis, reword_problem
-from services.gateway.http.authentication import Authentication
+from services.gateway.http.authentication import Authentication, require_guarded
+from services.gateway.http.costly_requests import CostlyRequests
 from services.gateway.http.idempotency import IdempotencyStore
 from services.gateway.http.middleware import GatewayMiddleware
 from services.gateway.http.paging import Pager
 from services.gateway.http.problems import ErrorHandler
+from services.gateway.http.repository import StoredSecret
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.metrics import Metrics
 from services.gateway.parts import GatewayParts
@@ -60,8 +64,10 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app = _open(parts, background)
     table = app.table = RouteTable(app)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter, verify_fresh)
+    app.state.guard, app.state.costly = authentication, CostlyRequests(parts.limiter)
+    app.router.default = _refuse_unrouted
     # Before the first route: FastAPI applies it to those that are registered from now on.
-    app.router.dependencies.append(Depends(authentication))
+    app.router.dependencies.append(Depends(require_guarded))
     api = _build_api_parts(parts, background, authentication, verify_fresh)
     portal = _build_portal(parts, api)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
@@ -78,6 +84,8 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
         hosts=parts.policy.hosts,
         audit=parts.audit,
         observe=metrics.observe,
+        limiter=parts.limiter,
+        absent_every_s=parts.absent_every_s,
     )
     add_api(table, api)
     add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
@@ -95,6 +103,12 @@ def _no_chain() -> None:
     """An index that follows no chain is as fresh as its operator wants it."""
 
 
+async def _refuse_unrouted(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """What the router does when no route has the path."""
+    await scope["app"].state.guard.refuse(Request(scope))
+    raise HTTPException(404)
+
+
 def _build_api_parts(
     parts: GatewayParts, background: Background, authentication: Authentication, verify_fresh: Callable[[], None]
 ) -> ApiParts:
@@ -102,7 +116,9 @@ def _build_api_parts(
         store=parts.store,
         policy=parts.policy,
         clock=parts.clock,
-        sign_in=SignIn(parts.store, parts.policy.origin, verify_fresh),
+        sign_in=SignIn(
+            parts.store, parts.policy.origin, StoredSecret(parts.store, "sign-in"), verify_fresh=verify_fresh
+        ),
         keys=parts.keys,
         chain=parts.proving_chain,
         credential_keys=parts.credential_keys,
@@ -115,7 +131,8 @@ def _build_api_parts(
 
 def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
-    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock)
+    form_key = StoredSecret(parts.store, "forms")
+    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock, form_key)
 
 
 def _open(parts: GatewayParts, background: Background) -> _Gateway:

@@ -18,7 +18,8 @@ from ledger.errors import SettingsError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
-from ledger.store import Book, Store
+from ledger.store import Book, Rows, Store
+from ledger.store.rows import StreamRow
 from services.audit import AuditLog
 from services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
@@ -26,7 +27,7 @@ from services.gateway.recording import Recorder
 from services.gateway.recording.repository import RecordingRow, describe_subjects
 from services.serving.loop import Loop
 
-__all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
+__all__ = ["AnchorRule", "AuditAnchors", "read_anchored", "verify_audit_stream"]
 
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
@@ -119,6 +120,15 @@ def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) ->
         raise SettingsError("audit_stream is not on the ledger", hint="open the stream first, or correct its subject")
     if participant not in (None, found["owner"]):
         raise SettingsError("audit_stream belongs to another company", hint="use a stream of your own")
+
+
+def read_anchored(store: Store, stream: bytes) -> int:
+    """Number of the last log entry that an anchor in the index covers, so a final one; 0 if there is none. Raises
+    StoreError, AuditError."""
+    with store.reading() as connection:
+        row = Rows(connection).get(StreamRow, stream)
+        found = None if row is None or not row.size else Book(connection).evidence_entry(stream, row.size - 1)
+    return 0 if found is None else parse_head(found.entry).last
 
 
 def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:

@@ -48,6 +48,9 @@ class GatewayParts:
     follow_interval_s: float = 1.0
     clock: Clock = _now_s
     limiter: Limiter = field(default_factory=_default_limiter)
+    absent_every_s: float = 0.025
+    """Responses to participants that something does not exist leave at multiples of this time after the request, so
+    that it does not tell whether something exists that they must not see. Several times what a look-up takes."""
     recording: tuple[Chain, Signer] | None = None
     """With it, a thread sends the records that callers request, signed with this key."""
     name_keys: Sequence[NameKey] = ()

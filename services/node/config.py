@@ -101,6 +101,9 @@ class HttpSource(_Part):
     port: int = Field(default=8610, ge=0, le=65535)
     token_file: ConfigPath | None = None
     """Holds the bearer token that senders must present: one line of at least 32 characters. Mode 0600."""
+    hosts: tuple[str, ...] = ()
+    """Names by which senders reach the node, besides `host` and the loopback's; for instance that of a proxy. If `host`
+    is 0.0.0.0 and there are none, any name is accepted."""
 
     @model_validator(mode="after")
     def _need_token(self) -> HttpSource:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from ledger.errors import SettingsError, SigningError, StoreDamagedError, WrongChainError, WrongContractError
 from services.node.agent import open_agent
 from services.node.config import NodeConfig
+from services.serving.hosts import HostCheck, choose_hosts
 from services.serving.server import build_server, listen, serve_on
 
 __all__ = ["run_node", "tune_interpreter"]
@@ -33,7 +34,8 @@ def run_node(config: NodeConfig) -> None:
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()
         with agent.capturing():
-            serve_on(listener, build_server(app, config.http.host, config.http.port))
+            checked = HostCheck(app, choose_hosts(config.http.host, config.http.hosts))
+            serve_on(listener, build_server(checked, config.http.host, config.http.port))
 
 
 def tune_interpreter() -> None:

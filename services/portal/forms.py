@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -26,10 +27,10 @@ class FormRefusedError(InputError):
 
 
 class Forms:
-    """Issues and verifies tokens. The key lives as long as this object: after a restart, forms have to be reloaded."""
+    """Issues and verifies tokens. `key` returns the key that all processes behind one URL share."""
 
-    def __init__(self, *, secure: bool) -> None:
-        self._key = secrets.token_bytes(32)
+    def __init__(self, key: Callable[[], bytes], *, secure: bool) -> None:
+        self._key = key
         self._secure = secure
         self._form, self._session = form_cookie(secure=secure), session_cookie(secure=secure)
 
@@ -41,7 +42,7 @@ class Forms:
     def token(self, request: Request, cookie: str) -> str:
         """The token to put into the form."""
         text = f"{cookie}|{request.cookies.get(self._session, '')}"
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key(), text.encode(), hashlib.sha256).hexdigest()
 
     def keep(self, answer: Response, request: Request, cookie: str) -> None:
         """Sets the cookie in the response, if the browser does not have it."""

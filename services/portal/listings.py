@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -95,6 +95,7 @@ def _moment(seconds: int) -> datetime:
 _PAGE = 25
 _METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
 _LIMITS = Limits(depth=64, lots=200)
+_TRACED = replace(MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
 _List: TypeAlias = "Callable[[int | None, int | None], listings.Page[Any]]"
 
 
@@ -114,11 +115,11 @@ class Listings:
     def routes(self) -> tuple[PageRoute, ...]:
         return (
             PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders"),
-            PageRoute("/portal/orders/{subject}", self.order, MEMBERS),
+            PageRoute("/portal/orders/{subject}", self.order, _TRACED),
             PageRoute("/portal/machines", self.machines, MEMBERS, menu="machines"),
             PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
             PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
-            PageRoute("/portal/lots/{subject}", self.lot, MEMBERS),
+            PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
             PageRoute("/portal/quarantine", self.quarantine, MEMBERS, menu="quarantine"),
             PageRoute("/portal/models", self.models, MEMBERS, menu="models"),
         )

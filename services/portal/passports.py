@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 
 from ledger.errors import NotFoundError
@@ -34,8 +35,23 @@ from services.portal.routes import CODE_HOLDERS, PageRoute
 
 __all__ = ["CODE_PATH", "PART_PATH", "Passports"]
 
-CODE_PATH = "/{key:int}/{rest:path}"
-PART_PATH = "/passport/{what}/{key:int}/{rest:path}"
+
+class _KeyConvertor(Convertor[str]):
+    """A GS1 application identifier in a path. Starlette's `int` converts any number of digits, and fails beyond 4,300
+    of them: before the guard, with a 500 for anybody."""
+
+    regex = "[0-9]{1,4}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("gs1key", _KeyConvertor())
+CODE_PATH = "/{key:gs1key}/{rest:path}"
+PART_PATH = "/passport/{what}/{key:gs1key}/{rest:path}"
 _LIMITS = Limits(depth=64, lots=400)
 
 

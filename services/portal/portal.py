@@ -34,7 +34,8 @@ _ASSET = Rule(public=True, page=True, cost=0, audited=False)
 
 
 class Portal:
-    """`origin` is the URL at which callers reach the gateway; `read_status` returns the gateway's status."""
+    """`origin` is the URL at which callers reach the gateway; `read_status` returns the gateway's status; `form_key`
+    returns the key of forms, which all processes behind that URL share."""
 
     def __init__(
         self,
@@ -44,10 +45,11 @@ class Portal:
         sign_in: SignIn,
         read_status: Callable[[], Any],
         clock: Callable[[], int],
+        form_key: Callable[[], bytes],
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
-        self.pages, self.forms = Pages(secure=secure, build_menu=self._build_menu), Forms(secure=secure)
+        self.pages, self.forms = Pages(secure=secure, build_menu=self._build_menu), Forms(form_key, secure=secure)
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
             PageRoute("/portal", self.overview, MEMBERS),

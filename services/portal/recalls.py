@@ -23,7 +23,8 @@ from services.portal.routes import PageRoute
 
 __all__ = ["Recalls"]
 
-_RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=4)
+_RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=10, limits=(1, 1))
+"""As that of `/v1/recall`; its own limits are fixed, so they add nothing."""
 _SHOWN = 100
 """Most lots shown on the page. The file contains all."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -8,23 +8,27 @@ from __future__ import annotations
 import gc
 import socket
 import ssl
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from ledger.errors import SettingsError
+from services.serving.connections import ConnectionLimits, Connections, Listener
 from services.serving.logs import build_server_log
-from services.serving.tls import CertificateProtocol
+from services.serving.protocol import LimitedProtocol
 
 __all__ = ["build_server", "listen", "serve", "serve_on"]
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> Listener:
     """Opens a listening TCP socket; port 0 chooses a free one. Raises SettingsError if the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With an explicit protocol, because asyncio disables Nagle's algorithm only then. With Nagle, a response sent in
     # two parts waits 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -46,20 +50,42 @@ def serve_on(listener: socket.socket, server: uvicorn.Server) -> None:
         server.run(sockets=[listener])
 
 
-_MAX_CONNECTIONS = 256
 _MAX_HEAD_BYTES = 32 * 1024
 _STOP_S = 10
+_DEFAULT_LIMITS = ConnectionLimits()
 
 
-def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
+class _Server(uvicorn.Server):
+    """Has its listening sockets admit connections by its table."""
+
+    def __init__(self, config: uvicorn.Config, table: Connections, *, encrypted: bool) -> None:
+        super().__init__(config)
+        self._table, self._encrypted = table, encrypted
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for one in sockets or ():
+            if isinstance(one, Listener):
+                one.table, one.encrypted = self._table, self._encrypted
+        await super().startup(sockets)
+
+
+def build_server(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    limits: ConnectionLimits = _DEFAULT_LIMITS,
+) -> uvicorn.Server:
     """Builds a server without starting it. It ignores forwarding headers, which a client could forge, has no WebSocket
-    support, and sends no `Server` header."""
-    return uvicorn.Server(
+    support, and sends no `Server` header. The limits apply to a socket of `listen`."""
+    table = Connections(limits)
+    return _Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
-            http=CertificateProtocol,
+            loop="asyncio",  # others accept connections without asking the listening socket
+            http=cast("Any", partial(LimitedProtocol, table)),
             ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
             ws="none",
             lifespan="on",
@@ -67,16 +93,24 @@ def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | Non
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MAX_CONNECTIONS,
             h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+            timeout_keep_alive=limits.idle_s,
             timeout_graceful_shutdown=_STOP_S,
-        )
+        ),
+        table,
+        encrypted=tls is not None,
     )
 
 
-def serve(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+def serve(
+    app: Starlette,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    limits: ConnectionLimits = _DEFAULT_LIMITS,
+) -> None:
     """Serves until SIGINT or SIGTERM, then finishes the requests in progress (10 s at most). Raises SettingsError if
     the address cannot be used."""
-    server = build_server(app, host, port, tls)
+    server = build_server(app, host, port, tls, limits)
     app.state.connections.stopping = lambda: server.should_exit
     serve_on(listen(host, port), server)

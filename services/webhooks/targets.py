@@ -32,6 +32,16 @@ _EMBEDDING: Final = [
     for one in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 ]
 """IPv6 ranges that embed an IPv4 address, which may be a private one."""
+_NOT_PUBLIC: Final = [
+    ipaddress.ip_network(one)
+    for one in (
+        "192.88.99.0/24",  # relays of 6to4 (RFC 7526)
+        "fec0::/10",  # site-local, as some networks still use it (RFC 3879)
+        "3fff::/20",  # documentation (RFC 9637)
+        "5f00::/16",  # segment routing (RFC 9602)
+    )
+]
+"""Ranges that `ipaddress` takes for public, in some versions of Python at least."""
 _LOOPBACK: Final = frozenset(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 _HINT: Final = "give an https:// URL that is reachable from the internet"
 
@@ -109,8 +119,8 @@ def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
     if loopback and address in _LOOPBACK:
         return
     # Plain http is only allowed on the loopback, which was accepted above: hence `not secure` refuses.
-    hidden = isinstance(address, ipaddress.IPv6Address) and any(address in one for one in _EMBEDDING)
-    if hidden or not address.is_global or address.is_multicast or address.is_reserved or not secure:
+    inside = any(address in one for one in (*_EMBEDDING, *_NOT_PUBLIC))
+    if inside or not address.is_global or address.is_multicast or address.is_reserved or not secure:
         raise TargetRefusedError(f"{address} is not on the public internet", hint=_HINT)
 
 

@@ -13,7 +13,7 @@ pytestmark = [
 ]
 SEED = 20
 COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200, "rotate": 3}
-COUNTS |= {"node": 4, "soak": 4}
+COUNTS |= {"node": 4, "sockets": 260, "soak": 4}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -24,6 +24,8 @@ def test_nothing_is_lost_doubled_or_made_up(name: str) -> None:
     assert (found.lost, found.duplicate, found.phantom, found.misordered) == (0, 0, 0, 0)
     assert found.replay_equal, "the index is a fresh replay's"
     assert found.heads_equal, "and has the contracts' heads"
-    told = [line for line in report.outcome.broken if not line.startswith(("ready again", "memory grows"))]
-    assert told == [], "how fast a machine starts, and what it comes to need in time, is for the long run to say"
+    told = [
+        line for line in report.outcome.broken if not line.startswith(("ready again", "memory grows", "others waited"))
+    ]
+    assert told == [], "how fast a machine is, and what it comes to need in time, is for the long run to say"
     assert sum(report.outcome.injected.values()) >= min(COUNTS[name], 3)

@@ -61,6 +61,7 @@ def line(tmp_path: Path) -> Iterator[Line]:
         (tmp_path / "secret").write_text(PASSPHRASE)
         (tmp_path / "millmark.toml").write_text(
             f'chain_url = "{url}"\ngateway_port = {port}\ngateway_signer = "keystore:{tmp_path / "key.json"}"\n'
+            'gateway_auth = "loopback-open-signing"\n'
             f'gateway_passphrase_file = "secret"\naudit_stream = "0x{stream.hex()}"\naudit_anchor_entries = 1\n'
         )
         yield Line(tmp_path, f"http://127.0.0.1:{port}", world.chain, stream)

@@ -44,7 +44,9 @@ class Line:
         keep_secrets(self.world, self.store)
         self.follow()
         keys: dict[str, CredentialKey] = {"now": ED25519, "before": P256}
-        app = create_gateway(GatewayParts(self.store, build_policy(owner=self.inspector.number), credential_keys=keys))
+        app = create_gateway(
+            GatewayParts(self.store, build_policy("loopback-open", owner=self.inspector.number), credential_keys=keys)
+        )
         self.caller = Caller(app)
 
     def _certify_with_claims(self) -> None:
@@ -144,11 +146,15 @@ def test_what_is_not_ours_is_not_given_out(line: Line) -> None:
     assert line.caller.ask("/v1/status-lists/1").status_code == 404
     assert line.caller.ask("/v1/certificates/1/credential").status_code == 404
     stranger = create_gateway(
-        GatewayParts(line.store, build_policy(owner=line.world.maker.number), credential_keys={"k": ED25519})
+        GatewayParts(
+            line.store, build_policy("loopback-open", owner=line.world.maker.number), credential_keys={"k": ED25519}
+        )
     )
     answer = Caller(stranger).ask(f"/v1/certificates/{line.documented}/credential")
     assert (answer.status_code, "was issued by participant" in answer.json()["detail"]) == (404, True)
-    keyless = Caller(create_gateway(GatewayParts(line.store, build_policy(owner=line.inspector.number))))
+    keyless = Caller(
+        create_gateway(GatewayParts(line.store, build_policy("loopback-open", owner=line.inspector.number)))
+    )
     for path in (f"/v1/certificates/{line.documented}/credential", "/.well-known/did.json", "/v1/status-lists/0"):
         answer = keyless.ask(path)
         assert (answer.status_code, "signs no credentials" in answer.json()["detail"]) == (404, True)

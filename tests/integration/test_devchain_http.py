@@ -25,6 +25,7 @@ from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
+JSON = {"Content-Type": "application/json"}
 
 CLIENT = """
 import sys
@@ -160,12 +161,12 @@ def test_a_second_client_finds_the_ledger_by_its_file(world: LedgerWorld, url: s
     ids=["no JSON", "deep", "empty batch", "named params", "unknown", "too large"],
 )
 def test_the_server_outlives_what_it_is_sent(url: str, content: bytes, status: int, code: int) -> None:
-    answer = httpx.post(url, content=content, timeout=MAX_S)
+    answer = httpx.post(url, content=content, headers=JSON, timeout=MAX_S)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert httpx.get(url + "/health", timeout=MAX_S).json() == {"status": "ok"}
 
 
 def test_a_batch_over_http(url: str) -> None:
     asked = [{"jsonrpc": "2.0", "id": number, "method": "eth_chainId", "params": []} for number in range(50)]
-    answers = httpx.post(url, content=json.dumps(asked), timeout=MAX_S).json()
+    answers = httpx.post(url, content=json.dumps(asked), headers=JSON, timeout=MAX_S).json()
     assert [answer["id"] for answer in answers] == list(range(50))

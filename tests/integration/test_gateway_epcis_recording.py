@@ -94,7 +94,9 @@ class Company:
         """The application anew, as after a restart."""
         recording = (self.world.chain, self.signer)
         app = create_gateway(
-            GatewayParts(store or self.store, build_policy(), recording=recording, name_keys=[self.name_key])
+            GatewayParts(
+                store or self.store, build_policy("loopback-open"), recording=recording, name_keys=[self.name_key]
+            )
         )
         self.caller = Caller(app)
 
@@ -469,7 +471,7 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
 
 
 def test_without_a_key_nothing_is_captured_and_it_is_said(company: Company) -> None:
-    caller = Caller(create_gateway(GatewayParts(company.store, build_policy())))
+    caller = Caller(create_gateway(GatewayParts(company.store, build_policy("loopback-open"))))
     answer = caller.ask(f"{CAPTURE}?record=true", "POST", document(added(1, "keyless")))
     assert (answer.status_code, answer.json()["type"]) == (503, "epcisException:ImplementationException")
     assert "no key for recording" in answer.json()["detail"]

@@ -89,7 +89,9 @@ def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
 def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> None:
     path = world.code().removeprefix(world.origin)
     proofs = Proofs(world.store, None, None)
-    page = Caller(create_gateway(GatewayParts(world.store, build_policy(), proofs=proofs))).ask(path).text
+    page = (
+        Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"), proofs=proofs))).ask(path).text
+    )
     named = get(world.code()).text
     for name in ("CELL-1", "FORGE-1", "HEAT1", "0007700001"):
         assert name in named
@@ -136,7 +138,7 @@ def test_a_gateway_without_a_node_shows_the_proof_that_it_keeps(world: PortalWor
     for name, what in zip(kept_names(world.part.lot), ("bundle", "trust"), strict=True):
         (tmp_path / name).write_bytes(download(world, what))
     proofs = Proofs(world.store, None, tmp_path)
-    caller = Caller(create_gateway(GatewayParts(world.store, build_policy(), proofs=proofs)))
+    caller = Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"), proofs=proofs)))
     page = caller.ask(world.code().removeprefix(world.origin)).text
     assert GOOD in page
     assert "This gateway stores the file below" in page

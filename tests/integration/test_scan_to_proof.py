@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -112,8 +113,8 @@ def wait(address: str, process: subprocess.Popen[str]) -> None:
             time.sleep(0.1)
 
 
-def read(address: str) -> str:
-    with urlopen(address) as answer:  # noqa: S310  # our own gateway
+def read(address: str, **headers: str) -> str:
+    with urlopen(Request(address, headers=headers)) as answer:  # noqa: S310  # our own gateway
         text: str = answer.read().decode()
         return text
 
@@ -140,7 +141,7 @@ def test_the_transcript_is_what_happens(left: Left, link: str, tmp_path: Path) -
 
 def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str) -> None:
     """Every line as it stands: the gateway runs already, the link is opened, the rest is typed."""
-    start, opened, *typed, portal = left.commands
+    start, opened, *typed, portal, signing = left.commands
     assert start == f"{MILLMARK} --home millmark-demo gateway"
     assert opened == link
     assert "▀" in left.printed, "the code itself is shown"
@@ -156,7 +157,28 @@ def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str)
     ]
     assert outputs[2].stdout.startswith("VERIFIED")
     assert left.report["trace"]["lot"]["identifier"] in outputs[2].stdout
-    assert "CELL-" in read(portal + "/machines")
+    assert signing.endswith(
+        " keys sign-in --signer file:millmark-demo/keys/nordwind-mobility.key --message message.txt"
+    )
+    with pytest.raises(HTTPError, match="401"):
+        read(portal.replace("portal", "v1/machines"))
+    assert "CELL-" not in read(portal + "/machines")
+    assert "CELL-" in read(portal + "/machines", Cookie=f"millmark-session={sign_in(left)}")
+
+
+def sign_in(left: Left) -> str:
+    """A session's token, had with the command that the demonstration prints, as the buyer."""
+    *_, portal, signing = left.commands
+    [address] = re.findall(r"sign in with (0x[0-9a-fA-F]{40})", left.printed)
+    origin = portal.removesuffix("/portal")
+    message = json.loads(read(f"{origin}/v1/sign-in?address={address}"))["message"]
+    (left.folder / "message.txt").write_text(message)
+    body = {"message": message, "signature": left.run(signing).stdout.strip()}
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{origin}/v1/sessions", json.dumps(body).encode(), headers)  # noqa: S310  # our own gateway
+    with urlopen(request) as answer:  # noqa: S310  # our own gateway
+        token: str = json.load(answer)["token"]
+    return token
 
 
 def test_a_browser_finds_both_files_behind_the_passports_links(left: Left, link: str, tmp_path: Path) -> None:
@@ -177,15 +199,16 @@ def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None
         "due_at": "2099-12-01T12:00:00Z",
     }
     order = {"identifier": "urn:example:first-order", "terms": terms}
-    headers = {"Idempotency-Key": "first-order-1", "Content-Type": "application/json"}
+    bearer = f"Bearer {sign_in(left)}"
+    headers = {"Idempotency-Key": "first-order-1", "Content-Type": "application/json", "Authorization": bearer}
     with urlopen(Request(f"{origin}/v1/orders", json.dumps(order).encode(), headers)) as answer:  # noqa: S310  # ours
         assert answer.status == 202
         record = answer.headers["Location"]
     end = time.monotonic() + MAX_S
-    while not (fate := json.loads(read(origin + record)))["done"]:
+    while not (fate := json.loads(read(origin + record, Authorization=bearer)))["done"]:
         assert time.monotonic() < end
     assert fate["state"] == "final", fate
-    assert json.loads(read(f"{origin}/v1/trust"))["chain_id"]
+    assert json.loads(read(f"{origin}/v1/trust", Authorization=bearer))["chain_id"]
 
 
 def test_any_part_has_its_proof(left: Left, link: str) -> None:

@@ -9,8 +9,8 @@ ANYBODY: frozenset[str] | None = None
 """Visible without a session."""
 PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/.well-known/gs1resolver"): ANYBODY,
-    ("GET", "/{key:int}/{rest:path}"): ANYBODY,
-    ("GET", "/passport/{what}/{key:int}/{rest:path}"): ANYBODY,
+    ("GET", "/{key:gs1key}/{rest:path}"): ANYBODY,
+    ("GET", "/passport/{what}/{key:gs1key}/{rest:path}"): ANYBODY,
     ("GET", "/portal/assets/{tag}/{name}"): ANYBODY,
     ("GET", "/portal/visible"): ANYBODY,
     ("GET", "/"): ANYBODY,

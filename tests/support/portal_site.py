@@ -79,7 +79,9 @@ class Site:
         everybody = [number for number, _ in others]
         add_keys(store, *range(1, 8), *everybody, SUSPENDED)
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-        app = create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9))))
+        app = create_gateway(
+            GatewayParts(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)), absent_every_s=0)
+        )
         self.caller = Caller(app)
 
     def browser(self, participant: int | None = None, **issued: int) -> Browser:

@@ -119,7 +119,7 @@ def _add_trace(routes: Routes, traces: CachedTraces) -> None:
         "traceLotOrOrder",
         "Trace a lot or an order",
         Trace | OrderTrace,
-        rule=Rule(Scope.PROVENANCE),
+        rule=Rule(Scope.PROVENANCE, limits=(_DEFAULT.depth, _DEFAULT.lots)),
         examples={"lot": _trace, "order": _order_trace},
     )
     def trace(
@@ -161,7 +161,7 @@ def _add_recall(routes: Routes, store: Store) -> None:
         "recall",
         "Find what a bad model, lot or machine affected",
         Recall,
-        rule=Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, cost=10),
+        rule=Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, cost=10, limits=(MAX_RECALLED.depth, MAX_RECALLED.lots)),
         examples={"model": _recall},
     )
     def recall(

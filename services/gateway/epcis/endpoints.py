@@ -47,7 +47,7 @@ EVENTS = f"{PREFIX}/events"
 _SENDERS = ALL_ROLES & ~Role.AUDITOR
 """Roles that handle parts."""
 _SEND = Rule(Scope.CAPTURE, _SENDERS)
-_FIND = Rule(Scope.PROVENANCE, cost=4)
+_FIND = Rule(Scope.PROVENANCE, cost=4, by_name=True)
 
 JobId = Annotated[
     str, Path(pattern="^[0-9a-f]{24}$", description="Id of a capture job, from its Location.", examples=["9f1c" * 6])

@@ -121,7 +121,7 @@ def _add_events(routes: Routes, store: Store) -> None:
         QUERIES + "/{name}/events",
         "findEventsOfQuery",
         "Run a named query",
-        rule=Rule(Scope.PROVENANCE, cost=4),
+        rule=Rule(Scope.PROVENANCE, cost=4, by_name=True),
         examples={"one": _found},
         **schemas.describe(schemas.DOCUMENT, 404, 413, parameters=schemas.PAGE_PARAMETERS),
     )

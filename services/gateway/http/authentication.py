@@ -1,4 +1,4 @@
-"""Authentication, rate limiting and authorization: the dependency that runs before every route."""
+"""Authentication, rate limiting and authorization: the guard of every route, which runs before a body is read."""
 
 from __future__ import annotations
 
@@ -10,21 +10,31 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.records import ALL_ROLES
 from ledger.store import Store
-from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
+from services.access import ALL_SCOPES, ForbiddenError, Principal, UnauthenticatedError, authenticate, build_refusal
 from services.access.rules import Rule
 from services.access.signin import session_cookie
 from services.gateway.http.errors import StaleIndexError
-from services.gateway.http.policy import Auth, Policy
-from services.gateway.http.rate_limits import Limiter, name_address
+from services.gateway.http.policy import Policy
+from services.gateway.http.rate_limits import Limiter
 from services.gateway.http.route_table import RouteTable
+from services.serving.connections import name_address
 from services.serving.tls import CLIENT
 
-__all__ = ["Authentication", "Clock", "CurrentPrincipal"]
+__all__ = ["Authentication", "Clock", "CurrentPrincipal", "require_guarded"]
 
 Clock = Callable[[], int]
 """Returns seconds since 1970."""
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = (
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
 _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
 
@@ -50,8 +60,9 @@ class Authentication:
         """Raises UnauthenticatedError, ForbiddenError, StaleIndexError or RateLimitedError. Public routes read nothing
         from the database."""
         rule = self._routes.find_rule(request.method, request.scope["route"].path)
+        cost = rule.cost_of(request.query_params)
         if rule.public:
-            self._charge_address(request, rule.cost)
+            self._charge_address(request, cost)
             request.state.principal = _ANONYMOUS
             return
         try:
@@ -61,9 +72,13 @@ class Authentication:
             self._charge_address(request, 1)
             raise
         if principal.participant is not None:
-            self._limiter.take(principal.participant, rule.cost)
+            self._limiter.take(principal.participant, cost)
         request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
+
+    async def refuse(self, request: Request) -> None:
+        """Charges a request that no route serves to its address. Raises RateLimitedError."""
+        self._charge_address(request, 1)
 
     def _charge_address(self, request: Request, cost: int) -> None:
         if cost:
@@ -72,7 +87,7 @@ class Authentication:
     async def _identify(self, request: Request, rule: Rule) -> Principal:
         given = self._session(request) if rule.page else request.headers.getlist("authorization")
         # Even an open gateway checks a credential that is sent.
-        if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
+        if not given and not self._policy.needs_credential and not _is_forwarded(request):
             return _OPERATOR
         if not given:
             raise UnauthenticatedError("a credential is required", hint="send Authorization: Bearer TOKEN")
@@ -102,8 +117,17 @@ class Authentication:
 
 
 def _is_forwarded(request: Request) -> bool:
-    """Whether a proxy forwarded the request. Then anybody may be the caller, even if we listen on loopback only."""
-    return any(name in request.headers for name in _FORWARDED)
+    """Whether a proxy may have forwarded the request. Then anybody may be the caller, even if we listen on loopback
+    only."""
+    # HTTP/1.0 is what a widespread proxy speaks by default, without adding any header.
+    return request.scope["http_version"] == "1.0" or any(name in request.headers for name in _FORWARDED)
+
+
+async def require_guarded(request: Request) -> None:
+    """Dependency of every route. Raises ForbiddenError for a route that the guard did not see, because it is not in the
+    table: it is closed to everybody."""
+    if not hasattr(request.state, "principal"):
+        raise ForbiddenError("this route is closed to everybody", hint="")
 
 
 async def _principal_of(request: Request) -> Principal:

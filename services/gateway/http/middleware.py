@@ -3,7 +3,9 @@ handler."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 import re
 import time
 import uuid
@@ -18,8 +20,12 @@ from structlog.typing import FilteringBoundLogger
 
 from services.access import Principal
 from services.audit import Access, AuditError, AuditLog
+from services.gateway.http.errors import RateLimitedError
 from services.gateway.http.problems import ErrorHandler
+from services.gateway.http.rate_limits import Limiter
 from services.gateway.http.route_table import RouteTable
+from services.serving.connections import name_address
+from services.serving.hosts import is_own_host
 
 __all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
@@ -38,8 +44,8 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_ROUNDING_S = 0.002
 _NO_BODY = hashlib.sha256().digest()
-_PORT = re.compile(r":[0-9]{1,5}$")
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -55,17 +61,20 @@ class GatewayMiddleware:
         hosts: frozenset[str],
         audit: AuditLog | None,
         observe: Callable[[str | None, str, int, float], None],
+        limiter: Limiter,
+        absent_every_s: float,
     ) -> None:
-        """`observe` is called with route, method, status and seconds of every request."""
+        """`observe` is called with route, method, status and seconds of every request. `absent_every_s`: as in
+        GatewayParts."""
         self._observe = observe
-        self._app, self._errors, self._routes = app, errors, errors.routes
-        self._logger, self._hosts, self._audit = logger, hosts, audit
+        self._app, self._errors, self._routes, self._absent_every_s = app, errors, errors.routes, absent_every_s
+        self._logger, self._hosts, self._audit, self._limiter = logger, hosts, audit, limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sender = _ResponseSender(scope, send, self._routes, self._audit)
+        sender = _ResponseSender(scope, send, self._routes, self._audit, self._absent_every_s)
         scope.setdefault("state", {})["request_id"] = sender.request_id
         start = time.perf_counter()
         try:
@@ -93,14 +102,26 @@ class GatewayMiddleware:
                 raise  # the status line is already sent: all that is left is to close the connection
             await self._errors.respond(error, sender.request_id, scope["path"])(scope, receive, sender.send)
 
-    def _refusal(self, scope: Scope) -> HTTPException | None:
+    def _refusal(self, scope: Scope) -> Exception | None:
         """Checks that do not depend on the route. Returns the error, or None."""
+        if self._routes.is_free(scope["method"], scope["path"]):
+            return self._malformed(scope)
+        address = name_address((scope.get("client") or (None,))[0])
+        try:
+            if not {b"authorization", b"cookie"} & {name for name, _ in scope["headers"]}:
+                self._limiter.verify_any(address)  # the guard takes the tokens, once the route is known
+            refusal = self._malformed(scope)
+            if refusal is not None:
+                self._limiter.take(address, 1)
+        except RateLimitedError as error:
+            return error
+        return refusal
+
+    def _malformed(self, scope: Scope) -> HTTPException | None:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)
-        # Ports are ignored: a proxy may listen on another one than the gateway.
-        named = [_PORT.sub("", host.lower()) for host in headers.getlist("host")]
-        if len(named) != 1 or named[0] not in self._hosts:
+        if not is_own_host(headers.getlist("host"), self._hosts):
             return HTTPException(421)
         length = headers.get("content-length", "0")
         most = self._routes.most_body_bytes(scope["method"], scope["path"])
@@ -151,7 +172,10 @@ async def body_digest(request: Request) -> bytes:
 class _ResponseSender:
     """Sends a response with the headers common to all, and without a body if the method is HEAD."""
 
-    def __init__(self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None, absent_every_s: float
+    ) -> None:
+        self._began_s, self._absent_every_s = time.perf_counter(), absent_every_s
         # Arbitrary text from a caller must not reach the log, so other ids are replaced.
         given = Headers(scope=scope).get(REQUEST_ID, "")
         self.request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
@@ -164,6 +188,8 @@ class _ResponseSender:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._could_tell(message["status"]):
+                await _wait_for_next(self._began_s, self._absent_every_s)
             # Before the first byte is sent: a response whose audit entry cannot be written is never seen by the caller.
             self._append_audit_entry(message["status"])
             self.status = message["status"]
@@ -175,6 +201,15 @@ class _ResponseSender:
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)
+
+    def _could_tell(self, status: int) -> bool:
+        """Whether the time taken could tell the caller that something exists which it must not see."""
+        principal: Principal | None = self._scope["state"].get("principal")
+        if principal is None or principal.viewer is None:
+            return False
+        row = self._routes.get(self._scope["method"], getattr(self._scope.get("route"), "path", ""))
+        by_name = row is not None and row.rule.by_name
+        return status == 404 or by_name or b"identifier=" in self._scope["query_string"]
 
     def _append_audit_entry(self, status: int) -> None:
         """Writes the audit entry before the response starts. Raises AuditError if it cannot be written."""
@@ -193,9 +228,22 @@ class _ResponseSender:
             status=status,
             request_id=self.request_id,
             body_digest=None if body.digest() == _NO_BODY else body.digest(),
+            # The operator of an open gateway has no credential either, but is one.
+            anonymous=principal is None or (principal.participant is None and not principal.owner),
         )
         try:
             audit.append(access)
         except AuditError as error:
             self.audit_failure = error
             raise
+
+
+async def _wait_for_next(began_s: float, every_s: float) -> None:
+    """Waits until a multiple of `every_s` after `began_s`."""
+    if not every_s:
+        return
+    end_s = began_s + every_s * math.ceil((time.perf_counter() - began_s) / every_s)
+    # Timers of the event loop round to milliseconds from when they are set, so their end still tells when that was.
+    await asyncio.sleep(end_s - time.perf_counter() - _ROUNDING_S)
+    while time.perf_counter() < end_s:
+        await asyncio.sleep(0)

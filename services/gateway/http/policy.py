@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ledger.errors import SettingsError
+from services.serving.hosts import LOOPBACK_HOSTS
 
 __all__ = ["Auth", "Policy", "build_policy"]
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Auth(enum.StrEnum):
@@ -20,7 +19,9 @@ class Auth(enum.StrEnum):
     REQUIRED = "required"
     """As anonymous: only the public routes in ACCESS.md are available."""
     LOOPBACK_OPEN = "loopback-open"
-    """As the operator. Only for development on loopback."""
+    """As the operator. Only for development on loopback, with a gateway that cannot record."""
+    LOOPBACK_OPEN_SIGNING = "loopback-open-signing"
+    """As the operator, also at a gateway that records: anybody on the machine can record in the company's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,17 @@ class Policy:
 
 
 def build_policy(
-    auth: str = Auth.LOOPBACK_OPEN,
+    auth: str = Auth.REQUIRED,
     *,
     host: str = "127.0.0.1",
     port: int = 8600,
     url: str | None = None,
     owner: int | None = None,
     tls: bool = False,
+    signs: bool = False,
 ) -> Policy:
     """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
-    the address that it listens on.
+    the address that it listens on. `signs`: it has a key to record with.
 
     Raises SettingsError for settings that would expose data or tokens to the network.
     """
@@ -60,12 +62,17 @@ def build_policy(
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}")
     name = _host_of(origin)
-    far = name not in _LOOPBACK
+    far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
-    if auth == Auth.LOOPBACK_OPEN and (far or not local):
+    if auth != Auth.REQUIRED and (far or not local):
         raise SettingsError(
-            "gateway_auth is loopback-open, but the gateway is reachable from other machines",
+            f"gateway_auth is {auth}, but the gateway is reachable from other machines",
             hint="set gateway_auth to required, or listen on 127.0.0.1 without a gateway_url",
+        )
+    if auth == Auth.LOOPBACK_OPEN and signs:
+        raise SettingsError(
+            "gateway_auth is loopback-open, but the gateway has a key: anybody on this machine could record with it",
+            hint="set gateway_auth to required, or to loopback-open-signing if you mean that",
         )
     # On the loopback, http is allowed: no other machine can read along.
     if far and origin.startswith("http:"):
@@ -74,7 +81,7 @@ def build_policy(
             hint="set gateway_tls_certificate, or put a TLS proxy in front of the gateway; set its https:// address",
         )
     # On loopback, a local proxy or tool may name the loopback address instead of the public name.
-    return Policy(Auth(auth), origin, _LOOPBACK | {name} if local else frozenset({name}), owner)
+    return Policy(Auth(auth), origin, LOOPBACK_HOSTS | {name} if local else frozenset({name}), owner)
 
 
 def _origin(url: str) -> str:

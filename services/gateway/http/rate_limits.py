@@ -6,7 +6,6 @@ per /64, the usual size of a subscriber's network). Behind a proxy they all shar
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 
 from services.gateway.http.errors import RateLimitedError
 
-__all__ = ["BURST_S", "Limiter", "Rates", "name_address"]
+__all__ = ["BURST_S", "Limiter", "Rates"]
 
 BURST_S = 5
 """A full bucket holds the tokens of this many seconds."""
@@ -48,8 +47,7 @@ class Limiter:
     def take(self, caller: int | str, cost: int) -> None:
         """Takes `cost` tokens from the bucket of a participant (its number) or an address. Raises RateLimitedError, and
         takes none, if there are too few."""
-        rate = self._rates.participant if isinstance(caller, int) else self._rates.anonymous
-        most = max(rate * BURST_S, 1.0)
+        rate, most = self._rate_of(caller)
         with self._lock:
             bucket = self._refilled(caller, rate, most)
             # A request that costs more than a full bucket is let through when the bucket is full, and leaves a debt.
@@ -57,6 +55,25 @@ class Limiter:
             if missing > 0:
                 raise RateLimitedError("too many requests", retry_after_s=int(missing / rate) + 1)
             bucket.tokens -= cost
+
+    def charge(self, caller: int | str, cost: int) -> None:
+        """Takes `cost` tokens for what was done already, and leaves a debt if there are too few."""
+        if cost > 0:
+            rate, most = self._rate_of(caller)
+            with self._lock:
+                self._refilled(caller, rate, most).tokens -= cost
+
+    def verify_any(self, caller: int | str) -> None:
+        """Raises RateLimitedError if the caller's bucket is empty. Takes nothing."""
+        rate, most = self._rate_of(caller)
+        with self._lock:
+            missing = min(1.0, most) - (self._refilled(caller, rate, most).tokens if caller in self._buckets else most)
+        if missing > 0:
+            raise RateLimitedError("too many requests", retry_after_s=int(missing / rate) + 1)
+
+    def _rate_of(self, caller: int | str) -> tuple[float, float]:
+        rate = self._rates.participant if isinstance(caller, int) else self._rates.anonymous
+        return rate, max(rate * BURST_S, 1.0)
 
     def _refilled(self, caller: int | str, rate: float, most: float) -> _Bucket:
         now = self._clock()
@@ -74,16 +91,3 @@ class Limiter:
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-
-def name_address(host: str | None) -> str:
-    """The name of the bucket for callers without a credential."""
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return host or "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        # IPv4-mapped addresses are the same callers as over IPv4, so they must not get a second bucket.
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((int(address), 64), strict=False))
-    return str(address)

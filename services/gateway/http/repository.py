@@ -7,9 +7,9 @@ from secrets import token_bytes
 
 from sqlalchemy import Connection
 
-from ledger.store import Rows, schema_of
+from ledger.store import Rows, Store, schema_of
 
-__all__ = ["SecretRepository"]
+__all__ = ["SecretRepository", "StoredSecret"]
 
 
 @dataclass(slots=True)
@@ -45,3 +45,18 @@ class SecretRepository:
             found = SecretRow(name, token_bytes(_SECRET_BYTES))
             self._rows.insert([found])
         return found.value
+
+
+class StoredSecret:
+    """A secret that all processes on one database share. Thread-safe."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
+        self._found: bytes | None = None
+
+    def __call__(self) -> bytes:
+        # Created at first use, because it may need a write transaction.
+        if self._found is None:
+            with self._store.transaction() as connection:
+                self._found = SecretRepository(connection).secret(self._name)
+        return self._found

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
 
 from services.access import ForbiddenError
 from services.access.rules import MAX_BODY_BYTES, Rule
@@ -47,14 +49,28 @@ _ANALYSIS = threading.RLock()  # the document may be built in another thread tha
 
 
 class _LazyRoute(APIRoute):
-    """A route that FastAPI analyses when it is first requested or documented: analysing takes a millisecond, and a
-    gateway that starts has 150 routes."""
+    """A route that asks the application's guard first, and that FastAPI analyses when it is first requested or
+    documented: analysing takes a millisecond, and a gateway that starts has 150 routes."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], *, methods: Collection[str], **declared: Any) -> None:
         self._declared = {"methods": methods, **declared}
         # What matching needs: other routes than the requested one are matched, too.
         self.path, self.endpoint, self.methods = path, endpoint, set(methods)
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Not a dependency: FastAPI reads and parses the body before it solves any, so that a caller without a
+        # credential could keep a connection by sending its body slowly.
+        state = scope["app"].state
+        if scope["method"] not in (self.methods or ()):
+            await state.guard.refuse(Request(scope))
+            await super().handle(scope, receive, send)
+            return
+        await state.guard(Request(scope))
+        if state.routes.find_rule(scope["method"], self.path).limits is None:
+            await super().handle(scope, receive, send)
+        else:
+            await state.costly.serve(scope["state"]["principal"], super().handle, scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         """Called for attributes that are absent, as all are that come from the analysis."""
@@ -74,6 +90,7 @@ class RouteTable:
         self._app = app
         self._rows: dict[tuple[str, str], Route] = {}
         self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
+        self._free: list[tuple[str, re.Pattern[str]]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
         """Registers the route; `documented` is passed on to FastAPI.
@@ -87,6 +104,8 @@ class RouteTable:
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
         if route.rule.body_bytes != MAX_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
+        if not route.rule.cost:
+            self._free.append((route.method, compile_path(route.path)[0]))
         self._app.router.add_api_route(
             route.path,
             endpoint,
@@ -116,6 +135,10 @@ class RouteTable:
         """Maximum length of a request's body in bytes, determined before routing."""
         fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
         return next(fits, MAX_BODY_BYTES)
+
+    def is_free(self, method: str, path: str) -> bool:
+        """Whether a request costs nothing, determined before routing."""
+        return any(verb == method and pattern.fullmatch(path) for verb, pattern in self._free)
 
     def is_audited(self, method: str, path: str) -> bool:
         """Tells whether a request is audited; also True for a route without a row, whose requests are refused."""

@@ -89,7 +89,9 @@ def _database(path: Path) -> sqlite3.Connection:
 def _app(name: str, folder: Path) -> FastAPI:
     if name == "gateway":
         store = open_store(f"sqlite:///{folder / 'gateway.sqlite'}")
-        return create_gateway(GatewayParts(store, build_policy(), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT))))
+        return create_gateway(
+            GatewayParts(store, build_policy("loopback-open"), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT)))
+        )
     model = ObjectEvent if name.startswith("peer") else PlainEvent
     return _peer(model, None if name.endswith("-memory") else _database(folder / f"{name}.sqlite"))
 

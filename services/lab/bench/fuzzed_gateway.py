@@ -31,7 +31,7 @@ def main(home: Path, port: int) -> None:
         app = create_gateway(
             GatewayParts(
                 store,
-                build_policy(port=port),
+                build_policy("loopback-open", port=port),
                 keys=KeyRing(settings.document_keys_path),
                 chain=chain,
                 limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),

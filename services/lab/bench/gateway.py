@@ -32,7 +32,7 @@ from services.lab.demo.consortium import found_consortium
 from services.settings import SETTINGS_FILE
 from services.store import open_store
 
-__all__ = ["RequestTimes", "measure_gateway"]
+__all__ = ["RequestTimes", "measure_gateway", "serving"]
 
 _CONNECTIONS = 32
 _DAY_S = 86_400
@@ -68,7 +68,7 @@ def measure_gateway(ancestors: int, rate: int, seconds: float, rounds: int) -> l
         part, key = _prepare(Path(folder), leaves)
         gc.collect()
         gc.freeze()  # collecting the chain's objects would pause the client, and count as latency
-        with _serving(Path(folder)) as (port, process):
+        with serving(Path(folder)) as (port, process):
             found = []
             for number in range(rounds):
                 for name in ("the same part", "no answer twice"):
@@ -101,7 +101,7 @@ def _prepare(home: Path, leaves: int) -> tuple[bytes, str]:
 
 
 @contextmanager
-def _serving(home: Path) -> Iterator[tuple[int, int]]:
+def serving(home: Path) -> Iterator[tuple[int, int]]:
     """Runs a gateway on a free port of the loopback; yields its port and process id."""
     port = free_port()
     environment = {**os.environ, "MILLMARK_GATEWAY_PORT": str(port)}

@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("executions", epilog="Example: millmark bench executions --inputs 1000 --json")(run_executions)
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
     group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
+    group.command("names", epilog="Example: millmark bench names --requests 400 --json")(run_names)
     app.add_typer(group, name="bench")
 
 
@@ -244,3 +245,25 @@ def run_epcis(
         print_json(found)
         return
     print_table("EPCIS capture, per event", ["figure", "value"], [[name, str(value)] for name, value in found.items()])
+
+
+def run_names(
+    requests: Annotated[int, typer.Option(min=20, max=10_000, help="Number of requests for each kind of name.")] = 400,
+    seed: Annotated[int, typer.Option(help="The same seed asks for the same names.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether a gateway's response times tell that a name is known there which the caller must not see.
+
+    Exit code 1 if they do: if the area under the ROC curve is above 0.55.
+    """
+    from services.lab.bench.names import MAX_AUC, measure_names  # noqa: PLC0415 - loads the gateway's parts
+
+    found = measure_names(requests, seed)
+    if as_json:
+        print_json([one.to_json() for one in found])
+    else:
+        columns = ["path", "requests", "foreign ms", "unknown ms", "AUC"]
+        rows = [[one.path, one.requests, one.foreign_ms, one.unknown_ms, one.auc] for one in found]
+        print_table("foreign and unknown names", columns, rows)
+    if any(one.auc > MAX_AUC for one in found):
+        raise typer.Exit(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ledger.keys import open_signer
+from ledger.signatures import to_checksum
 from ledger.verify import describe
 from services.interop.digital_link import build_qr_text
 from services.lab.demo.proof import BUNDLE, TRUST
@@ -87,6 +89,8 @@ def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
     # Commands in full, so that each can be copied from the terminal.
     part = result.trace.lot
     name = part.identifier or "0x" + part.subject.hex()
+    settings = read_settings(home)
+    signer = str(settings.gateway_signer_uri)
     return [
         "next, as anyone who scans the code on the part:",
         "  1. start the buyer's gateway, which also restarts the chain, and leave it running",
@@ -105,5 +109,8 @@ def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
         "and as a company:",
         f"  {program} --home {home} trace {name}",
         f"  {program} --home {home} recall --model {result.model}",
-        f"  {read_settings(home).origin}/portal",
+        f"  open the portal, and sign in with {to_checksum(open_signer(signer).address)}",
+        f"  {settings.origin}/portal",
+        "  save the message that it shows as message.txt, and paste there what this prints",
+        f"  {program} keys sign-in --signer {signer} --message message.txt",
     ]

@@ -28,6 +28,7 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "offline": ("services.lab.faults.offline", "run_offline"),
     "rotate": ("services.lab.faults.rotate", "run_rotate"),
     "node": ("services.lab.faults.node_kills", "run_node_kills"),
+    "sockets": ("services.lab.faults.sockets", "run_sockets"),
     "soak": ("services.lab.faults.soak", "run_soak"),
 }
 """Module and function of each profile, by name.

@@ -17,8 +17,12 @@ from ledger.signatures import ORDER
 from ledger.store import Rows, Store
 from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from services.access import Principal, SignIn, SignInError, UnauthenticatedError, authenticate
+from services.access.clock import SteadyClock
+from services.access.repository import AccessRepository
 from services.access.signin import NONCE_LIFE_S, Nonces
 from services.access.siwe import SignInMessage, build_digest, parse_message
+from services.gateway.http.repository import StoredSecret
+from tests.support.patience import wait_until
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, sign_in, signer_of
 from tests.support.stores import new_store
 
@@ -197,6 +201,66 @@ def test_a_nonce_is_spent_for_every_key(site: SignIn) -> None:
     other = replace(message, address=signer_of(4).address).to_text()
     with pytest.raises(SignInError, match="used before"):
         site.accept(other, sign(other, signer_of(4)), NOW_S)
+
+
+def test_processes_with_one_key_accept_each_others_messages_once(store: Store) -> None:
+    first, second = (SignIn(store, ORIGIN, StoredSecret(store, "sign-in")) for _ in range(2))
+    text = first.new_message(SIGNER.address, NOW_S).to_text()
+    second.accept(text, sign(text, SIGNER), NOW_S)
+    with pytest.raises(SignInError, match="used before"):
+        first.accept(text, sign(text, SIGNER), NOW_S)
+
+
+def test_a_clock_that_is_set_forward_and_back_gives_no_second_session(site: SignIn) -> None:
+    text = site.new_message(SIGNER.address, NOW_S).to_text()
+    site.accept(text, sign(text, SIGNER), NOW_S)
+    sign_in(site, 4, NOW_S + 1200)  # forgets the nonce, which has expired by then
+    with pytest.raises(SignInError, match="expired"):
+        site.accept(text, sign(text, SIGNER), NOW_S)
+
+
+class Dials:
+    """A wall clock that can be set, and time that passes."""
+
+    wall_s, passed_s = float(NOW_S), 0.0
+
+    def clock(self, store: Store) -> SteadyClock:
+        return SteadyClock(store, lambda: self.wall_s + self.passed_s, lambda: self.passed_s)
+
+
+def newest(store: Store) -> int:
+    with store.reading() as connection:
+        return AccessRepository(connection).newest_time()
+
+
+@pytest.mark.parametrize("step_s", [1200, 86_400])
+def test_what_has_expired_stays_so_when_the_clock_is_set_back(store: Store, site: SignIn, step_s: int) -> None:
+    dials = Dials()
+    clock, old = dials.clock(store), sign_in(site, 3)
+    dials.wall_s += step_s
+    for _ in range(2):
+        now_s = clock()
+        with pytest.raises(UnauthenticatedError):
+            shown(store, old.token, now_s)
+        wait_until(lambda now_s=now_s: newest(store) >= now_s)  # type: ignore[misc]  # bound early
+        dials.wall_s = NOW_S - 86_400
+        dials.passed_s += 70
+        assert clock() == now_s + 70, "it goes on at its own pace"
+        clock = dials.clock(store)  # after a restart, and in another process
+        assert clock() >= now_s
+    late = sign_in(site, 3, clock())
+    dials.passed_s += 901
+    with pytest.raises(UnauthenticatedError):
+        shown(store, late.token, clock())
+
+
+def test_a_clock_that_runs_ahead_is_followed(store: Store) -> None:
+    dials = Dials()
+    clock = dials.clock(store)
+    assert clock() == NOW_S
+    dials.wall_s += 5
+    dials.passed_s += 10
+    assert clock() == NOW_S + 15
 
 
 def test_a_message_counts_until_it_expires_and_no_longer(site: SignIn) -> None:

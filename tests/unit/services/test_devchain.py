@@ -22,11 +22,13 @@ class Client:
     def __init__(self, chain: Transport) -> None:
         self._app = create_devchain(chain)
 
-    def request(self, method: str, path: str, content: bytes = b"") -> httpx.Response:
+    def request(self, method: str, path: str, content: bytes = b"", **headers: str) -> httpx.Response:
+        named = {"Content-Type": "application/json"} | {one.replace("_", "-"): text for one, text in headers.items()}
+
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://devchain") as client:
-                return await client.request(method, path, content=content)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.request(method, path, content=content, headers=named)
 
         return asyncio.run(ask())
 
@@ -55,6 +57,20 @@ def test_a_request_is_answered_under_its_id(client: Client, number: object) -> N
 
 def test_params_may_be_absent(client: Client) -> None:
     assert post(client, {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber"})["result"] == "0x0"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8545", ""])
+def test_a_page_whose_name_points_here_is_refused(client: Client, host: str) -> None:
+    body = json.dumps(call("eth_chainId")).encode()
+    assert client.request("POST", "/", body, Host=host).status_code == 421
+    assert client.request("GET", "/health", Host=host).status_code == 421
+    assert client.request("POST", "/", body, Host="127.0.0.1:8545").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "", "application/x-www-form-urlencoded"])
+def test_what_any_page_may_send_is_refused(client: Client, kind: str) -> None:
+    body = json.dumps(call("anvil_setBalance", ["0x" + "11" * 20, "0x1"])).encode()
+    assert client.request("POST", "/", body, Content_Type=kind).status_code == 415
 
 
 def test_it_is_well(client: Client) -> None:

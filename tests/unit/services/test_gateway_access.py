@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from ledger.errors import SettingsError
 from ledger.records import ALL_ROLES, Role
@@ -27,6 +29,7 @@ from services.gateway.http.policy import Auth
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording.writes import WRITES
+from services.settings import Settings
 from tests.support.fake_world import build_world
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
@@ -59,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 def guarded(store: Store) -> FastAPI:
     policy, limiter = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), Limiter(Rates(1e9, 1e9))
-    return create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter))
+    return create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter, absent_every_s=0))
 
 
 @pytest.fixture(scope="module")
@@ -393,17 +396,24 @@ def test_the_document_says_where_a_credential_is_needed(caller: Caller, store: S
             ]
             assert ("security" in operation) is (who != EVERYBODY), path
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
-    opened = Caller(create_gateway(GatewayParts(store, build_policy()))).ask("/openapi.json").json()
+    opened = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).ask("/openapi.json").json()
     assert "securitySchemes" not in opened["components"]
 
 
 def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
-    caller = Caller(create_gateway(GatewayParts(store, build_policy(), clock=lambda: NOW_S)))
+    caller = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), clock=lambda: NOW_S)))
     assert caller.ask("/v1/session").json()["owner"] is True
     assert caller.ask("/v1/status").status_code == 200
     assert caller.ask("/v1/session", Authorization="Bearer nonsense").status_code == 401
     for header in ("Forwarded", "X_Forwarded_For", "X_Forwarded_Host", "X_Real_IP"):
         assert caller.ask("/v1/status", **{header: "127.0.0.1"}).status_code == 401
+    for header in ("Via", "X_Forwarded_Proto", "CF_Connecting_IP", "True_Client_IP"):
+        assert caller.ask("/v1/status", **{header: "127.0.0.1"}).status_code == 401
+
+    async def through_a_proxy(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await caller.app({**scope, "http_version": "1.0"}, receive, send)
+
+    assert Caller(cast("FastAPI", through_a_proxy)).ask("/v1/status").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -412,7 +422,9 @@ def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
         {"host": "0.0.0.0"},  # noqa: S104  # what is refused
         {"host": "192.168.1.7"},
         {"host": "::"},
-        {"url": "https://gateway.example"},
+        {"auth": Auth.LOOPBACK_OPEN, "url": "https://gateway.example"},
+        {"auth": Auth.LOOPBACK_OPEN_SIGNING, "url": "https://gateway.example"},
+        {"auth": Auth.LOOPBACK_OPEN, "signs": True},
         {"url": "http://gateway.example"},
         {"auth": Auth.REQUIRED, "url": "http://gateway.example"},
         {"auth": Auth.REQUIRED, "host": "0.0.0.0"},  # noqa: S104  # what is refused
@@ -428,9 +440,15 @@ def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
         {"auth": Auth.REQUIRED, "url": "https://[::1"},
     ],
 )
-def test_unsafe_settings_are_refused(unsafe: dict[str, str]) -> None:
+def test_unsafe_settings_are_refused(unsafe: dict[str, str | bool]) -> None:
     with pytest.raises(SettingsError):
         build_policy(**unsafe)  # type: ignore[arg-type]  # of the parameters' types
+
+
+def test_a_credential_is_needed_unless_the_settings_say_otherwise() -> None:
+    assert build_policy().needs_credential
+    assert Auth(Settings().gateway_auth) is Auth.REQUIRED
+    assert not build_policy(Auth.LOOPBACK_OPEN_SIGNING, signs=True).needs_credential
 
 
 def test_safe_settings_are_not() -> None:

@@ -16,7 +16,7 @@ from tests.support.gateway_client import LINK, SLASHED, Caller
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(GatewayParts(world.store, build_policy())))
+    return Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
 
 
 @pytest.mark.parametrize("name", ["urn:example:hip-1", "urn:example:hip", "URN:EXAMPLE:box", LINK, SLASHED])
@@ -125,7 +125,7 @@ def test_a_sane_request_id_is_kept(caller: Caller) -> None:
 
 
 def test_one_log_line_a_request_without_identifiers(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    logging = Caller(create_gateway(GatewayParts(world.store, build_policy())))
+    logging = Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
     logging.ask(f"/v1/trace/{LINK}?depth=2", X_Request_ID="r1")
     logging.ask(f"/v1/recall?lot={LINK}", "HEAD", X_Request_ID="r2")
     out, err = capfd.readouterr()

@@ -35,7 +35,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, C
     """One for all tests, each of which finds its store empty: most of a test's time would be a gateway's start."""
     with new_store(tmp_path_factory.mktemp("epcis")) as store:
         limiter = Limiter(Rates(1e9, 1e9))  # a minute's requests of all tests come within seconds
-        yield store, Caller(create_gateway(GatewayParts(store, build_policy(), limiter=limiter)))
+        yield store, Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), limiter=limiter)))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_captures_that_would_wait_for_too_many_others_are_refused(
 ) -> None:
     """While somebody else writes into the database, threads are not all spent on waiting."""
     monkeypatch.setattr(capture_module, "_WAITING", 0)
-    caller = Caller(create_gateway(GatewayParts(store, build_policy())))
+    caller = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
     with ThreadPoolExecutor(2) as pool:
         with store.transaction():
             both = [pool.submit(caller.ask, CAPTURE, "POST", document(event(one))) for one in (1, 2)]

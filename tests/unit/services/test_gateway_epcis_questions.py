@@ -32,7 +32,7 @@ from tests.support.stores import new_store
 @pytest.fixture(scope="module")
 def event_queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("epcis")) as store:
-        caller = Caller(create_gateway(GatewayParts(store, build_policy())))
+        caller = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
         assert capture(caller, document(*WORLD))["success"]
         yield caller
 
@@ -248,7 +248,7 @@ def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
 @pytest.fixture
 def caller(tmp_path: Path) -> Iterator[Caller]:
     with new_store(tmp_path) as store:
-        yield Caller(create_gateway(GatewayParts(store, build_policy())))
+        yield Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
 
 
 @pytest.mark.parametrize(("most", "status"), [(1, 413), (2, 413), (3, 200), (4, 200)])

@@ -52,7 +52,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("refusing")) as store:
         build_world(store)
         limiter = Limiter(Rates(1e9, 1e9))
-        yield Caller(create_gateway(GatewayParts(store, build_policy(), limiter=limiter)))
+        yield Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), limiter=limiter)))
 
 
 def guarded(store: Store) -> Caller:
@@ -82,7 +82,7 @@ def record(world: World, name: str, participant: int = SMITH) -> None:
 
 
 def test_pages_from_the_beginning_to_what_is_recorded_next(world: World) -> None:
-    caller, place, seen = Caller(create_gateway(GatewayParts(world.store, build_policy()))), "0.0", []
+    caller, place, seen = Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open")))), "0.0", []
     while True:
         page = caller.ask(f"/v1/events?after={place}").json()
         seen += page["items"]
@@ -120,7 +120,7 @@ def test_a_page_has_what_there_is_for_the_caller(world: World) -> None:
 @contextmanager
 def served(world: World, *, required: bool = False) -> Iterator[str]:
     """A gateway on a real socket."""
-    policy = build_policy("required", owner=COORDINATOR) if required else build_policy()
+    policy = build_policy("required", owner=COORDINATOR) if required else build_policy("loopback-open")
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     server = build_server(create_gateway(GatewayParts(world.store, policy)), "127.0.0.1", port)
@@ -197,7 +197,7 @@ def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stream_whose_head_does_not_go_out_holds_no_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "_MAX_OPEN_EACH", 1)
-    app = create_gateway(GatewayParts(world.store, build_policy()))
+    app = create_gateway(GatewayParts(world.store, build_policy("loopback-open")))
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},  # as uvicorn says

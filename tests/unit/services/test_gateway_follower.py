@@ -49,7 +49,7 @@ def chain() -> ServedChain:
 
 def during(store: Store, chain: ServedChain, script: Callable[[Callable[[], Status]], None]) -> None:
     """Runs `script` while the application is up; it is given a way to ask for the status."""
-    app = create_gateway(GatewayParts(store, build_policy(), chain=chain, follow_interval_s=0.01))
+    app = create_gateway(GatewayParts(store, build_policy("loopback-open"), chain=chain, follow_interval_s=0.01))
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
@@ -143,19 +143,21 @@ def test_any_failure_is_outlived_and_logged_once(
 
 def test_status_without_a_chain(store: Store) -> None:
     Outbox(store).enqueue(b"\x01" * 20, [Entry("k", Contract.LEDGER.value, "PlaceOrder", b"x")])
-    found = Caller(create_gateway(GatewayParts(store, build_policy()))).ask("/v1/status").json()
+    found = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).ask("/v1/status").json()
     assert (found["index"], found["chain"], found["equal"], found["follower"]) == (None, None, None, None)
     assert found["chain_failure"]["code"] == "chain-not-configured"
     assert (found["outbox"]["queued"], found["outbox"]["failed"]) == (1, 0)
 
 
 def test_status_before_the_node_was_asked(store: Store, chain: ServedChain) -> None:
-    found = Caller(create_gateway(GatewayParts(store, build_policy(), chain=chain))).ask("/v1/status").json()
+    found = (
+        Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), chain=chain))).ask("/v1/status").json()
+    )
     assert (found["chain"], found["chain_failure"]["code"]) == (None, "chain-not-asked")
 
 
 def test_an_idle_application_stops_at_once(store: Store, chain: ServedChain) -> None:
-    app = create_gateway(GatewayParts(store, build_policy(), chain=chain, follow_interval_s=3600))
+    app = create_gateway(GatewayParts(store, build_policy("loopback-open"), chain=chain, follow_interval_s=3600))
 
     async def run() -> httpx.Response:
         async with app.router.lifespan_context(app):

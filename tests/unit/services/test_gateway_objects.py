@@ -78,9 +78,10 @@ class Site:
             self.assignments = {row.sequence: row.order for row in rows.find(AssignmentRow)}
             self.anchors = [row.sequence for row in rows.find(AnchorRow, stream=self.world.stream)]
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
+        limiter = Limiter(Rates(1e9, 1e9))
         self.caller = Caller(
-            create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9))))
-        )  # fmt: skip
+            create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter, absent_every_s=0))
+        )
         scopes = [Scope.PROVENANCE]
         self.keys = {
             one: new_api_key(store, one, scopes, "test", now_s=NOW_S, life_s=900)[0] for one in sorted(EVERYONE)

@@ -36,7 +36,7 @@ from tests.support.gateway_client import Caller
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(GatewayParts(world.store, build_policy())))
+    return Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,15 @@ def test_methods_that_would_change_something(caller: Caller, method: str) -> Non
 
 def test_nothing_indexed_yet(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
-        found = Caller(create_gateway(GatewayParts(store, build_policy()))).problem("/v1/trace/urn:example:hip-1")
+        found = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).problem(
+            "/v1/trace/urn:example:hip-1"
+        )
     assert (found["status"], found["detail"]) == (404, "nothing is indexed yet")
     assert found["hint"] == "follow the chain first"
 
 
 def _failing(world: World, error: Exception) -> FastAPI:
-    app = create_gateway(GatewayParts(world.store, build_policy()))
+    app = create_gateway(GatewayParts(world.store, build_policy("loopback-open")))
 
     def fail() -> None:
         raise error

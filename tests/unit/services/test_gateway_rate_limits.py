@@ -15,7 +15,8 @@ from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.errors import RateLimitedError
 from services.gateway.http.policy import Auth
-from services.gateway.http.rate_limits import BURST_S, name_address
+from services.gateway.http.rate_limits import BURST_S
+from services.serving.connections import name_address
 from tests.support.fake_world import build_world
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN
@@ -144,3 +145,34 @@ def test_participants_and_addresses_have_their_own_limits(store: Store) -> None:
     assert caller.ask("/v1/session", Host=HOST, Authorization="Bearer wrong").status_code == 429
     assert caller.ask("/v1/session", Host=HOST, Authorization=f"Bearer {second}").status_code == 200
     assert caller.ask("/health", Host=HOST).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        ("/nothing/here", HOST, 404),
+        (f"/{'9' * 5000}/x", HOST, 404),
+        (f"/passport/qr/{'9' * 5000}/x", HOST, 404),
+        ("/v1/sessions", HOST, 405),
+        ("/openapi.json", "evil.example", 421),
+    ],
+)
+def test_what_no_route_serves_counts_too_and_is_never_a_failure(
+    store: Store, path: str, host: str, status: int
+) -> None:
+    limiter = Limiter(Rates(anonymous=0.6), Clock())
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN)
+    caller = Caller(create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter)))
+    assert [caller.ask(path, Host=host).status_code for _ in range(4)] == [status] * 3 + [429]
+    assert caller.ask(path, Host=host, Authorization="Bearer x").status_code == 429
+    assert caller.ask("/health", Host=HOST).status_code == 200
+
+
+def test_a_debt_is_paid_off() -> None:
+    clock = Clock()
+    limiter = Limiter(Rates(participant=1), clock)
+    limiter.charge(1, 0)
+    limiter.charge(1, 15)
+    assert taken(limiter, 1, 3) == 0
+    clock.now += 12
+    assert taken(limiter, 1, 3) == 2

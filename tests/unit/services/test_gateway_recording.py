@@ -69,7 +69,9 @@ class Site:
     def start(self) -> None:
         """The application anew, as after a restart. Its thread is not running: `send` does what it would do."""
         recording = (self.world.chain, self.signer)
-        app = create_gateway(GatewayParts(self.store, build_policy(), recording=recording, name_keys=self.name_keys))
+        app = create_gateway(
+            GatewayParts(self.store, build_policy("loopback-open"), recording=recording, name_keys=self.name_keys)
+        )
         self.caller = Caller(app)
 
     def send(self) -> None:
@@ -472,7 +474,7 @@ def test_what_the_path_names_must_be_there_where_the_index_is_asked(desk: Site) 
 
 
 def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
-    caller = Caller(create_gateway(GatewayParts(site.store, build_policy())))
+    caller = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"))))
     answer = caller.ask("/v1/lots/receive", "POST", RECEIVE, Idempotency_Key="a-key-of-mine")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:millmark:problem:signer-not-configured")
     stranger = Site(site.store, site.world, LocalSigner.generate())
@@ -511,7 +513,7 @@ def test_body_examples_fit_the_document(desk: Site) -> None:
 def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
     site.final(f"/v1/lots/{lot}/quarantine", reason={"text": "a scratch"})
-    asked = Caller(create_gateway(GatewayParts(site.store, build_policy(), chain=site.world.chain)))
+    asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
     answer = asked.ask(f"/v1/bundles?lot={PART}")
     trust = asked.ask("/v1/trust")
     assert (answer.status_code, answer.headers["content-type"]) == (200, MEDIA_TYPE)

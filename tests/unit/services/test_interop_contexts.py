@@ -44,7 +44,7 @@ KINDS = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEven
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("contexts")) as store:
-        yield Caller(create_gateway(GatewayParts(store, build_policy())))
+        yield Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def fill(path: str) -> str:
-    values = {"key:int": "01", "rest:path": "09506000134352/21/A-1", "subject": "1a" * 32, "number": "1"}
+    values = {"key:gs1key": "01", "rest:path": "09506000134352/21/A-1", "subject": "1a" * 32, "number": "1"}
     return re.sub(r"{(.+?)}", lambda found: values.get(found[1], found[1]), path)
 
 
@@ -216,7 +216,7 @@ def test_cookies_are_for_this_host_by_https_and_for_no_script(site: Site) -> Non
 
 def test_on_the_loopback_cookies_go_without_https(site: Site) -> None:
     app = create_gateway(
-        GatewayParts(site.store, build_policy(), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+        GatewayParts(site.store, build_policy("loopback-open"), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
     )
     line = Browser(Caller(app), host="localhost").get("/portal/sign-in").headers["set-cookie"]
     assert line.startswith("millmark-form=")

@@ -159,7 +159,7 @@ def test_operations_are_there_for_the_owner_alone(site: Site, path: str, partici
 
 def followed(chain: ServedChain, store: Store, script: Callable[[Callable[[str], str]], None]) -> None:
     """Runs `script` while a gateway follows the chain; it is given a way to read the page in a language."""
-    app = create_gateway(GatewayParts(store, build_policy(), chain=chain, follow_interval_s=0.01))
+    app = create_gateway(GatewayParts(store, build_policy("loopback-open"), chain=chain, follow_interval_s=0.01))
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
@@ -238,7 +238,9 @@ def test_status_says_when_the_index_is_behind(tmp_path: Path, chain: ServedChain
 def test_status_without_chain_and_index_says_so(tmp_path: Path, language: str, told: tuple[str, ...]) -> None:
     with new_store(tmp_path) as store:
         page = seen(
-            Caller(create_gateway(GatewayParts(store, build_policy()))).ask(f"/portal/status?lang={language}").text
+            Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
+            .ask(f"/portal/status?lang={language}")
+            .text
         )
     for words in told:
         assert words in page

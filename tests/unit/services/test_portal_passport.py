@@ -70,7 +70,11 @@ def caller(world: World) -> Caller:
 def serve(world: World, proofs: Proofs | None = None) -> Caller:
     limiter = Limiter(Rates(1e6, 1e6))
     return Caller(
-        create_gateway(GatewayParts(world.store, build_policy(), clock=lambda: NOW_S, limiter=limiter, proofs=proofs))
+        create_gateway(
+            GatewayParts(
+                world.store, build_policy("loopback-open"), clock=lambda: NOW_S, limiter=limiter, proofs=proofs
+            )
+        )
     )
 
 

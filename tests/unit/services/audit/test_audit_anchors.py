@@ -15,10 +15,12 @@ import structlog
 from ledger.canonical import Json
 from ledger.errors import SettingsError
 from ledger.keys import LocalSigner
-from ledger.store import Book, Store
+from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox
+from ledger.store.rows import StreamRow
 from services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
 from services.audit.files import list_files
+from services.gateway import audit_anchors
 from services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
 from services.gateway.recording import Recorder
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
@@ -45,7 +47,7 @@ class Site:
     log: AuditLog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.log = AuditLog(self.folder / "audit", lambda: self.now_s, most_file_bytes=4_000, keep_files=100)
+        self.log = AuditLog(self.folder / "audit", lambda: self.now_s, most_file_bytes=4_000, keep_files=1_000)
 
     def ask(self, count: int) -> None:
         for at in range(count):
@@ -108,6 +110,16 @@ def test_a_long_log_is_one_anchor_over_several_entries(site: Site) -> None:
     assert site.anchor()
     assert site.anchored() == 2_500
     assert site.verify().last == 2_500
+
+
+def test_how_far_it_is_anchored_is_what_the_index_has(site: Site) -> None:
+    site.ask(25)
+    site.anchor()
+    assert audit_anchors.read_anchored(site.store, site.stream) == 0, "queued is not anchored"
+    with site.store.transaction() as connection:
+        size = Book(connection).evidence_size(site.stream)
+        Rows(connection).insert([StreamRow(site.stream, 1, 1, site.number, size, bytes(32), NOW_S, bytes(32))])
+    assert audit_anchors.read_anchored(site.store, site.stream) == 25
 
 
 def test_a_crash_leaves_evidence_and_anchor_or_neither(site: Site) -> None:

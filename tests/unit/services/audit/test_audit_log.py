@@ -8,12 +8,17 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.canonical import canonical_json
+from ledger.errors import StoreError
 from services.audit import Access, AuditError, AuditLog, AuditTamperedError, Decision, read_audit, verify_audit
 from services.audit.entries import hash_entry
+from services.audit.files import first_number
+from services.audit.log import DELETED, LEFT_OUT
+from services.audit.quota import Quota
 from tests.support.patience import MAX_S
 from tests.support.sign_in import NOW_S
 
@@ -22,7 +27,7 @@ def access(target: str = "/v1/documents/x", status: int = 200) -> Access:
     return Access(3, "4f1c09aa27de", "GET /v1/documents/{id}", target, status, "r-1", b"\x11" * 32)
 
 
-def fill(folder: Path, count: int, **bounds: int) -> AuditLog:
+def fill(folder: Path, count: int, **bounds: Any) -> AuditLog:
     log = AuditLog(folder, lambda: NOW_S, **bounds)
     for at in range(count):
         log.append(access(f"/v1/documents/{at}"))
@@ -95,11 +100,82 @@ def test_files_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 3
     assert all(path.stat().st_size <= 2000 for path in files(tmp_path))
     report = verify_audit(tmp_path)
-    assert (report.last, report.first > 1, report.files) == (60, True, 3)
+    assert (report.first > 1, report.files) == (True, 3)
+    told = [one["target"] for one in read_audit(tmp_path) if one["action"] == DELETED]
+    assert told, "an entry tells which file was deleted"
+    assert not any((tmp_path / str(name)).exists() for name in told)
+    last = report.last
     log.append(access())
     log.close()
     fill(tmp_path, 1, most_file_bytes=2000, keep_files=3).close()
-    assert verify_audit(tmp_path).last == 62
+    assert verify_audit(tmp_path).last >= last + 2
+
+
+def test_no_file_is_deleted_before_it_is_anchored(tmp_path: Path) -> None:
+    anchored = 0
+
+    def read_anchored() -> int:
+        if anchored < 0:
+            raise StoreError("the database is away")
+        return anchored
+
+    log = AuditLog(tmp_path, lambda: NOW_S, most_file_bytes=2000, keep_files=3, read_anchored=read_anchored)
+
+    def add(count: int) -> list[Path]:
+        for at in range(count):
+            log.append(access(f"/v1/documents/{at}"))
+        return files(tmp_path)
+
+    assert len(add(60)) > 10
+    assert (verify_audit(tmp_path).first, verify_audit(tmp_path).last) == (1, 60)
+    anchored = -1
+    assert add(5)[0].name == "audit-000000000001.jsonl"
+    anchored = first_number(files(tmp_path)[4]) - 2
+    assert first_number(add(5)[0]) == first_number(files(tmp_path)[0]) > 1
+    assert verify_audit(tmp_path).first <= anchored + 1, "the file in which the anchor ends is kept"
+    anchored = 1000
+    assert len(add(5)) == 3
+    log.close()
+    verify_audit(tmp_path)
+
+
+def stranger(target: str = "/v1/trace/x") -> Access:
+    return Access(None, "", "GET /v1/trace/{identifier:path}", target, 401, "r-1", None, anonymous=True)
+
+
+@pytest.mark.parametrize("target", ["/v1/trace/" + "中" * 880, "/" + "\x01" * 500, "/" + "\ud800" * 200, '/"\\' * 100])
+def test_what_strangers_write_is_short(tmp_path: Path, target: str) -> None:
+    log = AuditLog(tmp_path, lambda: NOW_S)
+    log.append(stranger(target))
+    log.close()
+    (entry,) = read_audit(tmp_path)
+    assert len(str(entry["target"]).encode()) <= 128
+    assert files(tmp_path)[0].stat().st_size < 700
+    verify_audit(tmp_path)
+
+
+def test_strangers_cannot_push_out_what_others_did(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, lambda: NOW_S, most_file_bytes=2000, keep_files=3, anonymous_per_day=5)
+    log.append(access("/v1/documents/kept"))
+    for _ in range(1000):
+        log.append(stranger())
+    log.append(access("/v1/documents/last"))
+    log.close()
+    entries = list(read_audit(tmp_path))
+    assert [one["target"] for one in entries if one["participant"]] == ["/v1/documents/kept", "/v1/documents/last"]
+    assert sum(one["status"] == 401 for one in entries) == 5
+    assert sum(int(str(one["target"])) for one in entries if one["action"] == LEFT_OUT) == 995
+    assert verify_audit(tmp_path).last == len(entries) <= 9
+
+
+def test_a_quota_is_refilled_and_what_was_left_out_is_told_once_a_minute() -> None:
+    now = 0.0
+    quota = Quota(2 * 24, lambda: now)
+    assert [quota.take() for _ in range(50)].count(True) == 48
+    assert (quota.left_out(), quota.take(), quota.left_out()) == (2, False, 0)
+    now = 3600.0
+    assert [quota.take() for _ in range(3)] == [True, True, False]
+    assert (quota.left_out(), quota.left_out(all_told=True)) == (2, 0)
 
 
 def test_a_full_file_goes_on_in_the_next_after_a_restart(tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ def documents(shared: SharedWorld) -> dict[Mode, Document]:
 @pytest.fixture(scope="module")
 def caller(shared: SharedWorld) -> Caller:
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-    return Caller(create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S)))
+    return Caller(
+        create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, absent_every_s=0))
+    )
 
 
 def ask(

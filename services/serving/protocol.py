@@ -1,0 +1,135 @@
+"""HTTP/1.1 on one connection, with deadlines for the client, and without the two spellings that proxies read otherwise.
+
+A request with both Transfer-Encoding and Content-Length, or with a line that ends in LF alone, is refused and its
+connection closed (RFC 9112, sections 2.2 and 6.1): a proxy in front that reads it differently would take the rest of it
+for another request (request smuggling).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from services.serving.connections import Connection, Connections, Waiting
+from services.serving.tls import CertificateProtocol
+
+__all__ = ["LimitedProtocol"]
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_END = b"\r\n\r\n"
+
+
+class _StrictBuffer(ReceiveBuffer):
+    """Refuses line feeds without a carriage return, which h11 accepts in heads and trailers."""
+
+    _checked = 0
+    """How far the buffer was searched, so that a head that arrives in single bytes is not searched each time."""
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        end = self._data.find(_END, max(0, self._checked - len(_END)))
+        stop = len(self._data) if end < 0 else end + len(_END)
+        if _BARE_LF.search(self._data, max(0, self._checked - 1), stop):
+            # The character before the first one searched is known, except at the start of the buffer.
+            raise h11.RemoteProtocolError("a line ends in LF alone", error_status_hint=400)
+        self._checked = stop
+        return super().maybe_extract_lines()
+
+    def _extract(self, count: int) -> bytearray:
+        self._checked = 0
+        return super()._extract(count)
+
+
+class _StrictConnection(h11.Connection):
+    def __init__(self, most_head_bytes: int) -> None:
+        super().__init__(h11.SERVER, most_head_bytes)
+        self._receive_buffer = _StrictBuffer()
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            if {b"transfer-encoding", b"content-length"} <= names:
+                raise h11.RemoteProtocolError("both Transfer-Encoding and Content-Length", error_status_hint=400)
+        return event
+
+
+class LimitedProtocol(CertificateProtocol):
+    """Tells the table of connections what each one waits for. The table closes those that wait too long."""
+
+    def __init__(
+        self,
+        table: Connections,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = _StrictConnection(config.h11_max_incomplete_event_size or 16 * 1024)
+        self._table, self._limits = table, table.limits
+        self._entry: Connection | None = None
+        self._body_since_s, self._body_bytes = 0.0, 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._entry = self._table.find(transport.get_extra_info("peername") or ())
+        if self._entry is not None:
+            self._entry.reading_paused = lambda: self.flow.read_paused
+
+    def data_received(self, data: bytes) -> None:
+        before = self.conn.their_state
+        super().data_received(data)
+        entry, now_s = self._entry, self.loop.time()
+        if entry is None or self.transport.is_closing():
+            return
+        state = self.conn.their_state
+        if state is h11.IDLE:
+            # Only the first byte of a head starts its time: a byte now and then does not extend it.
+            if entry.waiting is not Waiting.HEAD:
+                entry.wait(Waiting.HEAD, now_s, self._limits.head_s)
+        elif state is h11.SEND_BODY:
+            if entry.waiting is not Waiting.BODY or before is not h11.SEND_BODY:
+                self._body_since_s, self._body_bytes = now_s, 0
+            self._body_bytes += len(data)
+            granted_s = self._limits.body_s + self._body_bytes / self._limits.body_bytes_per_s
+            self._wait_for_body(entry, self._body_since_s + granted_s)
+        elif entry.waiting is not Waiting.READER:
+            entry.wait(Waiting.SERVER, now_s, None)
+
+    def _wait_for_body(self, entry: Connection, until_s: float) -> None:
+        if self.conn.our_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED):
+            return  # answered already: the deadline that the answer set stays
+        entry.wait(Waiting.BODY, self._body_since_s, None)
+        entry.until_s = until_s
+
+    def on_response_complete(self) -> None:
+        entry, now_s = self._entry, self.loop.time()
+        if entry is not None:
+            if self.conn.their_state is h11.SEND_BODY:
+                # Closed at once, the client might never see the answer: the system would reset the connection.
+                entry.wait(Waiting.BODY, now_s, self._limits.linger_s)
+            else:
+                entry.wait(Waiting.NEXT_REQUEST, now_s, self._limits.idle_s + 1.0)
+        super().on_response_complete()
+        # A request that was sent ahead is being worked on by now.
+        if entry is not None and self.cycle is not None and not self.cycle.response_complete:
+            pending = self.conn.their_state is h11.SEND_BODY
+            self._body_since_s, self._body_bytes = now_s, 0
+            entry.wait(Waiting.BODY if pending else Waiting.SERVER, now_s, self._limits.body_s if pending else None)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._entry is not None:
+            self._entry.wait(Waiting.READER, self.loop.time(), self._limits.stalled_s)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._entry is not None:
+            self._entry.wait(Waiting.SERVER, self.loop.time(), None)

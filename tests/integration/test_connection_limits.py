@@ -1,0 +1,199 @@
+"""Slow, silent and too many connections, on real sockets: they are closed, and others are served. Gateway and node."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from services.node.health import Health
+from services.node.http_capture import create_capture
+from services.serving.connections import ConnectionLimits
+from services.serving.logs import build_logger
+from services.serving.server import build_server, listen
+from tests.support.loopback import running
+from tests.support.node_parts import open_parts
+from tests.support.patience import MAX_S
+from tests.support.stores import new_store
+
+pytestmark = pytest.mark.integration
+SOON = ConnectionLimits(total=12, per_address=8, head_s=0.4, body_s=0.6, idle_s=1, linger_s=0.3, stalled_s=0.5)
+TOKEN = "t" * 40
+
+
+@contextmanager
+def gateway(folder: Path) -> Iterator[Starlette]:
+    with new_store(folder) as store:
+        yield create_gateway(GatewayParts(store, build_policy(Auth.REQUIRED)))
+
+
+@contextmanager
+def node(folder: Path) -> Iterator[Starlette]:
+    def refresh() -> Health:
+        raise NotImplementedError
+
+    with open_parts(folder) as parts:
+        yield create_capture(parts.intake, parts.metrics, refresh, TOKEN, build_logger())
+
+
+@pytest.fixture(params=[gateway, node], ids=["gateway", "node"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, int]]:
+    with request.param(tmp_path) as app, serving(app) as found:
+        yield found
+
+
+@contextmanager
+def serving(app: Starlette, limits: ConnectionLimits = SOON) -> Iterator[tuple[str, int]]:
+    with listen("127.0.0.1", 0) as listener, running(build_server(app, "127.0.0.1", 8600, limits=limits), listener):
+        yield listener.getsockname()
+
+
+def connect(address: tuple[str, int], sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
+    found = socket.create_connection(address, timeout=MAX_S, source_address=(source, 0))
+    found.sendall(sent)
+    return found
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Everything until the server closes the connection, which it has to do by itself."""
+    pieces = []
+    try:
+        while piece := connection.recv(1 << 16):
+            pieces.append(piece)
+    except ConnectionResetError:
+        pass
+    return b"".join(pieces)
+
+
+def is_served(address: tuple[str, int], source: str = "127.0.0.1") -> bool:
+    with connect(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", source) as one:
+        return read_to_end(one).startswith(b"HTTP/1.1 200")
+
+
+def is_cut_off(connection: socket.socket, sent: bytes) -> bool:
+    """Sends single bytes. Tells whether the server closes the connection meanwhile."""
+    try:
+        for byte in sent:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
+    except OSError:
+        return True
+    return False
+
+
+HALF_A_HEAD = b"GET /health HTTP/1.1\r\nHost: loc"
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_A_HEAD], ids=["silent", "half a head"])
+def test_a_head_that_does_not_come_ends_the_connection(address: tuple[str, int], sent: bytes) -> None:
+    with connect(address, sent) as one:
+        assert read_to_end(one) == b""
+
+
+def test_single_bytes_do_not_extend_the_time_for_the_head(address: tuple[str, int]) -> None:
+    began = time.monotonic()
+    with connect(address) as one:
+        assert is_cut_off(one, HALF_A_HEAD * 1000)
+    assert time.monotonic() - began < MAX_S / 4
+
+
+def test_a_connection_that_was_used_gets_no_longer_for_its_next_head(address: tuple[str, int]) -> None:
+    with connect(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" + HALF_A_HEAD) as one:
+        assert read_to_end(one).count(b"HTTP/1.1 200") == 1
+
+
+def test_silent_connections_of_one_address_keep_nobody_out(address: tuple[str, int]) -> None:
+    # Half silent, half with half a head; more than the server takes in all, from the same address as the others.
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connect(address, (b"", HALF_A_HEAD)[n % 2])) for n in range(40)]
+        assert all(is_served(address) for _ in range(5))
+        assert all(is_served(address, "127.0.0.2") for _ in range(5))
+        assert all(read_to_end(one) == b"" for one in silent)
+
+
+def test_a_body_that_does_not_come_is_answered_first_if_nobody_asked_for_it(address: tuple[str, int]) -> None:
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    path = b"/v1/webhooks" if is_gateway(address) else b"/v1/events"
+    with connect(address, head % path) as one:
+        assert read_to_end(one).startswith(b"HTTP/1.1 401")
+
+
+def is_gateway(address: tuple[str, int]) -> bool:
+    return httpx.get("http://{}:{}/health".format(*address), trust_env=False).headers.get("x-request-id") is not None
+
+
+def ask(address: tuple[str, int], head: bytes) -> bytes:
+    with connect(address, head) as one:
+        return read_to_end(one)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"GET /health HTTP/1.1\nHost: localhost\n\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n",
+    ],
+    ids=["two lengths", "LF", "one LF"],
+)
+def test_what_proxies_read_otherwise_is_refused_and_ends_the_connection(
+    address: tuple[str, int], request_: bytes
+) -> None:
+    answer = ask(address, request_ + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def swallow(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def pour(_: Request) -> Response:
+    return StreamingResponse(b"x" * (1 << 20) for _ in range(64))
+
+
+def endpoint(path: str, answer: Callable[..., object]) -> Starlette:
+    return Starlette(routes=[Route(path, answer, methods=["GET", "POST"])])
+
+
+def test_a_body_in_drops_ends_the_connection_and_one_that_flows_does_not() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    with serving(endpoint("/", swallow), replace(SOON, body_bytes_per_s=1000)) as address:
+        with connect(address, head % 1000) as slow:
+            assert is_cut_off(slow, b"x" * 1000)
+        with connect(address, head % 4000) as steady:
+            for _ in range(16):
+                steady.sendall(b"x" * 250)
+                time.sleep(0.06)
+            assert read_to_end(steady).endswith(b"4000")
+
+
+def test_a_reader_that_stopped_ends_the_connection() -> None:
+    with serving(endpoint("/", pour)) as address, connect(address) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(1.5)
+        assert len(read_to_end(one)) < 64 << 20
+
+
+def test_when_all_are_at_work_a_further_one_of_the_address_is_told_so_and_others_are_served() -> None:
+    with serving(endpoint("/health", pour), replace(SOON, stalled_s=MAX_S)) as address, ExitStack() as stack:
+        for _ in range(SOON.per_address):
+            stack.enter_context(connect(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")).recv(1)
+        refused = ask(address, b"")
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"Retry-After: 2" in refused
+        other = stack.enter_context(connect(address, b"GET /health HTTP/1.1\r\nHost: l\r\n\r\n", "127.0.0.2"))
+        assert other.recv(12) == b"HTTP/1.1 200"
