@@ -210,7 +210,7 @@ def test_a_thread_that_does_not_do_its_work_is_told(store: Store) -> None:
     def step() -> float:
         raise outcomes[0]
 
-    loop = Loop("millmark-recorder", step, structlog.get_logger(), failed="recording failed", retry_s=0.0)
+    loop = Loop("millmark-recorder", step, structlog.get_logger(), failed="recording failed", retry_s=0.02)
     readiness = _readiness(store, loop)
     loop.start()
 
