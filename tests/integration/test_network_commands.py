@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.cli import app
-from services.commands import chain as chain_commands
 from services.devchain import create_devchain
 from services.lab.faults.proxy import FaultProxy, fault_proxy
 from tests.support.copies import copy_chain
@@ -55,7 +55,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def later(monkeypatch: pytest.MonkeyPatch, site: Site, seconds: int) -> None:
     """This machine's clock shows that the latest block is that old."""
     now_s = site.world.chain.node.header().timestamp + seconds
-    monkeypatch.setattr(chain_commands.time, "time", lambda: float(now_s))
+    monkeypatch.setattr(time, "time", lambda: float(now_s))
 
 
 def test_a_chain_that_stands_is_told_in_words_and_by_the_exit_code(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

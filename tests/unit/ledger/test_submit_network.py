@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ from tests.support.ledger_world import LedgerWorld, build_world, results, transa
 from tests.support.rpc import Line, lost
 from tests.support.stores import new_store
 
-FAULT_S = 0.6
-"""Six times the grace for a receipt."""
+FAULT_S = 0.4
+"""Four times the grace for a receipt."""
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def few_receipts(line: Line, _: EmbeddedChain) -> None:
 
 def receipts_of_another_node(line: Line, old: EmbeddedChain) -> None:
     for method in ("eth_getTransactionReceipt", "eth_getBlockReceipts"):
-        line.handlers[method] = lambda params, method=method: old.request(method, params)
+        line.handlers[method] = partial(old.request, method)
 
 
 def receipts_unavailable(line: Line, _: EmbeddedChain) -> None:
@@ -168,7 +169,7 @@ def test_whatever_a_node_shows_meanwhile_each_record_is_made_once(
     while time.monotonic() < until:
         with suppress(ChainError):
             submitter.step()
-        time.sleep(0.02)
+        time.sleep(0.04)
     world.line.node = real
     world.line.handlers.clear()
     submitter.drain()
@@ -178,14 +179,14 @@ def test_whatever_a_node_shows_meanwhile_each_record_is_made_once(
 def test_a_nonce_that_nobody_explains_is_told(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     """Its records wait; those behind it go on."""
     signer, before = world.admit(outbox), world.count()
-    submitter = submitter_of(world, outbox, signer)
+    submitter = Submitter(world.chain, outbox, signer, receipt_grace_s=0, resend_s=0.1)
     ids = submitter.submit(world.lots(2))
     no_receipts_at_all(world.line, embedded(world))
     with pytest.raises(
         ChainUnreachableError,
         match=f"nonce 0 of 0x{signer.address.hex()} is used, and its records wait: .*; use a node that is in sync",
     ):
-        submitter.drain(timeout_s=0.5)
+        submitter.step()
     assert transactions(store, signer) == [(0, "sent")]
     world.line.handlers.clear()
     submitter.drain()
@@ -329,8 +330,11 @@ def test_a_database_is_for_one_ledger(world: LedgerWorld, store: Store, outbox: 
         outbox.bind(describe_chain(deployment))
         outbox.bind(describe_chain(deployment))
     whose = "the index follows" if follows else "the outbox's records are for"
-    for name in ("genesis_hash", "ledger_id"):
-        other = dataclasses.replace(deployment, **{name: b"\x99" * 32})
+    nines = b"\x99" * 32
+    for other in (
+        dataclasses.replace(deployment, genesis_hash=nines),
+        dataclasses.replace(deployment, ledger_id=nines),
+    ):
         with pytest.raises(WrongChainError, match=f"{whose} the ledger with the id 0x{deployment.ledger_id.hex()}"):
             outbox.bind(describe_chain(other))
 
@@ -403,7 +407,7 @@ def test_a_refusal_is_final_on_a_second_head_where_blocks_come_by_themselves(
         assert submitter.step() is False
     assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}, "one head"
     mine(chain)
-    submitter.drain(timeout_s=5)
+    submitter.drain()
     assert [record.state.value for record in results(outbox, ids)] == ["failed", "failed", "failed", "final"]
     assert {record.error_name for record in results(outbox, ids[:3])} == {"HistorySubjectTaken"}
     verify_final(outbox, first)
@@ -438,7 +442,7 @@ def test_no_gas_is_estimated_on_a_state_without_the_ledger(
     signer, before = world.admit(outbox), world.count()
     empty = EmbeddedChain()
     for method in ("eth_estimateGas",) if has_code else ("eth_estimateGas", "eth_call"):
-        world.line.handlers[method] = lambda params, method=method: empty.request(method, params)
+        world.line.handlers[method] = partial(empty.request, method)
     line, world.line.handlers = world.line.handlers, {}
     chain = estimating(world)
     world.line.handlers = line
@@ -473,7 +477,7 @@ def test_no_gap_is_filled_below_a_nonce_that_is_final(world: LedgerWorld, store:
     while time.monotonic() < until:
         with suppress(NodeBehindError):
             submitter.step()
-        time.sleep(0.02)
+        time.sleep(0.04)
     assert transactions(store, signer) == [(2, "final"), (3, "sent")]
     world.line.node = real
     submitter.drain()
