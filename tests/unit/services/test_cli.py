@@ -81,6 +81,9 @@ def test_a_chain_that_does_not_answer_leaves_the_answer_to_the_index(run: Runner
                 "forwarder": "0x" + "33" * 20,
                 "ledger_id": "0x" + "44" * 32,
                 "block_number": 0,
+                "genesis_hash": "0x" + "55" * 32,
+                "created_number": 0,
+                "created_hash": "0x" + "55" * 32,
             }
         )
     )
@@ -156,6 +159,8 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "outbox": {},
         "queue": {"oldest_age_s": {}, "oldest_waiting": None},
         "check": None,
+        "book": None,
+        "alarms": [],
         "models": [],
     }
 
