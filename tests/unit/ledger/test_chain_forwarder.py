@@ -35,7 +35,7 @@ def test_other_contracts_may_share_a_true_forwarder() -> None:
 
 def test_other_code_in_its_place_is_refused() -> None:
     world = build_world()
-    refuse(world, f"no code at 0x{'77' * 20}, address of Forwarder", FOREIGN, FOREIGN)
+    refuse(world, f"no contract at 0x{'77' * 20}, address of Forwarder", FOREIGN, FOREIGN)
     code = bytearray(world.chain.node.code(world.chain.forwarder))
     code[-1] ^= 1
     liar = create_code(world.chain.node, world.owner, bytes(code))
@@ -48,7 +48,7 @@ def test_other_code_in_its_place_is_refused() -> None:
         (FOREIGN, None, None, "Registry at 0x[0-9a-f]{40} trusts a forwarder other than"),
         (None, FOREIGN, "own", "TraceLedger at 0x[0-9a-f]{40} trusts a forwarder other than"),
         (bytes(20), bytes(20), "own", "TraceLedger at 0x[0-9a-f]{40} trusts a forwarder other than"),
-        (None, None, "other", "no code at 0x[0-9a-f]{40}, address of Forwarder"),
+        (None, None, "other", "no contract at 0x[0-9a-f]{40}, address of Forwarder"),
     ],
 )
 def test_contracts_that_take_anybody_elses_word_are_refused(
