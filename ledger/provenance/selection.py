@@ -6,15 +6,22 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
+from ledger.errors import InputError
 from ledger.events import Event
 from ledger.events.lots import LotsTransformed
 from ledger.records import Contract, Names
 from ledger.store import Rows
-from ledger.store.rows import RecordHistoryRow, RecordRow, StreamRow
+from ledger.store.rows import HeadRow, RecordHistoryRow, RecordRow, StreamRow
 
-__all__ = ["Selection", "select_records"]
+__all__ = ["Selection", "TooManyRecordsError", "select_records"]
 
 _LEDGER = Contract.LEDGER.value
+
+
+class TooManyRecordsError(InputError):
+    """The history of some lots is longer than the caller allows."""
+
+    code = "too-many-records"
 
 
 @dataclass(slots=True)
@@ -61,14 +68,21 @@ class Selection:
         return WithheldRecord(row.kind, row.inner) if number in self.withheld else number
 
 
-def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, withhold: bool) -> Selection:
+def select_records(
+    rows: Rows, parts: Collection[bytes], block_number: int, *, withhold: bool, most: int | None = None
+) -> Selection:
     """Select all records, up to a block, of the lots `parts` and of what they were made from.
 
-    With `withhold`, records that took shared material for other lots are withheld.
+    With `withhold`, records that took shared material for other lots are withheld. Raises TooManyRecordsError if there
+    are more than `most` records, before it reads them.
     """
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
     while layer:  # ends: each history is read once
+        if most is not None and len(found.records) + _count(rows, layer) > most:
+            raise TooManyRecordsError(
+                f"more than {most} records are about it and what it came from", hint="use `millmark bundle`"
+            )
         _read(rows, found, layer)
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
     if withhold:
@@ -77,6 +91,10 @@ def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, w
         _note_names(found, row)
     found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
     return found
+
+
+def _count(rows: Rows, subjects: Iterable[bytes]) -> int:
+    return sum(head.length for head in rows.among(HeadRow, "subject", subjects))
 
 
 def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:

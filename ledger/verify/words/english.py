@@ -82,6 +82,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "own_goods": "certificate {certificate} of {lot} is by {inspector}, who received {work} from outside",
         "one_inference": "certificates {certificates} are of different lots with one inference",
         "one_measurement": "records {measured} name one measurement: entry {index} of stream {stream}",
+        "one_measurement_elsewhere": "records {measured}, and {others} that you may not see, name one measurement: entry "
+        "{index} of stream {stream}",
         "old_measurement": "certificate {certificate} of {lot} is on a measurement from before the work on it (record "
         "{work}): entry {index} of a stream that had {size} entries by then",
         "other_measurement": "certificate {certificate} of {lot} is on entry {index} of a stream, but the operation in "
