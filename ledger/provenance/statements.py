@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ledger.errors import StoreDamagedError
+from ledger.errors import MillmarkError, StoreDamagedError
 from ledger.events import Event
 from ledger.events.orders import AssignmentFinished
 from ledger.provenance import answers
@@ -47,23 +47,22 @@ class Told:
     trace: answers.Trace | answers.OrderTrace
     statements: tuple[Statement, ...]
     """About the lot, or all lots of the order: how each stands, what needs attention, and where it came from."""
-    cut: int | None
-    """The limit that was exceeded, so that there are no statements; None if there are."""
+    failure: MillmarkError | None
+    """Why there are no statements: too many records, or a damaged index. None if there are."""
 
 
 def tell_trace(
     store: Store, name: str | bytes, *, direction: Direction, limits: Limits, viewer: int | None = None
 ) -> Told:
-    """Like `trace`, with the statements about the lot or the order's lots. Raises as `trace` and `build_statements`
-    do, except for too many records."""
+    """Like `trace`, with the statements about the lot or the order's lots. Raises as `trace` does."""
     verify_name(name)
     with open_reader(store, viewer) as reader:
         found = build_trace(reader, name, direction, limits)
         lots = [found.lot.subject] if isinstance(found, answers.Trace) else [one.subject for one in found.lots]
         try:
             return Told(found, build_statements(reader, lots, found.assignments), None)
-        except TooManyRecordsError:
-            return Told(found, (), MAX_RECORDS)
+        except (TooManyRecordsError, StoreDamagedError) as error:
+            return Told(found, (), error)
 
 
 def build_statements(

@@ -11,13 +11,13 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from ledger.errors import NotFoundError
-from ledger.provenance import Limits, find_coded_lot, passport
+from ledger.provenance import Limits, find_coded_lot, passport, passport_statements
 from ledger.store import Store
 from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
 from services.portal.pages import Pages
-from services.portal.passport_view import build_view, describe_name
+from services.portal.passport_view import build_view, describe_name, is_current
 from services.portal.picture_words import PictureWords
 from services.portal.proofs import Proof, Proofs
 from services.portal.resolver import (
@@ -102,9 +102,10 @@ class Passports:
         catalogue = self.pages.catalogue(request)
         # For the state of the index that the page shows, so that page and proof agree.
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
+        recorded = None if is_current(proof) else passport_statements(self.store, lot, self.proofs.disclosing)
         family = build_family(found.trace, PictureWords(catalogue))
         values: dict[str, Any] = {
-            "view": build_view(found, proof),
+            "view": build_view(found, proof, recorded),
             "trace": found.trace,
             "code": code,
             "name": describe_name(catalogue, code.link),

@@ -115,7 +115,7 @@ def test_the_page_shows_what_the_verifier_draws_attention_to(
     page = get(f"{world.code(world.failed)}&lang={language}").text
     text = unescape(re.sub(r"<[^>]+>", "", page))
     part = world.identity(world.failed).identifier.rpartition("/")[2]
-    [number] = re.findall(r'<h3 id="certificate-(\d+)">', page)
+    [number] = set(re.findall({"en": r"FAILED: certificate (\d+) by", "zh": r"不合格：证书 (\d+)，由"}[language], text))
     for line in told:
         assert line.format(part=part, number=number) in text
     assert text.count(told[0]) == 1
@@ -152,5 +152,5 @@ def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:
     page = get(world.code()).text
     assert GOOD not in page
     assert STANDING in page
-    assert "invalid, model withdrawn" in page
+    assert "fallen with its model" in page
     verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=now, any_status=True)

@@ -50,6 +50,9 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "reworked": "{lot}：由 {by} 将 {inputs} 返工而成，{time}",
         "fitted": "{lot}：由 {by} 装入 {inputs}，{time}",
         "on_machine": "{lot}：在 {owner} 的{machine}上加工（任务 {assignments}）",
+        "handed_over": "{lot}：由 {giver} 移交给 {by}，{time}",
+        "handed_over_in_part": "{lot}：由 {giver} 移交给 {by}，后者声明 {whole} 中仅 {accepted} {unit} 无误，{time}",
+        "reclaimed": "{lot}：由 {by} 从不得行事的 {giver} 处收回，{time}",
         "same_assignment": "{lot} 与此处其他批次在同一任务 {assignment} 下制成；对它的判定：{verdict}，{status}",
     },
     "attention": {

@@ -52,6 +52,10 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "reworked": "{lot}: reworked by {by} from {inputs}, {time}",
         "fitted": "{lot}: {inputs} fitted by {by}, {time}",
         "on_machine": "{lot}: worked on {machine} of {owner} (assignments {assignments})",
+        "handed_over": "{lot}: handed over by {giver} to {by}, {time}",
+        "handed_over_in_part": "{lot}: handed over by {giver} to {by}, who states that only {accepted} {unit} of {whole} "
+        "are in order, {time}",
+        "reclaimed": "{lot}: taken back by {by} from {giver}, who may not act, {time}",
         "same_assignment": "{lot} was made under assignment {assignment}, as were others here; the verdict on it: "
         "{verdict}, {status}",
     },
@@ -203,7 +207,15 @@ UNITS: Mapping[str, str] = {
 """Units of UN/ECE Recommendation 20. All others are shown as whoever made the lot wrote them, in quotation marks."""
 
 ENUMERATIONS: Mapping[str, str] = {
-    "Verdict.NONE": "no verdict",
     "CertificateStatus.NONE": "no certificate",
+    "CertificateStatus.FALLEN": "fallen with its model",
+    "CertificateStatus.UNOPENED": "not opened in time",
+    "CertificateStatus.VOIDED": "void, reworked since",
+    "LotState.NONE": "not recorded",
+    "LotState.HELD": "in custody",
+    "LotState.QUARANTINED": "in quarantine",
+    "LotState.SPENT": "used up",
+    "LotState.RETURNING": "on its way back, in quarantine",
+    "Verdict.NONE": "no verdict",
 }
 """Words for members of enumerations, if they are not the members' names."""
