@@ -11,7 +11,7 @@ from ledger.events import Event
 from ledger.events.lots import LotsTransformed
 from ledger.records import Contract, Names
 from ledger.store import Rows
-from ledger.store.rows import HeadRow, RecordHistoryRow, RecordRow, StreamRow
+from ledger.store.rows import RecordHistoryRow, RecordRow, StreamRow
 
 __all__ = ["Selection", "TooManyRecordsError", "select_records"]
 
@@ -74,16 +74,12 @@ def select_records(
     """Select all records, up to a block, of the lots `parts` and of what they were made from.
 
     With `withhold`, records that took shared material for other lots are withheld. Raises TooManyRecordsError if there
-    are more than `most` records, before it reads them.
+    are more than `most`.
     """
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
     while layer:  # ends: each history is read once
-        if most is not None and len(found.records) + _count(rows, layer) > most:
-            raise TooManyRecordsError(
-                f"more than {most} records are about it and what it came from", hint="use `millmark bundle`"
-            )
-        _read(rows, found, layer)
+        _read(rows, found, layer, most)
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
     if withhold:
         found.withheld = frozenset(number for number in found.records if _may_be_withheld(found, number))
@@ -93,13 +89,12 @@ def select_records(
     return found
 
 
-def _count(rows: Rows, subjects: Iterable[bytes]) -> int:
-    return sum(head.length for head in rows.among(HeadRow, "subject", subjects))
-
-
-def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:
+def _read(rows: Rows, found: Selection, subjects: Iterable[bytes], most: int | None) -> None:
     links = rows.among(RecordHistoryRow, "subject", subjects)
     missing = {link.sequence for link in links} - found.records.keys()
+    if most is not None and len(found.records) + len(missing) > most:
+        cause = f"more than {most} records are about it and what it came from"
+        raise TooManyRecordsError(cause, hint="use `millmark bundle`")
     for row in rows.among(RecordRow, "sequence", missing):
         # The registry's records have the same numbers; later ones are not in the state that the bundle proves.
         if row.contract == _LEDGER and row.block_number <= found.block_number:

@@ -17,7 +17,7 @@ from ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
 from ledger.provenance.resolve import verify_name
 from ledger.provenance.selection import Selection, TooManyRecordsError, select_records
 from ledger.provenance.traces import build_trace
-from ledger.records import ModelState
+from ledger.records import LotState, ModelState
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
 from ledger.store import Store
 from ledger.store.rows import (
@@ -46,7 +46,7 @@ class Told:
 
     trace: answers.Trace | answers.OrderTrace
     statements: tuple[Statement, ...]
-    """About the lot, or all lots of the order: how each stands, what needs attention, and where it came from."""
+    """About the lot, or what the order came to: how each stands, what needs attention, and where it came from."""
     failure: MillmarkError | None
     """Why there are no statements: too many records, or a damaged index. None if there are."""
 
@@ -58,11 +58,19 @@ def tell_trace(
     verify_name(name)
     with open_reader(store, viewer) as reader:
         found = build_trace(reader, name, direction, limits)
-        lots = [found.lot.subject] if isinstance(found, answers.Trace) else [one.subject for one in found.lots]
         try:
-            return Told(found, build_statements(reader, lots, found.assignments), None)
+            return Told(found, build_statements(reader, _subjects(found), found.assignments), None)
         except (TooManyRecordsError, StoreDamagedError) as error:
             return Told(found, (), error)
+
+
+def _subjects(found: answers.Trace | answers.OrderTrace) -> list[bytes]:
+    """The lots that an answer is about. Of an order's, those of which nothing is left but what others were made of are
+    told of as the origin of these."""
+    if isinstance(found, answers.Trace):
+        return [found.lot.subject]
+    used = {taken.lot for step in found.transformations for taken in step.inputs}
+    return [one.subject for one in found.lots if one.state is not LotState.SPENT or one.subject not in used]
 
 
 def build_statements(
@@ -135,7 +143,9 @@ def _registered(reader: Reader, found: Selection, machines: Collection[MachineRo
     rows = reader.rows
     return Proved(
         heads={},
-        participants={one.number: _participant(one) for one in rows.among(ParticipantRow, "number", found.participants)},
+        participants={
+            one.number: _participant(one) for one in rows.among(ParticipantRow, "number", found.participants)
+        },
         keys={one.address: _key(one) for one in rows.among(KeyRow, "address", found.keys)},
         machines={one.number: MachineSlots(one.owner, one.retired_at) for one in machines},
         models={one.number: _model(one) for one in rows.among(ModelRow, "number", found.models)},

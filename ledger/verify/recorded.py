@@ -1,5 +1,5 @@
-"""Statements about lots from records that the caller believes, such as those of its own index: the same that a report on
-a bundle makes, without those about what the bundle proves, discloses or leaves open.
+"""Statements about lots from records that the caller believes, such as those of its own index: those of a report on a
+bundle, but for what is about the bundle: what it proves, discloses or leaves open.
 
     statements = tell(recorded, [lot])
 """

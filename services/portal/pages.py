@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from ledger.provenance.answers import Party
 from ledger.verify import Section, Statement, Step
 from ledger.verify.printable import printable
-from ledger.verify.values import Age, Model, Span, Thing, Unit
+from ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
 from ledger.verify.values import Party as Proved
 from ledger.verify.wording import Words, words_of
 from services.access import Principal
@@ -205,6 +205,8 @@ def _stated(words: Words, name: str, value: object) -> Markup:
         return _time(value)
     if isinstance(value, Thing):
         return _digest(value.subject) if value.identifier is None else _brief(value.identifier)
+    if isinstance(value, NamedMachine) and value.identifier is not None:
+        return escape(words.phrases["machine"]).format(name=_brief(value.identifier))
     if isinstance(value, bytes):
         return _digest(value)
     if isinstance(value, tuple) and value and isinstance(value[0], Thing):

@@ -134,6 +134,8 @@ class PassportView:
     """What is told of the part: by the proof if it is current, else by the index."""
     proved: bool
     """Whether it is the proof that tells it."""
+    untold: MillmarkError | None
+    """Why the index tells nothing; None if it does, or need not."""
     first: Story
     """What the page begins with: what the proof tells, if it proves anything, else the index."""
     documents: tuple[Document, ...]
@@ -151,17 +153,22 @@ def is_current(found: Proof | MillmarkError | None) -> bool:
 
 
 def build_view(
-    passport: Passport, found: Proof | MillmarkError | None, recorded: tuple[Statement, ...] | None
+    passport: Passport,
+    found: Proof | MillmarkError | None,
+    recorded: tuple[Statement, ...] | MillmarkError | None,
 ) -> PassportView:
-    """`recorded`: the statements that the index makes; None if the proof is current."""
+    """`recorded`: what the index tells of the part, or why it does not; None if the proof is current."""
     proof = found if isinstance(found, Proof) else None
     proved = () if proof is None or proof.report is None else proof.report.statements
-    story, first = build_story(proved if recorded is None else recorded), build_story(proved or recorded or ())
+    untold = recorded if isinstance(recorded, MillmarkError) else None
+    told = () if isinstance(recorded, MillmarkError) else proved if recorded is None else recorded
+    story, first = build_story(told), build_story(proved or told)
     accepted = proof is not None and proof.refused is None
     return PassportView(
         product=_product(passport),
         story=story,
         proved=recorded is None,
+        untold=untold,
         first=first,
         documents=tuple(_documents(passport)),
         footprint=build_footprint(passport),

@@ -1,4 +1,4 @@
-"""Arranges the statements about lots in the order in which pages tell them: verdicts first, then how it came to them."""
+"""Arranges the statements about lots in the order in which pages tell them: the verdicts, and how it came to them."""
 
 from __future__ import annotations
 

@@ -78,8 +78,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "own_goods": "{lot} 的证书 {certificate} 由 {inspector} 签发，而该公司自外部接收了 {work}",
         "one_inference": "证书 {certificates} 属于不同批次，却出自同一次推理",
         "one_measurement": "记录 {measured} 引用了同一次测量：证据流 {stream} 的条目 {index}",
-        "one_measurement_elsewhere": "记录 {measured} 与另外 {others} 条您无权查看的记录引用了同一次测量：证据流 {stream} 的"
-        "条目 {index}",
+        "one_measurement_elsewhere": "记录 {measured} 与另外 {others} 条您无权查看的记录引用了同一次测量："
+        "证据流 {stream} 的条目 {index}",
         "old_measurement": "{lot} 的证书 {certificate} 所依据的测量早于其加工（记录 {work}）：引用条目 {index}，"
         "而当时该证据流已有 {size} 个条目",
         "other_measurement": "{lot} 的证书 {certificate} 引用证据流的条目 {index}，而制造该批次的工序"

@@ -264,8 +264,10 @@ class BracketedWords(Words):
 
 def bracketed_words(language: str) -> Words:
     words = words_of(language)
-    texts = ({key: f"⟦{text}⟧" for key, text in one.items()} for one in (words.templates, words.titles, words.phrases))
-    return BracketedWords(*texts, words.units, words.enumerations)
+    templates, titles, phrases = (
+        {key: f"⟦{text}⟧" for key, text in one.items()} for one in (words.templates, words.titles, words.phrases)
+    )
+    return BracketedWords(templates, titles, phrases, words.units, words.enumerations)
 
 
 @contextmanager
