@@ -1,0 +1,61 @@
+"""Statements from the index: what is told to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.provenance import Direction, Limits, build_statements, open_reader, tell_trace
+from ledger.records import Verdict
+from ledger.store import Store
+from ledger.verify import Section, Statement
+from tests.support.fake_world import BUYER, INSPECTOR, OTHER_BUYER, World, build_world
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with new_store(tmp_path) as store:
+        yield build_world(store)
+
+
+def told(store: Store, lot: bytes, viewer: int | None) -> tuple[Statement, ...]:
+    with open_reader(store, viewer) as reader:
+        return build_statements(reader, [lot])
+
+
+def test_of_measurements_used_again_elsewhere_only_the_number_is_told_to_who_may_not_see_them(world: World) -> None:
+    """All hips of the clinic's order are certified on one entry, and now the hall's rail is, too."""
+    rail = world.lots["rail blank"]
+    own = world.fake.certify(rail, INSPECTOR, world.model, Verdict.PASS, world.stream)
+    world.follow()
+    hips = tuple(world.certificates.values())
+    for viewer, code, measured, others in (
+        (None, "one_measurement", (*hips, own), None),
+        (OTHER_BUYER, "one_measurement_elsewhere", (own,), len(hips)),
+        (BUYER, "one_measurement_elsewhere", hips, 1),
+    ):
+        name = world.lots["hip 1"] if viewer == BUYER else rail
+        said = [one for one in told(world.store, name, viewer) if one.code.startswith("one_measurement")]
+        [one] = said
+        assert (one.code, one.values["measured"], one.values.get("others")) == (code, measured, others)
+        assert one.section is Section.ATTENTION
+
+
+def test_names_are_told_only_to_who_may_know_them(world: World) -> None:
+    rail = world.lots["rail blank"]
+    for viewer, named in ((None, True), (OTHER_BUYER, True), (BUYER, False)):
+        (part,) = (one for one in told(world.store, rail, viewer) if one.code == "part")
+        assert ("urn:example:rail-blank" in str(part)) is named
+
+
+def test_an_order_is_told_of_by_what_it_came_to(world: World) -> None:
+    """Lots of which only others are left are their origin; the one that was set aside for rework is one of these."""
+    found = tell_trace(world.store, world.orders["hip"], direction=Direction.BOTH, limits=Limits(depth=64, lots=200))
+    assert found.failure is None
+    parts = {one.subject for one in found.statements if one.code == "part"}
+    assert parts == {world.lots[name] for name in ("hip blank", "hip 1", "hip 2", "hip 3 again")}
+    failed = [one for one in found.statements if one.code == "certificate"]
+    assert [one.subject for one in failed] == [world.lots["hip 3"]]
