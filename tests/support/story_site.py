@@ -27,7 +27,6 @@ from tests.support.story import (
     BENCH,
     BENCH_STREAM,
     DAY_S,
-    EXPIRY_S,
     INSPECTOR,
     MAKER,
     NONE,
@@ -84,7 +83,7 @@ class StorySite:
 
     def __post_init__(self) -> None:
         self.chain.mine()
-        Follower(self.chain, self.store).follow()  # type: ignore[arg-type]  # what a follower asks of a chain
+        Follower(self.chain, self.store).follow()
         with self.store.transaction() as connection:
             book = Book(connection)
             book.set_names(NAMES)
@@ -97,7 +96,7 @@ class StorySite:
             self.chain.mine()
         self.chain.time = self.story.now + DAY_S
         self.chain.mine()
-        Follower(self.chain, self.store).follow()  # type: ignore[arg-type]  # as above
+        Follower(self.chain, self.store).follow()
 
     def passport(self, language: str, *, proved: bool, kept: bool = False) -> str:
         """`kept`: its proof was made earlier, and is stored."""
@@ -128,7 +127,7 @@ def _registered(story: Story) -> tuple[Sequence[object], ...]:
                 for one, slots in story.machines.items()]  # fmt: skip
     models = [
         ModelRow(one, digest("model", one), slots.inspector, slots.approver, slots.state, slots.open, START_S, START_S,
-                 slots.retired_at, slots.withdrawn_at, slots.defective_since, slots.digest, slots.code, NONE, NONE, NONE)
+                 slots.retired_at, slots.withdrawn_at, slots.defective_since, slots.digest, slots.code, *[NONE] * 3)
         for one, slots in story.models.items()
     ]  # fmt: skip
     streams = [
@@ -139,7 +138,7 @@ def _registered(story: Story) -> tuple[Sequence[object], ...]:
 
 
 def as_shown(one: Statement, language: str) -> str:
-    """A statement as a page shows it: hashes and identifiers shortened, times to the minute."""
-    text = words_of(language).text(one).replace(LINK, LINK.rpartition("/")[2])
+    """A statement as a page shows it: hashes and GS1 links shortened, times to the minute."""
+    text = re.sub(r"https://id\.gs1\.org/[\w./-]*/([\w.-]+)", r"\1", words_of(language).text(one), flags=re.ASCII)
     text = re.sub(r"0x([0-9a-f]{8})[0-9a-f]{50}([0-9a-f]{6})", r"0x\1…\2", text)
     return " ".join(re.sub(r"(\d\d:\d\d):\d\d UTC", r"\1 UTC", text).split())
