@@ -15,7 +15,7 @@ from ledger.provenance.limits import Limits
 from ledger.provenance.measurements import find_shared
 from ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
 from ledger.provenance.resolve import verify_name
-from ledger.provenance.selection import Selection, TooManyRecordsError, select_records
+from ledger.provenance.selection import Selection, TooManyRecordsError, select_few
 from ledger.provenance.traces import build_trace
 from ledger.records import LotState, ModelState
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
@@ -23,6 +23,7 @@ from ledger.store import Store
 from ledger.store.rows import (
     AssignmentRow,
     KeyRow,
+    LotRow,
     MachineRow,
     ModelRow,
     ParticipantRow,
@@ -31,7 +32,7 @@ from ledger.store.rows import (
     StreamRow,
 )
 from ledger.verify import Statement, VerificationError
-from ledger.verify.recorded import Entry, Measured, Proved, Recorded, tell
+from ledger.verify.recorded import Entry, Left, Measured, Proved, Recorded, tell
 
 __all__ = ["MAX_RECORDS", "Told", "build_statements", "tell_trace"]
 
@@ -82,7 +83,7 @@ def build_statements(
     Raises TooManyRecordsError if more than MAX_RECORDS records are about them and what they came from, and
     StoreDamagedError if these break the contracts' rules.
     """
-    found = select_records(reader.rows, lots, reader.cursor.block_number, withhold=False, most=MAX_RECORDS)
+    found = select_few(reader.rows, lots, reader.cursor.block_number, MAX_RECORDS)
     try:
         return tell(_recorded(reader, found), lots, _measured(reader, found, assignments))
     except VerificationError as error:
@@ -116,9 +117,12 @@ def _recorded(reader: Reader, found: Selection) -> Recorded:
     machines = reader.rows.among(MachineRow, "number", found.machines)
     reader.name([*found.histories, *(row.subject for row in machines)])
     named = {name: reader.identifier(name) for name in (*found.histories, *(row.subject for row in machines))}
+    rows = reader.rows.among(LotRow, "subject", (name for name, left_out in found.left_out.items() if left_out))
     parties = map(reader.party, (*found.participants, *(row.owner for row in machines)))
     return Recorded(
         histories=found.histories,
+        left_out=found.left_out,
+        left={row.subject: Left(LotState(row.state), row.quantity) for row in rows},
         entries=[_entry(row, found) for row in found.shown()],
         registered=_registered(reader, found, machines),
         identifiers={name: identifier for name, identifier in named.items() if identifier},

@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.bundle import Bundle, HistoryShown
+from ledger.bundle import Bundle, HistoryShown, WithheldRecord
 from ledger.events import Event
+from ledger.events.lots import LotsTransformed
 from ledger.headers import BlockHeader
+from ledger.records import LotState
 from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
 from ledger.verify._attention import attention
 from ledger.verify._origin import origin
 from ledger.verify._replay import replay
-from ledger.verify._state import Entry, Proved
+from ledger.verify._state import Entry, Proved, State
 from ledger.verify._status import Verified
 from ledger.verify._verdicts import parts
 from ledger.verify.statement import Section, Statement, say
 from ledger.verify.values import Party
 
-__all__ = ["Entry", "Measured", "Proved", "Recorded", "tell"]
+__all__ = ["Entry", "Left", "Measured", "Proved", "Recorded", "tell"]
 
 _NONE = bytes(32)
+_LEFT_OUT = WithheldRecord(LotsTransformed.__name__, _NONE)
 _SECTIONS = (parts, attention, origin)
 
 
@@ -36,6 +39,10 @@ class Recorded:
     """Sequences of the records, ascending, of the lots, what they were made from, and their orders, by subject."""
     entries: Sequence[Entry[Event]]
     """These records, oldest first."""
+    left_out: Mapping[bytes, Sequence[int]]
+    """Sequences of the records, ascending, that took material of a lot for others than these, by the lot's subject."""
+    left: Mapping[bytes, Left]
+    """What these left of the lots, by subject."""
     registered: Proved
     """Everything that they name, as it is now."""
     identifiers: Mapping[bytes, str]
@@ -46,6 +53,14 @@ class Recorded:
     """The last block whose records are here."""
     block_time: int
     """In seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A lot as it is now."""
+
+    state: LotState
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ def tell(recorded: Recorded, lots: Collection[bytes], measured: Iterable[Measure
         trust=_TRUST,
         headers=(BlockHeader(_NONE, recorded.block_number, _NONE, _NONE, _NONE, time, b""),),
         signers=(),
-        state=replay(bundle, recorded.entries, recorded.registered, time),
+        state=_state(bundle, recorded),
         entries=recorded.entries,
         identifiers=dict(recorded.identifiers),
         now_s=time,
@@ -80,6 +95,17 @@ def tell(recorded: Recorded, lots: Collection[bytes], measured: Iterable[Measure
     )
     said = [one for section in _SECTIONS for one in section(known)]
     return tuple(_with_measured(said, {(one.stream, one.index): one for one in measured}))
+
+
+def _state(bundle: Bundle, recorded: Recorded) -> State:
+    """The state after all records, with what is known of those that were left out."""
+    state = replay(bundle, recorded.entries, recorded.registered, recorded.block_time)
+    for name, left in recorded.left.items():
+        lot = state.lots[name]
+        lot.withheld, lot.quantity = 0, left.quantity
+        if left.state is LotState.SPENT:
+            lot.state, lot.counterparty = left.state, 0
+    return state
 
 
 def _with_measured(said: Iterable[Statement], measured: Mapping[tuple[bytes, int], Measured]) -> Iterator[Statement]:
@@ -133,6 +159,12 @@ def _bundle(recorded: Recorded, lots: Collection[bytes]) -> Bundle:
         signatures=(),
         nodes=(),
         parts=tuple(sorted(lots)),
-        histories=tuple(HistoryShown(name, tuple(links)) for name, links in sorted(recorded.histories.items())),
+        histories=tuple(_history(recorded, name) for name in sorted(recorded.histories)),
         records=(),
     )
+
+
+def _history(recorded: Recorded, name: bytes) -> HistoryShown:
+    shown, left_out = recorded.histories[name], set(recorded.left_out.get(name, ()))
+    links = (_LEFT_OUT if number in left_out else number for number in sorted((*shown, *left_out)))
+    return HistoryShown(name, tuple(links))

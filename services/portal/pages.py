@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 
 from ledger.provenance.answers import Party
 from ledger.verify import Section, Statement, Step
-from ledger.verify.printable import printable
+from ledger.verify.printable import printable, quoted
 from ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
 from ledger.verify.values import Party as Proved
 from ledger.verify.wording import Words, words_of
@@ -146,7 +146,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "lang": catalogue.language.value,
         "say": catalogue.say,
         "word": partial(_word, words, catalogue),
-        "unit": words.unit,
+        "unit": lambda code: words.units.get(code) or quoted(code),
         "by_model": lambda number: words.value(Model(number or 0)),
         "party": partial(_party, catalogue),
         "moment": partial(_moment, catalogue),

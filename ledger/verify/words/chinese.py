@@ -116,7 +116,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "也没有任何人（包括其制造方）以另一名称再次记录它",
         "trust": "信任文件正确无误：应相信哪条链和哪些区块，由其作者决定",
         "predecessor": "此账本所取代的账本对这些批次有何记录",
-        "others": "没有其他批次在模型、机器或订单上与此相同：零件由文件的制作者挑选",
+        "others": "没有其他批次在模型、设备或订单上与此相同：零件由文件的制作者挑选",
         "other_lots": "在同一些任务（{assignments}）下还制造了哪些批次，以及其结论",
         "sisters": "与此处批次在同一步骤中制成、但此处没有其历史的批次的状况：{lots}",
         "elsewhere": "记录 {shared} 是否在其他批次和订单的历史（不在此处）中被更正",
@@ -150,7 +150,7 @@ TITLES: Mapping[str, str] = {
 PHRASES: Mapping[str, str] = {
     "participant": "参与方 {number}（不在信任文件中）",
     "owner": "登记簿所有者",
-    "machine": "机器 {name}",
+    "machine": "设备 {name}",
     "with_model": "使用模型 {number}",
     "by_procedure": "按检验规程",
     "more": "{shown} 等，另有 {count} 个",

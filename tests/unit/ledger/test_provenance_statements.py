@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ledger.provenance import Direction, Limits, build_statements, open_reader, tell_trace
-from ledger.records import Verdict
+from ledger.provenance.selection import TooManyRecordsError
+from ledger.records import TransformationKind, Verdict
 from ledger.store import Store
 from ledger.verify import Section, Statement
-from tests.support.fake_world import BUYER, INSPECTOR, OTHER_BUYER, World, build_world
+from tests.support.fake_world import BUYER, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
 
 
@@ -59,3 +60,25 @@ def test_an_order_is_told_of_by_what_it_came_to(world: World) -> None:
     assert parts == {world.lots[name] for name in ("hip blank", "hip 1", "hip 2", "hip 3 again")}
     failed = [one for one in found.statements if one.code == "certificate"]
     assert [one.subject for one in failed] == [world.lots["hip 3"]]
+
+
+def test_a_piece_of_much_used_material_is_told_without_reading_what_else_was_made_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.provenance.statements.MAX_RECORDS", 12)
+    heat = world.fake.receive("heat", SMITH, 40)
+    pieces = [
+        world.fake.transform(TransformationKind.CONVERSION, {heat: 1}, {f"piece {number}": 1})[0]
+        for number in range(30)
+    ]
+    [half] = world.fake.transform(TransformationKind.CONVERSION, {pieces[3]: 1, pieces[4]: 1}, {"half": 2})
+    world.fake.quarantine(heat, SMITH)
+    world.follow()
+    for lot, made_of in ((pieces[3], {heat, pieces[3]}), (half, {heat, pieces[3], pieces[4], half})):
+        said = told(world.store, lot, None)
+        assert {one.subject for one in said if one.section is Section.ORIGIN} == made_of
+        assert [(one.code, one.subject) for one in said if one.code.startswith("quarantined")] == [
+            ("quarantined", heat)
+        ]
+    with pytest.raises(TooManyRecordsError):
+        told(world.store, heat, None)

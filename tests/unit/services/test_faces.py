@@ -145,7 +145,7 @@ CASES: dict[Callable[[], Story], tuple[dict[str, str], ...]] = {
             "en": "certificate 8 of A-1 is by Alder, who worked on A-1",
             "zh": "A-1 的证书 8 由 Alder 签发，而该公司参与了",
         },
-        {"en": "A-1: worked on machine 10 of Alder", "zh": "A-1：在 Alder 的机器 10上加工"},
+        {"en": "A-1: worked on machine 10 of Alder", "zh": "A-1：在 Alder 的设备 10上加工"},
     ),
     failed_and_waived: (
         {"en": "QUARANTINED by Umbra", "zh": "已被 Umbra 隔离"},
