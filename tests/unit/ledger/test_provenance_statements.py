@@ -66,7 +66,7 @@ def test_a_piece_of_much_used_material_is_told_without_reading_what_else_was_mad
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.provenance.statements.MAX_RECORDS", 12)
-    heat = world.fake.receive("heat", SMITH, 40)
+    heat = world.fake.receive("heat", SMITH, 31)
     pieces = [
         world.fake.transform(TransformationKind.CONVERSION, {heat: 1}, {f"piece {number}": 1})[0]
         for number in range(30)
