@@ -11,7 +11,7 @@ from ledger.events import Event
 from ledger.events.lots import LotsTransformed
 from ledger.records import Contract, Names, TransformationKind
 from ledger.store import Rows
-from ledger.store.rows import LotInputRow, RecordHistoryRow, RecordRow, StreamRow, TransformationRow
+from ledger.store.rows import LotInputRow, LotOutputRow, RecordHistoryRow, RecordRow, StreamRow, TransformationRow
 
 __all__ = ["Selection", "TooManyRecordsError", "select_few", "select_records"]
 
@@ -97,8 +97,9 @@ def select_few(rows: Rows, parts: Collection[bytes], block_number: int, most: in
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
     while layer:
-        taken = _takings(rows, layer - found.parts)
-        _read(rows, found, layer, taken, most)
+        # Not what made one of these lots: it may have been made of another of them.
+        made: set[int] = rows.values(LotOutputRow, "sequence", "lot", layer)
+        _read(rows, found, layer, _takings(rows, layer - found.parts) - made, most)
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
     # What took material for one of these lots is in that lot's history, which may have been read later.
     for name in found.histories:

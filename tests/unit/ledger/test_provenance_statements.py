@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from ledger.provenance.selection import TooManyRecordsError
 from ledger.records import TransformationKind, Verdict
 from ledger.store import Store
 from ledger.verify import Section, Statement
-from tests.support.fake_world import BUYER, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
+from tests.support.fake_world import BUYER, INSPECTOR, OTHER_BUYER, SMITH, World, build_bad_world, build_world
 from tests.support.stores import new_store
 
 
@@ -62,23 +62,47 @@ def test_an_order_is_told_of_by_what_it_came_to(world: World) -> None:
     assert [one.subject for one in failed] == [world.lots["hip 3"]]
 
 
+def pieces_of_much_used_material(world: World) -> tuple[bytes, list[bytes], dict[bytes, set[bytes]]]:
+    """A heat that is used up; thirty pieces that were made of it; and some lots with everything that they were made of.
+    The walk back from these meets the heat before, with and after other lots that were made of it."""
+    fake, conversion = world.fake, TransformationKind.CONVERSION
+    heat = fake.receive("heat", SMITH, 31)
+    pieces = [fake.transform(conversion, {heat: 1}, {f"piece {number}": 1})[0] for number in range(30)]
+    [turned] = fake.transform(conversion, {pieces[4]: 1}, {"turned": 1})
+    [ground] = fake.transform(conversion, {turned: 1}, {"ground": 1})
+    [pair] = fake.transform(conversion, {pieces[3]: 1, ground: 1}, {"pair": 2})
+    [other] = fake.transform(conversion, {pieces[6]: 1, heat: 1}, {"other pair": 2})
+    world.follow()
+    long = {pieces[4], turned, ground}
+    return heat, pieces, {pieces[5]: {heat}, pair: {heat, pieces[3], *long}, other: {heat, pieces[6]}}
+
+
 def test_a_piece_of_much_used_material_is_told_without_reading_what_else_was_made_of_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.provenance.statements.MAX_RECORDS", 12)
-    heat = world.fake.receive("heat", SMITH, 31)
-    pieces = [
-        world.fake.transform(TransformationKind.CONVERSION, {heat: 1}, {f"piece {number}": 1})[0]
-        for number in range(30)
-    ]
-    [half] = world.fake.transform(TransformationKind.CONVERSION, {pieces[3]: 1, pieces[4]: 1}, {"half": 2})
-    world.fake.quarantine(heat, SMITH)
-    world.follow()
-    for lot, made_of in ((pieces[3], {heat, pieces[3]}), (half, {heat, pieces[3], pieces[4], half})):
-        said = told(world.store, lot, None)
-        assert {one.subject for one in said if one.section is Section.ORIGIN} == made_of
-        assert [(one.code, one.subject) for one in said if one.code.startswith("quarantined")] == [
-            ("quarantined", heat)
-        ]
+    heat, _, made_of = pieces_of_much_used_material(world)
+    for lot, inputs in made_of.items():
+        origin = [one for one in told(world.store, lot, None) if one.section is Section.ORIGIN]
+        assert {one.subject for one in origin} == inputs | {lot}
     with pytest.raises(TooManyRecordsError):
         told(world.store, heat, None)
+
+
+@pytest.mark.parametrize("build", [build_world, build_bad_world])
+def test_what_is_left_out_changes_no_statement(
+    build: Callable[[Store], World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_store(tmp_path) as store:
+        world = build(store)
+        heat, pieces, _ = pieces_of_much_used_material(world)
+        rest = world.fake.receive("rest", SMITH, 3)
+        for name in ("first", "second"):
+            cut = world.fake.transform(TransformationKind.CONVERSION, {rest: 1}, {name: 1})
+        for lot in (rest, pieces[7]):
+            world.fake.quarantine(lot, SMITH)
+        world.follow()
+        lots = [*world.lots.values(), heat, *pieces[3:9], rest, *cut]
+        few = {lot: told(store, lot, None) for lot in lots}
+        monkeypatch.setattr("ledger.provenance.selection._takings", lambda *_: set())
+        assert {lot: told(store, lot, None) for lot in lots} == few
