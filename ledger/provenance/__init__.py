@@ -16,12 +16,13 @@ from ledger.provenance.disclosure import Disclosing, parse_disclosing
 from ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
 from ledger.provenance.measurements import build_shared_measurements
 from ledger.provenance.openings import find_certificate, find_certified_lots, find_issue, find_opening
-from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
+from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport, passport_statements
 from ledger.provenance.reader import Direction, Reader, open_reader
 from ledger.provenance.recall_answers import Recall
 from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
 from ledger.provenance.recalls import recall
 from ledger.provenance.resolve import verify_name
+from ledger.provenance.statements import Told, build_statements, tell_trace
 from ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
 
 __all__ = [
@@ -38,10 +39,12 @@ __all__ = [
     "Reader",
     "Recall",
     "RecallBundle",
+    "Told",
     "Trace",
     "build_bundle",
     "build_recall_bundles",
     "build_shared_measurements",
+    "build_statements",
     "build_trace",
     "build_trust_file",
     "certificate",
@@ -54,8 +57,10 @@ __all__ = [
     "parse_disclosing",
     "participants",
     "passport",
+    "passport_statements",
     "recall",
     "sort_lots",
+    "tell_trace",
     "trace",
     "trace_lot",
     "trace_order",

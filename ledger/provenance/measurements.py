@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.reader import Reader
 from ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow
 
-__all__ = ["build_shared_measurements"]
+__all__ = ["build_shared_measurements", "find_shared"]
 
 
 def build_shared_measurements(
@@ -25,11 +25,16 @@ def build_shared_measurements(
     for one in own:
         if one.stream is not None and one.leaf_index is not None:
             named[one.stream].add(one.leaf_index)
+    return find_shared(reader, named)
+
+
+def find_shared(reader: Reader, named: Mapping[bytes, Collection[int]]) -> tuple[answers.SharedMeasurement, ...]:
+    """Of the entries `named`, indices by stream, those that several name, by stream and index."""
     found = (_shared(reader, stream, indices) for stream, indices in sorted(named.items()))
     return tuple(one for shared in found for one in shared)
 
 
-def _shared(reader: Reader, stream: bytes, indices: set[int]) -> Iterable[answers.SharedMeasurement]:
+def _shared(reader: Reader, stream: bytes, indices: Collection[int]) -> Iterable[answers.SharedMeasurement]:
     certificates: dict[int, list[CertificateRow]] = defaultdict(list)
     for row in reader.rows.among(CertificateRow, "leaf_index", indices, stream=stream):
         certificates[row.leaf_index].append(row)

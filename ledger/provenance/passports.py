@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ledger.canonical import Json
@@ -20,12 +21,14 @@ from ledger.provenance.disclosure import Disclosing, choose_fields
 from ledger.provenance.limits import Limits
 from ledger.provenance.permissions import Visibility
 from ledger.provenance.reader import Direction, Reader
+from ledger.provenance.statements import build_statements
 from ledger.provenance.traces import build_lot_trace
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.book_rows import IdentityRow
 from ledger.store.rows import LotRow, ParticipantRow
+from ledger.verify import Statement
 
-__all__ = ["Fact", "Passport", "find_coded_lot", "passport"]
+__all__ = ["Fact", "Passport", "find_coded_lot", "passport", "passport_statements"]
 
 _NO_SALT = bytes(32)
 
@@ -72,12 +75,24 @@ def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
 
 def passport(store: Store, lot: bytes, disclosing: Disclosing, limits: Limits) -> Passport:
     """Build the passport of a lot. It contains the names of other things and the fields that `disclosing` selects."""
-    with store.reading() as connection:
-        rows, lineage = Rows(connection), Lineage(connection)
-        reader = Reader(rows, Book(connection), lineage, _CodeVisibility(rows, lineage, lot, disclosing.names))
+    with _reading(store, lot, disclosing) as reader:
         trace = build_lot_trace(reader, lot, Direction.UP, limits)
         facts = tuple(_facts(reader, trace, disclosing))
     return Passport(trace, facts)
+
+
+def passport_statements(store: Store, lot: bytes, disclosing: Disclosing) -> tuple[Statement, ...]:
+    """What a proof of the lot's state in the index would tell, for pages without such a proof. Raises as
+    `build_statements` does."""
+    with _reading(store, lot, disclosing) as reader:
+        return build_statements(reader, [lot])
+
+
+@contextmanager
+def _reading(store: Store, lot: bytes, disclosing: Disclosing) -> Iterator[Reader]:
+    with store.reading() as connection:
+        rows, lineage = Rows(connection), Lineage(connection)
+        yield Reader(rows, Book(connection), lineage, _CodeVisibility(rows, lineage, lot, disclosing.names))
 
 
 class _CodeVisibility(Visibility):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
+from ledger.errors import InputError
 from ledger.events import Event
 from ledger.events.lots import LotsTransformed
-from ledger.records import Contract, Names
+from ledger.records import Contract, Names, TransformationKind
 from ledger.store import Rows
-from ledger.store.rows import RecordHistoryRow, RecordRow, StreamRow
+from ledger.store.rows import LotInputRow, LotOutputRow, RecordHistoryRow, RecordRow, StreamRow, TransformationRow
 
-__all__ = ["Selection", "select_records"]
+__all__ = ["Selection", "TooManyRecordsError", "select_few", "select_records"]
 
 _LEDGER = Contract.LEDGER.value
+
+
+class TooManyRecordsError(InputError):
+    """The history of some lots is longer than the caller allows."""
+
+    code = "too-many-records"
 
 
 @dataclass(slots=True)
@@ -33,6 +40,8 @@ class Selection:
     """The records' decoded events, by sequence."""
     touched: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Subjects whose histories contain a record, in the record's order, by sequence."""
+    left_out: dict[bytes, list[int]] = field(default_factory=dict)
+    """Sequences of records of these histories that were not read, ascending, by subject; see `select_few`."""
     withheld: frozenset[int] = frozenset()
     """Sequences of the records that are withheld: a bundle has only their kind and inner hash."""
     participants: set[int] = field(default_factory=set)
@@ -79,9 +88,45 @@ def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, w
     return found
 
 
-def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:
+def select_few(rows: Rows, parts: Collection[bytes], block_number: int, most: int) -> Selection:
+    """Select what `select_records` would show if it withholds, but without reading what it withholds: of material that
+    thousands of lots were made from, this is nearly everything. These records are in `left_out`.
+
+    Raises TooManyRecordsError if there are more than `most` records.
+    """
+    found = Selection(frozenset(parts), block_number)
+    layer = set(parts)
+    while layer:
+        # Not what made one of these lots: it may have been made of another of them.
+        made: set[int] = rows.values(LotOutputRow, "sequence", "lot", layer)
+        _read(rows, found, layer, _takings(rows, layer - found.parts) - made, most)
+        layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
+    # What took material for one of these lots is in that lot's history, which may have been read later.
+    for name in found.histories:
+        both = sorted({*found.histories[name], *found.left_out.get(name, ())})
+        found.histories[name] = [number for number in both if number in found.records]
+        found.left_out[name] = [number for number in both if number not in found.records]
+    for row in found.shown():
+        _note_names(found, row)
+    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
+    return found
+
+
+def _takings(rows: Rows, lots: Collection[bytes]) -> set[int]:
+    """The transformations that took material from lots, except reworks, which may be of another kind of record."""
+    taken: set[int] = rows.values(LotInputRow, "sequence", "lot", lots)
+    reworks = rows.values(TransformationRow, "sequence", "sequence", taken, kind=int(TransformationKind.REWORK))
+    return taken - reworks
+
+
+def _read(
+    rows: Rows, found: Selection, subjects: Collection[bytes], leaving: Collection[int] = (), most: int | None = None
+) -> None:
     links = rows.among(RecordHistoryRow, "subject", subjects)
-    missing = {link.sequence for link in links} - found.records.keys()
+    missing = {link.sequence for link in links} - found.records.keys() - set(leaving)
+    if most is not None and len(found.records) + len(missing) > most:
+        cause = f"more than {most} records are about it and what it came from"
+        raise TooManyRecordsError(cause, hint="use `millmark bundle`")
     for row in rows.among(RecordRow, "sequence", missing):
         # The registry's records have the same numbers; later ones are not in the state that the bundle proves.
         if row.contract == _LEDGER and row.block_number <= found.block_number:
@@ -92,6 +137,8 @@ def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:
     for link in sorted(links, key=lambda link: link.sequence):
         if link.sequence in found.records:
             found.histories[link.subject].append(link.sequence)
+        elif link.sequence in leaving:
+            found.left_out.setdefault(link.subject, []).append(link.sequence)
 
 
 def _read_touched(rows: Rows, found: Selection, sequences: Collection[int]) -> None:

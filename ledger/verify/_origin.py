@@ -1,4 +1,5 @@
-"""Statements about where parts came from: who made, split, assembled or received each lot, and on which machines."""
+"""Statements about where parts came from: who made, split, assembled or received each lot, on which machines, and whose
+hands it went through."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from dataclasses import replace
 
 from ledger.events.lots import LotReworked, LotsTransformed
 from ledger.records import CertificateStatus, TransformationKind, Verdict
+from ledger.verify._hands import hands
 from ledger.verify._state import Lot
 from ledger.verify._status import Verified, foremost, status_of
 from ledger.verify._verdicts import events_of, same_material
@@ -30,6 +32,7 @@ def origin(verified: Verified) -> Iterator[Statement]:
         yield _beginning(verified, lot)
         yield from _fittings(verified, lot)
         yield from _machines(verified, lot)
+        yield from hands(verified, lot)
         if lot.subject not in told:
             yield from (replace(one, section=Section.ORIGIN) for one in events_of(verified, lot))
     yield from _same_assignments(verified)

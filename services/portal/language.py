@@ -10,9 +10,6 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
-from ledger.events import EVENTS
-from ledger.records import snake_case
-
 __all__ = ["Catalogue", "Language", "choose_language", "read_catalogues"]
 
 
@@ -38,17 +35,7 @@ class Catalogue:
 
 
 def read_catalogues() -> dict[Language, Catalogue]:
-    """All catalogues. Kinds of record without a text under `event.` get their name from the page on visibility, since a
-    part's journey may contain any kind."""
-    return {one: Catalogue(one, {**_names_of_kinds(one), **_read(f"{one}.json")}) for one in Language}
-
-
-def _names_of_kinds(language: Language) -> dict[str, str]:
-    kinds = [kind.__name__ for kind in EVENTS]
-    if language is Language.EN:
-        return {f"event.{kind}": snake_case(kind).replace("_", " ").capitalize() for kind in kinds}
-    names = _read(f"visible.{language}.json")
-    return {f"event.{kind}": names[kind] for kind in kinds}
+    return {one: Catalogue(one, _read(f"{one}.json")) for one in Language}
 
 
 def _read(name: str) -> dict[str, str]:

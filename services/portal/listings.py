@@ -16,7 +16,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import NotFoundError
-from ledger.provenance import Direction, Limits, OrderTrace, Trace, listings, open_reader, trace
+from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
 from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MAX_WORK, workload
 from ledger.records import LotState
@@ -29,6 +29,7 @@ from services.portal.language import Catalogue
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
 from services.portal.routes import MEMBERS, PageRoute
+from services.portal.story import build_story
 
 if TYPE_CHECKING:
     from services.inspections.model_health import ModelHealth
@@ -158,18 +159,22 @@ class Listings:
 
     def order(self, request: Request, subject: str) -> Response:
         """The page of an order. Raises NotFoundError if the order is unknown or not visible."""
-        found = self._trace(request, subject)
-        if not isinstance(found, OrderTrace):
+        told = self._tell(request, subject)
+        if not isinstance(told.trace, OrderTrace):
             raise NotFoundError("the order is not known here")
-        picture = self._draw(request, found) if found.lots else None
-        return self._show(request, "order.html", trace=found, picture=picture)
+        picture = self._draw(request, told.trace) if told.trace.lots else None
+        return self._tell_page(request, "order.html", told, picture)
 
     def lot(self, request: Request, subject: str) -> Response:
         """The page of a lot. Raises NotFoundError if the lot is unknown or not visible."""
-        found = self._trace(request, subject)
-        if not isinstance(found, Trace):
+        told = self._tell(request, subject)
+        if not isinstance(told.trace, Trace):
             raise NotFoundError("the lot is not known here")
-        return self._show(request, "lot.html", trace=found, picture=self._draw(request, found))
+        return self._tell_page(request, "lot.html", told, self._draw(request, told.trace))
+
+    def _tell_page(self, request: Request, template: str, told: Told, picture: str | None) -> Response:
+        values = {"trace": told.trace, "story": build_story(told.statements), "failure": told.failure}
+        return self._show(request, template, picture=picture, **values)
 
     def machine(self, request: Request, number: int, cursor: str = "") -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
@@ -192,7 +197,7 @@ class Listings:
     def _orders(self, viewer: int | None, after: int | None) -> listings.Page[Any]:
         return listings.orders(self.store, viewer, after, _PAGE, {})
 
-    def _trace(self, request: Request, subject: str) -> Trace | OrderTrace:
+    def _tell(self, request: Request, subject: str) -> Told:
         try:
             name = bytes.fromhex(subject)
         except ValueError:
@@ -200,7 +205,7 @@ class Listings:
         if len(name) != 32:
             raise NotFoundError("the subject is malformed")
         viewer = _principal(request).viewer
-        return trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
+        return tell_trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)

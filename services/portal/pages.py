@@ -6,6 +6,7 @@ import base64
 import enum
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
 from importlib import resources
@@ -20,7 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from ledger.provenance.answers import Party
 from ledger.verify import Section, Statement, Step
 from ledger.verify.printable import printable, quoted
-from ledger.verify.values import Age, Span, Thing, Unit
+from ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
 from ledger.verify.values import Party as Proved
 from ledger.verify.wording import Words, words_of
 from services.access import Principal
@@ -139,33 +140,37 @@ def _with_language(request: Request, language: Language) -> str:
 
 
 def _helpers(catalogue: Catalogue) -> dict[str, Any]:
-    """Functions for templates."""
+    """Functions for templates. `statement` is for what a proof tells, `recorded` for what the index does."""
+    words = words_of(catalogue.language.value)
     return {
         "lang": catalogue.language.value,
         "say": catalogue.say,
-        "word": partial(_word, catalogue),
-        "unit": partial(_unit, catalogue),
+        "word": partial(_word, words, catalogue),
+        "unit": lambda code: words.units.get(code) or quoted(code),
+        "by_model": lambda number: words.value(Model(number or 0)),
         "party": partial(_party, catalogue),
         "moment": partial(_moment, catalogue),
         "digest": _digest,
         "data": _data,
         "brief": _brief,
         "called": _called,
-        "statement": partial(_statement, words_of(catalogue.language.value)),
+        "statement": partial(_statement, words),
+        "recorded": partial(_statement, _without_trust_file(words, catalogue)),
         "most_statements": _MAX_STATEMENTS,
-        "report_sections": {section.value: section for section in Section},
+        "report_sections": tuple(Section),
         "steps": tuple(Step),
     }
 
 
-def _word(catalogue: Catalogue, value: enum.Enum) -> str:
-    return catalogue.say(f"{type(value).__name__}.{value.name}")
+def _word(words: Words, catalogue: Catalogue, value: enum.Enum) -> str:
+    """What statements tell of has one word on all pages."""
+    key = f"{type(value).__name__}.{value.name}"
+    return catalogue.say(key) if catalogue.knows(key) else words.member(value)
 
 
-def _unit(catalogue: Catalogue, code: str) -> str:
-    """The common symbol for a UN/ECE Recommendation 20 code, or the code in quotation marks if the catalogue has none:
-    it may be any three bytes, and look like a number."""
-    return catalogue.say(f"unit.{code}") if catalogue.knows(f"unit.{code}") else quoted(code)
+def _without_trust_file(words: Words, catalogue: Catalogue) -> Words:
+    """The index's names of participants are from the company's own book."""
+    return replace(words, phrases={**words.phrases, "participant": catalogue.say("participant.number")})
 
 
 def _party(catalogue: Catalogue, party: Party | None) -> Markup:
@@ -200,6 +205,8 @@ def _stated(words: Words, name: str, value: object) -> Markup:
         return _time(value)
     if isinstance(value, Thing):
         return _digest(value.subject) if value.identifier is None else _brief(value.identifier)
+    if isinstance(value, NamedMachine) and value.identifier is not None:
+        return escape(words.phrases["machine"]).format(name=_brief(value.identifier))
     if isinstance(value, bytes):
         return _digest(value)
     if isinstance(value, tuple) and value and isinstance(value[0], Thing):

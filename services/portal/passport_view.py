@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from ledger.canonical import Json
 from ledger.errors import MillmarkError
 from ledger.ids import DigitalLink
 from ledger.provenance import Fact, Passport
-from ledger.provenance.answers import Certificate, CustodyChange, Machine, Party, Trace, Transformation
-from ledger.records import AssignmentState, CertificateStatus, Verdict
-from ledger.verify import Section, Statement
+from ledger.provenance.answers import Party, Trace
+from ledger.verify import Statement
 from services.portal.language import Catalogue
 from services.portal.proofs import Proof
+from services.portal.story import Story, build_story
 
-__all__ = ["Document", "Event", "PassportView", "build_view"]
+__all__ = ["Document", "PassportView", "build_view", "is_current"]
 
 _ENERGY, _CARBON = ("passport", "energy"), ("passport", "emissionsScorecard")
 _KWH = {
@@ -117,24 +116,6 @@ def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
 
 
 _PRODUCT = ("passport", "productName")
-_VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
-"""Codes of the statements that a passport begins with."""
-_HARMLESS = ("event_passed", "event_upheld")
-"""Codes of events that leave a part beyond doubt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An entry of the timeline."""
-
-    time: datetime
-    key: str
-    """Key in the catalogue."""
-    by: Party | None
-    to: Party | None = None
-    machine: Machine | None = None
-    number: int | None = None
-    """Number of the operation or the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,58 +129,53 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class PassportView:
-    passport: Passport
     product: str | None
-    events: tuple[Event, ...]
-    steps: tuple[Transformation, ...]
-    """Steps in which the part, or lots it came from, were made; earliest first."""
+    story: Story
+    """What is told of the part: by the proof if it is current, else by the index."""
+    proved: bool
+    """Whether it is the proof that tells it."""
+    untold: MillmarkError | None
+    """Why the index tells nothing; None if it does, or need not."""
+    first: Story
+    """What the page begins with: what the proof tells, if it proves anything, else the index."""
     documents: tuple[Document, ...]
     footprint: Footprint | None
-    latest: Certificate | None
-    sound: bool
-    """Whether the index has no failing or invalid certificate and no quarantine for the part now."""
-    verdict: tuple[Statement, ...]
-    """What the proof says about the part's verdict, quarantine first; empty without a proof."""
-    history: tuple[Statement, ...]
-    """How it came to that: failed, reworked, passed."""
     spotless: bool
-    """Whether the part passed, and neither its history nor the index has anything against it."""
+    """Whether the proof was accepted, and no story tells anything but that the part passed."""
     proof: Proof | None
     failure: str | None
     """Code of the error, if no proof could be built now."""
 
 
-def build_view(passport: Passport, found: Proof | MillmarkError | None) -> PassportView:
-    trace = passport.trace
+def is_current(found: Proof | MillmarkError | None) -> bool:
+    """Whether a proof tells everything that the index has: it was made from it, and proves something."""
+    return isinstance(found, Proof) and found.report is not None and not found.kept
+
+
+def build_view(
+    passport: Passport,
+    found: Proof | MillmarkError | None,
+    recorded: tuple[Statement, ...] | MillmarkError | None,
+) -> PassportView:
+    """`recorded`: what the index tells of the part, or why it does not; None if the proof is current."""
     proof = found if isinstance(found, Proof) else None
-    deciding = [one for one in trace.certificates if one.latest]
-    waived = {one.inspector.participant for one in trace.waivers if one.holds}
-    # No certificate is not a fault: not every order requires one, and buyers waive.
-    doubtful = [one for one in deciding if not _is_good(one) and one.inspector.participant not in waived]
-    stopped = trace.lot.state.is_quarantined or any(lot.quarantined for lot in trace.packed_in)
-    told = () if proof is None or proof.report is None else proof.report.within(Section.PART)
-    verdict = tuple(one for one in told if one.code in _VERDICTS)
-    history = tuple(one for one in told if one.code.startswith("event_"))
-    passed = proof is not None and proof.refused is None and {one.code for one in verdict} == {"passed"}
+    proved = () if proof is None or proof.report is None else proof.report.statements
+    untold = recorded if isinstance(recorded, MillmarkError) else None
+    told = () if isinstance(recorded, MillmarkError) else proved if recorded is None else recorded
+    story, first = build_story(told), build_story(proved or told)
+    accepted = proof is not None and proof.refused is None
     return PassportView(
-        passport=passport,
         product=_product(passport),
-        events=tuple(sorted(_events(passport), key=lambda event: event.time)),
-        steps=tuple(sorted(trace.transformations, key=lambda step: step.sequence)),
+        story=story,
+        proved=recorded is None,
+        untold=untold,
+        first=first,
         documents=tuple(_documents(passport)),
         footprint=build_footprint(passport),
-        latest=(doubtful or deciding)[-1] if deciding else None,
-        sound=not doubtful and not stopped,
-        verdict=verdict,
-        history=history,
-        spotless=passed and not doubtful and not stopped and all(one.code in _HARMLESS for one in history),
+        spotless=accepted and story.is_spotless and first.is_spotless,
         proof=proof,
         failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
     )
-
-
-def _is_good(certificate: Certificate) -> bool:
-    return certificate.verdict is Verdict.PASS and certificate.status is CertificateStatus.VALID
 
 
 def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, str, str]]:
@@ -216,33 +192,6 @@ def _product(passport: Passport) -> str | None:
     own = [fact for fact in named if fact.subject == passport.trace.lot.subject and fact.thing == "lot"]
     order = [fact for fact in named if fact.thing == "order"]
     return str((own or order)[0].value)[:120] if own or order else None
-
-
-def _events(passport: Passport) -> Iterator[Event]:
-    trace = passport.trace
-    if trace.order is not None and trace.order.placed_at is not None:
-        yield Event(trace.order.placed_at, "event.ordered", trace.order.buyer, trace.order.coordinator)
-    for assignment in trace.assignments:
-        if assignment.started_at is not None:
-            work = (assignment.owner, None, assignment.machine, assignment.operation + 1)
-            yield Event(assignment.started_at, "event.started", *work)
-            if assignment.state is AssignmentState.FINISHED and assignment.ended_at is not None:
-                yield Event(assignment.ended_at, "event.finished", *work)
-    for certificate in trace.certificates:
-        if certificate.issued_at is not None:
-            key = f"event.{certificate.verdict.name.lower()}"
-            yield Event(certificate.issued_at, key, certificate.inspector, number=certificate.certificate)
-        if certificate.revoked_at is not None:
-            yield Event(certificate.revoked_at, "event.revoked", certificate.inspector, number=certificate.certificate)
-    for waiver in trace.waivers:
-        if waiver.time is not None:
-            yield Event(waiver.time, "event.GateWaived", waiver.buyer, waiver.inspector)
-    yield from (_custody(change) for change in trace.custody if change.time is not None)
-
-
-def _custody(change: CustodyChange) -> Event:
-    assert change.time is not None  # noqa: S101  # narrows the type: the caller asked
-    return Event(change.time, f"event.{change.kind}", change.from_, change.to)
 
 
 def _documents(passport: Passport) -> Iterator[Document]:

@@ -11,14 +11,15 @@ from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import NotFoundError
-from ledger.provenance import Limits, find_coded_lot, passport
+from ledger.errors import MillmarkError, NotFoundError
+from ledger.provenance import Limits, find_coded_lot, passport, passport_statements
 from ledger.store import Store
+from ledger.verify import Statement
 from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
 from services.portal.pages import Pages
-from services.portal.passport_view import build_view, describe_name
+from services.portal.passport_view import build_view, describe_name, is_current
 from services.portal.picture_words import PictureWords
 from services.portal.proofs import Proof, Proofs
 from services.portal.resolver import (
@@ -118,9 +119,10 @@ class Passports:
         catalogue = self.pages.catalogue(request)
         # For the state of the index that the page shows, so that page and proof agree.
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
+        recorded = None if is_current(proof) else self._tell(lot)
         family = build_family(found.trace, PictureWords(catalogue))
         values: dict[str, Any] = {
-            "view": build_view(found, proof),
+            "view": build_view(found, proof, recorded),
             "trace": found.trace,
             "code": code,
             "name": describe_name(catalogue, code.link),
@@ -129,6 +131,13 @@ class Passports:
         linkset = f'<{self.origin}{code.path(linkType="all")}>; rel="linkset"; type="{LINKSET}"'
         headers = {"Link": linkset, "Vary": "Accept, Accept-Language, Cookie"}
         return self.pages.render(request, "passport.html", headers=headers, **values)
+
+    def _tell(self, lot: bytes) -> tuple[Statement, ...] | MillmarkError:
+        """What the index tells of a part, or why it does not."""
+        try:
+            return passport_statements(self.store, lot, self.proofs.disclosing)
+        except MillmarkError as error:
+            return error
 
     def _proof(self, lot: bytes) -> Proof:
         found = self.proofs.fetch(lot, None, self.clock())

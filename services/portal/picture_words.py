@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from ledger.provenance import OrderTrace, Trace
 from ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
+from ledger.verify.wording import words_of
 from services.pictures import Words
 from services.portal.language import Catalogue
 
@@ -14,10 +15,10 @@ __all__ = ["PictureWords"]
 
 
 class PictureWords(Words):
-    """Takes all texts from a catalogue."""
+    """Takes all texts from a catalogue, and words for what statements tell of from those."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._say, self._knows = catalogue.say, catalogue.knows
+        self._say, self._told = catalogue.say, words_of(catalogue.language.value)
 
     def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
         return self._say("picture.title", name=name)
@@ -32,11 +33,11 @@ class PictureWords(Words):
         return party.name or self._say("participant.number", number=party.participant)
 
     def state(self, quantity: int, unit: str, state: LotState) -> str:
-        shown = self._say(f"unit.{unit}") if self._knows(f"unit.{unit}") else unit
-        return self._say("picture.state", quantity=quantity, unit=shown, state=self._say(f"LotState.{state.name}"))
+        told = self._told
+        return self._say("picture.state", quantity=quantity, unit=told.unit(unit), state=told.member(state))
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
-        labels = self._say(f"Verdict.{verdict.name}"), self._say(f"CertificateStatus.{status.name}")
+        labels = self._told.member(verdict), self._told.member(status)
         return "\n" + self._say("picture.judged", verdict=labels[0], status=labels[1])
 
     def made_on(self, machine: Machine) -> str:

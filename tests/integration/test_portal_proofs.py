@@ -14,7 +14,7 @@ import pytest
 from ledger.ids import SubjectKind
 from ledger.records import OrderTerms, PlaceOrder, WithdrawModel
 from ledger.trust import parse_trust
-from ledger.verify import verify_bundle
+from ledger.verify import Section, verify_bundle
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.lab.demo.consortium import hash_of
 from services.portal import Proofs
@@ -22,6 +22,7 @@ from services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
+from tests.support.story_site import as_shown
 from tests.support.told import named, said
 
 pytestmark = pytest.mark.integration
@@ -119,11 +120,38 @@ def test_the_page_shows_what_the_verifier_draws_attention_to(
     page = get(f"{world.code(world.failed)}&lang={language}").text
     text = unescape(re.sub(r"<[^>]+>", "", page))
     part = world.identity(world.failed).identifier.rpartition("/")[2]
-    [number] = re.findall(r'<h3 id="certificate-(\d+)">', page)
+    [number] = set(re.findall({"en": r"FAILED: certificate (\d+) by", "zh": r"不合格：证书 (\d+)，由"}[language], text))
     for line in told:
         assert line.format(part=part, number=number) in text
     assert text.count(told[0]) == 1
     assert told[0] not in get(f"{world.code()}&lang={language}").text, "of a part that stands well"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_portal_tells_of_a_lot_what_its_proof_tells(world: PortalWorld, language: str) -> None:
+    """Of a part that passed and of one that failed: every sentence, once, on the passport and on the lot's page."""
+    policy = build_policy()
+    caller = Caller(create_gateway(GatewayParts(world.store, policy)))
+    for job in (world.part, world.failed):
+        code = f"{world.code(job)}&lang={language}"
+        passport = items_of(get(code).text)
+        bundle, trust = (
+            get(world.code(job).replace("/01/", f"/passport/{what}/01/")).content for what in ("bundle", "trust")
+        )
+        report = verify_bundle(bundle, parse_trust(trust), now_s=int(time.time()), any_status=True)
+        lot = items_of(caller.ask(f"/portal/lots/{world.identity(job).subject.hex()}?lang={language}").text)
+        sections = (Section.PART, Section.ATTENTION, Section.ORIGIN)
+        told = [one for one in report.statements if one.section in sections and one.code != "part"]
+        assert len(told) > 12
+        for one in told:
+            sentence = as_shown(one, language)
+            assert passport.count(sentence) == lot.count(sentence) == told.count(one), sentence
+
+
+def items_of(page: str) -> list[str]:
+    """What is read on a page, item by item."""
+    main = re.sub(r"</?(?:p|li|h\d|td|dd|dt)\b[^>]*>", " ¶ ", page.partition("<main")[2].partition("</main>")[0])
+    return [" ".join(item.split()) for item in re.split("[¶·]", unescape(re.sub(r"<[^>]+>", "", main)))]
 
 
 def test_what_is_not_proved_is_what_the_verifier_says(world: PortalWorld) -> None:
@@ -156,5 +184,5 @@ def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:
     page = get(world.code()).text
     assert GOOD not in page
     assert STANDING in page
-    assert "invalid, model withdrawn" in page
+    assert "fallen with its model" in page
     verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=now, any_status=True)

@@ -231,6 +231,7 @@ class FakeLedger:
         first = self.lots[taken[0]]
         by = first.counterparty if first.state is LotState.QUARANTINED else 0
         lots = [self._name(SubjectKind.LOT, first.custodian, name) for name in outputs]
+        hashes = [identifier_hash(self.identities[lot].salt, self.identities[lot].identifier) for lot in lots]
         change = Transformation(
             kind=kind,
             order=order or NONE,
@@ -242,7 +243,9 @@ class FakeLedger:
             yield_out=1,
             claims_root=NONE,
             inputs=tuple(Input(lot, self.lots[lot].order or NONE, inputs[lot]) for lot in taken),
-            outputs=tuple(Output(digest("id", name), quantity, PIECE, NONE) for name, quantity in outputs.items()),
+            outputs=tuple(
+                Output(one, quantity, PIECE, NONE) for one, quantity in zip(hashes, outputs.values(), strict=True)
+            ),
         )
         made = self.chain.record(LotsTransformed(change), first.custodian, lots[0], (*taken, *lots))
         for lot in taken:

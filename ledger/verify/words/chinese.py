@@ -50,6 +50,9 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "reworked": "{lot}：由 {by} 将 {inputs} 返工而成，{time}",
         "fitted": "{lot}：由 {by} 装入 {inputs}，{time}",
         "on_machine": "{lot}：在 {owner} 的{machine}上加工（任务 {assignments}）",
+        "handed_over": "{lot}：由 {giver} 移交给 {by}，{time}",
+        "handed_over_in_part": "{lot}：由 {giver} 移交给 {by}，后者声明 {whole} 中仅 {accepted} {unit} 无误，{time}",
+        "reclaimed": "{lot}：由 {by} 从不得行事的 {giver} 处收回，{time}",
         "same_assignment": "{lot} 与此处其他批次在同一任务 {assignment} 下制成；对它的判定：{verdict}，{status}",
     },
     "attention": {
@@ -75,6 +78,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "own_goods": "{lot} 的证书 {certificate} 由 {inspector} 签发，而该公司自外部接收了 {work}",
         "one_inference": "证书 {certificates} 属于不同批次，却出自同一次推理",
         "one_measurement": "记录 {measured} 引用了同一次测量：证据流 {stream} 的条目 {index}",
+        "one_measurement_elsewhere": "记录 {measured} 与另外 {others} 条您无权查看的记录引用了同一次测量："
+        "证据流 {stream} 的条目 {index}",
         "old_measurement": "{lot} 的证书 {certificate} 所依据的测量早于其加工（记录 {work}）：引用条目 {index}，"
         "而当时该证据流已有 {size} 个条目",
         "other_measurement": "{lot} 的证书 {certificate} 引用证据流的条目 {index}，而制造该批次的工序"
@@ -111,7 +116,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "也没有任何人（包括其制造方）以另一名称再次记录它",
         "trust": "信任文件正确无误：应相信哪条链和哪些区块，由其作者决定",
         "predecessor": "此账本所取代的账本对这些批次有何记录",
-        "others": "没有其他批次在模型、机器或订单上与此相同：零件由文件的制作者挑选",
+        "others": "没有其他批次在模型、设备或订单上与此相同：零件由文件的制作者挑选",
         "other_lots": "在同一些任务（{assignments}）下还制造了哪些批次，以及其结论",
         "sisters": "与此处批次在同一步骤中制成、但此处没有其历史的批次的状况：{lots}",
         "elsewhere": "记录 {shared} 是否在其他批次和订单的历史（不在此处）中被更正",
@@ -145,7 +150,7 @@ TITLES: Mapping[str, str] = {
 PHRASES: Mapping[str, str] = {
     "participant": "参与方 {number}（不在信任文件中）",
     "owner": "登记簿所有者",
-    "machine": "机器 {name}",
+    "machine": "设备 {name}",
     "with_model": "使用模型 {number}",
     "by_procedure": "按检验规程",
     "more": "{shown} 等，另有 {count} 个",

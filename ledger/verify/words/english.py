@@ -52,6 +52,10 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "reworked": "{lot}: reworked by {by} from {inputs}, {time}",
         "fitted": "{lot}: {inputs} fitted by {by}, {time}",
         "on_machine": "{lot}: worked on {machine} of {owner} (assignments {assignments})",
+        "handed_over": "{lot}: handed over by {giver} to {by}, {time}",
+        "handed_over_in_part": "{lot}: handed over by {giver} to {by}, who states that only {accepted} {unit} of "
+        "{whole} are in order, {time}",
+        "reclaimed": "{lot}: taken back by {by} from {giver}, who may not act, {time}",
         "same_assignment": "{lot} was made under assignment {assignment}, as were others here; the verdict on it: "
         "{verdict}, {status}",
     },
@@ -82,6 +86,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "own_goods": "certificate {certificate} of {lot} is by {inspector}, who received {work} from outside",
         "one_inference": "certificates {certificates} are of different lots with one inference",
         "one_measurement": "records {measured} name one measurement: entry {index} of stream {stream}",
+        "one_measurement_elsewhere": "records {measured}, and {others} that you may not see, name one measurement: "
+        "entry {index} of stream {stream}",
         "old_measurement": "certificate {certificate} of {lot} is on a measurement from before the work on it (record "
         "{work}): entry {index} of a stream that had {size} entries by then",
         "other_measurement": "certificate {certificate} of {lot} is on entry {index} of a stream, but the operation in "
@@ -201,7 +207,15 @@ UNITS: Mapping[str, str] = {
 """Units of UN/ECE Recommendation 20. All others are shown as whoever made the lot wrote them, in quotation marks."""
 
 ENUMERATIONS: Mapping[str, str] = {
-    "Verdict.NONE": "no verdict",
     "CertificateStatus.NONE": "no certificate",
+    "CertificateStatus.FALLEN": "fallen with its model",
+    "CertificateStatus.UNOPENED": "not opened in time",
+    "CertificateStatus.VOIDED": "void, reworked since",
+    "LotState.NONE": "not recorded",
+    "LotState.HELD": "in custody",
+    "LotState.QUARANTINED": "in quarantine",
+    "LotState.SPENT": "used up",
+    "LotState.RETURNING": "on its way back, in quarantine",
+    "Verdict.NONE": "no verdict",
 }
 """Words for members of enumerations, if they are not the members' names."""
