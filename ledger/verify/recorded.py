@@ -7,7 +7,7 @@ bundle, but for what is about the bundle: what it proves, discloses or leaves op
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ledger.bundle import Bundle, HistoryShown, WithheldRecord
 from ledger.events import Event
