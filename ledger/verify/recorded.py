@@ -7,7 +7,7 @@ bundle, but for what is about the bundle: what it proves, discloses or leaves op
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ledger.bundle import Bundle, HistoryShown, WithheldRecord
 from ledger.events import Event
@@ -128,7 +128,7 @@ def _used_again(one: Measured) -> Statement:
     return say("one_measurement", None, one.records, **named)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Believed(Verified):
     """Records that nobody had to verify, so that the names of participants are not from a trust file."""
 
