@@ -56,6 +56,7 @@ from tests.support.sign_in import NOW_S
 from tests.unit.ledger import test_store_database as on_sqlite
 from tests.unit.ledger import test_store_lineage as walks
 from tests.unit.ledger import test_store_schemas as schemas
+from tests.unit.services import test_migrations as migrations
 from tests.unit.services import test_store as own_tables
 from tests.unit.services.documents.test_documents_erasure import secrets_of
 
@@ -101,6 +102,8 @@ test_a_database_of_the_version_before = schemas.test_a_database_of_the_version_b
 test_a_crash_in_the_middle = schemas.test_a_crash_in_the_middle_of_a_migration_leaves_the_version_before
 test_a_crash_before_all_tables_are_there = schemas.test_a_crash_before_a_new_database_has_all_tables_leaves_none
 test_a_newer_version_of_one_schema = schemas.test_a_newer_version_of_one_schema_is_refused_and_does_not_concern_others
+test_rows_outlive_the_migration = migrations.test_rows_outlive_the_migration
+test_a_migrated_outbox_takes_numbers = migrations.test_a_migrated_outbox_takes_numbers_of_64_bits
 test_programs_take_turns = schemas.test_programs_that_open_a_new_database_at_once_take_turns
 test_a_failing_transaction_leaves_nothing = on_sqlite.test_a_failing_transaction_leaves_nothing
 test_writers_wait_for_each_other = on_sqlite.test_writers_wait_for_each_other

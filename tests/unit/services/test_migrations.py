@@ -1,0 +1,119 @@
+"""A database of each earlier schema, with a row in every table, is brought to the newest one by opening it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, LargeBinary, MetaData, insert, select
+
+from ledger.store import Schema
+from ledger.store.database import Store, build_engine
+from ledger.store.schema import read_revisions
+from ledger.store.tables import LEDGER
+from services.store import SERVICES, open_store
+from tests.support.schemas import find_differences
+from tests.unit.services.test_store import declare_tables
+
+ROOT = Path(__file__).parents[3]
+
+
+def _revisions(schema: Schema) -> list[str]:
+    folder = ROOT.joinpath(*schema.package.split(".")) / "migrations" / "versions"
+    return sorted(path.name[:4] for path in folder.glob("[0-9]*.py"))
+
+
+LATEST = (_revisions(LEDGER)[-1], _revisions(SERVICES)[-1])
+EARLIER = [
+    *((revision, _revisions(SERVICES)[0]) for revision in _revisions(LEDGER)),
+    *((LATEST[0], revision) for revision in _revisions(SERVICES)[1:-1]),
+]
+"""Revisions of the library's tables and of the services', oldest first."""
+
+Rows = dict[str, list[dict[str, object]]]
+
+
+@pytest.fixture
+def new_url(tmp_path: Path) -> str:
+    """Of a database that is not there yet."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+def _make(connection: Connection, schema: Schema, revision: str) -> None:
+    config = Config(attributes={"connection": connection, "schema": schema})
+    config.set_main_option("script_location", "ledger.store:migrations")
+    config.set_main_option("version_locations", f"{schema.package}:migrations/versions")
+    config.set_main_option("path_separator", "newline")
+    command.upgrade(config, revision)
+
+
+def _value(column: Column[object]) -> object:
+    """The same number everywhere, so that references lead to a row."""
+    if isinstance(column.type, Boolean):
+        return True
+    if isinstance(column.type, LargeBinary):
+        return bytes([7]) * 32
+    if isinstance(column.type, Float):
+        return 7.5
+    return 7 if column.type.python_type is int else "seven"
+
+
+def _reflect(connection: Connection) -> MetaData:
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return metadata
+
+
+def _fill(connection: Connection) -> None:
+    for table in _reflect(connection).sorted_tables:
+        if not table.name.startswith("alembic_version"):
+            connection.execute(insert(table).values({column.name: _value(column) for column in table.columns}))
+
+
+def _read(connection: Connection) -> Rows:
+    tables = _reflect(connection).sorted_tables
+    return {
+        table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
+        for table in tables
+        if not table.name.startswith("alembic_version")
+    }
+
+
+def test_the_first_schema_is_among_those_that_are_migrated() -> None:
+    assert EARLIER[0] == ("0001", "0001")
+    assert len(EARLIER) >= 3
+
+
+@pytest.mark.parametrize(("library", "services"), EARLIER)
+def test_rows_outlive_the_migration(new_url: str, library: str, services: str) -> None:
+    declare_tables()
+    with Store(build_engine(new_url)) as old:
+        with old.transaction() as connection:
+            _make(connection, LEDGER, library)
+            _make(connection, SERVICES, services)
+            _fill(connection)
+        with old.reading() as connection:
+            before = _read(connection)
+    assert len(before) > 50
+    assert all(len(rows) == 1 for rows in before.values())
+    with open_store(new_url) as store:
+        assert find_differences(store, LEDGER, SERVICES) == []
+        with store.reading() as connection:
+            assert read_revisions(connection, LEDGER) + read_revisions(connection, SERVICES) == list(LATEST)
+            after = _read(connection)
+    assert {name: after[name] for name in before} == before
+    assert all(not rows for name, rows in after.items() if name not in before)
+
+
+def test_a_migrated_outbox_takes_numbers_of_64_bits(new_url: str) -> None:
+    with Store(build_engine(new_url)) as old, old.transaction() as connection:
+        _make(connection, LEDGER, "0001")
+        _fill(connection)
+    with open_store(new_url) as store, store.transaction() as connection:
+        table = _reflect(connection).tables["outbox_records"]
+        assert isinstance(table.c.id.type, BigInteger) or connection.dialect.name == "sqlite"
+        row = {column.name: _value(column) for column in table.columns}
+        connection.execute(insert(table).values(row | {"id": 2**40, "idempotency_key": "eight"}))
+        assert connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all() == [7, 2**40]
