@@ -24,7 +24,12 @@ EXTRAS: Mapping[str, list[str]] = PROJECT["optional-dependencies"]
 METADATA: Mapping[str, Mapping[str, Any]] = json.loads((SCRIPTS / "requirements.json").read_text())
 """Maps `NAME==VERSION` to the members `python` and `requires` of its metadata. Written by scripts/lock."""
 
-LOCKS: Mapping[str, list[str]] = {"demo": ["devchain", "web3"], "dev": list(EXTRAS), "lowest": list(EXTRAS)}
+LOCKS: Mapping[str, list[str]] = {
+    "demo": ["devchain", "web3"],
+    "dev": list(EXTRAS),
+    "image": ["devchain", "postgres", "opcua"],
+    "lowest": list(EXTRAS),
+}
 """Maps each lock to the extras that it includes."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS: Mapping[str, Mapping[str, str]] = {
