@@ -128,7 +128,7 @@ def test_secrets_are_files_outside_of_the_checkout_and_are_nowhere_else() -> Non
 
 
 def _config(used: dict[str, str]) -> Path:
-    return FOLDER / COMPOSE["configs"][used["source"]]["file"]
+    return FOLDER / str(COMPOSE["configs"][used["source"]]["file"])
 
 
 def test_every_service_that_stays_is_asked_whether_it_is_healthy() -> None:
@@ -161,7 +161,7 @@ def test_the_commands_of_the_page_exist() -> None:
     for service, line in called:
         assert service in OURS
         _runs(shlex.split(re.sub(r"\$(\w+)", lambda match: variables[match[1]], line)))
-    [keys] = re.findall(r"millmark:0.1.0 (keys new .+); }", page)
+    [keys] = re.findall(r"\$image (keys new .+); }", page)
     _runs(shlex.split(keys))
     assert set(re.findall(r"^    keys (\S+\.json)", page, re.MULTILINE)) == {
         name for name in COMPOSE["secrets"] if name.endswith(".json")
