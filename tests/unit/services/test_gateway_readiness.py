@@ -121,6 +121,15 @@ def test_a_frozen_head_is_an_alarm_and_refuses_nobody(site: Site, monkeypatch: p
         assert ask("/v1/session", OTHER).status_code == 200
 
 
+def test_a_chain_that_ends_before_the_index_is_an_alarm_until_it_has_caught_up(site: Site) -> None:
+    with site.open() as ask:
+        lost = site.chain.headers.pop()
+        wait_until(lambda: ask.codes() == ([], ["chain: chain-behind"]))
+        assert "the index is at block" in ask.ready()["alarms"][0]["detail"]
+        site.chain.headers.append(lost)
+        wait_until(lambda: ask.codes() == ([], []))
+
+
 def test_where_blocks_do_not_come_by_themselves_an_old_head_is_no_alarm(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,8 +187,8 @@ def _readiness(store: Store, *loops: Loop, clock_s: Callable[[], float] = lambda
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_address(store: Store) -> None:
-    broken = _Broken(store)
-    readiness = _readiness(broken)
+    broken, now = _Broken(store), [0.0]
+    readiness = _readiness(broken, clock_s=lambda: now[0])
     readiness.look()
     assert not readiness.seen().troubles
     broken.is_broken = True
@@ -187,6 +196,10 @@ def test_a_database_that_does_not_answer_is_told_without_its_address(store: Stor
     [trouble] = readiness.seen().troubles
     assert (trouble.where, trouble.code) == ("database", StoreError.code)
     assert "internal" not in trouble.cause
+    now[0] = 1000.0
+    readiness.look()
+    [later] = readiness.seen().troubles
+    assert later.since_s < trouble.since_s - 500, "since it was first seen, and not since the latest look"
     broken.is_broken = False
     readiness.look()
     assert not readiness.seen().troubles
@@ -202,6 +215,24 @@ def test_a_database_that_hangs_is_told(store: Store) -> None:
     now[0] = HANGS_S + 1
     [trouble] = readiness.seen().troubles
     assert (trouble.where, trouble.code) == ("database", "database-hangs")
+
+
+def test_a_look_that_fails_is_not_called_a_database_that_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    readiness = _readiness(store, clock_s=lambda: now[0])
+    readiness.look()
+
+    def look() -> None:
+        raise OSError("out of memory")
+
+    monkeypatch.setattr(readiness, "look", look)
+    readiness.start()
+    try:
+        wait_until(lambda: readiness.loop.trouble() is not None)
+        now[0] = HANGS_S + 1
+        assert [one.where for one in readiness.seen().troubles] == ["millmark-readiness"]
+    finally:
+        readiness.stop()
 
 
 def test_a_thread_that_does_not_do_its_work_is_told(store: Store) -> None:
