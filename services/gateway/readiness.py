@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError, NodeBehindError
 from ledger.index import IndexStatus, fetch_status
 from ledger.store import Store
+from services.audit import AuditError, AuditLog
 from services.gateway.follower import STALE_S, FollowerThread
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
@@ -41,7 +42,7 @@ class ReadinessReport:
 
 
 class Readiness:
-    """Looks at index, database, threads and outbox."""
+    """Looks at index, database, threads, outbox and audit log."""
 
     def __init__(
         self,
@@ -51,8 +52,10 @@ class Readiness:
         failed: FailedRecords,
         logger: FilteringBoundLogger,
         clock_s: Callable[[], float] = time.monotonic,
+        audit: AuditLog | None = None,
     ) -> None:
         """`clock_s`: monotonic seconds."""
+        self._audit = audit
         self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
         self._logger, self._clock_s = logger, clock_s
         self._report = ReadinessReport()
@@ -94,7 +97,7 @@ class Readiness:
     def look(self) -> None:
         """Looks once, and logs what changed."""
         began_s = self._clock_s()
-        troubles, alarms = self._index(), [*self._chain(), *log_alarms()]
+        troubles, alarms = [*self._index(), *self._unaudited()], [*self._chain(), *log_alarms()]
         for loop in self._loops:
             found = loop.trouble()
             if found is not None:
@@ -132,6 +135,16 @@ class Readiness:
             age_s = self._clock_s() - seen.looked_s
             cause = f"the index has not followed the chain for {age_s:.0f} s{why}; no credential is accepted"
         return [_trouble("index", "index-stale", cause, "see the gateway's log, and `follower` in its status", age_s)]
+
+    def _unaudited(self) -> list[Trouble]:
+        try:
+            if self._audit is not None:
+                self._audit.retry()
+        except AuditError as error:
+            since_s = self._audit.failing_since_s if self._audit is not None else None
+            cause = "the audit log cannot be written, so requests are refused"
+            return [Trouble("audit", error.code, cause, since_s or time.time(), "see the log and the audit log's disk")]
+        return []
 
     def _chain(self) -> list[Trouble]:
         """What is wrong with the chain or its node, and refuses nobody."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ import structlog
 from ledger.errors import ChainUnreachableError, StoreError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
+from services.audit import Access, AuditLog, read_audit
+from services.audit.log import RESUMED
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway import follower as follower_module
 from services.gateway import readiness as readiness_module
@@ -164,6 +167,27 @@ def test_a_failed_record_is_told_until_somebody_deals_with_it(site: Site, capfd:
     assert [(one["level"], one["record"], one["code"]) for one in told] == [("error", "order-17", "OrderKnown")] * 2
     changes = [(one["ready"], one["troubles"]) for one in lines if one["event"] == "readiness changed"]
     assert changes.count((False, ["outbox: record-failed"])) == 2
+
+
+def test_an_audit_log_that_cannot_be_written_is_told_and_tried_again_by_itself(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = AuditLog(tmp_path / "audit", lambda: NOW_S)
+    site = Site(store, audit)
+    with site.open() as ask:
+
+        def fail(_: Access) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as full:
+            full.setattr(audit, "_append", fail)
+            assert ask("/v1/session").status_code == 503
+            wait_until(lambda: ask.codes()[0] == ["audit: audit-failed"])
+            assert ask("/ready", Authorization="").status_code == 503
+        wait_until(lambda: ask.codes() == ([], []))
+        assert ask("/v1/session").status_code == 200
+    audit.close()
+    assert [one["action"] for one in read_audit(tmp_path / "audit")].count(RESUMED) == 1
 
 
 class _Broken(Store):
