@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import postgres
+from tests.support.recording_site import Site
 from tests.support.stores import cluster, on_cluster, prepare_cluster
 from tests.unit.services import test_gateway_idempotency as idempotency
 from tests.unit.services import test_gateway_recording as recording
@@ -44,7 +45,7 @@ class TestRecording:
         recording.test_a_crash_between_the_record_and_its_answer_doubles_nothing
     )
 
-    def test_the_first_page_of_records_is_listed(self, site: recording.Site) -> None:
+    def test_the_first_page_of_records_is_listed(self, site: Site) -> None:
         """The bound of the first page was once a number that the column's type does not hold."""
         assert cluster() is not None
         assert site.store.url.startswith("postgresql")

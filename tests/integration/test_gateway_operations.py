@@ -22,7 +22,7 @@ from services.backup import PARTS
 from services.devchain import create_devchain
 from tests.support.command_line import Runner
 from tests.support.loopback import serving
-from tests.unit.services.test_gateway_recording import Site, open_site
+from tests.support.recording_site import Site, open_site
 
 pytestmark = pytest.mark.integration
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jsonschema_rs
 import pytest
-from sqlalchemy import text
 
-from ledger.bundle import MEDIA_TYPE, parse_bundle
 from ledger.canonical import Json, sha256
 from ledger.claims import parse_claims
 from ledger.errors import StoreError
@@ -25,99 +19,27 @@ from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey, verify_name
-from ledger.provenance import build_bundle, open_reader
-from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot, SetNameKey
-from ledger.store import Book, Registry, Rows, Store
+from ledger.provenance import open_reader
+from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot
+from ledger.store import Book, Rows
 from ledger.store.outbox import Outbox
 from ledger.store.rows import AssignmentRow
-from ledger.trust import parse_trust
-from ledger.verify import verify_bundle
-from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from services.idempotency.repository import AnswerRepository
 from services.node.errors import EventRefusedError
 from services.node.lots import Lots
-from tests.support.founded import Founded
-from tests.support.gateway_client import Caller, running
+from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
-from tests.support.patience import wait_until
-from tests.support.sign_in import NOW_S, ORIGIN
+from tests.support.recording_site import PART, Site, open_site
 from tests.support.stores import new_store
-from tests.support.told import named
-
-PART = "https://id.gs1.org/01/09506000134352/21/W-1"
-
-
-@dataclass
-class Site:
-    """One company with every role, its key at the gateway, and a machine, on the embedded chain."""
-
-    store: Store
-    world: LedgerWorld
-    signer: LocalSigner
-    caller: Caller = field(init=False)
-    number: int = 0
-    name_keys: list[NameKey] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """The application anew, as after a restart. Its thread is not running: `send` does what it would do."""
-        recording = (self.world.chain, self.signer)
-        app = create_gateway(
-            GatewayParts(self.store, build_policy("loopback-open"), recording=recording, name_keys=self.name_keys)
-        )
-        self.caller = Caller(app)
-
-    def send(self) -> None:
-        self.world.submitter(Outbox(self.store), self.signer).drain()
-        Follower(self.world.chain, self.store).follow()
-
-    def post(self, path: str, body: object, key: str = "") -> httpx.Response:
-        return self.caller.ask(path, "POST", body, Idempotency_Key=key or str(uuid.uuid4()))
-
-    def record(self, path: str, **body: Any) -> dict[str, Any]:
-        """Asks, sends, and gives the record's fate."""
-        answer = self.post(path, body)
-        assert answer.status_code == 202, answer.text
-        assert answer.json()["state"] == "queued"
-        self.send()
-        found: dict[str, Any] = self.caller.ask(answer.headers["location"]).json()
-        return found
-
-    def final(self, path: str, **body: Any) -> dict[str, Any]:
-        fate = self.record(path, **body)
-        assert fate["state"] == "final", fate
-        return fate
 
 
 @pytest.fixture(scope="module")
 def world() -> LedgerWorld:
     return build_world()
-
-
-def found(world: LedgerWorld, store: Store) -> tuple[LocalSigner, NameKey, int]:
-    """A company with its name key, and its number."""
-    signer = world.admit(Outbox(store), ALL_ROLES)
-    key = world.register_name_key(Outbox(store), signer)
-    Follower(world.chain, store).follow()
-    with store.reading() as connection:
-        query = text("SELECT participant FROM keys WHERE address = :a")
-        return signer, key, connection.execute(query, {"a": signer.address}).scalar_one()
-
-
-FOUNDED = Founded(found)
-
-
-def open_site(folder: Path) -> Iterator[Site]:
-    with new_store(folder) as store:
-        world, (signer, key, number) = FOUNDED.copy(store)
-        yield Site(store, world, signer, number=number, name_keys=[key])
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +283,7 @@ def test_an_identifier_of_its_own_names_one_thing_only(site: Site) -> None:
     early = site.post("/v1/lots/receive", {**body, "identifier": "urn:example:early"})
     assert (early.status_code, early.json()["type"]) == (503, "urn:millmark:problem:name-key-not-configured")
     assert "is not registered yet" in early.json()["detail"]
-    _set_name_key(site, site.name_keys[1])
+    site.set_name_key(site.name_keys[1])
     again = site.post("/v1/lots/receive", body)  # also after a change of keys
     assert (again.status_code, again.json()["type"]) == (409, "urn:millmark:problem:name-taken")
     site.final("/v1/lots/receive", **{**body, "identifier": "urn:example:second"})
@@ -398,24 +320,6 @@ def test_without_a_registered_name_key_nothing_is_named(world: LedgerWorld, tmp_
         answer = bare.post("/v1/lots/receive", {"identifier": "urn:example:a", "quantity": 1, "unit": "H87"})
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:millmark:problem:name-key-not-configured")
         assert "has not registered a name key" in answer.json()["detail"]
-
-
-def _set_name_key(site: Site, key: NameKey) -> None:
-    submitter = site.world.submitter(Outbox(site.store), site.signer)
-    submitter.submit([(f"name-{key.hash.hex()}", SetNameKey(key.hash))])
-    site.send()
-
-
-def test_a_bundle_shows_names_under_each_name_key(site: Site) -> None:
-    """Also those made before the key was replaced."""
-    before = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87")["subjects"][0]
-    site.name_keys.append(NameKey(b"\x06" * 32))
-    site.start()
-    _set_name_key(site, site.name_keys[1])
-    after = site.final("/v1/lots/receive", identifier=PART + "2", quantity=1, unit="H87")["subjects"][0]
-    for lot, keys in ((before, 1), (after, 2)):
-        data = build_bundle(site.store, site.world.chain, [bytes.fromhex(lot[2:])])
-        assert [len(one.proofs) for one in parse_bundle(data).identities] == [keys]
 
 
 def test_another_body_under_the_key_is_refused(site: Site) -> None:
@@ -508,58 +412,3 @@ def test_body_examples_fit_the_document(desk: Site) -> None:
                     jsonschema_rs.validator_for(schema, validate_formats=True).validate(example["value"])
                     checked += 1
     assert checked >= len(WRITES)
-
-
-def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(site: Site) -> None:
-    lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
-    site.final(f"/v1/lots/{lot}/quarantine", reason={"text": "a scratch"})
-    asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
-    answer = asked.ask(f"/v1/bundles?lot={PART}")
-    trust = asked.ask("/v1/trust")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, MEDIA_TYPE)
-    assert answer.content == asked.ask(f"/v1/bundles?lot={lot}").content
-    now_s = int(time.time())
-    report = verify_bundle(answer.content, parse_trust(trust.content), now_s=now_s, any_status=True)
-    assert [part.identifier for part in named(report, "part", "lot")] == [PART]
-    known = asked.ask(f"/v1/bundles?lot={PART}", If_None_Match=answer.headers["etag"])
-    assert (known.status_code, known.content) == (304, b"")
-    shown = asked.ask(f"/v1/bundles?lot={PART}&disclose=claims")
-    assert len(shown.content) > len(answer.content)
-    for path in ("/v1/bundles", "/v1/bundles?lot=" + "&lot=".join([lot] * 17), f"/v1/bundles?lot={lot}&disclose="):
-        assert asked.ask(path).status_code == 422
-    assert asked.ask(f"/v1/bundles?lot={lot}&disclose=everything").status_code == 400
-    assert asked.ask(f"/v1/bundles?lot=0x{'77' * 32}").status_code == 404
-
-
-def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site: Site) -> None:
-    lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
-    stranger = site.world.admit(Outbox(site.store), ALL_ROLES)
-    Follower(site.world.chain, site.store).follow()
-    with site.store.reading() as connection:
-        found = Registry(connection).participant_of(stranger.address)
-    assert found is not None
-    keys = {
-        number: new_api_key(site.store, number, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0]
-        for number in (site.number, found.number)
-    }
-    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=found.number)
-    app = create_gateway(GatewayParts(site.store, policy, chain=site.world.chain, clock=lambda: NOW_S))
-
-    def ask(path: str, number: int) -> httpx.Response:
-        return Caller(app).ask(path, Host="gateway.example", Authorization=f"Bearer {keys[number]}")
-
-    with running(app):  # until the index has followed the chain, no credential is accepted
-        wait_until(lambda: ask("/v1/session", site.number).status_code == 200)
-    assert ask(f"/v1/bundles?lot={lot}&disclose=names", site.number).status_code == 200
-    for word in ("claims", "evidence", "inferences", "/heat"):
-        assert ask(f"/v1/bundles?lot={lot}&disclose={word}", site.number).status_code == 403
-    assert ask(f"/v1/bundles?lot={lot}&disclose=claims", found.number).status_code == 200
-    third = site.world.admit(Outbox(site.store), ALL_ROLES)
-    Follower(site.world.chain, site.store).follow()
-    with site.store.reading() as connection:
-        other = Registry(connection).participant_of(third.address)
-    assert other is not None
-    keys[other.number] = new_api_key(site.store, other.number, [Scope.PROVENANCE], "x", now_s=NOW_S, life_s=900)[0]
-    foreign, none = (ask(f"/v1/bundles?lot=0x{name}", other.number) for name in (lot[2:], "77" * 32))
-    assert (foreign.status_code, none.status_code) == (404, 404)
-    assert foreign.json()["detail"].replace(lot[2:], "77" * 32) == none.json()["detail"]

@@ -15,8 +15,8 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import LotRow
 from ledger.submit import adopt_records, verify_outbox
 from services.gateway.recording.attempts import Attempt
+from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.test_gateway_recording import Site, open_site
 
 OLDER = "urn:millmark:problem:outbox-older-than-ledger"
 WAITING, LATER = 5, 10
