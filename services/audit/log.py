@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from services.audit.errors import AuditError
 from services.audit.files import LOCK, describe_line, first_number, list_files, name_file, read_last_line
 from services.audit.quota import Quota
 
-__all__ = ["DELETED", "LEFT_OUT", "MAX_FILE_BYTES", "AuditLog"]
+__all__ = ["DELETED", "LEFT_OUT", "MAX_FILE_BYTES", "RESUMED", "AuditLog"]
 
 _PAUSE_S: Final = 1.0
 
@@ -122,6 +123,7 @@ MAX_FILE_BYTES = 16 << 20
 _ANONYMOUS_PER_DAY: Final = 20_000
 LEFT_OUT: Final = "requests without a credential that were not logged one by one"
 DELETED: Final = "deleted a file of the audit log"
+RESUMED: Final = "the audit log can be written again; requests were refused meanwhile"
 _BY = "gateway"
 """Credential of the entries that the log makes itself."""
 
@@ -149,6 +151,8 @@ class AuditLog:
         self._quota, self._read_anchored = Quota(anonymous_per_day), read_anchored
         self._keep, self._most = keep_files, most_file_bytes
         self._threads = threading.Lock()
+        self.failing_since_s: float | None = None
+        """Since when no entry could be written, in seconds since 1970; None if the latest one was."""
         self._file, self._descriptor, self._size = Path(), -1, -1
         self._number, self._head, self._syncer = 0, START, Syncer()
         try:
@@ -175,15 +179,25 @@ class AuditLog:
         return [_own(LEFT_OUT, str(count))] if count else []
 
     def _write(self, accesses: Sequence[Access]) -> None:
-        if accesses:
-            try:
-                with self._locked():
-                    for one in accesses:
-                        self._append(one)
-            except OSError as error:
-                # How much was written is unknown: the next append opens the file again and looks for its end.
-                self._forget()
-                raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="free disk space") from None
+        if not accesses:
+            return
+        try:
+            with self._locked():
+                for one in accesses:
+                    self._append(one)
+        except OSError as error:
+            # How much was written is unknown: the next append opens the file again and looks for its end.
+            self._forget()
+            self.failing_since_s = self.failing_since_s or time.time()
+            raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="free disk space") from None
+        self.failing_since_s = None
+
+    def retry(self) -> None:
+        """Writes an entry of its own if the latest could not be written: once nobody sends requests any more, nothing
+        else would tell that they would be served again. Raises AuditError."""
+        with self._threads:
+            if self.failing_since_s is not None:
+                self._write([_own(RESUMED, "")])
 
     def close(self) -> None:
         """Synchronises what was written, then releases files and lock."""

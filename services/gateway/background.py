@@ -67,7 +67,7 @@ def build_background(
     every: tuple[_Thread | None, ...] = (follower, dispatcher, parts.relay, anchors, recorder)
     threads = tuple(one for one in every if one is not None)
     failed = FailedRecords(Outbox(store), logger, count_failed)
-    readiness = Readiness(store, follower, [one.loop for one in threads], failed, logger)
+    readiness = Readiness(store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit)
     return Background(follower, recorder, readiness, (readiness, *threads))
 
 

@@ -80,6 +80,13 @@ class FollowerSnapshot:
     head_since_s: float | None = None
     """Monotonic time at which the number of the head was first seen; None before the first."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the node's chain ended before the index in the last step."""
+        failure, followed_at = self.failure, self.followed_at
+        is_over = failure is None or (followed_at is not None and failure.failed_at < followed_at)
+        return not is_over and failure is not None and failure.code == NodeBehindError.code
+
 
 class FollowerThread:
     """Indexes new blocks step by step, whatever a step raises, since a node that is down may come back. A halted index
@@ -142,12 +149,13 @@ class FollowerThread:
             self._failures.note(error)
             self._seen = replace(self._seen, failure=_failure(error))
             return False
+        self._seen = replace(self._seen, followed_at=datetime.now(UTC))
         if behind is None:
             self._failures.clear()
         else:
+            # After `followed_at`: a failure that is older than that is over.
             self._failures.note(behind)
             self._seen = replace(self._seen, failure=_failure(behind))
-        self._seen = replace(self._seen, followed_at=datetime.now(UTC))
         if progress.records:
             self._logger.info("indexed", block_number=progress.block_number, records=progress.records)
         more = progress.block_number < progress.final_number

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError
+from ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError, NodeBehindError
 from ledger.index import IndexStatus, fetch_status
 from ledger.store import Store
+from services.audit import AuditError, AuditLog
 from services.gateway.follower import STALE_S, FollowerThread
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
@@ -25,7 +26,7 @@ __all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
 HANGS_S = 15.0
 """A look that has not ended after this time does not end by itself: it reads two rows."""
 _INTERVAL_S = 1.0
-_OUTSIDE = (ChainUnreachableError.code, LeaseHeldError.code)
+_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, LeaseHeldError.code)
 """Codes of failing threads that are alarms only: the work is done once the node answers, or by the other process."""
 
 
@@ -41,7 +42,7 @@ class ReadinessReport:
 
 
 class Readiness:
-    """Looks at index, database, threads and outbox."""
+    """Looks at index, database, threads, outbox and audit log."""
 
     def __init__(
         self,
@@ -51,11 +52,16 @@ class Readiness:
         failed: FailedRecords,
         logger: FilteringBoundLogger,
         clock_s: Callable[[], float] = time.monotonic,
+        audit: AuditLog | None = None,
     ) -> None:
         """`clock_s`: monotonic seconds."""
+        self._audit = audit
         self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
         self._logger, self._clock_s = logger, clock_s
         self._report = ReadinessReport()
+        self._began_s = clock_s()
+        self._unread_since_s: float | None = None
+        """When the database first did not answer; None if it does."""
         self._told: tuple[list[str], list[str]] = ([], [])
         self.loop = Loop("millmark-readiness", self._round, logger, failed="looking failed", retry_s=_INTERVAL_S)
 
@@ -80,15 +86,18 @@ class Readiness:
         age_s = now_s - report.looked_s
         if age_s <= HANGS_S:
             return report
+        broken = self.loop.trouble()
+        if broken is not None and broken.code != "thread-stuck":  # it ended, but not well
+            return ReadinessReport([broken, *report.troubles], report.alarms, report.index, report.looked_s)
         hint = "see the database; a process that is stopped in a transaction may hold its lock"
-        cause = f"the look at the database that began {age_s:.0f} s ago has not ended"
+        cause = f"the database was last looked at {age_s:.0f} s ago, and the look after that has not ended"
         hangs = _trouble("database", "database-hangs", cause, hint, age_s)
         return ReadinessReport([hangs, *report.troubles], report.alarms, report.index, report.looked_s)
 
     def look(self) -> None:
         """Looks once, and logs what changed."""
         began_s = self._clock_s()
-        troubles, alarms = self._index(), [*self._chain(), *log_alarms()]
+        troubles, alarms = [*self._index(), *self._unaudited()], [*self._chain(), *log_alarms()]
         for loop in self._loops:
             found = loop.trouble()
             if found is not None:
@@ -99,10 +108,13 @@ class Readiness:
             failed = self._failed.look()
             if failed is not None:
                 troubles.append(failed)
+            self._unread_since_s = None
         except MillmarkError as error:
             # The driver's own text names the database's address; the log has it.
             cause = f"the database did not answer one read ({error.code})"
-            troubles.append(_trouble("database", error.code, cause, "see the database"))
+            self._unread_since_s = began_s if self._unread_since_s is None else self._unread_since_s
+            age_s = began_s - self._unread_since_s
+            troubles.append(_trouble("database", error.code, cause, "see the database", age_s))
         self._report = ReadinessReport(troubles, alarms, index, began_s)
         self._tell(troubles, alarms)
 
@@ -117,11 +129,22 @@ class Readiness:
         seen = follower.seen()
         why = "" if seen.failure is None else f" ({seen.failure.code})"
         if seen.looked_s is None:
-            cause, age_s = f"the index has not caught up with the chain since the start{why}", 0.0
+            cause = f"the index has not caught up with the chain since the start{why}"
+            age_s = self._clock_s() - self._began_s
         else:
             age_s = self._clock_s() - seen.looked_s
             cause = f"the index has not followed the chain for {age_s:.0f} s{why}; no credential is accepted"
         return [_trouble("index", "index-stale", cause, "see the gateway's log, and `follower` in its status", age_s)]
+
+    def _unaudited(self) -> list[Trouble]:
+        try:
+            if self._audit is not None:
+                self._audit.retry()
+        except AuditError as error:
+            since_s = self._audit.failing_since_s if self._audit is not None else None
+            cause = "the audit log cannot be written, so requests are refused"
+            return [Trouble("audit", error.code, cause, since_s or time.time(), "see the log and the audit log's disk")]
+        return []
 
     def _chain(self) -> list[Trouble]:
         """What is wrong with the chain or its node, and refuses nobody."""
@@ -134,6 +157,8 @@ class Readiness:
             age_s = now_s - seen.looked_s
             hint = f"see the node; after {STALE_S:.0f} s, no credential is accepted"
             return [_trouble("chain", "chain-not-seen", cause, hint, age_s)]
+        if seen.is_behind and seen.failure is not None:
+            return [_trouble("chain", seen.failure.code, seen.failure.cause, seen.failure.hint)]
         if follower.timed_blocks and seen.head_since_s is not None and now_s - seen.head_since_s > HEAD_S:
             age_s = now_s - seen.head_since_s
             cause = f"the node has had no new block for {age_s:.0f} s: the chain stands, or the node is cut off from it"

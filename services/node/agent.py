@@ -126,8 +126,11 @@ class Agent:
             if source.is_connected or (found is not None and found.code.startswith("thread-")):
                 yield from () if found is None else (found,)
             else:
-                cause = "the broker or server does not answer"
-                yield Trouble(source.loop.name, "source-disconnected", cause, time.time(), "see the broker or server")
+                # It may answer, and refuse the credential or a node: so the reason is its own.
+                why, since_s = (f" ({found.cause})", found.since_s) if found is not None else ("", time.time())
+                cause = f"the broker or server reports nothing{why}"
+                hint = "see the node's log, and the broker or server"
+                yield Trouble(source.loop.name, "source-disconnected", cause, since_s, hint)
 
     def create_capture(self) -> Starlette:
         """Builds the HTTP application. Raises SettingsError for an unusable token file."""

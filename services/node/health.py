@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ledger.errors import ChainUnreachableError
+from ledger.errors import ChainUnreachableError, NodeBehindError
 from ledger.store.outbox import Outbox
 from services.node.submission import ChainHead
 from services.serving.logs import STANDARD_ERROR
@@ -16,7 +16,7 @@ from services.text.outbox import describe_queue
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
 
 
-_OUTSIDE = (ChainUnreachableError.code, "source-disconnected")
+_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, "source-disconnected")
 """Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Connection", "ConnectionLimits", "Connections", "Listener", "Waiting", "name_address"]
+__all__ = ["Connection", "ConnectionLimits", "Connections", "Listener", "Waiting", "name_address", "name_connection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class ConnectionLimits:
     body_bytes_per_s: int = 10_000
     stalled_s: float = 30.0
     """Without the client taking any of the response."""
+    reader_s: float = 3.0
+    """The same, when another connection needs the room."""
     linger_s: float = 2.0
     """For the rest of a body that was answered before it was read."""
 
@@ -82,7 +84,7 @@ class Connections:
         return len(self._found)
 
     def admit(self, peer: tuple[Any, ...], close: Callable[[], None]) -> Connection | None:
-        """Registers a new connection; None if there is no room for it."""
+        """Registers a new connection by its `name_connection`; None if there is no room for it."""
         address = name_address(peer[0] if peer else None)
         own = [one for one in self._found.values() if one.address == address]
         if len(own) >= self.limits.per_address and not self._evict(own):
@@ -107,12 +109,19 @@ class Connections:
 
     def _evict(self, among: Iterable[Connection]) -> bool:
         """Closes the connection that waits for its client most idly and longest. False if all are at work."""
-        first = min(among, key=lambda one: (one.waiting, one.since_s))
-        if first.waiting > Waiting.BODY:
+        now_s = asyncio.get_running_loop().time()
+        idle = [one for one in among if self._makes_room(one, now_s)]
+        if not idle:
             return False
+        first = min(idle, key=lambda one: (one.waiting, one.since_s))
         self.evicted += 1
         self._end(first)
         return True
+
+    def _makes_room(self, one: Connection, now_s: float) -> bool:
+        # Any reader waits for a moment now and then. One that has stopped could keep others out, as could a silent one.
+        stopped = one.waiting is Waiting.READER and now_s - one.since_s >= self.limits.reader_s
+        return stopped or one.waiting <= Waiting.BODY
 
     def _end(self, connection: Connection) -> None:
         for peer, one in list(self._found.items()):
@@ -182,8 +191,9 @@ class Listener(socket.socket):
             accepted = _Accepted(plain.family, plain.type, plain.proto, fileno=plain.detach())
             if self.table is None:
                 return accepted, peer
-            if self.table.admit(peer, accepted.end) is not None:
-                accepted.table, accepted.peer = self.table, peer
+            both = name_connection(peer, accepted.getsockname())
+            if self.table.admit(both, accepted.end) is not None:
+                accepted.table, accepted.peer = self.table, both
                 return accepted, peer
             self._refuse(accepted)
 
@@ -192,6 +202,12 @@ class Listener(socket.socket):
             accepted.setblocking(False)
             if not self.encrypted:
                 accepted.send(_BUSY % (len(_PROBLEM), _PROBLEM))
+
+
+def name_connection(peer: tuple[Any, ...], own: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What no two connections have in common. The peer's address and port alone do not suffice: from one port, a client
+    may connect to each address of this machine."""
+    return (*peer, *own)
 
 
 def name_address(host: str | None) -> str:

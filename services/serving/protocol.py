@@ -16,7 +16,7 @@ from h11._receivebuffer import ReceiveBuffer
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from services.serving.connections import Connection, Connections, Waiting
+from services.serving.connections import Connection, Connections, Waiting, name_connection
 from services.serving.tls import CertificateProtocol
 
 __all__ = ["LimitedProtocol"]
@@ -79,7 +79,8 @@ class LimitedProtocol(CertificateProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._entry = self._table.find(transport.get_extra_info("peername") or ())
+        peer, own = (transport.get_extra_info(one) or () for one in ("peername", "sockname"))
+        self._entry = self._table.find(name_connection(peer, own))
         if self._entry is not None:
             self._entry.reading_paused = lambda: self.flow.read_paused
 

@@ -19,7 +19,7 @@ class Trouble:
     """One thing that does not work at present."""
 
     where: str
-    """The part of the process: a thread's name, `database`, `outbox`, `chain`, `log`."""
+    """The part of the process: a thread's name, `database`, `outbox`, `audit`, `chain`, `log`."""
     code: str
     cause: str
     since_s: float

@@ -130,6 +130,7 @@ class Dispatcher:
             for row in await self._due():
                 if row.id not in busy and len(busy) < _MAX_SIDE_BY_SIDE:
                     busy[row.id] = asyncio.create_task(self._deliver_all(row.id))
+            self.loop.recover()  # the step does not end, so that nothing else says that an earlier failure is over
             await asyncio.sleep(self._policy.interval_s)
         # A cancelled delivery may have been accepted already; its cursor has not moved, so it is sent again.
         for task in busy.values():
@@ -168,6 +169,8 @@ class Dispatcher:
                     return
                 row, entries, end = found
                 for entry in entries:
+                    if not self._is_fresh():
+                        return  # a backlog may last longer than the index is fresh
                     result = await self._send(row, entry)
                     if not await self._in_database(self._record_result, row, entry, result):
                         return

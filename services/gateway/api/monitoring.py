@@ -40,7 +40,7 @@ class TroubleState(Printable):
     """Something that does not work at present."""
 
     where: str
-    """`index`, `database`, `outbox`, `chain`, `log`, or the name of a thread."""
+    """`index`, `database`, `outbox`, `audit`, `chain`, `log`, or the name of a thread."""
     code: str
     detail: str
     hint: str | None
@@ -96,8 +96,9 @@ def add_monitoring(
         responses={503: _NOT_READY, "default": PROBLEM},
     )
     async def ready() -> Response:
-        """503 if the index is stale, the database does not answer, a thread does not do its work, or a record failed
-        and nobody has dealt with it. The answer is at most a second old, and reads nothing."""
+        """503 if the index is stale, the database does not answer, the audit log cannot be written, a thread does not
+        do its work, or a record failed and nobody has dealt with it. The answer is at most a second old,
+        and reads nothing."""
         found = _view(readiness.seen())
         return reply(found, 200 if found.status == "ready" else 503)
 

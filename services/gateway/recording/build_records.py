@@ -116,8 +116,6 @@ class Builder:
             return value
         if hint is bytes:
             return _raw(value)
-        if hint is bool:
-            return value
         if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
             return hint[value.upper()]
         if isinstance(hint, type) and is_dataclass(hint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ import structlog
 from ledger.errors import ChainUnreachableError, StoreError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
+from services.audit import Access, AuditLog, read_audit
+from services.audit.log import RESUMED
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway import follower as follower_module
 from services.gateway import readiness as readiness_module
@@ -121,6 +124,15 @@ def test_a_frozen_head_is_an_alarm_and_refuses_nobody(site: Site, monkeypatch: p
         assert ask("/v1/session", OTHER).status_code == 200
 
 
+def test_a_chain_that_ends_before_the_index_is_an_alarm_until_it_has_caught_up(site: Site) -> None:
+    with site.open() as ask:
+        lost = site.chain.headers.pop()
+        wait_until(lambda: ask.codes() == ([], ["chain: chain-behind"]))
+        assert "the index is at block" in ask.ready()["alarms"][0]["detail"]
+        site.chain.headers.append(lost)
+        wait_until(lambda: ask.codes() == ([], []))
+
+
 def test_where_blocks_do_not_come_by_themselves_an_old_head_is_no_alarm(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +169,27 @@ def test_a_failed_record_is_told_until_somebody_deals_with_it(site: Site, capfd:
     assert changes.count((False, ["outbox: record-failed"])) == 2
 
 
+def test_an_audit_log_that_cannot_be_written_is_told_and_tried_again_by_itself(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = AuditLog(tmp_path / "audit", lambda: NOW_S)
+    site = Site(store, audit)
+    with site.open() as ask:
+
+        def fail(_: Access) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as full:
+            full.setattr(audit, "_append", fail)
+            assert ask("/v1/session").status_code == 503
+            wait_until(lambda: ask.codes()[0] == ["audit: audit-failed"])
+            assert ask("/ready", Authorization="").status_code == 503
+        wait_until(lambda: ask.codes() == ([], []))
+        assert ask("/v1/session").status_code == 200
+    audit.close()
+    assert [one["action"] for one in read_audit(tmp_path / "audit")].count(RESUMED) == 1
+
+
 class _Broken(Store):
     """A database that does not answer."""
 
@@ -178,8 +211,8 @@ def _readiness(store: Store, *loops: Loop, clock_s: Callable[[], float] = lambda
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_address(store: Store) -> None:
-    broken = _Broken(store)
-    readiness = _readiness(broken)
+    broken, now = _Broken(store), [0.0]
+    readiness = _readiness(broken, clock_s=lambda: now[0])
     readiness.look()
     assert not readiness.seen().troubles
     broken.is_broken = True
@@ -187,6 +220,10 @@ def test_a_database_that_does_not_answer_is_told_without_its_address(store: Stor
     [trouble] = readiness.seen().troubles
     assert (trouble.where, trouble.code) == ("database", StoreError.code)
     assert "internal" not in trouble.cause
+    now[0] = 1000.0
+    readiness.look()
+    [later] = readiness.seen().troubles
+    assert later.since_s < trouble.since_s - 500, "since it was first seen, and not since the latest look"
     broken.is_broken = False
     readiness.look()
     assert not readiness.seen().troubles
@@ -202,6 +239,24 @@ def test_a_database_that_hangs_is_told(store: Store) -> None:
     now[0] = HANGS_S + 1
     [trouble] = readiness.seen().troubles
     assert (trouble.where, trouble.code) == ("database", "database-hangs")
+
+
+def test_a_look_that_fails_is_not_called_a_database_that_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    readiness = _readiness(store, clock_s=lambda: now[0])
+    readiness.look()
+
+    def look() -> None:
+        raise OSError("out of memory")
+
+    monkeypatch.setattr(readiness, "look", look)
+    readiness.start()
+    try:
+        wait_until(lambda: readiness.loop.trouble() is not None)
+        now[0] = HANGS_S + 1
+        assert [one.where for one in readiness.seen().troubles] == ["millmark-readiness"]
+    finally:
+        readiness.stop()
 
 
 def test_a_thread_that_does_not_do_its_work_is_told(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,43 @@ def test_nothing_is_delivered_while_a_suspension_may_be_missing(world: World) ->
     fresh[0] = True
     with ThreadPoolExecutor(1) as dispatcher._database:
         assert len(asyncio.run(dispatcher._due())) == 1
+
+
+def test_a_backlog_stops_once_a_suspension_may_be_missing(world: World) -> None:
+    with Receiver() as receiver:
+        Subscriptions(world.store, loopback=True).add(OWNER, receiver.url, after=START, now_ms=1)
+        stale: list[None] = []
+
+        def is_fresh() -> bool:
+            if len(receiver.seen) >= 2:
+                stale.append(None)
+            return not stale
+
+        dispatcher = Dispatcher(world.store, QUICK, build_logger(), is_fresh=is_fresh)
+        dispatcher.start()
+        wait_until(lambda: len(stale) > 5 or len(receiver.seen) > 2)
+        dispatcher.stop()
+        assert len(receiver.seen) == 2
+
+
+def test_a_failure_that_is_over_is_no_trouble_any_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatcher = Dispatcher(world.store, QUICK, build_logger())
+    serve, mended = dispatcher._serve, threading.Event()
+
+    async def fail_first() -> None:
+        if not mended.is_set():
+            raise RuntimeError
+        await serve()
+
+    monkeypatch.setattr(dispatcher, "_serve", fail_first)
+    monkeypatch.setattr(dispatcher.loop, "_retry_s", 0.05)
+    dispatcher.start()
+    try:
+        wait_until(lambda: dispatcher.loop.trouble() is not None)
+        mended.set()
+        wait_until(lambda: dispatcher.loop.trouble() is None)
+    finally:
+        dispatcher.stop()
 
 
 def test_a_new_subscription_begins_with_what_is_recorded_next(world: World) -> None:

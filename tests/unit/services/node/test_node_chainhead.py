@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from typing import Any
 
+from ledger.errors import NodeBehindError
+from services.node.agent import Agent
 from services.node.health import Health, StreamHealth
 from services.node.submission import ChainHead
 from services.serving.troubles import HEAD_S, Trouble
@@ -54,3 +58,23 @@ def test_only_what_somebody_has_to_deal_with_makes_a_node_not_ready() -> None:
     shown = health.to_json()
     assert shown["status"] == "not ready"
     assert shown["streams"] == [{"name": "bench", "entries": 5, "queued": 4, "anchored": 3, "failure": None}]
+
+
+def test_a_source_that_refuses_is_told_with_its_reason_and_since_when() -> None:
+    def idle(*sources: Any) -> list[Trouble]:
+        sending = SimpleNamespace(loop=SimpleNamespace(trouble=lambda: None))
+        agent: Any = SimpleNamespace(_submission=sending, _streams=[], _sources=sources)
+        return list(Agent._idle(agent))
+
+    failing = Trouble("millmark-opcua", "unexpected", "BadUserAccessDenied", 17.0)
+    loop = SimpleNamespace(name="millmark-opcua", trouble=lambda: failing)
+    [found] = idle(SimpleNamespace(loop=loop, is_connected=False))
+    assert (found.code, found.since_s) == ("source-disconnected", 17.0)
+    assert found.cause == "the broker or server reports nothing (BadUserAccessDenied)"
+    health = _health(ChainHead(), found)
+    assert (health.ready, list(health.alarms)) == (True, [found])
+
+
+def test_a_chain_node_that_is_behind_is_an_alarm_as_one_that_does_not_answer() -> None:
+    behind = Trouble("chain", NodeBehindError.code, "the node lacks block 7", 17.0)
+    assert _health(ChainHead(), behind).ready
