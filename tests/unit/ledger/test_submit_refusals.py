@@ -16,6 +16,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from ledger.submit.lease import Lease
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
+from tests.support.patience import wait_until
 
 
 @pytest.fixture
@@ -96,8 +97,7 @@ def test_a_nonce_that_another_submitter_settled_is_no_trouble_any_more(
     world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
     world.line.handlers["eth_getBlockReceipts"] = lambda _: []
     with pytest.raises(ChainUnreachableError, match="is used, and its records wait"):
-        for _ in range(3):
-            submitter.step()
+        wait_until(submitter.step)
     world.line.handlers.clear()
     submitter_of(world, outbox, signer, other).drain()
     ids += submitter.submit(world.lots(1))

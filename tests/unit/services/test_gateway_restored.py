@@ -131,7 +131,7 @@ def test_nothing_is_called_final_that_a_reorganisation_could_undo(site: Site, tm
         copy_database(site.store, backup)
         site.send()
         Follower(chain, backup).follow()
-        with pytest.raises(ChainUnreachableError, match="is not final yet.*repeat the command in a few blocks"):
+        with pytest.raises(ChainUnreachableError, match=r"is not final yet.*repeat the command in a few blocks"):
             adopt_records(chain, backup, site.signer.address)
         assert count(backup, OutboxState.QUEUED) == 1
         for _ in range(2):
