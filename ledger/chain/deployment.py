@@ -88,9 +88,18 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
 
 
 def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s: float) -> Receipt:
-    """The receipt, once its block is final; a reorganisation may have moved the transaction to another block."""
+    """The receipt, once its block is final; a reorganisation may have moved the transaction to another block.
+
+    A node that does not answer meanwhile is asked again: the contracts exist, and only their addresses are missing.
+    """
     deadline = time.monotonic() + timeout_s * (1 + profile.finality_depth)
-    while receipt.block_number > node.block_number() - profile.finality_depth:
+    while True:
+        try:
+            if receipt.block_number <= node.block_number() - profile.finality_depth:
+                return receipt
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
         if time.monotonic() > deadline:
             raise ChainError(
                 f"TraceLedger was created, but its block {receipt.block_number} does not become final",
@@ -98,7 +107,6 @@ def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s
             )
         time.sleep(_RECEIPT_PAUSE_S)
         receipt = await_receipt(node, receipt.transaction_hash, timeout_s)
-    return receipt
 
 
 def fetch_ledger_id(node: Node, ledger: bytes) -> bytes:

@@ -70,7 +70,7 @@ class Batches:
                 records = records[:1]  # alone, so that a revert can only be its own fault
             found = self._try(records)
             if isinstance(found, Batch):
-                self._refusals.forget(record.id for record in found.records)
+                self._refusals.forget_all()
                 return found
             refused = found
             if self._outbox.count_unmined(self._signer):
@@ -79,7 +79,7 @@ class Batches:
                 self._note_refused(records)
                 return None
             # Refused on its own, and nothing is pending that could change that. Continue with the records after it.
-            self._refusals.forget([records[0].id])
+            self._refusals.forget(records[0].id)
             writer.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 

@@ -7,7 +7,6 @@ refused that the ledger would take, and gas is estimated for other circumstances
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import Protocol
 
 from ledger.chain import Chain, Deployment
@@ -31,8 +30,11 @@ class Refusals(Protocol):
     def is_final(self, record_id: int) -> bool:
         """Whether a refusal now is final."""
 
-    def forget(self, record_ids: Iterable[int]) -> None:
-        """The contract would take these records now."""
+    def forget(self, record_id: int) -> None:
+        """The record failed; it may be resumed later."""
+
+    def forget_all(self) -> None:
+        """A record is about to be sent: those that were refused before may have needed it."""
 
 
 class AtOnce:
@@ -44,14 +46,17 @@ class AtOnce:
     def is_final(self, record_id: int) -> bool:  # noqa: ARG002  # the protocol's signature
         return True
 
-    def forget(self, record_ids: Iterable[int]) -> None:
+    def forget(self, record_id: int) -> None:
+        """Do nothing."""
+
+    def forget_all(self) -> None:
         """Do nothing."""
 
 
 class Lookout:
     """What one submitter knows of its node. Also decides when a refusal is final.
 
-    Where blocks come by themselves, it is final when it is repeated on another head, both at or above every block that
+    Where blocks come by themselves, it is final when it is repeated on a later head, both at or above every block that
     outbox and index know. Elsewhere a single refusal is final, since no block follows that could change it.
     """
 
@@ -59,9 +64,9 @@ class Lookout:
         self._chain = chain
         self._outbox = outbox
         self._bound = False
-        self._head = b""
-        self._refused_at: dict[int, bytes] = {}
-        """Hash of the head on which a record was refused first, by the record's id."""
+        self._head = -1
+        self._refused_at: dict[int, int] = {}
+        """The head on or below which a record was refused first, by the record's id."""
         self._behind_since: float | None = None
         self.trouble: ChainUnreachableError | None = None
         """Why nothing new is sent; None if the node has been behind for only a moment."""
@@ -81,7 +86,7 @@ class Lookout:
             return True
         head, seen = self._chain.node.header(), self._outbox.seen_block()
         if head.number >= seen:
-            self._head, self._behind_since = head.hash, None
+            self._head, self._behind_since = head.number, None
             return True
         now = time.monotonic()
         self._behind_since = now if self._behind_since is None else self._behind_since
@@ -92,16 +97,20 @@ class Lookout:
         return False
 
     def note(self, record_id: int) -> None:
-        self._refused_at.setdefault(record_id, self._head)
+        # The head after the refusal, and later that before it: a block in between must not make one head count as two.
+        if self._chain.profile.timed_blocks and record_id not in self._refused_at:
+            self._refused_at[record_id] = self._chain.head_number()
 
     def is_final(self, record_id: int) -> bool:
         if not self._chain.profile.timed_blocks:
             return True
-        return self._refused_at.get(record_id, self._head) != self._head
+        return self._refused_at.get(record_id, self._head) < self._head
 
-    def forget(self, record_ids: Iterable[int]) -> None:
-        for record_id in record_ids:
-            self._refused_at.pop(record_id, None)
+    def forget(self, record_id: int) -> None:
+        self._refused_at.pop(record_id, None)
+
+    def forget_all(self) -> None:
+        self._refused_at.clear()
 
 
 def describe_chain(deployment: Deployment) -> OutboxChain:

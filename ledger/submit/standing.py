@@ -93,11 +93,18 @@ def adopt_records(chain: Chain, store: Store, signer: bytes) -> Adoption:
     """Have the outbox know all records that the key made, up to the last indexed block.
 
     Afterwards it is current, if the index is. Waiting records that are on the ledger are final. Idempotent. Raises
-    ChainError.
+    ChainError, also while the block of such a record is not final: a reorganisation could still undo it.
     """
+    final = chain.final_number()
     with store.reading() as connection:
         known, rows = next_nonce(connection, signer), find_unknown_records(connection, signer)
     found = sorted(_find_unknown(chain, rows, signer, known or 0), key=lambda one: one.transaction.nonce)
+    latest = max((row.block_number for one in found for row in one.rows), default=final)
+    if latest > final:
+        raise ChainUnreachableError(
+            f"block {latest} has records of 0x{signer.hex()} and is not final yet: the last final block is {final}",
+            hint="repeat the command in a few blocks; nothing was changed",
+        )
     adoption = Adoption()
     # In one transaction: a crash leaves the outbox as it was, and so still older.
     with store.transaction() as connection:

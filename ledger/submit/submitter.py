@@ -142,6 +142,7 @@ class Submitter:
         found = self._outbox.open_transactions(self.key)
         if self._gaps.fill(writer, found):
             found = self._outbox.open_transactions(self.key)
+        self._tracker.keep(found)
         return all(self._tracker.follow(writer, transaction) for transaction in found)
 
     def _start_waiting(self, writer: OutboxWriter) -> None:

@@ -8,7 +8,7 @@ none appears although the nonce is used, the transaction that used it is found b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ledger.chain import (
@@ -87,6 +87,12 @@ class Tracker:
     def trouble(self) -> ChainUnreachableError | None:
         """That the node does not show which transaction used a nonce; None if there is no such nonce."""
         return next(iter(self._unexplained.values()), None)
+
+    def keep(self, transactions: Sequence[SentTransaction]) -> None:
+        """Forget all but these, which are open: another submitter may have settled the others meanwhile."""
+        ids = {transaction.id for transaction in transactions}
+        self._times = {each: times for each, times in self._times.items() if each in ids}
+        self._unexplained = {each: error for each, error in self._unexplained.items() if each in ids}
 
     def follow(self, writer: OutboxWriter, transaction: SentTransaction) -> bool:
         """Advance an open transaction as far as possible now.

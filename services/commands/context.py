@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from services.settings import Settings, read_settings
 from services.store import open_store
 
 __all__ = ["Context", "ask", "open_context", "unlock"]
+
+_COMPARING_S = 60.0
+"""How long a command waits until its outbox is compared with the ledger."""
 
 
 @dataclass(slots=True)
@@ -85,14 +89,12 @@ class Context:
         """Submits the records with the signer's key, waits until all are final, and returns them in the same order.
 
         Raises OutboxOlderError if the database is older than the ledger, and SubmitError with the contract's own error
-        if it refused one of them. Raises ChainError if the chain could
-        not be reached or accepted nothing; the records then stay queued.
+        if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
+        then stay queued, unless it could not be reached before that.
         """
         chain, outbox = self.chain(), Outbox(self.store)
         chain.fund(signer.address)
-        if not verify_outbox(chain, self.store, signer.address):
-            self.catch_up()
-            verify_outbox(chain, self.store, signer.address)
+        self._verify_outbox(chain, signer.address)
         submitter = Submitter(chain, outbox, signer)
         # Random idempotency keys: a command that is called again is meant to record again.
         ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
@@ -107,6 +109,20 @@ class Context:
             if result.state is not OutboxState.FINAL:
                 raise SubmitError(result.error or f"{result.kind} is {result.state}", hint="nothing was recorded")
         return results
+
+    def _verify_outbox(self, chain: Chain, key: bytes) -> None:
+        """Verifies that the outbox is not older than the ledger. Raises OutboxOlderError, ChainError."""
+        deadline = time.monotonic() + _COMPARING_S
+        # A block that comes between catching up and comparing leaves it undecided.
+        while not verify_outbox(chain, self.store, key):
+            if time.monotonic() > deadline:
+                raise ChainUnreachableError(
+                    f"the outbox could not be compared with the ledger within {_COMPARING_S:.0f} s",
+                    hint="nothing was queued; check with `millmark status` that the index keeps up, then try again",
+                )
+            unreachable = self.catch_up()
+            if unreachable is not None:
+                raise unreachable
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def test_single_bytes_do_not_extend_the_time_for_the_head(address: tuple[str, in
     began = time.monotonic()
     with connect(address) as one:
         assert is_cut_off(one, HALF_A_HEAD * 1000)
-    assert time.monotonic() - began < MAX_S / 4
+    assert time.monotonic() - began < MAX_S
 
 
 def test_a_connection_that_was_used_gets_no_longer_for_its_next_head(address: tuple[str, int]) -> None:

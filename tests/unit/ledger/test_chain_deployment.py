@@ -29,7 +29,7 @@ from ledger.keys import LocalSigner
 from ledger.records import Contract
 from ledger.trust import Cosigner, Cosigners
 from tests.support.ledger_world import build_world
-from tests.support.rpc import Line
+from tests.support.rpc import Line, lost
 
 PROFILE = find_profile("embedded")
 DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, b"\x44" * 32, b"\x33" * 20, 7, b"\x55" * 32, 12, b"\x66" * 32)
@@ -187,6 +187,23 @@ def test_a_chain_that_mines_nothing_is_waited_for_in_vain() -> None:
     line.handlers["eth_getTransactionReceipt"] = lambda _: None
     with pytest.raises(ChainError, match="was not mined within 0 s"):
         deploy(Node(line), PROFILE, owner, timeout_s=0)
+
+
+def test_one_bad_answer_does_not_lose_contracts_that_were_created() -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    Node(line).fund(owner.address, 10**20)
+    asked: list[int] = []
+
+    def fail_once(params: list[Any]) -> Any:
+        asked.append(1)
+        if len(asked) == 2:  # the first is before anything is created, the second after everything is
+            raise lost()
+        return line.node.request("eth_blockNumber", params)
+
+    line.handlers["eth_blockNumber"] = fail_once
+    deployed = deploy(Node(line), PROFILE, owner)
+    assert Chain(Node(line), PROFILE, deployed).ledger_id == deployed.ledger_id
+    assert len(asked) == 3
 
 
 def test_a_reverted_deployment_is_told() -> None:

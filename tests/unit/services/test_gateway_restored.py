@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger.errors import OutboxOlderError
+from ledger.chain import Chain
+from ledger.errors import ChainUnreachableError, OutboxOlderError
 from ledger.index import Follower
 from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import LotRow
 from ledger.submit import adopt_records, verify_outbox
+from services.commands.context import Context
 from services.gateway.recording.attempts import Attempt
+from services.settings import Settings
 from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
 
@@ -90,6 +94,49 @@ def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, t
         old.send()
         assert old.caller.ask(f"/v1/records/{fresh['id']}").json()["state"] == "final"
         assert site.world.count() == made + 1
+
+
+def test_a_command_records_nothing_before_the_outbox_is_compared(site: Site, tmp_path: Path) -> None:
+    """Also if a block comes whenever the index was brought up to the chain."""
+    world = site.world
+
+    class Racing(Context):
+        blocks = 2
+
+        def chain(self) -> Chain:
+            return world.chain
+
+        def catch_up(self) -> ChainUnreachableError | None:
+            Follower(world.chain, self.store).follow()
+            if self.blocks:
+                Racing.blocks -= 1
+                world.chain.node.wait(1)
+            return None
+
+    receive(site, 0, "waiting")
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        site.send()
+        made = world.count()
+        with pytest.raises(OutboxOlderError):
+            Racing(Settings(), backup).record(site.signer, [world.lots(1)[0][1]])
+        assert (world.count(), count(backup, OutboxState.QUEUED)) == (made, 1)
+
+
+def test_nothing_is_called_final_that_a_reorganisation_could_undo(site: Site, tmp_path: Path) -> None:
+    receive(site, 0, "waiting")
+    profile = dataclasses.replace(site.world.chain.profile, finality_depth=2)
+    chain = Chain(site.world.chain.node, profile, site.world.chain.deployment)
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        site.send()
+        Follower(chain, backup).follow()
+        with pytest.raises(ChainUnreachableError, match=r"is not final yet.*repeat the command in a few blocks"):
+            adopt_records(chain, backup, site.signer.address)
+        assert count(backup, OutboxState.QUEUED) == 1
+        for _ in range(2):
+            site.world.chain.node.wait(1)
+        assert adopt_records(chain, backup, site.signer.address).waiting == 1
 
 
 def test_records_that_an_earlier_version_called_failed_are_final(site: Site, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""When a refusal is final, and what a submitter forgets once another one has done its work."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ledger.chain import Chain, RpcError
+from ledger.errors import ChainUnreachableError
+from ledger.keys import LocalSigner
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.submit import Submitter
+from ledger.submit.lease import Lease
+from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
+from tests.support.patience import wait_until
+
+
+@pytest.fixture
+def world() -> LedgerWorld:
+    return build_world()
+
+
+def submitter_of(world: LedgerWorld, outbox: Outbox, signer: LocalSigner, lease: Lease | None = None) -> Submitter:
+    profile = dataclasses.replace(world.chain.profile, timed_blocks=True)
+    chain = Chain(world.chain.node, profile, world.chain.deployment)
+    return Submitter(chain, outbox, signer, receipt_grace_s=0, resend_s=0.1, lease=lease)
+
+
+def refuse(_: list[Any]) -> Any:
+    raise RpcError(3, "execution reverted", b"")
+
+
+def mine(world: LedgerWorld) -> None:
+    world.line.node.request("evm_mine", [])
+
+
+def test_a_block_between_head_and_refusal_makes_no_second_head(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """The submitter sees head 1, the refusal is of head 2; the next look is at head 2 as well."""
+    signer, before = world.admit(outbox), world.count()
+    submitter = submitter_of(world, outbox, signer)
+    ids = submitter.submit(world.lots(1))
+
+    def refuse_later(params: list[Any]) -> Any:
+        mine(world)
+        world.line.handlers["eth_call"] = refuse
+        return refuse(params)
+
+    world.line.handlers["eth_call"] = refuse_later
+    for _ in range(3):
+        assert submitter.step() is False
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
+    world.line.handlers.clear()
+    submitter.drain()
+    verify_once(world, store, signer, ids, before)
+
+
+def test_a_refusal_from_before_an_earlier_record_was_made_does_not_count(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """Two are refused; the first is made; the second, which needs it, is refused once more by a node that is behind."""
+    signer, before = world.admit(outbox), world.count()
+    submitter = submitter_of(world, outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    payloads = [record.payload.hex() for record in results(outbox, ids)]
+
+    def refuse_those(refused: list[str], params: list[Any]) -> Any:
+        if any(payload in params[0]["data"] for payload in refused):
+            raise RpcError(3, "execution reverted", b"")
+        return world.line.node.request("eth_call", params)
+
+    world.line.handlers["eth_call"] = partial(refuse_those, payloads)
+    submitter.step()
+    mine(world)
+    world.line.handlers["eth_call"] = partial(refuse_those, payloads[1:])
+    for _ in range(2):
+        submitter.step()
+    assert [record.state.value for record in results(outbox, ids)] == ["final", "queued"]
+    world.line.handlers.clear()
+    mine(world)
+    submitter.drain()
+    verify_once(world, store, signer, ids, before)
+
+
+def test_a_nonce_that_another_submitter_settled_is_no_trouble_any_more(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    signer, before = world.admit(outbox), world.count()
+    own, other = (Lease(outbox, signer.address, lease_s=0) for _ in range(2))
+    submitter = submitter_of(world, outbox, signer, own)
+    ids = submitter.submit(world.lots(1))
+    world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
+    world.line.handlers["eth_getBlockReceipts"] = lambda _: []
+    with pytest.raises(ChainUnreachableError, match="is used, and its records wait"):
+        wait_until(submitter.step)
+    world.line.handlers.clear()
+    submitter_of(world, outbox, signer, other).drain()
+    ids += submitter.submit(world.lots(1))
+    assert submitter.step()
+    verify_once(world, store, signer, ids, before)
