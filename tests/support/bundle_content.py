@@ -225,6 +225,8 @@ def with_fields(record: RecordShown, **members: object) -> RecordShown:
     entry = entry_of(record)
     key, histories = members.pop("key", entry.key), members.pop("histories", entry.histories)
     event = _with_members(entry.event, members)
+    if members:  # or else a forgery would be the genuine record
+        raise TypeError(f"a {record.kind} has no member {', '.join(members)}")
     return replace(record, data=encode_event(event, key, histories))  # type: ignore[arg-type]  # of the members' types
 
 
@@ -245,6 +247,7 @@ def _registry_words(content: Content) -> dict[bytes, bytes]:
         packed = _pack(
             (company.roles, 16), (company.keys, 16), (company.admins, 16), (company.name_keys, 16),
             (company.generation, 16), (company.suspended, 8), (company.departed, 8), (company.sequence, 40),
+            (company.inactive_since, 40),
         )  # fmt: skip
         _put(words, _slots_of(ParticipantSlots, number), packed)
     for address, key in content.keys.items():

@@ -213,8 +213,10 @@ def another_root(content: Content, rng: Random) -> bool | None:
     record = content.record(claims.record)
     if record.kind in ("RevisionProposed", "RevisionAccepted"):
         return False
-    roots = {name: rng.randbytes(32) for name in ("claims_root", "reason_root")}
-    content.put(with_fields(record, **roots))
+    event = entry_of(record).event
+    of = getattr(event, "statement", event)
+    root = "claims_root" if hasattr(of, "claims_root") else "reason_root"
+    content.put(with_fields(record, **{root: rng.randbytes(32)}))
     return None
 
 

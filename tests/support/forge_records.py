@@ -26,6 +26,7 @@ _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 _REPEATABLE = (
     "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
     "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded", "NoteRecorded",
+    "GateWaived",
 )  # fmt: skip
 _ONCE = tuple(HISTORY_EVENTS.keys() - set(_REPEATABLE))
 """Kinds that cannot come twice in a row."""
@@ -323,7 +324,7 @@ def impossible_certificate(content: Content, rng: Random) -> bool | None:
         return False
     member, value = rng.choice(
         [
-            ("lot", rng.randbytes(32)),
+            ("items", (Item(rng.randbytes(32), bytes(32)),)),
             ("verdict", rng.choice([0, rng.randrange(3, 256)])),
             ("expires_at", rng.randrange(record.block_time + 1)),
             ("inference_digest", bytes(32)),

@@ -323,7 +323,7 @@ def impossible_word(content: Content, rng: Random) -> None:
             (key, 3 | flag << 48),
             (model, 6 | 7 << 32 | 2 << 64 | flag << 72),
             (model, 6 | 7 << 32 | state << 64),
-            (participant, 1 | 1 << 96 | 1 << rng.randrange(136, 256)),
+            (participant, 1 | 1 << 96 | 1 << rng.randrange(176, 256)),
             (machine, 3 | 1 << rng.randrange(72, 256)),
             (key, 3 | 1 << rng.randrange(232, 256)),
         ]
