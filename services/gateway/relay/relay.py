@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -28,6 +29,7 @@ from ledger.store import Store
 from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
 from services.access import ForbiddenError, Principal
+from services.gateway.relay.refusals import RepeatedRefusals
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 from services.serving.logs import build_logger
 from services.serving.loop import Loop
@@ -53,6 +55,7 @@ class Relay:
         self._chain = chain
         self._outbox = Outbox(store)
         self._signer = signer
+        self._refusals = RepeatedRefusals(chain, self._outbox)
         self._submitter = Submitter(sending, self._outbox, signer)
         self._funded = False
         self._accepting = threading.Lock()
@@ -105,12 +108,13 @@ class Relay:
         )
 
     def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
-        """Simulates a call that the key would sign. Raises RecordError for a call that makes no record, and
-        ForbiddenError for another participant's key."""
+        """Simulates a call that the key would sign. Raises RecordError for a call that makes no record,
+        ForbiddenError for another participant's key, and NodeBehindError as long as a refusal is not final."""
         self._verify_key(key, principal)
         read_kinds(contract, data)
         try:
-            gas = self._chain.simulate_as(contract, data, key)
+            call = contract.value.encode() + key + data
+            gas = self._refusals.ask(call, lambda: self._chain.simulate_as(contract, data, key))
         except ContractRefusedError as error:
             return Simulation(None, error.name, str(error))
         # The margin must not suggest more gas than the relay accepts.
@@ -127,7 +131,8 @@ class Relay:
             if self._find(signed.request.digest) is None:
                 self._verify(signed.request)
                 # The last check and the most expensive one: what would revert must not cost the relay any gas.
-                self._chain.simulate_forward(signed, self._signer.address)
+                forward = partial(self._chain.simulate_forward, signed, self._signer.address)
+                self._refusals.ask(signed.to_bytes(), forward)
                 entry = Entry(_name(signed.request), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
         return self.look(signed.request.digest, principal)
