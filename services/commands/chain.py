@@ -116,7 +116,7 @@ def run_status(
         print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)
     if unreachable is not None:
         raise typer.Exit(unreachable.exit_code)
-    if book:
+    if book or (health is None and found["chain"] is not None):  # the chain was followed, and then gave no answer
         raise typer.Exit(1)
     # A node that is behind differs from the index, and that is not the index's fault.
     if (found["equal"] is False and not alarms) or (check is not None and check.differences):

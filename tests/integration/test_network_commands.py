@@ -14,8 +14,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, write_deployment
-from ledger.errors import WrongChainError
+from ledger.errors import ChainUnreachableError, WrongChainError
 from ledger.index import Follower
+from ledger.records import Contract
 from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
@@ -100,6 +101,17 @@ def test_a_node_without_the_ledgers_block_is_told_at_once(site: Site) -> None:
     done = site.status()
     assert (done.exit_code, "the node is not in sync: its latest block is 6" in done.stdout) == (3, True)
     assert site.world.line.passed.count("eth_chainId") == 1
+
+
+def test_a_chain_that_is_followed_and_then_gives_no_answer_is_no_success(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Chain, __: Contract) -> int:
+        raise ChainUnreachableError("the node does not answer", hint="try again")
+
+    monkeypatch.setattr(Chain, "sequence", fail)
+    done = site.status()
+    assert (done.exit_code, "the node does not answer" in done.stdout) == (1, True)
 
 
 def test_another_node_behind_the_same_address_is_noticed_by_everybody(site: Site, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, LargeBinary, MetaData, insert, select
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, LargeBinary, MetaData, func, insert, select
 
 from ledger.store import Schema
 from ledger.store.database import Store, build_engine
@@ -117,3 +117,8 @@ def test_a_migrated_outbox_takes_numbers_of_64_bits(new_url: str) -> None:
         row = {column.name: _value(column) for column in table.columns}
         connection.execute(insert(table).values(row | {"id": 2**40, "idempotency_key": "eight"}))
         assert connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all() == [7, 2**40]
+        if connection.dialect.name == "postgresql":  # where a sequence of 32 bits would give out the numbers
+            connection.execute(select(func.setval(func.pg_get_serial_sequence("outbox_records", "id"), 2**40)))
+        del row["id"]
+        connection.execute(insert(table).values(row | {"idempotency_key": "nine"}))
+        assert connection.execute(select(func.max(table.c.id))).scalar_one() == 2**40 + 1

@@ -22,3 +22,6 @@ def upgrade() -> None:
         return  # an INTEGER has 64 bits there
     for table, column in _NUMBERS:
         op.alter_column(table, column, type_=sa.BigInteger)
+        sequence = op.get_bind().scalar(sa.select(sa.func.pg_get_serial_sequence(table, column)))
+        if sequence is not None:  # it has 32 bits of its own, whatever the column has
+            op.execute(f"ALTER SEQUENCE {sequence} AS bigint")
