@@ -6,6 +6,7 @@ The key ring is read at every use, so that a running gateway notices a rotation.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import secrets
 import time
@@ -35,7 +36,8 @@ class KeyRing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._old = path.with_name(path.name + ".old")
+        self._old = path.name + ".old-"
+        """How the names of files with dropped keys begin."""
 
     @contextmanager
     def rotating(self) -> Iterator[None]:
@@ -70,7 +72,7 @@ class KeyRing:
         if found is None:
             raise SigningError(
                 f"{self._path} has no key {name}",
-                hint=f"restore the key file that belongs to this database; {self._old.name} has the keys that were "
+                hint=f"restore the key file that belongs to this database; {self._old}* have the keys that were "
                 "dropped within the last day",
             )
         return found
@@ -88,21 +90,21 @@ class KeyRing:
     def drop_old(self, named: Collection[str]) -> None:
         """Removes the keys that are neither current nor among `named`, those by which data keys are wrapped.
 
-        For a day they stay in a file beside it, `.old`: what a mistake would cost is every document.
+        For a day they stay in a file beside it, one for each rotation: what a mistake would cost is every document.
         """
         keys = list(self.keys().items())
         kept = [keys[0], *(key for key in keys[1:] if key[0] in named)]
         dropped = [key for key in keys if key not in kept]
         if dropped:
-            earlier = _read_ring(self._old) if self._old.exists() else {}
-            self._replace(self._old, [*dropped, *(one for one in earlier.items() if one not in dropped)])
+            self._replace(self._path.with_name(f"{self._old}{time.time_ns()}"), dropped)
             self._replace(self._path, kept)
 
     def _forget_old(self) -> None:
-        with suppress(OSError):  # it is not there, or another process was faster
-            if time.time() - self._old.stat().st_mtime > _KEEP_OLD_S:
-                self._old.unlink()
-                sync_folder(self._old.parent)
+        for old in self._path.parent.glob(glob.escape(self._old) + "*"):
+            with suppress(OSError):  # another process was faster
+                if time.time() - old.stat().st_mtime > _KEEP_OLD_S:
+                    old.unlink()
+                    sync_folder(old.parent)
 
     def _replace(self, path: Path, keys: list[tuple[str, bytes]]) -> None:
         # Written beside the file and renamed: a crash leaves the old ring or the new one, never a part.

@@ -294,22 +294,28 @@ def test_no_key_is_dropped_that_a_row_names_and_dropped_ones_stay_for_a_day(
     shared: SharedWorld, tmp_path: Path
 ) -> None:
     path = tmp_path / "document-keys.json"
-    id_, old = shared.add(Mode.PRIVATE).document, tmp_path / "document-keys.json.old"
+    id_ = shared.add(Mode.PRIVATE).document
+
+    def dropped() -> list[Path]:
+        return sorted(tmp_path.glob("document-keys.json.old-*"))
+
     [first] = shared.ring.keys().items()
     shared.ring.add()
     shared.ring.drop_old({first[0]})
     assert len(shared.ring.keys()) == 2
-    assert not old.exists()
+    assert dropped() == []
     shared.documents.rotate()
     [current] = shared.ring.keys()
-    assert first in KeyRing(old).keys().items()
-    assert (stat.S_IMODE(old.stat().st_mode), len(KeyRing(old).keys())) == (0o600, 2)
-    shared.documents.rotate()
-    assert {first[0], current} < KeyRing(old).keys().keys(), "those of an earlier rotation stay as well"
+    [earlier] = dropped()
+    assert first in KeyRing(earlier).keys().items()
+    assert (stat.S_IMODE(earlier.stat().st_mode), len(KeyRing(earlier).keys())) == (0o600, 2)
     yesterday = time.time() - 86_401
-    os.utime(old, (yesterday, yesterday))
+    os.utime(earlier, (yesterday, yesterday))
+    shared.documents.rotate()
+    [later] = dropped()
+    assert list(KeyRing(later).keys()) == [current], "a rotation does not prolong the day of those before it"
+    assert later != earlier
     assert opened(shared, id_) == CONTENT
-    assert not old.exists()
     assert path.exists()
 
 
