@@ -23,8 +23,14 @@ def start_of(chain_id: int, ledger: bytes, ledger_id: bytes, subject: bytes) -> 
 
 
 def inner_of(*, sequence: int, participant: int, key: bytes, data: bytes, block_time: int) -> bytes:
-    """The inner hash of a record, 32 bytes. `key` is an address, `data` the event's data, `block_time` in seconds."""
-    return keccak256(_INNER.pack(sequence, participant, key, keccak256(data), block_time))
+    """The inner hash of a record, 32 bytes. `key` is an address, `data` the event's data, `block_time` in seconds.
+
+    Raises OverflowError for numbers that no record has: negative ones, or those of more than 64 bits.
+    """
+    try:
+        return keccak256(_INNER.pack(sequence, participant, key, keccak256(data), block_time))
+    except struct.error as error:
+        raise OverflowError(str(error)) from None
 
 
 def link(head: bytes, topic: bytes, inner: bytes) -> bytes:

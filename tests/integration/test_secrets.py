@@ -136,6 +136,7 @@ def _run_commands(scene: Scene) -> None:
     scene.run("participants", "admit", "Late", to_checksum(b"\x07" * 20), "--roles=CARRIER", owner)
     taken = to_checksum(scene.site.consortium.inspector.signer.address)
     scene.run("participants", "admit", "Late", taken, "--roles=CARRIER", owner, code=1)
+    scene.run("outbox", "adopt", taken)  # the site recorded with this key, from another outbox
     scene.run("keys", "propose", to_checksum(b"\x08" * 20), "--roles=CARRIER", keystore, secret)
     scene.run("keys", "show", keystore, f"--passphrase-file={home / 'wrong.pass'}", code=1)
     scene.run("keys", "show", f"--signer=file:{home / 'broken.key'}", code=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -213,11 +214,11 @@ def another_root(content: Content, rng: Random) -> bool | None:
     record = content.record(claims.record)
     if record.kind in ("RevisionProposed", "RevisionAccepted"):
         return False
-    event = entry_of(record).event
-    of = getattr(event, "statement", event)
-    root = "claims_root" if hasattr(of, "claims_root") else "reason_root"
-    content.put(with_fields(record, **{root: rng.randbytes(32)}))
-    return None
+    for root in ("claims_root", "reason_root"):
+        with suppress(TypeError):  # the record has the other one
+            content.put(with_fields(record, **{root: rng.randbytes(32)}))
+            return None
+    return False
 
 
 # Step 9

@@ -30,8 +30,8 @@ abstract contract ModelActs is ModelWorld {
             return;
         }
         // Before the caller is set: it is the council's call.
-        if (kind == 31) _entrust(uint32(ledger.lotOf(lots[argument]).holder), actor);
-        if (kind == 41) _entrust(BUYER, actor);
+        uint32 absent = kind == 31 ? uint32(ledger.lotOf(lots[argument]).holder) : kind == 41 ? BUYER : 0;
+        if (absent != 0) _entrust(absent, actor);
         if (kind == 8) _measure(); // work that started is finished by a later leaf
         if (kind == 35) _later(1 hours); // demands of one company lie an hour apart
         vm.startPrank(keys[actor]);
@@ -41,6 +41,7 @@ abstract contract ModelActs is ModelWorld {
         else if (kind == 41) ledger.endOrder(order, 0, ROOT);
         else _judge(kind, argument);
         vm.stopPrank();
+        if (absent != 0) _entrust(absent, 0); // the model knows of a trustee only during the act
     }
 
     function _befall(uint8 kind, uint8 argument) private {
