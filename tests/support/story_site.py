@@ -109,7 +109,9 @@ class StorySite:
         """What is read on a page, in one line, with a pilcrow between its items."""
         if proof not in self.callers:
             proofs = _Proved(self.store, None if proof == "none" else self.report, kept=proof == "kept")
-            parts = GatewayParts(self.store, build_policy("loopback-open"), limiter=Limiter(Rates(1e6, 1e6)), proofs=proofs)
+            parts = GatewayParts(
+                self.store, build_policy("loopback-open"), limiter=Limiter(Rates(1e6, 1e6)), proofs=proofs
+            )
             self.callers[proof] = Caller(create_gateway(parts))
         answer = self.callers[proof].ask(f"{path}{'&' if '?' in path else '?'}lang={language}")
         assert answer.status_code == 200, answer.text

@@ -264,10 +264,11 @@ class BracketedWords(Words):
 
 def bracketed_words(language: str) -> Words:
     words = words_of(language)
-    templates, titles, phrases = (
-        {key: f"⟦{text}⟧" for key, text in one.items()} for one in (words.templates, words.titles, words.phrases)
+    templates, titles, phrases, units = (
+        {key: f"⟦{text}⟧" for key, text in one.items()}
+        for one in (words.templates, words.titles, words.phrases, words.units)
     )
-    return BracketedWords(templates, titles, phrases, words.units, words.enumerations)
+    return BracketedWords(templates, titles, phrases, units, words.enumerations)
 
 
 @contextmanager
