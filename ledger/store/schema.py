@@ -105,9 +105,9 @@ def migrate(connection: Connection, schema: Schema, url: str) -> None:
     the database in that message.
     """
     # Not at the top: importing Alembic takes longer than opening a database that is up to date.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415  # slow
+    from alembic.config import Config  # noqa: PLC0415  # as above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
 
     config = Config(attributes={"connection": connection, "schema": schema})
     config.set_main_option("script_location", "ledger.store:migrations")  # its env.py serves every schema

@@ -214,11 +214,14 @@ def another_root(content: Content, rng: Random) -> bool | None:
     record = content.record(claims.record)
     if record.kind in ("RevisionProposed", "RevisionAccepted"):
         return False
+    forged = None
     for root in ("claims_root", "reason_root"):
         with suppress(TypeError):  # the record has the other one
-            content.put(with_fields(record, **{root: rng.randbytes(32)}))
-            return None
-    return False
+            forged = forged or with_fields(record, **{root: rng.randbytes(32)})
+    if forged is None:
+        return False
+    content.put(forged)
+    return None
 
 
 # Step 9

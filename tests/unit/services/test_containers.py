@@ -166,7 +166,7 @@ def test_the_commands_of_the_page_exist() -> None:
     assert set(re.findall(r"^    keys (\S+\.json)", page, re.MULTILINE)) == {
         name for name in COMPOSE["secrets"] if name.endswith(".json")
     }
-    assert f"millmark:{PROJECT['version']}" == OURS["chain"]["image"] == re.search(r"millmark:[\d.]+\d", page)[0]  # type: ignore[index]
+    assert f"millmark:{PROJECT['version']}" == OURS["chain"]["image"] == re.search(r"millmark:[\d.]+\d", page)[0]  # type: ignore[index]  # found
 
 
 @pytest.mark.parametrize("name", ["alder-gateway", "birch-gateway"])

@@ -47,7 +47,7 @@ def test_a_foreign_page_records_nothing_at_a_node_without_a_token(tmp_path: Path
         def refresh() -> None:
             raise AssertionError("nobody was to be told")
 
-        app = create_capture(parts.intake, parts.metrics, refresh, None, build_logger())  # type: ignore[arg-type]
+        app = create_capture(parts.intake, parts.metrics, refresh, None, build_logger())  # type: ignore[arg-type]  # not asked
         checked = HostCheck(app, choose_hosts(HttpSource().host, HttpSource().hosts))
         event = json.dumps({"id": "e1", "stream": "press", "data": {}})
 

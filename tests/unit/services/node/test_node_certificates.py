@@ -105,12 +105,12 @@ ORDER = "0x" + "0f" * 32
 def test_no_certificate_is_made_for_the_wrong_order(site: Site, stated: str | None, belongs: int, reason: str) -> None:
     """Nor is the lot remembered as failed: nobody was told of a verdict."""
     site.ledger.orders[LOTS[0]], site.ledger.sequences[ORDER] = belongs, 7
-    bad = {**part(0, LOTS[0], FAULTY), **({} if stated is None else {"order": stated})}  # type: ignore[dict-item]
+    bad = {**part(0, LOTS[0], FAULTY), **({} if stated is None else {"order": stated})}  # type: ignore[dict-item]  # Json is invariant
     site.add(bad)
     site.recorder(AnchorRule(count=1)).step()
     assert site.certified() == []
     assert site.letters() == [(reason, "leaf-1")]
-    good: Json = {**part(1, LOTS[0], FAULTY), "order": ORDER}  # type: ignore[dict-item]
+    good: Json = {**part(1, LOTS[0], FAULTY), "order": ORDER}  # type: ignore[dict-item]  # Json is invariant
     site.ledger.orders[LOTS[0]] = 7
     site.add(good)
     site.recorder(AnchorRule(count=1)).step()
@@ -201,7 +201,7 @@ def test_h3_a_certificate_names_the_window_of_its_lot(site: Site) -> None:
     with site.store.reading() as connection:
         entries = Book(connection).evidence(STREAM).entries
     first, second = entries[4:]
-    places = [[one.entry[name] for name in ("lot", "first", "start", "last")] for one in (first, second)]  # type: ignore[index,call-overload]
+    places = [[one.entry[name] for name in ("lot", "first", "start", "last")] for one in (first, second)]  # type: ignore[index,call-overload]  # Json
     assert places == [[LOTS[1], 2, 0, 2], [LOTS[0], 1, 0, 3]]
     assert [one.kind for one in (first, second)] == [LeafKind.WINDOW] * 2
     assert "salt" not in json.dumps(second.entry)
@@ -209,7 +209,7 @@ def test_h3_a_certificate_names_the_window_of_its_lot(site: Site) -> None:
     assert [one.leaf_hash in payload for one, payload in zip((first, second), payloads, strict=True)] == [True, True]
     ((_, drafts),) = Drafts(site.folder / "drafts", site.store)._all()
     commitments = ["0x" + build_window_commitment(draft.salt, draft.window).hex() for draft in drafts]
-    assert commitments == [one.entry["commitment"] for one in (first, second)]  # type: ignore[index,call-overload]
+    assert commitments == [one.entry["commitment"] for one in (first, second)]  # type: ignore[index,call-overload]  # Json
 
 
 def test_a_window_cut_with_other_settings_is_not_certified(site: Site) -> None:
