@@ -260,7 +260,7 @@ def _admit_inspector(desk: Desk) -> list[str]:
     consortium.chain.node.fund(signer.address, 10**20)
     consortium.record(consortium.owner, [Admit(int(Role.INSPECTOR), signer.address, NOTHING)])
     submitter = Submitter(consortium.chain, consortium.outbox, signer)
-    company = Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter)
+    company = Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter, consortium.store)
     consortium.record(company, [AcceptKey(company.number)])
     return desk.sign(company)
 

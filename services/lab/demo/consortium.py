@@ -1,4 +1,4 @@
-"""The companies of the demo, with their keys and names, on one chain and one store."""
+"""The companies of the demo, with their keys and names, on one chain; in one store, or each in a store of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ledger.canonical import Json
 from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
@@ -21,7 +22,7 @@ from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 
-__all__ = ["COMPANIES", "Company", "Consortium", "found_consortium"]
+__all__ = ["COMPANIES", "Company", "Consortium", "Desk", "found_consortium"]
 
 NOTHING = bytes(32)
 COMPANIES = (
@@ -36,14 +37,23 @@ COMPANIES = (
 )
 
 
+class Desk(Protocol):
+    """Where a company's records are queued, and how to wait for them."""
+
+    def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
+    def drain(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Company:
-    """A participant, with its key and submitter."""
+    """A participant, with its key, its store and its submitter."""
 
     name: str
     number: int
     signer: LocalSigner
-    submitter: Submitter
+    submitter: Desk
+    store: Store
+    """Its outbox and its private book."""
     name_seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @property
@@ -53,16 +63,19 @@ class Company:
 
 @dataclass(slots=True)
 class Consortium:
-    """All participants on one chain, sharing one store with outbox and private book."""
+    """All participants on one chain. `store` is the owner's, which the others may share."""
 
     chain: Chain
     store: Store
-    outbox: Outbox
     owner: Company
     companies: list[Company] = field(default_factory=list)
     recorded: Counter[str] = field(default_factory=Counter)
     """Number of records by kind."""
     _keys: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self.store)
 
     @property
     def buyer(self) -> Company:
@@ -98,7 +111,7 @@ class Consortium:
         for _, group in itertools.groupby(records, type):  # one kind per transaction, so that its gas can be attributed
             ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
             company.submitter.drain()
-        results = [self.outbox.record(number) for number in ids]
+        results = [Outbox(company.store).record(number) for number in ids]
         for result in results:
             if result.state is not OutboxState.FINAL or result.sequence is None:
                 raise SubmitError(f"{company.name}: {result.kind} is {result.state}: {result.error}")
@@ -108,14 +121,14 @@ class Consortium:
     def name(self, kind: SubjectKind, company: Company, identifier: str) -> Identity:
         """Creates a subject of `company` and stores its identity in the book."""
         identity = derive_identity(self.chain, [company.name_key], kind, company.number, identifier)
-        with self.store.transaction() as connection:
+        with company.store.transaction() as connection:
             Book(connection).add_identity(identity)
         return identity
 
-    def document(self, document: Json) -> bytes:
-        """Stores a claims document with its salts in the book; returns its claims root."""
+    def document(self, company: Company, document: Json) -> bytes:
+        """Stores a claims document with its salts in the company's book; returns its claims root."""
         claims = build_claims(document)
-        with self.store.transaction() as connection:
+        with company.store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         return claims.root
 
@@ -136,8 +149,8 @@ def found_consortium(
     profile = find_profile("embedded")
     deployment: Deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
-    operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner))
-    consortium = Consortium(chain, store, outbox, operator)
+    operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner), store)
+    consortium = Consortium(chain, store, operator)
     _admit(consortium, companies)
     return consortium
 
@@ -147,13 +160,13 @@ def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]]) -> Non
     admissions = []
     for (name, role), signer in zip(companies, signers, strict=True):
         consortium.chain.fund(signer.address)
-        root = consortium.document({"legal_name": name})
+        root = consortium.document(consortium.owner, {"legal_name": name})
         admissions.append(Admit(int(role), signer.address, root))
     consortium.record(consortium.owner, admissions)
     # The registry numbers participants in the order of admission, from 1.
     for number, ((name, _), signer) in enumerate(zip(companies, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
-        consortium.companies.append(Company(name, number, signer, submitter))
+        consortium.companies.append(Company(name, number, signer, submitter, consortium.store))
         company = consortium.companies[-1]
         consortium.record(company, [AcceptKey(number), SetNameKey(company.name_key.hash)])
     with consortium.store.transaction() as connection:

@@ -8,7 +8,6 @@ from pathlib import Path
 from ledger.chain import write_deployment
 from ledger.errors import SettingsError
 from ledger.keys import write_private
-from ledger.store import Book
 from services.devchain import discard_journal
 from services.lab.demo.consortium import Company, Consortium
 from services.lab.demo.production import Line
@@ -52,7 +51,7 @@ def clear_home(home: Path) -> None:
 
 
 def write_home(home: Path, line: Line) -> None:
-    """Writes the buyer's gateway settings, the deployment file, all keys, and each machine's evidence with salts."""
+    """Writes the buyer's gateway settings, the deployment file and all keys."""
     consortium = line.consortium
     settings: dict[str, str | int | list[str]] = {
         "database": f"sqlite:///{_DATABASE}",
@@ -67,9 +66,6 @@ def write_home(home: Path, line: Line) -> None:
     (home / SETTINGS_FILE).write_text(text)
     write_deployment(home / "deployment.json", consortium.chain.deployment)
     _write_keys(home, consortium)
-    with consortium.store.transaction() as connection:
-        for machine in line.plant.machines:
-            Book(connection).add_evidence(machine.stream, machine.log.entries)
 
 
 def _write_keys(home: Path, consortium: Consortium) -> None:

@@ -51,9 +51,14 @@ class Machine:
     number: int
     stream: bytes
     log: EvidenceLog = field(default_factory=EvidenceLog)
+    _kept: int = 0
+    """How many entries are in the owner's book."""
 
     def anchor(self) -> Anchor:
-        """The record that anchors the log in its present state."""
+        """The record that anchors the log in its present state, which goes to the owner's book first."""
+        with self.owner.store.transaction() as connection:
+            Book(connection).add_evidence(self.stream, self.log.entries[self._kept :])
+        self._kept = len(self.log.entries)
         return Anchor(self.stream, self.log.tree.size, self.log.tree.root())
 
     def note(
@@ -92,11 +97,13 @@ def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
     """Registers machines, streams and the model, and has the model approved."""
     machines = [_install(consortium, *machine) for machine in MACHINES]
     inspector = Inspector(model)
-    card_root = consortium.document(json.loads(card))
-    with consortium.store.transaction() as connection:
+    card_root = consortium.document(consortium.inspector, json.loads(card))
+    with consortium.inspector.store.transaction() as connection:
         Book(connection).put_model(inspector.model_digest, model, card)
     [number] = consortium.record(consortium.inspector, [RegisterModel(inspector.model_digest, card_root)])
-    report_root = consortium.document({"report": "model card, data hashes and held-out metrics re-computed"})
+    report_root = consortium.document(
+        consortium.auditor, {"report": "model card, data hashes and held-out metrics re-computed"}
+    )
     consortium.record(consortium.auditor, [ApproveModel(number, report_root)])
     return Plant(machines, number, inspector)
 
@@ -104,7 +111,7 @@ def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
 def _install(consortium: Consortium, index: int, name: str, what: str) -> Machine:
     owner = consortium.companies[index]
     machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
-    claims = consortium.document({"name": name, "equipment": what})
+    claims = consortium.document(owner, {"name": name, "equipment": what})
     [number] = consortium.record(owner, [RegisterMachine(hash_of(machine), claims)])
     stream = consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
     consortium.record(owner, [OpenStream(hash_of(stream), number, NOTHING)])
@@ -116,7 +123,7 @@ def receive(
 ) -> list[bytes]:
     """Receives material from outside with its supplier's certificate; returns the lots' subjects."""
     identities = [consortium.name(SubjectKind.LOT, company, f"https://id.gs1.org/01/{gtin}/10/{lot}") for lot in lots]
-    claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
+    claims = consortium.document(company, {"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
     records = [ReceiveLot(hash_of(identity), quantity, unit, claims) for identity in identities]
     consortium.record(company, records)
     return [identity.subject for identity in identities]
