@@ -88,6 +88,11 @@ class DirectoryRepository:
         row = self._rows.get(DirectoryRow, state.value)
         return None if row is None else parse_directory(row.content)
 
+    def in_force_digest(self) -> bytes | None:
+        """Digest of the directory in force; None without one."""
+        row = self._rows.get(DirectoryRow, DirectoryState.IN_FORCE.value)
+        return None if row is None else row.digest
+
     def put_issued(self, signed: SignedDirectory) -> None:
         self._rows.put(_document(DirectoryState.ISSUED, signed))
 
