@@ -13,6 +13,7 @@ from ledger.store import Store
 from services.audit import AuditLog
 from services.documents import KeyRing
 from services.gateway.audit_anchors import AnchorRule
+from services.gateway.directory_follower import DirectorySource
 from services.gateway.follower import FollowedChain
 from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
@@ -63,6 +64,8 @@ class GatewayParts:
     """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
+    directory: DirectorySource | None = None
+    """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)
