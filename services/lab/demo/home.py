@@ -13,14 +13,14 @@ from services.lab.demo.consortium import Company, Consortium
 from services.lab.demo.production import Line
 from services.settings import SETTINGS_FILE
 
-__all__ = ["JOURNAL", "clear_home", "database_of", "write_home"]
+__all__ = ["DISCLOSE", "JOURNAL", "clear_home", "database_of", "write_home"]
 
 JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
 _KEYS = "keys"
 _CHAIN_URL = "http://127.0.0.1:8601"
 """Next to the gateway's own port; another chain may be using 8545."""
-_DISCLOSE = ("names", "/passport")
+DISCLOSE = ("names", "/passport")
 """What the demo's passports disclose beyond the records."""
 
 
@@ -55,7 +55,7 @@ def write_home(home: Path, line: Line) -> None:
     consortium = line.consortium
     settings: dict[str, str | int | list[str]] = {
         "database": f"sqlite:///{_DATABASE}",
-        "passport_disclose": list(_DISCLOSE),
+        "passport_disclose": list(DISCLOSE),
         "chain_url": _CHAIN_URL,
         "devchain_journal": JOURNAL,
         "gateway_participant": consortium.buyer.number,
