@@ -33,6 +33,7 @@ from ledger.errors import (
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
 from services.audit import AuditError
+from services.directory import RecipientKeyError
 from services.documents import DocumentError
 from services.gateway.http.errors import (
     InFlightError,
@@ -69,6 +70,7 @@ _STATUS: dict[type, int] = {
     KeyReusedError: 422,
     PreconditionError: 412,
     DocumentError: 409,
+    RecipientKeyError: 409,
     AuditError: 503,
     SigningError: 500,
     NoChainError: 503,
