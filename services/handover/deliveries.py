@@ -1,8 +1,8 @@
 """The hand-overs that this company owes: which are due, made once, and what came of the attempts to deliver them.
 
 The queue follows from the final records of the index: reading them again adds nothing, so a crash at any point loses
-and doubles nothing. A hand-over is sealed once and kept until it is delivered, because the recipient remembers it by its
-digest: sealed anew, it would be another one.
+and doubles nothing. A hand-over is sealed once and kept until it is delivered, because the recipient remembers it by
+its digest: sealed anew, it would be another one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from ledger.chain import Chain
 from ledger.errors import InputError, NotFoundError
@@ -19,6 +18,7 @@ from ledger.records import Contract
 from ledger.signatures import Signer
 from ledger.store import Feed, Position, Registry, Rows, Store
 from ledger.store.rows import RecordRow
+from services.handover.addressees import find_addressee
 from services.handover.building import NotDueError, build_content
 from services.handover.content import encode_content
 from services.handover.envelope import Envelope, Route, encode_envelope, seal
@@ -26,7 +26,7 @@ from services.handover.errors import HandoverEarlyError
 from services.handover.repository import DeliveryRow, HandoverRepository
 from services.handover.table import recipients_of
 
-__all__ = ["WAITS_S", "Addressee", "Deliveries", "FindAddressee", "State"]
+__all__ = ["WAITS_S", "Deliveries", "State"]
 
 WAITS_S = (1, 5, 30, 120, 600, 1800, 3600)
 """Wait before each further attempt; the last one repeats for ever."""
@@ -44,23 +44,6 @@ class State(enum.StrEnum):
     """It is not due any more: the offer was declined, the order rejected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """How a company is reached, by the directory."""
-
-    name: str
-    gateway: str | None
-    """URL of its gateway; None if it has none."""
-    key: bytes | None
-    """Its X25519 key, 32 bytes; None if it has none that is valid now."""
-
-
-class FindAddressee(Protocol):
-    """Looks a participant up in the directory; None if it is not listed."""
-
-    def __call__(self, participant: int) -> Addressee | None: ...
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -68,16 +51,9 @@ def _now_ms() -> int:
 class Deliveries:
     """The queue of one company."""
 
-    def __init__(
-        self,
-        store: Store,
-        chain: Chain,
-        signer: Signer,
-        find_addressee: FindAddressee,
-        clock_ms: Callable[[], int] = _now_ms,
-    ) -> None:
+    def __init__(self, store: Store, chain: Chain, signer: Signer, clock_ms: Callable[[], int] = _now_ms) -> None:
         """`signer`: a key of the company, which signs the envelopes."""
-        self._store, self._chain, self._signer, self._find = store, chain, signer, find_addressee
+        self._store, self._chain, self._signer = store, chain, signer
         self._clock_ms = clock_ms
 
     def collect(self) -> bool:
@@ -102,8 +78,8 @@ class Deliveries:
             return HandoverRepository(connection).due(self._clock_ms(), most)
 
     def prepare(self, row: DeliveryRow) -> tuple[DeliveryRow, str] | None:
-        """The sealed hand-over and the recipient's gateway. None if there is nothing to send now; the queue says why."""
-        addressee = self._find(row.recipient)
+        """The sealed hand-over and the recipient's gateway. None if nothing can be sent now; the queue says why."""
+        addressee = find_addressee(self._store, row.recipient)
         if addressee is None or addressee.key is None:
             self._postpone(row, "the directory has no valid recipient key of it")
             return None
@@ -123,7 +99,7 @@ class Deliveries:
                 f"because of record {sequence}, nothing is handed over to participant {recipient}",
                 hint="see `millmark handovers list`",
             )
-        addressee = self._find(recipient)
+        addressee = find_addressee(self._store, recipient)
         if addressee is None or addressee.key is None:
             raise InputError(
                 f"the directory has no valid recipient key of participant {recipient}",

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256, to_hex
 from ledger.errors import CanonicalError, SigningError
 from ledger.signatures import Signature, Signer, recover_address
+from services.directory.recipient_keys import typed_digest
 from services.handover.errors import HandoverRefusedError
 
 __all__ = [
@@ -47,15 +48,12 @@ MAX_HANDOVER_BYTES = MAX_HEAD_BYTES + (MAX_CONTENT_BYTES + SEAL_BYTES) * 4 // 3 
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _INFO_TAG = b"millmark.handover.v1\0"
-_DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _HANDOVER_TYPE = keccak256(
     b"HandOver(uint32 sender,uint32 recipient,bytes32 recipientKey,uint40 sequence,uint32 size,bytes32 ciphertext)"
 )
-_NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
 _BASE64 = re.compile(rb"[A-Za-z0-9_-]*")
-_MEMBERS = frozenset(
-    ["chain_id", "ciphertext", "format", "ledger", "recipient", "recipient_key", "sender", "sequence", "signature", "size", "version"]
-)
+_PLACES = ("chain_id", "ledger", "sender", "recipient", "recipient_key", "sequence")
+_MEMBERS = frozenset((*_PLACES, "ciphertext", "format", "signature", "size", "version"))
 _HINT = "ask its sender to send it again"
 
 
@@ -103,11 +101,9 @@ class Head:
     def signed_digest(self) -> bytes:
         """The 32 bytes that are signed (EIP-712, in the domain of checkpoints)."""
         route = self.route
-        domain = keccak256(
-            _DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + _word(route.chain_id) + route.ledger.rjust(32, b"\0")
-        )
         words = _word(route.sender) + _word(route.recipient) + route.recipient_key + _word(route.sequence)
-        return keccak256(b"\x19\x01" + domain + keccak256(_HANDOVER_TYPE + words + _word(self.size) + self.digest))
+        message = _HANDOVER_TYPE + words + _word(self.size) + self.digest
+        return typed_digest(route.chain_id, route.ledger, message)
 
     def recover_signer(self) -> bytes:
         """The address that signed. Raises HandoverRefusedError. Not established: whose key it is."""

@@ -28,6 +28,7 @@ from ledger.store.rows import (
     ParticipantRow,
     RecordHistoryRow,
     RecordRow,
+    gates_of,
 )
 
 __all__ = [
@@ -58,6 +59,7 @@ class Gets(enum.Enum):
     RECORD_DOCUMENT = "the record's document"
     MACHINE_NAME = "the machine's name"
     MACHINE_DOCUMENT = "the machine's document"
+    LOT_NAMES = "the names of the lots that it made"
     LOT_PROOF = "a bundle of the lots, with their names and those that the recipient may see (ACCESS.md)"
     PROOF_ALONE = "a bundle of the lots, with their names"
     LOT_DOCUMENT = "the lots' documents"
@@ -87,7 +89,7 @@ class Allowance:
 
     entry: Entry
     names: set[bytes] = field(default_factory=set)
-    """Subjects of orders and machines whose names it may have outside its bundle."""
+    """Subjects of the things whose names it may have outside its bundle."""
     documents: dict[bytes, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     """Prefixes of the paths that it may have of a document, by claims root."""
     parts: set[bytes] = field(default_factory=set)
@@ -194,6 +196,17 @@ def _auditors_alone(rows: Rows, record: RecordRow, event: Event) -> set[int]:
     return _auditors(rows, record, event) - _buyers(rows, record, event)
 
 
+def _parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    """Buyer, coordinator and inspectors of the orders for which the record made lots."""
+    orders = {lot.order for lot in _made(rows, record) if lot.order is not None}
+    found = rows.among(OrderRow, "subject", orders)
+    return {one for row in found for one in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))}
+
+
+def _made(rows: Rows, record: RecordRow) -> list[LotRow]:
+    return rows.find(LotRow, sequence=record.sequence)
+
+
 # How long it is due
 
 
@@ -271,6 +284,10 @@ def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipie
         to.add(machine.claims_root, WHOLE)
 
 
+def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.names |= {row.subject for row in _made(rows, record)}
+
+
 def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
     touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
     to.parts |= {row.subject for row in rows.among(LotRow, "subject", touched)}
@@ -318,6 +335,7 @@ _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] =
     Gets.RECORD_DOCUMENT: _add_record_document,
     Gets.MACHINE_NAME: _add_machine_name,
     Gets.MACHINE_DOCUMENT: _add_machine_document,
+    Gets.LOT_NAMES: _add_lot_names,
     Gets.LOT_PROOF: _add_lots,
     Gets.PROOF_ALONE: _add_lots,
     Gets.LOT_DOCUMENT: _add_lot_documents,
@@ -365,6 +383,15 @@ TABLE: tuple[Entry, ...] = (
         _actor,
         _coordinator_of,
         _assignment_stands,
+    ),
+    Entry(
+        ("LotCommissioned", "LotsTransformed"),
+        "maker",
+        "buyer, coordinator and inspectors of the lots' order",
+        frozenset({Gets.LOT_NAMES}),
+        _actor,
+        _parties_of_lots,
+        _always,
     ),
     Entry(
         ("CustodyOffered", "ReturnOffered"),
