@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
+    recipient_key: Path | None = None
+    """Key file (mode 0600) that opens what other companies encrypt for this one."""
     credential_keys: tuple[Path, ...] = ()
     """Files (mode 0600) of the keys that sign credentials. The first one signs; the others stay published, so that
     credentials signed with them still verify."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from ledger.store import Rows, schema_of
+from ledger.store import Rows, Store, schema_of
 
-__all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount"]
+__all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount", "count_handovers"]
 
 
 @dataclass(slots=True)
@@ -104,6 +104,10 @@ class HandoverRepository:
             query = query.where(deliveries.c.state == state)
         return [DeliveryRow(*row) for row in self._connection.execute(query)]
 
+    def of_record(self, sequence: int) -> list[DeliveryRow]:
+        """The hand-overs because of one record, by recipient."""
+        return self._rows.find(DeliveryRow, sequence=sequence)
+
     def due(self, now_ms: int, most: int) -> list[DeliveryRow]:
         """Waiting hand-overs whose next attempt is due, in the order of their records."""
         query = select(deliveries).where(deliveries.c.state == "waiting", deliveries.c.next_try_ms <= now_ms)
@@ -149,6 +153,12 @@ class HandoverRepository:
     def all_kept(self, most: int = 1000) -> list[KeptRow]:
         """The oldest first."""
         return self._rows.find(KeptRow)[:most]
+
+
+def count_handovers(store: Store) -> Mapping[str, int]:
+    """Number of this company's hand-overs by state. Raises StoreError."""
+    with store.reading() as connection:
+        return HandoverRepository(connection).counts()
 
 
 def _row(row: Row[tuple[object, ...]]) -> DeliveryRow:

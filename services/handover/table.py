@@ -204,7 +204,8 @@ def _parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
 
 
 def _made(rows: Rows, record: RecordRow) -> list[LotRow]:
-    return rows.find(LotRow, sequence=record.sequence)
+    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    return [row for row in rows.among(LotRow, "subject", touched) if row.sequence == record.sequence]
 
 
 # How long it is due
@@ -434,3 +435,12 @@ TABLE: tuple[Entry, ...] = (
 _BY_KIND: Mapping[str, list[Entry]] = {
     kind: [entry for entry in TABLE if kind in entry.kinds] for entry in TABLE for kind in entry.kinds
 }
+
+
+def describe_table() -> str:
+    """The table in Markdown, as HANDOVER.md shows it."""
+    rows = ["| record | from | to | contents |", "|---|---|---|---|"]
+    for entry in TABLE:
+        gets = "; ".join(one.value for one in Gets if one in entry.gets)
+        rows.append(f"| {', '.join(entry.kinds)} | {entry.sender} | {entry.recipient} | {gets} |")
+    return "\n".join(rows)
