@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.documents": ["documents"],
     "services.commands.provenance": ["trace", "recall"],
     "services.commands.bundle": ["bundle"],
+    "services.commands.handovers": ["handovers", "import"],
     "services.commands.trust": ["checkpoint", "trust"],
     "services.commands.verify": ["verify"],
     "services.commands.quality": ["quality"],

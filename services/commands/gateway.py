@@ -16,9 +16,14 @@ from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
+<<<<<<< HEAD
 from services.commands.context import Context, open_context
 from services.commands.joining import complete_joining, open_name_keys, try_directory
 from services.home import Layout
+=======
+from services.commands.context import Context, ask, open_context
+from services.commands.handovers import find_receiver
+>>>>>>> handover
 from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
@@ -104,16 +109,24 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
+    from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
-    settings = opened.settings
+    settings, recording = opened.settings, _recording(opened)
     return GatewayParts(
         opened.store,
         policy,
         clock=SteadyClock(opened.store),
+<<<<<<< HEAD
         recording=_recording(opened),
         name_keys=open_name_keys(opened),
+=======
+        recording=recording,
+        receiver=find_receiver(opened),
+        deliveries=None if recording is None else Deliveries(opened.store, opened.chain(), recording[1]),
+        name_keys=_name_keys(settings),
+>>>>>>> handover
         relay=relay,
         keys=KeyRing(settings.document_keys_path),
         chain=None if settings.chain_url is None else opened.chain(),

@@ -19,6 +19,8 @@ from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
 from services.gateway.http.rate_limits import Limiter, Rates
 from services.gateway.relay import Relay
+from services.handover.deliveries import Deliveries
+from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
 from services.portal import Proofs
 from services.webhooks.dispatcher import DeliveryPolicy
@@ -64,8 +66,15 @@ class GatewayParts:
     """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
+<<<<<<< HEAD
     directory: DirectorySource | None = None
     """With it, a thread keeps the directory up to date."""
+=======
+    receiver: Receiver | None = None
+    """With it, the gateway takes what other companies hand over to its own."""
+    deliveries: Deliveries | None = None
+    """With it, a thread hands over to other companies what its own company owes them."""
+>>>>>>> handover
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)

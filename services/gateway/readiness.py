@@ -61,8 +61,10 @@ class Readiness:
         logger: FilteringBoundLogger,
         clock_s: Callable[[], float] = time.monotonic,
         audit: AuditLog | None = None,
+        watched: Sequence[Callable[[], Trouble | None]] = (),
     ) -> None:
-        """`clock_s`: monotonic seconds."""
+        """`clock_s`: monotonic seconds. `watched`: what else reads the database for alarms."""
+        self._watched = watched
         self._audit = audit
         self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
         self._logger, self._clock_s = logger, clock_s
@@ -116,6 +118,7 @@ class Readiness:
             failed = self._failed.look()
             if failed is not None:
                 troubles.append(failed)
+            alarms += [one for one in (look() for look in self._watched) if one is not None]
             self._unread_since_s = None
         except MillmarkError as error:
             # The driver's own text names the database's address; the log has it.

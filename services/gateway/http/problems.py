@@ -46,6 +46,7 @@ from services.gateway.http.errors import (
     TryLaterError,
 )
 from services.gateway.http.route_table import RouteTable
+from services.handover.errors import HandoverError, HandoverRefusedError
 from services.serving.failures import withhold_addresses
 
 __all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem", "public_cause"]
@@ -71,6 +72,8 @@ _STATUS: dict[type, int] = {
     PreconditionError: 412,
     DocumentError: 409,
     RecipientKeyError: 409,
+    HandoverRefusedError: 422,
+    HandoverError: 409,
     AuditError: 503,
     SigningError: 500,
     NoChainError: 503,

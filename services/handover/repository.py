@@ -1,0 +1,165 @@
+"""Hand-overs that are still to be delivered, and those that were kept: their tables, and all access to them.
+
+Times are milliseconds since 1970; 0 means "never".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from ledger.store import Rows, Store, schema_of
+
+__all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount", "count_handovers"]
+
+
+@dataclass(slots=True)
+class DeliveryRow:
+    """A hand-over by this company: one for each record and recipient."""
+
+    sequence: int
+    """The ledger's record because of which it is due."""
+    recipient: int
+    state: str
+    """services.handover.deliveries.State."""
+    text: bytes
+    """The sealed hand-over, from when it was first made until it is delivered; empty otherwise."""
+    digest: bytes
+    """Of `text`; empty before it was made."""
+    attempts: int
+    """Failed attempts since it was made."""
+    reason: str
+    """Why the last attempt failed; empty after a success."""
+    next_try_ms: int
+    changed_ms: int
+
+
+@dataclass(slots=True)
+class HandoverCursorRow:
+    """The last record of the ledger whose hand-overs are in the queue; a single row."""
+
+    id: int
+    sequence: int
+
+
+@dataclass(slots=True)
+class KeptRow:
+    """A hand-over of another company that was verified and kept."""
+
+    sequence: int
+    digest: bytes
+    sender: int
+    kept_ms: int
+    names: int
+    """How many names it had."""
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCount:
+    """The hand-overs that are still to be delivered."""
+
+    number: int
+    oldest_ms: int
+    """When the oldest was last changed by anything but a failure; 0 if there is none."""
+    reason: str
+    """Why the oldest waits."""
+
+
+_SCHEMA = schema_of("services")
+deliveries = _SCHEMA.table("handover_deliveries", DeliveryRow, "sequence recipient", "state next_try_ms")
+_SCHEMA.table("handover_cursor", HandoverCursorRow, "id")
+_SCHEMA.table("handovers_kept", KeptRow, "sequence digest")
+
+
+class HandoverRepository:
+    """Reads and writes hand-overs in the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows = Rows(connection)
+
+    def cursor(self) -> int:
+        found = self._rows.get(HandoverCursorRow, 1)
+        return 0 if found is None else found.sequence
+
+    def advance(self, sequence: int) -> None:
+        self._rows.put(HandoverCursorRow(1, sequence))
+
+    def add(self, sequence: int, recipient: int, now_ms: int) -> None:
+        """Adds a hand-over to the queue, unless it is there already."""
+        if self.get(sequence, recipient) is None:
+            self._rows.insert([DeliveryRow(sequence, recipient, "waiting", b"", b"", 0, "", now_ms, now_ms)])
+
+    def get(self, sequence: int, recipient: int) -> DeliveryRow | None:
+        return self._rows.get(DeliveryRow, sequence, recipient)
+
+    def all(self, state: str | None = None, most: int = 1000) -> list[DeliveryRow]:
+        """The oldest first, without their texts."""
+        columns = [column if column.name != "text" else func.substr(column, 1, 0) for column in deliveries.c]
+        query = select(*columns).order_by(deliveries.c.sequence, deliveries.c.recipient).limit(most)
+        if state is not None:
+            query = query.where(deliveries.c.state == state)
+        return [DeliveryRow(*row) for row in self._connection.execute(query)]
+
+    def of_record(self, sequence: int) -> list[DeliveryRow]:
+        """The hand-overs because of one record, by recipient."""
+        return self._rows.find(DeliveryRow, sequence=sequence)
+
+    def due(self, now_ms: int, most: int) -> list[DeliveryRow]:
+        """Waiting hand-overs whose next attempt is due, in the order of their records."""
+        query = select(deliveries).where(deliveries.c.state == "waiting", deliveries.c.next_try_ms <= now_ms)
+        found = self._connection.execute(query.order_by(deliveries.c.sequence, deliveries.c.recipient).limit(most))
+        return [_row(row) for row in found]
+
+    def change(self, row: DeliveryRow, **values: object) -> None:
+        statement = update(deliveries).where(
+            deliveries.c.sequence == row.sequence, deliveries.c.recipient == row.recipient
+        )
+        self._connection.execute(statement.values(**values))
+
+    def retry(self, recipient: int | None, now_ms: int) -> int:
+        """Makes the next attempts due at once. Returns of how many hand-overs."""
+        statement = update(deliveries).where(deliveries.c.state == "waiting")
+        if recipient is not None:
+            statement = statement.where(deliveries.c.recipient == recipient)
+        return self._connection.execute(statement.values(next_try_ms=now_ms)).rowcount
+
+    def counts(self) -> Mapping[str, int]:
+        """Number of hand-overs by state."""
+        query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+        return {str(state): int(count) for state, count in self._connection.execute(query)}
+
+    def waiting(self) -> WaitingCount:
+        """How many wait, since when, and why."""
+        held = deliveries.c.state == "waiting"
+        number = self._connection.execute(select(func.count()).where(held)).scalar() or 0
+        oldest = self._connection.execute(
+            select(deliveries.c.changed_ms, deliveries.c.reason)
+            .where(held)
+            .order_by(deliveries.c.changed_ms, deliveries.c.sequence)
+            .limit(1)
+        ).first()
+        return WaitingCount(number, *(oldest or (0, "")))
+
+    def kept(self, sequence: int, digest: bytes) -> KeptRow | None:
+        return self._rows.get(KeptRow, sequence, digest)
+
+    def keep(self, row: KeptRow) -> None:
+        self._rows.insert([row])
+
+    def all_kept(self, most: int = 1000) -> list[KeptRow]:
+        """The oldest first."""
+        return self._rows.find(KeptRow)[:most]
+
+
+def count_handovers(store: Store) -> Mapping[str, int]:
+    """Number of this company's hand-overs by state. Raises StoreError."""
+    with store.reading() as connection:
+        return HandoverRepository(connection).counts()
+
+
+def _row(row: Row[tuple[object, ...]]) -> DeliveryRow:
+    return DeliveryRow(**row._mapping)
