@@ -16,14 +16,10 @@ from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
-<<<<<<< HEAD
 from services.commands.context import Context, open_context
+from services.commands.handovers import find_receiver
 from services.commands.joining import complete_joining, open_name_keys, try_directory
 from services.home import Layout
-=======
-from services.commands.context import Context, ask, open_context
-from services.commands.handovers import find_receiver
->>>>>>> handover
 from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
@@ -118,15 +114,10 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         opened.store,
         policy,
         clock=SteadyClock(opened.store),
-<<<<<<< HEAD
-        recording=_recording(opened),
-        name_keys=open_name_keys(opened),
-=======
         recording=recording,
         receiver=find_receiver(opened),
         deliveries=None if recording is None else Deliveries(opened.store, opened.chain(), recording[1]),
-        name_keys=_name_keys(settings),
->>>>>>> handover
+        name_keys=open_name_keys(opened),
         relay=relay,
         keys=KeyRing(settings.document_keys_path),
         chain=None if settings.chain_url is None else opened.chain(),

@@ -66,13 +66,9 @@ def build_background(
     recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger, parts.name_keys)
     dispatcher = None if delivery is None else _build_dispatcher(store, delivery, logger, follower)
     anchors = _build_anchors(parts, recorder, logger)
-<<<<<<< HEAD
     directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
-    every: tuple[_Thread | None, ...] = (follower, directory, dispatcher, parts.relay, anchors, recorder)
-=======
     handovers = _build_handovers(parts, logger, follower)
-    every: tuple[_Thread | None, ...] = (follower, dispatcher, handovers, parts.relay, anchors, recorder)
->>>>>>> handover
+    every: tuple[_Thread | None, ...] = (follower, directory, dispatcher, handovers, parts.relay, anchors, recorder)
     threads = tuple(one for one in every if one is not None)
     failed = FailedRecords(Outbox(store), logger, count_failed)
     watched = [] if handovers is None else [handovers.trouble]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.errors import ChainError
+from ledger.errors import ChainError, MillmarkError
 
-__all__ = ["free_port", "run_command", "running", "wait_for"]
+__all__ = ["free_port", "run_command", "start", "stop", "wait_for"]
 
 _READY_S = 60.0
 _STOP_S = 20.0
@@ -37,3 +35,30 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)
     raise ChainError("a program did not start", hint="run it by itself to see why")
+
+
+def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts `millmark` with the arguments. What it prints goes to the file `log`."""
+    with log.open("ab") as output:  # a file: nobody reads a pipe here, and once full it would block the process
+        return subprocess.Popen([sys.executable, "-c", _START, *arguments], stdout=output, stderr=output)
+
+
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Asks the processes to end, all at once, and kills those that have not ended in time."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + _STOP_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def run_command(arguments: Sequence[str], log: Path) -> None:
+    """Runs `millmark` with the arguments until it ends. Raises MillmarkError with its last line if it fails."""
+    process = start(arguments, log)
+    if process.wait() != 0:
+        said = log.read_text(errors="replace").strip().splitlines()
+        raise MillmarkError(f"`millmark {' '.join(arguments)}` failed: {said[-1] if said else ''}", hint=f"see {log}")

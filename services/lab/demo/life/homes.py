@@ -19,7 +19,7 @@ from services.directory import DirectoryEntry, sign_statement
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.home import AdmissionRequest, Layout
 from services.lab.demo.home import DISCLOSE
-from services.serving.ports import free_port
+from services.lab.processes import free_port
 from services.settings import SETTINGS_FILE
 
 __all__ = ["DATABASE", "JOURNAL", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
