@@ -6,12 +6,12 @@ Each step looks at the ledger first, so it can be cut off anywhere and started a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ledger.errors import MillmarkError, SettingsError
 from ledger.keys import open_name_key, to_checksum
 from ledger.names import NameKey
-from ledger.records import AcceptKey, SetNameKey
+from ledger.records import AcceptKey, Record, SetNameKey
 from ledger.signatures import Signer
 from ledger.store import Registry, Rows
 from ledger.store.rows import KeyRow, NameKeyRow
@@ -35,8 +35,12 @@ def complete_joining(opened: Context, say: Say) -> int:
     signer = opened.unlock_company()
     opened.settle(signer)
     number = _admitted_number(opened, signer)
-    _accept_key(opened, signer, number, say)
-    _register_name_key(opened, signer, number, open_name_keys(opened), say)
+    missing = [*_missing_key(opened, signer, number), *_missing_name_key(opened, number)]
+    if missing:
+        opened.record(signer, [record for record, _ in missing])
+        opened.follow()
+        for _, done in missing:
+            say(done)
     _note_number(opened, number, say)
     return number
 
@@ -80,29 +84,31 @@ def _admitted_number(opened: Context, signer: Signer) -> int:
     return number
 
 
-def _accept_key(opened: Context, signer: Signer, number: int, say: Say) -> None:
+_Missing = list[tuple[Record, str]]
+"""Records that the ledger lacks, each with what to say once it has it."""
+
+
+def _missing_key(opened: Context, signer: Signer, number: int) -> _Missing:
     with opened.store.reading() as connection:
         known = Rows(connection).get(KeyRow, signer.address)
         may_act = Registry(connection).participant_of(signer.address) is not None
     if known is None:
-        opened.record(signer, [AcceptKey(number)])
-        opened.follow()
-        say(f"accepted the key: it signs for participant {number}")
-    elif not may_act:
+        return [(AcceptKey(number), f"accepted the key: it signs for participant {number}")]
+    if not may_act:
         raise SettingsError(
             f"participant {number} may not act with this key: it is suspended or has left, or the key is revoked",
             hint="see `millmark participants list`",
         )
+    return []
 
 
-def _register_name_key(opened: Context, signer: Signer, number: int, keys: Sequence[NameKey], say: Say) -> None:
+def _missing_name_key(opened: Context, number: int) -> _Missing:
+    keys = open_name_keys(opened)
     with opened.store.reading() as connection:
         registered = Rows(connection).find(NameKeyRow, participant=number)
     if registered or not keys:  # a further one is registered on purpose, with `millmark keys name`
-        return
-    opened.record(signer, [SetNameKey(keys[-1].hash)])
-    opened.follow()
-    say("registered the name key, from which the salts of identifiers derive")
+        return []
+    return [(SetNameKey(keys[-1].hash), "registered the name key, from which the salts of identifiers derive")]
 
 
 def _note_number(opened: Context, number: int, say: Say) -> None:

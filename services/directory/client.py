@@ -19,6 +19,7 @@ from services.directory.errors import DirectoryUnreachableError
 __all__ = ["DIRECTORY_PATH", "fetch_directory"]
 
 DIRECTORY_PATH = "/v1/directory"
+_SESSIONS = "/v1/sessions"
 _TIMEOUT_S = 10.0
 _MAX_ANSWER_BYTES = 1 << 16
 _MAX_TEXT = 300
@@ -42,7 +43,7 @@ def _sign_in(client: httpx.Client, url: str, signer: Signer, chain_id: int) -> s
     message = parse_message(text)
     # A gateway could pass on the message of another one, to sign in there in our name.
     if (message.uri, message.domain, message.chain_id, message.address) != (
-        url,
+        f"{url}{_SESSIONS}",
         urlsplit(url).netloc,
         chain_id,
         signer.address,
@@ -52,7 +53,7 @@ def _sign_in(client: httpx.Client, url: str, signer: Signer, chain_id: int) -> s
             hint="check directory_url; nothing was signed",
         )
     signature = "0x" + signer.sign_digest(build_digest(text)).to_bytes().hex()
-    session = _ask(client, url, "POST", "/v1/sessions", json={"message": text, "signature": signature})
+    session = _ask(client, url, "POST", _SESSIONS, json={"message": text, "signature": signature})
     return str(_object(session, url).get("token"))
 
 
