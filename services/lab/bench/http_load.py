@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import ChainError, SettingsError
+from ledger.errors import SettingsError
 
 __all__ = ["cpu_s", "run_server", "send"]
 

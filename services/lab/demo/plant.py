@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ledger.canonical import to_hex
 from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
 from ledger.ids import SubjectKind
-from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, RegisterMachine, RegisterModel
+from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, Record, RegisterMachine, RegisterModel
 from ledger.store import Book
 from quality import Inspector
 from quality.inputs import pack_window
@@ -95,7 +95,7 @@ class Plant:
 
 def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
     """Registers machines, streams and the model, and has the model approved."""
-    machines = [_install(consortium, *machine) for machine in MACHINES]
+    machines = _install(consortium)
     inspector = Inspector(model)
     card_root = consortium.document(consortium.inspector, json.loads(card))
     with consortium.inspector.store.transaction() as connection:
@@ -108,14 +108,36 @@ def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
     return Plant(machines, number, inspector)
 
 
-def _install(consortium: Consortium, index: int, name: str, what: str) -> Machine:
-    owner = consortium.companies[index]
-    machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
-    claims = consortium.document(owner, {"name": name, "equipment": what})
-    [number] = consortium.record(owner, [RegisterMachine(hash_of(machine), claims)])
-    stream = consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
-    consortium.record(owner, [OpenStream(hash_of(stream), number, NOTHING)])
-    return Machine(owner, name, number, stream.subject)
+def _install(consortium: Consortium) -> list[Machine]:
+    """Registers all machines, and opens a stream for each."""
+    owners = [consortium.companies[index] for index, _, _ in MACHINES]
+    registrations = []
+    for owner, (_, name, what) in zip(owners, MACHINES, strict=True):
+        machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
+        claims = consortium.document(owner, {"name": name, "equipment": what})
+        registrations.append(RegisterMachine(hash_of(machine), claims))
+    numbers = _record_each(consortium, owners, registrations)
+    streams = [
+        consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
+        for owner, (_, name, _) in zip(owners, MACHINES, strict=True)
+    ]
+    openings = [OpenStream(hash_of(one), number, NOTHING) for one, number in zip(streams, numbers, strict=True)]
+    _record_each(consortium, owners, openings)
+    installed = zip(owners, MACHINES, numbers, streams, strict=True)
+    return [Machine(owner, name, number, stream.subject) for owner, (_, name, _), number, stream in installed]
+
+
+def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:
+    """Records one for each owner, who may come several times; returns the sequences."""
+    batches: dict[int, list[int]] = {}
+    for place, owner in enumerate(owners):
+        batches.setdefault(owner.number, []).append(place)
+    found = consortium.record_all(
+        [(owners[places[0]], [records[place] for place in places]) for places in batches.values()]
+    )
+    pairs = zip(batches.values(), found, strict=True)
+    by_place = {place: number for places, numbers in pairs for place, number in zip(places, numbers, strict=True)}
+    return [by_place[place] for place in range(len(records))]
 
 
 def receive(

@@ -6,11 +6,11 @@ queues records and writes to the private book in that company's own database, an
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
@@ -24,7 +24,7 @@ from services.handover.repository import count_handovers
 from services.home import Layout
 from services.lab.demo.consortium import COMPANIES, Company, Consortium
 from services.lab.demo.life.homes import JOURNAL, Home, clear_homes, make_company_home, make_operator_home
-from services.lab.processes import free_port, run_command, start, stop, wait_for
+from services.lab.processes import free_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
 __all__ = ["Life", "found_in_life"]
@@ -67,25 +67,25 @@ class Life:
     """Of the companies, in the order of `consortium.companies`."""
     journal: Path
     """Of the chain."""
-    _chain: subprocess.Popen[bytes]
-    _gateways: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _chain: BaseProcess
+    _gateways: dict[str, BaseProcess] = field(default_factory=dict)
 
     def start_gateways(self, homes: Sequence[Home]) -> None:
         """Starts these gateways side by side, and returns when all of them listen. Raises ChainError if one ends."""
         for home in homes:
-            self._gateways[home.name] = start(["--home", str(home.folder), "gateway"], home.folder / LOG)
+            self._gateways[home.name] = start_command(["--home", str(home.folder), "gateway"], home.folder / LOG)
         for home in homes:
             wait_for(home.port, self._gateways[home.name])
 
     def stop_all_but(self, homes: Sequence[Home]) -> None:
         """Stops all other gateways."""
         kept = {home.name for home in homes}
-        stop([self._gateways.pop(name) for name in list(self._gateways) if name not in kept])
+        stop_commands([self._gateways.pop(name) for name in list(self._gateways) if name not in kept])
 
     def stop(self) -> None:
         """Stops the gateways, then the chain."""
         self.stop_all_but([])
-        stop([self._chain])
+        stop_commands([self._chain])
 
     def await_handovers(self) -> int:
         """Returns when no company owes another one a hand-over; how many were delivered in all.
@@ -114,17 +114,17 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
     operator = make_operator_home(folder, url)
     journal = operator.folder / JOURNAL
     with ExitStack() as stack:
-        chain_process = start(
+        chain_process = start_command(
             ["devchain", "--port", str(port), "--journal", str(journal)], operator.folder / "chain.log"
         )
-        stack.callback(stop, [chain_process])
+        stack.callback(stop_commands, [chain_process])
         wait_for(port, chain_process)
         chain = _deploy(url, operator)
         homes = [make_company_home(folder, name, roles, url, chain.deployment, operator) for name, roles in COMPANIES]
         _admit(operator, homes)
         store = stack.enter_context(open_store(operator.database_url))
         owner = Company(operator.name, 0, operator.signer, Submitter(chain, Outbox(store), operator.signer), store)
-        life = Life(Consortium(chain, store, owner), operator, homes, journal, chain_process)
+        life = Life(Consortium(chain, store, owner, one_store=False), operator, homes, journal, chain_process)
         stack.callback(life.stop)
         say("  starting a gateway for the operator, and one for each company")
         life.start_gateways([operator, *homes])

@@ -27,7 +27,7 @@ __all__ = ["DATABASE", "JOURNAL", "Home", "clear_homes", "make_company_home", "m
 JOURNAL = "chain.journal"
 DATABASE = "millmark.sqlite"
 _OPERATOR = "operator"
-_FOLLOW_S = 0.5
+_FOLLOW_S = 2.0
 """How often a gateway looks for new blocks: others wait for what it shows."""
 
 
