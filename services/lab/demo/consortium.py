@@ -140,6 +140,15 @@ class Consortium:
             self.recorded[result.kind] += 1
         return [result.sequence for result in results if result.sequence is not None]
 
+    def gas_by_kind(self) -> dict[str, tuple[int, int]]:
+        """(number of records, gas) by kind, of the transactions with records of one kind only."""
+        found: dict[str, tuple[int, int]] = {}
+        for store in {id(one.store): one.store for one in (self.owner, *self.companies)}.values():
+            for kind, (records, gas) in Outbox(store).gas_by_kind().items():
+                before = found.get(kind, (0, 0))
+                found[kind] = (before[0] + records, before[1] + gas)
+        return found
+
     def name(self, kind: SubjectKind, company: Company, identifier: str) -> Identity:
         """Creates a subject of `company` and stores its identity in the book."""
         identity = derive_identity(self.chain, [company.name_key], kind, company.number, identifier)

@@ -70,6 +70,10 @@ class Life:
     _chain: BaseProcess
     _gateways: dict[str, BaseProcess] = field(default_factory=dict)
 
+    @property
+    def buyer_home(self) -> Home:
+        return self.homes[0]
+
     def start_gateways(self, homes: Sequence[Home]) -> None:
         """Starts these gateways side by side, and returns when all of them listen. Raises ChainError if one ends."""
         for home in homes:
