@@ -35,7 +35,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("gateway", epilog="Example: millmark --home millmark-demo gateway")(run)
+    app.command("gateway", epilog="Example: millmark --home millmark-demo/nordwind-mobility gateway")(run)
 
 
 def run(

@@ -25,6 +25,7 @@ from ledger.store.rows import (
     MachineRow,
     ModelRow,
     OrderRow,
+    PackingRow,
     ParticipantRow,
     RecordHistoryRow,
     RecordRow,
@@ -60,7 +61,7 @@ class Gets(enum.Enum):
     MACHINE_NAME = "the machine's name"
     MACHINE_DOCUMENT = "the machine's document"
     LOT_NAMES = "the names of the lots that it made"
-    LOT_PROOF = "a bundle of the lots, with their names and those that the recipient may see (ACCESS.md)"
+    LOT_PROOF = "a bundle of the lots and of what is packed in them, with their names and those that the recipient may see (ACCESS.md)"
     PROOF_ALONE = "a bundle of the lots, with their names"
     LOT_DOCUMENT = "the lots' documents"
     PASSPORTS = "the passport of every document in the bundle"
@@ -291,7 +292,23 @@ def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int
 
 def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
     touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
-    to.parts |= {row.subject for row in rows.among(LotRow, "subject", touched)}
+    lots = {row.subject for row in rows.among(LotRow, "subject", touched)}
+    to.parts |= lots | _packed(rows, lots, record.sequence)
+
+
+def _packed(rows: Rows, lots: set[bytes], sequence: int) -> set[bytes]:
+    """What was packed in the lots at a record, at any depth: it moves with them, without an entry of its own."""
+    found: set[bytes] = set()
+    level = lots
+    while level:
+        packings = rows.among(PackingRow, "parent", level)
+        level = {
+            row.child
+            for row in packings
+            if row.packed_by < sequence and (row.unpacked_by == 0 or row.unpacked_by > sequence)
+        } - found
+        found |= level
+    return found
 
 
 def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:

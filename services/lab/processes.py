@@ -15,7 +15,7 @@ from pathlib import Path
 from ledger.errors import ChainError, MillmarkError
 from services.entry import main
 
-__all__ = ["free_port", "run_command", "start_command", "stop_commands", "wait_for"]
+__all__ = ["free_port", "pick_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
 _READY_S = 60.0
 _STOP_S = 20.0
@@ -27,6 +27,15 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+def pick_port(preferred: int) -> int:
+    """The port if it is free, any free one otherwise."""
+    try:
+        with socket.create_server(("127.0.0.1", preferred)):
+            return preferred
+    except OSError:
+        return free_port()
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes] | BaseProcess) -> None:
@@ -62,6 +71,8 @@ def _run(arguments: list[str], log: Path) -> None:
     with log.open("ab") as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
+    for name in [name for name in os.environ if name.startswith("MILLMARK_")]:
+        del os.environ[name]  # each of them has settings of its own
     sys.argv = ["millmark", *arguments]
     main()
 

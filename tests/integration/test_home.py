@@ -100,9 +100,7 @@ def chain() -> Iterator[str]:
 
 
 @pytest.fixture
-def site(
-    tmp_path: Path, chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Site:
+def site(tmp_path: Path, chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
     monkeypatch.setitem(keys.create_keystore.__kwdefaults__, "scrypt_cost", 2)  # the default takes a second a key
     return Site(tmp_path, chain, monkeypatch, capsys)
 

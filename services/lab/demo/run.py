@@ -52,6 +52,8 @@ SYMPTOM_EVERY = 6
 class DemoResult:
     """The content of the summary and of the JSON file."""
 
+    home: Path
+    """Of the buyer."""
     orders: int
     delivered: int
     records: Counter[str]
@@ -255,6 +257,7 @@ def _result(
     found = trace_lot(store, part.lot)
     certificates = line.certificates
     return DemoResult(
+        home=home,
         orders=len(line.jobs),
         delivered=sum(job.delivered for job in line.jobs),
         records=consortium.recorded,

@@ -24,12 +24,13 @@ from services.handover.repository import count_handovers
 from services.home import Layout
 from services.lab.demo.consortium import COMPANIES, Company, Consortium
 from services.lab.demo.life.homes import JOURNAL, Home, clear_homes, make_company_home, make_operator_home
-from services.lab.processes import free_port, run_command, start_command, stop_commands, wait_for
+from services.lab.processes import free_port, pick_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
 __all__ = ["Life", "found_in_life"]
 
 _PAUSE_S = 0.05
+_CHAIN_PORT, _BUYER_PORT = 8601, 8600
 _SETTLE_S = 120.0
 _JOIN_S = 90.0
 LOG = "gateway.log"
@@ -113,7 +114,7 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
     Raises SettingsError if the folder has other files, and MillmarkError if a program fails.
     """
     clear_homes(folder)
-    port = free_port()
+    port = pick_port(_CHAIN_PORT)
     url = f"http://127.0.0.1:{port}"
     operator = make_operator_home(folder, url)
     journal = operator.folder / JOURNAL
@@ -124,7 +125,11 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
         stack.callback(stop_commands, [chain_process])
         wait_for(port, chain_process)
         chain = _deploy(url, operator)
-        homes = [make_company_home(folder, name, roles, url, chain.deployment, operator) for name, roles in COMPANIES]
+        ports = [pick_port(_BUYER_PORT), *(free_port() for _ in COMPANIES[1:])]
+        homes = [
+            make_company_home(folder, name, roles, port, url, chain.deployment, operator)
+            for (name, roles), port in zip(COMPANIES, ports, strict=True)
+        ]
         _admit(operator, homes)
         store = stack.enter_context(open_store(operator.database_url))
         owner = Company(operator.name, 0, operator.signer, Submitter(chain, Outbox(store), operator.signer), store)

@@ -15,6 +15,7 @@ from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError
 from ledger.keys import LocalSigner, write_private
 from ledger.records import Role
+from services.devchain import discard_journal
 from services.directory import DirectoryEntry, sign_statement
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.home import AdmissionRequest, Layout
@@ -53,8 +54,9 @@ class Home:
 def clear_homes(folder: Path) -> None:
     """Creates the folder, or deletes the homes of an earlier demonstration in it, and nothing else.
 
-    Raises SettingsError if there are other files.
+    Raises SettingsError if there are other files, or if a gateway still runs on the chain.
     """
+    discard_journal(folder / _OPERATOR / JOURNAL)  # first: its lock shows whether a gateway still uses the chain
     try:
         folder.mkdir(parents=True, exist_ok=True)
         found = sorted(path.name for path in folder.iterdir())
@@ -71,17 +73,17 @@ def clear_homes(folder: Path) -> None:
 
 def make_operator_home(folder: Path, chain_url: str) -> Home:
     """The operator's home, complete but for the deployment."""
-    home = _make(folder / _OPERATOR, "the operator")
+    home = _make(folder / _OPERATOR, "the operator", free_port())
     write_settings(home, {"chain_url": chain_url, "operator_signer": "file:owner.key"})
     write_private(home.folder / "owner.key", home.signer.unsafe_secret().hex().encode())
     return home
 
 
 def make_company_home(
-    folder: Path, name: str, roles: Role, chain_url: str, deployment: Deployment, operator: Home
+    folder: Path, name: str, roles: Role, port: int, chain_url: str, deployment: Deployment, operator: Home
 ) -> Home:
     """A company's home, with the request that the operator admits it by."""
-    home = _make(folder / name.lower().replace(" ", "-"), name)
+    home = _make(folder / name.lower().replace(" ", "-"), name, port)
     layout = Layout(home.folder)
     write_private(home.folder / "company.key", home.signer.unsafe_secret().hex().encode())
     write_private(home.folder / "names.key", home.name_seed.hex().encode())
@@ -106,9 +108,9 @@ def make_company_home(
     return home
 
 
-def _make(folder: Path, name: str) -> Home:
+def _make(folder: Path, name: str, port: int) -> Home:
     Layout(folder).create_folder()
-    return Home(name, folder, free_port(), LocalSigner.generate(), secrets.token_bytes(32))
+    return Home(name, folder, port, LocalSigner.generate(), secrets.token_bytes(32))
 
 
 def write_settings(home: Home, more: Mapping[str, str | int | Sequence[str]]) -> None:
