@@ -7,7 +7,6 @@ import pytest
 
 from ledger.store import Store
 from tests.support.apart import Apart, Home, found_apart
-from tests.support.stores import copy_database, new_store
 
 Readable = dict[str, dict[str, set[str]]]
 
