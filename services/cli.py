@@ -26,6 +26,8 @@ __all__ = ["COMMANDS", "app", "build_app", "main"]
 
 COMMANDS: Mapping[str, Sequence[str]] = {
     "services.lab.commands.demo": ["demo"],
+    "services.commands.home": ["init", "join"],
+    "services.commands.directory": ["directory"],
     "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
     "services.commands.gateway": ["gateway"],
     "services.commands.backup": ["backup", "restore"],

@@ -10,7 +10,7 @@ DIRECTORY.md specifies the document, and what is checked before it is believed.
 from __future__ import annotations
 
 from services.directory.document import Directory, DirectoryEntry, SignedDirectory, parse_directory, sign_directory
-from services.directory.errors import DirectoryError, RecipientKeyError
+from services.directory.errors import DirectoryError, DirectoryUnreachableError, RecipientKeyError
 from services.directory.following import Operators, fetch_operators, take_directory
 from services.directory.recipient_keys import KeyStatement, sign_statement, verify_statement
 from services.directory.repository import DirectoryRepository
@@ -20,6 +20,7 @@ __all__ = [
     "DirectoryEntry",
     "DirectoryError",
     "DirectoryRepository",
+    "DirectoryUnreachableError",
     "KeyStatement",
     "Operators",
     "RecipientKeyError",

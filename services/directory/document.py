@@ -30,6 +30,7 @@ __all__ = [
     "entry_to_json",
     "parse_directory",
     "sign_directory",
+    "verify_each_once",
     "verify_gateway_url",
     "verify_gln",
     "verify_name",
@@ -139,7 +140,7 @@ def parse_directory(data: bytes) -> SignedDirectory:
             issued_at=parse_number(issued_at, MAX_SAFE_INTEGER),
             entries=tuple(entry_from_json(entry) for entry in entries),
         )
-        _verify_each_once(directory.entries)
+        verify_each_once(directory.entries)
         return SignedDirectory(directory, parse_hex(signature, 65))
     except TrustError as error:
         raise DirectoryError(f"the directory cannot be used: {error.cause}", hint=_HINT) from None
@@ -235,7 +236,7 @@ def _parse_statement(value: Json) -> KeyStatement:
     return KeyStatement(parse_hex(public_key, 32), parse_number(issued_at, MAX_SAFE_INTEGER), parse_hex(signature, 65))
 
 
-def _verify_each_once(entries: Sequence[DirectoryEntry]) -> None:
+def verify_each_once(entries: Sequence[DirectoryEntry]) -> None:
     """Raises TrustError if a company is listed twice, by its number or under a name or GLN of another."""
     for what, found in (
         ("participant", [entry.participant for entry in entries]),

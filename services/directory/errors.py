@@ -2,6 +2,7 @@
 
 MillmarkError
   DirectoryError             a directory is malformed, or must not be believed
+  DirectoryUnreachableError  the gateway that serves it does not answer, or refuses
   RecipientKeyError          a recipient has no valid key
 """
 
@@ -9,13 +10,19 @@ from __future__ import annotations
 
 from ledger.errors import MillmarkError
 
-__all__ = ["DirectoryError", "RecipientKeyError"]
+__all__ = ["DirectoryError", "DirectoryUnreachableError", "RecipientKeyError"]
 
 
 class DirectoryError(MillmarkError):
     """A directory is malformed, or must not be believed. Nothing of it is kept."""
 
     code = "directory-refused"
+
+
+class DirectoryUnreachableError(MillmarkError):
+    """The gateway that serves the directory does not answer, or refuses."""
+
+    code = "directory-unreachable"
 
 
 class RecipientKeyError(MillmarkError):

@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.audit_anchors import AuditAnchors
+from services.gateway.directory_follower import DirectoryFollower
 from services.gateway.follower import FollowerThread
 from services.gateway.parts import GatewayParts
 from services.gateway.readiness import Readiness
@@ -66,7 +67,8 @@ def build_background(
     dispatcher = None if delivery is None else _build_dispatcher(store, delivery, logger, follower)
     anchors = _build_anchors(parts, recorder, logger)
     handovers = _build_handovers(parts, logger, follower)
-    every: tuple[_Thread | None, ...] = (follower, dispatcher, handovers, parts.relay, anchors, recorder)
+    directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
+    every: tuple[_Thread | None, ...] = (follower, directory, dispatcher, handovers, parts.relay, anchors, recorder)
     threads = tuple(one for one in every if one is not None)
     failed = FailedRecords(Outbox(store), logger, count_failed)
     watched = [] if handovers is None else [handovers.trouble]

@@ -13,6 +13,7 @@ from ledger.store import Store
 from services.audit import AuditLog
 from services.documents import KeyRing
 from services.gateway.audit_anchors import AnchorRule
+from services.gateway.directory_follower import DirectorySource
 from services.gateway.follower import FollowedChain
 from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
@@ -69,6 +70,8 @@ class GatewayParts:
     """With it, the gateway takes what other companies hand over to its own."""
     deliveries: Deliveries | None = None
     """With it, a thread hands over to other companies what its own company owes them."""
+    directory: DirectorySource | None = None
+    """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)

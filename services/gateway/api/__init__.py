@@ -15,6 +15,7 @@ from services.gateway.api.bundles import add_bundles
 from services.gateway.api.consortium import add_consortium
 from services.gateway.api.contexts import add_contexts
 from services.gateway.api.credentials import add_credentials
+from services.gateway.api.directory import add_directory
 from services.gateway.api.documents import add_documents
 from services.gateway.api.events import SseConnections, add_events
 from services.gateway.api.handovers import add_handovers
@@ -68,6 +69,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_recipient_keys(table, Recipients(store), clock)
     add_handovers(table, parts.receiver, parts.verify_fresh)
     add_consortium(table, store)
+    add_directory(table, store)
     add_orders(table, store)
     add_lots(table, store)
     add_proofs(table, store)
