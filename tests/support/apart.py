@@ -96,6 +96,12 @@ class Home:
     def seal(self, sequence: int, recipient: int) -> bytes:
         return self.deliveries.export(sequence, recipient)
 
+    def seal_now(self, sequence: int, recipient: int) -> bytes:
+        """As `seal`, of a record that is not in the queue yet."""
+        while self.deliveries.collect():
+            pass
+        return self.seal(sequence, recipient)
+
 
 @dataclass
 class Apart:
@@ -135,6 +141,11 @@ class Apart:
     def follow(self) -> None:
         for home in self.homes.values():
             home.follow()
+
+    def close(self) -> None:
+        for home in self.homes.values():
+            home.store.close()
+        self.consortium.store.close()
 
     def hand_over_all(self) -> list[Kept]:
         """Every home follows the chain, and delivers all that it owes, straight to the receivers."""

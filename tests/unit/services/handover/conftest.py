@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ledger.store import Store
 from tests.support.apart import Apart, Home, found_apart
 
 Readable = dict[str, dict[str, set[str]]]
@@ -19,8 +18,6 @@ class Told:
     moments: dict[str, Readable] = field(default_factory=dict)
     texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Hand-overs by the word of the record, and the first word of the recipient's name."""
-    before: dict[str, Store] = field(default_factory=dict)
-    """Databases as they were at the end, but that nothing had been handed over; by the first word of the name."""
 
     def moment(self, name: str) -> None:
         apart = self.apart
@@ -68,5 +65,4 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     apart.accept(lot, parties.buyer, offer, "delivered", order)
     told.moment("delivered")
     yield told
-    for home in apart.homes.values():
-        home.store.close()
+    apart.close()
