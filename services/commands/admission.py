@@ -122,7 +122,7 @@ def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory,
         if operators.owner != signer.address:
             raise SettingsError(
                 "the directory is signed, and a council owns the registry",
-                hint=f"run `millmark council propose publish 1 0x{signed.digest.hex()}`, and this again once it is done",
+                hint=f"run `millmark council propose publish 1 0x{signed.digest.hex()}`, then this again",
             )
         opened.record(signer, [Publish(PublicationKind.DIRECTORY, signed.digest)])
         opened.follow()

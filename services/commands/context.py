@@ -173,7 +173,10 @@ def open_context(home: Path) -> Iterator[Context]:
     """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError."""
     settings = read_settings(home)
     if not home.is_dir():
-        raise SettingsError(f"{home} is not a folder", hint="create it, or name another with --home")
+        raise SettingsError(
+            f"{home} is not a folder",
+            hint="make it with `millmark init` or `millmark join`, or name another with --home",
+        )
     with open_store(settings.database_url) as store:
         yield Context(settings, store)
 

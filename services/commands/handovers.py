@@ -128,11 +128,7 @@ def _told(kept: Kept) -> str:
 
 
 def _deliveries(opened: Context) -> Deliveries:
-    settings = opened.settings
-    if settings.gateway_signer_uri is None:
-        raise SettingsError("the home has no key to sign hand-overs with", hint="set gateway_signer")
-    signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
-    return Deliveries(opened.store, opened.chain(), signer)
+    return Deliveries(opened.store, opened.chain(), opened.unlock_company())
 
 
 def find_receiver(opened: Context) -> Receiver | None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, read_deployment, write_deployment
-from ledger.errors import InputError, SettingsError, SigningError, TrustError, WrongChainError
-from ledger.keys import create_keystore, open_signer, read_passphrase, to_checksum, write_private
+from ledger.chain import Chain, Deployment, HttpTransport, Node, deploy, find_profile, read_deployment, write_deployment
+from ledger.errors import InputError, SettingsError, TrustError, WrongChainError
+from ledger.keys import to_checksum
 from ledger.records import Role
 from ledger.signatures import Signer
-from services.commands.context import ask, open_context
+from services.commands.context import Context, open_context
 from services.commands.joining import complete_joining, try_directory
+from services.commands.questions import Question, answers_to, parse_port, read_secret
 from services.directory import DirectoryEntry, fetch_operators, sign_statement
 from services.directory.document import verify_gateway_url, verify_gln, verify_name
 from services.documents.key_files import create_recipient_key, read_recipient_key
@@ -32,6 +31,7 @@ from services.home import (
     parse_consortium,
 )
 from services.home.consortium import MAX_CONSORTIUM_BYTES, verify_chain_url
+from services.home.requests import MAX_REQUEST_BYTES, parse_request
 from services.options import parse_roles
 from services.output import print_lines
 
@@ -48,12 +48,11 @@ SecretFile = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file",
-        help="File (mode 0600) with the passphrase of the keys, for the gateway as well; made with a random one if it does "
-        "not exist. Asked for on a terminal if omitted.",
+        help="File (mode 0600) with the passphrase of the keys, for the gateway as well; made with a random one if "
+        "there is none. Asked for on a terminal if omitted.",
         dir_okay=False,
     ),
 ]
-_RANDOM_BYTES = 24
 
 
 def register(app: typer.Typer) -> None:
@@ -65,39 +64,6 @@ def register(app: typer.Typer) -> None:
         "join",
         epilog="Example: millmark --home alder join consortium.json --name Alder --roles MANUFACTURER --port 8601",
     )(run_join)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Something that a flag says, or a person is asked."""
-
-    flag: str
-    text: str
-    default: str = ""
-    required: bool = True
-
-
-def _answers(
-    given: Mapping[str, str | None], questions: Mapping[str, _Question], passphrase_file: Path | None
-) -> dict[str, str]:
-    """What was given as flags and, on a terminal, asked for. Without one, missing flags are one error."""
-    missing = [name for name, value in given.items() if value is None]
-    if not sys.stdin.isatty():
-        lacking = [questions[name].flag for name in missing if questions[name].required and not questions[name].default]
-        lacking += ["--passphrase-file"] if passphrase_file is None else []
-        if lacking:
-            raise InputError(f"{', '.join(lacking)} missing, and there is no terminal to ask on", hint="give the flags")
-        asked = {name: questions[name].default for name in missing}
-    else:
-        asked = {name: _ask(questions[name]) for name in missing}
-    return {name: asked.get(name, value) or "" for name, value in given.items()}
-
-
-def _ask(question: _Question) -> str:
-    while True:
-        answer = str(typer.prompt(question.text, default=question.default, show_default=bool(question.default))).strip()
-        if answer or not question.required:
-            return answer
 
 
 def run_init(
@@ -116,24 +82,24 @@ def run_init(
     layout = Layout(context.obj)
     if layout.settings.exists() and layout.consortium.exists():
         raise SettingsError(f"{layout.home} is a home already", hint=f"see `millmark --home {layout.home} status`")
-    answers = _answers(
+    answers = answers_to(
         {"name": name, "chain_url": chain_url, "engine": engine, "port": None if port is None else str(port)},
         {
-            "name": _Question("--name", "Name of the consortium"),
-            "chain_url": _Question("--chain-url", "JSON-RPC of the chain", "http://127.0.0.1:8545"),
-            "engine": _Question("--engine", "Kind of the chain", "embedded"),
-            "port": _Question("--port", "Port of the operator's gateway", "8600"),
+            "name": Question("--name", "Name of the consortium"),
+            "chain_url": Question("--chain-url", "JSON-RPC of the chain", "http://127.0.0.1:8545"),
+            "engine": Question("--engine", "Kind of the chain", "embedded"),
+            "port": Question("--port", "Port of the operator's gateway", "8600"),
         },
         passphrase_file,
     )
-    url = gateway_url or f"http://127.0.0.1:{_port(answers['port'])}"
+    url = gateway_url or f"http://127.0.0.1:{parse_port(answers['port'])}"
     _verify(lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url))
     _verify(lambda: verify_chain_url(answers["chain_url"]))
     profile = find_profile(answers["engine"])
     node = Node(HttpTransport(answers["chain_url"]))
     node.chain_id()  # before anything is made: is it there at all
     layout.create_folder()
-    secret = _secret(layout, passphrase_file)
+    secret = read_secret(layout, passphrase_file)
     signer = secret.open_key(layout.key)
     if layout.deployment.exists():
         deployment = read_deployment(layout.deployment)
@@ -177,6 +143,10 @@ def run_join(
     chain_url: ChainUrl = None,
     gateway_url: GatewayUrl = None,
     passphrase_file: SecretFile = None,
+    renew: Annotated[
+        bool,
+        typer.Option("--renew", help="Write the request again: with --name or --gln, the present key and gateway_url."),
+    ] = False,
 ) -> None:
     """Make the home of a company that joins a consortium; once the operator has admitted it, complete the joining.
 
@@ -184,74 +154,138 @@ def run_join(
     """
     layout = Layout(context.obj)
     if not (layout.settings.exists() and layout.request.exists()):
-        _make_company_home(layout, file, name, gln, roles, port, chain_url, gateway_url, passphrase_file)
+        wanted = _Wanted(name, gln, roles, port, chain_url, gateway_url, passphrase_file)
+        _make_company_home(layout, file, wanted)
         return
     if file is not None:
         _verify_same(layout, file)
     with open_context(layout.home) as opened:
+        if renew:
+            _renew(opened, layout, name, gln)
+            return
         number = complete_joining(opened, print_lines)
         try_directory(opened, opened.unlock_company(), print_lines)
     print_lines(f"participant {number} has joined", f"next: millmark --home {layout.home} gateway")
 
 
-def _make_company_home(
-    layout: Layout,
-    file: Path | None,
-    name: str | None,
-    gln: str | None,
-    roles: str | None,
-    port: int | None,
-    chain_url: str | None,
-    gateway_url: str | None,
-    passphrase_file: Path | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the flags of `join` say of the company."""
+
+    name: str | None
+    gln: str | None
+    roles: str | None
+    port: int | None
+    chain_url: str | None
+    gateway_url: str | None
+    passphrase_file: Path | None
+
+    def completed(self, consortium: Consortium) -> _Company:
+        """With what a person is asked. Raises InputError for what could not stand in a directory or settings file."""
+        answers = answers_to(
+            {
+                "name": self.name,
+                "gln": self.gln,
+                "roles": self.roles,
+                "port": None if self.port is None else str(self.port),
+            },
+            {
+                "name": Question("--name", f"Name of your company, which joins {consortium.name}"),
+                "gln": Question("--gln", "Its GLN, if it has one", required=False),
+                "roles": Question("--roles", f"Its roles, of {', '.join(Role.__members__)}"),
+                "port": Question("--port", "Port of its gateway", "8600"),
+            },
+            self.passphrase_file,
+        )
+        port, chain_url = parse_port(answers["port"]), self.chain_url or consortium.chain_url
+        url, gln = self.gateway_url or f"http://127.0.0.1:{port}", answers["gln"] or None
+        _verify(
+            lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url), lambda: verify_chain_url(chain_url)
+        )
+        _verify_gln(gln)
+        return _Company(answers["name"], gln, parse_roles(answers["roles"]), port, chain_url, self.gateway_url, url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """A company that joins."""
+
+    name: str
+    gln: str | None
+    roles: Role
+    port: int
+    chain_url: str
+    gateway_url: str | None
+    """Set if others reach the gateway elsewhere than where it listens."""
+    url: str
+    """Where others reach it."""
+
+
+def _make_company_home(layout: Layout, file: Path | None, wanted: _Wanted) -> None:
+    """Keys first, the request last: what exists is kept, and with the request the home is complete."""
     if file is None:
         raise InputError("no consortium to join is named", hint="give the operator's consortium.json")
     consortium = parse_consortium(read_bounded(file, MAX_CONSORTIUM_BYTES))
-    answers = _answers(
-        {"name": name, "gln": gln, "roles": roles, "port": None if port is None else str(port)},
-        {
-            "name": _Question("--name", f"Name of your company, which joins {consortium.name}"),
-            "gln": _Question("--gln", "Its GLN, if it has one", required=False),
-            "roles": _Question("--roles", f"Its roles, of {', '.join(Role.__members__)}"),
-            "port": _Question("--port", "Port of its gateway", "8600"),
-        },
-        passphrase_file,
-    )
-    mask, url = parse_roles(answers["roles"]), gateway_url or f"http://127.0.0.1:{_port(answers['port'])}"
-    _verify(lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url))
-    if answers["gln"]:
-        _verify(lambda: verify_gln(answers["gln"]))
-    _verify(lambda: verify_chain_url(chain_url or consortium.chain_url))
-    _verify_on_chain(consortium, chain_url or consortium.chain_url)
+    company = wanted.completed(consortium)
+    _verify_on_chain(consortium, company.chain_url)
     layout.create_folder()
-    secret = _secret(layout, passphrase_file)
+    secret = read_secret(layout, wanted.passphrase_file)
     signer = secret.open_key(layout.key)
     secret.open_key(layout.name_key)
-    public_key = _recipient_key(layout)
+    if not layout.recipient_key.exists():
+        create_recipient_key(layout.recipient_key)
     write_deployment(layout.deployment, consortium.deployment)
     text = company_settings(
-        answers["name"],
-        chain_url or consortium.chain_url,
+        company.name,
+        company.chain_url,
         consortium.engine,
-        int(answers["port"]),
-        gateway_url,
+        company.port,
+        company.gateway_url,
         secret.named_in(layout),
         consortium.gateway,
     )
     write_whole(layout.settings, text.encode())
-    chain_id, ledger = consortium.deployment.chain_id, consortium.deployment.ledger
-    statement = sign_statement(chain_id, ledger, public_key, int(time.time()), signer)
-    entry = DirectoryEntry(0, answers["name"], answers["gln"] or None, url, statement)
-    request = AdmissionRequest(chain_id, ledger, signer.address, mask, entry)
-    write_whole(layout.request, request.to_bytes())  # last: with it, the home is complete
+    entry = DirectoryEntry(0, company.name, company.gln, company.url)
+    _write_request(layout, layout.recipient_key, consortium.deployment, signer, company.roles, entry)
     print_lines(
-        f"the home of {answers['name']} is in {layout.home}; its key is {to_checksum(signer.address)}",
+        f"the home of {company.name} is in {layout.home}; its key is {to_checksum(signer.address)}",
         f"next: give {layout.request} to the operator of {consortium.name}, who admits the company:",
         f"    millmark --home OPERATOR participants admit {layout.request}",
         "then start the gateway, which completes the joining:",
         f"    millmark --home {layout.home} gateway",
     )
+
+
+def _renew(opened: Context, layout: Layout, name: str | None, gln: str | None) -> None:
+    before = parse_request(read_bounded(layout.request, MAX_REQUEST_BYTES))
+    settings = opened.settings
+    recipient_key = settings.from_home(settings.recipient_key)
+    if recipient_key is None:
+        raise SettingsError("no recipient key is named", hint="set recipient_key in millmark.toml")
+    entry = replace(before.entry, name=name or before.entry.name, gln=gln or before.entry.gln, gateway=settings.origin)
+    _verify(lambda: verify_name(entry.name), lambda: verify_gateway_url(settings.origin))
+    _verify_gln(entry.gln)
+    deployment = read_deployment(settings.deployment_path)
+    _write_request(layout, recipient_key, deployment, opened.unlock_company(), before.roles, entry)
+    print_lines(
+        f"next: give {layout.request} to the operator, who changes the directory:",
+        f"    millmark --home OPERATOR participants admit {layout.request}",
+    )
+
+
+def _write_request(
+    layout: Layout, recipient_key: Path, deployment: Deployment, signer: Signer, roles: Role, entry: DirectoryEntry
+) -> None:
+    public_key = read_recipient_key(recipient_key).public_key().public_bytes_raw()
+    statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, int(time.time()), signer)
+    listed = replace(entry, recipient_key=statement)
+    request = AdmissionRequest(deployment.chain_id, deployment.ledger, signer.address, roles, listed)
+    write_whole(layout.request, request.to_bytes())
+
+
+def _verify_gln(gln: str | None) -> None:
+    if gln is not None:
+        _verify(lambda: verify_gln(gln))
 
 
 def _verify(*checks: Callable[[], None]) -> None:
@@ -279,51 +313,3 @@ def _verify_same(layout: Layout, file: Path) -> None:
     found = parse_consortium(read_bounded(file, MAX_CONSORTIUM_BYTES)).deployment
     if found != read_deployment(layout.deployment):
         raise SettingsError(f"{layout.home} is the home of another ledger", hint="join from an empty folder")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
-        raise InputError(f"{text[:20]!a} is not a port", hint="give a number from 1 to 65535")
-    return int(text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    """The passphrase of all keys of a home."""
-
-    file: Path | None
-    """Where it is kept; None if a person types it."""
-    text: str
-
-    def named_in(self, layout: Layout) -> str | None:
-        """The file as the settings name it: relative to the home if it is inside, so that the home can be moved."""
-        if self.file is None:
-            return None
-        whole, home = self.file.resolve(), layout.home.resolve()
-        return str(whole.relative_to(home)) if whole.is_relative_to(home) else str(whole)
-
-    def open_key(self, path: Path) -> Signer:
-        """The key in a keystore, which is made if it does not exist. Raises SigningError."""
-        if not path.exists():
-            create_keystore(path, self.text)
-        return open_signer(f"keystore:{path}", prompt=lambda _: self.text)
-
-
-def _secret(layout: Layout, file: Path | None) -> _Secret:
-    """The passphrase in a file, which is made with a random one if it does not exist; or one that a person types, twice
-    for new keys."""
-    if file is not None:
-        if not file.exists():
-            write_private(file, secrets.token_urlsafe(_RANDOM_BYTES).encode() + b"\n")
-            print_lines(f"made a passphrase in {file}; keep a copy")
-        return _Secret(file, read_passphrase(file))
-    text = ask("Passphrase of the keys: ")
-    if not layout.key.exists() and ask("Repeat the passphrase: ") != text:
-        raise SigningError("the two passphrases differ", hint="try again")
-    return _Secret(None, text)
-
-
-def _recipient_key(layout: Layout) -> bytes:
-    if not layout.recipient_key.exists():
-        create_recipient_key(layout.recipient_key)
-    return read_recipient_key(layout.recipient_key).public_key().public_bytes_raw()

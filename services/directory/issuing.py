@@ -28,7 +28,7 @@ def keep_admission(connection: Connection, key: bytes, entry: DirectoryEntry) ->
     A statement of a recipient key is never replaced by an earlier one, nor by none.
     """
     directories = DirectoryRepository(connection)
-    before = directories.admission(key)
+    before = directories.admission(key, entry.participant)
     stated = entry.recipient_key
     if before is not None and before.public_key and (stated is None or stated.issued_at < before.issued_at):
         stated = before.to_entry().recipient_key
@@ -49,7 +49,9 @@ def keep_admission(connection: Connection, key: bytes, entry: DirectoryEntry) ->
 def verify_admissible(connection: Connection, entries: dict[bytes, DirectoryEntry]) -> None:
     """Raises InputError if one of these companies, by key, has the name or GLN of another: a directory could not list
     both. To be called before anything is recorded, since nothing takes an admission back."""
-    known = {row.address: row.to_entry() for row in DirectoryRepository(connection).admissions()}
+    numbers = {number for entry in entries.values() if (number := entry.participant)}
+    rows = DirectoryRepository(connection).admissions()
+    known = {row.address: row.to_entry() for row in rows if row.participant not in numbers}  # it may have another key
     whole = {**known, **entries}
     taken = {number for entry in whole.values() if (number := entry.participant)}
     others = [entry for entry in draft_entries(connection) if entry.participant not in taken]

@@ -113,10 +113,16 @@ class DirectoryRepository:
             book.set_names(names)
 
     def put_admission(self, row: AdmissionRow) -> None:
+        """Replaces what was known by this key, and by another key of the same company."""
+        if row.participant:
+            self._connection.execute(delete(admissions).where(admissions.c.participant == row.participant))
         self._rows.put(row)
 
-    def admission(self, address: bytes) -> AdmissionRow | None:
-        return self._rows.get(AdmissionRow, address)
+    def admission(self, address: bytes, participant: int = 0) -> AdmissionRow | None:
+        """What is known of a company by its key, or by another one if its number is known."""
+        found = self._rows.get(AdmissionRow, address)
+        others = self._rows.find(AdmissionRow, participant=participant) if participant else []
+        return found or (others[0] if others else None)
 
     def admissions(self) -> list[AdmissionRow]:
         return self._rows.find(AdmissionRow)

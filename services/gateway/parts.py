@@ -66,12 +66,12 @@ class GatewayParts:
     """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
-    directory: DirectorySource | None = None
-    """With it, a thread keeps the directory up to date."""
     receiver: Receiver | None = None
     """With it, the gateway takes what other companies hand over to its own."""
     deliveries: Deliveries | None = None
     """With it, a thread hands over to other companies what its own company owes them."""
+    directory: DirectorySource | None = None
+    """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)

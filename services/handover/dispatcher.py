@@ -83,7 +83,8 @@ class HandoverDispatcher:
         age_s = time.time() - waiting.oldest_ms / 1000
         if not waiting.number or age_s < LATE_S:
             return None
-        cause = f"{waiting.number} hand-overs are not delivered, the oldest for {age_s:.0f} s: {waiting.reason}"
+        # /ready is public: neither how many there are, nor for whom, nor why.
+        cause = f"hand-overs to other companies have not been delivered for {age_s:.0f} s"
         hint = "see `millmark handovers list`; give what a company cannot get over the network as a file"
         return Trouble("handovers", "handovers-waiting", cause, waiting.oldest_ms / 1000, hint)
 

@@ -137,6 +137,11 @@ class Receiver:
         return bundle
 
     def _import_bundle(self, data: bytes) -> Kept:
+        if not data.startswith(b'{"bundle_version":'):
+            raise HandoverRefusedError(
+                "it is neither a hand-over nor a bundle",
+                hint="give a file made by `millmark handovers export` or `millmark bundle`",
+            )
         bundle = verify_with_node(self._chain, data)
         with self._store.reading() as connection:
             seen = Visibility(Rows(connection), Lineage(connection), self._participant).lots(bundle.parts)

@@ -61,7 +61,8 @@ class Gets(enum.Enum):
     MACHINE_NAME = "the machine's name"
     MACHINE_DOCUMENT = "the machine's document"
     LOT_NAMES = "the names of the lots that it made"
-    LOT_PROOF = "a bundle of the lots and of what is packed in them, with their names and those that the recipient may see (ACCESS.md)"
+    MADE_DOCUMENTS = "the documents of the lots that it made"
+    LOT_PROOF = "a bundle of the lots and of what is packed in them, with all names that the recipient may see (ACCESS.md)"
     PROOF_ALONE = "a bundle of the lots, with their names"
     LOT_DOCUMENT = "the lots' documents"
     PASSPORTS = "the passport of every document in the bundle"
@@ -312,9 +313,17 @@ def _packed(rows: Rows, lots: set[bytes], sequence: int) -> set[bytes]:
 
 
 def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    """All fields for those who have a part in the lot's order; a lot of no order has no secrets from its holder."""
     _add_lots(rows, record, event, recipient, to)
-    lots = rows.among(LotRow, "subject", to.parts)
+    _add_documents_of(rows, rows.among(LotRow, "subject", to.parts), recipient, to)
+
+
+def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient: int, to: Allowance) -> None:
+    _add_documents_of(rows, _made(rows, record), recipient, to)
+
+
+def _add_documents_of(rows: Rows, lots: Iterable[LotRow], recipient: int, to: Allowance) -> None:
+    """All fields for those who have a part in the lot's order; a lot of no order has no secrets from its holder."""
+    lots = list(lots)
     orders = _orders_with(rows, {row.order for row in lots if row.order is not None}, recipient)
     for lot in lots:
         to.add(lot.claims_root, WHOLE if lot.order is None or lot.order in orders else _PASSPORT)
@@ -354,6 +363,7 @@ _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] =
     Gets.MACHINE_NAME: _add_machine_name,
     Gets.MACHINE_DOCUMENT: _add_machine_document,
     Gets.LOT_NAMES: _add_lot_names,
+    Gets.MADE_DOCUMENTS: _add_made_documents,
     Gets.LOT_PROOF: _add_lots,
     Gets.PROOF_ALONE: _add_lots,
     Gets.LOT_DOCUMENT: _add_lot_documents,
@@ -406,7 +416,7 @@ TABLE: tuple[Entry, ...] = (
         ("LotCommissioned", "LotsTransformed"),
         "maker",
         "buyer, coordinator and inspectors of the lots' order",
-        frozenset({Gets.LOT_NAMES}),
+        frozenset({Gets.LOT_NAMES, Gets.MADE_DOCUMENTS}),
         _actor,
         _parties_of_lots,
         _always,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from services.home.admitted import find_admitted, find_unaccepted
 from services.home.consortium import Consortium, parse_consortium
 from services.home.layout import Layout
+from services.home.missing import Missing, find_missing, find_missing_files
 from services.home.requests import AdmissionRequest, parse_request
 from services.home.settings_text import company_settings, operator_settings, set_setting
 
@@ -19,8 +20,11 @@ __all__ = [
     "AdmissionRequest",
     "Consortium",
     "Layout",
+    "Missing",
     "company_settings",
     "find_admitted",
+    "find_missing",
+    "find_missing_files",
     "find_unaccepted",
     "operator_settings",
     "parse_consortium",

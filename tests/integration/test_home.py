@@ -1,25 +1,35 @@
-"""Homes made by `init` and `join`, against a real chain: companies join, see each other's names, and lose nothing when a
-command is cut off between any two steps."""
+"""Homes made by `init` and `join`, against a real chain: companies join, see each other's names, and lose nothing when
+a command is cut off between any two steps."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger import keys
-from ledger.records import Contract
+from ledger.chain import read_deployment
+from ledger.keys import LocalSigner, write_private
+from ledger.records import Contract, Role
 from ledger.store import Rows
 from ledger.store.rows import RecordRow
+from ledger.submit import Submitter
+from services.commands import admission, home, joining, questions
+from services.commands.context import Context
 from services.devchain import create_devchain
+from services.directory import DirectoryEntry, sign_statement
 from services.gateway import GatewayParts, create_gateway
 from services.gateway.http.policy import build_policy
+from services.home import AdmissionRequest, parse_request
 from services.serving.server import listen
 from services.settings import read_settings
 from services.store import open_store
@@ -115,6 +125,141 @@ def operators_gateway(site: Site) -> Iterator[None]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         with listen("127.0.0.1", port) as listener, running(server, listener):
             yield
+
+
+class Kills:
+    """Ends a command after the n-th step that could have left something behind."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: Sequence[tuple[Any, str]]) -> None:
+        self.before: int | None = None
+        """Steps until the end; None for no end."""
+        for owner, name in steps:
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(step)
+        def counted(*given: Any, **named: Any) -> Any:
+            done = step(*given, **named)
+            if self.before is not None:
+                self.before -= 1
+                if self.before < 0:
+                    self.before = None
+                    raise KilledError
+            return done
+
+        return counted
+
+    def ends(self, after: int, command: Callable[[], object]) -> bool:
+        """Runs a command that ends after so many steps. Returns whether it ended, or was done before."""
+        self.before = after
+        try:
+            command()
+        except KilledError:
+            return True
+        finally:
+            self.before = None
+        return False
+
+
+SENDING = [(Submitter, "submit"), (Submitter, "drain"), (Context, "record")]
+
+
+@dataclass(frozen=True)
+class Company:
+    """A company with a home whose keys cost nothing to open."""
+
+    home: str
+    name: str
+    key: LocalSigner
+
+    def prepare(self, site: Site) -> str:
+        """Makes its home as `join` does. Returns the request file."""
+        folder = site.folder / self.home
+        folder.mkdir()
+        for name, secret in (("key", self.key), ("names", LocalSigner.generate())):
+            write_private(folder / name, secret.unsafe_secret().hex().encode())
+        (folder / "deployment.json").write_bytes((site.folder / "operator" / "deployment.json").read_bytes())
+        (folder / "millmark.toml").write_text(
+            f'chain_url = "{site.chain}"\ngateway_signer = "file:key"\ngateway_name_keys = ["file:names"]\n'
+            f'directory_url = "http://127.0.0.1:{site.ports["operator"]}"\n'
+        )
+        deployment = read_deployment(folder / "deployment.json")
+        public_key = X25519PrivateKey.generate().public_key().public_bytes_raw()
+        statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, 1_800_000_000, self.key)
+        entry = DirectoryEntry(0, self.name, recipient_key=statement)
+        request = AdmissionRequest(deployment.chain_id, deployment.ledger, self.key.address, Role.CARRIER, entry)
+        (folder / "request.json").write_bytes(request.to_bytes())
+        return str(folder / "request.json")
+
+
+def test_a_joining_that_is_cut_off_anywhere_is_completed_and_nothing_is_doubled(site: Site) -> None:
+    """Admission by the operator, then completion by the company; each ends after its first, second, ... step, and is
+    then repeated."""
+    site.init()
+    admitting = Kills(
+        site.monkeypatch,
+        [
+            *SENDING,
+            *(
+                (admission, name)
+                for name in ("verify_admissible", "keep_admission", "issue_directory", "take_directory")
+            ),
+        ],
+    )
+    companies: list[Company] = []
+    ended = True
+    while ended:
+        company = Company(f"c{len(companies)}", f"Company {len(companies)}", LocalSigner.generate())
+        request = company.prepare(site)
+        admit = functools.partial(site.ok, "operator", "participants", "admit", request)
+        ended = admitting.ends(len(companies), admit)
+        companies.append(company)
+        assert f"participant {len(companies)}: {company.name}" in admit()
+    assert len(companies) > 10
+    assert site.records("operator", "ParticipantAdmitted") == len(companies)
+    assert site.records("operator", "Published") == len(companies)
+    assert "missing" not in "".join(
+        line for line in site.ok("operator", "status").splitlines(True) if "accepted its key" not in line
+    ).replace("missing no gateway answers", "")
+
+    joining_ends = Kills(site.monkeypatch, [*SENDING, (joining, "write_whole")])
+    ended, count = True, 0
+    while ended:
+        join = functools.partial(site.ok, companies[count].home, "join")
+        ended = joining_ends.ends(count, join)
+        count += 1
+        assert f"participant {count} has joined" in join()
+        assert f"gateway_participant = {count}\n" in site.settings_text(companies[count - 1].home)
+    assert count > 4
+    site.ok("operator", "status")
+    assert (site.records("operator", "KeyAdded"), site.records("operator", "NameKeySet")) == (count, count)
+
+
+def test_a_home_that_is_cut_off_while_it_is_made_is_completed_with_the_same_keys(site: Site) -> None:
+    making = Kills(
+        site.monkeypatch,
+        [
+            (questions, "create_keystore"),
+            (questions, "write_private"),
+            *((home, name) for name in ("create_recipient_key", "write_deployment", "write_whole")),
+        ],
+    )
+    seen: set[str] = set()
+    for step in (3, 4):  # after the deployment file, and after the settings: the contracts are deployed once
+        assert making.ends(step - 1, site.init) is (step == 3)
+        seen.add((site.folder / "operator" / "deployment.json").read_text())
+    assert len(seen) == 1
+    ended, step = True, 0
+    while ended:
+        folder = site.folder / f"c{step}"
+        ended = making.ends(step, functools.partial(site.join, folder.name, f"Company {step}"))
+        before = {path.name: path.read_bytes() for path in folder.glob("*.json")}
+        if not (folder / "request.json").exists():
+            site.join(folder.name, f"Company {step}")
+        assert all((folder / name).read_bytes() == content for name, content in before.items())
+        parse_request((folder / "request.json").read_bytes())
+        step += 1
+    assert step > 6
 
 
 def test_from_empty_folders_to_names(site: Site) -> None:

@@ -17,9 +17,12 @@ from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptOrder,
+    Anchor,
     ApproveModel,
     CommissionLot,
+    DeclineCustody,
     Gate,
+    IssueCertificate,
     Item,
     OfferCustody,
     OpenStream,
@@ -31,6 +34,7 @@ from ledger.records import (
     RegisterMachine,
     RegisterModel,
     StartAssignment,
+    Statement,
     Verdict,
 )
 from ledger.store import Book, Rows, Store
@@ -92,6 +96,12 @@ class Home:
     def seal(self, sequence: int, recipient: int) -> bytes:
         return self.deliveries.export(sequence, recipient)
 
+    def seal_now(self, sequence: int, recipient: int) -> bytes:
+        """As `seal`, of a record that is not in the queue yet."""
+        while self.deliveries.collect():
+            pass
+        return self.seal(sequence, recipient)
+
 
 @dataclass
 class Apart:
@@ -132,6 +142,11 @@ class Apart:
         for home in self.homes.values():
             home.follow()
 
+    def close(self) -> None:
+        for home in self.homes.values():
+            home.store.close()
+        self.consortium.store.close()
+
     def hand_over_all(self) -> list[Kept]:
         """Every home follows the chain, and delivers all that it owes, straight to the receivers."""
         kept: list[Kept] = []
@@ -151,6 +166,20 @@ class Apart:
                 kept.append(self.homes[row.recipient].receiver.import_file(prepared[0].text))
                 home.deliveries.settle(prepared[0], State.DELIVERED)
         return kept
+
+    def readable(self) -> dict[str, dict[str, set[str]]]:
+        """What each company can read, by its first word: names of things, documents with their fields, measurements."""
+        found = {}
+        for home in self.homes.values():
+            with home.store.reading() as connection:
+                book = Book(connection)
+                things = {**self.world.orders, **self.world.lots}
+                names = {word for word, subject in things.items() if book.identity(subject) is not None}
+                measured = {word for word, number in self.records.items() if book.inference(number) is not None}
+            fields = {f"{word}{pointer}" for word, root in self.roots.items() for pointer in home.document(root)}
+            word = home.company.name.split()[0].lower()
+            found[word] = {"names": names, "fields": fields, "measured": measured}
+        return found
 
     # What happens
 
@@ -225,8 +254,6 @@ class Apart:
         entry = self._measure(inspector, lot, build_window_commitment(salt, window))
         inference = self.world._inference(lot, entry, Verdict.PASS, salt, window)
         root = self.document(inspector, f"certificate {name}", {"limits": {"noise": 9}, "passport": {"passed": True}})
-        from ledger.records import IssueCertificate, Statement  # noqa: PLC0415
-
         statement = Statement(
             items=(Item(lot, order),),
             model=self.world.model,
@@ -244,8 +271,6 @@ class Apart:
         return number
 
     def _measure(self, inspector: Company, lot: bytes, commitment: bytes) -> EvidenceEntry:
-        from ledger.records import Anchor  # noqa: PLC0415
-
         stream = self.world.streams["bench"]
         store = self.home(inspector).store
         with store.transaction() as connection:
@@ -262,6 +287,9 @@ class Apart:
 
     def accept(self, lot: bytes, taker: Company, offer: int, word: str, order: bytes = NOTHING) -> int:
         return self.act(taker, word, AcceptCustody((Item(lot, order),), offer, NOTHING))
+
+    def decline(self, lot: bytes, taker: Company, offer: int, word: str) -> int:
+        return self.act(taker, word, DeclineCustody(lot, offer, NOTHING))
 
 
 def found_apart(folder: Path, gateways: dict[int, str] | None = None) -> Apart:
@@ -280,9 +308,7 @@ def found_apart(folder: Path, gateways: dict[int, str] | None = None) -> Apart:
         statement = sign_statement(chain.chain_id, chain.ledger, key, 1_700_000_000, company.signer)
         gateway = (gateways or {}).get(company.number, f"https://gateway-{company.number}.invalid")
         entries.append(
-            DirectoryEntryRow(
-                company.number, company.name, "", gateway, key, statement.issued_at, statement.signature
-            )
+            DirectoryEntryRow(company.number, company.name, "", gateway, key, statement.issued_at, statement.signature)
         )
     for home in apart.homes.values():
         with home.store.transaction() as connection:

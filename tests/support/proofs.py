@@ -72,6 +72,12 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.forgeries", *_VECTOR),
     ),
     Proof(
+        "handovers",
+        "100,000 mutated hand-overs, on their way or before they were sealed: none is taken",
+        "10 minutes",
+        (sys.executable, "-m", "tests.support.handover_mutations"),
+    ),
+    Proof(
         "truth",
         "1,000 random worlds: what reports say is what the chain says, and each of 26 faults in their code is found",
         "30 minutes",

@@ -162,6 +162,13 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "book": None,
         "alarms": [],
         "models": [],
+        "missing": [
+            {
+                "what": f"{run.home} is no home yet",
+                "hint": f"join with `millmark --home {run.home} join consortium.json`, or begin a consortium with "
+                f"`millmark --home {run.home} init`",
+            }
+        ],
     }
 
 
