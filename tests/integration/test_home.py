@@ -16,9 +16,8 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger import keys
 from ledger.chain import read_deployment
-from ledger.keys import LocalSigner, write_private
+from ledger.keys import LocalSigner, create_keystore, write_private
 from ledger.records import Contract, Role
 from ledger.store import Rows
 from ledger.store.rows import RecordRow
@@ -111,7 +110,7 @@ def chain() -> Iterator[str]:
 
 @pytest.fixture
 def site(tmp_path: Path, chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
-    monkeypatch.setitem(keys.create_keystore.__kwdefaults__, "scrypt_cost", 2)  # the default takes a second a key
+    monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
     return Site(tmp_path, chain, monkeypatch, capsys)
 
 
