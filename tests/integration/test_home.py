@@ -220,7 +220,7 @@ def test_a_joining_that_is_cut_off_anywhere_is_completed_and_nothing_is_doubled(
         ended = admitting.ends(len(companies), admit)
         companies.append(company)
         assert f"participant {len(companies)}: {company.name}" in admit()
-    assert len(companies) == 9
+    assert len(companies) == 10
     assert site.records("operator", "ParticipantAdmitted") == len(companies)
     assert site.records("operator", "Published") == len(companies)
 
