@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from services.directory import (
     take_directory,
     verify_statement,
 )
+from services.directory.document import entry_to_json
 from services.documents.repository import DocumentRepository, RecipientKeyRow
 from services.gateway.epcis.known_names import find_parties
 from tests.support.directories import (
@@ -254,3 +256,8 @@ def test_documents_are_encrypted_for_the_later_of_two_keys(store: Store) -> None
         later = replace(listed, issued_at=NOW_S + 1, public_key=bytes(32))
         documents.put_recipient_key(later)
         assert documents.recipient_key(ALDER) == later
+
+
+def test_what_the_consortium_sees_lists_every_field_of_an_entry() -> None:
+    page = (Path(__file__).parents[4] / "ledger" / "VISIBLE.md").read_text().partition("\n## Directory\n")[2]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(entry_to_json(ENTRIES[0]))
