@@ -41,6 +41,7 @@ __all__ = [
     "Name",
     "NewWebhook",
     "OpenedSession",
+    "OpenedStream",
     "Order",
     "OrderTermsBody",
     "OrderTrace",
@@ -51,6 +52,7 @@ __all__ = [
     "PageOfDocument",
     "PageOfLot",
     "PageOfModel",
+    "PageOfOpenedStream",
     "PageOfOrder",
     "PageOfParticipant",
     "PageOfRecordStatus",
@@ -394,6 +396,15 @@ class OpenedSession(TypedDict):
     expires_at: str | None
 
 
+class OpenedStream(TypedDict):
+    subject: str
+    identifier: str | None
+    sequence: int
+    machine: Machine | None
+    size: int
+    opened_at: str | None
+
+
 class Order(TypedDict):
     subject: str
     identifier: str | None
@@ -477,6 +488,11 @@ class PageOfLot(TypedDict):
 
 class PageOfModel(TypedDict):
     items: list[Model]
+    next: str | None
+
+
+class PageOfOpenedStream(TypedDict):
+    items: list[OpenedStream]
     next: str | None
 
 

@@ -8,6 +8,8 @@ from typing import Any, cast
 from services.client.shapes import (
     ConsistencyProof,
     InclusionProof,
+    OpenedStream,
+    PageOfOpenedStream,
     PageOfRegisteredMachine,
     RecordStatus,
     RegisteredMachine,
@@ -19,22 +21,30 @@ __all__ = ["MachinesMethods"]
 
 
 class MachinesMethods(Methods):
-    def iterate_machines(self, *, owner: int | None = None, limit: int | None = None) -> Iterator[RegisteredMachine]:
+    def iterate_machines(
+        self, *, owner: int | None = None, identifier: str | None = None, limit: int | None = None
+    ) -> Iterator[RegisteredMachine]:
         """All pages: List machines.
 
         GET /v1/machines
         """
-        return self._pages("/v1/machines", owner=owner, limit=limit)
+        return self._pages("/v1/machines", owner=owner, identifier=identifier, limit=limit)
 
     def list_machines(
-        self, *, owner: int | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        owner: int | None = None,
+        identifier: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> PageOfRegisteredMachine:
         """List machines.
 
         GET /v1/machines
         """
         return cast(
-            "PageOfRegisteredMachine", self._ask("GET", "/v1/machines", owner=owner, limit=limit, cursor=cursor)
+            "PageOfRegisteredMachine",
+            self._ask("GET", "/v1/machines", owner=owner, identifier=identifier, limit=limit, cursor=cursor),
         )
 
     def register_machine(
@@ -81,6 +91,32 @@ class MachinesMethods(Methods):
                 body={"reason": reason, "reason_root": reason_root},
                 key=self.key(key),
             ),
+        )
+
+    def iterate_streams(
+        self, *, machine: int | None = None, identifier: str | None = None, limit: int | None = None
+    ) -> Iterator[OpenedStream]:
+        """All pages: List evidence streams.
+
+        GET /v1/streams
+        """
+        return self._pages("/v1/streams", machine=machine, identifier=identifier, limit=limit)
+
+    def list_streams(
+        self,
+        *,
+        machine: int | None = None,
+        identifier: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> PageOfOpenedStream:
+        """List evidence streams.
+
+        GET /v1/streams
+        """
+        return cast(
+            "PageOfOpenedStream",
+            self._ask("GET", "/v1/streams", machine=machine, identifier=identifier, limit=limit, cursor=cursor),
         )
 
     def open_stream(
