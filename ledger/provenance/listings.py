@@ -186,7 +186,9 @@ def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
 def streams(
     store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
 ) -> Page[OpenedStream]:
-    """The viewer's streams by sequence. Filter: machine. With an identifier, all streams with it, on one page."""
+    """Streams by sequence; of a viewer, its own. Filters: machine, owner. With an identifier, all that have it."""
+    if viewer is not None and filters.get("owner", viewer) != viewer:
+        return Page((), None)
     owned = filters if viewer is None else {**filters, "owner": viewer}
     with open_reader(store) as reader:
         if identifier is None:
@@ -302,6 +304,7 @@ def _streams(reader: Reader, rows: Sequence[StreamRow]) -> tuple[OpenedStream, .
             subject=row.subject,
             identifier=reader.identifier(row.subject),
             sequence=row.sequence,
+            owner=reader.party(row.owner),
             machine=reader.machine(row.machine) if row.machine else None,
             size=row.size,
             opened_at=moment(row.opened_at),

@@ -25,8 +25,8 @@ def verify_name(name: str | bytes) -> None:
 
 
 def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tuple[SubjectKind, bytes]:
-    """Find the order or lot with an identifier (in any spelling, or its last part) or subject (32 bytes, or 0x-hex), and
-    its kind.
+    """Find the order or lot, and its kind, by identifier (in any spelling, or its last part) or subject (32 bytes, or
+    0x-hex).
 
     Raises NotFoundError if the index has none of these kinds that exists for the viewer, InputError if several have the
     identifier.

@@ -37,6 +37,7 @@ class OpenedStream(Printable):
     identifier: str | None
     sequence: int
     """Sequence of the record that opened it."""
+    owner: Party
     machine: Machine | None
     """None for plans and logs that belong to no machine."""
     size: int

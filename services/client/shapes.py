@@ -400,6 +400,7 @@ class OpenedStream(TypedDict):
     subject: str
     identifier: str | None
     sequence: int
+    owner: Party
     machine: Machine | None
     size: int
     opened_at: str | None

@@ -53,10 +53,11 @@ class InspectionsMethods(Methods):
         expires_at: str,
         inference_digest: str,
         stream: str,
-        leaf_index: int,
-        leaf_hash: str,
+        event: str | None = None,
         claims: dict[str, Any] | None = None,
         claims_root: str | None = None,
+        leaf_index: int | None = None,
+        leaf_hash: str | None = None,
         key: str | None = None,
     ) -> RecordStatus:
         """Issue a certificate.
@@ -69,6 +70,7 @@ class InspectionsMethods(Methods):
                 "POST",
                 "/v1/certificates",
                 body={
+                    "event": event,
                     "lots": lots,
                     "model": model,
                     "verdict": verdict,

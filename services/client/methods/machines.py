@@ -94,18 +94,24 @@ class MachinesMethods(Methods):
         )
 
     def iterate_streams(
-        self, *, machine: int | None = None, identifier: str | None = None, limit: int | None = None
+        self,
+        *,
+        machine: int | None = None,
+        owner: int | None = None,
+        identifier: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[OpenedStream]:
         """All pages: List evidence streams.
 
         GET /v1/streams
         """
-        return self._pages("/v1/streams", machine=machine, identifier=identifier, limit=limit)
+        return self._pages("/v1/streams", machine=machine, owner=owner, identifier=identifier, limit=limit)
 
     def list_streams(
         self,
         *,
         machine: int | None = None,
+        owner: int | None = None,
         identifier: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
@@ -116,7 +122,9 @@ class MachinesMethods(Methods):
         """
         return cast(
             "PageOfOpenedStream",
-            self._ask("GET", "/v1/streams", machine=machine, identifier=identifier, limit=limit, cursor=cursor),
+            self._ask(
+                "GET", "/v1/streams", machine=machine, owner=owner, identifier=identifier, limit=limit, cursor=cursor
+            ),
         )
 
     def open_stream(

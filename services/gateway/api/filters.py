@@ -57,7 +57,7 @@ Called = Annotated[
     Query(
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
-        description="Only those with this identifier, in any spelling, or whose identifier ends in it as its last part, "
+        description="Only those with this identifier, in any spelling, or whose identifier has it as its last part, "
         "such as A0001. Use it to look up a subject.",
         examples=[IDENTIFIER],
     ),

@@ -14,7 +14,7 @@ from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof,
 from ledger.store import Store
 from services.access import Scope
 from services.access.rules import Rule
-from services.gateway.api.filters import Called, OfMachine, build_filters, parse_subject, reply_page
+from services.gateway.api.filters import Called, OfMachine, OfParticipant, build_filters, parse_subject, reply_page
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.paging import Paging
@@ -55,7 +55,7 @@ def _stream() -> Stream:
 
 def _opened() -> OpenedStream:
     press = Machine(17, "urn:example:press-3", examples.MAKER)
-    return OpenedStream(examples.STREAM, "urn:example:press-3:telemetry", 88, press, 6, examples.NOW)
+    return OpenedStream(examples.STREAM, "urn:example:press-3:telemetry", 88, examples.MAKER, press, 6, examples.NOW)
 
 
 def _inclusion() -> InclusionProof:
@@ -119,10 +119,15 @@ def _add_stream(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(_opened),
     )
     def list_streams(
-        principal: CurrentPrincipal, paging: Paging, machine: OfMachine = None, identifier: Called = None
+        principal: CurrentPrincipal,
+        paging: Paging,
+        machine: OfMachine = None,
+        owner: OfParticipant = None,
+        identifier: Called = None,
     ) -> Response:
-        """Returns the caller's streams, in the order in which they were opened."""
-        wanted = build_filters(machine=machine)
+        """Returns the caller's streams, in the order in which they were opened; the company that runs the gateway gets
+        those of all companies."""
+        wanted = build_filters(machine=machine, owner=owner)
         found = listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return reply_page(paging, found)
 
