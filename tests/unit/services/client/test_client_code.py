@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from ledger.store import Store
 from services.client import Client
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.docs.client_code import NOT_IN_CLIENT, build_client
@@ -22,11 +21,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from services.store import open_store  # noqa: PLC0415 - used here only
 
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('empty')}/empty.db") as store:
-        return _document(store)
-
-
-def _document(store: Store) -> dict[str, Any]:
-    return cast("dict[str, Any]", create_gateway(GatewayParts(store, build_policy())).openapi())
+        return create_gateway(GatewayParts(store, build_policy())).openapi()
 
 
 def test_the_checked_in_code_is_what_the_document_says(document: dict[str, Any]) -> None:
