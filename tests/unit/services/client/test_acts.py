@@ -53,7 +53,7 @@ def at(
     pauses = Pauses()
 
     def opened(home: Path) -> Client:
-        site = sites[home.name]
+        site = sites.get(home.name) or sites["forge"]  # the README's home is the folder that it is run in
 
         def send() -> None:
             site.send()
@@ -274,6 +274,19 @@ def test_unusable_input_is_told_in_one_line(run: Runner, line: str, told: str) -
     code, err = run.refused(*line.split())
     assert told in err
     assert code in (1, 2)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_lines_of_the_readme_place_and_follow_an_order(
+    page: str, at: Callable[[str], Runner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    at("forge")
+    text = (Path(__file__).parents[4] / page).read_text("utf-8")
+    [lines] = re.findall(r"```python\n(from pathlib import Path\nfrom services\.client.*?)```", text, re.DOTALL)
+    assert len(lines.splitlines()) <= 12
+    fresh = lines.replace("order-42", f"order-42-{page.count('.')}")
+    exec(compile(fresh, page, "exec"), {})  # noqa: S102 - the page's own lines
+    assert re.search(r"^placed as record \d+ and now placed$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_words() -> None:
