@@ -297,7 +297,8 @@ class WrongContractError(ChainError):
 class ContractRefusedError(ChainError):
     """A contract reverted.
 
-    `name` is the custom error's name in Solidity, `values` are its arguments by name, in order of declaration.
+    `name` is the custom error's name in Solidity, `values` are its arguments by name, in order of declaration; those of
+    an enumeration are members of it, which the text names.
     """
 
     code = "contract-refused"
@@ -372,4 +373,6 @@ class IndexHaltedError(MillmarkError):
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        return value.name.lower().replace("_", " ")
     return "0x" + value.hex() if isinstance(value, bytes) else str(value)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from services.help import print_help
+
 __all__ = ["main"]
 
 _USAGE = 2
@@ -16,6 +18,8 @@ _USAGE = 2
 
 def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
+    if print_help(sys.argv[1:]):
+        return
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
     from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring

@@ -1,4 +1,4 @@
-"""`millmark note` and `millmark streams`: what is said about orders and lots, and logs that belong to no machine."""
+"""`millmark note`: what is said about orders and lots."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import read_deployment
 from ledger.claims import build_claims
 from ledger.errors import InputError
-from ledger.ids import SubjectKind, identifier_hash
-from ledger.keys import Signer, open_name_key
-from ledger.names import derive_identity
+from ledger.ids import SubjectKind
+from ledger.keys import Signer
 from ledger.provenance import open_reader
 from ledger.provenance.resolve import find_subject
-from ledger.records import Note, NoteKind, OpenStream
+from ledger.records import Note, NoteKind
 from ledger.store import Book, Registry
-from services.commands.context import Context, ask, open_context
+from services.commands.context import Context, open_context
 from services.gateway.recording.build_records import find_grounds
-from services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri
+from services.options import PassphraseFile, SignerUri
 from services.output import print_lines
 
 __all__ = ["register"]
 
-_NOTHING = bytes(32)
 _KINDS = {kind.name.lower().replace("_", "-"): int(kind) for kind in NoteKind}
 
 
@@ -32,10 +29,6 @@ def register(app: typer.Typer) -> None:
     app.command(
         "note", epilog="Example: millmark note urn:example:part-1 --kind recall-notice --text ... --signer ..."
     )(run_note)
-    group = typer.Typer(no_args_is_help=True, help="Open evidence streams.")
-    example = "millmark streams open urn:example:plans --signer keystore:own.json --name-key keystore:names.json"
-    group.command("open", epilog=f"Example: {example}")(run_open)
-    app.add_typer(group, name="streams")
 
 
 def run_note(
@@ -60,29 +53,6 @@ def run_note(
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         [done] = opened.record(key, [Note(found["subjects"], found["grounds"], number, claims.root)])
     print_lines(f"record {done.sequence}: a note on {len(found['subjects'])} histories")
-
-
-def run_open(
-    context: typer.Context,
-    identifier: str,
-    signer: SignerUri,
-    name_key: NameKeys,
-    name_passphrase_file: NamePassphraseFile = None,
-    machine: Annotated[int, typer.Option(min=0, help="Its number; 0: none, for a coordinator or auditor.")] = 0,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Open an evidence stream: of a machine, or of a coordinator or auditor for plans and logs without one."""
-    with open_context(context.obj) as opened:
-        opened.catch_up()
-        key = opened.unlock(signer, passphrase_file)
-        names = [open_name_key(uri, passphrase_file=name_passphrase_file, prompt=ask) for uri in name_key]
-        deployment = read_deployment(opened.settings.deployment_path)
-        identity = derive_identity(deployment, names, SubjectKind.STREAM, _participant(opened, key), identifier)
-        with opened.store.transaction() as connection:
-            Book(connection).add_identity(identity)
-        name = identifier_hash(identity.salt, identity.identifier)
-        opened.record(key, [OpenStream(name, machine, _NOTHING)])
-    print_lines(f"stream 0x{identity.subject.hex()}")
 
 
 def _participant(opened: Context, key: Signer) -> int:

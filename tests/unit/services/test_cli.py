@@ -20,9 +20,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_an_identifier_that_is_none_is_unusable_input(run: Runner) -> None:
-    code, err = run.refused("trace", "engine-7")
+    code, err = run.refused("trace", "engine:7")
     assert code == 2
-    assert "engine-7" in err
+    assert "engine:7" in err
 
 
 def test_an_empty_index_says_that_nothing_is_indexed(run: Runner) -> None:

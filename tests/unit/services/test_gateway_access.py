@@ -144,6 +144,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/certificates"): READERS,
     ("GET", "/v1/certificates/{id}"): READERS,
     ("GET", "/v1/certificates/{id}/evidence"): READERS,
+    ("GET", "/v1/streams"): READERS,
     ("GET", "/v1/streams/{subject}"): READERS,
     ("GET", "/v1/streams/{subject}/inclusion"): READERS,
     ("GET", "/v1/streams/{subject}/consistency"): READERS,
