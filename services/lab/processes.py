@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ledger.errors import ChainError, MillmarkError
-from services.entry import main
+from services.cli import main
 
 __all__ = ["free_port", "pick_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
