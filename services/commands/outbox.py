@@ -128,6 +128,7 @@ def _choose(keys: list[str] | None, found: list[QueuedRecord], failed: bool) -> 
 def run_adopt(
     context: typer.Context,
     key: Annotated[str, typer.Argument(help="Address of the signing key, as the error names it.")],
+    relay: Annotated[bool, typer.Option("--relay", help="It is the key that relays the records of others.")] = False,
 ) -> None:
     """Take in the records that a key has on the ledger and that this database does not know, after it was restored from
     an older backup. Waiting records that are on the ledger become final; then recording goes on."""
@@ -136,12 +137,12 @@ def run_adopt(
         unreachable = opened.catch_up()
         if unreachable is not None:
             raise unreachable
-        found = adopt_records(opened.chain(), opened.store, address)
+        found = adopt_records(opened.chain(), opened.store, address, relay=relay)
     print_lines(
         f"{found.transactions} transactions of {to_checksum(address)} were taken in from the ledger:",
         f"{found.waiting} waiting records are final, {found.unknown} records were not known here",
     )
-    if found.unknown:
+    if found.unknown and not relay:
         print_lines(
             "their names and claims are missing from the private book: repeat their requests with the same "
             "Idempotency-Key, or import bundles that show them"

@@ -14,9 +14,12 @@ from ledger.errors import ChainUnreachableError, OutboxOlderError
 from ledger.index import Follower
 from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox_adoption import find_unknown_records
 from ledger.store.rows import LotRow
 from ledger.submit import adopt_records, verify_outbox
+from ledger.submit import standing as standing_module
 from services.commands.context import Context
+from services.gateway.recording import recorder as recorder_module
 from services.gateway.recording.attempts import Attempt
 from services.settings import Settings
 from tests.support.recording_site import Site, open_site
@@ -185,3 +188,76 @@ def test_salts_follow_from_secret_and_request_and_not_from_what_the_outbox_keeps
         all_of_them = [*same, *draw(site.store, "token", b"another"), *draw(other, "token", b"seed")]
     assert len(set(all_of_them)) == 6
     assert {len(salt) for salt in all_of_them} == {32}
+
+
+def scrap(site: Site, lot: str, key: str) -> dict[str, Any]:
+    """Says nothing that only this request could say: no name, no claims."""
+    answer = site.post(f"/v1/lots/{lot}/scrap", {"quantity": 1, "disposition": "scrapped"}, key)
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_request_without_name_and_claims_finds_its_record_too(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [lot] = site.final("/v1/lots/receive", identifier="urn:example:many", quantity=9, unit="H87")["subjects"]
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        for number in range(3):
+            scrap(site, lot, f"request-scrap-{number}")
+        site.send()
+        made = site.world.count()
+        Follower(site.world.chain, backup).follow()
+        adopt_records(site.world.chain, backup, site.signer.address)
+        old = restored(site, backup)
+        repeated = [scrap(old, lot, f"request-scrap-{number}") for number in range(2)]
+        assert [one["state"] for one in repeated] == ["final", "final"]
+        assert repeated[0]["sequence"] < repeated[1]["sequence"], "each has a record of its own"
+        assert scrap(old, lot, "request-scrap-0")["id"] == repeated[0]["id"]
+        # A request that can no longer be a repetition is a new one, although one record was never claimed.
+        monkeypatch.setattr(recorder_module, "KEEP_S", -3600)
+        assert scrap(old, lot, "request-scrap-much-later")["state"] == "queued"
+        old.send()
+        assert site.world.count() == made + 1
+
+
+def test_a_record_that_was_under_way_and_went_out_again_is_not_made_twice(site: Site, tmp_path: Path) -> None:
+    """In the backup its transaction was sent. Something else used the nonce, so it went out under another one."""
+    outbox = Outbox(site.store)
+    site.world.line.handlers["eth_sendRawTransaction"] = lambda params: params[0]
+    receive(site, 0, "sent")
+    site.world.submitter(outbox, site.signer).step()
+    assert outbox.count_unmined(site.signer.address) == 1
+    del site.world.line.handlers["eth_sendRawTransaction"]
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        site.world.transfer(site.signer)
+        site.send()
+        made = site.world.count()
+        assert outbox.counts() == {"final": outbox.counts()["final"]}
+        Follower(site.world.chain, backup).follow()
+        adopted = adopt_records(site.world.chain, backup, site.signer.address)
+        assert (adopted.waiting, adopted.unknown) == (1, 0)
+        restored(site, backup).send()
+        assert site.world.count() == made, "no record was made twice"
+        assert count(backup, OutboxState.FAILED) == 0
+
+
+def test_two_adoptions_at_once_are_one(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        receive(site, 0, "later")
+        site.send()
+        chain, key = site.world.chain, site.signer.address
+        Follower(chain, backup).follow()
+        find = find_unknown_records
+
+        def overtaken(*asked: Any, **how: Any) -> Any:
+            found = find(*asked, **how)
+            monkeypatch.setattr(standing_module, "find_unknown_records", find)
+            assert adopt_records(chain, backup, key).transactions == 1
+            return found
+
+        monkeypatch.setattr(standing_module, "find_unknown_records", overtaken)
+        assert adopt_records(chain, backup, key).transactions == 0
