@@ -68,6 +68,8 @@ class AdoptedTransaction:
     nonce: int
     recipient: bytes
     data: bytes
+    gas_limit: int
+    """For sending it again, should the chain lose its block."""
     hash: bytes
     block_number: int
     block_hash: bytes
@@ -167,7 +169,7 @@ def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoptio
         "nonce": found.nonce,
         "recipient": found.recipient,
         "data": found.data,
-        "gas_limit": 0,
+        "gas_limit": found.gas_limit,
         "hash": found.hash,
         "state": OutboxState.FINAL,
         "block_number": found.block_number,

@@ -1,6 +1,7 @@
 """Submits records from the outbox, through a node of this company or a relay."""
 
 from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
+from ledger.submit.setback import reopen_records
 from ledger.submit.standing import adopt_records, forward_key, verify_outbox
 from ledger.submit.submitter import Submitter, build_entry
 
@@ -14,5 +15,6 @@ __all__ = [
     "build_entry",
     "forward_key",
     "read_sequences",
+    "reopen_records",
     "verify_outbox",
 ]

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ledger.chain import BlockTransaction, Chain, read_calls, read_execute
-from ledger.errors import ChainUnreachableError, OutboxOlderError, RecordError
+from ledger.chain import BlockTransaction, Chain, Receipt, read_calls, read_execute
+from ledger.errors import ChainUnreachableError, LedgerSetBackError, OutboxOlderError, RecordError
 from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import FORWARDER, Outbox, SentTransaction
@@ -36,9 +36,14 @@ from ledger.store.outbox_adoption import (
     release_lost,
 )
 from ledger.store.rows import RecordRow
+from ledger.submit.setback import is_set_back
 from ledger.submit.spender import find_spender, version_of
 
 __all__ = ["Standing", "adopt_records", "compare_outbox", "forward_key", "verify_outbox"]
+
+
+_SPARE = 2
+"""Gas limit of a transaction, should it have to be sent again, for each unit of gas that it used."""
 
 
 class Standing(enum.Enum):
@@ -50,6 +55,8 @@ class Standing(enum.Enum):
     """The index has to reach the chain's head first."""
     OLDER = "older"
     """The key made records that the outbox does not know."""
+    SET_BACK = "set back"
+    """The chain lost blocks that were final, with records of the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = F
 
     The first use of an empty outbox is remembered: what the key did before is no concern of that outbox.
     """
+    if is_set_back(chain, store, signer):
+        return Standing.SET_BACK
     # The chain's count first: whatever this outbox allocates meanwhile only makes its own number greater.
     used, head = chain.node.transaction_count(signer), chain.head_number()
     with store.reading() as connection:
@@ -90,13 +99,20 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = F
 
 
 def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> bool:
-    """Returns whether the outbox is current; False while that is undecided. Raises OutboxOlderError, ChainError."""
+    """Returns whether the outbox is current; False while that is undecided. Raises OutboxOlderError,
+    LedgerSetBackError, ChainError."""
     found = compare_outbox(chain, store, signer, relay=relay)
     if found is Standing.OLDER:
         did, command = ("relayed", "adopt --relay") if relay else ("made", "adopt")
         raise OutboxOlderError(
             f"the outbox is older than the ledger: key 0x{signer.hex()} {did} records that it does not know",
             hint=f"restore a newer backup, or have it take them in: `millmark outbox {command} 0x{signer.hex()}`",
+        )
+    if found is Standing.SET_BACK:
+        raise LedgerSetBackError(
+            f"the chain lost final blocks with records of key 0x{signer.hex()}, which it was set back below",
+            hint="if it stays so: `millmark rebuild`, then have them sent again: "
+            f"`millmark outbox reopen 0x{signer.hex()}`",
         )
     return found is Standing.CURRENT
 
@@ -172,22 +188,28 @@ def _pair(transactions: Iterable[BlockTransaction], rows: list[RecordRow]) -> It
 
 def _build(chain: Chain, signer: bytes, found: _Found) -> AdoptedTransaction:
     transaction, first = found.transaction, found.rows[0]
+    receipt = chain.node.receipt(transaction.hash)
+    if receipt is None:
+        raise ChainUnreachableError(
+            f"the node has no receipt of transaction 0x{transaction.hash.hex()}", hint="use a node that keeps them"
+        )
     return AdoptedTransaction(
         signer=signer,
         nonce=transaction.nonce,
         recipient=transaction.to,
         data=transaction.data,
+        gas_limit=_SPARE * receipt.gas_used,
         hash=transaction.hash,
         block_number=first.block_number,
         block_hash=first.block_hash,
-        records=_records(chain, found),
+        records=_records(chain, found, receipt),
     )
 
 
-def _records(chain: Chain, found: _Found) -> list[AdoptedRecord]:
+def _records(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecord]:
     """The records by the calls that made them; empty for a transaction in another form than the submitter's."""
     if found.transaction.to == chain.forwarder:
-        return _forwarded(chain, found)
+        return _forwarded(chain, found, receipt)
     contract = next((one for one in Contract if chain.address(one) == found.transaction.to), None)
     rows = [row for row in found.rows if contract is not None and row.contract == contract.value]
     try:
@@ -202,11 +224,9 @@ def _records(chain: Chain, found: _Found) -> list[AdoptedRecord]:
     ]
 
 
-def _forwarded(chain: Chain, found: _Found) -> list[AdoptedRecord]:
+def _forwarded(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecord]:
     """The forward request that a relay sent; its sequence is that of the first record."""
-    receipt = chain.node.receipt(found.transaction.hash)
-    logs = () if receipt is None else receipt.logs
-    signed = read_execute(chain.chain_id, chain.forwarder, found.transaction.data, logs)
+    signed = read_execute(chain.chain_id, chain.forwarder, found.transaction.data, receipt.logs)
     if signed is None:
         return []
     key = forward_key(signed.request.digest)
