@@ -66,7 +66,8 @@ def build_background(
     anchors = _build_anchors(parts, recorder, logger)
     every: tuple[_Thread | None, ...] = (follower, dispatcher, parts.relay, anchors, recorder)
     threads = tuple(one for one in every if one is not None)
-    failed = FailedRecords(Outbox(store), logger, count_failed)
+    signers = [one.key for one in (recorder, parts.relay) if one is not None]
+    failed = FailedRecords(Outbox(store), logger, count_failed, signers=signers, abandoned=True)
     readiness = Readiness(store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit)
     return Background(follower, recorder, readiness, (readiness, *threads))
 

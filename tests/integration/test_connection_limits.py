@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -156,11 +157,14 @@ def ask(address: tuple[str, int], head: bytes) -> bytes:
     ids=["two lengths", "LF", "one LF"],
 )
 def test_what_proxies_read_otherwise_is_refused_and_ends_the_connection(
-    address: tuple[str, int], request_: bytes
+    address: tuple[str, int], request_: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[logging.LogRecord] = []
+    monkeypatch.setattr(logging.getLogger("uvicorn").handlers[0], "emit", told.append)
     answer = ask(address, request_ + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
+    assert not told, "strangers do not fill the log"
 
 
 async def swallow(request: Request) -> Response:

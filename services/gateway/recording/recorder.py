@@ -56,6 +56,11 @@ class Recorder:
         self._funded = False
         self.loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
 
+    @property
+    def key(self) -> bytes:
+        """The signing address."""
+        return self._address
+
     def verify_current(self) -> None:
         """Call it before anything is queued, outside of transactions. Raises OutboxOlderError if the outbox is older
         than the ledger, ChainError or TryLaterError as long as that is not known."""

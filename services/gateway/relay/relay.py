@@ -72,6 +72,11 @@ class Relay:
             retry_s=_RETRY_S,
         )
 
+    @property
+    def key(self) -> bytes:
+        """Address of the key that pays."""
+        return self._signer.address
+
     # The thread
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ledger.canonical import sha256
 from ledger.chain import Chain, EmbeddedChain, Node, RpcError, Transaction, deploy, sign_transaction
 from ledger.errors import (
     ChainError,
@@ -24,9 +25,9 @@ from ledger.errors import (
 )
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.records import Admit, Record, Role
+from ledger.records import Admit, ReceiveLot, Record, Role
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Entry, Outbox, OutboxState
 from ledger.submit import Submitter, lookout
 from ledger.submit.lookout import describe_chain
 from tests.support.copies import copy_chain
@@ -391,6 +392,40 @@ def test_a_node_in_sync_again_only_in_part_fails_no_record(
     world.line.node = real
     submitter.drain()
     verify_once(world, store, signer, ids, before)
+
+
+def test_a_relay_does_not_say_how_far_the_chain_was_seen(store: Store, outbox: Outbox) -> None:
+    """One that names a block far ahead would stop the submitter of the same database."""
+    key = b"\5" * 20
+    relayed = Outbox(store, relayed=True)
+    [number] = relayed.enqueue(key, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    writer = relayed.take_lease(key, None, "holder", 1)
+    sent = writer.allocate(0, [relayed.record(number)], key, b"x", 1)
+    writer.store_signed(sent.id, b"x", b"\1" * 32, 0, 0)
+    writer.mark_sent(sent.id)
+    writer.mark_mined(sent.id, 2**40, b"\2" * 32, 1, [1])
+    assert outbox.seen_block() == -1
+
+
+def test_no_trouble_is_left_of_a_record_that_waits_no_more(
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    signer, real, _ = admit_elsewhere(world, elsewhere)
+    [open_id] = submitter_of(timed(world), outbox, signer).submit(world.lots(1))
+    world.line.node = real
+    world.line.handlers["eth_sendRawTransaction"] = lambda params: params[0]
+    submitter = submitter_of(timed(world), outbox, signer)
+    submitter.step()
+    assert outbox.record(open_id).state is not OutboxState.QUEUED, "one is under way"
+    Follower(world.unfaulty, store).follow()
+    [name] = [key for key, _ in world.lots(1)]
+    submitter.submit([(name, ReceiveLot(sha256(name.encode()), 1, b"H87", bytes(32)))])
+    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
+    with pytest.raises(NodeBehindError, match="the node is behind"):
+        submitter.step()
+    outbox.pause([name])
+    submitter.step()
 
 
 def test_a_refusal_is_final_on_a_second_head_where_blocks_come_by_themselves(

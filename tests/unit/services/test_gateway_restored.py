@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from ledger.store.rows import LotRow
 from ledger.submit import adopt_records, verify_outbox
 from ledger.submit import standing as standing_module
 from services.commands.context import Context
+from services.gateway import comparison as comparison_module
+from services.gateway.http.errors import TryLaterError
 from services.gateway.recording import recorder as recorder_module
 from services.gateway.recording.attempts import Attempt
 from services.settings import Settings
+from tests.support.patience import MAX_S
 from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
 
@@ -261,3 +265,27 @@ def test_two_adoptions_at_once_are_one(site: Site, tmp_path: Path, monkeypatch: 
 
         monkeypatch.setattr(standing_module, "find_unknown_records", overtaken)
         assert adopt_records(chain, backup, key).transactions == 0
+
+
+def test_a_node_that_hangs_holds_one_request_and_not_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that waited for the comparison would be all threads of the gateway, readers' too."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> bool:
+        asked.set()
+        return answer.wait(MAX_S)
+
+    monkeypatch.setattr(comparison_module, "verify_outbox", hang)
+    monkeypatch.setattr(comparison_module, "_WAIT_S", 0.0)
+    comparison = comparison_module.Comparison(site.world.chain, site.store, site.signer.address)
+    first = threading.Thread(target=comparison.verify)
+    first.start()
+    assert asked.wait(MAX_S)
+    try:
+        for _ in range(20):
+            with pytest.raises(TryLaterError, match="the node has not answered yet"):
+                comparison.verify()
+    finally:
+        answer.set()
+        first.join()
+    comparison.verify()
