@@ -11,15 +11,20 @@ import pytest
 from ledger.canonical import sha256
 from ledger.errors import ChainUnreachableError, OutboxOlderError
 from ledger.forward_requests import SignedRequest
+from ledger.ids import SubjectKind, subject
 from ledger.index import Follower
 from ledger.records import ReceiveLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import adopt_records, verify_outbox
+from tests.support.experiments import count_lots
+from tests.support.figures import Judge
 from tests.support.ledger_world import NOTHING
 from tests.support.patience import wait_until
 from tests.support.relay_world import RelayWorld, open_relay_world
 from tests.support.stores import copy_database, new_store
+
+WAITING = "waits in the backup"
 
 
 @pytest.fixture
@@ -51,10 +56,12 @@ def restore(world: RelayWorld, backup: Store) -> None:
     world.restart_relay()
 
 
-def test_a_relays_clients_go_on_after_its_older_backup_was_restored(world: RelayWorld, tmp_path: Path) -> None:
+def test_a_relays_clients_go_on_after_its_older_backup_was_restored(
+    world: RelayWorld, tmp_path: Path, judge: Judge
+) -> None:
     hand_in(world, world.request(lot("final")))
     world.gateway_relay.step()
-    sent = world.request(lot("of this one the backup knows that it waits"))
+    sent = world.request(lot(WAITING))
     assert hand_in(world, sent) == OutboxState.QUEUED
     with new_store(tmp_path, "backup.db") as backup:
         copy_database(world.store, backup)
@@ -84,6 +91,11 @@ def test_a_relays_clients_go_on_after_its_older_backup_was_restored(world: Relay
         assert state(world, sent) == OutboxState.FINAL
         world.settle(factory)
         assert {one.state for one in Outbox(world.own).page(None, 3, None)} == {OutboxState.FINAL}
+        names = ("final", WAITING, *(f"later-{number}" for number in range(3)))
+        owner = world.participant(world.factory)
+        subjects = [subject(SubjectKind.LOT, owner, lot(name).identifier_hash) for name in names]
+        failed = sum(Outbox(one).counts().get(OutboxState.FAILED, 0) for one in (backup, world.own))
+        judge("refused and told; after `adopt` all are final", **count_lots(world.world.chain, subjects, 0, failed))
         assert world.world.count() == made, "nothing was made twice"
         assert hand_in(world, world.request(lot("fresh"))) == OutboxState.QUEUED
         world.gateway_relay.step()

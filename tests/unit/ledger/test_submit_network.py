@@ -31,6 +31,8 @@ from ledger.store.outbox import Entry, Outbox, OutboxState
 from ledger.submit import Submitter, lookout
 from ledger.submit.lookout import describe_chain
 from tests.support.copies import copy_chain
+from tests.support.experiments import count_records
+from tests.support.figures import Judge
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final, verify_once
 from tests.support.patience import wait_until
 from tests.support.rpc import Line, lost
@@ -160,7 +162,7 @@ FAULTS: tuple[Fault, ...] = (
 
 @pytest.mark.parametrize("spoil", FAULTS, ids=lambda spoil: spoil.__name__)
 def test_whatever_a_node_shows_meanwhile_each_record_is_made_once(
-    world: LedgerWorld, store: Store, outbox: Outbox, spoil: Fault
+    world: LedgerWorld, store: Store, outbox: Outbox, spoil: Fault, judge: Judge
 ) -> None:
     signer, before = world.admit(outbox), world.count()
     real = embedded(world)
@@ -175,6 +177,7 @@ def test_whatever_a_node_shows_meanwhile_each_record_is_made_once(
     world.line.node = real
     world.line.handlers.clear()
     submitter.drain()
+    judge("all final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
 
 
@@ -195,7 +198,9 @@ def test_a_nonce_that_nobody_explains_is_told(world: LedgerWorld, store: Store, 
     verify_once(world, store, signer, ids, before)
 
 
-def test_the_transaction_that_used_a_nonce_is_named(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+def test_the_transaction_that_used_a_nonce_is_named(
+    world: LedgerWorld, store: Store, outbox: Outbox, judge: Judge
+) -> None:
     """One key in two places. The other transaction is known at once, by its signature in a block, also when the node
     has no receipts by hash."""
     signer, before = world.admit(outbox), world.count()
@@ -220,6 +225,7 @@ def test_the_transaction_that_used_a_nonce_is_named(world: LedgerWorld, store: S
     world.line.handlers["eth_sendRawTransaction"] = overtake
     ids = submitter.submit(world.lots(2))
     submitter.drain()
+    judge("named; the records went out under the next nonce", **count_records(world.unfaulty, outbox, ids, before))
     assert verify_final(outbox, ids) == [before + 1, before + 2]
     assert reasons == [f"its nonce was used by transaction 0x{other.hash.hex()}"]
     with store.reading() as connection:
@@ -282,7 +288,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Outbox]:
 
 @pytest.mark.parametrize("has_contracts", [False, True], ids=["no contracts", "same addresses"])
 def test_a_live_submitter_signs_nothing_for_another_network(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, has_contracts: bool
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, has_contracts: bool, judge: Judge
 ) -> None:
     """The node behind the address is exchanged, without an error on the line."""
     signer, before, real = world.admit(outbox), world.count(), embedded(world)
@@ -300,6 +306,7 @@ def test_a_live_submitter_signs_nothing_for_another_network(
     assert "eth_sendRawTransaction" not in world.line.passed
     world.line.node = real
     submitter.drain()
+    judge("refused in every step, nothing sent", **count_records(world.unfaulty, outbox, first + ids, before))
     verify_once(world, store, signer, first + ids, before)
 
 
@@ -356,7 +363,7 @@ def admit_elsewhere(world: LedgerWorld, elsewhere: Outbox) -> tuple[LocalSigner,
 
 
 def test_a_node_that_is_cut_off_fails_no_record(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, judge: Judge
 ) -> None:
     """Its state lacks the key's admission: 21 records used to fail for good, in one step."""
     before = world.count()
@@ -368,11 +375,12 @@ def test_a_node_that_is_cut_off_fails_no_record(
     assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
     world.line.node = real
     submitter.drain()
+    judge("all wait, and are final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
 
 
 def test_a_node_in_sync_again_only_in_part_fails_no_record(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch, judge: Judge
 ) -> None:
     """It has new heads with every step, but none up to the block that the index has seen."""
     monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
@@ -391,6 +399,7 @@ def test_a_node_in_sync_again_only_in_part_fails_no_record(
     assert transactions(store, signer) == []
     world.line.node = real
     submitter.drain()
+    judge("told as behind; all are final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
 
 

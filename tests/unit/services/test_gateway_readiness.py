@@ -31,6 +31,7 @@ from services.gateway.readiness import HANGS_S, Readiness
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
 from tests.support.broken_log import dead_standard_error, full_standard_error
+from tests.support.figures import Judge
 from tests.support.gateway_client import running
 from tests.support.monitored import OTHER, OWNER, Ask, Site
 from tests.support.patience import wait_until
@@ -60,7 +61,9 @@ def test_a_gateway_that_works_says_so(site: Site) -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "ready")
 
 
-def test_a_suspended_company_is_kept_out_although_the_index_stands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_company_is_kept_out_although_the_index_stands(
+    site: Site, monkeypatch: pytest.MonkeyPatch, judge: Judge
+) -> None:
     """The follower's node stops answering; the company is suspended; its credentials are still in the index as they
     were."""
     monkeypatch.setattr(follower_module, "STALE_S", 0.5)
@@ -94,6 +97,7 @@ def test_a_suspended_company_is_kept_out_although_the_index_stands(site: Site, m
         wait_until(lambda: ask("/v1/session", OTHER).status_code == 401)
         assert ask("/v1/session", OWNER).status_code == 200
         wait_until(lambda: ask.codes() == ([], []))
+        judge("503 with Retry-After for every credential, index-stale; then 401")
 
 
 def test_before_the_first_look_nobody_is_let_in(site: Site) -> None:
@@ -106,7 +110,7 @@ def test_before_the_first_look_nobody_is_let_in(site: Site) -> None:
 
 
 @pytest.mark.parametrize("broken", [dead_standard_error, full_standard_error])
-def test_a_dead_log_keeps_nobody_in(site: Site, broken: Callable[[], Any]) -> None:
+def test_a_dead_log_keeps_nobody_in(site: Site, broken: Callable[[], Any], judge: Judge) -> None:
     """Each record that is indexed, and each request, logs a line that nobody can take."""
     with broken(), site.open() as ask:
         site.suspend(OTHER)
@@ -116,6 +120,7 @@ def test_a_dead_log_keeps_nobody_in(site: Site, broken: Callable[[], Any]) -> No
         lost = re.search(r"^millmark_gateway_log_lines_lost (\S+)$", ask("/metrics").text, re.MULTILINE)
         assert lost is not None
         assert float(lost[1]) > 2
+        judge(f"suspended company kept out, ready, {float(lost[1]):.0f} lost log lines counted")
 
 
 def test_a_frozen_head_is_an_alarm_and_refuses_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

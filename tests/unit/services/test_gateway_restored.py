@@ -25,6 +25,8 @@ from services.gateway.http.errors import TryLaterError
 from services.gateway.recording import recorder as recorder_module
 from services.gateway.recording.attempts import Attempt
 from services.settings import Settings
+from tests.support.experiments import count_lots
+from tests.support.figures import Judge
 from tests.support.patience import MAX_S
 from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
@@ -53,7 +55,7 @@ def restored(site: Site, backup: Store) -> Site:
     return Site(backup, site.world, site.signer, number=site.number, name_keys=site.name_keys)
 
 
-def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, tmp_path: Path) -> None:
+def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, tmp_path: Path, judge: Judge) -> None:
     final = [receive(site, number, "final") for number in range(2)]
     site.send()
     waiting = [receive(site, number, "waiting") for number in range(WAITING)]
@@ -87,6 +89,9 @@ def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, t
                 # An answer from before the backup is repeated word for word; the record itself is final.
                 assert old.caller.ask(f"/v1/records/{again['id']}").json()["state"] == "final"
         old.send()
+        subjects = [bytes.fromhex(one["subjects"][0][2:]) for one in (*final, *waiting, *later)]
+        counts = count_lots(site.world.chain, subjects, 0, count(backup, OutboxState.FAILED))
+        judge(f"refused; {adopted.waiting} waiting are final, {adopted.unknown} later ones found again", **counts)
         assert site.world.count() == made, "no record was made twice"
         # Names and claims of the later records are back, since their requests were repeated.
         for number, before in enumerate(later):
@@ -226,11 +231,13 @@ def test_a_request_without_name_and_claims_finds_its_record_too(
         assert site.world.count() == made + 1
 
 
-def test_a_record_that_was_under_way_and_went_out_again_is_not_made_twice(site: Site, tmp_path: Path) -> None:
+def test_a_record_that_was_under_way_and_went_out_again_is_not_made_twice(
+    site: Site, tmp_path: Path, judge: Judge
+) -> None:
     """In the backup its transaction was sent. Something else used the nonce, so it went out under another one."""
     outbox = Outbox(site.store)
     site.world.line.handlers["eth_sendRawTransaction"] = lambda params: params[0]
-    receive(site, 0, "sent")
+    [sent] = receive(site, 0, "sent")["subjects"]
     site.world.submitter(outbox, site.signer).step()
     assert outbox.count_unmined(site.signer.address) == 1
     del site.world.line.handlers["eth_sendRawTransaction"]
@@ -244,6 +251,8 @@ def test_a_record_that_was_under_way_and_went_out_again_is_not_made_twice(site: 
         adopted = adopt_records(site.world.chain, backup, site.signer.address)
         assert (adopted.waiting, adopted.unknown) == (1, 0)
         restored(site, backup).send()
+        counts = count_lots(site.world.chain, [bytes.fromhex(sent[2:])], 0, count(backup, OutboxState.FAILED))
+        judge("found under its second nonce, final", **counts)
         assert site.world.count() == made, "no record was made twice"
         assert count(backup, OutboxState.FAILED) == 0
 

@@ -16,6 +16,8 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.outbox_tables import outbox_transactions
 from ledger.submit import adopt_records, reopen_records, verify_outbox
 from tests.support.copies import copy_chain
+from tests.support.experiments import count_lots
+from tests.support.figures import Judge
 from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
 
@@ -46,15 +48,15 @@ def rebuild(site: Site, store: Store) -> None:
     Follower(site.world.chain, store).rebuild()
 
 
-def test_final_records_that_the_chain_lost_go_out_again_once(site: Site) -> None:
-    receive(site, "kept")
+def test_final_records_that_the_chain_lost_go_out_again_once(site: Site, judge: Judge) -> None:
+    subjects = receive(site, "kept")["subjects"]
     site.send()
     earlier, kept = copy_chain(site.world.line.node), site.world.count()  # type: ignore[arg-type]  # an EmbeddedChain
     for name in ("first", "second", "third"):
-        receive(site, name)
+        subjects += receive(site, name)["subjects"]
         site.send()
     site.world.transfer(site.signer)  # uses a nonce for nothing that the outbox knows
-    receive(site, "fourth")
+    subjects += receive(site, "fourth")["subjects"]
     site.send()
     made, outbox, key = site.world.count(), Outbox(site.store), site.signer.address
     set_back(site, earlier)
@@ -72,6 +74,8 @@ def test_final_records_that_the_chain_lost_go_out_again_once(site: Site) -> None
     assert reopen_records(site.world.chain, site.store, key) == made - kept
     assert reopen_records(site.world.chain, site.store, key) == 0
     site.send()
+    counts = count_lots(site.world.unfaulty, [bytes.fromhex(one[2:]) for one in subjects], 0)
+    judge(f"recording refused; {made - kept} records of {made} were lost, and went out again", **counts)
     assert (outbox.counts(), site.world.count()) == ({OutboxState.FINAL: outbox.counts()["final"]}, made)
     again = receive(site, "fifth")
     site.send()
