@@ -37,6 +37,7 @@
         DuplicateRecordError     an idempotency key was reused for another record
         LeaseHeldError           another submitter holds the lease on the same key
         OutboxOlderError         the outbox does not know records that its key made
+        LedgerSetBackError       the chain lost final blocks with records of the outbox
       IndexHaltedError           the follower met something that it must not skip
 
 Every error has one line for the user: the cause, followed by the hint if there is one. `code` is stable and part of the
@@ -65,6 +66,7 @@ __all__ = [
     "IndexHaltedError",
     "InputError",
     "LeaseHeldError",
+    "LedgerSetBackError",
     "MillmarkError",
     "NodeBehindError",
     "NotABundleError",
@@ -362,6 +364,13 @@ class OutboxOlderError(SubmitError):
     """The outbox is older than the ledger: its key made records that it does not know."""
 
     code = "outbox-older-than-ledger"
+    retry = Retry.OPERATOR
+
+
+class LedgerSetBackError(SubmitError):
+    """The chain lost final blocks: records that the outbox has as final are not on the ledger."""
+
+    code = "ledger-set-back"
     retry = Retry.OPERATOR
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from ledger.recursion import bound_recursion
 from tests.support.distribution import LongestFirst, rank
-from tests.support.figures import FIGURE, Tell, read_figures
+from tests.support.figures import EXPERIMENT, FIGURE, Judge, Tell, read_figures
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -30,6 +31,12 @@ settings.load_profile("suite")
 def tell(record_property: Callable[[str, object], None]) -> Tell:
     """Records a figure of the run, which is printed at the end whichever worker process it comes from."""
     return lambda figure: record_property(FIGURE, figure)
+
+
+@pytest.fixture
+def judge(record_property: Callable[[str, object], None]) -> Judge:
+    """Records the figures of an experiment. Call it before they are asserted, so that those of a failure are known."""
+    return lambda observed, **counts: record_property(EXPERIMENT, json.dumps({"observed": observed, **counts}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,7 +16,7 @@ from ledger.chain.deployment import (
     read_deployment,
     write_deployment,
 )
-from ledger.chain.forwarder import execute_data
+from ledger.chain.forwarder import execute_data, read_execute
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
@@ -61,6 +61,7 @@ __all__ = [
     "multicall_data",
     "read_calls",
     "read_deployment",
+    "read_execute",
     "read_kinds",
     "sign_transaction",
     "verify_code",

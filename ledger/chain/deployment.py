@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -65,7 +66,8 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     On return their blocks are final. Raises ChainError when the node refuses a transaction, it reverts, or it is not
     mined within `timeout_s` seconds.
     """
-    first_block = node.block_number()
+    # Before anything is paid: an answer that fails to come later must not cost the addresses of what exists.
+    first_block, chain_id, genesis_hash = node.block_number(), node.chain_id(), node.header(0).hash
     # The forwarder first, since the other two have its address as an immutable.
     forwarder = create(node, profile, owner, "Forwarder", (), timeout_s)
     after = ("0x" + forwarder.hex(), _NO_PREDECESSOR)
@@ -78,16 +80,28 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     final = _await_final(node, profile, created, timeout_s)
     ledger = _address_of(final, "TraceLedger")
     return Deployment(
-        chain_id=node.chain_id(),
+        chain_id=chain_id,
         registry=registry,
         ledger=ledger,
-        ledger_id=fetch_ledger_id(node, ledger),
+        ledger_id=_ask_until(lambda: fetch_ledger_id(node, ledger), timeout_s),
         forwarder=forwarder,
         block_number=first_block,
-        genesis_hash=node.header(0).hash,
+        genesis_hash=genesis_hash,
         created_number=final.block_number,
         created_hash=final.block_hash,
     )
+
+
+def _ask_until(ask: Callable[[], bytes], timeout_s: float) -> bytes:
+    """The answer of a node that is asked again while it gives none. Raises ChainUnreachableError after that time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return ask()
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_RECEIPT_PAUSE_S)
 
 
 def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s: float) -> Receipt:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
-from ledger.chain.codec import decode_result, encode_function
+from ledger.canonical import keccak256
+from ledger.chain.codec import RawLog, decode_result, encode_function, read_function
 from ledger.chain.node import Node
-from ledger.errors import WrongContractError
+from ledger.errors import RequestError, WrongContractError
 from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
 from ledger.keys import LocalSigner
 
-__all__ = ["execute_data", "execute_gas", "fetch_nonce", "is_taken", "verify_domain"]
+__all__ = ["execute_data", "execute_gas", "fetch_nonce", "is_taken", "read_execute", "verify_domain"]
 
 _FORWARDER = "Forwarder"
+_EXECUTED = keccak256(b"ExecutedForwardRequest(address,uint256,bool)")
+_WORD = 32
 _OVERHEAD_GAS = 120_000
 """Gas of the transaction and of `execute` around the call, including 21,000, and 22,100 for a signer's first nonce."""
 _GAS_A_BYTE = 24
@@ -22,6 +26,29 @@ _GAS_A_BYTE = 24
 def execute_data(signed: SignedRequest) -> bytes:
     """Return the calldata of `execute`, with which anybody may send the request."""
     return encode_function(_FORWARDER, "execute", _as_struct(signed))
+
+
+def read_execute(chain_id: int, forwarder: bytes, data: bytes, logs: Iterable[RawLog]) -> SignedRequest | None:
+    """Return the request that a transaction to the forwarder executed; None if it executed none.
+
+    The nonce is not part of the call, so it is taken from the forwarder's log, and the signature tells whether it is
+    the one that was signed.
+    """
+    found = read_function(_FORWARDER, data)
+    nonces = [log.data[:_WORD] for log in logs if log.address == forwarder and log.topics[:1] == (_EXECUTED,)]
+    if found is None or found[0] != "execute" or len(nonces) != 1:
+        return None
+    given = cast(Mapping[str, Any], found[1][0])
+    nonce = int.from_bytes(nonces[0])
+    try:
+        request = ForwardRequest(
+            chain_id, forwarder, given["from"], given["to"], given["gas"], nonce, given["deadline"], given["data"]
+        )
+        signed = SignedRequest(request, given["signature"])
+        signed.verify()
+    except RequestError:
+        return None
+    return signed
 
 
 def execute_gas(signed: SignedRequest) -> int:

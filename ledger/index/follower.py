@@ -29,7 +29,7 @@ CRASH_POINTS = ("index",)
 _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
 """A batch ends at whichever limit comes first: few commits, and little to fetch again after a crash."""
-_HINT_CHANGED = "find out why a final block changed; if the chain is right, rebuild the index"
+_HINT_CHANGED = "find out why a final block changed; if the chain is right: `millmark rebuild`, then start again"
 _ANY = 2**63 - 1
 """Above every block number."""
 _ONLY = 1

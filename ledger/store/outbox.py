@@ -14,7 +14,7 @@ are BLOCKED until that one is queued again; all other records are sent meanwhile
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -201,9 +201,15 @@ class Outbox:
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 
-    def failed(self, most: int) -> list[QueuedRecord]:
+    def holders(self) -> Mapping[bytes, str]:
+        """The process that submits for each key, or did last (ledger.store.process_identity)."""
+        with self._store.reading() as connection:
+            query = select(outbox_leases.c.signer, outbox_leases.c.holder)
+            return {bytes(signer): str(holder) for signer, holder in connection.execute(query)}
+
+    def failed(self, most: int, signers: Collection[bytes] | None = None) -> list[QueuedRecord]:
         """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
-        those that failed, and those that wait for a cancelled one."""
+        those that failed, and those that wait for a cancelled one. Only those of some `signers`, unless it is None."""
         needed = outbox_records.alias()
         cancelled = (
             select(needed.c.id)
@@ -220,6 +226,8 @@ class Outbox:
             .order_by(outbox_records.c.signer, outbox_records.c.id)
             .limit(most)
         )
+        if signers is not None:
+            query = query.where(outbox_leases.c.signer.in_(signers))
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query).mappings()]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, func, select, update
 
-from ledger.store.outbox_rows import free_dependants, new_id, payload_digest, set_records
+from ledger.store.outbox_rows import free_dependants, new_id, payload_digest, release_records, set_records
 from ledger.store.outbox_tables import (
     OutboxState,
     outbox_attempts,
@@ -38,11 +38,13 @@ __all__ = [
     "indexed_block",
     "next_nonce",
     "raise_nonce",
+    "release_lost",
 ]
 
 ADOPTED = "ledger:"
 """How the idempotency key of a record begins that was found on the ledger."""
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
+_OPEN = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT, OutboxState.MINED)
 _CLEAR = {"error_name": None, "error": None, "error_values": None, "cancelling": False}
 
 
@@ -54,6 +56,8 @@ class AdoptedRecord:
     kind: str
     payload: bytes
     sequence: int
+    key: str | None = None
+    """Its idempotency key, if it follows from the payload; otherwise it gets one of its own (`ADOPTED`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class AdoptedTransaction:
     nonce: int
     recipient: bytes
     data: bytes
+    gas_limit: int
+    """For sending it again, should the chain lose its block."""
     hash: bytes
     block_number: int
     block_hash: bytes
@@ -82,9 +88,11 @@ class Adoption:
     """Records of which this database knew nothing; their names and claims are missing from the private book."""
 
 
-def find_unknown_records(connection: Connection, signer: bytes) -> list[RecordRow]:
-    """The indexed records of a key whose transaction the outbox does not know, newest first."""
+def find_unknown_records(connection: Connection, signer: bytes, *, relay: bool = False) -> list[RecordRow]:
+    """The indexed records of a key whose transaction the outbox does not know, newest first. A `relay` sends the
+    records of others: those of all keys are searched, from the last final transaction of the signer on."""
     records = TABLES[RecordRow]
+    made = records.c.block_number >= _last_final(connection, signer) if relay else records.c.key == signer
     known = (
         exists().where(outbox_transactions.c.hash == records.c.transaction_hash),
         exists().where(outbox_replaced.c.hash == records.c.transaction_hash),
@@ -95,9 +103,20 @@ def find_unknown_records(connection: Connection, signer: bytes) -> list[RecordRo
             outbox_records.c.sequence == records.c.sequence,
         ),
     )
-    query = select(records).where(records.c.key == signer, *(~one for one in known))
+    query = select(records).where(made, *(~one for one in known))
     newest = query.order_by(records.c.block_number.desc(), records.c.log_index.desc())
     return [RecordRow(*row) for row in connection.execute(newest)]
+
+
+def _last_final(connection: Connection, signer: bytes) -> int:
+    """The last block in which the outbox has a final transaction of the signer; -1 if there is none."""
+    query = select(func.max(outbox_transactions.c.block_number)).where(
+        outbox_transactions.c.signer == signer,
+        outbox_transactions.c.relayed.is_(False),
+        outbox_transactions.c.state == OutboxState.FINAL,
+    )
+    found = connection.execute(query).scalar_one()
+    return -1 if found is None else int(found)
 
 
 def indexed_block(connection: Connection) -> int:
@@ -132,14 +151,25 @@ def raise_nonce(connection: Connection, signer: bytes, nonce: int) -> None:
         connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce))
 
 
+def release_lost(connection: Connection, transaction_id: int) -> None:
+    """Queue the records of a transaction again whose nonce was used without making them."""
+    query = select(outbox_transactions.c.state).where(outbox_transactions.c.id == transaction_id)
+    state = OutboxState(connection.execute(query).scalar_one())
+    if state in _OPEN:  # otherwise somebody settled it meanwhile
+        values = {"error": "its nonce was used without making its records"}
+        release_records(connection, transaction_id, state, OutboxState.FAILED, values)
+
+
 def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoption: Adoption) -> None:
-    """Store a transaction and its records as final, and count them."""
+    """Store a transaction and its records as final, and count them; nothing if it was stored meanwhile."""
+    if _is_known(connection, found.hash):
+        return
     row = {
         "signer": found.signer,
         "nonce": found.nonce,
         "recipient": found.recipient,
         "data": found.data,
-        "gas_limit": 0,
+        "gas_limit": found.gas_limit,
         "hash": found.hash,
         "state": OutboxState.FINAL,
         "block_number": found.block_number,
@@ -160,17 +190,30 @@ def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoptio
     raise_nonce(connection, found.signer, found.nonce + 1)
 
 
-def claim_adopted(connection: Connection, signer: bytes, contract: str, payload: bytes, key: str) -> int | None:
+def claim_adopted(
+    connection: Connection, signer: bytes, contract: str, payload: bytes, key: str, since_s: float | None = None
+) -> int | None:
     """Give a record that was found on the ledger the idempotency key of the request that made it. Returns its id; None
-    if there is no such record. Call it only with a payload that no other request can have."""
+    if there is no such record.
+
+    Other requests may have the same payload. Each takes one record, the oldest first, of those that were adopted after
+    `since_s` (seconds since 1970); None if no other request can have it.
+    """
     digest = payload_digest(contract, signer, payload)
     query = select(outbox_records.c.id).where(
         outbox_records.c.idempotency_key.startswith(ADOPTED), outbox_records.c.payload_digest == digest
     )
-    found = connection.execute(query).scalars().first()
+    if since_s is not None:
+        query = query.where(outbox_records.c.queued_at_s >= since_s)
+    found = connection.execute(query.order_by(outbox_records.c.id)).scalars().first()
     if found is not None:
         connection.execute(update(outbox_records).where(outbox_records.c.id == found).values(idempotency_key=key))
     return found
+
+
+def _is_known(connection: Connection, transaction_hash: bytes) -> bool:
+    query = select(outbox_transactions.c.id).where(outbox_transactions.c.hash == transaction_hash)
+    return connection.execute(query).first() is not None
 
 
 def _settle_waiting(connection: Connection, signer: bytes, record: AdoptedRecord) -> int | None:
@@ -194,7 +237,7 @@ def _settle_waiting(connection: Connection, signer: bytes, record: AdoptedRecord
 def _insert(connection: Connection, signer: bytes, record: AdoptedRecord) -> int:
     now = time.time()
     row = {
-        "idempotency_key": f"{ADOPTED}{record.contract}:{record.sequence}",
+        "idempotency_key": record.key or f"{ADOPTED}{record.contract}:{record.sequence}",
         "signer": signer,
         "contract": record.contract,
         "kind": record.kind,

@@ -40,8 +40,12 @@ def bind_chain(connection: Connection, chain: OutboxChain) -> None:
 
 
 def seen_block(connection: Connection) -> int:
-    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none."""
-    mined = connection.execute(select(func.max(outbox_transactions.c.block_number))).scalar_one()
+    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none.
+
+    Of forward requests, only their relay says in which block they are: no node can be held to that.
+    """
+    query = select(func.max(outbox_transactions.c.block_number)).where(outbox_transactions.c.relayed.is_(False))
+    mined = connection.execute(query).scalar_one()
     cursor = Rows(connection).get(CursorRow, _ONLY)
     return max(-1 if mined is None else int(mined), -1 if cursor is None else cursor.block_number)
 

@@ -30,6 +30,7 @@ __all__ = [
     "read_record",
     "read_transaction",
     "record_ids",
+    "release_records",
     "set_records",
     "set_transaction",
     "waiting_state",
@@ -103,6 +104,25 @@ def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState)
             f"a record or transaction is no longer {before}: another submitter works for the same key",
             hint="run one submitter for each key; nothing was lost",
         )
+
+
+def release_records(
+    connection: Connection,
+    transaction_id: int,
+    before: OutboxState,
+    after: OutboxState,
+    values: Mapping[str, object],
+) -> None:
+    """Close a transaction that made no records: they are queued again or, if the operator cancelled them, finished.
+    Raises SubmitError if it or one of them is not in `before`.
+    """
+    set_transaction(connection, transaction_id, before, after, values)
+    # In call order: if one is cancelled here, a later one that depends on it must be blocked.
+    for record in read_transaction(connection, transaction_id).records:
+        state = OutboxState.CANCELLED if record.cancelling else waiting_state(connection, record.depends_on)
+        set_records(connection, [record.id], before, state, {"cancelling": False})
+        if state is not OutboxState.QUEUED:
+            block_dependants(connection, record.idempotency_key)
 
 
 # Dependencies

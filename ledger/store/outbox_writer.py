@@ -38,9 +38,9 @@ from ledger.store.outbox_rows import (
     new_id,
     read_transaction,
     record_ids,
+    release_records,
     set_records,
     set_transaction,
-    waiting_state,
 )
 from ledger.store.outbox_tables import (
     OutboxState,
@@ -216,7 +216,7 @@ class OutboxWriter:
             # Freeing any but the latest nonce would leave a gap below those in use.
             if connection.execute(that.values(next_nonce=transaction.nonce)).rowcount != 1:
                 raise SubmitError(f"forward request {transaction.nonce} is not the latest one", hint="report this")
-            _release(connection, transaction.id, OutboxState.FAILED, {"error": error})
+            release_records(connection, transaction.id, OutboxState.SENT, OutboxState.FAILED, {"error": error})
 
     def mark_replaced(self, transaction_id: int, block_number: int, block_hash: bytes) -> None:
         """Mark that a zero-value transfer was mined with its nonce: its records are queued again or, if the operator
@@ -240,7 +240,7 @@ class OutboxWriter:
 
     def _release(self, transaction_id: int, after: OutboxState, values: Mapping[str, object]) -> None:
         with self._transaction() as connection:
-            _release(connection, transaction_id, after, values)
+            release_records(connection, transaction_id, OutboxState.SENT, after, values)
 
     def _advance(
         self, transaction_id: int, before: OutboxState, after: OutboxState, values: Mapping[str, object] | None = None
@@ -281,16 +281,6 @@ def _signed_values(raw: bytes, transaction_hash: bytes, max_fee_wei: int, priori
         "max_fee_wei": max_fee_wei,
         "priority_fee_wei": priority_fee_wei,
     }
-
-
-def _release(connection: Connection, transaction_id: int, after: OutboxState, values: Mapping[str, object]) -> None:
-    set_transaction(connection, transaction_id, OutboxState.SENT, after, values)
-    # In call order: if one is cancelled here, a later one that depends on it must be blocked.
-    for record in read_transaction(connection, transaction_id).records:
-        state = OutboxState.CANCELLED if record.cancelling else waiting_state(connection, record.depends_on)
-        set_records(connection, [record.id], OutboxState.SENT, state, {"cancelling": False})
-        if state is not OutboxState.QUEUED:
-            block_dependants(connection, record.idempotency_key)
 
 
 def _insert(

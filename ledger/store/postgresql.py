@@ -79,18 +79,22 @@ class WriterTurns:
 
 def lift_limits(connection: Connection) -> None:
     """Lift the limits for the rest of the transaction, for migrations."""
-    for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+    for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
 
 
 @contextmanager
 def untimed(connection: Connection) -> Iterator[None]:
-    """Lift the limit of statements on a connection that commits each one, during the `with` block."""
-    connection.exec_driver_sql("SET statement_timeout = 0")
+    """Lift the limits of statements, and of waiting for tables that readers use, on a connection that commits each
+    statement, during the `with` block."""
+    limits = {"statement_timeout": _STATEMENT_S, "lock_timeout": _LOCK_WAIT_S}
+    for name in limits:
+        connection.exec_driver_sql(f"SET {name} = 0")
     try:
         yield
     finally:
-        connection.exec_driver_sql(f"SET statement_timeout = '{_STATEMENT_S}s'")
+        for name, limit_s in limits.items():
+            connection.exec_driver_sql(f"SET {name} = '{limit_s}s'")
 
 
 def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

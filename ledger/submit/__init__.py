@@ -1,7 +1,8 @@
 """Submits records from the outbox, through a node of this company or a relay."""
 
 from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
-from ledger.submit.standing import adopt_records, verify_outbox
+from ledger.submit.setback import reopen_records
+from ledger.submit.standing import adopt_records, forward_key, verify_outbox
 from ledger.submit.submitter import Submitter, build_entry
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Terms",
     "adopt_records",
     "build_entry",
+    "forward_key",
     "read_sequences",
+    "reopen_records",
     "verify_outbox",
 ]

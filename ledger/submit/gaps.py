@@ -71,5 +71,6 @@ class Gaps:
             self.trouble = NodeBehindError(
                 f"the node counts {count} transactions of 0x{self._signer.hex()}, but nonce {closed} is used in a "
                 "final block: the node is behind, or its chain lost final blocks",
-                hint="check that the node is in sync and has peers; nothing is sent in place of what it lacks",
+                hint="check that the node is in sync and has peers; nothing is sent in place of what it lacks. If the "
+                f"chain was set back: `millmark rebuild`, then `millmark outbox reopen 0x{self._signer.hex()}`",
             )

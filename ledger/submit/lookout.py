@@ -79,6 +79,10 @@ class Lookout:
             self._bound = True
         self._chain.verify_served()
 
+    def rest(self) -> None:
+        """Nothing waits to be sent any more, so that it does not matter whether the node is behind."""
+        self.trouble = self._behind_since = None
+
     def is_caught_up(self) -> bool:
         """Whether new transactions may be decided on the node's latest state."""
         self.trouble = None

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ledger.chain import BlockTransaction, Node, Receipt
 from ledger.errors import ChainUnreachableError
+from ledger.store.outbox import SentTransaction, Version
 
-__all__ = ["Spender", "find_spender"]
+__all__ = ["Spender", "find_spender", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ def find_spender(node: Node, key: bytes, nonce: int, last: int) -> Spender | Non
                 )
             return Spender(transaction, receipts[place])
     return None
+
+
+def version_of(transaction: SentTransaction, spender: Spender) -> bool | None:
+    """Whether the spender is a version of the transaction without records (True) or with them (False); None if it is
+    another transaction."""
+    found = spender.transaction
+    for version in (Version(transaction.hash or b"", transaction.noop), *transaction.replaced):
+        if version.hash == found.hash:
+            return version.noop
+    # The same call under another hash made the same records: a version that a restored database does not know.
+    is_same_call = (found.to, found.data) == (transaction.recipient, transaction.data)
+    return False if is_same_call and transaction.records else None
 
 
 def _find_block(node: Node, key: bytes, nonce: int, last: int) -> int | None:

@@ -5,6 +5,9 @@ long as the chain has counted no more nonces than the outbox has allocated. If i
 tell whether one of them is unknown here. Then nothing may be recorded: requests that were answered after the backup
 would be recorded again, and records that were waiting then would be refused, although they are on the ledger.
 
+A relay's key makes no records of its own: those that its transactions made belong to the keys that signed the
+requests. So for a relay, the transactions behind all records are looked at.
+
 Not covered: records that a relay sent for the key, whose requests carry nonces of their own that execute only once.
 """
 
@@ -15,10 +18,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ledger.chain import BlockTransaction, Chain, read_calls
-from ledger.errors import ChainUnreachableError, OutboxOlderError, RecordError
+from ledger.chain import BlockTransaction, Chain, Receipt, read_calls, read_execute
+from ledger.errors import ChainUnreachableError, LedgerSetBackError, OutboxOlderError, RecordError
 from ledger.records import Contract
 from ledger.store import Store
+from ledger.store.outbox import FORWARDER, Outbox, SentTransaction
 from ledger.store.outbox_adoption import (
     AdoptedRecord,
     AdoptedTransaction,
@@ -29,10 +33,17 @@ from ledger.store.outbox_adoption import (
     indexed_block,
     next_nonce,
     raise_nonce,
+    release_lost,
 )
 from ledger.store.rows import RecordRow
+from ledger.submit.setback import is_set_back
+from ledger.submit.spender import find_spender, version_of
 
-__all__ = ["Standing", "adopt_records", "compare_outbox", "verify_outbox"]
+__all__ = ["Standing", "adopt_records", "compare_outbox", "forward_key", "verify_outbox"]
+
+
+_SPARE = 2
+"""Gas limit of a transaction, should it have to be sent again, for each unit of gas that it used."""
 
 
 class Standing(enum.Enum):
@@ -44,6 +55,8 @@ class Standing(enum.Enum):
     """The index has to reach the chain's head first."""
     OLDER = "older"
     """The key made records that the outbox does not know."""
+    SET_BACK = "set back"
+    """The chain lost blocks that were final, with records of the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +67,18 @@ class _Found:
     rows: list[RecordRow]
 
 
-def compare_outbox(chain: Chain, store: Store, signer: bytes) -> Standing:
-    """Compare the outbox with what the key did on the ledger. Raises ChainError.
+def forward_key(digest: bytes) -> str:
+    """The idempotency key of a forward request in a relay's outbox."""
+    return f"relay/{digest.hex()}"
+
+
+def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> Standing:
+    """Compare the outbox with what the key did on the ledger, for others if it is a `relay`'s. Raises ChainError.
 
     The first use of an empty outbox is remembered: what the key did before is no concern of that outbox.
     """
+    if is_set_back(chain, store, signer):
+        return Standing.SET_BACK
     # The chain's count first: whatever this outbox allocates meanwhile only makes its own number greater.
     used, head = chain.node.transaction_count(signer), chain.head_number()
     with store.reading() as connection:
@@ -69,7 +89,7 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes) -> Standing:
         if indexed < head:
             return Standing.UNDECIDED
         with store.reading() as connection:
-            rows = find_unknown_records(connection, signer)
+            rows = find_unknown_records(connection, signer, relay=relay)
         if next(_find_unknown(chain, rows, signer, known or 0), None) is not None:
             return Standing.OLDER
     # The key was used elsewhere, for nothing that is a record, or before this outbox was made.
@@ -78,26 +98,36 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes) -> Standing:
     return Standing.CURRENT
 
 
-def verify_outbox(chain: Chain, store: Store, signer: bytes) -> bool:
-    """Returns whether the outbox is current; False while that is undecided. Raises OutboxOlderError, ChainError."""
-    found = compare_outbox(chain, store, signer)
+def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> bool:
+    """Returns whether the outbox is current; False while that is undecided. Raises OutboxOlderError,
+    LedgerSetBackError, ChainError."""
+    found = compare_outbox(chain, store, signer, relay=relay)
     if found is Standing.OLDER:
+        did, command = ("relayed", "adopt --relay") if relay else ("made", "adopt")
         raise OutboxOlderError(
-            f"the outbox is older than the ledger: key 0x{signer.hex()} made records that it does not know",
-            hint=f"restore a newer backup, or have it take them in: `millmark outbox adopt 0x{signer.hex()}`",
+            f"the outbox is older than the ledger: key 0x{signer.hex()} {did} records that it does not know",
+            hint=f"restore a newer backup, or have it take them in: `millmark outbox {command} 0x{signer.hex()}`",
+        )
+    if found is Standing.SET_BACK:
+        raise LedgerSetBackError(
+            f"the chain lost final blocks with records of key 0x{signer.hex()}, which it was set back below",
+            hint="if it stays so: `millmark rebuild`, then have them sent again: "
+            f"`millmark outbox reopen 0x{signer.hex()}`",
         )
     return found is Standing.CURRENT
 
 
-def adopt_records(chain: Chain, store: Store, signer: bytes) -> Adoption:
-    """Have the outbox know all records that the key made, up to the last indexed block.
+def adopt_records(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> Adoption:
+    """Have the outbox know all records that the key made, up to the last indexed block; or those that it sent for
+    others, if it is a `relay`'s.
 
     Afterwards it is current, if the index is. Waiting records that are on the ledger are final. Idempotent. Raises
     ChainError, also while the block of such a record is not final: a reorganisation could still undo it.
     """
     final = chain.final_number()
     with store.reading() as connection:
-        known, rows = next_nonce(connection, signer), find_unknown_records(connection, signer)
+        known = next_nonce(connection, signer)
+        rows = find_unknown_records(connection, signer, relay=relay)
     found = sorted(_find_unknown(chain, rows, signer, known or 0), key=lambda one: one.transaction.nonce)
     latest = max((row.block_number for one in found for row in one.rows), default=final)
     if latest > final:
@@ -105,12 +135,35 @@ def adopt_records(chain: Chain, store: Store, signer: bytes) -> Adoption:
             f"block {latest} has records of 0x{signer.hex()} and is not final yet: the last final block is {final}",
             hint="repeat the command in a few blocks; nothing was changed",
         )
-    adoption = Adoption()
+    lost = list(_find_lost(chain, store, signer, final))
+    adopted, adoption = [_build(chain, signer, one) for one in found], Adoption()
     # In one transaction: a crash leaves the outbox as it was, and so still older.
     with store.transaction() as connection:
-        for one in found:
-            adopt_transaction(connection, _build(chain, signer, one), adoption)
+        # First those that wait again because of this: a later transaction may have made them.
+        for transaction_id in lost:
+            release_lost(connection, transaction_id)
+        for transaction in adopted:
+            adopt_transaction(connection, transaction, adoption)
     return adoption
+
+
+def _find_lost(chain: Chain, store: Store, signer: bytes, final: int) -> Iterator[int]:
+    """The ids of the outbox's open transactions whose nonces were used in final blocks without making their records."""
+    found = Outbox(store).open_transactions(signer)
+    used = chain.node.transaction_count(signer, None if chain.profile.finality_depth == 0 else final) if found else 0
+    for transaction in found:
+        if transaction.nonce < used and not _made_its_records(chain, transaction, final):
+            yield transaction.id
+
+
+def _made_its_records(chain: Chain, transaction: SentTransaction, final: int) -> bool:
+    spender = find_spender(chain.node, transaction.signer, transaction.nonce, final)
+    if spender is None:
+        raise ChainUnreachableError(
+            f"the node does not show what used nonce {transaction.nonce} of 0x{transaction.signer.hex()}",
+            hint="use a node that is in sync and keeps the states and receipts of its latest blocks",
+        )
+    return version_of(transaction, spender) is False and spender.receipt.succeeded
 
 
 def _find_unknown(chain: Chain, unknown: Sequence[RecordRow], signer: bytes, nonce: int) -> Iterator[_Found]:
@@ -135,20 +188,28 @@ def _pair(transactions: Iterable[BlockTransaction], rows: list[RecordRow]) -> It
 
 def _build(chain: Chain, signer: bytes, found: _Found) -> AdoptedTransaction:
     transaction, first = found.transaction, found.rows[0]
+    receipt = chain.node.receipt(transaction.hash)
+    if receipt is None:
+        raise ChainUnreachableError(
+            f"the node has no receipt of transaction 0x{transaction.hash.hex()}", hint="use a node that keeps them"
+        )
     return AdoptedTransaction(
         signer=signer,
         nonce=transaction.nonce,
         recipient=transaction.to,
         data=transaction.data,
+        gas_limit=_SPARE * receipt.gas_used,
         hash=transaction.hash,
         block_number=first.block_number,
         block_hash=first.block_hash,
-        records=_records(chain, found),
+        records=_records(chain, found, receipt),
     )
 
 
-def _records(chain: Chain, found: _Found) -> list[AdoptedRecord]:
+def _records(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecord]:
     """The records by the calls that made them; empty for a transaction in another form than the submitter's."""
+    if found.transaction.to == chain.forwarder:
+        return _forwarded(chain, found, receipt)
     contract = next((one for one in Contract if chain.address(one) == found.transaction.to), None)
     rows = [row for row in found.rows if contract is not None and row.contract == contract.value]
     try:
@@ -161,3 +222,12 @@ def _records(chain: Chain, found: _Found) -> list[AdoptedRecord]:
         AdoptedRecord(row.contract, kind, payload, row.sequence)
         for (kind, payload), row in zip(calls, rows, strict=True)
     ]
+
+
+def _forwarded(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecord]:
+    """The forward request that a relay sent; its sequence is that of the first record."""
+    signed = read_execute(chain.chain_id, chain.forwarder, found.transaction.data, receipt.logs)
+    if signed is None:
+        return []
+    key = forward_key(signed.request.digest)
+    return [AdoptedRecord(FORWARDER, "Forward", signed.to_bytes(), found.rows[0].sequence, key)]

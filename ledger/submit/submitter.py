@@ -114,7 +114,9 @@ class Submitter:
         """
         try:
             writer = self._lease.hold()
-            if self._has_work():
+            if not self._has_work():
+                self._lookout.rest()
+            else:
                 # Once in every step, before anything is signed or sent: another node may answer now than before.
                 self._lookout.verify_chain()
                 if self._follow_open(writer):
@@ -147,7 +149,10 @@ class Submitter:
 
     def _start_waiting(self, writer: OutboxWriter) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
-        if not self._outbox.queued(self.key, 1) or not self._lookout.is_caught_up():
+        if not self._outbox.queued(self.key, 1):
+            self._lookout.rest()
+            return
+        if not self._lookout.is_caught_up():
             return
         for _ in range(_MAX_UNMINED - self._outbox.count_unmined(self.key)):
             batch = self._batches.build(writer)

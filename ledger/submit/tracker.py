@@ -24,7 +24,7 @@ from ledger.keys import Signer
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit.batches import Batches
 from ledger.submit.calls import Fees, first_fees, raised_fees, read_sequences
-from ledger.submit.spender import Spender, find_spender
+from ledger.submit.spender import find_spender, version_of
 
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
 
@@ -288,7 +288,7 @@ class Tracker:
                 f"nonce {transaction.nonce} of 0x{self._signer.address.hex()} is used, and its records wait: {reason}",
                 hint="use a node that is in sync and keeps the states and receipts of its latest blocks",
             )
-        elif (noop := _version_of(transaction, spender)) is not None:
+        elif (noop := version_of(transaction, spender)) is not None:
             self._settle_found(writer, transaction, spender.receipt, noop, final)
         else:
             reason = f"its nonce was used by transaction 0x{spender.transaction.hash.hex()}"
@@ -303,18 +303,6 @@ class Tracker:
             return False
         number = None if self._chain.profile.finality_depth == 0 else final  # None: the latest block, final there
         return self._chain.node.transaction_count(self._signer.address, number) > transaction.nonce
-
-
-def _version_of(transaction: SentTransaction, spender: Spender) -> bool | None:
-    """Whether the spender is a version of the transaction without records (True) or with them (False); None if it is
-    another transaction."""
-    found = spender.transaction
-    for version in (Version(transaction.hash or b"", transaction.noop), *transaction.replaced):
-        if version.hash == found.hash:
-            return version.noop
-    # The same call under another hash made the same records: a version that a restored database does not know.
-    is_same_call = (found.to, found.data) == (transaction.recipient, transaction.data)
-    return False if is_same_call and transaction.records else None
 
 
 def _sent(writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:

@@ -10,7 +10,7 @@ import typer
 from ledger.errors import SettingsError, SubmitError
 from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.submit import adopt_records
+from ledger.submit import adopt_records, reopen_records
 from services.commands.audit import audited
 from services.commands.context import open_context
 from services.options import AsJson
@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     group.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
     group.command("hand-over", epilog="Example: millmark outbox hand-over 0x... 0x...")(run_hand_over)
     group.command("adopt", epilog="Example: millmark outbox adopt 0x...")(run_adopt)
+    group.command("reopen", epilog="Example: millmark outbox reopen 0x...")(run_reopen)
     app.add_typer(group, name="outbox")
 
 
@@ -128,6 +129,7 @@ def _choose(keys: list[str] | None, found: list[QueuedRecord], failed: bool) -> 
 def run_adopt(
     context: typer.Context,
     key: Annotated[str, typer.Argument(help="Address of the signing key, as the error names it.")],
+    relay: Annotated[bool, typer.Option("--relay", help="It is the key that relays the records of others.")] = False,
 ) -> None:
     """Take in the records that a key has on the ledger and that this database does not know, after it was restored from
     an older backup. Waiting records that are on the ledger become final; then recording goes on."""
@@ -136,13 +138,25 @@ def run_adopt(
         unreachable = opened.catch_up()
         if unreachable is not None:
             raise unreachable
-        found = adopt_records(opened.chain(), opened.store, address)
+        found = adopt_records(opened.chain(), opened.store, address, relay=relay)
     print_lines(
         f"{found.transactions} transactions of {to_checksum(address)} were taken in from the ledger:",
         f"{found.waiting} waiting records are final, {found.unknown} records were not known here",
     )
-    if found.unknown:
+    if found.unknown and not relay:
         print_lines(
             "their names and claims are missing from the private book: repeat their requests with the same "
             "Idempotency-Key, or import bundles that show them"
         )
+
+
+def run_reopen(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="Address of the signing key, as the error names it.")],
+) -> None:
+    """Send the records of a key again that were final in blocks which the chain lost, because it was set back. They go
+    out with the same nonces, so none is made twice."""
+    address = parse_address(key)
+    with open_context(context.obj) as opened, audited(opened.settings, "outbox reopen", key):
+        count = reopen_records(opened.chain(), opened.store, address)
+    print_lines(f"{count} records of {to_checksum(address)} are sent again")

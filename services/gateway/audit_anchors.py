@@ -23,6 +23,7 @@ from ledger.store.rows import StreamRow
 from services.audit import AuditLog
 from services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
+from services.gateway.http.errors import TryLaterError
 from services.gateway.recording import Recorder
 from services.gateway.recording.repository import RecordingRow, describe_subjects
 from services.serving.loop import Loop
@@ -74,7 +75,10 @@ class AuditAnchors:
 
     def _round(self) -> float:
         """Catches up without pauses when the log is far ahead."""
-        return 0.0 if self.step() else _LOOK_S
+        try:
+            return 0.0 if self.step() else _LOOK_S
+        except TryLaterError:  # the outbox is still being compared with the ledger, which is no failure
+            return _LOOK_S
 
     def step(self) -> bool:
         """Queues an anchor if one is due, and returns whether it did. Raises StoreError or AuditError."""

@@ -70,7 +70,8 @@ def build_background(
     directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
     every: tuple[_Thread | None, ...] = (follower, directory, dispatcher, handovers, parts.relay, anchors, recorder)
     threads = tuple(one for one in every if one is not None)
-    failed = FailedRecords(Outbox(store), logger, count_failed)
+    signers = [one.key for one in (recorder, parts.relay) if one is not None]
+    failed = FailedRecords(Outbox(store), logger, count_failed, signers=signers, abandoned=True)
     watched = [] if handovers is None else [handovers.trouble]
     readiness = Readiness(
         store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched

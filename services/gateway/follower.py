@@ -171,7 +171,7 @@ class FollowerThread:
             return None
         return NodeBehindError(
             f"the node's latest block is {head}, the index is at block {progress.block_number}",
-            hint="check that the node is in sync; if its chain was set back, rebuild the index",
+            hint="check that the node is in sync; if its chain was set back: `millmark rebuild`, then start again",
         )
 
     def _look(self) -> None:

@@ -62,9 +62,7 @@ class Gets(enum.Enum):
     MACHINE_DOCUMENT = "the machine's document"
     LOT_NAMES = "the names of the lots that it made"
     MADE_DOCUMENTS = "the documents of the lots that it made"
-    LOT_PROOF = (
-        "a bundle of the lots and of what is packed in them, with all names that the recipient may see (ACCESS.md)"
-    )
+    LOT_PROOF = "a bundle of the lots and what is packed in them, with all names that the recipient may see (ACCESS.md)"
     PROOF_ALONE = "a bundle of the lots, with their names"
     LOT_DOCUMENT = "the lots' documents"
     PASSPORTS = "the passport of every document in the bundle"

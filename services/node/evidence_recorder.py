@@ -94,7 +94,7 @@ class StreamRecorder:
         self._stream = stream
         self._log = log
         self._store = store
-        self._signer = signer
+        self.signer = signer
         self._rule = rule
         self._drafts = drafts
         self._certifier = certifier
@@ -306,7 +306,7 @@ class StreamRecorder:
             key = anchor_key(self._stream, self.queued)
             with self._store.transaction() as connection:
                 for one in certified:
-                    enqueue_in(connection, self._signer, _entry(one.draft.key, one.record, key))
+                    enqueue_in(connection, self.signer, _entry(one.draft.key, one.record, key))
             self._logger.info("certificates queued", stream=self.name, record=key, certificates=keys)
         self._certifier.done()
         self._save_resume_point()
@@ -331,9 +331,9 @@ class StreamRecorder:
         texts, kinds = [_text(entry.content) for entry in opened.entries], bytes(map(_kind, opened.entries))
         with self._store.transaction() as connection:
             Book(connection).add_evidence_run(self._stream, first, salts, texts, opened.leaves, kinds)
-            enqueue_in(connection, self._signer, _entry(key, anchor, None))
+            enqueue_in(connection, self.signer, _entry(key, anchor, None))
             for one in certified:  # the ledger accepts a certificate only after the anchor that covers its entry
-                enqueue_in(connection, self._signer, _entry(one.draft.key, one.record, key))
+                enqueue_in(connection, self.signer, _entry(one.draft.key, one.record, key))
 
 
 def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:

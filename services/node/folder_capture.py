@@ -102,7 +102,10 @@ class FolderCapture:
     def _is_own(self, path: Path) -> bool:
         """Whether it is a file, and not a link: who may write here could otherwise have any file that the node may read
         listed among the refused lines."""
-        mode = path.lstat().st_mode
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # moved away since the folder was listed
+            return False
         if stat.S_ISLNK(mode) and path not in self._links:
             self._links.add(path)
             self._logger.warning("link not followed", file=path.name)

@@ -104,7 +104,7 @@ class SubmissionLoop:
         self._wait_until_s = 0.0
         self._troubles: dict[str, Trouble] = {}
         self._failures = {where: FailureLog(logger.bind(where=where), "step failed") for where in _SIDES}
-        self._failed = FailedRecords(outbox, logger, count_failed)
+        self._failed = FailedRecords(outbox, logger, count_failed, signers={one.signer for one in recorders})
         self.loop = Loop(
             "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
         )

@@ -77,7 +77,8 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._found: dict[tuple[Any, ...], Connection] = {}
-        self._sweeping = False
+        self._sweep_at_s: float | None = None
+        """When the next sweep is due; None while there is none."""
         self.refused = self.evicted = self.expired = 0
 
     def __len__(self) -> int:
@@ -96,9 +97,8 @@ class Connections:
         loop = asyncio.get_running_loop()
         found = self._found[peer] = Connection(address, close, loop.time())
         found.wait(Waiting.HEAD, loop.time(), self.limits.head_s)
-        if not self._sweeping:
-            self._sweeping = True
-            loop.call_later(self._period_s, self._sweep, loop)
+        if self._sweep_at_s is None:
+            self._sweep_later(loop)
         return found
 
     def find(self, peer: tuple[Any, ...]) -> Connection | None:
@@ -136,17 +136,26 @@ class Connections:
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Closes connections past their deadline. One timer for all: a timer per read would cost every request."""
         now_s = loop.time()
+        # While this process stood still, what its clients sent was not read: that time is not theirs.
+        late_s = max(0.0, now_s - (self._sweep_at_s or now_s))
         for one in list(self._found.values()):
-            if one.until_s is None or now_s < one.until_s:
+            if one.until_s is None:
+                continue
+            one.until_s += late_s
+            if now_s < one.until_s:
                 continue
             if one.waiting is Waiting.BODY and one.reading_paused():
                 one.until_s = now_s + self._period_s
                 continue
             self.expired += 1
             self._end(one)
-        self._sweeping = bool(self._found)
-        if self._sweeping:
-            loop.call_later(self._period_s, self._sweep, loop)
+        self._sweep_at_s = None
+        if self._found:
+            self._sweep_later(loop)
+
+    def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweep_at_s = loop.time() + self._period_s
+        loop.call_at(self._sweep_at_s, self._sweep, loop)
 
 
 class _Accepted(socket.socket):

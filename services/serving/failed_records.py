@@ -1,13 +1,18 @@
 """Notices records that failed, or wait for a cancelled one: each is one line in the log, and a trouble until the
-operator deals with it."""
+operator deals with it.
+
+A gateway and a node may share a database. Each tells the records of its own keys, and a gateway also those of keys
+for which no process submits any more, such as that of a command that has ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from structlog.typing import FilteringBoundLogger
 
 from ledger.store.outbox import Outbox, QueuedRecord
+from ledger.store.process_identity import is_gone
 from services.serving.troubles import Trouble
 
 __all__ = ["FailedRecords"]
@@ -20,22 +25,36 @@ class FailedRecords:
     """Compares the outbox with what it has told before. Not thread-safe."""
 
     def __init__(
-        self, outbox: Outbox, logger: FilteringBoundLogger, count: Callable[[str], object] = lambda _: None
+        self,
+        outbox: Outbox,
+        logger: FilteringBoundLogger,
+        count: Callable[[str], object] = lambda _: None,
+        *,
+        signers: Collection[bytes],
+        abandoned: bool = False,
     ) -> None:
-        """`count` is called with the kind of each record that failed since the last look."""
+        """`count` is called with the kind of each record that failed since the last look. `signers`: the keys of this
+        process. `abandoned`: also those for which no process submits any more."""
         self._outbox, self._logger, self._count = outbox, logger, count
+        self._signers, self._abandoned = signers, abandoned
         self._told: set[tuple[int, float]] = set()
         """Id and time of each failure; a record that was resumed may fail again."""
 
     def look(self) -> Trouble | None:
         """Logs the records that failed since the last look; after a start, all that failed before as well. Returns the
         trouble while there are any. Raises StoreError."""
-        found = self._outbox.failed(_MOST)
+        found = self._outbox.failed(_MOST, self._told_keys())
         told, self._told = self._told, {(record.id, record.changed_at_s) for record in found}
         for record in found:
             if (record.id, record.changed_at_s) not in told:
                 self._tell(record)
         return _describe(found) if found else None
+
+    def _told_keys(self) -> Collection[bytes]:
+        if not self._abandoned:
+            return self._signers
+        holders = self._outbox.holders()
+        return {*self._signers, *(signer for signer, holder in holders.items() if is_gone(holder))}
 
     def _tell(self, record: QueuedRecord) -> None:
         self._count(record.kind)

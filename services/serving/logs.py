@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-__all__ = ["STANDARD_ERROR", "LineWriter", "build_logger", "build_server_log"]
+__all__ = ["CLIENTS", "STANDARD_ERROR", "LineWriter", "build_logger", "build_server_log"]
 
 _PIECE_BYTES: Final = 4096
 """PIPE_BUF of Linux: a pipe that poll(2) reports as writable takes that much without blocking."""
@@ -135,6 +135,10 @@ def build_logger() -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, logger.bind())
 
 
+CLIENTS: Final = "uvicorn.clients"
+"""Name of the logger for what connections do."""
+
+
 def build_server_log() -> dict[str, Any]:
     """Returns a `logging` configuration that writes uvicorn's own messages in the same format. uvicorn's access log is
     off, because paths contain identifiers."""
@@ -149,7 +153,11 @@ def build_server_log() -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"json": formatter},
         "handlers": {"stderr": handler},
-        "loggers": {"uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+        "loggers": {
+            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            # Warnings about what clients send: anybody could fill the log with them.
+            CLIENTS: {"level": "ERROR"},
+        },
     }
 
 

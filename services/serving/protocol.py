@@ -8,6 +8,7 @@ for another request (request smuggling).
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import Any
 
@@ -17,6 +18,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from services.serving.connections import Connection, Connections, Waiting, name_connection
+from services.serving.logs import CLIENTS
 from services.serving.tls import CertificateProtocol
 
 __all__ = ["LimitedProtocol"]
@@ -72,6 +74,7 @@ class LimitedProtocol(CertificateProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = logging.getLogger(CLIENTS)
         self.conn = _StrictConnection(config.h11_max_incomplete_event_size or 16 * 1024)
         self._table, self._limits = table, table.limits
         self._entry: Connection | None = None

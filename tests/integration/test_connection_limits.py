@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.node.health import Health
 from services.node.http_capture import create_capture
-from services.serving.connections import ConnectionLimits
+from services.serving.connections import ConnectionLimits, Connections
 from services.serving.logs import build_logger
 from services.serving.server import build_server, listen
 from tests.support.loopback import running
@@ -156,11 +158,14 @@ def ask(address: tuple[str, int], head: bytes) -> bytes:
     ids=["two lengths", "LF", "one LF"],
 )
 def test_what_proxies_read_otherwise_is_refused_and_ends_the_connection(
-    address: tuple[str, int], request_: bytes
+    address: tuple[str, int], request_: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[logging.LogRecord] = []
+    monkeypatch.setattr(logging.getLogger("uvicorn").handlers[0], "emit", told.append)
     answer = ask(address, request_ + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
+    assert not told, "strangers do not fill the log"
 
 
 async def swallow(request: Request) -> Response:
@@ -177,14 +182,34 @@ def endpoint(path: str, answer: Callable[..., object]) -> Starlette:
 
 def test_a_body_in_drops_ends_the_connection_and_one_that_flows_does_not() -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-    with serving(endpoint("/", swallow), replace(SOON, body_bytes_per_s=1000)) as address:
-        with connect(address, head % 1000) as slow:
-            assert is_cut_off(slow, b"x" * 1000)
-        with connect(address, head % 4000) as steady:
-            for _ in range(16):
-                steady.sendall(b"x" * 250)
-                time.sleep(0.06)
-            assert read_to_end(steady).endswith(b"4000")
+    strict, lenient = replace(SOON, body_bytes_per_s=1000), replace(SOON, body_bytes_per_s=1)
+    with serving(endpoint("/", swallow), strict) as address, connect(address, head % 1000) as slow:
+        assert is_cut_off(slow, b"x" * 1000)
+    # Each byte extends the time by a second, so that it is enough however slowly this machine sends; without that, it
+    # would be over before half the body is sent.
+    begun = head % 4000 + b"x" * 250
+    with serving(endpoint("/", swallow), lenient) as address, connect(address, begun) as steady:
+        for _ in range(15):
+            time.sleep(SOON.body_s / 8)
+            steady.sendall(b"x" * 250)
+        assert read_to_end(steady).endswith(b"4000")
+
+
+def test_time_in_which_the_server_stood_still_is_not_its_clients() -> None:
+    """What they had sent was waiting to be read. After a pause, all of them would have been cut off."""
+
+    async def pause() -> tuple[bool, int]:
+        table = Connections(replace(SOON, head_s=0.2))
+        closed = asyncio.Event()
+        assert table.admit(("127.0.0.2", 1), closed.set) is not None
+        time.sleep(0.6)
+        for _ in range(3):  # the sweep that is overdue, and what it calls
+            await asyncio.sleep(0)
+        cut_off = closed.is_set()
+        await asyncio.wait_for(closed.wait(), MAX_S)
+        return cut_off, table.expired
+
+    assert asyncio.run(pause()) == (False, 1)
 
 
 def test_a_reader_that_stopped_ends_the_connection() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from services.audit import AuditLog
 from tests.support.broken_log import standard_error
+from tests.support.figures import Judge
 from tests.support.monitored import OTHER, Site
 from tests.support.patience import wait_until
 from tests.support.sign_in import NOW_S
@@ -33,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_disk_that_is_full_with_the_log_on_it_is_a_503_and_passes(small_disk: Path) -> None:
+def test_a_disk_that_is_full_with_the_log_on_it_is_a_503_and_passes(small_disk: Path, judge: Judge) -> None:
     """Database, audit log and standard error share a disk, which is full for a while: no answer is a bare 500, nothing
     is shown without an entry in the audit log, and afterwards everything goes on by itself."""
     descriptor = os.open(small_disk / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -54,6 +55,7 @@ def test_a_disk_that_is_full_with_the_log_on_it_is_a_503_and_passes(small_disk: 
             wait_until(lambda: ask("/v1/session", OTHER).status_code == 401)
             assert ask("/v1/session").status_code == 200
             wait_until(lambda: ask.codes() == ([], []))
+            judge("503 and log-lost while it is full, then 200, ready by itself; the suspended company is kept out")
     os.close(descriptor)
     lines = (small_disk / "log").read_text().splitlines()
     whole = [json.loads(line)["event"] for line in lines if line.endswith("}")]

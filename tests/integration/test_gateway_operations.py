@@ -98,6 +98,7 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     office.places["ADDRESS"] = "0x" + site.signer.address.hex()
     said = office("outbox adopt ADDRESS")
     assert "2 waiting records are final, 2 records were not known here" in said
+    assert "0 transactions" in office("outbox adopt --relay ADDRESS")
     with Store(build_engine(f"sqlite:///{office.folder / 'restored' / 'ledger.db'}")) as store:
         assert Outbox(store).counts() == {OutboxState.FINAL: len(Outbox(site.store).page(None, 99, None))}
         Follower(site.world.chain, store).follow()

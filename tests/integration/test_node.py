@@ -29,6 +29,7 @@ from services.node.streamlog import StreamLog
 from services.serving.logs import STANDARD_ERROR, build_logger
 from services.store import open_store
 from tests.support.broken_log import dead_standard_error
+from tests.support.figures import Judge
 from tests.support.loopback import closed_url
 from tests.support.node_site import (
     PASSPHRASE,
@@ -223,7 +224,7 @@ def _is_recorded(agent: Agent) -> bool:
     return stream.anchored == stream.queued == stream.entries
 
 
-def test_a_dead_log_reader_stops_no_recording(site: NodeSite) -> None:
+def test_a_dead_log_reader_stops_no_recording(site: NodeSite, judge: Judge) -> None:
     """Each anchor logs a line, right after it is queued."""
     site.write_config(anchor="count = 1\nseconds = 0.1")
     before = STANDARD_ERROR.lost
@@ -231,11 +232,14 @@ def test_a_dead_log_reader_stops_no_recording(site: NodeSite) -> None:
         _take(agent, *(f"unread-{number}" for number in range(5)))
         wait_until(lambda: _is_recorded(agent))
         health = agent.health()
-        assert (health.ready, [one.code for one in health.alarms]) == (True, ["log-lost"])
+        stream, told = health.streams[0], [one.code for one in health.alarms]
+        lost, surplus = max(0, stream.entries - site.anchored()), max(0, site.anchored() - stream.entries)
+        judge(f"all anchored, {' '.join(told)}", acknowledged=5, lost=lost, doubled=0, made_up=surplus, failed=0)
+        assert (health.ready, told) == (True, ["log-lost"])
     assert STANDARD_ERROR.lost - before >= 5
 
 
-def test_copies_of_a_nodes_folder_are_told_within_one_anchor(site: NodeSite) -> None:
+def test_copies_of_a_nodes_folder_are_told_within_one_anchor(site: NodeSite, judge: Judge) -> None:
     """Two machines with the same key and stream. Whoever finds the other's anchor stops before its own."""
     site.write_config(anchor="count = 1\nseconds = 0.1")
     with _agent(site.config) as agent:
@@ -253,6 +257,7 @@ def test_copies_of_a_nodes_folder_are_told_within_one_anchor(site: NodeSite) -> 
         wait_until(lambda: not other.health().ready)
         health = other.health()
         [trouble] = health.troubles
+        judge(f"not ready, {trouble.code}, before its first anchor; the other goes on")
         assert trouble.code in ("store-damaged", "settings-refused")
         assert "another node anchors this stream" in trouble.cause
         assert health.streams[0].anchored < health.streams[0].entries

@@ -27,7 +27,7 @@ from ledger.errors import (
     StoreError,
 )
 from ledger.provenance import participants, recall, trace
-from ledger.store import Book, Lineage, Rows, Store
+from ledger.store import Book, Lineage, Rows, Store, postgresql
 from ledger.store.database import build_engine
 from ledger.store.failures import explain_exhausted
 from ledger.store.outbox import Outbox
@@ -261,6 +261,19 @@ def test_limits_in_time_are_set_on_each_connection(store: Store) -> None:
         assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["10s", "5min", "2min"]
     with store.transaction() as connection:
         assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["10s", "5min", "10s"]
+
+
+def test_what_takes_long_waits_for_readers_without_a_limit(store: Store) -> None:
+    """A reader may use a table for minutes; a migration that gives up after ten seconds leaves the gateway down."""
+    seen = []
+    with store.transaction() as connection:
+        postgresql.lift_limits(connection)
+        seen.append(connection.exec_driver_sql("SHOW lock_timeout").scalar_one())
+    with store._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with postgresql.untimed(connection):
+            seen.append(connection.exec_driver_sql("SHOW lock_timeout").scalar_one())
+        seen.append(connection.exec_driver_sql("SHOW lock_timeout").scalar_one())
+    assert seen == ["0", "0", "10s"]
 
 
 def test_a_value_that_no_column_holds_is_not_called_damage(store: Store) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import pytest
 
-__all__ = ["FIGURE", "Tell", "read_figures"]
+__all__ = ["EXPERIMENT", "FIGURE", "Judge", "Tell", "read_figures"]
 
 Tell = Callable[[str], None]
 FIGURE = "figure"
+EXPERIMENT = "experiment"
+
+
+class Judge(Protocol):
+    """Records what an experiment observed and counted, for the table of tests.support.experiments."""
+
+    def __call__(self, observed: str, **counts: int) -> None: ...
 
 
 def read_figures(reports: Iterable[object]) -> list[str]:

@@ -107,6 +107,12 @@ PROOFS = (
         (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
     ),
     Proof(
+        "experiments",
+        "each experiment of the audits of services and network, in a table: expected, observed, lost, doubled, made up",
+        "12 minutes",
+        (sys.executable, "-m", "tests.support.experiments"),
+    ),
+    Proof(
         "frozen",
         "a process stopped within a write on PostgreSQL for 60 s: others read on, and write within 20 s",
         "2 minutes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated
 
@@ -35,6 +37,7 @@ _FORWARDED = (
     "x-forwarded-proto",
     "x-real-ip",
 )
+_MAX_WORKED = 10_000
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
 _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
 
@@ -54,6 +57,8 @@ class Authentication:
     ) -> None:
         """`verify_fresh` raises StaleIndexError while the index may lack suspensions and revoked keys."""
         self._verify_fresh = verify_fresh
+        self._worked: OrderedDict[bytes, None] = OrderedDict()
+        """Digests of credentials that worked, the latest last. That they work now is looked up each time."""
         self._routes, self._store, self._policy, self._clock, self._limiter = routes, store, policy, clock, limiter
 
     async def __call__(self, request: Request) -> None:
@@ -97,13 +102,29 @@ class Authentication:
         # A proxy in front might have judged another of several headers than we would.
         if len(given) > 1 or scheme.lower() != "bearer":
             raise UnauthenticatedError("the Authorization header is not a single bearer token", hint="send exactly one")
+        self._verify_may_try(request, text)
         now_s, owner = self._clock(), self._policy.owner
         principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
         # A client certificate that names participants restricts which credentials work with it (ACCESS.md).
         named = getattr(request.state, CLIENT, None)
         if named and principal.participant not in named:
             raise build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
+        self._remember(text)
         return principal
+
+    def _verify_may_try(self, request: Request, text: str) -> None:
+        """Raises RateLimitedError for a credential that has not worked before, from an address whose bucket is empty:
+        looking it up would cost more than it is allowed. One that has worked is looked up in any case, since others
+        behind the same address may have emptied the bucket."""
+        if _digest(text) not in self._worked:
+            self._limiter.verify_any(name_address(request.client.host if request.client else None))
+
+    def _remember(self, text: str) -> None:
+        digest = _digest(text)
+        self._worked[digest] = None
+        self._worked.move_to_end(digest)
+        if len(self._worked) > _MAX_WORKED:
+            self._worked.popitem(last=False)
 
     def _session(self, request: Request) -> list[str]:
         """The browser's session cookie, in the form of an Authorization header.
@@ -114,6 +135,10 @@ class Authentication:
         token = request.cookies.get(session_cookie(secure=self._policy.origin.startswith("https:")))
         # Only session tokens: an API key pasted into a cookie must not open pages.
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="replace")).digest()
 
 
 def _is_forwarded(request: Request) -> bool:

@@ -22,6 +22,7 @@ from ledger.errors import (
     DuplicateRecordError,
     IndexHaltedError,
     InputError,
+    LedgerSetBackError,
     MillmarkError,
     NotFoundError,
     OutboxOlderError,
@@ -80,6 +81,7 @@ _STATUS: dict[type, int] = {
     NoSignerError: 503,
     NameTakenError: 409,
     OutboxOlderError: 503,
+    LedgerSetBackError: 503,
     MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""

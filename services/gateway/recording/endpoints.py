@@ -110,7 +110,7 @@ class _RecordingService:
             # The record may be on the ledger already, from before the database was restored from a backup.
             builder, record = made(recorder.name_again)
             row = _recording(attempt, caller, builder)
-            found = recorder.claim(row, record, builder.keep) if builder.is_unique else None
+            found = recorder.claim(row, record, builder.keep, unique=builder.is_unique)
             if found is not None:
                 return found
         builder, record = made(recorder.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
@@ -16,9 +17,10 @@ from ledger.store import Book, Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from ledger.store.outbox_adoption import claim_adopted, has_adopted
 from ledger.submit import Submitter, build_entry
+from services.gateway.comparison import Comparison
 from services.gateway.http.errors import NoSignerError, TryLaterError
+from services.gateway.http.idempotency import KEEP_S
 from services.gateway.recording.attempts import keep_secret
-from services.gateway.recording.comparison import Comparison
 from services.gateway.recording.names import Namer
 from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.serving.loop import Loop
@@ -53,6 +55,11 @@ class Recorder:
         self._address = signer.address
         self._funded = False
         self.loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
+
+    @property
+    def key(self) -> bytes:
+        """The signing address."""
+        return self._address
 
     def verify_current(self) -> None:
         """Call it before anything is queued, outside of transactions. Raises OutboxOlderError if the outbox is older
@@ -89,12 +96,19 @@ class Recorder:
         with self._store.reading() as connection:
             return has_adopted(connection)
 
-    def claim(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord | None:
+    def claim(
+        self, row: RecordingRow, record: Record, keep: Callable[[Book], None], *, unique: bool
+    ) -> QueuedRecord | None:
         """The record on the ledger that an earlier attempt of this request made, before the database was restored from
-        a backup. The book gets what it has to store for it. None if there is none."""
-        entry = build_entry(row.key, record)
+        a backup. The book gets what it has to store for it. None if there is none.
+
+        If the record is not `unique`, it may be that of another request. It is taken all the same for as long as a
+        request can be repeated after the adoption: as many records are made as there were requests, and a record too
+        many could not be taken back.
+        """
+        entry, since_s = build_entry(row.key, record), None if unique else time.time() - KEEP_S
         with self._store.transaction() as connection:
-            number = claim_adopted(connection, self._address, entry.contract, entry.payload, entry.idempotency_key)
+            number = claim_adopted(connection, self._address, entry.contract, entry.payload, row.key, since_s)
             if number is None:
                 return None
             RecordingRepository(connection).put(row)

@@ -5,6 +5,9 @@ The relay's key signs the transaction and pays; the request's signer is the one 
 gas is spent in vain: another chain or forwarder; a target other than registry and ledger; a call that makes no record;
 too much gas; a deadline that is past or too far ahead; a nonce that is not the next one; an invalid signature; a key of
 a participant other than the caller; and whatever the ledger would reject, with its own error.
+
+A relay whose database was restored from an older backup does not know all requests that it sent. Until it was compared
+with the ledger, and as long as it is the older one, it answers nothing about requests, takes none and sends none.
 """
 
 from __future__ import annotations
@@ -27,8 +30,10 @@ from ledger.keys import Signer
 from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord
-from ledger.submit import Submitter
+from ledger.submit import Submitter, forward_key
 from services.access import ForbiddenError, Principal
+from services.gateway.comparison import Comparison
+from services.gateway.http.errors import TryLaterError
 from services.gateway.relay.refusals import RepeatedRefusals
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 from services.serving.logs import build_logger
@@ -41,7 +46,6 @@ MAX_GAS = 10_000_000
 LONGEST_S = 3600
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
-_PREFIX = "relay/"
 _IN_BLOCK = (OutboxState.MINED, OutboxState.FINAL)
 
 
@@ -57,6 +61,7 @@ class Relay:
         self._signer = signer
         self._refusals = RepeatedRefusals(chain, self._outbox)
         self._submitter = Submitter(sending, self._outbox, signer)
+        self._comparison = Comparison(chain, store, signer.address, relay=True)
         self._funded = False
         self._accepting = threading.Lock()
         self.loop = Loop(
@@ -66,6 +71,11 @@ class Relay:
             failed="relay failed",
             retry_s=_RETRY_S,
         )
+
+    @property
+    def key(self) -> bytes:
+        """Address of the key that pays."""
+        return self._signer.address
 
     # The thread
 
@@ -79,11 +89,16 @@ class Relay:
         self.loop.stop()
 
     def _round(self) -> float:
-        self.step()
+        try:
+            self.step()
+        except TryLaterError:  # the index is being brought up to the ledger
+            return _RETRY_S
         return _PAUSE_S
 
     def step(self) -> bool:
-        """One round of sending. Returns True if nothing is left to send."""
+        """One round of sending. Returns True if nothing is left to send. Raises OutboxOlderError, TryLaterError as long
+        as nothing may be sent."""
+        self._comparison.verify()
         if not self._funded:
             self._chain.fund(self._signer.address)
             self._funded = True
@@ -92,6 +107,9 @@ class Relay:
     # The routes
 
     def terms(self, key: bytes) -> RelayTerms:
+        """What the key's next request must match. Raises as all routes do: OutboxOlderError, TryLaterError as long as
+        the relay may not know all requests that it sent."""
+        self._comparison.verify()
         chain = self._chain
         final = chain.header(chain.final_number())
         # Where blocks are final at once, the latest state is the final one: no older state is read.
@@ -110,6 +128,7 @@ class Relay:
     def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
         """Simulates a call that the key would sign. Raises RecordError for a call that makes no record,
         ForbiddenError for another participant's key, and NodeBehindError as long as a refusal is not final."""
+        self._comparison.verify()
         self._verify_key(key, principal)
         read_kinds(contract, data)
         try:
@@ -126,6 +145,7 @@ class Relay:
         # Parsing and the signature come first: the other checks cost calls to the node.
         signed = parse_request(raw)
         signed.verify()
+        self._comparison.verify()
         self._verify_key(signed.request.signer, principal)
         with self._accepting:  # otherwise two requests with the same nonce could pass the checks side by side
             if self._find(signed.request.digest) is None:
@@ -133,12 +153,14 @@ class Relay:
                 # The last check and the most expensive one: what would revert must not cost the relay any gas.
                 forward = partial(self._chain.simulate_forward, signed, self._signer.address)
                 self._refusals.ask(signed.to_bytes(), forward)
-                entry = Entry(_name(signed.request), FORWARDER, "Forward", signed.to_bytes())
+                entry = Entry(forward_key(signed.request.digest), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
         return self.look(signed.request.digest, principal)
 
     def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
         """The status of a request. Raises NotFoundError if the request is unknown or belongs to another participant."""
+        # An unknown request may have been sent, and a waiting one may be on the ledger.
+        self._comparison.verify()
         record = self._find(digest)
         if record is None:
             raise _missing()
@@ -153,7 +175,7 @@ class Relay:
     # Helpers
 
     def _find(self, digest: bytes) -> QueuedRecord | None:
-        key = f"{_PREFIX}{digest.hex()}"
+        key = forward_key(digest)
         return self._outbox.find([key]).get(key)
 
     def _verify_key(self, key: bytes, principal: Principal) -> None:
@@ -230,10 +252,6 @@ def _read_kinds(chain: Chain, request: ForwardRequest) -> tuple[str, ...]:
         return read_kinds(chain.contract_at(request.to), request.data)
     except WrongContractError as error:
         raise RequestError(error.cause, hint="only records for registry and ledger are relayed") from None
-
-
-def _name(request: ForwardRequest) -> str:
-    return f"{_PREFIX}{request.digest.hex()}"
 
 
 def _missing() -> NotFoundError:

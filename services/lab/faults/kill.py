@@ -52,7 +52,11 @@ _DEPTH = 2
 _RUN_S = 90.0
 _MACHINES = 4
 _DISORDERLY = ("overtake", "give up")
-_READY_S = 5.0
+_CALM_RUNS = 3
+"""Starts without anything to recover, with which those after a kill are compared."""
+_SLOWER = 3.0
+"""Largest ratio of the processor time of a start after a kill, at the 99th percentile, to that of a calm start. Of the
+processor, since the time by the clock depends on what else the machine does."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class _Runs:
     kills: Counter[str] = field(default_factory=Counter)
     ready_s: list[float] = field(default_factory=list)
     ready_processor_s: list[float] = field(default_factory=list)
+    calm_processor_s: list[float] = field(default_factory=list)
+    """As above, of starts with nothing to recover."""
     survived: list[str] = field(default_factory=list)
 
 
@@ -77,6 +83,9 @@ def run_kill(folder: Path, count: int, seed: int) -> Outcome:
         founded = found_site(folder, process.transport, process.profile, seed)
         site = dataclasses.replace(founded, profile=dataclasses.replace(process.profile, finality_depth=_DEPTH))
         start = _Start(folder, process, site, seed)
+        for _ in range(_CALM_RUNS):
+            _run_once(start.plan(_NO_KILL, []), _NO_KILL, runs)
+        runs.calm_processor_s, runs.ready_processor_s = runs.ready_processor_s, []
         orderly = [kill for kill in kills if STEPS.get(kill.step, "") not in _DISORDERLY]
         events = _run_all(start, runs, orderly, [])
         events += _run_all(start, runs, [kill for kill in kills if kill not in orderly], events)
@@ -197,15 +206,16 @@ def _victims(store: Store) -> tuple[list[Event], set[str]]:
 
 def _outcome(process: ChainProcess, runs: _Runs, check: LedgerCheck) -> Outcome:
     ready_s, processor_s = sorted(runs.ready_s), sorted(runs.ready_processor_s)
-    p99 = _p99(ready_s)
+    calm_s, p99 = max(runs.calm_processor_s), _p99(processor_s)
     broken = list(runs.survived)
-    if p99 > _READY_S:
-        broken.append(f"ready again after {p99:.1f} s at p99, not within {_READY_S:.0f} s")
+    if p99 > _SLOWER * calm_s:
+        broken.append(f"ready again after {p99:.1f} s of processor time at p99, and {calm_s:.1f} s without a kill")
     figures = {
         "ready_p50_s": round(ready_s[len(ready_s) // 2], 2),
-        "ready_p99_s": round(p99, 2),
+        "ready_p99_s": round(_p99(ready_s), 2),
         "ready_processor_p50_s": round(processor_s[len(processor_s) // 2], 2),
-        "ready_processor_p99_s": round(_p99(processor_s), 2),
+        "ready_processor_p99_s": round(p99, 2),
+        "calm_processor_s": round(calm_s, 2),
     }
     return Outcome(process.engine, runs.kills, check, figures, tuple(broken))
 

@@ -206,6 +206,28 @@ def test_one_bad_answer_does_not_lose_contracts_that_were_created() -> None:
     assert len(asked) == 3
 
 
+@pytest.mark.parametrize("method", ["eth_call", "eth_chainId", "eth_getBlockByNumber"])
+def test_no_read_after_the_last_contract_loses_its_address(method: str) -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    Node(line).fund(owner.address, 10**20)
+    created, failed = [""][:0], [""][:0]
+
+    def send(params: list[Any]) -> Any:
+        created.append(params[0])
+        return line.node.request("eth_sendRawTransaction", params)
+
+    def fail_once(params: list[Any]) -> Any:
+        if len(created) == 5 and not failed:
+            failed.append(method)
+            raise lost()
+        return line.node.request(method, params)
+
+    line.handlers |= {"eth_sendRawTransaction": send, method: fail_once}
+    deployed = deploy(Node(line), PROFILE, owner)
+    line.handlers.clear()
+    assert Chain(Node(line), PROFILE, deployed).ledger_id == deployed.ledger_id
+
+
 def test_a_reverted_deployment_is_told() -> None:
     line, owner = Line(EmbeddedChain()), LocalSigner.generate()
     Node(line).fund(owner.address, 10**20)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ledger.canonical import sha256
 from ledger.chain import Chain, EmbeddedChain, Node, RpcError, Transaction, deploy, sign_transaction
 from ledger.errors import (
     ChainError,
@@ -24,12 +25,14 @@ from ledger.errors import (
 )
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.records import Admit, Record, Role
+from ledger.records import Admit, ReceiveLot, Record, Role
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Entry, Outbox, OutboxState
 from ledger.submit import Submitter, lookout
 from ledger.submit.lookout import describe_chain
 from tests.support.copies import copy_chain
+from tests.support.experiments import count_records
+from tests.support.figures import Judge
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final, verify_once
 from tests.support.patience import wait_until
 from tests.support.rpc import Line, lost
@@ -159,7 +162,7 @@ FAULTS: tuple[Fault, ...] = (
 
 @pytest.mark.parametrize("spoil", FAULTS, ids=lambda spoil: spoil.__name__)
 def test_whatever_a_node_shows_meanwhile_each_record_is_made_once(
-    world: LedgerWorld, store: Store, outbox: Outbox, spoil: Fault
+    world: LedgerWorld, store: Store, outbox: Outbox, spoil: Fault, judge: Judge
 ) -> None:
     signer, before = world.admit(outbox), world.count()
     real = embedded(world)
@@ -174,6 +177,7 @@ def test_whatever_a_node_shows_meanwhile_each_record_is_made_once(
     world.line.node = real
     world.line.handlers.clear()
     submitter.drain()
+    judge("all final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
 
 
@@ -194,7 +198,9 @@ def test_a_nonce_that_nobody_explains_is_told(world: LedgerWorld, store: Store, 
     verify_once(world, store, signer, ids, before)
 
 
-def test_the_transaction_that_used_a_nonce_is_named(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+def test_the_transaction_that_used_a_nonce_is_named(
+    world: LedgerWorld, store: Store, outbox: Outbox, judge: Judge
+) -> None:
     """One key in two places. The other transaction is known at once, by its signature in a block, also when the node
     has no receipts by hash."""
     signer, before = world.admit(outbox), world.count()
@@ -219,6 +225,7 @@ def test_the_transaction_that_used_a_nonce_is_named(world: LedgerWorld, store: S
     world.line.handlers["eth_sendRawTransaction"] = overtake
     ids = submitter.submit(world.lots(2))
     submitter.drain()
+    judge("named; the records went out under the next nonce", **count_records(world.unfaulty, outbox, ids, before))
     assert verify_final(outbox, ids) == [before + 1, before + 2]
     assert reasons == [f"its nonce was used by transaction 0x{other.hash.hex()}"]
     with store.reading() as connection:
@@ -281,7 +288,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Outbox]:
 
 @pytest.mark.parametrize("has_contracts", [False, True], ids=["no contracts", "same addresses"])
 def test_a_live_submitter_signs_nothing_for_another_network(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, has_contracts: bool
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, has_contracts: bool, judge: Judge
 ) -> None:
     """The node behind the address is exchanged, without an error on the line."""
     signer, before, real = world.admit(outbox), world.count(), embedded(world)
@@ -299,6 +306,7 @@ def test_a_live_submitter_signs_nothing_for_another_network(
     assert "eth_sendRawTransaction" not in world.line.passed
     world.line.node = real
     submitter.drain()
+    judge("refused in every step, nothing sent", **count_records(world.unfaulty, outbox, first + ids, before))
     verify_once(world, store, signer, first + ids, before)
 
 
@@ -355,7 +363,7 @@ def admit_elsewhere(world: LedgerWorld, elsewhere: Outbox) -> tuple[LocalSigner,
 
 
 def test_a_node_that_is_cut_off_fails_no_record(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, judge: Judge
 ) -> None:
     """Its state lacks the key's admission: 21 records used to fail for good, in one step."""
     before = world.count()
@@ -367,11 +375,12 @@ def test_a_node_that_is_cut_off_fails_no_record(
     assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
     world.line.node = real
     submitter.drain()
+    judge("all wait, and are final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
 
 
 def test_a_node_in_sync_again_only_in_part_fails_no_record(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch, judge: Judge
 ) -> None:
     """It has new heads with every step, but none up to the block that the index has seen."""
     monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
@@ -390,7 +399,42 @@ def test_a_node_in_sync_again_only_in_part_fails_no_record(
     assert transactions(store, signer) == []
     world.line.node = real
     submitter.drain()
+    judge("told as behind; all are final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
+
+
+def test_a_relay_does_not_say_how_far_the_chain_was_seen(store: Store, outbox: Outbox) -> None:
+    """One that names a block far ahead would stop the submitter of the same database."""
+    key = b"\5" * 20
+    relayed = Outbox(store, relayed=True)
+    [number] = relayed.enqueue(key, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    writer = relayed.take_lease(key, None, "holder", 1)
+    sent = writer.allocate(0, [relayed.record(number)], key, b"x", 1)
+    writer.store_signed(sent.id, b"x", b"\1" * 32, 0, 0)
+    writer.mark_sent(sent.id)
+    writer.mark_mined(sent.id, 2**40, b"\2" * 32, 1, [1])
+    assert outbox.seen_block() == -1
+
+
+def test_no_trouble_is_left_of_a_record_that_waits_no_more(
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    signer, real, _ = admit_elsewhere(world, elsewhere)
+    [open_id] = submitter_of(timed(world), outbox, signer).submit(world.lots(1))
+    world.line.node = real
+    world.line.handlers["eth_sendRawTransaction"] = lambda params: params[0]
+    submitter = submitter_of(timed(world), outbox, signer)
+    submitter.step()
+    assert outbox.record(open_id).state is not OutboxState.QUEUED, "one is under way"
+    Follower(world.unfaulty, store).follow()
+    [name] = [key for key, _ in world.lots(1)]
+    submitter.submit([(name, ReceiveLot(sha256(name.encode()), 1, b"H87", bytes(32)))])
+    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
+    with pytest.raises(NodeBehindError, match="the node is behind"):
+        submitter.step()
+    outbox.pause([name])
+    submitter.step()
 
 
 def test_a_refusal_is_final_on_a_second_head_where_blocks_come_by_themselves(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.store import Store
-from services.access import Scope, new_api_key
+from services.access import Principal, Scope, authenticate, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.http import authentication
 from services.gateway.http.errors import RateLimitedError
 from services.gateway.http.policy import Auth
 from services.gateway.http.rate_limits import BURST_S
@@ -145,6 +147,32 @@ def test_participants_and_addresses_have_their_own_limits(store: Store) -> None:
     assert caller.ask("/v1/session", Host=HOST, Authorization="Bearer wrong").status_code == 429
     assert caller.ask("/v1/session", Host=HOST, Authorization=f"Bearer {second}").status_code == 200
     assert caller.ask("/health", Host=HOST).status_code == 200
+
+
+def test_an_address_with_an_empty_bucket_has_no_credential_looked_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it keep out those behind the same address whose credentials have worked."""
+    limiter = Limiter(Rates(anonymous=0.6), Clock())
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN)
+    caller = Caller(create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter)))
+    known = new_api_key(store, 3, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0]
+    reads = [""][:0]
+
+    def ask(token: str) -> int:
+        return caller.ask("/v1/session", Host=HOST, Authorization=f"Bearer {token}").status_code
+
+    assert ask(known) == 200
+    monkeypatch.setattr(authentication, "authenticate", lambda store, text, **how: _counted(reads, store, text, how))
+    forged = ["mmk_0123456789ab_" + f"{number:043d}" for number in range(9)]
+    assert [ask(one) for one in forged] == [401] * 3 + [429] * 6
+    assert len(reads) == 3
+    assert ask(known) == 200
+
+
+def _counted(reads: list[str], store: Store, text: str, how: dict[str, Any]) -> Principal:
+    reads.append(text)
+    return authenticate(store, text, **how)
 
 
 @pytest.mark.parametrize(

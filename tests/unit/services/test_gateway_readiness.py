@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ import structlog
 from ledger.errors import ChainUnreachableError, StoreError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
+from ledger.store.process_identity import describe_process
 from services.audit import Access, AuditLog, read_audit
 from services.audit.log import RESUMED
 from services.gateway import GatewayParts, build_policy, create_gateway
@@ -28,6 +31,7 @@ from services.gateway.readiness import HANGS_S, Readiness
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
 from tests.support.broken_log import dead_standard_error, full_standard_error
+from tests.support.figures import Judge
 from tests.support.gateway_client import running
 from tests.support.monitored import OTHER, OWNER, Ask, Site
 from tests.support.patience import wait_until
@@ -57,7 +61,9 @@ def test_a_gateway_that_works_says_so(site: Site) -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "ready")
 
 
-def test_a_suspended_company_is_kept_out_although_the_index_stands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_company_is_kept_out_although_the_index_stands(
+    site: Site, monkeypatch: pytest.MonkeyPatch, judge: Judge
+) -> None:
     """The follower's node stops answering; the company is suspended; its credentials are still in the index as they
     were."""
     monkeypatch.setattr(follower_module, "STALE_S", 0.5)
@@ -91,6 +97,7 @@ def test_a_suspended_company_is_kept_out_although_the_index_stands(site: Site, m
         wait_until(lambda: ask("/v1/session", OTHER).status_code == 401)
         assert ask("/v1/session", OWNER).status_code == 200
         wait_until(lambda: ask.codes() == ([], []))
+        judge("503 with Retry-After for every credential, index-stale; then 401")
 
 
 def test_before_the_first_look_nobody_is_let_in(site: Site) -> None:
@@ -103,7 +110,7 @@ def test_before_the_first_look_nobody_is_let_in(site: Site) -> None:
 
 
 @pytest.mark.parametrize("broken", [dead_standard_error, full_standard_error])
-def test_a_dead_log_keeps_nobody_in(site: Site, broken: Callable[[], Any]) -> None:
+def test_a_dead_log_keeps_nobody_in(site: Site, broken: Callable[[], Any], judge: Judge) -> None:
     """Each record that is indexed, and each request, logs a line that nobody can take."""
     with broken(), site.open() as ask:
         site.suspend(OTHER)
@@ -113,6 +120,7 @@ def test_a_dead_log_keeps_nobody_in(site: Site, broken: Callable[[], Any]) -> No
         lost = re.search(r"^millmark_gateway_log_lines_lost (\S+)$", ask("/metrics").text, re.MULTILINE)
         assert lost is not None
         assert float(lost[1]) > 2
+        judge(f"suspended company kept out, ready, {float(lost[1]):.0f} lost log lines counted")
 
 
 def test_a_frozen_head_is_an_alarm_and_refuses_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +152,7 @@ def test_where_blocks_do_not_come_by_themselves_an_old_head_is_no_alarm(
 def test_a_failed_record_is_told_until_somebody_deals_with_it(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
     signer, outbox = b"\x05" * 20, Outbox(site.store)
     [number] = outbox.enqueue(signer, [Entry("order-17", "ledger", "PlaceOrder", b"x")])
-    writer = outbox.take_lease(signer, None, "holder", 1)
+    writer = outbox.take_lease(signer, None, f"{socket.gethostname()}/0/0", 1)  # a command's, which has ended
     with site.open() as ask:
         wait_until(lambda: ask.codes() == ([], []))
         writer.fail_record(number, "OrderKnown", "OrderKnown(order=0x22)")
@@ -167,6 +175,22 @@ def test_a_failed_record_is_told_until_somebody_deals_with_it(site: Site, capfd:
     assert [(one["level"], one["record"], one["code"]) for one in told] == [("error", "order-17", "OrderKnown")] * 2
     changes = [(one["ready"], one["troubles"]) for one in lines if one["event"] == "readiness changed"]
     assert changes.count((False, ["outbox: record-failed"])) == 2
+
+
+def test_each_process_on_a_database_tells_the_failed_records_of_its_own_keys(store: Store) -> None:
+    """A gateway and a node counted the same record twice."""
+    outbox, told = Outbox(store), {"gateway": [""][:0], "node": [""][:0]}
+    ended, here = f"{socket.gethostname()}/0/0", describe_process(os.getpid())
+    for at, holder in enumerate((here, here, ended)):
+        signer = bytes([at]) * 20
+        [number] = outbox.enqueue(signer, [Entry(f"order-{at}", "ledger", f"Kind{at}", b"x")])
+        outbox.take_lease(signer, None, holder, 1).fail_record(number, "OrderKnown", "OrderKnown()")
+    logger = structlog.get_logger()
+    gateway = FailedRecords(outbox, logger, told["gateway"].append, signers=[b"\0" * 20], abandoned=True)
+    node = FailedRecords(outbox, logger, told["node"].append, signers=[b"\1" * 20])
+    assert gateway.look() is not None
+    assert node.look() is not None
+    assert told == {"gateway": ["Kind0", "Kind2"], "node": ["Kind1"]}
 
 
 def test_an_audit_log_that_cannot_be_written_is_told_and_tried_again_by_itself(
@@ -207,7 +231,9 @@ class _Broken(Store):
 
 def _readiness(store: Store, *loops: Loop, clock_s: Callable[[], float] = lambda: 0.0) -> Readiness:
     logger = structlog.get_logger()
-    return Readiness(store, None, loops, FailedRecords(Outbox(store), logger), logger, clock_s)
+    return Readiness(
+        store, None, loops, FailedRecords(Outbox(store), logger, signers=(), abandoned=True), logger, clock_s
+    )
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_address(store: Store) -> None:

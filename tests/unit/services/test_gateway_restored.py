@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,19 @@ from ledger.errors import ChainUnreachableError, OutboxOlderError
 from ledger.index import Follower
 from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox_adoption import find_unknown_records
 from ledger.store.rows import LotRow
 from ledger.submit import adopt_records, verify_outbox
+from ledger.submit import standing as standing_module
 from services.commands.context import Context
+from services.gateway import comparison as comparison_module
+from services.gateway.http.errors import TryLaterError
+from services.gateway.recording import recorder as recorder_module
 from services.gateway.recording.attempts import Attempt
 from services.settings import Settings
+from tests.support.experiments import count_lots
+from tests.support.figures import Judge
+from tests.support.patience import MAX_S
 from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
 
@@ -46,7 +55,7 @@ def restored(site: Site, backup: Store) -> Site:
     return Site(backup, site.world, site.signer, number=site.number, name_keys=site.name_keys)
 
 
-def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, tmp_path: Path) -> None:
+def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, tmp_path: Path, judge: Judge) -> None:
     final = [receive(site, number, "final") for number in range(2)]
     site.send()
     waiting = [receive(site, number, "waiting") for number in range(WAITING)]
@@ -80,6 +89,9 @@ def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, t
                 # An answer from before the backup is repeated word for word; the record itself is final.
                 assert old.caller.ask(f"/v1/records/{again['id']}").json()["state"] == "final"
         old.send()
+        subjects = [bytes.fromhex(one["subjects"][0][2:]) for one in (*final, *waiting, *later)]
+        counts = count_lots(site.world.chain, subjects, 0, count(backup, OutboxState.FAILED))
+        judge(f"refused; {adopted.waiting} waiting are final, {adopted.unknown} later ones found again", **counts)
         assert site.world.count() == made, "no record was made twice"
         # Names and claims of the later records are back, since their requests were repeated.
         for number, before in enumerate(later):
@@ -185,3 +197,104 @@ def test_salts_follow_from_secret_and_request_and_not_from_what_the_outbox_keeps
         all_of_them = [*same, *draw(site.store, "token", b"another"), *draw(other, "token", b"seed")]
     assert len(set(all_of_them)) == 6
     assert {len(salt) for salt in all_of_them} == {32}
+
+
+def scrap(site: Site, lot: str, key: str) -> dict[str, Any]:
+    """Says nothing that only this request could say: no name, no claims."""
+    answer = site.post(f"/v1/lots/{lot}/scrap", {"quantity": 1, "disposition": "scrapped"}, key)
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_request_without_name_and_claims_finds_its_record_too(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [lot] = site.final("/v1/lots/receive", identifier="urn:example:many", quantity=9, unit="H87")["subjects"]
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        for number in range(3):
+            scrap(site, lot, f"request-scrap-{number}")
+        site.send()
+        made = site.world.count()
+        Follower(site.world.chain, backup).follow()
+        adopt_records(site.world.chain, backup, site.signer.address)
+        old = restored(site, backup)
+        repeated = [scrap(old, lot, f"request-scrap-{number}") for number in range(2)]
+        assert [one["state"] for one in repeated] == ["final", "final"]
+        assert repeated[0]["sequence"] < repeated[1]["sequence"], "each has a record of its own"
+        assert scrap(old, lot, "request-scrap-0")["id"] == repeated[0]["id"]
+        # A request that can no longer be a repetition is a new one, although one record was never claimed.
+        monkeypatch.setattr(recorder_module, "KEEP_S", -3600)
+        assert scrap(old, lot, "request-scrap-much-later")["state"] == "queued"
+        old.send()
+        assert site.world.count() == made + 1
+
+
+def test_a_record_that_was_under_way_and_went_out_again_is_not_made_twice(
+    site: Site, tmp_path: Path, judge: Judge
+) -> None:
+    """In the backup its transaction was sent. Something else used the nonce, so it went out under another one."""
+    outbox = Outbox(site.store)
+    site.world.line.handlers["eth_sendRawTransaction"] = lambda params: params[0]
+    [sent] = receive(site, 0, "sent")["subjects"]
+    site.world.submitter(outbox, site.signer).step()
+    assert outbox.count_unmined(site.signer.address) == 1
+    del site.world.line.handlers["eth_sendRawTransaction"]
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        site.world.transfer(site.signer)
+        site.send()
+        made = site.world.count()
+        assert outbox.counts() == {"final": outbox.counts()["final"]}
+        Follower(site.world.chain, backup).follow()
+        adopted = adopt_records(site.world.chain, backup, site.signer.address)
+        assert (adopted.waiting, adopted.unknown) == (1, 0)
+        restored(site, backup).send()
+        counts = count_lots(site.world.chain, [bytes.fromhex(sent[2:])], 0, count(backup, OutboxState.FAILED))
+        judge("found under its second nonce, final", **counts)
+        assert site.world.count() == made, "no record was made twice"
+        assert count(backup, OutboxState.FAILED) == 0
+
+
+def test_two_adoptions_at_once_are_one(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        receive(site, 0, "later")
+        site.send()
+        chain, key = site.world.chain, site.signer.address
+        Follower(chain, backup).follow()
+        find = find_unknown_records
+
+        def overtaken(*asked: Any, **how: Any) -> Any:
+            found = find(*asked, **how)
+            monkeypatch.setattr(standing_module, "find_unknown_records", find)
+            assert adopt_records(chain, backup, key).transactions == 1
+            return found
+
+        monkeypatch.setattr(standing_module, "find_unknown_records", overtaken)
+        assert adopt_records(chain, backup, key).transactions == 0
+
+
+def test_a_node_that_hangs_holds_one_request_and_not_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that waited for the comparison would be all threads of the gateway, readers' too."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> bool:
+        asked.set()
+        return answer.wait(MAX_S)
+
+    monkeypatch.setattr(comparison_module, "verify_outbox", hang)
+    monkeypatch.setattr(comparison_module, "_WAIT_S", 0.0)
+    comparison = comparison_module.Comparison(site.world.chain, site.store, site.signer.address)
+    first = threading.Thread(target=comparison.verify)
+    first.start()
+    assert asked.wait(MAX_S)
+    try:
+        for _ in range(20):
+            with pytest.raises(TryLaterError, match="the node has not answered yet"):
+                comparison.verify()
+    finally:
+        answer.set()
+        first.join()
+    comparison.verify()

@@ -14,6 +14,7 @@ import yaml  # type: ignore[import-untyped]  # it has no stubs
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from ledger.errors import NodeBehindError
 from ledger.index import Follower, fetch_status
 from ledger.store import Store
 from services.gateway.follower import FollowerThread
@@ -143,7 +144,7 @@ class _Gateway:
         self.metrics = GatewayMetrics()
         self.follower = FollowerThread(site.chain, store, 1.0, logger)
         self.loop = Loop("millmark-follower", lambda: 1.0, logger, failed="", retry_s=1.0)
-        self.readiness = Readiness(store, self.follower, [self.loop], FailedRecords(None, logger), logger)  # type: ignore[arg-type]  # not looked at
+        self.readiness = Readiness(store, self.follower, [self.loop], FailedRecords(None, logger, signers=()), logger)  # type: ignore[arg-type]  # not looked at
         self.index = fetch_status(store)
 
     def show(self, *troubles: Trouble, alarm: str = "", **outbox: int) -> CollectorRegistry:
@@ -164,6 +165,7 @@ def test_the_gateways_rules_fire_when_they_should(store: Store) -> None:
     assert _fired(gateway.show(alarm="head-frozen")) == {"GatewayHeadFrozen"}
     assert _fired(gateway.show(alarm="log-lost")) == {"GatewayLogLost"}
     assert _fired(gateway.show(alarm="handovers-waiting")) == {"GatewayHandoversWait"}
+    assert _fired(gateway.show(alarm=NodeBehindError.code)) == {"GatewayChainBehind"}
     gateway.metrics.observe("/v1/lots", "GET", 200, 0.1)
     gateway.metrics.observe(None, "ODD", 404, 0.1)
     assert not _fired(gateway.show())
@@ -185,7 +187,8 @@ def test_the_nodes_rules_fire_when_they_should() -> None:
     metrics.stalled.set(200)
     metrics.oldest.set(1000)
     metrics.failures.labels("bench").inc()
-    metrics.troubles.labels("log", "log-lost").set(1)
+    for where, code in (("log", "log-lost"), ("chain", NodeBehindError.code), ("bench", "source-disconnected")):
+        metrics.troubles.labels(where, code).set(1)
     assert _fired(metrics.registry) == {
         rule["alert"].removeprefix("Millmark") for rule in RULES if rule["alert"].startswith("MillmarkNode")
     }

@@ -22,6 +22,7 @@ from services.audit import Access, AuditError, AuditLog, AuditReport, AuditTampe
 from services.audit.files import list_files
 from services.gateway import audit_anchors
 from services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
+from services.gateway.http.errors import TryLaterError
 from services.gateway.recording import Recorder
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
@@ -103,6 +104,15 @@ def test_the_head_is_anchored_by_count_and_by_time(site: Site) -> None:
     assert (site.anchor(), site.anchored()) == (False, 14), "nothing is new"
     report = site.verify()
     assert (report.first, report.last) == (1, 14)
+
+
+def test_an_outbox_that_is_still_being_compared_is_no_failure(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def undecided(_: Recorder) -> None:
+        raise TryLaterError("the outbox is being compared", retry_after_s=5)
+
+    site.ask(20)
+    monkeypatch.setattr(Recorder, "verify_current", undecided)
+    assert site.anchors()._round() > 0, "the next look is later, and nothing was raised"
 
 
 def test_a_long_log_is_one_anchor_over_several_entries(site: Site) -> None:

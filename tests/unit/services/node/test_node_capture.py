@@ -296,6 +296,23 @@ def test_links_are_not_followed(parts: Parts, tmp_path: Path, capsys: pytest.Cap
         folder._take_file(tmp_path / "in" / "a.jsonl")
 
 
+def test_a_file_that_is_moved_away_after_the_folder_was_listed_stops_nothing(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _folder(parts, tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.jsonl").write_text(_line(ord(name)))
+    look = Path.lstat
+
+    def moved(path: Path) -> os.stat_result:
+        if path.name == "a.jsonl":
+            path.unlink(missing_ok=True)
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", moved)
+    assert folder.step() == 1
+
+
 def test_rows_of_csv_are_events(parts: Parts, tmp_path: Path) -> None:
     folder = _folder(parts, tmp_path)
     text = 'id,time,force,note\r\na,2025,1.5,"x, y"\r\nb,,7,\r\nc,,1\r\nb,,8,\r\n"d,,1,1\r\n'

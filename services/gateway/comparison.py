@@ -1,0 +1,52 @@
+"""Nothing is recorded before the outbox was compared with the ledger, and nothing while it is the older of the two."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ledger.chain import Chain
+from ledger.store import Store
+from ledger.submit import verify_outbox
+from services.gateway.http.errors import TryLaterError
+
+__all__ = ["Comparison"]
+
+_RETRY_S = 5
+_WAIT_S = 1.0
+"""How long a comparison may take before those who wait for it are answered: a node that hangs holds one thread, not
+all."""
+
+
+class Comparison:
+    """Compares once, and then again until the outbox is current. Thread-safe.
+
+    An outbox that is current stays so while its gateway runs: a database is not restored under a running gateway.
+    """
+
+    def __init__(self, chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> None:
+        """`relay`: the key sends records of others."""
+        self._chain, self._store, self._signer, self._relay = chain, store, signer, relay
+        self._lock = threading.Lock()  # one thread compares, so that the node and the index are asked once
+        self._began_s = 0.0
+        """Monotonic time at which the latest comparison began."""
+        self._current = False
+
+    def verify(self) -> None:
+        """Returns if the outbox is current. Raises OutboxOlderError, ChainError, and TryLaterError while the index has
+        not reached the head of the chain, or while another thread has been comparing for more than a second."""
+        if self._current:
+            return
+        if not self._lock.acquire(timeout=max(0.0, self._began_s + _WAIT_S - time.monotonic())):
+            raise _undecided("the node has not answered yet")
+        try:
+            self._began_s = time.monotonic()
+            self._current = self._current or verify_outbox(self._chain, self._store, self._signer, relay=self._relay)
+        finally:
+            self._lock.release()
+        if not self._current:
+            raise _undecided("that takes until the index is up to date")
+
+
+def _undecided(why: str) -> TryLaterError:
+    return TryLaterError(f"the outbox is being compared with the ledger: {why}", retry_after_s=_RETRY_S)
