@@ -78,6 +78,13 @@ class GeneralMethods(Methods):
         """
         return cast("dict[str, Any]", self._ask("GET", f"/v1/contexts/{self.quote(name)}"))
 
+    def get_directory(self) -> dict[str, Any]:
+        """Get the directory of participants.
+
+        GET /v1/directory
+        """
+        return cast("dict[str, Any]", self._ask("GET", "/v1/directory"))
+
     def make_name(self, *, kind: Literal["order", "lot", "stream", "machine"], identifier: str) -> Name:
         """Name a thing that the company is going to record.
 

@@ -21,6 +21,7 @@ NOT_IN_CLIENT: Mapping[str, str] = {
     "fetchDocument": "its answer is sealed for the recipient: `millmark documents fetch`",
     "followEvents": "a feed without an end: a webhook delivers the same",
     "getMetrics": "text for Prometheus",
+    "handOver": "gateways hand over to each other: `millmark handovers`",
 }
 """Operations without a method, and why."""
 _TAGS_ELSEWHERE = {"relay", "epcis"}
