@@ -65,5 +65,5 @@ def run_millmark(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
             cli.main()
         except SystemExit as ended:
             code = ended.code or 0
-    printed, said = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]  # a BytesIO
+    printed, said = (stream.buffer.getvalue().decode() for stream in (out, err))
     return subprocess.CompletedProcess(texts, code if isinstance(code, int) else 1, printed, said)
