@@ -177,6 +177,16 @@ def test_what_is_missing_or_wrong_is_one_line_and_nothing_is_made(
     assert not any(name.endswith((".json", ".toml", "p")) for name in left)
 
 
+@pytest.mark.parametrize("arguments", [("init", "--name=N"), ("join", "{file}", *JOIN)])
+def test_the_home_of_somebody_else_is_left_alone(run: Runner, arguments: tuple[str, ...]) -> None:
+    run.settings('chain_url = "http://127.0.0.1:9"\n')
+    file = run.home / "from-the-operator.json"
+    file.write_bytes(CONSORTIUM.to_bytes())
+    _, err = run.refused(*(one.format(file=file) for one in arguments), "--passphrase-file=p")
+    assert f"{run.home} is a home" in err
+    assert Layout(run.home).settings.read_text() == 'chain_url = "http://127.0.0.1:9"\n'
+
+
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """A terminal at which a person types the given answers; returns what was asked."""
