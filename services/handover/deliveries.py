@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ledger.chain import Chain
@@ -51,10 +51,17 @@ def _now_ms() -> int:
 class Deliveries:
     """The queue of one company."""
 
-    def __init__(self, store: Store, chain: Chain, signer: Signer, clock_ms: Callable[[], int] = _now_ms) -> None:
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        signer: Signer,
+        clock_ms: Callable[[], int] = _now_ms,
+        waits_s: Sequence[float] = WAITS_S,
+    ) -> None:
         """`signer`: a key of the company, which signs the envelopes."""
         self._store, self._chain, self._signer = store, chain, signer
-        self._clock_ms = clock_ms
+        self._clock_ms, self._waits_s = clock_ms, waits_s
 
     def collect(self) -> bool:
         """Adds to the queue what the next final records demand. Returns whether there may be more."""
@@ -150,8 +157,8 @@ class Deliveries:
         return seal(route, encode_content(content), self._signer)
 
     def _postpone(self, row: DeliveryRow, reason: str, **values: object) -> None:
-        wait_s = WAITS_S[min(row.attempts, len(WAITS_S) - 1)]
-        next_ms = self._clock_ms() + wait_s * 1000
+        wait_s = self._waits_s[min(row.attempts, len(self._waits_s) - 1)]
+        next_ms = self._clock_ms() + int(wait_s * 1000)
         self._change(row, attempts=row.attempts + 1, reason=reason[:300], next_try_ms=next_ms, **values)
 
     def _change(self, row: DeliveryRow, **values: object) -> None:

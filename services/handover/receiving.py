@@ -109,7 +109,7 @@ class Receiver:
         bundle = self._verify(content, allowed)
         identities = () if bundle is None else bundle.identities
         count = len(content.names) + len(identities), len(content.documents)
-        row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count)
+        row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count, content.bundle)
         return self._keep(row, content, bundle)
 
     def _open(self, envelope: Envelope) -> bytes:
@@ -150,7 +150,7 @@ class Receiver:
                 "the bundle is about a lot that never reached this company",
                 hint="verify it with `millmark verify`; only what concerns this company is kept",
             )
-        return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0), Content(), bundle)
+        return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0, b""), Content(), bundle)
 
     def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None) -> Kept:
         with self._store.transaction() as connection:

@@ -55,6 +55,8 @@ class KeptRow:
     names: int
     """How many names it had."""
     documents: int
+    bundle: bytes
+    """Its bundle, whose evidence the book has no place for; empty if it had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class WaitingCount:
 _SCHEMA = schema_of("services")
 deliveries = _SCHEMA.table("handover_deliveries", DeliveryRow, "sequence recipient", "state next_try_ms")
 _SCHEMA.table("handover_cursor", HandoverCursorRow, "id")
-_SCHEMA.table("handovers_kept", KeptRow, "sequence digest")
+kept = _SCHEMA.table("handovers_kept", KeptRow, "sequence digest")
 
 
 class HandoverRepository:
@@ -151,8 +153,15 @@ class HandoverRepository:
         self._rows.insert([row])
 
     def all_kept(self, most: int = 1000) -> list[KeptRow]:
-        """The oldest first."""
-        return self._rows.find(KeptRow)[:most]
+        """In the order of their records, without their bundles."""
+        columns = [column if column.name != "bundle" else func.substr(column, 1, 0) for column in kept.c]
+        query = select(*columns).order_by(kept.c.sequence, kept.c.kept_ms).limit(most)
+        return [KeptRow(*row) for row in self._connection.execute(query)]
+
+    def bundles(self, sequence: int) -> list[bytes]:
+        """The bundles that were handed over because of a record, the latest last."""
+        found = [row for row in self._rows.find(KeptRow, sequence=sequence) if row.bundle]
+        return [row.bundle for row in sorted(found, key=lambda row: row.kept_ms)]
 
 
 def count_handovers(store: Store) -> Mapping[str, int]:

@@ -167,6 +167,8 @@ def _prove(site: Site) -> None:
     report = site.ok("nordwind", "verify", bundle, "--trust", trust)
     assert PART in report
     assert "hip" in report
+    site.ok("nordwind", "handovers", "bundle", "3", "-o", bundle)
+    assert "VERIFIED" in site.ok("nordwind", "verify", bundle, "--trust", trust, "--any-status")
 
 
 def _offline(maker: Gateway, buyer: Gateway) -> None:

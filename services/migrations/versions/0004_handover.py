@@ -19,6 +19,6 @@ def upgrade() -> None:
     create_table("handover_cursor", "id:int sequence:int", "id")
     create_table(
         "handovers_kept",
-        "sequence:int digest:bytes sender:int kept_ms:int names:int documents:int",
+        "sequence:int digest:bytes sender:int kept_ms:int names:int documents:int bundle:bytes",
         "sequence digest",
     )
