@@ -110,7 +110,7 @@ def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory,
     only: the council publishes it by a motion, after which the command is repeated.
     """
     opened.settle(signer)
-    operators = fetch_operators(opened.chain())
+    operators = fetch_operators(opened.chain_at_hand())
     with opened.store.transaction() as connection:
         if not operators.may_sign(Registry(connection), signer.address):
             raise SettingsError("the key does not own the registry", hint="sign with the operator's key")

@@ -186,7 +186,7 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
         found["chain"] = {"error": str(unreachable)}  # not asked again: a node that hangs would take as long again
         return found, None
     try:
-        chain = opened.chain()
+        chain = opened.chain_at_hand()
         sequences = {f"{contract.value}_sequence": chain.sequence(contract) for contract in Contract}
         health = observe_chain(chain, Outbox(opened.store).seen_block(), time.time())
     except ChainError as error:

@@ -38,6 +38,7 @@ class Context:
     _unlocked: dict[tuple[str, Path | None], Signer] = field(default_factory=dict)
     """Signers by URI and passphrase file: opening a keystore takes a second, and perhaps a person."""
 
+    _chain: Chain | None = None
     name_keys: list[NameKey] | None = None
     """The company's name keys, once they are opened."""
 
@@ -77,6 +78,12 @@ class Context:
         profile = find_profile(self.settings.engine)
         return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
+    def chain_at_hand(self) -> Chain:
+        """The chain of this command's own thread: connecting asks the node two dozen things, so it is done once."""
+        if self._chain is None:
+            self._chain = self.chain()
+        return self._chain
+
     def catch_up(self) -> ChainUnreachableError | None:
         """Brings the index up to the chain's final block.
 
@@ -86,7 +93,7 @@ class Context:
         if self.settings.chain_url is None:
             return None
         try:
-            Follower(self.chain(), self.store).follow()
+            Follower(self.chain_at_hand(), self.store).follow()
         except ChainUnreachableError as error:
             return error
         return None
@@ -95,7 +102,7 @@ class Context:
         """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
         node no longer has the state of the index's block."""
         try:
-            return check_index(self.store, self.chain())
+            return check_index(self.store, self.chain_at_hand())
         except ChainError as error:
             warn(f"millmark: the index was not compared with the chain: {error}")
             return None
@@ -119,7 +126,7 @@ class Context:
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
-        chain, outbox = self.chain(), Outbox(self.store)
+        chain, outbox = self.chain_at_hand(), Outbox(self.store)
         chain.fund(signer.address)
         self._verify_outbox(chain, signer.address)
         submitter = Submitter(chain, outbox, signer)
@@ -144,7 +151,7 @@ class Context:
         """
         outbox = Outbox(self.store)
         if outbox.queued(signer.address, 1) or outbox.open_transactions(signer.address):
-            chain = self.chain()
+            chain = self.chain_at_hand()
             self._verify_outbox(chain, signer.address)
             Submitter(chain, outbox, signer).drain()
         self.follow()

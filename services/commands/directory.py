@@ -80,7 +80,7 @@ def run_import(
         else:
             signed, operators = (
                 parse_directory(read_bounded(file, MAX_DIRECTORY_BYTES)),
-                fetch_operators(opened.chain()),
+                fetch_operators(opened.chain_at_hand()),
             )
             with opened.store.transaction() as connection:
                 is_new = take_directory(connection, signed, operators)

@@ -51,7 +51,7 @@ def import_directory(opened: Context, signer: Signer) -> bool:
     url = opened.settings.directory_url
     if url is None:
         raise SettingsError("no gateway of the operator is named", hint="set directory_url, or import a file")
-    chain = opened.chain()
+    chain = opened.chain_at_hand()
     with opened.store.reading() as connection:
         known, published = DirectoryRepository(connection).signed(), published_digest(connection)
     if known is not None and known.digest == published:

@@ -126,6 +126,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("DELETE", "/v1/session"): KNOWN,
     ("GET", "/v1/trace/{identifier:path}"): READERS,
     ("GET", "/v1/recall"): READERS - {"CARRIER"},
+    ("GET", "/v1/directory"): READERS,
     ("GET", "/v1/participants"): READERS,
     ("GET", "/v1/participants/{number}"): READERS,
     ("GET", "/v1/models"): READERS,

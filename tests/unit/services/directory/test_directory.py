@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import canonical_json
-from ledger.records import PublicationKind
 from ledger.store import Book, Registry, Rows, Store
-from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow, PublicationRow
+from ledger.store.rows import KeyRow
 from services.directory import (
-    Directory,
     DirectoryEntry,
     DirectoryError,
     DirectoryRepository,
@@ -23,55 +22,34 @@ from services.directory import (
     RecipientKeyError,
     SignedDirectory,
     parse_directory,
-    sign_directory,
-    sign_statement,
     take_directory,
     verify_statement,
 )
+from services.directory.document import entry_to_json
+from services.documents.repository import DocumentRepository, RecipientKeyRow
+from services.gateway.epcis.known_names import find_parties
+from tests.support.directories import (
+    ALDER,
+    BASE,
+    BIRCH,
+    ENTRIES,
+    NEW,
+    OPERATOR,
+    OPERATORS,
+    fill_index,
+    publish,
+    signed,
+    state_key,
+)
 from tests.support.sign_in import NOW_S, signer_of
 from tests.support.stores import new_store
-
-CHAIN, LEDGER = 77_001, bytes([1]) * 20
-OPERATOR, ALDER, BIRCH, NEW = 9, 1, 2, 3
-OPERATORS = Operators(signer_of(OPERATOR).address)
-
-
-def state_key(participant: int, by: int | None = None) -> KeyStatement:
-    return sign_statement(CHAIN, LEDGER, bytes([participant]) * 32, NOW_S, signer_of(by or participant))
-
-
-ENTRIES = (
-    DirectoryEntry(ALDER, "Alder Forge", "4012345000009", "https://alder.example", state_key(ALDER)),
-    DirectoryEntry(BIRCH, "Birch Müller 铸造", None, "http://127.0.0.1:8602", None),
-)
-BASE = Directory(CHAIN, LEDGER, NOW_S, ENTRIES)
-
-
-def signed(directory: Directory = BASE, by: int = OPERATOR) -> SignedDirectory:
-    return sign_directory(directory, signer_of(by))
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with new_store(tmp_path) as made:
-        _index(made)
+        fill_index(made)
         yield made
-
-
-def _index(store: Store) -> None:
-    with store.transaction() as connection:
-        rows = Rows(connection)
-        rows.put(ChainIdentityRow(1, CHAIN, bytes(32), bytes(20), LEDGER, bytes(32)))
-        for number in (ALDER, BIRCH, NEW):
-            rows.put(ParticipantRow(number, number, 63, 1, False, False, 0, 0, NOW_S, bytes(32)))
-        for number in (ALDER, BIRCH):  # the third has just been admitted
-            rows.put(KeyRow(signer_of(number).address, number, 63, True, NOW_S, 0, 0, 0))
-
-
-def publish(store: Store, one: SignedDirectory) -> None:
-    """What the index says after the operator published a digest."""
-    with store.transaction() as connection:
-        Rows(connection).put(PublicationRow(int(PublicationKind.DIRECTORY), one.digest, 5, NOW_S))
 
 
 def take(store: Store, one: SignedDirectory, operators: Operators = OPERATORS) -> bool:
@@ -255,3 +233,31 @@ def test_what_is_not_exactly_of_the_format_is_refused(data: bytes, why: str) -> 
 def test_the_operator_signs_nothing_that_nobody_could_read() -> None:
     with pytest.raises(DirectoryError, match="visible characters"):
         signed(replace(BASE, entries=(DirectoryEntry(1, "\x1b[31m"),)))
+
+
+def test_events_find_companies_by_the_directorys_gln(store: Store) -> None:
+    assert find_parties(store) == {}
+    publish(store, signed())
+    take(store, signed())
+    assert find_parties(store) == {"https://id.gs1.org/417/4012345000009": ALDER}
+
+
+def test_documents_are_encrypted_for_the_later_of_two_keys(store: Store) -> None:
+    """One was sent to this gateway, one is in the directory."""
+    publish(store, signed())
+    take(store, signed())
+    with store.transaction() as connection:
+        documents = DocumentRepository(connection)
+        listed = documents.recipient_key(ALDER)
+        assert listed == RecipientKeyRow(ALDER, bytes([ALDER]) * 32, NOW_S, state_key(ALDER).signature)
+        assert documents.recipient_key(BIRCH) is None
+        documents.put_recipient_key(replace(listed, issued_at=NOW_S - 1, public_key=bytes(32)))
+        assert documents.recipient_key(ALDER) == listed
+        later = replace(listed, issued_at=NOW_S + 1, public_key=bytes(32))
+        documents.put_recipient_key(later)
+        assert documents.recipient_key(ALDER) == later
+
+
+def test_what_the_consortium_sees_lists_every_field_of_an_entry() -> None:
+    page = (Path(__file__).parents[4] / "ledger" / "VISIBLE.md").read_text().partition("\n## Directory\n")[2]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(entry_to_json(ENTRIES[0]))
