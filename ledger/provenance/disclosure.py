@@ -172,7 +172,9 @@ def _evidence(
         record=record,
         inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
         consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
-        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry) if policy.entries and _is_chosen(record, policy) else None,
+        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry)
+        if policy.entries and _is_chosen(record, policy)
+        else None,
     )
 
 
