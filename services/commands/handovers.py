@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ledger.bundle import MAX_BUNDLE_BYTES
-from ledger.errors import InputError, SettingsError
+from ledger.errors import InputError, NotFoundError, SettingsError
 from ledger.store import Book
 from services.commands.audit import audited
 from services.commands.context import Context, open_context
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Show and export what this company hands over to others.")
     group.command("list", epilog="Example: millmark handovers list --waiting")(run_list)
     group.command("export", epilog="Example: millmark handovers export 31 -o birch.handover")(run_export)
+    group.command("bundle", epilog="Example: millmark handovers bundle 31 -o received.bundle")(run_bundle)
     group.command("retry", epilog="Example: millmark handovers retry --to 4")(run_retry)
     app.add_typer(group, name="handovers")
     app.command("import", epilog="Example: millmark import birch.handover")(run_import)
@@ -81,6 +82,22 @@ def run_export(
         recipient = _choose(opened, sequence, to)
         write_private_whole(output, deliveries.export(sequence, recipient))
     print_lines(f"written to {output}; participant {recipient} keeps it with: millmark import {output.name}")
+
+
+def run_bundle(
+    context: typer.Context,
+    sequence: Annotated[int, typer.Argument(min=1, help="The ledger's record, as `list` shows it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")],
+) -> None:
+    """Write the bundle that came with a hand-over to this company, with the evidence in it, for `millmark verify`."""
+    with open_context(context.obj) as opened, opened.store.reading() as connection:
+        found = HandoverRepository(connection).bundles(sequence)
+    if not found:
+        raise NotFoundError(
+            f"no bundle was handed over because of record {sequence}", hint="see `millmark handovers list`"
+        )
+    write_private_whole(output, found[-1])
+    print_lines(f"written to {output}; verify it with: millmark verify {output} --trust FILE --any-status")
 
 
 def run_retry(

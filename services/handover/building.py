@@ -49,7 +49,7 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
             wanted[root] = (*wanted.get(root, ()), *_PASSPORT)
     with store.reading() as connection:
         documents = _documents(Book(connection), wanted)
-    return Content(names, documents, bundle)
+    return Content(names, documents, bundle=bundle)
 
 
 def roots_in(bundle: bytes) -> set[bytes]:

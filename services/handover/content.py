@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_hex32, parse_json, to_hex
 from ledger.claims import Claims, parse_claims
 from ledger.errors import CanonicalError, ClaimsError, IdentifierError, RecordError
 from ledger.ids import Identity, SubjectKind
 from ledger.names import MAX_NAME_KEYS, NAME_PROOF_BYTES, salt_of
 from services.handover.envelope import MAX_CONTENT_BYTES
+from services.handover.erasures import Erasure
 from services.handover.errors import HandoverRefusedError
 
 __all__ = ["MAX_LISTED", "Content", "encode_content", "parse_content"]
 
+_MEMBERS = frozenset(("bundle", "documents", "erasures", "format", "names", "version"))
 _FORM, _VERSION = "millmark.handover-content", 1
 MAX_LISTED = 4096
 """Most names, and most documents."""
@@ -32,6 +35,8 @@ class Content:
     """Of things beside those that the bundle names, ascending by subject."""
     documents: tuple[Claims, ...] = ()
     """Ascending by claims root. Of a field that the recipient does not get, only the leaf hash is in it."""
+    erasures: tuple[Erasure, ...] = ()
+    """Ascending. Fields of documents that were handed over before, and are to be erased."""
     bundle: bytes = b""
     """A bundle; empty if there is no lot to prove anything about."""
 
@@ -41,6 +46,7 @@ def encode_content(content: Content) -> bytes:
     shown: Json = {
         "bundle": len(content.bundle),
         "documents": [claims.to_json() for claims in sorted(content.documents, key=lambda one: one.root)],
+        "erasures": [_erasure(one) for one in sorted(content.erasures)],
         "format": _FORM,
         "names": [_name(one) for one in sorted(content.names, key=lambda one: one.subject)],
         "version": _VERSION,
@@ -53,13 +59,14 @@ def parse_content(data: bytes) -> Content:
     line, _, bundle = data.partition(b"\n")
     try:
         value = parse_json(line, max_bytes=MAX_CONTENT_BYTES, max_depth=_MAX_DEPTH)
-        if not isinstance(value, dict) or value.keys() != {"bundle", "documents", "format", "names", "version"}:
+        if not isinstance(value, dict) or value.keys() != _MEMBERS:
             raise HandoverRefusedError("its content is malformed", hint=_HINT)
         if value["format"] != _FORM or value["version"] is True or value["version"] != _VERSION:
             raise HandoverRefusedError(f"its content is not {_FORM} of version {_VERSION}", hint="update this program")
         content = Content(
             tuple(map(_parse_name, _listed(value["names"]))),
             tuple(map(parse_claims, _listed(value["documents"]))),
+            tuple(map(_parse_erasure, _listed(value["erasures"]))),
             bundle,
         )
     except (CanonicalError, ClaimsError, IdentifierError, RecordError) as error:
@@ -69,13 +76,14 @@ def parse_content(data: bytes) -> Content:
         raise HandoverRefusedError("its content is not in canonical form, or truncated", hint=_HINT)
     _verify_once([one.subject for one in content.names])
     _verify_once([one.root for one in content.documents])
+    _verify_once([one.root + one.path.encode() for one in content.erasures])
     return content
 
 
 def _verify_once(found: Iterable[bytes]) -> None:
     listed = list(found)
     if len(set(listed)) != len(listed):
-        raise HandoverRefusedError("its content has a name or document twice", hint=_HINT)
+        raise HandoverRefusedError("its content has a name, document or erasure twice", hint=_HINT)
 
 
 def _name(identity: Identity) -> Json:
@@ -107,6 +115,36 @@ def _parse_name(value: Json) -> Identity:
         return Identity(kinds[kind], creator, identifier, salt_of(proofs), proofs)
     except ValueError:
         raise HandoverRefusedError("its content has a malformed name", hint=_HINT) from None
+
+
+def _erasure(erasure: Erasure) -> Json:
+    return {
+        "contract": erasure.contract,
+        "path": erasure.path,
+        "record": erasure.record,
+        "root": to_hex(erasure.root),
+        "signature": to_hex(erasure.signature),
+    }
+
+
+def _parse_erasure(value: Json) -> Erasure:
+    if not isinstance(value, dict) or value.keys() != {"contract", "path", "record", "root", "signature"}:
+        raise HandoverRefusedError("its content has a malformed erasure", hint=_HINT)
+    contract, path, record, root, signature = (
+        value[one] for one in ("contract", "path", "record", "root", "signature")
+    )
+    if (
+        not isinstance(contract, str)
+        or not isinstance(path, str)
+        or isinstance(record, bool)
+        or not isinstance(record, int)
+        or not 0 < record <= MAX_SAFE_INTEGER
+        or not isinstance(root, str)
+        or not isinstance(signature, str)
+        or not re.fullmatch("0x[0-9a-f]{130}", signature)
+    ):
+        raise HandoverRefusedError("its content has a malformed erasure", hint=_HINT)
+    return Erasure(parse_hex32(root), path, contract, record, bytes.fromhex(signature[2:]))
 
 
 def _proof(value: Json) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ledger.chain import Chain
+from ledger.claims import Path
 from ledger.errors import InputError, NotFoundError
 from ledger.records import Contract
 from ledger.signatures import Signer
@@ -20,13 +21,14 @@ from ledger.store import Feed, Position, Registry, Rows, Store
 from ledger.store.rows import RecordRow
 from services.handover.addressees import find_addressee
 from services.handover.building import NotDueError, build_content
-from services.handover.content import encode_content
+from services.handover.content import Content, encode_content
 from services.handover.envelope import Envelope, Route, encode_envelope, seal
+from services.handover.erasures import Erasure, find_commitment, sign_erasure, write_path
 from services.handover.errors import HandoverEarlyError
 from services.handover.repository import DeliveryRow, HandoverRepository
 from services.handover.table import recipients_of
 
-__all__ = ["WAITS_S", "Deliveries", "State"]
+__all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase"]
 
 WAITS_S = (1, 5, 30, 120, 600, 1800, 3600)
 """Wait before each further attempt; the last one repeats for ever."""
@@ -51,10 +53,17 @@ def _now_ms() -> int:
 class Deliveries:
     """The queue of one company."""
 
-    def __init__(self, store: Store, chain: Chain, signer: Signer, clock_ms: Callable[[], int] = _now_ms) -> None:
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        signer: Signer,
+        clock_ms: Callable[[], int] = _now_ms,
+        waits_s: Sequence[float] = WAITS_S,
+    ) -> None:
         """`signer`: a key of the company, which signs the envelopes."""
         self._store, self._chain, self._signer = store, chain, signer
-        self._clock_ms = clock_ms
+        self._clock_ms, self._waits_s = clock_ms, waits_s
 
     def collect(self) -> bool:
         """Adds to the queue what the next final records demand. Returns whether there may be more."""
@@ -107,7 +116,10 @@ class Deliveries:
             )
         if row.text:
             return row.text
-        return encode_envelope(self._seal(row, addressee.key))
+        envelope, roots = self._seal(row, addressee.key)
+        with self._store.transaction() as connection:
+            HandoverRepository(connection).give(sequence, recipient, roots)
+        return encode_envelope(envelope)
 
     def settle(self, row: DeliveryRow, state: State) -> None:
         """Ends a hand-over."""
@@ -121,7 +133,7 @@ class Deliveries:
         if row.text and f'"recipient_key":"0x{key.hex()}"'.encode() in row.text[:1024]:
             return row
         try:
-            envelope = self._seal(row, key)
+            envelope, roots = self._seal(row, key)
         except NotDueError:
             self.settle(row, State.OVER)
             return None
@@ -136,22 +148,32 @@ class Deliveries:
             if found is None or found.state != State.WAITING or found.text != row.text:
                 return None
             handovers.change(row, text=text, digest=digest)
+            handovers.give(row.sequence, row.recipient, roots)
         return replace(row, text=text, digest=digest)
 
-    def _seal(self, row: DeliveryRow, key: bytes) -> Envelope:
+    def _seal(self, row: DeliveryRow, key: bytes) -> tuple[Envelope, list[bytes]]:
+        """The envelope, and the claims roots of the documents in it."""
         with self._store.reading() as connection:
             registry = Registry(connection)
             me, ledger = registry.participant_of(self._signer.address), registry.identity()
+            erasures = HandoverRepository(connection).erasures_for(row.sequence, row.recipient)
         if me is None or ledger is None:
             raise HandoverEarlyError("the gateway's key signs for no participant that may act")
         now_s = self._clock_ms() // 1000
-        content = build_content(self._store, self._chain, row.sequence, me.number, row.recipient, now_s)
+        try:
+            content = build_content(self._store, self._chain, row.sequence, me.number, row.recipient, now_s)
+        except NotDueError:
+            if not erasures:
+                raise
+            content = Content()  # what was handed over until it ended is still to be erased
+        signed = tuple(sign_erasure(ledger, one, self._signer) for one in erasures)
         route = Route(ledger.chain_id, ledger.ledger, me.number, row.recipient, key, row.sequence)
-        return seal(route, encode_content(content), self._signer)
+        envelope = seal(route, encode_content(replace(content, erasures=signed)), self._signer)
+        return envelope, [claims.root for claims in content.documents]
 
     def _postpone(self, row: DeliveryRow, reason: str, **values: object) -> None:
-        wait_s = WAITS_S[min(row.attempts, len(WAITS_S) - 1)]
-        next_ms = self._clock_ms() + wait_s * 1000
+        wait_s = self._waits_s[min(row.attempts, len(self._waits_s) - 1)]
+        next_ms = self._clock_ms() + int(wait_s * 1000)
         self._change(row, attempts=row.attempts + 1, reason=reason[:300], next_try_ms=next_ms, **values)
 
     def _change(self, row: DeliveryRow, **values: object) -> None:
@@ -161,3 +183,15 @@ class Deliveries:
             # A gateway that shares this database may have delivered it meanwhile.
             if found is not None and found.state == State.WAITING:
                 handovers.change(row, **values)
+
+
+def ask_others_to_erase(store: Store, root: bytes, paths: Sequence[Path], participant: int | None) -> int:
+    """Notes that fields of a document are erased here, and asks those who were handed it to erase them, if this company
+    is its author. Returns how many hand-overs are made and sent again."""
+    now_ms = _now_ms()
+    with store.transaction() as connection:
+        handovers, rows = HandoverRepository(connection), Rows(connection)
+        contract, record = ("", 0) if participant is None else find_commitment(rows, root, participant)
+        for path in paths:
+            handovers.erase(Erasure(root, write_path(path), contract, record, b""), now_ms)
+        return handovers.given(root) if record else 0

@@ -8,7 +8,7 @@
     6. Content: canonical, within the limits.
     7. Bundle: verified like any bundle, with this company's node as the root of trust, and about no other lots.
     8. Names: of things in this company's index, by salts that their creators could not choose.
-    9. Documents: each has the claims root of a record that the table or the bundle names.
+    9. Documents: each has the claims root of a record that the table or the bundle names; erasures are their authors'.
 
 Nothing is kept unless all of it is verified, and all of it is kept in one transaction, with the note that it was.
 """
@@ -29,6 +29,7 @@ from services.handover.building import roots_in
 from services.handover.checks import verify_names, verify_with_node
 from services.handover.content import Content, parse_content
 from services.handover.envelope import Envelope, Head, is_handover, open_envelope, parse_envelope
+from services.handover.erasures import verify_erasure
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from services.handover.keeping import keep
 from services.handover.repository import HandoverRepository, KeptRow
@@ -109,7 +110,7 @@ class Receiver:
         bundle = self._verify(content, allowed)
         identities = () if bundle is None else bundle.identities
         count = len(content.names) + len(identities), len(content.documents)
-        row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count)
+        row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count, content.bundle)
         return self._keep(row, content, bundle)
 
     def _open(self, envelope: Envelope) -> bytes:
@@ -131,6 +132,8 @@ class Receiver:
             if ledger is None:
                 raise HandoverEarlyError("nothing is indexed yet", hint="follow the chain first")
             verify_names(rows, ledger, content.names, allowed.names)
+            for erasure in content.erasures:
+                verify_erasure(rows, ledger, erasure)
         roots = allowed.documents.keys() | (roots_in(content.bundle) if bundle is not None else set())
         if not all(claims.root in roots for claims in content.documents):
             raise HandoverRefusedError("a document does not have the claims root of any of its records", hint=_HINT)
@@ -150,7 +153,7 @@ class Receiver:
                 "the bundle is about a lot that never reached this company",
                 hint="verify it with `millmark verify`; only what concerns this company is kept",
             )
-        return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0), Content(), bundle)
+        return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0, b""), Content(), bundle)
 
     def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None) -> Kept:
         with self._store.transaction() as connection:
@@ -159,9 +162,11 @@ class Receiver:
             known = handovers.kept(row.sequence, row.digest) if row.sequence else None
             if known is not None:
                 return _shown(known, again=True)
-            row.documents += keep(Book(connection), content, bundle)
+            row.documents += keep(Book(connection), handovers, content, bundle, row.kept_ms)
             if row.sequence:
                 handovers.keep(row)
+        if content.erasures:
+            self._store.scrub()  # what was erased is not to be read from the database's file either
         return _shown(row, again=False)
 
 

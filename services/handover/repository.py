@@ -5,12 +5,13 @@ Times are milliseconds since 1970; 0 means "never".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, func, select, update
 
 from ledger.store import Rows, Store, schema_of
+from services.handover.erasures import Erasure
 
 __all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount", "count_handovers"]
 
@@ -55,6 +56,29 @@ class KeptRow:
     names: int
     """How many names it had."""
     documents: int
+    bundle: bytes
+    """Its bundle, whose evidence the book has no place for; empty if it had none."""
+
+
+@dataclass(slots=True)
+class GivenRow:
+    """A document that this company handed over, or is about to."""
+
+    root: bytes
+    recipient: int
+    sequence: int
+    """The record because of which it did."""
+
+
+@dataclass(slots=True)
+class ErasureRow:
+    """A field of a document that was erased here, and that no hand-over brings back (services.handover.erasures)."""
+
+    root: bytes
+    path: str
+    contract: str
+    record: int
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +95,9 @@ class WaitingCount:
 _SCHEMA = schema_of("services")
 deliveries = _SCHEMA.table("handover_deliveries", DeliveryRow, "sequence recipient", "state next_try_ms")
 _SCHEMA.table("handover_cursor", HandoverCursorRow, "id")
-_SCHEMA.table("handovers_kept", KeptRow, "sequence digest")
+kept = _SCHEMA.table("handovers_kept", KeptRow, "sequence digest")
+_SCHEMA.table("handover_given", GivenRow, "root recipient sequence", "sequence recipient")
+_SCHEMA.table("handover_erasures", ErasureRow, "root path")
 
 
 class HandoverRepository:
@@ -144,6 +170,39 @@ class HandoverRepository:
         ).first()
         return WaitingCount(number, *(oldest or (0, "")))
 
+    def give(self, sequence: int, recipient: int, roots: Iterable[bytes]) -> None:
+        """Notes which documents a hand-over has."""
+        noted = {row.root for row in self._rows.find(GivenRow, sequence=sequence, recipient=recipient)}
+        self._rows.insert([GivenRow(root, recipient, sequence) for root in sorted(set(roots) - noted)])
+
+    def given(self, root: bytes) -> int:
+        """How many hand-overs have a document."""
+        return len(self._rows.find(GivenRow, root=root))
+
+    def erasures(self, roots: Iterable[bytes]) -> list[Erasure]:
+        """The fields of these documents that were erased here."""
+        found = self._rows.among(ErasureRow, "root", roots)
+        return sorted(Erasure(row.root, row.path, row.contract, row.record, row.signature) for row in found)
+
+    def erasures_for(self, sequence: int, recipient: int) -> list[Erasure]:
+        """The erasures that are passed on with a hand-over: of documents that it had."""
+        given = self._rows.find(GivenRow, sequence=sequence, recipient=recipient)
+        return [one for one in self.erasures({row.root for row in given}) if one.record]
+
+    def erase(self, erasure: Erasure, now_ms: int) -> None:
+        """Notes an erasure, and has every hand-over that had the document made and sent again."""
+        known = self._rows.get(ErasureRow, erasure.root, erasure.path)
+        if known is not None and (known.signature or known.record == erasure.record):
+            return
+        row = ErasureRow(erasure.root, erasure.path, erasure.contract, erasure.record, erasure.signature)
+        self._rows.put(row)
+        for given in self._rows.find(GivenRow, root=erasure.root) if erasure.record else ():
+            anew = {"state": "waiting", "text": b"", "digest": b"", "attempts": 0, "reason": ""}
+            place = deliveries.c.sequence == given.sequence, deliveries.c.recipient == given.recipient
+            self._connection.execute(
+                update(deliveries).where(*place).values(**anew, next_try_ms=now_ms, changed_ms=now_ms)
+            )
+
     def kept(self, sequence: int, digest: bytes) -> KeptRow | None:
         return self._rows.get(KeptRow, sequence, digest)
 
@@ -151,8 +210,15 @@ class HandoverRepository:
         self._rows.insert([row])
 
     def all_kept(self, most: int = 1000) -> list[KeptRow]:
-        """The oldest first."""
-        return self._rows.find(KeptRow)[:most]
+        """In the order of their records, without their bundles."""
+        columns = [column if column.name != "bundle" else func.substr(column, 1, 0) for column in kept.c]
+        query = select(*columns).order_by(kept.c.sequence, kept.c.kept_ms).limit(most)
+        return [KeptRow(*row) for row in self._connection.execute(query)]
+
+    def bundles(self, sequence: int) -> list[bytes]:
+        """The bundles that were handed over because of a record, the latest last."""
+        found = [row for row in self._rows.find(KeptRow, sequence=sequence) if row.bundle]
+        return [row.bundle for row in sorted(found, key=lambda row: row.kept_ms)]
 
 
 def count_handovers(store: Store) -> Mapping[str, int]:

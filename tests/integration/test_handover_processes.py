@@ -3,6 +3,7 @@ gateway is killed on the way, and the buyer proves its part while the maker is s
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -18,7 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger import keys
+from ledger.keys import create_keystore
+from services.commands import questions
 from services.devchain import create_devchain
 from tests.integration.test_home import Site, operators_gateway
 from tests.support.loopback import serving
@@ -33,7 +35,7 @@ SPECIFICATION = {"specification": {"engraving": "für Mara"}, "price": 120}
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
     """The operator, the maker, who also coordinates, and the buyer; both companies have joined."""
-    monkeypatch.setitem(keys.create_keystore.__kwdefaults__, "scrypt_cost", 2)  # the default takes a second a key
+    monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
     with serving(create_devchain()) as url:
         made = Site(tmp_path, url, monkeypatch, capsys)
         made.init()
@@ -98,7 +100,7 @@ class Gateway:
         """Why hand-overs wait that were tried already; empty texts for those that were not."""
         return [str(why) for (why,) in self._rows("SELECT reason FROM handover_deliveries WHERE state = 'waiting'")]
 
-    def _rows(self, query: str) -> list[tuple[object, ...]]:
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
         # Not by a command, which would take a second each time.
         with closing(sqlite3.connect(self.site.folder / self.home / "millmark.sqlite")) as connection:
             return connection.execute(query).fetchall()
@@ -167,6 +169,8 @@ def _prove(site: Site) -> None:
     report = site.ok("nordwind", "verify", bundle, "--trust", trust)
     assert PART in report
     assert "hip" in report
+    site.ok("nordwind", "handovers", "bundle", "3", "-o", bundle)
+    assert "VERIFIED" in site.ok("nordwind", "verify", bundle, "--trust", trust, "--any-status")
 
 
 def _offline(maker: Gateway, buyer: Gateway) -> None:

@@ -35,6 +35,10 @@ class Tally:
     """By the first words of the reason."""
     accepted: list[str] = field(default_factory=list)
 
+    @property
+    def tried(self) -> int:
+        return sum(self.refused.values()) + len(self.accepted)
+
     def judge(self, taker: Home, data: bytes, what: str) -> None:
         try:
             kept = taker.receiver.import_file(data)
@@ -45,7 +49,7 @@ class Tally:
 
     def to_json(self) -> dict[str, object]:
         return {
-            "tried": sum(self.refused.values()) + len(self.accepted),
+            "tried": self.tried,
             "accepted": len(self.accepted),
             "examples": self.accepted[:20],
             "refused": dict(self.refused.most_common()),
@@ -72,7 +76,8 @@ def run_text_mutations(taker: Home, text: bytes, count: int, seed: int) -> Tally
     """Changes random bytes of a hand-over as it travels."""
     tally, rng = Tally(), Random(f"{seed} texts")  # noqa: S311 - to be had again, not secret
     head = text.index(b"\n") + 1
-    for number in range(count):
+    while tally.tried < count:
+        number = tally.tried
         # Every other one in the head, which is a fraction of the text and where most is decided.
         changed = mutate(text[:head], rng) + text[head:] if number % 2 else mutate(text, rng)
         if changed != text:
@@ -84,7 +89,8 @@ def run_content_mutations(giver: Home, taker: Home, envelope: Envelope, plain: b
     """Changes random bytes of a content, and seals and signs it as its sender would."""
     tally, rng = Tally(), Random(f"{seed} contents")  # noqa: S311 - as above
     line = plain.index(b"\n") + 1
-    for number in range(count):
+    while tally.tried < count:
+        number = tally.tried
         changed = mutate(plain[:line], rng) + plain[line:] if number % 2 else mutate(plain, rng)
         if changed != plain:
             tally.judge(taker, encode_envelope(seal(envelope.head.route, changed, giver.company.signer)), "content")

@@ -1,4 +1,4 @@
-"""Adds the hand-overs that are still to be delivered, and those that were kept."""
+"""Adds the hand-overs that are still to be delivered, those that were kept, and what was erased in them."""
 
 from ledger.store.migrations.create import create_table
 
@@ -19,6 +19,10 @@ def upgrade() -> None:
     create_table("handover_cursor", "id:int sequence:int", "id")
     create_table(
         "handovers_kept",
-        "sequence:int digest:bytes sender:int kept_ms:int names:int documents:int",
+        "sequence:int digest:bytes sender:int kept_ms:int names:int documents:int bundle:bytes",
         "sequence digest",
     )
+    create_table(
+        "handover_given", "root:bytes recipient:int sequence:int", "root recipient sequence", "sequence recipient"
+    )
+    create_table("handover_erasures", "root:bytes path:str contract:str record:int signature:bytes", "root path")

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
+from ledger.claims import parse_claims
+from ledger.store import Book
+from services.handover.deliveries import ask_others_to_erase
 from tests.support.apart import Apart, Home, found_apart
 
 Readable = dict[str, dict[str, set[str]]]
@@ -33,6 +38,17 @@ class Told:
                     self.texts[words[row.sequence], taker] = prepared[0].text
         apart.hand_over_all()
         self.moments[name] = apart.readable()
+
+    def erase(self, word: str, document: str, path: tuple[str, ...]) -> None:
+        """Has a company erase a field, as `millmark documents erase-field` does."""
+        home, root = self.home(word), self.apart.roots[document]
+        ask_others_to_erase(home.store, root, [path], home.company.number)
+        for one in self.apart.homes.values():
+            one.clock_ms = time.time_ns() // 1_000_000 + 1  # the command has the machine's clock
+        with home.store.transaction() as connection:
+            book = Book(connection)
+            left = parse_claims(json.loads(book.document(root) or "")).erase([path])
+            book.put_document(root, json.dumps(left.to_json()))
 
     def home(self, word: str) -> Home:
         return next(one for one in self.apart.homes.values() if one.company.name.lower().startswith(word))
@@ -64,5 +80,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     offer = apart.offer(lot, parties.carrier, parties.buyer, "offer to buyer", order)
     apart.accept(lot, parties.buyer, offer, "delivered", order)
     told.moment("delivered")
+    told.erase("nordwind", "hip", ("specification", "engraving"))
+    told.erase("alder", "press", ("equipment",))
+    told.moment("erased")
     yield told
     apart.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -127,7 +128,7 @@ def test_a_truncated_one(told: Told, buyer: Home, at: int) -> None:
         ({"recipient_key": X25519PrivateKey.generate().public_key().public_bytes_raw()}, "sealed to another key"),
     ],
 )
-def test_one_with_another_route(told: Told, buyer: Home, changed: dict[str, object], says: str) -> None:
+def test_one_with_another_route(told: Told, buyer: Home, changed: dict[str, Any], says: str) -> None:
     refused(buyer, forge(told, content_of(told), **changed), says)
 
 

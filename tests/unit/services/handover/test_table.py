@@ -78,9 +78,10 @@ NEW: dict[str, dict[str, dict[str, set[str]]]] = {
 
 
 def test_each_company_reads_exactly_what_the_table_says_at_each_moment(told: Told) -> None:
-    assert list(told.moments) == list(NEW)
+    assert list(told.moments) == [*NEW, "erased"]
     before: Readable = {}
-    for moment, readable in told.moments.items():
+    for moment in NEW:
+        readable = told.moments[moment]
         assert set(readable) == {BUYER, COORDINATOR, MAKER, INSPECTOR, AUDITOR, CARRIER, *STRANGERS}
         for who, kinds in readable.items():
             for kind, what in kinds.items():
@@ -88,6 +89,22 @@ def test_each_company_reads_exactly_what_the_table_says_at_each_moment(told: Tol
                 assert new == NEW[moment].get(who, {}).get(kind, set()), (moment, who, kind)
                 assert what >= before.get(who, {}).get(kind, set()), "nothing that was handed over is lost"
         before = readable
+
+
+def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Told) -> None:
+    """The buyer tells the coordinator, who tells the maker; the maker tells the coordinator of its machine."""
+    before, after = told.moments["delivered"], told.moments["erased"]
+    gone = {
+        who: {kind: before[who][kind] - after[who][kind] for kind in kinds if before[who][kind] - after[who][kind]}
+        for who, kinds in after.items()
+    }
+    engraving, equipment = "hip/specification/engraving", "press/equipment"
+    assert {who: kinds for who, kinds in gone.items() if kinds} == {
+        BUYER: {"fields": {engraving}},
+        COORDINATOR: {"fields": {engraving, equipment}},
+        MAKER: {"fields": {engraving, equipment}},
+    }
+    assert all(after[who][kind] <= before[who][kind] for who in after for kind in after[who])
 
 
 def test_what_is_not_handed_over_cannot_be_guessed_either(told: Told) -> None:
