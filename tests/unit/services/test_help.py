@@ -7,6 +7,7 @@ import pytest
 from services.commands.help_writer import build_texts
 from services.help import FOLDER, find_help, print_help
 
+
 def test_the_texts_are_what_the_commands_say() -> None:
     kept = {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.txt")}
     assert kept == build_texts(), "run scripts/generate_help"

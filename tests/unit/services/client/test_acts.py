@@ -144,7 +144,7 @@ def test_from_order_to_custody(run: Runner, at: Callable[[str], Runner], sites: 
     assert code == 1
     assert "AssignmentStateWrong" in err
     assert "state=started" in err
-    assert "see the assignment's state" in err
+    assert "depends on its state: `millmark assignments list --all`" in err
     assert "finished" in ok(run, f"assignments finish {started} --event press-2026-118")
     shown = ok(run, "orders show order-7")
     assert "in production" in shown
