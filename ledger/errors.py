@@ -309,7 +309,7 @@ class ContractRefusedError(ChainError):
     def __init__(self, name: str, values: Mapping[str, object], *, hint: str = "") -> None:
         self.name = name
         self.values = dict(values)
-        shown = ", ".join(f"{key}={_plain(value)}" for key, value in self.values.items())
+        shown = ", ".join(f"{key}={_shown(key, value)}" for key, value in self.values.items())
         super().__init__(f"{name}({shown})", hint=hint)
 
 
@@ -379,6 +379,11 @@ class IndexHaltedError(MillmarkError):
 
     code = "index-halted"
     retry = Retry.OPERATOR
+
+
+def _shown(name: str, value: object) -> str:
+    # People count operations from 1; the contracts, and `values`, from 0.
+    return str(value + 1) if name == "operation" and isinstance(value, int) else _plain(value)
 
 
 def _plain(value: object) -> str:

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.acts.custody": ["custody"],
     "services.commands.acts.certificates": ["certificates"],
     "services.commands.acts.machines": ["machines", "streams", "models"],
-    "services.commands.notes": ["note"],
+    "services.commands.acts.notes": ["note"],
     "services.commands.keys": ["keys"],
     "services.commands.apikeys": ["apikeys"],
     "services.commands.audit": ["audit"],

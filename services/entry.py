@@ -18,10 +18,10 @@ _USAGE = 2
 
 def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
-    if print_help(sys.argv[1:]):
-        return
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
+    if print_help(sys.argv[1:]):
+        return
     from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
     run_any()

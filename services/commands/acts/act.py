@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from services.client.shapes import RecordStatus
     from services.commands.acts.names import At
 
-__all__ = ["Done", "Group", "Listing", "NoWait"]
+__all__ = ["Done", "Group", "Listing", "declare_act"]
 
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return once the gateway has stored the record, before it is final.")
@@ -74,17 +74,7 @@ class Group:
         """Declares a command that records something."""
 
         def declare(function: _Act) -> _Act:
-            def run(context: typer.Context, no_wait: NoWait = False, as_json: AsJson = False, **given: Any) -> None:
-                with _open(context) as at:
-                    done = function(at, **given)
-                    if isinstance(done, Done):
-                        records = [_finish(at, done, no_wait, as_json)]
-                    else:
-                        records = [_finish(at, one, no_wait, as_json) for one in done]
-                if as_json:
-                    print_json(records[0] if isinstance(done, Done) else records)
-
-            self._add(verb, example, function, run)
+            declare_act(self.app, verb, example, function)
             return function
 
         return declare
@@ -101,23 +91,40 @@ class Group:
                 with _open(context) as at:
                     _show(function(at, **given), True, as_json)
 
-            self._add(verb, example, function, show_whole if whole else show)
+            _add(self.app, verb, example, function, show_whole if whole else show)
             return function
 
         return declare
 
-    def _add(self, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:
-        """Registers `run` with its own parameters and those of `function`, of which it passes on all but the first."""
-        own = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
-        given = list(inspect.signature(function).parameters.values())[1:]
-        # What must be given comes first, as in the usage line.
-        ordered = sorted([own[0], *given, *own[1:]], key=lambda one: one.default is not one.empty)
-        hints = {**_hints(run), **_hints(function)}
-        ordered = [one.replace(annotation=hints[one.name]) for one in ordered]
-        run.__name__, run.__doc__ = function.__name__, function.__doc__
-        run.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]  # what typer reads
-        run.__annotations__ = {one.name: hints[one.name] for one in ordered}
-        self.app.command(verb, epilog=f"Example: {example}")(run)
+
+def declare_act(app: typer.Typer, verb: str, example: str, function: _Act) -> None:
+    """Declares a command that records something."""
+
+    def run(context: typer.Context, no_wait: NoWait = False, as_json: AsJson = False, **given: Any) -> None:
+        with _open(context) as at:
+            done = function(at, **given)
+            if isinstance(done, Done):
+                records = [_finish(at, done, no_wait, as_json)]
+            else:
+                records = [_finish(at, one, no_wait, as_json) for one in done]
+        if as_json:
+            print_json(records[0] if isinstance(done, Done) else records)
+
+    _add(app, verb, example, function, run)
+
+
+def _add(app: typer.Typer, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:
+    """Registers `run` with its own parameters and those of `function`, of which it passes on all but the first."""
+    own = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    given = list(inspect.signature(function).parameters.values())[1:]
+    # What must be given comes first, as in the usage line.
+    ordered = sorted([own[0], *given, *own[1:]], key=lambda one: one.default is not one.empty)
+    hints = {**_hints(run), **_hints(function)}
+    ordered = [one.replace(annotation=hints[one.name]) for one in ordered]
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    run.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {one.name: hints[one.name] for one in ordered}
+    app.command(verb, epilog=f"Example: {example}")(run)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -36,6 +36,13 @@ class At:
     def stream(self, name: str) -> str:
         return _subject("stream", name, self.gateway.iterate_streams)
 
+    def thing(self, name: str) -> str:
+        """A lot or an order."""
+        if _SUBJECT.fullmatch(name):
+            return name.lower()
+        found = [*self.gateway.iterate_lots(identifier=name), *self.gateway.iterate_orders(identifier=name)]
+        return str(_only("lot or order", name, found, "subject")["subject"])
+
     def lots(self, names: Sequence[str]) -> list[str]:
         return [self.lot(name) for name in names]
 
@@ -117,5 +124,7 @@ def _only(kind: str, name: str, items: Iterable[Mapping[str, Any]], key: str) ->
         told = ", ".join([*shown[:_MAX_SHOWN], *(["..."] if len(shown) > _MAX_SHOWN else [])])
         raise InputError(f"{name} is the name of {len(found)} {kind}s: {told}", hint="give the whole of one")
     if not found:
-        raise NotFoundError(f"no {kind} is called {name} here", hint=f"see `millmark {kind}s list --all`")
+        raise NotFoundError(
+            f"no {kind} is called {name} here", hint=f"see `millmark {kind.rpartition(' ')[2]}s list --all`"
+        )
     return found[0]

@@ -81,7 +81,7 @@ def place(
     terms = {
         "operations": operations,
         "coordinator": at.participant(coordinator),
-        "gates": [_gate(at, one) for one in gate or ()],
+        "gates": _read_gates(at, gate),
         "due_at": day_or_time(due),
         "claims": read_claims(claims),
         **agreed(quantity, unit),
@@ -136,7 +136,7 @@ def revise(
     terms = {
         "operations": operations or now["operations"],
         "coordinator": at.participant(coordinator) if coordinator else now["coordinator"]["participant"],
-        "gates": [] if no_gates else [_gate(at, one) for one in gate or ()] or _gates(now),
+        "gates": [] if no_gates else _read_gates(at, gate) or _gates(now),
         "due_at": day_or_time(due or str(now["due_at"])),
         **({"claims": read_claims(claims)} if claims else {"claims_root": now["claims_root"]}),
         **agreed(now["quantity"] if quantity is None else quantity, unit or now["unit"] or "H87"),
@@ -215,6 +215,11 @@ def show(at: At, order: OrderName) -> Listing:
 
 def _on(model: int | None) -> str:
     return "by procedure" if model is None else f"on model {model}"
+
+
+def _read_gates(at: At, texts: list[str] | None) -> list[dict[str, int]]:
+    """The gates, as the contract wants them: by ascending inspector."""
+    return sorted((_gate(at, text) for text in texts or ()), key=lambda gate: gate["inspector"])
 
 
 def _gate(at: At, text: str) -> dict[str, int]:

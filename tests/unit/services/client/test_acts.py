@@ -14,10 +14,11 @@ from ledger.errors import InputError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey
-from ledger.records import ALL_ROLES
+from ledger.records import ALL_ROLES, NoteKind
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
 from services.client import Client, Retries
+from services.commands.acts.notes import KINDS
 from services.commands.acts.words import operation, quantities, short
 from tests.support.client_site import Bridge, Pauses
 from tests.support.command_line import Runner
@@ -144,7 +145,7 @@ def test_from_order_to_custody(run: Runner, at: Callable[[str], Runner], sites: 
     assert code == 1
     assert "AssignmentStateWrong" in err
     assert "state=started" in err
-    assert "see the assignment's state" in err
+    assert "depends on its state: `millmark assignments list --all`" in err
     assert "finished" in ok(run, f"assignments finish {started} --event press-2026-118")
     shown = ok(run, "orders show order-7")
     assert "in production" in shown
@@ -287,6 +288,17 @@ def test_the_lines_of_the_readme_place_and_follow_an_order(
     fresh = lines.replace("order-42", f"order-42-{page.count('.')}")
     exec(compile(fresh, page, "exec"), {})  # noqa: S102 - the page's own lines
     assert re.search(r"^placed as record \d+ and now placed$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_note_is_on_lots_and_orders(run: Runner, site: Site) -> None:
+    assert {name.replace("-", "_").upper(): number for name, number in KINDS.items()} == {
+        kind.name: kind.value for kind in NoteKind
+    }
+    ok(run, "lots receive urn:example:noted")
+    ok(run, f"orders place urn:example:talked-of --coordinator {site.number} --due 2100-01-01")
+    assert "a note on 2 histories" in ok(run, "note noted talked-of --text seen --kind recall-notice")
+    assert "unknown kind of note" in run.refused("note", "noted", "--text", "seen", "--kind", "gossip")[1]
+    assert run.refused("note", "unheard-of", "--text", "seen")[1].endswith("see `millmark orders list --all`\n")
 
 
 def test_words() -> None:
