@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from services.client.errors import RecordRefusedError, RecordWaitingError
+import httpx
+
+from services.client.errors import ProblemError, RecordRefusedError, RecordWaitingError
 from services.client.methods import AllMethods
 from services.client.shapes import RecordStatus
 
@@ -27,7 +29,8 @@ class Client(AllMethods):
     """
 
     def wait(self, record: RecordStatus, timeout_s: float = 120.0) -> RecordStatus:
-        """Waits until a record is final and the gateway's index shows it, and returns its status.
+        """Waits until a record is final and the gateway's index shows it, and returns its status. A credential without
+        the scope `status` cannot wait for the index.
 
         Raises RecordRefusedError if the contract refused it, and RecordWaitingError if it waits for a person or is not
         final in time; it then stays stored, and will be sent.
@@ -53,9 +56,16 @@ class Client(AllMethods):
         """Whether the index has it: what the next call reads there must not be older than this record."""
         if record["state"] != "final" or record["sequence"] is None:
             return True
-        index = self.get_status()["index"]
-        found = 0 if index is None else index[f"{record['contract']}_sequence"]  # type: ignore[literal-required]
-        return bool(found >= record["sequence"])
+        try:
+            index = self.get_status()["index"]
+        except ProblemError as refused:
+            if refused.status == httpx.codes.FORBIDDEN:  # this credential may not read it, so it cannot wait for it
+                return True
+            raise
+        if index is None:
+            return False
+        found = index["registry_sequence"] if record["contract"] == "registry" else index["ledger_sequence"]
+        return found >= record["sequence"]
 
     def __enter__(self) -> Self:
         return self

@@ -46,7 +46,8 @@ class RecordRefusedError(GatewayError):
     code = "record-refused"
 
     def __init__(self, record: int, name: str, values: Mapping[str, object], detail: str) -> None:
-        super().__init__(detail)
+        cause, end, hint = detail.partition("); ")  # as ContractRefusedError writes it
+        super().__init__(cause + end.rstrip("; "), hint=hint)
         self.record, self.name, self.values = record, name, values
 
 

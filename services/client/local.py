@@ -6,13 +6,13 @@ import ssl
 import time
 from pathlib import Path
 
-from ledger.errors import NotFoundError
+from ledger.errors import NotFoundError, SettingsError
 from ledger.keys import read_passphrase
 from ledger.store import Store
 from services.access import ALL_SCOPES, new_api_key
 from services.client.client import Client
 from services.files import write_private_whole
-from services.settings import Settings, read_settings
+from services.settings import SETTINGS_FILE, Settings, read_settings
 from services.store import open_store
 
 __all__ = ["GATEWAY_KEY", "ensure_gateway_key", "open_gateway"]
@@ -54,6 +54,11 @@ def _is_young(path: Path, now_s: int) -> bool:
 
 def _key(settings: Settings) -> str | None:
     path = settings.home / GATEWAY_KEY
+    if settings.gateway_participant is None and settings.gateway_auth == "required" and not path.is_file():
+        raise SettingsError(
+            "the home does not say whose gateway it is",
+            hint=f"set gateway_participant in {settings.home / SETTINGS_FILE}",
+        )
     if settings.gateway_participant is None or _is_young(path, int(time.time())):
         return read_passphrase(path) if path.is_file() else None
     with open_store(settings.database_url) as store:

@@ -93,7 +93,9 @@ def list_offers(at: At) -> Listing:
         "to": lambda one: party(one["counterparty"]),
         "offer": lambda one: one["offer"],
     }
-    offered = (one for word in ("offered", "returning") for one in at.gateway.iterate_lots(state=word))
+    found = (one for word in ("offered", "returning") for one in at.gateway.iterate_lots(state=word))
+    # What is packed in a lot goes with it.
+    offered = (one for one in found if one["parent"] is None)
     return Listing("offers", offered, columns)
 
 

@@ -96,6 +96,8 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
         yield name, (Annotated[str, Field(pattern=_TIME, description="RFC 3339, UTC.", examples=[_WHEN])], ...)
     elif name == "order" and of_lot:
         yield name, (Hex32 | None, Field(None, description="Subject of the lot's order; by default as in the index."))
+    elif name == "operation":
+        yield name, (Annotated[int, Field(ge=0, le=2**16 - 1, description="Index of the operation, from 0.")], ...)
     elif name in ("consignment", "items"):
         yield "lots", (_LOTS, ...)
     elif hint is bool:

@@ -26,12 +26,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         fake = FakeLedger()
         for creator, name in NAMES:
             fake.receive(name, creator, 1)
+        machine = fake.register_machine(1, "LATHE-2")
+        stream = fake.open_stream(machine, "LATHE-2:log")
         fake.chain.mine()
         Follower(fake.chain, store).follow()
         with store.transaction() as connection:
             for creator, name in NAMES:
                 identifier = f"urn:example:{name}"
                 Book(connection).add_identity(Identity(SubjectKind.LOT, creator, identifier, digest("salt", name)))
+            salt = digest("salt", "LATHE-2:log")
+            Book(connection).add_identity(Identity(SubjectKind.STREAM, 1, "urn:example:LATHE-2:log", salt))
+        assert listings.streams(store, None, None, 10, {}, "log").items[0].subject == stream
         yield store
 
 
@@ -62,6 +67,18 @@ def test_lists_are_filtered_by_it_and_only_what_the_viewer_may_see_counts(store:
     found = trace(store, "B1", viewer=2)
     assert isinstance(found, Trace)
     assert found.lot.identifier == "urn:example:second:B1"
+
+
+def test_streams_are_listed_for_their_owner(store: Store) -> None:
+    [found] = listings.streams(store, 1, None, 10, {}).items
+    assert (found.identifier, found.owner.participant) == ("urn:example:LATHE-2:log", 1)
+    assert found.machine is not None
+    machine = found.machine.machine
+    assert listings.streams(store, 1, None, 10, {"machine": machine}, "log").items == (found,)
+    assert listings.streams(store, None, None, 10, {"owner": 1}).items == (found,)
+    for viewer, filters in ((2, {}), (2, {"owner": 1}), (1, {"owner": 2}), (1, {"machine": machine + 1})):
+        for name in (None, "log"):
+            assert listings.streams(store, viewer, None, 10, dict(filters), name).items == ()
 
 
 def test_what_can_be_a_short_name() -> None:

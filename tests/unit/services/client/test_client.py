@@ -175,6 +175,12 @@ def test_waiting_ends_when_the_index_has_the_final_record() -> None:
     ]
 
 
+def test_who_may_not_read_the_index_does_not_wait_for_it() -> None:
+    final = status(state="final", done=True, sequence=641)
+    _, answer = script(final, problem(403))
+    assert scripted_client(Pauses(), answer).wait(STATUS)["state"] == "final"  # type: ignore[arg-type]  # as above
+
+
 def test_a_refused_record_raises_the_contracts_error_with_its_hint() -> None:
     detail = "OrderStateWrong(order=0x2b, state=delivered); see the order's state with `millmark trace`"
     refusal = {"name": "OrderStateWrong", "values": {"order": "0x2b", "state": 6}, "detail": detail}
@@ -182,6 +188,7 @@ def test_a_refused_record_raises_the_contracts_error_with_its_hint() -> None:
     with pytest.raises(RecordRefusedError) as refused:
         scripted_client(Pauses(), answer).wait(STATUS)  # type: ignore[arg-type]  # as above
     assert str(refused.value) == detail
+    assert refused.value.hint == "see the order's state with `millmark trace`"
     assert (refused.value.record, refused.value.name, refused.value.values["state"]) == (17, "OrderStateWrong", 6)
 
 
