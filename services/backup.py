@@ -128,7 +128,8 @@ def back_up_home(settings: Settings, target: Path, *, without_database: bool = F
         raise InputError(
             f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
         ) from error
-    return [path for part in PARTS if not part.copied for path in part.paths(settings) if path.exists()]
+    left = [path for part in PARTS if not part.copied for path in part.paths(settings) if path.exists()]
+    return list(dict.fromkeys(left))  # one file may have two parts, such as the passphrase of two keys
 
 
 def restore_home(backup: Path, home: Path, read: Callable[[Path], Settings]) -> Restored:
@@ -145,7 +146,11 @@ def restore_home(backup: Path, home: Path, read: Callable[[Path], Settings]) -> 
             raise InputError(f"{place} exists already", hint="move it away, or restore into an empty folder")
     for source, place in placed:
         _place(source, place)
-    missing = {str(path): part.what for part in PARTS for path in part.paths(settings) if not path.exists()}
+    missing: dict[str, str] = {}
+    for part in PARTS:
+        for path in map(str, part.paths(settings)):
+            if not Path(path).exists():
+                missing[path] = f"{missing[path]}; {part.what}" if path in missing else part.what
     return Restored(int(str(manifest["made_at"])), len(placed), missing)
 
 

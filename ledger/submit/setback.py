@@ -20,11 +20,14 @@ _PAGE = 200
 
 def is_set_back(chain: Chain, store: Store, signer: bytes) -> bool:
     """Whether the block of the key's last final transaction is not on the chain. A node that is behind proves nothing:
-    it must have another block of that number. Raises ChainError."""
+    it must have another block of that number. Raises ChainError, WrongChainError if it serves another network."""
     with store.reading() as connection:
         found = final_transactions(connection, signer, None, 1)
     header = chain.node.find_header(found[0].block_number) if found else None
-    return header is not None and header.hash != found[0].block_hash
+    if header is None or header.hash == found[0].block_hash:
+        return False
+    chain.verify_served()
+    return True
 
 
 def reopen_records(chain: Chain, store: Store, signer: bytes) -> int:

@@ -43,6 +43,8 @@ class Office:
         self.site, self.folder, self.run = site, folder, run
         self.home, self.places = folder / "home", {"BACKUP": str(folder / "monday"), "ADDRESS": ""}
         settings = f'chain_url = "{url}"\ndatabase = "sqlite:///ledger.db"\ngateway_passphrase_file = "secret"\n'
+        settings += 'gateway_name_passphrase_file = "secret"\n'
+        (self.home / "secret").write_text("of both keys")
         (self.home / "millmark.toml").write_text(settings)
         write_deployment(self.home / "deployment.json", site.world.chain.deployment)
 
@@ -81,6 +83,7 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     receive(site, "waiting", 2)
     said = office("backup BACKUP")
     assert "copied to" in said
+    assert said.count(str(office.home / "secret")) == 1, "also if it is the passphrase of two keys"
     backup = Path(office.places["BACKUP"])
     assert set(json.loads((backup / "backup.json").read_text())["files"]) >= {"millmark.toml", "millmark.sqlite"}
     assert {path.stat().st_mode & 0o077 for path in backup.rglob("*")} == {0}

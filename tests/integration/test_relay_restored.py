@@ -19,6 +19,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import adopt_records, verify_outbox
 from tests.support.experiments import count_lots
 from tests.support.figures import Judge
+from tests.support.gateway_client import running
 from tests.support.ledger_world import NOTHING
 from tests.support.patience import wait_until
 from tests.support.relay_world import RelayWorld, open_relay_world
@@ -111,15 +112,16 @@ def test_an_older_relay_says_so_while_it_runs(world: RelayWorld, tmp_path: Path)
         world.gateway_relay.step()
         restore(world, backup)
         index(world)
-        loop = world.gateway_relay.loop
-        world.gateway_relay.start()
-        try:
-            wait_until(lambda: loop.trouble() is not None)
-            trouble = loop.trouble()
-        finally:
-            world.gateway_relay.stop()
-        assert trouble is not None
-        assert (trouble.code, "outbox adopt --relay" in trouble.hint) == (OutboxOlderError.code, True)
+        with running(world.app) as caller:
+
+            def troubles() -> list[dict[str, str]]:
+                found: list[dict[str, str]] = caller.ask("/ready", Host="gateway.example").json()["troubles"]
+                return [one for one in found if one["code"] != "starting"]
+
+            wait_until(lambda: bool(troubles()))
+            [trouble] = troubles()
+        assert (trouble["where"], trouble["code"]) == ("millmark-relay", OutboxOlderError.code)
+        assert "`millmark outbox adopt`" in trouble["hint"]
 
 
 def test_a_relay_that_is_current_stays_so(world: RelayWorld) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from ledger.errors import LedgerSetBackError, OutboxOlderError
 from ledger.provenance.jsonform import Printable
 from ledger.store import Store
 from ledger.store.outbox import Outbox
@@ -118,6 +119,19 @@ def add_monitoring(
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
 
+_REMEDIES = {
+    OutboxOlderError.code: (
+        "the database is older than the ledger, so nothing is recorded or relayed",
+        "restore a newer backup, or take in what it lacks: `millmark outbox adopt`, with the key that the log names",
+    ),
+    LedgerSetBackError.code: (
+        "the chain lost final blocks with records of this database, so nothing is recorded or relayed",
+        "if it stays so: `millmark rebuild`, then `millmark outbox reopen`, with the key that the log names",
+    ),
+}
+"""What may be told of what a thread raised, by code: the cause and the remedy, without the values in them."""
+
+
 def _view(report: ReadinessReport) -> Ready:
     status = "not ready" if report.troubles else "ready"
     return Ready(status, tuple(map(_state, report.troubles)), tuple(map(_state, report.alarms)))
@@ -126,9 +140,11 @@ def _view(report: ReadinessReport) -> Ready:
 def _state(one: Trouble) -> TroubleState:
     since = datetime.fromtimestamp(one.since_s, UTC)
     # What a thread raised may name addresses of the node or the database; the route is public, and the log has it all.
-    raised = one.where.startswith("millmark-")
-    detail = f"the thread does not do its work ({one.code})" if raised else one.cause
-    return TroubleState(one.where, one.code, detail, ("see the gateway's log" if raised else one.hint) or None, since)
+    detail, hint = one.cause, one.hint
+    if one.where.startswith("millmark-"):
+        unnamed = f"the thread does not do its work ({one.code})", "see the gateway's log"
+        detail, hint = _REMEDIES.get(one.code, unnamed)
+    return TroubleState(one.where, one.code, detail, hint or None, since)
 
 
 def _health() -> Health:

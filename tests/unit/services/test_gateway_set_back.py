@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from ledger.errors import LedgerSetBackError, NodeBehindError
+from ledger.chain import EmbeddedChain
+from ledger.errors import LedgerSetBackError, NodeBehindError, WrongChainError
 from ledger.index import Follower
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
@@ -112,3 +113,12 @@ def test_a_block_that_is_there_after_all_makes_nothing_twice(site: Site) -> None
     assert reopen_records(site.world.chain, site.store, site.signer.address) > 0
     site.send()
     assert (site.world.count(), set(Outbox(site.store).counts())) == (made, {"final"})
+
+
+def test_another_network_is_not_called_a_chain_that_was_set_back(site: Site) -> None:
+    receive(site, "lot")
+    site.send()
+    set_back(site, EmbeddedChain(1_700_000_000))
+    outgrow(site, site.store)
+    with pytest.raises(WrongChainError):
+        verify_outbox(site.world.chain, site.store, site.signer.address)
