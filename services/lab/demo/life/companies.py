@@ -22,8 +22,9 @@ from ledger.submit import Submitter, build_entry
 from services.directory import DirectoryRepository
 from services.handover.repository import count_handovers
 from services.home import Layout
+from services.lab import cluster
 from services.lab.demo.consortium import COMPANIES, Company, Consortium
-from services.lab.demo.life.homes import JOURNAL, Home, clear_homes, make_company_home, make_operator_home
+from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
 from services.lab.processes import free_port, pick_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
@@ -125,10 +126,14 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
         stack.callback(stop_commands, [chain_process])
         wait_for(port, chain_process)
         chain = _deploy(url, operator)
+        databases = [DATABASE] * len(COMPANIES)
+        if cluster.describe_missing() is None:
+            databases[-1] = stack.enter_context(cluster.running_cluster())
+            say(f"  {COMPANIES[-1][0]} keeps its data in PostgreSQL, the others in SQLite")
         ports = [pick_port(_BUYER_PORT), *(free_port() for _ in COMPANIES[1:])]
         homes = [
-            make_company_home(folder, name, roles, port, url, chain.deployment, operator)
-            for (name, roles), port in zip(COMPANIES, ports, strict=True)
+            make_company_home(folder, name, roles, port, url, chain.deployment, operator, database)
+            for (name, roles), port, database in zip(COMPANIES, ports, databases, strict=True)
         ]
         _admit(operator, homes)
         store = stack.enter_context(open_store(operator.database_url))

@@ -26,7 +26,7 @@ from services.settings import SETTINGS_FILE
 __all__ = ["DATABASE", "JOURNAL", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
 
 JOURNAL = "chain.journal"
-DATABASE = "millmark.sqlite"
+DATABASE = "sqlite:///millmark.sqlite"
 _OPERATOR = "operator"
 _FOLLOW_S = 2.0
 """How often a gateway looks for new blocks: others wait for what it shows."""
@@ -41,6 +41,8 @@ class Home:
     port: int
     signer: LocalSigner
     name_seed: bytes
+    database: str
+    """SQLAlchemy URL as the settings have it."""
 
     @property
     def url(self) -> str:
@@ -48,7 +50,7 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.folder / DATABASE}"
+        return self.database.replace("sqlite:///", f"sqlite:///{self.folder}/")
 
 
 def clear_homes(folder: Path) -> None:
@@ -80,10 +82,17 @@ def make_operator_home(folder: Path, chain_url: str) -> Home:
 
 
 def make_company_home(
-    folder: Path, name: str, roles: Role, port: int, chain_url: str, deployment: Deployment, operator: Home
+    folder: Path,
+    name: str,
+    roles: Role,
+    port: int,
+    chain_url: str,
+    deployment: Deployment,
+    operator: Home,
+    database: str,
 ) -> Home:
     """A company's home, with the request that the operator admits it by."""
-    home = _make(folder / name.lower().replace(" ", "-"), name, port)
+    home = _make(folder / name.lower().replace(" ", "-"), name, port, database)
     layout = Layout(home.folder)
     write_private(home.folder / "company.key", home.signer.unsafe_secret().hex().encode())
     write_private(home.folder / "names.key", home.name_seed.hex().encode())
@@ -108,15 +117,15 @@ def make_company_home(
     return home
 
 
-def _make(folder: Path, name: str, port: int) -> Home:
+def _make(folder: Path, name: str, port: int, database: str = DATABASE) -> Home:
     Layout(folder).create_folder()
-    return Home(name, folder, port, LocalSigner.generate(), secrets.token_bytes(32))
+    return Home(name, folder, port, LocalSigner.generate(), secrets.token_bytes(32), database)
 
 
 def write_settings(home: Home, more: Mapping[str, str | int | Sequence[str]]) -> None:
     """Writes the settings file of a home."""
     common: dict[str, str | int | float] = {
-        "database": f"sqlite:///{DATABASE}",
+        "database": home.database,
         "gateway_port": home.port,
         "follow_interval_s": _FOLLOW_S,
     }
