@@ -251,7 +251,9 @@ def test_material_is_transformed_allocated_and_quarantined(run: Runner, site: Si
     assert ok(run, "lots quarantine h1 h2 --reason rust").count("is quarantined") == 2
     assert ok(run, "lots release h1 h2 --reason clean").count("is released") == 2
     assert "sold" in ok(run, "lots scrap h2 --quantity 1 --as sold --reason surplus")
-    ok(run, "machines retire LATHE-2 --reason sold")
+    ok(run, "machines register urn:example:OLD-1")
+    assert "is retired" in ok(run, "machines retire OLD-1 --reason sold")
+    assert "OLD-1" not in ok(run, "machines list")
 
 
 ELSEWHERE = {
