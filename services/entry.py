@@ -21,7 +21,7 @@ def main() -> None:
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
     if print_help(sys.argv[1:]):
-        return
+        sys.exit(0 if sys.argv[1:] else _USAGE)
     from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
     run_any()

@@ -18,8 +18,8 @@ _TITLE = "======== "
 
 
 def print_help(arguments: Sequence[str]) -> bool:
-    """Prints the help that the arguments ask for, if they ask for nothing else and it is known."""
-    words = list(arguments[2:] if arguments[:1] == ["--home"] else arguments)
+    """Prints the help that the arguments ask for, if they ask for nothing else and it is known. None do, too."""
+    words = list(arguments[2:] if arguments[:1] == ["--home"] else arguments) or ["--help"]
     if words[-1:] != ["--help"]:
         return False
     text = find_help(words[:-1])

@@ -25,3 +25,5 @@ def test_help_is_printed_only_where_nothing_else_is_asked(capsys: pytest.Capture
     assert not print_help(["node", "--config", "x", "status", "--help"])
     assert print_help(["--home", "x", "orders", "--help"])
     assert "Usage: millmark orders" in capsys.readouterr().out
+    assert print_help([])
+    assert "Usage: millmark [OPTIONS] COMMAND" in capsys.readouterr().out

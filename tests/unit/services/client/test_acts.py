@@ -20,6 +20,7 @@ from ledger.store.outbox import Outbox
 from services.client import Client, Retries
 from services.commands.acts.notes import KINDS
 from services.commands.acts.words import operation, quantities, short
+from services.gateway.recording.writes import WRITES
 from tests.support.client_site import Bridge, Pauses
 from tests.support.command_line import Runner
 from tests.support.founded import Founded
@@ -27,6 +28,7 @@ from tests.support.ledger_world import LedgerWorld
 from tests.support.recording_site import Site, found
 from tests.support.stores import new_store
 
+ROOT = Path(__file__).parents[4]
 LINK = "https://id.gs1.org/01/09506000134352/21/"
 
 
@@ -249,7 +251,53 @@ def test_material_is_transformed_allocated_and_quarantined(run: Runner, site: Si
     assert ok(run, "lots quarantine h1 h2 --reason rust").count("is quarantined") == 2
     assert ok(run, "lots release h1 h2 --reason clean").count("is released") == 2
     assert "sold" in ok(run, "lots scrap h2 --quantity 1 --as sold --reason surplus")
-    ok(run, "machines retire LATHE-2 --reason sold")
+    ok(run, "machines register urn:example:OLD-1")
+    assert "is retired" in ok(run, "machines retire OLD-1 --reason sold")
+    assert "OLD-1" not in ok(run, "machines list")
+
+
+ELSEWHERE = {
+    "registerModel": "quality register",
+    "publishModel": "quality publish",
+    "approveModel": "quality approve",
+    "openModel": "quality open",
+    "retireModel": "quality retire",
+    "withdrawModel": "quality withdraw",
+    "anchor": "the node anchors, and the gateway its audit log",
+    "supersede": "programs correct, which know what they sent",
+}
+"""Records that no business command makes, and what makes them."""
+
+
+def test_every_record_has_a_command_or_a_reason() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "services" / "commands" / "acts").glob("*.py"))
+    called = set(re.findall(r"at\.gateway\.(\w+)\(", sources))
+    missing = {one.operation for one in WRITES if re.sub("([A-Z])", r"_\1", one.operation).lower() not in called}
+    assert missing == set(ELSEWHERE)
+
+
+def test_each_remaining_act_reaches_the_contract(run: Runner, site: Site) -> None:
+    """With what it says where it does not fit: that the record was right is then known."""
+    started = begin(run, site, "order-10")
+    ok(run, "lots commission urn:example:q --order order-10 --operation 2")
+    proposed = number(ok(run, "assignments propose order-10 --operation 1 --machine LATHE-2"))
+    assert "is declined" in ok(run, f"assignments decline {proposed} --reason worn")
+    again = number(ok(run, "assignments propose order-10 --operation 1 --machine LATHE-2"))
+    assert "is cancelled" in ok(run, f"assignments cancel {again} --reason moved")
+    assert "the end of order order-10 is proposed" in ok(run, "orders end order-10 --reason gone")
+    for line, error in (
+        ("orders complete order-10", "OrderUnfinished"),
+        ("orders confirm order-10 q", "OrderStateWrong"),
+        ("lots return q", "CustodyToSelf"),
+        ("lots rework q --operation 1", "Assignment"),
+        ("custody reclaim q --reason late", "CustodyNotReclaimable"),
+        (f"certificates waive q --inspector {site.number + 1} --reason urgent", "GateUnknown"),
+        ("certificates demand 999999", "issued no certificate"),
+        (f"assignments finish {started} --entry 7", "is not kept here"),
+        ("orders end order-10 --alone", "OrderAgreementMissing"),
+    ):
+        assert error in run.refused(*line.split())[1]
+    assert "is ended" in ok(run, "orders end order-10 --accept")
 
 
 def test_a_stream_without_a_machine(run: Runner) -> None:
@@ -282,7 +330,7 @@ def test_the_lines_of_the_readme_place_and_follow_an_order(
     page: str, at: Callable[[str], Runner], capsys: pytest.CaptureFixture[str]
 ) -> None:
     at("forge")
-    text = (Path(__file__).parents[4] / page).read_text("utf-8")
+    text = (ROOT / page).read_text("utf-8")
     [lines] = re.findall(r"```python\n(from pathlib import Path\nfrom services\.client.*?)```", text, re.DOTALL)
     assert len(lines.splitlines()) <= 12
     fresh = lines.replace("order-42", f"order-42-{page.count('.')}")
