@@ -13,7 +13,8 @@ from ledger.errors import InputError, SettingsError
 from ledger.keys import to_checksum
 from ledger.records import Admit, PublicationKind, Publish, Role
 from ledger.signatures import Address, Signer
-from ledger.store import Book, Registry
+from ledger.store import Book, Registry, Rows, Store
+from ledger.store.rows import KeyRow
 from services.commands.context import Context
 from services.directory import DirectoryEntry, SignedDirectory, fetch_operators, take_directory
 from services.directory.following import published_digest
@@ -42,11 +43,18 @@ def candidate_of(request: AdmissionRequest) -> Candidate:
     return Candidate(request.key, request.roles, request.entry)
 
 
-def verify_for_this_ledger(opened: Context, requests: Sequence[AdmissionRequest]) -> None:
-    """Raises InputError for a request for another ledger, or if two are for one key."""
-    with opened.store.reading() as connection:
+def verify_for_this_ledger(store: Store, requests: Sequence[AdmissionRequest]) -> None:
+    """Raises InputError for a request for another ledger or of a revoked key, or if two are for one key."""
+    with store.reading() as connection:
         identity = Registry(connection).identity()
+        keys = Rows(connection).among(KeyRow, "address", [request.key for request in requests])
+    revoked = {key.address for key in keys if key.revoked_at}
     for request in requests:
+        if request.key in revoked:
+            raise InputError(
+                f"the request of {request.entry.name} is signed with a revoked key",
+                hint="have the company write it again with `millmark join --renew`, with its present key",
+            )
         if identity is not None and (request.chain_id, request.ledger) != (identity.chain_id, identity.ledger):
             raise InputError(
                 f"the request of {request.entry.name} is for chain {request.chain_id} and ledger "

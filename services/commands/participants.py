@@ -126,7 +126,7 @@ def run_admit(
     requests = [parse_request(read_bounded(Path(file), MAX_REQUEST_BYTES)) for file in who]
     with open_context(context.obj) as opened:
         opened.follow()
-        verify_for_this_ledger(opened, requests)
+        verify_for_this_ledger(opened.store, requests)
         owner = opened.unlock_operator(signer, passphrase_file)
         numbers = admit_all(opened, owner, [candidate_of(request) for request in requests])
         print_lines(*(_admitted(numbers[request.key], request) for request in requests))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -239,11 +240,12 @@ def _parse_statement(value: Json) -> KeyStatement:
 def verify_each_once(entries: Sequence[DirectoryEntry]) -> None:
     """Raises TrustError if a company is listed twice, by its number or under a name or GLN of another."""
     for what, found in (
-        ("participant", [entry.participant for entry in entries]),
+        ("participant", [str(entry.participant) for entry in entries]),
         ("name", [entry.name.casefold() for entry in entries]),
         ("GLN", [entry.gln for entry in entries if entry.gln is not None]),
     ):
-        if len(set(found)) != len(found):
-            raise TrustError(f"a company is in it twice: two entries have the same {what}")
+        twice = next((one for one, count in Counter(found).items() if count > 1), None)
+        if twice is not None:
+            raise TrustError(f"a company is in it twice: two entries have the same {what}, {twice}")
     if [entry.participant for entry in entries] != sorted(entry.participant for entry in entries):
         raise TrustError("the entries are not in ascending order")

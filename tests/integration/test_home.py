@@ -25,10 +25,11 @@ from ledger.submit import Submitter
 from services.commands import admission, company_home, home, joining, questions
 from services.commands.context import Context
 from services.devchain import create_devchain
-from services.directory import DirectoryEntry, sign_statement
+from services.directory import DirectoryEntry, Operators, sign_statement
 from services.gateway import GatewayParts, create_gateway
 from services.gateway.http.policy import build_policy
 from services.home import AdmissionRequest, parse_request
+from services.serving import server
 from services.serving.server import listen
 from services.settings import read_settings
 from services.store import open_store
@@ -117,6 +118,7 @@ def chain() -> Iterator[str]:
 @pytest.fixture
 def site(tmp_path: Path, chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
     monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
+    monkeypatch.setattr(server, "serve", lambda *_: None)  # the gateway ends where it would begin to serve
     return Site(tmp_path, chain, monkeypatch, capsys)
 
 
@@ -127,8 +129,8 @@ def operators_gateway(site: Site) -> Iterator[None]:
     port = site.ports["operator"]
     with open_store(read_settings(site.folder / "operator").database_url) as store:
         app = create_gateway(GatewayParts(store, build_policy(port=port)))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        with listen("127.0.0.1", port) as listener, running(server, listener):
+        served = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        with listen("127.0.0.1", port) as listener, running(served, listener):
             yield
 
 
@@ -205,10 +207,7 @@ def test_a_joining_that_is_cut_off_anywhere_is_completed_and_nothing_is_doubled(
         site.monkeypatch,
         [
             *SENDING,
-            *(
-                (admission, name)
-                for name in ("verify_admissible", "keep_admission", "issue_directory", "take_directory")
-            ),
+            *((admission, name) for name in ("keep_admission", "take_directory")),
         ],
     )
     companies: list[Company] = []
@@ -220,7 +219,7 @@ def test_a_joining_that_is_cut_off_anywhere_is_completed_and_nothing_is_doubled(
         ended = admitting.ends(len(companies), admit)
         companies.append(company)
         assert f"participant {len(companies)}: {company.name}" in admit()
-    assert len(companies) == 10
+    assert len(companies) == 8
     assert site.records("operator", "ParticipantAdmitted") == len(companies)
     assert site.records("operator", "Published") == len(companies)
 
@@ -288,7 +287,9 @@ def test_from_empty_folders_to_names(site: Site) -> None:
     assert "gateway_participant = 1\n" in site.settings_text("alder")
     assert "no directory yet" in told  # the operator's gateway does not run
     assert site.missing("alder") == ["the directory is not here yet, so companies are numbers"]
-    assert "no directory yet" in site.ok("birch", "join")
+    _, _, told = site.run("birch", "gateway")  # completes the joining before it serves
+    for line in ("accepted the key", "registered the name key", "gateway_participant = 2", "no directory yet"):
+        assert line in told
     with operators_gateway(site):
         assert "imported the directory: 2 companies have names" in site.ok("alder", "join")
         assert "imported the directory" not in site.ok("alder", "join")  # nothing is done twice
@@ -314,6 +315,26 @@ def test_from_empty_folders_to_names(site: Site) -> None:
     _rename(site)
 
 
+def _publish_as_council(site: Site) -> None:
+    """A council that owns the registry: a member signs, a motion publishes, and the member repeats its command."""
+    member = [
+        f"--signer=keystore:{site.folder / 'alder' / 'key.json'}",
+        f"--passphrase-file={site.folder / 'alder' / 'passphrase'}",
+    ]
+    assert "the key does not own the registry" in site.refused("operator", "directory", "publish", *member)
+    site.monkeypatch.setattr(admission, "fetch_operators", lambda _: Operators(bytes([7]) * 20, (1,)))
+    site.ok("birch", "join", "--renew", "--name=Birch AG")
+    owner = f"--passphrase-file={site.folder / 'operator.pass'}"
+    told = site.run("operator", "participants", "admit", site.request("birch"), owner)[2]
+    assert "the key does not own the registry" in told  # its entry is kept
+    told = site.refused("operator", "directory", "publish", *member)
+    assert "a council owns the registry; run `millmark council propose publish 1 0x" in told
+    digest = re.findall(r"publish 1 (0x[0-9a-f]{64})", told)[0]
+    site.ok("operator", "participants", "publish", digest, owner)  # as the motion does
+    assert site.ok("operator", "directory", "publish", *member) == f"directory of 2 companies published: {digest}\n"
+    assert json.loads(site.ok("operator", "directory", "show", "--json"))["entries"][1]["name"] == "Birch AG"
+
+
 def _rename(site: Site) -> None:
     """Alder takes another name, and Birch, which cannot reach the operator, gets the directory as a file."""
     first, second = site.folder / "first.json", site.folder / "second.json"
@@ -331,3 +352,4 @@ def _rename(site: Site) -> None:
     [alder, _] = json.loads(site.ok("birch", "participants", "list", "--json"))
     assert alder["name"] == "Alder & Söhne"
     assert (site.records("birch", "ParticipantAdmitted"), site.records("birch", "Published")) == (2, 2)
+    _publish_as_council(site)

@@ -16,11 +16,13 @@ from ledger.chain.deployment import Deployment
 from ledger.errors import InputError, SigningError
 from ledger.keys import create_keystore, to_checksum, write_private
 from ledger.records import Role
-from ledger.store import Rows, Store
+from ledger.store import Book, Rows, Store
 from ledger.store.rows import KeyRow, NameKeyRow
 from services.commands import questions
+from services.commands.admission import verify_for_this_ledger
 from services.commands.questions import Question, answers_to, read_secret
 from services.directory import DirectoryEntry, take_directory
+from services.directory.issuing import draft_entries, keep_admission, verify_admissible
 from services.home import (
     AdmissionRequest,
     Consortium,
@@ -35,7 +37,20 @@ from services.home import (
 )
 from services.settings import Settings, read_settings
 from tests.support.command_line import Runner
-from tests.support.directories import ALDER, BASE, CHAIN, LEDGER, OPERATORS, fill_index, publish, signed, state_key
+from tests.support.directories import (
+    ALDER,
+    BASE,
+    BIRCH,
+    CHAIN,
+    ENTRIES,
+    LEDGER,
+    NEW,
+    OPERATORS,
+    fill_index,
+    publish,
+    signed,
+    state_key,
+)
 from tests.support.loopback import closed_url
 from tests.support.sign_in import NOW_S, signer_of
 from tests.support.stores import new_store
@@ -250,14 +265,50 @@ def test_a_passphrase_file_is_made_for_its_owner_alone_and_named_relative_to_the
         read_secret(layout, file)
 
 
-# What the status says is missing
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with new_store(tmp_path) as made:
         fill_index(made)
         yield made
+
+
+def test_requests_that_the_operator_must_not_take_are_refused(store: Store) -> None:
+    verify_for_this_ledger(store, [REQUEST])
+    with pytest.raises(InputError, match="two requests are for one key"):
+        verify_for_this_ledger(store, [REQUEST, replace(REQUEST, roles=Role.BUYER)])
+    with pytest.raises(InputError, match="is for chain 1 and ledger 0x"):
+        verify_for_this_ledger(store, [replace(REQUEST, chain_id=1)])
+    with store.transaction() as connection:
+        Rows(connection).put(KeyRow(REQUEST.key, ALDER, 63, True, NOW_S, NOW_S + 1, 0, 0))
+    with pytest.raises(InputError, match="is signed with a revoked key; have the company write it again"):
+        verify_for_this_ledger(store, [REQUEST])
+
+
+def test_two_companies_of_one_name_are_refused_before_anything_is_recorded(store: Store) -> None:
+    with store.transaction() as connection:
+        Book(connection).set_names({BIRCH: "Birch"})
+        keep_admission(connection, signer_of(ALDER).address, replace(ENTRIES[0], participant=ALDER))
+        for entry in (
+            DirectoryEntry(0, "birch"),
+            DirectoryEntry(0, "ALDER FORGE"),
+            DirectoryEntry(0, "X", ENTRIES[0].gln),
+        ):
+            with pytest.raises(InputError, match="twice"):
+                verify_admissible(connection, {signer_of(NEW).address: entry})
+        # The same company may say it again, also with another key.
+        verify_admissible(connection, {signer_of(7).address: replace(ENTRIES[0], participant=ALDER)})
+
+
+def test_an_earlier_statement_of_a_recipient_key_never_replaces_a_later_one(store: Store) -> None:
+    earlier = replace(ENTRIES[0], name="Alder AG", recipient_key=replace(state_key(ALDER), issued_at=1))
+    with store.transaction() as connection:
+        for key, entry in ((ALDER, ENTRIES[0]), (ALDER, earlier), (7, replace(earlier, recipient_key=None))):
+            keep_admission(connection, signer_of(key).address, entry)
+            [kept] = draft_entries(connection)
+            assert (kept.name, kept.recipient_key) == (entry.name, state_key(ALDER))
+
+
+# What the status says is missing
 
 
 def missing(store: Store, settings: Settings) -> list[str]:
