@@ -15,6 +15,7 @@ from ledger.store import Book
 from services.commands.audit import audited
 from services.commands.context import Context, open_context
 from services.files import read_bounded, write_private_whole
+from services.handover.checks import extend_to_present
 from services.handover.deliveries import Deliveries, State
 from services.handover.receiving import Kept, Receiver
 from services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
@@ -90,13 +91,14 @@ def run_bundle(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")],
 ) -> None:
     """Write the bundle that came with a hand-over to this company, with the evidence in it, for `millmark verify`."""
-    with open_context(context.obj) as opened, opened.store.reading() as connection:
-        found = HandoverRepository(connection).bundles(sequence)
-    if not found:
-        raise NotFoundError(
-            f"no bundle was handed over because of record {sequence}", hint="see `millmark handovers list`"
-        )
-    write_private_whole(output, found[-1])
+    with open_context(context.obj) as opened:
+        with opened.store.reading() as connection:
+            found = HandoverRepository(connection).bundles(sequence)
+        if not found:
+            raise NotFoundError(
+                f"no bundle was handed over because of record {sequence}", hint="see `millmark handovers list`"
+            )
+        write_private_whole(output, extend_to_present(opened.chain(), found[-1]))
     print_lines(f"written to {output}; verify it with: millmark verify {output} --trust FILE --any-status")
 
 

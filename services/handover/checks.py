@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from ledger.bundle import Bundle, parse_bundle
+from ledger.bundle import Bundle, encode_bundle, parse_bundle
 from ledger.canonical import to_hex
-from ledger.chain import Chain, fetch_trust
+from ledger.chain import Chain, fetch_headers, fetch_trust
+from ledger.checkpoint import MAX_ANCESTRY
 from ledger.errors import BundleError, ProofError
 from ledger.headers import parse_header
 from ledger.ids import Identity, SubjectKind
@@ -17,7 +19,7 @@ from ledger.trust import BelievedBlock
 from ledger.verify import VerificationError, verify_bundle
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 
-__all__ = ["verify_names", "verify_with_node"]
+__all__ = ["extend_to_present", "verify_names", "verify_with_node"]
 
 _HINT = "ask its sender to send it again"
 _TABLES: Mapping[SubjectKind, type[OrderRow | LotRow | MachineRow | StreamRow]] = {
@@ -89,3 +91,14 @@ def _verify_place(rows: Rows, name: Identity, keys: Sequence[NameKeyRow]) -> Non
         raise HandoverRefusedError(
             f"{name.identifier} was recorded under a name key that its creator had replaced", hint=_HINT
         )
+
+
+def extend_to_present(chain: Chain, data: bytes) -> bytes:
+    """The bundle with headers up to the node's last final block, so that it verifies with a present trust file; as it
+    is if that is too far away. It must be well-formed. Raises ChainError."""
+    bundle = parse_bundle(data)
+    first, last = parse_header(bundle.headers[0]).number, chain.final_number()
+    if last - first > MAX_ANCESTRY:
+        return data
+    headers = fetch_headers(chain.node, chain.profile, first, last)
+    return encode_bundle(replace(bundle, headers=headers, signatures=()))

@@ -33,6 +33,8 @@ __all__ = ["LATE_S", "HandoverDispatcher"]
 LATE_S = 3600.0
 """A hand-over that waits for so long is an alarm."""
 _AT_ONCE = 32
+_ROUND_S = 120.0
+"""After this time in a round, what is left for a slow gateway waits for the next one, so that others get their turn."""
 _INTERVAL_S = 1.0
 _RETRY_S = 2.0
 
@@ -95,8 +97,9 @@ class HandoverDispatcher:
         await asyncio.gather(*(self._deliver_to(rows) for rows in by_recipient.values()))
 
     async def _deliver_to(self, rows: Sequence[DeliveryRow]) -> None:
+        end_s = time.monotonic() + _ROUND_S
         for number, row in enumerate(rows):
-            if self.loop.is_stopping:
+            if self.loop.is_stopping or time.monotonic() > end_s:
                 return
             answer = await self._attempt(row)
             if answer is not None and answer.is_unreachable:

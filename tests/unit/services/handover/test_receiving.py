@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.claims import build_claims
 from ledger.errors import MillmarkError, StoreError
+from ledger.headers import parse_header
 from ledger.ids import Identity, SubjectKind
 from ledger.names import derive_identity, salt_of
 from ledger.provenance import Disclosing, build_bundle
@@ -19,6 +20,7 @@ from ledger.store import Book, Rows
 from ledger.store.rows import KeyRow, RecordRow
 from services.documents.key_files import create_recipient_key
 from services.handover.building import build_content
+from services.handover.checks import extend_to_present, verify_with_node
 from services.handover.content import Content, encode_content
 from services.handover.envelope import Route, encode_envelope, parse_envelope, seal
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
@@ -104,6 +106,18 @@ def test_a_part_is_traced_and_proved_without_its_maker(told: Told, buyer: Home) 
     buyer.receiver.import_file(told.texts["delivered", BUYER])
     data = build_bundle(buyer.store, told.apart.consortium.chain, ["urn:example:hip-1"], Disclosing(names=True))
     assert buyer.receiver.import_file(data).names >= 1, "as any company that the lot reached would"
+
+
+def test_a_bundle_that_was_kept_verifies_at_present(told: Told, buyer: Home) -> None:
+    """With the headers from its proof block to the node's last final one, and the measurement in it."""
+    buyer.receiver.import_file(told.texts["certify hip", BUYER])
+    with buyer.store.reading() as connection:
+        [kept] = HandoverRepository(connection).bundles(told.apart.records["certify hip"])
+    chain = told.apart.consortium.chain
+    bundle = verify_with_node(chain, extend_to_present(chain, kept))
+    assert parse_header(bundle.headers[-1]).number == chain.final_number()
+    assert [one.shown is not None for one in bundle.evidence] == [True]
+    assert [one.record for one in bundle.inferences] == [told.apart.records["certify hip"]]
 
 
 def test_one_for_another_company(told: Told, buyer: Home) -> None:
