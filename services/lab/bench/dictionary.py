@@ -207,7 +207,9 @@ def _more_names() -> Iterator[bytes]:
 def _more_documents() -> Iterator[bytes]:
     for number in itertools.count():
         for engraving in ENGRAVINGS:
-            yield from _claims({"engraving": engraving, "number": number, "passport": {"productName": "crankshaft"}})
+            yield from _claims(
+                {"specification": {"engraving": engraving, "number": number}, "passport": {"productName": "crankshaft"}}
+            )
         yield from _claims({"inspection": "acoustic, end of line", "part": number})
 
 

@@ -105,7 +105,11 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
 def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderTerms:
     engraving = ENGRAVINGS[index % len(ENGRAVINGS)]
     claims = consortium.document(
-        consortium.buyer, {"engraving": engraving, "number": index + 1, "passport": {"productName": "crankshaft"}}
+        consortium.buyer,
+        {
+            "specification": {"engraving": engraving, "number": index + 1},  # which the makers get to see as well
+            "passport": {"productName": "crankshaft"},
+        },
     )
     return OrderTerms(
         operations=len(OPERATIONS),

@@ -35,6 +35,7 @@ __all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
 
 BUNDLE, TRUST = "part.bundle", "trust.json"
 _EVERYTHING = Disclosing(names=True, fields=((),), entries=True, inferences=True)
+_ENGRAVING = ("specification", "engraving")
 _VERDICT = slice(5 * 32, 6 * 32)
 """Position of the verdict in CertificateIssued's data: after key, histories' offset, lot, order and model."""
 
@@ -168,7 +169,7 @@ def _subject(identity: IdentityShown) -> bytes:
 def _change_field(bundle: Bundle) -> Bundle:
     def change(claims: ShownClaims) -> ShownClaims:
         shown = tuple(
-            (place, replace(field, value="for Nobody") if claims.disclosure.paths[place] == ("engraving",) else field)
+            (place, replace(field, value="for Nobody") if claims.disclosure.paths[place] == _ENGRAVING else field)
             for place, field in claims.disclosure.shown
         )
         return replace(claims, disclosure=replace(claims.disclosure, shown=shown))
