@@ -299,7 +299,8 @@ class WrongContractError(ChainError):
 class ContractRefusedError(ChainError):
     """A contract reverted.
 
-    `name` is the custom error's name in Solidity, `values` are its arguments by name, in order of declaration.
+    `name` is the custom error's name in Solidity, `values` are its arguments by name, in order of declaration; those of
+    an enumeration are members of it, which the text names.
     """
 
     code = "contract-refused"
@@ -308,7 +309,7 @@ class ContractRefusedError(ChainError):
     def __init__(self, name: str, values: Mapping[str, object], *, hint: str = "") -> None:
         self.name = name
         self.values = dict(values)
-        shown = ", ".join(f"{key}={_plain(value)}" for key, value in self.values.items())
+        shown = ", ".join(f"{key}={_shown(key, value)}" for key, value in self.values.items())
         super().__init__(f"{name}({shown})", hint=hint)
 
 
@@ -380,5 +381,12 @@ class IndexHaltedError(MillmarkError):
     retry = Retry.OPERATOR
 
 
+def _shown(name: str, value: object) -> str:
+    # People count operations from 1; the contracts, and `values`, from 0.
+    return str(value + 1) if name == "operation" and isinstance(value, int) else _plain(value)
+
+
 def _plain(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        return value.name.lower().replace("_", " ")
     return "0x" + value.hex() if isinstance(value, bytes) else str(value)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from services.help import print_help
+
 __all__ = ["main"]
 
 _USAGE = 2
@@ -18,6 +20,8 @@ def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
+    if print_help(sys.argv[1:]):
+        sys.exit(0 if sys.argv[1:] else _USAGE)
     from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
     run_any()

@@ -15,6 +15,7 @@ __all__ = [
     "Gateway",
     "NameKeys",
     "NamePassphraseFile",
+    "OperatorSigner",
     "PassphraseFile",
     "SignerUri",
     "TokenFile",
@@ -31,6 +32,10 @@ SignerUri = Annotated[
         "--signer",
         help="Key that signs: keystore:FILE or file:FILE, readable by you alone, or pkcs11:token=NAME;object=LABEL.",
     ),
+]
+OperatorSigner = Annotated[
+    str | None,
+    typer.Option("--signer", help="Key that owns the registry, as keystore:FILE; operator_signer if omitted."),
 ]
 PassphraseFile = Annotated[
     Path | None,

@@ -92,6 +92,14 @@ class Settings(BaseSettings):
     """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
+    recipient_key: Path | None = None
+    """Key file (mode 0600) that opens what other companies encrypt for this one."""
+    directory_url: str | None = Field(default=None, pattern=r"^https?://")
+    """URL of the gateway from which the directory is fetched: the operator's. Without it, files are imported."""
+    operator_signer: str | None = None
+    """URI of the key that owns the registry: what commands of the operator sign with, unless `--signer` is given."""
+    operator_passphrase_file: Path | None = None
+    """File (mode 0600) with the passphrase or PIN of `operator_signer`; prompted for when not set."""
     credential_keys: tuple[Path, ...] = ()
     """Files (mode 0600) of the keys that sign credentials. The first one signs; the others stay published, so that
     credentials signed with them still verify."""
@@ -134,6 +142,11 @@ class Settings(BaseSettings):
     def gateway_signer_uri(self) -> str | None:
         """`gateway_signer` with a relative file path resolved against the home folder."""
         return None if self.gateway_signer is None else self._key_from_home(self.gateway_signer)
+
+    @property
+    def operator_signer_uri(self) -> str | None:
+        """`operator_signer` with a relative file path resolved against the home folder."""
+        return None if self.operator_signer is None else self._key_from_home(self.operator_signer)
 
     @property
     def gateway_name_key_uris(self) -> list[str]:

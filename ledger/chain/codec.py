@@ -13,6 +13,7 @@ from eth_abi.decoding import ContextFramesBytesIO
 from eth_abi.exceptions import DecodingError
 from eth_abi.registry import registry as abi_types
 
+from ledger import records
 from ledger.canonical import keccak256, to_hex
 from ledger.chain.artifacts import load_abi, load_artifact
 from ledger.chain.hints import HINTS
@@ -257,13 +258,20 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
     if data[:4] in _errors():
         name, codec = _errors()[data[:4]]
         pairs = zip(codec.parameters, codec.decode(data[4:]), strict=True)
-        values = {parameter["name"]: value for parameter, value in pairs}
+        values = {parameter["name"]: _member(parameter, value) for parameter, value in pairs}
         return ContractRefusedError(name, values, hint=HINTS.get(name, ""))
     if data[:4] == _ERROR_STRING:
         return ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
     if data[:4] == _PANIC:
         return ContractRefusedError("Panic", {"code": _Codec([{"type": "uint256"}]).decode(data[4:])[0]})
     return ContractRefusedError("Reverted", {"data": data} if data else {})
+
+
+def _member(parameter: dict[str, Any], value: object) -> object:
+    """The member of an enumeration of ledger.records, for a parameter of one: people do not know states by number."""
+    kind, _, place = str(parameter.get("internalType", "")).partition(" ")
+    found = getattr(records, place.rpartition(".")[2], None) if kind == "enum" else None
+    return value if found is None or value not in list(found) else found(value)
 
 
 def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Event] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ledger.canonical import Json
 from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import decode_result, encode_constructor, encode_function
 from ledger.chain.node import Node, Receipt
@@ -24,9 +25,11 @@ __all__ = [
     "await_receipt",
     "create",
     "deploy",
+    "deployment_to_json",
     "fee_per_gas_wei",
     "fetch_ledger_id",
     "fetch_predecessor",
+    "parse_deployment",
     "read_deployment",
     "send_call",
     "write_deployment",
@@ -223,17 +226,7 @@ def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Rece
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
     """Write the deployment file, completely or not at all. Raises SettingsError."""
-    text = {
-        "chain_id": deployment.chain_id,
-        "registry": "0x" + deployment.registry.hex(),
-        "ledger": "0x" + deployment.ledger.hex(),
-        "ledger_id": "0x" + deployment.ledger_id.hex(),
-        "forwarder": "0x" + deployment.forwarder.hex(),
-        "block_number": deployment.block_number,
-        "genesis_hash": "0x" + deployment.genesis_hash.hex(),
-        "created_number": deployment.created_number,
-        "created_hash": "0x" + deployment.created_hash.hex(),
-    }
+    text = deployment_to_json(deployment)
     draft = path.with_name(path.name + ".new")
     try:
         draft.write_text(json.dumps(text, indent=2) + "\n")
@@ -246,7 +239,35 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
 def read_deployment(path: Path) -> Deployment:
     """Read a deployment file. Raises SettingsError when it is missing or malformed."""
     try:
-        raw = json.loads(path.read_text())
+        return parse_deployment(json.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"{path} is not a deployment file ({error})", hint="deploy with `millmark deploy`"
+        ) from error
+
+
+def deployment_to_json(deployment: Deployment) -> dict[str, Json]:
+    """The content of a deployment file; `parse_deployment` reads it."""
+    return {
+        "chain_id": deployment.chain_id,
+        "registry": "0x" + deployment.registry.hex(),
+        "ledger": "0x" + deployment.ledger.hex(),
+        "ledger_id": "0x" + deployment.ledger_id.hex(),
+        "forwarder": "0x" + deployment.forwarder.hex(),
+        "block_number": deployment.block_number,
+        "genesis_hash": "0x" + deployment.genesis_hash.hex(),
+        "created_number": deployment.created_number,
+        "created_hash": "0x" + deployment.created_hash.hex(),
+    }
+
+
+def parse_deployment(raw: Any) -> Deployment:
+    """Raises ValueError for a value that is not a deployment."""
+    try:
         return Deployment(
             chain_id=_parse_number(raw, "chain_id"),
             registry=_parse_bytes(raw, "registry", 20),
@@ -258,14 +279,8 @@ def read_deployment(path: Path) -> Deployment:
             created_number=_parse_number(raw, "created_number"),
             created_hash=_parse_bytes(raw, "created_hash", 32),
         )
-    except FileNotFoundError as error:
-        raise SettingsError(
-            f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SettingsError(
-            f"{path} is not a deployment file ({error})", hint="deploy with `millmark deploy`"
-        ) from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(error) from None
 
 
 def _parse_bytes(raw: Any, name: str, size: int) -> bytes:

@@ -5,7 +5,13 @@ See IDENTIFIERS.md.
 
 from __future__ import annotations
 
-from ledger.ids._canonical import MAX_IDENTIFIER_LENGTH, canonical_identifier, is_identifier
+from ledger.ids._canonical import (
+    MAX_IDENTIFIER_LENGTH,
+    canonical_identifier,
+    canonical_name,
+    is_identifier,
+    is_short_name,
+)
 from ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, split_digital_link
 from ledger.ids._epc import parse_epc
 from ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, subject
@@ -17,8 +23,10 @@ __all__ = [
     "Identity",
     "SubjectKind",
     "canonical_identifier",
+    "canonical_name",
     "identifier_hash",
     "is_identifier",
+    "is_short_name",
     "link_uri",
     "parse_digital_link",
     "parse_epc",

@@ -11,7 +11,7 @@ from ledger.errors import IdentifierError
 from ledger.ids._digital_link import parse_digital_link
 from ledger.ids._epc import parse_epc
 
-__all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "is_identifier"]
+__all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "canonical_name", "is_identifier", "is_short_name"]
 
 _DID = re.compile(
     r"[Dd][Ii][Dd]:([a-z0-9]+):((?:(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})*:)*(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})+)"
@@ -23,6 +23,7 @@ _URN = re.compile(
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ESCAPED_PLAIN = re.compile(r"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
+_SHORT = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=@%]{1,128}")
 _ACCOUNT = re.compile(r"0x[0-9A-Fa-f]{40}(?=$|:)")
 
 
@@ -108,3 +109,13 @@ def is_identifier(text: str) -> bool:
     except IdentifierError:
         return False
     return True
+
+
+def is_short_name(text: str) -> bool:
+    """Whether text can be the last part of an identifier: what follows its last slash or colon."""
+    return _SHORT.fullmatch(text) is not None
+
+
+def canonical_name(text: str) -> str:
+    """Return a short name as it is, and anything else as `canonical_identifier` does. Raises IdentifierError."""
+    return text if is_short_name(text) else canonical_identifier(text)

@@ -220,6 +220,7 @@ class Assignment(Printable):
     """Sequence of the record that proposed it."""
     order: bytes
     operation: int
+    """Index in the order, from 0; people count from 1."""
     current: bool
     """Whether it is the operation's current assignment."""
     state: AssignmentState

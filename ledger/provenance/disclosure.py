@@ -41,6 +41,8 @@ class Disclosing:
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
     """Records that made lots for others from shared material; they are withheld otherwise."""
+    only: frozenset[int] | None = None
+    """Sequences of the records whose entries and inferences are disclosed, if chosen; None for all."""
     nameless: bool = False
     """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
 
@@ -170,15 +172,22 @@ def _evidence(
         record=record,
         inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
         consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
-        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry) if policy.entries else None,
+        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry)
+        if policy.entries and _is_chosen(record, policy)
+        else None,
     )
 
 
 def disclose_inferences(book: Book, selection: Selection, policy: Disclosing) -> Iterator[InferenceShown]:
     """The stored inputs and logits of the certificates' inferences, if chosen."""
     for row in selection.shown():
-        if not policy.inferences or not isinstance(selection.events[row.sequence], CertificateIssued):
+        chosen = policy.inferences and _is_chosen(row.sequence, policy)
+        if not chosen or not isinstance(selection.events[row.sequence], CertificateIssued):
             continue
         kept = book.inference(row.sequence)
         if kept is not None:
             yield InferenceShown(row.sequence, kept.salt, kept.window, tuple(json.loads(kept.logits)))
+
+
+def _is_chosen(record: int, policy: Disclosing) -> bool:
+    return policy.only is None or record in policy.only

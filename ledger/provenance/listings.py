@@ -11,17 +11,26 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind, canonical_identifier
+from ledger.ids import SubjectKind, canonical_name
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_assignment, build_custody, build_lot, build_orders
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
 from ledger.provenance.reader import Reader, open_reader
 from ledger.provenance.resolve import build_unknown
-from ledger.provenance.resource_answers import RegisteredMachine
+from ledger.provenance.resource_answers import OpenedStream, RegisteredMachine
 from ledger.records import AssignmentState
 from ledger.store import Store
-from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OperationRow, OrderRow
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    OperationRow,
+    OrderRow,
+    StreamRow,
+)
 from ledger.store.statements import Cell
 
 __all__ = [
@@ -39,11 +48,12 @@ __all__ = [
     "models",
     "order",
     "orders",
+    "streams",
 ]
 
 V = TypeVar("V")
 R = TypeVar("R")
-S = TypeVar("S", OrderRow, LotRow)
+S = TypeVar("S", OrderRow, LotRow, MachineRow)
 _BATCH_ROWS = 250
 _MAX_SCANNED = 1_000
 """Rows that are scanned for one page."""
@@ -156,15 +166,11 @@ def certificates(
 
 
 def machines(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters
+    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
 ) -> Page[RegisteredMachine]:
-    """Machines by number. Filter: owner."""
+    """Machines by number. Filter: owner. With an identifier, all machines with it, on one page."""
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[MachineRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.MACHINE, [row.subject for row in rows])
-
-        rows, last = _page(reader, MachineRow, "number", after, limit, filters, "subject", visible)
+        rows, last = _subjects(reader, SubjectKind.MACHINE, MachineRow, "number", after, limit, filters, identifier)
         return Page(_machines(reader, rows), last)
 
 
@@ -175,6 +181,21 @@ def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
         if row is None or not _among(reader, SubjectKind.MACHINE, [row.subject]):
             raise _no_number(reader, "registered no machine", number)
         return _machines(reader, [row])[0]
+
+
+def streams(
+    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
+) -> Page[OpenedStream]:
+    """Streams by sequence; of a viewer, its own. Filters: machine, owner. With an identifier, all that have it."""
+    if viewer is not None and filters.get("owner", viewer) != viewer:
+        return Page((), None)
+    owned = filters if viewer is None else {**filters, "owner": viewer}
+    with open_reader(store) as reader:
+        if identifier is None:
+            rows, last = _page(reader, StreamRow, "sequence", after, limit, owned, "subject", None)
+        else:
+            rows, last = _named(reader, SubjectKind.STREAM, StreamRow, identifier, owned), None
+        return Page(_streams(reader, rows), last)
 
 
 def models(store: Store, after: int | None, limit: int, filters: _Filters) -> Page[answers.Model]:
@@ -244,12 +265,12 @@ def _page(
 
 
 def _named(reader: Reader, kind: SubjectKind, row: type[R], identifier: str, filters: _Filters) -> list[R]:
-    # An identifier has at most one subject per company, which is few enough for one page.
+    # An identifier has at most one subject per company, and a short name names few: enough for one page.
     named = [one.subject for one in reader.book.identities(identifier) if one.kind is kind]
     # Something is judged even if nothing has the name: the time taken must not tell that something does.
-    judged = named or [one.subject for one in reader.book.stand_ins(canonical_identifier(identifier), kind)]
+    judged = named or [one.subject for one in reader.book.stand_ins(canonical_name(identifier), kind)]
     seen = _among(reader, kind, judged)
-    found = [one for subject in (seen if named else ()) if (one := reader.rows.get(row, subject)) is not None]
+    found = reader.rows.among(row, "subject", seen if named else ())
     return [one for one in found if all(getattr(one, name) == value for name, value in filters.items())]
 
 
@@ -274,6 +295,22 @@ def _no_number(reader: Reader, what: str, number: int) -> NotFoundError:
 def _assignment(reader: Reader, row: AssignmentRow) -> answers.Assignment:
     current = reader.rows.get(OperationRow, row.order, row.operation)
     return build_assignment(reader, row, current is not None and current.assignment == row.sequence)
+
+
+def _streams(reader: Reader, rows: Sequence[StreamRow]) -> tuple[OpenedStream, ...]:
+    reader.name(row.subject for row in rows)
+    return tuple(
+        OpenedStream(
+            subject=row.subject,
+            identifier=reader.identifier(row.subject),
+            sequence=row.sequence,
+            owner=reader.party(row.owner),
+            machine=reader.machine(row.machine) if row.machine else None,
+            size=row.size,
+            opened_at=moment(row.opened_at),
+        )
+        for row in rows
+    )
 
 
 def _machines(reader: Reader, rows: Sequence[MachineRow]) -> tuple[RegisteredMachine, ...]:

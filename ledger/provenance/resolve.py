@@ -6,7 +6,7 @@ import re
 
 from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError
-from ledger.ids import Identity, SubjectKind, canonical_identifier
+from ledger.ids import Identity, SubjectKind, canonical_name
 from ledger.provenance.reader import Reader
 from ledger.store.rows import LotRow, MachineRow, OrderRow
 
@@ -16,16 +16,17 @@ _ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotR
 
 
 def verify_name(name: str | bytes) -> None:
-    """Verify that text is an identifier or a subject. Raises IdentifierError.
+    """Verify that text is an identifier, the last part of one, or a subject. Raises IdentifierError.
 
     Call it before the store is opened, so that a malformed name is reported even if nothing is indexed yet.
     """
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
-        canonical_identifier(name)
+        canonical_name(name)
 
 
 def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tuple[SubjectKind, bytes]:
-    """Find the order or lot with an identifier (in any spelling) or subject (32 bytes, or 0x-hex), and its kind.
+    """Find the order or lot, and its kind, by identifier (in any spelling, or its last part) or subject (32 bytes, or
+    0x-hex).
 
     Raises NotFoundError if the index has none of these kinds that exists for the viewer, InputError if several have the
     identifier.
@@ -126,8 +127,10 @@ def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) 
             hint="wait until its record is final",
         )
     if len(recorded) > 1:
-        shown = ", ".join(_shown(one) for one in recorded)
-        raise InputError(f"{name} is the identifier of {len(recorded)} things: {shown}", hint="use a subject instead")
+        raise InputError(
+            f"{name} is the name of {len(recorded)} things: {_shown(recorded)}",
+            hint="give more of it, or a subject instead",
+        )
     return recorded[0].kind, recorded[0].subject
 
 
@@ -135,10 +138,20 @@ def _visible(reader: Reader, name: str, known: list[Identity], kinds: tuple[Subj
     """Those that exist for the viewer. Takes about as long if there is none to judge."""
     if reader.visibility is None:
         return known
-    judged = known or reader.book.stand_ins(canonical_identifier(name), kinds[0])
+    judged = known or reader.book.stand_ins(canonical_name(name), kinds[0])
     seen = [one for one in judged if reader.visibility.has(one.kind, one.subject)]
     return seen if known else []
 
 
-def _shown(identity: Identity) -> str:
-    return f"{identity.kind.name.lower()} {to_hex(identity.subject)} of participant {identity.creator}"
+_MAX_SHOWN = 5
+
+
+def _shown(found: list[Identity]) -> str:
+    """The candidates, each by what tells it from the others."""
+    named = [one.identifier for one in found]
+    shown = [
+        f"{one.kind.name.lower()} {one.identifier if named.count(one.identifier) == 1 else to_hex(one.subject)} "
+        f"of participant {one.creator}"
+        for one in found[:_MAX_SHOWN]
+    ]
+    return ", ".join([*shown, *(["..."] if len(found) > _MAX_SHOWN else [])])

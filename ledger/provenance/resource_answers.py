@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.provenance.answers import Anchor, Party
+from ledger.provenance.answers import Anchor, Machine, Party
 from ledger.provenance.jsonform import Printable
 
-__all__ = ["ConsistencyProof", "InclusionProof", "RegisteredMachine", "ShownEntry"]
+__all__ = ["ConsistencyProof", "InclusionProof", "OpenedStream", "RegisteredMachine", "ShownEntry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,22 @@ class RegisteredMachine(Printable):
     working: int
     """Number of assignments that are started and not finished."""
     claims_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStream(Printable):
+    """An evidence stream, without its anchors."""
+
+    subject: bytes
+    identifier: str | None
+    sequence: int
+    """Sequence of the record that opened it."""
+    owner: Party
+    machine: Machine | None
+    """None for plans and logs that belong to no machine."""
+    size: int
+    """Number of anchored entries."""
+    opened_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

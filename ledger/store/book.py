@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from ledger.errors import StoreDamagedError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
-from ledger.ids import Identity, SubjectKind, canonical_identifier
+from ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_name
 from ledger.names import NAME_PROOF_BYTES
 from ledger.store.book_rows import (
     BookRevisionRow,
@@ -58,11 +58,22 @@ class Book:
         return None if row is None else _identity(row)
 
     def identities(self, identifier: str) -> list[Identity]:
-        """All subjects whose identifier is `identifier`, given in any spelling; several if companies use the same one.
+        """All subjects whose identifier is `identifier`, given in any spelling, or ends in it as its last part; several
+        if companies use the same one.
 
-        Raises IdentifierError if the identifier has no canonical form.
+        Raises IdentifierError if it is neither the last part of an identifier nor has a canonical form.
         """
+        if is_short_name(identifier):
+            return self._ending_in(identifier)
         return [_identity(row) for row in self._rows.find(IdentityRow, identifier=canonical_identifier(identifier))]
+
+    def _ending_in(self, name: str) -> list[Identity]:
+        ends = ("/" + name, ":" + name)
+        column = identities.c.identifier
+        query = select(identities).where(or_(*(column.endswith(end, autoescape=True) for end in ends)))
+        rows = (IdentityRow(*row) for row in self._connection.execute(query.order_by(identities.c.subject)))
+        # SQLite's LIKE ignores case, which PostgreSQL's and identifiers do not.
+        return [_identity(row) for row in rows if row.identifier.endswith(ends)]
 
     def stand_ins(self, identifier: str, kind: SubjectKind) -> list[Identity]:
         """Any one thing of the book, always the same for an identifier and one book; none if it has none of the kind.

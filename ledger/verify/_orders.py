@@ -61,7 +61,7 @@ def _completed(entry: Entry[orders.OrderCompleted], state: State) -> None:
     for operation in range(order.terms.operations):
         current = order.current.get(operation)
         done = operation in order.finished and current is not None and current.state not in _LIVE
-        hold(done, entry, f"completed with operation {operation} unfinished")
+        hold(done, entry, f"completed with operation {operation + 1} unfinished")
     _move(entry, state, (OrderState.IN_PRODUCTION,), OrderState.COMPLETED)
 
 
@@ -195,9 +195,9 @@ def _proposed(entry: Entry[orders.AssignmentProposed], state: State) -> None:
     if order.state is OrderState.COMPLETED:
         order.state = OrderState.IN_PRODUCTION
     _verify_open(entry, order)
-    hold(operation < order.terms.operations, entry, f"the order has no operation {operation}")
+    hold(operation < order.terms.operations, entry, f"the order has no operation {operation + 1}")
     current = order.current.get(operation)
-    hold(current is None or current.state not in _LIVE, entry, f"operation {operation} has a live assignment")
+    hold(current is None or current.state not in _LIVE, entry, f"operation {operation + 1} has a live assignment")
     known = state.proved.machine(entry, machine)
     hold(known.owner == owner, entry, f"machine {machine} is not of participant {owner}")
     hold(_in_service(known.retired_at, entry.time), entry, f"machine {machine} was retired")
@@ -251,7 +251,7 @@ def _step(
     operation, number = entry.event.operation, entry.event.assignment
     current = order.current.get(operation)
     if current is None or current.sequence != number:
-        raise broken(entry, f"assignment {number} is not the current one of operation {operation}")
+        raise broken(entry, f"assignment {number} is not the current one of operation {operation + 1}")
     if target is AssignmentState.CANCELLED:
         # Not established: that the coordinator of an assignment that the buyer cancelled could not act at that time.
         may = entry.participant in (order.coordinator, order.buyer)

@@ -19,6 +19,7 @@ from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_sta
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
+from services.home import Missing, find_missing, find_missing_files
 from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
 from services.serving.hosts import choose_hosts
@@ -96,24 +97,28 @@ def run_status(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Print the state of chain, index and outbox, and compare the index with the chain. Exit code 1 if they differ or
-    the chain does not answer, 3 if the chain makes no blocks, or the node is cut off from it or behind it."""
+    """Print the state of chain, index and outbox, compare the index with the chain, and say what the home lacks, with
+    the command that mends it. Exit code 1 if index and chain differ or the chain does not answer, 3 if the chain makes
+    no blocks, or the node is cut off from it or behind it."""
     with open_context(context.obj) as opened:
         unreachable = opened.catch_up()
         found, health = _status(opened, unreachable)
         check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
         book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
+        missing = _missing(opened)
     alarms = [] if health is None else health.alarms()
     found["alarms"] = alarms
     found["check"] = None if check is None else asdict(check)
     found["book"] = book if deep else None
     found["models"] = [health.to_json() for health in models]
+    found["missing"] = [asdict(one) for one in missing]
     if as_json:
         print_json(found)
     else:
         drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
         print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)
+        print_lines(*(f"missing {one.what}; {one.hint}" for one in missing))
     if unreachable is not None:
         raise typer.Exit(unreachable.exit_code)
     if book or (health is None and found["chain"] is not None):  # the chain was followed, and then gave no answer
@@ -123,6 +128,11 @@ def run_status(
         raise typer.Exit(1)
     if alarms:
         raise typer.Exit(NodeBehindError.exit_code)
+
+
+def _missing(opened: Context) -> list[Missing]:
+    with opened.store.reading() as connection:
+        return [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
 
 
 def _check(opened: Context, deep: bool) -> IndexCheck | None:
@@ -176,7 +186,7 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
         found["chain"] = {"error": str(unreachable)}  # not asked again: a node that hangs would take as long again
         return found, None
     try:
-        chain = opened.chain()
+        chain = opened.chain_at_hand()
         sequences = {f"{contract.value}_sequence": chain.sequence(contract) for contract in Contract}
         health = observe_chain(chain, Outbox(opened.store).seen_block(), time.time())
     except ChainError as error:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from getpass import getpass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployme
 from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
 from ledger.index import Follower, IndexCheck, check_index
 from ledger.keys import Signer, open_signer
+from ledger.names import NameKey
 from ledger.records import Record
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
@@ -34,10 +35,37 @@ class Context:
 
     settings: Settings
     store: Store
+    _unlocked: dict[tuple[str, Path | None], Signer] = field(default_factory=dict)
+    """Signers by URI and passphrase file: opening a keystore takes a second, and perhaps a person."""
+
+    _chain: Chain | None = None
+    name_keys: list[NameKey] | None = None
+    """The company's name keys, once they are opened."""
 
     def unlock(self, uri: str, passphrase_file: Path | None) -> Signer:
-        """Opens a signer as the function `unlock` does, with these settings."""
-        return unlock(self.settings, uri, passphrase_file)
+        """Opens a signer as the function `unlock` does, with these settings; once for each."""
+        found = self._unlocked.get((uri, passphrase_file))
+        if found is None:
+            found = self._unlocked[uri, passphrase_file] = unlock(self.settings, uri, passphrase_file)
+        return found
+
+    def unlock_operator(self, uri: str | None, passphrase_file: Path | None) -> Signer:
+        """Opens the key that owns the registry: the one given, or that of the settings. Raises SettingsError."""
+        if uri is not None:
+            return self.unlock(uri, passphrase_file)
+        if self.settings.operator_signer_uri is None:
+            raise SettingsError(
+                "no key of the operator is named", hint="give --signer, or set operator_signer in millmark.toml"
+            )
+        kept = self.settings.from_home(self.settings.operator_passphrase_file)
+        return self.unlock(self.settings.operator_signer_uri, passphrase_file or kept)
+
+    def unlock_company(self) -> Signer:
+        """Opens the key with which the company records. Raises SettingsError if the settings name none."""
+        if self.settings.gateway_signer_uri is None:
+            raise SettingsError("no key of the company is named", hint="set gateway_signer in millmark.toml")
+        kept = self.settings.from_home(self.settings.gateway_passphrase_file)
+        return self.unlock(self.settings.gateway_signer_uri, kept)
 
     def node(self) -> Node:
         """A JSON-RPC client of the configured node. Raises SettingsError when no chain is configured."""
@@ -50,6 +78,12 @@ class Context:
         profile = find_profile(self.settings.engine)
         return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
+    def chain_at_hand(self) -> Chain:
+        """The chain of this command's own thread: connecting asks the node two dozen things, so it is done once."""
+        if self._chain is None:
+            self._chain = self.chain()
+        return self._chain
+
     def catch_up(self) -> ChainUnreachableError | None:
         """Brings the index up to the chain's final block.
 
@@ -59,7 +93,7 @@ class Context:
         if self.settings.chain_url is None:
             return None
         try:
-            Follower(self.chain(), self.store).follow()
+            Follower(self.chain_at_hand(), self.store).follow()
         except ChainUnreachableError as error:
             return error
         return None
@@ -68,7 +102,7 @@ class Context:
         """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
         node no longer has the state of the index's block."""
         try:
-            return check_index(self.store, self.chain())
+            return check_index(self.store, self.chain_at_hand())
         except ChainError as error:
             warn(f"millmark: the index was not compared with the chain: {error}")
             return None
@@ -92,7 +126,7 @@ class Context:
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
-        chain, outbox = self.chain(), Outbox(self.store)
+        chain, outbox = self.chain_at_hand(), Outbox(self.store)
         chain.fund(signer.address)
         self._verify_outbox(chain, signer.address)
         submitter = Submitter(chain, outbox, signer)
@@ -110,6 +144,24 @@ class Context:
                 raise SubmitError(result.error or f"{result.kind} is {result.state}", hint="nothing was recorded")
         return results
 
+    def settle(self, signer: Signer) -> None:
+        """Sends what earlier commands queued for a key and did not get on the ledger, and brings the index up to date.
+
+        After it, what the index says can decide what is still to be recorded. Raises ChainError and SubmitError.
+        """
+        outbox = Outbox(self.store)
+        if outbox.queued(signer.address, 1) or outbox.open_transactions(signer.address):
+            chain = self.chain_at_hand()
+            self._verify_outbox(chain, signer.address)
+            Submitter(chain, outbox, signer).drain()
+        self.follow()
+
+    def follow(self) -> None:
+        """Like `catch_up`, but raises ChainUnreachableError when the chain does not answer."""
+        unreachable = self.catch_up()
+        if unreachable is not None:
+            raise unreachable
+
     def _verify_outbox(self, chain: Chain, key: bytes) -> None:
         """Verifies that the outbox is not older than the ledger. Raises OutboxOlderError, ChainError."""
         deadline = time.monotonic() + _COMPARING_S
@@ -120,9 +172,7 @@ class Context:
                     f"the outbox could not be compared with the ledger within {_COMPARING_S:.0f} s",
                     hint="nothing was queued; check with `millmark status` that the index keeps up, then try again",
                 )
-            unreachable = self.catch_up()
-            if unreachable is not None:
-                raise unreachable
+            self.follow()
 
 
 @contextmanager
@@ -130,7 +180,10 @@ def open_context(home: Path) -> Iterator[Context]:
     """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError."""
     settings = read_settings(home)
     if not home.is_dir():
-        raise SettingsError(f"{home} is not a folder", hint="create it, or name another with --home")
+        raise SettingsError(
+            f"{home} is not a folder",
+            hint="make it with `millmark init` or `millmark join`, or name another with --home",
+        )
     with open_store(settings.database_url) as store:
         yield Context(settings, store)
 

@@ -10,15 +10,12 @@ import typer
 
 from ledger.canonical import parse_json
 from ledger.chain import read_deployment
-from ledger.errors import NotFoundError
-from ledger.signatures import Signer
-from ledger.store import Registry
 from services.commands.audit import audited
-from services.commands.context import Context, open_context, unlock
+from services.commands.context import open_context, unlock
 from services.commands.document_gateway import open_client
+from services.directory.recipient_keys import sign_statement
 from services.documents import Documents, KeyRing
 from services.documents.key_files import create_recipient_key, read_recipient_key
-from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.files import read_bounded
 from services.options import Gateway, PassphraseFile, SignerUri, TokenFile
 from services.output import print_json, print_lines
@@ -51,36 +48,21 @@ def run_new(file: KeyFile) -> None:
     print_lines("0x" + create_recipient_key(file).hex())
 
 
-def run_sign(
-    context: typer.Context,
-    file: KeyFile,
-    signer: SignerUri,
-    participant: Annotated[
-        int | None,
-        typer.Option(min=1, max=2**32 - 1, help="Number of the signer's participant; taken from the index if omitted."),
-    ] = None,
-    passphrase_file: PassphraseFile = None,
-) -> None:
+def run_sign(context: typer.Context, file: KeyFile, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Sign, with a key of the participant, a statement that the recipient key is its own; prints it for `keys publish`.
 
-    With --participant, neither chain nor index is needed: the deployment file names the ledger.
+    Neither chain nor index is needed: the deployment file names the ledger.
     """
-    # With --participant no database is opened, so that the company's signing key may stay on another machine.
+    # No database is opened, so that the company's signing key may stay on another machine.
     public_key = read_recipient_key(file).public_key().public_bytes_raw()
-    if participant is None:
-        with open_context(context.obj) as opened:
-            unlocked = opened.unlock(signer, passphrase_file)
-            statement = _statement(opened, unlocked, public_key)
-    else:
-        settings = read_settings(context.obj)
-        unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
-        now_s = int(time.time())
-        statement = KeyStatement(deployment.chain_id, deployment.ledger, participant, public_key, now_s)
+    settings = read_settings(context.obj)
+    unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
+    statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, int(time.time()), unlocked)
     print_json(
         {
             "public_key": "0x" + public_key.hex(),
             "issued_at": statement.issued_at,
-            "signature": "0x" + sign_statement(statement, unlocked).hex(),
+            "signature": "0x" + statement.signature.hex(),
         }
     )
 
@@ -103,14 +85,3 @@ def run_rotate(context: typer.Context) -> None:
     with open_context(context.obj) as opened, audited(opened.settings, "documents keys rotate", ""):
         count = Documents(opened.store, KeyRing(opened.settings.document_keys_path)).rotate()
     print_lines(f"{count} data keys are encrypted under a new key; older backups of the key file are now useless")
-
-
-def _statement(opened: Context, signer: Signer, public_key: bytes) -> KeyStatement:
-    """The statement of the signer's participant, for the ledger that the index follows. Raises NotFoundError."""
-    opened.catch_up()
-    with opened.store.reading() as connection:
-        registry = Registry(connection)
-        identity, participant = registry.identity(), registry.participant_of(signer.address)
-    if identity is None or participant is None:
-        raise NotFoundError("the index has no participant with this key", hint="see `millmark participants list`")
-    return KeyStatement(identity.chain_id, identity.ledger, participant.number, public_key, int(time.time()))

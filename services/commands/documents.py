@@ -20,6 +20,7 @@ from services.documents.permissions import Mode
 from services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
 from services.documents.views import Document
 from services.files import read_bounded, write_private_whole
+from services.handover.deliveries import ask_others_to_erase
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table, warn
 
@@ -154,9 +155,13 @@ def run_erase_field(
         committed = bytes.fromhex(root.removeprefix("0x"))
     except ValueError:
         raise InputError(f"{root[:80]!a} is not a claims root", hint="give 0x and 64 hexadecimal digits") from None
+    paths = [_path(pointer) for pointer in pointers]
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase-field", root):
-        _documents(opened).erase_fields(committed, [_path(pointer) for pointer in pointers])
-    print_lines(f"erased {', '.join(pointers)}; {_RECALL}")
+        # Noted first: were it cut off between the two, the others would be told, and the command repeated.
+        told = ask_others_to_erase(opened.store, committed, paths, opened.settings.gateway_participant)
+        _documents(opened).erase_fields(committed, paths)
+    others = f"; {told} hand-overs are sent again, so that others erase it too" if told else ""
+    print_lines(f"erased {', '.join(pointers)}{others}; {_RECALL}")
 
 
 def run_open(

@@ -13,11 +13,13 @@ import typer
 
 from ledger.chain import Chain
 from ledger.errors import SettingsError
-from ledger.keys import Signer, open_name_key
-from ledger.names import NameKey
+from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
-from services.commands.context import Context, ask, open_context
+from services.commands.context import Context, open_context
+from services.commands.handovers import find_receiver
+from services.commands.joining import complete_joining, open_name_keys, try_directory
+from services.home import Layout
 from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
@@ -25,6 +27,7 @@ from services.settings import Settings
 if TYPE_CHECKING:
     from services.gateway import GatewayParts, Relay
     from services.gateway.audit_anchors import AnchorRule
+    from services.gateway.directory_follower import DirectorySource
     from services.gateway.http.policy import Policy
     from services.portal import Proofs
 
@@ -32,7 +35,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("gateway", epilog="Example: millmark --home millmark-demo gateway")(run)
+    app.command("gateway", epilog="Example: millmark --home millmark-demo/nordwind-mobility gateway")(run)
 
 
 def run(
@@ -48,6 +51,7 @@ def run(
     from services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
+        _complete_home(opened)
         settings = opened.settings
         tls = _tls(settings)
         policy = _policy(settings, tls)
@@ -58,6 +62,14 @@ def run(
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
         limits = ConnectionLimits(settings.gateway_connections, settings.gateway_connections_per_address)
         serve(app, settings.gateway_host, settings.gateway_port, tls, limits)
+
+
+def _complete_home(opened: Context) -> None:
+    """Completes the joining of a company whose home `millmark join` made, and that the operator has admitted since."""
+    settings = opened.settings
+    if settings.gateway_participant is None and Layout(settings.home).request.exists():
+        complete_joining(opened, warn)
+        try_directory(opened, opened.unlock_company(), warn)
 
 
 @contextmanager
@@ -93,16 +105,19 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
+    from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
-    settings = opened.settings
+    settings, recording = opened.settings, _recording(opened)
     return GatewayParts(
         opened.store,
         policy,
         clock=SteadyClock(opened.store),
-        recording=_recording(opened),
-        name_keys=_name_keys(settings),
+        recording=recording,
+        receiver=find_receiver(opened),
+        deliveries=None if recording is None else Deliveries(opened.store, opened.chain(), recording[1]),
+        name_keys=open_name_keys(opened),
         relay=relay,
         keys=KeyRing(settings.document_keys_path),
         chain=None if settings.chain_url is None else opened.chain(),
@@ -112,6 +127,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         audit=open_audit(settings, _anchored_reader(opened)),
         anchoring=_anchoring(opened),
         credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
+        directory=_directory(opened),
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
     )
 
@@ -142,7 +158,7 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
     settings = opened.settings
     if settings.gateway_signer_uri is None:
         return None
-    signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
+    signer = opened.unlock_company()
     with opened.store.reading() as connection:
         known = Registry(connection).participant_of(signer.address)
     # A key that the index does not know is accepted: the index may be behind the chain.
@@ -154,9 +170,14 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
     return opened.chain(), signer
 
 
-def _name_keys(settings: Settings) -> list[NameKey]:
-    secret = settings.from_home(settings.gateway_name_passphrase_file)
-    return [open_name_key(uri, passphrase_file=secret, prompt=ask) for uri in settings.gateway_name_key_uris]
+def _directory(opened: Context) -> DirectorySource | None:
+    """Where the directory comes from; None if no gateway is named, or without a chain and a key to sign in with."""
+    from services.gateway.directory_follower import DirectorySource  # noqa: PLC0415 - as above
+
+    settings = opened.settings
+    if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
+        return None
+    return DirectorySource(settings.directory_url, opened.unlock_company(), opened.chain())
 
 
 def _anchoring(opened: Context) -> AnchorRule | None:

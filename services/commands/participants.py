@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ledger.claims import build_claims
-from ledger.errors import InputError
-from ledger.ids import canonical_identifier
+from ledger.errors import InputError, SubmitError, TrustError
 from ledger.keys import parse_address, to_checksum
-from ledger.provenance import open_reader, participants
+from ledger.provenance import participants
 from ledger.provenance.answers import Key, Participant
 from ledger.records import (
-    Admit,
     Close,
     Depart,
     Entrust,
@@ -27,10 +24,19 @@ from ledger.records import (
     SetRoles,
     Suspend,
 )
-from ledger.store import Book
-from ledger.store.rows import ParticipantRow
+from services.commands.admission import (
+    Candidate,
+    admit_all,
+    candidate_of,
+    publish_directory,
+    verify_for_this_ledger,
+)
 from services.commands.context import open_context
-from services.options import AsJson, PassphraseFile, SignerUri, parse_digest, parse_roles
+from services.directory.document import DirectoryEntry, verify_gln, verify_name
+from services.files import read_bounded
+from services.home.admitted import find_admitted
+from services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
+from services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
@@ -42,7 +48,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants.")
     group.command("list", epilog="Example: millmark participants list --json")(run_list)
     group.command(
-        "admit", epilog="Example: millmark participants admit 'Alder Forge' 0x... --roles MANUFACTURER --signer ..."
+        "admit", epilog="Example: millmark --home operator participants admit alder/request.json birch/request.json"
     )(run_admit)
     group.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(run_roles)
     group.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
@@ -94,70 +100,117 @@ def _shown(key: Key) -> str:
 
 def run_admit(
     context: typer.Context,
-    name: str,
-    key: str,
-    signer: SignerUri,
-    roles: str = typer.Option(..., help="Role names separated by commas: " + ", ".join(Role.__members__)),
-    gln: Annotated[str, typer.Option(help="Party GLN, which names the company in EPCIS events.")] = "",
+    who: Annotated[
+        list[str],
+        typer.Argument(metavar="REQUEST... | NAME ADDRESS", help="Request files of companies, or a name and a key."),
+    ],
+    signer: OperatorSigner = None,
+    roles: Annotated[
+        str, typer.Option(help="With NAME ADDRESS, role names separated by commas: " + ", ".join(Role.__members__))
+    ] = "",
+    gln: Annotated[
+        str, typer.Option(help="With NAME ADDRESS, party GLN, which names the company in EPCIS events.")
+    ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Admit a company and propose its first key, which must accept. Owner of the registry only."""
-    mask, address = parse_roles(roles), parse_address(key)
-    if gln:
-        canonical_identifier(f"https://id.gs1.org/417/{gln}")  # raises for a wrong check digit, before anything is sent
-    claims = build_claims({"legal_name": name, **({"gln": gln} if gln else {})})
+    """Admit companies and propose their first keys, which must accept. Owner of the registry only.
+
+    With request files, written by `millmark join`, the directory is published as well. A request of a company that is
+    admitted already changes its entry there. Can be repeated after a failure: nothing is admitted twice.
+    """
+    if len(who) == 2 and who[1].startswith("0x"):
+        _admit_by_hand(context, who[0], who[1], signer, roles, gln, passphrase_file)
+        return
+    if roles or gln:
+        raise InputError("roles and GLN are in the requests", hint="leave out --roles and --gln, or give NAME ADDRESS")
+    requests = [parse_request(read_bounded(Path(file), MAX_REQUEST_BYTES)) for file in who]
     with open_context(context.obj) as opened:
-        with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
-            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        admission = opened.record(opened.unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])[0]
-        # The contract assigns the number, so the name can be stored only now. A crash before that leaves the
-        # participant without a name here, which can be added later.
-        opened.catch_up()
-        with open_reader(opened.store) as reader:
-            number = reader.rows.find(ParticipantRow, sequence=admission.sequence)[0].number
-        with opened.store.transaction() as connection:
-            book = Book(connection)
-            book.set_names({**book.names(), number: name})
+        opened.follow()
+        verify_for_this_ledger(opened.store, requests)
+        owner = opened.unlock_operator(signer, passphrase_file)
+        numbers = admit_all(opened, owner, [candidate_of(request) for request in requests])
+        print_lines(*(_admitted(numbers[request.key], request) for request in requests))
+        publish_directory(opened, owner)
+    print_lines(
+        "the directory names them; keep `millmark gateway` running here, from which the companies fetch it",
+        "now each company runs `millmark gateway`, which completes its joining",
+    )
+
+
+def _admitted(number: int, request: AdmissionRequest) -> str:
+    roles = ", ".join(str(role.name) for role in Role if role & request.roles)
+    return f"participant {number}: {request.entry.name}, {roles}, key {to_checksum(request.key)}"
+
+
+def _admit_by_hand(
+    context: typer.Context, name: str, key: str, signer: str | None, roles: str, gln: str, passphrase_file: Path | None
+) -> None:
+    if not roles:
+        raise InputError("no roles are given", hint=f"give --roles, of {', '.join(Role.__members__)}")
+    mask, address = parse_roles(roles), parse_address(key)
+    try:  # before anything is sent
+        verify_name(name)
+        if gln:
+            verify_gln(gln)
+    except TrustError as error:
+        raise InputError(error.cause, hint=error.hint) from None
+    with open_context(context.obj) as opened:
+        owner = opened.unlock_operator(signer, passphrase_file)
+        opened.settle(owner)
+        with opened.store.reading() as connection:
+            known = find_admitted(connection, address)
+        if known is not None:  # unlike a request file, which also changes what is said of a company
+            raise SubmitError(f"{to_checksum(address)} is admitted already, as participant {known}")
+        candidate = Candidate(address, mask, DirectoryEntry(0, name, gln or None))
+        number = admit_all(opened, owner, [candidate])[address]
     print_lines(f"participant {number}: {name}", f"now run `millmark keys accept {number}` with its key")
 
 
 def run_roles(
-    context: typer.Context, participant: int, roles: str, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context,
+    participant: int,
+    roles: str,
+    signer: OperatorSigner = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Replace a participant's roles. Owner of the registry only."""
     mask = parse_roles(roles)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [SetRoles(participant, int(mask))])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [SetRoles(participant, int(mask))])
     print_lines(f"participant {participant} now has {roles}")
 
 
 def run_suspend(
-    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context, participant: int, signer: OperatorSigner = None, passphrase_file: PassphraseFile = None
 ) -> None:
     """Suspend a participant: none of its keys may act. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [Suspend(participant, _NOTHING)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [Suspend(participant, _NOTHING)])
     print_lines(f"participant {participant} is suspended")
 
 
 def run_entrust(
-    context: typer.Context, participant: int, trustee: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context,
+    participant: int,
+    trustee: int,
+    signer: OperatorSigner = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Name who may reclaim what a suspended or departed participant holds; 0 for nobody. Owner of the registry only.
 
     The trustee can reclaim lots 14 days after the participant could last act.
     """
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [Entrust(participant, trustee)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [Entrust(participant, trustee)])
     print_lines(f"participant {participant} has " + (f"trustee {trustee}" if trustee else "no trustee"))
 
 
 def run_reinstate(
-    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context, participant: int, signer: OperatorSigner = None, passphrase_file: PassphraseFile = None
 ) -> None:
     """Reinstate a suspended participant. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [Reinstate(participant)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [Reinstate(participant)])
     print_lines(f"participant {participant} is reinstated")
 
 
@@ -169,7 +222,11 @@ def run_leave(context: typer.Context, signer: SignerUri, passphrase_file: Passph
 
 
 def run_recover(
-    context: typer.Context, participant: int, key: str, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context,
+    participant: int,
+    key: str,
+    signer: OperatorSigner = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Propose a key for a company that lost its own. Owner of the registry only.
 
@@ -177,7 +234,7 @@ def run_recover(
     """
     address = parse_address(key)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [ProposeRecovery(participant, address)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [ProposeRecovery(participant, address)])
     print_lines(
         f"{to_checksum(address)} can replace the keys of participant {participant} in 14 days",
         f"then run `millmark keys accept-recovery {participant}` with that key",
@@ -185,18 +242,18 @@ def run_recover(
 
 
 def run_overrule(
-    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context, participant: int, signer: OperatorSigner = None, passphrase_file: PassphraseFile = None
 ) -> None:
     """Overrule a company's objection to its recovery, 14 days after it. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [OverruleObjection(participant)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [OverruleObjection(participant)])
     print_lines(f"the recovery of participant {participant} can be accepted")
 
 
 def run_close(
     context: typer.Context,
     ledger: Annotated[str, typer.Argument(help="Address of the ledger that goes on.")],
-    signer: SignerUri,
+    signer: OperatorSigner = None,
     yes: Annotated[bool, typer.Option("--yes", help="Really: it cannot be undone.")] = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
@@ -205,14 +262,14 @@ def run_close(
         raise InputError("a closed ledger is never opened again", hint="repeat with --yes if that is meant")
     address = parse_address(ledger)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [Close(address)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [Close(address)])
     print_lines(f"closed; {to_checksum(address)} goes on")
 
 
 def run_publish(
     context: typer.Context,
     digest: Annotated[str, typer.Argument(help="Digest of what all should agree on, 32 bytes in 0x-hex.")],
-    signer: SignerUri,
+    signer: OperatorSigner = None,
     kind: Annotated[
         int, typer.Option(min=1, max=65_535, help="1 is the directory of participants.")
     ] = PublicationKind.DIRECTORY,
@@ -220,5 +277,5 @@ def run_publish(
 ) -> None:
     """Publish a digest on the ledger, in place of the last one of its kind. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [Publish(kind, parse_digest(digest))])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [Publish(kind, parse_digest(digest))])
     print_lines(f"published as kind {int(kind)}")

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from ledger.canonical import Json, canonical_json
-from services.documents.errors import RecipientKeyError, SealBrokenError
+from services.directory.errors import RecipientKeyError
+from services.documents.errors import SealBrokenError
 
 __all__ = [
     "KEY_BYTES",

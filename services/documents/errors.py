@@ -2,7 +2,6 @@
 
 MillmarkError
   DocumentError              a document cannot be shared, fetched or opened
-    RecipientKeyError        a recipient has no valid published key
     SealBrokenError          a sealed document is damaged, or sealed for another key
     GatewayAnswerError       a gateway does not respond, or its response is malformed
 """
@@ -11,19 +10,13 @@ from __future__ import annotations
 
 from ledger.errors import MillmarkError
 
-__all__ = ["DocumentError", "GatewayAnswerError", "RecipientKeyError", "SealBrokenError"]
+__all__ = ["DocumentError", "GatewayAnswerError", "SealBrokenError"]
 
 
 class DocumentError(MillmarkError):
     """A document cannot be shared, fetched or opened."""
 
     code = "document-unusable"
-
-
-class RecipientKeyError(DocumentError):
-    """A recipient has no valid published key."""
-
-    code = "recipient-key-unusable"
 
 
 class SealBrokenError(DocumentError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ledger.errors import NotFoundError
 from ledger.store import Registry, Store
+from services.directory.errors import RecipientKeyError
+from services.directory.recipient_keys import KeyStatement, verify_statement
 from services.documents.encryption import verify_public_key
-from services.documents.errors import RecipientKeyError
-from services.documents.recipient_keys import KeyStatement, recover_statement_signer
 from services.documents.repository import DocumentRepository, RecipientKeyRow
 from services.documents.views import RecipientKey
 
@@ -70,16 +70,5 @@ def require_recipient_key(documents: DocumentRepository, registry: Registry, par
 
 def _show(registry: Registry, row: RecipientKeyRow) -> RecipientKey:
     """Raises RecipientKeyError unless an active key of the participant signed the statement, for this ledger."""
-    # Checked at every use, not once when published: revoking the signing key also ends the recipient key that it
-    # signed.
-    identity = registry.identity()
-    if identity is None:
-        raise RecipientKeyError("nothing is indexed yet", hint="follow the chain first")
-    statement = KeyStatement(identity.chain_id, identity.ledger, row.participant, row.public_key, row.issued_at)
-    signer = recover_statement_signer(statement, row.signature)
-    found = registry.participant_of(signer)
-    if found is None or found.number != row.participant:
-        raise RecipientKeyError(
-            f"the recipient key of participant {row.participant} is not signed by an active key", hint=_HINT
-        )
+    signer = verify_statement(registry, row.participant, KeyStatement(row.public_key, row.issued_at, row.signature))
     return RecipientKey(row.participant, row.public_key, row.issued_at, row.signature, signer)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, or_, select, update
 
 from ledger.claims import Path, parse_claims
 from ledger.store import Book, Rows, schema_of
+from services.directory.repository import DirectoryRepository
 from services.idempotency.repository import AnswerRepository
 
 __all__ = ["DocumentRepository", "DocumentVersionRow", "GrantRow", "RecipientKeyRow", "StoredDocumentRow"]
@@ -201,7 +202,13 @@ class DocumentRepository:
         return True
 
     def recipient_key(self, participant: int) -> RecipientKeyRow | None:
-        return self._rows.get(RecipientKeyRow, participant)
+        """The latest key that the participant stated: at this gateway, or to the operator for the directory."""
+        stated = self._rows.get(RecipientKeyRow, participant)
+        entry = DirectoryRepository(self._connection).entry(participant)
+        listed = None if entry is None else entry.recipient_key
+        if listed is None or (stated is not None and stated.issued_at >= listed.issued_at):
+            return stated
+        return RecipientKeyRow(participant, listed.public_key, listed.issued_at, listed.signature)
 
     def put_recipient_key(self, row: RecipientKeyRow) -> None:
         self._rows.put(row)

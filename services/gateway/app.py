@@ -122,6 +122,8 @@ def _build_api_parts(
         keys=parts.keys,
         chain=parts.proving_chain,
         credential_keys=parts.credential_keys,
+        receiver=parts.receiver,
+        verify_fresh=verify_fresh,
         loopback_webhooks=parts.delivery_policy is not None and parts.delivery_policy.loopback,
         read_status=partial(fetch_gateway_status, parts.store, background.follower),
         connections=SseConnections(),

@@ -13,10 +13,12 @@ from structlog.typing import FilteringBoundLogger
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.audit_anchors import AuditAnchors
+from services.gateway.directory_follower import DirectoryFollower
 from services.gateway.follower import FollowerThread
 from services.gateway.parts import GatewayParts
 from services.gateway.readiness import Readiness
 from services.gateway.recording import Recorder
+from services.handover.dispatcher import HandoverDispatcher
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
@@ -64,11 +66,16 @@ def build_background(
     recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger, parts.name_keys)
     dispatcher = None if delivery is None else _build_dispatcher(store, delivery, logger, follower)
     anchors = _build_anchors(parts, recorder, logger)
-    every: tuple[_Thread | None, ...] = (follower, dispatcher, parts.relay, anchors, recorder)
+    handovers = _build_handovers(parts, logger, follower)
+    directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
+    every: tuple[_Thread | None, ...] = (follower, directory, dispatcher, handovers, parts.relay, anchors, recorder)
     threads = tuple(one for one in every if one is not None)
     signers = [one.key for one in (recorder, parts.relay) if one is not None]
     failed = FailedRecords(Outbox(store), logger, count_failed, signers=signers, abandoned=True)
-    readiness = Readiness(store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit)
+    watched = [] if handovers is None else [handovers.trouble]
+    readiness = Readiness(
+        store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
+    )
     return Background(follower, recorder, readiness, (readiness, *threads))
 
 
@@ -78,6 +85,14 @@ def _build_dispatcher(
     if follower is None:
         return Dispatcher(store, delivery, logger)
     return Dispatcher(store, delivery, logger, is_fresh=follower.is_fresh)
+
+
+def _build_handovers(
+    parts: GatewayParts, logger: FilteringBoundLogger, follower: FollowerThread | None
+) -> HandoverDispatcher | None:
+    if parts.deliveries is None or follower is None:
+        return None
+    return HandoverDispatcher(parts.store, parts.deliveries, logger, is_fresh=follower.is_fresh)
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

@@ -48,6 +48,7 @@ class Metrics:
         )
         self._log_lost = Gauge("millmark_gateway_log_lines_lost", "Log lines that could not be written", registry=at)
         self._outbox = Gauge("millmark_gateway_outbox_records", "Records in the outbox", ["state"], registry=at)
+        self._handovers = Gauge("millmark_gateway_handovers", "Hand-overs to other companies", ["state"], registry=at)
 
     def observe(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Counts a request. `route`: as it is declared; None if there is none, whose method may be anything."""
@@ -58,8 +59,14 @@ class Metrics:
     def count_failed(self, kind: str) -> None:
         self._failed.labels(kind).inc()
 
-    def show(self, readiness: Readiness, follower: FollowerThread | None, outbox: Mapping[str, int]) -> bytes:
-        """The metrics in Prometheus's text format. `outbox`: number of records by state."""
+    def show(
+        self,
+        readiness: Readiness,
+        follower: FollowerThread | None,
+        outbox: Mapping[str, int],
+        handovers: Mapping[str, int],
+    ) -> bytes:
+        """The metrics in Prometheus's text format. `outbox`, `handovers`: their number by state."""
         report = readiness.seen()
         self._ready.set(not report.troubles)
         self._troubles.clear()  # otherwise a trouble that is over would stay
@@ -73,9 +80,10 @@ class Metrics:
             self._indexed.set(report.index.block_number)
         if follower is not None:
             self._show_chain(follower)
-        self._outbox.clear()
-        for state, count in outbox.items():
-            self._outbox.labels(state).set(count)
+        for gauge, counts in ((self._outbox, outbox), (self._handovers, handovers)):
+            gauge.clear()
+            for state, count in counts.items():
+                gauge.labels(state).set(count)
         return generate_latest(self.registry)
 
     def _show_chain(self, follower: FollowerThread) -> None:

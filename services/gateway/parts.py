@@ -13,11 +13,14 @@ from ledger.store import Store
 from services.audit import AuditLog
 from services.documents import KeyRing
 from services.gateway.audit_anchors import AnchorRule
+from services.gateway.directory_follower import DirectorySource
 from services.gateway.follower import FollowedChain
 from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
 from services.gateway.http.rate_limits import Limiter, Rates
 from services.gateway.relay import Relay
+from services.handover.deliveries import Deliveries
+from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
 from services.portal import Proofs
 from services.webhooks.dispatcher import DeliveryPolicy
@@ -63,6 +66,12 @@ class GatewayParts:
     """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
+    receiver: Receiver | None = None
+    """With it, the gateway takes what other companies hand over to its own."""
+    deliveries: Deliveries | None = None
+    """With it, a thread hands over to other companies what its own company owes them."""
+    directory: DirectorySource | None = None
+    """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError, 
 from ledger.index import IndexStatus, fetch_status
 from ledger.store import Store
 from services.audit import AuditError, AuditLog
+from services.directory.errors import DirectoryError, DirectoryUnreachableError
 from services.gateway.follower import STALE_S, FollowerThread
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
@@ -26,8 +27,15 @@ __all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
 HANGS_S = 15.0
 """A look that has not ended after this time does not end by itself: it reads two rows."""
 _INTERVAL_S = 1.0
-_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, LeaseHeldError.code)
-"""Codes of failing threads that are alarms only: the work is done once the node answers, or by the other process."""
+_OUTSIDE = (
+    ChainUnreachableError.code,
+    NodeBehindError.code,
+    LeaseHeldError.code,
+    DirectoryError.code,
+    DirectoryUnreachableError.code,
+)
+"""Codes of failing threads that are alarms only: the work is done once the node or the operator's gateway answers, or
+by the other process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +61,10 @@ class Readiness:
         logger: FilteringBoundLogger,
         clock_s: Callable[[], float] = time.monotonic,
         audit: AuditLog | None = None,
+        watched: Sequence[Callable[[], Trouble | None]] = (),
     ) -> None:
-        """`clock_s`: monotonic seconds."""
+        """`clock_s`: monotonic seconds. `watched`: what else reads the database for alarms."""
+        self._watched = watched
         self._audit = audit
         self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
         self._logger, self._clock_s = logger, clock_s
@@ -108,6 +118,7 @@ class Readiness:
             failed = self._failed.look()
             if failed is not None:
                 troubles.append(failed)
+            alarms += [one for one in (look() for look in self._watched) if one is not None]
             self._unread_since_s = None
         except MillmarkError as error:
             # The driver's own text names the database's address; the log has it.

@@ -131,7 +131,7 @@ def _assignment(assignment: Assignment) -> str:
     machine = assignment.machine.identifier or f"machine {assignment.machine.machine}"
     evidence = f", evidence leaf {assignment.leaf_index}" if assignment.leaf_index is not None else ""
     return (
-        f"operation {assignment.operation}: {machine} of {_party(assignment.owner)}, {_word(assignment.state)}"
+        f"operation {assignment.operation + 1}: {machine} of {_party(assignment.owner)}, {_word(assignment.state)}"
         f" {_time(assignment.ended_at or assignment.started_at or assignment.proposed_at)}{evidence}"
     )
 

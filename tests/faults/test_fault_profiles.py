@@ -13,7 +13,7 @@ pytestmark = [
 ]
 SEED = 20
 COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200, "rotate": 3}
-COUNTS |= {"node": 4, "sockets": 260, "soak": 4}
+COUNTS |= {"handover": 8, "node": 4, "sockets": 260, "soak": 4}
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import postgres
+from services.lab.cluster import describe_missing, running_cluster
 from tests.support.recording_site import Site
 from tests.support.stores import cluster, on_cluster, prepare_cluster
 from tests.unit.services import test_gateway_idempotency as idempotency
@@ -16,7 +16,7 @@ from tests.unit.services.test_gateway_endpoints import *  # noqa: F403  # its te
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(postgres.describe_missing() is not None, reason=str(postgres.describe_missing())),
+    pytest.mark.skipif(describe_missing() is not None, reason=str(describe_missing())),
 ]
 
 __all__ = ["world"]
@@ -24,7 +24,7 @@ __all__ = ["world"]
 
 @pytest.fixture(scope="module", autouse=True)
 def _stores_on_postgresql() -> Iterator[None]:
-    with postgres.running_cluster() as url:
+    with running_cluster() as url:
         prepare_cluster(url)
         with on_cluster(url):
             yield

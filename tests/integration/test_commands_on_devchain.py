@@ -16,6 +16,7 @@ from ledger.chain import read_deployment
 from ledger.ids import SubjectKind
 from ledger.keys import LocalSigner, create_keystore, to_checksum, write_private
 from ledger.names import NameKey, derive_identity
+from tests.support.command_line import run_millmark
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
 
@@ -56,8 +57,7 @@ def _key(home: Path, name: str) -> tuple[str, list[str]]:
 
 
 def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S)
+    done = run_millmark("--home", home, *arguments)
     assert "Traceback" not in done.stderr
     assert PASSPHRASE not in done.stdout + done.stderr
     return done

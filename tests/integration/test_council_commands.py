@@ -93,14 +93,11 @@ def test_four_companies_propose_approve_and_wait(founded: Founded) -> None:
     assert (oldest["call"], oldest["state"], oldest["approvals"]) == ("accept-ownership", "waiting", [1, 2, 3])
 
 
-def test_a_coordinator_opens_a_stream_and_the_owner_closes(founded: Founded) -> None:
+def test_a_company_names_a_key_and_the_owner_closes(founded: Founded) -> None:
     home, owner, first = founded.home, founded.owner, founded.keys[0]
     names = home / "names.key"
     write_private(names, b"11" * 32)
     _ok(home, "keys", "name", f"file:{names}", first)
-    assert _ok(home, "streams", "open", "urn:example:plans", f"--name-key=file:{names}", first).startswith("stream 0x")
-    unknown = _refused(home, "note", "urn:example:part", "--text=seen", first)
-    assert "urn:example:part" in unknown
     _ok(home, "participants", "publish", "22" * 32, owner)
     _ok(home, "participants", "close", SUCCESSOR, "--yes", owner)
     assert "RegistryClosed" in _refused(home, "participants", "close", SUCCESSOR, "--yes", owner)

@@ -29,6 +29,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
     np.savetxt(folder / "windows.tsv", rows, delimiter="\t", fmt=["%d", *["%.6f"] * 500])
     done = _run(
         "demo",
+        "--fast",
         "--orders=7",
         f"--out={folder / 'home'}",
         f"--data={folder / 'windows.tsv'}",
@@ -134,7 +135,7 @@ def test_an_auditor_re_executes_the_traced_parts_certificate(
 
 def test_windows_of_the_wrong_width_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "narrow.tsv").write_text("1\t0.5\t0.25\n-1\t0.5\t0.25\n")
-    done = _run("demo", "--orders=2", f"--out={tmp_path / 'home'}", f"--data={tmp_path / 'narrow.tsv'}")
+    done = _run("demo", "--fast", "--orders=2", f"--out={tmp_path / 'home'}", f"--data={tmp_path / 'narrow.tsv'}")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("millmark: ")

@@ -78,7 +78,7 @@ class Desk:
         key, statement = self.home / f"recipient-{participant}.json", self.home / f"statement-{participant}.json"
         self.ok("keys", "new", str(key))
         signer = [f"--signer=keystore:{self.home / f'{participant}.json'}", f"--passphrase-file={self.home / 'secret'}"]
-        statement.write_text(self.ok("keys", "sign", str(key), f"--participant={participant}", *signer))
+        statement.write_text(self.ok("keys", "sign", str(key), *signer))
         self.ok("keys", "publish", str(statement), *self.at(participant))
 
     def publish(self, *options: str) -> str:

@@ -42,10 +42,10 @@ from services.interop.epcis.event_queries import EventQueries
 from services.interop.epcis.mapping import Known
 from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
 from services.interop.epcis.query_parameters import parse_query
+from services.lab import cluster
 from services.lab.bench.epcis import build_batch
 from services.lab.bench.plant_store import draw_plant, write_plant
 from services.store import open_store
-from tests.support import postgres
 from tests.support.fake_world import World, build_world
 from tests.support.frozen_writer import HOLDER, KEY, holds
 from tests.support.patience import wait_until
@@ -61,13 +61,13 @@ from tests.unit.services.documents.test_documents_erasure import secrets_of
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(postgres.describe_missing() is not None, reason=str(postgres.describe_missing())),
+    pytest.mark.skipif(cluster.describe_missing() is not None, reason=str(cluster.describe_missing())),
 ]
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with postgres.running_cluster() as found:
+    with cluster.running_cluster() as found:
         yield found
 
 

@@ -21,8 +21,8 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
+from services.settings import Settings, read_settings
 from tests.support.patience import MAX_S
-from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
 
@@ -30,12 +30,13 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
+HOME = Path("millmark-demo", "nordwind-mobility")
 GOOD = "That this was recorded is proved"
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a small demonstration left and printed, and the environment that moves its two ports."""
+    """What a small demonstration left and printed."""
 
     folder: Path
     printed: str
@@ -45,6 +46,11 @@ class Left:
     def report(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / "demo.json").read_text())
         return found
+
+    @property
+    def settings(self) -> Settings:
+        """Of the buyer."""
+        return read_settings(self.folder / HOME)
 
     @property
     def commands(self) -> list[str]:
@@ -70,13 +76,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     random = np.random.default_rng(7)
     rows = np.column_stack([np.array([-1, 1] * 20), random.normal(size=(40, 500))])
     np.savetxt(folder / "windows.tsv", rows, delimiter="\t", fmt=["%d", *["%.6f"] * 500])
-    port, chain_port = pick_port(), pick_port()
-    environment = {
-        **os.environ,
-        "MILLMARK_GATEWAY_PORT": str(port),
-        "MILLMARK_CHAIN_URL": f"http://127.0.0.1:{chain_port}",
-        "PYTHONPATH": str(ROOT),
-    }
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     left = Left(folder, "", environment)
     done = left.run(f"{MILLMARK} demo --orders=3 --data=windows.tsv --json=demo.json")
     assert done.returncode == 0, done.stderr
@@ -94,7 +94,7 @@ def link(left: Left) -> Iterator[str]:
         ) as process,
     ):
         try:
-            wait(f"http://127.0.0.1:{left.environment['MILLMARK_GATEWAY_PORT']}/health", process)
+            wait(f"{left.settings.origin}/health", process)
             yield left.report["code"]
         finally:
             process.send_signal(signal.SIGINT)
@@ -142,7 +142,7 @@ def test_the_transcript_is_what_happens(left: Left, link: str, tmp_path: Path) -
 def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str) -> None:
     """Every line as it stands: the gateway runs already, the link is opened, the rest is typed."""
     start, opened, *typed, portal, signing = left.commands
-    assert start == f"{MILLMARK} --home millmark-demo gateway"
+    assert start == f"{MILLMARK} --home {HOME} gateway"
     assert opened == link
     assert "▀" in left.printed, "the code itself is shown"
     assert GOOD in read(opened)
@@ -157,13 +157,11 @@ def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str)
     ]
     assert outputs[2].stdout.startswith("VERIFIED")
     assert left.report["trace"]["lot"]["identifier"] in outputs[2].stdout
-    assert signing.endswith(
-        " keys sign-in --signer file:millmark-demo/keys/nordwind-mobility.key --message message.txt"
-    )
+    assert signing.endswith(f" keys sign-in --signer file:{HOME}/company.key --message message.txt")
     with pytest.raises(HTTPError, match="401"):
         read(portal.replace("portal", "v1/machines"))
-    assert "CELL-" not in read(portal + "/machines")
-    assert "CELL-" in read(portal + "/machines", Cookie=f"millmark-session={sign_in(left)}")
+    assert "Cedar Assembly" not in read(portal + "/machines")
+    assert "Cedar Assembly" in read(portal + "/machines", Cookie=f"millmark-session={sign_in(left)}")
 
 
 def sign_in(left: Left) -> str:
@@ -216,7 +214,7 @@ def test_any_part_has_its_proof(left: Left, link: str) -> None:
     traced = left.report["trace"]["lot"]["identifier"]
     names = (traced.replace(traced[-5:], f"A000{number}") for number in (1, 2, 3))
     other = next(name for name in names if name != traced)
-    done = left.run(f"{MILLMARK} --home millmark-demo digital-link {other} --code --qr=code.svg")
+    done = left.run(f"{MILLMARK} --home {HOME} digital-link {other} --code --qr=code.svg")
     assert done.returncode == 0, done.stderr
     assert (left.folder / "code.svg").read_text().startswith("<svg")
     assert "Download" in read(json.loads(done.stdout)["code"])
@@ -224,13 +222,13 @@ def test_any_part_has_its_proof(left: Left, link: str) -> None:
 
 def test_a_code_of_what_is_not_in_the_book_is_not_made(left: Left) -> None:
     name = "https://id.gs1.org/01/09506000013459/21/NONE"
-    done = left.run(f"{MILLMARK} --home millmark-demo digital-link {name} --code")
+    done = left.run(f"{MILLMARK} --home {HOME} digital-link {name} --code")
     assert done.returncode == 1
     assert "not in the private book" in done.stderr
 
 
 def test_neither_a_second_gateway_nor_a_new_demonstration_takes_the_chain_away(left: Left, link: str) -> None:
-    for command in ("--home millmark-demo gateway", "demo --orders=3 --data=windows.tsv"):
+    for command in (f"--home {HOME} gateway", "demo --orders=3 --data=windows.tsv"):
         done = left.run(f"{MILLMARK} {command}")
         assert done.returncode == 2, command
         assert "Traceback" not in done.stderr
@@ -239,7 +237,7 @@ def test_neither_a_second_gateway_nor_a_new_demonstration_takes_the_chain_away(l
 
 
 def test_its_chain_is_the_one_that_the_index_was_read_from(left: Left, link: str) -> None:
-    done = left.run(f"{MILLMARK} --home millmark-demo status")
+    done = left.run(f"{MILLMARK} --home {HOME} status")
     assert done.returncode == 0, done.stdout
     assert "index equals chain" in done.stdout
     assert "heads equal the chain's at block" in done.stdout
@@ -249,7 +247,7 @@ def test_the_contract_objects_of_the_readme_answer(left: Left, link: str) -> Non
     """Its ten lines as they are, but for the port."""
     [lines] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(lines.splitlines()) == 10
-    program = lines.replace("http://127.0.0.1:8601", left.environment["MILLMARK_CHAIN_URL"])
+    program = lines.replace("http://127.0.0.1:8601", str(left.settings.chain_url))
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,

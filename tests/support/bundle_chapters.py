@@ -359,7 +359,9 @@ def _rotate_key(world: BundleWorld) -> None:
     fresh = LocalSigner.generate()
     chain.node.fund(fresh.address, 10**18)
     world.act(maker, ProposeKey(fresh.address, int(ALL_ROLES), admin=True))
-    signer = Company(maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh), maker.name_seed)
+    signer = Company(
+        maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh), maker.store, maker.name_seed
+    )
     world.act(signer, AcceptKey(maker.number))
     world.act(signer, RevokeKey(maker.signer.address, world.packed_at))
     later = world.named(SubjectKind.STREAM, world.consortium.inspector, "later-log")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -48,3 +52,18 @@ class Runner:
         secret.touch(mode=0o600)
         secret.write_text("canary-passphrase\n")
         return f"--signer=keystore:{self.home / name}"
+
+
+def run_millmark(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Calls `millmark` the way its console script does, in this process, and returns what a process would."""
+    texts = [str(argument) for argument in arguments]
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code: object = 0
+    replaced = mock.patch.multiple(sys, argv=["millmark", *texts], stdin=io.StringIO())
+    with replaced, redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    printed, said = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return subprocess.CompletedProcess(texts, code if isinstance(code, int) else 1, printed, said)

@@ -20,8 +20,8 @@ from ledger.errors import LeaseHeldError, MillmarkError
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
 from ledger.submit.lease import Lease
+from services.lab import cluster
 from services.store import open_store
-from tests.support import postgres
 
 __all__ = ["HOLDER", "KEY", "holds"]
 
@@ -103,7 +103,7 @@ def holds(lease: Lease) -> bool:
 
 
 def main(seconds: float) -> int:
-    with postgres.running_cluster() as url, open_store(url) as store:
+    with cluster.running_cluster() as url, open_store(url) as store:
         command = [sys.executable, "-c", HOLDER, url, "10"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdout is not None

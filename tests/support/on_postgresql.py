@@ -9,17 +9,17 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support import postgres
+from services.lab import cluster
 from tests.support.stores import on_cluster, prepare_cluster
 
 _opened = ExitStack()
 
 
 def pytest_configure() -> None:
-    missing = postgres.describe_missing()
+    missing = cluster.describe_missing()
     if missing is not None:
         raise pytest.UsageError(missing)
-    url = _opened.enter_context(postgres.running_cluster())
+    url = _opened.enter_context(cluster.running_cluster())
     prepare_cluster(url)
     _opened.enter_context(on_cluster(url))
 

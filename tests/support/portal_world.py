@@ -15,7 +15,7 @@ from ledger.index import Follower
 from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Verdict
-from ledger.store import Book, Store
+from ledger.store import Store
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
@@ -112,8 +112,5 @@ def _produce(store: Store) -> Line:
     make_parts(line)
     inspect_parts(line, line.jobs, _windows(plant.inspector.model.width, plant.inspector.model.decimals), now)
     deliver_parts(line)
-    with store.transaction() as connection:
-        for machine in plant.machines:
-            Book(connection).add_evidence(machine.stream, machine.log.entries)
     Follower(consortium.chain, store).follow()
     return line

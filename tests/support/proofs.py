@@ -72,6 +72,12 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.forgeries", *_VECTOR),
     ),
     Proof(
+        "handovers",
+        "100,000 mutated hand-overs, on their way or before they were sealed: none is taken",
+        "10 minutes",
+        (sys.executable, "-m", "tests.support.handover_mutations"),
+    ),
+    Proof(
         "truth",
         "1,000 random worlds: what reports say is what the chain says, and each of 26 faults in their code is found",
         "30 minutes",
@@ -85,6 +91,13 @@ PROOFS = (
     _fault_run("clock", "50 stopped leaders, and clocks that jump", 50, 2, "3 minutes"),
     _fault_run("offline", "a backlog of 50,000 events, killed on the way", 50_000, 1, "2 minutes"),
     _fault_run("rotate", "20 keys replaced under load", 20, 20, "1 minute"),
+    _fault_run(
+        "handover",
+        "200 kills (-9) of either side of a hand-over: none lost, doubled or kept in part",
+        200,
+        1,
+        "5 minutes",
+    ),
     _fault_run("node", "60 kills (-9) of the demonstration's own node", 60, 1, "6 minutes"),
     _fault_run(
         "sockets",

@@ -19,8 +19,8 @@ from ledger.store import Store
 from services.documents import Documents, KeyRing
 from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
+from services.lab import cluster
 from services.store import open_store
-from tests.support import postgres
 from tests.support.shared_world import CONTENT, OWNER, SharedWorld, build_shared_world
 
 __all__ = ["rotate_side_by_side"]
@@ -76,10 +76,10 @@ class _Unscrubbed(Store):
 @contextmanager
 def _databases(folder: Path) -> Iterator[dict[str, str]]:
     found = {"SQLite": f"sqlite:///{folder / 'ledger.db'}"}
-    if postgres.describe_missing() is not None:
+    if cluster.describe_missing() is not None:
         yield found
         return
-    with postgres.running_cluster() as url:
+    with cluster.running_cluster() as url:
         yield found | {"PostgreSQL": url}
 
 

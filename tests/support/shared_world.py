@@ -15,9 +15,9 @@ from ledger.index import Follower
 from ledger.records import Gate, TransformationKind
 from ledger.store import Book, Registry, Rows, Store
 from ledger.store.rows import KeyRow, ParticipantRow
+from services.directory.recipient_keys import KeyStatement, sign_statement
 from services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
 from services.documents.permissions import Mode
-from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.documents.views import Document
 from tests.support.fake_ledger import FakeLedger
 from tests.support.sign_in import NOW_S, add_keys, signer_of
@@ -43,18 +43,21 @@ class SharedWorld:
     order: bytes = b""
     private_keys: dict[int, X25519PrivateKey] = field(default_factory=dict)
 
-    def statement(self, participant: int, public_key: bytes, issued_at: int = NOW_S) -> KeyStatement:
+    def statement(
+        self, participant: int, public_key: bytes, issued_at: int = NOW_S, chain_id: int = 0, ledger: bytes = b""
+    ) -> KeyStatement:
+        """Signed by the participant, for the ledger of this world or for another one."""
         with self.store.reading() as connection:
             identity = Registry(connection).identity()
         assert identity is not None
-        return KeyStatement(identity.chain_id, identity.ledger, participant, public_key, issued_at)
+        signer = signer_of(participant)
+        return sign_statement(chain_id or identity.chain_id, ledger or identity.ledger, public_key, issued_at, signer)
 
     def publish(self, participant: int, issued_at: int = NOW_S) -> None:
         """Publishes a new recipient key of the participant."""
         key = X25519PrivateKey.generate()
-        public_key = key.public_key().public_bytes_raw()
-        signature = sign_statement(self.statement(participant, public_key, issued_at), signer_of(participant))
-        self.recipients.publish(participant, public_key, issued_at, signature, NOW_S)
+        stated = self.statement(participant, key.public_key().public_bytes_raw(), issued_at)
+        self.recipients.publish(participant, stated.public_key, issued_at, stated.signature, NOW_S)
         self.private_keys[participant] = key
 
     def add(self, mode: Mode, about: str | None = BILLET, content: bytes = CONTENT, name: str = NAME) -> Document:

@@ -186,9 +186,9 @@ def build_web3_world(url: str, store: Store, profile: EngineProfile) -> tuple[We
 
     def company(name: str, number: int, account: LocalAccount) -> Company:
         signer = LocalSigner.from_bytes(bytes(account.key))
-        return Company(name, number, signer, Submitter(chain, outbox, signer))
+        return Company(name, number, signer, Submitter(chain, outbox, signer), store)
 
-    consortium = Web3Consortium(chain, store, outbox, company("consortium operator", 0, owner), client=client)
+    consortium = Web3Consortium(chain, store, company("consortium operator", 0, owner), client=client)
     for number, (name, role) in enumerate(COMPANIES, start=1):
         account = client.create_account()
         consortium.record(consortium.owner, [Admit(int(role), bytes.fromhex(account.address[2:]), NOTHING)])

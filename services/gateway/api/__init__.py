@@ -15,8 +15,10 @@ from services.gateway.api.bundles import add_bundles
 from services.gateway.api.consortium import add_consortium
 from services.gateway.api.contexts import add_contexts
 from services.gateway.api.credentials import add_credentials
+from services.gateway.api.directory import add_directory
 from services.gateway.api.documents import add_documents
 from services.gateway.api.events import SseConnections, add_events
+from services.gateway.api.handovers import add_handovers
 from services.gateway.api.lots import add_lots
 from services.gateway.api.orders import add_orders
 from services.gateway.api.proofs import add_proofs
@@ -28,6 +30,7 @@ from services.gateway.api.webhooks import add_webhooks
 from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
 from services.gateway.http.route_table import RouteTable
+from services.handover.receiving import Receiver
 from services.interop.credentials.issuer import Issuer
 from services.interop.credentials.keys import CredentialKey
 from services.webhooks.subscriptions import Subscriptions
@@ -48,6 +51,9 @@ class ApiParts:
     chain: Chain | None
     """Without a chain, there are neither bundles nor trust files."""
     credential_keys: Mapping[str, CredentialKey]
+    receiver: Receiver | None
+    """Without it, nothing is taken from other companies."""
+    verify_fresh: Callable[[], None]
     loopback_webhooks: bool
     read_status: StatusReader
     connections: SseConnections
@@ -61,7 +67,9 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_sessions(table, store, parts.sign_in, clock)
     add_documents(table, Documents(store, parts.keys), clock)
     add_recipient_keys(table, Recipients(store), clock)
+    add_handovers(table, parts.receiver, parts.verify_fresh)
     add_consortium(table, store)
+    add_directory(table, store)
     add_orders(table, store)
     add_lots(table, store)
     add_proofs(table, store)

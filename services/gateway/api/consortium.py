@@ -16,7 +16,14 @@ from ledger.records import ModelState
 from ledger.store import Store
 from services.access import Scope
 from services.access.rules import Rule
-from services.gateway.api.filters import OfParticipant, ParticipantNumber, build_filters, reply_page, state_value
+from services.gateway.api.filters import (
+    Called,
+    OfParticipant,
+    ParticipantNumber,
+    build_filters,
+    reply_page,
+    state_value,
+)
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.paging import Paging
@@ -109,12 +116,15 @@ def _add_machines(routes: Routes, store: Store) -> None:
         rule=_LIST,
         examples=examples.page_examples(_machine),
     )
-    def list_machines(principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None) -> Response:
+    def list_machines(
+        principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None, identifier: Called = None
+    ) -> Response:
         """Returns, by number, the caller's machines and those assigned to orders visible to the caller, with their
         workload.
         """
         wanted = build_filters(owner=owner)
-        return reply_page(paging, listings.machines(store, principal.viewer, paging.number, paging.limit, wanted))
+        found = listings.machines(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        return reply_page(paging, found)
 
     @routes.one(
         "/v1/machines/{id}",

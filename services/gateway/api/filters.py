@@ -57,7 +57,8 @@ Called = Annotated[
     Query(
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
-        description="Only those with this identifier, in any spelling. Use it to look up a subject.",
+        description="Only those with this identifier, in any spelling, or whose identifier has it as its last part, "
+        "such as A0001. Use it to look up a subject.",
         examples=[IDENTIFIER],
     ),
 ]

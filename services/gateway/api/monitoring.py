@@ -23,6 +23,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.http.schemas import model_of
 from services.gateway.metrics import Metrics
 from services.gateway.readiness import Readiness, ReadinessReport
+from services.handover.repository import count_handovers
 from services.serving.troubles import Trouble
 
 __all__ = ["Health", "Ready", "add_monitoring"]
@@ -41,7 +42,7 @@ class TroubleState(Printable):
     """Something that does not work at present."""
 
     where: str
-    """`index`, `database`, `outbox`, `audit`, `chain`, `log`, or the name of a thread."""
+    """`index`, `database`, `outbox`, `audit`, `chain`, `handovers`, `log`, or the name of a thread."""
     code: str
     detail: str
     hint: str | None
@@ -114,7 +115,7 @@ def add_monitoring(
     )
     def show() -> Response:
         """For a Prometheus server with an API key of the gateway's company. Also answered while the index is stale."""
-        shown = metrics.show(readiness, follower, Outbox(store).counts())
+        shown = metrics.show(readiness, follower, Outbox(store).counts(), count_handovers(store))
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
 

@@ -8,15 +8,16 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from ledger.merkle import Tree, leaf_hash
-from ledger.provenance import evidence_proofs
+from ledger.provenance import evidence_proofs, listings
 from ledger.provenance.answers import Anchor, Machine, Stream
-from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof
+from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, OpenedStream
 from ledger.store import Store
 from services.access import Scope
 from services.access.rules import Rule
-from services.gateway.api.filters import parse_subject
+from services.gateway.api.filters import Called, OfMachine, OfParticipant, build_filters, parse_subject, reply_page
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.paging import Paging
 from services.gateway.http.responses import (
     MAX_SEQUENCE,
     PROBLEMS_400_404,
@@ -50,6 +51,11 @@ def _stream() -> Stream:
     press = Machine(17, "urn:example:press-3", examples.MAKER)
     identifier = "urn:example:press-3:telemetry"
     return Stream(examples.STREAM, identifier, press, 6, _TREE.root(6), examples.NOW, (_OLDER, _NEWER))
+
+
+def _opened() -> OpenedStream:
+    press = Machine(17, "urn:example:press-3", examples.MAKER)
+    return OpenedStream(examples.STREAM, "urn:example:press-3:telemetry", 88, examples.MAKER, press, 6, examples.NOW)
 
 
 def _inclusion() -> InclusionProof:
@@ -104,6 +110,27 @@ def _add_evidence(routes: Routes, store: Store) -> None:
 
 
 def _add_stream(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/streams",
+        "listStreams",
+        "List evidence streams",
+        OpenedStream,
+        rule=_PROOF,
+        examples=examples.page_examples(_opened),
+    )
+    def list_streams(
+        principal: CurrentPrincipal,
+        paging: Paging,
+        machine: OfMachine = None,
+        owner: OfParticipant = None,
+        identifier: Called = None,
+    ) -> Response:
+        """Returns the caller's streams, in the order in which they were opened; the company that runs the gateway gets
+        those of all companies."""
+        wanted = build_filters(machine=machine, owner=owner)
+        found = listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        return reply_page(paging, found)
+
     @routes.get(
         "/v1/streams/{subject}",
         "getStream",

@@ -11,9 +11,10 @@ from ledger.errors import IdentifierError
 from ledger.ids import Identity, canonical_identifier, identifier_hash
 from ledger.provenance.labels import Named, find_items
 from ledger.records import Item, LotState, ReceiveLot
-from ledger.store import Book, Lineage, Rows, Store
+from ledger.store import Book, Connection, Lineage, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import LotRow, ParticipantRow
+from services.directory import DirectoryEntry, DirectoryRepository
 from services.gateway.recording.repository import RecordingRepository, describe_subjects
 from services.interop.epcis.mapping import Known
 
@@ -97,18 +98,23 @@ def _pending_lots(store: Store, names: Collection[str]) -> dict[str, Item]:
 
 
 def find_parties(store: Store) -> dict[str, int]:
-    """Participants by canonical identifier: the GLN (`gln`) in the claims of a company's admission, and names that are
-    identifiers. An identifier that two companies share is left out."""
+    """Participants by canonical identifier: the GLN in the directory or in the claims of a company's admission, and
+    names that are identifiers. An identifier that two companies share is left out."""
     found: dict[str, set[int]] = {}
     with store.reading() as connection:
         book, rows = Book(connection), Rows(connection).find(ParticipantRow)
+        listed = {entry.participant: f"{_PARTY}{entry.gln}" for entry in _with_gln(connection)}
         names, documents = book.names(), book.documents(row.claims_root for row in rows)
         for row in rows:
-            for said in (names.get(row.number), _gln(documents.get(row.claims_root))):
+            for said in (names.get(row.number), listed.get(row.number), _gln(documents.get(row.claims_root))):
                 if said is not None and (name := _canonical(said)) is not None:
                     found.setdefault(name, set()).add(row.number)
     # If two companies claim the same GLN, neither gets it: nobody here can tell who is right.
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
+
+
+def _with_gln(connection: Connection) -> list[DirectoryEntry]:
+    return [entry for entry in DirectoryRepository(connection).entries() if entry.gln is not None]
 
 
 @lru_cache(maxsize=_MAX_READ)

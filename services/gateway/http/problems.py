@@ -34,6 +34,7 @@ from ledger.errors import (
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
 from services.audit import AuditError
+from services.directory import RecipientKeyError
 from services.documents import DocumentError
 from services.gateway.http.errors import (
     InFlightError,
@@ -46,6 +47,7 @@ from services.gateway.http.errors import (
     TryLaterError,
 )
 from services.gateway.http.route_table import RouteTable
+from services.handover.errors import HandoverError, HandoverRefusedError
 from services.serving.failures import withhold_addresses
 
 __all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem", "public_cause"]
@@ -70,6 +72,9 @@ _STATUS: dict[type, int] = {
     KeyReusedError: 422,
     PreconditionError: 412,
     DocumentError: 409,
+    RecipientKeyError: 409,
+    HandoverRefusedError: 422,
+    HandoverError: 409,
     AuditError: 503,
     SigningError: 500,
     NoChainError: 503,

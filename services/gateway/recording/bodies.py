@@ -12,7 +12,8 @@ A body has the fields of the record, with these changes:
     enumerations       are lower-case words, bytes 0x-hex
     consignment, items becomes `lots`, only subjects: the index knows the order of each
     order of a lot     is optional, for the same reason
-    stream, leaf_...   of a finished assignment are optional: where its evidence is kept, `event` names it by its id
+    stream, leaf_...   of a finished assignment are optional, and leaf_... of a certificate: where the evidence is kept,
+                       `event` names it by its id
 
 Types are strict: neither "1" nor true is a number. Unknown members are refused.
 """
@@ -28,7 +29,17 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.records import Bytes3, ConfirmDelivery, FinishAssignment, Gate, Item, OrderTerms, Packed, Record
+from ledger.records import (
+    Bytes3,
+    ConfirmDelivery,
+    FinishAssignment,
+    Gate,
+    Item,
+    OrderTerms,
+    Packed,
+    Record,
+    Statement,
+)
 
 __all__ = ["BODY", "Identifier", "body_of", "struct_of"]
 
@@ -85,6 +96,8 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
         yield name, (Annotated[str, Field(pattern=_TIME, description="RFC 3339, UTC.", examples=[_WHEN])], ...)
     elif name == "order" and of_lot:
         yield name, (Hex32 | None, Field(None, description="Subject of the lot's order; by default as in the index."))
+    elif name == "operation":
+        yield name, (Annotated[int, Field(ge=0, le=2**16 - 1, description="Index of the operation, from 0.")], ...)
     elif name in ("consignment", "items"):
         yield "lots", (_LOTS, ...)
     elif hint is bool:
@@ -151,6 +164,14 @@ _LOTS = Annotated[
     list[Hex32],
     Field(min_length=1, max_length=MAX_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
 ]
+_LEAF_INDEX: Any = (
+    Annotated[int, Field(ge=0, le=2**40 - 1)] | None,
+    Field(None, description="Index of the entry that shows it; or name it by `event`."),
+)
+_LEAF_HASH: Any = (
+    Hex32 | None,
+    Field(None, description="Of that entry. Needed only where its evidence is not kept here; checked where it is."),
+)
 _OPTIONAL: dict[tuple[type, str], Any] = {
     (Gate, "model"): (Annotated[int, Field(ge=0, le=2**40 - 1)], 0),
     (OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
@@ -160,17 +181,10 @@ _OPTIONAL: dict[tuple[type, str], Any] = {
         Hex32 | None,
         Field(None, description="By default the stream that the work was started with."),
     ),
-    (FinishAssignment, "leaf_index"): (
-        Annotated[int, Field(ge=0, le=2**40 - 1)] | None,
-        Field(None, description="Index of the entry that shows the work; or name it by `event`."),
-    ),
-    (FinishAssignment, "leaf_hash"): (
-        Hex32 | None,
-        Field(
-            None,
-            description="Of that entry. Needed only where its evidence is not kept here; checked where it is.",
-        ),
-    ),
+    (FinishAssignment, "leaf_index"): _LEAF_INDEX,
+    (FinishAssignment, "leaf_hash"): _LEAF_HASH,
+    (Statement, "leaf_index"): _LEAF_INDEX,
+    (Statement, "leaf_hash"): _LEAF_HASH,
 }
 """Members that only these structs leave out."""
 _ASKED: dict[str, tuple[Any, Any]] = {
@@ -192,7 +206,7 @@ _ASKED: dict[str, tuple[Any, Any]] = {
         Annotated[str, Field(min_length=1, max_length=128)] | None,
         Field(
             None,
-            description="Id of the event that shows the work, as the node was sent it; in place of the leaf.",
+            description="Id of the event that shows it, as the node was sent it; in place of the leaf.",
             examples=["press-2026-118"],
         ),
     ),

@@ -35,6 +35,7 @@ __all__ = [
     "find_end",
     "find_finished",
     "find_grounds",
+    "find_measured",
     "find_proposal",
     "find_returned",
     "find_superseded",
@@ -204,10 +205,18 @@ def find_finished(reader: Reader, asked: Given) -> Given:
     return {"order": row.order, "operation": row.operation, "assignment": row.sequence, **leaf}
 
 
+def find_measured(reader: Reader, asked: Given) -> Given:
+    """The entry that a certificate rests on: found by the event's id, its leaf hash supplied or checked, as for an
+    assignment's work. Raises as `find_finished` does."""
+    stream = _raw(asked["stream"])
+    index = _find_leaf(reader, stream, 0, asked)
+    return {"leaf_index": index, "leaf_hash": _leaf_hash(reader, stream, index, asked["leaf_hash"])}
+
+
 def _find_leaf(reader: Reader, stream: bytes, least: int, asked: Given) -> int:
     index, event = asked["leaf_index"], asked["event"]
     if (index is None) is (event is None):
-        raise InputError("the work is shown by one entry", hint="give either leaf_index or event")
+        raise InputError("one entry of the stream has to be named", hint="give either leaf_index or event")
     found = index if event is None else reader.book.find_event(stream, event, least)
     if found is None:
         raise NotFoundError(

@@ -29,7 +29,7 @@ __all__ = ["Recorder"]
 
 _PAUSE_S = 0.05
 """Pause between rounds while records are in progress."""
-_IDLE_S = 1.0
+_IDLE_S = 0.25
 """Pause between checks for records that other processes queued for the same key."""
 _TROUBLE_S = 2.0
 _PART = 300

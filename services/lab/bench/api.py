@@ -48,11 +48,11 @@ from ledger.store.rows import (
     StreamRow,
 )
 from ledger.submit import Submitter
-from services.lab.bench.http_load import free_port, wait_for
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
+from services.lab.processes import free_port, wait_for
 from services.settings import SETTINGS_FILE
 from services.store import open_store
 

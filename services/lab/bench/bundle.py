@@ -144,7 +144,7 @@ def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
     """Receives lots, then merges them in pairs until one is left; returns its subject."""
     maker, other = consortium.makers[:2]
     identities = [consortium.name(SubjectKind.LOT, maker, f"urn:example:leaf-{number}") for number in range(leaves)]
-    claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
+    claims = consortium.document(maker, {"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
     _record(consortium, maker, [ReceiveLot(hash_of(one), 1, _KILOGRAM, claims) for one in identities])
     level = [(one.subject, 1) for one in identities]
     made = 0
@@ -176,7 +176,7 @@ def _merge(
         loss=0,
         yield_in=1,
         yield_out=1,
-        claims_root=consortium.document({"step": "melting", "charge": number}),
+        claims_root=consortium.document(maker, {"step": "melting", "charge": number}),
         inputs=tuple(Input(lot, NOTHING, quantity) for lot, quantity in sorted(lots)),
         outputs=(Output(hash_of(identity), total, _KILOGRAM, NOTHING),),
     )

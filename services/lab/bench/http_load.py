@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -14,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import ChainError, SettingsError
+from ledger.errors import SettingsError
 
-__all__ = ["cpu_s", "free_port", "run_server", "send", "wait_for"]
+__all__ = ["cpu_s", "run_server", "send"]
 
 _CONNECTIONS = 4
 _NOT_NEW: Final = re.compile(rb'"duplicate"|"rejected"|"duplicates":[1-9]|"refused":\[\{')
@@ -70,25 +69,3 @@ async def _talk(port: int, heads: bytes, bodies: Iterator[bytes]) -> None:
         if _NOT_NEW.search(await reader.readexactly(length)):
             raise SettingsError("a server did not accept an event as new", hint="report this as a bug")
     writer.close()
-
-
-_READY_S = 60.0
-
-
-def free_port() -> int:
-    """A port that is currently free. Another program may take it before it is used."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Returns when something listens on the port. Raises ChainError if the process ends, or takes over a minute."""
-    deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise ChainError("a program to be measured did not start", hint="run it by itself to see why")

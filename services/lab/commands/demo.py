@@ -25,6 +25,9 @@ def register(app: typer.Typer) -> None:
 def run(
     orders: int = typer.Option(24, min=1, max=500, help="Number of orders, of three operations each."),
     output: Path = typer.Option(Path("millmark-demo"), "--out", help="Folder for the results."),
+    fast: bool = typer.Option(
+        False, "--fast", help="In one process and one database, instead of a home and a gateway for each company."
+    ),
     data: Path | None = typer.Option(
         None, help="Your own measured windows (CSV or TSV, label first in each row). Default: FordA, downloaded once."
     ),
@@ -32,14 +35,14 @@ def run(
 ) -> None:
     """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace."""
     from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
-    from services.lab.demo.run import run_demo  # noqa: PLC0415  # the import takes a second
+    from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
 
     with _opened(report) as file:  # before the work, which takes a while
-        result = run_demo(output, orders, data, warn)
+        result = (run_demo if fast else run_in_life)(output, orders, data, warn)
         if file is not None:
             file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")
-    print_summary(result, output, _program())
+    print_summary(result, _program())
 
 
 @contextmanager

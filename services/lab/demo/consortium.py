@@ -1,4 +1,4 @@
-"""The companies of the demo, with their keys and names, on one chain and one store."""
+"""The companies of the demo, with their keys and names, on one chain; in one store, or each in a store of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ledger.canonical import Json
 from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
@@ -21,7 +22,7 @@ from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 
-__all__ = ["COMPANIES", "Company", "Consortium", "found_consortium"]
+__all__ = ["COMPANIES", "Company", "Consortium", "Desk", "found_consortium"]
 
 NOTHING = bytes(32)
 COMPANIES = (
@@ -36,14 +37,23 @@ COMPANIES = (
 )
 
 
+class Desk(Protocol):
+    """Where a company's records are queued, and how to wait for them."""
+
+    def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
+    def drain(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Company:
-    """A participant, with its key and submitter."""
+    """A participant, with its key, its store and its submitter."""
 
     name: str
     number: int
     signer: LocalSigner
-    submitter: Submitter
+    submitter: Desk
+    store: Store
+    """Its outbox and its private book."""
     name_seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @property
@@ -53,16 +63,21 @@ class Company:
 
 @dataclass(slots=True)
 class Consortium:
-    """All participants on one chain, sharing one store with outbox and private book."""
+    """All participants on one chain. `store` is the owner's, which the others may share."""
 
     chain: Chain
     store: Store
-    outbox: Outbox
     owner: Company
     companies: list[Company] = field(default_factory=list)
+    one_store: bool = True
+    """Whether the companies share a store, and this process submits for all of them."""
     recorded: Counter[str] = field(default_factory=Counter)
     """Number of records by kind."""
     _keys: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self.store)
 
     @property
     def buyer(self) -> Company:
@@ -95,27 +110,56 @@ class Consortium:
         Raises SubmitError naming the first one that the contract refused.
         """
         ids: list[int] = []
-        for _, group in itertools.groupby(records, type):  # one kind per transaction, so that its gas can be attributed
+        for group in self._groups(records):
             ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
             company.submitter.drain()
-        results = [self.outbox.record(number) for number in ids]
+        return self._collect(company, ids)
+
+    def record_all(self, batches: Sequence[tuple[Company, Sequence[Record]]]) -> list[list[int]]:
+        """Like `record` for several companies, side by side where they have gateways of their own."""
+        if self.one_store:
+            return [self.record(company, records) for company, records in batches]
+        queued = [
+            company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in records])
+            for company, records in batches
+        ]
+        for company, _ in batches:
+            company.submitter.drain()
+        return [self._collect(company, ids) for (company, _), ids in zip(batches, queued, strict=True)]
+
+    def _groups(self, records: Sequence[Record]) -> list[list[Record]]:
+        """What goes into one transaction: one kind, so that its gas can be attributed; everything where that takes a
+        gateway's time each."""
+        return [list(group) for _, group in itertools.groupby(records, type if self.one_store else lambda _: None)]
+
+    def _collect(self, company: Company, ids: Sequence[int]) -> list[int]:
+        results = [Outbox(company.store).record(number) for number in ids]
         for result in results:
             if result.state is not OutboxState.FINAL or result.sequence is None:
                 raise SubmitError(f"{company.name}: {result.kind} is {result.state}: {result.error}")
             self.recorded[result.kind] += 1
         return [result.sequence for result in results if result.sequence is not None]
 
+    def gas_by_kind(self) -> dict[str, tuple[int, int]]:
+        """(number of records, gas) by kind, of the transactions with records of one kind only."""
+        found: dict[str, tuple[int, int]] = {}
+        for store in {id(one.store): one.store for one in (self.owner, *self.companies)}.values():
+            for kind, (records, gas) in Outbox(store).gas_by_kind().items():
+                before = found.get(kind, (0, 0))
+                found[kind] = (before[0] + records, before[1] + gas)
+        return found
+
     def name(self, kind: SubjectKind, company: Company, identifier: str) -> Identity:
         """Creates a subject of `company` and stores its identity in the book."""
         identity = derive_identity(self.chain, [company.name_key], kind, company.number, identifier)
-        with self.store.transaction() as connection:
+        with company.store.transaction() as connection:
             Book(connection).add_identity(identity)
         return identity
 
-    def document(self, document: Json) -> bytes:
-        """Stores a claims document with its salts in the book; returns its claims root."""
+    def document(self, company: Company, document: Json) -> bytes:
+        """Stores a claims document with its salts in the company's book; returns its claims root."""
         claims = build_claims(document)
-        with self.store.transaction() as connection:
+        with company.store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         return claims.root
 
@@ -136,8 +180,8 @@ def found_consortium(
     profile = find_profile("embedded")
     deployment: Deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
-    operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner))
-    consortium = Consortium(chain, store, outbox, operator)
+    operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner), store)
+    consortium = Consortium(chain, store, operator)
     _admit(consortium, companies)
     return consortium
 
@@ -147,13 +191,13 @@ def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]]) -> Non
     admissions = []
     for (name, role), signer in zip(companies, signers, strict=True):
         consortium.chain.fund(signer.address)
-        root = consortium.document({"legal_name": name})
+        root = consortium.document(consortium.owner, {"legal_name": name})
         admissions.append(Admit(int(role), signer.address, root))
     consortium.record(consortium.owner, admissions)
     # The registry numbers participants in the order of admission, from 1.
     for number, ((name, _), signer) in enumerate(zip(companies, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
-        consortium.companies.append(Company(name, number, signer, submitter))
+        consortium.companies.append(Company(name, number, signer, submitter, consortium.store))
         company = consortium.companies[-1]
         consortium.record(company, [AcceptKey(number), SetNameKey(company.name_key.hash)])
     with consortium.store.transaction() as connection:

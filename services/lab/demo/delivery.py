@@ -61,6 +61,6 @@ def _pallets(line: Line, count: int) -> list[bytes]:
     maker = line.consortium.makers[-1]
     keys = [with_check_digit(f"3{PREFIX}{number:09d}") for number in range(1, count + 1)]
     pallets = [line.consortium.name(SubjectKind.LOT, maker, f"https://id.gs1.org/00/{key}") for key in keys]
-    claims = line.consortium.document({"unit": "pallet"})
+    claims = line.consortium.document(maker, {"unit": "pallet"})
     line.consortium.record(maker, [ReceiveLot(hash_of(pallet), 1, PIECE, claims) for pallet in pallets])
     return [pallet.subject for pallet in pallets]

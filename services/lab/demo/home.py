@@ -8,20 +8,19 @@ from pathlib import Path
 from ledger.chain import write_deployment
 from ledger.errors import SettingsError
 from ledger.keys import write_private
-from ledger.store import Book
 from services.devchain import discard_journal
 from services.lab.demo.consortium import Company, Consortium
 from services.lab.demo.production import Line
 from services.settings import SETTINGS_FILE
 
-__all__ = ["JOURNAL", "clear_home", "database_of", "write_home"]
+__all__ = ["DISCLOSE", "JOURNAL", "clear_home", "database_of", "write_home"]
 
 JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
 _KEYS = "keys"
 _CHAIN_URL = "http://127.0.0.1:8601"
 """Next to the gateway's own port; another chain may be using 8545."""
-_DISCLOSE = ("names", "/passport")
+DISCLOSE = ("names", "/passport")
 """What the demo's passports disclose beyond the records."""
 
 
@@ -52,11 +51,11 @@ def clear_home(home: Path) -> None:
 
 
 def write_home(home: Path, line: Line) -> None:
-    """Writes the buyer's gateway settings, the deployment file, all keys, and each machine's evidence with salts."""
+    """Writes the buyer's gateway settings, the deployment file and all keys."""
     consortium = line.consortium
     settings: dict[str, str | int | list[str]] = {
         "database": f"sqlite:///{_DATABASE}",
-        "passport_disclose": list(_DISCLOSE),
+        "passport_disclose": list(DISCLOSE),
         "chain_url": _CHAIN_URL,
         "devchain_journal": JOURNAL,
         "gateway_participant": consortium.buyer.number,
@@ -67,9 +66,6 @@ def write_home(home: Path, line: Line) -> None:
     (home / SETTINGS_FILE).write_text(text)
     write_deployment(home / "deployment.json", consortium.chain.deployment)
     _write_keys(home, consortium)
-    with consortium.store.transaction() as connection:
-        for machine in line.plant.machines:
-            Book(connection).add_evidence(machine.stream, machine.log.entries)
 
 
 def _write_keys(home: Path, consortium: Consortium) -> None:

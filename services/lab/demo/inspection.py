@@ -40,8 +40,8 @@ def sample_bearings(line: Line, now: int) -> None:
         model=0,
         verdict=Verdict.PASS,
         expires_at=now + YEAR_S,
-        inference_digest=line.consortium.document(plan),
-        claims_root=line.consortium.document({"inspection": "incoming goods", **plan, **found}),
+        inference_digest=line.consortium.document(inspector, plan),
+        claims_root=line.consortium.document(inspector, {"inspection": "incoming goods", **plan, **found}),
         stream=bench.stream,
         leaf_index=entry.index,
         leaf_hash=entry.leaf_hash,
@@ -74,7 +74,7 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
         records.append(IssueCertificate(_state(line, job, entry, inference, now)))
     certificates = line.consortium.record(inspector, records)
     # Stored afterwards, because the book keeps inferences by the certificate's sequence.
-    with line.consortium.store.transaction() as connection:
+    with inspector.store.transaction() as connection:
         book = Book(connection)
         for certificate, inference in zip(certificates, inferences, strict=True):
             book.put_inference(certificate, inference.salt, inference.window, inference.logits)
@@ -93,7 +93,9 @@ def _state(line: Line, job: Job, entry: EvidenceEntry, inference: Inference, now
         order=job.order.subject,
         model=line.plant.model,
         expires_at=now + YEAR_S,
-        claims_root=line.consortium.document({"inspection": "acoustic, end of line", "part": job.index + 1}),
+        claims_root=line.consortium.document(
+            line.consortium.inspector, {"inspection": "acoustic, end of line", "part": job.index + 1}
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ledger.canonical import to_hex
 from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
 from ledger.ids import SubjectKind
-from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, RegisterMachine, RegisterModel
+from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, Record, RegisterMachine, RegisterModel
 from ledger.store import Book
 from quality import Inspector
 from quality.inputs import pack_window
@@ -51,9 +51,14 @@ class Machine:
     number: int
     stream: bytes
     log: EvidenceLog = field(default_factory=EvidenceLog)
+    _kept: int = 0
+    """How many entries are in the owner's book."""
 
     def anchor(self) -> Anchor:
-        """The record that anchors the log in its present state."""
+        """The record that anchors the log in its present state, which goes to the owner's book first."""
+        with self.owner.store.transaction() as connection:
+            Book(connection).add_evidence(self.stream, self.log.entries[self._kept :])
+        self._kept = len(self.log.entries)
         return Anchor(self.stream, self.log.tree.size, self.log.tree.root())
 
     def note(
@@ -90,25 +95,49 @@ class Plant:
 
 def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
     """Registers machines, streams and the model, and has the model approved."""
-    machines = [_install(consortium, *machine) for machine in MACHINES]
+    machines = _install(consortium)
     inspector = Inspector(model)
-    card_root = consortium.document(json.loads(card))
-    with consortium.store.transaction() as connection:
+    card_root = consortium.document(consortium.inspector, json.loads(card))
+    with consortium.inspector.store.transaction() as connection:
         Book(connection).put_model(inspector.model_digest, model, card)
     [number] = consortium.record(consortium.inspector, [RegisterModel(inspector.model_digest, card_root)])
-    report_root = consortium.document({"report": "model card, data hashes and held-out metrics re-computed"})
+    report_root = consortium.document(
+        consortium.auditor, {"report": "model card, data hashes and held-out metrics re-computed"}
+    )
     consortium.record(consortium.auditor, [ApproveModel(number, report_root)])
     return Plant(machines, number, inspector)
 
 
-def _install(consortium: Consortium, index: int, name: str, what: str) -> Machine:
-    owner = consortium.companies[index]
-    machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
-    claims = consortium.document({"name": name, "equipment": what})
-    [number] = consortium.record(owner, [RegisterMachine(hash_of(machine), claims)])
-    stream = consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
-    consortium.record(owner, [OpenStream(hash_of(stream), number, NOTHING)])
-    return Machine(owner, name, number, stream.subject)
+def _install(consortium: Consortium) -> list[Machine]:
+    """Registers all machines, and opens a stream for each."""
+    owners = [consortium.companies[index] for index, _, _ in MACHINES]
+    registrations = []
+    for owner, (_, name, what) in zip(owners, MACHINES, strict=True):
+        machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
+        claims = consortium.document(owner, {"name": name, "equipment": what})
+        registrations.append(RegisterMachine(hash_of(machine), claims))
+    numbers = _record_each(consortium, owners, registrations)
+    streams = [
+        consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
+        for owner, (_, name, _) in zip(owners, MACHINES, strict=True)
+    ]
+    openings = [OpenStream(hash_of(one), number, NOTHING) for one, number in zip(streams, numbers, strict=True)]
+    _record_each(consortium, owners, openings)
+    installed = zip(owners, MACHINES, numbers, streams, strict=True)
+    return [Machine(owner, name, number, stream.subject) for owner, (_, name, _), number, stream in installed]
+
+
+def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:
+    """Records one for each owner, who may come several times; returns the sequences."""
+    batches: dict[int, list[int]] = {}
+    for place, owner in enumerate(owners):
+        batches.setdefault(owner.number, []).append(place)
+    found = consortium.record_all(
+        [(owners[places[0]], [records[place] for place in places]) for places in batches.values()]
+    )
+    pairs = zip(batches.values(), found, strict=True)
+    by_place = {place: number for places, numbers in pairs for place, number in zip(places, numbers, strict=True)}
+    return [by_place[place] for place in range(len(records))]
 
 
 def receive(
@@ -116,7 +145,7 @@ def receive(
 ) -> list[bytes]:
     """Receives material from outside with its supplier's certificate; returns the lots' subjects."""
     identities = [consortium.name(SubjectKind.LOT, company, f"https://id.gs1.org/01/{gtin}/10/{lot}") for lot in lots]
-    claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
+    claims = consortium.document(company, {"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
     records = [ReceiveLot(hash_of(identity), quantity, unit, claims) for identity in identities]
     consortium.record(company, records)
     return [identity.subject for identity in identities]

@@ -105,7 +105,7 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
 def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderTerms:
     engraving = ENGRAVINGS[index % len(ENGRAVINGS)]
     claims = consortium.document(
-        {"engraving": engraving, "number": index + 1, "passport": {"productName": "crankshaft"}}
+        consortium.buyer, {"engraving": engraving, "number": index + 1, "passport": {"productName": "crankshaft"}}
     )
     return OrderTerms(
         operations=len(OPERATIONS),
@@ -243,7 +243,7 @@ def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
     job.lot = identity.subject
     if operation == ASSEMBLY:
         job.part = identity
-    claims = line.consortium.document({"serial": serial, "passport": _passport(operation, job.index)})
+    claims = line.consortium.document(maker, {"serial": serial, "passport": _passport(operation, job.index)})
     return Output(hash_of(identity), 1, PIECE, claims)
 
 

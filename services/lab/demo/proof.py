@@ -70,7 +70,9 @@ def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str],
     (home / TRUST).write_bytes(trust.to_bytes())
     report = verify_bundle(data, trust, now_s=int(time.time()))
     bundle = parse_bundle(data)
-    refusals = [_refuse(name, encode_bundle(tamper(bundle)), trust) for name, tamper in _TAMPERINGS.items()]
+    tampered = {name: tamper(bundle) for name, tamper in _TAMPERINGS.items()}
+    # A company that lacks what others measured cannot falsify it either.
+    refusals = [_refuse(name, encode_bundle(one), trust) for name, one in tampered.items() if one != bundle]
     staging = replace(trust, chain_id=trust.chain_id + 1)
     refusals.append(_refuse("a bundle of a staging chain, given for the real one", data, staging))
     return Proof(report, len(data), tuple(refusals))

@@ -17,7 +17,7 @@ from services.text.trace import describe_trace
 __all__ = ["build_json", "print_summary"]
 
 
-def print_summary(result: DemoResult, home: Path, program: str) -> None:
+def print_summary(result: DemoResult, program: str) -> None:
     """Prints what was recorded and its gas, one part's trace and proof, and the next steps."""
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
@@ -32,7 +32,7 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
         *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
         "",
     )
-    print_lines(*_onward(result, home, program))
+    print_lines(*_onward(result, result.home, program))
 
 
 def build_json(result: DemoResult) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -32,6 +32,8 @@ from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.inspection import inspect_parts, sample_bearings
+from services.lab.demo.life.companies import found_in_life
+from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
 from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
@@ -39,7 +41,7 @@ from services.lab.demo.troubles import go_on_without_coordinator, send_back
 from services.settings import read_settings
 from services.store import open_store
 
-__all__ = ["DemoResult", "run_demo"]
+__all__ = ["DemoResult", "run_demo", "run_in_life"]
 
 T = TypeVar("T")
 SYMPTOM_EVERY = 6
@@ -50,6 +52,8 @@ SYMPTOM_EVERY = 6
 class DemoResult:
     """The content of the summary and of the JSON file."""
 
+    home: Path
+    """Of the buyer."""
     orders: int
     delivered: int
     records: Counter[str]
@@ -79,14 +83,48 @@ class DemoResult:
     """Wall time by step."""
 
 
+def run_in_life(folder: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
+    """Runs the demo with a home, a database and a gateway of its own for each company, under `folder`.
+
+    Raises QualityError if the measured data cannot be loaded, SettingsError for a folder with other files, and all
+    errors of recording.
+    """
+    clock = _Clock(say)
+    table = _load(data, clock)
+    with ExitStack() as stack:
+        life = clock(
+            "deploying the contracts, and having eight companies join",
+            lambda: stack.enter_context(found_in_life(folder, say)),
+        )
+        line = _produce(life.consortium, orders, table, clock)
+        delivered = clock("waiting for the last hand-overs", life.await_handovers)
+        say(f"  {delivered} hand-overs from gateway to gateway")
+        clock("indexing", lambda: follow_to_the_end(life))
+        accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
+        part, home = _choose(line), life.buyer_home.folder
+        code = _code(part, home)
+        size = clock(
+            "switching all gateways off but the buyer's, and opening the passport there",
+            lambda: fetch_passport(life, code),
+        )
+        say(f"  {size:,} bytes")
+        store = life.consortium.buyer.store
+        proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
+        keep_chain(life)
+        line.events.append(
+            f"{delivered} hand-overs: names, salts, documents and evidence, encrypted, from gateway to gateway"
+        )
+        return _result(store, line, table, accuracy, part, proof, home, clock.seconds)
+
+
 def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
-    """Runs the demo on a new embedded chain; writes everything that a gateway needs to `home`.
+    """Runs the demo in this process, on a new embedded chain and with one database for all companies; writes everything
+    that a gateway needs to `home`.
 
     Raises QualityError if the measured data cannot be loaded, and all errors of recording.
     """
     clock = _Clock(say)
-    table = clock("reading the measured signals", lambda: load_ford_a().test if data is None else load_table(data))
-    _check_table(table)  # before an earlier demo is deleted
+    table = _load(data, clock)
     clear_home(home)
     with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL)) as transport:
         consortium = clock(
@@ -115,6 +153,12 @@ class _Clock:
         result = work()
         self.seconds[step] = time.monotonic() - start
         return result
+
+
+def _load(data: Path | None, clock: _Clock) -> Table:
+    table = clock("reading the measured signals", lambda: load_ford_a().test if data is None else load_table(data))
+    _check_table(table)  # before an earlier demo is deleted
+    return table
 
 
 def _check_table(table: Table) -> None:
@@ -213,6 +257,7 @@ def _result(
     found = trace_lot(store, part.lot)
     certificates = line.certificates
     return DemoResult(
+        home=home,
         orders=len(line.jobs),
         delivered=sum(job.delivered for job in line.jobs),
         records=consortium.recorded,
@@ -220,7 +265,7 @@ def _result(
         agreeing=sum((job.verdict is Verdict.FAIL) == bool(symptom[job.window]) for job in line.jobs),
         accuracy=accuracy,
         windows=len(table.labels),
-        gas=dict(consortium.outbox.gas_by_kind()),
+        gas=consortium.gas_by_kind(),
         chain_sequences={contract.value: consortium.chain.sequence(contract) for contract in Contract},
         index_sequences={
             Contract.REGISTRY.value: found.as_of.registry_sequence,

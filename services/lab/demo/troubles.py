@@ -42,7 +42,7 @@ def send_back(line: Line, pallet: bytes, load: Sequence[Job], row: int, window: 
     job.window = row
     consortium = line.consortium
     maker, carrier = consortium.makers[-1], consortium.carrier
-    reason = consortium.document({"reason": "failed on arrival at the carrier"})
+    reason = consortium.document(carrier, {"reason": "failed on arrival at the carrier"})
     consortium.record(carrier, [UnpackLots(pallet, (job.lot,))])
     [offer] = consortium.record(carrier, [ReturnLot(job.lot, maker.number, hash_of(job.part), reason)])
     consortium.record(maker, [AcceptCustody((Item(job.lot, job.order.subject),), offer, NOTHING)])
@@ -63,7 +63,7 @@ def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
         return None
     job, consortium = ordinary[-1], line.consortium
     buyer, gone, successor = consortium.buyer, consortium.coordinator, consortium.carrier
-    reason = consortium.document({"reason": "does not answer any more"})
+    reason = consortium.document(buyer, {"reason": "does not answer any more"})
     consortium.record(consortium.owner, [Suspend(gone.number, reason)])
     terms = dataclasses.replace(job.terms, coordinator=successor.number)
     [proposal] = consortium.record(buyer, [ProposeRevision(job.order.subject, terms)])

@@ -1,9 +1,11 @@
 """Advice is for errors that exist."""
 
+from ledger.canonical import keccak256
 from ledger.chain import load_abi
 from ledger.chain.artifacts import load_artifact
+from ledger.chain.codec import decode_revert
 from ledger.chain.hints import HINTS
-from ledger.records import Contract
+from ledger.records import AssignmentState, Contract
 
 
 def test_every_mend_is_for_an_error_of_the_contracts() -> None:
@@ -17,3 +19,17 @@ def test_every_mend_is_for_an_error_of_the_contracts() -> None:
         if entry["type"] == "error"
     }
     assert set(HINTS) <= errors
+
+
+def test_a_state_is_a_word_and_operations_count_from_1_for_people() -> None:
+    selector = keccak256(b"AssignmentStateWrong(bytes32,uint16,uint8)")[:4]
+    arguments = (b"\x2b" * 32, (1).to_bytes(32, "big"), int(AssignmentState.FINISHED).to_bytes(32, "big"))
+    refused = decode_revert(selector + b"".join(arguments))
+    shown = f"AssignmentStateWrong(order=0x{'2b' * 32}, operation=2, state=finished)"
+    assert str(refused) == f"{shown}; {HINTS['AssignmentStateWrong']}"
+    assert (refused.values["operation"], refused.values["state"]) == (1, 5), "as the contract says, for programs"
+
+
+def test_a_state_that_this_version_does_not_know_stays_a_number() -> None:
+    selector = keccak256(b"LotStateWrong(bytes32,uint8)")[:4]
+    assert "state=77" in str(decode_revert(selector + bytes(32) + (77).to_bytes(32, "big")))

@@ -120,7 +120,7 @@ def test_machines_that_are_not_there(built: World) -> None:
         with pytest.raises(NotFoundError, match=r"no machine .* is registered up to block"):
             recall(built.store, machine=machine, **SPAN)
     with pytest.raises(IdentifierError):
-        recall(built.store, machine="mill", **SPAN)
+        recall(built.store, machine="a mill", **SPAN)
 
 
 class Shop:

@@ -200,7 +200,7 @@ def test_known_but_not_recorded_yet_and_known_twice(built: World, tmp_path: Path
                 Book(connection).add_identity(identity)
         with pytest.raises(NotFoundError, match="wait until its record is final"):
             trace(store, "urn:example:soon")
-        with pytest.raises(InputError, match="the identifier of 2 things"):
+        with pytest.raises(InputError, match="the name of 2 things"):
             trace(store, "urn:example:twin")
 
 

@@ -45,13 +45,13 @@ def cancelled_in_production(story: Story) -> None:
     story.record("OrderCancelled", BUYER, ORDER, reason_root=bytes(32))
 
 
-@broken("completed with operation 1 unfinished")
+@broken("completed with operation 2 unfinished")
 def completed_too_early(story: Story) -> None:
     story.finish(ORDER, in_production(story, operations=2))
     story.record("OrderCompleted", COORDINATOR, ORDER, claims_root=bytes(32))
 
 
-@broken("completed with operation 0 unfinished")
+@broken("completed with operation 1 unfinished")
 def completed_with_a_live_assignment(story: Story) -> None:
     story.finish(ORDER, in_production(story))
     story.propose(ORDER)
@@ -268,7 +268,7 @@ def cancelled_by_a_stranger(story: Story) -> None:
     story.step("AssignmentCancelled", ORDER, assignment, by=OTHER)
 
 
-@broken("has no operation 1")
+@broken("has no operation 2")
 def operation_that_is_not(story: Story) -> None:
     story.place(ORDER)
     story.accept(ORDER)

@@ -20,9 +20,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_an_identifier_that_is_none_is_unusable_input(run: Runner) -> None:
-    code, err = run.refused("trace", "engine-7")
+    code, err = run.refused("trace", "engine:7")
     assert code == 2
-    assert "engine-7" in err
+    assert "engine:7" in err
 
 
 def test_an_empty_index_says_that_nothing_is_indexed(run: Runner) -> None:
@@ -162,6 +162,13 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "book": None,
         "alarms": [],
         "models": [],
+        "missing": [
+            {
+                "what": f"{run.home} is no home yet",
+                "hint": f"join with `millmark --home {run.home} join consortium.json`, or begin a consortium with "
+                f"`millmark --home {run.home} init`",
+            }
+        ],
     }
 
 

@@ -126,6 +126,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("DELETE", "/v1/session"): KNOWN,
     ("GET", "/v1/trace/{identifier:path}"): READERS,
     ("GET", "/v1/recall"): READERS - {"CARRIER"},
+    ("GET", "/v1/directory"): READERS,
     ("GET", "/v1/participants"): READERS,
     ("GET", "/v1/participants/{number}"): READERS,
     ("GET", "/v1/models"): READERS,
@@ -143,6 +144,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/certificates"): READERS,
     ("GET", "/v1/certificates/{id}"): READERS,
     ("GET", "/v1/certificates/{id}/evidence"): READERS,
+    ("GET", "/v1/streams"): READERS,
     ("GET", "/v1/streams/{subject}"): READERS,
     ("GET", "/v1/streams/{subject}/inclusion"): READERS,
     ("GET", "/v1/streams/{subject}/consistency"): READERS,
@@ -193,6 +195,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/documents/{id}/versions/{version}"): DOCUMENT_READERS,
     ("PUT", "/v1/documents/{id}/grants/{participant}"): frozenset({"owner"}),
     ("DELETE", "/v1/documents/{id}/grants/{participant}"): frozenset({"owner"}),
+    ("PUT", "/v1/handovers/{digest}"): EVERYBODY,  # the signature in its first line decides
     ("PUT", "/v1/recipient-key"): DOCUMENT_READERS,
     ("GET", "/v1/recipient-keys/{participant}"): DOCUMENT_READERS,
 }

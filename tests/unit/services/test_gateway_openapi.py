@@ -177,7 +177,7 @@ def test_real_answers_are_as_the_document_says(world: World, bad_world: World, d
 
 
 def test_real_problems_are_as_the_document_says(caller: Caller, document: Json) -> None:
-    for path, status in (("/v1/trace/x", "400"), ("/v1/trace/urn:example:x", "404"), ("/v1/trace/", "422")):
+    for path, status in (("/v1/trace/x%20y", "400"), ("/v1/trace/urn:example:x", "404"), ("/v1/trace/", "422")):
         problem = caller.problem(path)
         assert problem["status"] == int(status)
         verify(document, answer_schema(document, "/v1/trace/{identifier}", status), problem)

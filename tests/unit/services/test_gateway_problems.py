@@ -42,7 +42,7 @@ def caller(world: World) -> Caller:
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        ("/v1/trace/part-17", 400, "identifier-malformed"),
+        ("/v1/trace/part-17", 404, "not-found"),
         ("/v1/trace/https://id.gs1.org/01/09506000134353/21/A", 400, "identifier-malformed"),
         ("/v1/trace/urn%3Aexample%3Aa%20b", 400, "identifier-malformed"),
         ("/v1/trace/%ff%00", 400, "identifier-malformed"),
@@ -74,7 +74,7 @@ def caller(world: World) -> Caller:
         ("/v1/recall?machine=99&since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z", 404, "not-found"),
         ("/v1/recall?machine=1&since=yesterday&until=2026-01-01T00:00:00Z", 422, "request-malformed"),
         ("/v1/recall?model=9&since=2026-01-01T00:00:00Z", 400, "input-unusable"),
-        ("/v1/recall?lot=part-17", 400, "identifier-malformed"),
+        ("/v1/recall?lot=part-17", 404, "not-found"),
         ("/v1/recall?lot=urn:example:hip", 404, "not-found"),
         ("/v1/recall?lot=", 422, "request-malformed"),
         ("/v1/recall?lots=100001&model=9", 422, "request-malformed"),

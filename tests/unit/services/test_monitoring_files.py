@@ -150,7 +150,7 @@ class _Gateway:
     def show(self, *troubles: Trouble, alarm: str = "", **outbox: int) -> CollectorRegistry:
         alarms = [Trouble("x", alarm, "", 0.0)] if alarm else []
         self.readiness._report = ReadinessReport(troubles, alarms, self.index, time.monotonic())
-        shown = self.metrics.show(self.readiness, self.follower, outbox).decode()
+        shown = self.metrics.show(self.readiness, self.follower, outbox, {"waiting": 2}).decode()
         assert list(text_string_to_metric_families(shown))
         return self.metrics.registry
 
@@ -164,6 +164,7 @@ def test_the_gateways_rules_fire_when_they_should(store: Store) -> None:
     assert _fired(gateway.show(failed=1)) == {"GatewayRecordFailed"}
     assert _fired(gateway.show(alarm="head-frozen")) == {"GatewayHeadFrozen"}
     assert _fired(gateway.show(alarm="log-lost")) == {"GatewayLogLost"}
+    assert _fired(gateway.show(alarm="handovers-waiting")) == {"GatewayHandoversWait"}
     assert _fired(gateway.show(alarm=NodeBehindError.code)) == {"GatewayChainBehind"}
     gateway.metrics.observe("/v1/lots", "GET", 200, 0.1)
     gateway.metrics.observe(None, "ODD", 404, 0.1)

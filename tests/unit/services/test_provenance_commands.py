@@ -147,7 +147,7 @@ def test_a_cut_recall_says_so(run: Runner, world: World) -> None:
         (("--model", str(2**80)), "cannot be the number of a model"),
         (("--model", "nine"), "--model"),
         (("--machine", "-1", "--between", "2025-01-01", "2025-01-02"), "-1 cannot be the number of a machine"),
-        (("--machine", "mill", "--between", "2025-01-01", "2025-01-02"), "mill"),
+        (("--machine", "a mill", "--between", "2025-01-01", "2025-01-02"), "mill"),
         (("--machine", "1"), "needs the period in which it was bad"),
         (("--model", "9", "--between", "2025-01-01", "2025-01-02"), "only a recall of a machine has a period"),
         (("--machine", "1", "--between", "2025-01-02", "2025-01-01"), "is after"),

@@ -86,7 +86,7 @@ def test_accesses_and_refusals_are_in_it_and_no_secret_is(shared: SharedWorld, t
         (OTHER, "DELETE /v1/documents/{id}", document, "denied", "r-7"),
         (OWNER, "POST /v1/documents", "/v1/documents", "allowed", "r-7"),
         (OWNER, "HEAD /v1/trace/{identifier:path}", f"/v1/trace/{BILLET}", "allowed", "r-7"),
-        (OWNER, "GET /v1/recall", "/v1/recall", "refused", "r-7"),
+        (OWNER, "GET /v1/recall", "/v1/recall", "absent", "r-7"),
         (None, "GET /{key:gs1key}/{rest:path}", "/01/09506000134352/21/A1", "absent", "r-7"),
         (None, "POST /v1/sessions", "/v1/sessions", "denied", "r-7"),
     ]

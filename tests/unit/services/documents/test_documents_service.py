@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.errors import InputError, MillmarkError, NotFoundError, SettingsError, SigningError
+from services.directory.recipient_keys import KeyStatement
 from services.documents import (
     DocumentError,
     Documents,
@@ -28,7 +29,6 @@ from services.documents.drafts import verify_media_type, verify_name
 from services.documents.encryption import VersionId
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.permissions import Mode
-from services.documents.recipient_keys import sign_statement
 from services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed, parse_sealed
 from tests.support.shared_world import (
     BILLET,
@@ -41,7 +41,7 @@ from tests.support.shared_world import (
     SharedWorld,
     build_shared_world,
 )
-from tests.support.sign_in import NOW_S, signer_of
+from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
 
 
@@ -180,34 +180,24 @@ def test_a_new_key_takes_the_place_of_the_old_one(shared: SharedWorld) -> None:
 
 def test_statements_that_do_not_count(shared: SharedWorld) -> None:
     key = X25519PrivateKey.generate().public_key().public_bytes_raw()
-    good = shared.statement(NAMED, key, NOW_S + 1)
-    mine, theirs = signer_of(NAMED), signer_of(OTHER)
     other_key = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    state = shared.statement
 
-    def publish(
-        statement: object, signer: object, participant: int = NAMED, shown: bytes = key, at: int = NOW_S + 1
-    ) -> None:
-        signature = sign_statement(statement, signer)  # type: ignore[arg-type]  # of the right types
-        shared.recipients.publish(participant, shown, at, signature, NOW_S)
+    def publish(statement: KeyStatement, participant: int = NAMED, shown: bytes = key, at: int = NOW_S + 1) -> None:
+        shared.recipients.publish(participant, shown, at, statement.signature, NOW_S)
 
+    good = state(NAMED, key, NOW_S + 1)
     refused: list[tuple[Callable[[], object], str]] = [
-        (lambda: publish(good, theirs), "not signed by an active key"),
-        (lambda: publish(replace(good, chain_id=1), mine), "not signed by an active key"),
-        (lambda: publish(replace(good, ledger=bytes(20)), mine), "not signed by an active key"),
-        (lambda: publish(replace(good, participant=OTHER), mine), "not signed by an active key"),
-        (lambda: publish(good, mine, OTHER), "not signed by an active key"),
-        (lambda: publish(good, mine, shown=other_key), "not signed by an active key"),
-        (lambda: publish(good, mine, at=NOW_S + 2), "not signed by an active key"),
-        (lambda: publish(replace(good, issued_at=NOW_S), mine, at=NOW_S), "same or a later time"),
-        (lambda: publish(replace(good, issued_at=NOW_S + 301), mine, at=NOW_S + 301), "in the future"),
-        (
-            lambda: publish(shared.statement(REVOKED, key, NOW_S + 1), signer_of(REVOKED), REVOKED),
-            "not signed by an active key",
-        ),
-        (
-            lambda: publish(shared.statement(SUSPENDED, key, NOW_S + 1), signer_of(SUSPENDED), SUSPENDED),
-            "not signed by an active key",
-        ),
+        (lambda: publish(state(OTHER, key, NOW_S + 1)), "not signed by an active key"),
+        (lambda: publish(state(NAMED, key, NOW_S + 1, chain_id=1)), "not signed by an active key"),
+        (lambda: publish(state(NAMED, key, NOW_S + 1, ledger=bytes([7]) * 20)), "not signed by an active key"),
+        (lambda: publish(good, OTHER), "not signed by an active key"),
+        (lambda: publish(good, shown=other_key), "not signed by an active key"),
+        (lambda: publish(good, at=NOW_S + 2), "not signed by an active key"),
+        (lambda: publish(state(NAMED, key, NOW_S), at=NOW_S), "same or a later time"),
+        (lambda: publish(state(NAMED, key, NOW_S + 301), at=NOW_S + 301), "in the future"),
+        (lambda: publish(state(REVOKED, key, NOW_S + 1), REVOKED), "not signed by an active key"),
+        (lambda: publish(state(SUSPENDED, key, NOW_S + 1), SUSPENDED), "not signed by an active key"),
         (lambda: shared.recipients.publish(NAMED, key, NOW_S + 1, bytes(65), NOW_S), "signature is invalid"),
         (lambda: shared.recipients.publish(NAMED, bytes(32), NOW_S + 1, bytes(65), NOW_S), "not a valid X25519 key"),
     ]
@@ -216,9 +206,9 @@ def test_statements_that_do_not_count(shared: SharedWorld) -> None:
         with pytest.raises(RecipientKeyError, match=why):
             act()
     assert shared.recipients.get(NAMED) == before
-    publish(good, mine)
+    publish(good)
     assert shared.recipients.get(NAMED).public_key == key
-    publish(good, mine)  # once more is fine: an answer may have been lost
+    publish(good)  # once more is fine: an answer may have been lost
 
 
 def test_rotation_opens_all_and_forgets_the_old_key(shared: SharedWorld, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ledger.chain import Deployment, write_deployment
 from ledger.keys import create_keystore
+from ledger.store import Registry
 from services.documents import DocumentError, Draft, new_version_id
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed
@@ -30,7 +32,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared(home: Path) -> Iterator[SharedWorld]:
     """Each test that adds something erases it, or leaves it alone."""
     with new_store(home) as store:
-        yield build_shared_world(store, home)
+        shared = build_shared_world(store, home)
+        with store.reading() as connection:
+            identity = Registry(connection).identity()
+        assert identity is not None
+        nothing, address = bytes(32), bytes(20)
+        deployment = Deployment(identity.chain_id, address, identity.ledger, nothing, address, 1, nothing, 1, nothing)
+        write_deployment(home / "deployment.json", deployment)
+        yield shared
 
 
 @pytest.fixture
@@ -89,7 +98,8 @@ def test_a_company_shares_and_a_partner_opens(shared: SharedWorld, run: Runner, 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("add", "{drawing}", "--about", "engine-7"), 2),
+        (("add", "{drawing}", "--about", "engine-7"), 1),
+        (("add", "{drawing}", "--about", "engine 7 of all"), 2),
         (("add", "{drawing}", "--about", "urn:example:bullet"), 1),
         (("add", "{drawing}", "--mode", "linked"), 2),
         (("add", "{drawing}", "--type", "pdf"), 2),
@@ -153,7 +163,8 @@ def test_over_http(shared: SharedWorld, owner: Partner) -> None:
         ("/v1/documents?name=a&about=urn:example:bullet", "POST", b"x", 404),
         ("/v1/documents?cursor=zz", "GET", None, 400),
         ("/v1/documents?limit=201", "GET", None, 422),
-        ("/v1/documents?about=engine-7", "GET", None, 400),
+        ("/v1/documents?about=engine%207%20of%20all", "GET", None, 400),
+        ("/v1/documents?about=engine-7", "GET", None, 404),
         ("/v1/documents/..%2F..%2Fledger.db", "GET", None, 404),
         ("/v1/documents/" + "A" * 32, "GET", None, 422),
         ("/v1/documents/" + "0" * 32 + "/versions/0", "GET", None, 422),

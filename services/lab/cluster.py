@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of the test's own: new, only on a Unix socket, removed afterwards."""
+"""A PostgreSQL cluster of its own for a test or a demonstration: new, only on a Unix socket, removed afterwards."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.support.patience import MAX_S
+from ledger.errors import StoreError
 
+__all__ = ["describe_missing", "running_cluster"]
+
+_MOST_S = 120.0
 _DEBIAN = Path("/usr/lib/postgresql")
 """Debian keeps the server's programs off the PATH, in one folder per version."""
 _HASTE = "-c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
@@ -34,9 +37,10 @@ def describe_missing() -> str | None:
 
 @contextmanager
 def running_cluster() -> Iterator[str]:
-    """Runs a cluster; yields the SQLAlchemy URL of an empty database."""
+    """Runs a cluster; yields the SQLAlchemy URL of an empty database. Raises StoreError where that is not possible."""
     programs = _programs()
-    assert programs is not None
+    if programs is None:
+        raise StoreError(str(describe_missing()))
     with tempfile.TemporaryDirectory(prefix="millmark-pg-") as folder:
         data = Path(folder) / "data"
         _give_away(Path(folder))
@@ -79,7 +83,8 @@ def _run(command: Sequence[str | Path]) -> None:
             cwd="/",
             user=user,
             extra_groups=[] if user else None,
-            timeout=MAX_S,
+            timeout=_MOST_S,
         ).returncode
         said.seek(0)
-        assert code == 0, said.read().decode(errors="replace")
+        if code != 0:
+            raise StoreError(f"{Path(command[0]).name} failed: {said.read().decode(errors='replace')[-1000:]}")

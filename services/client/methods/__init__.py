@@ -1,0 +1,16 @@
+"""All methods of the API. Written by scripts/generate_client: change the API, not this."""
+
+from __future__ import annotations
+
+from services.client.methods.documents import DocumentsMethods
+from services.client.methods.general import GeneralMethods
+from services.client.methods.inspections import InspectionsMethods
+from services.client.methods.lots import LotsMethods
+from services.client.methods.machines import MachinesMethods
+from services.client.methods.orders import OrdersMethods
+
+__all__ = ["AllMethods"]
+
+
+class AllMethods(DocumentsMethods, GeneralMethods, InspectionsMethods, LotsMethods, MachinesMethods, OrdersMethods):
+    """Every operation of the API."""

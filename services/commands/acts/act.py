@@ -1,0 +1,181 @@
+"""What all business commands share: they open the home's gateway, wait until a record is final, and say what was done.
+
+    ORDERS = Group("orders", "Place orders, and follow them.")
+
+    @ORDERS.act("accept", "millmark orders accept A-17")
+    def accept(at: At, order: OrderName) -> Done:
+        return Done(at.gateway.accept_order(at.order(order)), "the order is accepted")
+
+The wrapper adds the options that every act has. Nothing heavy is imported before a command runs, so that help is fast.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+
+import typer
+
+from services.options import AsJson
+from services.output import print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from services.client.shapes import RecordStatus
+    from services.commands.acts.names import At
+
+__all__ = ["Done", "Group", "Listing", "declare_act"]
+
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Return once the gateway has stored the record, before it is final.")
+]
+Every = Annotated[bool, typer.Option("--all", help="Everything, not only what is open, and without an end.")]
+_SHOWN = 50
+"""Rows of a list without `--all`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A record that the gateway has stored. In the texts, {sequence} and {subject} are its number and what it named."""
+
+    record: RecordStatus
+    said: str
+    then: str = ""
+    """The command that comes next, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list shows: the gateway's items, and how each column is read from one."""
+
+    title: str
+    items: Iterable[Mapping[str, Any]]
+    columns: Mapping[str, Callable[[Any], object]]
+    is_open: Callable[[Any], bool] = lambda _: True
+    """Whether an item is shown without `--all`."""
+    more: Sequence[str] = field(default=())
+    """Lines after the table."""
+
+
+_Act: TypeAlias = "Callable[..., Done | Iterator[Done]]"
+_List: TypeAlias = "Callable[..., Listing]"
+
+
+class Group:
+    """The commands about one kind of thing."""
+
+    def __init__(self, name: str, about: str) -> None:
+        self.name = name
+        self.app = typer.Typer(no_args_is_help=True, help=about)
+
+    def act(self, verb: str, example: str) -> Callable[[_Act], _Act]:
+        """Declares a command that records something."""
+
+        def declare(function: _Act) -> _Act:
+            declare_act(self.app, verb, example, function)
+            return function
+
+        return declare
+
+    def list(self, verb: str, example: str, *, whole: bool = False) -> Callable[[_List], _List]:
+        """Declares a command that shows items: all with `whole`, else the open ones unless --all is given."""
+
+        def declare(function: _List) -> _List:
+            def show(context: typer.Context, every: Every = False, as_json: AsJson = False, **given: Any) -> None:
+                with _open(context) as at:
+                    _show(function(at, **given), every, as_json)
+
+            def show_whole(context: typer.Context, as_json: AsJson = False, **given: Any) -> None:
+                with _open(context) as at:
+                    _show(function(at, **given), True, as_json)
+
+            _add(self.app, verb, example, function, show_whole if whole else show)
+            return function
+
+        return declare
+
+
+def declare_act(app: typer.Typer, verb: str, example: str, function: _Act) -> None:
+    """Declares a command that records something."""
+
+    def run(context: typer.Context, no_wait: NoWait = False, as_json: AsJson = False, **given: Any) -> None:
+        with _open(context) as at:
+            done = function(at, **given)
+            if isinstance(done, Done):
+                records = [_finish(at, done, no_wait, as_json)]
+            else:
+                records = [_finish(at, one, no_wait, as_json) for one in done]
+        if as_json:
+            print_json(records[0] if isinstance(done, Done) else records)
+
+    _add(app, verb, example, function, run)
+
+
+def _add(app: typer.Typer, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:
+    """Registers `run` with its own parameters and those of `function`, of which it passes on all but the first."""
+    own = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    given = list(inspect.signature(function).parameters.values())[1:]
+    # What must be given comes first, as in the usage line.
+    ordered = sorted([own[0], *given, *own[1:]], key=lambda one: one.default is not one.empty)
+    hints = {**_hints(run), **_hints(function)}
+    ordered = [one.replace(annotation=hints[one.name]) for one in ordered]
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    run.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {one.name: hints[one.name] for one in ordered}
+    app.command(verb, epilog=f"Example: {example}")(run)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The types of the parameters that typer reads: the first of an act and `given` are not options."""
+    kept = {name: value for name, value in function.__annotations__.items() if name not in ("at", "given", "return")}
+    bare = type("Bare", (), {"__annotations__": kept, "__module__": function.__module__})
+    return get_type_hints(bare, function.__globals__, include_extras=True)
+
+
+@contextmanager
+def _open(context: typer.Context) -> Iterator[At]:
+    from services.client import open_gateway  # noqa: PLC0415 - help needs no client
+    from services.commands.acts.names import At  # noqa: PLC0415 - as above
+
+    with open_gateway(context.obj) as gateway:
+        yield At(gateway)
+
+
+def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
+    record = done.record if no_wait else at.gateway.wait(done.record)
+    if as_json:
+        return record
+    if no_wait and not record["done"]:
+        print_lines(f"stored as {record['id']}, {record['state']}: `millmark outbox list` follows it")
+        return record
+    print_lines(f"{_filled(done.said, record)} (record {record['sequence']})")
+    if done.then:
+        print_lines(f"next: {_filled(done.then, record)}")
+    return record
+
+
+def _filled(text: str, record: RecordStatus) -> str:
+    for name, value in (("{sequence}", str(record["sequence"])), ("{subject}", ", ".join(record["subjects"]))):
+        text = text.replace(name, value)
+    return text
+
+
+def _show(listing: Listing, every: bool, as_json: bool) -> None:
+    shown: list[Mapping[str, Any]] = []
+    more = False
+    for item in listing.items:
+        if not every and not listing.is_open(item):
+            continue
+        if not every and len(shown) == _SHOWN:
+            more = True
+            break
+        shown.append(item)
+    if as_json:
+        print_json(shown)
+        return
+    print_table(
+        listing.title, list(listing.columns), [[read(one) for read in listing.columns.values()] for one in shown]
+    )
+    print_lines(*listing.more, *(["there are more: --all"] if more else []))

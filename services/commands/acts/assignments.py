@@ -1,0 +1,133 @@
+"""`millmark assignments`: who does which operation of an order, on which machine, and what shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.errors import InputError
+from services.commands.acts.act import Done, Group, Listing
+from services.commands.acts.options import (
+    AssignmentNumber,
+    Claims,
+    InState,
+    OfCompany,
+    OfOrder,
+    Operation,
+    OrderName,
+    Reason,
+)
+from services.commands.acts.words import name_of, operation, party, read_claims, reason_of, short, state, state_word
+
+if TYPE_CHECKING:
+    from services.commands.acts.names import At
+
+__all__ = ["COLUMNS", "register"]
+
+ASSIGNMENTS = Group("assignments", "Assign operations of orders to machines, do the work, and show it.")
+_OVER = ("declined", "finished", "cancelled")
+COLUMNS = {
+    "assignment": lambda one: one["assignment"],
+    "operation": operation,
+    "machine": lambda one: name_of(one["machine"]),
+    "of": lambda one: party(one["owner"]),
+    "state": lambda one: state(one) if one["current"] else f"{state(one)}, replaced",
+}
+Stream = Annotated[
+    str | None, typer.Option(help="The machine's evidence stream; by default its only one.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(ASSIGNMENTS.app, name=ASSIGNMENTS.name)
+
+
+@ASSIGNMENTS.act("propose", "millmark assignments propose order-7 --operation 1 --machine LATHE-2")
+def propose(
+    at: At,
+    order: OrderName,
+    operation: Operation,
+    machine: Annotated[str, typer.Option(help="The machine: number, identifier or its last part.")],
+    claims: Claims = None,
+) -> Done:
+    """Assign an operation of an order to a machine, as its coordinator."""
+    done = at.gateway.propose_assignment(
+        order=at.order(order), operation=operation - 1, machine=at.machine(machine), claims=read_claims(claims)
+    )
+    return Done(
+        done,
+        f"operation {operation} is proposed to {short(machine)} as assignment {{sequence}}",
+        "the machine's owner: millmark assignments accept {sequence}",
+    )
+
+
+@ASSIGNMENTS.act("accept", "millmark assignments accept 131")
+def accept(at: At, assignment: AssignmentNumber, claims: Claims = None) -> Done:
+    """Accept an assignment as the machine's owner."""
+    done = at.gateway.accept_assignment(assignment, claims=read_claims(claims))
+    return Done(done, f"assignment {assignment} is accepted", f"millmark assignments start {assignment}")
+
+
+@ASSIGNMENTS.act("decline", "millmark assignments decline 131 --reason 'the spindle is worn'")
+def decline(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
+    """Decline an assignment as the machine's owner."""
+    done = at.gateway.decline_assignment(assignment, reason=reason_of(reason))
+    return Done(done, f"assignment {assignment} is declined")
+
+
+@ASSIGNMENTS.act("start", "millmark assignments start 131")
+def start(at: At, assignment: AssignmentNumber, stream: Stream = None, claims: Claims = None) -> Done:
+    """Start the work. From now on, what the machine measures can show it."""
+    found = at.stream(stream) if stream else at.stream_of(assignment)
+    done = at.gateway.start_assignment(assignment, stream=found, claims=read_claims(claims))
+    then = f"millmark assignments finish {assignment} --event ID"
+    return Done(done, f"assignment {assignment} is started", then)
+
+
+@ASSIGNMENTS.act("finish", "millmark assignments finish 131 --event press-2026-118")
+def finish(
+    at: At,
+    assignment: AssignmentNumber,
+    event: Annotated[
+        str | None, typer.Option(help="Id of the event that shows the work, as the node was sent it.")
+    ] = None,
+    entry: Annotated[
+        int | None, typer.Option(min=0, help="In its place: the entry's index in the stream, from 0.")
+    ] = None,
+    leaf_hash: Annotated[str | None, typer.Option(help="With --entry, where its evidence is kept elsewhere.")] = None,
+    stream: Stream = None,
+) -> Done:
+    """Finish the work, with the measured entry that shows it."""
+    if (event is None) is (entry is None):
+        raise InputError("the work is shown by one entry", hint="give either --event or --entry")
+    named = at.stream(stream) if stream else None
+    done = at.gateway.finish_assignment(assignment, event=event, leaf_index=entry, leaf_hash=leaf_hash, stream=named)
+    return Done(done, f"assignment {assignment} is finished")
+
+
+@ASSIGNMENTS.act("cancel", "millmark assignments cancel 131 --reason 'moved to another mill'")
+def cancel(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
+    """Cancel an assignment that is not finished."""
+    done = at.gateway.cancel_assignment(assignment, reason=reason_of(reason))
+    return Done(done, f"assignment {assignment} is cancelled")
+
+
+@ASSIGNMENTS.list("list", "millmark assignments list --machine LATHE-2")
+def list_assignments(
+    at: At,
+    order: OfOrder = None,
+    machine: Annotated[str | None, typer.Option(help="Only those of this machine.")] = None,
+    owner: OfCompany = None,
+    state_: InState = None,
+) -> Listing:
+    """List assignments that are not over."""
+    found = at.gateway.iterate_assignments(
+        order=at.order(order) if order else None,
+        machine=at.machine(machine) if machine else None,
+        owner=at.maybe_participant(owner),
+        state=state_word(state_),
+    )
+    names = {one["subject"]: name_of(one) for one in at.gateway.iterate_orders()}
+    columns = {"order": lambda one: names.get(one["order"], one["order"]), **COLUMNS}
+    return Listing("assignments", found, columns, lambda one: state_ is not None or one["state"] not in _OVER)

@@ -1,0 +1,281 @@
+"""`millmark lots`: material and parts, from their origin to their end."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ledger.errors import InputError
+from services.commands.acts.act import Done, Group, Listing
+from services.commands.acts.options import (
+    Claims,
+    InState,
+    LotName,
+    LotNames,
+    NewName,
+    OfCompany,
+    OfOrder,
+    Operation,
+    Quantity,
+    Reason,
+    Unit,
+)
+from services.commands.acts.words import name_of, party, quantities, read_claims, reason_of, state, state_word, when
+
+if TYPE_CHECKING:
+    from services.client.shapes import InputBody, Lot, OutputBody
+    from services.commands.acts.names import At
+
+__all__ = ["COLUMNS", "register"]
+
+LOTS = Group("lots", "Bring lots into the ledger, make, pack, quarantine and scrap them.")
+COLUMNS = {
+    "lot": name_of,
+    "quantity": lambda one: f"{one['quantity']} {one['unit']}",
+    "state": state,
+    "holder": lambda one: party(one["holder"]),
+    "since": lambda one: when(one["created_at"]),
+}
+Of = Annotated[str, typer.Option("--order", help="The order: identifier, its last part, or subject.")]
+
+
+class Kind(enum.Enum):
+    """What a transformation does."""
+
+    SPLIT = "split"
+    MERGE = "merge"
+    CONVERSION = "conversion"
+    REWORK = "rework"
+
+
+class Disposition(enum.Enum):
+    """What became of a quantity that is taken out for good."""
+
+    SCRAPPED = "scrapped"
+    EXPORTED = "exported"
+    SOLD = "sold"
+    LOST = "lost"
+    RECYCLED = "recycled"
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(LOTS.app, name=LOTS.name)
+
+
+@LOTS.act("receive", "millmark lots receive urn:example:bar-12 --quantity 40 --unit KGM")
+def receive(at: At, identifier: NewName, quantity: Quantity = 1, unit: Unit = "H87", claims: Claims = None) -> Done:
+    """Receive a lot from outside the ledger."""
+    done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=read_claims(claims))
+    return Done(done, "lot {subject} is received")
+
+
+@LOTS.act(
+    "commission",
+    "millmark lots commission https://id.gs1.org/01/09506000013459/21/A0006R --order order-7 --operation 1",
+)
+def commission(
+    at: At,
+    identifier: NewName,
+    order: Of,
+    operation: Operation,
+    quantity: Quantity = 1,
+    unit: Unit = "H87",
+    claims: Claims = None,
+) -> Done:
+    """Create a lot under an assignment that is started, as the company that works on it."""
+    done = at.gateway.commission_lot(
+        identifier=identifier,
+        order=at.order(order),
+        operation=operation - 1,
+        quantity=quantity,
+        unit=unit,
+        claims=read_claims(claims),
+    )
+    return Done(done, "lot {subject} is commissioned", f"millmark custody offer {identifier} --to COMPANY")
+
+
+@LOTS.act(
+    "transform", "millmark lots transform split --input bar-12=40 --output urn:example:a=20 --output urn:example:b=20"
+)
+def transform(
+    at: At,
+    kind: Annotated[Kind, typer.Argument(help="What is done.")],
+    from_: Annotated[list[str], typer.Option("--input", metavar="LOT=QUANTITY", help="What is used up.")],
+    into: Annotated[list[str], typer.Option("--output", metavar="IDENTIFIER=QUANTITY", help="A lot that is made.")],
+    component: Annotated[
+        list[str] | None, typer.Option(metavar="LOT=QUANTITY", help="What is built in, and does not count as material.")
+    ] = None,
+    operation: Annotated[int, typer.Option(min=1, help="The operation of the lots' order, from 1.")] = 1,
+    unit: Annotated[str | None, typer.Option(help="Unit of the inputs; by default that of the first one.")] = None,
+    output_unit: Annotated[str | None, typer.Option(help="Unit of the outputs; by default that of the inputs.")] = None,
+    loss: Annotated[int, typer.Option(min=0, help="What is lost, in the outputs' unit.")] = 0,
+    yielding: Annotated[str, typer.Option("--yield", metavar="OUT/IN", help="Outputs' units for the inputs'.")] = "1/1",
+    claims: Claims = None,
+) -> Done:
+    """Split, merge, convert or rework lots into new ones. Quantities must balance."""
+    inputs = [*_inputs(at, from_, "--input", False), *_inputs(at, component or [], "--component", True)]
+    used = unit or at.gateway.get_lot(inputs[0]["lot"])["unit"]
+    made = output_unit or used
+    outputs = [
+        cast("OutputBody", {"identifier": name, "quantity": quantity, "unit": made})
+        for name, quantity in quantities(into, "--output")
+    ]
+    yield_out, yield_in = _ratio(yielding)
+    done = at.gateway.transform_lots(
+        kind=kind.value,
+        operation=operation - 1,
+        unit=used,
+        output_unit=made,
+        loss=loss,
+        yield_in=yield_in,
+        yield_out=yield_out,
+        inputs=inputs,
+        outputs=outputs,
+        claims=read_claims(claims),
+    )
+    return Done(done, "made {subject}")
+
+
+@LOTS.act("rework", "millmark lots rework A0006R --operation 2 --component seal-3")
+def rework(
+    at: At,
+    lot: LotName,
+    operation: Operation,
+    component: Annotated[
+        list[str] | None, typer.Option(metavar="LOT=QUANTITY", help="What is built in; without a quantity, 1.")
+    ] = None,
+    claims: Claims = None,
+) -> Done:
+    """Record the rework of a lot that keeps its identifier. Its certificates no longer decide."""
+    parts = _inputs(at, component or [], "--component", True)
+    done = at.gateway.rework_lot(at.lot(lot), operation=operation - 1, components=parts, claims=read_claims(claims))
+    return Done(done, f"lot {lot} is reworked")
+
+
+@LOTS.act("scrap", "millmark lots scrap A0006R --reason 'a crack at the edge'")
+def scrap(
+    at: At,
+    lot: LotName,
+    reason: Reason,
+    quantity: Annotated[int | None, typer.Option(min=1, help="How much; by default all that is left.")] = None,
+    became: Annotated[Disposition, typer.Option("--as", help="What becomes of it.")] = Disposition.SCRAPPED,
+) -> Done:
+    """Take some of a lot out for good: scrapped, exported, sold, lost or recycled."""
+    found = at.lot(lot)
+    amount = quantity or at.gateway.get_lot(found)["quantity"]
+    done = at.gateway.scrap_lot(found, quantity=amount, disposition=became.value, reason=reason_of(reason))
+    return Done(done, f"{amount} of lot {lot} is taken out: {became.value}")
+
+
+@LOTS.act("allocate", "millmark lots allocate bar-12 --order order-7 --operation 1")
+def allocate(at: At, lot: LotName, order: Of, operation: Operation, claims: Claims = None) -> Done:
+    """Allocate a lot of no order to an order."""
+    done = at.gateway.allocate_lot(
+        at.order(order), lot=at.lot(lot), operation=operation - 1, claims=read_claims(claims)
+    )
+    return Done(done, f"lot {lot} is allocated to order {order}")
+
+
+@LOTS.act("deallocate", "millmark lots deallocate bar-12")
+def deallocate(at: At, lot: LotName, claims: Claims = None) -> Done:
+    """Take a lot out of its order, into stock."""
+    return Done(at.gateway.deallocate_lot(at.lot(lot), claims=read_claims(claims)), f"lot {lot} is in stock")
+
+
+@LOTS.act("return", "millmark lots return A0006R")
+def return_(at: At, lot: LotName, claims: Claims = None) -> Done:
+    """Offer a quarantined lot to its maker."""
+    return Done(at.gateway.return_lot(at.lot(lot), claims=read_claims(claims)), f"lot {lot} is offered to its maker")
+
+
+@LOTS.act("pack", "millmark lots pack pallet-1 A0006R A0007R")
+def pack(
+    at: At,
+    parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are packed into.")],
+    lots: LotNames,
+) -> Done:
+    """Pack lots into another one, with which they then travel."""
+    done = at.gateway.pack_lots(at.lot(parent), lots=sorted(at.lots(lots)))
+    return Done(done, f"{len(lots)} packed into {parent}", f"millmark custody offer {parent} --to COMPANY")
+
+
+@LOTS.act("unpack", "millmark lots unpack pallet-1 A0006R")
+def unpack(
+    at: At, parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are in.")], lots: LotNames
+) -> Done:
+    """Unpack lots from the one that they are in."""
+    return Done(
+        at.gateway.unpack_lots(at.lot(parent), lots=sorted(at.lots(lots))), f"{len(lots)} unpacked from {parent}"
+    )
+
+
+@LOTS.act("quarantine", "millmark lots quarantine A0006R A0007R --reason 'the gauge was not calibrated'")
+def quarantine(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
+    """Quarantine lots: none of them can be handed on until it is released."""
+    for lot in lots:
+        yield Done(at.gateway.quarantine_lot(at.lot(lot), reason=reason_of(reason)), f"lot {lot} is quarantined")
+
+
+@LOTS.act("release", "millmark lots release A0006R --reason 'measured again'")
+def release(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
+    """Release lots from quarantine."""
+    for lot in lots:
+        yield Done(at.gateway.release_lot(at.lot(lot), reason=reason_of(reason)), f"lot {lot} is released")
+
+
+@LOTS.list("list", "millmark lots list --order order-7")
+def list_lots(
+    at: At,
+    order: OfOrder = None,
+    holder: OfCompany = None,
+    state_: InState = None,
+    named: Annotated[str | None, typer.Option(help="Only those of this identifier, or of this last part.")] = None,
+) -> Listing:
+    """List lots that are not used up."""
+    found = at.gateway.iterate_lots(
+        order=at.order(order) if order else None,
+        custodian=at.maybe_participant(holder),
+        state=state_word(state_),
+        identifier=named,
+    )
+    return Listing("lots", found, COLUMNS, lambda one: state_ is not None or one["state"] != "spent")
+
+
+@LOTS.list("show", "millmark lots show A0006R", whole=True)
+def show(at: At, lot: LotName) -> Listing:
+    """Show a lot, and its certificates. `millmark trace` shows where it comes from."""
+    from services.commands.acts.certificates import COLUMNS as CERTIFIED  # noqa: PLC0415 - they import this module
+
+    found = at.gateway.get_lot(at.lot(lot))
+    return Listing(
+        f"lot {found['identifier'] or found['subject']}: {state(found)}",
+        at.gateway.iterate_certificates(lot=found["subject"]),
+        CERTIFIED,
+        more=list(_describe(found)),
+    )
+
+
+def _describe(lot: Lot) -> Iterator[str]:
+    yield f"{lot['quantity']} of {lot['quantity_created']} {lot['unit']} left, held by {party(lot['holder'])}"
+    if lot["offer"] is not None:
+        yield f"offered to {party(lot['counterparty'])} by record {lot['offer']}"
+    if lot["parent"] is not None:
+        yield f"packed in {lot['parent']}"
+    yield f"subject {lot['subject']}"
+
+
+def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[InputBody]:
+    return [
+        cast("InputBody", {"lot": at.lot(name), "quantity": quantity, "component": component})
+        for name, quantity in quantities(pairs, option)
+    ]
+
+
+def _ratio(text: str) -> tuple[int, int]:
+    numbers: list[Any] = text.split("/")
+    if len(numbers) != 2 or not all(one.isascii() and one.isdecimal() for one in numbers):
+        raise InputError(f"--yield {text[:40]} is no ratio of whole numbers", hint="write OUT/IN, such as 3/2")
+    return int(numbers[0]), int(numbers[1])

@@ -1,0 +1,106 @@
+"""How a gateway's JSON reads to people, and what people write becomes JSON. Imports nothing heavy, for help's sake."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ledger.errors import InputError
+
+__all__ = [
+    "agreed",
+    "day_or_time",
+    "name_of",
+    "operation",
+    "party",
+    "quantities",
+    "read_claims",
+    "reason_of",
+    "short",
+    "state",
+    "state_word",
+    "when",
+]
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MAX_CLAIMS_BYTES = 1 << 20
+
+
+def short(identifier: str) -> str:
+    """The last part of an identifier."""
+    return re.split(r"[/:]", identifier)[-1] or identifier
+
+
+def name_of(item: Mapping[str, Any]) -> str:
+    """The short name of a thing; its number or subject where no name is known."""
+    identifier = item.get("identifier")
+    if identifier:
+        return short(str(identifier))
+    return str(item.get("machine") or item.get("subject"))
+
+
+def party(company: Mapping[str, Any] | None) -> str:
+    if company is None:
+        return "-"
+    return str(company["name"] or f"participant {company['participant']}")
+
+
+def operation(item: Mapping[str, Any]) -> int:
+    """People count operations from 1; contracts and JSON from 0."""
+    return int(item["operation"]) + 1
+
+
+def state(item: Mapping[str, Any]) -> str:
+    return str(item["state"]).replace("_", " ")
+
+
+def state_word(text: str | None) -> Any:
+    """A state as the API writes it."""
+    return None if text is None else text.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def when(moment: str | None) -> str:
+    return "-" if moment is None else moment[:16].replace("T", " ")
+
+
+def day_or_time(text: str) -> str:
+    """A day as its beginning in UTC; anything else unchanged, for the gateway to judge."""
+    return f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text
+
+
+def agreed(quantity: int, unit: str) -> dict[str, Any]:
+    """The members of terms about a quantity; none if none is agreed."""
+    return {"quantity": quantity, "unit": unit} if quantity else {}
+
+
+def reason_of(text: str) -> dict[str, Any]:
+    return {"text": text}
+
+
+def quantities(pairs: Sequence[str], option: str) -> list[tuple[str, int]]:
+    """Reads NAME=QUANTITY; without a quantity it is 1. Raises InputError."""
+    found = []
+    for pair in pairs:
+        name, sign, quantity = pair.rpartition("=")
+        if sign and not (quantity.isascii() and quantity.isdecimal()):
+            raise InputError(f"{option} {pair[:80]}: {quantity[:20]!r} is no whole number", hint="write NAME=QUANTITY")
+        found.append((name, int(quantity)) if sign else (quantity, 1))
+    return found
+
+
+def read_claims(path: Path | None) -> dict[str, Any] | None:
+    """A JSON object from a file. Raises InputError."""
+    if path is None:
+        return None
+    from services.files import read_bounded  # noqa: PLC0415 - help reads no file
+
+    try:
+        found = json.loads(read_bounded(path, _MAX_CLAIMS_BYTES))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is not a JSON object", hint='write members such as {"colour": "blue"}')
+    return found

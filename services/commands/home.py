@@ -1,0 +1,181 @@
+"""`millmark init` and `millmark join`: a home that works, for the operator of a consortium and for its companies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.chain import (
+    Chain,
+    Deployment,
+    EngineProfile,
+    HttpTransport,
+    Node,
+    deploy,
+    find_profile,
+    read_deployment,
+    write_deployment,
+)
+from ledger.errors import SettingsError
+from ledger.keys import to_checksum
+from ledger.records import Role
+from ledger.signatures import Signer
+from services.commands.company_home import Wanted, make_company_home, renew_request, verify_listed, verify_same_ledger
+from services.commands.context import open_context
+from services.commands.joining import complete_joining, try_directory
+from services.commands.questions import Question, answers_to, parse_port, read_secret
+from services.directory.document import verify_gateway_url, verify_name
+from services.files import write_whole
+from services.home import (
+    Consortium,
+    Layout,
+    operator_settings,
+)
+from services.home.consortium import verify_chain_url
+from services.output import print_lines
+from services.settings import read_settings
+
+__all__ = ["register"]
+
+Name = Annotated[str | None, typer.Option("--name", help="What others are to call it.")]
+ChainUrl = Annotated[str | None, typer.Option("--chain-url", help="JSON-RPC of a chain node that you trust.")]
+Port = Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway.")]
+GatewayUrl = Annotated[
+    str | None,
+    typer.Option("--gateway-url", help="URL under which others reach the gateway; http://127.0.0.1:PORT if omitted."),
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        help="File (mode 0600) with the passphrase of the keys, for the gateway as well; made with a random one if "
+        "there is none. Asked for on a terminal if omitted.",
+        dir_okay=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "init",
+        epilog="Example: millmark --home operator init --name Nordic --chain-url http://127.0.0.1:8545 --port 8600",
+    )(run_init)
+    app.command(
+        "join",
+        epilog="Example: millmark --home alder join consortium.json --name Alder --roles MANUFACTURER --port 8601",
+    )(run_join)
+
+
+def run_init(
+    context: typer.Context,
+    name: Name = None,
+    chain_url: ChainUrl = None,
+    engine: Annotated[str | None, typer.Option("--engine", help="Kind of the chain, see SETTINGS.md.")] = None,
+    port: Port = None,
+    gateway_url: GatewayUrl = None,
+    passphrase_file: SecretFile = None,
+) -> None:
+    """Make the home of a consortium's operator: key, contracts on the chain, settings, and the file to join with.
+
+    Asks for what is not given as a flag. Can be repeated after a failure: what exists is kept.
+    """
+    layout = Layout(context.obj)
+    _verify_free(layout)
+    answers = answers_to(
+        {"name": name, "chain_url": chain_url, "engine": engine, "port": None if port is None else str(port)},
+        {
+            "name": Question("--name", "Name of the consortium"),
+            "chain_url": Question("--chain-url", "JSON-RPC of the chain", "http://127.0.0.1:8545"),
+            "engine": Question("--engine", "Kind of the chain", "embedded"),
+            "port": Question("--port", "Port of the operator's gateway", "8600"),
+        },
+        passphrase_file,
+    )
+    url = gateway_url or f"http://127.0.0.1:{parse_port(answers['port'])}"
+    chain_url, engine = answers["chain_url"], answers["engine"]
+    verify_listed(lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url))
+    verify_listed(lambda: verify_chain_url(answers["chain_url"]))
+    node, profile = Node(HttpTransport(chain_url)), find_profile(engine)
+    node.chain_id()  # before anything is made: is it there at all
+    layout.create_folder()
+    secret = read_secret(layout, passphrase_file)
+    signer = secret.open_key(layout.key)
+    deployment = _deployed(layout, node, profile, signer)
+    text = operator_settings(
+        answers["name"], chain_url, engine, int(answers["port"]), gateway_url, secret.named_in(layout)
+    )
+    write_whole(layout.settings, text.encode())
+    consortium = Consortium(answers["name"], chain_url, engine, deployment, signer.address, url)
+    write_whole(layout.consortium, consortium.to_bytes())  # last: with it, the home is complete
+    _tell(layout, deployment)
+
+
+def _verify_free(layout: Layout) -> None:
+    """Raises SettingsError if the folder is a home already, of any kind but an operator's that is not complete."""
+    if layout.settings.exists() and (layout.consortium.exists() or read_settings(layout.home).operator_signer is None):
+        raise SettingsError(f"{layout.home} is a home already", hint=f"see `millmark --home {layout.home} status`")
+
+
+def _deployed(layout: Layout, node: Node, profile: EngineProfile, owner: Signer) -> Deployment:
+    """The contracts, which are deployed unless an earlier run did."""
+    if layout.deployment.exists():
+        deployment = read_deployment(layout.deployment)
+        Chain(node, profile, deployment).verify_served()
+        return deployment
+    if profile.faucet:
+        node.fund(owner.address)
+    deployment = deploy(node, profile, owner)
+    write_deployment(layout.deployment, deployment)
+    return deployment
+
+
+def _tell(layout: Layout, deployment: Deployment) -> None:
+    print_lines(
+        f"ledger {to_checksum(deployment.ledger)} on chain {deployment.chain_id}",
+        f"wrote {layout.settings} and {layout.consortium}",
+        f"next: give {layout.consortium} to the companies; each joins with it, and returns a request.json:",
+        f"    millmark --home FOLDER join {layout.consortium}",
+        f"    millmark --home {layout.home} participants admit FOLDER/request.json...",
+        f"    millmark --home {layout.home} gateway",
+    )
+
+
+def run_join(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[CONSORTIUM]", dir_okay=False, help="The operator's consortium.json.")
+    ] = None,
+    name: Name = None,
+    gln: Annotated[str | None, typer.Option("--gln", help="Party GLN of the company, 13 digits.")] = None,
+    roles: Annotated[
+        str | None, typer.Option("--roles", help="Role names separated by commas: " + ", ".join(Role.__members__))
+    ] = None,
+    port: Port = None,
+    chain_url: ChainUrl = None,
+    gateway_url: GatewayUrl = None,
+    passphrase_file: SecretFile = None,
+    renew: Annotated[
+        bool,
+        typer.Option("--renew", help="Write the request again: with --name or --gln, the present key and gateway_url."),
+    ] = False,
+) -> None:
+    """Make the home of a company that joins a consortium; once the operator has admitted it, complete the joining.
+
+    Asks for what is not given as a flag. Can be repeated after a failure, and at any time: what exists is kept.
+    """
+    layout = Layout(context.obj)
+    if not (layout.settings.exists() and layout.request.exists()):
+        wanted = Wanted(name, gln, roles, port, chain_url, gateway_url, passphrase_file)
+        make_company_home(layout, file, wanted)
+        return
+    if file is not None:
+        verify_same_ledger(layout, file)
+    with open_context(layout.home) as opened:
+        if renew:
+            renew_request(opened, layout, name, gln)
+            return
+        number = complete_joining(opened, print_lines)
+        try_directory(opened, opened.unlock_company(), print_lines)
+    print_lines(f"participant {number} has joined", f"next: millmark --home {layout.home} gateway")

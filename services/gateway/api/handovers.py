@@ -1,0 +1,142 @@
+"""The route by which other companies hand over to this one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from ledger.errors import NotFoundError
+from ledger.provenance.jsonform import Printable
+from services.access.rules import Rule
+from services.gateway.http.errors import BusyError
+from services.gateway.http.responses import PROBLEM, PROBLEMS_404, Problems, reply
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
+from services.handover.envelope import (
+    MAX_HANDOVER_BYTES,
+    MAX_HEAD_BYTES,
+    MEDIA_TYPE,
+    Envelope,
+    parse_envelope,
+    parse_head,
+)
+from services.handover.errors import HandoverRefusedError
+from services.handover.receiving import Kept, Receiver
+from services.serving.bounded_work import BoundedWork
+
+__all__ = ["add_handovers"]
+
+R = TypeVar("R")
+_RULE = Rule(public=True, body_bytes=MAX_HANDOVER_BYTES)
+_HEAD_S, _BODY_S = 10.0, 120.0
+"""Longest time in which the first line, and then the rest, must arrive."""
+_EXAMPLE = "5e" * 32
+_REFUSED: Problems = {409: PROBLEM, 422: PROBLEM, **PROBLEMS_404}
+_CONTENT: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A hand-over, at most {MAX_HANDOVER_BYTES:,} bytes, as HANDOVER.md specifies it.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    }
+}
+HandoverDigest = Annotated[
+    str,
+    Path(alias="digest", pattern="^[0-9a-f]{64}$", description="SHA-256 of its ciphertext.", examples=[_EXAMPLE]),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverReceipt(Printable):
+    """What was kept."""
+
+    record: int
+    """Sequence of the ledger's record because of which it was handed over."""
+    names: int
+    documents: int
+    again: bool
+    """Whether it was kept before, so that nothing changed now."""
+
+
+def _receipt() -> HandoverReceipt:
+    return HandoverReceipt(31, 3, 2, again=False)
+
+
+def add_handovers(table: RouteTable, receiver: Receiver | None, verify_fresh: Callable[[], None]) -> None:
+    routes, work = Routes(table, "handovers", _REFUSED), BoundedWork(at_once=1, waiting=8)
+
+    def keep(envelope: Envelope) -> Kept:
+        with work.take() as mine:
+            if not mine or receiver is None:
+                raise BusyError("too many hand-overs are being verified", retry_after_s=5)
+            return receiver.receive(envelope)
+
+    @routes.put(
+        "/v1/handovers/{digest}",
+        "handOver",
+        "Hand over to this gateway's company",
+        HandoverReceipt,
+        rule=_RULE,
+        examples={"kept": _receipt},
+        openapi_extra=_CONTENT,
+    )
+    async def put(request: Request, digest: HandoverDigest) -> Response:
+        """The signature in the first line is the credential: it is verified before the rest is read, and whoever has
+        no active key gets the answer of a place where nothing is. 409: this gateway's index is not that far yet; send
+        it again. 422: it will never be taken. The same hand-over may be sent again."""
+        if receiver is None:
+            raise _nothing()
+        verify_fresh()
+        body = request.stream()
+        line, beginning = await _in_time(_read_line(body), _HEAD_S)
+        try:
+            head = parse_head(line)
+            if head.digest.hex() != digest:
+                raise _nothing()
+            await run_in_threadpool(receiver.verify_head, head)
+        except HandoverRefusedError:
+            raise _nothing() from None
+        rest = await _in_time(_read(body, beginning, head.size * 2), _BODY_S)
+        kept = await run_in_threadpool(keep, parse_envelope(line + b"\n" + rest))
+        return reply(HandoverReceipt(kept.sequence, kept.names, kept.documents, kept.again))
+
+
+def _nothing() -> NotFoundError:
+    return NotFoundError("there is nothing here for this request", hint="see HANDOVER.md")
+
+
+async def _in_time(reading: Awaitable[R], most_s: float) -> R:
+    try:
+        async with asyncio.timeout(most_s):
+            return await reading
+    except (TimeoutError, ClientDisconnect):
+        raise _nothing() from None
+
+
+async def _read_line(body: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
+    """The first line, without its end, and what arrived behind it."""
+    found = b""
+    async for piece in body:
+        found += piece
+        line, end, rest = found.partition(b"\n")
+        if len(line) > MAX_HEAD_BYTES:
+            break
+        if end:
+            return line, rest
+    raise _nothing()
+
+
+async def _read(body: AsyncIterator[bytes], beginning: bytes, most: int) -> bytes:
+    """The rest of the body."""
+    pieces, size = [beginning], len(beginning)
+    async for piece in body:
+        size += len(piece)
+        if size > most + 8:
+            raise HandoverRefusedError("something follows its end", hint="send it as it was made")
+        pieces.append(piece)
+    return b"".join(pieces)

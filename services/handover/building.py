@@ -1,0 +1,112 @@
+"""Makes the content of a hand-over from index and private book: what the table says, as far as it is known here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ledger.bundle import parse_bundle
+from ledger.chain import Chain
+from ledger.claims import Claims, parse_claims
+from ledger.events import HISTORY_EVENTS, decode
+from ledger.ids import Identity
+from ledger.provenance import Disclosing, build_bundle
+from ledger.provenance.disclosure import choose_fields
+from ledger.store import Book, Rows, Store
+from ledger.store.rows import RecordRow
+from services.handover.content import Content
+from services.handover.errors import HandoverEarlyError, HandoverError
+from services.handover.table import Allowance, Gets, allow, find_record, is_standing
+
+__all__ = ["NotDueError", "build_content", "roots_in"]
+
+_PASSPORT = (("passport",),)
+_PATIENCE_S = 3600
+"""How long an assignment's hand-over waits for the order's document, which the buyer hands over to the coordinator."""
+
+
+class NotDueError(HandoverError):
+    """Nothing is handed over to this company because of this record any more."""
+
+    code = "handover-not-due"
+
+
+def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipient: int, now_s: int) -> Content:
+    """The content for one record and recipient, in the present state of index and book.
+
+    Raises NotDueError if none is due, HandoverEarlyError while a document is missing that another company still has to
+    hand over, and what `build_bundle` raises.
+    """
+    with store.reading() as connection:
+        rows, book = Rows(connection), Book(connection)
+        record, allowed = _need(rows, sequence, sender, recipient)
+        names = tuple(sorted(_names(book, allowed.names), key=lambda one: one.subject))
+        wanted = dict(allowed.documents)
+        _verify_here(book, record, allowed, now_s)
+    bundle = _bundle(store, chain, allowed, recipient)
+    if bundle and Gets.PASSPORTS in allowed.entry.gets:
+        for root in roots_in(bundle):
+            wanted[root] = (*wanted.get(root, ()), *_PASSPORT)
+    with store.reading() as connection:
+        documents = _documents(Book(connection), wanted)
+    return Content(names, documents, bundle=bundle)
+
+
+def roots_in(bundle: bytes) -> set[bytes]:
+    """The claims roots of the records that a bundle, which must be well-formed, shows in full."""
+    shown = [(HISTORY_EVENTS[record.kind], record.data) for record in parse_bundle(bundle).records]
+    return {root for kind, data in shown for root in decode(kind, data)[2].roots()}
+
+
+def _need(rows: Rows, sequence: int, sender: int, recipient: int) -> tuple[RecordRow, Allowance]:
+    record = find_record(rows, sequence)
+    allowed = None if record is None else allow(rows, record, sender, recipient)
+    if record is None or allowed is None:
+        raise NotDueError(
+            f"because of record {sequence}, participant {sender} hands nothing over to participant {recipient}"
+        )
+    if not is_standing(rows, record):
+        raise NotDueError(f"what record {sequence} began is over")
+    return record, allowed
+
+
+def _verify_here(book: Book, record: RecordRow, allowed: Allowance, now_s: int) -> None:
+    """Raises HandoverEarlyError while the order's document may still be on its way from the buyer."""
+    if Gets.ORDER_PART not in allowed.entry.gets or now_s - record.block_time > _PATIENCE_S:
+        return
+    missing = [root for root in allowed.documents if book.document(root) is None]
+    if missing or not all(map(book.identity, allowed.names)):
+        raise HandoverEarlyError(
+            "the order's name or document has not arrived here yet", hint="its buyer's gateway sends them"
+        )
+
+
+def _names(book: Book, subjects: Iterable[bytes]) -> Iterator[Identity]:
+    """Those that a receiver can verify."""
+    for subject in subjects:
+        identity = book.identity(subject)
+        if identity is not None and identity.proofs:
+            yield identity
+
+
+def _bundle(store: Store, chain: Chain, allowed: Allowance, recipient: int) -> bytes:
+    if not allowed.parts:
+        return b""
+    # Without a viewer an auditor would see nothing: it holds no lot. It gets no name but those of the lots.
+    alone = Gets.PROOF_ALONE in allowed.entry.gets
+    measured = bool(allowed.measured)
+    disclosing = Disclosing(
+        names=not alone, entries=measured, inferences=measured, only=allowed.measured, nameless=True
+    )
+    return build_bundle(store, chain, sorted(allowed.parts), disclosing, viewer=None if alone else recipient)
+
+
+def _documents(book: Book, wanted: Mapping[bytes, Sequence[tuple[str, ...]]]) -> tuple[Claims, ...]:
+    """The known documents, without the fields that the recipient does not get."""
+    found = []
+    for root, document in book.documents(wanted).items():
+        claims = parse_claims(json.loads(document))
+        chosen = set(choose_fields(claims, Disclosing(fields=tuple(wanted[root]))))
+        if chosen:
+            found.append(claims.erase(path for path in claims.paths if path not in chosen))
+    return tuple(sorted(found, key=lambda one: one.root))

@@ -1,0 +1,69 @@
+"""Writes what was handed over, and verified, into the private book, within the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from ledger.bundle import Bundle, IdentityShown
+from ledger.claims import Claims, Field, parse_claims
+from ledger.ids import Identity
+from ledger.store import Book
+from services.handover.content import Content
+from services.handover.erasures import Erasure, apply_erasures
+from services.handover.repository import HandoverRepository
+
+__all__ = ["keep"]
+
+
+def keep(book: Book, handovers: HandoverRepository, content: Content, bundle: Bundle | None, now_ms: int) -> int:
+    """Keeps names, documents and inferences, and erases what is to be erased. Returns how many documents the bundle had
+    in full."""
+    for name in content.names:
+        book.add_identity(name)
+    for erasure in content.erasures:
+        handovers.erase(erasure, now_ms)
+        _erase(book, erasure)
+    for claims in content.documents:
+        _keep_document(book, handovers, claims)
+    if bundle is None:
+        return 0
+    for shown in bundle.identities:
+        book.add_identity(_identity(shown))
+    documents = list(_documents(bundle))
+    for claims in documents:
+        _keep_document(book, handovers, claims)
+    for inference in bundle.inferences:
+        if book.inference(inference.record) is None:
+            book.put_inference(inference.record, inference.salt, inference.window, inference.logits)
+    return len(documents)
+
+
+def _identity(shown: IdentityShown) -> Identity:
+    return Identity(shown.kind, shown.creator, shown.identifier, shown.salt, shown.proofs)
+
+
+def _documents(bundle: Bundle) -> Iterator[Claims]:
+    """The documents that a bundle discloses in full. Of others it lacks the leaf hashes that the book stores."""
+    for shown in bundle.claims:
+        fields = shown.disclosure.fields
+        if len(fields) == len(shown.disclosure.paths):
+            yield Claims(tuple((path, fields[path]) for path in shown.disclosure.paths))
+
+
+def _keep_document(book: Book, handovers: HandoverRepository, claims: Claims) -> None:
+    """Adds the fields that are new here to those that are known: nothing takes any away but an erasure."""
+    stored = book.document(claims.root)
+    known = {} if stored is None else dict(parse_claims(json.loads(stored)).fields)
+    fields = tuple(
+        (path, kept if isinstance(kept := known.get(path), Field) else field) for path, field in claims.fields
+    )
+    left = apply_erasures(Claims(fields), handovers.erasures([claims.root]))
+    book.put_document(claims.root, json.dumps(left.to_json()))
+
+
+def _erase(book: Book, erasure: Erasure) -> None:
+    stored = book.document(erasure.root)
+    if stored is not None:
+        left = apply_erasures(parse_claims(json.loads(stored)), [erasure])
+        book.put_document(erasure.root, json.dumps(left.to_json()))

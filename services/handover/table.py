@@ -1,0 +1,473 @@
+"""What each company is handed, and because of which record: the one table from which hand-overs are made, and against
+which they are checked when they arrive. HANDOVER.md shows the same.
+
+A hand-over is due while the record's matter stands: not once an offer was declined, an assignment cancelled, an order
+rejected.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ledger.events import Event
+from ledger.events.certificates import CertificateIssued
+from ledger.events.custody import CustodyOffered, ReturnOffered
+from ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
+from ledger.records import AssignmentState, Contract, LotState, OrderState, Role
+from ledger.store import Rows
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    CustodyChangeRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    OrderRow,
+    PackingRow,
+    ParticipantRow,
+    RecordHistoryRow,
+    RecordRow,
+    gates_of,
+)
+
+__all__ = [
+    "TABLE",
+    "WHOLE",
+    "Allowance",
+    "Entry",
+    "Gets",
+    "allow",
+    "find_record",
+    "is_handed_over",
+    "is_standing",
+    "recipients_of",
+]
+
+WHOLE: tuple[tuple[str, ...], ...] = ((),)
+"""Every field of a document, as a prefix of all paths."""
+_PASSPORT: tuple[tuple[str, ...], ...] = (("passport",),)
+_NOTHING = bytes(32)
+
+
+class Gets(enum.Enum):
+    """A thing that a recipient gets."""
+
+    ORDER_NAME = "the order's name"
+    ORDER_DOCUMENT = "the order's document"
+    ORDER_PART = "of the order's document: specification, passport, and the entry of operations for this operation"
+    RECORD_DOCUMENT = "the record's document"
+    MACHINE_NAME = "the machine's name"
+    MACHINE_DOCUMENT = "the machine's document"
+    LOT_NAMES = "the names of the lots that it made"
+    MADE_DOCUMENTS = "the documents of the lots that it made"
+    LOT_PROOF = "a bundle of the lots and what is packed in them, with all names that the recipient may see (ACCESS.md)"
+    PROOF_ALONE = "a bundle of the lots, with their names"
+    LOT_DOCUMENT = "the lots' documents"
+    PASSPORTS = "the passport of every document in the bundle"
+    MEASUREMENT = "the certificate's evidence entry and inference"
+    CARD = "the model's card"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the table."""
+
+    kinds: tuple[str, ...]
+    """Kinds of records of the ledger."""
+    sender: str
+    recipient: str
+    gets: frozenset[Gets]
+    find_sender: Callable[[Rows, RecordRow, Event], int]
+    find_recipients: Callable[[Rows, RecordRow, Event], set[int]]
+    stands: Callable[[Rows, RecordRow], bool]
+    """Whether the record's matter is not over."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What one hand-over may have."""
+
+    entry: Entry
+    names: set[bytes] = field(default_factory=set)
+    """Subjects of the things whose names it may have outside its bundle."""
+    documents: dict[bytes, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """Prefixes of the paths that it may have of a document, by claims root."""
+    parts: set[bytes] = field(default_factory=set)
+    """The lots that its bundle is about; if empty, it has none."""
+    measured: frozenset[int] = frozenset()
+    """Sequences of the certificates whose entries and inferences its bundle may have."""
+
+    def add(self, root: bytes, prefixes: tuple[tuple[str, ...], ...]) -> None:
+        if root != _NOTHING:
+            known = self.documents.get(root, ())
+            self.documents[root] = tuple(dict.fromkeys((*known, *prefixes)))
+
+
+def find_record(rows: Rows, sequence: int) -> RecordRow | None:
+    """A record of the ledger; None if the index does not have it."""
+    return next(iter(rows.find(RecordRow, contract=Contract.LEDGER.value, sequence=sequence)), None)
+
+
+def is_handed_over(kind: str) -> bool:
+    """Whether anything is handed over because of records of this kind."""
+    return kind in _BY_KIND
+
+
+def is_standing(rows: Rows, record: RecordRow) -> bool:
+    """Whether a hand-over because of this record is still due."""
+    return any(entry.stands(rows, record) for entry in _BY_KIND.get(record.kind, ()))
+
+
+def recipients_of(rows: Rows, record: RecordRow, sender: int) -> dict[int, Entry]:
+    """To whom `sender` hands over because of a record, and by which row."""
+    event = record.event()
+    found: dict[int, Entry] = {}
+    for entry in _BY_KIND.get(record.kind, ()):
+        if entry.find_sender(rows, record, event) == sender:
+            found.update(dict.fromkeys(entry.find_recipients(rows, record, event) - {sender, 0}, entry))
+    return found
+
+
+def allow(rows: Rows, record: RecordRow, sender: int, recipient: int) -> Allowance | None:
+    """What `sender` hands to `recipient` because of a record; None if nothing."""
+    entry = recipients_of(rows, record, sender).get(recipient)
+    if entry is None:
+        return None
+    allowed = Allowance(entry)
+    for gets in entry.gets:
+        _ADDS[gets](rows, record, record.event(), recipient, allowed)
+    return allowed
+
+
+# Who sends and who receives
+
+
+def _actor(_rows: Rows, record: RecordRow, _event: Event) -> int:
+    return record.participant
+
+
+def _giver(rows: Rows, record: RecordRow, _event: Event) -> int:
+    """Who held the lot before."""
+    return next((one.from_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)), 0)
+
+
+def _coordinator(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    return {event.terms.coordinator} if isinstance(event, OrderPlaced) else set()
+
+
+def _other_parties(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Buyer and coordinator of the order, also the coordinator that revised terms name."""
+    order = rows.get(OrderRow, record.subject)
+    named = {event.terms.coordinator} if isinstance(event, RevisionProposed | RevisionAccepted) else set()
+    return named if order is None else named | {order.buyer, order.coordinator}
+
+
+def _coordinator_of(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    order = rows.get(OrderRow, record.subject)
+    return set() if order is None else {order.coordinator}
+
+
+def _owner(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    return {event.owner} if isinstance(event, AssignmentProposed) else set()
+
+
+def _offered_to(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    return {event.to} if isinstance(event, CustodyOffered | ReturnOffered) else set()
+
+
+def _taker(_rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    return {record.participant}
+
+
+def _buyers(rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    if not isinstance(event, CertificateIssued):
+        return set()
+    orders = {item.order for item in event.statement.items}
+    return {row.buyer for row in rows.among(OrderRow, "subject", orders)}
+
+
+def _auditors(rows: Rows, _record: RecordRow, _event: Event) -> set[int]:
+    found = rows.find(ParticipantRow, suspended=False, departed=False)
+    return {row.number for row in found if Role(row.roles) & Role.AUDITOR}
+
+
+def _auditors_alone(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    # An auditor who also bought the part gets what a buyer gets.
+    return _auditors(rows, record, event) - _buyers(rows, record, event)
+
+
+def _parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    """Buyer, coordinator and inspectors of the orders for which the record made lots."""
+    orders = {lot.order for lot in _made(rows, record) if lot.order is not None}
+    found = rows.among(OrderRow, "subject", orders)
+    return {one for row in found for one in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))}
+
+
+def _made(rows: Rows, record: RecordRow) -> list[LotRow]:
+    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    return [row for row in rows.among(LotRow, "subject", touched) if row.sequence == record.sequence]
+
+
+# How long it is due
+
+
+def _order_stands(rows: Rows, record: RecordRow) -> bool:
+    order = rows.get(OrderRow, record.subject)
+    return order is not None and order.state not in (OrderState.REJECTED, OrderState.CANCELLED)
+
+
+def _assignment_stands(rows: Rows, record: RecordRow) -> bool:
+    number = getattr(record.event(), "assignment", record.sequence)
+    row = rows.get(AssignmentRow, number)
+    return row is not None and row.state not in (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+
+
+def _offer_stands(rows: Rows, record: RecordRow) -> bool:
+    """While it is offered, and once it was accepted."""
+    lot = rows.get(LotRow, record.subject)
+    if lot is None:
+        return False
+    if lot.offer == record.sequence and lot.state in (LotState.OFFERED, LotState.RETURNING):
+        return True
+    to = {one.to_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)}
+    later = [one for one in rows.find(CustodyChangeRow, lot=record.subject) if one.sequence > record.sequence]
+    first = min(later, key=lambda one: one.sequence, default=None)
+    return first is not None and first.kind.startswith("CustodyAccepted") and first.to_participant in to
+
+
+def _always(_rows: Rows, _record: RecordRow) -> bool:
+    return True
+
+
+# What they get
+
+
+def _add_order_name(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.names.add(record.subject)
+
+
+def _add_record_document(_rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    for root in event.roots():
+        to.add(root, WHOLE)
+
+
+def _add_order_document(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    for root in _roots_of_order(rows, record):
+        to.add(root, WHOLE)
+
+
+def _add_order_part(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    operation = getattr(event, "operation", 0)
+    prefixes = (("specification",), ("passport",), ("operations", str(operation)))
+    for root in _roots_of_order(rows, record):
+        to.add(root, prefixes)
+
+
+def _roots_of_order(rows: Rows, record: RecordRow) -> list[bytes]:
+    order = rows.get(OrderRow, record.subject)
+    return [] if order is None else [order.claims_root]
+
+
+def _machine(rows: Rows, event: Event) -> MachineRow | None:
+    assignment = rows.get(AssignmentRow, getattr(event, "assignment", 0))
+    return None if assignment is None else rows.get(MachineRow, assignment.machine)
+
+
+def _add_machine_name(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    machine = _machine(rows, event)
+    if machine is not None:
+        to.names.add(machine.subject)
+
+
+def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    machine = _machine(rows, event)
+    if machine is not None:
+        to.add(machine.claims_root, WHOLE)
+
+
+def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.names |= {row.subject for row in _made(rows, record)}
+
+
+def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    lots = {row.subject for row in rows.among(LotRow, "subject", touched)}
+    to.parts |= lots | _packed(rows, lots, record.sequence)
+
+
+def _packed(rows: Rows, lots: set[bytes], sequence: int) -> set[bytes]:
+    """What was packed in the lots at a record, at any depth: it moves with them, without an entry of its own."""
+    found: set[bytes] = set()
+    level = lots
+    while level:
+        packings = rows.among(PackingRow, "parent", level)
+        level = {
+            row.child
+            for row in packings
+            if row.packed_by < sequence and (row.unpacked_by == 0 or row.unpacked_by > sequence)
+        } - found
+        found |= level
+    return found
+
+
+def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    _add_lots(rows, record, event, recipient, to)
+    _add_documents_of(rows, rows.among(LotRow, "subject", to.parts), recipient, to)
+
+
+def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient: int, to: Allowance) -> None:
+    _add_documents_of(rows, _made(rows, record), recipient, to)
+
+
+def _add_documents_of(rows: Rows, lots: Iterable[LotRow], recipient: int, to: Allowance) -> None:
+    """All fields for those who have a part in the lot's order; a lot of no order has no secrets from its holder."""
+    lots = list(lots)
+    orders = _orders_with(rows, {row.order for row in lots if row.order is not None}, recipient)
+    for lot in lots:
+        to.add(lot.claims_root, WHOLE if lot.order is None or lot.order in orders else _PASSPORT)
+
+
+def _orders_with(rows: Rows, subjects: Iterable[bytes], recipient: int) -> set[bytes]:
+    """The orders of which the recipient is buyer or coordinator, or for which it does work."""
+    wanted = set(subjects)
+    found = {
+        row.subject for row in rows.among(OrderRow, "subject", wanted) if recipient in (row.buyer, row.coordinator)
+    }
+    over = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+    work = rows.among(AssignmentRow, "order", wanted)
+    return found | {row.order for row in work if row.owner == recipient and row.state not in over}
+
+
+def _add_nothing(_rows: Rows, _record: RecordRow, _event: Event, _recipient: int, _to: Allowance) -> None:
+    """What the bundle itself decides: see `services.handover.building`."""
+
+
+def _add_measurement(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.measured = frozenset({record.sequence})
+
+
+def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    certificate = rows.get(CertificateRow, record.sequence)
+    model = None if certificate is None else rows.get(ModelRow, certificate.model)
+    if model is not None:
+        to.add(model.card_root, WHOLE)
+
+
+_ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] = {
+    Gets.ORDER_NAME: _add_order_name,
+    Gets.ORDER_DOCUMENT: _add_order_document,
+    Gets.ORDER_PART: _add_order_part,
+    Gets.RECORD_DOCUMENT: _add_record_document,
+    Gets.MACHINE_NAME: _add_machine_name,
+    Gets.MACHINE_DOCUMENT: _add_machine_document,
+    Gets.LOT_NAMES: _add_lot_names,
+    Gets.MADE_DOCUMENTS: _add_made_documents,
+    Gets.LOT_PROOF: _add_lots,
+    Gets.PROOF_ALONE: _add_lots,
+    Gets.LOT_DOCUMENT: _add_lot_documents,
+    Gets.PASSPORTS: _add_nothing,
+    Gets.MEASUREMENT: _add_measurement,
+    Gets.CARD: _add_card,
+}
+
+_LOTS = frozenset({Gets.LOT_PROOF, Gets.LOT_DOCUMENT, Gets.PASSPORTS, Gets.RECORD_DOCUMENT})
+_VERDICT = frozenset({Gets.RECORD_DOCUMENT, Gets.MEASUREMENT, Gets.CARD})
+
+TABLE: tuple[Entry, ...] = (
+    Entry(
+        ("OrderPlaced",),
+        "buyer",
+        "the coordinator that the terms name",
+        frozenset({Gets.ORDER_NAME, Gets.RECORD_DOCUMENT}),
+        _actor,
+        _coordinator,
+        _order_stands,
+    ),
+    Entry(
+        ("RevisionProposed", "RevisionAccepted"),
+        "who records it",
+        "buyer and coordinator, also the one that the terms name",
+        frozenset({Gets.ORDER_NAME, Gets.ORDER_DOCUMENT, Gets.RECORD_DOCUMENT}),
+        _actor,
+        _other_parties,
+        _order_stands,
+    ),
+    Entry(
+        ("AssignmentProposed",),
+        "coordinator",
+        "the machine's owner",
+        frozenset({Gets.ORDER_NAME, Gets.ORDER_PART, Gets.RECORD_DOCUMENT}),
+        _actor,
+        _owner,
+        _assignment_stands,
+    ),
+    Entry(
+        ("AssignmentAccepted",),
+        "the machine's owner",
+        "the order's coordinator",
+        frozenset({Gets.MACHINE_NAME, Gets.MACHINE_DOCUMENT, Gets.RECORD_DOCUMENT}),
+        _actor,
+        _coordinator_of,
+        _assignment_stands,
+    ),
+    Entry(
+        ("LotCommissioned", "LotsTransformed"),
+        "maker",
+        "buyer, coordinator and inspectors of the lots' order",
+        frozenset({Gets.LOT_NAMES, Gets.MADE_DOCUMENTS}),
+        _actor,
+        _parties_of_lots,
+        _always,
+    ),
+    Entry(
+        ("CustodyOffered", "ReturnOffered"),
+        "custodian",
+        "to whom it is offered",
+        _LOTS,
+        _actor,
+        _offered_to,
+        _offer_stands,
+    ),
+    Entry(
+        ("CustodyAccepted", "CustodyAcceptedInPart"),
+        "the custodian before",
+        "who accepted",
+        _LOTS - {Gets.RECORD_DOCUMENT},
+        _giver,
+        _taker,
+        _always,
+    ),
+    Entry(
+        ("CertificateIssued",),
+        "inspector",
+        "the order's buyer",
+        _VERDICT | {Gets.LOT_PROOF},
+        _actor,
+        _buyers,
+        _always,
+    ),
+    Entry(
+        ("CertificateIssued",),
+        "inspector",
+        "auditors",
+        _VERDICT | {Gets.PROOF_ALONE},
+        _actor,
+        _auditors_alone,
+        _always,
+    ),
+)
+
+_BY_KIND: Mapping[str, list[Entry]] = {
+    kind: [entry for entry in TABLE if kind in entry.kinds] for entry in TABLE for kind in entry.kinds
+}
+
+
+def describe_table() -> str:
+    """The table in Markdown, as HANDOVER.md shows it."""
+    rows = ["| record | from | to | contents |", "|---|---|---|---|"]
+    for entry in TABLE:
+        gets = "; ".join(one.value for one in Gets if one in entry.gets)
+        rows.append(f"| {', '.join(entry.kinds)} | {entry.sender} | {entry.recipient} | {gets} |")
+    return "\n".join(rows)

@@ -1,0 +1,52 @@
+"""The help of every command, as texts that `scripts/generate_help` wrote from the commands themselves.
+
+To build one from its declaration, all that the command works with would be imported: two seconds for a text that only
+a new version changes. A test holds the texts equal to what the commands say.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["FOLDER", "find_help", "join_texts", "print_help"]
+
+FOLDER = Path(__file__).parent / "help_texts"
+_TITLE = "======== "
+"""Begins the line before each text, with the words of its command."""
+
+
+def print_help(arguments: Sequence[str]) -> bool:
+    """Prints the help that the arguments ask for, if they ask for nothing else and it is known. None do, too."""
+    words = list(arguments[2:] if arguments[:1] == ["--home"] else arguments) or ["--help"]
+    if words[-1:] != ["--help"]:
+        return False
+    text = find_help(words[:-1])
+    if text is None:
+        return False
+    from ledger.terminal import NO_ANSWER, write  # noqa: PLC0415 - other commands load it themselves
+
+    if not write(sys.stdout, text):
+        sys.exit(NO_ANSWER)
+    return True
+
+
+def find_help(words: Sequence[str]) -> str | None:
+    """The help of the command with these words, such as `orders place`; None if it is not known."""
+    path = FOLDER / f"{words[0] if words else 'millmark'}.txt"
+    # The first word comes from the command line: only the name of a file in the folder is one.
+    if path.parent != FOLDER or not path.is_file():
+        return None
+    return dict(_split(path.read_text("utf-8"))).get(" ".join(words))
+
+
+def join_texts(texts: Mapping[str, str]) -> str:
+    """The content of one file: texts by the words of their commands."""
+    return "".join(f"{_TITLE}{words}\n{text}" for words, text in texts.items())
+
+
+def _split(content: str) -> Iterator[tuple[str, str]]:
+    for part in content.split(_TITLE)[1:]:
+        words, _, text = part.partition("\n")
+        yield words, text

@@ -1,0 +1,33 @@
+"""A home: the one folder that an operator's or a company's commands and gateway need, and the files that pass between
+them when a company joins.
+
+    consortium.json   from the operator to the companies: chain, contracts, who the operator is
+    request.json      from a company to the operator: who it is, and the keys that it made
+
+`millmark init` and `millmark join` make homes. HOME.md says what is in one.
+"""
+
+from __future__ import annotations
+
+from services.home.admitted import find_admitted, find_unaccepted
+from services.home.consortium import Consortium, parse_consortium
+from services.home.layout import Layout
+from services.home.missing import Missing, find_missing, find_missing_files
+from services.home.requests import AdmissionRequest, parse_request
+from services.home.settings_text import company_settings, operator_settings, set_setting
+
+__all__ = [
+    "AdmissionRequest",
+    "Consortium",
+    "Layout",
+    "Missing",
+    "company_settings",
+    "find_admitted",
+    "find_missing",
+    "find_missing_files",
+    "find_unaccepted",
+    "operator_settings",
+    "parse_consortium",
+    "parse_request",
+    "set_setting",
+]

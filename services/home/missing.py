@@ -1,0 +1,193 @@
+"""What a home lacks to do its work, and the command that mends it. Reads files, settings and index; opens no key."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.errors import SigningError
+from ledger.keys import open_signer, parse_address, read_private, to_checksum
+from ledger.store import Connection, Registry, Rows
+from ledger.store.rows import KeyRow, NameKeyRow
+from services.directory import DirectoryRepository, RecipientKeyError, verify_statement
+from services.directory.following import published_digest
+from services.directory.issuing import draft_entries
+from services.home.admitted import find_admitted, find_unaccepted
+from services.home.layout import Layout
+from services.settings import Settings
+
+__all__ = ["Missing", "find_missing", "find_missing_files"]
+
+_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that a home lacks."""
+
+    what: str
+    hint: str
+    """The command that mends it, or what else to do."""
+
+
+def find_missing_files(settings: Settings) -> list[Missing]:
+    """What is missing before the database need be opened."""
+    home = settings.home
+    if not Layout(home).settings.exists() and settings.chain_url is None:
+        join = f"join with `millmark --home {home} join consortium.json`"
+        return [Missing(f"{home} is no home yet", f"{join}, or begin a consortium with `millmark --home {home} init`")]
+    return list(_files(settings))
+
+
+def find_missing(connection: Connection, settings: Settings) -> list[Missing]:
+    """What is missing according to the index and the files of the home."""
+    return [*_of_company(connection, settings), *_of_operator(connection, settings)]
+
+
+def _files(settings: Settings) -> Iterator[Missing]:
+    secrets = {
+        "gateway_passphrase_file": settings.gateway_passphrase_file,
+        "gateway_name_passphrase_file": settings.gateway_name_passphrase_file,
+        "operator_passphrase_file": settings.operator_passphrase_file,
+        "recipient_key": settings.recipient_key,
+    }
+    found = {name: settings.home / path for name, path in secrets.items() if path is not None}
+    for name, uri in (
+        ("gateway_signer", settings.gateway_signer_uri),
+        ("operator_signer", settings.operator_signer_uri),
+    ):
+        if uri is not None and (path := _path_of(uri)) is not None:
+            found[name] = path
+    for number, uri in enumerate(settings.gateway_name_key_uris):
+        if (path := _path_of(uri)) is not None:
+            found[f"gateway_name_keys[{number}]"] = path
+    for name, path in found.items():
+        yield from _secret_file(name, path)
+    layout = Layout(settings.home)
+    if (layout.request.exists() or layout.consortium.exists()) and not _is_listening(settings):
+        yield Missing(
+            f"no gateway answers at {settings.origin}", f"start it with `millmark --home {settings.home} gateway`"
+        )
+
+
+def _is_listening(settings: Settings) -> bool:
+    """Whether something listens where the gateway would, on this machine."""
+    try:
+        with socket.create_connection((settings.gateway_host, settings.gateway_port), _WAIT_S):
+            return True
+    except OSError:
+        return False
+
+
+def _secret_file(name: str, path: Path) -> Iterator[Missing]:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        yield Missing(f"{path} does not exist, which {name} names", "restore it from a backup, or correct the setting")
+        return
+    if stat.S_IMODE(mode) & 0o077:
+        yield Missing(f"{path} is open to other users", f"chmod 600 {path}")
+
+
+def _of_company(connection: Connection, settings: Settings) -> Iterator[Missing]:
+    home, address = settings.home, _address_of(settings.gateway_signer_uri)
+    if address is None:
+        return
+    number, complete = find_admitted(connection, address), f"run `millmark --home {home} gateway`, or `join`"
+    if number is None:
+        yield Missing(
+            f"the operator has not admitted the key {to_checksum(address)}",
+            f"give {Layout(home).request} to the operator, who runs `millmark participants admit request.json`",
+        )
+        return
+    rows = Rows(connection)
+    if rows.get(KeyRow, address) is None:
+        yield Missing(f"the key has not accepted to sign for participant {number}", complete)
+        return
+    if Registry(connection).participant_of(address) is None:
+        yield Missing(
+            f"participant {number} may not act with its key: suspended, departed, or the key is revoked",
+            "see `millmark participants list`, and ask the operator",
+        )
+        return
+    if settings.gateway_name_keys and not rows.find(NameKeyRow, participant=number):
+        yield Missing("the name key is not registered, so nothing can be named", complete)
+    if settings.gateway_participant is None:
+        yield Missing(f"the settings lack gateway_participant = {number}", complete)
+    yield from _of_directory(connection, settings, number)
+
+
+def _of_directory(connection: Connection, settings: Settings, number: int) -> Iterator[Missing]:
+    directories, fetch = DirectoryRepository(connection), f"run `millmark --home {settings.home} directory import`"
+    published, known = published_digest(connection), directories.in_force_digest()
+    if published is None:
+        if settings.directory_url is not None:
+            yield Missing(
+                "the operator has published no directory, so companies are numbers",
+                "ask the operator, who runs `millmark directory publish`",
+            )
+        return
+    if known is None:
+        yield Missing("the directory is not here yet, so companies are numbers", f"{fetch}; the gateway does it, too")
+        return
+    if known != published:
+        yield Missing("the operator has published a later directory", f"{fetch}; the gateway does it, too")
+    entry = directories.entry(number)
+    if entry is None:
+        yield Missing("the directory does not name this company", "give request.json to the operator again")
+        return
+    if entry.recipient_key is None:
+        return
+    request = Layout(settings.home).request
+    try:
+        verify_statement(Registry(connection), number, entry.recipient_key)
+    except RecipientKeyError:
+        yield Missing(
+            "the recipient key in the directory is signed by a key that is not active any more",
+            f"run `millmark --home {settings.home} join --renew`, and give {request} to the operator",
+        )
+
+
+def _of_operator(connection: Connection, settings: Settings) -> Iterator[Missing]:
+    if settings.operator_signer is None:
+        return
+    directories = DirectoryRepository(connection)
+    signed, drafted = directories.signed(), tuple(draft_entries(connection))
+    known = () if signed is None else signed.directory.entries
+    is_published = signed is not None and signed.digest == published_digest(connection)
+    if drafted and not (is_published and drafted == known):
+        yield Missing(
+            "the published directory does not say what is known here",
+            f"run `millmark --home {settings.home} directory publish`",
+        )
+    names = {entry.participant: entry.name for entry in drafted}
+    for number in find_unaccepted(connection):
+        yield Missing(
+            f"participant {number} {names.get(number, '')} has not accepted its key".replace("  ", " "),
+            "it runs `millmark gateway`, which completes its joining",
+        )
+
+
+def _path_of(uri: str) -> Path | None:
+    scheme, _, place = uri.partition(":")
+    return (
+        Path(place.removeprefix("//") if place.startswith("///") else place) if scheme in ("keystore", "file") else None
+    )
+
+
+def _address_of(uri: str | None) -> bytes | None:
+    """Address of the key that a URI names; None if it cannot be told without its passphrase or token."""
+    path = None if uri is None else _path_of(uri)
+    if uri is None or path is None:
+        return None
+    try:
+        if uri.startswith("file:"):
+            return open_signer(uri).address
+        named = json.loads(read_private(path)).get("address")
+        return parse_address("0x" + str(named).removeprefix("0x"))
+    except (SigningError, ValueError, AttributeError):
+        return None

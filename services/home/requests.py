@@ -1,0 +1,93 @@
+"""`request.json`: what a company that wants to join gives to the operator.
+
+Its recipient key is signed with the key that the company wants admitted, which shows that the company has that key.
+Everything else is the company's word, for the operator to judge: that the file came from the company is for them to
+settle between each other, as is its name.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ledger.canonical import Json, parse_json
+from ledger.errors import CanonicalError, InputError, TrustError
+from ledger.records import ALL_ROLES, Role
+from ledger.signatures import Address, to_checksum
+from ledger.trust import parse_checksum, parse_members, parse_number
+from services.directory.document import DirectoryEntry, entry_from_json, entry_to_json
+from services.directory.errors import RecipientKeyError
+
+__all__ = ["MAX_REQUEST_BYTES", "AdmissionRequest", "parse_request"]
+
+MAX_REQUEST_BYTES = 1 << 14
+_FORMAT, _VERSION = "millmark-request", 1
+_HINT = "have the company write it again with `millmark join`"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRequest:
+    """A company that wants to be admitted to a ledger, or that was admitted and has something else to be listed."""
+
+    chain_id: int
+    ledger: bytes
+    """Address, 20 bytes."""
+    key: Address
+    """The company's first key."""
+    roles: Role
+    entry: DirectoryEntry
+    """As it is to stand in the directory; participant 0, since the ledger assigns the number."""
+
+    def to_bytes(self) -> bytes:
+        listed = entry_to_json(self.entry)
+        del listed["participant"]
+        value: dict[str, Json] = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "chain_id": self.chain_id,
+            "ledger": to_checksum(self.ledger),
+            "key": to_checksum(self.key),
+            "roles": [str(role.name) for role in Role if role & self.roles],
+            **listed,
+        }
+        return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def parse_request(data: bytes) -> AdmissionRequest:
+    """Raises InputError for a file that is not of the format, or whose recipient key its own key did not sign."""
+    try:
+        value = parse_json(data, max_bytes=MAX_REQUEST_BYTES, max_depth=3)
+        request = _parse(value)
+        statement = request.entry.recipient_key
+        if statement is None or statement.recover_signer(request.chain_id, request.ledger) != request.key:
+            raise TrustError("its recipient key is not signed with its key, for its ledger")
+    except (CanonicalError, TrustError, RecipientKeyError) as error:
+        raise InputError(f"the request cannot be used: {error.cause}", hint=error.hint or _HINT) from None
+    return request
+
+
+def _parse(value: Json) -> AdmissionRequest:
+    listed = ("name", "gln", "gateway", "recipient_key")
+    form, version, chain_id, ledger, key, roles, *rest = parse_members(
+        value, "format", "version", "chain_id", "ledger", "key", "roles", *listed
+    )
+    if (form, version) != (_FORMAT, _VERSION):
+        raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
+    return AdmissionRequest(
+        chain_id=parse_number(chain_id, 2**53 - 1),
+        ledger=parse_checksum(ledger),
+        key=parse_checksum(key),
+        roles=_parse_roles(roles),
+        entry=entry_from_json({"participant": 0, **dict(zip(listed, rest, strict=True))}),
+    )
+
+
+def _parse_roles(value: Json) -> Role:
+    if not isinstance(value, list) or not value:
+        raise TrustError("its roles are not a list of at least one")
+    roles = Role(0)
+    for name in value:
+        if not isinstance(name, str) or name not in Role.__members__:
+            raise TrustError(f"a role is not one of {', '.join(str(role.name) for role in Role if role & ALL_ROLES)}")
+        roles |= Role[name]
+    return roles

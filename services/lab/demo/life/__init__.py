@@ -1,0 +1,1 @@
+"""The demonstration as in life: every company with a home, a database and a gateway of its own, in processes."""

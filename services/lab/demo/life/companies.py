@@ -1,0 +1,185 @@
+"""Founds the demonstration's consortium as in life, and keeps its programs running.
+
+The chain and the gateways are processes. This process only does what people and other programs of each company do: it
+queues records and writes to the private book in that company's own database, and its gateway does the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
+from ledger.errors import ChainUnreachableError, MillmarkError, SubmitError
+from ledger.records import Record
+from ledger.store import Registry, Store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter, build_entry
+from services.directory import DirectoryRepository
+from services.handover.repository import count_handovers
+from services.home import Layout
+from services.lab import cluster
+from services.lab.demo.consortium import COMPANIES, Company, Consortium
+from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
+from services.lab.processes import free_port, pick_port, run_command, start_command, stop_commands, wait_for
+from services.store import open_store
+
+__all__ = ["Life", "found_in_life"]
+
+_PAUSE_S = 0.05
+_CHAIN_PORT, _BUYER_PORT = 8601, 8600
+_SETTLE_S = 120.0
+_JOIN_S = 90.0
+LOG = "gateway.log"
+
+
+class _OwnGateway:
+    """Queues a company's records in its own database, for its own gateway to submit."""
+
+    def __init__(self, store: Store, key: bytes) -> None:
+        self._outbox, self._key = Outbox(store), key
+
+    def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]:
+        return self._outbox.enqueue(self._key, [build_entry(name, record) for name, record in records])
+
+    def drain(self) -> None:
+        """Returns when the gateway has got them all onto the ledger, or been refused. Raises SubmitError if it takes
+        too long."""
+        deadline = time.monotonic() + _SETTLE_S
+        while not self._outbox.is_idle(self._key):
+            if time.monotonic() > deadline:
+                raise SubmitError(
+                    f"records of 0x{self._key.hex()} are still pending after {_SETTLE_S:.0f} s",
+                    hint=f"see {LOG} in the company's folder",
+                )
+            time.sleep(_PAUSE_S)
+
+
+@dataclass(slots=True)
+class Life:
+    """The running consortium."""
+
+    consortium: Consortium
+    operator: Home
+    homes: list[Home]
+    """Of the companies, in the order of `consortium.companies`."""
+    journal: Path
+    """Of the chain."""
+    _chain: BaseProcess
+    _gateways: dict[str, BaseProcess] = field(default_factory=dict)
+
+    @property
+    def buyer_home(self) -> Home:
+        return self.homes[0]
+
+    def start_gateways(self, homes: Sequence[Home]) -> None:
+        """Starts these gateways side by side, and returns when all of them listen. Raises ChainError if one ends."""
+        for home in homes:
+            self._gateways[home.name] = start_command(["--home", str(home.folder), "gateway"], home.folder / LOG)
+        for home in homes:
+            wait_for(home.port, self._gateways[home.name])
+
+    def stop_all_but(self, homes: Sequence[Home]) -> None:
+        """Stops all other gateways."""
+        kept = {home.name for home in homes}
+        stop_commands([self._gateways.pop(name) for name in list(self._gateways) if name not in kept])
+
+    def stop(self) -> None:
+        """Stops the gateways, then the chain."""
+        self.stop_all_but([])
+        stop_commands([self._chain])
+
+    def await_handovers(self) -> int:
+        """Returns when no company owes another one a hand-over; how many were delivered in all.
+
+        Raises SubmitError if it takes too long.
+        """
+        deadline = time.monotonic() + _SETTLE_S
+        while True:
+            counts = [count_handovers(company.store) for company in self.consortium.companies]
+            if not any(count.get("waiting") for count in counts):
+                return sum(count.get("delivered", 0) for count in counts)
+            if time.monotonic() > deadline:
+                raise SubmitError("hand-overs were not delivered in time", hint="see `millmark handovers list`")
+            time.sleep(_PAUSE_S)
+
+
+@contextmanager
+def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
+    """Deploys the contracts, admits the companies, and runs their gateways until exit.
+
+    Raises SettingsError if the folder has other files, and MillmarkError if a program fails.
+    """
+    clear_homes(folder)
+    port = pick_port(_CHAIN_PORT)
+    url = f"http://127.0.0.1:{port}"
+    operator = make_operator_home(folder, url)
+    journal = operator.folder / JOURNAL
+    with ExitStack() as stack:
+        chain_process = start_command(
+            ["devchain", "--port", str(port), "--journal", str(journal)], operator.folder / "chain.log"
+        )
+        stack.callback(stop_commands, [chain_process])
+        wait_for(port, chain_process)
+        chain = _deploy(url, operator)
+        databases = [DATABASE] * len(COMPANIES)
+        if cluster.describe_missing() is None:
+            databases[-1] = stack.enter_context(cluster.running_cluster())
+            say(f"  {COMPANIES[-1][0]} keeps its data in PostgreSQL, the others in SQLite")
+        ports = [pick_port(_BUYER_PORT), *(free_port() for _ in COMPANIES[1:])]
+        homes = [
+            make_company_home(folder, name, roles, port, url, chain.deployment, operator, database)
+            for (name, roles), port, database in zip(COMPANIES, ports, databases, strict=True)
+        ]
+        _admit(operator, homes)
+        store = stack.enter_context(open_store(operator.database_url))
+        owner = Company(operator.name, 0, operator.signer, Submitter(chain, Outbox(store), operator.signer), store)
+        life = Life(Consortium(chain, store, owner, one_store=False), operator, homes, journal, chain_process)
+        stack.callback(life.stop)
+        say("  starting a gateway for the operator, and one for each company")
+        life.start_gateways([operator, *homes])
+        for home in homes:
+            life.consortium.companies.append(_company(home, stack.enter_context(open_store(home.database_url))))
+        _await_names(life)
+        yield life
+
+
+def _deploy(url: str, operator: Home) -> Chain:
+    node, profile = Node(HttpTransport(url)), find_profile("embedded")
+    node.fund(operator.signer.address)
+    deployment = deploy(node, profile, operator.signer)
+    write_deployment(Layout(operator.folder).deployment, deployment)
+    return Chain(node, profile, deployment)
+
+
+def _admit(operator: Home, homes: Sequence[Home]) -> None:
+    requests = [str(Layout(home.folder).request) for home in homes]
+    run_command(["--home", str(operator.folder), "participants", "admit", *requests], operator.folder / "admission.log")
+
+
+def _company(home: Home, store: Store) -> Company:
+    with store.reading() as connection:
+        found = Registry(connection).participant_of(home.signer.address)
+    if found is None:
+        raise MillmarkError(f"{home.name} has not joined", hint=f"see {home.folder / LOG}")
+    desk = _OwnGateway(store, home.signer.address)
+    return Company(home.name, found.number, home.signer, desk, store, home.name_seed)
+
+
+def _await_names(life: Life) -> None:
+    """Returns when every company's gateway has the directory. Raises ChainUnreachableError if it takes too long."""
+    deadline = time.monotonic() + _JOIN_S
+    for company in life.consortium.companies:
+        while not _sees_all(company.store):
+            if time.monotonic() > deadline:
+                raise ChainUnreachableError(f"{company.name} does not have the directory", hint=f"see its {LOG}")
+            time.sleep(_PAUSE_S)
+
+
+def _sees_all(store: Store) -> bool:
+    with store.reading() as connection:
+        return len(DirectoryRepository(connection).entries()) == len(COMPANIES)

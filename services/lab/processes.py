@@ -1,0 +1,98 @@
+"""Programs of Millmark that the laboratory starts as processes, and the ports that it gives them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from ledger.errors import ChainError, MillmarkError
+from services.cli import main
+
+__all__ = ["free_port", "pick_port", "run_command", "start_command", "stop_commands", "wait_for"]
+
+_READY_S = 60.0
+_STOP_S = 20.0
+_PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
+
+
+def free_port() -> int:
+    """A port that is currently free. Another program may take it before it is used."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def pick_port(preferred: int) -> int:
+    """The port if it is free, any free one otherwise."""
+    try:
+        with socket.create_server(("127.0.0.1", preferred)):
+            return preferred
+    except OSError:
+        return free_port()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes] | BaseProcess) -> None:
+    """Returns when something listens on the port. Raises ChainError if the process ends, or takes over a minute."""
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline and _is_running(process):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise ChainError("a program did not start", hint="run it by itself to see why")
+
+
+def _is_running(process: subprocess.Popen[bytes] | BaseProcess) -> bool:
+    return process.is_alive() if isinstance(process, BaseProcess) else process.poll() is None
+
+
+def start_command(arguments: Sequence[str], log: Path) -> BaseProcess:
+    """Starts `millmark` with the arguments, as a process of its own. What it prints goes to the file `log`.
+
+    All are forked off one process that has imported the gateway: ten of them would take twenty seconds of processor
+    for that alone.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_PRELOADED))
+    process = context.Process(target=_run, args=(list(arguments), log), daemon=True)
+    process.start()
+    return process
+
+
+def _run(arguments: list[str], log: Path) -> None:
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    for name in [name for name in os.environ if name.startswith("MILLMARK_")]:
+        del os.environ[name]  # each of them has settings of its own
+    sys.argv = ["millmark", *arguments]
+    main()
+
+
+def stop_commands(processes: Sequence[BaseProcess]) -> None:
+    """Asks the processes to end, all at once, and kills those that have not ended in time."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + _STOP_S
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def run_command(arguments: Sequence[str], log: Path) -> None:
+    """Runs `millmark` with the arguments until it ends. Raises MillmarkError with its last line if it fails."""
+    process = start_command(arguments, log)
+    process.join()
+    if process.exitcode != 0:
+        said = log.read_text(errors="replace").strip().splitlines()
+        raise MillmarkError(f"`millmark {' '.join(arguments)}` failed: {said[-1] if said else ''}", hint=f"see {log}")

@@ -1,0 +1,193 @@
+"""Business acts between two companies, as people give them: each company has a home and a gateway of its own, which is
+a process; nothing but commands is used, but for the machine's measurement."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import secrets
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from ledger.errors import MillmarkError
+from ledger.evidence import EvidenceLog
+from ledger.keys import LocalSigner, to_checksum, write_private
+from ledger.store import Book
+from services.cli import COMMANDS, build_app
+from services.client import Client, GatewayUnreachableError, Retries, open_gateway
+from services.client.local import GATEWAY_KEY
+from services.devchain.server import create_devchain
+from services.store import open_store
+from tests.support.loopback import serving
+from tests.support.patience import wait_until
+from tests.support.ports import pick_port
+
+pytestmark = pytest.mark.integration
+
+PART = "https://id.gs1.org/01/09506000134352/21/A0006R"
+ROLES = "BUYER,COORDINATOR,MANUFACTURER,INSPECTOR,CARRIER"
+
+
+COMMAND: Any = typer.main.get_command(
+    build_app(
+        ["services.commands.chain", "services.commands.participants", "services.commands.keys"]
+        + [module for module in COMMANDS if module.startswith("services.commands.acts.")]
+    )
+)
+"""Made once: with every call, it would take longer than the call."""
+
+
+def call(home: Path, line: str) -> str:
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        COMMAND.main(["--home", str(home), *line.split()], standalone_mode=False)
+    return shown.getvalue()
+
+
+def refused(home: Path, line: str) -> str:
+    with pytest.raises(MillmarkError) as error:
+        call(home, line)
+    return str(error.value)
+
+
+def _key(path: Path) -> str:
+    secret = secrets.token_bytes(32)
+    write_private(path, secret.hex().encode())
+    return to_checksum(LocalSigner.from_bytes(secret).address)
+
+
+def _found(folder: Path, url: str, names: list[str]) -> dict[str, Path]:
+    """An operator, and companies with their keys and name keys; each has its home."""
+    operator = folder / "operator"
+    operator.mkdir()
+    (operator / "millmark.toml").write_text(f'chain_url = "{url}"\n')
+    _key(operator / "owner.key")
+    owner = f"--signer file:{operator / 'owner.key'}"
+    call(operator, f"deploy {owner}")
+    homes = {}
+    for number, name in enumerate(names, start=1):
+        home = homes[name] = folder / name
+        home.mkdir()
+        address = _key(home / "own.key")
+        (home / "deployment.json").write_text((operator / "deployment.json").read_text())
+        (home / "millmark.toml").write_text(
+            f'chain_url = "{url}"\ngateway_port = {pick_port()}\ngateway_signer = "file:own.key"\n'
+            f'gateway_participant = {number}\ngateway_name_keys = ["file:names.key"]\nfollow_interval_s = 0.1\n'
+        )
+        call(operator, f"participants admit {name} {address} --roles {ROLES} {owner}")
+        own = f"--signer file:{home / 'own.key'}"
+        call(home, f"keys accept {number} {own}")
+        write_private(home / "names.key", secrets.token_hex(32).encode())
+        call(home, f"keys name file:{home / 'names.key'} {own}")
+    return homes
+
+
+@contextmanager
+def _gateway(home: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    with (home / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            wait_until(lambda: process.poll() is not None or _answers(home))
+            assert process.poll() is None, (home / "log").read_text()
+            yield
+        finally:
+            process.terminate()
+
+
+def _answers(home: Path) -> bool:
+    try:
+        _try_once(home)
+    except MillmarkError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    with serving(create_devchain()) as url, ExitStack() as running:
+        homes = _found(tmp_path_factory.mktemp("acts"), url, ["Forge", "Wheelworks"])
+        with pytest.raises(GatewayUnreachableError, match=r"no gateway answers at http://127\.0\.0\.1:\d+; start it"):
+            _try_once(homes["Forge"])
+        for home in homes.values():
+            running.enter_context(_gateway(home))
+        yield homes
+
+
+def wait_for(home: Path, holds: Callable[[Client], bool]) -> None:
+    """Until this company's gateway has followed what another one recorded."""
+    with open_gateway(home) as gateway:
+        wait_until(lambda: holds(gateway))
+
+
+def _try_once(home: Path) -> None:
+    with open_gateway(home) as gateway:
+        gateway.retries = Retries(attempts=1)
+        gateway.get_session()
+
+
+def _measure(home: Path, event: str) -> None:
+    """What a node does with an event of the machine."""
+    with open_gateway(home) as gateway, open_store(f"sqlite:///{home / 'millmark.sqlite'}") as store:
+        [stream] = gateway.iterate_streams(identifier="log")
+        log = EvidenceLog()
+        log.append({"id": event, "data": {"id": event, "force": 7}}, b"s" * 32)
+        with store.transaction() as connection:
+            Book(connection).add_evidence(bytes.fromhex(stream["subject"][2:]), log.entries)
+        gateway.wait(gateway.anchor(stream["subject"], size=1, root="0x" + log.tree.root(1).hex()))
+
+
+def test_from_an_order_to_the_buyers_custody(homes: dict[str, Path]) -> None:
+    forge: Callable[[str], str] = lambda line: call(homes["Forge"], line)  # noqa: E731 - reads as what is typed
+    buyer: Callable[[str], str] = lambda line: call(homes["Wheelworks"], line)  # noqa: E731 - as above
+    forge("machines register urn:example:LATHE-2")
+    forge("streams open urn:example:LATHE-2:log --machine LATHE-2")
+    placed = buyer("orders place urn:example:order-7 --coordinator 1 --due 2100-01-01 --quantity 1")
+    order = placed.split()[1]
+    wait_for(homes["Forge"], lambda gateway: any(one["subject"] == order for one in gateway.iterate_orders()))
+    assert "is accepted" in forge(f"orders accept {order}")
+    assert "OrderStateWrong" in (error := refused(homes["Forge"], f"orders accept {order}"))
+    assert "state=accepted" in error
+    proposed = forge(f"assignments propose {order} --operation 1 --machine LATHE-2")
+    number = re.findall(r"as assignment (\d+)", proposed)[0]
+    forge(f"assignments accept {number}")
+    forge(f"assignments start {number}")
+    _measure(homes["Forge"], "press-118")
+    part = forge(f"lots commission {PART} --order {order} --operation 1").split()[1]
+    forge(f"assignments finish {number} --event press-118")
+    forge(f"orders complete {order}")
+    forge("lots receive urn:example:pallet-1")
+    forge("lots pack pallet-1 A0006R")
+    assert "with 1 packed in it is offered to 2" in forge("custody offer pallet-1 --to 2")
+    wait_for(homes["Wheelworks"], lambda gateway: any(gateway.iterate_lots(state="offered")))
+    [pallet] = json.loads(buyer("custody list --json"))
+    assert "with 1 packed in it is yours" in buyer(f"custody accept {pallet['subject']}")
+    buyer(f"lots unpack {pallet['subject']} {part}")
+    assert "is delivered" in buyer(f"orders confirm order-7 {part}")
+    assert "delivered" in buyer("orders list --all")
+
+
+def test_the_key_of_the_homes_commands_is_private_and_renewed(homes: dict[str, Path]) -> None:
+    path = homes["Forge"] / GATEWAY_KEY
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_text()
+    with open_gateway(homes["Forge"]) as gateway:
+        caller = gateway.get_session()
+    assert (caller["participant"], caller["owner"]) == (1, True)
+    assert path.read_text() == before, "it is made once"
+    old = time.time() - 340 * 86_400
+    os.utime(path, (old, old))
+    with open_gateway(homes["Forge"]) as gateway:
+        assert gateway.get_session()["participant"] == 1
+    assert path.read_text() != before

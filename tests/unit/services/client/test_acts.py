@@ -1,0 +1,356 @@
+"""Business acts as commands, in front of one company's gateway on the embedded chain: what people type and read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import services.client
+from ledger.errors import InputError
+from ledger.index import Follower
+from ledger.keys import LocalSigner
+from ledger.names import NameKey
+from ledger.records import ALL_ROLES, NoteKind
+from ledger.store import Book, Store
+from ledger.store.outbox import Outbox
+from services.client import Client, Retries
+from services.commands.acts.notes import KINDS
+from services.commands.acts.words import operation, quantities, short
+from services.gateway.recording.writes import WRITES
+from tests.support.client_site import Bridge, Pauses
+from tests.support.command_line import Runner
+from tests.support.founded import Founded
+from tests.support.ledger_world import LedgerWorld
+from tests.support.recording_site import Site, found
+from tests.support.stores import new_store
+
+ROOT = Path(__file__).parents[4]
+LINK = "https://id.gs1.org/01/09506000134352/21/"
+
+
+def _found(world: LedgerWorld, store: Store) -> tuple[tuple[LocalSigner, NameKey, int], LocalSigner]:
+    """The first company with everything, and a second one without names of its own."""
+    first = found(world, store)
+    return first, world.admit(Outbox(store), ALL_ROLES)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]:
+    """Two companies, each with its own database and gateway, by the names of their homes."""
+    homes = {name: tmp_path_factory.mktemp(name) for name in ("forge", "buyer")}
+    with new_store(homes["forge"]) as store, new_store(homes["buyer"]) as other:
+        world, ((signer, key, number), second) = Founded(_found).copy(store)
+        forge = Site(store, world, signer, number=number, name_keys=[key])
+        yield {"forge": forge, "buyer": Site(other, world, second, number=number + 1)}
+
+
+@pytest.fixture
+def at(
+    sites: dict[str, Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], Runner]:
+    """Commands of either company. Each record is sent as soon as its gateway has stored it."""
+    pauses = Pauses()
+
+    def opened(home: Path) -> Client:
+        site = sites.get(home.name) or sites["forge"]  # the README's home is the folder that it is run in
+
+        def send() -> None:
+            site.send()
+            for one in sites.values():
+                Follower(one.world.chain, one.store).follow()
+
+        kept = Retries(sleep=pauses.sleep, clock=pauses.clock)
+        return Client("http://localhost", retries=kept, transport=Bridge(site.caller, send))
+
+    monkeypatch.setattr(services.client, "open_gateway", opened)
+
+    def runner(name: str) -> Runner:
+        (tmp_path / name).mkdir(exist_ok=True)
+        run = Runner(tmp_path / name, monkeypatch, capsys)
+        run.settings(f'database = "{sites[name].store.url}"\n')
+        return run
+
+    return runner
+
+
+@pytest.fixture
+def run(at: Callable[[str], Runner]) -> Runner:
+    """Commands of the company that has every name."""
+    return at("forge")
+
+
+@pytest.fixture
+def site(sites: dict[str, Site]) -> Site:
+    return sites["forge"]
+
+
+def ok(run: Runner, line: str) -> str:
+    code, out, err = run(*line.split())
+    assert (code, err) == (0, ""), err
+    return out
+
+
+def number(text: str) -> int:
+    """Of the record that a command made."""
+    found = re.search(r"\(record (\d+)\)", text)
+    assert found is not None, text
+    return int(found[1])
+
+
+def begin(run: Runner, site: Site, order: str) -> int:
+    """An order in production, by short names alone; the number of its started assignment."""
+    if not json.loads(ok(run, "machines list --json")):
+        ok(run, "machines register urn:example:LATHE-2")
+        ok(run, "streams open urn:example:LATHE-2:log --machine LATHE-2")
+    ok(run, f"orders place urn:example:{order} --coordinator {site.number} --due 2100-01-01 --operations 2")
+    ok(run, f"orders accept {order}")
+    proposed = ok(run, f"assignments propose {order} --operation 2 --machine LATHE-2")
+    assert "operation 2 is proposed to LATHE-2 as assignment" in proposed
+    started = number(proposed)
+    assert f"next: the machine's owner: millmark assignments accept {started}" in proposed
+    ok(run, f"assignments accept {started}")
+    ok(run, f"assignments start {started}")
+    return started
+
+
+def measure(site: Site, *events: str) -> None:
+    """Events in the evidence that the gateway keeps, anchored."""
+    [stream] = site.caller.ask("/v1/streams?identifier=log").json()["items"]
+    raw = bytes.fromhex(stream["subject"][2:])
+    with site.store.transaction() as connection:
+        log = Book(connection).evidence(raw)
+        first = len(log.entries)
+        for event in events:
+            log.append({"id": event, "data": {"id": event, "force": 1}}, b"s" * 32)
+        Book(connection).add_evidence(raw, log.entries[first:])
+    size = len(log.entries)
+    site.final(f"/v1/streams/{stream['subject']}/anchors", size=size, root="0x" + log.tree.root(size).hex())
+
+
+def test_from_order_to_custody(run: Runner, at: Callable[[str], Runner], sites: dict[str, Site]) -> None:
+    forge, buyer = sites["forge"], at("buyer")
+    started = begin(run, forge, "order-7")
+    measure(forge, "press-2026-118")
+    made = ok(run, f"lots commission {LINK}A0006R --order order-7 --operation 2")
+    assert made.startswith("lot 0x")
+    # Operations count from 1 for people, and from 0 in JSON: the commands are the one boundary.
+    [found] = json.loads(ok(run, "assignments list --json"))
+    assert (found["operation"], operation(found)) == (1, 2)
+    assert run("assignments", "propose", "order-7", "--operation", "0", "--machine", "LATHE-2")[0] == 2
+    assert "operation 2: urn:example:LATHE-2" in ok(run, "trace order-7")
+    # The contract's error, with the state as a word and the hint.
+    code, err = run.refused("assignments", "accept", str(started))
+    assert code == 1
+    assert "AssignmentStateWrong" in err
+    assert "state=started" in err
+    assert "depends on its state: `millmark assignments list --all`" in err
+    assert "finished" in ok(run, f"assignments finish {started} --event press-2026-118")
+    shown = ok(run, "orders show order-7")
+    assert "in production" in shown
+    assert re.search(r"2\s.*LATHE-2.*finished", shown), "operations count from 1"
+    # A pallet goes with all that is packed in it.
+    pallet = ok(run, "lots receive urn:example:pallet-1").split()[1]
+    ok(run, "lots pack pallet-1 A0006R")
+    assert "with 1 packed in it is offered" in ok(run, f"custody offer pallet-1 --to {forge.number + 1}")
+    assert pallet in ok(buyer, "custody list --json")
+    assert "with 1 packed in it is yours" in ok(buyer, f"custody accept {pallet}")
+    ok(buyer, f"lots unpack {pallet} {made.split()[1]}")
+    assert f"{LINK}A0006R: held" in ok(run, "lots show A0006R")
+
+
+def test_several_loose_lots_are_offered_one_by_one(run: Runner, at: Callable[[str], Runner], site: Site) -> None:
+    buyer = at("buyer")
+    lots = [ok(run, f"lots receive urn:example:{name} --quantity 5").split()[1] for name in ("a", "b")]
+    assert ok(run, f"custody offer a b --to {site.number + 1}").count("is offered to") == 2
+    part = buyer("custody", "accept", lots[0], "--only", "2", "--reason", "three broke")
+    assert "is yours" in part[1], part
+    assert buyer.refused("custody", "accept", lots[0], "--only", "2")[0] == 2
+    [answer] = json.loads(ok(buyer, f"custody accept {lots[1]} --json"))
+    assert answer["state"] == "final"
+    assert "is offered to nobody; see `millmark custody list`" in buyer.refused("custody", "accept", lots[1])[1]
+    ok(run, "lots receive urn:example:c")
+    ok(run, f"custody offer c --to {site.number + 1}")
+    assert "is withdrawn" in ok(run, "custody withdraw c --reason wrong")
+    lot = ok(run, f"custody offer c --to {site.number + 1} --json")
+    assert json.loads(lot)[0]["kind"] == "OfferCustody"
+    [standing] = [one for one in json.loads(ok(buyer, "custody list --json")) if one["offer"] is not None]
+    assert "is declined" in ok(buyer, f"custody decline {standing['subject']} --reason broken")
+
+
+def test_short_names_that_several_things_have_are_refused(run: Runner) -> None:
+    ok(run, "lots receive urn:example:x:bar")
+    ok(run, "lots receive urn:example:y:bar")
+    code, err = run.refused("lots", "scrap", "bar", "--reason", "rust")
+    assert code == 2
+    assert "bar is the name of 2 lots: urn:example:x:bar, urn:example:y:bar; give the whole of one" in err
+    assert "is taken out: scrapped" in ok(run, "lots scrap urn:example:x:bar --reason rust")
+
+
+def test_lists_show_what_is_open_and_all_of_it_when_asked(run: Runner, at: Callable[[str], Runner], site: Site) -> None:
+    for name in ("one", "two"):
+        ok(run, f"orders place urn:example:{name} --coordinator {site.number} --due 2100-01-01 --quantity 3")
+    ok(run, "orders reject two --reason full")
+    for words, there in (("", False), (" --all", True), (" --state rejected", True)):
+        found = json.loads(ok(run, f"orders list --json{words}"))
+        assert ("urn:example:two" in [one["identifier"] for one in found]) is there
+    assert "one" in ok(run, "orders list")
+    for kind in ("certificates", "models"):
+        assert json.loads(ok(at("buyer"), f"{kind} list --json")) == []
+    assert json.loads(ok(at("buyer"), f"streams list --owner {site.number + 1} --json")) == []
+    assert "LATHE" not in ok(at("buyer"), "streams list"), "names do not travel by the chain"
+    _, err = run.refused("lots", "quarantine", "nothing", "--reason", "x")
+    assert err == "millmark: no lot is called nothing here; see `millmark lots list --all`\n"
+
+
+def test_revisions_and_ends_are_proposed_and_accepted(run: Runner, site: Site, tmp_path: Path) -> None:
+    claims = tmp_path / "spec.json"
+    claims.write_text('{"colour": "blue"}')
+    place = f"orders place urn:example:o --coordinator {site.number} --due 2100-01-01"
+    ok(run, f"{place} --claims {claims} --gate {site.number + 1} --quantity 2")
+    before = site.caller.ask("/v1/orders?identifier=o").json()["items"][0]
+    code, _ = run.refused("orders", "revise", "o")
+    assert code == 2
+    assert "no revision of o is proposed" in run.refused("orders", "revise", "o", "--accept")[1]
+    ok(run, "orders revise o --operations 3")
+    ok(run, "orders revise o --accept")
+    after = site.caller.ask("/v1/orders?identifier=o").json()["items"][0]
+    assert after["operations"] == 3
+    for kept in ("due_at", "quantity", "gates", "claims_root"):
+        assert after[kept] == before[kept], "what is left out stays as it is"
+    assert "either proposed or agreed to" in run.refused("orders", "end", "o")[1]
+    assert "is cancelled" in ok(run, "orders cancel o --reason twice")
+
+
+def test_a_certificate_by_procedure_and_its_revocation(run: Runner, site: Site, tmp_path: Path) -> None:
+    begin(run, site, "order-8")
+    measure(site, "g-7")
+    ok(run, "lots commission urn:example:part --order order-8 --operation 2")
+    document = tmp_path / "procedure.pdf"
+    document.write_bytes(b"%PDF")
+    issue = f"certificates issue part --verdict pass --procedure {document} --until 2100-01-01 --stream log"
+    issued = ok(run, f"{issue} --event g-7")
+    assert "pass for 1 lots" in issued
+    assert "no event 'other' is kept here" in run.refused(*f"{issue} --event other".split())[1]
+    assert "procedure" in ok(run, "certificates list --lot part")
+    assert "is revoked" in ok(run, f"certificates revoke {number(issued)} --reason worn")
+    assert "revoked" in ok(run, "certificates list --all")
+
+
+def test_material_is_transformed_allocated_and_quarantined(run: Runner, site: Site) -> None:
+    begin(run, site, "order-9")
+    ok(run, "lots receive urn:example:rod --quantity 10 --unit KGM")
+    ok(run, "lots transform split --input rod=10 --output urn:example:h1=4 --output urn:example:h2=6")
+    assert "h1" in ok(run, "lots list")
+    assert "rod" not in ok(run, "lots list")
+    ok(run, "lots allocate h1 --order order-9 --operation 2")
+    assert "is in stock" in ok(run, "lots deallocate h1")
+    assert ok(run, "lots quarantine h1 h2 --reason rust").count("is quarantined") == 2
+    assert ok(run, "lots release h1 h2 --reason clean").count("is released") == 2
+    assert "sold" in ok(run, "lots scrap h2 --quantity 1 --as sold --reason surplus")
+    ok(run, "machines register urn:example:OLD-1")
+    assert "is retired" in ok(run, "machines retire OLD-1 --reason sold")
+    assert "OLD-1" not in ok(run, "machines list")
+
+
+ELSEWHERE = {
+    "registerModel": "quality register",
+    "publishModel": "quality publish",
+    "approveModel": "quality approve",
+    "openModel": "quality open",
+    "retireModel": "quality retire",
+    "withdrawModel": "quality withdraw",
+    "anchor": "the node anchors, and the gateway its audit log",
+    "supersede": "programs correct, which know what they sent",
+}
+"""Records that no business command makes, and what makes them."""
+
+
+def test_every_record_has_a_command_or_a_reason() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "services" / "commands" / "acts").glob("*.py"))
+    called = set(re.findall(r"at\.gateway\.(\w+)\(", sources))
+    missing = {one.operation for one in WRITES if re.sub("([A-Z])", r"_\1", one.operation).lower() not in called}
+    assert missing == set(ELSEWHERE)
+
+
+def test_each_remaining_act_reaches_the_contract(run: Runner, site: Site) -> None:
+    """With what it says where it does not fit: that the record was right is then known."""
+    started = begin(run, site, "order-10")
+    ok(run, "lots commission urn:example:q --order order-10 --operation 2")
+    proposed = number(ok(run, "assignments propose order-10 --operation 1 --machine LATHE-2"))
+    assert "is declined" in ok(run, f"assignments decline {proposed} --reason worn")
+    again = number(ok(run, "assignments propose order-10 --operation 1 --machine LATHE-2"))
+    assert "is cancelled" in ok(run, f"assignments cancel {again} --reason moved")
+    assert "the end of order order-10 is proposed" in ok(run, "orders end order-10 --reason gone")
+    for line, error in (
+        ("orders complete order-10", "OrderUnfinished"),
+        ("orders confirm order-10 q", "OrderStateWrong"),
+        ("lots return q", "CustodyToSelf"),
+        ("lots rework q --operation 1", "Assignment"),
+        ("custody reclaim q --reason late", "CustodyNotReclaimable"),
+        (f"certificates waive q --inspector {site.number + 1} --reason urgent", "GateUnknown"),
+        ("certificates demand 999999", "issued no certificate"),
+        (f"assignments finish {started} --entry 7", "is not kept here"),
+        ("orders end order-10 --alone", "OrderAgreementMissing"),
+    ):
+        assert error in run.refused(*line.split())[1]
+    assert "is ended" in ok(run, "orders end order-10 --accept")
+
+
+def test_a_stream_without_a_machine(run: Runner) -> None:
+    """Of a coordinator or auditor, for plans and logs."""
+    assert ok(run, "streams open urn:example:plans").startswith("stream 0x")
+    assert None in [one["machine"] for one in json.loads(ok(run, "streams list --json"))]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("orders place urn:example:o --coordinator Nobody --due 2100-01-01", "no company is called Nobody here"),
+        ("orders place urn:example:o --coordinator 1 --due soon", "due_at"),
+        ("orders place urn:example:o --coordinator 1 --due 2100-01-01 --gate 1:x", "'x' is not a model's number"),
+        ("orders place no-uri --coordinator 1 --due 2100-01-01", "is not a GS1 Digital Link, EPC URN, did or urn"),
+        ("orders end none --accept --alone", "no order is called none here"),
+        ("lots transform split --input a=x --output urn:example:b", "is no whole number"),
+        ("assignments finish 7", "either --event or --entry"),
+        ("lots receive urn:example:a --claims /nowhere", "cannot be read"),
+    ],
+)
+def test_unusable_input_is_told_in_one_line(run: Runner, line: str, told: str) -> None:
+    code, err = run.refused(*line.split())
+    assert told in err
+    assert code in (1, 2)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_lines_of_the_readme_place_and_follow_an_order(
+    page: str, at: Callable[[str], Runner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    at("forge")
+    text = (ROOT / page).read_text("utf-8")
+    [lines] = re.findall(r"```python\n(from pathlib import Path\nfrom services\.client.*?)```", text, re.DOTALL)
+    assert len(lines.splitlines()) <= 12
+    fresh = lines.replace("order-42", f"order-42-{page.count('.')}")
+    exec(compile(fresh, page, "exec"), {})  # noqa: S102 - the page's own lines
+    assert re.search(r"^placed as record \d+ and now placed$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_note_is_on_lots_and_orders(run: Runner, site: Site) -> None:
+    assert {name.replace("-", "_").upper(): number for name, number in KINDS.items()} == {
+        kind.name: kind.value for kind in NoteKind
+    }
+    ok(run, "lots receive urn:example:noted")
+    ok(run, f"orders place urn:example:talked-of --coordinator {site.number} --due 2100-01-01")
+    assert "a note on 2 histories" in ok(run, "note noted talked-of --text seen --kind recall-notice")
+    assert "unknown kind of note" in run.refused("note", "noted", "--text", "seen", "--kind", "gossip")[1]
+    assert run.refused("note", "unheard-of", "--text", "seen")[1].endswith("see `millmark orders list --all`\n")
+
+
+def test_words() -> None:
+    assert [short(one) for one in (f"{LINK}A6", "urn:example:a:b", "plain")] == ["A6", "b", "plain"]
+    assert quantities(["a=2", "b"], "--input") == [("a", 2), ("b", 1)]
+    with pytest.raises(InputError):
+        quantities(["a=²"], "--input")

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from ledger.claims import parse_claims
+from ledger.store import Book
+from services.handover.deliveries import ask_others_to_erase
+from tests.support.apart import Apart, Home, found_apart
+
+Readable = dict[str, dict[str, set[str]]]
+
+
+@dataclass
+class Told:
+    """The companies after a story, what each could read at each moment of it, and what was handed over."""
+
+    apart: Apart
+    moments: dict[str, Readable] = field(default_factory=dict)
+    texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Hand-overs by the word of the record, and the first word of the recipient's name."""
+
+    def moment(self, name: str) -> None:
+        apart = self.apart
+        apart.follow()
+        words = {number: word for word, number in apart.records.items()}
+        for home in apart.homes.values():
+            while home.deliveries.collect():
+                pass
+            for row in home.deliveries.due(1000):
+                prepared = home.deliveries.prepare(row)
+                if prepared is not None:
+                    taker = apart.homes[row.recipient].company.name.split()[0].lower()
+                    self.texts[words[row.sequence], taker] = prepared[0].text
+        apart.hand_over_all()
+        self.moments[name] = apart.readable()
+
+    def erase(self, word: str, document: str, path: tuple[str, ...]) -> None:
+        """Has a company erase a field, as `millmark documents erase-field` does."""
+        home, root = self.home(word), self.apart.roots[document]
+        ask_others_to_erase(home.store, root, [path], home.company.number)
+        for one in self.apart.homes.values():
+            one.clock_ms = time.time_ns() // 1_000_000 + 1  # the command has the machine's clock
+        with home.store.transaction() as connection:
+            book = Book(connection)
+            left = parse_claims(json.loads(book.document(root) or "")).erase([path])
+            book.put_document(root, json.dumps(left.to_json()))
+
+    def home(self, word: str) -> Home:
+        return next(one for one in self.apart.homes.values() if one.company.name.lower().startswith(word))
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    apart = found_apart(tmp_path_factory.mktemp("apart"))
+    told = Told(apart)
+    maker, parties = apart.world.maker, apart.consortium
+    apart.equip()
+    told.moment("nothing")
+    order = apart.place()
+    told.moment("placed")
+    apart.assign()
+    told.moment("assigned")
+    lot = apart.make()
+    told.moment("made")
+    apart.certify()
+    told.moment("certified")
+    steel = apart.receive("steel")
+    offer = apart.offer(steel, maker, parties.carrier, "offer declined")
+    apart.decline(steel, parties.carrier, offer, "declined")
+    told.moment("declined")
+    offer = apart.offer(lot, maker, parties.carrier, "offer to carrier", order)
+    told.moment("offered")
+    apart.accept(lot, parties.carrier, offer, "carried", order)
+    told.moment("carried")
+    offer = apart.offer(lot, parties.carrier, parties.buyer, "offer to buyer", order)
+    apart.accept(lot, parties.buyer, offer, "delivered", order)
+    told.moment("delivered")
+    told.erase("nordwind", "hip", ("specification", "engraving"))
+    told.erase("alder", "press", ("equipment",))
+    told.moment("erased")
+    yield told
+    apart.close()

@@ -1,0 +1,195 @@
+"""The queue: what is due follows from the ledger, is sealed once, waits longer and longer, and is never doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import InputError, NotFoundError
+from ledger.store import Rows
+from ledger.store.rows import KeyRow
+from services.directory.repository import DirectoryEntryRow
+from services.handover.deliveries import WAITS_S, State
+from services.handover.envelope import parse_envelope
+from services.handover.repository import DeliveryRow, HandoverRepository
+from tests.support.apart import Home
+from tests.support.stores import copy_database, new_store
+from tests.unit.services.handover.conftest import Told
+
+MAKER, BUYER = "alder", "nordwind"
+
+
+@pytest.fixture
+def maker(told: Told, tmp_path: Path) -> Iterator[Home]:
+    """The maker with its index and book, whose queue is empty."""
+    home = told.home(MAKER)
+    with new_store(tmp_path) as store:
+        copy_database(home.store, store)
+        with store.transaction() as connection:
+            for table in ("handover_deliveries", "handover_cursor"):
+                connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - fixed names
+        yield replace(home, store=store)
+
+
+def collect(home: Home) -> None:
+    while home.deliveries.collect():
+        pass
+
+
+def words(told: Told, home: Home) -> set[tuple[str, int]]:
+    named = {number: word for word, number in told.apart.records.items()}
+    return {(named[sequence], recipient) for sequence, recipient in home.queue()}
+
+
+def row_of(told: Told, home: Home, word: str, recipient: int) -> DeliveryRow:
+    with home.store.reading() as connection:
+        found = HandoverRepository(connection).get(told.apart.records[word], recipient)
+    assert found is not None
+    return found
+
+
+def change_entry(home: Home, participant: int, **values: object) -> None:
+    with home.store.transaction() as connection:
+        rows = Rows(connection)
+        entry = rows.get(DirectoryEntryRow, participant)
+        assert entry is not None
+        rows.put(replace(entry, **values))  # type: ignore[arg-type]  # columns of the table
+
+
+def test_what_is_due_follows_from_the_ledger(told: Told, maker: Home) -> None:
+    collect(maker)
+    queue = words(told, maker)
+    assert queue == {
+        ("take hip", 2),
+        ("make hip", 1),
+        ("make hip", 2),
+        ("make hip", 6),
+        ("offer declined", 8),
+        ("offer to carrier", 8),
+        ("carried", 8),
+    }
+    with maker.store.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM handover_cursor")
+    collect(maker)
+    assert words(told, maker) == queue, "read again, nothing is doubled"
+
+
+def test_a_hand_over_that_is_not_due_any_more_ends(told: Told, maker: Home) -> None:
+    collect(maker)
+    row = row_of(told, maker, "offer declined", 8)
+    assert maker.deliveries.prepare(row) is None
+    after = row_of(told, maker, "offer declined", 8)
+    assert (after.state, after.text) == (State.OVER, b"")
+
+
+def test_it_is_sealed_once(told: Told, maker: Home) -> None:
+    collect(maker)
+    first = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
+    assert first is not None
+    assert first[1] == "https://gateway-1.invalid"
+    again = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
+    assert again == first
+    assert maker.seal(told.apart.records["make hip"], 1) == first[0].text, "the same text as a file"
+    assert parse_envelope(first[0].text).head.digest == first[0].digest
+
+
+def test_two_gateways_on_one_database_send_one_text(told: Told, maker: Home) -> None:
+    collect(maker)
+    stale = row_of(told, maker, "make hip", 1)
+    assert maker.deliveries.prepare(stale) is not None
+    assert maker.deliveries.prepare(stale) is None, "another one has sealed it meanwhile"
+
+
+def test_it_is_sealed_anew_for_a_new_key_and_after_a_refusal(told: Told, maker: Home) -> None:
+    collect(maker)
+    first = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
+    assert first is not None
+    maker.deliveries.fail(first[0], "its gateway answered 422", anew=True)
+    second = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
+    assert second is not None
+    assert second[0].digest != first[0].digest
+    old = first[0].text
+    head = parse_envelope(old).head
+    assert head.route.recipient_key.hex().encode() in old
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"gateway": ""}, "no gateway of it: give it `millmark handovers export`"),
+        ({"public_key": b""}, "no valid recipient key of it"),
+        ({"signature": b"\1" * 65}, "no valid recipient key of it"),
+        ({"issued_at": 5}, "no valid recipient key of it"),
+    ],
+)
+def test_why_it_waits(told: Told, maker: Home, values: dict[str, object], says: str) -> None:
+    collect(maker)
+    change_entry(maker, 1, **values)
+    assert maker.deliveries.prepare(row_of(told, maker, "make hip", 1)) is None
+    after = row_of(told, maker, "make hip", 1)
+    assert says in after.reason
+    assert (after.state, after.attempts) == (State.WAITING, 1)
+
+
+def test_a_key_whose_signer_was_revoked_is_not_sealed_to(told: Told, maker: Home) -> None:
+    collect(maker)
+    with maker.store.transaction() as connection:
+        rows = Rows(connection)
+        key = rows.get(KeyRow, told.home(BUYER).company.signer.address)
+        assert key is not None
+        rows.put(replace(key, revoked_at=1))
+    assert maker.deliveries.prepare(row_of(told, maker, "make hip", 1)) is None
+    with pytest.raises(InputError, match="no valid recipient key of participant 1; import the latest directory"):
+        maker.seal(told.apart.records["make hip"], 1)
+
+
+def test_a_company_that_is_offline_gets_a_file(told: Told, maker: Home) -> None:
+    collect(maker)
+    change_entry(maker, 1, gateway="")
+    assert maker.seal(told.apart.records["make hip"], 1).startswith(b'{"chain_id":')
+    with pytest.raises(NotFoundError, match="nothing is handed over to participant 5; see `millmark handovers list`"):
+        maker.seal(told.apart.records["make hip"], 5)
+
+
+def test_waits_grow_and_are_bounded(told: Told, maker: Home) -> None:
+    collect(maker)
+    waits = []
+    for _ in range(len(WAITS_S) + 3):
+        row = row_of(told, maker, "make hip", 1)
+        maker.deliveries.fail(row, "no connection to its gateway")
+        waits.append((row_of(told, maker, "make hip", 1).next_try_ms - maker.clock_ms) // 1000)
+    assert waits == [*WAITS_S, WAITS_S[-1], WAITS_S[-1], WAITS_S[-1]]
+    assert all(one.sequence != told.apart.records["make hip"] or one.recipient != 1 for one in maker.deliveries.due(99))
+    with maker.store.transaction() as connection:
+        assert HandoverRepository(connection).retry(1, maker.clock_ms) == 1
+    assert row_of(told, maker, "make hip", 1) in maker.deliveries.due(99)
+
+
+def test_what_was_delivered_stays_delivered(told: Told, maker: Home) -> None:
+    collect(maker)
+    row = row_of(told, maker, "make hip", 1)
+    prepared = maker.deliveries.prepare(row)
+    assert prepared is not None
+    maker.deliveries.settle(prepared[0], State.DELIVERED)
+    maker.deliveries.fail(prepared[0], "told too late by another process")
+    after = row_of(told, maker, "make hip", 1)
+    assert (after.state, after.text, after.reason) == (State.DELIVERED, b"", "")
+
+
+def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Told, tmp_path: Path) -> None:
+    home = told.home("kestrel")
+    with new_store(tmp_path) as store:
+        copy_database(home.store, store)
+        with store.transaction() as connection:
+            connection.exec_driver_sql("DELETE FROM documents")
+            connection.exec_driver_sql("UPDATE handover_deliveries SET state = 'waiting'")
+        late = replace(home, store=store)
+        late.clock_ms = told.apart.world.now() * 1000
+        row = row_of(told, late, "propose hip", 3)
+        assert late.deliveries.prepare(row) is None
+        assert "order's name or document has not arrived" in row_of(told, late, "propose hip", 3).reason
+        late.clock_ms += 7_200_000
+        assert late.deliveries.prepare(row_of(told, late, "propose hip", 3)) is not None

@@ -1,0 +1,129 @@
+"""Each company can read exactly what the table says, at each moment of a part's life."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.events import HISTORY_EVENTS
+from services import handover
+from services.handover.table import TABLE, describe_table, is_handed_over
+from tests.unit.services.handover.conftest import Readable, Told
+
+BUYER, COORDINATOR, MAKER, INSPECTOR, AUDITOR, CARRIER = "nordwind", "kestrel", "alder", "umbra", "vector", "swift"
+STRANGERS = ("birch", "cedar")
+"""Makers that have nothing to do with the order."""
+ORDER = {
+    "hip/operations/0/step",
+    "hip/operations/1/step",
+    "hip/passport/productName",
+    "hip/price/amount",
+    "hip/price/currency",
+    "hip/specification/engraving",
+}
+PRESS, LOT = {"press/equipment", "press/name"}, {"hip-1/passport/weight", "hip-1/serial"}
+CARD = {"card/accuracy", "card/model/sha256"}
+VERDICT = {"certificate hip/limits/noise", "certificate hip/passport/passed"}
+
+
+def offered(word: str) -> set[str]:
+    return {f"{word}/carrier's note", f"{word}/passport/packed"}
+
+
+# Written out, not derived from the table. For each moment: what each company can read that it could not before.
+NEW: dict[str, dict[str, dict[str, set[str]]]] = {
+    "nothing": {
+        MAKER: {"names": {"press"}, "fields": PRESS},
+        INSPECTOR: {"names": {"bench"}, "fields": CARD | {"bench/equipment", "bench/name"}},
+    },
+    "placed": {BUYER: {"names": {"hip"}, "fields": ORDER}, COORDINATOR: {"names": {"hip"}, "fields": ORDER}},
+    "assigned": {
+        COORDINATOR: {"names": {"press"}, "fields": PRESS | {"proposal hip/window"}},
+        MAKER: {
+            "names": {"hip"},
+            "fields": {
+                "hip/operations/0/step",
+                "hip/passport/productName",
+                "hip/specification/engraving",
+                "proposal hip/window",
+            },
+        },
+    },
+    "made": {
+        BUYER: {"names": {"hip-1"}, "fields": LOT},
+        COORDINATOR: {"names": {"hip-1"}, "fields": LOT},
+        MAKER: {"names": {"hip-1"}, "fields": LOT},
+        INSPECTOR: {"names": {"hip-1"}, "fields": {"hip-1/passport/weight"}},
+    },
+    "certified": {
+        BUYER: {"fields": CARD | VERDICT, "measured": {"certify hip"}},
+        INSPECTOR: {"fields": VERDICT, "measured": {"certify hip"}},
+        AUDITOR: {"names": {"hip-1"}, "fields": CARD | VERDICT, "measured": {"certify hip"}},
+    },
+    "declined": {
+        MAKER: {"names": {"steel"}, "fields": offered("offer declined") | {"steel/passport/heat", "steel/supplier"}}
+    },
+    "offered": {
+        MAKER: {"fields": offered("offer to carrier")},
+        CARRIER: {
+            "names": {"hip-1"},
+            "fields": offered("offer to carrier") | {"hip-1/passport/weight", "hip/passport/productName"},
+        },
+    },
+    "carried": {},
+    "delivered": {
+        BUYER: {"fields": offered("offer to buyer") | {"offer to carrier/passport/packed"}},
+        CARRIER: {"fields": offered("offer to buyer")},
+    },
+}
+
+
+def test_each_company_reads_exactly_what_the_table_says_at_each_moment(told: Told) -> None:
+    assert list(told.moments) == [*NEW, "erased"]
+    before: Readable = {}
+    for moment in NEW:
+        readable = told.moments[moment]
+        assert set(readable) == {BUYER, COORDINATOR, MAKER, INSPECTOR, AUDITOR, CARRIER, *STRANGERS}
+        for who, kinds in readable.items():
+            for kind, what in kinds.items():
+                new = what - before.get(who, {}).get(kind, set())
+                assert new == NEW[moment].get(who, {}).get(kind, set()), (moment, who, kind)
+                assert what >= before.get(who, {}).get(kind, set()), "nothing that was handed over is lost"
+        before = readable
+
+
+def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Told) -> None:
+    """The buyer tells the coordinator, who tells the maker; the maker tells the coordinator of its machine."""
+    before, after = told.moments["delivered"], told.moments["erased"]
+    gone = {
+        who: {kind: before[who][kind] - after[who][kind] for kind in kinds if before[who][kind] - after[who][kind]}
+        for who, kinds in after.items()
+    }
+    engraving, equipment = "hip/specification/engraving", "press/equipment"
+    assert {who: kinds for who, kinds in gone.items() if kinds} == {
+        BUYER: {"fields": {engraving}},
+        COORDINATOR: {"fields": {engraving, equipment}},
+        MAKER: {"fields": {engraving, equipment}},
+    }
+    assert all(after[who][kind] <= before[who][kind] for who in after for kind in after[who])
+
+
+def test_what_is_not_handed_over_cannot_be_guessed_either(told: Told) -> None:
+    """Of a withheld field the maker has the leaf hash alone, so no salt to test guesses with."""
+    maker = told.home(MAKER)
+    shown = maker.document(told.apart.roots["hip"])
+    assert "/price/amount" not in shown
+    with maker.store.reading() as connection:
+        found = connection.exec_driver_sql("SELECT document FROM documents").scalars().all()
+    assert not any('"EUR"' in text for text in found)
+
+
+def test_the_page_shows_the_table() -> None:
+    page = (Path(handover.__file__).parent / "HANDOVER.md").read_text("utf-8")
+    shown = page.partition("<!-- table -->\n")[2].partition("\n<!-- /table -->")[0]
+    assert shown == describe_table()
+
+
+def test_every_kind_of_the_table_is_one_of_the_ledger() -> None:
+    kinds = [kind for entry in TABLE for kind in entry.kinds]
+    assert set(kinds) <= set(HISTORY_EVENTS)
+    assert not is_handed_over("OrderAccepted")
