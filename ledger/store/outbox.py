@@ -14,7 +14,7 @@ are BLOCKED until that one is queued again; all other records are sent meanwhile
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -201,35 +201,25 @@ class Outbox:
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 
-    def holders(self) -> Mapping[bytes, str]:
-        """The process that submits for each key, or did last (ledger.store.process_identity)."""
-        with self._store.reading() as connection:
-            query = select(outbox_leases.c.signer, outbox_leases.c.holder)
-            return {bytes(signer): str(holder) for signer, holder in connection.execute(query)}
-
-    def failed(self, most: int, signers: Collection[bytes] | None = None) -> list[QueuedRecord]:
+    def failed(self, most: int, told: Callable[[bytes, str], bool] = lambda *_: True) -> list[QueuedRecord]:
         """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
-        those that failed, and those that wait for a cancelled one. Only those of some `signers`, unless it is None."""
+        those that failed, and those that wait for a cancelled one. `told`: whether a key's are wanted, by its address
+        and the process that submits for it, or did last (ledger.store.process_identity)."""
         needed = outbox_records.alias()
         cancelled = (
             select(needed.c.id)
             .where(needed.c.idempotency_key == outbox_records.c.depends_on, needed.c.state == OutboxState.CANCELLED)
             .exists()
         )
-        # By lease, which every submitting key has: so the index on key and state is used, and the call is cheap even if
-        # a million records are final.
-        query = (
-            select(outbox_records)
-            .join(outbox_leases, outbox_leases.c.signer == outbox_records.c.signer)
-            .where(outbox_records.c.state.in_((OutboxState.FAILED, OutboxState.BLOCKED)))
-            .where((outbox_records.c.state == OutboxState.FAILED) | cancelled)
-            .order_by(outbox_records.c.signer, outbox_records.c.id)
-            .limit(most)
-        )
-        if signers is not None:
-            query = query.where(outbox_leases.c.signer.in_(signers))
+        stopped = outbox_records.c.state.in_((OutboxState.FAILED, OutboxState.BLOCKED))
+        query = select(outbox_records).where(stopped, (outbox_records.c.state == OutboxState.FAILED) | cancelled)
         with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query).mappings()]
+            leases = connection.execute(select(outbox_leases.c.signer, outbox_leases.c.holder))
+            # By lease, which every submitting key has: so the index on key and state is used, and the call is cheap
+            # even if a million records are final.
+            query = query.where(outbox_records.c.signer.in_([one for one, by in leases if told(bytes(one), by)]))
+            oldest = query.order_by(outbox_records.c.signer, outbox_records.c.id).limit(most)
+            return [read_record(row) for row in connection.execute(oldest).mappings()]
 
     def latest_final_key(self, prefix: str) -> str | None:
         """The greatest idempotency key among the final records, of those that continue a prefix with at most 20 digits;

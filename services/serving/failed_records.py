@@ -43,18 +43,15 @@ class FailedRecords:
     def look(self) -> Trouble | None:
         """Logs the records that failed since the last look; after a start, all that failed before as well. Returns the
         trouble while there are any. Raises StoreError."""
-        found = self._outbox.failed(_MOST, self._told_keys())
+        found = self._outbox.failed(_MOST, self._is_told)
         told, self._told = self._told, {(record.id, record.changed_at_s) for record in found}
         for record in found:
             if (record.id, record.changed_at_s) not in told:
                 self._tell(record)
         return _describe(found) if found else None
 
-    def _told_keys(self) -> Collection[bytes]:
-        if not self._abandoned:
-            return self._signers
-        holders = self._outbox.holders()
-        return {*self._signers, *(signer for signer, holder in holders.items() if is_gone(holder))}
+    def _is_told(self, signer: bytes, holder: str) -> bool:
+        return signer in self._signers or (self._abandoned and is_gone(holder))
 
     def _tell(self, record: QueuedRecord) -> None:
         self._count(record.kind)

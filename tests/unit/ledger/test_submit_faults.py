@@ -56,6 +56,24 @@ def use_elsewhere(world: LedgerWorld, signer: LocalSigner) -> None:
     Node(world.line.node).send(sign_transaction(other, signer).raw)
 
 
+def test_the_same_call_under_another_hash_made_the_records(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    """A version of the transaction that the database does not know, as after a backup was restored."""
+    signer, before = world.admit(outbox), world.count()
+    submitter = Submitter(world.chain, outbox, signer, receipt_grace_s=0.1, resend_s=0.1)
+    ids = submitter.submit(world.lots(2))
+
+    def overtake(params: list[Any]) -> Any:
+        del world.line.handlers["eth_sendRawTransaction"]
+        [open_now] = outbox.open_transactions(signer.address)
+        again = Transaction(world.chain.chain_id, 0, 2, 10**11, open_now.gas_limit, open_now.recipient, open_now.data)
+        Node(world.line.node).send(sign_transaction(again, signer).raw)
+        return world.line.node.request("eth_sendRawTransaction", params)
+
+    world.line.handlers["eth_sendRawTransaction"] = overtake
+    submitter.drain()
+    verify_once(world, store, signer, ids, before)
+
+
 def test_a_key_that_is_used_elsewhere_in_between_goes_on(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     signer = world.admit(outbox)
     submitter = world.submitter(outbox, signer)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import sha256
 from ledger.chain import Chain, EmbeddedChain, Node, RpcError, Transaction, deploy, sign_transaction
 from ledger.errors import (
     ChainError,
@@ -25,9 +24,9 @@ from ledger.errors import (
 )
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.records import Admit, ReceiveLot, Record, Role
+from ledger.records import Admit, Record, Role
 from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState
+from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter, lookout
 from ledger.submit.lookout import describe_chain
 from tests.support.copies import copy_chain
@@ -233,24 +232,6 @@ def test_the_transaction_that_used_a_nonce_is_named(
         assert errors.scalars().all() == reasons
 
 
-def test_the_same_call_under_another_hash_made_the_records(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
-    """A version of the transaction that the database does not know, as after a backup was restored."""
-    signer, before = world.admit(outbox), world.count()
-    submitter = submitter_of(world, outbox, signer)
-    ids = submitter.submit(world.lots(2))
-
-    def overtake(params: list[Any]) -> Any:
-        del world.line.handlers["eth_sendRawTransaction"]
-        [open_now] = outbox.open_transactions(signer.address)
-        again = Transaction(world.chain.chain_id, 0, 2, 10**11, open_now.gas_limit, open_now.recipient, open_now.data)
-        Node(world.line.node).send(sign_transaction(again, signer).raw)
-        return world.line.node.request("eth_sendRawTransaction", params)
-
-    world.line.handlers["eth_sendRawTransaction"] = overtake
-    submitter.drain()
-    verify_once(world, store, signer, ids, before)
-
-
 # Another network (the rows "j")
 
 
@@ -401,40 +382,6 @@ def test_a_node_in_sync_again_only_in_part_fails_no_record(
     submitter.drain()
     judge("told as behind; all are final after healing", **count_records(world.unfaulty, outbox, ids, before))
     verify_once(world, store, signer, ids, before)
-
-
-def test_a_relay_does_not_say_how_far_the_chain_was_seen(store: Store, outbox: Outbox) -> None:
-    """One that names a block far ahead would stop the submitter of the same database."""
-    key = b"\5" * 20
-    relayed = Outbox(store, relayed=True)
-    [number] = relayed.enqueue(key, [Entry("lot", "ledger", "ReceiveLot", b"x")])
-    writer = relayed.take_lease(key, None, "holder", 1)
-    sent = writer.allocate(0, [relayed.record(number)], key, b"x", 1)
-    writer.store_signed(sent.id, b"x", b"\1" * 32, 0, 0)
-    writer.mark_sent(sent.id)
-    writer.mark_mined(sent.id, 2**40, b"\2" * 32, 1, [1])
-    assert outbox.seen_block() == -1
-
-
-def test_no_trouble_is_left_of_a_record_that_waits_no_more(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
-    signer, real, _ = admit_elsewhere(world, elsewhere)
-    [open_id] = submitter_of(timed(world), outbox, signer).submit(world.lots(1))
-    world.line.node = real
-    world.line.handlers["eth_sendRawTransaction"] = lambda params: params[0]
-    submitter = submitter_of(timed(world), outbox, signer)
-    submitter.step()
-    assert outbox.record(open_id).state is not OutboxState.QUEUED, "one is under way"
-    Follower(world.unfaulty, store).follow()
-    [name] = [key for key, _ in world.lots(1)]
-    submitter.submit([(name, ReceiveLot(sha256(name.encode()), 1, b"H87", bytes(32)))])
-    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
-    with pytest.raises(NodeBehindError, match="the node is behind"):
-        submitter.step()
-    outbox.pause([name])
-    submitter.step()
 
 
 def test_a_refusal_is_final_on_a_second_head_where_blocks_come_by_themselves(

@@ -1,0 +1,49 @@
+"""What a submitter takes for the head of its chain, and when it stops saying that a node is behind."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ledger.chain import Chain
+from ledger.errors import NodeBehindError
+from ledger.store import Store
+from ledger.store.outbox import Entry, Outbox, OutboxState
+from ledger.submit import Submitter, lookout
+from tests.support.ledger_world import LedgerWorld
+
+
+def test_a_relay_does_not_say_how_far_the_chain_was_seen(store: Store, outbox: Outbox) -> None:
+    """One that names a block far ahead would stop the submitter of the same database."""
+    key = b"\5" * 20
+    relayed = Outbox(store, relayed=True)
+    [number] = relayed.enqueue(key, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    writer = relayed.take_lease(key, None, "holder", 1)
+    sent = writer.allocate(0, [relayed.record(number)], key, b"x", 1)
+    writer.store_signed(sent.id, b"x", b"\1" * 32, 0, 0)
+    writer.mark_sent(sent.id)
+    writer.mark_mined(sent.id, 2**40, b"\2" * 32, 1, [1])
+    assert outbox.seen_block() == -1
+
+
+def test_no_trouble_is_left_of_a_record_that_waits_no_more(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is under way all the time, so that the submitter has work."""
+    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    signer = world.admit(outbox)
+    profile = dataclasses.replace(world.chain.profile, timed_blocks=True)
+    chain = Chain(world.chain.node, profile, world.chain.deployment)
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60)
+    monkeypatch.setitem(world.line.handlers, "eth_sendRawTransaction", lambda params: params[0])
+    [first, second] = world.lots(2)
+    [number] = submitter.submit([first])
+    submitter.step()
+    assert outbox.record(number).state is not OutboxState.QUEUED
+    submitter.submit([second])
+    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
+    with pytest.raises(NodeBehindError, match="the node is behind"):
+        submitter.step()
+    outbox.pause([second[0]])
+    submitter.step()
