@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ledger.chain import Chain, Deployment, HttpTransport, Node, deploy, find_profile, read_deployment, write_deployment
-from ledger.errors import InputError, SettingsError, TrustError, WrongChainError
+from ledger.errors import ChainUnreachableError, InputError, SettingsError, TrustError, WrongChainError
 from ledger.keys import to_checksum
 from ledger.records import Role
 from ledger.signatures import Signer
@@ -97,7 +97,7 @@ def run_init(
     _verify(lambda: verify_chain_url(answers["chain_url"]))
     profile = find_profile(answers["engine"])
     node = Node(HttpTransport(answers["chain_url"]))
-    node.chain_id()  # before anything is made: is it there at all
+    _verify_reachable(node)  # before anything is made
     layout.create_folder()
     secret = read_secret(layout, passphrase_file)
     signer = secret.open_key(layout.key)
@@ -307,6 +307,15 @@ def _verify_on_chain(consortium: Consortium, chain_url: str) -> None:
             f"the registry's owner is {to_checksum(operators.owner)}, not {to_checksum(consortium.owner)}",
             hint="get the consortium file from the operator again",
         )
+
+
+def _verify_reachable(node: Node) -> None:
+    try:
+        node.chain_id()
+    except ChainUnreachableError as error:
+        raise ChainUnreachableError(
+            error.cause, hint=f"{error.hint}; to try it: `millmark devchain --journal chain.journal`"
+        ) from None
 
 
 def _verify_same(layout: Layout, file: Path) -> None:

@@ -79,9 +79,15 @@ def decline(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
 @ASSIGNMENTS.act("start", "millmark assignments start 131")
 def start(at: At, assignment: AssignmentNumber, stream: Stream = None, claims: Claims = None) -> Done:
     """Start the work. From now on, what the machine measures can show it."""
-    found = at.stream(stream) if stream else at.stream_of(assignment)
-    done = at.gateway.start_assignment(assignment, stream=found, claims=read_claims(claims))
-    then = f"millmark assignments finish {assignment} --event ID"
+    found = at.gateway.get_stream(at.stream(stream)) if stream else at.stream_of(assignment)
+    done = at.gateway.start_assignment(assignment, stream=found["subject"], claims=read_claims(claims))
+    work = at.gateway.get_assignment(assignment)
+    order = at.order_name(work["order"])
+    then = [
+        f"millmark lots commission IDENTIFIER --order {order} --operation {operation(work)}",
+        f"millmark streams add {name_of(found)} --event ID --value NAME=VALUE, or the machine's node does it",
+        f"millmark assignments finish {assignment} --event ID",
+    ]
     return Done(done, f"assignment {assignment} is started", then)
 
 
@@ -103,7 +109,9 @@ def finish(
         raise InputError("the work is shown by one entry", hint="give either --event or --entry")
     named = at.stream(stream) if stream else None
     done = at.gateway.finish_assignment(assignment, event=event, leaf_index=entry, leaf_hash=leaf_hash, stream=named)
-    return Done(done, f"assignment {assignment} is finished")
+    order = at.order_name(at.gateway.get_assignment(assignment)["order"])
+    then = f"the coordinator, once all operations are finished: millmark orders complete {order}"
+    return Done(done, f"assignment {assignment} is finished", then)
 
 
 @ASSIGNMENTS.act("cancel", "millmark assignments cancel 131 --reason 'moved to another mill'")

@@ -67,7 +67,7 @@ def issue(
         event=event,
         claims=read_claims(claims),
     )
-    return Done(done, f"certificate {{sequence}}: {verdict.value} for {len(lots)} lots")
+    return Done(done, f"certificate {{sequence}}: {verdict.value} for {', '.join(lots)}")
 
 
 @CERTIFICATES.act("revoke", "millmark certificates revoke 412 --reason 'the gauge was not calibrated'")

@@ -50,11 +50,11 @@ def accept(
         items = at.consignment(found["subject"])
         if only is None:
             done = at.gateway.accept_custody(lots=items, offer=number, claims=read_claims(claims))
-            yield Done(done, f"lot {lot}{_with(items)} is yours")
+            yield Done(done, f"lot {lot}{_with(items)} is yours", _onward(lot))
         else:
             told = reason_of(str(reason))
             done = at.gateway.accept_in_part(lots=items, offer=number, accepted=only, reason=told)
-            yield Done(done, f"{only} of lot {lot} is yours")
+            yield Done(done, f"{only} of lot {lot} is yours", _onward(lot))
 
 
 @CUSTODY.act("decline", "millmark custody decline pallet-1 --reason 'the seal is broken'")
@@ -95,6 +95,10 @@ def list_offers(at: At) -> Listing:
     }
     offered = (one for word in ("offered", "returning") for one in at.gateway.iterate_lots(state=word))
     return Listing("offers", offered, columns)
+
+
+def _onward(lot: str) -> str:
+    return f"millmark custody offer {lot} --to COMPANY, or if it was made for you: millmark orders confirm ORDER {lot}"
 
 
 def _with(items: list[str]) -> str:

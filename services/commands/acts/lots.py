@@ -23,7 +23,7 @@ from services.commands.acts.options import (
     Reason,
     Unit,
 )
-from services.commands.acts.words import name_of, party, quantities, read_claims, reason_of, state, state_word, when
+from services.commands.acts.words import name_of, party, quantities, read_claims, reason_of, short, state, state_word, when
 
 if TYPE_CHECKING:
     from services.client.shapes import InputBody, Lot, OutputBody
@@ -94,7 +94,8 @@ def commission(
         unit=unit,
         claims=read_claims(claims),
     )
-    return Done(done, "lot {subject} is commissioned", f"millmark custody offer {identifier} --to COMPANY")
+    then = f"once the operation is finished: millmark custody offer {short(identifier)} --to COMPANY"
+    return Done(done, "lot {subject} is commissioned", then)
 
 
 @LOTS.act(
