@@ -45,7 +45,7 @@ HINTS = {
     "EvidenceNotMeasured": "name a stream of a machine",
     "EvidenceSizeNotGrown": "anchor the stream again once it has more entries",
     "GateClosed": "have that inspector certify the lot as the gate asks, and open what is demanded of it; or have the "
-    "buyer waive it: `millmark quality waive`",
+    "buyer waive it: `millmark certificates waive`",
     "GateUnknown": "name an inspector of one of the order's gates: `millmark trace` shows them",
     "HistoryClosed": "go on with the ledger that is named as its successor",
     "HistoryOpeningStale": "read the history again and open it up to its current head",
@@ -56,7 +56,7 @@ HINTS = {
     "LotOrderWrong": "name the order that the lot belongs to now, see `millmark trace`",
     "LotOverConsumed": "take no more than the lot's remaining quantity",
     "LotPacked": "unpack the lot first",
-    "LotStateWrong": "see the lot's state with `millmark trace`",
+    "LotStateWrong": "see why with `millmark lots show`",
     "NoteStandingMissing": "have its custodian, its maker or a party of its order make the note",
     "OrderAgreementMissing": "have the other party agree to the proposal",
     "OrderEndTooEarly": "wait until the time that the error names, 14 days after the proposal or after the buyer left, "
@@ -73,6 +73,7 @@ HINTS = {
     "RegistryKeyTaken": "use a new key: each can be added only once, for one participant",
     "RegistryKeyUnknown": "have the registry's owner admit the participant, or accept with the key that was admitted",
     "RegistryLastAdminKey": "add another admin key first",
+    "RegistryMachineUnknown": "see `millmark machines list`",
     "RegistryNameKeyUsed": "create a new name key: each serves once",
     "RegistryParticipantDeparted": "ask the registry's owner to reinstate the participant",
     "RegistryParticipantSuspended": "ask the registry's owner to reinstate the participant",

@@ -23,7 +23,17 @@ from services.commands.acts.options import (
     Reason,
     Unit,
 )
-from services.commands.acts.words import name_of, party, quantities, read_claims, reason_of, short, state, state_word, when
+from services.commands.acts.words import (
+    name_of,
+    party,
+    quantities,
+    read_claims,
+    reason_of,
+    short,
+    state,
+    state_word,
+    when,
+)
 
 if TYPE_CHECKING:
     from services.client.shapes import InputBody, Lot, OutputBody

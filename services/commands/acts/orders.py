@@ -46,9 +46,9 @@ _COLUMNS = {
     "state": state,
     "buyer": lambda one: party(one["buyer"]),
     "coordinator": lambda one: party(one["coordinator"]),
-    "operations": lambda one: f"{one['finished']} of {one['operations']} finished",
+    "done": lambda one: f"{one['finished']} of {one['operations']}",
     "quantity": lambda one: f"{one['quantity']} {one['unit']}" if one["quantity"] else "-",
-    "due": lambda one: when(one["due_at"]),
+    "due": lambda one: when(one["due_at"]).removesuffix(" 00:00"),
 }
 Due = Annotated[str, typer.Option(help="When it is due: a day (2026-12-01) or a time in UTC (2026-12-01T12:00:00Z).")]
 Gates = Annotated[
