@@ -21,6 +21,7 @@ from services.commands.acts.options import (
 from services.commands.acts.words import name_of, operation, party, read_claims, reason_of, short, state, state_word
 
 if TYPE_CHECKING:
+    from services.client.shapes import OpenedStream, Stream
     from services.commands.acts.names import At
 
 __all__ = ["COLUMNS", "register"]
@@ -34,7 +35,7 @@ COLUMNS = {
     "of": lambda one: party(one["owner"]),
     "state": lambda one: state(one) if one["current"] else f"{state(one)}, replaced",
 }
-Stream = Annotated[
+StreamName = Annotated[
     str | None, typer.Option(help="The machine's evidence stream; by default its only one.", show_default=False)
 ]
 
@@ -77,9 +78,9 @@ def decline(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
 
 
 @ASSIGNMENTS.act("start", "millmark assignments start 131")
-def start(at: At, assignment: AssignmentNumber, stream: Stream = None, claims: Claims = None) -> Done:
+def start(at: At, assignment: AssignmentNumber, stream: StreamName = None, claims: Claims = None) -> Done:
     """Start the work. From now on, what the machine measures can show it."""
-    found = at.gateway.get_stream(at.stream(stream)) if stream else at.stream_of(assignment)
+    found: Stream | OpenedStream = at.gateway.get_stream(at.stream(stream)) if stream else at.stream_of(assignment)
     done = at.gateway.start_assignment(assignment, stream=found["subject"], claims=read_claims(claims))
     work = at.gateway.get_assignment(assignment)
     order = at.order_name(work["order"])
@@ -102,7 +103,7 @@ def finish(
         int | None, typer.Option(min=0, help="In its place: the entry's index in the stream, from 0.")
     ] = None,
     leaf_hash: Annotated[str | None, typer.Option(help="With --entry, where its evidence is kept elsewhere.")] = None,
-    stream: Stream = None,
+    stream: StreamName = None,
 ) -> Done:
     """Finish the work, with the measured entry that shows it."""
     if (event is None) is (entry is None):

@@ -226,15 +226,15 @@ def unpack(
 @LOTS.act("quarantine", "millmark lots quarantine A0006R A0007R --reason 'the gauge was not calibrated'")
 def quarantine(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
     """Quarantine lots: none of them can be handed on until it is released."""
-    for lot in lots:
-        yield Done(at.gateway.quarantine_lot(at.lot(lot), reason=reason_of(reason)), f"lot {lot} is quarantined")
+    for lot, subject in zip(lots, at.lots(lots), strict=True):
+        yield Done(at.gateway.quarantine_lot(subject, reason=reason_of(reason)), f"lot {lot} is quarantined")
 
 
 @LOTS.act("release", "millmark lots release A0006R --reason 'measured again'")
 def release(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
     """Release lots from quarantine."""
-    for lot in lots:
-        yield Done(at.gateway.release_lot(at.lot(lot), reason=reason_of(reason)), f"lot {lot} is released")
+    for lot, subject in zip(lots, at.lots(lots), strict=True):
+        yield Done(at.gateway.release_lot(subject, reason=reason_of(reason)), f"lot {lot} is released")
 
 
 @LOTS.list("list", "millmark lots list --order order-7")

@@ -9,7 +9,7 @@ from typing import Any
 
 from ledger.errors import InputError, NotFoundError
 from services.client import Client
-from services.client.shapes import Lot, Stream
+from services.client.shapes import Lot, OpenedStream
 from services.commands.acts.words import name_of
 
 __all__ = ["At"]
@@ -67,7 +67,7 @@ class At:
     def maybe_participant(self, name: str | None) -> int | None:
         return None if name is None else self.participant(name)
 
-    def stream_of(self, assignment: int) -> Stream:
+    def stream_of(self, assignment: int) -> OpenedStream:
         """The stream of an assignment's machine, where that is the only one."""
         machine = self.gateway.get_assignment(assignment)["machine"]["machine"]
         found = list(self.gateway.iterate_streams(machine=machine))
