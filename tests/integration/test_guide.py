@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.figures import Tell
 from tests.support.guide_shell import Shell, agrees, read_transcript
 from tests.support.ports import pick_port
 
@@ -31,10 +33,14 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         shell.stop()
 
 
-def test_the_guide_is_what_happens(shell: Shell) -> None:
+def test_the_guide_is_what_happens(shell: Shell, tell: Tell) -> None:
+    began = time.monotonic()
     for command, expected in STEPS:
         printed = shell.run(command, expected)
         assert agrees(expected, printed), f"$ {command}\n{printed}"
+    took = time.monotonic() - began
+    shell.stop()
+    tell(f"guide: {len(STEPS)} commands in {took:.0f} s, {shell.processor_s():.0f} s of processor")
 
 
 def test_it_takes_seven_steps_and_few_commands() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -27,7 +28,15 @@ _NOT_YET = re.compile(r"is called \S+ here|is not known here|is offered to nobod
 """What a command says of something that another company recorded a moment ago; the document says so."""
 _READS = re.compile(r" (list|show|status)( |$)")
 """Commands that record nothing, and may be asked again."""
-_PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
+_ACTS = ("assignments", "certificates", "custody", "lots", "machines", "measured", "names", "orders")
+_COMMANDS = ("bundle", "chain", "gateway", "handovers", "home", "interop", "participants", "provenance", "trust")
+_PRELOADED = (
+    *(f"services.commands.acts.{name}" for name in _ACTS),
+    *(f"services.commands.{name}" for name in _COMMANDS),
+    "services.client",
+    "services.gateway",
+    "services.serving.server",
+)
 
 
 def read_transcript(text: str) -> list[tuple[str, str]]:
@@ -86,6 +95,13 @@ class Shell:
             if time.monotonic() > end:
                 return printed
             time.sleep(_PAUSE_S)
+
+    @staticmethod
+    def processor_s() -> float:
+        """Seconds of processor of the commands that ended, of all shells of this process."""
+        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        fields = Path(f"/proc/{server}/stat").read_text().rpartition(") ")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, numbers: Sequence[int] = ()) -> None:
         """Ends these jobs, which count from 1 as in a shell; all without numbers."""
