@@ -85,7 +85,7 @@ class Shell:
             self.jobs.append((process, output))
             while not agrees(expected, self._read(output)) and process.is_alive() and time.monotonic() < end:
                 time.sleep(_PAUSE_S)
-            return self._read(output)
+            return self._read(output) + ("" if process.is_alive() else f"(ended with {process.exitcode})\n")
         while True:
             process, output = self._start(command)
             process.join(MAX_S)
