@@ -28,15 +28,7 @@ _NOT_YET = re.compile(r"is called \S+ here|is not known here|is offered to nobod
 """What a command says of something that another company recorded a moment ago; the document says so."""
 _READS = re.compile(r" (list|show|status)( |$)")
 """Commands that record nothing, and may be asked again."""
-_ACTS = ("assignments", "certificates", "custody", "lots", "machines", "measured", "names", "orders")
-_COMMANDS = ("bundle", "chain", "gateway", "handovers", "home", "interop", "participants", "provenance", "trust")
-_PRELOADED = (
-    *(f"services.commands.acts.{name}" for name in _ACTS),
-    *(f"services.commands.{name}" for name in _COMMANDS),
-    "services.client",
-    "services.gateway",
-    "services.serving.server",
-)
+_PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
 
 
 def read_transcript(text: str) -> list[tuple[str, str]]:
