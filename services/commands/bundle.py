@@ -72,6 +72,8 @@ def run_bundle(
             f"{found['records']} records of {found['histories']} orders and lots, "
             f"{found['withheld_records']} more withheld",
             f"as of block {found['block_number']}, {found['bytes']} bytes, written to {output}",
+            "next: millmark trust -o trust.json, and wherever both files are: "
+            f"millmark verify {output} --trust trust.json",
         )
 
 

@@ -18,7 +18,7 @@ from ledger.provenance import parse_disclosing
 from ledger.store import Registry
 from services.commands.context import Context, open_context
 from services.commands.handovers import find_receiver
-from services.commands.joining import complete_joining, open_name_keys, try_directory
+from services.commands.joining import complete_joining, first_act, open_name_keys, try_directory
 from services.home import Layout
 from services.options import PassphraseFile
 from services.output import print_lines, warn
@@ -70,6 +70,7 @@ def _complete_home(opened: Context) -> None:
     if settings.gateway_participant is None and Layout(settings.home).request.exists():
         complete_joining(opened, warn)
         try_directory(opened, opened.unlock_company(), warn)
+        warn(f"next, beside this: {first_act(settings.home)}")
 
 
 @contextmanager

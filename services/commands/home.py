@@ -18,7 +18,7 @@ from ledger.chain import (
     read_deployment,
     write_deployment,
 )
-from ledger.errors import SettingsError
+from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import to_checksum
 from ledger.records import Role
 from ledger.signatures import Signer
@@ -98,7 +98,7 @@ def run_init(
     verify_listed(lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url))
     verify_listed(lambda: verify_chain_url(answers["chain_url"]))
     node, profile = Node(HttpTransport(chain_url)), find_profile(engine)
-    node.chain_id()  # before anything is made: is it there at all
+    _verify_reachable(node)  # before anything is made
     layout.create_folder()
     secret = read_secret(layout, passphrase_file)
     signer = secret.open_key(layout.key)
@@ -179,3 +179,12 @@ def run_join(
         number = complete_joining(opened, print_lines)
         try_directory(opened, opened.unlock_company(), print_lines)
     print_lines(f"participant {number} has joined", f"next: millmark --home {layout.home} gateway")
+
+
+def _verify_reachable(node: Node) -> None:
+    try:
+        node.chain_id()
+    except ChainUnreachableError as error:
+        raise ChainUnreachableError(
+            error.cause, hint=f"{error.hint}; to try it: `millmark devchain --journal chain.journal`"
+        ) from None

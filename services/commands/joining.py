@@ -7,11 +7,12 @@ Each step looks at the ledger first, so it can be cut off anywhere and started a
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ledger.errors import MillmarkError, SettingsError
 from ledger.keys import open_name_key, to_checksum
 from ledger.names import NameKey
-from ledger.records import AcceptKey, Record, SetNameKey
+from ledger.records import AcceptKey, Record, Role, SetNameKey
 from ledger.signatures import Signer
 from ledger.store import Registry, Rows
 from ledger.store.rows import KeyRow, NameKeyRow
@@ -20,11 +21,12 @@ from services.directory import fetch_operators, take_directory
 from services.directory.client import fetch_directory
 from services.directory.following import published_digest
 from services.directory.repository import DirectoryRepository
-from services.files import write_whole
-from services.home import Layout, find_admitted, set_setting
+from services.files import read_bounded, write_whole
+from services.home import Layout, find_admitted, parse_request, set_setting
+from services.home.requests import MAX_REQUEST_BYTES
 from services.settings import read_settings
 
-__all__ = ["complete_joining", "import_directory", "open_name_keys", "try_directory"]
+__all__ = ["complete_joining", "first_act", "import_directory", "open_name_keys", "try_directory"]
 
 Say = Callable[[str], object]
 """Tells the user one line."""
@@ -82,6 +84,18 @@ def _admitted_number(opened: Context, signer: Signer) -> int:
             hint=f"give {Layout(opened.settings.home).request} to the operator, and run the command again afterwards",
         )
     return number
+
+
+def first_act(home: Path) -> str:
+    """The command that a company gives first, by the roles that it asked for."""
+    roles = parse_request(read_bounded(Layout(home).request, MAX_REQUEST_BYTES)).roles
+    if Role.BUYER in roles:
+        act = "orders place IDENTIFIER --coordinator COMPANY --due DAY"
+    elif roles & (Role.MANUFACTURER | Role.INSPECTOR):
+        act = "machines register IDENTIFIER"
+    else:
+        act = "orders list" if Role.COORDINATOR in roles else "participants list"
+    return f"millmark --home {home} {act}"
 
 
 _Missing = list[tuple[Record, str]]

@@ -132,8 +132,10 @@ def run_admit(
         print_lines(*(_admitted(numbers[request.key], request) for request in requests))
         publish_directory(opened, owner)
     print_lines(
-        "the directory names them; keep `millmark gateway` running here, from which the companies fetch it",
-        "now each company runs `millmark gateway`, which completes its joining",
+        "the directory names them; next: let your gateway run, from which the companies fetch it:",
+        f"    millmark --home {context.obj} gateway",
+        "then each company starts its own, which completes its joining:",
+        "    millmark --home FOLDER gateway",
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from ledger.errors import InputError, SigningError
-from ledger.keys import create_keystore, open_signer, read_passphrase, write_private
+from ledger.keys import LocalSigner, create_keystore, open_signer, read_passphrase, write_private
 from ledger.signatures import Signer
 from services.commands.context import ask
 from services.home import Layout
@@ -73,7 +73,9 @@ class Secret:
     def open_key(self, path: Path) -> Signer:
         """The key in a keystore, which is made if it does not exist. Raises SigningError."""
         if not path.exists():
-            create_keystore(path, self.text)
+            signer = LocalSigner.generate()
+            create_keystore(path, self.text, signer=signer)
+            return signer  # opening it again would take another second
         return open_signer(f"keystore:{path}", prompt=lambda _: self.text)
 
 

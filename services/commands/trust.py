@@ -111,6 +111,7 @@ def run_trust(
         print_json({"file": str(output), **_described(trust)})
     else:
         print_lines(*(f"{name:<13} {value}" for name, value in _described(trust).items()), f"written to {output}")
+        print_lines(f"next, wherever a bundle is: millmark verify BUNDLE --trust {output}")
 
 
 def _described(trust: TrustFile) -> dict[str, object]:

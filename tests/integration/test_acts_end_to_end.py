@@ -1,5 +1,5 @@
 """Business acts between two companies, as people give them: each company has a home and a gateway of its own, which is
-a process; nothing but commands is used, but for the machine's measurement."""
+a process; nothing but commands is used."""
 
 from __future__ import annotations
 
@@ -22,14 +22,11 @@ import pytest
 import typer.main
 
 from ledger.errors import MillmarkError
-from ledger.evidence import EvidenceLog
 from ledger.keys import LocalSigner, to_checksum, write_private
-from ledger.store import Book
 from services.cli import COMMANDS, build_app
 from services.client import Client, GatewayUnreachableError, Retries, open_gateway
 from services.client.local import GATEWAY_KEY
 from services.devchain.server import create_devchain
-from services.store import open_store
 from tests.support.loopback import serving
 from tests.support.patience import wait_until
 from tests.support.ports import pick_port
@@ -137,17 +134,6 @@ def _try_once(home: Path) -> None:
         gateway.get_session()
 
 
-def _measure(home: Path, event: str) -> None:
-    """What a node does with an event of the machine."""
-    with open_gateway(home) as gateway, open_store(f"sqlite:///{home / 'millmark.sqlite'}") as store:
-        [stream] = gateway.iterate_streams(identifier="log")
-        log = EvidenceLog()
-        log.append({"id": event, "data": {"id": event, "force": 7}}, b"s" * 32)
-        with store.transaction() as connection:
-            Book(connection).add_evidence(bytes.fromhex(stream["subject"][2:]), log.entries)
-        gateway.wait(gateway.anchor(stream["subject"], size=1, root="0x" + log.tree.root(1).hex()))
-
-
 def test_from_an_order_to_the_buyers_custody(homes: dict[str, Path]) -> None:
     forge: Callable[[str], str] = lambda line: call(homes["Forge"], line)  # noqa: E731 - reads as what is typed
     buyer: Callable[[str], str] = lambda line: call(homes["Wheelworks"], line)  # noqa: E731 - as above
@@ -163,7 +149,7 @@ def test_from_an_order_to_the_buyers_custody(homes: dict[str, Path]) -> None:
     number = re.findall(r"as assignment (\d+)", proposed)[0]
     forge(f"assignments accept {number}")
     forge(f"assignments start {number}")
-    _measure(homes["Forge"], "press-118")
+    assert "is entry 1 of stream log" in forge("streams add log --event press-118 --value force=7")
     part = forge(f"lots commission {PART} --order {order} --operation 1").split()[1]
     forge(f"assignments finish {number} --event press-118")
     forge(f"orders complete {order}")

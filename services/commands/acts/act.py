@@ -42,8 +42,8 @@ class Done:
 
     record: RecordStatus
     said: str
-    then: str = ""
-    """The command that comes next, if one does."""
+    then: str | Sequence[str] = ()
+    """The command that comes next, or the commands in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _open(context: typer.Context) -> Iterator[At]:
     from services.commands.acts.names import At  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
-        yield At(gateway)
+        yield At(gateway, context.obj)
 
 
 def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
@@ -151,8 +151,8 @@ def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
         print_lines(f"stored as {record['id']}, {record['state']}: `millmark outbox list` follows it")
         return record
     print_lines(f"{_filled(done.said, record)} (record {record['sequence']})")
-    if done.then:
-        print_lines(f"next: {_filled(done.then, record)}")
+    for place, step in enumerate([done.then] if isinstance(done.then, str) else done.then):
+        print_lines(f"{'then' if place else 'next'}: {_filled(step, record)}")
     return record
 
 

@@ -21,6 +21,7 @@ from services.commands.acts.options import (
 from services.commands.acts.words import name_of, operation, party, read_claims, reason_of, short, state, state_word
 
 if TYPE_CHECKING:
+    from services.client.shapes import OpenedStream, Stream
     from services.commands.acts.names import At
 
 __all__ = ["COLUMNS", "register"]
@@ -34,7 +35,7 @@ COLUMNS = {
     "of": lambda one: party(one["owner"]),
     "state": lambda one: state(one) if one["current"] else f"{state(one)}, replaced",
 }
-Stream = Annotated[
+StreamName = Annotated[
     str | None, typer.Option(help="The machine's evidence stream; by default its only one.", show_default=False)
 ]
 
@@ -77,11 +78,17 @@ def decline(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
 
 
 @ASSIGNMENTS.act("start", "millmark assignments start 131")
-def start(at: At, assignment: AssignmentNumber, stream: Stream = None, claims: Claims = None) -> Done:
+def start(at: At, assignment: AssignmentNumber, stream: StreamName = None, claims: Claims = None) -> Done:
     """Start the work. From now on, what the machine measures can show it."""
-    found = at.stream(stream) if stream else at.stream_of(assignment)
-    done = at.gateway.start_assignment(assignment, stream=found, claims=read_claims(claims))
-    then = f"millmark assignments finish {assignment} --event ID"
+    found: Stream | OpenedStream = at.gateway.get_stream(at.stream(stream)) if stream else at.stream_of(assignment)
+    done = at.gateway.start_assignment(assignment, stream=found["subject"], claims=read_claims(claims))
+    work = at.gateway.get_assignment(assignment)
+    order = at.order_name(work["order"])
+    then = [
+        f"millmark lots commission IDENTIFIER --order {order} --operation {operation(work)}",
+        f"millmark streams add {name_of(found)} --event ID --value NAME=VALUE, or the machine's node does it",
+        f"millmark assignments finish {assignment} --event ID",
+    ]
     return Done(done, f"assignment {assignment} is started", then)
 
 
@@ -96,14 +103,16 @@ def finish(
         int | None, typer.Option(min=0, help="In its place: the entry's index in the stream, from 0.")
     ] = None,
     leaf_hash: Annotated[str | None, typer.Option(help="With --entry, where its evidence is kept elsewhere.")] = None,
-    stream: Stream = None,
+    stream: StreamName = None,
 ) -> Done:
     """Finish the work, with the measured entry that shows it."""
     if (event is None) is (entry is None):
         raise InputError("the work is shown by one entry", hint="give either --event or --entry")
     named = at.stream(stream) if stream else None
     done = at.gateway.finish_assignment(assignment, event=event, leaf_index=entry, leaf_hash=leaf_hash, stream=named)
-    return Done(done, f"assignment {assignment} is finished")
+    order = at.order_name(at.gateway.get_assignment(assignment)["order"])
+    then = f"the coordinator, once all operations are finished: millmark orders complete {order}"
+    return Done(done, f"assignment {assignment} is finished", then)
 
 
 @ASSIGNMENTS.act("cancel", "millmark assignments cancel 131 --reason 'moved to another mill'")

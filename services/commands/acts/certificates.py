@@ -67,7 +67,12 @@ def issue(
         event=event,
         claims=read_claims(claims),
     )
-    return Done(done, f"certificate {{sequence}}: {verdict.value} for {len(lots)} lots")
+    named = " ".join(lots)
+    then = {
+        Verdict.PASS: f"who has it: millmark custody offer {named} --to COMPANY",
+        Verdict.FAIL: f"it is quarantined, until you lift that: millmark lots release {named} --reason WHY",
+    }
+    return Done(done, f"certificate {{sequence}}: {verdict.value} for {', '.join(lots)}", then[verdict])
 
 
 @CERTIFICATES.act("revoke", "millmark certificates revoke 412 --reason 'the gauge was not calibrated'")

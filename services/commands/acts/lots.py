@@ -23,7 +23,17 @@ from services.commands.acts.options import (
     Reason,
     Unit,
 )
-from services.commands.acts.words import name_of, party, quantities, read_claims, reason_of, state, state_word, when
+from services.commands.acts.words import (
+    name_of,
+    party,
+    quantities,
+    read_claims,
+    reason_of,
+    short,
+    state,
+    state_word,
+    when,
+)
 
 if TYPE_CHECKING:
     from services.client.shapes import InputBody, Lot, OutputBody
@@ -94,7 +104,8 @@ def commission(
         unit=unit,
         claims=read_claims(claims),
     )
-    return Done(done, "lot {subject} is commissioned", f"millmark custody offer {identifier} --to COMPANY")
+    then = f"once the operation is finished: millmark custody offer {short(identifier)} --to COMPANY"
+    return Done(done, "lot {subject} is commissioned", then)
 
 
 @LOTS.act(
@@ -215,15 +226,15 @@ def unpack(
 @LOTS.act("quarantine", "millmark lots quarantine A0006R A0007R --reason 'the gauge was not calibrated'")
 def quarantine(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
     """Quarantine lots: none of them can be handed on until it is released."""
-    for lot in lots:
-        yield Done(at.gateway.quarantine_lot(at.lot(lot), reason=reason_of(reason)), f"lot {lot} is quarantined")
+    for lot, subject in zip(lots, at.lots(lots), strict=True):
+        yield Done(at.gateway.quarantine_lot(subject, reason=reason_of(reason)), f"lot {lot} is quarantined")
 
 
 @LOTS.act("release", "millmark lots release A0006R --reason 'measured again'")
 def release(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
     """Release lots from quarantine."""
-    for lot in lots:
-        yield Done(at.gateway.release_lot(at.lot(lot), reason=reason_of(reason)), f"lot {lot} is released")
+    for lot, subject in zip(lots, at.lots(lots), strict=True):
+        yield Done(at.gateway.release_lot(subject, reason=reason_of(reason)), f"lot {lot} is released")
 
 
 @LOTS.list("list", "millmark lots list --order order-7")

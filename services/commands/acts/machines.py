@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +32,7 @@ def register_machine(at: At, identifier: NewName, claims: Claims = None) -> Done
     """Register a machine of your company."""
     done = at.gateway.register_machine(identifier=identifier, claims=read_claims(claims))
     name = short(identifier)
-    then = f"millmark streams open {identifier}:log --machine {name}"
+    then = f"millmark streams open {identifier}-log --machine {name}"
     return Done(done, f"machine {{sequence}} is {name}", then)
 
 
@@ -58,7 +59,7 @@ def list_machines(at: At, owner: OfCompany = None) -> Listing:
     return Listing("machines", found, columns, lambda one: one["retired_at"] is None)
 
 
-@STREAMS.act("open", "millmark streams open urn:example:LATHE-2:log --machine LATHE-2")
+@STREAMS.act("open", "millmark streams open urn:example:LATHE-2-log --machine LATHE-2")
 def open_stream(
     at: At,
     identifier: NewName,
@@ -68,7 +69,33 @@ def open_stream(
     """Open an evidence stream of a machine, or of a coordinator or auditor for plans and logs without one."""
     number = at.machine(machine) if machine else 0
     done = at.gateway.open_stream(identifier=identifier, machine=number, claims=read_claims(claims))
-    return Done(done, "stream {subject} is open")
+    then = f"once something is measured: millmark streams add {short(identifier)} --event ID --value NAME=VALUE"
+    return Done(done, f"stream {short(identifier)} is open: {{subject}}", [then] if machine else [])
+
+
+@STREAMS.act("add", "millmark streams add LATHE-2-log --event press-2026-118 --value diameter_um=40012")
+def add(
+    at: At,
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="The stream: identifier, its last part, or subject.")],
+    event: Annotated[str, typer.Option(help="Id of the event, which no other one in the stream has.")],
+    value: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What was measured: a whole number, or text.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="JSON file with what was measured.", dir_okay=False)] = None,
+) -> Done:
+    """Add a measured event to a stream that no node captures, and anchor it. The event stays in the private book."""
+    from services.commands.acts.measured import build_event, keep_event  # noqa: PLC0415 - help needs no database
+
+    found = at.gateway.get_stream(at.stream(stream))
+    measured = build_event(event, value or (), read_claims(data))
+    size, root = keep_event(at.home, bytes.fromhex(found["subject"][2:]), found["size"], measured)
+    done = at.gateway.anchor(found["subject"], size=size, root=f"0x{root.hex()}")
+    then = [
+        f"as work that is done: millmark assignments finish NUMBER --event {event}",
+        f"as an inspector: millmark certificates issue LOT... --stream {short(stream)} --event {event} "
+        "--verdict pass --procedure FILE --until DAY",
+    ]
+    return Done(done, f"event {event} is entry {size} of stream {short(stream)}", then)
 
 
 @STREAMS.list("list", "millmark streams list --machine LATHE-2", whole=True)

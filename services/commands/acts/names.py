@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ledger.errors import InputError, NotFoundError
 from services.client import Client
-from services.client.shapes import Lot
+from services.client.shapes import Lot, OpenedStream
+from services.commands.acts.words import name_of
 
 __all__ = ["At"]
 
@@ -24,11 +26,15 @@ class At:
     raise NotFoundError if nothing is called so, and InputError naming the candidates if several things are.
     """
 
-    def __init__(self, gateway: Client) -> None:
-        self.gateway = gateway
+    def __init__(self, gateway: Client, home: Path) -> None:
+        self.gateway, self.home = gateway, home
 
     def order(self, name: str) -> str:
         return _subject("order", name, self.gateway.iterate_orders)
+
+    def order_name(self, subject: str) -> str:
+        """What people call an order."""
+        return name_of(self.gateway.get_order(subject))
 
     def lot(self, name: str) -> str:
         return _subject("lot", name, self.gateway.iterate_lots)
@@ -68,14 +74,14 @@ class At:
     def maybe_participant(self, name: str | None) -> int | None:
         return None if name is None else self.participant(name)
 
-    def stream_of(self, assignment: int) -> str:
+    def stream_of(self, assignment: int) -> OpenedStream:
         """The stream of an assignment's machine, where that is the only one."""
         machine = self.gateway.get_assignment(assignment)["machine"]["machine"]
         found = list(self.gateway.iterate_streams(machine=machine))
         if len(found) != 1:
             hint = "name one with --stream" if found else "open one: `millmark streams open`"
             raise InputError(f"machine {machine} has {len(found)} streams", hint=hint)
-        return found[0]["subject"]
+        return found[0]
 
     def consignment(self, name: str) -> list[str]:
         """A lot and all that is packed in it, in the order that the contract wants: each followed by its contents."""

@@ -46,9 +46,9 @@ _COLUMNS = {
     "state": state,
     "buyer": lambda one: party(one["buyer"]),
     "coordinator": lambda one: party(one["coordinator"]),
-    "operations": lambda one: f"{one['finished']} of {one['operations']} finished",
+    "done": lambda one: f"{one['finished']} of {one['operations']}",
     "quantity": lambda one: f"{one['quantity']} {one['unit']}" if one["quantity"] else "-",
-    "due": lambda one: when(one["due_at"]),
+    "due": lambda one: when(one["due_at"]).removesuffix(" 00:00"),
 }
 Due = Annotated[str, typer.Option(help="When it is due: a day (2026-12-01) or a time in UTC (2026-12-01T12:00:00Z).")]
 Gates = Annotated[
@@ -94,7 +94,7 @@ def place(
 def accept(at: At, order: OrderName, claims: Claims = None) -> Done:
     """Accept an order as its coordinator."""
     done = at.gateway.accept_order(at.order(order), claims=read_claims(claims))
-    then = f"millmark assignments propose {order} --operation 1 --machine NAME"
+    then = f"millmark assignments propose {order} --operation 1 --machine NUMBER, of `millmark machines list`"
     return Done(done, f"order {order} is accepted", then)
 
 
@@ -172,7 +172,8 @@ def end(
 def complete(at: At, order: OrderName, claims: Claims = None) -> Done:
     """Declare an order complete as its coordinator, once its operations are finished."""
     done = at.gateway.complete_order(at.order(order), claims=read_claims(claims))
-    return Done(done, f"order {order} is complete", f"the buyer: millmark orders confirm {order} LOT...")
+    then = f"the buyer, once it has the lots: millmark orders confirm {order} LOT..."
+    return Done(done, f"order {order} is complete", then)
 
 
 @ORDERS.act("confirm", "millmark orders confirm order-7 A0006R A0007R")
@@ -184,7 +185,7 @@ def confirm(
 ) -> Done:
     """Confirm as its buyer that an order was delivered, with the lots that were."""
     done = at.gateway.confirm_delivery(at.order(order), lots=at.lots(lots or []), claims=read_claims(claims))
-    return Done(done, f"order {order} is delivered")
+    return Done(done, f"order {order} is delivered", [f"millmark bundle {lot} -o FILE" for lot in (lots or [])[:1]])
 
 
 @ORDERS.list("list", "millmark orders list --state in-production")

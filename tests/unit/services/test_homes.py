@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -238,7 +239,7 @@ def test_a_passphrase_is_typed_twice_for_new_keys_and_once_for_those_that_exist(
     tmp_path: Path, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout(tmp_path)
-    monkeypatch.setattr(questions, "create_keystore", lambda *given: create_keystore(*given, scrypt_cost=2))
+    monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))
     terminal("one", "other")
     with pytest.raises(SigningError, match="the two passphrases differ"):
         read_secret(layout, None)
