@@ -263,7 +263,6 @@ ELSEWHERE = {
     "openModel": "quality open",
     "retireModel": "quality retire",
     "withdrawModel": "quality withdraw",
-    "anchor": "the node anchors, and the gateway its audit log",
     "supersede": "programs correct, which know what they sent",
 }
 """Records that no business command makes, and what makes them."""
