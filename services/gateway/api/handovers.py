@@ -42,7 +42,7 @@ _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"A hand-over, at most {MAX_HANDOVER_BYTES:,} bytes, as HANDOVER.md specifies it.",
-        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 HandoverDigest = Annotated[

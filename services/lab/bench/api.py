@@ -48,6 +48,7 @@ from ledger.store.rows import (
     StreamRow,
 )
 from ledger.submit import Submitter
+from services.handover.envelope import MEDIA_TYPE
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
@@ -101,6 +102,7 @@ def measure_api(cases: int, number: int) -> FuzzResult:
 
 def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> FuzzResult:
     config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}}})
+    schemathesis.serializer.alias(MEDIA_TYPE, "application/octet-stream")
     schema = schemathesis.openapi.from_url(f"{origin}/openapi.json", config=config)
     operations: list[Any] = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
     found, started = FuzzResult(operations=len(operations)), time.monotonic()
