@@ -94,7 +94,7 @@ def link(left: Left) -> Iterator[str]:
         ) as process,
     ):
         try:
-            wait(f"{left.settings.origin}/health", process)
+            wait(f"{left.settings.origin}/ready", process)
             yield left.report["code"]
         finally:
             process.send_signal(signal.SIGINT)
@@ -245,7 +245,7 @@ def test_its_chain_is_the_one_that_the_index_was_read_from(left: Left, link: str
 
 def test_the_contract_objects_of_the_readme_answer(left: Left, link: str) -> None:
     """Its ten lines as they are, but for the port."""
-    [lines] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [lines] = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "web3py" in one]
     assert len(lines.splitlines()) == 10
     program = lines.replace("http://127.0.0.1:8601", str(left.settings.chain_url))
     done = subprocess.run(
