@@ -156,7 +156,8 @@ def _add_later(status: str, responses: dict[str, Any]) -> None:
     responses[status] = {
         **responses["default"],
         "description": f"{HTTPStatus(int(status)).phrase}, as a problem (RFC 9457).",
-        "headers": {"X-Request-ID": _REQUEST_ID, "Retry-After": _RETRY_AFTER},
+        # A conflict may also be one that time does not solve: a name that is taken.
+        "headers": {"X-Request-ID": _REQUEST_ID, "Retry-After": {**_RETRY_AFTER, "required": status != "409"}},
     }
 
 
