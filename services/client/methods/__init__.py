@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.client.methods.custody import CustodyMethods
 from services.client.methods.documents import DocumentsMethods
 from services.client.methods.general import GeneralMethods
 from services.client.methods.inspections import InspectionsMethods
@@ -12,5 +13,7 @@ from services.client.methods.orders import OrdersMethods
 __all__ = ["AllMethods"]
 
 
-class AllMethods(DocumentsMethods, GeneralMethods, InspectionsMethods, LotsMethods, MachinesMethods, OrdersMethods):
+class AllMethods(
+    CustodyMethods, DocumentsMethods, GeneralMethods, InspectionsMethods, LotsMethods, MachinesMethods, OrdersMethods
+):
     """Every operation of the API."""

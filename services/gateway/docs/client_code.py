@@ -30,7 +30,7 @@ _ROOMS = {
     "orders": "orders",
     "assignments": "orders",
     "lots": "lots",
-    "custody": "lots",
+    "custody": "custody",
     "certificates": "inspections",
     "models": "inspections",
     "machines": "machines",
