@@ -12,8 +12,11 @@
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               a trust file or checkpoint file is malformed
         RequestError             a forward request is malformed, or must not be relayed
+        PlanError                a call, an offer, a plan or a plan file is malformed
         NotInstalledError        packages of an optional extra are missing
       ProofError                 a Merkle or state proof is malformed or invalid
+      PlanRefusedError           a plan breaks a rule; has the rule, and the row it is about
+      UnplannableError           no plan is possible on these offers, or none was found
       CheckpointError            the trust file gives no reason to believe a block
         WrongCheckpointError     the checkpoint is for another chain, ledger or block
         SignatureMalformedError  a signature does not have the required form of 65 bytes
@@ -73,6 +76,8 @@ __all__ = [
     "NotFoundError",
     "NotInstalledError",
     "OutboxOlderError",
+    "PlanError",
+    "PlanRefusedError",
     "ProofError",
     "QuorumMissedError",
     "RecordError",
@@ -88,6 +93,7 @@ __all__ = [
     "StoreError",
     "SubmitError",
     "TrustError",
+    "UnplannableError",
     "WrongChainError",
     "WrongCheckpointError",
     "WrongContractError",
@@ -187,6 +193,12 @@ class RequestError(InputError):
     code = "request-unusable"
 
 
+class PlanError(InputError):
+    """A call, an offer, a plan or a plan file is not in exactly the format of PLANS.md."""
+
+    code = "plan-malformed"
+
+
 class NotInstalledError(InputError):
     """The packages of an optional extra are not installed."""
 
@@ -200,6 +212,29 @@ class ProofError(MillmarkError):
     """A Merkle proof, state proof or block header is malformed or invalid."""
 
     code = "proof-refused"
+
+
+class PlanRefusedError(MillmarkError):
+    """A plan breaks a rule of PLANS.md.
+
+    `rule` is its name there; `order` and `operation` (from 0) name the row, and are None when it concerns none.
+    """
+
+    code = "plan-refused"
+
+    def __init__(self, rule: str, cause: str, *, order: bytes | None = None, operation: int | None = None) -> None:
+        self.rule = rule
+        self.order = order
+        self.operation = operation
+        row = "" if order is None else f" (order 0x{order.hex()}"
+        row += "" if order is None or operation is None else f", operation {operation + 1}"
+        super().__init__(f"rule {rule}: {cause}{row}{')' if row else ''}")
+
+
+class UnplannableError(MillmarkError):
+    """No plan is possible on these offers, or none was found in the time given."""
+
+    code = "plan-impossible"
 
 
 class CheckpointError(MillmarkError):

@@ -1,0 +1,236 @@
+"""Plan files: everything that a reader of the offers needs to check a plan; and the part that an owner is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.canonical import Json, canonical_json, parse_json, to_hex
+from ledger.errors import CanonicalError, PlanError
+from ledger.plans._fields import (
+    MAX_ID,
+    check_ascending,
+    check_count,
+    check_range,
+    check_size,
+    read_array,
+    read_bytes,
+    read_document,
+    read_integer,
+    read_object,
+)
+from ledger.plans.call import Call, Objective, parse_call, parse_objective
+from ledger.plans.capability import MAX_KINDS, Capability, parse_capability
+from ledger.plans.offer import OpenedOffer, parse_opened_offer
+from ledger.plans.plan import (
+    Bound,
+    Cause,
+    Leg,
+    Plan,
+    Row,
+    parse_bound,
+    parse_cause,
+    parse_leg,
+    parse_plan,
+    parse_row,
+    read_ids,
+)
+
+__all__ = [
+    "MAX_PLAN_FILE_BYTES",
+    "PART_FORMAT",
+    "PLAN_FILE_FORMAT",
+    "Machine",
+    "PlanFile",
+    "PlanPart",
+    "build_part",
+    "parse_machine",
+    "parse_part",
+    "parse_plan_file",
+]
+
+PLAN_FILE_FORMAT = "millmark.plan-file"
+PART_FORMAT = "millmark.plan-part"
+MAX_PLAN_FILE_BYTES = 256 * 2**20
+_MAX_DEPTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as the ledger has it: its owner, and the capability that it declares."""
+
+    machine: int
+    owner: int
+    capability: tuple[Capability, ...]
+
+    def __post_init__(self) -> None:
+        check_range(self.machine, "the number of a machine", 1, MAX_ID)
+        check_range(self.owner, "the owner of a machine", 1, MAX_ID)
+        check_count(self.capability, "kinds of a capability", 0, MAX_KINDS)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "machine": self.machine,
+            "owner": self.owner,
+            "capability": [kind.to_json() for kind in self.capability],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A plan with all that it was made from."""
+
+    call: Call
+    objective: Objective
+    machines: tuple[Machine, ...]
+    """Machines of the offers, ascending: whoever has the ledger compares them with it."""
+    offers: tuple[OpenedOffer, ...]
+    """Offers and withdrawals as they were received, in any order."""
+    plan: Plan | None = None
+    """None before one was made."""
+    before: Plan | None = None
+    """The plan that it replaces."""
+
+    def __post_init__(self) -> None:
+        check_ascending([item.machine for item in self.machines], "the machines of a plan file")
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "format": PLAN_FILE_FORMAT,
+            "version": 1,
+            "call": self.call.to_json(),
+            "objective": self.objective.to_json(),
+            "machines": [item.to_json() for item in self.machines],
+            "offers": [item.to_json() for item in self.offers],
+            "plan": None if self.plan is None else self.plan.to_json(),
+            "before": None if self.before is None else self.before.to_json(),
+        }
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        return canonical_json(self.to_json())
+
+
+def parse_plan_file(data: bytes) -> PlanFile:
+    """Parse a plan file; its JSON need not be canonical, but what it names by hash is hashed in canonical form.
+
+    Raises PlanError.
+    """
+    try:
+        value = parse_json(data, max_bytes=MAX_PLAN_FILE_BYTES, max_depth=_MAX_DEPTH)
+    except CanonicalError as error:
+        raise PlanError(f"the plan file is unusable: {error.cause}", hint=error.hint) from None
+    names = ("call", "objective", "machines", "offers", "plan", "before")
+    members = read_document(value, "a plan file", PLAN_FILE_FORMAT, names)
+    plan, before = members["plan"], members["before"]
+    return PlanFile(
+        call=parse_call(members["call"]),
+        objective=parse_objective(members["objective"]),
+        machines=tuple(parse_machine(item) for item in read_array(members["machines"], "the machines of a plan file")),
+        offers=tuple(parse_opened_offer(item) for item in read_array(members["offers"], "the offers of a plan file")),
+        plan=None if plan is None else parse_plan(plan),
+        before=None if before is None else parse_plan(before),
+    )
+
+
+def parse_machine(value: Json) -> Machine:
+    """Build a machine from its JSON. Raises PlanError."""
+    members = read_object(value, "a machine", ("machine", "owner", "capability"))
+    return Machine(
+        machine=read_integer(members["machine"], "the number of a machine"),
+        owner=read_integer(members["owner"], "the owner of a machine"),
+        capability=parse_capability(members["capability"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPart:
+    """What an owner or carrier is given of a plan: its own rows and legs, the list of offers, the slot prices."""
+
+    plan: bytes
+    """Digest of the whole plan, 32 bytes."""
+    call: bytes
+    """Digest of the call, 32 bytes."""
+    participant: int
+    """Whom the part is for."""
+    offers: tuple[bytes, ...]
+    dropped: tuple[bytes, ...]
+    tie: bytes
+    rows: tuple[Row, ...]
+    """Those of its machines."""
+    legs: tuple[Leg, ...]
+    """Those that start at it, end at it or are carried by it."""
+    total: int
+    """Cost of the whole plan, in the call's unit."""
+    bound: Bound
+    before: bytes | None = None
+    cause: Cause | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("plan", self.plan), ("call", self.call), ("tie hash", self.tie)):
+            check_size(value, f"the {name} of a plan's part", 32)
+        check_range(self.participant, "the participant of a plan's part", 1, MAX_ID)
+        for name, ids in (("offers", self.offers), ("dropped offers", self.dropped)):
+            check_ascending(ids, f"the {name} of a plan's part")
+        check_ascending([row.key for row in self.rows], "the rows of a plan's part")
+        check_ascending([leg.key for leg in self.legs], "the legs of a plan's part")
+        check_range(self.total, "the total of a plan's part", 0, 2**53 - 1)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "format": PART_FORMAT,
+            "version": 1,
+            "plan": to_hex(self.plan),
+            "call": to_hex(self.call),
+            "before": None if self.before is None else to_hex(self.before),
+            "cause": None if self.cause is None else self.cause.to_json(),
+            "participant": self.participant,
+            "offers": [to_hex(item) for item in self.offers],
+            "dropped": [to_hex(item) for item in self.dropped],
+            "tie": to_hex(self.tie),
+            "rows": [row.to_json() for row in self.rows],
+            "legs": [leg.to_json() for leg in self.legs],
+            "total": self.total,
+            "bound": self.bound.to_json(),
+        }
+
+
+def build_part(plan: Plan, participant: int) -> PlanPart:
+    """Return what `participant` is given of `plan`."""
+    return PlanPart(
+        plan=plan.digest,
+        call=plan.call,
+        participant=participant,
+        offers=plan.offers,
+        dropped=plan.dropped,
+        tie=plan.tie,
+        rows=tuple(row for row in plan.rows if row.owner == participant),
+        legs=tuple(leg for leg in plan.legs if participant in (leg.origin, leg.destination, leg.carrier)),
+        total=plan.cost.total,
+        bound=plan.bound,
+        before=plan.before,
+        cause=plan.cause,
+    )
+
+
+def parse_part(value: Json) -> PlanPart:
+    """Build a plan's part from its JSON. Raises PlanError."""
+    names = (
+        *("plan", "call", "before", "cause", "participant", "offers", "dropped", "tie", "rows", "legs", "total"),
+        "bound",
+    )
+    members = read_document(value, "a plan's part", PART_FORMAT, names)
+    before, cause = members["before"], members["cause"]
+    return PlanPart(
+        plan=read_bytes(members["plan"], "the plan of a plan's part"),
+        call=read_bytes(members["call"], "the call of a plan's part"),
+        before=None if before is None else read_bytes(before, "the plan before"),
+        cause=None if cause is None else parse_cause(cause),
+        participant=read_integer(members["participant"], "the participant of a plan's part"),
+        offers=read_ids(members["offers"], "the offers of a plan's part"),
+        dropped=read_ids(members["dropped"], "the dropped offers of a plan's part"),
+        tie=read_bytes(members["tie"], "the tie hash of a plan's part"),
+        rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan's part")),
+        legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan's part")),
+        total=read_integer(members["total"], "the total of a plan's part"),
+        bound=parse_bound(members["bound"]),
+    )

@@ -1,0 +1,292 @@
+"""Offers: an owner's answers to a call, as salted entries of kind `LeafKind.OFFER` in the stream of its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ledger.canonical import Json, to_hex
+from ledger.errors import PlanError
+from ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
+from ledger.merkle import Tree, leaf_hash, verify_inclusion
+from ledger.plans._fields import (
+    MAX_AMOUNT,
+    MAX_ID,
+    MAX_OPERATIONS,
+    MAX_SLOTS,
+    MAX_TIME,
+    check_count,
+    check_range,
+    check_size,
+    check_text,
+    read_array,
+    read_bytes,
+    read_document,
+    read_integer,
+    read_integers,
+    read_object,
+    read_text,
+)
+
+__all__ = [
+    "OFFER_FORMAT",
+    "WITHDRAWAL_FORMAT",
+    "Anchored",
+    "Offer",
+    "OfferWithdrawal",
+    "OpenedOffer",
+    "build_offers_root",
+    "parse_offer",
+    "parse_offer_withdrawal",
+    "parse_opened_offer",
+]
+
+OFFER_FORMAT = "millmark.offer"
+WITHDRAWAL_FORMAT = "millmark.offer-withdrawal"
+MAX_WINDOWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One machine for one operation, at prices that depend on when it starts."""
+
+    call: bytes
+    """Digest of the call, 32 bytes."""
+    owner: int
+    """Participant whose machine it is."""
+    machine: int
+    order: bytes
+    """Subject, 32 bytes."""
+    operation: int
+    """Number in the order's route, from 0."""
+    duration: int
+    """Slots that the operation takes."""
+    setup: int
+    """Slots that must lie free before it when the operation before on the machine is of another family."""
+    family: str
+    """Operations of one family need no setup between them; may be empty."""
+    windows: tuple[tuple[int, int, int], ...]
+    """First start, last start (included), price; ascending and disjoint."""
+    wh: int
+    """Energy of the operation, Wh."""
+    co2e_mg: int
+    """Greenhouse gases of the operation, mg CO2e."""
+    until: int
+    """Unix seconds until which the offer is valid."""
+
+    def __post_init__(self) -> None:
+        check_size(self.call, "the call of an offer", 32)
+        check_range(self.owner, "the owner of an offer", 1, MAX_ID)
+        check_range(self.machine, "the machine of an offer", 1, MAX_ID)
+        check_size(self.order, "the order of an offer", 32)
+        check_range(self.operation, "the operation of an offer", 0, MAX_OPERATIONS - 1)
+        check_range(self.duration, "the duration of an offer", 1, MAX_SLOTS)
+        check_range(self.setup, "the setup of an offer", 0, MAX_SLOTS)
+        check_text(self.family, "the family of an offer", low=0)
+        check_range(self.wh, "the Wh of an offer", 0, MAX_AMOUNT)
+        check_range(self.co2e_mg, "the mg CO2e of an offer", 0, MAX_AMOUNT)
+        check_range(self.until, "the end of validity of an offer", 0, MAX_TIME)
+        _check_windows(self.windows)
+
+    def price_at(self, start: int) -> int | None:
+        """Price when the operation starts in slot `start`; None when the offer does not allow that."""
+        for first, last, price in self.windows:
+            if first <= start <= last:
+                return price
+        return None
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "format": OFFER_FORMAT,
+            "version": 1,
+            "call": to_hex(self.call),
+            "owner": self.owner,
+            "machine": self.machine,
+            "order": to_hex(self.order),
+            "operation": self.operation,
+            "duration": self.duration,
+            "setup": self.setup,
+            "family": self.family,
+            "windows": [list(window) for window in self.windows],
+            "wh": self.wh,
+            "co2e_mg": self.co2e_mg,
+            "until": self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OfferWithdrawal:
+    """Takes an offer back. Counts when it is anchored before the call closes, as the offer itself."""
+
+    call: bytes
+    """Digest of the call, 32 bytes."""
+    offer: bytes
+    """Leaf hash of the offer, 32 bytes."""
+
+    def __post_init__(self) -> None:
+        check_size(self.call, "the call of a withdrawal", 32)
+        check_size(self.offer, "the offer of a withdrawal", 32)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "format": WITHDRAWAL_FORMAT,
+            "version": 1,
+            "call": to_hex(self.call),
+            "offer": to_hex(self.offer),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """Where an entry lies in a stream, and the record that anchored it.
+
+    That the ledger has this record, by the stream's owner and at this time, is for whoever reads the ledger to compare.
+    """
+
+    stream: bytes
+    """Subject, 32 bytes."""
+    leaf_index: int
+    size: int
+    """Number of leaves of the tree that was anchored."""
+    root: bytes
+    """Its root, 32 bytes."""
+    proof: tuple[bytes, ...]
+    """Inclusion proof of the entry in that tree."""
+    record: int
+    """Sequence number of the record `StreamAnchored`."""
+    time: int
+    """Time of its block, Unix seconds."""
+
+    def __post_init__(self) -> None:
+        check_size(self.stream, "the stream of an anchored entry", 32)
+        check_range(self.size, "the tree size of an anchored entry", 1, MAX_ID)
+        check_range(self.leaf_index, "the leaf index of an anchored entry", 0, self.size - 1)
+        check_size(self.root, "the root of an anchored entry", 32)
+        check_count(self.proof, "hashes in the proof of an anchored entry", 0, 64)
+        for node in self.proof:
+            check_size(node, "a hash in the proof of an anchored entry", 32)
+        check_range(self.record, "the record of an anchored entry", 0, MAX_ID)
+        check_range(self.time, "the time of an anchored entry", 0, MAX_TIME)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "stream": to_hex(self.stream),
+            "leaf_index": self.leaf_index,
+            "size": self.size,
+            "root": to_hex(self.root),
+            "proof": [to_hex(node) for node in self.proof],
+            "record": self.record,
+            "time": self.time,
+        }
+
+
+Entry: TypeAlias = Offer | OfferWithdrawal
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedOffer:
+    """An offer, or the withdrawal of one, with what shows a reader that it is the leaf it claims to be."""
+
+    entry: Entry
+    salt: bytes
+    """32 bytes."""
+    anchored: Anchored | None = None
+    """None in a file of a call that was not put on a ledger."""
+    id: bytes = field(init=False)
+    """RFC 9162 leaf hash, 32 bytes: what plans name the offer by."""
+
+    def __post_init__(self) -> None:
+        check_size(self.salt, "the salt of an offer", SALT_BYTES)
+        object.__setattr__(self, "id", leaf_hash(build_leaf_data(LeafKind.OFFER, self.salt, self.entry.to_json())))
+
+    def verify_anchored(self) -> None:
+        """Raises ProofError unless the entry is in the tree that `anchored` states. True when there is none."""
+        if (place := self.anchored) is not None:
+            verify_inclusion(self.id, place.leaf_index, place.size, place.proof, place.root)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "entry": self.entry.to_json(),
+            "salt": to_hex(self.salt),
+            "anchored": None if self.anchored is None else self.anchored.to_json(),
+        }
+
+
+def build_offers_root(ids: Sequence[bytes]) -> bytes:
+    """Return the RFC 9162 root over the offers' leaf hashes, which must be strictly ascending."""
+    return Tree(ids).root()
+
+
+def parse_offer(value: Json) -> Offer:
+    """Build an offer from its JSON. Raises PlanError."""
+    names = (
+        *("call", "owner", "machine", "order", "operation", "duration", "setup", "family", "windows", "wh"),
+        *("co2e_mg", "until"),
+    )
+    members = read_document(value, "an offer", OFFER_FORMAT, names)
+    windows = read_array(members["windows"], "the windows of an offer")
+    return Offer(
+        call=read_bytes(members["call"], "the call of an offer"),
+        owner=read_integer(members["owner"], "the owner of an offer"),
+        machine=read_integer(members["machine"], "the machine of an offer"),
+        order=read_bytes(members["order"], "the order of an offer"),
+        operation=read_integer(members["operation"], "the operation of an offer"),
+        duration=read_integer(members["duration"], "the duration of an offer"),
+        setup=read_integer(members["setup"], "the setup of an offer"),
+        family=read_text(members["family"], "the family of an offer"),
+        windows=tuple(_parse_window(item) for item in windows),
+        wh=read_integer(members["wh"], "the Wh of an offer"),
+        co2e_mg=read_integer(members["co2e_mg"], "the mg CO2e of an offer"),
+        until=read_integer(members["until"], "the end of validity of an offer"),
+    )
+
+
+def parse_offer_withdrawal(value: Json) -> OfferWithdrawal:
+    """Build a withdrawal from its JSON. Raises PlanError."""
+    members = read_document(value, "a withdrawal", WITHDRAWAL_FORMAT, ("call", "offer"))
+    return OfferWithdrawal(
+        call=read_bytes(members["call"], "the call of a withdrawal"),
+        offer=read_bytes(members["offer"], "the offer of a withdrawal"),
+    )
+
+
+def parse_opened_offer(value: Json) -> OpenedOffer:
+    """Build an opened offer or withdrawal from its JSON. Raises PlanError."""
+    members = read_object(value, "an opened offer", ("entry", "salt", "anchored"))
+    entry, anchored = members["entry"], members["anchored"]
+    is_withdrawal = isinstance(entry, dict) and entry.get("format") == WITHDRAWAL_FORMAT
+    return OpenedOffer(
+        entry=parse_offer_withdrawal(entry) if is_withdrawal else parse_offer(entry),
+        salt=read_bytes(members["salt"], "the salt of an offer"),
+        anchored=None if anchored is None else _parse_anchored(anchored),
+    )
+
+
+def _parse_anchored(value: Json) -> Anchored:
+    what = "an anchored entry"
+    members = read_object(value, what, ("stream", "leaf_index", "size", "root", "proof", "record", "time"))
+    return Anchored(
+        stream=read_bytes(members["stream"], f"the stream of {what}"),
+        leaf_index=read_integer(members["leaf_index"], f"the leaf index of {what}"),
+        size=read_integer(members["size"], f"the tree size of {what}"),
+        root=read_bytes(members["root"], f"the root of {what}"),
+        proof=tuple(read_bytes(item, f"a hash of {what}") for item in read_array(members["proof"], "a proof")),
+        record=read_integer(members["record"], f"the record of {what}"),
+        time=read_integer(members["time"], f"the time of {what}"),
+    )
+
+
+def _parse_window(value: Json) -> tuple[int, int, int]:
+    first, last, price = read_integers(value, "a window of an offer", 3)
+    return first, last, price
+
+
+def _check_windows(windows: Sequence[tuple[int, int, int]]) -> None:
+    check_count(windows, "windows of an offer", 1, MAX_WINDOWS)
+    end = -1
+    for first, last, price in windows:
+        if not end < first <= last <= MAX_SLOTS:
+            raise PlanError(f"the window {first}-{last} of an offer is not ascending and apart from the one before")
+        check_range(price, "the price of an offer", 0, MAX_AMOUNT)
+        end = last

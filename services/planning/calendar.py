@@ -1,0 +1,284 @@
+"""The owner's calendar: when each machine works, what an hour costs, and what it draws. It stays in the owner's home.
+
+Times of day are those of the calendar's time zone, and are converted to UTC day by day. Where a clock is put forward,
+a time that does not exist counts as much later as it was put forward; where it is put back, a time that exists twice is
+the first of the two. So shifts that follow each other neither overlap nor leave a gap (RFC 5545, section 3.3.5).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from services.files import read_bounded
+from services.planning.errors import CalendarError
+
+__all__ = ["CALENDAR_FILE", "Calendar", "Grid", "MachineDay", "parse_calendar", "read_calendar"]
+
+CALENDAR_FILE = "calendar.toml"
+"""In the company's home."""
+_MAX_BYTES = 1 << 20
+_WATT_SECONDS_PER_KWH = 3_600_000
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MOST_SLOTS = 100_000
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name[:60]!r}; write one such as Europe/Berlin") from None
+    return name
+
+
+Count = Annotated[int, Field(ge=0, le=2**40)]
+TimeOfDay = Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class _Span(BaseModel):
+    model_config = _STRICT
+    starts: TimeOfDay
+    ends: TimeOfDay
+    """At or before `starts`: on the next day."""
+
+
+class Shift(_Span):
+    days: Annotated[list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]], Field(min_length=1)]
+    """On which it begins."""
+
+
+class Tariff(_Span):
+    price_per_kwh: Count
+
+
+class Energy(BaseModel):
+    model_config = _STRICT
+    price_per_kwh: Count = 0
+    """In the calendar's unit, at all times for which no tariff says otherwise."""
+    co2e_mg_per_wh: Count = 0
+    tariff: list[Tariff] = []
+    """The first that has the time counts."""
+
+
+class Closure(BaseModel):
+    model_config = _STRICT
+    first: date
+    last: date
+    """Both days are closed from midnight to midnight."""
+
+
+class MachinePlan(BaseModel):
+    """One machine."""
+
+    model_config = _STRICT
+    machine: Annotated[int | str, Field()]
+    """Its number, its identifier, or the last part of that."""
+    rate_per_hour: Count
+    depreciation_per_hour: Count = 0
+    power_w: Count = 0
+    setup_minutes: Annotated[int, Field(ge=0, le=10_000)] = 0
+    family: list[str] = []
+    """The values of a need that make its family: between parts of the same family nothing is set up."""
+    minutes: Annotated[dict[str, Annotated[int, Field(ge=1, le=1_000_000)]], Field(min_length=1)]
+    """How long an operation takes, by its kind."""
+    shifts: Annotated[list[Shift], Field(min_length=1)]
+    closure: list[Closure] = []
+
+
+class CalendarFile(BaseModel):
+    model_config = _STRICT
+    time_zone: Annotated[str, AfterValidator(_zone)]
+    unit: Annotated[str, Field(min_length=1, max_length=20)]
+    windows: Annotated[int, Field(ge=1, le=50)] = 3
+    """Most windows that are offered for one operation."""
+    most_starts: Annotated[int, Field(ge=1)] | None = None
+    """Most slots in which a window lets the work start; None: as many as there are."""
+    energy: Energy = Energy()
+    closure: list[Closure] = []
+    machine: Annotated[list[MachinePlan], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A call's slots: slot i is the time from origin + i * slot on."""
+
+    origin: int
+    """Seconds since 1970."""
+    slot: int
+    """Seconds."""
+    slots: int
+
+    def slots_of(self, minutes: int) -> int:
+        """How many slots these minutes take, rounded up."""
+        return -(-minutes * 60 // self.slot)
+
+    def moment(self, slot: int) -> datetime:
+        return datetime.fromtimestamp(self.origin + slot * self.slot, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A calendar that was read."""
+
+    file: CalendarFile
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.file.time_zone)
+
+    @property
+    def machines(self) -> Sequence[MachinePlan]:
+        return self.file.machine
+
+    def on(self, plan: MachinePlan, grid: Grid) -> MachineDay:
+        """A machine's slots. Raises CalendarError if there are too many of them."""
+        if not 0 < grid.slots <= _MOST_SLOTS:
+            raise CalendarError(f"{grid.slots} slots are more than {_MOST_SLOTS}", hint="plan fewer days, or longer slots")
+        return MachineDay(self, plan, grid)
+
+    def clock_changes(self, grid: Grid) -> list[str]:
+        """What a change of the clock does to the days of the grid: a line for each."""
+        first, last = (grid.moment(at).astimezone(self.zone).date() for at in (0, grid.slots))
+        found = []
+        for day in _days(first, last):
+            hours = (self.utc(day + timedelta(1), time()) - self.utc(day, time())) / 3600
+            if hours != 24:
+                way = "forward" if hours < 24 else "back"
+                found.append(f"{day} has {hours:g} hours in {self.file.time_zone}: the clock is put {way}")
+        return found
+
+    def utc(self, day: date, at: time) -> int:
+        """Seconds since 1970 of a time of day in the calendar's time zone."""
+        return int(datetime.combine(day, at, self.zone).timestamp())
+
+
+class MachineDay:
+    """One machine on the slots of a call."""
+
+    def __init__(self, calendar: Calendar, plan: MachinePlan, grid: Grid) -> None:
+        self.calendar, self.plan, self.grid = calendar, plan, grid
+
+    @cached_property
+    def open(self) -> list[bool]:
+        """Whether the machine works in each slot, for the whole of it."""
+        works = [False] * self.grid.slots
+        for begin, end in _without(_merged(self._shifts()), sorted(self._closures())):
+            first = max(0, -(-(begin - self.grid.origin) // self.grid.slot))
+            last = min(self.grid.slots, (end - self.grid.origin) // self.grid.slot)
+            for slot in range(first, last):
+                works[slot] = True
+        return works
+
+    def starts(self, duration: int, busy: Sequence[tuple[int, int]] = ()) -> list[int]:
+        """The slots in which work of so many slots can start. `busy`: slots that are taken, from and up to."""
+        works = list(self.open)
+        for begin, end in busy:
+            for slot in range(max(0, begin), min(end, self.grid.slots)):
+                works[slot] = False
+        ends = list(accumulate(works, lambda run, is_open: run + 1 if is_open else 0, initial=0))
+        return [end - duration for end in range(duration, self.grid.slots + 1) if ends[end] >= duration]
+
+    def price(self, start: int, duration: int) -> int:
+        """What work in these slots costs: the machine's time, its depreciation and the energy, each rounded up."""
+        hours = (self.plan.rate_per_hour + self.plan.depreciation_per_hour) * duration * self.grid.slot
+        energy = self._energy[start + duration] - self._energy[start]
+        return -(-hours // 3600) + -(-energy // _WATT_SECONDS_PER_KWH)
+
+    def wh(self, duration: int) -> int:
+        return -(-self.plan.power_w * duration * self.grid.slot // 3600)
+
+    @cached_property
+    def _energy(self) -> list[int]:
+        """Price of the energy up to each slot, in units times watt seconds per kWh."""
+        drawn, zone = self.plan.power_w * self.grid.slot, self.calendar.zone
+        per_kwh = (self._tariff(self.grid.moment(slot).astimezone(zone).time()) for slot in range(self.grid.slots))
+        return list(accumulate((drawn * price for price in per_kwh), initial=0))
+
+    def _tariff(self, at: time) -> int:
+        energy = self.calendar.file.energy
+        return next((one.price_per_kwh for one in energy.tariff if _has(one, at)), energy.price_per_kwh)
+
+    def _shifts(self) -> Iterator[tuple[int, int]]:
+        zone = self.calendar.zone
+        first, last = (self.grid.moment(at).astimezone(zone).date() for at in (0, self.grid.slots))
+        for day in _days(first - timedelta(1), last):
+            for shift in self.plan.shifts:
+                if _DAYS[day.weekday()] in shift.days:
+                    starts, ends = time.fromisoformat(shift.starts), time.fromisoformat(shift.ends)
+                    until = day + timedelta(1) if ends <= starts else day
+                    yield self.calendar.utc(day, starts), self.calendar.utc(until, ends)
+
+    def _closures(self) -> Iterator[tuple[int, int]]:
+        for one in (*self.calendar.file.closure, *self.plan.closure):
+            yield self.calendar.utc(one.first, time()), self.calendar.utc(one.last + timedelta(1), time())
+
+
+def read_calendar(home: Path) -> Calendar:
+    """The calendar in a company's home. Raises CalendarError and InputError, naming the line of the file to correct."""
+    path = home / CALENDAR_FILE
+    if not path.is_file():
+        raise CalendarError(f"{path} is missing", hint="write the calendar as CALLS.md shows it")
+    return parse_calendar(read_bounded(path, _MAX_BYTES), str(path))
+
+
+def parse_calendar(data: bytes, name: str = CALENDAR_FILE) -> Calendar:
+    """Raises CalendarError for what is not TOML, or has an unknown or unusable entry."""
+    try:
+        found: dict[str, Any] = tomllib.loads(data.decode())
+        calendar = Calendar(CalendarFile.model_validate(found))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CalendarError(f"{name}, {place}: {first['msg']}", hint="see CALLS.md for what it may have") from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise CalendarError(f"{name} cannot be read: {error}", hint="correct the file") from None
+    for closure in (one for part in (calendar.file, *calendar.machines) for one in part.closure):
+        if closure.last < closure.first:
+            raise CalendarError(f"{name}: a closure ends on {closure.last}, before it begins", hint="correct its days")
+    named = [str(one.machine) for one in calendar.machines]
+    if len(set(named)) != len(named):
+        raise CalendarError(f"{name} has a machine twice", hint="give all its shifts in one entry")
+    return calendar
+
+
+def _has(span: _Span, at: time) -> bool:
+    starts, ends = time.fromisoformat(span.starts), time.fromisoformat(span.ends)
+    return starts <= at < ends if starts < ends else at >= starts or at < ends
+
+
+def _days(first: date, last: date) -> Iterator[date]:
+    for number in range((last - first).days + 1):
+        yield first + timedelta(number)
+
+
+def _merged(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending, without overlaps; spans that touch become one, so that work may run from one shift into the next."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        elif begin < end:  # a clock put forward can leave nothing of a short shift
+            found.append((begin, end))
+    return found
+
+
+def _without(spans: Sequence[tuple[int, int]], gone: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    for begin, end in spans:
+        at = begin
+        for first, last in gone:
+            if first < end and last > at:
+                if at < first:
+                    yield at, first
+                at = max(at, last)
+        if at < end:
+            yield at, end

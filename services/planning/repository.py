@@ -1,0 +1,188 @@
+"""Calls, offers and plans as this company knows them: their tables, and all access to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ledger.canonical import Json
+from ledger.merkle import HASH_BYTES
+from ledger.store import Rows, schema_of
+from ledger.store.rows import AnchorRow
+
+__all__ = ["CallRow", "LeafRow", "PlanRow", "PlanningRepository", "ReceiptRow", "What", "own_leaves"]
+
+
+class What:
+    """What an entry is."""
+
+    CALL = "call"
+    OFFER = "offer"
+    WITHDRAWAL = "withdrawal"
+    PLAN = "plan"
+
+
+@dataclass(slots=True)
+class LeafRow:
+    """An entry of a stream, opened: made here, or handed over by the stream's owner."""
+
+    leaf: bytes
+    """RFC 9162 leaf hash."""
+    call: bytes
+    """Digest of the call that it belongs to."""
+    what: str
+    """A constant of `What`."""
+    owner: int
+    """Participant whose stream it is."""
+    stream: bytes
+    leaf_index: int
+    salt: bytes
+    entry: str
+    """Canonical JSON."""
+    size: int
+    """Of the tree under which it was handed over; 0 for one that was made here."""
+    proof: bytes
+    """Inclusion proof in that tree, 32 bytes a hash."""
+    sequence: int
+    """Record that anchored that tree; 0 for one that was made here."""
+
+    @property
+    def value(self) -> Json:
+        found: Json = json.loads(self.entry)
+        return found
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        return tuple(self.proof[at : at + HASH_BYTES] for at in range(0, len(self.proof), HASH_BYTES))
+
+
+@dataclass(slots=True)
+class CallRow:
+    """A call, by its digest."""
+
+    digest: bytes
+    leaf: bytes
+    coordinator: int
+    closes: int
+    """Seconds since 1970."""
+    objective: str
+    """Canonical JSON; empty where it is not known."""
+    asked: str
+    """The participants to whom it goes, separated by spaces; empty where it came from another company."""
+
+    @property
+    def called(self) -> frozenset[int]:
+        return frozenset(map(int, self.asked.split()))
+
+
+@dataclass(slots=True)
+class PlanRow:
+    """A plan, whole or in part: its document is in the book."""
+
+    digest: bytes
+    call: bytes
+    leaf: bytes
+    claims_root: bytes
+    place: int
+    """Index in its stream: a later plan of a call has a greater one."""
+
+
+@dataclass(slots=True)
+class ReceiptRow:
+    """The coordinator's signed receipt for an offer: given, or got."""
+
+    offer: bytes
+    """Leaf hash."""
+    call: bytes
+    received_at: int
+    """Seconds since 1970, by the coordinator's clock."""
+    signature: bytes
+    """65 bytes."""
+
+
+_SCHEMA = schema_of("services")
+_SCHEMA.table("planning_leaves", LeafRow, "leaf", "stream leaf_index", "call what")
+_SCHEMA.table("planning_calls", CallRow, "digest")
+_SCHEMA.table("planning_plans", PlanRow, "digest", "call place")
+_SCHEMA.table("planning_receipts", ReceiptRow, "offer")
+
+
+class PlanningRepository:
+    """Reads and writes calls, offers and plans in the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = Rows(connection)
+
+    # Entries
+
+    def add_leaf(self, row: LeafRow) -> bool:
+        """Adds an entry unless it is known. Returns whether it is new."""
+        if self._rows.get(LeafRow, row.leaf) is not None:
+            return False
+        self._rows.insert([row])
+        return True
+
+    def leaf(self, leaf: bytes) -> LeafRow | None:
+        return self._rows.get(LeafRow, leaf)
+
+    def leaves(self, call: bytes, what: str) -> list[LeafRow]:
+        """In the order of their leaf hashes."""
+        return self._rows.find(LeafRow, call=call, what=what)
+
+    # Calls
+
+    def put_call(self, row: CallRow) -> None:
+        """Adds a call, or adds to a known one what was not known of it."""
+        known = self.call(row.digest)
+        if known is not None:
+            row.objective, row.asked = row.objective or known.objective, row.asked or known.asked
+        self._rows.put(row)
+
+    def call(self, digest: bytes) -> CallRow | None:
+        return self._rows.get(CallRow, digest)
+
+    def calls(self) -> list[CallRow]:
+        """The last one to close first."""
+        return sorted(self._rows.find(CallRow), key=lambda row: (-row.closes, row.digest))
+
+    def page_of_calls(self, after: bytes | None, most: int) -> list[CallRow]:
+        return self._rows.page(CallRow, "digest", after, most)
+
+    def page_of_offers(self, call: bytes, after: bytes | None, most: int) -> list[LeafRow]:
+        return self._rows.page(LeafRow, "leaf", after, most, call=call, what=What.OFFER)
+
+    # Plans
+
+    def put_plan(self, row: PlanRow) -> None:
+        self._rows.put(row)
+
+    def plan(self, digest: bytes) -> PlanRow | None:
+        return self._rows.get(PlanRow, digest)
+
+    def plans(self, call: bytes) -> list[PlanRow]:
+        """Of a call, the first one first."""
+        return sorted(self._rows.find(PlanRow, call=call), key=lambda row: row.place)
+
+    # Receipts
+
+    def put_receipts(self, rows: Iterable[ReceiptRow]) -> None:
+        """Adds receipts. The first one for an offer stays: it is the earlier."""
+        listed = {row.offer: row for row in rows}
+        known = {row.offer for row in self._rows.among(ReceiptRow, "offer", listed)}
+        self._rows.insert([row for offer, row in sorted(listed.items()) if offer not in known])
+
+    def receipts(self, offers: Iterable[bytes]) -> Mapping[bytes, ReceiptRow]:
+        """By the leaf hash of the offer."""
+        return {row.offer: row for row in self._rows.among(ReceiptRow, "offer", offers)}
+
+
+def own_leaves(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[LeafRow]:
+    """The entries of an own stream that the anchor of this record is the first to cover, by index."""
+    made = [row for row in rows.find(LeafRow, stream=stream) if row.sequence == 0 and row.leaf_index < size]
+    if not made:  # the common case: a machine's measurements
+        return ()
+    before = max((row.size for row in rows.find(AnchorRow, stream=stream) if row.sequence < sequence), default=0)
+    return sorted((row for row in made if row.leaf_index >= before), key=lambda row: row.leaf_index)
