@@ -11,7 +11,7 @@ from ledger.verify.wording import words_of
 from services.pictures import Words
 from services.portal.language import Catalogue
 
-__all__ = ["PictureWords"]
+__all__ = ["PictureWords", "brief_of"]
 
 
 class PictureWords(Words):
@@ -24,7 +24,7 @@ class PictureWords(Words):
         return self._say("picture.title", name=name)
 
     def name(self, identifier: str | None, subject: bytes) -> str:
-        return _brief(identifier) if identifier else f"0x{subject.hex()}"
+        return brief_of(identifier) if identifier else f"0x{subject.hex()}"
 
     def held(self, holder: Party) -> str:
         return self._say("picture.held", holder=self.party(holder))
@@ -42,7 +42,7 @@ class PictureWords(Words):
 
     def made_on(self, machine: Machine) -> str:
         return self._say(
-            "picture.made_on", machine=_brief(machine.identifier) if machine.identifier else str(machine.machine)
+            "picture.made_on", machine=brief_of(machine.identifier) if machine.identifier else str(machine.machine)
         )
 
     def step(self, step: Transformation) -> str:
@@ -55,5 +55,6 @@ class PictureWords(Words):
         return self._say("picture.cut", limit=cut.at)
 
 
-def _brief(identifier: str) -> str:
+def brief_of(identifier: str) -> str:
+    """The last part of an identifier, where things of one kind differ."""
     return unquote(identifier.rpartition("/")[2].rpartition(":")[2]) or identifier
