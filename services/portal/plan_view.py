@@ -218,7 +218,7 @@ def _bar(one: PlannedRow, catalogue: Catalogue) -> Bar:
 
 
 def _transport_lane(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
-    """Transport of one pair of companies shares a lane: legs may overlap, so they are drawn as thin bars."""
+    """A lane for each pair of companies. Legs of several orders may overlap in it; the table has them one by one."""
     lanes: defaultdict[tuple[int, int], list[PlannedLeg]] = defaultdict(list)
     for one in table.legs:
         if one.leg.end > one.leg.start:
@@ -237,3 +237,8 @@ def _transport_lane(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
         )
         for _, shown in sorted(lanes.items())
     ]
+
+
+def _leg_bar(one: PlannedLeg) -> Bar:
+    title = f"{one.order}: {one.begins:%Y-%m-%d %H:%M} – {one.ends:%H:%M} UTC"
+    return Bar(one.leg.start, one.leg.end, one.order[-4:], title, BarTone.AGREED)
