@@ -1,7 +1,7 @@
 """Writes calls, offers, withdrawals and plans as entries of an own stream, within the caller's transaction.
 
-The book has the entry before the anchor is sent; the anchor covers whatever was written, so one that was lost is made up
-for by the next.
+The book has the entry before the anchor is sent; the anchor covers whatever was written, so the next one makes up for
+one that was lost.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Sealed:
     root: bytes
 
 
-def seal_call(connection: Connection, stream: OwnStream, call: Call, objective: Objective, asked: Sequence[int]) -> Sealed:
+def seal_call(
+    connection: Connection, stream: OwnStream, call: Call, objective: Objective, asked: Sequence[int]
+) -> Sealed:
     """Writes a call. `asked`: the companies to whom it goes."""
     sealed = _append(connection, stream, [(What.CALL, call.digest, call.to_json())])
     text = canonical_json(objective.to_json()).decode()
@@ -101,7 +103,8 @@ def _verify_kept(book: Book, stream: OwnStream) -> int:
     size = book.evidence_size(stream.subject)
     if size < stream.anchored:
         raise InputError(
-            "the entries of this stream are kept by a node, not here", hint="open a stream of its own for offers or plans"
+            "the entries of this stream are kept by a node, not here",
+            hint="open a stream of its own for offers or plans",
         )
     return size
 
