@@ -143,7 +143,8 @@ def _told(kept: Kept) -> str:
     if kept.again:
         return "it was kept before; nothing changed"
     origin = f"from participant {kept.sender}, because of record {kept.sequence}: " if kept.sequence else ""
-    return f"verified and kept: {origin}{kept.names} names, {kept.documents} documents"
+    entries = f", {kept.entries} entries" if kept.entries else ""
+    return f"verified and kept: {origin}{kept.names} names, {kept.documents} documents{entries}"
 
 
 def _deliveries(opened: Context) -> Deliveries:
@@ -156,7 +157,8 @@ def find_receiver(opened: Context) -> Receiver | None:
     key_file = settings.from_home(settings.recipient_key)
     if settings.chain_url is None or settings.gateway_participant is None or key_file is None:
         return None
-    return Receiver(opened.store, opened.chain(), settings.gateway_participant, key_file)
+    unlock = None if settings.gateway_signer_uri is None else opened.unlock_company
+    return Receiver(opened.store, opened.chain(), settings.gateway_participant, key_file, unlock=unlock)
 
 
 def _choose(opened: Context, sequence: int, to: int | None) -> int:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ledger.bundle import parse_bundle
+from ledger.canonical import Json
 from ledger.chain import Chain
 from ledger.claims import Claims, parse_claims
 from ledger.events import HISTORY_EVENTS, decode
@@ -17,6 +18,8 @@ from ledger.store.rows import RecordRow
 from services.handover.content import Content
 from services.handover.errors import HandoverEarlyError, HandoverError
 from services.handover.table import Allowance, Gets, allow, find_record, is_standing
+from services.planning.handing import open_leaves
+from services.planning.leaves import OpenedLeaf
 
 __all__ = ["NotDueError", "build_content", "roots_in"]
 
@@ -43,13 +46,14 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
         names = tuple(sorted(_names(book, allowed.names), key=lambda one: one.subject))
         wanted = dict(allowed.documents)
         _verify_here(book, record, allowed, now_s)
+        entries, objectives = _entries(rows, book, record, allowed)
     bundle = _bundle(store, chain, allowed, recipient)
-    if bundle and Gets.PASSPORTS in allowed.entry.gets:
+    if bundle and Gets.PASSPORTS in allowed.gets:
         for root in roots_in(bundle):
             wanted[root] = (*wanted.get(root, ()), *_PASSPORT)
     with store.reading() as connection:
         documents = _documents(Book(connection), wanted)
-    return Content(names, documents, bundle=bundle)
+    return Content(names, documents, entries=entries, objectives=objectives, bundle=bundle)
 
 
 def roots_in(bundle: bytes) -> set[bytes]:
@@ -72,13 +76,22 @@ def _need(rows: Rows, sequence: int, sender: int, recipient: int) -> tuple[Recor
 
 def _verify_here(book: Book, record: RecordRow, allowed: Allowance, now_s: int) -> None:
     """Raises HandoverEarlyError while the order's document may still be on its way from the buyer."""
-    if Gets.ORDER_PART not in allowed.entry.gets or now_s - record.block_time > _PATIENCE_S:
+    if Gets.ORDER_PART not in allowed.gets or now_s - record.block_time > _PATIENCE_S:
         return
     missing = [root for root in allowed.documents if book.document(root) is None]
     if missing or not all(map(book.identity, allowed.names)):
         raise HandoverEarlyError(
             "the order's name or document has not arrived here yet", hint="its buyer's gateway sends them"
         )
+
+
+def _entries(
+    rows: Rows, book: Book, record: RecordRow, allowed: Allowance
+) -> tuple[tuple[OpenedLeaf, ...], tuple[Json, ...]]:
+    """The opened entries of the anchored stream, and the objectives of calls. Raises PlanningError."""
+    size = getattr(record.event(), "size", 0)
+    opened = open_leaves(rows, book, record.subject, size, allowed.leaves) if allowed.leaves else []
+    return tuple(opened), tuple(json.loads(text) for text in sorted(allowed.objectives))
 
 
 def _names(book: Book, subjects: Iterable[bytes]) -> Iterator[Identity]:
@@ -93,7 +106,7 @@ def _bundle(store: Store, chain: Chain, allowed: Allowance, recipient: int) -> b
     if not allowed.parts:
         return b""
     # Without a viewer an auditor would see nothing: it holds no lot. It gets no name but those of the lots.
-    alone = Gets.PROOF_ALONE in allowed.entry.gets
+    alone = Gets.PROOF_ALONE in allowed.gets
     measured = bool(allowed.measured)
     disclosing = Disclosing(
         names=not alone, entries=measured, inferences=measured, only=allowed.measured, nameless=True

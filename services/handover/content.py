@@ -16,10 +16,12 @@ from ledger.names import MAX_NAME_KEYS, NAME_PROOF_BYTES, salt_of
 from services.handover.envelope import MAX_CONTENT_BYTES
 from services.handover.erasures import Erasure
 from services.handover.errors import HandoverRefusedError
+from services.planning.errors import PlanningError
+from services.planning.leaves import OpenedLeaf, parse_opened_leaf
 
 __all__ = ["MAX_LISTED", "Content", "encode_content", "parse_content"]
 
-_MEMBERS = frozenset(("bundle", "documents", "erasures", "format", "names", "version"))
+_MEMBERS = frozenset(("bundle", "documents", "entries", "erasures", "format", "names", "objectives", "version"))
 _FORM, _VERSION = "millmark.handover-content", 1
 MAX_LISTED = 4096
 """Most names, and most documents."""
@@ -37,6 +39,10 @@ class Content:
     """Ascending by claims root. Of a field that the recipient does not get, only the leaf hash is in it."""
     erasures: tuple[Erasure, ...] = ()
     """Ascending. Fields of documents that were handed over before, and are to be erased."""
+    entries: tuple[OpenedLeaf, ...] = ()
+    """Entries of the stream that the record anchored, ascending by index."""
+    objectives: tuple[Json, ...] = ()
+    """Of the calls among `entries`, ascending by their canonical JSON."""
     bundle: bytes = b""
     """A bundle; empty if there is no lot to prove anything about."""
 
@@ -46,9 +52,11 @@ def encode_content(content: Content) -> bytes:
     shown: Json = {
         "bundle": len(content.bundle),
         "documents": [claims.to_json() for claims in sorted(content.documents, key=lambda one: one.root)],
+        "entries": [one.to_json() for one in sorted(content.entries, key=lambda one: one.index)],
         "erasures": [_erasure(one) for one in sorted(content.erasures)],
         "format": _FORM,
         "names": [_name(one) for one in sorted(content.names, key=lambda one: one.subject)],
+        "objectives": sorted(content.objectives, key=canonical_json),
         "version": _VERSION,
     }
     return canonical_json(shown) + b"\n" + content.bundle
@@ -67,9 +75,11 @@ def parse_content(data: bytes) -> Content:
             tuple(map(_parse_name, _listed(value["names"]))),
             tuple(map(parse_claims, _listed(value["documents"]))),
             tuple(map(_parse_erasure, _listed(value["erasures"]))),
+            tuple(map(parse_opened_leaf, _listed(value["entries"]))),
+            tuple(_listed(value["objectives"])),
             bundle,
         )
-    except (CanonicalError, ClaimsError, IdentifierError, RecordError) as error:
+    except (CanonicalError, ClaimsError, IdentifierError, PlanningError, RecordError) as error:
         raise HandoverRefusedError(f"its content is malformed: {error.cause}", hint=_HINT) from None
     # Encoded again, so that one content has one text: also its length, and the order of names and documents.
     if encode_content(content) != data or value["bundle"] != len(bundle):
@@ -77,13 +87,15 @@ def parse_content(data: bytes) -> Content:
     _verify_once([one.subject for one in content.names])
     _verify_once([one.root for one in content.documents])
     _verify_once([one.root + one.path.encode() for one in content.erasures])
+    _verify_once([one.index.to_bytes(8, "big") for one in content.entries])
+    _verify_once(map(canonical_json, content.objectives))
     return content
 
 
 def _verify_once(found: Iterable[bytes]) -> None:
     listed = list(found)
     if len(set(listed)) != len(listed):
-        raise HandoverRefusedError("its content has a name, document or erasure twice", hint=_HINT)
+        raise HandoverRefusedError("its content has a name, document, entry or erasure twice", hint=_HINT)
 
 
 def _name(identity: Identity) -> Json:

@@ -27,6 +27,8 @@ from services.handover.erasures import Erasure, find_commitment, sign_erasure, w
 from services.handover.errors import HandoverEarlyError
 from services.handover.repository import DeliveryRow, HandoverRepository
 from services.handover.table import recipients_of
+from services.planning.receipts import Receipt, verify_receipts
+from services.planning.repository import PlanningRepository
 
 __all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase"]
 
@@ -124,6 +126,15 @@ class Deliveries:
     def settle(self, row: DeliveryRow, state: State) -> None:
         """Ends a hand-over."""
         self._change(row, state=state.value, text=b"", attempts=0, reason="", changed_ms=self._clock_ms())
+
+    def keep_receipts(self, row: DeliveryRow, receipts: Sequence[Receipt]) -> int:
+        """Keeps the valid receipts that the recipient answered with. Returns how many."""
+        if not receipts:
+            return 0
+        with self._store.transaction() as connection:
+            found = verify_receipts(Rows(connection), Registry(connection), receipts, row.recipient)
+            PlanningRepository(connection).put_receipts(found)
+        return len(found)
 
     def fail(self, row: DeliveryRow, reason: str, *, anew: bool = False) -> None:
         """Notes a failed attempt. `anew`: the recipient refused the text, so it is made again for the next one."""

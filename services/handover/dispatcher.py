@@ -122,6 +122,7 @@ class HandoverDispatcher:
         answer = await send(gateway, sealed.digest, sealed.text, self._tls, self._timeout_s)
         if answer.is_kept:
             self._deliveries.settle(sealed, State.DELIVERED)
+            self._deliveries.keep_receipts(sealed, answer.receipts)
             self._logger.info("handed over", record=row.sequence, to=row.recipient)
         else:
             if row.reason != answer.reason:

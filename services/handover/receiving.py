@@ -9,6 +9,7 @@
     7. Bundle: verified like any bundle, with this company's node as the root of trust, and about no other lots.
     8. Names: of things in this company's index, by salts that their creators could not choose.
     9. Documents: each has the claims root of a record that the table or the bundle names; erasures are their authors'.
+   10. Entries: each is in the tree that the record anchored, and one that its sender may make.
 
 Nothing is kept unless all of it is verified, and all of it is kept in one transaction, with the note that it was.
 """
@@ -17,12 +18,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ledger.bundle import Bundle
 from ledger.chain import Chain
 from ledger.provenance.permissions import Visibility
+from ledger.signatures import Signer
 from ledger.store import Book, Feed, Lineage, Registry, Rows, Store
 from services.documents.key_files import read_recipient_key
 from services.handover.building import roots_in
@@ -33,7 +35,17 @@ from services.handover.erasures import verify_erasure
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from services.handover.keeping import keep
 from services.handover.repository import HandoverRepository, KeptRow
-from services.handover.table import Allowance, allow, find_record, is_handed_over
+from services.handover.table import WHOLE, Allowance, allow_incoming, find_record, is_handed_over
+from services.planning.arriving import (
+    Arrival,
+    CallUnknownError,
+    acknowledge,
+    is_coordinated,
+    keep_arrival,
+    verify_arrival,
+)
+from services.planning.errors import PlanningError
+from services.planning.repository import PlanningRepository, ReceiptRow
 
 __all__ = ["Kept", "Receiver"]
 
@@ -52,6 +64,10 @@ class Kept:
     documents: int
     again: bool
     """Whether it was kept before, so that nothing changed now."""
+    entries: int = 0
+    """Entries of the anchored stream that were new here."""
+    receipts: tuple[ReceiptRow, ...] = ()
+    """For the offers in it that count, if this company coordinates their call and can sign."""
 
 
 def _now_ms() -> int:
@@ -64,11 +80,18 @@ class Receiver:
     kept."""
 
     def __init__(
-        self, store: Store, chain: Chain, participant: int, key_file: Path, clock_ms: Callable[[], int] = _now_ms
+        self,
+        store: Store,
+        chain: Chain,
+        participant: int,
+        key_file: Path,
+        clock_ms: Callable[[], int] = _now_ms,
+        unlock: Callable[[], Signer] | None = None,
     ) -> None:
-        """`key_file`: of this company's private recipient key, read anew for each hand-over: it may be replaced."""
+        """`key_file`: of this company's private recipient key, read anew for each hand-over: it may be replaced.
+        `unlock`: opens the company's key, which signs receipts for offers; without it none are given."""
         self._store, self._chain, self._participant, self._key_file = store, chain, participant, key_file
-        self._clock_ms = clock_ms
+        self._clock_ms, self._unlock = clock_ms, unlock
 
     def import_file(self, data: bytes) -> Kept:
         """Verifies and keeps a hand-over or a bundle. One that was kept before changes nothing."""
@@ -104,14 +127,17 @@ class Receiver:
         with self._store.reading() as connection:
             known = HandoverRepository(connection).kept(route.sequence, head.digest)
             if known is not None:
-                return _shown(known, again=True)
+                return replace(_shown(known, again=True), receipts=self._acknowledge(route.sequence))
             allowed = _find_allowance(Rows(connection), Feed(connection).final_number(), head)
         content = parse_content(self._open(envelope))
+        arrival = self._verify_entries(route.sequence, content, allowed)
+        allowed.documents |= dict.fromkeys(arrival.roots, WHOLE)
         bundle = self._verify(content, allowed)
         identities = () if bundle is None else bundle.identities
         count = len(content.names) + len(identities), len(content.documents)
         row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count, content.bundle)
-        return self._keep(row, content, bundle)
+        kept = self._keep(row, content, bundle, arrival)
+        return replace(kept, receipts=self._acknowledge(route.sequence)) if arrival.leaves else kept
 
     def _open(self, envelope: Envelope) -> bytes:
         """Step 5."""
@@ -139,6 +165,39 @@ class Receiver:
             raise HandoverRefusedError("a document does not have the claims root of any of its records", hint=_HINT)
         return bundle
 
+    def _verify_entries(self, sequence: int, content: Content, allowed: Allowance) -> Arrival:
+        """Step 10, before the documents are judged: it tells which may come."""
+        if not content.entries and not content.objectives:
+            return Arrival()
+        with self._store.reading() as connection:
+            rows, ledger = Rows(connection), Registry(connection).identity()
+            record = find_record(rows, sequence)
+            if not allowed.is_anchor or record is None or ledger is None:
+                raise HandoverRefusedError("it has entries of a stream, and its record anchored none", hint=_HINT)
+            brought = content.entries, content.objectives, content.documents
+            try:
+                return verify_arrival(rows, record, ledger, self._participant, *brought)
+            except CallUnknownError as error:
+                raise HandoverEarlyError(error.cause, hint=error.hint) from None
+            except PlanningError as error:
+                raise HandoverRefusedError(error.cause, hint=error.hint or _HINT) from None
+
+    def _acknowledge(self, sequence: int) -> tuple[ReceiptRow, ...]:
+        """The receipts for the offers that came because of a record, given now or before."""
+        if self._unlock is None:
+            return ()
+        with self._store.reading() as connection:
+            rows, planning = Rows(connection), PlanningRepository(connection)
+            if not is_coordinated(rows, sequence, self._participant):
+                return ()  # no key is opened for what needs none
+            now_s = self._clock_ms() // 1000
+            receipts = acknowledge(rows, Book(connection), planning, sequence, self._participant, self._unlock(), now_s)
+        with self._store.transaction() as connection:
+            planning = PlanningRepository(connection)
+            planning.put_receipts(receipts)
+            # Two of the same hand-over may have arrived at the same time: the first receipt counts.
+            return tuple(planning.receipts(row.offer for row in receipts).values())
+
     def _import_bundle(self, data: bytes) -> Kept:
         if not data.startswith(b'{"bundle_version":'):
             raise HandoverRefusedError(
@@ -155,7 +214,7 @@ class Receiver:
             )
         return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0, b""), Content(), bundle)
 
-    def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None) -> Kept:
+    def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None, arrival: Arrival | None = None) -> Kept:
         with self._store.transaction() as connection:
             handovers = HandoverRepository(connection)
             # Again, in the transaction that writes: the same one may have arrived twice at the same time.
@@ -163,11 +222,12 @@ class Receiver:
             if known is not None:
                 return _shown(known, again=True)
             row.documents += keep(Book(connection), handovers, content, bundle, row.kept_ms)
+            entries = 0 if arrival is None else keep_arrival(PlanningRepository(connection), arrival)
             if row.sequence:
                 handovers.keep(row)
         if content.erasures:
             self._store.scrub()  # what was erased is not to be read from the database's file either
-        return _shown(row, again=False)
+        return replace(_shown(row, again=False), entries=entries)
 
 
 def _find_allowance(rows: Rows, final_number: int, head: Head) -> Allowance:
@@ -179,7 +239,7 @@ def _find_allowance(rows: Rows, final_number: int, head: Head) -> Allowance:
             f"record {route.sequence} is not final in this company's index yet",
             hint="wait until the index is that far; it is then taken",
         )
-    allowed = allow(rows, record, route.sender, route.recipient) if is_handed_over(record.kind) else None
+    allowed = allow_incoming(rows, record, route.sender, route.recipient) if is_handed_over(record.kind) else None
     if allowed is None:
         raise HandoverRefusedError(
             f"because of record {route.sequence}, participant {route.sender} hands nothing over to this company",

@@ -1,4 +1,6 @@
-"""Sends one hand-over to the recipient's gateway, within one time limit. Nothing in the answer is believed."""
+"""Sends one hand-over to the recipient's gateway, within one time limit. Nothing in the answer is believed.
+
+Receipts in it are verified by their signatures, and kept only then (services.planning.receipts)."""
 
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ import httpx
 from ledger.canonical import parse_json
 from ledger.errors import CanonicalError
 from services.handover.envelope import MEDIA_TYPE
+from services.planning.receipts import Receipt, parse_receipts
 
 __all__ = ["TIMEOUT_S", "Answer", "send"]
 
 TIMEOUT_S: Final = 30.0
 """Longest time from name look-up to the end of the answer."""
-_MAX_ANSWER_BYTES: Final = 16 * 1024
+_MAX_ANSWER_BYTES: Final = 2 << 20
+"""The receipts of as many offers as a hand-over can have."""
+_MAX_PROBLEM_BYTES: Final = 16 * 1024
 _MAX_REASON: Final = 200
 _LOOPBACK: Final = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?/?")
 _REFUSED: Final = 422
@@ -32,6 +37,8 @@ class Answer:
     status: int
     """0 if the gateway gave no usable answer."""
     reason: str
+    receipts: tuple[Receipt, ...] = ()
+    """For the offers in it, not verified."""
 
     @property
     def is_kept(self) -> bool:
@@ -73,14 +80,14 @@ async def _put(url: str, text: bytes, tls: ssl.SSLContext) -> Answer:
             if len(content) > _MAX_ANSWER_BYTES:
                 return Answer(0, "its gateway's answer is too long")
     if answer.status_code in (200, 201):
-        return Answer(answer.status_code, "")
+        return Answer(answer.status_code, "", parse_receipts(content))
     return Answer(answer.status_code, f"its gateway answered {answer.status_code}{_detail(content)}")
 
 
 def _detail(content: bytes) -> str:
     """The problem's own words, on one line and bounded: they come from another company."""
     try:
-        problem = parse_json(content, max_bytes=_MAX_ANSWER_BYTES, max_depth=8)
+        problem = parse_json(content, max_bytes=_MAX_PROBLEM_BYTES, max_depth=8)
     except CanonicalError:
         return ""
     detail = problem.get("detail") if isinstance(problem, dict) else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ledger.events import Event
 from ledger.events.certificates import CertificateIssued
 from ledger.events.custody import CustodyOffered, ReturnOffered
+from ledger.events.evidence import StreamAnchored
 from ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
 from ledger.records import AssignmentState, Contract, LotState, OrderState, Role
 from ledger.store import Rows
@@ -31,6 +32,8 @@ from ledger.store.rows import (
     RecordRow,
     gates_of,
 )
+from services.planning import handing
+from services.planning.repository import LeafRow, What
 
 __all__ = [
     "TABLE",
@@ -39,6 +42,7 @@ __all__ = [
     "Entry",
     "Gets",
     "allow",
+    "allow_incoming",
     "find_record",
     "is_handed_over",
     "is_standing",
@@ -48,6 +52,7 @@ __all__ = [
 WHOLE: tuple[tuple[str, ...], ...] = ((),)
 """Every field of a document, as a prefix of all paths."""
 _PASSPORT: tuple[tuple[str, ...], ...] = (("passport",),)
+_CAPABILITY: tuple[tuple[str, ...], ...] = (("capability",),)
 _NOTHING = bytes(32)
 
 
@@ -68,6 +73,13 @@ class Gets(enum.Enum):
     PASSPORTS = "the passport of every document in the bundle"
     MEASUREMENT = "the certificate's evidence entry and inference"
     CARD = "the model's card"
+    CALL = "the call, opened"
+    OBJECTIVE = "the call's objective"
+    OFFERS = "its offers and withdrawals, opened; of the machines' documents: capability"
+    PLAN_PART = (
+        "the plan's seal, opened; of the plan's document: the list of offers, the slot prices, its rows and legs"
+    )
+    PLAN = "the plan's seal, opened; the plan's document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,7 @@ class Entry:
 class Allowance:
     """What one hand-over may have."""
 
-    entry: Entry
+    gets: frozenset[Gets]
     names: set[bytes] = field(default_factory=set)
     """Subjects of the things whose names it may have outside its bundle."""
     documents: dict[bytes, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
@@ -98,6 +110,12 @@ class Allowance:
     """The lots that its bundle is about; if empty, it has none."""
     measured: frozenset[int] = frozenset()
     """Sequences of the certificates whose entries and inferences its bundle may have."""
+    leaves: set[bytes] = field(default_factory=set)
+    """Leaf hashes of the stream's entries that are opened in it."""
+    objectives: set[str] = field(default_factory=set)
+    """Canonical JSON."""
+    is_anchor: bool = False
+    """Whether entries of the anchored stream may come with it, each of which says what it is."""
 
     def add(self, root: bytes, prefixes: tuple[tuple[str, ...], ...]) -> None:
         if root != _NOTHING:
@@ -120,25 +138,41 @@ def is_standing(rows: Rows, record: RecordRow) -> bool:
     return any(entry.stands(rows, record) for entry in _BY_KIND.get(record.kind, ()))
 
 
-def recipients_of(rows: Rows, record: RecordRow, sender: int) -> dict[int, Entry]:
-    """To whom `sender` hands over because of a record, and by which row."""
+def recipients_of(rows: Rows, record: RecordRow, sender: int) -> dict[int, list[Entry]]:
+    """To whom `sender` hands over because of a record, and by which rows: several where an anchor covers several
+    entries."""
     event = record.event()
-    found: dict[int, Entry] = {}
+    found: dict[int, list[Entry]] = {}
     for entry in _BY_KIND.get(record.kind, ()):
         if entry.find_sender(rows, record, event) == sender:
-            found.update(dict.fromkeys(entry.find_recipients(rows, record, event) - {sender, 0}, entry))
+            for recipient in entry.find_recipients(rows, record, event) - {sender, 0}:
+                found.setdefault(recipient, []).append(entry)
     return found
 
 
 def allow(rows: Rows, record: RecordRow, sender: int, recipient: int) -> Allowance | None:
     """What `sender` hands to `recipient` because of a record; None if nothing."""
-    entry = recipients_of(rows, record, sender).get(recipient)
-    if entry is None:
+    entries = recipients_of(rows, record, sender).get(recipient)
+    if not entries:
         return None
-    allowed = Allowance(entry)
-    for gets in entry.gets:
+    allowed = Allowance(frozenset(one for entry in entries for one in entry.gets))
+    for gets in sorted(allowed.gets, key=list(Gets).index):
         _ADDS[gets](rows, record, record.event(), recipient, allowed)
     return allowed
+
+
+def allow_incoming(rows: Rows, record: RecordRow, sender: int, recipient: int) -> Allowance | None:
+    """What `recipient` takes from `sender` because of a record; None if nothing.
+
+    To whom an anchor's entries go is written in the entries, which only their author has: the recipient judges each
+    of them when it is opened (services.planning.arriving).
+    """
+    if record.kind != StreamAnchored.__name__:
+        return allow(rows, record, sender, recipient)
+    entries = _BY_KIND[record.kind]
+    if record.participant != sender:
+        return None
+    return Allowance(frozenset(one for entry in entries for one in entry.gets), is_anchor=True)
 
 
 # Who sends and who receives
@@ -208,6 +242,21 @@ def _parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
 def _made(rows: Rows, record: RecordRow) -> list[LotRow]:
     touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
     return [row for row in rows.among(LotRow, "subject", touched) if row.sequence == record.sequence]
+
+
+def _own(rows: Rows, record: RecordRow, event: Event, *kinds: str) -> list[LeafRow]:
+    """The own entries of these kinds that an anchor is the first to cover."""
+    size = event.size if isinstance(event, StreamAnchored) else 0
+    found = handing.covered(rows, record.subject, record.sequence, size)
+    return [row for row in found if row.what in kinds]
+
+
+def _find(find: Callable[[Rows, LeafRow], set[int]], *kinds: str) -> Callable[[Rows, RecordRow, Event], set[int]]:
+    """The recipients of an anchor's entries of these kinds."""
+    return lambda rows, record, event: {one for row in _own(rows, record, event, *kinds) for one in find(rows, row)}
+
+
+_OFFERS = What.OFFER, What.WITHDRAWAL
 
 
 # How long it is due
@@ -355,6 +404,40 @@ def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to:
         to.add(model.card_root, WHOLE)
 
 
+def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in _own(rows, record, event, What.CALL):
+        if recipient in handing.called(rows, row) | handing.readers(rows, row):
+            to.leaves.add(row.leaf)
+
+
+def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in _own(rows, record, event, What.CALL):
+        if recipient in handing.readers(rows, row):
+            to.objectives |= {handing.objective_of(rows, row)} - {""}
+
+
+def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in _own(rows, record, event, *_OFFERS):
+        if recipient in handing.coordinator_and_readers(rows, row):
+            to.leaves.add(row.leaf)
+            for machine in handing.machines_of(rows, row):
+                to.add(machine.claims_root, _CAPABILITY)
+
+
+def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in _own(rows, record, event, What.PLAN):
+        if recipient in handing.owners_and_carriers(rows, row):
+            to.leaves.add(row.leaf)
+            to.add(*handing.plan_paths(rows, row, recipient))
+
+
+def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in _own(rows, record, event, What.PLAN):
+        if recipient in handing.readers(rows, row):
+            to.leaves.add(row.leaf)
+            to.add(handing.plan_paths(rows, row, recipient)[0], WHOLE)
+
+
 _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] = {
     Gets.ORDER_NAME: _add_order_name,
     Gets.ORDER_DOCUMENT: _add_order_document,
@@ -370,6 +453,11 @@ _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] =
     Gets.PASSPORTS: _add_nothing,
     Gets.MEASUREMENT: _add_measurement,
     Gets.CARD: _add_card,
+    Gets.CALL: _add_call,
+    Gets.OBJECTIVE: _add_objective,
+    Gets.OFFERS: _add_offers,
+    Gets.PLAN_PART: _add_plan_part,
+    Gets.PLAN: _add_plan,
 }
 
 _LOTS = frozenset({Gets.LOT_PROOF, Gets.LOT_DOCUMENT, Gets.PASSPORTS, Gets.RECORD_DOCUMENT})
@@ -455,6 +543,51 @@ TABLE: tuple[Entry, ...] = (
         _VERDICT | {Gets.PROOF_ALONE},
         _actor,
         _auditors_alone,
+        _always,
+    ),
+    Entry(
+        ("StreamAnchored",),
+        "coordinator, of a call in its stream",
+        "the companies that it calls",
+        frozenset({Gets.CALL}),
+        _actor,
+        _find(handing.called, What.CALL),
+        _always,
+    ),
+    Entry(
+        ("StreamAnchored",),
+        "coordinator, of a call in its stream",
+        "readers that the call names",
+        frozenset({Gets.CALL, Gets.OBJECTIVE}),
+        _actor,
+        _find(handing.readers, What.CALL),
+        _always,
+    ),
+    Entry(
+        ("StreamAnchored",),
+        "the machine's owner, of offers in its stream",
+        "coordinator of the call, and readers that it names",
+        frozenset({Gets.OFFERS}),
+        _actor,
+        _find(handing.coordinator_and_readers, *_OFFERS),
+        _always,
+    ),
+    Entry(
+        ("StreamAnchored",),
+        "coordinator, of a plan in its stream",
+        "owners who offered, and carriers of its legs",
+        frozenset({Gets.PLAN_PART}),
+        _actor,
+        _find(handing.owners_and_carriers, What.PLAN),
+        _always,
+    ),
+    Entry(
+        ("StreamAnchored",),
+        "coordinator, of a plan in its stream",
+        "readers that the call names",
+        frozenset({Gets.PLAN}),
+        _actor,
+        _find(handing.readers, What.PLAN),
         _always,
     ),
 )

@@ -143,7 +143,9 @@ class Calendar:
     def on(self, plan: MachinePlan, grid: Grid) -> MachineDay:
         """A machine's slots. Raises CalendarError if there are too many of them."""
         if not 0 < grid.slots <= _MOST_SLOTS:
-            raise CalendarError(f"{grid.slots} slots are more than {_MOST_SLOTS}", hint="plan fewer days, or longer slots")
+            raise CalendarError(
+                f"{grid.slots} slots are more than {_MOST_SLOTS}", hint="plan fewer days, or longer slots"
+            )
         return MachineDay(self, plan, grid)
 
     def clock_changes(self, grid: Grid) -> list[str]:
@@ -242,7 +244,8 @@ def parse_calendar(data: bytes, name: str = CALENDAR_FILE) -> Calendar:
         raise CalendarError(f"{name}, {place}: {first['msg']}", hint="see CALLS.md for what it may have") from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise CalendarError(f"{name} cannot be read: {error}", hint="correct the file") from None
-    for closure in (one for part in (calendar.file, *calendar.machines) for one in part.closure):
+    closures = [*calendar.file.closure, *(one for machine in calendar.machines for one in machine.closure)]
+    for closure in closures:
         if closure.last < closure.first:
             raise CalendarError(f"{name}: a closure ends on {closure.last}, before it begins", hint="correct its days")
     named = [str(one.machine) for one in calendar.machines]

@@ -104,7 +104,7 @@ class ReceiptRow:
 
 
 _SCHEMA = schema_of("services")
-_SCHEMA.table("planning_leaves", LeafRow, "leaf", "stream leaf_index", "call what")
+_SCHEMA.table("planning_leaves", LeafRow, "leaf", "stream leaf_index", "call what", "sequence")
 _SCHEMA.table("planning_calls", CallRow, "digest")
 _SCHEMA.table("planning_plans", PlanRow, "digest", "call place")
 _SCHEMA.table("planning_receipts", ReceiptRow, "offer")

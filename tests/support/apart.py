@@ -46,6 +46,7 @@ from services.handover.deliveries import Deliveries, State
 from services.handover.receiving import Kept, Receiver
 from services.handover.repository import DeliveryRow, HandoverRepository
 from services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
+from services.planning.repository import LeafRow, PlanningRepository
 from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld
 from tests.support.stores import new_store
 
@@ -112,6 +113,8 @@ class Apart:
     roots: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, int] = field(default_factory=dict)
     """Sequences of what was recorded, by a word."""
+    leaves: dict[bytes, str] = field(default_factory=dict)
+    """Words of entries of calls, offers and plans, by leaf hash."""
 
     @property
     def consortium(self) -> Consortium:
@@ -168,7 +171,8 @@ class Apart:
         return kept
 
     def readable(self) -> dict[str, dict[str, set[str]]]:
-        """What each company can read, by its first word: names of things, documents with their fields, measurements."""
+        """What each company can read, by its first word: names of things, documents with their fields, measurements,
+        and entries of calls, offers and plans with the calls' objectives."""
         found = {}
         for home in self.homes.values():
             with home.store.reading() as connection:
@@ -176,9 +180,11 @@ class Apart:
                 things = {**self.world.orders, **self.world.lots}
                 names = {word for word, subject in things.items() if book.identity(subject) is not None}
                 measured = {word for word, number in self.records.items() if book.inference(number) is not None}
+                entries = {self.leaves[row.leaf] for row in Rows(connection).scan(LeafRow)}
+                entries |= {"objective" for row in PlanningRepository(connection).calls() if row.objective}
             fields = {f"{word}{pointer}" for word, root in self.roots.items() for pointer in home.document(root)}
             word = home.company.name.split()[0].lower()
-            found[word] = {"names": names, "fields": fields, "measured": measured}
+            found[word] = {"names": names, "fields": fields, "measured": measured, "entries": entries}
         return found
 
     # What happens

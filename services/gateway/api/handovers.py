@@ -52,6 +52,20 @@ HandoverDigest = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class OfferReceipt(Printable):
+    """The company's signed word that it has an offer (CALLS.md, "Receipts")."""
+
+    call: bytes
+    """Digest of the call."""
+    offer: bytes
+    """Leaf hash of the offer."""
+    received_at: int
+    """Seconds since 1970."""
+    signature: bytes
+    """65 bytes: r, s and v = 27 or 28."""
+
+
+@dataclass(frozen=True, slots=True)
 class HandoverReceipt(Printable):
     """What was kept."""
 
@@ -61,10 +75,13 @@ class HandoverReceipt(Printable):
     documents: int
     again: bool
     """Whether it was kept before, so that nothing changed now."""
+    receipts: tuple[OfferReceipt, ...] = ()
+    """For the offers in it that count, if this gateway's company coordinates their call."""
 
 
 def _receipt() -> HandoverReceipt:
-    return HandoverReceipt(31, 3, 2, again=False)
+    offer = OfferReceipt(b"\x3c" * 32, b"\x4d" * 32, 1_795_000_000, b"\x5e" * 64 + b"\x1b")
+    return HandoverReceipt(31, 3, 2, again=False, receipts=(offer,))
 
 
 def add_handovers(table: RouteTable, receiver: Receiver | None, verify_fresh: Callable[[], None]) -> None:
@@ -103,7 +120,8 @@ def add_handovers(table: RouteTable, receiver: Receiver | None, verify_fresh: Ca
             raise _nothing() from None
         rest = await _in_time(_read(body, beginning, head.size * 2), _BODY_S)
         kept = await run_in_threadpool(keep, parse_envelope(line + b"\n" + rest))
-        return reply(HandoverReceipt(kept.sequence, kept.names, kept.documents, kept.again))
+        receipts = tuple(OfferReceipt(one.call, one.offer, one.received_at, one.signature) for one in kept.receipts)
+        return reply(HandoverReceipt(kept.sequence, kept.names, kept.documents, kept.again, receipts))
 
 
 def _nothing() -> NotFoundError:

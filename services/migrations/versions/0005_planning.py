@@ -16,8 +16,11 @@ def upgrade() -> None:
         "leaf",
         "stream leaf_index",
         "call what",
+        "sequence",
     )
-    create_table("planning_calls", "digest:bytes leaf:bytes coordinator:int closes:int objective:str asked:str", "digest")
+    create_table(
+        "planning_calls", "digest:bytes leaf:bytes coordinator:int closes:int objective:str asked:str", "digest"
+    )
     create_table(
         "planning_plans", "digest:bytes call:bytes leaf:bytes claims_root:bytes place:int", "digest", "call place"
     )

@@ -11,6 +11,7 @@ from ledger.claims import parse_claims
 from ledger.store import Book
 from services.handover.deliveries import ask_others_to_erase
 from tests.support.apart import Apart, Home, found_apart
+from tests.support.planned import Planned
 
 Readable = dict[str, dict[str, set[str]]]
 
@@ -23,6 +24,7 @@ class Told:
     moments: dict[str, Readable] = field(default_factory=dict)
     texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Hand-overs by the word of the record, and the first word of the recipient's name."""
+    planned: Planned = field(init=False)
 
     def moment(self, name: str) -> None:
         apart = self.apart
@@ -54,6 +56,22 @@ class Told:
         return next(one for one in self.apart.homes.values() if one.company.name.lower().startswith(word))
 
 
+def _plan(told: Told) -> None:
+    """A second order is called for, offered on by two makers, and planned; the auditor reads the offers."""
+    planned = told.planned = Planned(told.apart)
+    planned.equip()
+    planned.place()
+    told.moment("placed again")
+    planned.make_call()
+    told.moment("called")
+    planned.offer("lathe", 4000)
+    planned.offer("mill", 3000)
+    planned.withdraw("mill", planned.sealed["offers mill"].leaves[0], "withdrawal")
+    told.moment("bid")
+    planned.make_plan()
+    told.moment("planned")
+
+
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     apart = found_apart(tmp_path_factory.mktemp("apart"))
@@ -83,5 +101,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     told.erase("nordwind", "hip", ("specification", "engraving"))
     told.erase("alder", "press", ("equipment",))
     told.moment("erased")
+    _plan(told)
     yield told
     apart.close()

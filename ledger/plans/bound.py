@@ -1,0 +1,171 @@
+"""The lower bound that follows from slot prices.
+
+Let every slot of every machine cost something extra, whatever the prices are, and let each order take its cheapest
+path by itself, as if it were alone. In any plan, each order takes some path, and no slot is used twice. So the paths'
+costs with extras, less the sum of all slot prices, are at most what the plan costs: a bound for all plans on these
+offers, and valid for any prices that are not negative (Lagrangean relaxation; Kutanoglu and Wu, IIE Transactions 31,
+1999).
+
+The cheapest path is found by dynamic programming over operation, offer and start. It ignores setup, which makes the
+bound lower and leaves it valid. Integers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import add, sub
+
+from ledger.plans.plan import Bound
+from ledger.plans.problem import Choice, Problem, Route
+
+__all__ = ["NO_PATH", "PathTable", "SlotPrices", "build_slot_prices", "derive_bound", "tabulate"]
+
+NO_PATH = 1 << 96
+"""Cost of what is not possible: above every sum of 256 operations with the largest prices."""
+
+Stage = list[tuple[Choice, int, list[int]]]
+"""For each choice of an operation: the choice, its first start, and by start from there the cost of the cheapest path
+that ends with this operation, slot prices included."""
+
+
+class SlotPrices:
+    """Slot prices by machine, and their sums over the slots that an operation occupies."""
+
+    def __init__(self, slots: int, prices: Mapping[int, Sequence[int]]) -> None:
+        """`prices` has for each machine one price for each slot; machines left out have none."""
+        self._slots = slots
+        self._sums = {machine: list(accumulate(row, initial=0)) for machine, row in prices.items()}
+        self._occupied: dict[tuple[int, int], list[int] | None] = {}
+        self.total = sum(sums[-1] for sums in self._sums.values())
+        """Sum of all slot prices."""
+
+    def occupied(self, machine: int, duration: int) -> list[int] | None:
+        """By start, what the slots of an operation cost; None when the machine has no prices."""
+        key = machine, duration
+        if key not in self._occupied:
+            sums = self._sums.get(machine)
+            self._occupied[key] = None if sums is None else list(map(sub, sums[duration:], sums))
+        return self._occupied[key]
+
+
+@dataclass(frozen=True, slots=True)
+class PathTable:
+    """The cheapest paths of one order."""
+
+    value: int
+    """Cost of the cheapest path with slot prices; `NO_PATH` or more when there is none."""
+    stages: list[Stage]
+    """By operation."""
+    late: list[list[int]]
+    """By choice of the last operation, and by start: cost of the path as in the last stage, and of what follows."""
+
+
+def build_slot_prices(problem: Problem, bound: Bound) -> SlotPrices:
+    """Expand the prices of a bound; those of slots beyond the call's are left out by whoever checked them before."""
+    prices = {}
+    for machine, pairs in bound.prices:
+        row = [0] * problem.slots
+        for slot, price in pairs:
+            row[slot] = price
+        prices[machine] = row
+    return SlotPrices(problem.slots, prices)
+
+
+def derive_bound(problem: Problem, prices: SlotPrices) -> int | None:
+    """Return the bound that follows from `prices`; None when an order has no path at all."""
+    value = -prices.total
+    for route in problem.routes:
+        best = tabulate(problem, route, prices).value
+        if best >= NO_PATH:
+            return None
+        value += best
+    return value
+
+
+def tabulate(problem: Problem, route: Route, prices: SlotPrices) -> PathTable:
+    """Find the cheapest paths of one order by dynamic programming, forwards."""
+    earliest = route.release
+    ready: Mapping[int, list[int]] | None = None
+    stages: list[Stage] = []
+    for number, choices in enumerate(route.choices):
+        stage = [item for choice in choices if (item := _cost_by_start(choice, prices, earliest, ready))]
+        stages.append(stage)
+        if not stage:
+            return PathTable(NO_PATH, stages, [])
+        if number + 1 < len(route.choices):
+            earliest = min(first + choice.duration for choice, first, _ in stage)
+            owners = {choice.owner for choice in route.choices[number + 1]}
+            ready = _cost_by_arrival(problem, stage, owners, earliest)
+    late = [_with_end(problem, route, *item) for item in stages[-1]]
+    return PathTable(min(map(min, late)), stages, late)
+
+
+def _cost_by_start(
+    choice: Choice, prices: SlotPrices, earliest: int, ready: Mapping[int, list[int]] | None
+) -> tuple[Choice, int, list[int]] | None:
+    """Cost by start from the second value on, of the cheapest path up to and including this choice; None when there is
+    no start. `ready` has, by owner, the cost of being there by slot `earliest`, the next one, and so on."""
+    windows = choice.windows
+    if not windows or windows[-1][1] < earliest:
+        return None
+    first = at = max(windows[0][0], earliest)
+    costs: list[int] = []
+    for low, high, cost in windows:
+        if high < at:
+            continue
+        if low > at:
+            costs += [NO_PATH] * (low - at)
+            at = low
+        costs += [cost] * (high + 1 - at)
+        at = high + 1
+    occupied = prices.occupied(choice.machine, choice.duration)
+    if occupied is not None:
+        costs = list(map(add, costs, occupied[first:at]))
+    if ready is not None:
+        costs = list(map(add, costs, ready[choice.owner][first - earliest : at - earliest]))
+    return choice, first, costs
+
+
+def _cost_by_arrival(problem: Problem, stage: Stage, owners: set[int], earliest: int) -> dict[int, list[int]]:
+    """By owner, the cost of being ready there by slot `earliest`, the next one, and so on to the last slot."""
+    length = problem.slots + 1 - earliest
+    settled = []
+    for choice, first, costs in stage:
+        best = NO_PATH  # by end instead of start: the cheapest so far
+        falling = [best := cost if cost < best else best for cost in costs]
+        settled.append((choice.owner, first + choice.duration - earliest, falling))
+    ready = {}
+    for owner in owners:
+        merged = [NO_PATH] * length
+        is_first = True
+        for origin, delay, falling in settled:
+            way = problem.way(origin, owner)
+            if way is None or (wait := delay + way.slots) >= length:
+                continue
+            arrival = [NO_PATH] * wait
+            arrival += [cost + way.cost for cost in falling] if way.cost else falling
+            arrival += arrival[-1:] * (length - len(arrival))
+            del arrival[length:]
+            # Comparing in a comprehension takes a third of the time of map(min, ...).
+            merged = arrival if is_first else [x if x < y else y for x, y in zip(merged, arrival, strict=True)]
+            is_first = False
+        ready[owner] = merged
+    return ready
+
+
+def _with_end(problem: Problem, route: Route, choice: Choice, first: int, costs: list[int]) -> list[int]:
+    """Costs by start as given, with the way to the destination and the lateness there."""
+    way = problem.way(choice.owner, route.destination)
+    if way is None:
+        return [NO_PATH] * len(costs)
+    if way.cost:
+        costs = [cost + way.cost for cost in costs]
+    # The number of starts that are in time; from then on each slot adds the weight once more.
+    in_time = min(max(route.due - choice.duration - way.slots - first + 1, 0), len(costs))
+    if route.weight and in_time < len(costs):
+        late = first + in_time + choice.duration + way.slots - route.due
+        lateness = range(late * route.weight, (late + len(costs)) * route.weight, route.weight)
+        costs = costs[:in_time] + list(map(add, costs[in_time:], lateness))
+    return costs

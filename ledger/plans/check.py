@@ -1,0 +1,265 @@
+"""The check of a plan: whoever may read the offers comes to the same result, without a solver and without trust.
+
+1. Call and objective are those that the plan names.
+2. It lists the offers that count, all of them and no others.
+3. Each operation has one row, on a machine and at a time that its offer allows.
+4. Transport fits between the rows; machines do one thing at a time, with time for setup.
+5. The cost is the sum of its parts.
+6. What is fixed is as in the plan before.
+7. Of equal offers the one is taken that the tie hash chooses.
+8. The bound follows from the slot prices.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.errors import PlanError
+from ledger.plans._feasible import (
+    fixed_rows,
+    sum_cost,
+    verify_before,
+    verify_legs,
+    verify_machines,
+    verify_rows,
+)
+from ledger.plans._ties import verify_ties
+from ledger.plans.bound import build_slot_prices, derive_bound
+from ledger.plans.call import Call
+from ledger.plans.counted import Counted, count_offers
+from ledger.plans.file import PlanFile, PlanPart
+from ledger.plans.offer import Offer
+from ledger.plans.plan import Bound, Plan
+from ledger.plans.problem import build_problem
+from ledger.plans.rules import PlanRule, refuse
+
+__all__ = ["PartCheck", "PlanCheck", "Share", "check_part", "check_plan", "gap_per_mille", "verify_revisions"]
+
+_SCALE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of what an owner offered is used."""
+
+    owner: int
+    offered: int
+    """Slots of its machines that some offer of it could occupy, each counted once."""
+    used: int
+    """Slots of its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCheck:
+    """What was found about a plan that breaks no rule."""
+
+    plan: Plan
+    counted: Counted
+    gap_per_mille: int
+    """How much cheaper a plan on these offers could be at most, in per mille of the cost, rounded up."""
+    shares: tuple[Share, ...]
+    """Of each owner whose offers count, ascending."""
+    fairness_per_mille: int
+    """Jain's index of used by offered slots: 1000 when all owners have the same share of theirs."""
+    moved: int | None
+    """Rows of the plan before that have another offer or start; None when there is none, or it was not given."""
+    not_checked: tuple[str, ...]
+    """What a file alone cannot show."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartCheck:
+    """What an owner finds about its part of a plan."""
+
+    unsold: int
+    """Slot prices of its machines' slots that no row of its own uses."""
+    gap: int
+    """Cost of the plan less its bound: `unsold` is at most that in a plan that `check_plan` accepts."""
+
+
+def check_plan(file: PlanFile) -> PlanCheck:
+    """Check the plan of a file by all rules.
+
+    Raises PlanRefusedError for the first one that is broken, PlanError when the file has no plan. Not established: that
+    offers, machines, revisions and the tie hash are those of the ledger (`not_checked`), and that offers are honest.
+    """
+    plan, call, objective = file.plan, file.call, file.objective
+    if plan is None:
+        raise PlanError("the plan file has no plan", hint="make one with: millmark plan make")
+    verify_origin(file)
+    counted = count_offers(call, file.machines, file.offers)
+    offers = _verify_offers(plan, counted)
+    verify_rows(call, plan, offers)
+    problem = build_problem(call, objective, offers.items(), now=plan.now, fixed=fixed_rows(plan))
+    verify_legs(problem, plan)
+    verify_machines(plan, offers)
+    try:
+        cost = sum_cost(problem, objective, plan.rows, plan.legs)
+    except PlanError as error:
+        refuse(PlanRule.SUMS, error.cause)
+    if cost != plan.cost:
+        refuse(PlanRule.SUMS, f"the cost is {cost.total} ({cost}), and the plan says {plan.cost.total}")
+    if file.before is not None:
+        verify_before(plan, file.before)
+    verify_ties(problem, plan)
+    _verify_slots(call, plan.bound, offers)
+    value = derive_bound(problem, build_slot_prices(problem, plan.bound))
+    if value != plan.bound.value:
+        refuse(PlanRule.BOUND, f"the slot prices prove {value}, and the plan says {plan.bound.value}")
+    return _describe(file, plan, counted, offers)
+
+
+def verify_origin(file: PlanFile) -> None:
+    """Rules call and objective. Raises PlanRefusedError."""
+    if file.plan is not None and file.plan.call != file.call.digest:
+        refuse(PlanRule.CALL, "the plan is for another call")
+    if file.objective.commitment != file.call.objective:
+        refuse(PlanRule.OBJECTIVE, "the objective is not the one that the call commits to")
+
+
+def verify_revisions(call: Call, in_force: Mapping[bytes, bytes]) -> None:
+    """Rule revision: `in_force` has the claims root of the terms in force by order, as the ledger has them.
+
+    Raises PlanRefusedError.
+    """
+    for job in call.jobs:
+        if in_force.get(job.order) != job.revision:
+            refuse(PlanRule.REVISION, "its terms were changed after the call", (job.order, job.operations[0].operation))
+
+
+def check_part(part: PlanPart, own: Iterable[tuple[bytes, Offer]]) -> PartCheck:
+    """Check what an owner can of a plan: its offers are in the list, its rows are as it offered, and the slots of its
+    machines that have a price and are not used are worth no more than the plan's gap.
+
+    `own` are the owner's offers that count, with their leaf hashes. Raises PlanRefusedError. Not established: anything
+    about the offers of others, so neither the plan's cost nor its bound.
+    """
+    offers = dict(own)
+    listed = frozenset(part.offers) | frozenset(part.dropped)
+    for identifier, offer in offers.items():
+        if identifier not in listed:
+            refuse(PlanRule.OFFERS, f"0x{identifier.hex()} was left out", (offer.order, offer.operation))
+    _verify_own_rows(part, offers)
+    gap = part.total - part.bound.value
+    unsold = _unsold(part, {offer.machine for offer in offers.values()})
+    if unsold > gap:
+        refuse(PlanRule.BOUND, f"unused slots with prices add up to {unsold}, more than the gap of {gap}")
+    return PartCheck(unsold, gap)
+
+
+def _verify_own_rows(part: PlanPart, offers: Mapping[bytes, Offer]) -> None:
+    for row in part.rows:
+        offer = offers.get(row.offer)
+        if offer is None or (offer.order, offer.operation) != row.key:
+            refuse(PlanRule.OFFER, "its offer is not one of this owner's for that operation", row.key)
+        price = offer.price_at(row.start)
+        stated = (row.machine, row.owner, row.end - row.start, row.price, row.wh, row.co2e_mg)
+        if stated != (offer.machine, offer.owner, offer.duration, price, offer.wh, offer.co2e_mg):
+            refuse(PlanRule.WINDOW, "is not as it was offered", row.key)
+
+
+def _unsold(part: PlanPart, machines: set[int]) -> int:
+    used = {(row.machine, slot) for row in part.rows for slot in range(row.start, row.end)}
+    return sum(
+        price
+        for machine, slots in part.bound.prices
+        if machine in machines
+        for slot, price in slots
+        if (machine, slot) not in used
+    )
+
+
+def gap_per_mille(cost: int, bound: int) -> int:
+    """Return (cost - bound) / cost in per mille, rounded up: a claim must not look better than it is."""
+    return -(-(cost - bound) * 1000 // cost) if cost else 0
+
+
+def _verify_offers(plan: Plan, counted: Counted) -> dict[bytes, Offer]:
+    """Rule offers. Returns those of the plan."""
+    dropped = frozenset(plan.dropped)
+    for identifier in (*plan.offers, *plan.dropped):
+        if identifier not in counted.offers:
+            reason = counted.refused.get(identifier, "not among those received")
+            refuse(PlanRule.OFFERS, f"offer 0x{identifier.hex()} does not count: {reason}")
+    offers = {identifier: offer for identifier, offer in counted.offers.items() if identifier not in dropped}
+    if len(offers) != len(plan.offers):
+        left_out = min(offers.keys() - frozenset(plan.offers))
+        offer = offers[left_out]
+        refuse(PlanRule.OFFERS, f"offer 0x{left_out.hex()} was left out", (offer.order, offer.operation))
+    return offers
+
+
+def _verify_slots(call: Call, bound: Bound, offers: Mapping[bytes, Offer]) -> None:
+    """No price for what the bound's sum over slots does not know."""
+    machines = {offer.machine for offer in offers.values()}
+    for machine, pairs in bound.prices:
+        if machine not in machines:
+            refuse(PlanRule.BOUND, f"machine {machine} has slot prices and no offer")
+        if pairs and pairs[-1][0] >= call.slots:
+            refuse(
+                PlanRule.BOUND, f"slot {pairs[-1][0]} of machine {machine} has a price, and the call has no such slot"
+            )
+
+
+def _describe(file: PlanFile, plan: Plan, counted: Counted, offers: Mapping[bytes, Offer]) -> PlanCheck:
+    shares = _share(plan, offers)
+    moved = None
+    if file.before is not None:
+        now = {row.key: (row.offer, row.start) for row in plan.rows}
+        moved = sum(now.get(row.key) != (row.offer, row.start) for row in file.before.rows)
+    return PlanCheck(
+        plan=plan,
+        counted=counted,
+        gap_per_mille=gap_per_mille(plan.cost.total, plan.bound.value),
+        shares=shares,
+        fairness_per_mille=_fairness(shares),
+        moved=moved,
+        not_checked=_not_checked(file, plan, counted),
+    )
+
+
+def _share(plan: Plan, offers: Mapping[bytes, Offer]) -> tuple[Share, ...]:
+    spans: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    for offer in offers.values():
+        spans[offer.owner, offer.machine] += [(low, high + offer.duration) for low, high, _ in offer.windows]
+    offered: dict[int, int] = defaultdict(int)
+    for (owner, _), group in spans.items():
+        offered[owner] += _length_of_union(group)
+    used: dict[int, int] = defaultdict(int)
+    for row in plan.rows:
+        used[row.owner] += row.end - row.start
+    return tuple(Share(owner, offered[owner], used[owner]) for owner in sorted(offered))
+
+
+def _length_of_union(spans: list[tuple[int, int]]) -> int:
+    length = at = 0
+    for low, high in sorted(spans):
+        if high > at:
+            length += high - max(low, at)
+            at = high
+    return length
+
+
+def _fairness(shares: Sequence[Share]) -> int:
+    ratios = [share.used * _SCALE // share.offered for share in shares]
+    squares = sum(ratio * ratio for ratio in ratios)
+    return sum(ratios) ** 2 * 1000 // (len(ratios) * squares) if squares else 1000
+
+
+def _not_checked(file: PlanFile, plan: Plan, counted: Counted) -> tuple[str, ...]:
+    lines = [
+        "that machines, owners and capabilities are as the ledger has them",
+        "that the orders' terms are those in force",
+        "that the tie hash is that of the first block when the call had closed",
+    ]
+    if counted.unanchored:
+        lines.append(
+            f"that {counted.unanchored} of {len(file.offers)} offers are on the ledger: they came without proof"
+        )
+    if counted.unanchored < len(file.offers):
+        lines.append("that the ledger has the anchors which the offers name")
+    if plan.before is not None and file.before is None:
+        lines.append("what was moved: the plan before is not in the file")
+    return tuple(lines)

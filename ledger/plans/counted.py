@@ -1,0 +1,128 @@
+"""Which of the offers received count: those that no rule of PLANS.md takes out. Everybody comes to the same set."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.errors import ProofError
+from ledger.plans.call import Call, Job
+from ledger.plans.capability import Need, why_not_capable
+from ledger.plans.file import Machine
+from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
+
+__all__ = ["Counted", "count_offers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Offers that count, and why the others do not."""
+
+    offers: Mapping[bytes, Offer]
+    """By leaf hash, ascending."""
+    refused: Mapping[bytes, str]
+    """Reason by leaf hash, in a few words: `expired when the call closed`."""
+    unanchored: int
+    """How many of both kinds, and of withdrawals, came without the proof that they are in an anchored tree."""
+
+
+def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[OpenedOffer]) -> Counted:
+    """Sort offers and withdrawals, in any order and number, into those that count and those that do not."""
+    digest = call.digest
+    known = {item.machine: item for item in machines}
+    jobs = {job.order: job for job in call.jobs}
+    withdrawn = _withdrawn(call, digest, received)
+    able: dict[tuple[int, Need], str] = {}
+    counting: dict[bytes, OpenedOffer] = {}
+    refused: dict[bytes, str] = {}
+    for opened in received:
+        offer = opened.entry
+        if isinstance(offer, OfferWithdrawal):
+            continue
+        reason = _why_unusable(call, digest, offer, known, jobs, able) or _why_untimely(call, opened)
+        if not reason and opened.id in withdrawn:
+            reason = "withdrawn"
+        if reason:
+            refused[opened.id] = reason
+        else:
+            counting[opened.id] = opened
+    for twin in _find_doubled(counting):
+        refused[twin] = "doubled: there is another one for this operation on this machine"
+        del counting[twin]
+    offers = {key: entry for key in sorted(counting) if isinstance(entry := counting[key].entry, Offer)}
+    return Counted(offers, refused, sum(item.anchored is None for item in received))
+
+
+def _withdrawn(call: Call, digest: bytes, received: Sequence[OpenedOffer]) -> frozenset[bytes]:
+    """Offers that their owner took back in time; nobody but the owner of its stream can."""
+    streams = {opened.id: opened.anchored.stream for opened in received if opened.anchored is not None}
+    taken_back = set()
+    for opened in received:
+        entry, place = opened.entry, opened.anchored
+        if isinstance(entry, Offer) or entry.call != digest or _why_untimely(call, opened):
+            continue
+        if place is None or streams.get(entry.offer, place.stream) == place.stream:
+            taken_back.add(entry.offer)
+    return frozenset(taken_back)
+
+
+def _why_unusable(
+    call: Call,
+    digest: bytes,
+    offer: Offer,
+    machines: Mapping[int, Machine],
+    jobs: Mapping[bytes, Job],
+    able: dict[tuple[int, Need], str],
+) -> str:
+    if offer.call != digest:
+        return "for another call"
+    if offer.until < call.closes:
+        return "expired before the call closed"
+    machine = machines.get(offer.machine)
+    if machine is None:
+        return f"of machine {offer.machine}, which is not known"
+    if machine.owner != offer.owner:
+        return f"of machine {offer.machine}, which is not the owner's"
+    job = jobs.get(offer.order)
+    place = -1 if job is None else offer.operation - job.operations[0].operation
+    if job is None or not 0 <= place < len(job.operations):
+        return "for an operation that was not called for"
+    need = job.operations[place].need
+    key = offer.machine, need
+    if key not in able:
+        able[key] = why_not_capable(machine.capability, need)
+    return f"of machine {offer.machine}, which {able[key]}" if able[key] else ""
+
+
+def _why_untimely(call: Call, opened: OpenedOffer) -> str:
+    if (place := opened.anchored) is None:
+        return ""
+    if place.time >= call.closes:
+        return "anchored when the call had closed"
+    try:
+        opened.verify_anchored()
+    except ProofError:
+        return "not in the tree that was anchored"
+    return ""
+
+
+def _find_doubled(counting: Mapping[bytes, OpenedOffer]) -> list[bytes]:
+    """Of several for one operation on one machine the first in the machine's stream counts; none, where that is not
+    known."""
+    groups: dict[tuple[bytes, int, int], list[OpenedOffer]] = defaultdict(list)
+    for opened in counting.values():
+        if isinstance(offer := opened.entry, Offer):
+            groups[offer.order, offer.operation, offer.machine].append(opened)
+    doubled: list[bytes] = []
+    for group in groups.values():
+        if len(group) > 1:
+            doubled += _all_but_first(group)
+    return doubled
+
+
+def _all_but_first(group: Sequence[OpenedOffer]) -> list[bytes]:
+    places = sorted((item.anchored.stream, item.anchored.leaf_index) for item in group if item.anchored is not None)
+    if len(places) < len(group) or len({stream for stream, _ in places}) > 1:
+        return [item.id for item in group]
+    return [item.id for item in group if item.anchored is not None and item.anchored.leaf_index != places[0][1]]

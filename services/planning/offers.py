@@ -1,0 +1,150 @@
+"""Makes an owner's offers from its calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from ledger.canonical import to_hex
+from ledger.plans.call import Call, Job, Operation
+from ledger.plans.capability import Capability, why_not_capable
+from ledger.plans.offer import Offer
+from services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
+
+__all__ = ["Made", "OwnMachine", "build_offers", "count_disclosed", "grid_of", "why_not_lawful"]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMachine:
+    """A machine of the owner, with what index and book say about it."""
+
+    number: int
+    plan: MachinePlan
+    capability: tuple[Capability, ...]
+    busy: tuple[tuple[int, int], ...] = ()
+    """Slots of the call that are taken by work it has accepted: from, and up to."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What came of a call."""
+
+    offers: list[Offer] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    """Why there is no offer for an operation or a machine: a line for each."""
+
+
+def grid_of(call: Call) -> Grid:
+    return Grid(call.origin, call.slot, call.slots)
+
+
+def build_offers(call: Call, calendar: Calendar, machines: Sequence[OwnMachine], owner: int, until: int) -> Made:
+    """The offers for all operations that the machines can do. `until`: seconds since 1970."""
+    made, grid = Made(), grid_of(call)
+    days = {machine.number: calendar.on(machine.plan, grid) for machine in machines}
+    for job in call.jobs:
+        for place, operation in enumerate(job.operations):
+            reasons = []
+            for machine in machines:
+                reason = why_not_capable(machine.capability, operation.need)
+                offer = None if reason else _offer(call, job, place, machine, days[machine.number], owner, until)
+                if offer is not None:
+                    made.offers.append(offer)
+                else:
+                    reasons.append(f"machine {machine.number} {reason or _why_no_time(machine.plan, operation)}")
+            if len(reasons) == len(machines):
+                named = f"operation {operation.operation + 1} of order {to_hex(job.order)[:18]}..."
+                made.passed.append(f"no offer for {named}: {'; '.join(reasons) or 'there is no machine'}")
+    return made
+
+
+def count_disclosed(offers: Iterable[Offer]) -> int:
+    """How many slots of the owner's machines the offers let others know as free."""
+    shown: dict[int, set[int]] = {}
+    for offer in offers:
+        slots = shown.setdefault(offer.machine, set())
+        for first, last, _ in offer.windows:
+            slots.update(range(first, last + offer.duration))
+    return sum(map(len, shown.values()))
+
+
+def _offer(
+    call: Call, job: Job, place: int, machine: OwnMachine, day: MachineDay, owner: int, until: int
+) -> Offer | None:
+    """None if the machine has no time for it within the call."""
+    operation, plan, grid = job.operations[place], machine.plan, day.grid
+    minutes = plan.minutes.get(operation.need.kind)
+    if minutes is None:
+        return None
+    duration, setup = grid.slots_of(minutes), grid.slots_of(plan.setup_minutes)
+    # What the machine was set up for before and is set up for after other work is not known: it may take both.
+    busy = [(begin - setup, end + setup) for begin, end in machine.busy]
+    starts = [start for start in day.starts(duration, busy) if start >= job.release + place]
+    # Of several operations the later ones are done later: windows are sought from the operation's share of the time.
+    target = job.release + max(0, job.due - job.release) * place // len(job.operations)
+    file = day.calendar.file
+    windows = _choose(_windows(day, starts, duration, file.most_starts), target, job.due - duration, file.windows)
+    if not windows:
+        return None
+    wh = day.wh(duration)
+    return Offer(
+        call=call.digest,
+        owner=owner,
+        machine=machine.number,
+        order=job.order,
+        operation=operation.operation,
+        duration=duration,
+        setup=setup,
+        family=_family(plan, operation),
+        windows=tuple(windows),
+        wh=wh,
+        co2e_mg=wh * file.energy.co2e_mg_per_wh,
+        until=until,
+    )
+
+
+def _windows(day: MachineDay, starts: Sequence[int], duration: int, most: int | None) -> Iterator[tuple[int, int, int]]:
+    """The runs of starts at one price: first, last, price."""
+    priced = [(start, day.price(start, duration)) for start in starts]
+    for (_, price), run in groupby(enumerate(priced), lambda item: (item[1][0] - item[0], item[1][1])):
+        listed = [start for _, (start, _) in run]
+        step = most or len(listed)
+        for at in range(0, len(listed), step):
+            part = listed[at : at + step]
+            yield part[0], part[-1], price
+
+
+def _choose(windows: Iterable[tuple[int, int, int]], target: int, latest: int, most: int) -> list[tuple[int, int, int]]:
+    """At most so many windows: the first from the target on, the cheapest in time, the first of all, the next."""
+    found = list(windows)
+    later = [one for one in found if one[1] >= target] or found[-1:]
+    in_time = [one for one in found if one[0] <= latest] or found
+    cheapest = sorted(in_time, key=lambda one: (one[2], abs(one[0] - target)))
+    wanted = [*later[:1], *cheapest[:1], *found[:1], *later[1:], *cheapest]
+    return sorted(list(dict.fromkeys(wanted))[:most])
+
+
+def _family(plan: MachinePlan, operation: Operation) -> str:
+    values = dict(operation.need.values)
+    return ", ".join([operation.need.kind, *(str(values[name]) for name in plan.family if name in values)])
+
+
+def _why_no_time(plan: MachinePlan, operation: Operation) -> str:
+    if operation.need.kind not in plan.minutes:
+        return f"has no minutes for {operation.need.kind} in the calendar"
+    return "has no time for it"
+
+
+def why_not_lawful(call: Call, offer: Offer, owners: Mapping[int, int]) -> str:
+    """Why an offer can never count, whenever it was made; empty if it can."""
+    if offer.call != call.digest:
+        return "it is for another call"
+    if owners.get(offer.machine) != offer.owner:
+        return f"machine {offer.machine} is not one of participant {offer.owner}"
+    wanted = {(job.order, one.operation) for job in call.jobs for one in job.operations}
+    if (offer.order, offer.operation) not in wanted:
+        return f"the call does not ask for operation {offer.operation + 1} of this order"
+    if offer.windows[-1][1] + offer.duration > call.slots:
+        return "a window ends after the call's last slot"
+    return ""

@@ -1,0 +1,124 @@
+"""What this company knows of a call: its offers, which of them count, and its plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.canonical import parse_json, to_hex
+from ledger.errors import NotFoundError
+from ledger.merkle import Tree
+from ledger.plans.call import Call, Objective, parse_objective
+from ledger.plans.counted import Counted, count_offers
+from ledger.plans.file import Machine, PlanFile, PlanPart
+from ledger.plans.offer import Anchored, Offer, OpenedOffer, parse_offer, parse_offer_withdrawal
+from ledger.plans.plan import Plan
+from ledger.store import Book, Rows
+from ledger.store.rows import AnchorRow, MachineRow
+from services.planning.books import find_capability, find_claims
+from services.planning.errors import PlanningError
+from services.planning.handing import find_call
+from services.planning.papers import parse_seal, read_part, read_plan
+from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
+
+__all__ = [
+    "count_known",
+    "find_machines",
+    "find_objective",
+    "find_part",
+    "find_plan",
+    "need_call",
+    "open_offers",
+    "plan_file",
+]
+
+_MAX_BYTES = 16 << 20
+_DEPTH = 12
+
+
+def need_call(rows: Rows, digest: bytes) -> Call:
+    """Raises NotFoundError."""
+    call = find_call(rows, digest)
+    if call is None:
+        raise NotFoundError(f"no call {to_hex(digest)} is known here", hint="see `millmark plan list`")
+    return call
+
+
+def find_objective(planning: PlanningRepository, call: Call) -> Objective | None:
+    """The objective of a call; None where it is not shown."""
+    row = planning.call(call.digest)
+    if row is None or not row.objective:
+        return None
+    return parse_objective(parse_json(row.objective.encode(), max_bytes=_MAX_BYTES, max_depth=_DEPTH))
+
+
+def open_offers(rows: Rows, planning: PlanningRepository, digest: bytes, book: Book | None = None) -> list[OpenedOffer]:
+    """All offers and withdrawals for a call that are known here, opened. Without the book, those that were made here
+    lack their proofs."""
+    listed = [*planning.leaves(digest, What.OFFER), *planning.leaves(digest, What.WITHDRAWAL)]
+    return [_open(rows, book, row) for row in listed]
+
+
+def count_known(rows: Rows, book: Book, planning: PlanningRepository, call: Call) -> Counted:
+    """Which of the offers that are known here and anchored count, and why the others do not."""
+    opened = [one for one in open_offers(rows, planning, call.digest, book) if one.anchored is not None]
+    return count_offers(call, find_machines(rows, book, opened), opened)
+
+
+def find_machines(rows: Rows, book: Book, opened: Iterable[OpenedOffer]) -> tuple[Machine, ...]:
+    """The machines of the offers as the ledger has them, with what their documents declare as far as it is here."""
+    numbers = {one.entry.machine for one in opened if isinstance(one.entry, Offer)}
+    listed = sorted(rows.among(MachineRow, "number", numbers), key=lambda row: row.number)
+    return tuple(Machine(row.number, row.owner, find_capability(book, row.claims_root)) for row in listed)
+
+
+def find_plan(book: Book, row: PlanRow, leaf: LeafRow) -> Plan | None:
+    """The whole plan; None where only a part of it is known."""
+    claims = find_claims(book, row.claims_root)
+    return None if claims is None else read_plan(claims, parse_seal(leaf.value))
+
+
+def find_part(book: Book, row: PlanRow, leaf: LeafRow, participant: int) -> PlanPart:
+    """What is known of a plan. Raises PlanningError if nothing is."""
+    claims = find_claims(book, row.claims_root)
+    if claims is None:
+        raise PlanningError("the document of the plan is not here", hint="its coordinator's gateway hands it over")
+    return read_part(claims, parse_seal(leaf.value), participant)
+
+
+def plan_file(
+    rows: Rows, book: Book, planning: PlanningRepository, call: Call, plan: Plan | None, before: Plan | None = None
+) -> PlanFile:
+    """What a reader of the offers checks a plan by. Raises PlanningError where the objective is not known."""
+    objective = find_objective(planning, call)
+    if objective is None:
+        raise PlanningError(
+            "the call's objective is not shown to this company", hint="its readers check the whole plan"
+        )
+    opened = [one for one in open_offers(rows, planning, call.digest, book) if one.anchored is not None]
+    return PlanFile(call, objective, find_machines(rows, book, opened), tuple(opened), plan, before)
+
+
+def _open(rows: Rows, book: Book | None, row: LeafRow) -> OpenedOffer:
+    value = row.value
+    entry = parse_offer(value) if row.what == What.OFFER else parse_offer_withdrawal(value)
+    return OpenedOffer(entry, row.salt, _anchored(rows, book, row))
+
+
+def _anchored(rows: Rows, book: Book | None, row: LeafRow) -> Anchored | None:
+    """Under the anchor by which it was handed over; one that was made here, under the first that covers it."""
+    anchors = rows.find(AnchorRow, stream=row.stream)
+    if row.sequence:
+        found = next((one for one in anchors if one.sequence == row.sequence), None)
+    else:
+        found = min((one for one in anchors if one.size > row.leaf_index), key=lambda one: one.size, default=None)
+    if found is None:
+        return None
+    hashes = row.hashes if row.sequence or book is None else _prove(book, row, found.size)
+    return Anchored(row.stream, row.leaf_index, found.size, found.root, hashes, found.sequence, found.anchored_at)
+
+
+def _prove(book: Book, row: LeafRow, size: int) -> tuple[bytes, ...]:
+    leaves = book.leaves(row.stream, size)
+    if len(leaves) < size:
+        raise PlanningError("the book lacks entries of a stream", hint="restore the private book from a backup")
+    return tuple(Tree(leaves).inclusion_proof(row.leaf_index))

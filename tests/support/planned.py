@@ -1,0 +1,209 @@
+"""An order that is called for, offered on and planned by companies with databases of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from ledger.canonical import Json
+from ledger.ids import SubjectKind
+from ledger.plans.bound import build_slot_prices, derive_bound
+from ledger.plans.call import Call
+from ledger.plans.offer import Offer, OfferWithdrawal
+from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from ledger.plans.problem import build_problem
+from ledger.records import AcceptOrder, Anchor, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
+from ledger.store import Book, Rows
+from ledger.store.rows import StreamRow
+from services.lab.demo.consortium import Company, hash_of
+from services.planning.books import find_capability
+from services.planning.calendar import Grid, parse_calendar
+from services.planning.calls import build_job
+from services.planning.objectives import ObjectiveFile, build_objective
+from services.planning.offers import Made, OwnMachine, build_offers
+from services.planning.reading import count_known, find_objective
+from services.planning.repository import PlanningRepository
+from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
+from tests.support.apart import Apart, Home
+from tests.support.bundle_world import NOTHING, PIECE, YEAR_S
+
+__all__ = ["CALENDAR", "Planned"]
+
+CALENDAR = """
+time_zone = "UTC"
+unit = "EUR/100"
+[energy]
+price_per_kwh = 30
+co2e_mg_per_wh = 400
+[[machine]]
+machine = "{machine}"
+rate_per_hour = {rate}
+power_w = 5000
+minutes = {{ turning = 60, milling = 90 }}
+shifts = [ {{ days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = "06:00", ends = "22:00" }} ]
+"""
+HOUR_S = 3600
+OPERATIONS: Json = {
+    "0": {"name": "turn", "need": {"kind": "turning", "values": {"diameter_mm": 80, "material": "steel"}}},
+    "1": {"name": "mill", "need": {"kind": "milling", "values": {}}},
+}
+CAPABILITY: dict[str, Json] = {
+    "mill": [{"kind": "milling", "limits": {}}],
+    "lathe": [
+        {"kind": "milling", "limits": {}},
+        {"kind": "turning", "limits": {"diameter_mm": [10, 400], "material": ["brass", "steel"]}},
+    ],
+}
+
+
+@dataclass
+class Planned:
+    """What happens, act by act. Nothing is handed over in between."""
+
+    apart: Apart
+    call: Call = field(init=False)
+    plan: Plan = field(init=False)
+    sealed: dict[str, Sealed] = field(default_factory=dict)
+
+    def equip(self) -> None:
+        alder, birch = self.apart.consortium.makers[:2]
+        for name, owner in (("mill", alder), ("lathe", birch)):
+            machine = self.apart.named(SubjectKind.MACHINE, owner, name)
+            root = self.apart.document(owner, name, {"capability": CAPABILITY[name], "bought": "used"})
+            number = self.apart.act(owner, name, RegisterMachine(hash_of(machine), root))
+            self.apart.world.machines[name] = number
+            self._open(owner, f"{name}-offers", number)
+        self._open(self.apart.consortium.coordinator, "plans", 0)
+
+    def _open(self, owner: Company, name: str, machine: int) -> None:
+        stream = self.apart.named(SubjectKind.STREAM, owner, name)
+        self.apart.act(owner, name, OpenStream(hash_of(stream), machine, NOTHING))
+        self.apart.world.streams[name] = stream.subject
+
+    def place(self, name: str = "shaft") -> None:
+        buyer, coordinator = self.apart.consortium.buyer, self.apart.consortium.coordinator
+        order = self.apart.named(SubjectKind.ORDER, buyer, name)
+        document: Json = {"specification": {"diameter": 80}, "operations": OPERATIONS}
+        root = self.apart.document(buyer, name, document)
+        terms = OrderTerms(2, coordinator.number, (), self.apart.world.now() + YEAR_S, 1, PIECE, root)
+        self.apart.act(buyer, f"place {name}", PlaceOrder(hash_of(order), terms))
+        self.apart.act(coordinator, f"accept {name}", AcceptOrder(order.subject, NOTHING))
+        self.apart.world.orders[name] = order.subject
+
+    def make_call(self, orders: tuple[str, ...] = ("shaft",)) -> None:
+        """By the coordinator, to alder and birch; the auditor may read the offers."""
+        parties, now = self.apart.consortium, self.apart.world.now()
+        home, closes = self.home(parties.coordinator), now + HOUR_S
+        grid = Grid(-(-closes // HOUR_S) * HOUR_S, HOUR_S, 14 * 24)
+        asked = [company.number for company in parties.makers[:2]]
+        with home.store.transaction() as connection:
+            rows, book = Rows(connection), Book(connection)
+            subjects = [self.apart.world.orders[name] for name in orders]
+            wanted = [build_job(rows, book, one, parties.coordinator.number, grid) for one in subjects]
+            jobs = tuple(sorted((one.job for one in wanted), key=lambda job: job.order))
+            file = ObjectiveFile.model_validate(
+                {"unit": "EUR/100", "tardiness_per_day": 2400, "transport_otherwise": {"minutes": 120, "cost": 500}}
+            )
+            objective = build_objective(file, jobs, asked, HOUR_S, int, bytes.fromhex, {})
+            chain = parties.chain
+            place = chain.chain_id, chain.ledger, parties.coordinator.number, b"\7" * 32
+            when = grid.origin, grid.slot, grid.slots, closes
+            readers = (parties.auditor.number,)
+            self.call = Call(*place, *when, "EUR/100", readers, objective.commitment, jobs)
+            self.sealed["call"] = seal_call(connection, self.own("plans"), self.call, objective, asked)
+        self.anchor(parties.coordinator, "plans", "call")
+
+    def offer(self, machine: str, rate: int, until_s: int = 30 * 86_400) -> Made:
+        """By the machine's owner, from its calendar."""
+        made = self.build_offers(machine, rate, until_s)
+        self.seal_offers(machine, made.offers, f"offers {machine}")
+        return made
+
+    def build_offers(self, machine: str, rate: int, until_s: int = 30 * 86_400) -> Made:
+        owner, number = self.owner(machine), self.apart.world.machines[machine]
+        calendar = parse_calendar(CALENDAR.format(machine=machine, rate=rate).encode())
+        with self.home(owner).store.reading() as connection:
+            capability = find_capability(Book(connection), self.apart.roots[machine])
+        own = OwnMachine(number, calendar.machines[0], capability)
+        return build_offers(self.call, calendar, [own], owner.number, self.call.closes + until_s)
+
+    def seal_offers(self, machine: str, entries: list[Offer] | list[OfferWithdrawal], word: str) -> None:
+        owner = self.owner(machine)
+        with self.home(owner).store.transaction() as connection:
+            self.sealed[word] = seal_offers(connection, self.own(f"{machine}-offers"), entries)
+        self.anchor(owner, f"{machine}-offers", word)
+
+    def withdraw(self, machine: str, offer: bytes, word: str) -> None:
+        self.seal_offers(machine, [OfferWithdrawal(self.call.digest, offer)], word)
+
+    def make_plan(self) -> None:
+        """The first window of the first offer of each operation: feasible, and far from cheap."""
+        coordinator = self.apart.consortium.coordinator
+        self.plan = self.first_plan()
+        with self.home(coordinator).store.transaction() as connection:
+            self.sealed["plan"] = seal_plan(connection, self.own("plans"), self.plan)
+            [row] = PlanningRepository(connection).plans(self.call.digest)
+            self.apart.roots["plan"] = row.claims_root
+        self.anchor(coordinator, "plans", "plan")
+
+    def first_plan(self) -> Plan:
+        with self.home(self.apart.consortium.coordinator).store.reading() as connection:
+            planning = PlanningRepository(connection)
+            counted = count_known(Rows(connection), Book(connection), planning, self.call)
+            objective = find_objective(planning, self.call)
+        assert objective is not None
+        rows, legs, tardy = self._first_rows(dict(counted.offers))
+        problem = build_problem(self.call, objective, counted.offers.items())
+        bound = Bound(0, ())
+        value = derive_bound(problem, build_slot_prices(problem, bound))
+        assert value is not None
+        carbon = sum(row.co2e_mg * objective.carbon_price // 1_000_000 for row in rows)
+        cost = Cost(sum(row.price for row in rows), sum(leg.cost for leg in legs), tardy, carbon)
+        tie = b"\1" * 32
+        return Plan(self.call.digest, tuple(counted.offers), tie, tuple(rows), tuple(legs), cost, Bound(value, ()))
+
+    def _first_rows(self, offers: dict[bytes, Offer]) -> tuple[list[Row], list[Leg], int]:
+        rows: list[Row] = []
+        legs: list[Leg] = []
+        for job in self.call.jobs:
+            at, owner = job.release, 0
+            for number in [one.operation for one in job.operations]:
+                found = [(one, key) for key, one in offers.items() if (one.order, one.operation) == (job.order, number)]
+                offer, key = min(found, key=lambda pair: (pair[0].windows, pair[1]))
+                if owner not in (0, offer.owner):
+                    legs.append(Leg(job.order, number - 1, owner, offer.owner, 0, at, at + 2, 500))
+                    at += 2
+                start = next(max(at, first) for first, last, _ in offer.windows if last >= at)
+                price = cast("int", offer.price_at(start))
+                own = job.order, number, key, offer.machine, offer.owner
+                rows.append(Row(*own, start, start + offer.duration, price, offer.wh, offer.co2e_mg))
+                at, owner = start + offer.duration, offer.owner
+        return rows, legs, 0
+
+    # Helpers
+
+    def home(self, company: Company) -> Home:
+        return self.apart.home(company)
+
+    def owner(self, machine: str) -> Company:
+        alder, birch = self.apart.consortium.makers[:2]
+        return {"mill": alder, "lathe": birch}[machine]
+
+    def own(self, stream: str) -> OwnStream:
+        subject, owner = self.apart.world.streams[stream], self._owner_of(stream)
+        with self.home(owner).store.reading() as connection:
+            row = Rows(connection).get(StreamRow, subject)
+        return OwnStream(subject, owner.number, 0 if row is None else row.size)
+
+    def _owner_of(self, stream: str) -> Company:
+        machine = stream.partition("-")[0]
+        return self.apart.consortium.coordinator if machine == "plans" else self.owner(machine)
+
+    def anchor(self, company: Company, stream: str, word: str) -> None:
+        sealed = self.sealed[word]
+        for place, leaf in enumerate(sealed.leaves):
+            self.apart.leaves[leaf] = f"{word} {place + 1}"
+        self.apart.act(company, word, Anchor(self.apart.world.streams[stream], sealed.size, sealed.root))
+
+    def pass_closing(self) -> None:
+        self.apart.consortium.chain.node.wait(self.call.closes - self.apart.world.now() + 1)
