@@ -18,6 +18,7 @@ from services.portal.forms import Forms
 from services.portal.listings import Listings
 from services.portal.pages import Pages
 from services.portal.passports import Passports
+from services.portal.plans import Plans
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
 from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
@@ -56,6 +57,7 @@ class Portal:
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock).routes(),
             *Listings(store, self.pages, self.forms).routes(),
+            *Plans(store, self.pages, self.forms).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),

@@ -1,0 +1,73 @@
+"""The pages of plans at each company's own gateway: the coordinator and the readers see the whole, owners their part."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from services.access import CredentialKind, Scope
+from services.access.credentials import issue
+from services.access.repository import AccessRepository
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from tests.support.apart import Home
+from tests.support.gateway_client import Caller
+from tests.support.portal_site import SESSION, Browser
+from tests.support.sign_in import ORIGIN
+from tests.unit.services.handover.conftest import Told
+
+COORDINATOR, READER, OWNER, STRANGER = "kestrel", "vector", "birch", "nordwind"
+
+
+def browse(home: Home, path: str) -> tuple[int, str]:
+    """What somebody who is signed in at the company's own gateway is shown."""
+    now, company = int(datetime.now(UTC).timestamp()), home.company
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
+    caller = Caller(create_gateway(GatewayParts(home.store, policy, clock=lambda: now, absent_every_s=0)))
+    with home.store.transaction() as connection:
+        desk, key = AccessRepository(connection), company.signer.address
+        token = issue(desk, CredentialKind.SESSION, company.number, list(Scope), now_s=now, life_s=900, key=key)[0]
+    answer = Browser(caller, {SESSION: token}).get(path)
+    return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("word", [COORDINATOR, READER])
+def test_readers_see_the_whole_plan_and_that_it_was_checked(told: Told, word: str) -> None:
+    plan, home = told.planned.plan, told.home(word)
+    status, page = browse(home, f"/portal/plans/{plan.digest.hex()}")
+    assert status == 200
+    assert len(re.findall(r'<svg class="planned"', page)) == len(plan.rows)
+    assert "Checked here, now" in page
+    assert f">{plan.cost.total}<" in page.replace(",", "")
+
+
+@pytest.mark.parametrize("word", [OWNER, "alder"])
+def test_an_owner_sees_its_own_rows_alone(told: Told, word: str) -> None:
+    plan, home = told.planned.plan, told.home(word)
+    own = [row for row in plan.rows if row.owner == home.company.number]
+    status, page = browse(home, f"/portal/plans/{plan.digest.hex()}")
+    assert status == 200
+    assert len(re.findall(r'<svg class="planned"', page)) == len(own)
+    assert "Checked here" not in page
+    assert f"own operations alone: {len(own)} of {len(plan.rows)}" in page
+
+
+def test_who_was_not_called_sees_no_call_and_no_plan(told: Told) -> None:
+    home = told.home(STRANGER)
+    assert browse(home, f"/portal/plans/{told.planned.plan.digest.hex()}")[0] == 404
+    status, page = browse(home, "/portal/plans")
+    assert status == 200
+    assert "No call concerns this company yet" in page
+
+
+@pytest.mark.parametrize("word", [COORDINATOR, READER, OWNER])
+def test_the_list_leads_to_the_plan(told: Told, word: str) -> None:
+    digest = told.planned.plan.digest.hex()
+    assert f'href="/portal/plans/{digest}"' in browse(told.home(word), "/portal/plans")[1]
+
+
+@pytest.mark.parametrize("name", ["x", "00" * 32, "zz" * 32])
+def test_what_is_no_plan_is_not_found(told: Told, name: str) -> None:
+    assert browse(told.home(COORDINATOR), f"/portal/plans/{name}")[0] == 404
