@@ -1,4 +1,4 @@
-"""The pages of plans at each company's own gateway: the coordinator and the readers see the whole, owners their part."""
+"""The pages of plans at each company's own gateway: coordinator and readers see the whole, owners their part."""
 
 from __future__ import annotations
 
