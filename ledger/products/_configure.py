@@ -42,7 +42,7 @@ class Operation:
     minutes: int
     """Indicative time for one piece."""
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """The operation as an order's document has it: {"name", "need": {"kind", "values"}}."""
         return {"name": self.name, "need": {"kind": self.kind, "values": dict(self.values)}}
 

@@ -32,14 +32,17 @@ def build_order_document(made: Configuration) -> dict[str, Json]:
     }
 
 
-def verify_order_document(document: Mapping[str, Json], operations: int, find: FindProduct) -> Configuration | None:
+def verify_order_document(
+    document: Mapping[str, Json], operations: int | None, find: FindProduct
+) -> Configuration | None:
     """Check the specification in an order's document, where it names a product that is known.
 
     1. The specification has the members product and options, and nothing else.
     2. The product is the one in the document, whose digest must be that of the specification, or else one that `find`
        knows.
     3. The specification has every option, each is allowed, and all constraints hold.
-    4. The order has as many operations as the route, and those in the document are the route's.
+    4. The order has as many operations as the route (unless `operations` is None: there is no order yet), and those in
+       the document are the route's.
 
     Returns what was ordered; None, with nothing established, if the document has no specification of a product, or the
     product is not known. Raises SpecificationError, or ProductError for the product in the document.
@@ -52,7 +55,7 @@ def verify_order_document(document: Mapping[str, Json], operations: int, find: F
     if product is None:
         return None
     made = verify_specification(product, options)
-    if operations != len(made.operations):
+    if operations not in (None, len(made.operations)):
         raise SpecificationError(
             f"this {product.product} takes {len(made.operations)} operations, not {operations}",
             hint="the number of operations follows from the options",
