@@ -13,6 +13,8 @@
         TrustError               a trust file or checkpoint file is malformed
         RequestError             a forward request is malformed, or must not be relayed
         PlanError                a call, an offer, a plan or a plan file is malformed
+        ProductError             a product document is not in exactly the format of PRODUCTS.md
+        SpecificationError       a specification does not fit its product
         NotInstalledError        packages of an optional extra are missing
       ProofError                 a Merkle or state proof is malformed or invalid
       PlanRefusedError           a plan breaks a rule; has the rule, and the row it is about
@@ -78,6 +80,7 @@ __all__ = [
     "OutboxOlderError",
     "PlanError",
     "PlanRefusedError",
+    "ProductError",
     "ProofError",
     "QuorumMissedError",
     "RecordError",
@@ -88,6 +91,7 @@ __all__ = [
     "SignerTwiceError",
     "SignerUnknownError",
     "SigningError",
+    "SpecificationError",
     "StoreBusyError",
     "StoreDamagedError",
     "StoreError",
@@ -197,6 +201,19 @@ class PlanError(InputError):
     """A call, an offer, a plan or a plan file is not in exactly the format of PLANS.md."""
 
     code = "plan-malformed"
+
+
+class ProductError(InputError):
+    """A product document is not in exactly the format of PRODUCTS.md."""
+
+    code = "product-malformed"
+
+
+class SpecificationError(InputError):
+    """A specification does not fit its product: an option is unknown, missing or out of range, or a constraint does not
+    hold."""
+
+    code = "specification-refused"
 
 
 class NotInstalledError(InputError):

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.backup": ["backup", "restore"],
     "services.commands.participants": ["participants"],
     "services.commands.council": ["council"],
+    "services.commands.acts.products": ["products"],
     "services.commands.acts.orders": ["orders"],
     "services.commands.acts.assignments": ["assignments"],
     "services.commands.acts.lots": ["lots"],

@@ -14,9 +14,11 @@ from ledger.ids._canonical import (
 )
 from ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, split_digital_link
 from ledger.ids._epc import parse_epc
+from ledger.ids._gs1 import ATTRIBUTES, excluded_by
 from ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, subject
 
 __all__ = [
+    "ATTRIBUTES",
     "MAX_IDENTIFIER_LENGTH",
     "SALT_BYTES",
     "DigitalLink",
@@ -24,6 +26,7 @@ __all__ = [
     "SubjectKind",
     "canonical_identifier",
     "canonical_name",
+    "excluded_by",
     "identifier_hash",
     "is_identifier",
     "is_short_name",

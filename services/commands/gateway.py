@@ -108,6 +108,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
+    from services.products import Catalogue  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings, recording = opened.settings, _recording(opened)
@@ -129,6 +130,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         anchoring=_anchoring(opened),
         credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
         directory=_directory(opened),
+        find_product=Catalogue(settings.home).find_digest,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
     )
 

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from ledger.chain import Chain
 from ledger.keys import Signer
 from ledger.names import NameKey
+from ledger.products import FindProduct
 from ledger.store import Store
 from services.audit import AuditLog
 from services.documents import KeyRing
@@ -23,6 +24,7 @@ from services.handover.deliveries import Deliveries
 from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
 from services.portal import Proofs
+from services.products import Catalogue
 from services.webhooks.dispatcher import DeliveryPolicy
 
 __all__ = ["GatewayParts"]
@@ -74,6 +76,8 @@ class GatewayParts:
     """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
+    find_product: FindProduct = Catalogue().find_digest
+    """Finds the product that an order's specification names."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)
     """Keys that sign credentials, by their names in the DID document."""
 

@@ -171,7 +171,7 @@ def test_what_is_not_for_a_company_is_not_there(visitor: BrowserContext, world: 
     sign_in(page, world, "Alder Forge")
     expect(page.get_by_role("heading", level=1)).to_have_text("Machines")
     expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Queues")).to_have_count(0)
-    pallet = next(row for row in world.line.bearings)
+    pallet = next(row for row in world.line.components)
     for path in ("/portal/queues", "/portal/status", f"/portal/lots/{'77' * 32}"):
         answer = page.goto(world.origin + path)
         assert answer is not None
@@ -251,7 +251,7 @@ def pages(world: PortalWorld) -> dict[str, str]:
         **{name: name for name in names},
         "order": f"orders/{job.order.subject.hex()}",
         "lot": f"lots/{world.identity(job).subject.hex()}",
-        "machine": f"machines/{plant.machine(0, 0).number}",
+        "machine": f"machines/{plant.machines[0].number}",
         "what a recall found": f"recall?model={plant.model}",
         "a recall refused": "recall?model=x",
         "message": f"sign-in?address={world.address(world.line.consortium.buyer)}",

@@ -19,7 +19,7 @@ from ledger.keys import create_keystore
 from ledger.records import Contract
 from ledger.store import Store
 from services.lab.demo.consortium import Consortium, found_consortium
-from services.lab.demo.plant import GTIN_STEEL, Plant, build_plant, receive
+from services.lab.demo.plant import Plant, build_gtin, build_plant, receive
 from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-" + "7" * 32
@@ -77,7 +77,7 @@ def build_site(folder: Path, url: str, store: Store, lots: int) -> NodeSite:
     consortium = found_consortium(store, HttpTransport(url))
     plant = build_plant(consortium, (MODELS / "forda.bin").read_bytes(), (MODELS / "forda.json").read_text())
     names = [f"NODE{number}" for number in range(lots)]
-    subjects = receive(consortium, consortium.makers[0], GTIN_STEEL, names, 1000, b"GRM") if lots else []
+    subjects = receive(consortium, consortium.makers[0], build_gtin("00101"), names, 1000, b"GRM") if lots else []
     home = folder / "node"
     home.mkdir()
     write_deployment(home / "deployment.json", consortium.chain.deployment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ __all__ = ["register"]
 MACHINES = Group("machines", "Register machines, retire them, and see how much work they have.")
 STREAMS = Group("streams", "Open evidence streams, of machines or for plans and logs, and list them.")
 MODELS = Group("models", "See which quality models there are; `millmark quality` makes and publishes them.")
+_MAX_BYTES = 64 * 1024
 Machine = Annotated[str, typer.Argument(metavar="MACHINE", help="The machine: number, identifier or its last part.")]
 
 
@@ -27,13 +28,32 @@ def register(app: typer.Typer) -> None:
         app.add_typer(group.app, name=group.name)
 
 
-@MACHINES.act("register", "millmark machines register urn:example:LATHE-2")
-def register_machine(at: At, identifier: NewName, claims: Claims = None) -> Done:
-    """Register a machine of your company."""
-    done = at.gateway.register_machine(identifier=identifier, claims=read_claims(claims))
+@MACHINES.act("register", "millmark machines register urn:example:LATHE-2 --capability lathe.json")
+def register_machine(
+    at: At,
+    identifier: NewName,
+    capability: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with what it can do: kinds of operation and limits.", dir_okay=False),
+    ] = None,
+    claims: Claims = None,
+) -> Done:
+    """Register a machine of your company, with what it can do: plans choose among the machines that are capable."""
+    document = read_claims(claims) if capability is None else {**(read_claims(claims) or {}), **_capability(capability)}
+    done = at.gateway.register_machine(identifier=identifier, claims=document)
     name = short(identifier)
     then = f"millmark streams open {identifier}-log --machine {name}"
     return Done(done, f"machine {{sequence}} is {name}", then)
+
+
+def _capability(path: Path) -> dict[str, Any]:
+    """The member of a machine's claims. Raises PlanError for a file that is not a list of kinds with limits."""
+    from ledger.canonical import parse_json  # noqa: PLC0415 - help reads no file
+    from ledger.plans.capability import parse_capability  # noqa: PLC0415 - as above
+    from services.files import read_bounded  # noqa: PLC0415 - as above
+
+    found = parse_capability(parse_json(read_bounded(path, _MAX_BYTES), max_bytes=_MAX_BYTES, max_depth=8))
+    return {"capability": [one.to_json() for one in found]}
 
 
 @MACHINES.act("retire", "millmark machines retire LATHE-2 --reason 'sold'")

@@ -19,7 +19,9 @@ __all__ = [
     "OfCompany",
     "OfOrder",
     "Operation",
+    "Options",
     "OrderName",
+    "ProductName",
     "Quantity",
     "Reason",
     "Unit",
@@ -35,6 +37,12 @@ AssignmentNumber = Annotated[
     int, typer.Argument(metavar="ASSIGNMENT", min=1, help="Its number: `millmark assignments list`.")
 ]
 Operation = Annotated[int, typer.Option(min=1, help="The operation of the order, from 1.")]
+ProductName = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help="Its name in `millmark products list`, or the file of one.")
+]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the product, once each.")
+]
 Quantity = Annotated[int, typer.Option(min=1, help="Whole number of units.")]
 Unit = Annotated[str, typer.Option(help="UN/ECE code of the unit: H87 piece, KGM kilogram, MTR metre.")]
 Claims = Annotated[Path | None, typer.Option(help=f"JSON file with what is claimed. {_PRIVATE}")]

@@ -17,12 +17,14 @@ from services.commands.acts.options import (
     InState,
     NewName,
     OfCompany,
+    Options,
     OrderName,
     Reason,
     Unit,
 )
 from services.commands.acts.words import (
     agreed,
+    configure_order,
     day_or_time,
     name_of,
     party,
@@ -65,25 +67,36 @@ def register(app: typer.Typer) -> None:
     app.add_typer(ORDERS.app, name=ORDERS.name)
 
 
-@ORDERS.act("place", "millmark orders place urn:example:order-7 --coordinator Hub --operations 2 --due 2026-12-01")
+@ORDERS.act("place", "millmark orders place urn:example:order-7 --coordinator Hub --product garment --due 2026-12-01")
 def place(
     at: At,
     identifier: NewName,
     coordinator: Company,
     due: Due,
-    operations: Annotated[int, typer.Option(min=1, help="How many operations it takes.")] = 1,
+    product: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_FILE", help="What is ordered: `millmark products list`.")
+    ] = None,
+    option: Options = None,
+    operations: Annotated[
+        int | None, typer.Option(min=1, help="How many operations it takes: 1, or what the product's route says.")
+    ] = None,
     gate: Gates = None,
     quantity: Annotated[int, typer.Option(min=0, help="Agreed quantity; 0: none is agreed.")] = 0,
     unit: Unit = "H87",
     claims: Claims = None,
 ) -> Done:
-    """Place an order as its buyer. The claims are its specification."""
+    """Place an order as its buyer. Its specification is the claims, or follows from a product's options."""
+    count, document = operations or 1, read_claims(claims)
+    if product is not None:
+        count, document = configure_order(at.home, product, option or (), operations, document)
+    elif option:
+        raise InputError("--option without --product", hint="name the product: `millmark products list`")
     terms = {
-        "operations": operations,
+        "operations": count,
         "coordinator": at.participant(coordinator),
         "gates": _read_gates(at, gate),
         "due_at": day_or_time(due),
-        "claims": read_claims(claims),
+        "claims": document,
         **agreed(quantity, unit),
     }
     placed = at.gateway.place_order(identifier=identifier, terms=cast("OrderTermsBody", terms))

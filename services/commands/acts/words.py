@@ -12,6 +12,7 @@ from ledger.errors import InputError
 
 __all__ = [
     "agreed",
+    "configure_order",
     "day_or_time",
     "name_of",
     "operation",
@@ -74,6 +75,30 @@ def day_or_time(text: str) -> str:
 def agreed(quantity: int, unit: str) -> dict[str, Any]:
     """The members of terms about a quantity; none if none is agreed."""
     return {"quantity": quantity, "unit": unit} if quantity else {}
+
+
+def configure_order(
+    home: Path, name: str, options: Sequence[str], operations: int | None, claims: Mapping[str, Any] | None
+) -> tuple[int, dict[str, Any]]:
+    """The number of operations and the document of an order for a product.
+
+    Raises SpecificationError, and InputError for claims or a number of operations that contradict the product.
+    """
+    from ledger.products import build_order_document, configure, parse_choices  # noqa: PLC0415 - help parses no product
+    from services.products import Catalogue  # noqa: PLC0415 - as above
+
+    product = Catalogue(home).find(name)
+    made = configure(product, parse_choices(product, options))
+    document = build_order_document(made)
+    twice = sorted(document.keys() & (claims or {}).keys())
+    if twice:
+        raise InputError(f"the claims have the member {twice[0]}, which follows from the product", hint="leave it out")
+    if operations not in (None, len(made.operations)):
+        raise InputError(
+            f"this {product.product} takes {len(made.operations)} operations, not {operations}",
+            hint="leave --operations out",
+        )
+    return len(made.operations), {**document, **(claims or {})}
 
 
 def reason_of(text: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
 from ledger.ids import Identity, SubjectKind
+from ledger.products import FindProduct
 from ledger.provenance import open_reader
 from ledger.records import Record
 from ledger.store import Store
@@ -67,9 +68,12 @@ _State: TypeAlias = Literal[
 ]
 
 
-def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) -> None:
-    """Adds the routes. If `recorder` is None, the company has no key here and writes answer 503."""
-    routes, service = Routes(table, "recording", PROBLEMS_400_404), _RecordingService(store, recorder)
+def add_recording(table: RouteTable, store: Store, recorder: Recorder | None, find_product: FindProduct) -> None:
+    """Adds the routes. If `recorder` is None, the company has no key here and writes answer 503.
+
+    Specifications of products that `find_product` knows are checked before an order is placed or revised.
+    """
+    routes, service = Routes(table, "recording", PROBLEMS_400_404), _RecordingService(store, recorder, find_product)
     for write in WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
@@ -79,8 +83,9 @@ def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) ->
 class _RecordingService:
     """Queues records and reports their status."""
 
-    def __init__(self, store: Store, recorder: Recorder | None) -> None:
+    def __init__(self, store: Store, recorder: Recorder | None, find_product: FindProduct) -> None:
         self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
+        self._find_product = find_product
 
     def take(
         self, write: Write, attempt: Attempt, asked: Mapping[str, Any], body: BaseModel, caller: Principal
@@ -122,6 +127,8 @@ class _RecordingService:
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
+            if write.verify is not None:
+                write.verify(reader, members, self._find_product)
             given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
             named = None if write.names is None else partial(name, creator, write.names)
             builder = Builder(reader.rows, named, attempt.salts(self._store))
@@ -157,15 +164,16 @@ def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None
         rule=write.rule,
         examples={"queued": partial(_status, "queued")},
         body_example=write.example,
-        description=f"{write.kind.__doc__ or ''} {_ABOUT}".strip() if _has_docstring(write.kind) else _ABOUT,
+        description=" ".join(filter(None, (_docstring(write.kind), write.about, _ABOUT))),
         status_code=202,
     )
     declare(_endpoint(service, write, body))
 
 
-def _has_docstring(kind: type) -> bool:
-    """Whether the class has a docstring. `dataclass` sets the signature as docstring of a class that has none."""
-    return not (kind.__doc__ or "").startswith(f"{kind.__name__}(")
+def _docstring(kind: type) -> str:
+    """The class's docstring, if any. `dataclass` sets the signature as docstring of a class that has none."""
+    text = kind.__doc__ or ""
+    return "" if text.startswith(f"{kind.__name__}(") else text.strip()
 
 
 def _endpoint(service: _RecordingService, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:

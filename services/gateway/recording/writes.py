@@ -99,6 +99,7 @@ from services.gateway.recording.build_records import (
     number,
     subject,
 )
+from services.gateway.recording.specifications import Verify, verify_terms
 
 __all__ = ["LEFT_OUT", "WRITES", "Write"]
 
@@ -165,6 +166,10 @@ class Write:
     given: tuple[str, ...] = ()
     names: SubjectKind | None = None
     """Kind of the thing that the record creates and names."""
+    verify: Verify | None = None
+    """Checks the body before a record is built from it."""
+    about: str = ""
+    """What it checks, for the API's documentation."""
     asks: tuple[str, ...] = ()
     """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
     body_bytes: int = MAX_BODY_BYTES
@@ -196,17 +201,41 @@ def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Bo
     return Write(kind, f"/v1/models/{{id}}/{verb}", summary, roles, example, number("model"), ("model",))
 
 
+_SPECIFIED = (
+    "If `terms.claims` has the specification of a product (`specification.product` is its digest), and the product is "
+    "in `terms.claims.product` or known to the gateway, it is refused (400, `specification-refused`) unless all "
+    "options are allowed, all constraints hold, and the operations are those of the product's route."
+)
 _PLACED: Body = {"identifier": "urn:example:order-1", "terms": _TERMS}
 _PARTIES = _BUYER | _COORDINATOR
 _MEASURING = _MAKER | _INSPECTOR
 _LOGGING = _MEASURING | _COORDINATOR | _AUDITOR
 
 WRITES: tuple[Write, ...] = (
-    Write(PlaceOrder, "/v1/orders", "Place an order", _BUYER, _PLACED, names=_ORDER),
+    Write(
+        PlaceOrder,
+        "/v1/orders",
+        "Place an order",
+        _BUYER,
+        _PLACED,
+        names=_ORDER,
+        verify=verify_terms,
+        about=_SPECIFIED,
+    ),
     _order(AcceptOrder, "accept", "Accept an order", _COORDINATOR),
     _order(RejectOrder, "reject", "Reject an order", _COORDINATOR, _REASON),
     _order(CancelOrder, "cancel", "Cancel an order", _PARTIES, _REASON),
-    _order(ProposeRevision, "revisions", "Propose a revision of an order", _PARTIES, {"terms": _TERMS}),
+    Write(
+        ProposeRevision,
+        "/v1/orders/{subject}/revisions",
+        "Propose a revision of an order",
+        _PARTIES,
+        {"terms": _TERMS},
+        subject("order"),
+        ("order",),
+        verify=verify_terms,
+        about=_SPECIFIED,
+    ),
     Write(
         AcceptRevision,
         "/v1/orders/{subject}/revisions/{id}/accept",

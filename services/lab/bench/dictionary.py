@@ -25,16 +25,19 @@ from ledger.evidence import EVIDENCE_TAG, EvidenceEntry, EvidenceLog, LeafKind
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.merkle import Tree, leaf_hash
+from ledger.products import build_order_document
 from ledger.store import Store
 from quality import Inference
 from quality.digest import INPUT_TAG, ZERO
 from quality.inputs import VALUE_BYTES
 from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
+from services.lab.demo.configured import choose_options
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
-from services.lab.demo.production import ENGRAVINGS, Line, make_parts, place_orders
+from services.lab.demo.production import Line, make_parts, place_orders
+from services.products import Catalogue
 from services.store import open_store
 
 __all__ = ["AttackResult", "attack", "build_control", "guess", "measure_dictionary"]
@@ -205,11 +208,10 @@ def _more_names() -> Iterator[bytes]:
 
 
 def _more_documents() -> Iterator[bytes]:
+    """Orders of the shipped product, in as many configurations, and certificates."""
+    product = Catalogue().find("crankshaft")
     for number in itertools.count():
-        for engraving in ENGRAVINGS:
-            yield from _claims(
-                {"specification": {"engraving": engraving, "number": number}, "passport": {"productName": "crankshaft"}}
-            )
+        yield from _claims(build_order_document(choose_options(product, number)))
         yield from _claims({"inspection": "acoustic, end of line", "part": number})
 
 

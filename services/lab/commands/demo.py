@@ -14,6 +14,7 @@ import typer
 
 from ledger.errors import InputError
 from services.output import print_lines, warn
+from services.products import Catalogue
 
 __all__ = ["register"]
 
@@ -23,7 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    orders: int = typer.Option(24, min=1, max=500, help="Number of orders, of three operations each."),
+    orders: int = typer.Option(24, min=1, max=500, help="Number of orders, each configured differently."),
+    product: str = typer.Option(
+        "crankshaft", help="What is made: crankshaft, implant, appliance, garment, or the file of a product."
+    ),
     output: Path = typer.Option(Path("millmark-demo"), "--out", help="Folder for the results."),
     fast: bool = typer.Option(
         False, "--fast", help="In one process and one database, instead of a home and a gateway for each company."
@@ -37,8 +41,9 @@ def run(
     from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
     from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
 
+    made = Catalogue().find(product)
     with _opened(report) as file:  # before the work, which takes a while
-        result = (run_demo if fast else run_in_life)(output, orders, data, warn)
+        result = (run_demo if fast else run_in_life)(output, orders, data, warn, made)
         if file is not None:
             file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")

@@ -1,5 +1,5 @@
-"""Inspection: of parts, whose measured windows are anchored, judged by the quality model and certified; of bearings, by
-a sample."""
+"""Inspection: of parts, whose measured windows are anchored, judged by the quality model and certified; of
+components, by a sample."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ledger.store import Book
 from quality import Inference
 from services.inspections.statements import InspectedEntry, to_ledger_verdict
 from services.lab.demo.consortium import NOTHING
+from services.lab.demo.factories import find_supplies
 from services.lab.demo.production import PER_LOT, Job, Line
 
-__all__ = ["inspect_parts", "sample_bearings"]
+__all__ = ["inspect_parts", "sample_components"]
 
 YEAR_S = 365 * 24 * 3600
 MAX_LOTS = 64
@@ -25,15 +26,15 @@ PLANS = ((50, "C", 5, 0), (150, "F", 20, 1), (280, "G", 32, 2), (500, "H", 50, 3
 the plan holds, code letter, sample size, acceptance number."""
 
 
-def sample_bearings(line: Line, now: int) -> None:
-    """Certifies all boxes of bearings at once, on a sample of their pieces. `now` is Unix time in seconds."""
-    boxes = sorted(line.bearings[:MAX_LOTS])
+def sample_components(line: Line, now: int) -> None:
+    """Certifies all boxes of components at once, on a sample of their pieces. `now` is Unix time in seconds."""
+    boxes, components = sorted(line.components[:MAX_LOTS]), find_supplies(line.plant.product).components
     pieces = len(boxes) * PER_LOT
     _, letter, size, accepted = next(plan for plan in PLANS if pieces <= plan[0])
     plan = {"standard": "ISO 2859-1", "sampling": "single, normal", "level": "II", "aql": AQL, "codeLetter": letter}
     found = {"lotSize": pieces, "sampleSize": size, "acceptance": accepted, "nonconforming": 0}
     bench, inspector = line.plant.bench, line.consortium.inspector
-    entry = bench.note("diameters of bearings", {"unit": "1e-6 m", **found})
+    entry = bench.note(f"dimensions of {components}", {"unit": "1e-6 m", **found})
     line.consortium.record(inspector, [bench.anchor()])
     statement = Statement(
         items=tuple(Item(box, NOTHING) for box in boxes),
@@ -48,7 +49,7 @@ def sample_bearings(line: Line, now: int) -> None:
     )
     [certificate] = line.consortium.record(inspector, [IssueCertificate(statement)])
     line.events.append(
-        f"certificate {certificate}: {pieces} bearings passed on a sample of {size} "
+        f"certificate {certificate}: {pieces} {components} passed on a sample of {size} "
         f"(ISO 2859-1, AQL {AQL}, letter {letter}); lots: {len(boxes)}"
     )
 

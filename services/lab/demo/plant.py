@@ -6,30 +6,27 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import to_hex
+from ledger.canonical import Json, to_hex
+from ledger.errors import InputError
 from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
 from ledger.ids import SubjectKind
+from ledger.plans.capability import Capability, Need, is_capable, parse_capability
+from ledger.products import Operation, Product
 from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, Record, RegisterMachine, RegisterModel
 from ledger.store import Book
 from quality import Inspector
 from quality.inputs import pack_window
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+from services.lab.demo.factories import Factory, build_factories
+from services.products import Catalogue
 
-__all__ = ["GTIN_BEARING", "GTIN_STEEL", "Machine", "Plant", "build_plant", "receive", "with_check_digit"]
+__all__ = ["PREFIX", "Machine", "Plant", "build_gtin", "build_plant", "receive", "with_check_digit"]
 
 PREFIX = "9506000"
 """GS1 company prefix that GS1 reserves for examples."""
 GRAM, PIECE = b"GRM", b"H87"
-MACHINES = (
-    (2, "FORGE-1", "forging press"),
-    (2, "FORGE-2", "forging press"),
-    (3, "LATHE-1", "turning centre"),
-    (3, "LATHE-2", "turning centre"),
-    (4, "CELL-1", "assembly cell"),
-    (4, "CELL-2", "assembly cell"),
-    (5, "BENCH-1", "acoustic test bench"),
-)
-"""The machines, each with the index of the owning company, its name, and the kind of equipment."""
+_PER_FACTORY = 2
+"""Number of machines of each factory."""
 
 
 def with_check_digit(digits: str) -> str:
@@ -38,8 +35,9 @@ def with_check_digit(digits: str) -> str:
     return digits + str(-total % 10)
 
 
-GTIN_STEEL = with_check_digit(f"0{PREFIX}00101")
-GTIN_BEARING = with_check_digit(f"0{PREFIX}00202")
+def build_gtin(item: str) -> str:
+    """The GTIN of an item reference of five digits."""
+    return with_check_digit(f"0{PREFIX}{item}")
 
 
 @dataclass(slots=True)
@@ -50,6 +48,8 @@ class Machine:
     name: str
     number: int
     stream: bytes
+    capability: tuple[Capability, ...] = ()
+    """What the claims of its registration declare."""
     log: EvidenceLog = field(default_factory=EvidenceLog)
     _kept: int = 0
     """How many entries are in the owner's book."""
@@ -76,26 +76,45 @@ class Machine:
 
 @dataclass(slots=True)
 class Plant:
-    """The machines of all factories, and the quality model."""
+    """The machines of all factories, what they make, and the quality model."""
 
+    product: Product
+    factories: tuple[Factory, ...]
+    """Of the three makers, in the order of `Consortium.makers`."""
     machines: list[Machine]
-    """Two machines per factory, in order of the operations, then the inspector's test bench."""
+    """Two machines per factory, in the factories' order, then the inspector's test bench."""
     model: int
     """Number of the approved quality model."""
     inspector: Inspector
 
-    def machine(self, operation: int, job: int) -> Machine:
-        """The machine for a job; the jobs of one operation alternate between its factory's two machines."""
-        return self.machines[2 * operation + job % 2]
+    def factory(self, kind: str) -> int:
+        """The factory that does a kind of operation."""
+        return next(place for place, factory in enumerate(self.factories) if kind in factory.kinds)
+
+    def machine(self, operation: Operation, job: int) -> Machine:
+        """The machine for an operation of a job; the jobs alternate between those that are capable of it.
+
+        Raises InputError if none is.
+        """
+        need = Need(operation.kind, tuple(sorted(operation.values.items())))
+        capable = [one for one in self.machines if is_capable(one.capability, need)]
+        if not capable:
+            raise InputError(f"no machine is capable of {operation.name} with {dict(operation.values)}")
+        return capable[job % len(capable)]
 
     @property
     def bench(self) -> Machine:
         return self.machines[-1]
 
 
-def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
-    """Registers machines, streams and the model, and has the model approved."""
-    machines = _install(consortium)
+def build_plant(consortium: Consortium, model: bytes, card: str, product: Product | None = None) -> Plant:
+    """Registers the machines that the product needs, streams and the model, and has the model approved.
+
+    Without a product, it is the crankshaft. Raises InputError for one that three factories cannot share.
+    """
+    product = product or Catalogue().find("crankshaft")
+    factories = build_factories(product)
+    machines = _install(consortium, factories)
     inspector = Inspector(model)
     card_root = consortium.document(consortium.inspector, json.loads(card))
     with consortium.inspector.store.transaction() as connection:
@@ -105,26 +124,39 @@ def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
         consortium.auditor, {"report": "model card, data hashes and held-out metrics re-computed"}
     )
     consortium.record(consortium.auditor, [ApproveModel(number, report_root)])
-    return Plant(machines, number, inspector)
+    return Plant(product, factories, machines, number, inspector)
 
 
-def _install(consortium: Consortium) -> list[Machine]:
+def _claims_of_machines(consortium: Consortium, factories: Sequence[Factory]) -> list[tuple[Company, dict[str, Json]]]:
+    """Owner and claims of each machine, the test bench last."""
+    found: list[tuple[Company, dict[str, Json]]] = []
+    for owner, factory in zip(consortium.makers, factories, strict=True):
+        for number in range(1, _PER_FACTORY + 1):
+            name = f"{factory.name}-{number}"
+            capability = list(factory.capability)
+            found.append((owner, {"name": name, "equipment": factory.equipment, "capability": capability}))
+    return [*found, (consortium.inspector, {"name": "BENCH-1", "equipment": "acoustic test bench", "capability": []})]
+
+
+def _install(consortium: Consortium, factories: Sequence[Factory]) -> list[Machine]:
     """Registers all machines, and opens a stream for each."""
-    owners = [consortium.companies[index] for index, _, _ in MACHINES]
+    claims = _claims_of_machines(consortium, factories)
+    owners, names = [owner for owner, _ in claims], [str(one["name"]) for _, one in claims]
     registrations = []
-    for owner, (_, name, what) in zip(owners, MACHINES, strict=True):
+    for (owner, document), name in zip(claims, names, strict=True):
         machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
-        claims = consortium.document(owner, {"name": name, "equipment": what})
-        registrations.append(RegisterMachine(hash_of(machine), claims))
+        registrations.append(RegisterMachine(hash_of(machine), consortium.document(owner, document)))
     numbers = _record_each(consortium, owners, registrations)
     streams = [
         consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
-        for owner, (_, name, _) in zip(owners, MACHINES, strict=True)
+        for owner, name in zip(owners, names, strict=True)
     ]
     openings = [OpenStream(hash_of(one), number, NOTHING) for one, number in zip(streams, numbers, strict=True)]
     _record_each(consortium, owners, openings)
-    installed = zip(owners, MACHINES, numbers, streams, strict=True)
-    return [Machine(owner, name, number, stream.subject) for owner, (_, name, _), number, stream in installed]
+    return [
+        Machine(owner, name, number, stream.subject, parse_capability(document["capability"]))
+        for (owner, document), name, number, stream in zip(claims, names, numbers, streams, strict=True)
+    ]
 
 
 def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:

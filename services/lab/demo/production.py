@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 
 from ledger.canonical import Json
 from ledger.evidence import LeafKind
 from ledger.ids import Identity, SubjectKind
+from ledger.products import Configuration, Operation, Step, build_mark, build_order_document, element_string
 from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
@@ -29,24 +31,24 @@ from ledger.records import (
     TransformLots,
     Verdict,
 )
+from services.lab.demo.configured import choose_options
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
-from services.lab.demo.plant import GRAM, GTIN_BEARING, GTIN_STEEL, PIECE, PREFIX, Plant, receive, with_check_digit
+from services.lab.demo.factories import find_supplies
+from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
 
-__all__ = ["OPERATIONS", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
+__all__ = ["Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
 
-OPERATIONS = ("forging", "turning", "assembly")
-ASSEMBLY = len(OPERATIONS) - 1
-GTIN_PART = with_check_digit(f"0{PREFIX}01345")
+GTIN_OTHERWISE = build_gtin("09999")
+"""Of pieces of a product that states none."""
 ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
 """Orders are documents of one GS1 type (GDTI); the serial number of each is appended."""
-ENGRAVINGS = ("for Mara", "No. 7", "Team Blue", "1998", "M. K.", "Ahoy")
-STEEL_G, SCALE_G = 5000, 200
-"""Steel used for one part, and the share of it that is lost as scale, in grams."""
 GRID_KG_PER_KWH = Decimal("0.38")
 """Carbon dioxide intensity of the electricity used in the demo."""
 PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
 DUE_S = 14 * 24 * 3600
+SHELF_LIFE_S = 5 * 365 * 24 * 3600
+"""From the day on which it is due; for pieces that are marked with their expiry."""
 
 
 @dataclass(slots=True)
@@ -55,10 +57,14 @@ class Job:
 
     index: int
     order: Identity
+    made: Configuration
+    """What was ordered."""
     terms: OrderTerms
     """On which its order was placed."""
     lot: bytes = b""
     """The lot that the order's work has produced so far."""
+    factory: int = 0
+    """The factory that has the lot, or, as long as there is none, the material for it."""
     part: Identity | None = None
     """The finished part, once assembled; after rework, the reworked one."""
     verdict: Verdict = Verdict.NONE
@@ -66,6 +72,14 @@ class Job:
     """Row of the measured window behind the verdict."""
     reworked: bool = False
     delivered: bool = False
+
+    def number(self, step: Step) -> int:
+        """The number of the operation that a step is in this order, from 0; -1 if it is not done."""
+        names = [operation.name for operation in self.made.operations]
+        return names.index(step.name) if step.name in names else -1
+
+    def operation(self, step: Step) -> Operation:
+        return self.made.operations[self.number(step)]
 
 
 @dataclass(slots=True)
@@ -75,8 +89,10 @@ class Line:
     consortium: Consortium
     plant: Plant
     jobs: list[Job]
-    steel: list[bytes]
-    bearings: list[bytes]
+    material: list[bytes]
+    """What the first operation uses, a lot for every few pieces."""
+    components: list[bytes]
+    """What the last operation adds, likewise."""
     certificates: list[Verdict] = field(default_factory=list)
     """Verdicts of all certificates issued on parts."""
     events: list[str] = field(default_factory=list)
@@ -88,31 +104,28 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
 
     `now` is Unix time in seconds.
     """
-    lots = range(1, -(-count // PER_LOT) + 1)
-    heats, boxes = [f"HEAT{number}" for number in lots], [f"BOX{number}" for number in lots]
-    steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
-    bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, PIECE)
-    names = [f"{ORDER_LINK}{number:04d}" for number in range(1, count + 1)]
-    jobs = [
-        Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), _terms(consortium, plant, index, now))
-        for index, name in enumerate(names)
-    ]
+    lots, need = range(1, -(-count // PER_LOT) + 1), find_supplies(plant.product)
+    batches, boxes = [f"{need.material}{number}" for number in lots], [f"{need.component}{number}" for number in lots]
+    gtin, added = build_gtin(need.material_item), build_gtin(need.component_item)
+    material = receive(consortium, consortium.makers[0], gtin, batches, need.grams * PER_LOT, GRAM)
+    components = receive(consortium, consortium.makers[-1], added, boxes, PER_LOT, PIECE)
+    jobs = [_order(consortium, plant, index, now) for index in range(count)]
     consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
     consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
-    return Line(consortium, plant, jobs, steel, bearings)
+    return Line(consortium, plant, jobs, material, components)
 
 
-def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderTerms:
-    engraving = ENGRAVINGS[index % len(ENGRAVINGS)]
-    claims = consortium.document(
-        consortium.buyer,
-        {
-            "specification": {"engraving": engraving, "number": index + 1},  # which the makers get to see as well
-            "passport": {"productName": "crankshaft"},
-        },
-    )
+def _order(consortium: Consortium, plant: Plant, index: int, now: int) -> Job:
+    name = f"{ORDER_LINK}{index + 1:04d}"
+    made = choose_options(plant.product, index)
+    terms = _terms(consortium, plant, made, now)
+    return Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), made, terms)
+
+
+def _terms(consortium: Consortium, plant: Plant, made: Configuration, now: int) -> OrderTerms:
+    claims = consortium.document(consortium.buyer, build_order_document(made))
     return OrderTerms(
-        operations=len(OPERATIONS),
+        operations=len(made.operations),
         coordinator=consortium.coordinator.number,
         gates=(Gate(consortium.inspector.number, plant.model),),
         due_at=now + DUE_S,
@@ -124,19 +137,19 @@ def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderT
 
 def make_parts(line: Line) -> None:
     """Performs all operations on all jobs, passing custody from factory to factory."""
-    assigned = [_assign(line, line.jobs, operation) for operation in range(len(OPERATIONS))]
-    for operation, assignments in enumerate(assigned):
-        if operation > 0:
-            consignments = [(Item(job.lot, job.order.subject),) for job in line.jobs]
-            giver, taker = line.consortium.makers[operation - 1 : operation + 1]
-            hand_over(line.consortium, giver, taker, consignments)
-        _operate(line, line.jobs, operation, assignments, partial(_convert, line, operation))
+    shares = [(step, [job for job in line.jobs if job.number(step) >= 0]) for step in line.plant.product.route]
+    assigned = [_assign(line, jobs, step) for step, jobs in shares]
+    for (step, jobs), assignments in zip(shares, assigned, strict=True):
+        _bring(line, jobs, line.plant.factory(step.need.kind))
+        _operate(line, jobs, step, assignments, partial(_convert, line, step))
 
 
 def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
-    """Reworks failed parts under a new assignment of the assembly. The new part stays quarantined until it passes."""
-    assignments = _assign(line, jobs, ASSEMBLY)
-    _operate(line, jobs, ASSEMBLY, assignments, partial(_rework, line))
+    """Reworks failed parts under a new assignment of the last operation. The new part stays quarantined until it
+    passes."""
+    last = line.plant.product.route[-1]
+    assignments = _assign(line, jobs, last)
+    _operate(line, jobs, last, assignments, partial(_rework, line, last))
     for job in jobs:
         job.reworked = True
 
@@ -148,85 +161,102 @@ def hand_over(consortium: Consortium, giver: Company, taker: Company, consignmen
     consortium.record(taker, [AcceptCustody(items, offer, NOTHING) for items, offer in pairs])
 
 
-def _assign(line: Line, jobs: Sequence[Job], operation: int) -> list[int]:
+def _bring(line: Line, jobs: Sequence[Job], factory: int) -> None:
+    """Hands the lots over that lie in other factories."""
+    makers = line.consortium.makers
+    for place, giver in enumerate(makers):
+        moved = [job for job in jobs if job.factory == place != factory]
+        if moved:
+            consignments = [(Item(job.lot, job.order.subject),) for job in moved]
+            hand_over(line.consortium, giver, makers[factory], consignments)
+        for job in moved:
+            job.factory = factory
+
+
+def _machine(line: Line, job: Job, step: Step) -> Machine:
+    return line.plant.machine(job.operation(step), job.index)
+
+
+def _assign(line: Line, jobs: Sequence[Job], step: Step) -> list[int]:
     """Has the coordinator propose and the machines' owner accept; returns the assignments' sequences."""
     consortium = line.consortium
     proposals = [
-        ProposeAssignment(job.order.subject, operation, line.plant.machine(operation, job.index).number, NOTHING)
+        ProposeAssignment(job.order.subject, job.number(step), _machine(line, job, step).number, NOTHING)
         for job in jobs
     ]
     assignments = consortium.record(consortium.coordinator, proposals)
     accepted = [
-        AcceptAssignment(job.order.subject, operation, assignment, NOTHING)
+        AcceptAssignment(job.order.subject, job.number(step), assignment, NOTHING)
         for job, assignment in zip(jobs, assignments, strict=True)
     ]
-    consortium.record(consortium.makers[operation], accepted)
+    consortium.record(consortium.makers[line.plant.factory(step.need.kind)], accepted)
     return assignments
 
 
 def _operate(
     line: Line,
     jobs: Sequence[Job],
-    operation: int,
+    step: Step,
     assignments: Sequence[int],
     transform: Callable[[Job], TransformLots],
 ) -> None:
     """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
     starts = [
-        StartAssignment(
-            job.order.subject, operation, assignment, line.plant.machine(operation, job.index).stream, NOTHING
-        )
+        StartAssignment(job.order.subject, job.number(step), assignment, _machine(line, job, step).stream, NOTHING)
         for job, assignment in pairs
     ]
     work = [transform(job) for job in jobs]
     # Finishing adds an entry to the machine's log, so anchors are built afterwards. They are recorded before the
     # finishes, whose leaves must be anchored.
-    finishes = [_finish(line, job, operation, assignment) for job, assignment in pairs]
-    used = {line.plant.machine(operation, job.index).number: line.plant.machine(operation, job.index) for job in jobs}
+    finishes = [_finish(line, job, step, assignment) for job, assignment in pairs]
+    used = {machine.number: machine for machine in (_machine(line, job, step) for job in jobs)}
     anchors = [machine.anchor() for machine in used.values()]
-    line.consortium.record(line.consortium.makers[operation], [*starts, *work, *anchors, *finishes])
+    maker = line.consortium.makers[line.plant.factory(step.need.kind)]
+    line.consortium.record(maker, [*starts, *work, *anchors, *finishes])
 
 
-def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssignment:
-    machine = line.plant.machine(operation, job.index)
-    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()}, LeafKind.OPERATION)
-    return FinishAssignment(job.order.subject, operation, assignment, machine.stream, entry.index, entry.leaf_hash)
+def _finish(line: Line, job: Job, step: Step, assignment: int) -> FinishAssignment:
+    machine = _machine(line, job, step)
+    entry = machine.note(step.name, {"job": job.index + 1, "lot": "0x" + job.lot.hex()}, LeafKind.OPERATION)
+    return FinishAssignment(
+        job.order.subject, job.number(step), assignment, machine.stream, entry.index, entry.leaf_hash
+    )
 
 
-def _convert(line: Line, operation: int, job: Job) -> TransformLots:
-    """The transformation of one operation: steel into a blank, a blank into a shaft, a shaft and a bearing into the
-    part. The bearing is a component: it is used up."""
-    forging = operation == 0
-    steel = line.steel[job.index // PER_LOT]
-    inputs = [Input(steel, NOTHING, STEEL_G) if forging else Input(job.lot, job.order.subject, 1)]
-    if operation == ASSEMBLY:
-        inputs.append(Input(line.bearings[job.index // PER_LOT], NOTHING, 1, component=True))
+def _convert(line: Line, step: Step, job: Job) -> TransformLots:
+    """The transformation of one operation: material into a piece, or a piece into the next one. The last operation adds
+    a component, which is used up."""
+    supplies, first = find_supplies(line.plant.product), job.number(step) == 0
+    material = line.material[job.index // PER_LOT]
+    inputs = [Input(material, NOTHING, supplies.grams) if first else Input(job.lot, job.order.subject, 1)]
+    if step == line.plant.product.route[-1]:
+        inputs.append(Input(line.components[job.index // PER_LOT], NOTHING, 1, component=True))
     inputs.sort(key=lambda entry: entry.lot)  # the contract takes lots in ascending order
     return TransformLots(
         Transformation(
             kind=TransformationKind.CONVERSION,
             order=job.order.subject,
-            operation=operation,
-            unit=GRAM if forging else PIECE,
+            operation=job.number(step),
+            unit=GRAM if first else PIECE,
             output_unit=PIECE,
-            loss=SCALE_G if forging else 0,
-            yield_in=STEEL_G - SCALE_G if forging else 1,
+            loss=supplies.loss_g if first else 0,
+            yield_in=supplies.grams - supplies.loss_g if first else 1,
             yield_out=1,
             claims_root=NOTHING,
             inputs=tuple(inputs),
-            outputs=(_new_lot(line, job, operation),),
+            outputs=(_new_lot(line, job, step),),
         )
     )
 
 
-def _rework(line: Line, job: Job) -> TransformLots:
+def _rework(line: Line, step: Step, job: Job) -> TransformLots:
     failed = Input(job.lot, job.order.subject, 1)
     return TransformLots(
         Transformation(
             kind=TransformationKind.REWORK,
             order=job.order.subject,
-            operation=ASSEMBLY,
+            operation=job.number(step),
             unit=PIECE,
             output_unit=PIECE,
             loss=0,
@@ -234,26 +264,57 @@ def _rework(line: Line, job: Job) -> TransformLots:
             yield_out=1,
             claims_root=NOTHING,
             inputs=(failed,),
-            outputs=(_new_lot(line, job, ASSEMBLY, suffix="R"),),
+            outputs=(_new_lot(line, job, step, suffix="R"),),
         )
     )
 
 
-def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
+def _new_lot(line: Line, job: Job, step: Step, suffix: str = "") -> Output:
     """Creates a serialised lot and makes it the job's lot; returns it as an output of a transformation."""
-    maker = line.consortium.makers[operation]
-    serial = f"{OPERATIONS[operation][0].upper()}{job.index + 1:04d}{suffix}"
-    identity = line.consortium.name(SubjectKind.LOT, maker, f"https://id.gs1.org/01/{GTIN_PART}/21/{serial}")
+    product = line.plant.product
+    maker = line.consortium.makers[line.plant.factory(step.need.kind)]
+    serial = f"{_letter(line, step)}{job.index + 1:04d}{suffix}"
+    link = f"https://id.gs1.org/01/{product.gtin or GTIN_OTHERWISE}/21/{serial}"
+    identity = line.consortium.name(SubjectKind.LOT, maker, link)
     job.lot = identity.subject
-    if operation == ASSEMBLY:
+    passport = {**_passport(job.number(step), job.index), "material": _material(job)}
+    if step == product.route[-1]:
         job.part = identity
-    claims = line.consortium.document(maker, {"serial": serial, "passport": _passport(operation, job.index)})
+        passport |= _mark(line, job, serial)
+    claims = line.consortium.document(maker, {"serial": serial, "passport": passport})
     return Output(hash_of(identity), 1, PIECE, claims)
+
+
+def _material(job: Job) -> str:
+    """What it is made of, as ordered."""
+    found = next((key for key in ("material", "fabric") if key in job.made.options), None)
+    return "PP" if found is None else str(job.made.options[found])
+
+
+def _letter(line: Line, step: Step) -> str:
+    """Beginning of the serial numbers of what a step makes: its first letter, and its place if another one has that."""
+    names = [one.name for one in line.plant.product.route]
+    letter, place = step.name[0].upper(), names.index(step.name)
+    return letter if all(name[0].upper() != letter for name in names[:place]) else f"{letter}{place + 1}-"
+
+
+def _mark(line: Line, job: Job, serial: str) -> dict[str, Json]:
+    """What the finished piece is marked with beside its GTIN, where the product asks for it."""
+    product = line.plant.product
+    if not product.marks:
+        return {}
+    batch = f"{find_supplies(product).material}{job.index // PER_LOT + 1}"
+    due, expiry = (
+        datetime.fromtimestamp(time_s, UTC).strftime("%y%m%d")
+        for time_s in (job.terms.due_at, job.terms.due_at + SHELF_LIFE_S)
+    )
+    values = {"10": batch, "11": due, "17": expiry, "21": serial}
+    return {"udi": element_string(build_mark(product, {ai: values[ai] for ai in product.marks}))}
 
 
 def _passport(operation: int, index: int) -> dict[str, Json]:
     """The data that any holder of the part may see, under the names of services/portal/PASSPORT.md."""
-    energy_kwh = (Decimal("4.2"), Decimal("1.8"), Decimal("0.6"))[operation] + Decimal(index) / 1000
+    energy_kwh = (Decimal("4.2"), Decimal("1.8"), Decimal("0.6"))[min(operation, 2)] + Decimal(index) / 1000
     return {
         "material": "42CrMo4",
         "energy": {"type": "Energy", "value": str(energy_kwh), "uom": "KWH"},

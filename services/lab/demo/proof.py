@@ -35,7 +35,7 @@ __all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
 
 BUNDLE, TRUST = "part.bundle", "trust.json"
 _EVERYTHING = Disclosing(names=True, fields=((),), entries=True, inferences=True)
-_ENGRAVING = ("specification", "engraving")
+_OPTIONS = ("specification", "options")
 _VERDICT = slice(5 * 32, 6 * 32)
 """Position of the verdict in CertificateIssued's data: after key, histories' offset, lot, order and model."""
 
@@ -169,7 +169,7 @@ def _subject(identity: IdentityShown) -> bytes:
 def _change_field(bundle: Bundle) -> Bundle:
     def change(claims: ShownClaims) -> ShownClaims:
         shown = tuple(
-            (place, replace(field, value="for Nobody") if claims.disclosure.paths[place] == _ENGRAVING else field)
+            (place, replace(field, value="for Nobody") if claims.disclosure.paths[place][:2] == _OPTIONS else field)
             for place, field in claims.disclosure.shown
         )
         return replace(claims, disclosure=replace(claims.disclosure, shown=shown))
@@ -198,7 +198,7 @@ _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
     "a verdict turned, and the chain's state with it": _turn_verdict,
     "another serial number": _rename,
     "the part under a salt that its maker chose": _choose_salt,
-    "another engraving in the order": _change_field,
+    "other options in the order": _change_field,
     "an entry of a machine's log changed": _change_log,
     "a measured value changed": _change_measurement,
 }

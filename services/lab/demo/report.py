@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ledger.keys import open_signer
+from ledger.products import money, name_in
 from ledger.signatures import to_checksum
 from ledger.verify import describe
 from services.interop.digital_link import build_qr_text
@@ -39,6 +40,13 @@ def build_json(result: DemoResult) -> dict[str, object]:
     """The same result as JSON."""
     return {
         "orders": result.orders,
+        "product": {
+            "name": result.product.product,
+            "digest": "0x" + result.product.digest.hex(),
+            "currency": result.product.currency,
+            "prices": list(result.prices),
+            "routes": [{"operations": list(route), "orders": count} for route, count in result.routes.most_common()],
+        },
         "delivered": result.delivered,
         "records": dict(sorted(result.records.items())),
         "certificates": dict(result.verdicts),
@@ -75,7 +83,10 @@ def _facts(result: DemoResult) -> list[str]:
     equal = "equal" if result.chain_sequences == result.index_sequences else "NOT EQUAL"
     sequences = ", ".join(f"{name} {number}" for name, number in result.chain_sequences.items())
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(result.verdicts.items()))
+    low, high = (money(price, result.product.currency) for price in result.prices)
     return [
+        f"product: {name_in(result.product.names, 'en')}, configured {result.orders} times, {low} to {high} a piece",
+        *(f"  {count} by {', '.join(route)}" for route, count in result.routes.most_common()),
         f"{result.delivered} of {result.orders} orders delivered; the others are quarantined",
         f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
         f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",

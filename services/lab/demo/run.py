@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ledger.errors import InputError
 from ledger.ids import parse_digital_link
 from ledger.index import Follower
+from ledger.products import Product
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
 from ledger.store import Store
@@ -30,8 +31,9 @@ from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
+from services.lab.demo.factories import build_factories
 from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
-from services.lab.demo.inspection import inspect_parts, sample_bearings
+from services.lab.demo.inspection import inspect_parts, sample_components
 from services.lab.demo.life.companies import found_in_life
 from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
 from services.lab.demo.plant import Plant, build_plant
@@ -55,6 +57,12 @@ class DemoResult:
     home: Path
     """Of the buyer."""
     orders: int
+    product: Product
+    """What was ordered."""
+    prices: tuple[int, int]
+    """Lowest and highest price of an order, in the unit of the product's currency."""
+    routes: Counter[tuple[str, ...]]
+    """Number of orders by the names of their operations."""
     delivered: int
     records: Counter[str]
     """Number of records by kind, on both contracts."""
@@ -83,20 +91,23 @@ class DemoResult:
     """Wall time by step."""
 
 
-def run_in_life(folder: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
+def run_in_life(
+    folder: Path, orders: int, data: Path | None, say: Callable[[str], None], product: Product
+) -> DemoResult:
     """Runs the demo with a home, a database and a gateway of its own for each company, under `folder`.
 
-    Raises QualityError if the measured data cannot be loaded, SettingsError for a folder with other files, and all
-    errors of recording.
+    Raises QualityError if the measured data cannot be loaded, InputError for a product that the demo's factories cannot
+    make, SettingsError for a folder with other files, and all errors of recording.
     """
     clock = _Clock(say)
+    build_factories(product)  # before an earlier demo is deleted
     table = _load(data, clock)
     with ExitStack() as stack:
         life = clock(
             "deploying the contracts, and having eight companies join",
             lambda: stack.enter_context(found_in_life(folder, say)),
         )
-        line = _produce(life.consortium, orders, table, clock)
+        line = _produce(life.consortium, orders, table, clock, product)
         delivered = clock("waiting for the last hand-overs", life.await_handovers)
         say(f"  {delivered} hand-overs from gateway to gateway")
         clock("indexing", lambda: follow_to_the_end(life))
@@ -117,20 +128,22 @@ def run_in_life(folder: Path, orders: int, data: Path | None, say: Callable[[str
         return _result(store, line, table, accuracy, part, proof, home, clock.seconds)
 
 
-def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
+def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None], product: Product) -> DemoResult:
     """Runs the demo in this process, on a new embedded chain and with one database for all companies; writes everything
     that a gateway needs to `home`.
 
-    Raises QualityError if the measured data cannot be loaded, and all errors of recording.
+    Raises QualityError if the measured data cannot be loaded, InputError for a product that the demo's factories cannot
+    make, and all errors of recording.
     """
     clock = _Clock(say)
+    build_factories(product)  # before an earlier demo is deleted
     table = _load(data, clock)
     clear_home(home)
     with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL)) as transport:
         consortium = clock(
             "deploying the contracts and admitting eight companies", lambda: found_consortium(store, transport)
         )
-        line = _produce(consortium, orders, table, clock)
+        line = _produce(consortium, orders, table, clock, product)
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
@@ -173,15 +186,15 @@ def _model_bytes() -> bytes:
     return (resources.files("quality") / "models" / "forda.bin").read_bytes()
 
 
-def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock) -> Line:
+def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock, product: Product) -> Line:
     model = _model_bytes()
     card = (resources.files("quality") / "models" / "forda.json").read_text()
     now = int(time.time())
     plant: Plant = clock(
-        "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card)
+        "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card, product)
     )
     line = clock(f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now))
-    clock("inspecting the bearings by a sample", lambda: sample_bearings(line, now))
+    clock("inspecting the components by a sample", lambda: sample_components(line, now))
     clock("assigning and making in three factories", lambda: make_parts(line))
     windows = to_fixed(table.values, plant.inspector.model.decimals)
     rows = _pick(table, orders)
@@ -259,6 +272,9 @@ def _result(
     return DemoResult(
         home=home,
         orders=len(line.jobs),
+        product=line.plant.product,
+        prices=(min(job.made.price for job in line.jobs), max(job.made.price for job in line.jobs)),
+        routes=Counter(tuple(one.name for one in job.made.operations) for job in line.jobs),
         delivered=sum(job.delivered for job in line.jobs),
         records=consortium.recorded,
         verdicts=Counter(verdict.name.lower() for verdict in certificates),

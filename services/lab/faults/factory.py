@@ -27,7 +27,7 @@ from ledger.errors import SettingsError, SubmitError
 from quality import to_fixed
 from quality.forda import load_ford_a
 from services.lab.demo.consortium import found_consortium
-from services.lab.demo.plant import GTIN_STEEL, build_plant, receive
+from services.lab.demo.plant import build_gtin, build_plant, receive
 from services.lab.faults.chains import ChainProcess, stop_process
 from services.store import open_store
 
@@ -85,7 +85,7 @@ def found_factory(folder: Path, process: ChainProcess, lots: int) -> Factory:
         consortium = found_consortium(store, process.transport)
         plant = build_plant(consortium, (models / "forda.bin").read_bytes(), (models / "forda.json").read_text())
         names = [f"LAB{number}" for number in range(lots)]
-        subjects = receive(consortium, consortium.makers[0], GTIN_STEEL, names, 1000, b"GRM")
+        subjects = receive(consortium, consortium.makers[0], build_gtin("00101"), names, 1000, b"GRM")
     write_deployment(home / "deployment.json", consortium.chain.deployment)
     _write_secret(home / "key", consortium.inspector.signer.unsafe_secret().hex())
     _write_secret(home / "token", _TOKEN)

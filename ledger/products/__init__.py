@@ -1,0 +1,72 @@
+"""Products: what can be ordered, with which options, and what work each choice needs. See PRODUCTS.md.
+
+    product = parse_product(Path("crankshaft.json").read_bytes())
+    made = configure(product, {"material": "42CrMo4", "finish": "polished", "stroke_mm": 92})
+    made.price, made.minutes, [operation.name for operation in made.operations]
+    document = build_order_document(made)
+
+Pure: integers and text, no clock, no file, no socket.
+"""
+
+from __future__ import annotations
+
+from ledger.products._configure import (
+    Configuration,
+    Operation,
+    configure,
+    find_possible,
+    parse_choices,
+    verify_specification,
+)
+from ledger.products._domains import Domain, Span, ValueSet
+from ledger.products._marks import build_mark, element_string
+from ledger.products._model import (
+    MAX_BYTES,
+    MAX_FILE_BYTES,
+    ChoiceOption,
+    Condition,
+    FromOption,
+    IntegerOption,
+    Option,
+    Product,
+    Step,
+    TextOption,
+    name_in,
+)
+from ledger.products._order import FindProduct, build_order_document, verify_order_document
+from ledger.products._parse import parse_product
+from ledger.products._search import complete, find_unreachable
+from ledger.products._values import Value, money
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_FILE_BYTES",
+    "ChoiceOption",
+    "Condition",
+    "Configuration",
+    "Domain",
+    "FindProduct",
+    "FromOption",
+    "IntegerOption",
+    "Operation",
+    "Option",
+    "Product",
+    "Span",
+    "Step",
+    "TextOption",
+    "Value",
+    "ValueSet",
+    "build_mark",
+    "build_order_document",
+    "complete",
+    "configure",
+    "element_string",
+    "find_possible",
+    "find_unreachable",
+    "money",
+    "name_in",
+    "parse_choices",
+    "parse_product",
+    "verify_order_document",
+    "verify_specification",
+]
