@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
 from ledger.canonical import to_hex
 from ledger.claims import Claims, Path, parse_claims
-from ledger.errors import InputError, ProofError
+from ledger.errors import InputError, ProofError, RegisterError
 from ledger.events.certificates import CertificateIssued
-from ledger.evidence import EvidenceLog
+from ledger.events.orders import AssignmentFinished, AssignmentStarted
+from ledger.evidence import EvidenceEntry, EvidenceLog
+from ledger.footprint import PATH, Moment, RegisterEntry, is_register_alone, parse_register_entry
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance.permissions import Visibility
 from ledger.provenance.selection import Selection
@@ -37,6 +39,9 @@ class Disclosing:
     """Prefixes of paths in claims documents, array indices as digits; () selects every field of every document."""
     entries: bool = False
     """The entries of evidence logs. Without them, it is still proved that they are in their stream."""
+    registers: bool = False
+    """Of the entries, those that say nothing but a register reading. They are disclosed in any case wherever all of the
+    footprints are, which follow from them."""
     inferences: bool = False
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
@@ -45,6 +50,10 @@ class Disclosing:
     """Sequences of the records whose entries and inferences are disclosed, if chosen; None for all."""
     nameless: bool = False
     """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
+
+    @property
+    def shows_registers(self) -> bool:
+        return self.entries or self.registers or any(one == PATH[: len(one)] for one in self.fields)
 
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
@@ -130,8 +139,8 @@ def _begins(beginning: tuple[str, ...], path: Path) -> bool:
 def disclose_evidence(
     rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, StreamSlots], policy: Disclosing
 ) -> Iterator[ShownEvidence]:
-    """Proofs of every leaf that a record refers to, in streams whose log is stored. `streams` is their state at the
-    proof block.
+    """Proofs of every leaf that a record refers to, in streams whose log is stored, and of the register readings that
+    shown ones name. `streams` is their state at the proof block.
 
     Raises ProofError if a stored log does not match its anchor.
     """
@@ -140,8 +149,13 @@ def disclose_evidence(
         row.sequence: row.anchor_size
         for row in rows.among(CertificateRow, "sequence", (row.sequence for row in selection.shown()))
     }
+    started = {
+        event.assignment: number for number, event in selection.events.items() if isinstance(event, AssignmentStarted)
+    }
+    found: list[ShownEvidence] = []
     for row in selection.shown():
-        leaf = selection.events[row.sequence].leaf()
+        event = selection.events[row.sequence]
+        leaf = event.leaf()
         if leaf is None:
             continue
         # Each log is read once, since it may be large and many certificates refer to it.
@@ -149,7 +163,35 @@ def disclose_evidence(
         if log.entries:
             latest = streams[leaf.stream]
             _verify_log(log, leaf.stream, latest)
-            yield _evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy)
+            found.append(_evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy))
+            if isinstance(event, AssignmentFinished) and found[-1].shown is not None:
+                found += _start(event, started.get(event.assignment), log, latest.size)
+    yield from sorted(found, key=lambda one: one.record)
+
+
+def _start(finished: AssignmentFinished, record: int | None, log: EvidenceLog, latest: int) -> Iterator[ShownEvidence]:
+    """The register reading at the start of an operation, which the shown entry of its finish names."""
+    finish = _reading(log.entries[finished.leaf_index])
+    if record is None or finish is None or finish.start is None or finish.start >= finished.leaf_index:
+        return
+    start = _reading(log.entries[finish.start])
+    ours = finish.assignment == finished.assignment
+    if ours and start is not None and start.reading.moment is Moment.START and start.assignment == finish.assignment:
+        entry = log.entries[finish.start]
+        proof = tuple(log.tree.inclusion_proof(finish.start, latest))
+        yield ShownEvidence(record, proof, (), EvidenceEntryShown(entry.kind, entry.salt, entry.entry))
+
+
+def _reading(entry: EvidenceEntry) -> RegisterEntry | None:
+    """The register reading of an entry; None if it has none, or none that can be read: a verifier sees none either."""
+    try:
+        return parse_register_entry(entry.entry)
+    except RegisterError:
+        return None
+
+
+def _is_register(entry: EvidenceEntry) -> bool:
+    return _reading(entry) is not None and is_register_alone(entry.entry)
 
 
 def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
@@ -168,13 +210,12 @@ def _evidence(
     A certificate's entry is proved under that earlier anchor, with a consistency proof to the latest one.
     """
     entry = log.entries[index]
+    shown = (policy.entries and _is_chosen(record, policy)) or (policy.shows_registers and _is_register(entry))
     return ShownEvidence(
         record=record,
         inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
         consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
-        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry)
-        if policy.entries and _is_chosen(record, policy)
-        else None,
+        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry) if shown else None,
     )
 
 

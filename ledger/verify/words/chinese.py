@@ -86,6 +86,13 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "引用的是同一证据流的条目 {finished}：所认证的未必是完工后的状态",
         "no_window": "证书 {certificate} 所依据的条目不是对 {lot} 的测量",
         "other_window": "{lot} 的证书 {certificate} 的推理所用数据与其引用的测量不同",
+        "odd_register": "任务 {assignment} 的电表读数（证据流 {stream} 的条目 {start} 和 {index}）不可能来自同一电表："
+        "其中之一有误，或未说明清零",
+        "footprint_malformed": "记录 {record}：{lot} 的碳足迹与其自身所述不符",
+        "footprint_inputs": "记录 {record}：{lot} 的碳足迹未按该记录所述的投入计算",
+        "footprint_source": "记录 {record}：{lot} 的碳足迹所计 {source} 的数值与后者自己的碳足迹不同",
+        "footprint_reading": "记录 {record}：{lot} 的碳足迹为任务 {assignment} 计入 {stated} Wh（或其另一部分），"
+        "而其电表读数（证据流 {stream} 的条目 {start} 和 {index}）为 {read} Wh",
         "suspended": "{participant} 已被暂停",
         "departed": "{participant} 已退出联盟",
         "renamed": "{participant} 于 {replaced} 更换了生成此处标识符盐值的命名密钥",
@@ -103,6 +110,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "nothing_made": "直到证明区块，没有用这些零件制成任何其他批次",
         "all_made": "直到证明区块，用这些零件制成的一切（不论经过几步）都在其中：{lots} 个批次",
         "fields": "所披露的字段正是记录所承诺的字段；这些文件中未披露的字段均已计数",
+        "footprint": "{lot} 的碳足迹：{wh} Wh，按所在地计 {location} mg CO2e，按市场计 {market} mg，已在此处"
+        "由文件所示内容重新算出；其中千分之 {metered} 来自电表读数（任务 {readings}）",
         "measured_certificates": "证书 {certificates} 的测量条目在签发时已在其证据流中，现在仍在",
         "hashed_certificates": "具有证书 {certificates} 所引用哈希的某个未展示条目，在签发时已在其证据流中，现在仍在",
         "measured_operations": "已完成工序（记录 {finished}）的测量条目在证明区块时位于其证据流中",
@@ -131,6 +140,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "entries": "记录 {measured} 所引用的条目说了什么：只展示了其哈希",
         "inferences": "证书 {certificates} 的推理：未展示输入、盐和未归一化得分",
         "uncompared": "证书 {certificates} 的推理输入就是所测量的数据：其引用的条目未以测量窗口展示",
+        "footprint_stated": "{lots} 的碳足迹的其余组成：其中一部分未展示读数或文件",
+        "footprint_meters": "电表无误；共用一台设备的工序确实在读数所述的时间进行；排放因子适用",
         "execution": "模型确实给出这些未归一化得分：可用 `python -m quality audit` 重新执行",
         "finished": "已完成工序的测量条目在证明区块之前就已在其证据流中",
         "timing": "证书 {certificates} 所依据的测量是在其批次加工之后进行的：此处没有可确定条目日期的内容",
