@@ -177,7 +177,8 @@ class Footprint:
 
 
 def parse_footprint(value: Json) -> Footprint:
-    """Read `passport.footprint` of a document. Raises FootprintError; also if its totals do not follow from the rest."""
+    """Read `passport.footprint` of a document. Raises FootprintError, also if its totals do not follow from the
+    rest."""
     found = members_of(value, "a footprint", _NEEDED, ("kept",))
     if number_of(found["version"], "version") != _VERSION:
         raise FootprintError("the footprint has an unknown version", hint="update this program")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
 from ledger.errors import FootprintError, RegisterError
-from ledger.footprint._json import items_of, members_of, number_of
+from ledger.footprint._json import digest_of, items_of, members_of, number_of
 from ledger.footprint.registers import MAX_POWER_W, Moment, Reading, Segment
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 
 MAX_SEGMENTS = 1000
 _NEEDED = ("moment", "register")
-_OPTIONAL = ("assignment", "quantity", "resets", "segments", "start")
+_OPTIONAL = ("assignment", "quantity", "resets", "segments", "start", "start_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class RegisterEntry:
     reading: Reading
     start: int | None = None
     """Of a finish: index of the entry of the start, in the same stream."""
+    start_hash: bytes | None = None
+    """Of a finish: the leaf hash of that entry, 32 bytes, so that who lacks the stream's log can show it as well."""
     quantity: int | None = None
     """Of a finish: how much the operation made that is good, in all; None if that is what one record made."""
     resets: Sequence[tuple[int, int]] = ()
@@ -47,8 +49,8 @@ class RegisterEntry:
         finish = self.reading.moment is Moment.FINISH
         if finish is (self.start is None):
             raise RegisterError("a reading at the finish names the entry of the start, and no other reading does")
-        if not finish and (self.quantity is not None or self.resets or self.segments):
-            raise RegisterError("only a reading at the finish has quantity, resets and segments")
+        if not finish and (self.start_hash or self.quantity is not None or self.resets or self.segments):
+            raise RegisterError("only a reading at the finish has start_hash, quantity, resets and segments")
 
     @property
     def assignment(self) -> int:
@@ -72,6 +74,8 @@ def build_register_data(entry: RegisterEntry) -> dict[str, Json]:
     for name, value in (("start", entry.start), ("quantity", entry.quantity)):
         if value is not None:
             data[name] = value
+    if entry.start_hash is not None:
+        data["start_hash"] = to_hex(entry.start_hash)
     if entry.resets:
         data["resets"] = [list(one) for one in entry.resets]
     if entry.segments:
@@ -129,7 +133,8 @@ def _parse(data: Mapping[str, Json]) -> RegisterEntry:
     start, quantity = (number_of(found[one], one) if one in found else None for one in ("start", "quantity"))
     resets = [_pair(one) for one in items_of(found.get("resets", []), "resets", MAX_SEGMENTS)]
     segments = [_segment(one) for one in items_of(found.get("segments", []), "segments", MAX_SEGMENTS)]
-    return RegisterEntry(reading, start, quantity, tuple(resets), tuple(segments))
+    hashed = digest_of(found["start_hash"], "start_hash") if "start_hash" in found else None
+    return RegisterEntry(reading, start, hashed, quantity, tuple(resets), tuple(segments))
 
 
 def _whole(value: Json) -> int:

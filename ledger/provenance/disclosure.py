@@ -6,11 +6,13 @@ What is not chosen stays out. That it exists can still be seen from the records.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
-from ledger.canonical import to_hex
+from ledger.canonical import Json, to_hex
 from ledger.claims import Claims, Path, parse_claims
 from ledger.errors import InputError, ProofError, RegisterError
 from ledger.events.certificates import CertificateIssued
@@ -26,6 +28,8 @@ from ledger.store.rows import CertificateRow, MachineRow
 
 __all__ = ["Disclosing", "choose_fields", "parse_disclosing"]
 
+_Kept: TypeAlias = "Callable[[int], EvidenceEntry | None]"
+"""Entries of one stream that are stored, by index."""
 _NAMES, _CLAIMS, _EVIDENCE, _INFERENCES = "names", "claims", "evidence", "inferences"
 
 
@@ -160,38 +164,63 @@ def disclose_evidence(
             continue
         # Each log is read once, since it may be large and many certificates refer to it.
         log = logs.setdefault(leaf.stream, logs.get(leaf.stream) or book.evidence(leaf.stream))
+        kept: _Kept = partial(_logged, log) if log.entries else partial(book.opened, leaf.stream)
         if log.entries:
             latest = streams[leaf.stream]
             _verify_log(log, leaf.stream, latest)
             found.append(_evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy))
-            if isinstance(event, AssignmentFinished) and found[-1].shown is not None:
-                found += _start(event, started.get(event.assignment), log, latest.size)
+        elif isinstance(event, AssignmentFinished) and (entry := _chosen(row.sequence, kept(leaf.index), policy)):
+            found.append(ShownEvidence(row.sequence, (), (), entry))
+        if found and found[-1].record == row.sequence and isinstance(event, AssignmentFinished):
+            start = _start(event, started.get(event.assignment), kept, found[-1].shown, policy)
+            if start is not None:
+                proof = log.tree.inclusion_proof(start[0], streams[leaf.stream].size) if log.entries else ()
+                found.append(ShownEvidence(started[event.assignment], tuple(proof), (), start[1]))
     yield from sorted(found, key=lambda one: one.record)
 
 
-def _start(finished: AssignmentFinished, record: int | None, log: EvidenceLog, latest: int) -> Iterator[ShownEvidence]:
-    """The register reading at the start of an operation, which the shown entry of its finish names."""
-    finish = _reading(log.entries[finished.leaf_index])
-    if record is None or finish is None or finish.start is None or finish.start >= finished.leaf_index:
-        return
-    start = _reading(log.entries[finish.start])
-    ours = finish.assignment == finished.assignment
-    if ours and start is not None and start.reading.moment is Moment.START and start.assignment == finish.assignment:
-        entry = log.entries[finish.start]
-        proof = tuple(log.tree.inclusion_proof(finish.start, latest))
-        yield ShownEvidence(record, proof, (), EvidenceEntryShown(entry.kind, entry.salt, entry.entry))
+def _logged(log: EvidenceLog, index: int) -> EvidenceEntry | None:
+    return log.entries[index] if index < len(log.entries) else None
 
 
-def _reading(entry: EvidenceEntry) -> RegisterEntry | None:
+def _start(
+    finished: AssignmentFinished,
+    record: int | None,
+    kept: _Kept,
+    shown: EvidenceEntryShown | None,
+    policy: Disclosing,
+) -> tuple[int, EvidenceEntryShown] | None:
+    """The register reading at the start of an operation, which the shown entry of its finish names, and its index."""
+    finish = None if shown is None else _reading(shown.entry)
+    if record is None or finish is None or finish.start is None or finish.assignment != finished.assignment:
+        return None
+    entry = kept(finish.start) if finish.start < finished.leaf_index else None
+    start = None if entry is None else _reading(entry.entry)
+    if entry is None or start is None or (start.reading.moment, start.assignment) != (Moment.START, finish.assignment):
+        return None
+    chosen = _chosen(record, entry, policy)
+    return None if chosen is None else (finish.start, chosen)
+
+
+def _chosen(record: int, entry: EvidenceEntry | None, policy: Disclosing) -> EvidenceEntryShown | None:
+    """An entry if it is to be shown."""
+    if entry is None:
+        return None
+    if (policy.entries and _is_chosen(record, policy)) or (policy.shows_registers and _is_register(entry)):
+        return EvidenceEntryShown(entry.kind, entry.salt, entry.entry)
+    return None
+
+
+def _reading(entry: Json) -> RegisterEntry | None:
     """The register reading of an entry; None if it has none, or none that can be read: a verifier sees none either."""
     try:
-        return parse_register_entry(entry.entry)
+        return parse_register_entry(entry)
     except RegisterError:
         return None
 
 
 def _is_register(entry: EvidenceEntry) -> bool:
-    return _reading(entry) is not None and is_register_alone(entry.entry)
+    return _reading(entry.entry) is not None and is_register_alone(entry.entry)
 
 
 def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
@@ -210,12 +239,11 @@ def _evidence(
     A certificate's entry is proved under that earlier anchor, with a consistency proof to the latest one.
     """
     entry = log.entries[index]
-    shown = (policy.entries and _is_chosen(record, policy)) or (policy.shows_registers and _is_register(entry))
     return ShownEvidence(
         record=record,
         inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
         consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
-        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry) if shown else None,
+        shown=_chosen(record, entry, policy),
     )
 
 

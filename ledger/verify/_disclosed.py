@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ledger.bundle import ShownEvidence
 from ledger.events import Event
 from ledger.events.lots import LotsTransformed
 from ledger.events.orders import AssignmentFinished, AssignmentStarted
+from ledger.footprint import RegisterEntry
 from ledger.verify._descent import made_of
 from ledger.verify._footprints import proved_footprints
 from ledger.verify._measurements import compared_inputs
@@ -72,11 +74,12 @@ def _entries(verified: Verified) -> Iterator[Statement]:
             )
 
 
-def _place(event: Event, starts: Mapping[int, tuple[AssignmentFinished, int]]) -> tuple[bytes, int]:
+def _place(event: Event, starts: Mapping[int, tuple[AssignmentFinished, RegisterEntry]]) -> tuple[bytes, int]:
     """The stream and index of the entry that a record is about. Step 9 refused evidence of other records."""
     if isinstance(event, AssignmentStarted):
-        finished, index = starts[event.assignment]
-        return finished.stream, index
+        finished, reading = starts[event.assignment]
+        assert reading.start is not None  # noqa: S101  # as below: that of a finish
+        return finished.stream, reading.start
     leaf = event.leaf()
     assert leaf is not None  # noqa: S101  # narrows the type
     return leaf.stream, leaf.index
@@ -98,6 +101,7 @@ def proved(verified: Verified) -> Iterator[Statement]:
         ("hashed_certificates", "certificates", found.hashed_certificates),
         ("measured_operations", "finished", found.operations),
         ("hashed_operations", "finished", found.hashed_operations),
+        ("opened_operations", "finished", found.opened_operations),
         ("inferences_shown", "certificates", tuple(one.record for one in verified.bundle.inferences)),
         ("inputs", "certificates", compared_inputs(verified)[0]),
     ):
@@ -113,6 +117,8 @@ class Measured:
     hashed_certificates: tuple[int, ...]
     operations: tuple[int, ...]
     hashed_operations: tuple[int, ...]
+    opened_operations: tuple[int, ...]
+    """Those of which the entry is shown, but no proof that it is in its stream."""
 
 
 def measured(verified: Verified) -> Measured:
@@ -121,9 +127,17 @@ def measured(verified: Verified) -> Measured:
     named = [one for one in verified.bundle.evidence if verified.by_sequence[one.record].event.leaf() is not None]
     shown = [one.record for one in named if one.shown is not None]
     hashed = [one.record for one in named if one.shown is None]
+    opened = {one.record for one in named if _is_opened(verified, one)}
     return Measured(
         tuple(one for one in shown if one in certified),
         tuple(one for one in hashed if one in certified),
-        tuple(one for one in shown if one not in certified),
+        tuple(one for one in shown if one not in certified and one not in opened),
         tuple(one for one in hashed if one not in certified),
+        tuple(sorted(opened)),
     )
+
+
+def _is_opened(verified: Verified, evidence: ShownEvidence) -> bool:
+    leaf = verified.by_sequence[evidence.record].event.leaf()
+    alone = leaf is not None and verified.state.proved.streams[leaf.stream].size == 1
+    return evidence.shown is not None and not evidence.inclusion and not alone

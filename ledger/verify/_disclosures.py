@@ -12,7 +12,7 @@ from ledger.errors import CanonicalError, ProofError, RecordError
 from ledger.events import Event, Leaf
 from ledger.events.orders import AssignmentFinished, AssignmentStarted
 from ledger.evidence import build_inference_context, build_leaf_data, build_window_commitment
-from ledger.footprint import Moment
+from ledger.footprint import Moment, RegisterEntry
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.verify._registers import named_starts, register_of
 from ledger.verify._state import Certificate, Entry, State
@@ -76,32 +76,44 @@ def _verify_certified(evidence: ShownEvidence, certificate: Certificate, state: 
 def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, state: State) -> None:
     _verify_entry(evidence, finished.leaf())
     latest = state.proved.streams[finished.stream]
-    verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
+    # Who lacks the stream's log can show the entry, which the record names by its hash, but not its place.
+    if evidence.inclusion or evidence.shown is None:
+        verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
+    _verify_no_consistency(evidence)
+
+
+def _verify_no_consistency(evidence: ShownEvidence) -> None:
     # Superfluous bytes would give one bundle several texts.
     if evidence.consistency:
         raise ProofError("evidence of an assignment must not have a consistency proof")
 
 
 def _verify_started(
-    evidence: ShownEvidence, started: AssignmentStarted, named: tuple[AssignmentFinished, int] | None, state: State
+    evidence: ShownEvidence,
+    started: AssignmentStarted,
+    named: tuple[AssignmentFinished, RegisterEntry] | None,
+    state: State,
 ) -> None:
-    start = register_of(evidence.shown)
-    if named is None or evidence.shown is None:
+    """The entry is the start's reading that the finish names: by its place in the stream, or by its leaf hash."""
+    shown, start = evidence.shown, register_of(evidence.shown)
+    if named is None or named[1].start is None or shown is None:
         raise ProofError("no register reading at the finish is shown that names the one at the start")
-    finished, index = named
-    where = f"entry {index} of stream {to_hex(finished.stream)}"
+    finished, finish, index = named[0], named[1], named[1].start
+    where = f"entry {index} of stream {to_hex(finished.stream)}, the register reading at the start"
     if start is None or start.reading.moment is not Moment.START or start.assignment != started.assignment:
-        raise ProofError(f"{where} is not shown as the register reading at the start of the assignment")
-    shown, latest = evidence.shown, state.proved.streams[finished.stream]
-    if index >= finished.leaf_index or index >= latest.size:
-        raise ProofError(f"{where} is not before the finish")
+        raise ProofError(f"{where}, is not shown as that of the assignment")
+    latest = state.proved.streams[finished.stream]
+    if index >= min(finished.leaf_index, latest.size):
+        raise ProofError(f"{where}, is not before the finish")
     leaf = leaf_hash(build_leaf_data(shown.kind, shown.salt, shown.entry))
-    try:
-        verify_inclusion(leaf, index, latest.size, evidence.inclusion, latest.root)
-    except ProofError as error:
-        raise ProofError(f"{where}, the register reading at the start: {error.cause}") from None
-    if evidence.consistency:
-        raise ProofError("evidence of an assignment must not have a consistency proof")
+    if finish.start_hash not in (None, leaf):
+        raise ProofError(f"{where}, is not the one that the finish names")
+    if evidence.inclusion or finish.start_hash is None:
+        try:
+            verify_inclusion(leaf, index, latest.size, evidence.inclusion, latest.root)
+        except ProofError as error:
+            raise ProofError(f"{where}: {error.cause}") from None
+    _verify_no_consistency(evidence)
 
 
 def _verify_entry(evidence: ShownEvidence, leaf: Leaf) -> None:

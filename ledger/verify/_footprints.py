@@ -215,7 +215,8 @@ class _Judging:
         return replace(share, amounts=replace(share.amounts, metered_mg=source.proved_mg))
 
     def _judge_own(self, entry: Entry[Event], lot: bytes, step: Step, own: Own, judged: _Judged) -> Own:
-        """The operation; without its assignment if its readings are not shown, so that nothing of it counts as metered."""
+        """The operation; without its assignment if its readings are not shown, so that nothing of it counts as
+        metered."""
         read = self.metered.get(own.assignment)
         if read is None or read.wh is None:
             judged.whole = False

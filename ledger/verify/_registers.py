@@ -46,16 +46,16 @@ def register_of(shown: EvidenceEntryShown | None) -> RegisterEntry | None:
 
 def named_starts(
     evidence: Iterable[ShownEvidence], entries: Mapping[int, Entry[Event]]
-) -> dict[int, tuple[AssignmentFinished, int]]:
-    """By assignment, the finish that is shown with a register reading, and the index of the start's entry that it
-    names."""
+) -> dict[int, tuple[AssignmentFinished, RegisterEntry]]:
+    """By assignment, the finish that is shown with a register reading, and that reading, which names the start's
+    entry."""
     found = {}
     for one in evidence:
         entry, finish = entries.get(one.record), register_of(one.shown)
         if entry is None or not isinstance(entry.event, AssignmentFinished) or finish is None:
             continue
         if finish.start is not None and finish.assignment == entry.event.assignment:
-            found[finish.assignment] = (entry.event, finish.start)
+            found[finish.assignment] = (entry.event, finish)
     return found
 
 

@@ -116,6 +116,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "hashed_certificates": "具有证书 {certificates} 所引用哈希的某个未展示条目，在签发时已在其证据流中，现在仍在",
         "measured_operations": "已完成工序（记录 {finished}）的测量条目在证明区块时位于其证据流中",
         "hashed_operations": "具有已完成工序（记录 {finished}）所引用哈希的某个未展示条目，在证明区块时位于其证据流中",
+        "opened_operations": "已完成工序（记录 {finished}）的测量条目正是其所引用的条目；未展示其位于证据流中",
         "inferences_shown": "所示推理（证书 {certificates}）正是证书所承诺的推理，并指明了相应的批次和条目",
         "inputs": "证书 {certificates} 的推理输入正是其引用的测量窗口",
     },

@@ -134,6 +134,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "at the proof block",
         "hashed_operations": "some entry, not shown, with the hash that finished operations (records {finished}) name "
         "is in its stream at the proof block",
+        "opened_operations": "the measured entries of finished operations (records {finished}) are those that these "
+        "name; that they are in their streams is not shown",
         "inferences_shown": "the shown inferences (certificates {certificates}) are those that the certificates commit "
         "to, and name the lots and entries of these",
         "inputs": "the inputs of the inferences of certificates {certificates} are the measured windows that these "
