@@ -138,6 +138,7 @@ def measured(verified: Verified) -> Measured:
 
 
 def _is_opened(verified: Verified, evidence: ShownEvidence) -> bool:
-    leaf = verified.by_sequence[evidence.record].event.leaf()
-    alone = leaf is not None and verified.state.proved.streams[leaf.stream].size == 1
-    return evidence.shown is not None and not evidence.inclusion and not alone
+    event = verified.by_sequence[evidence.record].event
+    if not isinstance(event, AssignmentFinished) or evidence.shown is None or evidence.inclusion:
+        return False
+    return verified.state.proved.streams[event.stream].size > 1  # the proof of a tree's only leaf is empty

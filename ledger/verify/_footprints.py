@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ledger.errors import ClaimsError, FootprintError
 from ledger.events import Event
-from ledger.events.lots import LotReworked, LotScrapped, LotsTransformed
+from ledger.events.lots import LotCommissioned, LotReceived, LotReworked, LotScrapped, LotsTransformed
 from ledger.footprint import (
     ALL,
     PATH,
@@ -168,8 +168,6 @@ class _Judging:
             return False
         if isinstance(entry.event, LotReworked):
             return footprint.part == footprint.kept == ALL
-        if not step.made:
-            return footprint.part == footprint.kept == ALL
         try:
             return footprint.part == expected_part(step, lot) and footprint.kept == expected_kept(step, lot)
         except FootprintError:
@@ -253,11 +251,13 @@ def _lot_of(entry: Entry[Event], root: int) -> bytes | None:
 
 
 def _step_of(entry: Entry[Event]) -> Step:
-    """What a record took and made; nothing for all kinds but transformations and reworks."""
+    """What a record took and made; nothing of either for kinds that only move or mark lots."""
     event = entry.event
     if isinstance(event, LotReworked):
         taken = [Taken(one.lot, one.quantity, component=True) for one in event.rework.components]
         return Step((Taken(event.rework.lot, 1), *taken))
+    if isinstance(event, LotCommissioned | LotReceived):
+        return Step(made=((entry.histories[0], event.quantity),))
     if not isinstance(event, LotsTransformed):
         return Step()
     change = event.transformation

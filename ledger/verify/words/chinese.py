@@ -174,6 +174,7 @@ PHRASES: Mapping[str, str] = {
     "seconds": "{number} 秒",
     "ago": "{span}前",
     "ahead": "比本机时钟快 {span}",
+    "footprint": "其碳足迹的 {count} 个字段",
     "no_field": "未展示任何字段",
     "note_kind": "种类 {number}",
     "joiner": "、",

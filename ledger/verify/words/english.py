@@ -200,6 +200,7 @@ PHRASES: Mapping[str, str] = {
     "seconds": "{number} seconds",
     "ago": "{span} ago",
     "ahead": "{span} ahead of this clock",
+    "footprint": "{count} fields of its footprint",
     "no_field": "no field is shown",
     "note_kind": "kind {number}",
     "joiner": ", ",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 
 from ledger.canonical import Json
-from ledger.evidence import LeafKind
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
     AcceptAssignment,
@@ -30,6 +28,7 @@ from ledger.records import (
     Verdict,
 )
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+from services.lab.demo.meters import Footprints, Measured, build_table
 from services.lab.demo.plant import GRAM, GTIN_BEARING, GTIN_STEEL, PIECE, PREFIX, Plant, receive, with_check_digit
 
 __all__ = ["OPERATIONS", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
@@ -42,8 +41,6 @@ ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
 ENGRAVINGS = ("for Mara", "No. 7", "Team Blue", "1998", "M. K.", "Ahoy")
 STEEL_G, SCALE_G = 5000, 200
 """Steel used for one part, and the share of it that is lost as scale, in grams."""
-GRID_KG_PER_KWH = Decimal("0.38")
-"""Carbon dioxide intensity of the electricity used in the demo."""
 PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
 DUE_S = 14 * 24 * 3600
@@ -77,6 +74,7 @@ class Line:
     jobs: list[Job]
     steel: list[bytes]
     bearings: list[bytes]
+    footprints: Footprints
     certificates: list[Verdict] = field(default_factory=list)
     """Verdicts of all certificates issued on parts."""
     events: list[str] = field(default_factory=list)
@@ -90,8 +88,11 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     """
     lots = range(1, -(-count // PER_LOT) + 1)
     heats, boxes = [f"HEAT{number}" for number in lots], [f"BOX{number}" for number in lots]
-    steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
-    bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, PIECE)
+    footprints = Footprints(build_table(now), now)
+    bars, all_g = partial(footprints.receive, grams=STEEL_G * PER_LOT), STEEL_G * PER_LOT
+    steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, all_g, GRAM, bars)
+    pieces = partial(footprints.receive, grams=None)
+    bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, PIECE, pieces)
     names = [f"{ORDER_LINK}{number:04d}" for number in range(1, count + 1)]
     jobs = [
         Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), _terms(consortium, plant, index, now))
@@ -99,7 +100,7 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     ]
     consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
     consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
-    return Line(consortium, plant, jobs, steel, bearings)
+    return Line(consortium, plant, jobs, steel, bearings, footprints)
 
 
 def _terms(consortium: Consortium, plant: Plant, index: int, now: int) -> OrderTerms:
@@ -169,7 +170,7 @@ def _operate(
     jobs: Sequence[Job],
     operation: int,
     assignments: Sequence[int],
-    transform: Callable[[Job], TransformLots],
+    transform: Callable[[Job, Measured], TransformLots],
 ) -> None:
     """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
@@ -179,22 +180,25 @@ def _operate(
         )
         for job, assignment in pairs
     ]
-    work = [transform(job) for job in jobs]
-    # Finishing adds an entry to the machine's log, so anchors are built afterwards. They are recorded before the
-    # finishes, whose leaves must be anchored.
-    finishes = [_finish(line, job, operation, assignment) for job, assignment in pairs]
+    # Registers are read before the lots are recorded, whose footprints follow from the readings. The finish names the
+    # entry of the second one; anchors are recorded before the finishes, whose leaves must be anchored.
+    readings = [
+        line.footprints.measure(line.plant.machine(operation, job.index), assignment, operation, job.index)
+        for job, assignment in pairs
+    ]
+    work = [transform(job, measured) for job, measured in zip(jobs, readings, strict=True)]
+    finishes = [_finish(line, job, operation, measured) for job, measured in zip(jobs, readings, strict=True)]
     used = {line.plant.machine(operation, job.index).number: line.plant.machine(operation, job.index) for job in jobs}
     anchors = [machine.anchor() for machine in used.values()]
     line.consortium.record(line.consortium.makers[operation], [*starts, *work, *anchors, *finishes])
 
 
-def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssignment:
-    machine = line.plant.machine(operation, job.index)
-    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()}, LeafKind.OPERATION)
-    return FinishAssignment(job.order.subject, operation, assignment, machine.stream, entry.index, entry.leaf_hash)
+def _finish(line: Line, job: Job, operation: int, measured: Measured) -> FinishAssignment:
+    stream, entry = line.plant.machine(operation, job.index).stream, measured.finish
+    return FinishAssignment(job.order.subject, operation, measured.assignment, stream, entry.index, entry.leaf_hash)
 
 
-def _convert(line: Line, operation: int, job: Job) -> TransformLots:
+def _convert(line: Line, operation: int, job: Job, measured: Measured) -> TransformLots:
     """The transformation of one operation: steel into a blank, a blank into a shaft, a shaft and a bearing into the
     part. The bearing is a component: it is used up."""
     forging = operation == 0
@@ -203,6 +207,7 @@ def _convert(line: Line, operation: int, job: Job) -> TransformLots:
     if operation == ASSEMBLY:
         inputs.append(Input(line.bearings[job.index // PER_LOT], NOTHING, 1, component=True))
     inputs.sort(key=lambda entry: entry.lot)  # the contract takes lots in ascending order
+    loss = SCALE_G if forging else 0
     return TransformLots(
         Transformation(
             kind=TransformationKind.CONVERSION,
@@ -210,17 +215,17 @@ def _convert(line: Line, operation: int, job: Job) -> TransformLots:
             operation=operation,
             unit=GRAM if forging else PIECE,
             output_unit=PIECE,
-            loss=SCALE_G if forging else 0,
+            loss=loss,
             yield_in=STEEL_G - SCALE_G if forging else 1,
             yield_out=1,
             claims_root=NOTHING,
             inputs=tuple(inputs),
-            outputs=(_new_lot(line, job, operation),),
+            outputs=(_new_lot(line, job, operation, inputs, loss, measured),),
         )
     )
 
 
-def _rework(line: Line, job: Job) -> TransformLots:
+def _rework(line: Line, job: Job, measured: Measured) -> TransformLots:
     failed = Input(job.lot, job.order.subject, 1)
     return TransformLots(
         Transformation(
@@ -234,12 +239,14 @@ def _rework(line: Line, job: Job) -> TransformLots:
             yield_out=1,
             claims_root=NOTHING,
             inputs=(failed,),
-            outputs=(_new_lot(line, job, ASSEMBLY, suffix="R"),),
+            outputs=(_new_lot(line, job, ASSEMBLY, [failed], 0, measured, suffix="R"),),
         )
     )
 
 
-def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
+def _new_lot(
+    line: Line, job: Job, operation: int, inputs: Sequence[Input], loss: int, measured: Measured, suffix: str = ""
+) -> Output:
     """Creates a serialised lot and makes it the job's lot; returns it as an output of a transformation."""
     maker = line.consortium.makers[operation]
     serial = f"{OPERATIONS[operation][0].upper()}{job.index + 1:04d}{suffix}"
@@ -247,19 +254,7 @@ def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
     job.lot = identity.subject
     if operation == ASSEMBLY:
         job.part = identity
-    claims = line.consortium.document(maker, {"serial": serial, "passport": _passport(operation, job.index)})
+    footprint = line.footprints.make(job.lot, inputs, loss, measured)
+    passport: Json = {"material": "42CrMo4", "footprint": footprint}  # under the names of services/portal/PASSPORT.md
+    claims = line.consortium.document(maker, {"serial": serial, "passport": passport})
     return Output(hash_of(identity), 1, PIECE, claims)
-
-
-def _passport(operation: int, index: int) -> dict[str, Json]:
-    """The data that any holder of the part may see, under the names of services/portal/PASSPORT.md."""
-    energy_kwh = (Decimal("4.2"), Decimal("1.8"), Decimal("0.6"))[operation] + Decimal(index) / 1000
-    return {
-        "material": "42CrMo4",
-        "energy": {"type": "Energy", "value": str(energy_kwh), "uom": "KWH"},
-        "emissionsScorecard": {
-            "carbonFootprint": str((energy_kwh * GRID_KG_PER_KWH).quantize(Decimal("0.001"))),
-            "declaredUnit": "H87",
-            "operationalScope": "GateToGate",
-        },
-    }
