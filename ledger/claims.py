@@ -115,6 +115,11 @@ class Claims:
         """Return the value of the field at a path. Raises ClaimsError if there is no such field, or it is erased."""
         return _value(dict(self.fields), tuple(path))
 
+    def part(self, path: Sequence[str | int]) -> Json:
+        """Return the part of the document that is at a path. Raises ClaimsError if there is none, or some of it is
+        erased."""
+        return _part(self.fields, tuple(path))
+
     def disclose(self, paths: Iterable[Sequence[str | int]]) -> Disclosure:
         """Return a disclosure of these fields. It reveals only the paths of all other fields.
 
@@ -210,6 +215,12 @@ class Disclosure:
         """Return the value of a shown field. Raises ClaimsError if there is no such field, or it is not shown."""
         fields = self.fields
         return _value({known: fields.get(known, b"") for known in self.paths}, tuple(path))
+
+    def part(self, path: Sequence[str | int]) -> Json:
+        """Return the part of the document that is at a path. Raises ClaimsError if there is none, or not all of it is
+        shown."""
+        fields = self.fields
+        return _part(tuple((known, fields.get(known, b"")) for known in self.paths), tuple(path))
 
     def to_json(self) -> Json:
         """Return the JSON form that bundles contain (CLAIMS.md, "Disclosure")."""
@@ -398,6 +409,13 @@ def _value(fields: Mapping[Path, Field | bytes], path: Path) -> Json:
     if isinstance(field, bytes):
         raise ClaimsError(f"{_shown(path)} is not disclosed")
     return field.value
+
+
+def _part(fields: Sequence[tuple[Path, Field | bytes]], path: Path) -> Json:
+    found = [(known[len(path) :], field) for known, field in fields if known[: len(path)] == path]
+    if not found:
+        raise ClaimsError(f"the claims have nothing at {_shown(path)}")
+    return _assemble(found)
 
 
 def _paths_hash(paths: Sequence[Path]) -> bytes:

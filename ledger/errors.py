@@ -9,6 +9,10 @@
         BundleError              a provenance file is malformed
           NotABundleError        the file is not a provenance file of this version at all
         GenealogyError           lots are their own ancestors
+        FootprintError           a footprint is malformed, incomplete or does not add up
+          RegisterError          readings of an energy register cannot be those of one register
+          FactorError            an emission factor is malformed, unknown or of another kind
+            FactorExpiredError   an emission factor is not valid when it is used
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               a trust file or checkpoint file is malformed
         RequestError             a forward request is malformed, or must not be relayed
@@ -66,6 +70,9 @@ __all__ = [
     "ClaimsError",
     "ContractRefusedError",
     "DuplicateRecordError",
+    "FactorError",
+    "FactorExpiredError",
+    "FootprintError",
     "GenealogyError",
     "IdentifierError",
     "IndexHaltedError",
@@ -84,6 +91,7 @@ __all__ = [
     "ProofError",
     "QuorumMissedError",
     "RecordError",
+    "RegisterError",
     "RequestError",
     "Retry",
     "SettingsError",
@@ -165,6 +173,30 @@ class GenealogyError(InputError):
     """Lots are their own ancestors."""
 
     code = "genealogy-circular"
+
+
+class FootprintError(InputError):
+    """A footprint is malformed, incomplete or does not add up."""
+
+    code = "footprint-invalid"
+
+
+class RegisterError(FootprintError):
+    """Readings of an energy register cannot be those of one register."""
+
+    code = "register-invalid"
+
+
+class FactorError(FootprintError):
+    """An emission factor is malformed, unknown or of another kind."""
+
+    code = "factor-invalid"
+
+
+class FactorExpiredError(FactorError):
+    """An emission factor is not valid when it is used."""
+
+    code = "factor-expired"
 
 
 class BundleError(InputError):

@@ -6,15 +6,19 @@ What is not chosen stays out. That it exists can still be seen from the records.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
-from ledger.canonical import to_hex
+from ledger.canonical import Json, to_hex
 from ledger.claims import Claims, Path, parse_claims
-from ledger.errors import InputError, ProofError
+from ledger.errors import InputError, ProofError, RegisterError
 from ledger.events.certificates import CertificateIssued
-from ledger.evidence import EvidenceLog
+from ledger.events.orders import AssignmentFinished, AssignmentStarted
+from ledger.evidence import EvidenceEntry, EvidenceLog
+from ledger.footprint import PATH, Moment, RegisterEntry, is_register_alone, parse_register_entry
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance.permissions import Visibility
 from ledger.provenance.selection import Selection
@@ -24,6 +28,8 @@ from ledger.store.rows import CertificateRow, MachineRow
 
 __all__ = ["Disclosing", "choose_fields", "parse_disclosing"]
 
+_Kept: TypeAlias = "Callable[[int], EvidenceEntry | None]"
+"""Entries of one stream that are stored, by index."""
 _NAMES, _CLAIMS, _EVIDENCE, _INFERENCES = "names", "claims", "evidence", "inferences"
 
 
@@ -37,6 +43,9 @@ class Disclosing:
     """Prefixes of paths in claims documents, array indices as digits; () selects every field of every document."""
     entries: bool = False
     """The entries of evidence logs. Without them, it is still proved that they are in their stream."""
+    registers: bool = False
+    """Of the entries, those that say nothing but a register reading. They are disclosed in any case wherever all of the
+    footprints are, which follow from them."""
     inferences: bool = False
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
@@ -45,6 +54,10 @@ class Disclosing:
     """Sequences of the records whose entries and inferences are disclosed, if chosen; None for all."""
     nameless: bool = False
     """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
+
+    @property
+    def shows_registers(self) -> bool:
+        return self.entries or self.registers or any(one == PATH[: len(one)] for one in self.fields)
 
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
@@ -130,8 +143,8 @@ def _begins(beginning: tuple[str, ...], path: Path) -> bool:
 def disclose_evidence(
     rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, StreamSlots], policy: Disclosing
 ) -> Iterator[ShownEvidence]:
-    """Proofs of every leaf that a record refers to, in streams whose log is stored. `streams` is their state at the
-    proof block.
+    """Proofs of every leaf that a record refers to, in streams whose log is stored, and of the register readings that
+    shown ones name. `streams` is their state at the proof block.
 
     Raises ProofError if a stored log does not match its anchor.
     """
@@ -140,16 +153,74 @@ def disclose_evidence(
         row.sequence: row.anchor_size
         for row in rows.among(CertificateRow, "sequence", (row.sequence for row in selection.shown()))
     }
+    started = {
+        event.assignment: number for number, event in selection.events.items() if isinstance(event, AssignmentStarted)
+    }
+    found: list[ShownEvidence] = []
     for row in selection.shown():
-        leaf = selection.events[row.sequence].leaf()
+        event = selection.events[row.sequence]
+        leaf = event.leaf()
         if leaf is None:
             continue
         # Each log is read once, since it may be large and many certificates refer to it.
         log = logs.setdefault(leaf.stream, logs.get(leaf.stream) or book.evidence(leaf.stream))
+        kept: _Kept = partial(_logged, log) if log.entries else partial(book.opened, leaf.stream)
         if log.entries:
             latest = streams[leaf.stream]
             _verify_log(log, leaf.stream, latest)
-            yield _evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy)
+            found.append(_evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy))
+        elif isinstance(event, AssignmentFinished) and (entry := _chosen(row.sequence, kept(leaf.index), policy)):
+            found.append(ShownEvidence(row.sequence, (), (), entry))
+        if found and found[-1].record == row.sequence and isinstance(event, AssignmentFinished):
+            start = _start(event, started.get(event.assignment), kept, found[-1].shown, policy)
+            if start is not None:
+                proof = log.tree.inclusion_proof(start[0], streams[leaf.stream].size) if log.entries else ()
+                found.append(ShownEvidence(started[event.assignment], tuple(proof), (), start[1]))
+    yield from sorted(found, key=lambda one: one.record)
+
+
+def _logged(log: EvidenceLog, index: int) -> EvidenceEntry | None:
+    return log.entries[index] if index < len(log.entries) else None
+
+
+def _start(
+    finished: AssignmentFinished,
+    record: int | None,
+    kept: _Kept,
+    shown: EvidenceEntryShown | None,
+    policy: Disclosing,
+) -> tuple[int, EvidenceEntryShown] | None:
+    """The register reading at the start of an operation, which the shown entry of its finish names, and its index."""
+    finish = None if shown is None else _reading(shown.entry)
+    if record is None or finish is None or finish.start is None or finish.assignment != finished.assignment:
+        return None
+    entry = kept(finish.start) if finish.start < finished.leaf_index else None
+    start = None if entry is None else _reading(entry.entry)
+    if entry is None or start is None or (start.reading.moment, start.assignment) != (Moment.START, finish.assignment):
+        return None
+    chosen = _chosen(record, entry, policy)
+    return None if chosen is None else (finish.start, chosen)
+
+
+def _chosen(record: int, entry: EvidenceEntry | None, policy: Disclosing) -> EvidenceEntryShown | None:
+    """An entry if it is to be shown."""
+    if entry is None:
+        return None
+    if (policy.entries and _is_chosen(record, policy)) or (policy.shows_registers and _is_register(entry)):
+        return EvidenceEntryShown(entry.kind, entry.salt, entry.entry)
+    return None
+
+
+def _reading(entry: Json) -> RegisterEntry | None:
+    """The register reading of an entry; None if it has none, or none that can be read: a verifier sees none either."""
+    try:
+        return parse_register_entry(entry)
+    except RegisterError:
+        return None
+
+
+def _is_register(entry: EvidenceEntry) -> bool:
+    return _reading(entry.entry) is not None and is_register_alone(entry.entry)
 
 
 def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
@@ -172,9 +243,7 @@ def _evidence(
         record=record,
         inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
         consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
-        shown=EvidenceEntryShown(entry.kind, entry.salt, entry.entry)
-        if policy.entries and _is_chosen(record, policy)
-        else None,
+        shown=_chosen(record, entry, policy),
     )
 
 

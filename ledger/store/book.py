@@ -20,6 +20,7 @@ from ledger.store.book_rows import (
     IdentityRow,
     InferenceRow,
     ModelFileRow,
+    OpenedEntryRow,
     ParticipantNameRow,
 )
 from ledger.store.repository import Rows
@@ -217,6 +218,19 @@ class Book:
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
         found = self._connection.execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
         return None if found is None else EvidenceRow(*found)
+
+    def put_opened(self, stream: bytes, entry: EvidenceEntry) -> None:
+        """Store an entry of a stream whose log is kept elsewhere, as its owner showed it. The caller has compared it
+        with the leaf hash that a record names, or another entry that was."""
+        text = canonical_json(entry.entry).decode()
+        self._rows.put(OpenedEntryRow(stream, entry.index, int(entry.kind), entry.salt, text, entry.leaf_hash))
+
+    def opened(self, stream: bytes, index: int) -> EvidenceEntry | None:
+        """An entry that another company showed; None if it did not."""
+        row = self._rows.get(OpenedEntryRow, stream, index)
+        if row is None:
+            return None
+        return EvidenceEntry(index, row.salt, json.loads(row.entry), row.leaf_hash, LeafKind(row.kind))
 
     def put_inference(self, certificate: int, salt: bytes, window: bytes, logits: Sequence[int]) -> None:
         """Store the private inputs of a certificate's inference digest; `window` has 8 bytes for each integer."""

@@ -85,6 +85,20 @@ class EvidenceRow:
 
 
 @dataclass(slots=True)
+class OpenedEntryRow:
+    """An entry of another company's stream, as that company showed it. Its log is not here."""
+
+    stream: bytes
+    index: int
+    kind: int
+    """ledger.evidence.LeafKind."""
+    salt: bytes
+    entry: str
+    """Canonical JSON."""
+    leaf_hash: bytes
+
+
+@dataclass(slots=True)
 class InferenceRow:
     """The private inputs of a certificate's inference digest; the others are on the ledger."""
 

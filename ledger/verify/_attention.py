@@ -46,6 +46,7 @@ def attention(verified: Verified) -> Iterator[Statement]:
     yield from _waived(verified)
     yield from own_work(verified)
     yield from measurements(verified)
+    yield from verified.footprints.doubts
     yield from _lots(verified)
     yield from _noted(verified)
     yield from _records(verified)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ledger.bundle import ShownEvidence
 from ledger.events import Event
 from ledger.events.lots import LotsTransformed
+from ledger.events.orders import AssignmentFinished, AssignmentStarted
+from ledger.footprint import RegisterEntry
 from ledger.verify._descent import made_of
+from ledger.verify._footprints import proved_footprints
 from ledger.verify._measurements import compared_inputs
+from ledger.verify._registers import named_starts
 from ledger.verify._state import Entry
 from ledger.verify._status import Verified
 from ledger.verify.statement import Statement, say
@@ -49,24 +54,35 @@ def _about(entry: Entry[Event], root: int) -> tuple[bytes, ...]:
 
 
 def _entries(verified: Verified) -> Iterator[Statement]:
+    starts = named_starts(verified.bundle.evidence, verified.by_sequence)
     for evidence in verified.bundle.evidence:
         entry, shown = verified.by_sequence[evidence.record], evidence.shown
-        leaf = entry.event.leaf()
-        assert leaf is not None  # noqa: S101  # narrows the type: step 9 refused evidence of other records
         if shown is not None:
-            machine = verified.state.proved.streams[leaf.stream].machine
+            stream, index = _place(entry.event, starts)
+            machine = verified.state.proved.streams[stream].machine
             yield say(
                 "entry",
                 entry.histories[0],
                 (evidence.record,),
                 record=evidence.record,
-                stream=leaf.stream,
-                index=leaf.index,
+                stream=stream,
+                index=index,
                 machine=verified.machine(machine),
                 owner=verified.party(verified.state.proved.machines[machine].owner),
                 leaf=shown.kind,
                 entry=shown.entry,
             )
+
+
+def _place(event: Event, starts: Mapping[int, tuple[AssignmentFinished, RegisterEntry]]) -> tuple[bytes, int]:
+    """The stream and index of the entry that a record is about. Step 9 refused evidence of other records."""
+    if isinstance(event, AssignmentStarted):
+        finished, reading = starts[event.assignment]
+        assert reading.start is not None  # noqa: S101  # as below: that of a finish
+        return finished.stream, reading.start
+    leaf = event.leaf()
+    assert leaf is not None  # noqa: S101  # narrows the type
+    return leaf.stream, leaf.index
 
 
 def proved(verified: Verified) -> Iterator[Statement]:
@@ -78,12 +94,14 @@ def proved(verified: Verified) -> Iterator[Statement]:
         yield say("all_made", lots=lots) if lots else say("nothing_made")
     if any(claims.disclosure.shown for claims in verified.bundle.claims):
         yield say("fields")
+    yield from proved_footprints(verified)
     found = measured(verified)
     for code, name, numbers in (
         ("measured_certificates", "certificates", found.certificates),
         ("hashed_certificates", "certificates", found.hashed_certificates),
         ("measured_operations", "finished", found.operations),
         ("hashed_operations", "finished", found.hashed_operations),
+        ("opened_operations", "finished", found.opened_operations),
         ("inferences_shown", "certificates", tuple(one.record for one in verified.bundle.inferences)),
         ("inputs", "certificates", compared_inputs(verified)[0]),
     ):
@@ -99,16 +117,28 @@ class Measured:
     hashed_certificates: tuple[int, ...]
     operations: tuple[int, ...]
     hashed_operations: tuple[int, ...]
+    opened_operations: tuple[int, ...]
+    """Those of which the entry is shown, but no proof that it is in its stream."""
 
 
 def measured(verified: Verified) -> Measured:
-    """Sort the bundle's evidence."""
+    """Sort the bundle's evidence, but for the starts of operations, which their finishes name."""
     certified = verified.state.certificates
-    shown = [one.record for one in verified.bundle.evidence if one.shown is not None]
-    hashed = [one.record for one in verified.bundle.evidence if one.shown is None]
+    named = [one for one in verified.bundle.evidence if verified.by_sequence[one.record].event.leaf() is not None]
+    shown = [one.record for one in named if one.shown is not None]
+    hashed = [one.record for one in named if one.shown is None]
+    opened = {one.record for one in named if _is_opened(verified, one)}
     return Measured(
         tuple(one for one in shown if one in certified),
         tuple(one for one in hashed if one in certified),
-        tuple(one for one in shown if one not in certified),
+        tuple(one for one in shown if one not in certified and one not in opened),
         tuple(one for one in hashed if one not in certified),
+        tuple(sorted(opened)),
     )
+
+
+def _is_opened(verified: Verified, evidence: ShownEvidence) -> bool:
+    event = verified.by_sequence[evidence.record].event
+    if not isinstance(event, AssignmentFinished) or evidence.shown is None or evidence.inclusion:
+        return False
+    return verified.state.proved.streams[event.stream].size > 1  # the proof of a tree's only leaf is empty

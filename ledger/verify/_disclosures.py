@@ -6,13 +6,15 @@ import struct
 from collections.abc import Mapping
 
 from ledger.bundle import Bundle, InferenceShown, ShownEvidence
-from ledger.canonical import sha256
+from ledger.canonical import sha256, to_hex
 from ledger.claims import verify_disclosure
 from ledger.errors import CanonicalError, ProofError, RecordError
-from ledger.events import Event
-from ledger.events.orders import AssignmentFinished
+from ledger.events import Event, Leaf
+from ledger.events.orders import AssignmentFinished, AssignmentStarted
 from ledger.evidence import build_inference_context, build_leaf_data, build_window_commitment
+from ledger.footprint import Moment, RegisterEntry
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from ledger.verify._registers import named_starts, register_of
 from ledger.verify._state import Certificate, Entry, State
 from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, InferencesRefused
 
@@ -41,19 +43,23 @@ def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Ev
     """Step 9: the leaves to which certificates and assignments refer are in their streams. Raises EvidenceRefused.
 
     A certificate's leaf is verified under the anchor that was the latest at its issue, with which the present anchor
-    must be consistent; an assignment's leaf is verified under the present anchor.
+    must be consistent; an assignment's leaf is verified under the present anchor, and so is that of its start, which
+    the shown finish names.
     """
+    starts = named_starts(bundle.evidence, entries)
     for evidence in bundle.evidence:
         entry = entries.get(evidence.record)
+        event = None if entry is None else entry.event
         certificate = state.certificates.get(evidence.record)
-        finished = entry.event if entry is not None and isinstance(entry.event, AssignmentFinished) else None
-        if certificate is None and finished is None:
-            raise EvidenceRefused("the bundle has no such record that refers to evidence", sequence=evidence.record)
         try:
             if certificate is not None:
                 _verify_certified(evidence, certificate, state)
-            elif finished is not None:
-                _verify_finished(evidence, finished, state)
+            elif isinstance(event, AssignmentFinished):
+                _verify_finished(evidence, event, state)
+            elif isinstance(event, AssignmentStarted):
+                _verify_started(evidence, event, starts.get(event.assignment), state)
+            else:
+                raise ProofError("the bundle has no such record that refers to evidence")
         except (ProofError, CanonicalError, RecordError) as error:
             raise EvidenceRefused(error.cause, sequence=evidence.record) from None
 
@@ -61,25 +67,61 @@ def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Ev
 def _verify_certified(evidence: ShownEvidence, certificate: Certificate, state: State) -> None:
     statement, size, root = certificate.statement, certificate.anchor_size, certificate.anchor_root
     leaf = statement.leaf_hash
-    _verify_entry(evidence, leaf)
+    _verify_entry(evidence, Leaf(statement.stream, statement.leaf_index, leaf))
     verify_inclusion(leaf, statement.leaf_index, size, evidence.inclusion, root)
     latest = state.proved.streams[statement.stream]
     verify_consistency(size, latest.size, evidence.consistency, root, latest.root)
 
 
 def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, state: State) -> None:
-    _verify_entry(evidence, finished.leaf_hash)
+    _verify_entry(evidence, finished.leaf())
     latest = state.proved.streams[finished.stream]
-    verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
+    # Who lacks the stream's log can show the entry, which the record names by its hash, but not its place.
+    if evidence.inclusion or evidence.shown is None:
+        verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
+    _verify_no_consistency(evidence)
+
+
+def _verify_no_consistency(evidence: ShownEvidence) -> None:
     # Superfluous bytes would give one bundle several texts.
     if evidence.consistency:
         raise ProofError("evidence of an assignment must not have a consistency proof")
 
 
-def _verify_entry(evidence: ShownEvidence, leaf: bytes) -> None:
+def _verify_started(
+    evidence: ShownEvidence,
+    started: AssignmentStarted,
+    named: tuple[AssignmentFinished, RegisterEntry] | None,
+    state: State,
+) -> None:
+    """The entry is the start's reading that the finish names: by its place in the stream, or by its leaf hash."""
+    shown, start = evidence.shown, register_of(evidence.shown)
+    if named is None or named[1].start is None or shown is None:
+        raise ProofError("no register reading at the finish is shown that names the one at the start")
+    finished, finish, index = named[0], named[1], named[1].start
+    where = f"entry {index} of stream {to_hex(finished.stream)}, the register reading at the start"
+    if start is None or start.reading.moment is not Moment.START or start.assignment != started.assignment:
+        raise ProofError(f"{where}, is not shown as that of the assignment")
+    latest = state.proved.streams[finished.stream]
+    if index >= min(finished.leaf_index, latest.size):
+        raise ProofError(f"{where}, is not before the finish")
+    leaf = leaf_hash(build_leaf_data(shown.kind, shown.salt, shown.entry))
+    if finish.start_hash not in (None, leaf):
+        raise ProofError(f"{where}, is not the one that the finish names")
+    if evidence.inclusion or finish.start_hash is None:
+        try:
+            verify_inclusion(leaf, index, latest.size, evidence.inclusion, latest.root)
+        except ProofError as error:
+            raise ProofError(f"{where}: {error.cause}") from None
+    _verify_no_consistency(evidence)
+
+
+def _verify_entry(evidence: ShownEvidence, leaf: Leaf) -> None:
     shown = evidence.shown
-    if shown is not None and leaf_hash(build_leaf_data(shown.kind, shown.salt, shown.entry)) != leaf:
-        raise ProofError("the entry is not the one that the record names")
+    if shown is not None and leaf_hash(build_leaf_data(shown.kind, shown.salt, shown.entry)) != leaf.hash:
+        raise ProofError(
+            f"the entry is not the one that the record names: entry {leaf.index} of stream {to_hex(leaf.stream)}"
+        )
 
 
 def verify_inferences(bundle: Bundle, state: State) -> None:

@@ -9,6 +9,7 @@ from ledger.events.orders import AssignmentFinished
 from ledger.trust import BelievedBlock
 from ledger.verify._attention import conversions
 from ledger.verify._disclosed import measured
+from ledger.verify._footprints import unproved_footprints
 from ledger.verify._measurements import compared_inputs, undated
 from ledger.verify._state import Lot
 from ledger.verify._status import Verified
@@ -110,6 +111,7 @@ def _not_measured(verified: Verified) -> Iterator[Statement]:
         if numbers:
             listed = tuple(sorted(numbers))
             yield say(code, None, listed, **{name: listed})
+    yield from unproved_footprints(verified)
     if bundle.inferences:
         yield say("execution")
     if found.operations or found.hashed_operations:

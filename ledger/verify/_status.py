@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ledger.bundle import Bundle
 from ledger.checkpoint import DEFAULT_MAX_AGE_S
@@ -20,6 +20,9 @@ from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify.refusals import StatusRefused
 from ledger.verify.report import moment
 from ledger.verify.values import NamedMachine, Party, Thing
+
+if TYPE_CHECKING:
+    from ledger.verify._footprints import Footprints
 
 __all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
 
@@ -87,6 +90,13 @@ class Verified:
         names = set(self.bundle.parts).union(*self.ancestors.values())
         # Lots of one step have one sequence.
         return tuple(sorted((self.state.lots[name] for name in names), key=lambda one: (one.sequence, one.subject)))
+
+    @cached_property
+    def footprints(self) -> Footprints:
+        """What became of the footprints that the bundle shows."""
+        from ledger.verify._footprints import judge_footprints  # noqa: PLC0415 - it needs this module
+
+        return judge_footprints(self)
 
     @cached_property
     def _machines(self) -> dict[int, str]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from importlib import import_module
 
 from ledger.canonical import to_hex
+from ledger.footprint import PATH
 from ledger.records import NoteKind
 from ledger.verify.printable import printable, quoted
 from ledger.verify.statement import Statement
@@ -89,8 +90,12 @@ class Words:
             case Span(seconds):
                 return self._span(seconds)
             case Fields(fields):
-                shown = say["joiner"].join(f"{_path(path)} {quoted(value)}" for path, value in fields)
-                return shown or say["no_field"]
+                # A footprint has a hundred fields, and sentences of its own.
+                rest = [one for one in fields if one[0][: len(PATH)] != PATH]
+                shown = [f"{_path(path)} {quoted(value)}" for path, value in rest]
+                if len(rest) < len(fields):
+                    shown.append(say["footprint"].format(count=len(fields) - len(rest)))
+                return say["joiner"].join(shown) or say["no_field"]
         return str(value)
 
     def unit(self, code: str) -> str:

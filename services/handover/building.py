@@ -109,7 +109,12 @@ def _bundle(store: Store, chain: Chain, allowed: Allowance, recipient: int) -> b
     alone = Gets.PROOF_ALONE in allowed.gets
     measured = bool(allowed.measured)
     disclosing = Disclosing(
-        names=not alone, entries=measured, inferences=measured, only=allowed.measured, nameless=True
+        names=not alone,
+        entries=measured,
+        registers=Gets.PASSPORTS in allowed.entry.gets,  # the footprint in a passport follows from them
+        inferences=measured,
+        only=allowed.measured,
+        nameless=True,
     )
     return build_bundle(store, chain, sorted(allowed.parts), disclosing, viewer=None if alone else recipient)
 

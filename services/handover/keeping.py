@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ledger.bundle import Bundle, IdentityShown
 from ledger.claims import Claims, Field, parse_claims
 from ledger.ids import Identity
+from ledger.provenance.opened import find_opened
 from ledger.store import Book
 from services.handover.content import Content
 from services.handover.erasures import Erasure, apply_erasures
@@ -17,8 +18,8 @@ __all__ = ["keep"]
 
 
 def keep(book: Book, handovers: HandoverRepository, content: Content, bundle: Bundle | None, now_ms: int) -> int:
-    """Keeps names, documents and inferences, and erases what is to be erased. Returns how many documents the bundle had
-    in full."""
+    """Keeps names, documents, register readings and inferences, and erases what is to be erased. Returns how many
+    documents the bundle had in full."""
     for name in content.names:
         book.add_identity(name)
     for erasure in content.erasures:
@@ -33,6 +34,8 @@ def keep(book: Book, handovers: HandoverRepository, content: Content, bundle: Bu
     documents = list(_documents(bundle))
     for claims in documents:
         _keep_document(book, handovers, claims)
+    for stream, entry in find_opened(bundle):
+        book.put_opened(stream, entry)
     for inference in bundle.inferences:
         if book.inference(inference.record) is None:
             book.put_inference(inference.record, inference.salt, inference.window, inference.logits)

@@ -95,6 +95,15 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "no_window": "certificate {certificate} is on an entry that was not measured on {lot}",
         "other_window": "certificate {certificate} of {lot} is by an inference on other data than the measurement that "
         "it names",
+        "odd_register": "the register readings of assignment {assignment}, entries {start} and {index} of stream "
+        "{stream}, cannot be those of one register: one is wrong, or a reset is not stated",
+        "footprint_malformed": "record {record}: the footprint of {lot} does not follow from what it states",
+        "footprint_inputs": "record {record}: the footprint of {lot} does not count what the record says went into it",
+        "footprint_source": "record {record}: the footprint of {lot} counts {source} by other amounts than its own "
+        "footprint has",
+        "footprint_reading": "record {record}: the footprint of {lot} counts {stated} Wh of assignment {assignment}, "
+        "or another part of it, but its register readings, entries {start} and {index} of stream {stream}, "
+        "say {read} Wh",
         "suspended": "{participant} is suspended",
         "departed": "{participant} has left the consortium",
         "renamed": "{participant} replaced the name key that made salts of identifiers here, on {replaced}",
@@ -114,6 +123,9 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "proof block",
         "fields": "the disclosed fields are those that the records commit to; of these documents every field that is "
         "withheld is counted",
+        "footprint": "the footprint of {lot}, {wh} Wh, {location} mg CO2e by location and {market} mg by market, is "
+        "computed here again from what the file shows; {metered} per mille of it follows from register readings "
+        "(assignments {readings})",
         "measured_certificates": "the measured entries of certificates {certificates} were in their streams when these "
         "were issued, and still are",
         "hashed_certificates": "some entry, not shown, with the hash that certificates {certificates} name was in its "
@@ -122,6 +134,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "at the proof block",
         "hashed_operations": "some entry, not shown, with the hash that finished operations (records {finished}) name "
         "is in its stream at the proof block",
+        "opened_operations": "the measured entries of finished operations (records {finished}) are those that these "
+        "name; that they are in their streams is not shown",
         "inferences_shown": "the shown inferences (certificates {certificates}) are those that the certificates commit "
         "to, and name the lots and entries of these",
         "inputs": "the inputs of the inferences of certificates {certificates} are the measured windows that these "
@@ -150,6 +164,10 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "inferences": "inferences of certificates {certificates}: input, salt and logits are not shown",
         "uncompared": "that the inputs of the inferences of certificates {certificates} are what was measured: the "
         "entries that these name are not shown as windows",
+        "footprint_stated": "what else the footprints of {lots} are made of: of some of it no readings or documents "
+        "are shown",
+        "footprint_meters": "that meters were right, that operations which share a machine ran when their readings "
+        "say, and that emission factors are fitting",
         "execution": "that the models give these logits: execute them again with `python -m quality audit`",
         "finished": "that the measured entries of finished operations were in their streams before the proof block",
         "timing": "that what certificates {certificates} are on was measured after the work on their lots: nothing "
@@ -182,6 +200,7 @@ PHRASES: Mapping[str, str] = {
     "seconds": "{number} seconds",
     "ago": "{span} ago",
     "ahead": "{span} ahead of this clock",
+    "footprint": "{count} fields of its footprint",
     "no_field": "no field is shown",
     "note_kind": "kind {number}",
     "joiner": ", ",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import Json, to_hex
@@ -173,11 +173,22 @@ def _record_each(consortium: Consortium, owners: Sequence[Company], records: Seq
 
 
 def receive(
-    consortium: Consortium, company: Company, gtin: str, lots: Sequence[str], quantity: int, unit: bytes
+    consortium: Consortium,
+    company: Company,
+    gtin: str,
+    lots: Sequence[str],
+    quantity: int,
+    unit: bytes,
+    footprint: Callable[[bytes, int], Mapping[str, Json]] | None = None,
 ) -> list[bytes]:
-    """Receives material from outside with its supplier's certificate; returns the lots' subjects."""
+    """Receives material from outside with its supplier's certificate, and with `footprint` of each lot and its
+    quantity, if there is any; returns the lots' subjects."""
     identities = [consortium.name(SubjectKind.LOT, company, f"https://id.gs1.org/01/{gtin}/10/{lot}") for lot in lots]
-    claims = consortium.document(company, {"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
-    records = [ReceiveLot(hash_of(identity), quantity, unit, claims) for identity in identities]
+    records = []
+    for identity in identities:
+        claims: dict[str, Json] = {"supplier": "outside the ledger", "certificate": "EN 10204 2.2"}
+        if footprint is not None:
+            claims["passport"] = {"footprint": footprint(identity.subject, quantity)}
+        records.append(ReceiveLot(hash_of(identity), quantity, unit, consortium.document(company, claims)))
     consortium.record(company, records)
     return [identity.subject for identity in identities]

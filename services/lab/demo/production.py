@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 
 from ledger.canonical import Json
-from ledger.evidence import LeafKind
 from ledger.ids import Identity, SubjectKind
 from ledger.products import Configuration, Operation, Step, build_mark, build_order_document, element_string
 from ledger.records import (
@@ -34,6 +32,7 @@ from ledger.records import (
 from services.lab.demo.configured import choose_options
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 from services.lab.demo.factories import find_supplies
+from services.lab.demo.meters import Footprints, Measured, build_table
 from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
 
 __all__ = ["Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
@@ -42,8 +41,6 @@ GTIN_OTHERWISE = build_gtin("09999")
 """Of pieces of a product that states none."""
 ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
 """Orders are documents of one GS1 type (GDTI); the serial number of each is appended."""
-GRID_KG_PER_KWH = Decimal("0.38")
-"""Carbon dioxide intensity of the electricity used in the demo."""
 PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
 DUE_S = 14 * 24 * 3600
@@ -93,6 +90,7 @@ class Line:
     """What the first operation uses, a lot for every few pieces."""
     components: list[bytes]
     """What the last operation adds, likewise."""
+    footprints: Footprints
     certificates: list[Verdict] = field(default_factory=list)
     """Verdicts of all certificates issued on parts."""
     events: list[str] = field(default_factory=list)
@@ -107,12 +105,14 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     lots, need = range(1, -(-count // PER_LOT) + 1), find_supplies(plant.product)
     batches, boxes = [f"{need.material}{number}" for number in lots], [f"{need.component}{number}" for number in lots]
     gtin, added = build_gtin(need.material_item), build_gtin(need.component_item)
-    material = receive(consortium, consortium.makers[0], gtin, batches, need.grams * PER_LOT, GRAM)
-    components = receive(consortium, consortium.makers[-1], added, boxes, PER_LOT, PIECE)
+    footprints, all_g = Footprints(build_table(now), now), need.grams * PER_LOT
+    weighed, counted = partial(footprints.receive, grams=all_g), partial(footprints.receive, grams=None)
+    material = receive(consortium, consortium.makers[0], gtin, batches, all_g, GRAM, weighed)
+    components = receive(consortium, consortium.makers[-1], added, boxes, PER_LOT, PIECE, counted)
     jobs = [_order(consortium, plant, index, now) for index in range(count)]
     consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
     consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
-    return Line(consortium, plant, jobs, material, components)
+    return Line(consortium, plant, jobs, material, components, footprints)
 
 
 def _order(consortium: Consortium, plant: Plant, index: int, now: int) -> Job:
@@ -198,7 +198,7 @@ def _operate(
     jobs: Sequence[Job],
     step: Step,
     assignments: Sequence[int],
-    transform: Callable[[Job], TransformLots],
+    transform: Callable[[Job, Measured], TransformLots],
 ) -> None:
     """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
@@ -206,25 +206,28 @@ def _operate(
         StartAssignment(job.order.subject, job.number(step), assignment, _machine(line, job, step).stream, NOTHING)
         for job, assignment in pairs
     ]
-    work = [transform(job) for job in jobs]
-    # Finishing adds an entry to the machine's log, so anchors are built afterwards. They are recorded before the
-    # finishes, whose leaves must be anchored.
-    finishes = [_finish(line, job, step, assignment) for job, assignment in pairs]
+    # Registers are read before the lots are recorded, whose footprints follow from the readings. The finish names the
+    # entry of the second one; anchors are recorded before the finishes, whose leaves must be anchored.
+    readings = [
+        line.footprints.measure(_machine(line, job, step), assignment, job.number(step), job.index)
+        for job, assignment in pairs
+    ]
+    work = [transform(job, measured) for job, measured in zip(jobs, readings, strict=True)]
+    finishes = [_finish(line, job, step, measured) for job, measured in zip(jobs, readings, strict=True)]
     used = {machine.number: machine for machine in (_machine(line, job, step) for job in jobs)}
     anchors = [machine.anchor() for machine in used.values()]
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
     line.consortium.record(maker, [*starts, *work, *anchors, *finishes])
 
 
-def _finish(line: Line, job: Job, step: Step, assignment: int) -> FinishAssignment:
-    machine = _machine(line, job, step)
-    entry = machine.note(step.name, {"job": job.index + 1, "lot": "0x" + job.lot.hex()}, LeafKind.OPERATION)
+def _finish(line: Line, job: Job, step: Step, measured: Measured) -> FinishAssignment:
+    stream, entry = _machine(line, job, step).stream, measured.finish
     return FinishAssignment(
-        job.order.subject, job.number(step), assignment, machine.stream, entry.index, entry.leaf_hash
+        job.order.subject, job.number(step), measured.assignment, stream, entry.index, entry.leaf_hash
     )
 
 
-def _convert(line: Line, step: Step, job: Job) -> TransformLots:
+def _convert(line: Line, step: Step, job: Job, measured: Measured) -> TransformLots:
     """The transformation of one operation: material into a piece, or a piece into the next one. The last operation adds
     a component, which is used up."""
     supplies, first = find_supplies(line.plant.product), job.number(step) == 0
@@ -233,6 +236,7 @@ def _convert(line: Line, step: Step, job: Job) -> TransformLots:
     if step == line.plant.product.route[-1]:
         inputs.append(Input(line.components[job.index // PER_LOT], NOTHING, 1, component=True))
     inputs.sort(key=lambda entry: entry.lot)  # the contract takes lots in ascending order
+    loss = supplies.loss_g if first else 0
     return TransformLots(
         Transformation(
             kind=TransformationKind.CONVERSION,
@@ -240,17 +244,17 @@ def _convert(line: Line, step: Step, job: Job) -> TransformLots:
             operation=job.number(step),
             unit=GRAM if first else PIECE,
             output_unit=PIECE,
-            loss=supplies.loss_g if first else 0,
+            loss=loss,
             yield_in=supplies.grams - supplies.loss_g if first else 1,
             yield_out=1,
             claims_root=NOTHING,
             inputs=tuple(inputs),
-            outputs=(_new_lot(line, job, step),),
+            outputs=(_new_lot(line, job, step, inputs, loss, measured),),
         )
     )
 
 
-def _rework(line: Line, step: Step, job: Job) -> TransformLots:
+def _rework(line: Line, step: Step, job: Job, measured: Measured) -> TransformLots:
     failed = Input(job.lot, job.order.subject, 1)
     return TransformLots(
         Transformation(
@@ -264,12 +268,14 @@ def _rework(line: Line, step: Step, job: Job) -> TransformLots:
             yield_out=1,
             claims_root=NOTHING,
             inputs=(failed,),
-            outputs=(_new_lot(line, job, step, suffix="R"),),
+            outputs=(_new_lot(line, job, step, [failed], 0, measured, suffix="R"),),
         )
     )
 
 
-def _new_lot(line: Line, job: Job, step: Step, suffix: str = "") -> Output:
+def _new_lot(
+    line: Line, job: Job, step: Step, inputs: Sequence[Input], loss: int, measured: Measured, suffix: str = ""
+) -> Output:
     """Creates a serialised lot and makes it the job's lot; returns it as an output of a transformation."""
     product = line.plant.product
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
@@ -277,7 +283,9 @@ def _new_lot(line: Line, job: Job, step: Step, suffix: str = "") -> Output:
     link = f"https://id.gs1.org/01/{product.gtin or GTIN_OTHERWISE}/21/{serial}"
     identity = line.consortium.name(SubjectKind.LOT, maker, link)
     job.lot = identity.subject
-    passport = {**_passport(job.number(step), job.index), "material": _material(job)}
+    footprint = line.footprints.make(job.lot, inputs, loss, measured)
+    # Under the names of services/portal/PASSPORT.md.
+    passport: dict[str, Json] = {"material": _material(job), "footprint": footprint}
     if step == product.route[-1]:
         job.part = identity
         passport |= _mark(line, job, serial)
@@ -310,17 +318,3 @@ def _mark(line: Line, job: Job, serial: str) -> dict[str, Json]:
     )
     values = {"10": batch, "11": due, "17": expiry, "21": serial}
     return {"udi": element_string(build_mark(product, {ai: values[ai] for ai in product.marks}))}
-
-
-def _passport(operation: int, index: int) -> dict[str, Json]:
-    """The data that any holder of the part may see, under the names of services/portal/PASSPORT.md."""
-    energy_kwh = (Decimal("4.2"), Decimal("1.8"), Decimal("0.6"))[min(operation, 2)] + Decimal(index) / 1000
-    return {
-        "material": "42CrMo4",
-        "energy": {"type": "Energy", "value": str(energy_kwh), "uom": "KWH"},
-        "emissionsScorecard": {
-            "carbonFootprint": str((energy_kwh * GRID_KG_PER_KWH).quantize(Decimal("0.001"))),
-            "declaredUnit": "H87",
-            "operationalScope": "GateToGate",
-        },
-    }

@@ -22,6 +22,7 @@ from ledger.chain import Chain, fetch_checkpoint, fetch_trust
 from ledger.errors import MillmarkError
 from ledger.events import HISTORY_EVENTS, topic_of
 from ledger.events.certificates import CertificateIssued
+from ledger.footprint import Moment, build_register_data, parse_register_entry
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
 from ledger.names import NameKey, build_alpha
@@ -184,11 +185,15 @@ def _change_measurement(bundle: Bundle) -> Bundle:
     return replace(bundle, inferences=tuple(replace(one, window=change(one.window)) for one in bundle.inferences))
 
 
-def _change_log(bundle: Bundle) -> Bundle:
+def _change_reading(bundle: Bundle) -> Bundle:
+    """Makes every operation use 1 Wh less."""
+
     def change(shown: EvidenceEntryShown | None) -> EvidenceEntryShown | None:
-        if shown is None or not isinstance(shown.entry, dict) or "job" not in shown.entry:
+        reading = None if shown is None else parse_register_entry(shown.entry)
+        if shown is None or reading is None or reading.reading.moment is not Moment.FINISH:
             return shown
-        return replace(shown, entry={**shown.entry, "job": 0})
+        less = replace(reading, reading=replace(reading.reading, wh=reading.reading.wh - 1))
+        return replace(shown, entry=build_register_data(less))
 
     return replace(bundle, evidence=tuple(replace(one, shown=change(one.shown)) for one in bundle.evidence))
 
@@ -199,6 +204,6 @@ _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
     "another serial number": _rename,
     "the part under a salt that its maker chose": _choose_salt,
     "other options in the order": _change_field,
-    "an entry of a machine's log changed": _change_log,
+    "a reading of a machine's register changed": _change_reading,
     "a measured value changed": _change_measurement,
 }

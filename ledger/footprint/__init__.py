@@ -1,0 +1,57 @@
+"""Energy and emissions of lots, from register readings to `passport.footprint`. See FOOTPRINT.md.
+
+Pure arithmetic in integers: Wh and mg CO2e. Nothing here reads a database, a clock or a chain; the verifier uses it.
+"""
+
+from ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, share_of
+from ledger.footprint.document import PATH, Footprint, Other, Own, Share, parse_footprint
+from ledger.footprint.factors import Factor, FactorKind, FactorTable, parse_factors
+from ledger.footprint.readings import (
+    RegisterEntry,
+    build_register_data,
+    is_register_alone,
+    parse_register_entry,
+    register_event_id,
+    verify_pair,
+    wh_between,
+)
+from ledger.footprint.registers import MAX_POWER_W, Allocation, Moment, Note, Noted, Reading, Segment, allocate
+from ledger.footprint.steps import Step, Taken, build_footprint, expected_kept, expected_part
+
+__all__ = [
+    "ALL",
+    "MAX_POWER_W",
+    "NOTHING",
+    "PATH",
+    "Allocation",
+    "Amounts",
+    "Factor",
+    "FactorKind",
+    "FactorTable",
+    "Footprint",
+    "Moment",
+    "Note",
+    "Noted",
+    "Other",
+    "Own",
+    "Part",
+    "Reading",
+    "RegisterEntry",
+    "Segment",
+    "Share",
+    "Step",
+    "Taken",
+    "allocate",
+    "build_footprint",
+    "build_register_data",
+    "expected_kept",
+    "expected_part",
+    "is_register_alone",
+    "parse_factors",
+    "parse_footprint",
+    "parse_register_entry",
+    "register_event_id",
+    "share_of",
+    "verify_pair",
+    "wh_between",
+]

@@ -1,0 +1,242 @@
+"""Registers: what a machine's meter has counted so far, in Wh, and how much of it each operation used.
+
+A register only rises. Energy is the difference of two readings, never an integral over samples, so nothing is lost
+between them: what the operations of a machine used, and what it used while it was idle, add up to what its register
+advanced by, to the Wh. Every reading is one of the machine's evidence stream, in its order.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ledger.canonical import MAX_SAFE_INTEGER
+from ledger.errors import RegisterError
+
+__all__ = ["MAX_POWER_W", "Allocation", "Moment", "Note", "Noted", "Reading", "Segment", "allocate", "divide"]
+
+MAX_POWER_W = 10_000_000
+"""Mean power between two readings above which at least one of them is in another unit: 10 MW."""
+MAX_GAP_S = 24 * 3600
+"""Time between two readings from which on a gap is noted."""
+_SLACK_S = 60
+"""Clocks of meters are read to the minute."""
+
+
+class Moment(enum.Enum):
+    """When a register is read."""
+
+    START = "start"
+    """An operation begins."""
+    FINISH = "finish"
+    """It is over."""
+    READ = "read"
+    """At any other time."""
+    RESET = "reset"
+    """The register was set back, or the meter replaced."""
+
+
+class Note(enum.Enum):
+    """What was done about something that a plain difference would not have shown."""
+
+    RESET = "reset"
+    """The register was set back; what it had counted by then is counted."""
+    RESET_UNREAD = "reset_unread"
+    """It was set back, and not read before: what was used since the reading before that is not known, nor counted."""
+    ROLLOVER = "rollover"
+    """It passed its highest value, and began at 0 again."""
+    OVERLAP = "overlap"
+    """Several operations ran at once; what was used meanwhile is divided equally among them."""
+    GAP = "gap"
+    """There was no reading for a long time. What was used is counted all the same."""
+    UNSTARTED = "unstarted"
+    """An operation finished without a reading at its start: none of the energy is its own, it counts as idle."""
+    UNFINISHED = "unfinished"
+    """An operation started and has no reading at its end: it has what was used until the last reading."""
+    AGAIN = "again"
+    """An operation that runs already was started again; the first reading counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a register showed. Raises RegisterError for values that no register shows."""
+
+    time_s: int
+    """Seconds since 1970."""
+    wh: int
+    """Wh; of a reset, what it shows afterwards."""
+    moment: Moment = Moment.READ
+    assignment: int = 0
+    """The operation that starts or finishes: its assignment's number."""
+    before_wh: int | None = None
+    """Of a reset: what it showed just before; None if nobody read it."""
+
+    def __post_init__(self) -> None:
+        for what, value in (("time", self.time_s), ("reading", self.wh), ("reading before a reset", self.before_wh)):
+            if value is not None and (type(value) is not int or value > MAX_SAFE_INTEGER):
+                raise RegisterError(f"the {what} {value!r} is not a whole number", hint="give Wh: 1 kWh is 1000 Wh")
+            if value is not None and value < 0:
+                raise RegisterError(
+                    f"the {what} {value} is negative",
+                    hint="read the register of imported energy (OBIS 1.8.0), not one that feed-in reduces",
+                )
+        if (self.moment in (Moment.START, Moment.FINISH)) is (self.assignment == 0):
+            raise RegisterError("a reading is at the start or the finish of an assignment, or of none")
+        if self.before_wh is not None and self.moment is not Moment.RESET:
+            raise RegisterError("only a reset has a reading before it")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a register advanced by while the same operations ran."""
+
+    wh: int
+    among: int = 1
+    """Number of operations that ran."""
+    place: int = 0
+    """This operation's place among them, from 0, by number: the first ones have the Wh that do not divide."""
+
+    @property
+    def own_wh(self) -> int:
+        return divide(self.wh, self.among)[self.place]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    note: Note
+    index: int
+    """Index of the reading at which it was noted, from 0."""
+    wh: int = 0
+    """The energy that it is about."""
+    assignment: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What the energy of a machine was used for."""
+
+    wh: Mapping[int, int]
+    """By assignment."""
+    idle_wh: int
+    """While no operation ran."""
+    advance_wh: int
+    """What the register advanced by in all: the sum of the others, exactly."""
+    segments: Mapping[int, Sequence[Segment]]
+    """By assignment: what it was computed of."""
+    notes: Sequence[Noted]
+
+
+def divide(wh: int, among: int) -> list[int]:
+    """Divide equally; the first ones get 1 Wh more where it does not come out even."""
+    each, rest = divmod(wh, among)
+    return [each + 1] * rest + [each] * (among - rest)
+
+
+def allocate(
+    readings: Iterable[Reading], *, modulus_wh: int | None = None, max_power_w: int = MAX_POWER_W
+) -> Allocation:
+    """Allocate what a machine's register advanced by to its operations, by its readings in the stream's order.
+
+    `modulus_wh`: at which the register begins at 0 again, if it does. Raises RegisterError, naming the reading, if they
+    cannot be those of one register: one fell without a reset, a clock went back, or a value is in another unit. That
+    all of them are in another unit cannot be seen.
+    """
+    return _Allocating(modulus_wh, max_power_w).run(readings)
+
+
+@dataclass(slots=True)
+class _Allocating:
+    modulus_wh: int | None
+    max_power_w: int
+    running: list[int] = field(default_factory=list)
+    wh: dict[int, int] = field(default_factory=dict)
+    segments: dict[int, list[Segment]] = field(default_factory=dict)
+    notes: list[Noted] = field(default_factory=list)
+    idle_wh: int = 0
+    advance_wh: int = 0
+    pending_wh: int = 0
+    """What the register advanced by since operations last started or finished."""
+
+    def run(self, readings: Iterable[Reading]) -> Allocation:
+        last: Reading | None = None
+        index = -1
+        for index, reading in enumerate(readings):
+            if last is not None:
+                self.pending_wh += self._advance_checked(index, last, reading)
+            self._turn(index, reading)
+            last = reading
+        self._use(index)
+        for number in self.running:
+            self.notes.append(Noted(Note.UNFINISHED, index, self.wh[number], number))
+        return Allocation(self.wh, self.idle_wh, self.advance_wh, self.segments, self.notes)
+
+    def _advance_checked(self, index: int, last: Reading, reading: Reading) -> int:
+        """What the register advanced by since the reading before."""
+        elapsed = reading.time_s - last.time_s
+        if elapsed < 0:
+            raise RegisterError(f"reading {index} is {-elapsed} s earlier than the one before it")
+        wh = self._advance(index, last, reading)
+        if wh * 3600 > self.max_power_w * (elapsed + _SLACK_S):
+            raise RegisterError(
+                f"reading {index} is {wh} Wh above the one before it, {elapsed} s earlier: more than "
+                f"{self.max_power_w} W",
+                hint="one of them is in another unit: 1 kWh is 1000 Wh",
+            )
+        if elapsed > MAX_GAP_S:
+            self.notes.append(Noted(Note.GAP, index, wh))
+        return wh
+
+    def _advance(self, index: int, last: Reading, reading: Reading) -> int:
+        if reading.moment is Moment.RESET:
+            return self._before_reset(index, last, reading)
+        if reading.wh >= last.wh:
+            return reading.wh - last.wh
+        if self.modulus_wh is not None and last.wh < self.modulus_wh and last.wh - reading.wh > self.modulus_wh // 2:
+            wh = reading.wh + self.modulus_wh - last.wh
+            self.notes.append(Noted(Note.ROLLOVER, index, wh))
+            return wh
+        raise RegisterError(
+            f"reading {index} is {reading.wh} Wh, less than the {last.wh} Wh before it",
+            hint="record a reset if the meter was set back or replaced; a register that feed-in reduces cannot be used",
+        )
+
+    def _before_reset(self, index: int, last: Reading, reading: Reading) -> int:
+        if reading.before_wh is None:
+            self.notes.append(Noted(Note.RESET_UNREAD, index))
+            return 0
+        if reading.before_wh < last.wh:
+            raise RegisterError(f"reading {index} is a reset from {reading.before_wh} Wh, less than before it")
+        self.notes.append(Noted(Note.RESET, index, reading.before_wh - last.wh))
+        return reading.before_wh - last.wh
+
+    def _use(self, index: int) -> None:
+        """Give what was used since the last change to the operations that ran."""
+        wh, self.pending_wh = self.pending_wh, 0
+        self.advance_wh += wh
+        if not self.running:
+            self.idle_wh += wh
+        elif len(self.running) > 1 and wh:
+            self.notes.append(Noted(Note.OVERLAP, index, wh))
+        for place, number in enumerate(self.running if wh else ()):
+            segment = Segment(wh, len(self.running), place)
+            self.segments[number].append(segment)
+            self.wh[number] += segment.own_wh
+
+    def _turn(self, index: int, reading: Reading) -> None:
+        """Begin or end an operation."""
+        number = reading.assignment
+        if reading.moment is Moment.START:
+            if number in self.running:
+                self.notes.append(Noted(Note.AGAIN, index, 0, number))
+                return
+            self._use(index)
+            self.running = sorted([*self.running, number])
+            self.wh.setdefault(number, 0)
+            self.segments.setdefault(number, [])
+        elif reading.moment is Moment.FINISH:
+            if number not in self.running:
+                self.notes.append(Noted(Note.UNSTARTED, index, 0, number))
+                return
+            self._use(index)
+            self.running.remove(number)
