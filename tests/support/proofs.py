@@ -114,6 +114,12 @@ PROOFS = (
         (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
     ),
     Proof(
+        "api-postgresql",
+        "the same with the gateway's database on PostgreSQL",
+        "12 minutes",
+        (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--postgresql", "--json"),
+    ),
+    Proof(
         "experiments",
         "each experiment of the audits of services and network, in a table: expected, observed, lost, doubled, made up",
         "12 minutes",
