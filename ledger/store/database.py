@@ -197,15 +197,17 @@ def _create_private(path: Path) -> os.stat_result:
         os.close(descriptor)
 
 
-def _verify_named(path: Path, opened: os.stat_result, _: Connection) -> None:
+def _verify_named(path: Path, opened: os.stat_result, connection: Connection) -> None:
     # SQLite goes on in a file that was moved away, removed or replaced: whatever is committed then is gone with the
     # process, and another process that opens the path has another database.
     try:
-        found = is_named(path, opened)
+        if is_named(path, opened):
+            return
     except OSError as error:
-        raise StoreError(f"{path} cannot be looked at: {error.strerror}", hint="check its folder and disk") from error
-    if not found:
-        raise missing(path)
+        raise StoreError(
+            f"{connection.engine.url} cannot be looked at: {error.strerror}", hint="check its folder and disk"
+        ) from error
+    raise missing(str(connection.engine.url))  # the URL, which is withheld from others, not the path
 
 
 def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalError, ProgrammingError
 
 from ledger.errors import StoreBusyError, StoreDamagedError, StoreError
@@ -11,7 +9,8 @@ from ledger.errors import StoreBusyError, StoreDamagedError, StoreError
 __all__ = ["damaged", "explain", "explain_exhausted", "missing"]
 
 _HINT_DAMAGED = (
-    "move it away, start again to rebuild the index from the chain, and restore the private book from a backup"
+    "restore a backup; without one, move it away, with the audit log, and start again: the index is rebuilt from the "
+    "chain, but names, claims and API keys are lost"
 )
 _HINT_MISSING = "stop all programs of this home, put the file back or restore a backup, and start again"
 _HINT_BUSY = "send it again in a few seconds; if it lasts, find the process that holds the lock"
@@ -49,9 +48,9 @@ def damaged(url: str, finding: str) -> StoreDamagedError:
     return StoreDamagedError(f"{url} is damaged: {finding}", hint=_HINT_DAMAGED)
 
 
-def missing(path: Path) -> StoreDamagedError:
+def missing(url: str) -> StoreDamagedError:
     """The error for a database file that no longer has its name although it is open."""
-    return StoreDamagedError(f"{path} was removed or replaced while it was in use", hint=_HINT_MISSING)
+    return StoreDamagedError(f"{url} was removed or replaced while it was in use", hint=_HINT_MISSING)
 
 
 def _is_damage(error: DBAPIError, state: str) -> bool:
