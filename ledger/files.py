@@ -1,6 +1,7 @@
-"""Names in folders, brought to the disk.
+"""Names in folders: brought to the disk, and whether they still stand for the same files.
 
-A file's content is on the disk after its own fsync; its name is only after that of the folder.
+A file's content is on the disk after its own fsync; its name is only after that of the folder. A file that lost its
+name while it is open can be written and read as before, and is gone with the last process that has it open.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["replace_file", "sync_folder"]
+__all__ = ["is_named", "replace_file", "sync_folder"]
 
 
 def replace_file(draft: Path, path: Path) -> None:
@@ -20,6 +21,14 @@ def replace_file(draft: Path, path: Path) -> None:
     draft.replace(path)
     # Without it, a power cut could bring the old file back, after something else was changed to match the new one.
     sync_folder(path.parent)
+
+
+def is_named(path: Path, opened: os.stat_result) -> bool:
+    """Whether the path still stands for the file of this fstat(2) result. Raises OSError if nobody can tell."""
+    try:
+        return os.path.samestat(path.stat(), opened)
+    except FileNotFoundError:
+        return False
 
 
 def sync_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from types import TracebackType
@@ -15,8 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledger.errors import SettingsError, StoreError
+from ledger.files import is_named
 from ledger.store import postgresql
-from ledger.store.failures import damaged, explain, explain_exhausted
+from ledger.store.failures import damaged, explain, explain_exhausted, missing
 from ledger.store.schema import Schema, migrate, read_revisions
 from ledger.store.tables import LEDGER
 
@@ -177,17 +179,35 @@ def build_engine(url: str) -> Engine:
         engine = create_engine(parsed)
     else:
         engine = create_engine(parsed, pool_size=_CONNECTIONS, pool_use_lifo=True)
-        _create_private(Path(parsed.database))
+        path = Path(parsed.database).absolute()
+        event.listen(engine, "begin", partial(_verify_named, path, _create_private(path)))
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _create_private(path: Path) -> None:
+def _create_private(path: Path) -> os.stat_result:
     # For its owner alone, since it holds the salts that hide identifiers; SQLite would create it by the umask. Its log
     # files get the same mode as the database itself.
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _verify_named(path: Path, opened: os.stat_result, connection: Connection) -> None:
+    # SQLite goes on in a file that was moved away, removed or replaced: whatever is committed then is gone with the
+    # process, and another process that opens the path has another database.
+    try:
+        if is_named(path, opened):
+            return
+    except OSError as error:
+        raise StoreError(
+            f"{connection.engine.url} cannot be looked at: {error.strerror}", hint="check its folder and disk"
+        ) from error
+    raise missing(str(connection.engine.url))  # the URL, which is withheld from others, not the path
 
 
 def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:

@@ -6,11 +6,13 @@ from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalErro
 
 from ledger.errors import StoreBusyError, StoreDamagedError, StoreError
 
-__all__ = ["damaged", "explain", "explain_exhausted"]
+__all__ = ["damaged", "explain", "explain_exhausted", "missing"]
 
 _HINT_DAMAGED = (
-    "move it away, start again to rebuild the index from the chain, and restore the private book from a backup"
+    "restore a backup; without one, move it away, with the audit log, and start again: the index is rebuilt from the "
+    "chain, but names, claims and API keys are lost"
 )
+_HINT_MISSING = "stop all programs of this home, put the file back or restore a backup, and start again"
 _HINT_BUSY = "send it again in a few seconds; if it lasts, find the process that holds the lock"
 _BUSY_STATES = frozenset({"55P03", "57014", "53300"})
 """Of PostgreSQL: lock not available, query cancelled (by a time limit), too many connections."""
@@ -44,6 +46,11 @@ def explain_exhausted(url: str) -> StoreBusyError:
 def damaged(url: str, finding: str) -> StoreDamagedError:
     """The error for damage that a check found."""
     return StoreDamagedError(f"{url} is damaged: {finding}", hint=_HINT_DAMAGED)
+
+
+def missing(url: str) -> StoreDamagedError:
+    """The error for a database file that no longer has its name although it is open."""
+    return StoreDamagedError(f"{url} was removed or replaced while it was in use", hint=_HINT_MISSING)
 
 
 def _is_damage(error: DBAPIError, state: str) -> bool:

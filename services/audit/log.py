@@ -22,101 +22,18 @@ from pathlib import Path
 from typing import Final
 
 from ledger.errors import MillmarkError
+from ledger.files import is_named
 from services.audit.entries import START, Access, build_line
 from services.audit.errors import AuditError
 from services.audit.files import LOCK, describe_line, first_number, list_files, name_file, read_last_line
 from services.audit.quota import Quota
+from services.audit.syncing import Syncer
 
 __all__ = ["DELETED", "LEFT_OUT", "MAX_FILE_BYTES", "RESUMED", "AuditLog"]
 
-_PAUSE_S: Final = 1.0
-
-
-class Syncer:
-    """Synchronises the files of one writer. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._guard, self._syncing = threading.Lock(), threading.Lock()
-        self._wake, self._stop = threading.Event(), threading.Event()
-        self._pending: dict[tuple[int, int], int] = {}
-        """Duplicated descriptors, by device and inode, so that the writer may close its own at any time."""
-        self._failure: OSError | None = None
-        """Raised to the next writer, once."""
-        self._lost: OSError | None = None
-        """The first failure, for good: the kernel reports a failed write-back once, and a later fdatasync that succeeds
-        says nothing about the lost pages."""
-        self._thread: threading.Thread | None = None
-
-    def note(self, descriptor: int) -> None:
-        """Schedules the synchronisation of a file that was written. Raises the OSError of an earlier failed one."""
-        with self._guard:
-            failure, self._failure = self._failure, None
-            if failure is not None:
-                raise failure
-            found = os.fstat(descriptor)
-            if (found.st_dev, found.st_ino) not in self._pending:
-                self._pending[found.st_dev, found.st_ino] = os.dup(descriptor)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="millmark-audit-sync", daemon=True)
-                self._thread.start()
-        self._wake.set()
-
-    def flush(self) -> None:
-        """Synchronises all scheduled files before it returns. Raises OSError, on every call after the first failure."""
-        # `_syncing` lets one flush at a time run, so a caller returns only when its own files are on disk as well.
-        # `_guard` is held just for the swap: writers must not wait for fdatasync.
-        with self._syncing:
-            with self._guard:
-                pending, self._pending = self._pending, {}
-            failures = [error for one in pending.values() if (error := _sync_and_close(one))]
-            with self._guard:
-                if failures:
-                    self._failure = self._lost = failures[0]
-                if self._lost is not None:
-                    raise self._lost
-
-    def close(self) -> None:
-        """Ends the thread and flushes. Raises OSError unless that failure was raised before."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-        # A failure that was raised before is not raised twice, but one of this last flush must not pass unnoticed.
-        told = self._lost
-        try:
-            self.flush()
-        except OSError as error:
-            if error is not told:
-                raise
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            with contextlib.suppress(OSError):  # kept in _failure and _lost for the next note or flush
-                self._flush_whatever_happens()
-            self._stop.wait(_PAUSE_S)  # collects a second's entries into one synchronisation
-
-    def _flush_whatever_happens(self) -> None:
-        """Flushes. Whatever fails other than the disk is raised to the next writer as well: without this thread,
-        entries would be acknowledged that nothing brings to the disk."""
-        try:
-            self.flush()
-        except OSError:
-            raise
-        except BaseException as error:
-            with self._guard:
-                self._failure = self._lost = OSError(errno.EIO, f"synchronising failed: {type(error).__name__}")
-
-
-def _sync_and_close(descriptor: int) -> OSError | None:
-    try:
-        os.fdatasync(descriptor)
-    except OSError as error:
-        return error
-    finally:
-        os.close(descriptor)
-    return None
+_HINT_SET_BACK: Final = (
+    "put the files back; if they are lost, keep what is left for `millmark audit verify` and start the gateway again"
+)
 
 
 MAX_FILE_BYTES = 16 << 20
@@ -189,7 +106,8 @@ class AuditLog:
             # How much was written is unknown: the next append opens the file again and looks for its end.
             self._forget()
             self.failing_since_s = self.failing_since_s or time.time()
-            raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="free disk space") from None
+            hint = _HINT_SET_BACK if error.errno == errno.ESTALE else "free disk space, or check the folder"
+            raise AuditError(f"the audit log cannot be written: {error.strerror}", hint=hint) from None
         self.failing_since_s = None
 
     def retry(self) -> None:
@@ -240,13 +158,15 @@ class AuditLog:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _catch_up(self) -> None:
-        """Moves to the last entry of the log, which another process may have written."""
+        """Moves to the last entry of the log, which another process may have written. Raises OSError, with ESTALE if
+        entries are gone that this process knows."""
         files = list_files(self._folder)
         if not files:
+            self._go_on(0, START)
             self._open(name_file(self._folder, 1))
-            self._number, self._head = 0, START
             return
-        if files[-1] != self._file:  # another process rotated, or this one just started
+        # Another process rotated, this one just started, or something else moved or replaced the file.
+        if files[-1] != self._file or not is_named(self._file, os.fstat(self._descriptor)):
             self._open(files[-1])
             self._size = -1  # equals no size, so the last entry is read below
         size = os.fstat(self._descriptor).st_size
@@ -257,12 +177,20 @@ class AuditLog:
             os.ftruncate(self._descriptor, end)
         self._size = end
         if line is not None:
-            self._number, self._head = describe_line(line)
+            self._go_on(*describe_line(line))
         elif len(files) > 1:  # a crash between creating this file and writing its first entry
             last, _ = read_last_line(files[-2])
             if last is None:
                 raise AuditError(f"{files[-2]} contains no entry", hint="run `millmark audit verify`")
-            self._number, self._head = describe_line(last)
+            self._go_on(*describe_line(last))
+        else:
+            self._go_on(0, START)
+
+    def _go_on(self, number: int, head: bytes) -> None:
+        """Takes an entry for the last one. Entries that others removed must not be written anew under their numbers."""
+        if number < self._number or (number == self._number and head != self._head):
+            raise OSError(errno.ESTALE, f"entry {self._number} is not in its files any more")
+        self._number, self._head = number, head
 
     def _rotate(self) -> list[str]:
         """Opens a new file, and returns the names of the old ones that were deleted for it."""

@@ -19,6 +19,7 @@ from ledger.records import Record
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter, verify_outbox
+from services.backup import sqlite_path
 from services.output import warn
 from services.settings import Settings, read_settings
 from services.store import open_store
@@ -184,8 +185,25 @@ def open_context(home: Path) -> Iterator[Context]:
             f"{home} is not a folder",
             hint="make it with `millmark init` or `millmark join`, or name another with --home",
         )
+    _verify_database(settings)
     with open_store(settings.database_url) as store:
         yield Context(settings, store)
+
+
+def _verify_database(settings: Settings) -> None:
+    """Refuses to make a new database in a home that had one: a disk that was not mounted would otherwise pass for a
+    home without names, claims and records. Raises SettingsError."""
+    path, audit = sqlite_path(settings.database_url), settings.audit_path
+    if path is None or path.exists() or not audit.is_dir():
+        return
+    from services.audit.files import list_files  # noqa: PLC0415 - used here only, and rarely
+
+    if list_files(audit):
+        raise SettingsError(
+            f"{path} is missing, but there is an audit log of it in {audit}",
+            hint="put it back, or restore a backup; to begin anew, without names, claims and records, "
+            "move the audit log away as well",
+        )
 
 
 def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:

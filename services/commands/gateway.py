@@ -148,12 +148,16 @@ def _proofs(opened: Context) -> Proofs:
 
 
 def _build_relay(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relay | None:
+    """The relay; None if no key is named. Raises SettingsError for a key that has another use."""
     from services.gateway import Relay  # noqa: PLC0415 - as above
+    from services.gateway.relay.payer import verify_payer  # noqa: PLC0415 - as above
 
     if relay_signer is None:
         return None
-    key = opened.unlock(relay_signer, passphrase_file)
-    return Relay(opened.chain(), opened.chain(), opened.store, key)
+    key, chain = opened.unlock(relay_signer, passphrase_file), opened.chain()
+    company = None if opened.settings.gateway_signer_uri is None else opened.unlock_company().address
+    verify_payer(chain, key.address, company)
+    return Relay(chain, opened.chain(), opened.store, key)
 
 
 def _recording(opened: Context) -> tuple[Chain, Signer] | None:

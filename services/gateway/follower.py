@@ -60,6 +60,8 @@ class Failure:
     cause: str
     hint: str
     failed_at: datetime
+    since_s: float
+    """Monotonic time of the first of the failures with this code that followed each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,12 @@ class FollowerSnapshot:
     """Monotonic time at which the number of the head was first seen; None before the first."""
 
     @property
-    def is_behind(self) -> bool:
-        """Whether the node's chain ended before the index in the last step."""
+    def failing(self) -> Failure | None:
+        """Why the last step failed, or found that the node's chain ends before the index; None if neither."""
         failure, followed_at = self.failure, self.followed_at
-        is_over = failure is None or (followed_at is not None and failure.failed_at < followed_at)
-        return not is_over and failure is not None and failure.code == NodeBehindError.code
+        if failure is None or (followed_at is not None and failure.failed_at < followed_at):
+            return None
+        return failure
 
 
 class FollowerThread:
@@ -147,15 +150,16 @@ class FollowerThread:
             behind = self._find_behind(progress)
         except Exception as error:  # shown to operators; the head is still worth reading
             self._failures.note(error)
-            self._seen = replace(self._seen, failure=_failure(error))
+            self._seen = replace(self._seen, failure=_failure(error, self._seen.failing))
             return False
+        failing = self._seen.failing
         self._seen = replace(self._seen, followed_at=datetime.now(UTC))
         if behind is None:
             self._failures.clear()
         else:
             # After `followed_at`: a failure that is older than that is over.
             self._failures.note(behind)
-            self._seen = replace(self._seen, failure=_failure(behind))
+            self._seen = replace(self._seen, failure=_failure(behind, failing))
         if progress.records:
             self._logger.info("indexed", block_number=progress.block_number, records=progress.records)
         more = progress.block_number < progress.final_number
@@ -183,7 +187,7 @@ class FollowerThread:
             since_s = time.monotonic() if moved else self._seen.head_since_s
             self._seen = replace(self._seen, head=head, head_failure=None, head_since_s=since_s)
         except Exception as error:  # the status page shows it
-            self._seen = replace(self._seen, head=None, head_failure=_failure(error))
+            self._seen = replace(self._seen, head=None, head_failure=_failure(error, self._seen.head_failure))
 
     def _fetch_head(self) -> Head:
         chain = self._chain
@@ -191,7 +195,10 @@ class FollowerThread:
         return Head(chain.chain_id, chain.node.header(), registry, ledger, datetime.now(UTC))
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: Exception, before: Failure | None) -> Failure:
+    """Describes a failed step. `before`: why the step before it failed; None if it did not."""
+    code, cause, hint = "unexpected", "indexing failed unexpectedly", "see the log"
     if isinstance(error, MillmarkError):
-        return Failure(error.code, public_cause(error), error.hint, datetime.now(UTC))
-    return Failure("unexpected", "indexing failed unexpectedly", "see the log", datetime.now(UTC))
+        code, cause, hint = error.code, public_cause(error), error.hint
+    since_s = time.monotonic() if before is None or before.code != code else before.since_s
+    return Failure(code, cause, hint, datetime.now(UTC), since_s)

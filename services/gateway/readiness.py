@@ -135,10 +135,18 @@ class Readiness:
 
     def _index(self) -> list[Trouble]:
         follower = self._follower
-        if follower is None or follower.is_fresh():
+        if follower is None:
             return []
         seen = follower.seen()
-        why = "" if seen.failure is None else f" ({seen.failure.code})"
+        failing = seen.failing
+        if follower.is_fresh():
+            # A halted index, or another network at the node's address, does not end by itself: it is told at once, not
+            # only when the index has become stale.
+            if failing is None or failing.code in _OUTSIDE:
+                return []
+            cause = f"the index does not follow the chain: {failing.cause}"
+            return [_trouble("index", failing.code, cause, failing.hint, self._clock_s() - failing.since_s)]
+        why = "" if failing is None else f" ({failing.code})"
         if seen.looked_s is None:
             cause = f"the index has not caught up with the chain since the start{why}"
             age_s = self._clock_s() - self._began_s
@@ -163,13 +171,16 @@ class Readiness:
         if follower is None:
             return [_trouble("chain", "chain-not-configured", "the index is served without updates", "set chain_url")]
         seen, now_s = follower.seen(), self._clock_s()
+        failing = seen.failing
+        if failing is not None and failing.code not in _OUTSIDE:
+            return []  # of the index: the node may answer, and wrongly
         if seen.head_failure is not None and seen.looked_s is not None and follower.is_fresh():
             cause = f"the node did not answer the last request ({seen.head_failure.code})"
             age_s = now_s - seen.looked_s
             hint = f"see the node; after {STALE_S:.0f} s, no credential is accepted"
             return [_trouble("chain", "chain-not-seen", cause, hint, age_s)]
-        if seen.is_behind and seen.failure is not None:
-            return [_trouble("chain", seen.failure.code, seen.failure.cause, seen.failure.hint)]
+        if failing is not None and failing.code == NodeBehindError.code:
+            return [_trouble("chain", failing.code, failing.cause, failing.hint, now_s - failing.since_s)]
         if follower.timed_blocks and seen.head_since_s is not None and now_s - seen.head_since_s > HEAD_S:
             age_s = now_s - seen.head_since_s
             cause = f"the node has had no new block for {age_s:.0f} s: the chain stands, or the node is cut off from it"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import SettingsError, StoreDamagedError
-from ledger.files import replace_file
+from ledger.files import is_named, replace_file
 from services.node.errors import LogError, LogFullError
 from services.node.frames import (
     ENTRY_BYTES,
@@ -41,6 +41,7 @@ __all__ = ["LogPosition", "StreamLog", "explain_failure"]
 _MAX_FRAME_BYTES = FRAME_BYTES + MAX_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
+_HINT_MOVED = "stop the node, put the file back, and start again; the sender keeps the batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class StreamLog:
 
         Raises LogFullError or LogError; then none of them is in the log, even if their bytes are on the disk.
         """
+        self._verify_named()
         if self._broken:
             self._recover()
         frame = build_frame(self._marker, self.end.digest, self.end.index, entries)
@@ -151,6 +153,16 @@ class StreamLog:
 
     def close(self) -> None:
         os.close(self._file)
+
+    def _verify_named(self) -> None:
+        """Raises LogError if the file is not at its path any more: what was written to it would be gone with this
+        process, and `_recover` would cut off another file."""
+        try:
+            named = is_named(self.path, os.fstat(self._file))
+        except OSError as error:
+            raise explain_failure(self.path.name, error) from error
+        if not named:
+            raise LogError(f"{self.path.name} was removed or replaced while it was in use", hint=_HINT_MOVED)
 
     def _write(self, data: bytes) -> None:
         # At the offset of the last durable frame's end, not the file's: a failed append may have left bytes there.

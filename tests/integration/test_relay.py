@@ -14,13 +14,14 @@ import pytest
 
 from ledger.canonical import sha256
 from ledger.chain import RpcError, call_data, execute_data, multicall_data
-from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
+from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, SettingsError
 from ledger.forward_requests import SignedRequest, sign_request
 from ledger.keys import LocalSigner
 from ledger.records import ALL_ROLES, AcceptKey, Contract, Disposition, ProposeKey, ReceiveLot, Record, ScrapLot
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Outcome
 from services.access import Scope
+from services.gateway.relay.payer import verify_payer
 from services.gateway.relay.relay import LONGEST_S, MAX_GAS
 from tests.support.creating import create_code
 from tests.support.engines import running_anvil
@@ -163,6 +164,23 @@ def test_only_the_own_participants_credential_will_do(world: RelayWorld) -> None
     call = {"contract": "ledger", "data": "0x" + good.request.data.hex(), "key": "0x" + world.factory.address.hex()}
     asked = world.client.post("/v1/relay/simulations", json=call, headers={"Authorization": f"Bearer {foreign}"})
     assert asked.status_code == 403
+
+
+def test_the_key_that_pays_has_no_other_use(tmp_path: Path) -> None:
+    with open_relay_world(tmp_path) as world:
+        chain, payer = world.world.chain, world.relayer.address
+        verify_payer(chain, payer, None)
+        verify_payer(chain, payer, world.factory.address)
+        cases = [
+            (payer, payer, "the key with which this gateway records"),
+            (world.factory.address, None, f"a key of participant {world.participant(world.factory)}"),
+            (world.world.owner.address, None, "the key that owns the registry"),
+        ]
+        for key, company, told in cases:
+            with pytest.raises(SettingsError, match=f"the relay's key is {told}"):
+                verify_payer(chain, key, company)
+        signed = sign_request(replace(world.request(lot("a")).request, signer=payer), world.relayer)
+        refuse(world, signed, 403, "the key is the one that pays at this relay")
 
 
 # Once, and no more than once

@@ -106,6 +106,17 @@ def test_a_relay_that_dies_loses_nothing_and_doubles_nothing(site: tuple[NodeSit
     assert states == {OutboxState.FINAL}
 
 
+def test_a_gateway_does_not_relay_with_a_key_that_records(site: tuple[NodeSite, Path, int]) -> None:
+    where, home, _ = site
+    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command += ["--relay-signer", f"keystore:{where.folder / 'key.json'}"]
+    command += ["--passphrase-file", str(where.folder / "secret")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    said = done.stderr.splitlines()[-1]
+    assert f"the relay's key is a key of participant {where.consortium.inspector.number}" in said
+
+
 def _has_open(home: Path) -> bool:
     return any(state != OutboxState.FINAL for _, state in _requests(home))
 

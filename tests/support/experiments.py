@@ -146,7 +146,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "sockets",
-        "others' p99 at most 3 times the undisturbed one",
+        "others wait, and cost CPU, at most 3 times as much as undisturbed, block by block",
         "503 for everybody",
         command=_faults("sockets", 260),
         read=_read_faults,

@@ -180,7 +180,9 @@ class Relay:
 
     def _verify_key(self, key: bytes, principal: Principal) -> None:
         """A key that is not registered yet may be used, to accept its own registration. The ledger limits what it can
-        do."""
+        do. Not the key that pays, which must not become a participant's."""
+        if key == self.key:
+            raise ForbiddenError("the key is the one that pays at this relay", hint="sign with another key")
         owner = self._chain.read_struct(Contract.REGISTRY, "keyOf", key)["participant"]
         if owner not in (0, principal.participant) and not principal.owner:
             raise ForbiddenError(

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -49,16 +49,18 @@ from ledger.store.rows import (
 )
 from ledger.submit import Submitter
 from services.handover.envelope import MEDIA_TYPE
+from services.lab.cluster import running_cluster
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
 from services.lab.processes import free_port, wait_for
-from services.settings import SETTINGS_FILE
+from services.settings import SETTINGS_FILE, read_settings
 from services.store import open_store
 
 __all__ = ["FuzzResult", "measure_api"]
 
+_SQLITE = "sqlite:///bench.sqlite"
 _ORDERS = 2
 _ASK_S = 30.0
 _REFUSED = ["400", "401", "403", "404", "405", "406", "409", "411", "413", "414", "415", "422", "429", "431"]
@@ -69,6 +71,7 @@ _MAX_SHOWN = 20
 class FuzzResult:
     """Counts and failures of one run."""
 
+    database: str = ""
     operations: int = 0
     cases: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -79,6 +82,7 @@ class FuzzResult:
 
     def to_json(self) -> dict[str, object]:
         return {
+            "database": self.database,
             "operations": self.operations,
             "cases": self.cases,
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
@@ -89,15 +93,18 @@ class FuzzResult:
         }
 
 
-def measure_api(cases: int, number: int) -> FuzzResult:
+def measure_api(cases: int, number: int, *, postgresql: bool = False) -> FuzzResult:
     """Sends at least `cases` requests, spread evenly over the operations, half of them invalid.
 
-    The same seed `number` generates the same requests.
+    The same seed `number` generates the same requests. The database is SQLite, or a new PostgreSQL cluster. Raises
+    StoreError if PostgreSQL cannot run on this machine.
     """
-    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder, _devchain() as url:
-        known = _prepare(Path(folder), url)
-        with _gateway(Path(folder)) as origin:
-            return _fuzz(origin, known, cases, number)
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder, ExitStack() as running:
+        database = running.enter_context(running_cluster()) if postgresql else _SQLITE
+        known = _prepare(Path(folder), database, running.enter_context(_devchain()))
+        found = _fuzz(running.enter_context(_gateway(Path(folder))), known, cases, number)
+        found.database = "PostgreSQL" if postgresql else "SQLite"
+        return found
 
 
 def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> FuzzResult:
@@ -170,9 +177,10 @@ def _call(case: Case[Any], found: FuzzResult) -> None:
     case.validate_response(response, excluded_checks=excluded)
 
 
-def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
+def _prepare(home: Path, database: str, url: str) -> dict[str, list[Any]]:
     """Sets up a home with a small plant on the chain at `url`; returns existing values by parameter name."""
-    with open_store(f"sqlite:///{home / 'bench.sqlite'}") as store:
+    (home / SETTINGS_FILE).write_text(f'database = "{database}"\nchain_url = "{url}"\n')
+    with open_store(read_settings(home).database_url) as store:
         consortium = found_consortium(store, HttpTransport(url))
         models = resources.files("quality") / "models"
         plant = build_plant(consortium, (models / "forda.bin").read_bytes(), "{}")
@@ -186,10 +194,8 @@ def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
         _join(consortium, open_signer(f"file:{key}"), open_name_key(f"file:{key}"))
         Follower(consortium.chain, store).follow()
         known = _find_things(store)
-    (home / SETTINGS_FILE).write_text(
-        f'database = "sqlite:///bench.sqlite"\nchain_url = "{url}"\ngateway_signer = "file:{key}"\n'
-        f'gateway_name_keys = ["file:{key}"]\n'
-    )
+    with (home / SETTINGS_FILE).open("a") as file:
+        file.write(f'gateway_signer = "file:{key}"\ngateway_name_keys = ["file:{key}"]\n')
     return known
 
 

@@ -156,6 +156,9 @@ def run_gateway(
 def run_api(
     cases: Annotated[int, typer.Option(min=200, help="Minimum number of requests.")] = 10_000,
     seed: Annotated[int, typer.Option(help="The same seed generates the same requests.")] = 1,
+    postgresql: Annotated[
+        bool, typer.Option("--postgresql", help="On a new PostgreSQL cluster instead of SQLite; needs initdb.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fuzz the API of a real gateway on a real chain with valid and invalid requests from its OpenAPI document.
@@ -164,7 +167,7 @@ def run_api(
     """
     from services.lab.bench.api import measure_api  # noqa: PLC0415 - schemathesis is optional
 
-    found = measure_api(cases, seed)
+    found = measure_api(cases, seed, postgresql=postgresql)
     if as_json:
         print_json(found.to_json())
     else:

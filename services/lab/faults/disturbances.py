@@ -22,6 +22,7 @@ CANCELLED_PREFIX = "victim-"
 """Prefix for the keys of events that the operator cancels."""
 _HIGH_FEE_WEI = 10**12
 _HOLD_ROUNDS = 6
+_REORGANISATIONS = 3
 _JUMP_S = 26 * 3600
 
 
@@ -94,14 +95,30 @@ def skip_nonce(target: Target) -> Iterator[None]:
 
 @contextmanager
 def reorganise(target: Target) -> Iterator[None]:
-    """Removes the latest block several times, while its content is not final."""
+    """Removes the latest block several times, always right after the node took a record of it for mined.
 
-    def each_round(number: int) -> None:
-        if number % 3 == 2 and number < _HOLD_ROUNDS * 3:
-            target.transport.request("anvil_reorg", [1, []])
+    Until then, one block is mined in each round: by time or number of rounds, the records could be final before.
+    """
+    target.set_automine(False)
+    left = _REORGANISATIONS
+
+    def each_round(_: int) -> None:
+        nonlocal left
+        if not left:
+            return
+        if not target.outbox.counts().get(OutboxState.MINED, 0):
+            target.transport.request("evm_mine", [])
+            return
+        target.transport.request("anvil_reorg", [1, []])
+        left -= 1
+        if not left:
+            target.set_automine(True)
 
     target.each_round = each_round
-    yield
+    try:
+        yield
+    finally:
+        target.set_automine(True)
 
 
 @contextmanager

@@ -58,6 +58,20 @@ def test_the_file_is_its_owners_alone(store: Store, path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_done_in_a_file_that_lost_its_name(store: Store, path: Path, replaced: bool) -> None:
+    away = path.with_name("away")
+    path.rename(away)
+    if replaced:
+        path.write_bytes(away.read_bytes())
+    for use in (store.transaction, store.reading):
+        with pytest.raises(StoreDamagedError, match="was removed or replaced while it was in use"), use():
+            pass
+    away.rename(path)  # put back: as if nothing had been
+    with store.transaction(), store.reading():
+        pass
+
+
 def test_opens_again_with_everything_in_it(store: Store, path: Path) -> None:
     with store.transaction() as connection:
         Book(connection).set_names({1: "Acme"})

@@ -48,6 +48,19 @@ def test_a_damaged_database_is_named_with_the_way_out_and_left_alone(run: Runner
     assert damaged.read_bytes() == before
 
 
+def test_no_database_is_made_in_a_home_that_had_one(run: Runner) -> None:
+    """A disk that is not mounted must not pass for a home in which nothing was recorded."""
+    (run.home / "audit").mkdir()
+    assert "nothing is indexed yet" in run.refused("trace", NOBODY)[1], "an empty folder is made at the first start"
+    for path in run.home.glob("millmark.sqlite*"):
+        path.unlink()
+    (run.home / "audit" / "audit-000000000001.jsonl").touch()
+    code, err = run.refused("trace", NOBODY)
+    assert code == 2
+    assert "millmark.sqlite is missing, but there is an audit log" in err
+    assert not list(run.home.glob("millmark.sqlite*"))
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -131,14 +131,18 @@ def test_any_failure_is_outlived_and_logged_once(
     chain.broken = RuntimeError("secret of the house")
     following = FollowerThread(chain, store, 1.0, build_logger())
     assert not following.step()
+    first = following.seen().failing
     assert not following.step()
-    failure = following.seen().failure
+    failure = following.seen().failing
+    assert first is not None
     assert failure is not None
+    assert failure.since_s == first.since_s, "of the first, not of the latest"
     assert (failure.code, "secret" in failure.cause) == ("unexpected", False)
     assert capfd.readouterr().err.count("secret of the house") == 1
     chain.broken = None
     assert following.step()
     assert following.seen().failure is failure
+    assert following.seen().failing is None
 
 
 def test_status_without_a_chain(store: Store) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
-from ledger.errors import ChainUnreachableError, StoreError
+from ledger.errors import ChainUnreachableError, StoreError, WrongChainError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
 from ledger.store.process_identity import describe_process
@@ -138,6 +138,19 @@ def test_a_chain_that_ends_before_the_index_is_an_alarm_until_it_has_caught_up(s
         wait_until(lambda: ask.codes() == ([], ["chain: chain-behind"]))
         assert "the index is at block" in ask.ready()["alarms"][0]["detail"]
         site.chain.headers.append(lost)
+        wait_until(lambda: ask.codes() == ([], []))
+
+
+def test_an_index_that_cannot_go_on_is_told_at_once_and_by_its_cause(site: Site) -> None:
+    """Another network answers at the node's address: its contracts are not there, so the head cannot be read either."""
+    with site.open() as ask:
+        site.chain.broken = WrongChainError("the node serves another chain", hint="use a node of the right one")
+        wait_until(lambda: ask.codes() == (["index: chain-wrong"], []))
+        [trouble] = ask.ready()["troubles"]
+        assert trouble["detail"] == "the index does not follow the chain: the node serves another chain"
+        assert trouble["hint"] == "use a node of the right one"
+        assert ask("/v1/session", OTHER).status_code == 200, "it is not stale yet"
+        site.chain.broken = None
         wait_until(lambda: ask.codes() == ([], []))
 
 

@@ -95,6 +95,28 @@ def test_half_an_entry_is_cut_off_and_the_log_goes_on(tmp_path: Path) -> None:
         assert verify_audit(tmp_path).last == left + 1
 
 
+@pytest.mark.parametrize("how", ["removed", "moved", "replaced", "cut"])
+def test_nothing_is_written_under_the_numbers_of_entries_that_are_gone(tmp_path: Path, how: str) -> None:
+    log = fill(tmp_path, 3)
+    [path] = files(tmp_path)
+    content, away = path.read_bytes(), tmp_path / "away"
+    if how == "cut":
+        os.truncate(path, content.index(b"\n") + 1)
+    else:
+        path.rename(away)
+    if how == "replaced":
+        path.write_bytes(content[: content.index(b"\n") + 1])
+    for _ in range(2):  # nor at the next attempt
+        with pytest.raises(AuditError, match="entry 3 is not in its files any more") as caught:
+            log.append(access())
+        assert "put the files back" in caught.value.hint
+    assert log.failing_since_s is not None
+    path.write_bytes(content)
+    log.append(access())
+    log.close()
+    assert verify_audit(tmp_path).last == 4
+
+
 def test_files_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
     log = fill(tmp_path, 60, most_file_bytes=2000, keep_files=3)
     assert len(files(tmp_path)) == 3

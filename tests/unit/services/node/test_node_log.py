@@ -195,6 +195,22 @@ def test_what_a_failed_synchronisation_left_behind_is_not_in_the_log(tmp_path: P
     assert _contents(StreamLog(tmp_path / "log", STREAM)) == [_entry(0).content, _entry(2).content]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_log_that_lost_its_name_takes_no_more(tmp_path: Path, replaced: bool) -> None:
+    path, away = tmp_path / "log", tmp_path / "away"
+    log = StreamLog(path, STREAM)
+    log.append([_entry(0)])
+    path.rename(away)
+    if replaced:
+        StreamLog(path, STREAM).close()
+    with pytest.raises(LogError, match="log was removed or replaced while it was in use"):
+        log.append([_entry(1)])
+    away.rename(path)
+    log.append([_entry(1)])
+    log.close()
+    assert len(_contents(StreamLog(path, STREAM))) == 2
+
+
 def test_a_log_that_lost_its_last_entries_while_open_takes_no_more(tmp_path: Path) -> None:
     sync = _Sync()
     log = StreamLog(tmp_path / "log", STREAM, sync=sync)
