@@ -9,10 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from eth_abi.decoding import ContextFramesBytesIO
-from eth_abi.exceptions import DecodingError
-from eth_abi.registry import registry as abi_types
-
 from ledger import records
 from ledger.canonical import keccak256, to_hex
 from ledger.chain.artifacts import load_abi, load_artifact
@@ -68,15 +64,30 @@ class _Codec:
     def __init__(self, parameters: Sequence[dict[str, Any]]) -> None:
         self.parameters = tuple(parameters)
         self.type = "(" + ",".join(_type_of(parameter) for parameter in parameters) + ")"
-        self._encode = cast(Callable[[Any], bytes], abi_types.get_encoder(self.type)) if parameters else None
-        self._decode = cast(Callable[[Any], Any], abi_types.get_decoder(self.type)) if parameters else None
+
+    # eth-abi is not imported at the top: it takes a third of the processor time of a command that only reads.
+
+    @functools.cached_property
+    def _encode(self) -> Callable[[Any], bytes]:
+        from eth_abi.registry import registry  # noqa: PLC0415  # as above
+
+        return cast(Callable[[Any], bytes], registry.get_encoder(self.type))
+
+    @functools.cached_property
+    def _decode(self) -> Callable[[Any], Any]:
+        from eth_abi.registry import registry  # noqa: PLC0415  # as above
+
+        return cast(Callable[[Any], Any], registry.get_decoder(self.type))
 
     def encode(self, values: Sequence[Any]) -> bytes:
-        return self._encode(tuple(values)) if self._encode else b""
+        return self._encode(tuple(values)) if self.parameters else b""
 
     def decode(self, data: bytes) -> tuple[Any, ...]:
-        if self._decode is None:
+        if not self.parameters:
             return ()
+        from eth_abi.decoding import ContextFramesBytesIO  # noqa: PLC0415  # as above
+        from eth_abi.exceptions import DecodingError  # noqa: PLC0415  # as above
+
         stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
         try:
             return cast(tuple[Any, ...], self._decode(stream))

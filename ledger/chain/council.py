@@ -16,8 +16,8 @@ from ledger.chain.chain import Chain
 from ledger.chain.codec import decode_result, encode_function, read_function
 from ledger.chain.deployment import create, send_call
 from ledger.errors import InputError, NotFoundError, WrongContractError
-from ledger.keys import Signer
 from ledger.records import Contract, Value
+from ledger.signatures import Signer
 
 __all__ = ["CALLS", "Council", "Motion", "MotionState", "build_call", "deploy_council", "describe_call", "find_council"]
 

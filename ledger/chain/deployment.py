@@ -17,8 +17,8 @@ from ledger.chain.profiles import EngineProfile
 from ledger.chain.transactions import Transaction, sign_transaction
 from ledger.errors import ChainError, ChainUnreachableError, SettingsError
 from ledger.files import replace_file
-from ledger.keys import Signer
 from ledger.records import Contract
+from ledger.signatures import Signer
 
 __all__ = [
     "Deployment",

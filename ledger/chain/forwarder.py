@@ -10,7 +10,6 @@ from ledger.chain.codec import RawLog, decode_result, encode_function, read_func
 from ledger.chain.node import Node
 from ledger.errors import RequestError, WrongContractError
 from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
-from ledger.keys import LocalSigner
 
 __all__ = ["execute_data", "execute_gas", "fetch_nonce", "is_taken", "read_execute", "verify_domain"]
 
@@ -77,6 +76,8 @@ def verify_domain(node: Node, chain_id: int, forwarder: bytes, target: bytes) ->
     With another domain, it would accept requests that were signed for other ledgers. The domain is an immutable, which
     `verify_code` does not compare.
     """
+    from ledger.keys import LocalSigner  # noqa: PLC0415  # commands that only read need no key
+
     # The forwarder has only one domain, so it is enough to ask about a single request, signed for the right one.
     signer = LocalSigner.generate()
     request = ForwardRequest(chain_id, forwarder, signer.address, target, 0, 0, 2**48 - 1, b"")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import rlp
-
 from ledger.canonical import keccak256
-from ledger.keys import Signer
+from ledger.signatures import Signer
 
 __all__ = ["SignedTransaction", "Transaction", "sign_transaction"]
 
@@ -40,6 +38,8 @@ class SignedTransaction:
 
 def sign_transaction(transaction: Transaction, signer: Signer) -> SignedTransaction:
     """Sign a transaction (EIP-2718 envelope of EIP-1559 section "Specification"). Raises SigningError."""
+    import rlp  # noqa: PLC0415  # commands that only read sign nothing
+
     fields: list[int | bytes | list[bytes]] = [
         transaction.chain_id,
         transaction.nonce,

@@ -12,10 +12,8 @@ from ledger.checkpoint import MAX_CHECKPOINT_BYTES, SignedCheckpoint, parse_chec
 from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.provenance import build_bundle, parse_disclosing
-from quality.audit import build_extract
 from services.commands.context import open_context
 from services.files import read_bounded, write_whole
-from services.inspections.extracts import find_extract
 from services.options import AsJson
 from services.output import print_json, print_lines
 
@@ -78,6 +76,9 @@ def run_bundle(
 
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
+    from quality.audit import build_extract  # noqa: PLC0415 - needed for `--audit` alone
+    from services.inspections.extracts import find_extract  # noqa: PLC0415 - as above
+
     if len(identifiers) != 1:
         raise InputError("an extract covers exactly one lot", hint="give one identifier with --audit")
     with open_context(context.obj) as opened:

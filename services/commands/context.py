@@ -9,20 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from getpass import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
-from ledger.index import Follower, IndexCheck, check_index
-from ledger.keys import Signer, open_signer
-from ledger.names import NameKey
+from ledger.index import Follower, IndexCheck, check_index, fetch_status
 from ledger.records import Record
+from ledger.signatures import Signer
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.submit import Submitter, verify_outbox
 from services.backup import sqlite_path
 from services.output import warn
 from services.settings import Settings, read_settings
 from services.store import open_store
+
+if TYPE_CHECKING:
+    from ledger.names import NameKey
+    from ledger.store.outbox import QueuedRecord
 
 __all__ = ["Context", "ask", "open_context", "unlock"]
 
@@ -94,10 +96,23 @@ class Context:
         if self.settings.chain_url is None:
             return None
         try:
-            Follower(self.chain_at_hand(), self.store).follow()
+            if not self._is_at_head():
+                Follower(self.chain_at_hand(), self.store).follow()
         except ChainUnreachableError as error:
             return error
         return None
+
+    def _is_at_head(self) -> bool:
+        """Whether the index ends with the node's latest block, as it does where a gateway keeps it up to date.
+
+        A block's hash covers all blocks before it, so there is nothing to index or to undo then. This is one question
+        to the node, where following asks two dozen.
+        """
+        index, deployed = fetch_status(self.store), read_deployment(self.settings.deployment_path)
+        if index is None or (index.registry, index.ledger) != (deployed.registry, deployed.ledger):
+            return False
+        head = self.node().header()
+        return (head.number, head.hash) == (index.block_number, index.block_hash)
 
     def compare_index(self) -> IndexCheck | None:
         """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
@@ -127,6 +142,9 @@ class Context:
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
+        from ledger.store.outbox import Outbox, OutboxState  # noqa: PLC0415 - most commands only read
+        from ledger.submit import Submitter  # noqa: PLC0415 - as above
+
         chain, outbox = self.chain_at_hand(), Outbox(self.store)
         chain.fund(signer.address)
         self._verify_outbox(chain, signer.address)
@@ -150,6 +168,9 @@ class Context:
 
         After it, what the index says can decide what is still to be recorded. Raises ChainError and SubmitError.
         """
+        from ledger.store.outbox import Outbox  # noqa: PLC0415 - most commands only read
+        from ledger.submit import Submitter  # noqa: PLC0415 - as above
+
         outbox = Outbox(self.store)
         if outbox.queued(signer.address, 1) or outbox.open_transactions(signer.address):
             chain = self.chain_at_hand()
@@ -165,6 +186,8 @@ class Context:
 
     def _verify_outbox(self, chain: Chain, key: bytes) -> None:
         """Verifies that the outbox is not older than the ledger. Raises OutboxOlderError, ChainError."""
+        from ledger.submit import verify_outbox  # noqa: PLC0415 - most commands only read
+
         deadline = time.monotonic() + _COMPARING_S
         # A block that comes between catching up and comparing leaves it undecided.
         while not verify_outbox(chain, self.store, key):
@@ -208,6 +231,8 @@ def _verify_database(settings: Settings) -> None:
 
 def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:
     """Opens the signer that a URI names; prompts for the passphrase or PIN unless a file holds it."""
+    from ledger.keys import open_signer  # noqa: PLC0415 - most commands only read
+
     return open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
 
 

@@ -60,7 +60,8 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     logger = build_logger()
     metrics = Metrics()
     background = build_background(parts, logger, metrics.count_failed)
-    verify_fresh = _no_chain if background.follower is None else background.follower.verify_fresh
+    follower = background.follower
+    verify_fresh, follow_now = (_no_chain, _no_chain) if follower is None else (follower.verify_fresh, follower.wake)
     app = _open(parts, background)
     table = app.table = RouteTable(app)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter, verify_fresh)
@@ -68,7 +69,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app.router.default = _refuse_unrouted
     # Before the first route: FastAPI applies it to those that are registered from now on.
     app.router.dependencies.append(Depends(require_guarded))
-    api = _build_api_parts(parts, background, authentication, verify_fresh)
+    api = _build_api_parts(parts, background, authentication, verify_fresh, follow_now)
     portal = _build_portal(parts, api)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
@@ -110,7 +111,11 @@ async def _refuse_unrouted(scope: Scope, _receive: Receive, _send: Send) -> None
 
 
 def _build_api_parts(
-    parts: GatewayParts, background: Background, authentication: Authentication, verify_fresh: Callable[[], None]
+    parts: GatewayParts,
+    background: Background,
+    authentication: Authentication,
+    verify_fresh: Callable[[], None],
+    follow_now: Callable[[], None],
 ) -> ApiParts:
     return ApiParts(
         store=parts.store,
@@ -124,6 +129,7 @@ def _build_api_parts(
         credential_keys=parts.credential_keys,
         receiver=parts.receiver,
         verify_fresh=verify_fresh,
+        follow_now=follow_now,
         loopback_webhooks=parts.delivery_policy is not None and parts.delivery_policy.loopback,
         read_status=partial(fetch_gateway_status, parts.store, background.follower),
         connections=SseConnections(),

@@ -131,6 +131,10 @@ class FollowerThread:
     def start(self) -> None:
         self.loop.start()
 
+    def wake(self) -> None:
+        """Looks for new blocks at once."""
+        self.loop.wake()
+
     def stop(self) -> None:
         """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
         abandoned.

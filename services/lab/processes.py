@@ -19,7 +19,15 @@ __all__ = ["free_port", "pick_port", "run_command", "start_command", "stop_comma
 
 _READY_S = 60.0
 _STOP_S = 20.0
-_PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
+_PRELOADED = (
+    "services.commands.gateway",
+    "services.gateway",
+    "services.serving.server",
+    "services.commands.chain",
+    "alembic.command",
+    "alembic.runtime.environment",
+    "services.commands.participants",
+)
 
 
 def free_port() -> int:

@@ -7,8 +7,8 @@ line styles say the same.
 from __future__ import annotations
 
 import itertools
+from html import escape
 from typing import TypeAlias
-from xml.sax.saxutils import escape
 
 from services.pictures.family import Family, Node, Tone
 from services.pictures.layout import Layout, Wire, place

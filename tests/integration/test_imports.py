@@ -38,6 +38,10 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         ("from quality import Inspector; import quality.trees.arrays", {"torch", "lightgbm", "scipy"}),
         ("import quality.trees.tensors", {"lightgbm", "scipy"}),
         ("import quality.trees.train", {"torch"}),
+        (
+            "import services.commands.provenance",
+            {"eth_abi", "eth_utils", "ledger.keys", "ledger.submit", "quality.audit", "rich", "rlp"},
+        ),
     ],
 )
 def test_importing_does_not_bring(statement: str, absent: set[str]) -> None:

@@ -54,6 +54,7 @@ class ApiParts:
     receiver: Receiver | None
     """Without it, nothing is taken from other companies."""
     verify_fresh: Callable[[], None]
+    follow_now: Callable[[], None]
     loopback_webhooks: bool
     read_status: StatusReader
     connections: SseConnections
@@ -67,7 +68,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_sessions(table, store, parts.sign_in, clock)
     add_documents(table, Documents(store, parts.keys), clock)
     add_recipient_keys(table, Recipients(store), clock)
-    add_handovers(table, parts.receiver, parts.verify_fresh)
+    add_handovers(table, parts.receiver, parts.verify_fresh, parts.follow_now)
     add_consortium(table, store)
     add_directory(table, store)
     add_orders(table, store)

@@ -26,7 +26,7 @@ from services.handover.envelope import (
     parse_envelope,
     parse_head,
 )
-from services.handover.errors import HandoverRefusedError
+from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from services.handover.receiving import Kept, Receiver
 from services.serving.bounded_work import BoundedWork
 
@@ -84,14 +84,21 @@ def _receipt() -> HandoverReceipt:
     return HandoverReceipt(31, 3, 2, again=False, receipts=(offer,))
 
 
-def add_handovers(table: RouteTable, receiver: Receiver | None, verify_fresh: Callable[[], None]) -> None:
+def add_handovers(
+    table: RouteTable, receiver: Receiver | None, verify_fresh: Callable[[], None], follow_now: Callable[[], None]
+) -> None:
+    """`follow_now` has the index look for new blocks without waiting for its time."""
     routes, work = Routes(table, "handovers", _REFUSED), BoundedWork(at_once=1, waiting=8)
 
     def keep(envelope: Envelope) -> Kept:
         with work.take() as mine:
             if not mine or receiver is None:
                 raise BusyError("too many hand-overs are being verified", retry_after_s=5)
-            return receiver.receive(envelope)
+            try:
+                return receiver.receive(envelope)
+            except HandoverEarlyError:
+                follow_now()  # so that the sender's next attempt, a second later, is not too early as well
+                raise
 
     @routes.put(
         "/v1/handovers/{digest}",

@@ -6,7 +6,7 @@ import ast
 import enum
 import inspect
 import itertools
-import textwrap
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -94,11 +94,7 @@ def _has_docstring(view: type) -> bool:
 
 def _attribute_docs(view: type) -> dict[str, str]:
     """The docstring under each field, by field name; empty if the source is not available."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(view)))
-    except OSError:
-        return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    body = _class_bodies(view.__module__).get(view.__qualname__, [])
     return {
         field.target.id: inspect.cleandoc(doc.value.value)
         for field, doc in itertools.pairwise(body)
@@ -108,3 +104,16 @@ def _attribute_docs(view: type) -> dict[str, str]:
         and isinstance(doc.value, ast.Constant)
         and isinstance(doc.value.value, str)
     }
+
+
+@cache
+def _class_bodies(module: str) -> Mapping[str, list[ast.stmt]]:
+    """The statements of each class of a module's top level, by name; empty if the source is not available.
+
+    A module is parsed once: `inspect.getsource` would do so for every class in it.
+    """
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return {}
+    return {one.name: one.body for one in tree.body if isinstance(one, ast.ClassDef)}
