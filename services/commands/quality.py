@@ -13,9 +13,7 @@ from ledger.canonical import Json
 from ledger.chain import Chain
 from ledger.claims import build_claims
 from ledger.errors import InputError
-from ledger.ids import SubjectKind
-from ledger.provenance import find_certificate, find_certified_lots, open_reader
-from ledger.provenance.resolve import find_subject, verify_name
+from ledger.provenance import find_certificate, open_reader
 from ledger.records import (
     ApproveModel,
     DemandOpening,
@@ -24,8 +22,6 @@ from ledger.records import (
     Record,
     RegisterModel,
     RetireModel,
-    RevokeCertificate,
-    WaiveGate,
     WithdrawModel,
 )
 from ledger.store import Book, Store
@@ -46,7 +42,6 @@ _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
 _MAX_CODE_BYTES = 24_575
 """The code size limit of a contract (EIP-170), minus the zero byte that precedes a model's bytes."""
-_MAX_REASON_CHARACTERS = 1000
 
 ModelFile = Annotated[Path, typer.Argument(help="The model.bin that training wrote.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="The model's card.json; its claims root goes on chain.")]
@@ -58,9 +53,7 @@ ModelNumber = Annotated[int, typer.Argument(min=1, help="The model's number on t
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="Register models, challenge and revoke certificates, monitor models."
-    )
+    group = typer.Typer(no_args_is_help=True, help="Register models, challenge certificates, monitor models.")
     group.command("publish", epilog="Example: millmark quality publish model.bin --card card.json --signer ...")(
         run_publish
     )
@@ -75,12 +68,6 @@ def register(app: typer.Typer) -> None:
     group.command("extract", epilog="Example: millmark quality extract 0x... -o extract.json")(run_extract)
     group.command("challenge", epilog="Example: millmark quality challenge 0x... --signer ...")(run_challenge)
     group.command("demand", epilog="Example: millmark quality demand 0x... --signer ...")(run_demand)
-    group.command("revoke", epilog="Example: millmark quality revoke 0x... --reason 'gauge out of true' --signer ...")(
-        run_revoke
-    )
-    group.command("waive", epilog="Example: millmark quality waive 0x... --inspector 6 --reason 'a dent' --signer ...")(
-        run_waive
-    )
     group.command("finding", epilog="Example: millmark quality finding 0x... --defect")(run_finding)
     group.command("monitor", epilog="Example: millmark quality monitor --json")(run_monitor)
     app.add_typer(group, name="quality")
@@ -270,69 +257,6 @@ def run_demand(
             order = reader.lot(row.lot).order or _NOTHING
         _record(opened, signer, passphrase_file, DemandOpening(row.lot, order, row.sequence))
     print_lines(f"certificate {row.sequence} must be opened within seven days")
-
-
-def run_revoke(
-    context: typer.Context,
-    lot: Lot,
-    reason: Annotated[str, typer.Option(help="Reason; stays in your private book, its salted hash goes on chain.")],
-    signer: SignerUri,
-    certificate: CertificateNumber = None,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Revoke a certificate, irreversibly, by default the one that decides about the lot. Only its inspector can.
-
-    A revoked certificate satisfies no gate; it can still be challenged, and refuted. A quarantine that its verdict
-    caused stays, but the lot's custodian may lift it.
-    """
-    _verify_reason(reason)
-    claims = build_claims({"reason": reason})
-    with open_context(context.obj) as opened:
-        opened.catch_up()
-        with open_reader(opened.store) as reader:
-            row = find_certificate(reader, lot, certificate)
-            lots = find_certified_lots(reader, row.sequence)
-        with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
-            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        _record(opened, signer, passphrase_file, RevokeCertificate(lots, row.sequence, claims.root))
-    print_lines(f"certificate {row.sequence} is revoked", f"root of the reason 0x{claims.root.hex()}")
-
-
-def run_waive(
-    context: typer.Context,
-    lot: Lot,
-    inspector: Annotated[int, typer.Option(min=1, help="Number of the participant whose gate is waived.")],
-    reason: Annotated[str, typer.Option(help="Reason; stays in your private book, its salted hash goes on chain.")],
-    signer: SignerUri,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Take a lot without what one inspector's gate asks for, as the buyer of its order.
-
-    It holds for this lot as it is: not once that inspector certifies it again, or it is reworked. The lot's custodian
-    may then lift that inspector's quarantine, and deliver the lot.
-    """
-    _verify_reason(reason)
-    verify_name(lot)
-    claims = build_claims({"reason": reason})
-    with open_context(context.obj) as opened:
-        opened.catch_up()
-        with open_reader(opened.store) as reader:
-            row = reader.lot(find_subject(reader, lot, SubjectKind.LOT)[1])
-        with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
-            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        _record(opened, signer, passphrase_file, WaiveGate(row.subject, row.order or _NOTHING, inspector, claims.root))
-    print_lines(
-        f"the gate of participant {inspector} is waived for 0x{row.subject.hex()}",
-        f"root of the reason 0x{claims.root.hex()}",
-    )
-
-
-def _verify_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > _MAX_REASON_CHARACTERS or not reason.isprintable():
-        raise InputError(
-            "the reason is empty, too long or not printable",
-            hint=f"give it in one line of at most {_MAX_REASON_CHARACTERS} characters",
-        )
 
 
 def run_finding(

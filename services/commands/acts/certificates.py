@@ -77,7 +77,11 @@ def issue(
 
 @CERTIFICATES.act("revoke", "millmark certificates revoke 412 --reason 'the gauge was not calibrated'")
 def revoke(at: At, certificate: Number, reason: Reason) -> Done:
-    """Revoke a certificate of your company."""
+    """Revoke a certificate of your company, irreversibly.
+
+    A revoked certificate satisfies no gate; it can still be challenged, and refuted. A quarantine that its verdict
+    caused stays, but the lot's custodian may lift it.
+    """
     done = at.gateway.revoke_certificate(certificate, reason=reason_of(reason))
     return Done(done, f"certificate {certificate} is revoked", "what it reached: millmark trace LOT")
 
@@ -90,7 +94,11 @@ def demand(at: At, certificate: Number) -> Done:
 
 @CERTIFICATES.act("waive", "millmark certificates waive A0006R --inspector Lab --reason 'needed today, inspected here'")
 def waive(at: At, lot: LotName, inspector: Company, reason: Reason) -> Done:
-    """Take a lot without what one inspector's gate asks for, as the buyer of its order."""
+    """Take a lot without what one inspector's gate asks for, as the buyer of its order.
+
+    It holds for this lot as it is: not once that inspector certifies it again, or it is reworked. The lot's custodian
+    may then lift that inspector's quarantine, and deliver the lot.
+    """
     done = at.gateway.waive_gate(at.lot(lot), inspector=at.participant(inspector), reason=reason_of(reason))
     return Done(done, f"the gate of {inspector} is waived for lot {lot}")
 

@@ -15,8 +15,9 @@ from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey
 from ledger.records import ALL_ROLES, NoteKind
-from ledger.store import Book, Store
+from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox
+from ledger.store.rows import RecordRow
 from services.client import Client, Retries
 from services.commands.acts.notes import KINDS
 from services.commands.acts.words import operation, quantities, short
@@ -236,8 +237,38 @@ def test_a_certificate_by_procedure_and_its_revocation(run: Runner, site: Site, 
     assert "pass for part" in issued
     assert "no event 'other' is kept here" in run.refused(*f"{issue} --event other".split())[1]
     assert "procedure" in ok(run, "certificates list --lot part")
-    assert "is revoked" in ok(run, f"certificates revoke {number(issued)} --reason worn")
+    revoke = f"certificates revoke {number(issued)} --reason"
+    assert "is revoked" in ok(run, f"{revoke} canary:worn")
     assert "revoked" in ok(run, "certificates list --all")
+    assert "CertificateStateWrong" in run.refused(*revoke.split(), "again")[1]
+    assert "issued no certificate" in run.refused("certificates", "revoke", "999999", "--reason", "worn")[1]
+    assert run("certificates", "revoke", "0", "--reason", "worn")[0] == 2
+    assert run("certificates", "revoke", "1")[0] == 2, "without a reason"
+    verify_reason_is_private(site, "CertificateRevoked", b"canary:worn")
+
+
+def test_the_buyer_waives_a_gate(run: Runner, site: Site) -> None:
+    ok(run, f"orders place urn:example:gated --coordinator {site.number} --due 2100-01-01 --gate {site.number + 1}")
+    ok(run, "orders accept gated")
+    begin(run, site, "order-11")  # which registers the machine
+    started = ok(run, "assignments propose gated --operation 1 --machine LATHE-2")
+    ok(run, f"assignments accept {number(started)}")
+    ok(run, f"assignments start {number(started)}")
+    ok(run, "lots commission urn:example:dented --order gated --operation 1")
+    waive = f"certificates waive dented --inspector {site.number + 1} --reason"
+    assert "GateUnknown" in run.refused(*f"certificates waive dented --inspector {site.number} --reason no".split())[1]
+    assert f"the gate of {site.number + 1} is waived for lot dented" in ok(run, f"{waive} canary:dent")
+    verify_reason_is_private(site, "GateWaived", b"canary:dent")
+
+
+def verify_reason_is_private(site: Site, kind: str, words: bytes) -> None:
+    """The latest record of its kind has the root of a document that only the company's own book holds."""
+    with site.store.reading() as connection:
+        record = Rows(connection).find(RecordRow, kind=kind)[-1]
+        kept = Book(connection).document(record.event().reason_root)  # type: ignore[attr-defined]
+    assert kept is not None
+    assert words in kept.encode()
+    assert words not in record.data
 
 
 def test_material_is_transformed_allocated_and_quarantined(run: Runner, site: Site) -> None:
