@@ -46,9 +46,9 @@ def build_table(now: int) -> FactorTable:
     year = datetime.fromtimestamp(now, UTC).year
     days = (date(year, 1, 1), date(year + 1, 12, 31))
     rows = (
-        (_MATERIAL, FactorKind.MATERIAL, 1_900_000, "mg/kg"),
         (_COMPONENT, FactorKind.MATERIAL, 450_000, "mg/piece"),
         (_LOCATION, FactorKind.LOCATION, 380_000, "mg/kWh"),
+        (_MATERIAL, FactorKind.MATERIAL, 1_900_000, "mg/kg"),
         (_MARKET, FactorKind.MARKET, 120_000, "mg/kWh"),
     )
     return FactorTable(tuple(Factor(*row, _SOURCE, "DE", *days) for row in rows))
