@@ -18,7 +18,7 @@ from ledger.plans.call import CALL_FORMAT, Call, Objective, parse_call, parse_ob
 from ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, parse_offer, parse_offer_withdrawal
 from ledger.signatures import Signer
 from ledger.store import Book, Rows
-from ledger.store.rows import ChainIdentityRow, MachineRow, OrderRow, RecordRow, StreamRow
+from ledger.store.rows import ChainIdentityRow, KeyRow, MachineRow, OrderRow, RecordRow, StreamRow
 from services.planning.errors import PlanningError
 from services.planning.handing import find_call
 from services.planning.leaves import OpenedLeaf, join_hashes, verify_opened_leaf
@@ -157,6 +157,9 @@ class _Verifier:
         call = self._known(seal.call)
         if call.coordinator != self._record.participant:
             raise PlanningError("a plan in it is not one of its sender's call")
+        key = self._rows.get(KeyRow, seal.recover_signer(call.chain_id, call.ledger))
+        if key is None or key.participant != call.coordinator or key.revoked_at:
+            raise PlanningError("no active key of its sender signed a plan in it")
         claims = self._documents.get(seal.claims)
         if claims is None:
             raise PlanningError("the document of a plan in it is missing")

@@ -171,7 +171,7 @@ class MachineDay:
         self.calendar, self.plan, self.grid = calendar, plan, grid
 
     @cached_property
-    def open(self) -> list[bool]:
+    def works(self) -> list[bool]:
         """Whether the machine works in each slot, for the whole of it."""
         works = [False] * self.grid.slots
         for begin, end in _without(_merged(self._shifts()), sorted(self._closures())):
@@ -183,7 +183,7 @@ class MachineDay:
 
     def starts(self, duration: int, busy: Sequence[tuple[int, int]] = ()) -> list[int]:
         """The slots in which work of so many slots can start. `busy`: slots that are taken, from and up to."""
-        works = list(self.open)
+        works = list(self.works)
         for begin, end in busy:
             for slot in range(max(0, begin), min(end, self.grid.slots)):
                 works[slot] = False

@@ -3,24 +3,33 @@
 Readers get the plan whole; an owner gets its own rows, the list of offers and the slot prices (`PlanPart`).
 So that both hold the coordinator to the same plan, the entry names the plan's digest, and the claims root of a document
 with the plan's members, each row a field of its own (CLAIMS.md): a part is that document without the other fields.
+
+The coordinator signs what the entry names, so that an owner can show others what it was given, and no others' streams.
+The signature is over EIP-712 typed data in the domain of checkpoints (ledger/TRUST.md):
+
+    PlanSeal(bytes32 call,bytes32 plan,bytes32 claims)
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, parse_hex32, parse_json, to_hex
+from ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
 from ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims
-from ledger.errors import CanonicalError, ClaimsError, PlanError
+from ledger.errors import CanonicalError, ClaimsError, PlanError, SigningError
 from ledger.plans.file import PART_FORMAT, PlanPart, parse_part
 from ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
+from ledger.signatures import Address, Signature, Signer, recover_address
+from services.directory.recipient_keys import typed_digest
 from services.planning.errors import PlanningError
 
 __all__ = ["SEAL_FORMAT", "PlanSeal", "build_seal", "dump", "list_shown", "parse_seal", "read_part", "read_plan"]
 
 SEAL_FORMAT = "millmark.plan-seal"
+_TYPE = keccak256(b"PlanSeal(bytes32 call,bytes32 plan,bytes32 claims)")
 _MAX_TEXT = MAX_BYTES
 _DEPTH = 8
 _SHARED = ("before", "call", "cause", "dropped", "offers", "tie")
@@ -38,6 +47,8 @@ class PlanSeal:
     """Digest of the plan."""
     claims: bytes
     """Claims root of its document."""
+    signature: bytes
+    """65 bytes: r, s and v = 27 or 28."""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -46,11 +57,23 @@ class PlanSeal:
             "call": to_hex(self.call),
             "plan": to_hex(self.plan),
             "claims": to_hex(self.claims),
+            "signature": to_hex(self.signature),
         }
 
+    def recover_signer(self, chain_id: int, ledger: bytes) -> Address:
+        """The address that signed. Raises PlanningError for an invalid signature; one for another ledger has another
+        signer."""
+        try:
+            return recover_address(
+                _digest(chain_id, ledger, self.call, self.plan, self.claims), Signature.from_bytes(self.signature)
+            )
+        except SigningError as error:
+            raise PlanningError(f"the signature of a plan's seal is invalid: {error.cause}") from None
 
-def build_seal(plan: Plan) -> tuple[PlanSeal, Claims]:
-    """The entry for a plan, and the document behind it. Raises PlanningError for a plan that is too large for one."""
+
+def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tuple[PlanSeal, Claims]:
+    """The entry for a plan, and the document behind it. Raises PlanningError for a plan that is too large for one, and
+    SigningError."""
     value = plan.to_json()
     document: dict[str, Json] = {name: _write(value[name]) for name in (*_SHARED, *_WHOLE)}
     document |= {name: [_write(one) for one in _items(value[name])] for name in _LISTS}
@@ -62,17 +85,19 @@ def build_seal(plan: Plan) -> tuple[PlanSeal, Claims]:
         raise PlanningError(
             f"the plan is too large to be handed over: {error.cause}", hint="call fewer orders"
         ) from None
-    return PlanSeal(plan.call, plan.digest, claims.root), claims
+    signature = signer.sign_digest(_digest(chain_id, ledger, plan.call, plan.digest, claims.root)).to_bytes()
+    return PlanSeal(plan.call, plan.digest, claims.root, signature), claims
 
 
 def parse_seal(value: Json) -> PlanSeal:
     """Raises PlanningError."""
-    names = {"format", "version", "call", "plan", "claims"}
+    names = {"format", "version", "call", "plan", "claims", "signature"}
     if not isinstance(value, dict) or value.keys() != names or value["format"] != SEAL_FORMAT or value["version"] != 1:
         raise PlanningError("it is not the seal of a plan of version 1", hint="update this program")
     try:
-        return PlanSeal(*(parse_hex32(str(value[name])) for name in ("call", "plan", "claims")))
-    except CanonicalError:
+        call, plan, claims = (parse_hex32(str(value[name])) for name in ("call", "plan", "claims"))
+        return PlanSeal(call, plan, claims, _hex(value["signature"]))
+    except (CanonicalError, PlanError):
         raise PlanningError("the seal of a plan is malformed") from None
 
 
@@ -114,6 +139,16 @@ def read_part(claims: Claims, seal: PlanSeal, participant: int) -> PlanPart:
     if (part.plan, part.call) != (seal.plan, seal.call):
         raise PlanningError("the part of a plan is not one of the plan that was sealed")
     return part
+
+
+def _digest(chain_id: int, ledger: bytes, call: bytes, plan: bytes, claims: bytes) -> bytes:
+    return typed_digest(chain_id, ledger, _TYPE + call + plan + claims)
+
+
+def _hex(value: Json) -> bytes:
+    if not isinstance(value, str) or not re.fullmatch("0x[0-9a-f]{130}", value):
+        raise PlanError("a signature is malformed")
+    return bytes.fromhex(value[2:])
 
 
 def _may_read(claims: Claims, path: Path, participant: int) -> bool:

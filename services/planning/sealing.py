@@ -18,6 +18,7 @@ from ledger.merkle import Tree, leaf_hash
 from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer, OfferWithdrawal
 from ledger.plans.plan import Plan
+from ledger.signatures import Signer
 from ledger.store import Book, Connection
 from services.planning.handing import KIND_OF
 from services.planning.papers import build_seal
@@ -66,9 +67,10 @@ def seal_offers(connection: Connection, stream: OwnStream, entries: Sequence[Off
     return _append(connection, stream, listed)
 
 
-def seal_plan(connection: Connection, stream: OwnStream, plan: Plan) -> Sealed:
-    """Writes a plan, and keeps its document in the book. Raises PlanningError if it is too large."""
-    seal, claims = build_seal(plan)
+def seal_plan(connection: Connection, stream: OwnStream, call: Call, plan: Plan, signer: Signer) -> Sealed:
+    """Writes a plan for a call, signed by its coordinator, and keeps its document in the book. Raises PlanningError if
+    it is too large, SigningError."""
+    seal, claims = build_seal(plan, call.chain_id, call.ledger, signer)
     Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
     sealed = _append(connection, stream, [(What.PLAN, plan.call, seal.to_json())])
     PlanningRepository(connection).put_plan(

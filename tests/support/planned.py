@@ -141,7 +141,7 @@ class Planned:
         coordinator = self.apart.consortium.coordinator
         self.plan = self.first_plan()
         with self.home(coordinator).store.transaction() as connection:
-            self.sealed["plan"] = seal_plan(connection, self.own("plans"), self.plan)
+            self.sealed["plan"] = seal_plan(connection, self.own("plans"), self.call, self.plan, coordinator.signer)
             [row] = PlanningRepository(connection).plans(self.call.digest)
             self.apart.roots["plan"] = row.claims_root
         self.anchor(coordinator, "plans", "plan")

@@ -1,0 +1,283 @@
+"""Proof that a coordinator left an offer out of a plan, for anybody to check.
+
+It holds what the owner was handed, no more: the call, its offer, the coordinator's receipt for it, and of the plan that
+the coordinator signed the list of offers. That the two signatures are the coordinator's is told by the index of whoever
+checks it, or offline by a trust file and the Registry's state at a block, which the file proves.
+
+Not established: that the owner did not withdraw the offer afterwards. The coordinator shows the withdrawal if it did.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
+from ledger.claims import Disclosure, parse_disclosure, verify_disclosure
+from ledger.errors import CanonicalError, ClaimsError, InputError, MillmarkError, PlanError, ProofError
+from ledger.evidence import LeafKind
+from ledger.headers import BlockHeader, parse_header
+from ledger.plans.call import Call, parse_call
+from ledger.plans.offer import Offer, parse_offer
+from ledger.slots import KeySlots, decode_struct, slots_of
+from ledger.trie import TrieNode, parse_account, parse_word, verify_in
+from ledger.trust import TrustFile
+from services.planning.errors import OmissionRefusedError, PlanningError
+from services.planning.leaves import OpenedLeaf, parse_opened_leaf
+from services.planning.offers import why_not_lawful
+from services.planning.papers import PlanSeal, parse_seal
+from services.planning.receipts import Receipt
+
+__all__ = [
+    "MAX_OMISSION_BYTES",
+    "OMISSION_FORMAT",
+    "SHOWN",
+    "FoundKey",
+    "Omission",
+    "RegistryProof",
+    "encode_omission",
+    "find_key_in",
+    "parse_omission",
+    "verify_omission",
+]
+
+OMISSION_FORMAT = "millmark.omission"
+MAX_OMISSION_BYTES = 16 << 20
+_DEPTH = 40
+_MEMBERS = {"format", "version", "call", "offer", "receipt", "seal", "disclosure", "registry"}
+SHOWN = ("call", "dropped", "offers", "plan")
+"""Members of the plan's document that are disclosed in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """What is known of a signing key."""
+
+    participant: int
+    compromised_since: int
+    """Seconds since 1970; 0 if it was never declared compromised."""
+
+
+class FindKey(Protocol):
+    """Tells whose a signing key is; None if it is nobody's."""
+
+    def __call__(self, address: bytes) -> FoundKey | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryProof:
+    """What the Registry stores about keys at a block, not verified."""
+
+    headers: tuple[bytes, ...]
+    """Of that block, and of later ones up to the one that the checker believes."""
+    nodes: tuple[bytes, ...]
+    """Trie nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """What is in the file. Not established: that any of it proves anything."""
+
+    call: Call
+    offer: OpenedLeaf
+    """Its index and proof are not needed: the receipt names the entry."""
+    receipt: Receipt
+    seal: PlanSeal
+    disclosure: Disclosure
+    """Of the plan's document."""
+    registry: RegistryProof | None
+
+
+def verify_omission(omission: Omission, find_key: FindKey) -> Offer:
+    """Verifies that the coordinator left an offer out which it had before its call closed. Returns the offer.
+
+    1. The offer is one that the call asks for, and valid until it closes.
+    2. The receipt names it, is of before the call closed, and is signed by the call's coordinator.
+    3. The seal is for the call, and signed by its coordinator.
+    4. The plan's document has the claims root that was signed; its lists, which are disclosed, lack the offer.
+
+    Raises OmissionRefusedError for the first of them that does not hold.
+    """
+    call, receipt, seal = omission.call, omission.receipt, omission.seal
+    offer = _verify_offer(omission)
+    if (receipt.call, receipt.offer) != (call.digest, omission.offer.leaf):
+        raise OmissionRefusedError("the receipt is for another offer or call")
+    if receipt.received_at >= call.closes:
+        raise OmissionRefusedError("the receipt is of after the call closed: such an offer need not be in the plan")
+    if seal.call != call.digest:
+        raise OmissionRefusedError("the plan is for another call")
+    try:
+        signers = [one.recover_signer(call.chain_id, call.ledger) for one in (receipt, seal)]
+    except PlanningError as error:
+        raise OmissionRefusedError(error.cause) from None
+    for what, signer in zip(("receipt", "plan"), signers, strict=True):
+        key = find_key(signer)
+        if key is None or key.participant != call.coordinator:
+            raise OmissionRefusedError(f"no key of the coordinator, participant {call.coordinator}, signed the {what}")
+        if key.compromised_since and key.compromised_since <= receipt.received_at:
+            raise OmissionRefusedError(f"the key that signed the {what} was compromised by then")
+    if omission.offer.leaf in _listed(omission):
+        raise OmissionRefusedError("the plan's list has the offer: it was not left out")
+    return offer
+
+
+def _verify_offer(omission: Omission) -> Offer:
+    call = omission.call
+    try:
+        offer = parse_offer(omission.offer.entry)
+        reason = why_not_lawful(call, offer, {offer.machine: offer.owner})
+    except PlanError as error:
+        raise OmissionRefusedError(f"the offer is malformed: {error.cause}") from None
+    if omission.offer.kind is not LeafKind.OFFER or reason:
+        raise OmissionRefusedError(f"the offer cannot count: {reason or 'it is no offer'}")
+    if offer.until < call.closes:
+        raise OmissionRefusedError("the offer expired before the call closed")
+    return offer
+
+
+def _listed(omission: Omission) -> set[bytes]:
+    """The offers that the plan lists, by a document that its seal names."""
+    seal, shown = omission.seal, omission.disclosure
+    try:
+        verify_disclosure(shown, seal.claims)
+        lists = [_read(shown.value((name,))) for name in ("dropped", "offers")]
+        named = shown.value(("call",)), shown.value(("plan",))
+        found = {parse_hex32(str(one)) for listed in lists if isinstance(listed, list) for one in listed}
+    except (CanonicalError, ClaimsError, ProofError) as error:
+        raise OmissionRefusedError(f"the plan's document is not the one that was signed: {error.cause}") from None
+    if named != (canonical_json(to_hex(seal.call)).decode(), to_hex(seal.plan)):
+        raise OmissionRefusedError("the plan's document is of another plan")
+    return found
+
+
+def _read(text: Json) -> Json:
+    return parse_json(str(text).encode(), max_bytes=MAX_OMISSION_BYTES, max_depth=2)
+
+
+# The file
+
+
+def encode_omission(omission: Omission) -> bytes:
+    """The file: canonical JSON and a line feed."""
+    registry = omission.registry
+    shown: Json = {
+        "format": OMISSION_FORMAT,
+        "version": 1,
+        "call": omission.call.to_json(),
+        "offer": omission.offer.to_json(),
+        "receipt": {
+            "received_at": omission.receipt.received_at,
+            "signature": to_hex(omission.receipt.signature),
+        },
+        "seal": omission.seal.to_json(),
+        "disclosure": omission.disclosure.to_json(),
+        "registry": None
+        if registry is None
+        else {"headers": list(map(_base64, registry.headers)), "nodes": list(map(_base64, registry.nodes))},
+    }
+    return canonical_json(shown) + b"\n"
+
+
+def parse_omission(data: bytes) -> Omission:
+    """Parses a file. Raises OmissionRefusedError if it is malformed, InputError if it is something else."""
+    try:
+        value = parse_json(data, max_bytes=MAX_OMISSION_BYTES, max_depth=_DEPTH)
+    except CanonicalError as error:
+        raise InputError(f"it is no proof of omission: {error.cause}") from None
+    if not isinstance(value, dict) or value.get("format") != OMISSION_FORMAT:
+        raise InputError("it is no proof of omission", hint="give a file made by `millmark plan omission --of`")
+    if value.keys() != _MEMBERS or value["version"] != 1:
+        raise OmissionRefusedError("it is malformed, or of another version than 1", hint="update this program")
+    try:
+        call, offer = parse_call(value["call"]), parse_opened_leaf(value["offer"])
+        receipt = _parse_receipt(value["receipt"], call.digest, offer.leaf)
+        disclosure, registry = parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
+        return Omission(call, offer, receipt, parse_seal(value["seal"]), disclosure, registry)
+    except MillmarkError as error:
+        raise OmissionRefusedError(f"it is malformed: {error.cause}") from None
+
+
+def _parse_receipt(value: Json, call: bytes, offer: bytes) -> Receipt:
+    if not isinstance(value, dict) or value.keys() != {"received_at", "signature"}:
+        raise PlanningError("its receipt is malformed")
+    at, signature = value["received_at"], value["signature"]
+    if isinstance(at, bool) or not isinstance(at, int) or not isinstance(signature, str) or len(signature) != 132:
+        raise PlanningError("its receipt is malformed")
+    try:
+        return Receipt(call, offer, at, bytes.fromhex(signature[2:]))
+    except ValueError:
+        raise PlanningError("its receipt is malformed") from None
+
+
+def _parse_registry(value: Json) -> RegistryProof | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.keys() != {"headers", "nodes"}:
+        raise PlanningError("its proof of keys is malformed")
+    headers, nodes = (tuple(map(_bytes, _list(value[name]))) for name in ("headers", "nodes"))
+    if not headers:
+        raise PlanningError("its proof of keys has no header")
+    return RegistryProof(headers, nodes)
+
+
+# Whose keys they are
+
+
+def find_key_in(
+    proof: RegistryProof,
+    trust: TrustFile,
+    chain_id: int,
+    ledger: bytes,
+    verify_headers: Callable[[Sequence[BlockHeader]], None],
+) -> FindKey:
+    """Reads keys from the Registry's state that the file proves. `verify_headers` verifies that the first header is of
+    a block that is believed, or of an ancestor of one. Raises OmissionRefusedError."""
+    if (chain_id, ledger) != (trust.chain_id, trust.ledger.address):
+        raise OmissionRefusedError("it is about another ledger than that of the trust file")
+    nodes, used = {keccak256(node): node for node in proof.nodes}, dict[bytes, TrieNode]()
+    try:
+        headers = [parse_header(header) for header in proof.headers]
+        verify_headers(headers)
+        account = verify_in(nodes, headers[0].state_root, keccak256(trust.registry.address), used)
+        if account is None or parse_account(account).code_hash != trust.registry.code_hash:
+            raise ProofError("the Registry is not there, or has other code")
+        root = parse_account(account).storage_root
+    except MillmarkError as error:
+        raise OmissionRefusedError(f"its proof of keys: {error.cause}", hint=error.hint) from None
+    return _Keys(nodes, used, root)
+
+
+class _Keys:
+    """The Registry's keys in a state that was verified."""
+
+    def __init__(self, nodes: Mapping[bytes, bytes], used: dict[bytes, TrieNode], root: bytes) -> None:
+        self._nodes, self._used, self._root = nodes, used, root
+
+    def __call__(self, address: bytes) -> FoundKey | None:
+        try:
+            slots = slots_of(KeySlots, address)
+            words = [parse_word(verify_in(self._nodes, self._root, keccak256(slot), self._used)) for slot in slots]
+            key = decode_struct(KeySlots, words)
+        except ProofError as error:
+            raise OmissionRefusedError(f"its proof of keys: {error.cause}") from None
+        return FoundKey(key.participant, key.compromised_since) if key.participant else None
+
+
+def _list(value: Json) -> Sequence[Json]:
+    if not isinstance(value, list):
+        raise PlanningError("it has no list in a place")
+    return value
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(value: Json) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except binascii.Error:
+        raise PlanningError("it has malformed bytes") from None

@@ -1,0 +1,68 @@
+"""A call with two orders, offers for it, and a plan that lists offers, without a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+from ledger.plans.call import Call, Job, Operation
+from ledger.plans.capability import Need
+from ledger.plans.offer import Offer, OpenedOffer
+from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from services.planning.calendar import Calendar, parse_calendar
+
+__all__ = ["BASE", "CLOSES", "LEDGER", "build_calendar", "build_call", "build_opened", "build_plan", "build_row"]
+
+LEDGER = b"\x1a" * 20
+ORDERS = (b"\x11" * 32, b"\x22" * 32)
+BASE = 1_774_483_200
+"""2026-03-26T00:00:00Z: the clock is put forward in Europe three days later."""
+CLOSES = BASE - 600
+TURNING = Need("turning", (("diameter_mm", 80), ("material", "steel")))
+
+
+def build_call(origin: int = BASE, slot: int = 3600, slots: int = 14 * 24, readers: tuple[int, ...] = (7,)) -> Call:
+    operations = (Operation(0, TURNING), Operation(1, Need("milling")))
+    jobs = tuple(Job(order, b"\5" * 32, 0, 7 * 24, operations) for order in ORDERS)
+    return Call(77, LEDGER, 2, b"\7" * 32, origin, slot, slots, origin - 600, "EUR/100", readers, b"\6" * 32, jobs)
+
+
+def build_calendar(text: str = "", **machine: object) -> Calendar:
+    """One machine at work from 06:00 to 22:00 in Berlin; `machine` replaces its lines."""
+    lines = {
+        "machine": '"LATHE-2"',
+        "rate_per_hour": 3600,
+        "minutes": "{ turning = 90 }",
+        "shifts": '[ { days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = "06:00", ends = "22:00" } ]',
+        **machine,
+    }
+    shown = "\n".join(f"{name} = {value}" for name, value in lines.items())
+    return parse_calendar(f'time_zone = "Europe/Berlin"\nunit = "EUR/100"\n{text}\n[[machine]]\n{shown}\n'.encode())
+
+
+def build_opened(call: Call, random: Random, machine: int = 17) -> OpenedOffer:
+    offer = Offer(
+        call=call.digest,
+        owner=3,
+        machine=machine,
+        order=random.choice(ORDERS),
+        operation=random.randrange(2),
+        duration=2,
+        setup=1,
+        family="steel",
+        windows=((random.randrange(50), 60, random.randrange(1, 1000)),),
+        wh=9000,
+        co2e_mg=3_000_000,
+        until=call.closes + 86_400,
+    )
+    return OpenedOffer(offer, random.randbytes(32))
+
+
+def build_row(owner: int = 3, operation: int = 0, offer: bytes = b"\4" * 32) -> Row:
+    return Row(ORDERS[0], operation, offer, 17, owner, 4, 6, 900, 9000, 3_000_000)
+
+
+def build_plan(call: Call, offers: Iterable[bytes], rows: tuple[Row, ...] = (), legs: tuple[Leg, ...] = ()) -> Plan:
+    """A plan that lists these offers. Nothing else of it holds."""
+    bound = Bound(900, ((17, ((4, 10), (5, 12))),))
+    return Plan(call.digest, tuple(sorted(offers)), b"\1" * 32, rows, legs, Cost(1000, 0, 0, 0), bound)
