@@ -27,6 +27,7 @@ from ledger.footprint import (
     build_footprint,
     build_register_data,
 )
+from ledger.plans.plan import Row
 from ledger.records import Input
 from services.lab.demo.plant import Machine
 
@@ -35,8 +36,9 @@ __all__ = ["Footprints", "Measured", "build_table"]
 _FIRST_WH = 120_000
 _IDLE_WH, _IDLE_S = 40, 120
 """What a machine uses between two jobs, and how long that takes."""
-_USE = ((4200, 900), (1800, 700), (600, 300))
-"""Of each operation, in their order: Wh and seconds."""
+_SPREAD_WH = 7
+"""How much more each next job takes than was planned, up to ten times."""
+_SLOT_S = 900
 _MATERIAL, _COMPONENT, _LOCATION, _MARKET = "raw-material", "component", "grid-location", "supplier-market"
 _SOURCE = "illustrative value of the demonstration"
 
@@ -76,21 +78,23 @@ class Footprints:
     """By lot, what it was made with."""
     taken: dict[bytes, int] = field(default_factory=dict)
     """By lot, what was taken of it."""
+    own: Amounts = field(default_factory=Amounts)
+    """What the operations used by themselves, all together."""
     registers: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By machine: what its meter shows, in Wh, and the time."""
 
-    def measure(self, machine: Machine, assignment: int, operation: int, index: int) -> Measured:
-        """Reads the machine's register at the start and at the finish of a job; both are entries of its log."""
+    def measure(self, machine: Machine, assignment: int, row: Row, index: int) -> Measured:
+        """Reads the machine's register at the start and at the finish of a planned job; both are entries of its log."""
         wh, seconds = self.registers.get(machine.number, (_FIRST_WH, self.time_s))
         wh, seconds = wh + _IDLE_WH, seconds + _IDLE_S
-        used, took = _USE[min(operation, len(_USE) - 1)]
+        used, took = row.wh + index % 10 * _SPREAD_WH, (row.end - row.start) * _SLOT_S
         start = RegisterEntry(Reading(seconds, wh, Moment.START, assignment))
         first = _note(machine, start)
-        wh, seconds = wh + used + index, seconds + took
+        wh, seconds = wh + used, seconds + took
         reading = Reading(seconds, wh, Moment.FINISH, assignment)
         last = _note(machine, RegisterEntry(reading, start=first.index, start_hash=first.leaf_hash))
         self.registers[machine.number] = (wh, seconds)
-        return Measured(assignment, used + index, last)
+        return Measured(assignment, used, last)
 
     def receive(self, lot: bytes, quantity: int, grams: int | None) -> dict[str, Json]:
         """The footprint of material from outside, by a secondary factor: its supplier stated none. `grams` is None
@@ -117,6 +121,8 @@ class Footprints:
             table=self.table,
             time_s=self.time_s,
         )
+        if own:
+            self.own += sum((found.amounts_of_own(one) for one in own), Amounts())
         self.amounts[lot], self.sizes[lot] = found.totals, dict(step.made)[lot]
         return found.to_json()
 

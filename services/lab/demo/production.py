@@ -9,7 +9,8 @@ from functools import partial
 
 from ledger.canonical import Json
 from ledger.ids import Identity, SubjectKind
-from ledger.products import Configuration, Operation, Step, build_mark, build_order_document, element_string
+from ledger.plans.plan import Key, Row
+from ledger.products import Configuration, Step, build_mark, build_order_document, element_string
 from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
@@ -43,7 +44,8 @@ ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
 """Orders are documents of one GS1 type (GDTI); the serial number of each is appended."""
 PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
-DUE_S = 14 * 24 * 3600
+DUE_S, DUE_STEP_S, DUE_STEPS = 16 * 3600, 3 * 3600, 8
+"""Orders are due from then on, in so many steps."""
 SHELF_LIFE_S = 5 * 365 * 24 * 3600
 """From the day on which it is due; for pieces that are marked with their expiry."""
 
@@ -75,8 +77,9 @@ class Job:
         names = [operation.name for operation in self.made.operations]
         return names.index(step.name) if step.name in names else -1
 
-    def operation(self, step: Step) -> Operation:
-        return self.made.operations[self.number(step)]
+    def key(self, step: Step) -> Key:
+        """What names the row of a plan for a step."""
+        return self.order.subject, self.number(step)
 
 
 @dataclass(slots=True)
@@ -91,6 +94,12 @@ class Line:
     components: list[bytes]
     """What the last operation adds, likewise."""
     footprints: Footprints
+    rows: dict[Key, Row] = field(default_factory=dict)
+    """The rows of the plan in force."""
+    assignments: dict[Key, int] = field(default_factory=dict)
+    """Sequences of the assignments that stand."""
+    done: set[Key] = field(default_factory=set)
+    """Operations that are finished."""
     certificates: list[Verdict] = field(default_factory=list)
     """Verdicts of all certificates issued on parts."""
     events: list[str] = field(default_factory=list)
@@ -118,35 +127,48 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
 def _order(consortium: Consortium, plant: Plant, index: int, now: int) -> Job:
     name = f"{ORDER_LINK}{index + 1:04d}"
     made = choose_options(plant.product, index)
-    terms = _terms(consortium, plant, made, now)
+    terms = _terms(consortium, plant, made, now + DUE_S + index % DUE_STEPS * DUE_STEP_S)
     return Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), made, terms)
 
 
-def _terms(consortium: Consortium, plant: Plant, made: Configuration, now: int) -> OrderTerms:
+def _terms(consortium: Consortium, plant: Plant, made: Configuration, due_at: int) -> OrderTerms:
     claims = consortium.document(consortium.buyer, build_order_document(made))
     return OrderTerms(
         operations=len(made.operations),
         coordinator=consortium.coordinator.number,
         gates=(Gate(consortium.inspector.number, plant.model),),
-        due_at=now + DUE_S,
+        due_at=due_at,
         quantity=1,
         unit=PIECE,
         claims_root=claims,
     )
 
 
-def make_parts(line: Line) -> None:
-    """Performs all operations on all jobs, passing custody from factory to factory."""
-    shares = [(step, [job for job in line.jobs if job.number(step) >= 0]) for step in line.plant.product.route]
-    assigned = [_assign(line, jobs, step) for step, jobs in shares]
-    for (step, jobs), assignments in zip(shares, assigned, strict=True):
+def make_parts(line: Line, interrupt: Callable[[Step], None]) -> None:
+    """Performs all operations on all jobs as planned, passing custody from factory to factory. `interrupt` is called
+    when two thirds of the second step are done."""
+    route = line.plant.product.route
+    for step in route:
+        jobs = [job for job in line.jobs if job.number(step) >= 0]
         _bring(line, jobs, line.plant.factory(step.need.kind))
+        jobs.sort(key=lambda job: line.rows[job.key(step)].start)
+        most = len(jobs) * 2 // 3 if step == route[1] else len(jobs)
+        _work(line, jobs[:most], step)
+        if step == route[1]:
+            interrupt(step)
+        _work(line, jobs[most:], step)
+
+
+def _work(line: Line, jobs: Sequence[Job], step: Step) -> None:
+    if jobs:
+        assignments = [line.assignments[job.key(step)] for job in jobs]
         _operate(line, jobs, step, assignments, partial(_convert, line, step))
+        line.done |= {job.key(step) for job in jobs}
 
 
 def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
-    """Reworks failed parts under a new assignment of the last operation. The new part stays quarantined until it
-    passes."""
+    """Reworks failed parts under a new assignment of the last operation, on the same machine. The new part stays
+    quarantined until it passes."""
     last = line.plant.product.route[-1]
     assignments = _assign(line, jobs, last)
     _operate(line, jobs, last, assignments, partial(_rework, line, last))
@@ -174,7 +196,8 @@ def _bring(line: Line, jobs: Sequence[Job], factory: int) -> None:
 
 
 def _machine(line: Line, job: Job, step: Step) -> Machine:
-    return line.plant.machine(job.operation(step), job.index)
+    number = line.rows[job.key(step)].machine
+    return next(one for one in line.plant.machines if one.number == number)
 
 
 def _assign(line: Line, jobs: Sequence[Job], step: Step) -> list[int]:
@@ -209,7 +232,7 @@ def _operate(
     # Registers are read before the lots are recorded, whose footprints follow from the readings. The finish names the
     # entry of the second one; anchors are recorded before the finishes, whose leaves must be anchored.
     readings = [
-        line.footprints.measure(_machine(line, job, step), assignment, job.number(step), job.index)
+        line.footprints.measure(_machine(line, job, step), assignment, line.rows[job.key(step)], job.index)
         for job, assignment in pairs
     ]
     work = [transform(job, measured) for job, measured in zip(jobs, readings, strict=True)]

@@ -9,6 +9,7 @@ from ledger.products import money, name_in
 from ledger.signatures import to_checksum
 from ledger.verify import describe
 from services.interop.digital_link import build_qr_text
+from services.lab.demo.figures import describe_plan
 from services.lab.demo.proof import BUNDLE, TRUST
 from services.lab.demo.run import DemoResult
 from services.output import print_lines, print_table
@@ -47,6 +48,7 @@ def build_json(result: DemoResult) -> dict[str, object]:
             "prices": list(result.prices),
             "routes": [{"operations": list(route), "orders": count} for route, count in result.routes.most_common()],
         },
+        "plan": result.planned.to_json(),
         "delivered": result.delivered,
         "records": dict(sorted(result.records.items())),
         "certificates": dict(result.verdicts),
@@ -87,6 +89,7 @@ def _facts(result: DemoResult) -> list[str]:
     return [
         f"product: {name_in(result.product.names, 'en')}, configured {result.orders} times, {low} to {high} a piece",
         *(f"  {count} by {', '.join(route)}" for route, count in result.routes.most_common()),
+        *describe_plan(result.planned),
         f"{result.delivered} of {result.orders} orders delivered; the others are quarantined",
         f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
         f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",

@@ -32,13 +32,16 @@ from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.factories import build_factories
+from services.lab.demo.figures import Planned, sum_up
 from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.inspection import inspect_parts, sample_components
 from services.lab.demo.life.companies import found_in_life
 from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
+from services.lab.demo.planning import Planning, call_for_offers, choose_offers
 from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
+from services.lab.demo.replanning import fail_machine
 from services.lab.demo.troubles import go_on_without_coordinator, send_back
 from services.settings import read_settings
 from services.store import open_store
@@ -63,6 +66,7 @@ class DemoResult:
     """Lowest and highest price of an order, in the unit of the product's currency."""
     routes: Counter[tuple[str, ...]]
     """Number of orders by the names of their operations."""
+    planned: Planned
     delivered: int
     records: Counter[str]
     """Number of records by kind, on both contracts."""
@@ -107,7 +111,7 @@ def run_in_life(
             "deploying the contracts, and having eight companies join",
             lambda: stack.enter_context(found_in_life(folder, say)),
         )
-        line = _produce(life.consortium, orders, table, clock, product)
+        line, planning = _produce(life.consortium, orders, table, clock, product)
         delivered = clock("waiting for the last hand-overs", life.await_handovers)
         say(f"  {delivered} hand-overs from gateway to gateway")
         clock("indexing", lambda: follow_to_the_end(life))
@@ -125,7 +129,7 @@ def run_in_life(
         line.events.append(
             f"{delivered} hand-overs: names, salts, documents and evidence, encrypted, from gateway to gateway"
         )
-        return _result(store, line, table, accuracy, part, proof, home, clock.seconds)
+        return _result(store, line, planning, table, accuracy, part, proof, home, clock.seconds)
 
 
 def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None], product: Product) -> DemoResult:
@@ -143,14 +147,14 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
         consortium = clock(
             "deploying the contracts and admitting eight companies", lambda: found_consortium(store, transport)
         )
-        line = _produce(consortium, orders, table, clock, product)
+        line, planning = _produce(consortium, orders, table, clock, product)
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
         write_home(home, line)
         part = _choose(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
-        return _result(store, line, table, accuracy, part, proof, home, clock.seconds)
+        return _result(store, line, planning, table, accuracy, part, proof, home, clock.seconds)
 
 
 class _Clock:
@@ -186,7 +190,9 @@ def _model_bytes() -> bytes:
     return (resources.files("quality") / "models" / "forda.bin").read_bytes()
 
 
-def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock, product: Product) -> Line:
+def _produce(
+    consortium: Consortium, orders: int, table: Table, clock: _Clock, product: Product
+) -> tuple[Line, Planning]:
     model = _model_bytes()
     card = (resources.files("quality") / "models" / "forda.json").read_text()
     now = int(time.time())
@@ -194,8 +200,11 @@ def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock, p
         "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card, product)
     )
     line = clock(f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now))
+    planning = clock("calling for offers, and offering", lambda: call_for_offers(line))
     clock("inspecting the components by a sample", lambda: sample_components(line, now))
-    clock("assigning and making in three factories", lambda: make_parts(line))
+    clock("planning on their offers, and agreeing to every operation", lambda: choose_offers(planning))
+    fail = partial(fail_machine, planning)
+    clock("making in three factories, one machine of which fails", lambda: make_parts(line, fail))
     windows = to_fixed(table.values, plant.inspector.model.decimals)
     rows = _pick(table, orders)
     clock("inspecting and certifying", lambda: inspect_parts(line, line.jobs, windows[rows].tolist(), now))
@@ -206,7 +215,7 @@ def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock, p
     look = None if again is None else partial(send_back, line, row=again, window=windows[again].tolist(), now=now)
     close_one = partial(go_on_without_coordinator, line)
     clock("delivering through the orders' gates", lambda: deliver_parts(line, look, close_one))
-    return line
+    return line, planning
 
 
 def _pick(table: Table, count: int) -> NDArray[np.intp]:
@@ -258,6 +267,7 @@ def _prove(store: Store, line: Line, part: Job, home: Path) -> Proof:
 def _result(
     store: Store,
     line: Line,
+    planning: Planning,
     table: Table,
     accuracy: float,
     part: Job,
@@ -275,6 +285,7 @@ def _result(
         product=line.plant.product,
         prices=(min(job.made.price for job in line.jobs), max(job.made.price for job in line.jobs)),
         routes=Counter(tuple(one.name for one in job.made.operations) for job in line.jobs),
+        planned=sum_up(planning),
         delivered=sum(job.delivered for job in line.jobs),
         records=consortium.recorded,
         verdicts=Counter(verdict.name.lower() for verdict in certificates),

@@ -1,0 +1,170 @@
+"""Whether rows and legs can be carried out: one function for each group of rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from ledger.plans.call import Call, Objective
+from ledger.plans.offer import Offer
+from ledger.plans.plan import Cost, Key, Leg, Plan, Row
+from ledger.plans.problem import Problem, Route, carbon_cost
+from ledger.plans.rules import PlanRule, refuse
+
+
+def verify_rows(call: Call, plan: Plan, offers: Mapping[bytes, Offer]) -> None:
+    """Rules order, offer, machine, window, slots and sequence."""
+    _verify_keys(call, plan)
+    releases = {job.order: job.release for job in call.jobs}
+    fixed = frozenset(plan.fixed)
+    if unknown := fixed - {row.key for row in plan.rows}:
+        refuse(PlanRule.BEFORE, "is fixed, and has no row", min(unknown))
+    before: Row | None = None
+    for row in plan.rows:
+        offer = offers.get(row.offer)
+        if offer is None:
+            refuse(PlanRule.OFFER, f"0x{row.offer.hex()} is not among the offers that count", row.key)
+        _verify_offer(row, offer)
+        if row.end > call.slots:
+            refuse(PlanRule.SLOTS, f"ends in slot {row.end}, and the call has {call.slots}", row.key)
+        if row.start < releases[row.order]:
+            refuse(PlanRule.SLOTS, f"starts in slot {row.start}, before the order's {releases[row.order]}", row.key)
+        if row.start < plan.now and row.key not in fixed:
+            refuse(PlanRule.SLOTS, f"starts in slot {row.start}, before the plan's first, {plan.now}", row.key)
+        if before is not None and before.order == row.order and before.end > row.start:
+            refuse(PlanRule.SEQUENCE, f"starts in slot {row.start}, and the one before ends in {before.end}", row.key)
+        before = row
+
+
+def _verify_keys(call: Call, plan: Plan) -> None:
+    wanted = [(job.order, item.operation) for job in call.jobs for item in job.operations]
+    given = [row.key for row in plan.rows]
+    if given == wanted:
+        return
+    if unknown := sorted(set(given) - set(wanted)):
+        refuse(PlanRule.ORDER, "was not called for", unknown[0])
+    refuse(PlanRule.ORDER, "has no row", sorted(set(wanted) - set(given))[0])
+
+
+def _verify_offer(row: Row, offer: Offer) -> None:
+    if (offer.order, offer.operation) != row.key:
+        refuse(PlanRule.OFFER, "its offer is for another operation", row.key)
+    if offer.machine != row.machine:
+        refuse(PlanRule.MACHINE, f"machine {row.machine} is not the offer's, {offer.machine}", row.key)
+    if offer.owner != row.owner:
+        refuse(PlanRule.MACHINE, f"owner {row.owner} is not the offer's, {offer.owner}", row.key)
+    price = offer.price_at(row.start)
+    if price is None:
+        refuse(PlanRule.WINDOW, f"no window of the offer has slot {row.start}", row.key)
+    if row.end != row.start + offer.duration:
+        refuse(PlanRule.WINDOW, f"takes {row.end - row.start} slots instead of {offer.duration}", row.key)
+    for name, stated, offered in (
+        ("price", row.price, price),
+        ("Wh", row.wh, offer.wh),
+        ("mg CO2e", row.co2e_mg, offer.co2e_mg),
+    ):
+        if stated != offered:
+            refuse(PlanRule.WINDOW, f"its {name} is {stated}, and the offer's {offered}", row.key)
+
+
+def verify_legs(problem: Problem, plan: Plan) -> None:
+    """Rule transport. Rows must hold already."""
+    legs = {leg.key: leg for leg in plan.legs}
+    rows = iter(plan.rows)
+    for route in problem.routes:
+        own = [next(rows) for _ in route.choices]
+        for row, following in pairwise(own):
+            _verify_leg(problem, row, following.owner, following.start, legs.pop(row.key, None))
+        last = own[-1]
+        _verify_leg(problem, last, route.destination, None, legs.pop(last.key, None))
+    if legs:
+        refuse(PlanRule.TRANSPORT, "has a leg after it that leads nowhere", min(legs))
+
+
+def _verify_leg(problem: Problem, row: Row, destination: int | None, deadline: int | None, leg: Leg | None) -> None:
+    if destination is None or destination == row.owner:
+        if leg is not None:
+            refuse(PlanRule.TRANSPORT, "has a leg after it, and stays where it is", row.key)
+        return
+    way = problem.way(row.owner, destination)
+    if way is None:
+        refuse(PlanRule.TRANSPORT, f"nothing leads from {row.owner} to {destination}", row.key)
+    if leg is None:
+        refuse(PlanRule.TRANSPORT, f"lacks a leg from {row.owner} to {destination}", row.key)
+    if (leg.origin, leg.destination, leg.carrier, leg.cost) != (row.owner, destination, way.carrier, way.cost):
+        refuse(PlanRule.TRANSPORT, "the leg after it differs from the objective in its ends, carrier or cost", row.key)
+    if leg.end - leg.start != way.slots:
+        refuse(PlanRule.TRANSPORT, f"the leg takes {leg.end - leg.start} slots instead of {way.slots}", row.key)
+    if leg.start < row.end:
+        refuse(PlanRule.TRANSPORT, f"the leg starts in slot {leg.start}, before its end in {row.end}", row.key)
+    if deadline is not None and leg.end > deadline:
+        refuse(PlanRule.TRANSPORT, f"the leg arrives in slot {leg.end}, and the next starts in {deadline}", row.key)
+
+
+def verify_machines(plan: Plan, offers: Mapping[bytes, Offer]) -> None:
+    """Rules overlap and setup. Rows must hold already."""
+    for rows in rows_by_machine(plan.rows).values():
+        for row, following in pairwise(rows):
+            if following.start < row.end:
+                cause = f"overlaps the row of machine {row.machine} that ends in slot {row.end}"
+                refuse(PlanRule.OVERLAP, cause, following.key)
+            offer = offers[following.offer]
+            if offer.family != offers[row.offer].family and following.start - row.end < offer.setup:
+                cause = f"leaves {following.start - row.end} slots for a setup of {offer.setup}"
+                refuse(PlanRule.SETUP, cause, following.key)
+
+
+def rows_by_machine(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    """Rows of each machine, by start."""
+    result: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        result[row.machine].append(row)
+    for group in result.values():
+        group.sort(key=_start_of)
+    return result
+
+
+def sum_cost(problem: Problem, objective: Objective, rows: Sequence[Row], legs: Sequence[Leg]) -> Cost:
+    """Return what rows and legs cost. Raises PlanError when a sum is beyond 2^53 - 1."""
+    ends = {row.order: row.end for row in rows}  # rows ascend by operation: the last one's end stays
+    last = {row.order: row.operation for row in rows}
+    for leg in legs:
+        if leg.after == last[leg.order]:
+            ends[leg.order] = leg.end
+    return Cost(
+        price=sum(row.price for row in rows),
+        transport=sum(leg.cost for leg in legs),
+        tardiness=sum(lateness_cost(route, ends[route.order]) for route in problem.routes),
+        carbon=sum(carbon_cost(row.co2e_mg, objective.carbon_price) for row in rows),
+    )
+
+
+def lateness_cost(route: Route, end: int) -> int:
+    """Cost of an order that is where it belongs in slot `end`."""
+    return route.weight * max(0, end - route.due)
+
+
+def verify_before(plan: Plan, before: Plan) -> None:
+    """Rule before: `before` is the plan that it names. Rows must hold already."""
+    if before.digest != plan.before:
+        refuse(PlanRule.BEFORE, "the plan before is not the one that it names")
+    if before.call != plan.call:
+        refuse(PlanRule.BEFORE, "the plan before is for another call")
+    rows = {row.key: row for row in before.rows}
+    own = {row.key: row for row in plan.rows}
+    for key in plan.fixed:
+        if rows.get(key) != own[key]:
+            refuse(PlanRule.BEFORE, "is fixed, and differs from the plan before", key)
+    if not frozenset(plan.dropped) <= frozenset(before.offers) | frozenset(before.dropped):
+        refuse(PlanRule.BEFORE, "it drops an offer that the plan before did not have")
+
+
+def _start_of(row: Row) -> tuple[int, int]:
+    return row.start, row.end
+
+
+def fixed_rows(plan: Plan) -> dict[Key, Row]:
+    """The rows that stay."""
+    fixed = frozenset(plan.fixed)
+    return {row.key: row for row in plan.rows if row.key in fixed}

@@ -1,0 +1,87 @@
+"""Rule ties: no one chooses between equal offers; a hash does that nobody knew when the offers were made."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from ledger.canonical import sha256
+from ledger.plans.feasible import lateness_cost, rows_by_machine
+from ledger.plans.plan import Key, Plan, Row
+from ledger.plans.problem import Choice, Problem, Route
+from ledger.plans.rules import PlanRule, refuse
+
+__all__ = ["find_tied", "tie_rank", "verify_ties"]
+
+
+def tie_rank(tie: bytes, offer: bytes) -> bytes:
+    """Of offers that make no difference to the cost, the one with the smallest rank is taken."""
+    return sha256(tie + offer)
+
+
+def verify_ties(problem: Problem, plan: Plan) -> None:
+    """Raises PlanRefusedError when an equal offer that the hash prefers would do as well."""
+    for row, choice in find_tied(problem, plan.rows, plan.tie, frozenset(plan.fixed)):
+        refuse(PlanRule.TIES, f"the equal offer 0x{choice.offer.hex()} comes first", row.key)
+
+
+def find_tied(problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozenset[Key]) -> Iterator[tuple[Row, Choice]]:
+    """Rows that an equal offer with a smaller rank could take at the same start, with all else as it is."""
+    machines = rows_by_machine(rows)
+    chosen = {choice.offer: choice for route in problem.routes for choices in route.choices for choice in choices}
+    pending = iter(rows)
+    for route in problem.routes:
+        own = [next(pending) for _ in route.choices]
+        around = pairwise(pairwise([None, *own, None]))
+        for ((before, row), (_, after)), choices in zip(around, route.choices, strict=True):
+            if row is None or row.key in fixed:
+                continue
+            cost = _local_cost(problem, route, before, after, row.start, chosen[row.offer])
+            rank = tie_rank(tie, row.offer)
+            for choice in choices:
+                if (
+                    choice.offer != row.offer
+                    and _local_cost(problem, route, before, after, row.start, choice) == cost
+                    and tie_rank(tie, choice.offer) < rank
+                    and _fits(machines.get(choice.machine, []), chosen, row, choice)
+                ):
+                    yield row, choice
+
+
+def _local_cost(
+    problem: Problem, route: Route, before: Row | None, after: Row | None, start: int, choice: Choice
+) -> int | None:
+    """Whatever of the cost depends on this row's offer; None when it cannot take its place."""
+    cost = choice.cost_at(start)
+    if cost is None:
+        return None
+    if before is not None:
+        way = problem.way(before.owner, choice.owner)
+        if way is None or before.end + way.slots > start:
+            return None
+        cost += way.cost
+    way = problem.way(choice.owner, route.destination if after is None else after.owner)
+    if way is None:
+        return None
+    arrival = start + choice.duration + way.slots
+    if after is None:
+        return cost + way.cost + lateness_cost(route, arrival)
+    return cost + way.cost if arrival <= after.start else None
+
+
+def _fits(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row, choice: Choice) -> bool:
+    """Whether the machine of `choice`, whose rows are given by start, is free for it where `row` is."""
+    others = [other for other in rows if other.key != row.key]
+    place = bisect_left([other.start for other in others], row.start)
+    end = row.start + choice.duration
+    if place:
+        other = others[place - 1]
+        setup = choice.setup if chosen[other.offer].family != choice.family else 0
+        if other.end + setup > row.start:
+            return False
+    if place < len(others):
+        other = others[place]
+        setup = chosen[other.offer].setup if chosen[other.offer].family != choice.family else 0
+        return end + setup <= other.start
+    return True

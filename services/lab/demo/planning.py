@@ -1,0 +1,236 @@
+"""Planning in the demo: the coordinator calls for offers, the makers offer from their calendars, and the plan is made,
+checked, recorded, and agreed row by row.
+
+Every company acts on its own database alone. What it has to know of another one was handed over, where each has a
+gateway; or is in the database that all share.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ledger.errors import SubmitError
+from ledger.ids import SubjectKind
+from ledger.index import Follower
+from ledger.plans.call import Call
+from ledger.plans.check import PlanCheck
+from ledger.plans.file import PlanFile
+from ledger.plans.plan import Key, Plan, Row
+from ledger.records import AcceptAssignment, Anchor, CancelAssignment, OpenStream, ProposeAssignment
+from ledger.store import Book, Registry, Rows
+from ledger.store.rows import OrderRow, StreamRow
+from services.lab.demo.calendars import OBJECTIVE, write_calendar
+from services.lab.demo.consortium import NOTHING, Company, hash_of
+from services.lab.demo.plant import PREFIX
+from services.lab.demo.production import Line
+from services.planning.calendar import Grid, parse_calendar
+from services.planning.calls import build_job
+from services.planning.objectives import ObjectiveFile, build_objective
+from services.planning.offers import OwnMachine, build_offers
+from services.planning.reading import plan_file
+from services.planning.repository import PlanningRepository, What
+from services.planning.schedule import Made, make_plan
+from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
+
+__all__ = ["CPU_S", "Planning", "agree", "call_for_offers", "choose_offers", "find_tie", "read_file", "record_plan"]
+
+SLOT_S = 900
+HORIZON_S = 6 * 86_400
+_OPEN_S = 120
+"""How long offers count, by the chain's clock."""
+_WAIT_S, _PAUSE_S = 60.0, 0.02
+CPU_S = 4.0
+
+
+@dataclass(slots=True)
+class Planning:
+    """The plan of a demo run, and what came before it."""
+
+    line: Line
+    stream: bytes
+    """Of the coordinator, with call and plans."""
+    offers: dict[int, bytes]
+    """The streams with the offers of each machine, by its number."""
+    call: Call = field(init=False)
+    plans: list[Plan] = field(default_factory=list)
+    """The latest one last."""
+    checks: list[PlanCheck] = field(default_factory=list)
+    roots: dict[Key, bytes] = field(default_factory=dict)
+    """Claims roots to which coordinator and owner both committed."""
+
+    @property
+    def plan(self) -> Plan:
+        return self.plans[-1]
+
+    def own(self, company: Company, stream: bytes) -> OwnStream:
+        with company.store.reading() as connection:
+            row = Rows(connection).get(StreamRow, stream)
+        return OwnStream(stream, company.number, 0 if row is None else row.size)
+
+    def anchor(self, company: Company, stream: bytes, sealed: Sealed) -> None:
+        self.line.consortium.record(company, [Anchor(stream, sealed.size, sealed.root)])
+
+
+def call_for_offers(line: Line) -> Planning:
+    """Has the coordinator call for all orders, and the makers offer what their calendars allow."""
+    consortium, coordinator = line.consortium, line.consortium.coordinator
+    planning = _open_streams(line)
+    orders = {job.order.subject for job in line.jobs}
+    _until(line, coordinator, lambda rows, _: len(rows.among(OrderRow, "subject", orders)) == len(orders))
+    _seal_call(line, planning)
+    batches = []
+    for maker in consortium.makers:
+        _until(line, maker, lambda _, known: known.call(planning.call.digest) is not None)
+        batches.append((maker, _offer(line, planning, maker)))
+    consortium.record_all(batches)
+    return planning
+
+
+def _until(line: Line, company: Company, holds: Callable[[Rows, PlanningRepository], bool]) -> None:
+    """Returns when something holds in a company's database, to which its gateway adds what is recorded or handed over.
+
+    Raises SubmitError if it takes too long.
+    """
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        if line.consortium.one_store:
+            Follower(line.consortium.chain, company.store).follow()
+        with company.store.reading() as connection:
+            if holds(Rows(connection), PlanningRepository(connection)):
+                return
+        if time.monotonic() > deadline:
+            raise SubmitError(f"{company.name} did not get what it needs for planning", hint="see its gateway.log")
+        time.sleep(_PAUSE_S)
+
+
+def _open_streams(line: Line) -> Planning:
+    consortium = line.consortium
+    wanted: list[tuple[Company, str, int]] = [(consortium.coordinator, "PLANS", 0)]
+    machines = line.plant.machines[:-1]  # the last one is the inspector's
+    wanted += [(machine.owner, f"{machine.name}-OFFERS", machine.number) for machine in machines]
+    names = [
+        consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
+        for owner, name, _ in wanted
+    ]
+    consortium.record_all(
+        [
+            (owner, [OpenStream(hash_of(identity), machine, NOTHING)])
+            for (owner, _, machine), identity in zip(wanted, names, strict=True)
+        ]
+    )
+    offers = {machine: identity.subject for (_, _, machine), identity in zip(wanted, names, strict=True) if machine}
+    return Planning(line, names[0].subject, offers)
+
+
+def _seal_call(line: Line, planning: Planning) -> None:
+    consortium, coordinator = line.consortium, line.consortium.coordinator
+    now = consortium.chain.node.header().timestamp
+    grid = Grid(-(-(now + _OPEN_S) // SLOT_S) * SLOT_S, SLOT_S, HORIZON_S // SLOT_S)
+    asked = [maker.number for maker in consortium.makers]
+    with coordinator.store.transaction() as connection:
+        rows, book = Rows(connection), Book(connection)
+        ledger = Registry(connection).identity()
+        wanted = [build_job(rows, book, job.order.subject, coordinator.number, grid) for job in line.jobs]
+        jobs = tuple(sorted((one.job for one in wanted), key=lambda job: job.order))
+        file = ObjectiveFile.model_validate({"unit": line.plant.product.currency, **OBJECTIVE})
+        buyers = {one.job.order: one.buyer for one in wanted}
+        objective = build_objective(file, jobs, asked, SLOT_S, int, bytes.fromhex, buyers)
+        assert ledger is not None  # noqa: S101  # its contracts are deployed
+        planning.call = Call(
+            ledger.chain_id,
+            ledger.ledger,
+            coordinator.number,
+            secrets.token_bytes(32),
+            grid.origin,
+            grid.slot,
+            grid.slots,
+            now + _OPEN_S,
+            file.unit,
+            (consortium.auditor.number,),
+            objective.commitment,
+            jobs,
+        )
+        sealed = seal_call(connection, planning.own(coordinator, planning.stream), planning.call, objective, asked)
+    planning.anchor(coordinator, planning.stream, sealed)
+
+
+def _offer(line: Line, planning: Planning, maker: Company) -> list[Anchor]:
+    """Writes a maker's offers, machine by machine; returns the anchors to be recorded."""
+    machines = [one for one in line.plant.machines if one.owner is maker]
+    calendar = parse_calendar(write_calendar(line.plant.product, [one.name for one in machines]).encode())
+    anchors = []
+    for machine, plan in zip(machines, calendar.machines, strict=True):
+        own = OwnMachine(machine.number, plan, machine.capability)
+        made = build_offers(planning.call, calendar, [own], maker.number, planning.call.closes + HORIZON_S)
+        stream = planning.offers[machine.number]
+        with maker.store.transaction() as connection:
+            sealed = seal_offers(connection, OwnStream(stream, maker.number, 0), made.offers)
+        anchors.append(Anchor(stream, sealed.size, sealed.root))
+    return anchors
+
+
+def choose_offers(planning: Planning) -> None:
+    """Has the coordinator wait for the offers and for the closing time, make the plan, and record it."""
+    line, coordinator = planning.line, planning.line.consortium.coordinator
+    _until(line, coordinator, lambda _, known: _all_arrived(planning, known))
+    node = line.consortium.chain.node
+    node.wait(max(planning.call.closes - node.header().timestamp, 1))
+    file = read_file(planning, None)
+    record_plan(planning, make_plan(file, tie=find_tie(planning), cpu_s=CPU_S))
+    agree(planning, planning.plan.rows)
+
+
+def _all_arrived(planning: Planning, known: PlanningRepository) -> bool:
+    """Whether something of every machine is there: what is in one stream arrives together."""
+    return {leaf.stream for leaf in known.leaves(planning.call.digest, What.OFFER)} >= set(planning.offers.values())
+
+
+def agree(planning: Planning, rows: Sequence[Row], cancelled: Sequence[Key] = (), reason: bytes = NOTHING) -> None:
+    """Proposes and accepts rows of the plan in force: both sides commit to the same text."""
+    line, consortium = planning.line, planning.line.consortium
+    ended = [CancelAssignment(*key, line.assignments.pop(key), reason) for key in cancelled]
+    if ended:
+        consortium.record(consortium.coordinator, ended)
+    for row in rows:
+        planning.roots[row.key] = consortium.document(consortium.coordinator, planning.plan.row_document(row.key))
+    proposals = [ProposeAssignment(*row.key, row.machine, planning.roots[row.key]) for row in rows]
+    found = dict(zip([row.key for row in rows], consortium.record(consortium.coordinator, proposals), strict=True))
+    line.assignments |= found
+    line.rows |= {row.key: row for row in rows}
+    batches = []
+    for maker in consortium.makers:
+        own = [row for row in rows if row.owner == maker.number]
+        accepted = [AcceptAssignment(*row.key, found[row.key], planning.roots[row.key]) for row in own]
+        if accepted:
+            batches.append((maker, accepted))
+    consortium.record_all(batches)
+
+
+def find_tie(planning: Planning) -> bytes:
+    """The hash of the first block at or after the time when the call closed."""
+    node = planning.line.consortium.chain.node
+    header = node.header()
+    while (before := node.header(header.number - 1)).timestamp >= planning.call.closes:
+        header = before
+    return header.hash
+
+
+def read_file(planning: Planning, before: Plan | None) -> PlanFile:
+    """What the coordinator plans by: the call, its objective, and all offers that reached it."""
+    with planning.line.consortium.coordinator.store.reading() as connection:
+        parts = Rows(connection), Book(connection), PlanningRepository(connection)
+        return plan_file(*parts, planning.call, None, before)
+
+
+def record_plan(planning: Planning, made: Made) -> None:
+    """Writes a plan to the coordinator's stream, and anchors it."""
+    plan, coordinator = made.check.plan, planning.line.consortium.coordinator
+    with coordinator.store.transaction() as connection:
+        own = planning.own(coordinator, planning.stream)
+        sealed = seal_plan(connection, own, planning.call, plan, coordinator.signer)
+    planning.anchor(coordinator, planning.stream, sealed)
+    planning.plans.append(plan)
+    planning.checks.append(made.check)
