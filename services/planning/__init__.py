@@ -1,0 +1,1 @@
+"""Planning between companies: calls, offers and plans."""
