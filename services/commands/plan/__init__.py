@@ -1,0 +1,14 @@
+"""`millmark plan`: calls, offers, and the plans made of them. CALLS.md says who sends what to whom."""
+
+from __future__ import annotations
+
+import typer
+
+from services.commands.plan import calling, making, offering, omitting, proposing  # noqa: F401 - they declare commands
+from services.commands.plan.group import PLAN
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(PLAN.app, name=PLAN.name)
