@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.participants": ["participants"],
     "services.commands.council": ["council"],
     "services.commands.acts.orders": ["orders"],
+    "services.commands.plan": ["plan"],
     "services.commands.acts.assignments": ["assignments"],
     "services.commands.acts.lots": ["lots"],
     "services.commands.acts.custody": ["custody"],

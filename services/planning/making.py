@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from ledger.plans.call import Call
@@ -14,10 +14,7 @@ from ledger.store.rows import AssignmentRow, OperationRow
 from services.planning.consent import find_row
 from services.planning.errors import PlanningError
 
-__all__ = ["Standing", "Times", "find_dropped", "find_fixed", "find_standing", "find_tie", "slot_now"]
-
-_STAYING = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
-_UNDER_WAY = (AssignmentState.STARTED, AssignmentState.FINISHED)
+__all__ = ["Standing", "Times", "find_dropped", "find_kept", "find_standing", "find_tie", "slot_now"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,35 +72,39 @@ def find_standing(rows: Rows, book: Book, wanted: Iterable[Row]) -> dict[Key, St
     return found
 
 
-def find_fixed(plan: Plan, standing: Mapping[Key, Standing], kind: CauseKind, machine: int | None) -> tuple[Key, ...]:
-    """The rows that stay when a plan is replaced: accepted, started and finished ones. A machine that is down keeps
-    what is finished alone; one that drifts, what is started as well."""
-    fixed = []
+def find_kept(
+    plan: Plan, standing: Mapping[Key, Standing], kind: CauseKind, machine: int | None
+) -> tuple[frozenset[Key], frozenset[Key]]:
+    """The rows that have begun, and those that were accepted: they stay unless that is impossible.
+
+    A machine that is down keeps what is finished alone; one that drifts, what is started as well.
+    """
+    started, accepted = set(), set()
     for row in plan.rows:
         state = standing[row.key].state
-        stays = state in _STAYING
-        if kind in (CauseKind.MACHINE_DOWN, CauseKind.DRIFT) and row.machine == machine:
-            done = (AssignmentState.FINISHED,) if kind is CauseKind.MACHINE_DOWN else _UNDER_WAY
-            stays = state in done
-        if stays:
-            fixed.append(row.key)
-    return tuple(fixed)
+        is_out = machine is not None and row.machine == machine
+        if state is AssignmentState.FINISHED or (
+            state is AssignmentState.STARTED and not (is_out and kind is CauseKind.MACHINE_DOWN)
+        ):
+            started.add(row.key)
+        elif state is AssignmentState.ACCEPTED and not is_out:
+            accepted.add(row.key)
+    return frozenset(started), frozenset(accepted)
 
 
 def find_dropped(
     plan: Plan,
     offers: Mapping[bytes, Offer],
-    fixed: Sequence[Key],
+    started: Container[Key],
     machine: int | None,
-    declined: Iterable[Key] = (),
-) -> tuple[bytes, ...]:
+    declined: Container[Key] = frozenset(),
+) -> frozenset[bytes]:
     """The offers that a cause takes away, beside those that are gone already: of a machine that is out, and of rows
-    that their owner declined. What a fixed row rests on stays."""
-    gone, kept = set(declined), set(fixed)
-    resting = {row.offer for row in plan.rows if row.key in kept}
-    refused = {row.offer for row in plan.rows if row.key in gone}
+    that their owner declined. What a row rests on that has begun stays."""
+    resting = {row.offer for row in plan.rows if row.key in started}
+    refused = {row.offer for row in plan.rows if row.key in declined}
     out = {leaf for leaf in plan.offers if machine is not None and leaf in offers and offers[leaf].machine == machine}
-    return tuple(sorted({*plan.dropped, *out, *refused} - resting))
+    return frozenset({*plan.dropped, *out, *refused} - resting)
 
 
 def slot_now(call: Call, now_s: int) -> int:

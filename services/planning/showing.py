@@ -16,7 +16,7 @@ from ledger.provenance.jsonform import Printable
 from ledger.store import Book, Rows
 from ledger.store.rows import AnchorRow
 from services.planning.making import Standing, find_standing
-from services.planning.reading import count_known, find_part, find_plan, need_call, open_offers, plan_file
+from services.planning.reading import count_known, find_part, find_plan, find_whole, need_call, open_offers, plan_file
 from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
 __all__ = [
@@ -291,9 +291,7 @@ class Reader:
         return Party(number, self._names.get(number))
 
     def _check_whole(self, call: Call, plan: Plan) -> PlanCheckShown:
-        before = None if plan.before is None else self._planning.plan(plan.before)
-        old = None if before is None else self._planning.leaf(before.leaf)
-        earlier = None if before is None or old is None else find_plan(self._book, before, old)
+        earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
         found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
         shares = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in found.shares)
         numbers = found.gap_per_mille, shares, found.fairness_per_mille, found.moved

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -40,7 +39,7 @@ def call(
         list[str] | None, typer.Option(help="A company that may read all offers, and check the whole plan.")
     ] = None,
     slot: Annotated[int, typer.Option(min=1, max=1440, help="Length of a slot in minutes.")] = 60,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How many days are planned, from the closing time on.")] = 14,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days are planned, from then on.")] = 14,
     stream: Stream = None,
 ) -> Done:
     """Call for offers for the open operations of orders, as their coordinator.
@@ -49,12 +48,11 @@ def call(
     carbon cost, and only readers are shown it.
     """
 
-    until = parse_moment(closes, "--closes")
-    grid = Grid(-(-until // (slot * 60)) * slot * 60, slot * 60, -(-days * _DAY_S // (slot * 60)))
     asked, readers = _companies(at, to), sorted({at.participant(one) for one in reader or ()})
     subjects = [bytes.fromhex(at.order(one)[2:]) for one in orders]
     with open_desk(at) as desk:
-        own = desk.stream(stream, None)
+        own, until = desk.stream(stream, None), parse_moment(closes, "--closes", desk.now_s())
+        grid = Grid(-(-until // (slot * 60)) * slot * 60, slot * 60, -(-days * _DAY_S // (slot * 60)))
         with desk.writing() as shelf:
             made, objective = _build(desk, shelf, grid, until, subjects, asked, readers)
             sealed = seal_call(shelf.connection, own, made, objective, asked)
@@ -104,7 +102,7 @@ def _build(
     readers: Sequence[int],
 ) -> tuple[Call, Objective]:
     ledger = Registry(shelf.connection).identity()
-    if ledger is None or closes <= time.time():
+    if ledger is None or closes <= desk.now_s():
         raise CallRefusedError("the call would close in the past", hint="give a later time with --closes")
     if len(set(subjects)) != len(subjects):
         raise CallRefusedError("an order is named twice", hint="name each once")

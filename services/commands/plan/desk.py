@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 
 from ledger.errors import InputError, NotFoundError
 from ledger.plans.call import Call
+from ledger.plans.plan import Plan
 from ledger.store import Book, Connection, Rows
 from ledger.store.rows import StreamRow
 from services.client.shapes import RecordStatus
 from services.commands.acts.names import At
 from services.commands.acts.words import day_or_time, name_of
 from services.commands.context import Context, open_context
-from services.planning.reading import need_call
-from services.planning.repository import CallRow, PlanningRepository
+from services.planning.reading import find_whole, need_call
+from services.planning.repository import CallRow, PlanningRepository, PlanRow
 from services.planning.sealing import OwnStream, Sealed
 
 __all__ = ["Desk", "Shelf", "moment_text", "open_desk", "parse_moment", "short_hash"]
@@ -50,6 +51,10 @@ class Desk:
             raise InputError("the home does not say whose gateway it is", hint="set gateway_participant")
         self.me = int(caller["participant"])
 
+    def now_s(self) -> int:
+        """Seconds since 1970."""
+        return int(time.time())
+
     @contextmanager
     def reading(self) -> Iterator[Shelf]:
         with self.opened.store.reading() as connection:
@@ -71,12 +76,32 @@ class Desk:
             return listed[0]
         return choose("call", name or "", listed, lambda row: row.digest)
 
+    def latest_row(self, shelf: Shelf, call: bytes) -> PlanRow:
+        """The latest plan for a call. Raises NotFoundError."""
+        found = shelf.planning.plans(call)
+        if not found:
+            raise NotFoundError("no plan for this call is known here", hint="its coordinator makes one")
+        return found[-1]
+
+    def latest_plan(self, shelf: Shelf, call: bytes) -> Plan:
+        """The latest plan for a call, whole. Raises NotFoundError, also where only a part of it is known."""
+        plan, _ = self.whole_plan(shelf, self.latest_row(shelf, call).digest)
+        if plan is None:
+            raise NotFoundError("only a part of the plan is known here", hint="its coordinator does this")
+        return plan
+
+    def whole_plan(self, shelf: Shelf, digest: bytes) -> tuple[Plan | None, Plan | None]:
+        """A plan and the one that it replaces; None where it is not known, or only in part."""
+        plan = find_whole(shelf.book, shelf.planning, digest)
+        before = None if plan is None or plan.before is None else find_whole(shelf.book, shelf.planning, plan.before)
+        return plan, before
+
     def stream(self, name: str | None, machine: int | None) -> OwnStream:
         """The own stream of a machine, or for plans without one. Raises InputError if several will do."""
         found = [one for one in self.at.gateway.iterate_streams(owner=self.me) if _machine(one) == machine]
         if name is not None:
-            subject = self.at.stream(name)
-            found = [one for one in found if one["subject"] == subject]
+            named = self.at.stream(name)
+            found = [one for one in found if one["subject"] == named]
         what = "for plans, without a machine" if machine is None else f"of machine {machine}"
         if len(found) > 1:
             found = [one for one in found if name_of(one).endswith("-offers")] or found
@@ -109,11 +134,11 @@ def choose(kind: str, name: str, listed: Sequence[T], key: Callable[[T], bytes])
     return found[0]
 
 
-def parse_moment(text: str, option: str) -> int:
+def parse_moment(text: str, option: str, now_s: int) -> int:
     """Seconds since 1970: a time in UTC, a day, or a time from now on such as 30m, 8h or 2d. Raises InputError."""
     away = _AWAY.fullmatch(text)
     if away:
-        return int(time.time()) + int(away[1]) * _SECONDS[away[2]]
+        return now_s + int(away[1]) * _SECONDS[away[2]]
     try:
         return int(datetime.strptime(day_or_time(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     except ValueError:

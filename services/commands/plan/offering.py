@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -50,7 +49,7 @@ def offer(
     the call names.
     """
 
-    valid_until, calendar = parse_moment(until, "--until"), read_calendar(at.home)
+    calendar = read_calendar(at.home)
     if windows is not None:
         calendar = calendar.with_windows(windows)
     with open_desk(at) as desk:
@@ -58,7 +57,7 @@ def offer(
         machines = _machines(desk, wanted, calendar, machine)
         for line in calendar.clock_changes(grid_of(wanted)):
             warn(f"millmark: {line}")
-        made = build_offers(wanted, calendar, machines, desk.me, valid_until)
+        made = build_offers(wanted, calendar, machines, desk.me, parse_moment(until, "--until", desk.now_s()))
         known = _known(desk, wanted)
         new = [one for one in made.offers if (one.order, one.operation, one.machine) not in known]
         if len(new) < len(made.offers):
@@ -78,12 +77,11 @@ def withdraw(
 ) -> Iterator[Done]:
     """Take own offers back, before their call closes."""
 
-
     with open_desk(at) as desk:
         with desk.reading() as shelf:
             rows = [row for one in shelf.planning.calls() for row in shelf.planning.leaves(one.digest, What.OFFER)]
             chosen = [choose("offer", name, rows, lambda row: row.leaf) for name in offers]
-            closed = {one.digest for one in shelf.planning.calls() if one.closes <= time.time()}
+            closed = {one.digest for one in shelf.planning.calls() if one.closes <= desk.now_s()}
         by_machine: dict[int, list[OfferWithdrawal]] = {}
         for row in chosen:
             if row.owner != desk.me:
@@ -118,9 +116,8 @@ def list_offers(at: At, call: CallName = None) -> Listing:
 def _open_call(desk: Desk, name: str | None, calendar: Calendar) -> Call:
     """The call, while it is open and on the orders' present terms. Raises CallRefusedError."""
 
-
     call = desk.call(name)
-    if call.closes <= time.time():
+    if call.closes <= desk.now_s():
         raise CallRefusedError(f"the call closed at {moment_text(call.closes)} UTC: an offer would be late")
     if calendar.file.unit != call.unit:
         raise CalendarError(
@@ -179,5 +176,3 @@ def _record(desk: Desk, machine: int, entries: Sequence[Offer] | Sequence[OfferW
     windows = sum(len(one.windows) for one in offers)
     said = f"{len(offers)} offers of machine {machine} with {windows} windows show {count_disclosed(offers)} free slots"
     return Done(done, said, "the coordinator, once the call has closed: millmark plan make")
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -69,7 +68,7 @@ def accept(
     with open_desk(at) as desk:
         with desk.reading() as shelf:
             waiting = _waiting(shelf, desk.me, assignments)
-            roots, refused = _judge(shelf, desk.me, waiting)
+            roots, refused = _judge(shelf, desk.me, waiting, desk.now_s())
         if refused and assignments:
             raise refused[0]
         for error in refused:
@@ -115,7 +114,9 @@ def _need(shelf: Shelf, number: int) -> AssignmentRow:
     return found
 
 
-def _judge(shelf: Shelf, me: int, waiting: list[AssignmentRow]) -> tuple[dict[int, bytes], list[RowRefusedError]]:
+def _judge(
+    shelf: Shelf, me: int, waiting: list[AssignmentRow], now_s: int
+) -> tuple[dict[int, bytes], list[RowRefusedError]]:
     """The claims roots of the rows that are as they were offered, by assignment, and why the others are refused."""
     roots, refused = {}, []
     for row in waiting:
@@ -126,7 +127,7 @@ def _judge(shelf: Shelf, me: int, waiting: list[AssignmentRow]) -> tuple[dict[in
                     f"assignment {row.sequence} is of no plan, or its document is not here",
                     hint="accept it with `millmark assignments accept`",
                 )
-            verify_row(shelf.rows, row, proposed, me, int(time.time()))
+            verify_row(shelf.rows, row, proposed, me, now_s)
             roots[row.sequence] = proposed.root
         except RowRefusedError as error:
             refused.append(error)
@@ -149,5 +150,3 @@ def _propose(at: At, plan: Plan, row: Row) -> RecordStatus:
 def _reason(plan: Plan) -> dict[str, object]:
     cause = None if plan.cause is None else plan.cause.to_json()
     return {"replan": to_hex(plan.digest), "cause": cause}
-
-
