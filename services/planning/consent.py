@@ -18,7 +18,7 @@ from services.planning.errors import RowRefusedError
 from services.planning.handing import find_call
 from services.planning.repository import LeafRow, PlanRow, What
 
-__all__ = ["ProposedRow", "find_busy", "find_row", "verify_row"]
+__all__ = ["ProposedRow", "consent_to", "find_busy", "find_row", "verify_row"]
 
 _TAKEN = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
@@ -66,6 +66,17 @@ def verify_row(rows: Rows, assignment: AssignmentRow, proposed: ProposedRow, own
     if plan is not None and plan.call != leaf.call:
         raise RowRefusedError(f"assignment {number} is of a plan for another call", hint="decline it")
     return call
+
+
+def consent_to(rows: Rows, book: Book, assignment: int, owner: int, now_s: int) -> bytes | None:
+    """The claims root to which an owner commits by accepting an assignment: that of the row that it proposes; None if it
+    is of no plan. Raises RowRefusedError unless the row is what the owner offered."""
+    found = rows.get(AssignmentRow, assignment)
+    proposed = None if found is None else find_row(book, found)
+    if found is None or proposed is None:
+        return None
+    verify_row(rows, found, proposed, owner, now_s)
+    return proposed.root
 
 
 def find_busy(rows: Rows, book: Book, call: Call, machine: int, owner: int) -> Iterator[tuple[int, int]]:
