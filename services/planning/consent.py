@@ -69,7 +69,7 @@ def verify_row(rows: Rows, assignment: AssignmentRow, proposed: ProposedRow, own
 
 
 def consent_to(rows: Rows, book: Book, assignment: int, owner: int, now_s: int) -> bytes | None:
-    """The claims root to which an owner commits by accepting an assignment: that of the row that it proposes; None if it
+    """The claims root to which an owner commits by accepting an assignment: that of its row; None if it
     is of no plan. Raises RowRefusedError unless the row is what the owner offered."""
     found = rows.get(AssignmentRow, assignment)
     proposed = None if found is None else find_row(book, found)
