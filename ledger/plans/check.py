@@ -17,7 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import PlanError
-from ledger.plans._feasible import (
+from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost
+from ledger.plans.call import Call
+from ledger.plans.counted import Counted, count_offers
+from ledger.plans.feasible import (
     fixed_rows,
     sum_cost,
     verify_before,
@@ -25,17 +28,23 @@ from ledger.plans._feasible import (
     verify_machines,
     verify_rows,
 )
-from ledger.plans._ties import verify_ties
-from ledger.plans.bound import build_slot_prices, derive_bound
-from ledger.plans.call import Call
-from ledger.plans.counted import Counted, count_offers
 from ledger.plans.file import PlanFile, PlanPart
 from ledger.plans.offer import Offer
 from ledger.plans.plan import Bound, Plan
-from ledger.plans.problem import build_problem
+from ledger.plans.problem import Problem, build_problem
 from ledger.plans.rules import PlanRule, refuse
+from ledger.plans.ties import verify_ties
 
-__all__ = ["PartCheck", "PlanCheck", "Share", "check_part", "check_plan", "gap_per_mille", "verify_revisions"]
+__all__ = [
+    "PartCheck",
+    "PlanCheck",
+    "Share",
+    "check_part",
+    "check_plan",
+    "gap_per_mille",
+    "jain_per_mille",
+    "verify_revisions",
+]
 
 _SCALE = 1_000_000
 
@@ -59,14 +68,15 @@ class PlanCheck:
     counted: Counted
     gap_per_mille: int
     """How much cheaper a plan on these offers could be at most, in per mille of the cost, rounded up."""
-    shares: tuple[Share, ...]
-    """Of each owner whose offers count, ascending."""
-    fairness_per_mille: int
-    """Jain's index of used by offered slots: 1000 when all owners have the same share of theirs."""
     moved: int | None
     """Rows of the plan before that have another offer or start; None when there is none, or it was not given."""
     not_checked: tuple[str, ...]
     """What a file alone cannot show."""
+
+    def shares(self) -> tuple[Share, ...]:
+        """Of each owner whose offers count, ascending."""
+        offers = self.counted.offers
+        return _share(self.plan, {identifier: offers[identifier] for identifier in self.plan.offers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +98,8 @@ def check_plan(file: PlanFile) -> PlanCheck:
     plan, call, objective = file.plan, file.call, file.objective
     if plan is None:
         raise PlanError("the plan file has no plan", hint="make one with: millmark plan make")
-    verify_origin(file)
     counted = count_offers(call, file.machines, file.offers)
+    _verify_origin(file, plan, counted.call)
     offers = _verify_offers(plan, counted)
     verify_rows(call, plan, offers)
     problem = build_problem(call, objective, offers.items(), now=plan.now, fixed=fixed_rows(plan))
@@ -105,15 +115,16 @@ def check_plan(file: PlanFile) -> PlanCheck:
         verify_before(plan, file.before)
     verify_ties(problem, plan)
     _verify_slots(call, plan.bound, offers)
-    value = derive_bound(problem, build_slot_prices(problem, plan.bound))
+    prices = build_slot_prices(problem, plan.bound)
+    value = derive_bound(problem, prices, _known_paths(problem, plan, prices))
     if value != plan.bound.value:
         refuse(PlanRule.BOUND, f"the slot prices prove {value}, and the plan says {plan.bound.value}")
-    return _describe(file, plan, counted, offers)
+    return _describe(file, plan, counted)
 
 
-def verify_origin(file: PlanFile) -> None:
-    """Rules call and objective. Raises PlanRefusedError."""
-    if file.plan is not None and file.plan.call != file.call.digest:
+def _verify_origin(file: PlanFile, plan: Plan, call: bytes) -> None:
+    """Rules call and objective."""
+    if plan.call != call:
         refuse(PlanRule.CALL, "the plan is for another call")
     if file.objective.commitment != file.call.objective:
         refuse(PlanRule.OBJECTIVE, "the objective is not the one that the call commits to")
@@ -203,8 +214,14 @@ def _verify_slots(call: Call, bound: Bound, offers: Mapping[bytes, Offer]) -> No
             )
 
 
-def _describe(file: PlanFile, plan: Plan, counted: Counted, offers: Mapping[bytes, Offer]) -> PlanCheck:
-    shares = _share(plan, offers)
+def _known_paths(problem: Problem, plan: Plan, prices: SlotPrices) -> list[int]:
+    """By order, what the plan's own path costs with slot prices: none that is dearer can be the cheapest one."""
+    chosen = {choice.offer: choice for route in problem.routes for choices in route.choices for choice in choices}
+    path = iter([(chosen[row.offer], row.start) for row in plan.rows])
+    return [path_cost(problem, route, [next(path) for _ in route.choices], prices) for route in problem.routes]
+
+
+def _describe(file: PlanFile, plan: Plan, counted: Counted) -> PlanCheck:
     moved = None
     if file.before is not None:
         now = {row.key: (row.offer, row.start) for row in plan.rows}
@@ -213,8 +230,6 @@ def _describe(file: PlanFile, plan: Plan, counted: Counted, offers: Mapping[byte
         plan=plan,
         counted=counted,
         gap_per_mille=gap_per_mille(plan.cost.total, plan.bound.value),
-        shares=shares,
-        fairness_per_mille=_fairness(shares),
         moved=moved,
         not_checked=_not_checked(file, plan, counted),
     )
@@ -242,7 +257,8 @@ def _length_of_union(spans: list[tuple[int, int]]) -> int:
     return length
 
 
-def _fairness(shares: Sequence[Share]) -> int:
+def jain_per_mille(shares: Sequence[Share]) -> int:
+    """Jain's index of used by offered slots: 1000 when all owners have the same share of what they offered."""
     ratios = [share.used * _SCALE // share.offered for share in shares]
     squares = sum(ratio * ratio for ratio in ratios)
     return sum(ratios) ** 2 * 1000 // (len(ratios) * squares) if squares else 1000

@@ -19,6 +19,8 @@ __all__ = ["Counted", "count_offers"]
 class Counted:
     """Offers that count, and why the others do not."""
 
+    call: bytes
+    """Digest of the call, 32 bytes."""
     offers: Mapping[bytes, Offer]
     """By leaf hash, ascending."""
     refused: Mapping[bytes, str]
@@ -51,7 +53,7 @@ def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[Ope
         refused[twin] = "doubled: there is another one for this operation on this machine"
         del counting[twin]
     offers = {key: entry for key in sorted(counting) if isinstance(entry := counting[key].entry, Offer)}
-    return Counted(offers, refused, sum(item.anchored is None for item in received))
+    return Counted(digest, offers, refused, sum(item.anchored is None for item in received))
 
 
 def _withdrawn(call: Call, digest: bytes, received: Sequence[OpenedOffer]) -> frozenset[bytes]:

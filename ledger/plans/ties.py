@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from ledger.canonical import sha256
-from ledger.plans._feasible import lateness_cost, rows_by_machine
+from ledger.plans.feasible import lateness_cost, rows_by_machine
 from ledger.plans.plan import Key, Plan, Row
 from ledger.plans.problem import Choice, Problem, Route
 from ledger.plans.rules import PlanRule, refuse

@@ -1,0 +1,139 @@
+"""Instances for `millmark bench planning`: calls with offers of three companies, drawn from a seed.
+
+Each company has one machine of each of three kinds, so that every operation is offered by all three. Machines differ in
+rate, speed and power. Energy has a tariff that changes every eight slots and repeats daily; an offer has one window for
+each tariff period. Goods travel between companies for two slots. Orders have a release, a due slot and a weight.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.canonical import sha256
+from ledger.plans.call import Call, Job, Objective, Operation, Transport
+from ledger.plans.capability import Capability, Need
+from ledger.plans.file import Machine, PlanFile
+from ledger.plans.offer import Offer, OpenedOffer
+
+__all__ = ["generate_plan_file"]
+
+COMPANIES = (1, 2, 3)
+KINDS = ("grinding", "milling", "turning")
+CLOSES = 1_800_000_000
+SLOT_S = 1800
+DAY_SLOTS = 48
+PERIOD_SLOTS = 8
+TARIFF = (6, 8, 20, 16, 24, 12)
+"""Of a day's six periods, in the call's unit for each kWh."""
+TRANSPORT_SLOTS, TRANSPORT_COST = 2, 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    machine: Machine
+    kind: str
+    rate: int
+    """Price of one slot without energy."""
+    pace: int
+    """Per cent of the nominal duration."""
+    kwh: int
+    """Energy of one slot."""
+
+
+def generate_plan_file(orders: int, seed: int, *, setup: int = 0) -> PlanFile:
+    """Draw a call for `orders` orders of three operations, with objective and offers; the file has no plan.
+
+    With `setup`, operations belong to one of three families, and a change of family takes that many slots.
+    """
+    draw = random.Random(f"millmark planning {orders} {seed}")  # noqa: S311 - instances, not secrets
+    tools = list(_draw_tools(draw))
+    slots = 96 + 2 * orders
+    jobs, nominal = [], {}
+    for order in sorted(draw.randbytes(32) for _ in range(orders)):
+        kinds = draw.sample(KINDS, len(KINDS))
+        durations = [draw.randint(2, 8) for _ in kinds]
+        release = draw.randint(0, orders // 2)
+        due = release + (sum(durations) + 2 * TRANSPORT_SLOTS) * draw.randint(110, 260) // 100
+        operations = tuple(Operation(number, Need(kind)) for number, kind in enumerate(kinds))
+        jobs.append(Job(order, sha256(order), release, due, operations))
+        nominal[order] = durations
+    objective = Objective(
+        salt=draw.randbytes(32),
+        tardiness=tuple((job.order, draw.randint(10, 60)) for job in jobs),
+        transport=tuple(
+            Transport(origin, destination, TRANSPORT_SLOTS, TRANSPORT_COST, 0)
+            for origin in COMPANIES
+            for destination in COMPANIES
+            if origin != destination
+        ),
+        destination=(),
+        carbon_price=100,
+    )
+    call = Call(
+        chain_id=1,
+        ledger=bytes(20),
+        coordinator=9,
+        salt=draw.randbytes(32),
+        origin=CLOSES + 3600,
+        slot=SLOT_S,
+        slots=slots,
+        closes=CLOSES,
+        unit="EUR/100",
+        readers=(),
+        objective=objective.commitment,
+        jobs=tuple(jobs),
+    )
+    offers = tuple(_draw_offers(draw, call, tools, nominal, setup))
+    return PlanFile(call, objective, tuple(tool.machine for tool in tools), offers)
+
+
+def _draw_tools(draw: random.Random) -> Iterator[_Tool]:
+    numbers = iter(range(1, 100))
+    for company in COMPANIES:
+        for kind in KINDS:
+            machine = Machine(next(numbers), company, (Capability(kind),))
+            yield _Tool(machine, kind, draw.randint(30, 70), draw.randint(80, 130), draw.randint(1, 3))
+
+
+def _draw_offers(
+    draw: random.Random, call: Call, tools: list[_Tool], nominal: dict[bytes, list[int]], setup: int
+) -> Iterator[OpenedOffer]:
+    digest = call.digest
+    for job in call.jobs:
+        family = draw.choice("ABC") if setup else ""
+        for operation, duration in zip(job.operations, nominal[job.order], strict=True):
+            for tool in tools:
+                if tool.kind != operation.need.kind:
+                    continue
+                length = max(1, (duration * tool.pace + 50) // 100)
+                wh = length * tool.kwh * 1000
+                offer = Offer(
+                    call=digest,
+                    owner=tool.machine.owner,
+                    machine=tool.machine.machine,
+                    order=job.order,
+                    operation=operation.operation,
+                    duration=length,
+                    setup=setup,
+                    family=family,
+                    windows=_windows(tool, length, call.slots),
+                    wh=wh,
+                    co2e_mg=wh * 400,
+                    until=call.closes + 86_400,
+                )
+                yield OpenedOffer(offer, draw.randbytes(32))
+
+
+def _windows(tool: _Tool, length: int, slots: int) -> tuple[tuple[int, int, int], ...]:
+    """One for each tariff period; its price is that of the operation when it starts in the first slot."""
+    last = slots - length
+    return tuple(
+        (first, min(first + PERIOD_SLOTS - 1, last), length * tool.rate + tool.kwh * _tariff(first, length))
+        for first in range(0, last + 1, PERIOD_SLOTS)
+    )
+
+
+def _tariff(start: int, length: int) -> int:
+    return sum(TARIFF[slot % DAY_SLOTS // PERIOD_SLOTS] for slot in range(start, start + length))

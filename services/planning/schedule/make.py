@@ -1,0 +1,279 @@
+"""Makes a plan, with the proof of its bound, within a number of CPU seconds; whatever was found by then is a plan that
+`check_plan` accepts."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ledger.canonical import to_hex
+from ledger.errors import PlanError, UnplannableError
+from ledger.plans.bound import SlotPrices, derive_bound
+from ledger.plans.check import PlanCheck, check_plan
+from ledger.plans.counted import count_offers
+from ledger.plans.feasible import sum_cost
+from ledger.plans.file import PlanFile
+from ledger.plans.offer import Offer
+from ledger.plans.plan import Bound, Key, Leg, Plan, Row
+from ledger.plans.problem import Choice, Problem, build_problem
+from ledger.plans.ties import find_tied
+from services.planning.schedule.budget import Budget
+from services.planning.schedule.prices import Priced, price_slots
+from services.planning.schedule.replan import Replan, keep_rows, start_paths, start_prices
+from services.planning.schedule.search import Paths, Search, cost_of, list_schedule
+from services.planning.schedule.timeline import Path
+
+__all__ = ["Made", "has_solver", "make_plan"]
+
+ITERATIONS = 400
+SOLVER_CPU_S = 5.0
+"""Budget from which on it is worth loading CP-SAT."""
+SOLVER_WINDOWS = 40_000
+"""Windows of all offers together up to which its model is of a reasonable size."""
+_SHUFFLES = 200
+"""Orders of list scheduling that are tried until one fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A plan, and how it came about."""
+
+    file: PlanFile
+    """What was given, with the plan."""
+    check: PlanCheck
+    """What `check_plan` found about it."""
+    steps: tuple[str, ...]
+    """What was done, one line each."""
+    cpu_s: float
+
+
+def has_solver() -> bool:
+    """Whether the extra `planning` is installed."""
+    return importlib.util.find_spec("ortools") is not None
+
+
+def make_plan(
+    file: PlanFile,
+    *,
+    tie: bytes,
+    replan: Replan | None = None,
+    cpu_s: float = 30.0,
+    seed: int = 1,
+    with_solver: bool | None = None,
+) -> Made:
+    """Make a plan for the call of `file`; with `replan`, one that replaces the plan `before` of the file.
+
+    `tie` is the hash of the first block at or after the time when the call closed, 32 bytes. `with_solver` is by
+    default whether the extra `planning` is installed. Raises UnplannableError when no plan is possible or none was
+    found, PlanError when what is given does not go together.
+    """
+    budget = Budget(cpu_s)
+    if (file.before is None) != (replan is None):
+        raise PlanError("a plan before and a reason to replace it are needed together")
+    maker = _Maker(file, budget, seed, replan)
+    paths = maker.find(has_solver() if with_solver is None else with_solver)
+    made = replace(file, plan=maker.write(paths, tie))
+    return Made(made, check_plan(made), tuple(maker.steps), budget.spent_s)
+
+
+class _Maker:
+    """One plan in the making."""
+
+    def __init__(self, file: PlanFile, budget: Budget, seed: int, replan: Replan | None) -> None:
+        self.steps: list[str] = []
+        self._file = file
+        self._budget = budget
+        self._seed = seed
+        self._replan = replan
+        counted = count_offers(file.call, file.machines, file.offers).offers
+        self._dropped = () if replan is None else tuple(sorted(replan.dropped & counted.keys()))
+        self._offers: Mapping[bytes, Offer] = {key: counted[key] for key in counted if key not in self._dropped}
+        self._held: Mapping[Key, Row] = {}
+        if replan is not None and file.before is not None:
+            self._held = keep_rows(file.call, file.objective, self._offers, file.before, replan)
+        self._problem = self._build()
+        self._best: Paths | None = None
+        self._best_cost = 0
+        self._prices: Mapping[int, Sequence[int]] = {}
+
+    def _build(self) -> Problem:
+        now = 0 if self._replan is None else self._replan.now
+        problem = build_problem(self._file.call, self._file.objective, self._offers.items(), now=now, fixed=self._held)
+        for route in problem.routes:
+            for place, choices in enumerate(route.choices):
+                if not any(choice.windows for choice in choices):
+                    reason = "no offer that counts" if not choices else "no offer that starts in time"
+                    raise UnplannableError(
+                        f"operation {route.first + place + 1} of order {to_hex(route.order)} has {reason}",
+                        hint="ask owners for offers, or call for more slots",
+                    )
+        return problem
+
+    @property
+    def _held_offers(self) -> frozenset[bytes]:
+        return frozenset(row.offer for row in self._held.values())
+
+    def find(self, with_solver: bool) -> Paths:
+        """Return the paths of the best plan found."""
+        self._open()
+        use_solver = with_solver and self._budget.cpu_s >= SOLVER_CPU_S and self._count_windows() <= SOLVER_WINDOWS
+        self._price(0.3 * self._budget.cpu_s)
+        self._search(self._budget.left_s * (0.55 if use_solver else 0.85))
+        if use_solver:
+            self._solve(self._budget.left_s * 0.6)
+        elif with_solver:
+            self.steps.append("CP-SAT: not used, for it would not pay on a call of this size in this time")
+        else:
+            self.steps.append("CP-SAT: not installed (pip install 'millmark[planning]'); the other steps did the work")
+        if self._best is None:
+            raise UnplannableError("no plan was found on these offers", hint="allow more CPU time, or more slots")
+        self._price(self._budget.left_s * 0.5)
+        return self._best
+
+    def _open(self) -> None:
+        """A first plan, so that there is one whatever comes."""
+        before = self._file.before
+        if before is not None:
+            self._offer(start_paths(self._problem, before, self._held_offers))
+        self._prices = start_prices(before, self._problem.slots)
+        for order in self._orders():
+            if self._best is not None or self._budget.left_s < 0:
+                return
+            self._offer(list_schedule(self._problem, order, self._held_offers))
+
+    def _orders(self) -> Iterator[list[int]]:
+        routes = self._problem.routes
+        numbers = list(range(len(routes)))
+        yield sorted(numbers, key=lambda number: routes[number].due)
+        yield sorted(numbers, key=lambda number: routes[number].release)
+        yield sorted(numbers, key=lambda number: -routes[number].least_slots[0])
+        draw = random.Random(self._seed)  # noqa: S311 - a search, not a secret
+        for _ in range(_SHUFFLES):
+            draw.shuffle(numbers)
+            yield list(numbers)
+
+    def _offer(self, paths: Paths | None) -> None:
+        """Keep a plan if it is the best one."""
+        if paths is not None:
+            cost = cost_of(self._problem, paths)
+            if self._best is None or cost < self._best_cost:
+                self._best, self._best_cost = paths, cost
+
+    def _price(self, cpu_s: float) -> None:
+        try:
+            priced = price_slots(
+                self._problem,
+                self._budget.part(cpu_s),
+                start=self._prices,
+                best_known=self._list_by_prices,
+                iterations=ITERATIONS,
+            )
+        except ValueError as error:
+            raise UnplannableError(str(error), hint="call for more slots, or ask owners for more windows") from None
+        self._prices = self._better_prices(priced)
+        self.steps.append(f"slot prices: {priced.iterations} iterations")
+
+    def _better_prices(self, priced: Priced) -> Mapping[int, Sequence[int]]:
+        found = derive_bound(self._problem, SlotPrices(self._problem.slots, priced.prices))
+        known = derive_bound(self._problem, SlotPrices(self._problem.slots, self._prices))
+        return priced.prices if found is not None and (known is None or found > known) else self._prices
+
+    def _list_by_prices(self, paths: Sequence[Path]) -> int:
+        """List scheduling in the order of priced starts; the cost of the best plan known."""
+        numbers = range(len(paths))
+        for order in (
+            sorted(numbers, key=lambda number: paths[number][0][1]),
+            sorted(numbers, key=lambda number: paths[number][-1][1]),
+        ):
+            self._offer(list_schedule(self._problem, order, self._held_offers))
+        return self._best_cost if self._best is not None else 2 * cost_of(self._problem, paths)
+
+    def _search(self, cpu_s: float) -> None:
+        if self._best is None:
+            return
+        search = Search(self._problem, self._best, self._held_offers, self._seed)
+        search.run(self._budget, cpu_s)
+        self._offer(search.best)
+        self.steps.append(f"local search: {search.rounds} rounds")
+
+    def _count_windows(self) -> int:
+        return sum(len(choice.windows) for route in self._problem.routes for item in route.choices for choice in item)
+
+    def _solve(self, cpu_s: float) -> None:
+        from services.planning.schedule.solver import solve  # noqa: PLC0415 - OR-Tools is optional
+
+        known = self._best_cost if self._best is not None else None
+        solved = solve(self._problem, self._budget, cpu_s, self._seed, self._best)
+        self._offer(solved.paths)
+        found = "nothing better" if known is not None and self._best_cost == known else "a better plan"
+        self.steps.append(f"CP-SAT: {'the best plan possible' if solved.is_optimal else found}")
+
+    def write(self, paths: Paths, tie: bytes) -> Plan:
+        """Write a plan down, with equal offers as the tie hash chooses them."""
+        fixed = frozenset(self._held)
+        rows = _build_rows(self._problem, paths)
+        while (tied := next(find_tied(self._problem, rows, tie, fixed), None)) is not None:
+            row, choice = tied
+            place = rows.index(row)
+            rows[place] = _build_row(row.order, row.operation, choice, row.start)
+        legs = list(_build_legs(self._problem, rows))
+        prices = SlotPrices(self._problem.slots, self._prices)
+        value = derive_bound(self._problem, prices)
+        if value is None:
+            raise UnplannableError("an order has no path")
+        replan, before = self._replan, self._file.before
+        return Plan(
+            call=self._file.call.digest,
+            offers=tuple(self._offers),
+            tie=tie,
+            rows=tuple(rows),
+            legs=tuple(legs),
+            cost=sum_cost(self._problem, self._file.objective, rows, legs),
+            bound=Bound(value, _sparse(self._prices)),
+            before=None if before is None else before.digest,
+            cause=None if replan is None else replan.cause,
+            now=0 if replan is None else replan.now,
+            dropped=self._dropped,
+            fixed=tuple(sorted(fixed)),
+        )
+
+
+def _build_rows(problem: Problem, paths: Paths) -> list[Row]:
+    return [
+        _build_row(route.order, route.first + place, choice, start)
+        for route, path in zip(problem.routes, paths, strict=True)
+        for place, (choice, start) in enumerate(path)
+    ]
+
+
+def _build_row(order: bytes, operation: int, choice: Choice, start: int) -> Row:
+    cost = choice.cost_at(start)
+    if cost is None:
+        raise ValueError(f"no window has slot {start}")
+    end = start + choice.duration
+    price = cost - choice.carbon
+    return Row(
+        order, operation, choice.offer, choice.machine, choice.owner, start, end, price, choice.wh, choice.co2e_mg
+    )
+
+
+def _build_legs(problem: Problem, rows: Sequence[Row]) -> Iterator[Leg]:
+    """Each leg starts when the row before it ends."""
+    pending = iter(rows)
+    for route in problem.routes:
+        own = [next(pending) for _ in route.choices]
+        destinations = [*(row.owner for row in own[1:]), route.destination]
+        for row, destination in zip(own, destinations, strict=True):
+            way = problem.way(row.owner, destination)
+            if destination is not None and destination != row.owner and way is not None:
+                end = row.end + way.slots
+                yield Leg(row.order, row.operation, row.owner, destination, way.carrier, row.end, end, way.cost)
+
+
+def _sparse(prices: Mapping[int, Sequence[int]]) -> tuple[tuple[int, tuple[tuple[int, int], ...]], ...]:
+    pairs = {
+        machine: tuple((slot, price) for slot, price in enumerate(row) if price) for machine, row in prices.items()
+    }
+    return tuple((machine, pairs[machine]) for machine in sorted(pairs) if pairs[machine])

@@ -1,0 +1,130 @@
+"""What a new plan takes over from the one before: rows that stay, slot prices, and paths to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.canonical import to_hex
+from ledger.errors import PlanError, UnplannableError
+from ledger.plans.bound import NO_PATH, tabulate
+from ledger.plans.call import Call, Objective
+from ledger.plans.offer import Offer
+from ledger.plans.plan import Cause, Key, Plan, Row
+from ledger.plans.problem import Problem, build_problem
+from services.planning.schedule.search import Paths
+from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
+
+__all__ = ["Replan", "keep_rows", "start_paths", "start_prices"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """Why and from when on a plan is replaced, and what of it people rely on."""
+
+    cause: Cause
+    now: int
+    """Slot from which operations may start anew."""
+    started: frozenset[Key] = frozenset()
+    """Rows whose operation has begun: they stay."""
+    accepted: frozenset[Key] = frozenset()
+    """Rows that owners have accepted: they stay unless that is impossible."""
+    dropped: frozenset[bytes] = frozenset()
+    """Leaf hashes of offers that the cause took away."""
+
+
+def keep_rows(
+    call: Call, objective: Objective, offers: Mapping[bytes, Offer], before: Plan, replan: Replan
+) -> dict[Key, Row]:
+    """Return the rows that can stay: those started, and of those accepted as many as each order allows by itself.
+
+    Raises PlanError for a row that the plan before lacks, UnplannableError when what has started cannot be finished.
+    """
+    rows = {row.key: row for row in before.rows}
+    if unknown := (replan.started | replan.accepted) - rows.keys():
+        order, operation = min(unknown)
+        raise PlanError(f"the plan before has no row for operation {operation + 1} of order {to_hex(order)}")
+    started = {key: rows[key] for key in replan.started if rows[key].offer in offers}
+    if len(started) < len(replan.started):
+        order, operation = min(replan.started - started.keys())
+        raise PlanError(f"operation {operation + 1} of order {to_hex(order)} has started, and its offer was dropped")
+    held = dict(started)
+    for key in replan.accepted - replan.started:
+        row = rows[key]
+        if row.offer in offers and row.start >= replan.now:
+            held[key] = row
+    for job in call.jobs:
+        _release(call, objective, offers, held, started, replan.now, job.order)
+    return held
+
+
+def _release(
+    call: Call,
+    objective: Objective,
+    offers: Mapping[bytes, Offer],
+    held: dict[Key, Row],
+    started: Mapping[Key, Row],
+    now: int,
+    order: bytes,
+) -> None:
+    """Take rows of one order out of `held`, the first accepted one first, until it has a path around the rest."""
+    own = [key for key in sorted(held) if key[0] == order]
+    while own:
+        problem = build_problem(call, objective, offers.items(), now=now, fixed=held)
+        [number] = [place for place, route in enumerate(problem.routes) if route.order == order]
+        if tabulate(problem, problem.routes[number], _taken_by_others(problem, held)).value < TAKEN:
+            return
+        free = [key for key in own if key not in started]
+        if not free:
+            raise UnplannableError(f"order {to_hex(order)} cannot be finished after what has started")
+        own.remove(free[0])
+        del held[free[0]]
+
+
+def _taken_by_others(problem: Problem, held: Mapping[Key, Row]) -> Timeline:
+    return Timeline(problem, {row.offer for row in held.values()})
+
+
+def start_prices(before: Plan | None, slots: int) -> dict[int, list[int]]:
+    """Slot prices of the plan before: at once a valid bound for the new one."""
+    prices = {}
+    for machine, pairs in () if before is None else before.bound.prices:
+        prices[machine] = [0] * slots
+        for slot, price in pairs:
+            if slot < slots:
+                prices[machine][slot] = price
+    return prices
+
+
+def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths | None:
+    """Leave each order where the plan before has it if that is possible still, and put the others into what is free.
+
+    None when one does not fit.
+    """
+    rows: dict[bytes, list[Row]] = {}
+    for row in before.rows:
+        rows.setdefault(row.order, []).append(row)
+    timeline = Timeline(problem, held)
+    moved = []
+    for number, route in enumerate(problem.routes):
+        path = _same_path(problem, number, rows.get(route.order, []))
+        if path is None:
+            moved.append(number)
+        else:
+            timeline.place(number, path)
+    for number in moved:
+        table = tabulate(problem, problem.routes[number], timeline)
+        if table.value >= min(TAKEN, NO_PATH):
+            return None
+        timeline.place(number, trace_path(problem, table))
+    return [path for path in timeline.paths if path is not None] if timeline.is_sound() else None
+
+
+def _same_path(problem: Problem, number: int, rows: Sequence[Row]) -> Path | None:
+    path = []
+    for row, choices in zip(rows, problem.routes[number].choices, strict=False):
+        same = [choice for choice in choices if choice.offer == row.offer and choice.cost_at(row.start) is not None]
+        if not same:
+            return None
+        path.append((same[0], row.start))
+    return tuple(path) if len(path) == len(problem.routes[number].choices) else None
