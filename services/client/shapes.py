@@ -10,7 +10,9 @@ __all__ = [
     "ApplicationIdentifier",
     "AsOf",
     "Assignment",
+    "CallShown",
     "Caller",
+    "CauseShown",
     "Certificate",
     "ChainState",
     "ConsistencyProof",
@@ -34,12 +36,14 @@ __all__ = [
     "IndexState",
     "InputBody",
     "Key",
+    "LegShown",
     "Lot",
     "Machine",
     "MessageToSign",
     "Model",
     "Name",
     "NewWebhook",
+    "OfferShown",
     "OpenedSession",
     "OpenedStream",
     "Order",
@@ -47,11 +51,13 @@ __all__ = [
     "OrderTrace",
     "OutputBody",
     "PageOfAssignment",
+    "PageOfCallShown",
     "PageOfCertificate",
     "PageOfCustodyChange",
     "PageOfDocument",
     "PageOfLot",
     "PageOfModel",
+    "PageOfOfferShown",
     "PageOfOpenedStream",
     "PageOfOrder",
     "PageOfParticipant",
@@ -59,6 +65,8 @@ __all__ = [
     "PageOfRegisteredMachine",
     "Participant",
     "Party",
+    "PlanCheckShown",
+    "PlanShown",
     "Ready",
     "Recall",
     "RecallCounts",
@@ -68,6 +76,8 @@ __all__ = [
     "Refusal",
     "RegisteredMachine",
     "RelatedLot",
+    "RowShown",
+    "ShareShown",
     "SharedMeasurement",
     "ShownEntry",
     "Stream",
@@ -78,6 +88,7 @@ __all__ = [
     "Waiver",
     "Webhook",
     "Webhooks",
+    "WindowShown",
 ]
 
 
@@ -134,12 +145,35 @@ class Assignment(TypedDict):
     claims_root: str
 
 
+class CallShown(TypedDict):
+    call: str
+    coordinator: Party
+    closes_at: str
+    origin_at: str
+    slot_s: int
+    slots: int
+    unit: str
+    readers: list[Party]
+    orders: int
+    operations: int
+    offers: int
+    plans: list[str]
+
+
 class Caller(TypedDict):
     participant: int | None
     roles: list[str]
     scopes: list[str]
     owner: bool
     expires_at: str | None
+
+
+class CauseShown(TypedDict):
+    kind: str
+    text: str
+    stream: str | None
+    leaf: int | None
+    record: int | None
 
 
 class Certificate(TypedDict):
@@ -331,6 +365,17 @@ class Key(TypedDict):
     added_at: str | None
 
 
+class LegShown(TypedDict):
+    order: str
+    after: int
+    origin: Party
+    destination: Party
+    carrier: Party | None
+    starts_at: str
+    ends_at: str
+    cost: int
+
+
 class Lot(TypedDict):
     subject: str
     identifier: str | None
@@ -387,6 +432,26 @@ class Name(TypedDict):
 class NewWebhook(TypedDict):
     secret: str
     webhook: Webhook
+
+
+class OfferShown(TypedDict):
+    offer: str
+    call: str
+    owner: Party
+    machine: int
+    order: str
+    operation: int
+    duration: int
+    setup: int
+    family: str
+    windows: list[WindowShown]
+    wh: int
+    co2e_mg: int
+    until_at: str
+    anchored_at: str | None
+    received_at: str | None
+    counts: bool
+    reason: str | None
 
 
 class OpenedSession(TypedDict):
@@ -467,6 +532,11 @@ class PageOfAssignment(TypedDict):
     next: str | None
 
 
+class PageOfCallShown(TypedDict):
+    items: list[CallShown]
+    next: str | None
+
+
 class PageOfCertificate(TypedDict):
     items: list[Certificate]
     next: str | None
@@ -489,6 +559,11 @@ class PageOfLot(TypedDict):
 
 class PageOfModel(TypedDict):
     items: list[Model]
+    next: str | None
+
+
+class PageOfOfferShown(TypedDict):
+    items: list[OfferShown]
     next: str | None
 
 
@@ -531,6 +606,38 @@ class Participant(TypedDict):
 class Party(TypedDict):
     participant: int
     name: str | None
+
+
+class PlanCheckShown(TypedDict):
+    plan: str
+    holds: bool
+    whole: bool
+    rule: str | None
+    reason: str | None
+    gap_per_mille: int | None
+    shares: list[ShareShown]
+    fairness_per_mille: int | None
+    moved: int | None
+    unsold: int | None
+    not_checked: list[str]
+
+
+class PlanShown(TypedDict):
+    plan: str
+    call: str
+    coordinator: Party
+    before: str | None
+    cause: CauseShown | None
+    latest: bool
+    whole: bool
+    anchored_at: str | None
+    unit: str
+    total: int
+    bound: int
+    gap_per_mille: int
+    offers: int
+    rows: list[RowShown]
+    legs: list[LegShown]
 
 
 class Ready(TypedDict):
@@ -627,6 +734,30 @@ class RelatedLot(TypedDict):
     certificate: int | None
     verdict: Literal["none", "pass", "fail"]
     status: Literal["none", "valid", "expired", "revoked", "fallen", "refuted", "unopened", "voided"]
+
+
+class RowShown(TypedDict):
+    order: str
+    identifier: str | None
+    operation: int
+    machine: int
+    owner: Party
+    offer: str
+    start: int
+    end: int
+    starts_at: str
+    ends_at: str
+    price: int
+    wh: int
+    co2e_mg: int
+    assignment: int | None
+    state: str
+
+
+class ShareShown(TypedDict):
+    owner: Party
+    offered: int
+    used: int
 
 
 class SharedMeasurement(TypedDict):
@@ -733,3 +864,9 @@ class Webhook(TypedDict):
 
 class Webhooks(TypedDict):
     items: list[Webhook]
+
+
+class WindowShown(TypedDict):
+    first: int
+    last: int
+    price: int

@@ -142,6 +142,10 @@ class Calendar:
     def machines(self) -> Sequence[MachinePlan]:
         return self.file.machine
 
+    def with_windows(self, windows: int) -> Calendar:
+        """The same calendar, with another number of windows for an operation."""
+        return Calendar(self.file.model_copy(update={"windows": windows}))
+
     def on(self, plan: MachinePlan, grid: Grid) -> MachineDay:
         """A machine's slots. Raises CalendarError if there are too many of them."""
         if not 0 < grid.slots <= _MOST_SLOTS:

@@ -13,7 +13,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 from ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
 from ledger.claims import Disclosure, parse_disclosure, verify_disclosure
@@ -61,10 +61,8 @@ class FoundKey:
     """Seconds since 1970; 0 if it was never declared compromised."""
 
 
-class FindKey(Protocol):
-    """Tells whose a signing key is; None if it is nobody's."""
-
-    def __call__(self, address: bytes) -> FoundKey | None: ...
+FindKey: TypeAlias = Callable[[bytes], FoundKey | None]
+"""Tells whose a signing key is, by its address; None if it is nobody's."""
 
 
 @dataclass(frozen=True, slots=True)

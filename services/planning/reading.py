@@ -26,6 +26,7 @@ __all__ = [
     "find_objective",
     "find_part",
     "find_plan",
+    "find_whole",
     "need_call",
     "open_offers",
     "plan_file",
@@ -75,6 +76,13 @@ def find_plan(book: Book, row: PlanRow, leaf: LeafRow) -> Plan | None:
     """The whole plan; None where only a part of it is known."""
     claims = find_claims(book, row.claims_root)
     return None if claims is None else read_plan(claims, parse_seal(leaf.value))
+
+
+def find_whole(book: Book, planning: PlanningRepository, digest: bytes) -> Plan | None:
+    """A plan by its digest; None if it is not known here, or only in part."""
+    row = planning.plan(digest)
+    leaf = None if row is None else planning.leaf(row.leaf)
+    return None if row is None or leaf is None else find_plan(book, row, leaf)
 
 
 def find_part(book: Book, row: PlanRow, leaf: LeafRow, participant: int) -> PlanPart:

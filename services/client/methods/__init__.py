@@ -9,11 +9,19 @@ from services.client.methods.inspections import InspectionsMethods
 from services.client.methods.lots import LotsMethods
 from services.client.methods.machines import MachinesMethods
 from services.client.methods.orders import OrdersMethods
+from services.client.methods.planning import PlanningMethods
 
 __all__ = ["AllMethods"]
 
 
 class AllMethods(
-    CustodyMethods, DocumentsMethods, GeneralMethods, InspectionsMethods, LotsMethods, MachinesMethods, OrdersMethods
+    CustodyMethods,
+    DocumentsMethods,
+    GeneralMethods,
+    InspectionsMethods,
+    LotsMethods,
+    MachinesMethods,
+    OrdersMethods,
+    PlanningMethods,
 ):
     """Every operation of the API."""

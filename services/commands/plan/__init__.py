@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from services.commands.plan import files  # noqa: F401 - it declares commands
+from services.commands.plan import (  # noqa: F401 - they declare commands
+    calling,
+    files,
+    offering,
+    omitting,
+    proposing,
+)
 from services.commands.plan.group import PLAN
 
 __all__ = ["register"]

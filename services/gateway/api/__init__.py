@@ -21,6 +21,7 @@ from services.gateway.api.events import SseConnections, add_events
 from services.gateway.api.handovers import add_handovers
 from services.gateway.api.lots import add_lots
 from services.gateway.api.orders import add_orders
+from services.gateway.api.plans import add_plans
 from services.gateway.api.proofs import add_proofs
 from services.gateway.api.provenance import add_provenance
 from services.gateway.api.recipient_keys import add_recipient_keys
@@ -72,6 +73,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_consortium(table, store)
     add_directory(table, store)
     add_orders(table, store)
+    add_plans(table, store)
     add_lots(table, store)
     add_proofs(table, store)
     add_bundles(table, store, parts.chain)

@@ -29,6 +29,9 @@ _TAGS_ELSEWHERE = {"relay", "epcis"}
 _ROOMS = {
     "orders": "orders",
     "assignments": "orders",
+    "calls": "planning",
+    "offers": "planning",
+    "plans": "planning",
     "lots": "lots",
     "custody": "custody",
     "certificates": "inspections",

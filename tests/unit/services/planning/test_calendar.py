@@ -163,7 +163,7 @@ def test_an_unusable_calendar_is_refused_in_one_line(text: str, says: str) -> No
 )
 def test_an_unusable_machine_is_refused_in_one_line(lines: dict[str, object], says: str) -> None:
     with pytest.raises(CalendarError) as error:
-        build_calendar(**lines)
+        build_calendar("", **lines)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 

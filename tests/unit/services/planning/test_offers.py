@@ -81,7 +81,7 @@ def test_disclosed_slots_are_counted_once_a_machine() -> None:
     ],
 )
 def test_why_there_is_no_offer_is_said_in_one_line(lines: dict[str, object], capability: object, says: str) -> None:
-    calendar = build_calendar(**lines)
+    calendar = build_calendar("", **lines)
     declared = CAPABILITY if capability is None else parse_capability(capability)  # type: ignore[arg-type]
     made = build_offers(build_call(), calendar, [OwnMachine(17, calendar.machines[0], declared)], 3, UNTIL)
     assert made.offers == []

@@ -145,12 +145,12 @@ def _places(value: Json, at: tuple[str | int, ...] = ()) -> list[tuple[str | int
 def _replace(value: Json, place: tuple[str | int, ...]) -> None:
     at: Json = value
     for step in place[:-1]:
-        at = at[step]  # type: ignore[index,call-overload]
-    old = at[place[-1]]  # type: ignore[index,call-overload]
+        at = at[step]  # type: ignore[index]
+    old = at[place[-1]]  # type: ignore[index]
     new: Json = old + 1 if isinstance(old, int) else "f" + old[1:] if isinstance(old, str) and old[:1] != "f" else [7]
     if isinstance(old, str) and old.startswith("0x"):
         new = old[:-1] + ("0" if old[-1] != "0" else "1")
-    at[place[-1]] = new  # type: ignore[index,call-overload]
+    at[place[-1]] = new  # type: ignore[index]
 
 
 def test_another_file_is_told_from_a_bad_one(good: Omission) -> None:

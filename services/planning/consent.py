@@ -1,0 +1,113 @@
+"""The owner's side of a plan: whether a proposed row is what it offered, and which slots its accepted rows take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.canonical import parse_hex32, to_hex
+from ledger.errors import CanonicalError, ClaimsError, PlanError
+from ledger.plans.call import Call
+from ledger.plans.offer import Offer, parse_offer
+from ledger.plans.plan import Row, parse_row
+from ledger.records import AssignmentState
+from ledger.store import Book, Rows
+from ledger.store.rows import AssignmentRow
+from services.planning.books import find_claims
+from services.planning.errors import RowRefusedError
+from services.planning.handing import find_call
+from services.planning.repository import LeafRow, PlanRow, What
+
+__all__ = ["ProposedRow", "consent_to", "find_busy", "find_row", "verify_row"]
+
+_TAKEN = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedRow:
+    """The row of a plan that an assignment's document has."""
+
+    plan: bytes
+    """Digest."""
+    row: Row
+    root: bytes
+    """Claims root of the document: to accept the row is to commit to the same."""
+
+
+def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
+    """The row that an assignment proposes; None if it is of no plan. Raises RowRefusedError if it is malformed."""
+    claims = find_claims(book, assignment.claims_root)
+    if claims is None or ("plan",) not in claims.paths:
+        return None
+    try:
+        shown = claims.document
+        if not isinstance(shown, dict) or shown.keys() != {"plan", "row"}:
+            raise PlanError("it has other members than plan and row")
+        return ProposedRow(parse_hex32(str(shown["plan"])), parse_row(shown["row"]), assignment.claims_root)
+    except (CanonicalError, ClaimsError, PlanError) as error:
+        raise RowRefusedError(f"the row of assignment {assignment.sequence} is malformed: {error.cause}") from None
+
+
+def verify_row(rows: Rows, assignment: AssignmentRow, proposed: ProposedRow, owner: int, now_s: int) -> Call:
+    """Verifies that a proposed row is what its owner offered. Returns the call. Raises RowRefusedError."""
+    row, number = proposed.row, assignment.sequence
+    leaf = rows.get(LeafRow, row.offer)
+    if leaf is None or leaf.what != What.OFFER or leaf.owner != owner:
+        raise RowRefusedError(f"assignment {number} is on an offer that this company did not make")
+    offer, call = parse_offer(leaf.value), find_call(rows, leaf.call)
+    if call is None:
+        raise RowRefusedError(f"the call of assignment {number} is not known here")
+    different = _find_difference(assignment, row, offer)
+    if different:
+        raise RowRefusedError(f"assignment {number} is not what was offered: {different}", hint="decline it")
+    if offer.until < now_s:
+        raise RowRefusedError(f"the offer of assignment {number} has expired", hint="decline it")
+    plan = rows.get(PlanRow, proposed.plan)
+    if plan is not None and plan.call != leaf.call:
+        raise RowRefusedError(f"assignment {number} is of a plan for another call", hint="decline it")
+    return call
+
+
+def consent_to(rows: Rows, book: Book, assignment: int, owner: int, now_s: int) -> bytes | None:
+    """The claims root to which an owner commits by accepting an assignment: that of its row; None if it
+    is of no plan. Raises RowRefusedError unless the row is what the owner offered."""
+    found = rows.get(AssignmentRow, assignment)
+    proposed = None if found is None else find_row(book, found)
+    if found is None or proposed is None:
+        return None
+    verify_row(rows, found, proposed, owner, now_s)
+    return proposed.root
+
+
+def find_busy(rows: Rows, book: Book, call: Call, machine: int, owner: int) -> Iterator[tuple[int, int]]:
+    """Slots of a call in which a machine is taken by rows that were accepted, of this call or of others."""
+    for assignment in rows.find(AssignmentRow, machine=machine, owner=owner):
+        if AssignmentState(assignment.state) not in _TAKEN:
+            continue
+        proposed = find_row(book, assignment)
+        leaf = None if proposed is None else rows.get(LeafRow, proposed.row.offer)
+        other = None if leaf is None else find_call(rows, leaf.call)
+        if proposed is not None and other is not None:
+            begin, end = (other.origin + at * other.slot - call.origin for at in (proposed.row.start, proposed.row.end))
+            yield begin // call.slot, -(-end // call.slot)
+
+
+def _find_difference(assignment: AssignmentRow, row: Row, offer: Offer) -> str:
+    """What of a row is not as offered; empty if all is."""
+    price = offer.price_at(row.start)
+    if price is None:
+        return f"no window lets it start in slot {row.start}"
+    stated = {
+        "order": (to_hex(row.order), to_hex(offer.order)),
+        "operation": (row.operation, offer.operation),
+        "machine": (row.machine, offer.machine),
+        "owner": (row.owner, offer.owner),
+        "end": (row.end, row.start + offer.duration),
+        "price": (row.price, price),
+        "Wh": (row.wh, offer.wh),
+        "mg CO2e": (row.co2e_mg, offer.co2e_mg),
+    }
+    recorded = (assignment.order, assignment.operation, assignment.machine, assignment.owner)
+    if recorded != (row.order, row.operation, row.machine, row.owner):
+        return "the ledger's record names another order, operation or machine"
+    return next((f"{name} {one} in place of {two}" for name, (one, two) in stated.items() if one != two), "")

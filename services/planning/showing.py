@@ -1,0 +1,377 @@
+"""Calls, offers and plans as API, commands and pages show them, to the company that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ledger.errors import NotFoundError, PlanRefusedError
+from ledger.plans.call import Call
+from ledger.plans.check import check_part, check_plan, gap_per_mille
+from ledger.plans.offer import Offer, OpenedOffer
+from ledger.plans.plan import Cause, Leg, Plan, Row
+from ledger.provenance.answers import Party
+from ledger.provenance.jsonform import Printable
+from ledger.store import Book, Rows
+from ledger.store.rows import AnchorRow
+from services.planning.making import Standing, find_standing
+from services.planning.reading import count_known, find_part, find_plan, find_whole, need_call, open_offers, plan_file
+from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
+
+__all__ = [
+    "CallShown",
+    "CauseShown",
+    "LegShown",
+    "OfferShown",
+    "PlanCheckShown",
+    "PlanShown",
+    "Reader",
+    "RowShown",
+    "ShareShown",
+    "WindowShown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CallShown(Printable):
+    """What a coordinator wants done."""
+
+    call: bytes
+    """Digest."""
+    coordinator: Party
+    closes_at: datetime
+    """Offers that are anchored from then on do not count."""
+    origin_at: datetime
+    """When slot 0 begins."""
+    slot_s: int
+    """Length of a slot."""
+    slots: int
+    unit: str
+    """What one unit of money is."""
+    readers: tuple[Party, ...]
+    """Who may read all offers beside the coordinator."""
+    orders: int
+    operations: int
+    offers: int
+    """Offers that are known here, whether they count or not."""
+    plans: tuple[bytes, ...]
+    """Digests of the plans for it that are known here, the latest last."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowShown(Printable):
+    """Slots in which the work may start, and its price then."""
+
+    first: int
+    last: int
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferShown(Printable):
+    """An owner's answer to a call."""
+
+    offer: bytes
+    """Leaf hash."""
+    call: bytes
+    owner: Party
+    machine: int
+    order: bytes
+    operation: int
+    """From 0."""
+    duration: int
+    """Slots."""
+    setup: int
+    """Slots."""
+    family: str
+    windows: tuple[WindowShown, ...]
+    wh: int
+    co2e_mg: int
+    until_at: datetime
+    anchored_at: datetime | None
+    received_at: datetime | None
+    """When the coordinator had it, by its signed receipt; null without one."""
+    counts: bool
+    reason: str | None
+    """Why it does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseShown(Printable):
+    """Why a plan replaces the one before."""
+
+    kind: str
+    text: str
+    stream: bytes | None
+    leaf: int | None
+    """Index of the entry in the stream."""
+    record: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowShown(Printable):
+    """One operation on one machine."""
+
+    order: bytes
+    identifier: str | None
+    """Of the order."""
+    operation: int
+    """From 0."""
+    machine: int
+    owner: Party
+    offer: bytes
+    start: int
+    """Slot."""
+    end: int
+    """The slot after the last one."""
+    starts_at: datetime
+    ends_at: datetime
+    price: int
+    wh: int
+    co2e_mg: int
+    assignment: int | None
+    """The operation's current assignment, if that is of this very row."""
+    state: str
+    """`planned`, or the state of that assignment."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegShown(Printable):
+    """Transport after an operation."""
+
+    order: bytes
+    after: int
+    origin: Party
+    destination: Party
+    carrier: Party | None
+    starts_at: datetime
+    ends_at: datetime
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanShown(Printable):
+    """A plan, or the part of it that concerns this gateway's company."""
+
+    plan: bytes
+    """Digest."""
+    call: bytes
+    coordinator: Party
+    before: bytes | None
+    cause: CauseShown | None
+    latest: bool
+    whole: bool
+    """Whether all of it is known here, and not this company's rows and legs alone."""
+    anchored_at: datetime | None
+    unit: str
+    total: int
+    """Cost of the whole plan."""
+    bound: int
+    """No plan on these offers costs less."""
+    gap_per_mille: int
+    offers: int
+    """How many offers it lists."""
+    rows: tuple[RowShown, ...]
+    legs: tuple[LegShown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareShown(Printable):
+    """How much of what an owner offered is used."""
+
+    owner: Party
+    offered: int
+    """Slots."""
+    used: int
+    """Slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCheckShown(Printable):
+    """What this company finds about a plan by what it knows."""
+
+    plan: bytes
+    holds: bool
+    whole: bool
+    """Whether all of the plan was checked, and not this company's part alone."""
+    rule: str | None
+    """The rule that is broken."""
+    reason: str | None
+    gap_per_mille: int | None
+    shares: tuple[ShareShown, ...]
+    fairness_per_mille: int | None
+    """Jain's index of used by offered slots."""
+    moved: int | None
+    """Rows of the plan before that have another offer or start."""
+    unsold: int | None
+    """Of a part: slot prices of own slots that no own row uses; at most the plan's gap."""
+    not_checked: tuple[str, ...]
+
+
+class Reader:
+    """Reads what one company knows, within one transaction. Methods raise NotFoundError for what it does not know."""
+
+    def __init__(self, rows: Rows, book: Book, planning: PlanningRepository, me: int) -> None:
+        self._rows, self._book, self._planning, self._me = rows, book, planning, me
+        self._names = book.names()
+
+    def calls(self, after: bytes | None, most: int) -> list[CallShown]:
+        return [self.call(row.digest) for row in self._planning.page_of_calls(after, most)]
+
+    def call(self, digest: bytes) -> CallShown:
+        call = need_call(self._rows, digest)
+        return CallShown(
+            call=digest,
+            coordinator=self.party(call.coordinator),
+            closes_at=_moment(call.closes),
+            origin_at=_moment(call.origin),
+            slot_s=call.slot,
+            slots=call.slots,
+            unit=call.unit,
+            readers=tuple(map(self.party, call.readers)),
+            orders=len(call.jobs),
+            operations=sum(len(job.operations) for job in call.jobs),
+            offers=len(self._planning.leaves(digest, What.OFFER)),
+            plans=tuple(row.digest for row in self._planning.plans(digest)),
+        )
+
+    def offers(self, digest: bytes) -> list[OfferShown]:
+        """All that are known here, by leaf hash."""
+        call = need_call(self._rows, digest)
+        opened = open_offers(self._rows, self._planning, digest)
+        counted = count_known(self._rows, self._book, self._planning, call)
+        receipts = self._planning.receipts(one.id for one in opened)
+        found = []
+        for one in sorted(opened, key=lambda one: one.id):
+            if isinstance(one.entry, Offer):
+                receipt = receipts.get(one.id)
+                reason = None if one.id in counted.offers else counted.refused.get(one.id, "not anchored yet")
+                found.append(self._offer(one, one.entry, None if receipt is None else receipt.received_at, reason))
+        return found
+
+    def plan(self, digest: bytes) -> PlanShown:
+        row, leaf = self._need_plan(digest)
+        call = need_call(self._rows, row.call)
+        plan = find_plan(self._book, row, leaf)
+        part = plan or find_part(self._book, row, leaf, self._me)
+        total = plan.cost.total if plan is not None else getattr(part, "total", 0)
+        latest = self._planning.plans(row.call)[-1].digest == digest
+        standing = find_standing(self._rows, self._book, part.rows)
+        return PlanShown(
+            plan=digest,
+            call=row.call,
+            coordinator=self.party(call.coordinator),
+            before=part.before,
+            cause=None if part.cause is None else _cause(part.cause),
+            latest=latest,
+            whole=plan is not None,
+            anchored_at=self._anchored_at(leaf),
+            unit=call.unit,
+            total=total,
+            bound=part.bound.value,
+            gap_per_mille=gap_per_mille(total, part.bound.value),
+            offers=len(part.offers),
+            rows=tuple(self._row(call, one, standing) for one in part.rows),
+            legs=tuple(self._leg(call, one) for one in part.legs),
+        )
+
+    def check(self, digest: bytes) -> PlanCheckShown:
+        """Checks a plan by what is known here: whole by readers, its own part by an owner."""
+        row, leaf = self._need_plan(digest)
+        call, plan = need_call(self._rows, row.call), find_plan(self._book, row, leaf)
+        try:
+            return self._check_part(call, row, leaf) if plan is None else self._check_whole(call, plan)
+        except PlanRefusedError as error:
+            return PlanCheckShown(
+                digest, False, plan is not None, str(error.rule), error.cause, None, (), None, None, None, ()
+            )
+
+    def party(self, number: int) -> Party:
+        return Party(number, self._names.get(number))
+
+    def _check_whole(self, call: Call, plan: Plan) -> PlanCheckShown:
+        earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
+        found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
+        shares = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in found.shares)
+        numbers = found.gap_per_mille, shares, found.fairness_per_mille, found.moved
+        return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, found.not_checked)
+
+    def _check_part(self, call: Call, row: PlanRow, leaf: LeafRow) -> PlanCheckShown:
+        part = find_part(self._book, row, leaf, self._me)
+        counted = count_known(self._rows, self._book, self._planning, call)
+        own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
+        found = check_part(part, own)
+        gap = gap_per_mille(part.total, part.bound.value)
+        unseen = ("what others offered, and so the plan's cost and bound",)
+        return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, unseen)
+
+    def _need_plan(self, digest: bytes) -> tuple[PlanRow, LeafRow]:
+        row = self._planning.plan(digest)
+        leaf = None if row is None else self._planning.leaf(row.leaf)
+        if row is None or leaf is None:
+            raise NotFoundError("no such plan is known here", hint="see /v1/calls for the plans of each call")
+        return row, leaf
+
+    def _offer(self, one: OpenedOffer, offer: Offer, received_at: int | None, reason: str | None) -> OfferShown:
+        return OfferShown(
+            offer=one.id,
+            call=offer.call,
+            owner=self.party(offer.owner),
+            machine=offer.machine,
+            order=offer.order,
+            operation=offer.operation,
+            duration=offer.duration,
+            setup=offer.setup,
+            family=offer.family,
+            windows=tuple(WindowShown(*window) for window in offer.windows),
+            wh=offer.wh,
+            co2e_mg=offer.co2e_mg,
+            until_at=_moment(offer.until),
+            anchored_at=None if one.anchored is None else _moment(one.anchored.time),
+            received_at=None if received_at is None else _moment(received_at),
+            counts=reason is None,
+            reason=reason,
+        )
+
+    def _row(self, call: Call, row: Row, standing: Mapping[tuple[bytes, int], Standing]) -> RowShown:
+        identity, what = self._book.identity(row.order), standing[row.key]
+        state = what.state
+        return RowShown(
+            order=row.order,
+            identifier=None if identity is None else identity.identifier,
+            operation=row.operation,
+            machine=row.machine,
+            owner=self.party(row.owner),
+            offer=row.offer,
+            start=row.start,
+            end=row.end,
+            starts_at=_slot(call, row.start),
+            ends_at=_slot(call, row.end),
+            price=row.price,
+            wh=row.wh,
+            co2e_mg=row.co2e_mg,
+            assignment=None if state is None or what.assignment is None else what.assignment.sequence,
+            state="planned" if state is None else state.name.lower(),
+        )
+
+    def _leg(self, call: Call, leg: Leg) -> LegShown:
+        carrier = None if leg.carrier == 0 else self.party(leg.carrier)
+        ways = self.party(leg.origin), self.party(leg.destination), carrier
+        return LegShown(leg.order, leg.after, *ways, _slot(call, leg.start), _slot(call, leg.end), leg.cost)
+
+    def _anchored_at(self, leaf: LeafRow) -> datetime | None:
+        anchors = [one for one in self._rows.find(AnchorRow, stream=leaf.stream) if one.size > leaf.leaf_index]
+        return None if not anchors else _moment(min(anchors, key=lambda one: one.size).anchored_at)
+
+
+def _cause(cause: Cause) -> CauseShown:
+    return CauseShown(cause.kind.value, cause.text, cause.stream, cause.leaf, cause.record)
+
+
+def _slot(call: Call, slot: int) -> datetime:
+    return _moment(call.origin + slot * call.slot)
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
