@@ -67,9 +67,11 @@ _State: TypeAlias = Literal[
 ]
 
 
-def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) -> None:
-    """Adds the routes. If `recorder` is None, the company has no key here and writes answer 503."""
-    routes, service = Routes(table, "recording", PROBLEMS_400_404), _RecordingService(store, recorder)
+def add_recording(table: RouteTable, store: Store, recorder: Recorder | None, *, captured: bool = False) -> None:
+    """Adds the routes. If `recorder` is None, the company has no key here and writes answer 503. `captured`: whether a
+    node captures the company's streams, so that nothing else may be added to them."""
+    routes = Routes(table, "recording", PROBLEMS_400_404)
+    service = _RecordingService(store, recorder, captured=captured)
     for write in WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
@@ -79,7 +81,8 @@ def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) ->
 class _RecordingService:
     """Queues records and reports their status."""
 
-    def __init__(self, store: Store, recorder: Recorder | None) -> None:
+    def __init__(self, store: Store, recorder: Recorder | None, *, captured: bool) -> None:
+        self._captured = captured
         self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
 
     def take(
@@ -122,9 +125,11 @@ class _RecordingService:
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
-            given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
+            salts = attempt.salts(self._store)
+            about = {**members, **asked, "creator": creator, "salt": salts, "captured": self._captured}
+            given = {} if write.find is None else write.find(reader, about)
             named = None if write.names is None else partial(name, creator, write.names)
-            builder = Builder(reader.rows, named, attempt.salts(self._store))
+            builder = Builder(reader.rows, named, salts)
             return builder, builder.build(write.kind, members, given)
 
     def status(self, number: int) -> RecordStatus:
@@ -148,7 +153,7 @@ def _recording(attempt: Attempt, caller: Principal, builder: Builder) -> Recordi
 
 
 def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None:
-    body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    body = body_of(write.kind, write.given, write.asks, write.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     declare = routes.post(
         write.path,
         write.operation,
