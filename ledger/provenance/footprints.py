@@ -98,8 +98,10 @@ class LotFootprint(Printable):
     """The part of `location_mg` that is of metered operations."""
     recycled_permille: int | None
     """How much of the material in g that was stated was used before; None if none was stated."""
+    first_time: int
+    """Seconds since 1970: of the earliest footprint that is counted in it and known here."""
     time: int
-    """Seconds since 1970, of the factors."""
+    """Of this one, and its factors."""
     table: bytes
     """Digest of the factor table."""
     factors: tuple[FactorOf, ...]
@@ -162,6 +164,7 @@ def _answer(reader: Reader, subject: bytes, record: int, known: dict[bytes, Foot
         scrapped=row.quantity_created - taken - row.quantity,
         **_amounts(footprint.totals),
         recycled_permille=_recycled(known),
+        first_time=min(one.time_s for one in known.values()),
         time=footprint.time_s,
         table=footprint.table,
         factors=tuple(_factors(footprint)),

@@ -104,6 +104,7 @@ def footprint() -> LotFootprint:
         market_mg=10_005_200,
         metered_mg=1_599_800,
         recycled_permille=0,
+        first_time=int(NOW.timestamp()) - 86_400,
         time=int(NOW.timestamp()),
         table=b"\x5c" * 32,
         factors=(contract, grid),
