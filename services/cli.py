@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.audit": ["audit"],
     "services.commands.documents": ["documents"],
     "services.commands.provenance": ["trace", "recall"],
+    "services.commands.footprint": ["footprint"],
     "services.commands.bundle": ["bundle"],
     "services.commands.handovers": ["handovers", "import"],
     "services.commands.trust": ["checkpoint", "trust"],

@@ -4,6 +4,7 @@ Pure arithmetic in integers: Wh and mg CO2e. Nothing here reads a database, a cl
 """
 
 from ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, share_of
+from ledger.footprint.contributions import Contribution, Source, find_contributions
 from ledger.footprint.document import PATH, Footprint, Other, Own, Share, parse_footprint
 from ledger.footprint.factors import Factor, FactorKind, FactorTable, parse_factors
 from ledger.footprint.readings import (
@@ -25,6 +26,7 @@ __all__ = [
     "PATH",
     "Allocation",
     "Amounts",
+    "Contribution",
     "Factor",
     "FactorKind",
     "FactorTable",
@@ -39,6 +41,7 @@ __all__ = [
     "RegisterEntry",
     "Segment",
     "Share",
+    "Source",
     "Step",
     "Taken",
     "allocate",
@@ -46,6 +49,7 @@ __all__ = [
     "build_register_data",
     "expected_kept",
     "expected_part",
+    "find_contributions",
     "is_register_alone",
     "parse_factors",
     "parse_footprint",

@@ -24,6 +24,8 @@ __all__ = ["PATH", "Footprint", "Other", "Own", "Share", "parse_footprint"]
 PATH = ("passport", "footprint")
 """Where claims have it."""
 _VERSION = 1
+_LATEST_S = 7_258_118_399
+"""The end of the year 2199."""
 MAX_ITEMS = 200
 """Most shares, operations or others of one step."""
 _NEEDED = ("co2e_mg", "factors", "metered_mg", "other", "own", "part", "shares", "time", "used", "version", "wh")
@@ -185,7 +187,7 @@ def parse_footprint(value: Json) -> Footprint:
     footprint = Footprint(
         table=digest_of(found["factors"], "factors"),
         used=tuple(map(parse_factor, items_of(found["used"], "used", MAX_ITEMS))),
-        time_s=number_of(found["time"], "time", most=253_402_300_799),
+        time_s=number_of(found["time"], "time", most=_LATEST_S),
         own=tuple(map(_own, items_of(found["own"], "own", MAX_ITEMS))),
         shares=tuple(map(_share, items_of(found["shares"], "shares", MAX_ITEMS))),
         other=tuple(map(_other, items_of(found["other"], "other", MAX_ITEMS))),

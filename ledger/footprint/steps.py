@@ -90,12 +90,13 @@ def build_footprint(
     table: FactorTable,
     time_s: int,
     estimated: Collection[bytes] = (),
+    part: Part | None = None,
 ) -> Footprint:
     """The footprint of a lot that a step made.
 
     `sources`: of each lot that was taken, its amounts and the part that was taken of it. Those in `estimated` have no
-    footprint, and are among `other` by a secondary factor. Raises FootprintError for a lot that has neither, and
-    FactorError.
+    footprint, and are among `other` by a secondary factor. `part`: of a lot that was reworked and keeps its name, all.
+    Raises FootprintError for a lot that has neither, and FactorError.
     """
     left_over = any(name == lot for name, _ in step.left)
     shares = []
@@ -115,6 +116,6 @@ def build_footprint(
         shares=tuple(shares),
         other=other,
         kept=expected_kept(step, lot),
-        part=expected_part(step, lot),
+        part=expected_part(step, lot) if part is None else part,
         **chosen,  # type: ignore[arg-type]  # table and used
     )

@@ -56,8 +56,13 @@ class Disclosing:
     """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
 
     @property
+    def shows_footprints(self) -> bool:
+        """Whether all of a footprint is disclosed."""
+        return any(one == PATH[: len(one)] for one in self.fields)
+
+    @property
     def shows_registers(self) -> bool:
-        return self.entries or self.registers or any(one == PATH[: len(one)] for one in self.fields)
+        return self.entries or self.registers or self.shows_footprints
 
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:

@@ -18,6 +18,7 @@ from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind, identifier_hash, subject
 from ledger.provenance import answers
 from ledger.provenance.disclosure import Disclosing, choose_fields
+from ledger.provenance.footprints import LotFootprint, build_lot_footprint
 from ledger.provenance.limits import Limits
 from ledger.provenance.permissions import Visibility
 from ledger.provenance.reader import Direction, Reader
@@ -54,6 +55,8 @@ class Passport:
     trace: answers.Trace
     """Includes the lots from which it was made, never those that were made from it."""
     facts: tuple[Fact, ...]
+    footprint: LotFootprint | None = None
+    """What its documents state of its energy and emissions, if they are disclosed."""
 
 
 def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
@@ -78,7 +81,15 @@ def passport(store: Store, lot: bytes, disclosing: Disclosing, limits: Limits) -
     with _reading(store, lot, disclosing) as reader:
         trace = build_lot_trace(reader, lot, Direction.UP, limits)
         facts = tuple(_facts(reader, trace, disclosing))
-    return Passport(trace, facts)
+        footprint = _footprint(reader, lot) if disclosing.shows_footprints else None
+    return Passport(trace, facts, footprint)
+
+
+def _footprint(reader: Reader, lot: bytes) -> LotFootprint | None:
+    try:
+        return build_lot_footprint(reader, lot)
+    except NotFoundError:
+        return None
 
 
 def passport_statements(store: Store, lot: bytes, disclosing: Disclosing) -> tuple[Statement, ...]:

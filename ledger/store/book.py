@@ -213,6 +213,17 @@ class Book:
                     return index
         return None
 
+    def entries_with(self, stream: bytes, text: str) -> Iterator[tuple[int, str, bytes]]:
+        """The entries of a stream whose canonical JSON contains a text: index, JSON and leaf hash, in the stream's
+        order. Reads the text of all entries."""
+        query = select(evidence.c.index, evidence.c.entries, evidence.c.leaf_hashes).where(
+            evidence.c.stream == stream, evidence.c.entries.contains(text, autoescape=True)
+        )
+        for start, entries, leaves in self._connection.execute(query.order_by(evidence.c.index)):
+            for place, entry in enumerate(entries.split("\n")):
+                if text in entry:
+                    yield start + place, entry, leaves[32 * place : 32 * place + 32]
+
     def _run(self, stream: bytes, index: int) -> EvidenceRow | None:
         """The last row that begins at or before an index, so the only one that can hold that entry."""
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)

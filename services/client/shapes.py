@@ -10,6 +10,7 @@ __all__ = [
     "ApplicationIdentifier",
     "AsOf",
     "Assignment",
+    "AssignmentEnergy",
     "CallShown",
     "Caller",
     "CauseShown",
@@ -18,11 +19,13 @@ __all__ = [
     "ConsistencyProof",
     "Context",
     "Contexts",
+    "ContributionOf",
     "CustodyChange",
     "Cut",
     "Dictionary",
     "Document",
     "DocumentVersion",
+    "FactorOf",
     "FailureState",
     "FollowerState",
     "Gate",
@@ -38,6 +41,7 @@ __all__ = [
     "Key",
     "LegShown",
     "Lot",
+    "LotFootprint",
     "Machine",
     "MessageToSign",
     "Model",
@@ -145,6 +149,15 @@ class Assignment(TypedDict):
     claims_root: str
 
 
+class AssignmentEnergy(TypedDict):
+    assignment: int
+    stream: str
+    start: int
+    finish: int
+    quantity: int | None
+    wh: int
+
+
 class CallShown(TypedDict):
     call: str
     coordinator: Party
@@ -228,6 +241,18 @@ class Contexts(TypedDict):
     contexts: list[Context]
 
 
+class ContributionOf(TypedDict):
+    source: Literal["operation", "stated_operation", "material", "transport", "lot"]
+    lot: str
+    identifier: str | None
+    assignment: int | None
+    what: str | None
+    wh: int
+    location_mg: int
+    market_mg: int
+    metered_mg: int
+
+
 CustodyChange = TypedDict(
     "CustodyChange",
     {"sequence": "int", "kind": "str", "lot": "str", "from": "Party | None", "to": "Party", "time": "str | None"},
@@ -264,6 +289,17 @@ class DocumentVersion(TypedDict):
     size: int | None
     root: str
     added_at: str | None
+
+
+class FactorOf(TypedDict):
+    key: str
+    kind: str
+    value: int
+    unit: str
+    source: str
+    region: str
+    first_day: str
+    last_day: str
 
 
 class FailureState(TypedDict):
@@ -393,6 +429,26 @@ class Lot(TypedDict):
     assignment: int | None
     created_at: str | None
     claims_root: str
+
+
+class LotFootprint(TypedDict):
+    lot: str
+    identifier: str | None
+    record: int
+    quantity: int
+    unit: str
+    taken: int
+    scrapped: int
+    wh: int
+    location_mg: int
+    market_mg: int
+    metered_mg: int
+    recycled_permille: int | None
+    first_time: int
+    time: int
+    table: str
+    factors: list[FactorOf]
+    contributions: list[ContributionOf]
 
 
 class Machine(TypedDict):

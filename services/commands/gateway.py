@@ -103,6 +103,7 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
     from services.access.clock import SteadyClock  # noqa: PLC0415 - as above
+    from services.commands.acts.measured import CAPTURED  # noqa: PLC0415 - as above
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
@@ -117,6 +118,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         policy,
         clock=SteadyClock(opened.store),
         recording=recording,
+        captured=(settings.home / CAPTURED).is_dir(),
         receiver=find_receiver(opened),
         deliveries=None if recording is None else Deliveries(opened.store, opened.chain(), recording[1]),
         name_keys=open_name_keys(opened),

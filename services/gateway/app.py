@@ -92,7 +92,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
     add_epcis(table, parts.store, background.recorder)
     add_relay(table, parts.relay)
-    add_recording(table, parts.store, background.recorder, parts.find_product)
+    add_recording(table, parts.store, background.recorder, parts.find_product, captured=parts.captured)
     add_documentation(table, app)
     # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:

@@ -58,6 +58,8 @@ class GatewayParts:
     that it does not tell whether something exists that they must not see. Several times what a look-up takes."""
     recording: tuple[Chain, Signer] | None = None
     """With it, a thread sends the records that callers request, signed with this key."""
+    captured: bool = False
+    """Whether a node captures the streams of the company, so that nothing else may be added to them."""
     name_keys: Sequence[NameKey] = ()
     """All name keys of the company, without which `recording` creates nothing with an identifier."""
     relay: Relay | None = None

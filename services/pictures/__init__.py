@@ -1,4 +1,4 @@
-"""Drawings of genealogies: a text tree, a Graphviz document, an SVG picture.
+"""Drawings of genealogies, a text tree, a Graphviz document, an SVG picture; and of footprints.
 
 draw_svg(build_family(trace(store, identifier)))
 """
@@ -9,5 +9,17 @@ from services.pictures.family import Family, Words, build_family, describe_cut
 from services.pictures.svg import draw_svg
 from services.pictures.tree import draw_dot, draw_tree
 from services.pictures.upright import draw_upright
+from services.pictures.waterfall import Bar, draw_waterfall
 
-__all__ = ["Family", "Words", "build_family", "describe_cut", "draw_dot", "draw_svg", "draw_tree", "draw_upright"]
+__all__ = [
+    "Bar",
+    "Family",
+    "Words",
+    "build_family",
+    "describe_cut",
+    "draw_dot",
+    "draw_svg",
+    "draw_tree",
+    "draw_upright",
+    "draw_waterfall",
+]

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from ledger.footprint.figures import kilograms, kilowatt_hours, percent
 from ledger.provenance.answers import Party
 from ledger.verify import Section, Statement, Step
 from ledger.verify.printable import printable, quoted
@@ -25,6 +26,7 @@ from ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
 from ledger.verify.values import Party as Proved
 from ledger.verify.wording import Words, words_of
 from services.access import Principal
+from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
 
@@ -154,6 +156,10 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "data": _data,
         "brief": _brief,
         "called": _called,
+        "kilograms": kilograms,
+        "kilowatt_hours": kilowatt_hours,
+        "percent": percent,
+        "contribution": partial(describe_contribution, catalogue=catalogue),
         "statement": partial(_statement, words),
         "recorded": partial(_statement, _without_trust_file(words, catalogue)),
         "most_statements": _MAX_STATEMENTS,

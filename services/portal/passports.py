@@ -18,6 +18,7 @@ from ledger.verify import Statement
 from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
+from services.portal.footprints import build_waterfall
 from services.portal.pages import Pages
 from services.portal.passport_view import build_view, describe_name, is_current
 from services.portal.picture_words import PictureWords
@@ -127,6 +128,7 @@ class Passports:
             "code": code,
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),
+            "waterfall": "" if found.footprint is None else build_waterfall(found.footprint, catalogue),
         }
         linkset = f'<{self.origin}{code.path(linkType="all")}>; rel="linkset"; type="{LINKSET}"'
         headers = {"Link": linkset, "Vary": "Accept, Accept-Language, Cookie"}

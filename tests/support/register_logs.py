@@ -1,6 +1,6 @@
 """Random register logs of a machine, with what a correct allocation must add up to; many of them for `scripts/prove`.
 
-    python -m tests.support.register_logs --count 100000 --seed 1
+python -m tests.support.register_logs --count 100000 --seed 1
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from services.client.shapes import (
     CustodyChange,
     InputBody,
     Lot,
+    LotFootprint,
     OutputBody,
     PageOfCustodyChange,
     PageOfLot,
@@ -264,6 +265,13 @@ class LotsMethods(Methods):
                 key=self.key(key),
             ),
         )
+
+    def get_footprint(self, subject: str) -> LotFootprint:
+        """Get the energy and emissions of a lot.
+
+        GET /v1/lots/{subject}/footprint
+        """
+        return cast("LotFootprint", self._ask("GET", f"/v1/lots/{self.quote(subject)}/footprint"))
 
     def pack_lots(self, subject: str, *, lots: list[str], key: str | None = None) -> RecordStatus:
         """Pack lots into this one.

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 from services.client.shapes import (
     Assignment,
+    AssignmentEnergy,
     InclusionProof,
     Order,
     OrderTermsBody,
@@ -178,6 +179,44 @@ class OrdersMethods(Methods):
                 "POST",
                 f"/v1/assignments/{self.quote(id)}/finish",
                 body={"event": event, "stream": stream, "leaf_index": leaf_index, "leaf_hash": leaf_hash},
+                key=self.key(key),
+            ),
+        )
+
+    def get_assignment_energy(self, id: int) -> AssignmentEnergy:
+        """Get the metered energy of an assignment.
+
+        GET /v1/assignments/{id}/registers
+        """
+        return cast("AssignmentEnergy", self._ask("GET", f"/v1/assignments/{self.quote(id)}/registers"))
+
+    def read_register(
+        self,
+        id: int,
+        *,
+        moment: str,
+        register_wh: int,
+        quantity: int | None = None,
+        reset: list[int] | None = None,
+        stream: str | None = None,
+        key: str | None = None,
+    ) -> RecordStatus:
+        """Read the energy register of an assignment's machine.
+
+        POST /v1/assignments/{id}/registers
+        """
+        return cast(
+            "RecordStatus",
+            self._ask(
+                "POST",
+                f"/v1/assignments/{self.quote(id)}/registers",
+                body={
+                    "moment": moment,
+                    "register_wh": register_wh,
+                    "quantity": quantity,
+                    "reset": reset,
+                    "stream": stream,
+                },
                 key=self.key(key),
             ),
         )

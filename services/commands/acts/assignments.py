@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ledger.errors import InputError
+from ledger.footprint import Moment, register_event_id
 from services.commands.acts.act import Done, Group, Listing
 from services.commands.acts.options import (
     AssignmentNumber,
@@ -37,6 +42,15 @@ COLUMNS = {
 }
 StreamName = Annotated[
     str | None, typer.Option(help="The machine's evidence stream; by default its only one.", show_default=False)
+]
+_REGISTER = "What the machine's meter has counted, in whole Wh: 1 kWh is 1000."
+RegisterWh = Annotated[int | None, typer.Option(min=0, help=_REGISTER)]
+RegisterReset = Annotated[
+    str | None,
+    typer.Option(metavar="BEFORE=AFTER", help="If the register was set back or replaced: what it showed, in Wh."),
+]
+Good = Annotated[
+    int | None, typer.Option(min=1, help="How much the operation made that is good, if several records made lots.")
 ]
 
 
@@ -90,21 +104,84 @@ def decline(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
 
 
 @ASSIGNMENTS.act("start", "millmark assignments start 131")
-def start(at: At, assignment: AssignmentNumber, stream: StreamName = None, claims: Claims = None) -> Done:
+def start(
+    at: At,
+    assignment: AssignmentNumber,
+    stream: StreamName = None,
+    claims: Claims = None,
+    register_wh: RegisterWh = None,
+    register_reset: RegisterReset = None,
+) -> Done | Iterator[Done]:
     """Start the work. From now on, what the machine measures can show it."""
     found: Stream | OpenedStream = at.gateway.get_stream(at.stream(stream)) if stream else at.stream_of(assignment)
+    if register_wh is None and register_reset is None:
+        return _start(at, assignment, found, claims)
+    reading = partial(_read, at, assignment, "start", register_wh, register_reset, stream=found["subject"])
+    return _one_by_one(reading, partial(_start, at, assignment, found, claims))
+
+
+def _one_by_one(*acts: Callable[[], Done]) -> Iterator[Done]:
+    """Each is done when the one before is final."""
+    for act in acts:
+        yield act()
+
+
+def _start(at: At, assignment: int, found: Stream | OpenedStream, claims: Path | None) -> Done:
     done = at.gateway.start_assignment(assignment, stream=found["subject"], claims=read_claims(claims))
     work = at.gateway.get_assignment(assignment)
     order = at.order_name(work["order"])
     then = [
         f"millmark lots commission IDENTIFIER --order {order} --operation {operation(work)}",
         f"millmark streams add {name_of(found)} --event ID --value NAME=VALUE, or the machine's node does it",
-        f"millmark assignments finish {assignment} --event ID",
+        f"millmark assignments finish {assignment} --event ID, or --register-wh READING",
     ]
     return Done(done, f"assignment {assignment} is started", then)
 
 
-@ASSIGNMENTS.act("finish", "millmark assignments finish 131 --event press-2026-118")
+@ASSIGNMENTS.act("read", "millmark assignments read 131 --register-wh 1208520")
+def read(
+    at: At,
+    assignment: AssignmentNumber,
+    register_wh: Annotated[int, typer.Option(min=0, help=_REGISTER)],
+    register_reset: RegisterReset = None,
+    good: Good = None,
+) -> Done:
+    """Read the machine's energy register when the work is over, before its lots are recorded.
+
+    `millmark lots commission --factors FILE` then states their footprint, and `millmark assignments finish` names the
+    reading as what shows the work.
+    """
+    done = _read(at, assignment, "finish", register_wh, register_reset, good)
+    return replace(done, then=f"millmark assignments finish {assignment}")
+
+
+def _read(
+    at: At,
+    assignment: int,
+    moment: str,
+    register_wh: int | None,
+    register_reset: str | None,
+    good: int | None = None,
+    stream: str | None = None,
+) -> Done:
+    """Adds the reading to the machine's stream, and anchors it."""
+    if register_wh is None:
+        raise InputError("no reading is given", hint="give --register-wh as well")
+    reset = None if register_reset is None else _reset(register_reset)
+    done = at.gateway.read_register(
+        assignment, moment=moment, register_wh=register_wh, quantity=good, reset=reset, stream=stream
+    )
+    return Done(done, f"the register is read at the {moment} of assignment {assignment}: {register_wh} Wh")
+
+
+def _reset(text: str) -> list[int]:
+    before, sign, after = text.partition("=")
+    if not (sign and before.isdecimal() and after.isdecimal()):
+        raise InputError(f"{text[:40]} is no reset", hint="write BEFORE=AFTER in Wh, such as 1204310=0")
+    return [int(before), int(after)]
+
+
+@ASSIGNMENTS.act("finish", "millmark assignments finish 131 --register-wh 1208520")
 def finish(
     at: At,
     assignment: AssignmentNumber,
@@ -116,11 +193,26 @@ def finish(
     ] = None,
     leaf_hash: Annotated[str | None, typer.Option(help="With --entry, where its evidence is kept elsewhere.")] = None,
     stream: StreamName = None,
-) -> Done:
-    """Finish the work, with the measured entry that shows it."""
-    if (event is None) is (entry is None):
-        raise InputError("the work is shown by one entry", hint="give either --event or --entry")
+    register_wh: RegisterWh = None,
+    register_reset: RegisterReset = None,
+    good: Good = None,
+) -> Done | Iterator[Done]:
+    """Finish the work, with the measured entry that shows it: an event, or the reading of the energy register, by
+    default the one that was taken."""
+    if sum(one is not None for one in (event, entry, register_wh)) > 1:
+        raise InputError("the work is shown by one entry", hint="give one of --event, --entry and --register-wh")
+    if event is None and entry is None:
+        event = register_event_id(assignment, Moment.FINISH)
     named = at.stream(stream) if stream else None
+    finishing = partial(_finish, at, assignment, event, entry, leaf_hash, named)
+    if register_wh is None and register_reset is None and good is None:
+        return finishing()
+    return _one_by_one(partial(_read, at, assignment, "finish", register_wh, register_reset, good), finishing)
+
+
+def _finish(
+    at: At, assignment: int, event: str | None, entry: int | None, leaf_hash: str | None, named: str | None
+) -> Done:
     done = at.gateway.finish_assignment(assignment, event=event, leaf_index=entry, leaf_hash=leaf_hash, stream=named)
     order = at.order_name(at.gateway.get_assignment(assignment)["order"])
     then = f"the coordinator, once all operations are finished: millmark orders complete {order}"

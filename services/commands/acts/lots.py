@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from ledger.errors import InputError
+from ledger.footprint import Step, Taken
 from services.commands.acts.act import Done, Group, Listing
+from services.commands.acts.footprints import (
+    Factors,
+    Further,
+    Location,
+    Market,
+    new_lot,
+    read_accounting,
+    with_footprint,
+)
 from services.commands.acts.options import (
     Claims,
     InState,
@@ -76,9 +86,20 @@ def register(app: typer.Typer) -> None:
 
 
 @LOTS.act("receive", "millmark lots receive urn:example:bar-12 --quantity 40 --unit KGM")
-def receive(at: At, identifier: NewName, quantity: Quantity = 1, unit: Unit = "H87", claims: Claims = None) -> Done:
+def receive(
+    at: At,
+    identifier: NewName,
+    quantity: Quantity = 1,
+    unit: Unit = "H87",
+    claims: Claims = None,
+    factors: Factors = None,
+    emission: Further = None,
+) -> Done:
     """Receive a lot from outside the ledger."""
-    done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=read_claims(claims))
+    accounting = read_accounting(factors, None, None, emission)
+    step = Step(made=((new_lot(identifier), quantity),))
+    stated = with_footprint(at, read_claims(claims), accounting, step, new_lot(identifier), None)
+    done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=stated)
     return Done(done, "lot {subject} is received")
 
 
@@ -94,15 +115,24 @@ def commission(
     quantity: Quantity = 1,
     unit: Unit = "H87",
     claims: Claims = None,
+    factors: Factors = None,
+    location: Location = None,
+    market: Market = None,
+    emission: Further = None,
 ) -> Done:
     """Create a lot under an assignment that is started, as the company that works on it."""
+    ordered = at.order(order)
+    accounting = read_accounting(factors, location, market, emission)
+    assignment = None if accounting is None else _started(at, ordered, operation)
+    step = Step(made=((new_lot(identifier), quantity),))
+    stated = with_footprint(at, read_claims(claims), accounting, step, new_lot(identifier), assignment)
     done = at.gateway.commission_lot(
         identifier=identifier,
-        order=at.order(order),
+        order=ordered,
         operation=operation - 1,
         quantity=quantity,
         unit=unit,
-        claims=read_claims(claims),
+        claims=stated,
     )
     then = f"once the operation is finished: millmark custody offer {short(identifier)} --to COMPANY"
     return Done(done, "lot {subject} is commissioned", then)
@@ -125,6 +155,10 @@ def transform(
     loss: Annotated[int, typer.Option(min=0, help="What is lost, in the outputs' unit.")] = 0,
     yielding: Annotated[str, typer.Option("--yield", metavar="OUT/IN", help="Outputs' units for the inputs'.")] = "1/1",
     claims: Claims = None,
+    factors: Factors = None,
+    location: Location = None,
+    market: Market = None,
+    emission: Further = None,
 ) -> Done:
     """Split, merge, convert or rework lots into new ones. Quantities must balance."""
     inputs = [*_inputs(at, from_, "--input", False), *_inputs(at, component or [], "--component", True)]
@@ -134,6 +168,14 @@ def transform(
         cast("OutputBody", {"identifier": name, "quantity": quantity, "unit": made})
         for name, quantity in quantities(into, "--output")
     ]
+    accounting = read_accounting(factors, location, market, emission)
+    if accounting is not None:
+        step = _step(inputs, outputs, loss)
+        order = at.gateway.get_lot(inputs[0]["lot"])["order"] if kind in (Kind.CONVERSION, Kind.REWORK) else None
+        assignment = None if order is None else _started(at, order, operation)
+        for one in outputs:
+            name = new_lot(one["identifier"])
+            one["claims"] = with_footprint(at, None, accounting, step, name, assignment)
     yield_out, yield_in = _ratio(yielding)
     done = at.gateway.transform_lots(
         kind=kind.value,
@@ -159,10 +201,19 @@ def rework(
         list[str] | None, typer.Option(metavar="LOT=QUANTITY", help="What is built in; without a quantity, 1.")
     ] = None,
     claims: Claims = None,
+    factors: Factors = None,
+    location: Location = None,
+    market: Market = None,
+    emission: Further = None,
 ) -> Done:
     """Record the rework of a lot that keeps its identifier. Its certificates no longer decide."""
-    parts = _inputs(at, component or [], "--component", True)
-    done = at.gateway.rework_lot(at.lot(lot), operation=operation - 1, components=parts, claims=read_claims(claims))
+    parts, subject = _inputs(at, component or [], "--component", True), at.lot(lot)
+    accounting, assignment = read_accounting(factors, location, market, emission), None
+    if accounting is not None and (order := at.gateway.get_lot(subject)["order"]) is not None:
+        assignment = _started(at, order, operation)
+    step = _reworking(subject, parts)
+    stated = with_footprint(at, read_claims(claims), accounting, step, step.taken[0].lot, assignment, reworked=True)
+    done = at.gateway.rework_lot(subject, operation=operation - 1, components=parts, claims=stated)
     return Done(done, f"lot {lot} is reworked")
 
 
@@ -283,6 +334,31 @@ def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[Inpu
         cast("InputBody", {"lot": at.lot(name), "quantity": quantity, "component": component})
         for name, quantity in quantities(pairs, option)
     ]
+
+
+def _started(at: At, order: str, operation: int) -> int:
+    """The started assignment of an operation, counted from 1. Raises InputError if there is none."""
+    for one in at.gateway.iterate_assignments(order=order, state="started"):
+        if one["operation"] == operation - 1 and one["current"]:
+            return one["assignment"]
+    raise InputError(
+        f"operation {operation} of the order is not started", hint="start it: `millmark assignments start`"
+    )
+
+
+def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int) -> Step:
+    """What a transformation takes and makes; all of its outputs are in the output unit here."""
+    return Step(
+        taken=_taken(inputs), made=tuple((new_lot(one["identifier"]), one["quantity"]) for one in outputs), loss=loss
+    )
+
+
+def _reworking(lot: str, components: Sequence[InputBody]) -> Step:
+    return Step(taken=(Taken(bytes.fromhex(lot[2:]), 1), *_taken(components)))
+
+
+def _taken(inputs: Sequence[InputBody]) -> tuple[Taken, ...]:
+    return tuple(Taken(bytes.fromhex(one["lot"][2:]), one["quantity"], bool(one["component"])) for one in inputs)
 
 
 def _ratio(text: str) -> tuple[int, int]:

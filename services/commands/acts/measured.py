@@ -18,10 +18,10 @@ from services.node.events import check_event, parse_event
 from services.settings import read_settings
 from services.store import open_store
 
-__all__ = ["build_event", "keep_event"]
+__all__ = ["CAPTURED", "build_event", "keep_event"]
 
 _WHOLE = re.compile("-?[0-9]{1,15}")
-_CAPTURED = "streams"
+CAPTURED = "streams"
 """Folder in the home of a gateway whose home is a node's data folder: the node keeps its logs there."""
 
 
@@ -45,7 +45,7 @@ def keep_event(home: Path, stream: bytes, anchored: int, event: Mapping[str, Jso
     It is durable before the anchor is sent; the same command again sends an anchor that was lost. Raises InputError for
     an event that a node would refuse, an id that has other content, and a stream that is captured elsewhere.
     """
-    if (home / _CAPTURED).is_dir():
+    if (home / CAPTURED).is_dir():
         raise InputError("a node captures the streams of this home", hint="send the event to the node")
     with open_store(read_settings(home).database_url) as store, store.transaction() as connection:
         size = _keep(connection, stream, anchored, event)

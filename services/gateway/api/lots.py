@@ -9,6 +9,7 @@ from fastapi import Query, Response
 
 from ledger.provenance import Certificate, listings
 from ledger.provenance.answers import CustodyChange, Lot
+from ledger.provenance.footprints import LotFootprint, lot_footprint
 from ledger.records import LotState
 from ledger.store import Store
 from services.access import Scope
@@ -34,6 +35,8 @@ from services.gateway.http.routes import Routes
 __all__ = ["add_lots"]
 
 _LotState: TypeAlias = Literal["held", "offered", "quarantined", "spent", "returning"]
+_OWN = Rule(Scope.PROVENANCE, owner=True, cost=4)
+"""Claims are shown by the company that has them, to whom it chooses: in bundles and passports."""
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
@@ -67,6 +70,19 @@ def _add_lots(routes: Routes, store: Store) -> None:
     def get_lot(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
         """Returns the lot's remaining quantity, holder and state. Use a trace to see where it came from."""
         return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
+
+    @routes.one(
+        "/v1/lots/{subject}/footprint",
+        "getFootprint",
+        "Get the energy and emissions of a lot",
+        LotFootprint,
+        rule=_OWN,
+        examples={"part": examples.footprint},
+    )
+    def get_footprint(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+        """Returns what the lot's maker states in its claims (`passport.footprint`), with the operations, material and
+        transport that it consists of. A bundle of the lot proves it from the register readings."""
+        return reply_with_etag(lot_footprint(store, parse_subject(subject), principal.viewer), if_none_match)
 
     @routes.page(
         "/v1/lots/{subject}/custody",

@@ -10,6 +10,7 @@ from fastapi import Query, Response
 from ledger.merkle import Tree, leaf_hash
 from ledger.provenance import evidence_proofs, listings
 from ledger.provenance.answers import Anchor, Machine, Stream
+from ledger.provenance.footprints import AssignmentEnergy, assignment_energy
 from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, OpenedStream
 from ledger.store import Store
 from services.access import Scope
@@ -63,6 +64,10 @@ def _inclusion() -> InclusionProof:
     return InclusionProof(examples.STREAM, 3, leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
 
 
+def _energy() -> AssignmentEnergy:
+    return AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)
+
+
 def _grown() -> ConsistencyProof:
     return ConsistencyProof(examples.STREAM, _OLDER, _NEWER, _consistency())
 
@@ -107,6 +112,19 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         """Proves that the stream contained the entry at the first anchor that covers it. 404 if there is no such anchor
         yet, or if another company has the evidence."""
         return reply_with_etag(evidence_proofs.assignment_evidence(store, number, principal.viewer), if_none_match)
+
+    @routes.one(
+        "/v1/assignments/{id}/registers",
+        "getAssignmentEnergy",
+        "Get the metered energy of an assignment",
+        AssignmentEnergy,
+        rule=Rule(Scope.PROVENANCE, owner=True, cost=4),
+        examples={"read": _energy},
+    )
+    def get_energy(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+        """Returns what the machine's register advanced by from the assignment's start to its finish, or the
+        assignment's part of it where others ran meanwhile, by the readings in the evidence of the machine's owner."""
+        return reply_with_etag(assignment_energy(store, number, principal.viewer), if_none_match)
 
 
 def _add_stream(routes: Routes, store: Store) -> None:

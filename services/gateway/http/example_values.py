@@ -6,10 +6,12 @@ Examples are built from the real view classes, so the type checker and a test ke
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ledger.events.lots import LotsTransformed
+from ledger.footprint import Source
 from ledger.provenance import Certificate
 from ledger.provenance.answers import (
     AsOf,
@@ -23,6 +25,7 @@ from ledger.provenance.answers import (
     Party,
     RelatedLot,
 )
+from ledger.provenance.footprints import ContributionOf, FactorOf, LotFootprint
 from ledger.provenance.jsonform import Printable
 from ledger.records import (
     CertificateStatus,
@@ -81,6 +84,32 @@ def as_of() -> AsOf:
 
 def model() -> Model:
     return Model(9, b"\x66" * 32, b"\xbb" * 20, ModelState.APPROVED, INSPECTOR, AUDITOR, False, None, None, None)
+
+
+def footprint() -> LotFootprint:
+    grid = FactorOf("grid-de", "location", 380_000, "mg/kWh", "average of the grid", "DE", "2026-01-01", "2026-12-31")
+    contract = replace(grid, key="contract", kind="market", value=120_000, source="contract with the supplier")
+    made = ContributionOf(Source.OPERATION, LOT, IDENTIFIER, 301, None, 4210, 1_599_800, 505_200, 1_599_800)
+    bar = ContributionOf(Source.MATERIAL, b"\x1c" * 32, None, None, "42CrMo4 bar", 0, 9_500_000, 9_500_000, 0)
+    return LotFootprint(
+        lot=LOT,
+        identifier=IDENTIFIER,
+        record=380,
+        quantity=1,
+        unit="H87",
+        taken=0,
+        scrapped=0,
+        wh=4210,
+        location_mg=11_099_800,
+        market_mg=10_005_200,
+        metered_mg=1_599_800,
+        recycled_permille=0,
+        first_time=int(NOW.timestamp()) - 86_400,
+        time=int(NOW.timestamp()),
+        table=b"\x5c" * 32,
+        factors=(contract, grid),
+        contributions=(bar, made),
+    )
 
 
 def certificate() -> Certificate:

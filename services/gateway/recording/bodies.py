@@ -14,6 +14,7 @@ A body has the fields of the record, with these changes:
     order of a lot     is optional, for the same reason
     stream, leaf_...   of a finished assignment are optional, and leaf_... of a certificate: where the evidence is kept,
                        `event` names it by its id
+    registers          have the reading; stream, size and root of the anchor follow from it
 
 Types are strict: neither "1" nor true is a number. Unknown members are refused.
 """
@@ -55,11 +56,13 @@ _Members = dict[str, Any]
 
 
 @cache
-def body_of(kind: type[Record], given: tuple[str, ...], asks: tuple[str, ...] = ()) -> type[BaseModel]:
+def body_of(
+    kind: type[Record], given: tuple[str, ...], asks: tuple[str, ...] = (), called: str = ""
+) -> type[BaseModel]:
     """The body for a kind of record. It lacks the fields `given`, which come from elsewhere, and has the members
-    `asks`, which the record lacks."""
+    `asks`, which the record lacks. `called`: its name, by default that of the kind."""
     members = {**{name: _ASKED[name] for name in asks}, **dict(_members(struct_of(kind), given))}
-    return create_model(kind.__name__ + "Body", __config__=BODY, __doc__=None, **members)
+    return create_model((called or kind.__name__) + "Body", __config__=BODY, __doc__=None, **members)
 
 
 def struct_of(kind: type) -> type:
@@ -202,6 +205,39 @@ _ASKED: dict[str, tuple[Any, Any]] = {
     ),
     "subject": (Annotated[Hex32, Field(description="Order or lot whose history contains the record.")], ...),
     "sequence": (Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")], ...),
+    "moment": (
+        Annotated[str, Field(pattern="^(start|finish)$", description="When it is read.", examples=["start"])],
+        ...,
+    ),
+    "register_wh": (
+        Annotated[
+            int,
+            Field(
+                ge=0, le=2**53 - 1, description="What the machine's meter has counted: whole Wh.", examples=[1204310]
+            ),
+        ],
+        ...,
+    ),
+    "quantity": (
+        Annotated[int, Field(ge=1, le=2**40 - 1)] | None,
+        Field(
+            None,
+            description="At the finish: how much the operation made that is good, if several records made lots of it.",
+        ),
+    ),
+    "reset": (
+        Annotated[list[Annotated[int, Field(ge=0, le=2**53 - 1)]], Field(min_length=2, max_length=2)] | None,
+        Field(
+            None,
+            description="What the register showed just before and just after it was set back or replaced since the "
+            "last reading, in Wh.",
+            examples=[[1204310, 0]],
+        ),
+    ),
+    "stream": (
+        Hex32 | None,
+        Field(None, description="By default the stream of the work, or the machine's only one."),
+    ),
     "event": (
         Annotated[str, Field(min_length=1, max_length=128)] | None,
         Field(

@@ -17,6 +17,7 @@ from ledger.claims import Claims, build_claims
 from ledger.errors import InputError, NotFoundError
 from ledger.events import Event
 from ledger.events.orders import EndProposed, RevisionProposed
+from ledger.evidence import EvidenceEntry
 from ledger.ids import Identity, identifier_hash
 from ledger.provenance import find_certified_lots, find_opening
 from ledger.provenance.listings import find_assignment
@@ -59,10 +60,13 @@ class Builder:
     """Returns the next salt for claims."""
     identities: list[Identity] = field(default_factory=list)
     documents: list[Claims] = field(default_factory=list)
+    evidence: list[tuple[bytes, EvidenceEntry]] = field(default_factory=list)
+    """Entries of the company's own streams that the record anchors, with their streams."""
 
     def build(self, kind: type[Record], body: Mapping[str, Any], given: Mapping[str, Any]) -> Record:
         """Returns the record. Raises InputError or a subclass for values that the body's types allow but that are
         invalid."""
+        self.evidence = [(given["stream"], entry) for entry in given.get("added", ())]
         struct = struct_of(kind)
         made = self._struct(struct, body, given)
         whole: Callable[..., Record] = kind
@@ -74,11 +78,16 @@ class Builder:
             book.add_identity(identity)
         for claims in self.documents:
             book.put_document(claims.root, json.dumps(claims.to_json()))
+        for stream, entry in self.evidence:
+            # The root was computed before this transaction; another entry may have come first.
+            if book.evidence_size(stream) != entry.index:
+                raise InputError("another entry was added to the stream meanwhile", hint="send the request again")
+            book.add_evidence(stream, [entry])
 
     @property
     def is_unique(self) -> bool:
         """Whether no other request can lead to the same record: it has a name or salts of this request."""
-        return bool(self.identities or self.documents)
+        return bool(self.identities or self.documents or self.evidence)
 
     def _struct(self, struct: type, body: Mapping[str, Any], given: Mapping[str, Any]) -> object:
         hints = get_type_hints(struct, include_extras=True)

@@ -68,12 +68,16 @@ _State: TypeAlias = Literal[
 ]
 
 
-def add_recording(table: RouteTable, store: Store, recorder: Recorder | None, find_product: FindProduct) -> None:
+def add_recording(
+    table: RouteTable, store: Store, recorder: Recorder | None, find_product: FindProduct, *, captured: bool = False
+) -> None:
     """Adds the routes. If `recorder` is None, the company has no key here and writes answer 503.
 
-    Specifications of products that `find_product` knows are checked before an order is placed or revised.
+    Specifications of products that `find_product` knows are checked before an order is placed or revised. `captured`:
+    whether a node captures the company's streams, so that nothing else may be added to them.
     """
-    routes, service = Routes(table, "recording", PROBLEMS_400_404), _RecordingService(store, recorder, find_product)
+    routes = Routes(table, "recording", PROBLEMS_400_404)
+    service = _RecordingService(store, recorder, find_product, captured=captured)
     for write in WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
@@ -83,7 +87,8 @@ def add_recording(table: RouteTable, store: Store, recorder: Recorder | None, fi
 class _RecordingService:
     """Queues records and reports their status."""
 
-    def __init__(self, store: Store, recorder: Recorder | None, find_product: FindProduct) -> None:
+    def __init__(self, store: Store, recorder: Recorder | None, find_product: FindProduct, *, captured: bool) -> None:
+        self._captured = captured
         self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
         self._find_product = find_product
 
@@ -129,9 +134,11 @@ class _RecordingService:
         with open_reader(self._store) as reader:
             if write.verify is not None:
                 write.verify(reader, members, self._find_product)
-            given = {} if write.find is None else write.find(reader, {**members, **asked, "creator": creator})
+            salts = attempt.salts(self._store)
+            about = {**members, **asked, "creator": creator, "salt": salts, "captured": self._captured}
+            given = {} if write.find is None else write.find(reader, about)
             named = None if write.names is None else partial(name, creator, write.names)
-            builder = Builder(reader.rows, named, attempt.salts(self._store))
+            builder = Builder(reader.rows, named, salts)
             return builder, builder.build(write.kind, members, given)
 
     def status(self, number: int) -> RecordStatus:
@@ -155,7 +162,7 @@ def _recording(attempt: Attempt, caller: Principal, builder: Builder) -> Recordi
 
 
 def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None:
-    body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    body = body_of(write.kind, write.given, write.asks, write.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     declare = routes.post(
         write.path,
         write.operation,

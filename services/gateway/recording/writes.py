@@ -99,6 +99,7 @@ from services.gateway.recording.build_records import (
     number,
     subject,
 )
+from services.gateway.recording.registers import find_register
 from services.gateway.recording.specifications import Verify, verify_terms
 
 __all__ = ["LEFT_OUT", "WRITES", "Write"]
@@ -173,10 +174,12 @@ class Write:
     asks: tuple[str, ...] = ()
     """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
     body_bytes: int = MAX_BODY_BYTES
+    called: str = ""
+    """Name of the operation, where it is not that of the record."""
 
     @property
     def operation(self) -> str:
-        name = self.kind.__name__
+        name = self.called or self.kind.__name__
         return name[0].lower() + name[1:]
 
     @property
@@ -282,6 +285,17 @@ WRITES: tuple[Write, ...] = (
         find_finished,
         _ASSIGNED,
         asks=("event",),
+    ),
+    Write(
+        Anchor,
+        "/v1/assignments/{id}/registers",
+        "Read the energy register of an assignment's machine",
+        _MAKER,
+        {"moment": "start", "register_wh": 1_204_310},
+        find_register,
+        ("stream", "size", "root"),
+        asks=("moment", "register_wh", "quantity", "reset", "stream"),
+        called="ReadRegister",
     ),
     _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, _REASON),
     Write(

@@ -13,6 +13,7 @@ import pytest
 
 from ledger.claims import build_claims
 from ledger.events.lots import LotReceived
+from ledger.footprint import Other, Own, Step, build_footprint
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
 from ledger.store import Book, Store
@@ -21,19 +22,28 @@ from services.portal import Proofs
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_world import SMITH, World
+from tests.support.footprints import FACTORS, TIME_S
 from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
 
 PART = "/01/09506000134352/21/A-1"
 LOT_KEY = "https://id.gs1.org/01/09506000134352/10/HEAT-7"
+FOOTPRINT = build_footprint(
+    Step(made=((b"\x01" * 32, 1),)),
+    b"\x01" * 32,
+    sources={},
+    own=[Own(1800, "grid", "contract")],
+    other=[Other("bar", "steel", 500)],
+    table=FACTORS,
+    time_s=TIME_S,
+).to_json()
 DOCUMENT = {
     "price": 940,
     "passport": {
         "productName": "Hüftschaft <b>",
         "material": "Ti-6Al-4V",
-        "energy": {"type": "Energy", "value": "1800", "uom": "WHR"},
-        "emissionsScorecard": {"carbonFootprint": 0.72, "declaredUnit": "H87", "operationalScope": "CradleToGate"},
+        "footprint": FOOTPRINT,
     },
 }
 
@@ -131,8 +141,8 @@ def test_what_is_no_link_is_called_so(caller: Caller, path: str) -> None:
 def test_only_what_is_disclosed_is_shown(world: World) -> None:
     path = f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}"
     for fields, shown, hidden in (
-        ((), (), ("Hüft", "Ti-6Al-4V", "940", "1.80")),
-        ((("passport",),), ("Hüftschaft &lt;b&gt;", "Ti-6Al-4V", "1.80", "0.72"), ("940", "<b>")),
+        ((), (), ("Hüft", "Ti-6Al-4V", "940", "1.800")),
+        ((("passport",),), ("Hüftschaft &lt;b&gt;", "Ti-6Al-4V", "1.800", "0.684"), ("940", "<b>")),
         ((("price",),), ("940",), ("Hüft", "Ti-6Al-4V")),
     ):
         page = serve(world, Proofs(world.store, None, None, Disclosing(fields=fields))).ask(path).text
@@ -140,10 +150,16 @@ def test_only_what_is_disclosed_is_shown(world: World) -> None:
         assert not [text for text in hidden if text in page]
 
 
-def test_carbon_of_another_scope_is_not_summed(caller: Caller) -> None:
-    page = caller.ask(f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}").text
-    assert "kg CO₂e" not in page
-    assert "0.720" in page
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_footprint_is_a_waterfall_that_adds_up(caller: Caller, language: str) -> None:
+    page = caller.ask(f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}&lang={language}").text
+    waterfall = re.findall(r'<svg class="waterfall".*?</svg>', page, re.DOTALL)
+    assert len(waterfall) == 1
+    amounts = re.findall(r'class="figure"[^>]*>([0-9.]+) kg<', waterfall[0])
+    assert amounts == ["0.684", "0.950", "1.634"]
+    assert "kg CO₂e" in page
+    assert "passport &gt; footprint" not in page
+    assert "footprint ›" not in page, "its fields are not listed as facts as well"
 
 
 def test_without_a_chain_the_page_says_that_nothing_is_proved(caller: Caller) -> None:

@@ -1,0 +1,258 @@
+"""Footprints of lots, as their documents in the private book state them, and the energy of assignments, as their
+register readings say.
+
+Not established: that a lot's footprint follows from the readings. A bundle of the lot and its verification show that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.claims import parse_claims
+from ledger.errors import ClaimsError, FootprintError, NotFoundError, RegisterError
+from ledger.evidence import EvidenceEntry
+from ledger.footprint import (
+    PATH,
+    Amounts,
+    Contribution,
+    Footprint,
+    Moment,
+    RegisterEntry,
+    Source,
+    find_contributions,
+    parse_footprint,
+    parse_register_entry,
+    register_event_id,
+    wh_between,
+)
+from ledger.provenance.jsonform import Printable
+from ledger.provenance.listings import find_assignment
+from ledger.provenance.reader import Reader, open_reader
+from ledger.provenance.resolve import build_unknown
+from ledger.store import Store
+from ledger.store.rows import LotInputRow, LotOutputRow, LotRow, StreamRow, TransformationRow
+
+__all__ = [
+    "AssignmentEnergy",
+    "ContributionOf",
+    "FactorOf",
+    "LotFootprint",
+    "assignment_energy",
+    "build_lot_footprint",
+    "lot_footprint",
+]
+
+_MAX_LOTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionOf(Printable):
+    """One contribution to a footprint."""
+
+    source: Source
+    lot: bytes
+    """The lot in whose footprint it is, or which it is."""
+    identifier: str | None
+    assignment: int | None
+    what: str | None
+    wh: int
+    location_mg: int
+    market_mg: int
+    metered_mg: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactorOf(Printable):
+    """An emission factor that counts in a footprint."""
+
+    key: str
+    kind: str
+    value: int
+    unit: str
+    source: str
+    region: str
+    first_day: str
+    last_day: str
+
+
+@dataclass(frozen=True, slots=True)
+class LotFootprint(Printable):
+    """Energy and emissions of a lot up to its last transformation or rework, for all of it as it was made."""
+
+    lot: bytes
+    identifier: str | None
+    record: int
+    """The record that commits to the document."""
+    quantity: int
+    """When it was made."""
+    unit: str
+    taken: int
+    """What other lots were made of it so far: the next one takes what follows."""
+    scrapped: int
+    wh: int
+    location_mg: int
+    market_mg: int
+    metered_mg: int
+    """The part of `location_mg` that is of metered operations."""
+    recycled_permille: int | None
+    """How much of the material in g that was stated was used before; None if none was stated."""
+    first_time: int
+    """Seconds since 1970: of the earliest footprint that is counted in it and known here."""
+    time: int
+    """Of this one, and its factors."""
+    table: bytes
+    """Digest of the factor table."""
+    factors: tuple[FactorOf, ...]
+    """Those that count in this document itself."""
+    contributions: tuple[ContributionOf, ...]
+    """They add up to the amounts above."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentEnergy(Printable):
+    """The energy of an assignment by its register readings."""
+
+    assignment: int
+    stream: bytes
+    start: int
+    finish: int
+    """Indexes of the entries."""
+    quantity: int | None
+    """What the operation made that is good, if the reading says so."""
+    wh: int
+
+
+def lot_footprint(store: Store, subject: bytes, viewer: int | None) -> LotFootprint:
+    """The footprint of a lot. Raises NotFoundError if the lot, or a footprint of it, does not exist for the viewer."""
+    with open_reader(store, viewer) as reader:
+        if reader.rows.get(LotRow, subject) is None or (
+            reader.visibility is not None and not reader.visibility.lots([subject])
+        ):
+            raise build_unknown(reader, subject)
+        return build_lot_footprint(reader, subject)
+
+
+def build_lot_footprint(reader: Reader, subject: bytes) -> LotFootprint:
+    """As `lot_footprint`, of a lot that may be shown. Raises NotFoundError if no footprint of it is stored."""
+    known, records = dict[bytes, Footprint](), dict[bytes, int]()
+    waiting = [subject]
+    while waiting and len(known) < _MAX_LOTS:
+        lot = waiting.pop()
+        found = None if lot in known else _stored(reader, lot)
+        if found is not None:
+            records[lot], known[lot] = found
+            waiting += [one.lot for one in found[1].shares]
+    if subject not in known:
+        raise NotFoundError("no footprint of this lot is stored here", hint="its maker states it in the lot's claims")
+    return _answer(reader, subject, records[subject], known)
+
+
+def _answer(reader: Reader, subject: bytes, record: int, known: dict[bytes, Footprint]) -> LotFootprint:
+    row, footprint = reader.lot(subject), known[subject]
+    found = find_contributions(subject, known)
+    reader.name([subject, *(one.lot for one in found)])
+    taken = sum(one.quantity for one in reader.rows.find(LotInputRow, lot=subject))
+    return LotFootprint(
+        lot=subject,
+        identifier=reader.identifier(subject),
+        record=record,
+        quantity=row.quantity_created,
+        unit=row.unit.rstrip(b"\0").decode(errors="replace"),
+        taken=taken,
+        scrapped=row.quantity_created - taken - row.quantity,
+        **_amounts(footprint.totals),
+        recycled_permille=_recycled(known),
+        first_time=min(one.time_s for one in known.values()),
+        time=footprint.time_s,
+        table=footprint.table,
+        factors=tuple(_factors(footprint)),
+        contributions=tuple(_contribution(reader, one) for one in found),
+    )
+
+
+def _contribution(reader: Reader, one: Contribution) -> ContributionOf:
+    named = reader.identifier(one.lot)
+    return ContributionOf(one.source, one.lot, named, one.assignment or None, one.what or None, **_amounts(one.amounts))
+
+
+def _amounts(amounts: Amounts) -> dict[str, int]:
+    return {
+        "wh": amounts.wh,
+        "location_mg": amounts.location_mg,
+        "market_mg": amounts.market_mg,
+        "metered_mg": amounts.metered_mg,
+    }
+
+
+def _factors(footprint: Footprint) -> Iterator[FactorOf]:
+    for one in footprint.used:
+        days = one.first_day.isoformat(), one.last_day.isoformat()
+        yield FactorOf(one.key, one.kind.value, one.value, one.unit, one.source, one.region, *days)
+
+
+def _recycled(known: dict[bytes, Footprint]) -> int | None:
+    """Of all material by mass that is stated in these footprints, without regard to what was taken of it."""
+    whole, used = 0, 0
+    for footprint in known.values():
+        units = {one.key: one.amount_unit for one in footprint.used}
+        for other in footprint.other:
+            if units[other.factor] == "g":
+                whole += other.amount
+                used += other.amount if other.recycled else 0
+    return used * 1000 // whole if whole else None
+
+
+def _stored(reader: Reader, lot: bytes) -> tuple[int, Footprint] | None:
+    """The latest footprint of a lot: of its last rework that states one, or of its creation; and the record."""
+    row = reader.rows.get(LotRow, lot)
+    if row is None:
+        return None
+    reworks = (one.sequence for one in reader.rows.find(LotOutputRow, lot=lot) if one.sequence > row.sequence)
+    roots = [(row.sequence, row.claims_root)]
+    roots += [(one, reader.need(TransformationRow, one).claims_root) for one in sorted(reworks)]
+    for record, root in reversed(roots):
+        document = reader.book.document(root)
+        if document is None:
+            continue
+        try:
+            return record, parse_footprint(parse_claims(json.loads(document)).part(PATH))
+        except (ClaimsError, FootprintError):
+            continue  # none, erased in part, or one that contradicts itself: none that could be relied upon
+    return None
+
+
+def assignment_energy(store: Store, sequence: int, viewer: int | None) -> AssignmentEnergy:
+    """The energy of an assignment by its two register readings, before or after it is finished.
+
+    Raises NotFoundError if the assignment does not exist for the viewer, or its readings are not stored here,
+    RegisterError if they cannot be those of one register.
+    """
+    with open_reader(store, viewer) as reader:
+        row = find_assignment(reader, sequence)
+        for stream in reader.rows.find(StreamRow, machine=row.machine):
+            finish = _reading(reader, stream.subject, sequence, Moment.FINISH)
+            if finish is None or finish[1].start is None:
+                continue
+            start = _entry_at(reader, stream.subject, finish[1].start)
+            if start is not None:
+                wh, made = wh_between(start, finish[1]), finish[1].quantity
+                return AssignmentEnergy(sequence, stream.subject, finish[1].start, finish[0], made, wh)
+    raise NotFoundError(
+        f"the register readings of assignment {sequence} are not stored here", hint="take them at start and finish"
+    )
+
+
+def _reading(reader: Reader, stream: bytes, assignment: int, moment: Moment) -> tuple[int, RegisterEntry] | None:
+    index = reader.book.find_event(stream, register_event_id(assignment, moment))
+    entry = None if index is None else _entry_at(reader, stream, index)
+    return None if index is None or entry is None else (index, entry)
+
+
+def _entry_at(reader: Reader, stream: bytes, index: int) -> RegisterEntry | None:
+    found: EvidenceEntry | None = reader.book.evidence_entry(stream, index)
+    try:
+        return None if found is None else parse_register_entry(found.entry)
+    except RegisterError:
+        return None

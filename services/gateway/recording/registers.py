@@ -1,0 +1,180 @@
+"""Register readings that are taken at this gateway: each becomes an entry of the machine's stream, and is anchored.
+
+The gateway finds out what the reading at the finish has to say beside the register: the entry of the start, whether the
+register was set back meanwhile, and whether other operations ran on the machine (ledger/footprint/FOOTPRINT.md).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ledger.canonical import Json
+from ledger.errors import InputError, RegisterError
+from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from ledger.footprint import (
+    Moment,
+    Reading,
+    RegisterEntry,
+    allocate,
+    build_register_data,
+    parse_register_entry,
+    register_event_id,
+    wh_between,
+)
+from ledger.merkle import Tree, leaf_hash
+from ledger.provenance.listings import find_assignment
+from ledger.provenance.reader import Reader
+from ledger.records import AssignmentState
+from ledger.store import Book
+from ledger.store.rows import AssignmentRow, StreamRow
+
+__all__ = ["find_register"]
+
+_MAY: Mapping[Moment, tuple[AssignmentState, ...]] = {
+    Moment.START: (AssignmentState.ACCEPTED, AssignmentState.STARTED),
+    Moment.FINISH: (AssignmentState.STARTED,),
+}
+
+
+def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
+    """The anchor that has the reading, and the entry to be kept.
+
+    A reading that is in the stream already and is not anchored is anchored again. Raises NotFoundError for an unknown
+    assignment, InputError for one of another company or in another state, for a stream that is captured or kept
+    elsewhere, and for a second reading with another value; RegisterError for one that cannot be of the same register.
+    """
+    moment = Moment(asked["moment"])
+    row = find_assignment(reader, asked["id"])
+    if row.owner != asked["creator"]:
+        raise InputError(f"assignment {row.sequence} is of another company", hint="its machine's owner reads the meter")
+    if row.state not in _MAY[moment]:
+        state = AssignmentState(row.state).name.lower()
+        raise InputError(f"assignment {row.sequence} is {state}", hint="read before it starts, and before it finishes")
+    stream = _stream(reader, row, asked)
+    size = reader.book.evidence_size(stream.subject)
+    if asked["captured"] or size < stream.size:
+        raise InputError(
+            "the evidence of this stream is not kept here", hint="send the reading to the node as an event"
+        )
+    event = register_event_id(row.sequence, moment)
+    found = reader.book.find_event(stream.subject, event)
+    if found is not None:
+        _verify_same(reader.book, stream, found, asked["register_wh"], size)
+        return _anchor(reader.book, stream, [], size)
+    entry = _build(reader.book, stream.subject, row.sequence, moment, asked)
+    data: dict[str, Json] = {"data": build_register_data(entry), "id": event}
+    salt = cast("Callable[[], bytes]", asked["salt"])()
+    leaf = leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data))
+    return _anchor(reader.book, stream, [EvidenceEntry(size, salt, data, leaf)], size)
+
+
+def _anchor(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
+    leaves = [*book.leaves(stream.subject, size), *(one.leaf_hash for one in added)]
+    root = Tree(leaves).root()
+    return {"stream": stream.subject, "size": len(leaves), "root": root, "added": added}
+
+
+def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> StreamRow:
+    named = asked["stream"]
+    subject = row.stream if named is None else bytes.fromhex(named[2:])
+    of_machine = reader.rows.find(StreamRow, machine=row.machine)
+    found = [one for one in of_machine if subject is None or one.subject == subject]
+    if len(found) != 1:
+        raise InputError(f"{len(found)} streams of machine {row.machine} are meant", hint="name one as `stream`")
+    return found[0]
+
+
+def _verify_same(book: Book, stream: StreamRow, index: int, wh: int, size: int) -> None:
+    kept = book.evidence_entry(stream.subject, index)
+    entry = None if kept is None else parse_register_entry(kept.entry)
+    if entry is None or entry.reading.wh != wh:
+        raise InputError(
+            f"entry {index} of the stream has another reading of this moment", hint="a reading is taken once"
+        )
+    if size == stream.size:
+        raise InputError(
+            f"the reading is entry {index} of the stream already, and anchored", hint="go on with the work"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    index: int
+    leaf: bytes
+    entry: RegisterEntry
+
+
+def _build(book: Book, stream: bytes, assignment: int, moment: Moment, asked: Mapping[str, Any]) -> RegisterEntry:
+    known = list(_readings(book, stream))
+    wh, now = asked["register_wh"], int(time.time())
+    reset = asked["reset"]
+    if moment is Moment.START:
+        if asked["quantity"] is not None:
+            raise InputError("only a reading at the finish has a quantity", hint="leave it out")
+        latest = [one.entry.reading for one in known[-1:]]
+        allocate([*latest, *_resets(reset, now), Reading(now, wh, moment, assignment)])
+        return RegisterEntry(Reading(now, wh, moment, assignment))
+    first = next((place for place, one in enumerate(known) if _is_start(one, assignment)), None)
+    if first is None:
+        raise InputError(
+            f"assignment {assignment} has no register reading at its start",
+            hint="finish it with an event that shows the work: what it used is not metered",
+        )
+    return _finish(known, first, Reading(now, wh, moment, assignment), asked["quantity"], reset)
+
+
+def _finish(
+    known: Sequence[_Known], first: int, finish: Reading, quantity: int | None, reset: Sequence[int] | None
+) -> RegisterEntry:
+    start = known[first]
+    between = [one.entry.reading for one in known[first + 1 :]]
+    stated = _resets(reset, finish.time_s)
+    beside = [
+        Reading(start.entry.reading.time_s, start.entry.reading.wh, Moment.START, one)
+        for one in _running(known[:first])
+    ]
+    found = allocate([*beside, start.entry.reading, *between, *stated, finish])
+    segments = found.segments[finish.assignment]
+    alone = all(one.among == 1 for one in segments)
+    resets = tuple(
+        (one.wh if one.before_wh is None else one.before_wh, one.wh)
+        for one in [*between, *stated]
+        if one.moment is Moment.RESET
+    )
+    entry = RegisterEntry(finish, start.index, start.leaf, quantity, resets, () if alone else tuple(segments))
+    wh_between(start.entry, entry)  # whoever gets the two entries must find the same
+    return entry
+
+
+def _resets(reset: Sequence[int] | None, now: int) -> list[Reading]:
+    return [] if reset is None else [Reading(now, reset[1], Moment.RESET, before_wh=reset[0])]
+
+
+def _running(known: Sequence[_Known]) -> list[int]:
+    """The operations that had started by then and not finished."""
+    running: dict[int, None] = {}
+    for one in known:
+        if one.entry.reading.moment is Moment.START:
+            running[one.entry.assignment] = None
+        elif one.entry.reading.moment is Moment.FINISH:
+            running.pop(one.entry.assignment, None)
+    return list(running)
+
+
+def _is_start(one: _Known, assignment: int) -> bool:
+    return one.entry.reading.moment is Moment.START and one.entry.assignment == assignment
+
+
+def _readings(book: Book, stream: bytes) -> Iterator[_Known]:
+    """The register readings of a stream, in its order; those that cannot be read are events like others."""
+    for index, text, leaf in book.entries_with(stream, '"register":'):
+        try:
+            entry = parse_register_entry(json.loads(text))
+        except RegisterError:
+            continue
+        if entry is not None:
+            yield _Known(index, leaf, entry)
