@@ -19,6 +19,7 @@ from pathlib import Path
 from ledger.errors import InputError, SettingsError, StoreDamagedError
 from ledger.files import sync_folder
 from services.files import read_bounded, write_private_whole
+from services.products import FOLDER
 from services.settings import SETTINGS_FILE, Settings
 
 __all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_sqlite", "restore_home", "sqlite_path"]
@@ -35,11 +36,13 @@ class Part:
     name: str
     """Its name in a backup."""
     setting: str
-    """The setting that names it; empty for the settings file."""
+    """The setting that names it; empty for what has its place in every home."""
     what: str
     copied: bool
     paths: Callable[[Settings], Sequence[Path]]
     """Where it is in a home."""
+    optional: bool = False
+    """Whether a home is complete without it, although no setting says so."""
 
 
 def _file(setting: str, what: str, *, copied: bool = False, name: str = "") -> Part:
@@ -70,6 +73,7 @@ PARTS: tuple[Part, ...] = (
     _file("deployment", "the ledger's addresses", copied=True, name="deployment.json"),
     Part("millmark.sqlite", "database", "index, private book, outbox and all tables of services", True, _database),
     _file("audit", "the audit log", copied=True),
+    Part(FOLDER, "", "the company's own products", True, lambda one: [one.home / FOLDER], optional=True),
     _file("document_keys", "the keys that open the documents in the database"),
     Part("", "gateway_signer", "the key that signs records", False, lambda one: _of_uri(one.gateway_signer_uri)),
     _file("gateway_passphrase_file", "its passphrase"),
@@ -147,7 +151,7 @@ def restore_home(backup: Path, home: Path, read: Callable[[Path], Settings]) -> 
     for source, place in placed:
         _place(source, place)
     missing: dict[str, str] = {}
-    for part in PARTS:
+    for part in (one for one in PARTS if not one.optional):
         for path in map(str, part.paths(settings)):
             if not Path(path).exists():
                 missing[path] = f"{missing[path]}; {part.what}" if path in missing else part.what

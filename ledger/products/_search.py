@@ -13,7 +13,7 @@ from ledger.products._values import Value
 
 __all__ = ["complete", "find_unreachable"]
 
-_MAX_TRIED: Final = 20_000
+_MAX_TRIED: Final = 5_000
 """Choices tried at most: a product's constraints can make a search as long as its author likes."""
 Order: TypeAlias = Callable[[Option, Sequence[Value]], Sequence[Value]]
 """Takes an option and values that it could have; returns them in the order in which they are to be tried."""
@@ -24,7 +24,7 @@ def complete(
 ) -> Configuration | None:
     """Return an acceptable specification with the chosen values; None if there is none.
 
-    Raises SpecificationError if that is not known after 20,000 choices.
+    Raises SpecificationError if that is not known after 5,000 choices.
     """
     left = [_MAX_TRIED]
     return next(_completions(product, dict(chosen), order, left), None)

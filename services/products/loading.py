@@ -60,7 +60,7 @@ class Catalogue:
         if unusable is not None:
             raise InputError(f"{unusable.source}: {unusable.problem}")
         names = ", ".join(sorted({one.product.product for one in entries if one.product is not None}))
-        raise NotFoundError(f"no product is called {name_or_file[:80]}", hint=f"there are {names}; or name a file")
+        raise NotFoundError(f"no product is called {name_or_file[:80]!a}", hint=f"there are {names}; or name a file")
 
     def find_digest(self, digest: bytes) -> Product | None:
         """The product with a digest; None if the home knows none. Files that are no products are passed over."""

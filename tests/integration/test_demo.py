@@ -44,6 +44,26 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+def test_another_product_is_made_by_its_own_routes(demo: tuple[Path, dict[str, object], str], tmp_path: Path) -> None:
+    windows = demo[0].parent / "windows.tsv"
+    files = (f"--out={tmp_path / 'home'}", f"--data={windows}", f"--json={tmp_path / 'out.json'}")
+    done = _run("demo", "--fast", "--orders=4", "--product=implant", *files)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    routes = {tuple(one["operations"]): one["orders"] for one in report["product"]["routes"]}
+    assert len(routes) > 1, "routes differ by option"
+    assert sum(routes.values()) == 4
+    reworked = report["certificates"]["fail"] - report["records"]["ReturnLot"]
+    finished = sum(len(route) * count for route, count in routes.items())
+    assert finished <= report["records"]["FinishAssignment"] <= finished + reworked
+    assert "hip stem, fitted to the patient, configured 4 times" in done.stdout
+    assert report["sequences_equal"] is True
+    machines = {one["machine"]["identifier"].rpartition("/8004/9506000")[2] for one in report["trace"]["assignments"]}
+    assert {name.partition("-")[0] for name in machines} == {"MILL", "BATH", "PACK"}
+    part = report["trace"]["lot"]["identifier"].rpartition("/")[2]
+    assert re.search(rf"\(01\)09506000020013\(17\)\d{{6}}\(21\){part}", (tmp_path / "home" / "part.bundle").read_text())
+
+
 def test_index_and_chain_are_equal(demo: tuple[Path, dict[str, object], str]) -> None:
     _, report, _ = demo
     assert report["sequences_equal"] is True

@@ -69,7 +69,7 @@ def office(
 
 def test_the_list_of_parts_is_what_a_backup_copies() -> None:
     rows = re.findall(r"^\| (.+) \| `(\S+)` \| (yes|no) \|$", PAGE, re.MULTILINE)
-    assert rows == [(one.what, one.setting or "millmark.toml", "yes" if one.copied else "no") for one in PARTS]
+    assert rows == [(one.what, one.setting or one.name, "yes" if one.copied else "no") for one in PARTS]
 
 
 def receive(site: Site, kind: str, count: int) -> None:
@@ -81,6 +81,8 @@ def receive(site: Site, kind: str, count: int) -> None:
 def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     site = office.site
     receive(site, "waiting", 2)
+    (office.home / "products").mkdir()
+    (office.home / "products" / "own.json").write_text("{}")
     said = office("backup BACKUP")
     assert "copied to" in said
     assert said.count(str(office.home / "secret")) == 1, "also if it is the passphrase of two keys"
@@ -94,6 +96,7 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
 
     said = office("restore BACKUP")
     assert f"{office.folder / 'restored' / 'secret'}: its passphrase" in said
+    assert (office.folder / "restored" / "products" / "own.json").read_text() == "{}"
     code, err = office.run.refused("restore", str(backup))
     assert code == 2
     assert "exists already" in err

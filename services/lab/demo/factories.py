@@ -20,7 +20,7 @@ _EQUIPMENT: Final[Mapping[str, tuple[str, str]]] = {
     "turning": ("LATHE", "turning centre"),
     "assembly": ("CELL", "assembly cell"),
     "milling": ("MILL", "five-axis milling centre"),
-    "cleaning": ("WASH", "cleaning line"),
+    "cleaning": ("BATH", "cleaning and finishing line"),
     "packing": ("PACK", "sterile packing line"),
     "moulding": ("MOULD", "injection moulding machine"),
     "electrical-test": ("TEST", "electrical safety tester"),

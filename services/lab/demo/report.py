@@ -87,10 +87,10 @@ def _facts(result: DemoResult) -> list[str]:
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(result.verdicts.items()))
     low, high = (money(price, result.product.currency) for price in result.prices)
     return [
+        f"{result.delivered} of {result.orders} orders delivered; the others are quarantined",
         f"product: {name_in(result.product.names, 'en')}, configured {result.orders} times, {low} to {high} a piece",
         *(f"  {count} by {', '.join(route)}" for route, count in result.routes.most_common()),
         *describe_plan(result.planned),
-        f"{result.delivered} of {result.orders} orders delivered; the others are quarantined",
         f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
         f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",
         f"sequences on chain: {sequences}; in the index: {equal}",

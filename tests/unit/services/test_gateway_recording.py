@@ -19,6 +19,7 @@ from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey, verify_name
+from ledger.products import build_order_document, configure
 from ledger.provenance import open_reader
 from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot
 from ledger.store import Book, Rows
@@ -31,6 +32,7 @@ from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from services.idempotency.repository import AnswerRepository
 from services.node.errors import EventRefusedError
 from services.node.lots import Lots
+from services.products import Catalogue
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.recording_site import PART, Site, open_site
@@ -184,6 +186,57 @@ def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Si
     corrected = site.record("/v1/supersessions", subject=order, sequence=proposal, reason={"text": "a slip"})
     assert corrected["state"] == "final"
     assert other.address
+
+
+def _ordered(site: Site, **options: object) -> dict[str, Any]:
+    """Terms of an order for a crankshaft."""
+    chosen = {"stroke_mm": 100, "finish": "polished", "bearings": "sputtered", **options}
+    document = build_order_document(configure(Catalogue().find("crankshaft"), chosen))
+    return {**_terms(site), "operations": 3, "claims": document}
+
+
+def test_an_order_for_a_product_is_placed_and_revised_as_its_route_says(site: Site) -> None:
+    terms = _ordered(site, engraving="für Mara")
+    order = site.final("/v1/orders", identifier="urn:example:shaft", terms=terms)["subjects"][0]
+    site.final(f"/v1/orders/{order}/accept")
+    root = site.caller.ask(f"/v1/orders/{order}").json()["claims_root"]
+    later = {**_terms(site), "operations": 3, "claims_root": root, "due_at": "2101-01-01T00:00:00Z"}
+    site.final(f"/v1/orders/{order}/revisions", terms=later)
+    for wrong in ({**later, "operations": 2}, {**_ordered(site), "operations": 4}):
+        answer = site.post(f"/v1/orders/{order}/revisions", {"terms": wrong})
+        assert (answer.status_code, answer.json()["type"]) == (400, "urn:millmark:problem:specification-refused")
+        assert f"this crankshaft takes 3 operations, not {wrong['operations']}" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "refused"),
+    [
+        ({"operations": {}}, "specification-refused", "are not those of the product's route"),
+        ({"product": "{}"}, "product-malformed", "not a product document"),
+        ({"product": None, "specification": {"options": {}}}, "specification-refused", "material is missing"),
+        ({"specification": {"options": {"colour": "red"}}}, "specification-refused", "has no option 'colour'"),
+        ({"specification": {"product": "0x12"}}, "specification-refused", "not 32 bytes in hexadecimal"),
+        ({"specification": {"price": 1}}, "specification-refused", "does not have the members"),
+    ],
+)
+def test_a_specification_that_its_product_does_not_allow_is_not_recorded(
+    change: dict[str, Any], code: str, refused: str, desk: Site
+) -> None:
+    """Whether the product is in the document, or one that the gateway knows."""
+    terms = _ordered(desk)
+    changed = {"specification": {**terms["claims"]["specification"], **change.get("specification", {})}}
+    document = {**terms["claims"], **change, **changed}
+    claims = {name: value for name, value in document.items() if value is not None}
+    answer = desk.post("/v1/orders", {"identifier": "urn:example:x", "terms": {**terms, "claims": claims}})
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (400, f"urn:millmark:problem:{code}"), problem
+    assert refused in problem["detail"]
+    assert "PlaceOrder" not in {one["kind"] for one in desk.caller.ask("/v1/records").json()["items"]}
+
+
+def test_a_specification_of_a_product_that_nobody_here_knows_is_taken_as_it_is(site: Site) -> None:
+    claims = {"specification": {"product": "0x" + "12" * 32, "options": {"colour": "red"}}}
+    site.final("/v1/orders", identifier="urn:example:unknown", terms={**_terms(site), "claims": claims})
 
 
 def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import services.client
+from ledger.claims import parse_claims
 from ledger.errors import InputError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
@@ -224,6 +226,43 @@ def test_revisions_and_ends_are_proposed_and_accepted(run: Runner, site: Site, t
         assert after[kept] == before[kept], "what is left out stays as it is"
     assert "either proposed or agreed to" in run.refused("orders", "end", "o")[1]
     assert "is cancelled" in ok(run, "orders cancel o --reason twice")
+
+
+def test_an_order_for_a_product_has_its_operations_and_a_machine_its_capability(
+    run: Runner, site: Site, tmp_path: Path
+) -> None:
+    options = "--option fabric=linen --option colour=sky --option cuff=button --option monogram=MK"
+    sizes = "--option collar_mm=400 --option chest_mm=1000 --option sleeve_mm=640"
+    place = f"orders place urn:example:shirt --coordinator {site.number} --due 2100-01-01 --product garment {sizes}"
+    extra = tmp_path / "extra.json"
+    extra.write_text('{"po": "4711"}')
+    ok(run, f"{place} {options} --claims {extra}")
+    [order] = site.caller.ask("/v1/orders?identifier=shirt").json()["items"]
+    assert order["operations"] == 4
+    with site.store.reading() as connection:
+        stored = Book(connection).document(bytes.fromhex(order["claims_root"][2:]))
+    document: Any = parse_claims(json.loads(stored or "")).document
+    assert document["po"] == "4711"
+    assert document["operations"]["1"] == {
+        "name": "embroidery",
+        "need": {"kind": "embroidery", "values": {"letters": 3}},
+    }
+    assert document["passport"] == {"productName": "shirt, made to measure"}
+    for line, told in (
+        (f"{place} {options} --operations 3", "this garment takes 4 operations, not 3; leave --operations out"),
+        (place, "the option fabric is missing"),
+        (place.replace(" --product garment", ""), "--option without --product"),
+        (f"{place} {options} --claims {tmp_path / 'own.json'}", "the claims have the member passport"),
+    ):
+        (tmp_path / "own.json").write_text('{"passport": {}}')
+        assert told in run.refused(*line.split())[1]
+    capability, claims = tmp_path / "capability.json", tmp_path / "claims.json"
+    capability.write_text('[{"kind": "sewing", "limits": {"fabric": ["oxford", "linen"]}}]')
+    claims.write_text('{"maker": "Juki"}')
+    ok(run, f"machines register urn:example:SEWER-1 --capability {capability} --claims {claims}")
+    for text, told in (("{}", "a capability is not"), ('[{"kind": "sewing"}]', "lacks the member"), ("[", "not JSON")):
+        capability.write_text(text)
+        assert told in run.refused(*f"machines register urn:example:SEWER-2 --capability {capability}".split())[1]
 
 
 def test_a_certificate_by_procedure_and_its_revocation(run: Runner, site: Site, tmp_path: Path) -> None:
