@@ -177,6 +177,12 @@ class Settings(BaseSettings):
         return [self.home / path for path in self.credential_keys]
 
     @property
+    def has_database(self) -> bool:
+        """Whether there is a database, or whoever opens one may make it: there are settings that ask for it."""
+        file = self.database_url.removeprefix("sqlite:///")
+        return self.chain_url is not None or file == self.database_url or Path(file).exists()
+
+    @property
     def database_url(self) -> str:
         """`database` with a relative SQLite path resolved against the home folder."""
         prefix = "sqlite:///"

@@ -100,7 +100,7 @@ def run_status(
     """Print the state of chain, index and outbox, compare the index with the chain, and say what the home lacks, with
     the command that mends it. Exit code 1 if index and chain differ or the chain does not answer, 3 if the chain makes
     no blocks, or the node is cut off from it or behind it."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj, looking=True) as opened:
         unreachable = opened.catch_up()
         found, health = _status(opened, unreachable)
         check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None

@@ -16,14 +16,15 @@ Nothing is kept unless all of it is verified, and all of it is kept in one trans
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.bundle import Bundle
 from ledger.chain import Chain
 from ledger.provenance.permissions import Visibility
-from ledger.store import Book, Feed, Lineage, Registry, Rows, Store
+from ledger.store import Feed, Lineage, Registry, Rows, Store
+from ledger.store.book_rows import ModelFileRow
 from services.documents.key_files import read_recipient_key
 from services.handover.building import roots_in
 from services.handover.checks import verify_names, verify_with_node
@@ -32,6 +33,7 @@ from services.handover.envelope import Envelope, Head, is_handover, open_envelop
 from services.handover.erasures import verify_erasure
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from services.handover.keeping import keep
+from services.handover.models import fetch_models
 from services.handover.repository import HandoverRepository, KeptRow
 from services.handover.table import Allowance, allow, find_record, is_handed_over
 
@@ -108,10 +110,11 @@ class Receiver:
             allowed = _find_allowance(Rows(connection), Feed(connection).final_number(), head)
         content = parse_content(self._open(envelope))
         bundle = self._verify(content, allowed)
+        models = fetch_models(self._store, self._chain, content.documents)
         identities = () if bundle is None else bundle.identities
         count = len(content.names) + len(identities), len(content.documents)
         row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count, content.bundle)
-        return self._keep(row, content, bundle)
+        return self._keep(row, content, bundle, models)
 
     def _open(self, envelope: Envelope) -> bytes:
         """Step 5."""
@@ -155,14 +158,14 @@ class Receiver:
             )
         return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0, b""), Content(), bundle)
 
-    def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None) -> Kept:
+    def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None, models: Sequence[ModelFileRow] = ()) -> Kept:
         with self._store.transaction() as connection:
             handovers = HandoverRepository(connection)
             # Again, in the transaction that writes: the same one may have arrived twice at the same time.
             known = handovers.kept(row.sequence, row.digest) if row.sequence else None
             if known is not None:
                 return _shown(known, again=True)
-            row.documents += keep(Book(connection), handovers, content, bundle, row.kept_ms)
+            row.documents += keep(connection, content, bundle, models, row.kept_ms)
             if row.sequence:
                 handovers.keep(row)
         if content.erasures:

@@ -57,7 +57,7 @@ class KeptRow:
     """How many names it had."""
     documents: int
     bundle: bytes
-    """Its bundle, whose evidence the book has no place for; empty if it had none."""
+    """Its bundle as it was verified; empty if it had none."""
 
 
 @dataclass(slots=True)
