@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ledger.chain import Chain
@@ -28,7 +28,7 @@ from services.handover.errors import HandoverEarlyError
 from services.handover.repository import DeliveryRow, HandoverRepository
 from services.handover.table import recipients_of
 
-__all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase"]
+__all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase", "ask_others_to_erase_all"]
 
 WAITS_S = (1, 5, 30, 120, 600, 1800, 3600)
 """Wait before each further attempt; the last one repeats for ever."""
@@ -195,3 +195,9 @@ def ask_others_to_erase(store: Store, root: bytes, paths: Sequence[Path], partic
         for path in paths:
             handovers.erase(Erasure(root, write_path(path), contract, record, b""), now_ms)
         return handovers.given(root) if record else 0
+
+
+def ask_others_to_erase_all(store: Store, roots: Iterable[bytes], participant: int | None) -> int:
+    """Like `ask_others_to_erase`, for all fields of several documents: those behind the versions of an encrypted one,
+    which have its name, size and hash. Returns how many hand-overs are made and sent again."""
+    return sum(ask_others_to_erase(store, root, [()], participant) for root in roots)

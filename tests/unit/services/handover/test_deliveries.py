@@ -12,7 +12,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.store import Rows
 from ledger.store.rows import KeyRow
 from services.directory.repository import DirectoryEntryRow
-from services.handover.deliveries import WAITS_S, State
+from services.handover.deliveries import WAITS_S, State, ask_others_to_erase_all
 from services.handover.envelope import parse_envelope
 from services.handover.repository import DeliveryRow, HandoverRepository
 from tests.support.apart import Home
@@ -193,3 +193,15 @@ def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Told, tmp_
         assert "order's name or document has not arrived" in row_of(told, late, "propose hip", 3).reason
         late.clock_ms += 7_200_000
         assert late.deliveries.prepare(row_of(told, late, "propose hip", 3)) is not None
+
+
+def test_erasing_all_of_a_document_tells_whoever_was_handed_it(told: Told, maker: Home) -> None:
+    collect(maker)
+    sent = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
+    assert sent is not None
+    maker.deliveries.settle(sent[0], State.DELIVERED)
+    root = told.apart.roots["hip-1"]
+    told_of = ask_others_to_erase_all(maker.store, [root], maker.company.number)
+    assert told_of > 1, "buyer and coordinator, at least"
+    assert row_of(told, maker, "make hip", 1).state == State.WAITING
+    assert ask_others_to_erase_all(maker.store, [b"\1" * 32], None) == 0, "of no record, so nobody is told"

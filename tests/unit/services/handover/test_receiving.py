@@ -146,9 +146,7 @@ def test_a_certificate_is_executed_again_where_its_evidence_was_handed_over(
         copy_database(home.store, store)
         assert check_book(store) == []
         with store.transaction() as connection:
-            Book(connection).put_model(
-                MODEL_DIGEST, b"a model's canonical bytes"
-            )  # which no hand-over has
+            Book(connection).put_model(MODEL_DIGEST, b"a model's canonical bytes")  # which no hand-over has
         extract = find_extract(store, None, "urn:example:hip-1")
         assert build_window_leaf(extract.binding, extract.input_commitment) == extract.binding.leaf
         with store.reading() as connection:
