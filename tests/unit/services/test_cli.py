@@ -157,6 +157,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "index": None,
         "equal": None,
         "outbox": {},
+        "handovers": {},
         "queue": {"oldest_age_s": {}, "oldest_waiting": None},
         "check": None,
         "book": None,
