@@ -5,13 +5,21 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.errors import InputError
 from ledger.terminal import NO_ANSWER, write
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["print_json", "print_lines", "print_table", "warn", "write_text"]
+
+_BETWEEN = " │ "
+"""Between two columns of a table."""
+_ENDLESS = 1 << 20
 
 
 def print_json(value: object) -> None:
@@ -30,20 +38,53 @@ def _print(text: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; columns that hold only integers are right-aligned."""
+    """Prints a table; columns that hold only integers are right-aligned.
+
+    No word is broken, so that identifiers can be copied: what is too wide for the terminal is shown as a list. Where no
+    person looks on, lines are as long as they need be.
+    """
     from rich.console import Console  # noqa: PLC0415 - a node never prints a table
+
+    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    console = Console()
+    if console.is_terminal and _least_width(columns, cells) > console.width:
+        print_lines(title, *(line for row in cells for line in _listed(columns, row)))
+        return
+    numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(columns))]
+    _print_drawn(console, title, list(zip(columns, numeric, strict=True)), cells)
+
+
+def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool]], cells: list[list[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - few commands print tables
 
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    for column, is_numeric in columns:
+        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    needed = console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
+    width = console.width if console.is_terminal else max(console.width, needed)
     shown = io.StringIO()
-    console = Console()
-    Console(file=shown, width=console.width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
+    Console(file=shown, width=width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
     _print(shown.getvalue())
+
+
+def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Columns on the screen that a table takes whose words are all whole."""
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+
+    least = [
+        max(cell_len(word) for row in (columns, *cells) for word in [*row[at].split(), ""])
+        for at in range(len(columns))
+    ]
+    return sum(least) + len(_BETWEEN) * (len(columns) - 1)
+
+
+def _listed(columns: Sequence[str], row: Sequence[str]) -> Iterator[str]:
+    """A row as lines: what it is about, and below it the other columns that are not empty."""
+    yield row[0]
+    yield from (f"  {column}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """Key file (mode 0600) that opens what other companies encrypt for this one."""
     directory_url: str | None = Field(default=None, pattern=r"^https?://")
     """URL of the gateway from which the directory is fetched: the operator's. Without it, files are imported."""
+    partner_ca: Path | None = None
+    """PEM file of authorities, beside the machine's, that issue certificates of other companies' gateways."""
     operator_signer: str | None = None
     """URI of the key that owns the registry: what commands of the operator sign with, unless `--signer` is given."""
     operator_passphrase_file: Path | None = None
@@ -175,6 +177,12 @@ class Settings(BaseSettings):
     @property
     def credential_key_paths(self) -> list[Path]:
         return [self.home / path for path in self.credential_keys]
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is a database, or whoever opens one may make it: there are settings that ask for it."""
+        file = self.database_url.removeprefix("sqlite:///")
+        return self.chain_url is not None or file == self.database_url or Path(file).exists()
 
     @property
     def database_url(self) -> str:

@@ -1,8 +1,8 @@
 """A check of the private book against the ledger: each name, document and entry with its hash there.
 
-Found are a changed identifier or salt, changed or removed claims, a changed entry of an evidence log, and changed bytes
-of a model. Not found: a row that is missing as a whole, since a book need not know everything; names of participants,
-which are from the configuration; and findings of inspections, which are in no hash.
+Found are a changed identifier or salt, changed or removed claims, a changed entry of an evidence log, own or another
+company's, and changed bytes of a model. Not found: a row that is missing as a whole, since a book need not know
+everything; names of participants, which are from the configuration; and findings of inspections, which are in no hash.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from ledger.canonical import sha256, to_hex
 from ledger.claims import parse_claims
 from ledger.errors import MillmarkError
-from ledger.evidence import EvidenceEntry, build_leaf_data
+from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.merkle import Tree, leaf_hash
+from ledger.merkle import Tree, leaf_hash, verify_inclusion
 from ledger.store import Book, Connection, Rows, Store
-from ledger.store.book_rows import DocumentRow, IdentityRow, ModelFileRow
-from ledger.store.rows import AnchorRow
+from ledger.store.book_rows import CertifiedEntryRow, DocumentRow, IdentityRow, ModelFileRow
+from ledger.store.rows import AnchorRow, CertificateRow
 
 __all__ = ["check_book"]
 
@@ -45,6 +45,10 @@ def _check(connection: Connection) -> Iterator[str]:
         if sha256(model.content) != model.digest:
             yield f"the model's bytes are not those of digest {to_hex(model.digest)}"
     yield from _check_evidence(connection, rows)
+    # Entries of others' logs prove themselves one by one: nothing is missing where their neighbours are.
+    for entry in rows.scan(CertifiedEntryRow):
+        if not _is_certified(entry, rows.get(CertificateRow, entry.certificate)):
+            yield f"the entry that certificate {entry.certificate} names is not the one kept here"
 
 
 def _damage(connection: Connection) -> Iterator[str]:
@@ -85,6 +89,18 @@ def _check_evidence(connection: Connection, rows: Rows) -> Iterator[str]:
         for anchor in anchored:
             if anchor.size <= tree.size and tree.root(anchor.size) != anchor.root:
                 yield f"the evidence of stream {to_hex(stream)} is not that of the anchor in record {anchor.sequence}"
+
+
+def _is_certified(entry: CertifiedEntryRow, named: CertificateRow | None) -> bool:
+    try:
+        leaf = leaf_hash(build_leaf_data(LeafKind(entry.kind), entry.salt, json.loads(entry.entry)))
+        proof = [entry.inclusion[start : start + len(leaf)] for start in range(0, len(entry.inclusion), len(leaf))]
+        if named is None or leaf != named.leaf_hash:
+            return False
+        verify_inclusion(leaf, named.leaf_index, named.anchor_size, proof, named.anchor_root)
+    except (MillmarkError, ValueError):
+        return False
+    return True
 
 
 def _is_of_leaf(entry: EvidenceEntry) -> bool:

@@ -14,6 +14,7 @@ from ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_nam
 from ledger.names import NAME_PROOF_BYTES
 from ledger.store.book_rows import (
     BookRevisionRow,
+    CertifiedEntryRow,
     DocumentRow,
     EvidenceRow,
     FindingRow,
@@ -242,6 +243,17 @@ class Book:
         if row is None:
             return None
         return EvidenceEntry(index, row.salt, json.loads(row.entry), row.leaf_hash, LeafKind(row.kind))
+
+    def put_certified_entry(
+        self, certificate: int, kind: LeafKind, salt: bytes, entry: Json, inclusion: Sequence[bytes]
+    ) -> None:
+        """Store the entry of another company's log that a certificate names, with its proof under that certificate's
+        anchor. It must have been verified."""
+        text = canonical_json(entry).decode()
+        self._rows.put(CertifiedEntryRow(certificate, int(kind), salt, text, b"".join(inclusion)))
+
+    def certified_entry(self, certificate: int) -> CertifiedEntryRow | None:
+        return self._rows.get(CertifiedEntryRow, certificate)
 
     def put_inference(self, certificate: int, salt: bytes, window: bytes, logits: Sequence[int]) -> None:
         """Store the private inputs of a certificate's inference digest; `window` has 8 bytes for each integer."""

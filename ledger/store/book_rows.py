@@ -99,6 +99,24 @@ class OpenedEntryRow:
 
 
 @dataclass(slots=True)
+class CertifiedEntryRow:
+    """The entry of another company's log that a certificate names, with the proof that the log has it.
+
+    Own logs are complete, and in EvidenceRow; of others, a company knows single entries only.
+    """
+
+    certificate: int
+    """Sequence of the record that issued it. Stream, index, leaf hash and anchor are those that it names."""
+    kind: int
+    """ledger.evidence.LeafKind."""
+    salt: bytes
+    entry: str
+    """Canonical JSON."""
+    inclusion: bytes
+    """Inclusion proof (RFC 9162 section 2.1.3) under the certificate's anchor; 32 bytes each."""
+
+
+@dataclass(slots=True)
 class InferenceRow:
     """The private inputs of a certificate's inference digest; the others are on the ledger."""
 

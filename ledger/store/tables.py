@@ -51,6 +51,7 @@ identities = _table("identities", book_rows.IdentityRow, "subject", "identifier"
 documents = _table("documents", book_rows.DocumentRow, "root")
 evidence = _table("evidence", book_rows.EvidenceRow, "stream index")
 opened_entries = _table("opened_entries", book_rows.OpenedEntryRow, "stream index")
+certified_entries = _table("certified_entries", book_rows.CertifiedEntryRow, "certificate")
 inferences = _table("inferences", book_rows.InferenceRow, "certificate")
 model_files = _table("model_files", book_rows.ModelFileRow, "digest")
 findings = _table("findings", book_rows.FindingRow, "certificate")
@@ -63,6 +64,7 @@ PRIVATE: frozenset[type] = frozenset(
         book_rows.DocumentRow,
         book_rows.EvidenceRow,
         book_rows.OpenedEntryRow,
+        book_rows.CertifiedEntryRow,
         book_rows.InferenceRow,
         book_rows.ModelFileRow,
         book_rows.FindingRow,

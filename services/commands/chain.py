@@ -19,6 +19,7 @@ from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_sta
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
+from services.handover.repository import count_handovers
 from services.home import Missing, find_missing, find_missing_files
 from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
@@ -100,7 +101,7 @@ def run_status(
     """Print the state of chain, index and outbox, compare the index with the chain, and say what the home lacks, with
     the command that mends it. Exit code 1 if index and chain differ or the chain does not answer, 3 if the chain makes
     no blocks, or the node is cut off from it or behind it."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj, looking=True) as opened:
         unreachable = opened.catch_up()
         found, health = _status(opened, unreachable)
         check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
@@ -172,6 +173,7 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
     index = fetch_status(opened.store)
     found: dict[str, object] = {"chain": None, "index": None, "equal": None, "outbox": Outbox(opened.store).counts()}
     found["queue"] = describe_queue(Outbox(opened.store), time.time())
+    found["handovers"] = count_handovers(opened.store)
     if index is not None:
         found["index"] = {
             "chain_id": index.chain_id,
@@ -208,6 +210,13 @@ def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:
     outbox, queue, equal = found["outbox"], found["queue"], found["equal"]
     if isinstance(outbox, Mapping) and isinstance(queue, Mapping):
         lines += [f"        {line}" for line in queue_lines(outbox, queue)]
+    handovers = found["handovers"]
+    if isinstance(handovers, Mapping) and handovers.get("waiting"):
+        lines.append(f"hand-overs: {handovers['waiting']} wait; see `millmark handovers list --waiting`")
+    if isinstance(handovers, Mapping) and handovers.get("partial"):
+        lines.append(
+            f"hand-overs: {handovers['partial']} went without the order's document, which has yet to come here"
+        )
     lines += alarms
     whose = "this node's state" if alarms else "chain"
     lines.append("nothing to compare" if equal is None else f"index {'equals' if equal else 'differs from'} {whose}")

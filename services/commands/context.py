@@ -200,8 +200,11 @@ class Context:
 
 
 @contextmanager
-def open_context(home: Path) -> Iterator[Context]:
-    """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError."""
+def open_context(home: Path, *, looking: bool = False) -> Iterator[Context]:
+    """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError.
+
+    `looking`: leaves a folder that is no home as it is; an empty database in memory stands in for that of a home.
+    """
     settings = read_settings(home)
     if not home.is_dir():
         raise SettingsError(
@@ -209,7 +212,8 @@ def open_context(home: Path) -> Iterator[Context]:
             hint="make it with `millmark init` or `millmark join`, or name another with --home",
         )
     _verify_database(settings)
-    with open_store(settings.database_url) as store:
+    url = "sqlite://" if looking and not settings.has_database else settings.database_url
+    with open_store(url) as store:
         yield Context(settings, store)
 
 

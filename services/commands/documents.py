@@ -20,7 +20,7 @@ from services.documents.permissions import Mode
 from services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
 from services.documents.views import Document
 from services.files import read_bounded, write_private_whole
-from services.handover.deliveries import ask_others_to_erase
+from services.handover.deliveries import ask_others_to_erase, ask_others_to_erase_all
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table, warn
 
@@ -140,9 +140,14 @@ def _build_grant(*, granted: bool) -> Callable[..., None]:
 
 def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
     """Erase a document irreversibly: content, keys, name and salts. A root in a record then reveals nothing.
-    Backups and fetched copies are not affected."""
+    Gateways to which a record's claims on it were handed over erase these too; backups and fetched copies are not
+    affected."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase", id_):
-        _print(_documents(opened).erase(id_, int(time.time())), as_json, _RECALL)
+        documents = _documents(opened)
+        roots = [one.root for one in documents.get(id_, None).versions]
+        # Noted first: were it cut off between the two, the others would be told, and the command repeated.
+        told = ask_others_to_erase_all(opened.store, roots, opened.settings.gateway_participant)
+        _print(documents.erase(id_, int(time.time())), as_json, f"{_describe_told(told)}{_RECALL}")
 
 
 def run_erase_field(
@@ -160,8 +165,11 @@ def run_erase_field(
         # Noted first: were it cut off between the two, the others would be told, and the command repeated.
         told = ask_others_to_erase(opened.store, committed, paths, opened.settings.gateway_participant)
         _documents(opened).erase_fields(committed, paths)
-    others = f"; {told} hand-overs are sent again, so that others erase it too" if told else ""
-    print_lines(f"erased {', '.join(pointers)}{others}; {_RECALL}")
+    print_lines(f"erased {', '.join(pointers)}; {_describe_told(told)}{_RECALL}")
+
+
+def _describe_told(told: int) -> str:
+    return f"{told} hand-overs are sent again, so that others erase it too; " if told else ""
 
 
 def run_open(

@@ -110,6 +110,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from services.products import Catalogue  # noqa: PLC0415 - as above
+    from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings, recording = opened.settings, _recording(opened)
@@ -131,6 +132,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         audit=open_audit(settings, _anchored_reader(opened)),
         anchoring=_anchoring(opened),
         credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
+        partner_tls=build_partner_tls(settings.from_home(settings.partner_ca)),
         directory=_directory(opened),
         find_product=Catalogue(settings.home).find_digest,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
@@ -182,11 +184,13 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
 def _directory(opened: Context) -> DirectorySource | None:
     """Where the directory comes from; None if no gateway is named, or without a chain and a key to sign in with."""
     from services.gateway.directory_follower import DirectorySource  # noqa: PLC0415 - as above
+    from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
 
     settings = opened.settings
     if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
         return None
-    return DirectorySource(settings.directory_url, opened.unlock_company(), opened.chain())
+    tls = build_partner_tls(settings.from_home(settings.partner_ca))
+    return DirectorySource(settings.directory_url, opened.unlock_company(), opened.chain(), tls)
 
 
 def _anchoring(opened: Context) -> AnchorRule | None:

@@ -27,6 +27,7 @@ __all__ = ["find_receiver", "register"]
 _STATES = {
     State.WAITING: "waits for its recipient's gateway",
     State.DELIVERED: "delivered",
+    State.PARTIAL: "delivered without the order's document, which follows once it is here",
     State.OVER: "not due any more",
 }
 
@@ -43,13 +44,13 @@ def register(app: typer.Typer) -> None:
 
 def run_list(
     context: typer.Context,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that are not delivered yet.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that are not delivered as a whole.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List what this company hands over, why it waits and when it is tried again, and what it was handed."""
     with open_context(context.obj) as opened, opened.store.reading() as connection:
         handovers = HandoverRepository(connection)
-        sent = handovers.all(State.WAITING if waiting else None)
+        sent = handovers.all(*((State.WAITING, State.PARTIAL) if waiting else ()))
         kept = [] if waiting else handovers.all_kept()
         names = Book(connection).names()
     if as_json:

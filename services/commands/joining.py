@@ -24,6 +24,7 @@ from services.directory.repository import DirectoryRepository
 from services.files import read_bounded, write_whole
 from services.home import Layout, find_admitted, parse_request, set_setting
 from services.home.requests import MAX_REQUEST_BYTES
+from services.serving.partner_tls import build_partner_tls
 from services.settings import read_settings
 
 __all__ = ["complete_joining", "first_act", "import_directory", "open_name_keys", "try_directory"]
@@ -58,7 +59,8 @@ def import_directory(opened: Context, signer: Signer) -> bool:
         known, published = DirectoryRepository(connection).signed(), published_digest(connection)
     if known is not None and known.digest == published:
         return False
-    signed = fetch_directory(url, signer, chain.chain_id)
+    tls = build_partner_tls(opened.settings.from_home(opened.settings.partner_ca))
+    signed = fetch_directory(url, signer, chain.chain_id, tls=tls)
     opened.follow()  # its digest may have been published a moment ago
     operators = fetch_operators(chain)
     with opened.store.transaction() as connection:

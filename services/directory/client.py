@@ -4,6 +4,7 @@ gateway that was asked are signed."""
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from ledger.signatures import Signer, to_checksum
 from services.access.siwe import build_digest, parse_message
 from services.directory.document import MAX_DIRECTORY_BYTES, SignedDirectory, parse_directory
 from services.directory.errors import DirectoryUnreachableError
+from services.serving.partner_tls import explain_connection
 
 __all__ = ["DIRECTORY_PATH", "fetch_directory"]
 
@@ -25,11 +27,18 @@ _MAX_ANSWER_BYTES = 1 << 16
 _MAX_TEXT = 300
 
 
-def fetch_directory(url: str, signer: Signer, chain_id: int, client: httpx.Client | None = None) -> SignedDirectory:
+def fetch_directory(
+    url: str,
+    signer: Signer,
+    chain_id: int,
+    client: httpx.Client | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> SignedDirectory:
     """The directory that a gateway serves, parsed and not checked. Raises DirectoryUnreachableError with the gateway's
-    reason, and DirectoryError for something that is no directory."""
+    reason, and DirectoryError for something that is no directory. `tls`: by default, the machine's authorities."""
     # Without the environment's proxies and .netrc: the token is for this gateway only.
-    with client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as opened:
+    with client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False, verify=tls or True) as opened:
         token = _sign_in(opened, url, signer, chain_id)
         answer = _ask(
             opened, url, "GET", DIRECTORY_PATH, MAX_DIRECTORY_BYTES, headers={"Authorization": f"Bearer {token}"}
@@ -68,7 +77,7 @@ def _ask(
                 if len(content) > most_bytes:
                     raise _failure(url, f"its answer exceeds {most_bytes} bytes")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _failure(url, f"it does not answer ({type(error).__name__})") from None
+        raise _failure(url, explain_connection(error)) from None
     if not answer.is_success:
         # On one line and bounded: the text comes from the gateway and is printed on a terminal.
         told = _object(content, url).get("detail", f"status {answer.status_code}")

@@ -92,7 +92,7 @@ def _build_handovers(
 ) -> HandoverDispatcher | None:
     if parts.deliveries is None or follower is None:
         return None
-    return HandoverDispatcher(parts.store, parts.deliveries, logger, is_fresh=follower.is_fresh)
+    return HandoverDispatcher(parts.store, parts.deliveries, logger, tls=parts.partner_tls, is_fresh=follower.is_fresh)
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

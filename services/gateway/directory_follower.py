@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -30,6 +31,8 @@ class DirectorySource:
     """Signs in there."""
     chain: Chain
     """Not the follower's: threads do not share connections."""
+    tls: ssl.SSLContext | None = None
+    """By default, the machine's authorities are believed."""
 
 
 class DirectoryFollower:
@@ -57,7 +60,7 @@ class DirectoryFollower:
         if not self._is_outdated():
             return False
         source = self._source
-        signed = fetch_directory(source.url, source.signer, source.chain.chain_id)
+        signed = fetch_directory(source.url, source.signer, source.chain.chain_id, tls=source.tls)
         operators = fetch_operators(source.chain)
         with self._store.transaction() as connection:
             is_new = take_directory(connection, signed, operators)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -74,6 +75,8 @@ class GatewayParts:
     """With it, the gateway takes what other companies hand over to its own."""
     deliveries: Deliveries | None = None
     """With it, a thread hands over to other companies what its own company owes them."""
+    partner_tls: ssl.SSLContext | None = None
+    """For hand-overs; by default, the machine's authorities are believed."""
     directory: DirectorySource | None = None
     """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None

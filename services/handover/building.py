@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ledger.bundle import parse_bundle
 from ledger.canonical import Json
@@ -13,19 +14,31 @@ from ledger.events import HISTORY_EVENTS, decode
 from ledger.ids import Identity
 from ledger.provenance import Disclosing, build_bundle
 from ledger.provenance.disclosure import choose_fields
-from ledger.store import Book, Rows, Store
+from ledger.store import Book, Connection, Rows, Store
 from ledger.store.rows import RecordRow
 from services.handover.content import Content
 from services.handover.errors import HandoverEarlyError, HandoverError
-from services.handover.table import Allowance, Gets, allow, find_record, is_standing
+from services.handover.table import Allowance, Gets, allow, find_record, is_standing, roots_of_order
 from services.planning.handing import open_leaves
 from services.planning.leaves import OpenedLeaf
 
-__all__ = ["NotDueError", "build_content", "roots_in"]
+__all__ = ["EARLY", "NotDueError", "Rest", "build_content", "find_rest", "roots_in"]
 
 _PASSPORT = (("passport",),)
 _PATIENCE_S = 3600
 """How long an assignment's hand-over waits for the order's document, which the buyer hands over to the coordinator."""
+
+
+EARLY = "the order's name or document has not arrived here yet"
+"""Why a hand-over waits that needs what another company hands over."""
+
+
+class Rest(enum.Enum):
+    """What of the order's document a hand-over still lacks."""
+
+    NONE = "nothing"
+    MISSING = "it has not arrived here"
+    HERE = "it has arrived here, and can be handed over"
 
 
 class NotDueError(HandoverError):
@@ -56,6 +69,20 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
     return Content(names, documents, entries=entries, objectives=objectives, bundle=bundle)
 
 
+def find_rest(connection: Connection, sequence: int, sender: int, recipient: int, given: Collection[bytes]) -> Rest:
+    """What a hand-over that had the documents `given` still lacks of the order's document."""
+    rows, book = Rows(connection), Book(connection)
+    record = find_record(rows, sequence)
+    allowed = None if record is None else allow(rows, record, sender, recipient)
+    if record is None or allowed is None or Gets.ORDER_PART not in allowed.entry.gets or not is_standing(rows, record):
+        return Rest.NONE
+    roots = [root for root in roots_of_order(rows, record) if root in allowed.documents and root not in given]
+    if not all(book.document(root) for root in roots):
+        return Rest.MISSING
+    # A document of which the recipient gets no field is never in a hand-over.
+    return Rest.HERE if _documents(book, {root: allowed.documents[root] for root in roots}) else Rest.NONE
+
+
 def roots_in(bundle: bytes) -> set[bytes]:
     """The claims roots of the records that a bundle, which must be well-formed, shows in full."""
     shown = [(HISTORY_EVENTS[record.kind], record.data) for record in parse_bundle(bundle).records]
@@ -80,9 +107,7 @@ def _verify_here(book: Book, record: RecordRow, allowed: Allowance, now_s: int) 
         return
     missing = [root for root in allowed.documents if book.document(root) is None]
     if missing or not all(map(book.identity, allowed.names)):
-        raise HandoverEarlyError(
-            "the order's name or document has not arrived here yet", hint="its buyer's gateway sends them"
-        )
+        raise HandoverEarlyError(EARLY, hint="its buyer's gateway sends them")
 
 
 def _entries(

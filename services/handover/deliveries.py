@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ledger.chain import Chain
@@ -17,10 +17,10 @@ from ledger.claims import Path
 from ledger.errors import InputError, NotFoundError
 from ledger.records import Contract
 from ledger.signatures import Signer
-from ledger.store import Feed, Position, Registry, Rows, Store
+from ledger.store import Connection, Feed, Position, Registry, Rows, Store
 from ledger.store.rows import RecordRow
 from services.handover.addressees import find_addressee
-from services.handover.building import NotDueError, build_content
+from services.handover.building import EARLY, NotDueError, Rest, build_content, find_rest
 from services.handover.content import Content, encode_content
 from services.handover.envelope import Envelope, Route, encode_envelope, seal
 from services.handover.erasures import Erasure, find_commitment, sign_erasure, write_path
@@ -30,7 +30,7 @@ from services.handover.table import recipients_of
 from services.planning.receipts import Receipt, verify_receipts
 from services.planning.repository import PlanningRepository
 
-__all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase"]
+__all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase", "ask_others_to_erase_all"]
 
 WAITS_S = (1, 5, 30, 120, 600, 1800, 3600)
 """Wait before each further attempt; the last one repeats for ever."""
@@ -44,6 +44,8 @@ class State(enum.StrEnum):
     WAITING = "waiting"
     DELIVERED = "delivered"
     """The recipient's gateway has kept it."""
+    PARTIAL = "partial"
+    """The recipient's gateway has kept it, without the order's document, which had not arrived here. It follows."""
     OVER = "over"
     """It is not due any more: the offer was declined, the order rejected."""
 
@@ -68,7 +70,8 @@ class Deliveries:
         self._clock_ms, self._waits_s = clock_ms, waits_s
 
     def collect(self) -> bool:
-        """Adds to the queue what the next final records demand. Returns whether there may be more."""
+        """Adds to the queue what the next final records demand, and what was lacking and has arrived. Returns whether
+        there may be more."""
         with self._store.transaction() as connection:
             handovers, rows = HandoverRepository(connection), Rows(connection)
             me = Registry(connection).participant_of(self._signer.address)
@@ -81,7 +84,19 @@ class Deliveries:
                     for recipient in sorted(recipients_of(rows, record, me.number)):
                         handovers.add(record.sequence, recipient, self._clock_ms())
                     handovers.advance(record.sequence)
+            self._follow_up(connection, me.number)
         return len(found) == _AT_ONCE
+
+    def _follow_up(self, connection: Connection, me: int) -> None:
+        """Makes those due that wait for the order's document, or went without it, once it is here."""
+        handovers, now_ms = HandoverRepository(connection), self._clock_ms()
+        for row in handovers.lacking(EARLY):
+            given = handovers.given_in(row.sequence, row.recipient)
+            rest = find_rest(connection, row.sequence, me, row.recipient, given)
+            if rest is Rest.HERE:
+                handovers.change(row, state=State.WAITING.value, text=b"", digest=b"", reason="", next_try_ms=now_ms)
+            elif rest is Rest.NONE and row.state == State.PARTIAL:
+                handovers.change(row, state=State.DELIVERED.value, changed_ms=now_ms)
 
     def due(self, most: int) -> list[DeliveryRow]:
         """The hand-overs whose next attempt is due."""
@@ -124,8 +139,20 @@ class Deliveries:
         return encode_envelope(envelope)
 
     def settle(self, row: DeliveryRow, state: State) -> None:
-        """Ends a hand-over."""
-        self._change(row, state=state.value, text=b"", attempts=0, reason="", changed_ms=self._clock_ms())
+        """Ends a hand-over; one that was delivered without the order's document is partial."""
+        with self._store.transaction() as connection:
+            handovers = HandoverRepository(connection)
+            found, me = (
+                handovers.get(row.sequence, row.recipient),
+                Registry(connection).participant_of(self._signer.address),
+            )
+            if found is None or found.state != State.WAITING:
+                return  # a gateway that shares this database was faster
+            if state is State.DELIVERED and me is not None:
+                given = handovers.given_in(row.sequence, row.recipient)
+                lacks = find_rest(connection, row.sequence, me.number, row.recipient, given) is not Rest.NONE
+                state = State.PARTIAL if lacks else state
+            handovers.change(row, state=state.value, text=b"", attempts=0, reason="", changed_ms=self._clock_ms())
 
     def keep_receipts(self, row: DeliveryRow, receipts: Sequence[Receipt]) -> int:
         """Keeps the valid receipts that the recipient answered with. Returns how many."""
@@ -206,3 +233,9 @@ def ask_others_to_erase(store: Store, root: bytes, paths: Sequence[Path], partic
         for path in paths:
             handovers.erase(Erasure(root, write_path(path), contract, record, b""), now_ms)
         return handovers.given(root) if record else 0
+
+
+def ask_others_to_erase_all(store: Store, roots: Iterable[bytes], participant: int | None) -> int:
+    """Like `ask_others_to_erase`, for all fields of several documents: those behind the versions of an encrypted one,
+    which have its name, size and hash. Returns how many hand-overs are made and sent again."""
+    return sum(ask_others_to_erase(store, root, [()], participant) for root in roots)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ledger.bundle import Bundle, IdentityShown
 from ledger.claims import Claims, Field, parse_claims
 from ledger.ids import Identity
 from ledger.provenance.opened import find_opened
-from ledger.store import Book
+from ledger.store import Book, Connection, Rows
+from ledger.store.book_rows import ModelFileRow
+from ledger.store.rows import CertificateRow
 from services.handover.content import Content
 from services.handover.erasures import Erasure, apply_erasures
 from services.handover.repository import HandoverRepository
@@ -17,9 +19,16 @@ from services.handover.repository import HandoverRepository
 __all__ = ["keep"]
 
 
-def keep(book: Book, handovers: HandoverRepository, content: Content, bundle: Bundle | None, now_ms: int) -> int:
-    """Keeps names, documents, register readings and inferences, and erases what is to be erased. Returns how many
-    documents the bundle had in full."""
+def keep(
+    connection: Connection,
+    content: Content,
+    bundle: Bundle | None,
+    models: Iterable[ModelFileRow],
+    now_ms: int,
+) -> int:
+    """Keeps names, documents, models, inferences, register readings and entries of evidence, and erases what is to be
+    erased. Returns how many documents the bundle had in full."""
+    book, handovers = Book(connection), HandoverRepository(connection)
     for name in content.names:
         book.add_identity(name)
     for erasure in content.erasures:
@@ -27,6 +36,8 @@ def keep(book: Book, handovers: HandoverRepository, content: Content, bundle: Bu
         _erase(book, erasure)
     for claims in content.documents:
         _keep_document(book, handovers, claims)
+    for model in models:
+        book.put_model(model.digest, model.content, model.card)
     if bundle is None:
         return 0
     for shown in bundle.identities:
@@ -39,7 +50,17 @@ def keep(book: Book, handovers: HandoverRepository, content: Content, bundle: Bu
     for inference in bundle.inferences:
         if book.inference(inference.record) is None:
             book.put_inference(inference.record, inference.salt, inference.window, inference.logits)
+    _keep_entries(book, Rows(connection), bundle)
     return len(documents)
+
+
+def _keep_entries(book: Book, rows: Rows, bundle: Bundle) -> None:
+    """Keeps the entries that certificates name. Those of finished operations stay in the bundle: their proofs lead to
+    the stream as it was in the bundle's block, which no record of the ledger names."""
+    for evidence in bundle.evidence:
+        shown = evidence.shown
+        if shown is not None and rows.get(CertificateRow, evidence.record) is not None:
+            book.put_certified_entry(evidence.record, shown.kind, shown.salt, shown.entry, evidence.inclusion)
 
 
 def _identity(shown: IdentityShown) -> Identity:

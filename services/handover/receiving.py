@@ -17,7 +17,7 @@ Nothing is kept unless all of it is verified, and all of it is kept in one trans
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from ledger.bundle import Bundle
 from ledger.chain import Chain
 from ledger.provenance.permissions import Visibility
 from ledger.signatures import Signer
-from ledger.store import Book, Feed, Lineage, Registry, Rows, Store
+from ledger.store import Feed, Lineage, Registry, Rows, Store
+from ledger.store.book_rows import ModelFileRow
 from services.documents.key_files import read_recipient_key
 from services.handover.building import roots_in
 from services.handover.checks import verify_names, verify_with_node
@@ -34,6 +35,7 @@ from services.handover.envelope import Envelope, Head, is_handover, open_envelop
 from services.handover.erasures import verify_erasure
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from services.handover.keeping import keep
+from services.handover.models import fetch_models
 from services.handover.repository import HandoverRepository, KeptRow
 from services.handover.table import WHOLE, Allowance, allow_incoming, find_record, is_handed_over
 from services.planning.arriving import (
@@ -133,10 +135,11 @@ class Receiver:
         arrival = self._verify_entries(route.sequence, content, allowed)
         allowed.documents |= dict.fromkeys(arrival.roots, WHOLE)
         bundle = self._verify(content, allowed)
+        models = fetch_models(self._store, self._chain, content.documents)
         identities = () if bundle is None else bundle.identities
         count = len(content.names) + len(identities), len(content.documents)
         row = KeptRow(route.sequence, head.digest, route.sender, self._clock_ms(), *count, content.bundle)
-        kept = self._keep(row, content, bundle, arrival)
+        kept = self._keep(row, content, bundle, models, arrival)
         return replace(kept, receipts=self._acknowledge(route.sequence)) if arrival.leaves else kept
 
     def _open(self, envelope: Envelope) -> bytes:
@@ -214,14 +217,21 @@ class Receiver:
             )
         return self._keep(KeptRow(0, b"", 0, self._clock_ms(), len(bundle.identities), 0, b""), Content(), bundle)
 
-    def _keep(self, row: KeptRow, content: Content, bundle: Bundle | None, arrival: Arrival | None = None) -> Kept:
+    def _keep(
+        self,
+        row: KeptRow,
+        content: Content,
+        bundle: Bundle | None,
+        models: Sequence[ModelFileRow] = (),
+        arrival: Arrival | None = None,
+    ) -> Kept:
         with self._store.transaction() as connection:
             handovers = HandoverRepository(connection)
             # Again, in the transaction that writes: the same one may have arrived twice at the same time.
             known = handovers.kept(row.sequence, row.digest) if row.sequence else None
             if known is not None:
                 return _shown(known, again=True)
-            row.documents += keep(Book(connection), handovers, content, bundle, row.kept_ms)
+            row.documents += keep(connection, content, bundle, models, row.kept_ms)
             entries = 0 if arrival is None else keep_arrival(PlanningRepository(connection), arrival)
             if row.sequence:
                 handovers.keep(row)

@@ -57,7 +57,7 @@ class KeptRow:
     """How many names it had."""
     documents: int
     bundle: bytes
-    """Its bundle, whose evidence the book has no place for; empty if it had none."""
+    """Its bundle as it was verified; empty if it had none."""
 
 
 @dataclass(slots=True)
@@ -122,12 +122,12 @@ class HandoverRepository:
     def get(self, sequence: int, recipient: int) -> DeliveryRow | None:
         return self._rows.get(DeliveryRow, sequence, recipient)
 
-    def all(self, state: str | None = None, most: int = 1000) -> list[DeliveryRow]:
+    def all(self, *states: str, most: int = 1000) -> list[DeliveryRow]:
         """The oldest first, without their texts."""
         columns = [column if column.name != "text" else func.substr(column, 1, 0) for column in deliveries.c]
         query = select(*columns).order_by(deliveries.c.sequence, deliveries.c.recipient).limit(most)
-        if state is not None:
-            query = query.where(deliveries.c.state == state)
+        if states:
+            query = query.where(deliveries.c.state.in_(states))
         return [DeliveryRow(*row) for row in self._connection.execute(query)]
 
     def of_record(self, sequence: int) -> list[DeliveryRow]:
@@ -152,6 +152,17 @@ class HandoverRepository:
         if recipient is not None:
             statement = statement.where(deliveries.c.recipient == recipient)
         return self._connection.execute(statement.values(next_try_ms=now_ms)).rowcount
+
+    def lacking(self, reason: str) -> list[DeliveryRow]:
+        """Those that went without something, or wait for it for this reason; without their texts."""
+        columns = [column if column.name != "text" else func.substr(column, 1, 0) for column in deliveries.c]
+        waits = (deliveries.c.state == "waiting") & (deliveries.c.reason == reason)
+        query = select(*columns).where((deliveries.c.state == "partial") | waits)
+        return [DeliveryRow(*row) for row in self._connection.execute(query)]
+
+    def given_in(self, sequence: int, recipient: int) -> set[bytes]:
+        """The claims roots of the documents that a hand-over has."""
+        return {row.root for row in self._rows.find(GivenRow, sequence=sequence, recipient=recipient)}
 
     def counts(self) -> Mapping[str, int]:
         """Number of hand-overs by state."""

@@ -16,6 +16,7 @@ from ledger.canonical import parse_json
 from ledger.errors import CanonicalError
 from services.handover.envelope import MEDIA_TYPE
 from services.planning.receipts import Receipt, parse_receipts
+from services.serving.partner_tls import explain_connection
 
 __all__ = ["TIMEOUT_S", "Answer", "send"]
 
@@ -67,7 +68,7 @@ async def send(gateway: str, digest: bytes, text: bytes, tls: ssl.SSLContext, ti
     except TimeoutError:
         return Answer(0, f"its gateway did not answer within {timeout_s:g} s")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return Answer(0, _explain(error))
+        return Answer(0, explain_connection(error))
 
 
 async def _put(url: str, text: bytes, tls: ssl.SSLContext) -> Answer:
@@ -95,14 +96,3 @@ def _detail(content: bytes) -> str:
         return ""
     shown = " ".join("".join(one if one.isprintable() else " " for one in detail).split())
     return f": {shown[:_MAX_REASON]}"
-
-
-def _explain(error: BaseException) -> str:
-    """The words of the operating system or the TLS library, which are in the innermost cause."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # one of them is there
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its gateway's certificate is not valid for its address: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"no TLS with its gateway: {error.reason or 'the handshake failed'}"
-    return f"no connection to its gateway: {getattr(error, 'strerror', None) or type(error).__name__}"

@@ -303,18 +303,18 @@ def _add_record_document(_rows: Rows, _record: RecordRow, event: Event, _recipie
 
 
 def _add_order_document(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    for root in _roots_of_order(rows, record):
+    for root in roots_of_order(rows, record):
         to.add(root, WHOLE)
 
 
 def _add_order_part(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
     operation = getattr(event, "operation", 0)
     prefixes = (("specification",), ("passport",), ("operations", str(operation)))
-    for root in _roots_of_order(rows, record):
+    for root in roots_of_order(rows, record):
         to.add(root, prefixes)
 
 
-def _roots_of_order(rows: Rows, record: RecordRow) -> list[bytes]:
+def roots_of_order(rows: Rows, record: RecordRow) -> list[bytes]:
     order = rows.get(OrderRow, record.subject)
     return [] if order is None else [order.claims_root]
 

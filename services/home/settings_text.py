@@ -53,6 +53,9 @@ recipient_key = "recipient.json"
 
 # The gateway from which names and addresses of the companies come: the operator's.
 directory_url = {directory_url}
+
+# The authority of their certificates, if it is a private one.
+# partner_ca = "partners.pem"
 """
 _UNKNOWN = "# gateway_participant = 0"
 

@@ -20,6 +20,8 @@ from services.inspections.statements import to_model_verdict
 
 __all__ = ["find_extract", "find_model", "find_shared_measurements"]
 
+_HASH_BYTES = 32
+
 
 def find_shared_measurements(store: Store, name: str, certificate: int | None = None) -> list[SharedMeasurement]:
     """The certificate's measurement, if other certificates or finished operations name it, too: re-execution cannot
@@ -92,8 +94,12 @@ def _find_leaf(reader: Reader, row: CertificateRow) -> tuple[bytes, tuple[bytes,
         reader.book.evidence_entry(row.stream, row.leaf_index),
         reader.book.leaves(row.stream, row.anchor_size),
     )
-    if kept is None or len(leaves) < row.anchor_size:
+    if kept is not None and len(leaves) == row.anchor_size:
+        return sha256(kept.salt + canonical_json(kept.entry)), tuple(Tree(leaves).inclusion_proof(row.leaf_index))
+    handed = reader.book.certified_entry(row.sequence)
+    if handed is None:
         raise NotFoundError(
             f"the evidence of certificate {row.sequence} is not stored here", hint="ask the company that captured it"
         )
-    return sha256(kept.salt + canonical_json(kept.entry)), tuple(Tree(leaves).inclusion_proof(row.leaf_index))
+    proof = (handed.inclusion[start : start + _HASH_BYTES] for start in range(0, len(handed.inclusion), _HASH_BYTES))
+    return sha256(handed.salt + handed.entry.encode()), tuple(proof)

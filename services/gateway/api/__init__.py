@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Request
 
@@ -31,6 +32,7 @@ from services.gateway.api.webhooks import add_webhooks
 from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
 from services.gateway.http.route_table import RouteTable
+from services.handover.deliveries import ask_others_to_erase_all
 from services.handover.receiving import Receiver
 from services.interop.credentials.issuer import Issuer
 from services.interop.credentials.keys import CredentialKey
@@ -67,7 +69,8 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_provenance(table, store)
     add_status(table, parts.read_status)
     add_sessions(table, store, parts.sign_in, clock)
-    add_documents(table, Documents(store, parts.keys), clock)
+    ask_to_erase = partial(ask_others_to_erase_all, store, participant=parts.policy.owner)
+    add_documents(table, Documents(store, parts.keys), clock, ask_to_erase)
     add_recipient_keys(table, Recipients(store), clock)
     add_handovers(table, parts.receiver, parts.verify_fresh, parts.follow_now)
     add_consortium(table, store)

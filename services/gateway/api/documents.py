@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -116,12 +116,16 @@ class ModeChange(BaseModel):
     mode: Mode
 
 
-def add_documents(table: RouteTable, documents: Documents, clock: Clock) -> None:
+def add_documents(
+    table: RouteTable, documents: Documents, clock: Clock, ask_to_erase: Callable[[Iterable[bytes]], int]
+) -> None:
+    """`ask_to_erase` has other companies erase what they were handed of the documents with these claims roots."""
     _add_reading(table, documents)
     _add_fetching(table, documents)
     _add_uploads(table, documents, clock)
     _add_versions(table, documents, clock)
-    _add_changes(table, documents, clock)
+    _add_changes(table, documents)
+    _add_erasing(table, documents, clock, ask_to_erase)
     _add_grants(table, documents, clock)
 
 
@@ -248,7 +252,7 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
             )
 
 
-def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
+def _add_changes(table: RouteTable, documents: Documents) -> None:
     routes = Routes(table, "documents", {400: PROBLEM, **_CHANGED})
 
     @routes.patch(
@@ -264,6 +268,12 @@ def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
         mode is no longer `restricted`."""
         return reply_with_etag(documents.set_mode(document, change.mode, build_precondition(if_match)), None)
 
+
+def _add_erasing(
+    table: RouteTable, documents: Documents, clock: Clock, ask_to_erase: Callable[[Iterable[bytes]], int]
+) -> None:
+    routes = Routes(table, "documents", {400: PROBLEM, **_CHANGED})
+
     @routes.delete(
         "/v1/documents/{id}",
         "eraseDocument",
@@ -275,8 +285,11 @@ def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
     )
     def erase(document: DocumentId, if_match: IfMatch = None) -> Response:
         """Permanently deletes the ciphertexts, keys, names and salts of all versions. The roots remain on the ledger,
-        but reveal nothing any more. Copies that were fetched cannot be recalled. Idempotent."""
-        return reply_with_etag(documents.erase(document, clock(), build_precondition(if_match)), None)
+        but reveal nothing any more. Gateways to which a record's claims on it were handed over erase these too. Copies
+        that were fetched cannot be recalled. Idempotent."""
+        erased = documents.erase(document, clock(), build_precondition(if_match))
+        ask_to_erase(version.root for version in erased.versions)
+        return reply_with_etag(erased, None)
 
 
 def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:

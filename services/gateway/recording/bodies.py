@@ -42,11 +42,15 @@ from ledger.records import (
     Statement,
 )
 
-__all__ = ["BODY", "Identifier", "body_of", "struct_of"]
+__all__ = ["BODY", "CONSIGNMENT_BYTES", "Identifier", "body_of", "struct_of"]
 
 BODY = ConfigDict(extra="forbid", strict=True)
 MAX_ITEMS = 100
 """Most items in one list: they fit into one transaction with a margin."""
+_MAX_CONSIGNMENT = 1000
+"""Most lots that move together: a pallet goes with all that is packed in it, in one record. Each takes 4,000 gas."""
+CONSIGNMENT_BYTES = 128 * 1024
+"""Most bytes of a body that lists them."""
 _MAX_BLOB_BYTES = 24_576
 """Limit of EIP-170: a published model is stored as contract code."""
 _TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
@@ -102,7 +106,7 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
     elif name == "operation":
         yield name, (Annotated[int, Field(ge=0, le=2**16 - 1, description="Index of the operation, from 0.")], ...)
     elif name in ("consignment", "items"):
-        yield "lots", (_LOTS, ...)
+        yield "lots", (_CONSIGNMENT if name == "consignment" else _LOTS, ...)
     elif hint is bool:
         yield name, (bool, False)
     elif name == "gates":
@@ -163,10 +167,13 @@ Identifier = Annotated[
         examples=["https://id.gs1.org/01/09506000013459/21/A0001"],
     ),
 ]
-_LOTS = Annotated[
-    list[Hex32],
-    Field(min_length=1, max_length=MAX_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
-]
+_LOTS, _CONSIGNMENT = (
+    Annotated[
+        list[Hex32],
+        Field(min_length=1, max_length=most, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
+    ]
+    for most in (MAX_ITEMS, _MAX_CONSIGNMENT)
+)
 _LEAF_INDEX: Any = (
     Annotated[int, Field(ge=0, le=2**40 - 1)] | None,
     Field(None, description="Index of the entry that shows it; or name it by `event`."),

@@ -85,6 +85,7 @@ from ledger.records import (
 from services.access import Scope
 from services.access.rules import MAX_BODY_BYTES, Rule
 from services.gateway.http import example_values as examples
+from services.gateway.recording.bodies import CONSIGNMENT_BYTES
 from services.gateway.recording.build_records import (
     Find,
     find_assigned,
@@ -358,6 +359,7 @@ WRITES: tuple[Write, ...] = (
         "Offer lots to another company, or return them",
         _HOLDER,
         {**_LOTS, "to": 8, **_CLAIMS},
+        body_bytes=CONSIGNMENT_BYTES,
     ),
     Write(
         ReturnLot,
@@ -368,13 +370,21 @@ WRITES: tuple[Write, ...] = (
         find_returned,
         ("lot", "to", "identifier_hash"),
     ),
-    Write(AcceptCustody, "/v1/custody/accept", "Accept offered lots", _HOLDER, {**_LOTS, "offer": 600}),
+    Write(
+        AcceptCustody,
+        "/v1/custody/accept",
+        "Accept offered lots",
+        _HOLDER,
+        {**_LOTS, "offer": 600},
+        body_bytes=CONSIGNMENT_BYTES,
+    ),
     Write(
         AcceptInPart,
         "/v1/custody/accept-in-part",
         "Accept offered lots, of which some are missing or bad",
         _HOLDER,
         {**_LOTS, "offer": 600, "accepted": 97, "reason": {"text": "three are broken"}},
+        body_bytes=CONSIGNMENT_BYTES,
     ),
     _lot(DeclineCustody, "custody/decline", "Decline an offered lot", {"offer": 600, **_REASON}),
     _lot(WithdrawCustody, "custody/withdraw", "Withdraw the offer of a lot"),
@@ -384,6 +394,7 @@ WRITES: tuple[Write, ...] = (
         "Reclaim lots from a company that has not been able to act for 14 days",
         _HOLDER,
         {**_LOTS, **_REASON},
+        body_bytes=CONSIGNMENT_BYTES,
     ),
     Write(
         IssueCertificate,

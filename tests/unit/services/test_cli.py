@@ -170,6 +170,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "index": None,
         "equal": None,
         "outbox": {},
+        "handovers": {},
         "queue": {"oldest_age_s": {}, "oldest_waiting": None},
         "check": None,
         "book": None,
@@ -183,6 +184,12 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
             }
         ],
     }
+
+
+def test_status_leaves_an_empty_folder_as_it_is(run: Runner) -> None:
+    before = sorted(run.home.iterdir())
+    assert run("status")[0] == 0
+    assert sorted(run.home.iterdir()) == before
 
 
 def test_a_new_key_is_shown_by_its_file(run: Runner) -> None:

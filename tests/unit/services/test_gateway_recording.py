@@ -253,6 +253,14 @@ def test_n1_a_note_on_what_the_company_handed_over(site: Site) -> None:
     assert site.record("/v1/notes", subjects=["0x" + "77" * 32], kind=2)["refusal"]["name"] == "NoteSubjectUnknown"
 
 
+def test_a_thousand_lots_move_together_and_no_more(site: Site) -> None:
+    lots = [f"0x{number:064x}" for number in range(1, 1002)]
+    most = site.record("/v1/custody/offer", lots=lots[:1000], to=site.number + 1)
+    assert most["refusal"]["name"] == "HistoryParticipantUnfit", "it reached the contract, which knows none of them"
+    over = site.post("/v1/custody/offer", {"lots": lots, "to": site.number + 1})
+    assert (over.status_code, "1000" in over.text) == (422, True), over.text
+
+
 def test_an_order_in_production_is_ended_as_proposed(site: Site) -> None:
     machine = site.final("/v1/machines", identifier="urn:example:lathe")["sequence"]
     stream = site.final("/v1/streams", identifier="urn:example:lathe:log", machine=machine)["subjects"][0]

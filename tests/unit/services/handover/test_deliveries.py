@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import InputError, NotFoundError
-from ledger.store import Rows
+from ledger.store import Book, Rows
 from ledger.store.rows import KeyRow
 from services.directory.repository import DirectoryEntryRow
-from services.handover.deliveries import WAITS_S, State
+from services.handover.deliveries import WAITS_S, State, ask_others_to_erase_all
 from services.handover.envelope import parse_envelope
 from services.handover.repository import DeliveryRow, HandoverRepository
 from tests.support.apart import Home
@@ -184,7 +184,8 @@ def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Told, tmp_
     with new_store(tmp_path) as store:
         copy_database(home.store, store)
         with store.transaction() as connection:
-            connection.exec_driver_sql("DELETE FROM documents")
+            for table in ("documents", "handover_given"):
+                connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - fixed names
             connection.exec_driver_sql("UPDATE handover_deliveries SET state = 'waiting'")
         late = replace(home, store=store)
         late.clock_ms = told.apart.world.now() * 1000
@@ -192,4 +193,51 @@ def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Told, tmp_
         assert late.deliveries.prepare(row) is None
         assert "order's name or document has not arrived" in row_of(told, late, "propose hip", 3).reason
         late.clock_ms += 7_200_000
-        assert late.deliveries.prepare(row_of(told, late, "propose hip", 3)) is not None
+        sent = late.deliveries.prepare(row_of(told, late, "propose hip", 3))
+        assert sent is not None
+        late.deliveries.settle(sent[0], State.DELIVERED)
+        collect(late)
+        assert row_of(told, late, "propose hip", 3).state == State.PARTIAL
+
+
+def test_what_was_lacking_follows_once_it_has_arrived(told: Told, tmp_path: Path) -> None:
+    home, root = told.home("kestrel"), told.apart.roots["hip"]
+    with home.store.reading() as connection:
+        document = Book(connection).document(root)
+    assert document is not None
+    with new_store(tmp_path) as store:
+        copy_database(home.store, store)
+        late = replace(home, store=store)
+        for state, patience_ms in ((State.WAITING, 0), (State.PARTIAL, 7_200_000)):
+            with store.transaction() as connection:
+                connection.exec_driver_sql("DELETE FROM documents WHERE root = ?", (root,))
+                connection.exec_driver_sql("DELETE FROM handover_given")
+                connection.exec_driver_sql("UPDATE handover_deliveries SET state = 'waiting', text = x'', reason = ''")
+            late.clock_ms = told.apart.world.now() * 1000 + patience_ms
+            sent = late.deliveries.prepare(row_of(told, late, "propose hip", 3))
+            if sent is not None:
+                late.deliveries.settle(sent[0], State.DELIVERED)
+            assert row_of(told, late, "propose hip", 3).state == state
+            with store.transaction() as connection:
+                Book(connection).put_document(root, document)
+            collect(late)
+            row = row_of(told, late, "propose hip", 3)
+            assert (row.state, row.next_try_ms) == (State.WAITING, late.clock_ms), "at once"
+            sent = late.deliveries.prepare(row)
+            assert sent is not None
+            late.deliveries.settle(sent[0], State.DELIVERED)
+            assert row_of(told, late, "propose hip", 3).state == State.DELIVERED
+            with store.reading() as connection:
+                assert root in HandoverRepository(connection).given_in(row.sequence, 3)
+
+
+def test_erasing_all_of_a_document_tells_whoever_was_handed_it(told: Told, maker: Home) -> None:
+    collect(maker)
+    sent = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
+    assert sent is not None
+    maker.deliveries.settle(sent[0], State.DELIVERED)
+    root = told.apart.roots["hip-1"]
+    told_of = ask_others_to_erase_all(maker.store, [root], maker.company.number)
+    assert told_of > 1, "buyer and coordinator, at least"
+    assert row_of(told, maker, "make hip", 1).state == State.WAITING
+    assert ask_others_to_erase_all(maker.store, [b"\1" * 32], None) == 0, "of no record, so nobody is told"

@@ -56,6 +56,13 @@ def test_the_author_has_it_erased_and_nothing_brings_it_back(told: Told, buyer: 
     assert sum("erased" in field for field in json.loads(text)["fields"]) == 1
 
 
+def test_all_of_a_document_is_erased(told: Told, buyer: Home) -> None:
+    """As `documents erase` asks for, of the claims of an encrypted document that a record commits to."""
+    root = told.apart.roots["hip-1"]
+    buyer.receiver.import_file(forge(told, Content(erasures=(erasure_by(told, MAKER, path="[]"),)), "make hip", MAKER))
+    assert buyer.document(root) == {}
+
+
 def test_the_authors_erasure_is_taken_from_whoever_handed_the_document_over(told: Told, buyer: Home) -> None:
     buyer.receiver.import_file(forge(told, Content(erasures=(erasure_by(told, MAKER),))))
     assert "/passport/weight" not in buyer.document(told.apart.roots["hip-1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from ledger.canonical import sha256
 from ledger.claims import build_claims
 from ledger.errors import MillmarkError, StoreError
 from ledger.headers import parse_header
 from ledger.ids import Identity, SubjectKind
+from ledger.index import check_book
+from ledger.merkle import verify_inclusion
 from ledger.names import derive_identity, salt_of
 from ledger.provenance import Disclosing, build_bundle
 from ledger.store import Book, Rows
-from ledger.store.rows import KeyRow, RecordRow
+from ledger.store.rows import CertificateRow, KeyRow, ModelRow, RecordRow
+from quality.audit import build_window_leaf
 from services.documents.key_files import create_recipient_key
 from services.handover.building import build_content
 from services.handover.checks import extend_to_present, verify_with_node
@@ -26,7 +31,9 @@ from services.handover.envelope import Route, encode_envelope, parse_envelope, s
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from services.handover.receiving import Receiver
 from services.handover.repository import HandoverRepository
+from services.inspections.extracts import find_extract
 from tests.support.apart import Home
+from tests.support.bundle_world import MODEL_DIGEST
 from tests.support.stores import copy_database, new_store
 from tests.unit.services.handover.conftest import Told
 
@@ -40,14 +47,23 @@ def buyer(told: Told, tmp_path: Path) -> Iterator[Home]:
     with new_store(tmp_path) as store:
         copy_database(home.store, store)
         with store.transaction() as connection:
-            for table in ("handovers_kept", "identities", "documents", "inferences"):
+            for table in ("handovers_kept", "identities", "documents", "inferences", "certified_entries"):
                 connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - fixed names
         yield replace(home, store=store)
 
 
 def dump(home: Home) -> list[object]:
     """All that hand-overs change."""
-    tables = ("handovers_kept", "identities", "documents", "inferences", "book_revisions", "evidence")
+    tables = (
+        "handovers_kept",
+        "identities",
+        "documents",
+        "inferences",
+        "book_revisions",
+        "evidence",
+        "certified_entries",
+        "model_files",
+    )
     with home.store.reading() as connection:
         return [connection.exec_driver_sql(f"SELECT * FROM {one}").all() for one in tables]  # noqa: S608 - as above
 
@@ -118,6 +134,43 @@ def test_a_bundle_that_was_kept_verifies_at_present(told: Told, buyer: Home) -> 
     assert parse_header(bundle.headers[-1]).number == chain.final_number()
     assert [one.shown is not None for one in bundle.evidence] == [True]
     assert [one.record for one in bundle.inferences] == [told.apart.records["certify hip"]]
+
+
+@pytest.mark.parametrize("word", ["nordwind", "vector"])
+def test_a_certificate_is_executed_again_where_its_evidence_was_handed_over(
+    told: Told, word: str, tmp_path: Path
+) -> None:
+    """The entry of the inspector's log is kept with its proof, and the rest of that log is not missed."""
+    home = told.home(word)
+    with new_store(tmp_path) as store:
+        copy_database(home.store, store)
+        assert check_book(store) == []
+        with store.transaction() as connection:
+            Book(connection).put_model(MODEL_DIGEST, b"a model's canonical bytes")  # which no hand-over has
+        extract = find_extract(store, None, "urn:example:hip-1")
+        assert build_window_leaf(extract.binding, extract.input_commitment) == extract.binding.leaf
+        with store.reading() as connection:
+            [row] = Rows(connection).find(CertificateRow, sequence=told.apart.records["certify hip"])
+            assert Book(connection).evidence_size(row.stream) == 0
+        verify_inclusion(row.leaf_hash, row.leaf_index, row.anchor_size, extract.inclusion, row.anchor_root)
+        with store.transaction() as connection:
+            connection.exec_driver_sql("UPDATE certified_entries SET entry = replace(entry, '0x', '0X')")
+        assert check_book(store) == [f"the entry that certificate {row.sequence} names is not the one kept here"]
+
+
+def test_a_published_model_is_kept_with_its_card(told: Told, buyer: Home) -> None:
+    """The card was handed over as a document, and the bytes are on the chain: here, those of another contract."""
+    code = told.apart.consortium.chain.node.code(told.apart.consortium.chain.forwarder)
+    with buyer.store.transaction() as connection:
+        rows = Rows(connection)
+        [model] = rows.find(ModelRow)
+        rows.update([replace(model, digest=sha256(code[1:]), code=told.apart.consortium.chain.forwarder)])
+    buyer.receiver.import_file(told.texts["certify hip", BUYER])
+    with buyer.store.reading() as connection:
+        kept = Book(connection).model(sha256(code[1:]))
+    assert kept is not None
+    assert kept.content == code[1:]
+    assert json.loads(kept.card)["accuracy"] == "0.99"
 
 
 def test_one_for_another_company(told: Told, buyer: Home) -> None:

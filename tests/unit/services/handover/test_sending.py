@@ -11,26 +11,37 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from ledger.errors import SettingsError
+from ledger.keys import LocalSigner
+from services.directory.client import fetch_directory
+from services.directory.errors import DirectoryUnreachableError
 from services.handover.sending import Answer, send
+from services.serving.partner_tls import build_partner_tls
 from tests.support.authority import Authority
 
 DIGEST, TEXT = b"\7" * 32, b"{}\nAAAA\n"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def sent(serve: Serve, authority: Authority | None = None, name: str = "", timeout_s: float = 5.0) -> Answer:
-    """`name`: whose certificate the gateway shows; the client trusts its authority."""
+def sent(
+    serve: Serve,
+    authority: Authority | None = None,
+    name: str = "",
+    timeout_s: float = 5.0,
+    trusted: ssl.SSLContext | None = None,
+) -> Answer:
+    """`name`: whose certificate the gateway shows; the client trusts its authority, unless `trusted` is given."""
 
     async def run() -> Answer:
         tls = None if authority is None else ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        trusted = ssl.create_default_context(cafile=authority.path if authority else None)
+        believed = trusted or ssl.create_default_context(cafile=authority.path if authority else None)
         if authority is not None and tls is not None:
             tls.load_cert_chain(*authority.issue(name, [x509.DNSName(name)], server=True))
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
         port = server.sockets[0].getsockname()[1]
         async with server:
             url = f"{'http' if tls is None else 'https'}://localhost:{port}"
-            answer = await send(url, DIGEST, TEXT, trusted, timeout_s)
+            answer = await send(url, DIGEST, TEXT, believed, timeout_s)
             await asyncio.sleep(0.1)  # until the server has seen that the client has gone
             return answer
 
@@ -114,6 +125,49 @@ def test_one_with_anothers_certificate(tmp_path: Path) -> None:
     answer = sent(answering(response("200 OK")), authority, "other.example")
     assert answer.status == 0
     assert answer.reason.startswith("its gateway's certificate is not valid for its address: Hostname mismatch")
+
+
+def test_one_of_a_private_authority(tmp_path: Path) -> None:
+    ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
+    serve = answering(response("200 OK", b"{}"))
+    assert sent(serve, ours, "localhost", trusted=build_partner_tls(ours.path)).is_kept
+    for trusted in (build_partner_tls(None), build_partner_tls(theirs.path)):
+        answer = sent(serve, ours, "localhost", trusted=trusted)
+        assert answer.status == 0
+        assert answer.reason.startswith("its gateway's certificate is of an authority that is not in partner_ca: ")
+
+
+def test_the_directory_of_a_gateway_with_a_private_authority(tmp_path: Path) -> None:
+    """As far as TLS goes: this server has no directory."""
+    ours = Authority(tmp_path, "ours")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response("404 Not Found", b'{"detail":"no such thing"}'))
+        writer.close()
+
+    async def fetch(name: str, tls: ssl.SSLContext) -> str:
+        server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server_tls.load_cert_chain(*ours.issue(name, [x509.DNSName(name)], server=True))
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_tls) as server:
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(DirectoryUnreachableError) as found:
+                await asyncio.to_thread(fetch_directory, url, LocalSigner.generate(), 1, tls=tls)
+        assert "\n" not in str(found.value)
+        return found.value.cause
+
+    assert asyncio.run(fetch("localhost", build_partner_tls(ours.path))).endswith("no such thing")
+    assert "not in partner_ca" in asyncio.run(fetch("localhost", build_partner_tls(None)))
+    assert "not valid for its address: Hostname" in asyncio.run(fetch("other.example", build_partner_tls(ours.path)))
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_of_authorities_that_cannot_be_used(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "partners.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match=r"partner_ca: .*partners\.pem cannot be used"):
+        build_partner_tls(path)
 
 
 @pytest.mark.parametrize("url", ["http://gateway.example", "ftp://x", "", "http://localhost.example:80", "https://"])
