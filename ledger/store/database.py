@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -15,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityEr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ledger.errors import SettingsError, StoreError
+from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.files import is_named
 from ledger.store import postgresql
 from ledger.store.failures import damaged, explain, explain_exhausted, missing
@@ -36,6 +37,11 @@ _HINT_URL = "use sqlite:///FILE, or postgresql://... after pip install 'millmark
 
 class Store:
     """An open database with the current schema. Threads may share it; each transaction has its own connection."""
+
+    damage: StoreDamagedError | None = None
+    """The first damage that a transaction met. It stays: what is damaged concerns other transactions than the next."""
+    damaged_at_s = 0.0
+    """When it was met, in seconds since 1970."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -239,6 +245,13 @@ def _failures_explained(store: Store) -> Iterator[None]:
     except PoolTimeoutError:
         raise explain_exhausted(store.url) from None
     except DatabaseError as error:
-        raise explain(store.url, error) from error
+        raise _noted(store, error) from error
     except store.failure as error:  # from ledger.store.statements, which bypasses SQLAlchemy
-        raise explain(store.url, DBAPIError.instance(None, None, error, store.failure)) from error
+        raise _noted(store, DBAPIError.instance(None, None, error, store.failure)) from error
+
+
+def _noted(store: Store, error: BaseException) -> BaseException:
+    found = explain(store.url, error)
+    if isinstance(found, StoreDamagedError) and store.damage is None:
+        store.damage, store.damaged_at_s = found, time.time()
+    return found

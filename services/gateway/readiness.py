@@ -20,7 +20,7 @@ from services.directory.errors import DirectoryError, DirectoryUnreachableError
 from services.gateway.follower import STALE_S, FollowerThread
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
-from services.serving.troubles import HEAD_S, Trouble, log_alarms
+from services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
 
 __all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
 
@@ -120,6 +120,7 @@ class Readiness:
                 troubles.append(failed)
             alarms += [one for one in (look() for look in self._watched) if one is not None]
             self._unread_since_s = None
+            troubles += describe_damage(self._store)
         except MillmarkError as error:
             # The driver's own text names the database's address; the log has it.
             cause = f"the database did not answer one read ({error.code})"

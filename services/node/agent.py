@@ -49,7 +49,7 @@ from services.node.streamlog import StreamLog
 from services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
 from services.serving.failures import withhold_addresses
 from services.serving.logs import STANDARD_ERROR, build_logger
-from services.serving.troubles import Trouble
+from services.serving.troubles import Trouble, describe_damage
 from services.store import open_store
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Agent:
         intake: Intake,
         streams: Sequence[_Stream],
         submission: SubmissionLoop,
-        outbox: Outbox,
+        store: Store,
         metrics: Metrics,
         logger: FilteringBoundLogger,
     ) -> None:
@@ -91,7 +91,7 @@ class Agent:
         self.logger = logger
         self._streams = streams
         self._submission = submission
-        self._outbox = outbox
+        self._store, self._outbox = store, Outbox(store)
         self.metrics = metrics
         self._profile = find_profile(config.chain.engine)
         self._sources: list[FolderCapture | MqttCapture | OpcuaCapture] = []
@@ -104,6 +104,7 @@ class Agent:
         try:
             outbox = describe_outbox(self._outbox)
             streams = [_describe(stream, stream.recorder.count_anchored()) for stream in self._streams]
+            found += describe_damage(self._store)
         except MillmarkError as error:
             found.append(Trouble("database", error.code, withhold_addresses(error.cause), time.time(), error.hint))
             streams = [_describe(stream, 0) for stream in self._streams]
@@ -220,7 +221,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         # Registered last, so it stops first: the loop uses the logs, the store and the relay.
         stack.callback(submission.stop)
         intake = Intake(parts.intakes(streams), parts.dead_letters, parts.metrics)
-        yield Agent(config, intake, streams, submission, Outbox(store), parts.metrics, logger)
+        yield Agent(config, intake, streams, submission, store, parts.metrics, logger)
 
 
 class _Parts:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ledger.store import Store
 from services.serving.logs import STANDARD_ERROR
 
-__all__ = ["HEAD_S", "Trouble", "describe_readiness", "log_alarms"]
+__all__ = ["HEAD_S", "Trouble", "describe_damage", "describe_readiness", "log_alarms"]
 
 
 HEAD_S = 120.0
@@ -36,6 +37,15 @@ def describe_readiness(troubles: Sequence[Trouble], alarms: Sequence[Trouble]) -
         "troubles": [asdict(one) for one in troubles],
         "alarms": [asdict(one) for one in alarms],
     }
+
+
+def describe_damage(store: Store) -> list[Trouble]:
+    """The trouble of a database in which damage was met, also if the latest reads succeeded. It lasts until a restart,
+    which looks at all of the database."""
+    if store.damage is None:
+        return []
+    cause = "a part of the database is damaged; requests that need it are refused"
+    return [Trouble("database", store.damage.code, cause, store.damaged_at_s, store.damage.hint)]
 
 
 def log_alarms() -> list[Trouble]:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy.exc import DatabaseError
 
-from ledger.errors import ChainUnreachableError, StoreError, WrongChainError
+from ledger.errors import ChainUnreachableError, StoreDamagedError, StoreError, WrongChainError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
 from ledger.store.process_identity import describe_process
@@ -152,6 +154,18 @@ def test_an_index_that_cannot_go_on_is_told_at_once_and_by_its_cause(site: Site)
         assert ask("/v1/session", OTHER).status_code == 200, "it is not stale yet"
         site.chain.broken = None
         wait_until(lambda: ask.codes() == ([], []))
+
+
+def test_damage_that_a_request_met_stays_told(site: Site) -> None:
+    """The rows that the gateway looks at every second are sound."""
+    with site.open() as ask:
+        with pytest.raises(StoreDamagedError), site.store.reading():
+            raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
+        wait_until(lambda: ask.codes() == (["database: store-damaged"], []))
+        [trouble] = ask.ready()["troubles"]
+        assert trouble["detail"] == "a part of the database is damaged; requests that need it are refused"
+        assert "restore a backup" in trouble["hint"]
+        assert ask("/v1/session").status_code == 200
 
 
 def test_where_blocks_do_not_come_by_themselves_an_old_head_is_no_alarm(
