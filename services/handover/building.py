@@ -74,7 +74,7 @@ def find_rest(connection: Connection, sequence: int, sender: int, recipient: int
     rows, book = Rows(connection), Book(connection)
     record = find_record(rows, sequence)
     allowed = None if record is None else allow(rows, record, sender, recipient)
-    if record is None or allowed is None or Gets.ORDER_PART not in allowed.entry.gets or not is_standing(rows, record):
+    if record is None or allowed is None or Gets.ORDER_PART not in allowed.gets or not is_standing(rows, record):
         return Rest.NONE
     roots = [root for root in roots_of_order(rows, record) if root in allowed.documents and root not in given]
     if not all(book.document(root) for root in roots):
@@ -136,7 +136,7 @@ def _bundle(store: Store, chain: Chain, allowed: Allowance, recipient: int) -> b
     disclosing = Disclosing(
         names=not alone,
         entries=measured,
-        registers=Gets.PASSPORTS in allowed.entry.gets,  # the footprint in a passport follows from them
+        registers=Gets.PASSPORTS in allowed.gets,  # the footprint in a passport follows from them
         inferences=measured,
         only=allowed.measured,
         nameless=True,

@@ -25,7 +25,7 @@ from ledger.bundle import Bundle
 from ledger.chain import Chain
 from ledger.provenance.permissions import Visibility
 from ledger.signatures import Signer
-from ledger.store import Feed, Lineage, Registry, Rows, Store
+from ledger.store import Book, Feed, Lineage, Registry, Rows, Store
 from ledger.store.book_rows import ModelFileRow
 from services.documents.key_files import read_recipient_key
 from services.handover.building import roots_in

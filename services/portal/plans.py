@@ -207,7 +207,7 @@ def _check(
     except MillmarkError as error:
         return {"checked": None, "refused": str(error)}
     gap = f"{found.gap_per_mille // 10}.{found.gap_per_mille % 10}"
-    return {"checked": _Checked(gap, _shares(reader, found.shares)), "refused": ""}
+    return {"checked": _Checked(gap, _shares(reader, found.shares())), "refused": ""}
 
 
 def _whole(reader: Reader, planning: PlanningRepository, row: PlanRow | None) -> Plan | None:

@@ -16,8 +16,8 @@ import uvicorn
 
 from ledger.keys import LocalSigner, to_checksum, write_private
 from ledger.store import Rows
-from services.client import Client, open_gateway
 from services.cli import build_app
+from services.client import Client, open_gateway
 from services.commands.context import open_context
 from services.commands.gateway import _build_parts, _policy
 from services.devchain.server import create_devchain

@@ -22,6 +22,6 @@ def verify_payer(chain: Chain, payer: bytes, company: bytes | None) -> None:
         raise SettingsError("the relay's key is the key with which this gateway records", hint=_HINT)
     number = chain.read_struct(Contract.REGISTRY, "keyOf", payer)["participant"]
     if number != 0:
-        raise SettingsError(f"the relay's key is a key of participant {number}", hint=_HINT)
+        raise SettingsError(f"the relay's key is a key of participant {number!r}", hint=_HINT)
     if chain.read(Contract.REGISTRY, "owner")[0] == payer:
         raise SettingsError("the relay's key is the key that owns the registry", hint=_HINT)

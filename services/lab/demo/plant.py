@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import Json, to_hex
+from ledger.errors import InputError
 from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
 from ledger.ids import SubjectKind
-from ledger.plans.capability import Capability, parse_capability
-from ledger.products import Product
+from ledger.plans.capability import Capability, Need, is_capable, parse_capability
+from ledger.products import Operation, Product
 from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, Record, RegisterMachine, RegisterModel
 from ledger.store import Book
 from quality import Inspector
@@ -89,6 +90,14 @@ class Plant:
     def factory(self, kind: str) -> int:
         """The factory that does a kind of operation."""
         return next(place for place, factory in enumerate(self.factories) if kind in factory.kinds)
+
+    def find_capable(self, operation: Operation) -> list[Machine]:
+        """The machines that can do an operation. Raises InputError if there is none."""
+        need = Need(operation.kind, tuple(sorted(operation.values.items())))
+        capable = [one for one in self.machines if is_capable(one.capability, need)]
+        if not capable:
+            raise InputError(f"no machine is capable of {operation.name} with {dict(operation.values)}")
+        return capable
 
     @property
     def bench(self) -> Machine:

@@ -42,6 +42,8 @@ GTIN_OTHERWISE = build_gtin("09999")
 """Of pieces of a product that states none."""
 ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
 """Orders are documents of one GS1 type (GDTI); the serial number of each is appended."""
+_WH_PER_MINUTE = 180
+"""Energy of what nobody planned."""
 PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
 DUE_S, DUE_STEP_S, DUE_STEPS = 16 * 3600, 3 * 3600, 8
@@ -144,10 +146,12 @@ def _terms(consortium: Consortium, plant: Plant, made: Configuration, due_at: in
     )
 
 
-def make_parts(line: Line, interrupt: Callable[[Step], None]) -> None:
+def make_parts(line: Line, interrupt: Callable[[Step], None] = lambda _: None) -> None:
     """Performs all operations on all jobs as planned, passing custody from factory to factory. `interrupt` is called
-    when two thirds of the second step are done."""
+    when two thirds of the second step are done. What nobody planned alternates between the machines that can do it."""
     route = line.plant.product.route
+    if not line.rows:
+        _take_turns(line)
     for step in route:
         jobs = [job for job in line.jobs if job.number(step) >= 0]
         _bring(line, jobs, line.plant.factory(step.need.kind))
@@ -157,6 +161,20 @@ def make_parts(line: Line, interrupt: Callable[[Step], None]) -> None:
         if step == route[1]:
             interrupt(step)
         _work(line, jobs[most:], step)
+
+
+def _take_turns(line: Line) -> None:
+    for step in line.plant.product.route:
+        jobs = [job for job in line.jobs if job.number(step) >= 0]
+        for job in jobs:
+            operation = job.made.operations[job.number(step)]
+            capable = line.plant.find_capable(operation)
+            machine = capable[job.index % len(capable)]
+            minutes, wh = operation.minutes, operation.minutes * _WH_PER_MINUTE
+            row = Row(*job.key(step), NOTHING, machine.number, machine.owner.number, 0, minutes, 0, wh, 0)
+            line.rows[row.key] = row
+        assigned = _assign(line, jobs, step)
+        line.assignments |= {job.key(step): number for job, number in zip(jobs, assigned, strict=True)}
 
 
 def _work(line: Line, jobs: Sequence[Job], step: Step) -> None:
