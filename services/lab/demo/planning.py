@@ -19,8 +19,8 @@ from ledger.plans.call import Call
 from ledger.plans.check import PlanCheck
 from ledger.plans.file import PlanFile
 from ledger.plans.plan import Key, Plan, Row
-from ledger.records import AcceptAssignment, Anchor, CancelAssignment, OpenStream, ProposeAssignment
-from ledger.store import Book, Registry, Rows
+from ledger.records import AcceptAssignment, Anchor, CancelAssignment, OpenStream, OrderState, ProposeAssignment
+from ledger.store import Book, Connection, Registry, Rows
 from ledger.store.rows import OrderRow, StreamRow
 from services.lab.demo.calendars import OBJECTIVE, write_calendar
 from services.lab.demo.consortium import NOTHING, Company, hash_of
@@ -78,18 +78,17 @@ def call_for_offers(line: Line) -> Planning:
     """Has the coordinator call for all orders, and the makers offer what their calendars allow."""
     consortium, coordinator = line.consortium, line.consortium.coordinator
     planning = _open_streams(line)
-    orders = {job.order.subject for job in line.jobs}
-    _until(line, coordinator, lambda rows, _: len(rows.among(OrderRow, "subject", orders)) == len(orders))
+    _until(line, coordinator, lambda connection: _know_orders(line, connection))
     _seal_call(line, planning)
     batches = []
     for maker in consortium.makers:
-        _until(line, maker, lambda _, known: known.call(planning.call.digest) is not None)
+        _until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
         batches.append((maker, _offer(line, planning, maker)))
     consortium.record_all(batches)
     return planning
 
 
-def _until(line: Line, company: Company, holds: Callable[[Rows, PlanningRepository], bool]) -> None:
+def _until(line: Line, company: Company, holds: Callable[[Connection], bool]) -> None:
     """Returns when something holds in a company's database, to which its gateway adds what is recorded or handed over.
 
     Raises SubmitError if it takes too long.
@@ -99,11 +98,18 @@ def _until(line: Line, company: Company, holds: Callable[[Rows, PlanningReposito
         if line.consortium.one_store:
             Follower(line.consortium.chain, company.store).follow()
         with company.store.reading() as connection:
-            if holds(Rows(connection), PlanningRepository(connection)):
+            if holds(connection):
                 return
         if time.monotonic() > deadline:
             raise SubmitError(f"{company.name} did not get what it needs for planning", hint="see its gateway.log")
         time.sleep(_PAUSE_S)
+
+
+def _know_orders(line: Line, connection: Connection) -> bool:
+    """Whether all orders are accepted, and their documents here."""
+    found = Rows(connection).among(OrderRow, "subject", {job.order.subject for job in line.jobs})
+    accepted = [row for row in found if row.state == OrderState.ACCEPTED]
+    return len(accepted) == len(line.jobs) and all(Book(connection).document(row.claims_root) for row in accepted)
 
 
 def _open_streams(line: Line) -> Planning:
@@ -175,7 +181,7 @@ def _offer(line: Line, planning: Planning, maker: Company) -> list[Anchor]:
 def choose_offers(planning: Planning) -> None:
     """Has the coordinator wait for the offers and for the closing time, make the plan, and record it."""
     line, coordinator = planning.line, planning.line.consortium.coordinator
-    _until(line, coordinator, lambda _, known: _all_arrived(planning, known))
+    _until(line, coordinator, lambda connection: _all_arrived(planning, PlanningRepository(connection)))
     node = line.consortium.chain.node
     node.wait(max(planning.call.closes - node.header().timestamp, 1))
     file = read_file(planning, None)
