@@ -28,8 +28,8 @@ _TONES = {
     AssignmentState.STARTED: BarTone.NOW,
     AssignmentState.FINISHED: BarTone.DONE,
 }
-_TICKS = 4
-"""Spans into which the time axis is divided: five labels fit on a phone."""
+_TICKS = 2
+"""Spans into which the time axis is divided: three labels fit on a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,11 @@ def _lane_name(one: PlannedRow, catalogue: Catalogue) -> str:
     return f"{name} · {_party(one.owner, catalogue)}"
 
 
+def _short(order: str) -> str:
+    """The end of an order's name, where orders differ, without leading zeros."""
+    return order[-4:].lstrip("0") or order[-1:]
+
+
 def _party(party: answers.Party, catalogue: Catalogue) -> str:
     return party.name or catalogue.say("participant.number", number=party.participant)
 
@@ -214,7 +219,7 @@ def _bar(one: PlannedRow, catalogue: Catalogue) -> Bar:
         begins=f"{one.begins:%Y-%m-%d %H:%M} UTC",
         ends=f"{one.ends:%Y-%m-%d %H:%M} UTC",
     )
-    return Bar(one.row.start, one.row.end, one.order[-4:], title, one.tone, one.moved)
+    return Bar(one.row.start, one.row.end, _short(one.order), title, one.tone, one.moved)
 
 
 def _transport_lane(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
@@ -241,4 +246,4 @@ def _transport_lane(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
 
 def _leg_bar(one: PlannedLeg) -> Bar:
     title = f"{one.order}: {one.begins:%Y-%m-%d %H:%M} – {one.ends:%H:%M} UTC"
-    return Bar(one.leg.start, one.leg.end, one.order[-4:], title, BarTone.AGREED)
+    return Bar(one.leg.start, one.leg.end, _short(one.order), title, BarTone.AGREED)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from fastapi import Request
@@ -35,6 +37,7 @@ __all__ = ["Plans"]
 _MEMBERS = Rule(Scope.PROVENANCE, owner=True, page=True)
 _CHECKED = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)
 """Every visit checks the plan anew: what the page says about it is true now."""
+_TENTH = Decimal("0.1")
 _MOST = 20
 """Most calls listed."""
 
@@ -52,14 +55,27 @@ class _Known:
     offers: int
     whole: bool
 
-    @property
-    def wh(self) -> int:
-        return sum(row.wh for row in self.rows)
+    unit: str
+    """Of the total, as in the call."""
 
     @property
-    def co2e_g(self) -> int:
-        """Rounded to whole grams."""
-        return (sum(row.co2e_mg for row in self.rows) + 500) // 1000
+    def currency(self) -> str:
+        return self.unit.partition("/")[0]
+
+    @property
+    def amount(self) -> str:
+        """The total in the currency: `EUR/100` counts hundredths. Of another unit, as it is."""
+        parts = self.unit.partition("/")[2]
+        decimals = len(parts) - 1 if re.fullmatch("10+", parts) else 0
+        return f"{Decimal(self.total).scaleb(-decimals):,}"
+
+    @property
+    def kwh(self) -> str:
+        return f"{Decimal(sum(row.wh for row in self.rows)).scaleb(-3).quantize(_TENTH):,}"
+
+    @property
+    def co2e_kg(self) -> str:
+        return f"{Decimal(sum(row.co2e_mg for row in self.rows)).scaleb(-6).quantize(_TENTH):,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +189,23 @@ def _read(reader: Reader, planning: PlanningRepository, row: PlanRow, participan
     leaf = planning.leaf(row.leaf)
     if leaf is None:
         raise NotFoundError("the entry of the plan is not here")
-    plan = find_plan(reader.book, row, leaf)
+    plan, unit = find_plan(reader.book, row, leaf), need_call(reader.rows, row.call).unit
     if plan is not None:
         return _Known(
-            row.digest, plan.before, plan.cause, plan.rows, plan.legs, plan.cost.total, len(plan.offers), whole=True
+            row.digest,
+            plan.before,
+            plan.cause,
+            plan.rows,
+            plan.legs,
+            plan.cost.total,
+            len(plan.offers),
+            whole=True,
+            unit=unit,
         )
     part = find_part(reader.book, row, leaf, participant)
-    return _Known(row.digest, part.before, part.cause, part.rows, part.legs, part.total, len(part.offers), whole=False)
+    return _Known(
+        row.digest, part.before, part.cause, part.rows, part.legs, part.total, len(part.offers), whole=False, unit=unit
+    )
 
 
 def _before(reader: Reader, planning: PlanningRepository, plan: _Known, participant: int) -> _Known | None:

@@ -40,7 +40,7 @@ def test_readers_see_the_whole_plan_and_that_it_was_checked(told: Told, word: st
     assert status == 200
     assert len(re.findall(r'<svg class="planned"', page)) == len(plan.rows)
     assert "Checked here, now" in page
-    assert f">{plan.cost.total}<" in page.replace(",", "")
+    assert f">{plan.cost.total / 100:.2f}<" in page.replace(",", "")
 
 
 @pytest.mark.parametrize("word", [OWNER, "alder"])
