@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.commands.plan import calling, offering, omitting, proposing  # noqa: F401 - they declare commands
+from services.commands.plan import calling, making, offering, omitting, proposing  # noqa: F401 - they declare commands
 from services.commands.plan.group import PLAN
 
 __all__ = ["register"]
