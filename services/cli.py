@@ -66,6 +66,7 @@ EXTRAS: Mapping[str, str] = {
     "asyncua": "opcua",
     "lightgbm": "quality",
     "numpy": "quality",
+    "ortools": "planning",
     "schemathesis": "dev",
     "tensorboardX": "quality",
     "torch": "quality",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from services.commands.plan import calling, making, offering, omitting, proposing  # noqa: F401 - they declare commands
+from services.commands.plan import (  # noqa: F401 - they declare commands
+    calling,
+    files,
+    making,
+    offering,
+    omitting,
+    proposing,
+)
 from services.commands.plan.group import PLAN
 
 __all__ = ["register"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from ledger.plans.call import Call
 from ledger.plans.plan import Cause, CauseKind, Plan
 from ledger.records import AssignmentState
 from ledger.store.rows import AssignmentRow
-from services.commands.acts.act import Done, Listing
+from services.commands.acts.act import Done, Listing, run_act
 from services.commands.acts.names import At
 from services.commands.acts.words import operation, party, short
 from services.commands.plan.desk import Desk, Shelf, moment_text, open_desk, short_hash
@@ -29,17 +30,27 @@ from services.planning.reading import count_known, plan_file
 from services.planning.schedule import Made, Replan, make_plan
 from services.planning.sealing import OwnStream, seal_cause, seal_plan
 
-__all__: list[str] = []
+__all__ = ["make_for_call"]
 
-CpuSeconds = Annotated[float, typer.Option("--cpu", min=0.1, max=86_400, help="CPU seconds that it may take.")]
+CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 
 
-@PLAN.act("make", "millmark plan make 0x3c4d5e --cpu 30")
-def make(at: At, call: CallName = None, cpu: CpuSeconds = 30.0, stream: Stream = None) -> Done:
-    """Make a plan from the offers for a call that has closed, as its coordinator, and record it.
+def make_for_call(
+    context: typer.Context,
+    call: str | None,
+    *,
+    cpu_seconds: float,
+    stream: str | None,
+    seed: int,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
+    make = partial(_make, call=call, cpu_s=cpu_seconds, stream=stream, seed=seed)
+    run_act(context, make, no_wait=no_wait, as_json=as_json)
 
-    Equal offers are decided by the hash of the first block since the call closed.
-    """
+
+def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int) -> Done:
     with open_desk(at) as desk:
         wanted = _own_call(desk, call)
         if wanted.closes > desk.now_s():
@@ -52,7 +63,7 @@ def make(at: At, call: CallName = None, cpu: CpuSeconds = 30.0, stream: Stream =
             if shelf.planning.plans(wanted.digest):
                 raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
             file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None)
-        return _record(desk, own, wanted, make_plan(file, tie=tie, cpu_s=cpu))
+        return _record(desk, own, wanted, make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed))
 
 
 @PLAN.act("replan", "millmark plan replan --cause machine-down --machine 17 --text 'the spindle is worn'")
@@ -66,7 +77,7 @@ def replan(
         int | None, typer.Option(min=1, help="The assignment that was declined, or that is late.")
     ] = None,
     certificate: Annotated[int | None, typer.Option(min=1, help="The failing certificate.")] = None,
-    cpu: CpuSeconds = 2.0,
+    cpu_seconds: CpuSeconds = 2.0,
     stream: Stream = None,
 ) -> Done:
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
@@ -82,7 +93,7 @@ def replan(
             happened = _cause(shelf, own, cause, text, record)
             file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None, before)
             why = _replan(shelf, wanted, before, happened, out, assignment, desk.now_s())
-        made = make_plan(file, tie=before.tie, replan=why, cpu_s=cpu)
+        made = make_plan(file, tie=before.tie, replan=why, cpu_s=cpu_seconds)
         entry = _entry(happened, desk.now_s(), machine=out, assignment=assignment)
         return _record(desk, own, wanted, made, entry)
 
