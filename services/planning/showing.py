@@ -293,8 +293,9 @@ class Reader:
     def _check_whole(self, call: Call, plan: Plan) -> PlanCheckShown:
         earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
         found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
-        shares = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in found.shares())
-        numbers = found.gap_per_mille, shares, jain_per_mille(found.shares()), found.moved
+        shares = found.shares()
+        shown = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in shares)
+        numbers = found.gap_per_mille, shown, jain_per_mille(shares), found.moved
         return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, found.not_checked)
 
     def _check_part(self, call: Call, row: PlanRow, leaf: LeafRow) -> PlanCheckShown:

@@ -7,13 +7,14 @@ import io
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import typer.main
 import uvicorn
 
+from ledger.errors import MillmarkError
 from ledger.keys import LocalSigner, to_checksum, write_private
 from ledger.store import Rows
 from services.cli import build_app
@@ -25,6 +26,7 @@ from services.directory.recipient_keys import sign_statement
 from services.directory.repository import DirectoryEntryRow
 from services.documents.key_files import create_recipient_key
 from services.gateway import create_gateway
+from services.handover.deliveries import Deliveries
 from services.serving.server import listen
 from tests.support.loopback import running, serving
 from tests.support.patience import wait_until
@@ -117,12 +119,24 @@ class Homes:
     def gateway(self, name: str) -> Iterator[None]:
         with open_context(self.folder / name) as opened:
             settings = opened.settings
-            app = create_gateway(_build_parts(opened, _policy(settings, None), None))
+            parts = _build_parts(opened, _policy(settings, None), None)
+            assert parts.deliveries is not None
+            # Tried again at once: on a busy machine the others' indexes may be behind for long.
+            patient = Deliveries(opened.store, opened.chain(), opened.unlock_company(), waits_s=(0.2,))
+            app = create_gateway(replace(parts, deliveries=patient))
             with listen("127.0.0.1", settings.gateway_port) as listener:
                 server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
                 with running(server, listener):
-                    self.wait_for(name, lambda gateway: bool(gateway.get_session()))
+                    wait_until(lambda: self._answers(name))
                     yield
+
+    def _answers(self, name: str) -> bool:
+        """Whether the gateway knows its own company, for which the commands' key is made."""
+        try:
+            with open_gateway(self.folder / name) as gateway:
+                return bool(gateway.get_session()["owner"])
+        except MillmarkError:
+            return False
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from services.client.shapes import RecordStatus
     from services.commands.acts.names import At
 
-__all__ = ["Done", "Group", "Listing", "declare_act"]
+__all__ = ["Done", "Group", "Listing", "NoWait", "declare_act", "run_act"]
 
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return once the gateway has stored the record, before it is final.")
@@ -101,16 +102,23 @@ def declare_act(app: typer.Typer, verb: str, example: str, function: _Act) -> No
     """Declares a command that records something."""
 
     def run(context: typer.Context, no_wait: NoWait = False, as_json: AsJson = False, **given: Any) -> None:
-        with _open(context) as at:
-            done = function(at, **given)
-            if isinstance(done, Done):
-                records = [_finish(at, done, no_wait, as_json)]
-            else:
-                records = [_finish(at, one, no_wait, as_json) for one in done]
-        if as_json:
-            print_json(records[0] if isinstance(done, Done) else records)
+        run_act(context, partial(function, **given), no_wait=no_wait, as_json=as_json)
 
     _add(app, verb, example, function, run)
+
+
+def run_act(
+    context: typer.Context, act: Callable[[At], Done | Iterator[Done]], *, no_wait: bool, as_json: bool
+) -> None:
+    """Gives an act the home's gateway, waits until its records are final, and says what was done."""
+    with _open(context) as at:
+        done = act(at)
+        if isinstance(done, Done):
+            records = [_finish(at, done, no_wait, as_json)]
+        else:
+            records = [_finish(at, one, no_wait, as_json) for one in done]
+    if as_json:
+        print_json(records[0] if isinstance(done, Done) else records)
 
 
 def _add(app: typer.Typer, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:

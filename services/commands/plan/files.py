@@ -1,4 +1,4 @@
-"""`millmark plan check` and `millmark plan make`: plans in files, without a gateway."""
+"""`millmark plan check` and `millmark plan make`: plans in files, without a gateway, and plans for calls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from ledger.canonical import parse_hex32
+from ledger.errors import InputError
 from ledger.plans.report import check_lines, check_to_json, read_plan_file, tell_check
-from services.commands.plan.group import PLAN
+from services.commands.acts.act import NoWait
+from services.commands.plan.group import PLAN, Stream
+from services.commands.plan.making import make_for_call
 from services.files import write_whole
 from services.options import AsJson
 from services.output import print_json, print_lines
@@ -34,27 +37,47 @@ def check(
 
 @PLAN.app.command("make", epilog="Example: millmark plan make week48.json -o week48.plan.json --cpu-seconds 30")
 def make(
-    file: Annotated[
-        Path, typer.Argument(help="Plan file without a plan, or with one to be made anew.", dir_okay=False)
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Plan file to write; an existing one is replaced.")],
+    context: typer.Context,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CALL|FILE]", help="A call, by default the latest; or with --output a plan file with its offers."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Plan file to write; an existing one is replaced. Without a gateway."),
+    ] = None,
     cpu_seconds: Annotated[
         float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")
     ] = 30.0,
     tie: Annotated[
         str,
-        typer.Option(help="Hash of the first block at or after the time when the call closed; zeros in a rehearsal."),
+        typer.Option(
+            help="With a file: hash of the first block at or after the time when the call closed; zeros in a rehearsal."
+        ),
     ] = _NO_TIE,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed searches in the same order.")] = 1,
+    stream: Stream = None,
+    no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a plan from the offers of a plan file, with the proof of how good it is.
+    """Make a plan, with the proof of how good it is: from the offers for a call that has closed, and recorded by its
+    coordinator; or from those of a plan file, into another.
 
-    CP-SAT takes part where the extra `planning` is installed. Exit code 1: no plan is possible, or none was found.
+    Equal offers are decided by the hash of the first block since the call closed. CP-SAT takes part where the extra
+    `planning` is installed. Exit code 1: no plan is possible, or none was found.
     """
+    if output is None:
+        make_for_call(
+            context, what, cpu_seconds=cpu_seconds, stream=stream, seed=seed, no_wait=no_wait, as_json=as_json
+        )
+        return
+    if what is None:
+        raise InputError("no plan file is named", hint="give one, or a call without --output")
     from services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
 
-    made = make_plan(read_plan_file(file), tie=parse_hex32(tie), cpu_s=cpu_seconds, seed=seed)
+    made = make_plan(read_plan_file(Path(what)), tie=parse_hex32(tie), cpu_s=cpu_seconds, seed=seed)
     write_whole(output, made.file.to_bytes())
     if as_json:
         steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}

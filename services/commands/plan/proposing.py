@@ -19,6 +19,7 @@ from services.commands.acts.options import AssignmentNumber, Reason
 from services.commands.plan.desk import Shelf, open_desk, short_hash
 from services.commands.plan.group import PLAN, CallName
 from services.output import warn
+from services.planning.books import find_claims
 from services.planning.consent import find_row, verify_row
 from services.planning.errors import RowRefusedError
 from services.planning.making import Standing, find_standing
@@ -123,9 +124,13 @@ def _judge(
         try:
             proposed = find_row(shelf.book, row)
             if proposed is None:
+                if find_claims(shelf.book, row.claims_root) is None:
+                    raise RowRefusedError(
+                        f"the document of assignment {row.sequence} has not arrived here yet",
+                        hint="its coordinator's gateway hands it over",
+                    )
                 raise RowRefusedError(
-                    f"assignment {row.sequence} is of no plan, or its document is not here",
-                    hint="accept it with `millmark assignments accept`",
+                    f"assignment {row.sequence} is of no plan", hint="use `millmark assignments accept`"
                 )
             verify_row(shelf.rows, row, proposed, me, now_s)
             roots[row.sequence] = proposed.root

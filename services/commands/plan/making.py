@@ -1,0 +1,242 @@
+"""`millmark plan make`, `replan`, `show`: the coordinator's plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.canonical import Json, to_hex
+from ledger.chain import Chain
+from ledger.errors import InputError
+from ledger.plans.call import Call
+from ledger.plans.plan import Cause, CauseKind, Plan
+from ledger.records import AssignmentState
+from ledger.store.rows import AssignmentRow
+from services.commands.acts.act import Done, Listing, run_act
+from services.commands.acts.names import At
+from services.commands.acts.words import operation, party, short
+from services.commands.plan.desk import Desk, Shelf, moment_text, open_desk, short_hash
+from services.commands.plan.group import PLAN, CallName, Stream
+from services.files import write_private_whole
+from services.output import warn
+from services.planning.calls import verify_revisions
+from services.planning.errors import CallRefusedError, PlanningError
+from services.planning.making import Times, find_dropped, find_kept, find_standing, find_tie, slot_now
+from services.planning.reading import count_known, plan_file
+from services.planning.schedule import Made, Replan, make_plan
+from services.planning.sealing import OwnStream, seal_cause, seal_plan
+
+__all__ = ["make_for_call"]
+
+CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
+
+
+def make_for_call(
+    context: typer.Context,
+    call: str | None,
+    *,
+    cpu_seconds: float,
+    stream: str | None,
+    seed: int,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
+    make = partial(_make, call=call, cpu_s=cpu_seconds, stream=stream, seed=seed)
+    run_act(context, make, no_wait=no_wait, as_json=as_json)
+
+
+def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int) -> Done:
+    with open_desk(at) as desk:
+        wanted = _own_call(desk, call)
+        if wanted.closes > desk.now_s():
+            raise CallRefusedError(
+                f"the call is open until {moment_text(wanted.closes)} UTC", hint="wait until it has closed"
+            )
+        own, tie = desk.stream(stream, None), _tie(desk.opened.chain(), wanted.closes)
+        with desk.reading() as shelf:
+            verify_revisions(shelf.rows, shelf.book, wanted)
+            if shelf.planning.plans(wanted.digest):
+                raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
+            file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None)
+        return _record(desk, own, wanted, make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed))
+
+
+@PLAN.act("replan", "millmark plan replan --cause machine-down --machine 17 --text 'the spindle is worn'")
+def replan(
+    at: At,
+    call: CallName = None,
+    cause: Annotated[CauseKind, typer.Option(help="What kind of thing happened.")] = CauseKind.CALL,
+    text: Annotated[str, typer.Option(help="What happened, in a line. Whoever gets the plan reads it.")] = "",
+    machine: Annotated[str | None, typer.Option(help="The machine that is down, or that drifts.")] = None,
+    assignment: Annotated[
+        int | None, typer.Option(min=1, help="The assignment that was declined, or that is late.")
+    ] = None,
+    certificate: Annotated[int | None, typer.Option(min=1, help="The failing certificate.")] = None,
+    cpu_seconds: CpuSeconds = 2.0,
+    stream: Stream = None,
+) -> Done:
+    """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
+    that is impossible."""
+    with open_desk(at) as desk:
+        wanted, own = _own_call(desk, call), desk.stream(stream, None)
+        out = None if machine is None else at.machine(machine)
+        _verify_cause(cause, out, assignment, certificate)
+        with desk.reading() as shelf:
+            before = desk.latest_plan(shelf, wanted.digest)
+            # A cause that a record shows names it; any other is written into the coordinator's stream.
+            record = certificate if cause is CauseKind.CERTIFICATE else _declined(shelf, cause, assignment)
+            happened = _cause(shelf, own, cause, text, record)
+            file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None, before)
+            why = _replan(shelf, wanted, before, happened, out, assignment, desk.now_s())
+        made = make_plan(file, tie=before.tie, replan=why, cpu_s=cpu_seconds)
+        entry = _entry(happened, desk.now_s(), machine=out, assignment=assignment)
+        return _record(desk, own, wanted, made, entry)
+
+
+@PLAN.list("show", "millmark plan show 0x3c4d5e", whole=True)
+def show(
+    at: At,
+    call: CallName = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the plan file that `millmark plan check` reads.")
+    ] = None,
+) -> Listing:
+    """Show the latest plan for a call: each row, and whether its owner agreed."""
+    with open_desk(at) as desk:
+        with desk.reading() as shelf:
+            row = desk.latest_row(shelf, desk.choose_call(shelf, call).digest)
+        if output is not None:
+            _write(desk, row.digest, output)
+    found = at.gateway.get_plan(to_hex(row.digest))
+    check = at.gateway.check_plan(to_hex(row.digest))
+    columns = {
+        "order": lambda one: short(one["identifier"] or one["order"][:12]),
+        "operation": operation,
+        "machine": lambda one: f"{one['machine']} of {party(one['owner'])}",
+        "from": lambda one: one["starts_at"][5:16].replace("T", " "),
+        "until": lambda one: one["ends_at"][5:16].replace("T", " "),
+        "assignment": lambda one: one["assignment"] or "-",
+        "state": lambda one: one["state"],
+    }
+    title = f"plan {short_hash(row.digest)}{'' if found['whole'] else ': the part of this company'}"
+    lines = [
+        f"it costs {found['total']} {found['unit']}; no plan on these {found['offers']} offers costs less than "
+        f"{found['bound']}: within {found['gap_per_mille'] / 10:.1f} % of the best possible",
+        _checked(check["holds"], check["whole"], check["rule"], check["reason"]),
+    ]
+    if found["cause"] is not None:
+        lines.append(f"it replaces {str(found['before'])[:12]}: {found['cause']['kind']}, {found['cause']['text']}")
+    return Listing(title, found["rows"], columns, more=lines)
+
+
+def _checked(holds: bool, whole: bool, rule: str | None, reason: str | None) -> str:
+    if not holds:
+        return f"REFUSED by the rule {rule}: {reason}"
+    part = "own offers are in its list, and own rows are as offered"
+    return f"checked here: {'it holds' if whole else part}"
+
+
+def _own_call(desk: Desk, name: str | None) -> Call:
+    call = desk.call(name)
+    if call.coordinator != desk.me:
+        raise CallRefusedError(f"the call is one of participant {call.coordinator}", hint="its coordinator plans it")
+    return call
+
+
+def _tie(chain: Chain, closes: int) -> bytes:
+    times = Times(
+        chain.final_number(), lambda number: chain.header(number).timestamp, lambda number: chain.header(number).hash
+    )
+    return find_tie(times, closes)
+
+
+def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mapping[str, Json] | None = None) -> Done:
+    """Writes a plan and what led to it. Raises PlanningError if something else was written in between."""
+    plan = made.check.plan
+    with desk.writing() as shelf:
+        written = None if happened is None else seal_cause(shelf.connection, own, happened).first
+        if plan.cause is not None and plan.cause.leaf != written:
+            raise PlanningError("the stream has grown meanwhile", hint="give the command again")
+        sealed = seal_plan(shelf.connection, own, call, plan, desk.opened.unlock_company())
+    for step in made.steps:
+        warn(f"millmark: {step}")
+    owners = {row.owner for row in plan.rows}
+    moved = "" if made.check.moved is None else f"; {made.check.moved} of {len(plan.rows)} rows moved"
+    said = (
+        f"plan {short_hash(plan.digest)} of {len(plan.rows)} operations over {len({row.machine for row in plan.rows})} "
+        f"machines of {len(owners)} companies costs {plan.cost.total} {call.unit}, within "
+        f"{made.check.gap_per_mille / 10:.1f} % of the best possible{moved}"
+    )
+    return Done(desk.anchor(own, sealed), said, f"millmark plan propose {short_hash(call.digest)}")
+
+
+def _verify_cause(kind: CauseKind, machine: int | None, assignment: int | None, certificate: int | None) -> None:
+    """Each cause names what it is about, and nothing else. Raises InputError."""
+    needs = {
+        CauseKind.MACHINE_DOWN: (True, False, False),
+        CauseKind.DRIFT: (True, False, False),
+        CauseKind.LATE: (False, True, False),
+        CauseKind.DECLINED: (False, True, False),
+        CauseKind.CERTIFICATE: (False, False, True),
+        CauseKind.CALL: (False, False, False),
+    }
+    given = machine is not None, assignment is not None, certificate is not None
+    if given != needs[kind]:
+        named = [name for name, need in zip(("machine", "assignment", "certificate"), needs[kind], strict=True) if need]
+        hint = f"give --{named[0]}, and no other" if named else "give no --machine, --assignment or --certificate"
+        raise InputError(f"the cause {kind.value} does not go with what is named", hint=hint)
+
+
+def _declined(shelf: Shelf, kind: CauseKind, assignment: int | None) -> int | None:
+    """The record by which an assignment was declined. Raises InputError if it was not."""
+    if kind is not CauseKind.DECLINED or assignment is None:
+        return None
+    row = shelf.rows.get(AssignmentRow, assignment)
+    if row is None or row.state != AssignmentState.DECLINED:
+        raise InputError(f"assignment {assignment} was not declined", hint="see `millmark assignments list --all`")
+    return assignment
+
+
+def _cause(shelf: Shelf, own: OwnStream, kind: CauseKind, text: str, record: int | None) -> Cause:
+    """What a record shows is named by it; anything else by the entry that is written with the plan."""
+    if record is not None:
+        return Cause(kind, text, record=record)
+    return Cause(kind, text, stream=own.subject, leaf=max(own.anchored, shelf.book.evidence_size(own.subject)))
+
+
+def _entry(cause: Cause, now_s: int, **named: int | None) -> Mapping[str, Json] | None:
+    """The entry that says what happened; None if a record does."""
+    if cause.record is not None:
+        return None
+    about = {name: value for name, value in named.items() if value is not None}
+    return {"cause": cause.kind.value, "text": cause.text, "at": now_s, **about}
+
+
+def _replan(
+    shelf: Shelf, call: Call, before: Plan, cause: Cause, machine: int | None, assignment: int | None, now_s: int
+) -> Replan:
+    standing = find_standing(shelf.rows, shelf.book, before.rows)
+    offers = count_known(shelf.rows, shelf.book, shelf.planning, call).offers
+    started, accepted = find_kept(before, standing, cause.kind, machine)
+    row = None if assignment is None else shelf.rows.get(AssignmentRow, assignment)
+    declined: Sequence[tuple[bytes, int]] = ()
+    if row is not None and cause.kind is CauseKind.DECLINED:
+        declined = [(row.order, row.operation)]
+    dropped = find_dropped(before, offers, started, machine, declined)
+    return Replan(cause, max(before.now, slot_now(call, now_s)), started, accepted, dropped)
+
+
+def _write(desk: Desk, digest: bytes, path: Path) -> None:
+    """Writes the plan file: as secret as the offers in it."""
+    with desk.reading() as shelf:
+        plan, before = desk.whole_plan(shelf, digest)
+        if plan is None:
+            raise PlanningError("only a part of the plan is known here", hint="its readers write the whole plan file")
+        call = desk.call(to_hex(plan.call))
+        data = plan_file(shelf.rows, shelf.book, shelf.planning, call, plan, before).to_bytes()
+    write_private_whole(path, data)
