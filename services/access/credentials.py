@@ -97,7 +97,8 @@ def new_api_key(
     with store.transaction() as connection:
         if Registry(connection).participant(participant) is None:
             raise NotFoundError(
-                f"participant {participant} is suspended, or not in the index", hint="see `millmark participants list`"
+                f"participant {participant} is suspended, or has accepted no key yet",
+                hint="see `millmark participants list`; `millmark join` accepts the company's key",
             )
         access, kind = AccessRepository(connection), CredentialKind.API_KEY
         return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())

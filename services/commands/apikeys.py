@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 
 import typer
 
-from ledger.errors import InputError
+from ledger.errors import IndexHaltedError, InputError
+from ledger.store import Registry
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.access.repository import AccessRepository, CredentialRow
 from services.commands.audit import audited
-from services.commands.context import open_context
+from services.commands.context import Context, open_context
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
 
 _DAY_S = 86_400
+_INDEXING_S, _PAUSE_S = 5.0, 0.1
 
 
 def register(app: typer.Typer) -> None:
@@ -39,11 +41,28 @@ def run_new(
     """Create an API key and print it. It is printed only once: only its SHA-256 is stored."""
     wanted = parse_scopes(scopes)
     with open_context(context.obj) as opened, audited(opened.settings, "apikeys new", str(participant)):
+        _await_participant(opened, participant)
         text, row = new_api_key(opened.store, participant, wanted, label, now_s=int(time.time()), life_s=days * _DAY_S)
     if as_json:
         print_json({"key": text, **_plain(row, row.issued_at)})
         return
     print_lines(text, f"expires {_moment(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
+
+
+def _await_participant(opened: Context, participant: int) -> None:
+    """Returns once the index has the participant, whose key may have been accepted a moment ago; and after a few
+    seconds in any case, or at once where no chain is followed."""
+    deadline = time.monotonic() + _INDEXING_S
+    while opened.settings.chain_url is not None and time.monotonic() < deadline:
+        with opened.store.reading() as connection:
+            if Registry(connection).participant(participant) is not None:
+                return
+        try:
+            if opened.catch_up() is not None:
+                return  # the chain does not answer, so the index is all that is known
+        except IndexHaltedError:  # a gateway beside this command was faster
+            pass
+        time.sleep(_PAUSE_S)
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
