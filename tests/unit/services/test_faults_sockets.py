@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,7 +12,7 @@ from services.lab.faults.sockets import MAX_RATIO, Waits
 TURNS, REQUESTS = 15, 25
 
 
-def waits(calm: float, disturbed: float, loads: list[float]) -> Waits:
+def waits(calm: float, disturbed: float, loads: Sequence[float]) -> Waits:
     """Times around `calm` and `disturbed`, each block at a load of its own: calm, disturbed, calm ..."""
     dice = random.Random(1)  # noqa: S311 - a sample, not a secret
     blocks = [
