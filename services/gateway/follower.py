@@ -15,8 +15,7 @@ from ledger.index import ChainReader, Follower, Progress
 from ledger.records import Contract
 from ledger.store import Store
 from services.gateway.http.errors import StaleIndexError
-from services.gateway.http.problems import public_cause
-from services.serving.failures import FailureLog
+from services.serving.failures import FailureLog, public_cause
 from services.serving.loop import Loop
 
 __all__ = ["STALE_S", "Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]

@@ -47,7 +47,7 @@ from services.node.preflight import connect_chain, connect_relay, open_relay, ve
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
 from services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
-from services.serving.failures import withhold_addresses
+from services.serving.failures import public_cause
 from services.serving.logs import STANDARD_ERROR, build_logger
 from services.serving.troubles import Trouble, describe_damage
 from services.store import open_store
@@ -106,7 +106,7 @@ class Agent:
             streams = [_describe(stream, stream.recorder.count_anchored()) for stream in self._streams]
             found += describe_damage(self._store)
         except MillmarkError as error:
-            found.append(Trouble("database", error.code, withhold_addresses(error.cause), time.time(), error.hint))
+            found.append(Trouble("database", error.code, public_cause(error), time.time(), error.hint))
             streams = [_describe(stream, 0) for stream in self._streams]
         timed = bool(getattr(self._profile, "timed_blocks", False))
         health = Health(streams, submission.connected, submission.head, found, outbox, timed)

@@ -6,16 +6,25 @@ import re
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError
+from ledger.errors import MillmarkError, StoreError
 
-__all__ = ["FailureLog", "withhold_addresses"]
+__all__ = ["FailureLog", "public_cause", "withhold_addresses"]
 
+_WITHHELD = "(address withheld)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
 def withhold_addresses(text: str) -> str:
     """Removes URLs, because those of chain nodes and databases may contain credentials."""
-    return _URL.sub("(address withheld)", text)
+    return _URL.sub(_WITHHELD, text)
+
+
+def public_cause(error: MillmarkError) -> str:
+    """The cause without addresses of the node and the database, which would reveal the network behind the process."""
+    text = withhold_addresses(error.cause)
+    # After the database's URL and what is wrong follows the driver's own text. It names hosts, ports, sockets and users,
+    # not as URLs.
+    return text.partition(": ")[0] if isinstance(error, StoreError) and text.startswith(_WITHHELD) else text
 
 
 class FailureLog:
@@ -27,13 +36,16 @@ class FailureLog:
         self._latest: tuple[str, str] | None = None
 
     def note(self, error: Exception) -> tuple[str, str] | None:
-        """Logs a failure and returns its code and cause; None if it is the same as the previous one."""
+        """Logs a failure and returns its code and its cause without addresses; None if it is the same as the previous
+        one."""
         found = _describe(error)
         if found == self._latest:
             return None
         unforeseen = None if isinstance(error, MillmarkError) else error
         self._logger.error(self._event, code=found[0], cause=found[1], exc_info=unforeseen)
         self._latest = found  # after logging: if that raised, the next call logs the failure
+        if isinstance(error, StoreError):
+            return error.code, f"{public_cause(error)}; {error.hint}"
         return found
 
     def clear(self) -> bool:

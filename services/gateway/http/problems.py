@@ -48,9 +48,9 @@ from services.gateway.http.errors import (
 )
 from services.gateway.http.route_table import RouteTable
 from services.handover.errors import HandoverError, HandoverRefusedError
-from services.serving.failures import withhold_addresses
+from services.serving.failures import public_cause
 
-__all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem", "public_cause"]
+__all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem"]
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"
@@ -125,11 +125,6 @@ def build_problem(error: Exception, request_id: str) -> Problem:
         "report the request id to the operator",
         request_id,
     )
-
-
-def public_cause(error: MillmarkError) -> str:
-    """The cause without addresses of the node and the database, which would reveal the network behind the gateway."""
-    return withhold_addresses(error.cause)
 
 
 def _of_ledger(error: MillmarkError, request_id: str) -> Problem:

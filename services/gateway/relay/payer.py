@@ -6,6 +6,8 @@ the nonces of the key's transactions, and each would take those of the other.
 
 from __future__ import annotations
 
+from typing import cast
+
 from ledger.chain import Chain
 from ledger.errors import SettingsError
 from ledger.records import Contract
@@ -20,8 +22,8 @@ def verify_payer(chain: Chain, payer: bytes, company: bytes | None) -> None:
     registry owner's. All are addresses of 20 bytes. Raises SettingsError, ChainUnreachableError."""
     if payer == company:
         raise SettingsError("the relay's key is the key with which this gateway records", hint=_HINT)
-    number = chain.read_struct(Contract.REGISTRY, "keyOf", payer)["participant"]
-    if number != 0:
-        raise SettingsError(f"the relay's key is a key of participant {number!r}", hint=_HINT)
+    number = cast(int, chain.read_struct(Contract.REGISTRY, "keyOf", payer)["participant"])
+    if number:
+        raise SettingsError(f"the relay's key is a key of participant {number}", hint=_HINT)
     if chain.read(Contract.REGISTRY, "owner")[0] == payer:
         raise SettingsError("the relay's key is the key that owns the registry", hint=_HINT)

@@ -23,6 +23,7 @@ from ledger.errors import (
     NotInstalledError,
     SettingsError,
     StoreDamagedError,
+    StoreError,
     WrongChainError,
 )
 from services.access.rules import PUBLIC
@@ -172,6 +173,8 @@ def test_every_failure_of_the_ledger_is_a_problem() -> None:
 def test_addresses_of_node_and_database_stay_inside() -> None:
     error = ChainUnreachableError("the chain at https://user:word@node:8545/key does not answer", hint="check")
     assert build_problem(error, "r").detail == "the chain at (address withheld) does not answer"
+    store = StoreError('postgresql://me@db/x cannot be used: connection to server at "10.0.0.5", port 5432 failed')
+    assert build_problem(store, "r").detail == "(address withheld) cannot be used"
     refused = IdentifierError("https://id.gs1.org/01/x is no link")
     assert build_problem(refused, "r").detail == "https://id.gs1.org/01/x is no link"
 
