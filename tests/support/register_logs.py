@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 from dataclasses import dataclass
 
@@ -92,9 +93,9 @@ def main() -> None:
         check_log(log)
         readings += len(log.readings)
     spent = time.process_time() - began
-    print(
+    sys.stdout.write(
         f"{asked.count} random register logs (seed {asked.seed}), {readings} readings: allocated and idle Wh are the "
-        f"register's advance in all of them; {spent:.0f} CPU seconds"
+        f"register's advance in all of them; {spent:.0f} CPU seconds\n"
     )
 
 
