@@ -353,7 +353,7 @@ def test_contributions_add_up_to_the_totals() -> None:
         {SHAFT: (shaft.totals, Part(0, 1, 2)), OTHER: (Amounts(1, 2, 3, 0), Part(0, 1, 3))},
         own=[Own(5, "grid", "contract")],
     )
-    found = find_contributions(PIN, {BAR: bar, SHAFT: shaft, PIN: last})
+    found = find_contributions(PIN, {BAR: [bar], SHAFT: [shaft], PIN: [last]})
     assert [one.source for one in found] == [
         Source.MATERIAL, Source.TRANSPORT, Source.OPERATION, Source.LOT, Source.STATED_OPERATION,
     ]  # fmt: skip
@@ -366,4 +366,4 @@ def test_contributions_add_up_to_the_totals() -> None:
 def test_documents_that_name_each_other_end() -> None:
     one = made(Step((Taken(PIN, 1),), ((SHAFT, 1),)), SHAFT, {PIN: (Amounts(), ALL)})
     two = made(Step((Taken(SHAFT, 1),), ((PIN, 1),)), PIN, {SHAFT: (Amounts(), ALL)})
-    assert find_contributions(SHAFT, {SHAFT: one, PIN: two})[0].source is Source.LOT
+    assert find_contributions(SHAFT, {SHAFT: [one], PIN: [two]})[0].source is Source.LOT
