@@ -41,31 +41,35 @@ class Contribution:
     """Of material and transport: what it is."""
 
 
-def find_contributions(lot: bytes, known: Mapping[bytes, Footprint]) -> tuple[Contribution, ...]:
-    """The contributions to a lot's footprint, from its beginning on. Their amounts add up to its totals exactly."""
-    return tuple(_Finding(known).of(lot, _DEPTH))
+def find_contributions(lot: bytes, known: Mapping[bytes, Sequence[Footprint]]) -> tuple[Contribution, ...]:
+    """The contributions to a lot's latest footprint, from its beginning on. Their amounts add up to its totals exactly.
+
+    `known`: the footprints of each lot, oldest first; it has several if it was reworked.
+    """
+    return tuple(_Finding(known).of(lot, len(known[lot]) - 1, _DEPTH))
 
 
 @dataclass(slots=True)
 class _Finding:
-    known: Mapping[bytes, Footprint]
-    found: dict[bytes, list[Contribution]] = field(default_factory=dict)
-    """Each lot once, even if it went into many others; empty as long as it is being looked at, for documents are only
-    texts and could name each other."""
+    known: Mapping[bytes, Sequence[Footprint]]
+    found: dict[tuple[bytes, int], list[Contribution]] = field(default_factory=dict)
+    """Each footprint once, even if the lot went into many others; empty as long as it is being looked at, for documents
+    are only texts and could name each other."""
 
-    def of(self, lot: bytes, depth: int) -> list[Contribution]:
-        if lot not in self.found:
-            self.found[lot] = []
-            self.found[lot] = self._find(lot, depth)
-        return self.found[lot]
+    def of(self, lot: bytes, version: int, depth: int) -> list[Contribution]:
+        if (lot, version) not in self.found:
+            self.found[lot, version] = []
+            self.found[lot, version] = self._find(lot, self.known[lot][version], depth)
+        return self.found[lot, version]
 
-    def _find(self, lot: bytes, depth: int) -> list[Contribution]:
-        footprint = self.known[lot]
+    def _find(self, lot: bytes, footprint: Footprint, depth: int) -> list[Contribution]:
         material, components = list[Contribution](), list[Contribution]()
         for share in footprint.shares:
             amounts = share.amounts.share(share.part)
-            above = self.known.get(share.lot)
-            rows = [] if above is None or above.totals != share.amounts or depth == 0 else self.of(share.lot, depth - 1)
+            # The one that was counted: a lot may have been reworked since.
+            above = (at for at, one in enumerate(self.known.get(share.lot, ())) if one.totals == share.amounts)
+            version = next(above, None)
+            rows = [] if version is None or depth == 0 else self.of(share.lot, version, depth - 1)
             rows = _scale(rows, amounts) if rows else [Contribution(Source.LOT, share.lot, amounts)]
             (components if share.component else material).extend(rows)
         kept = _scale(material, _sum(material).share(footprint.kept))

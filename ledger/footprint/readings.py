@@ -144,12 +144,19 @@ def _whole(value: Json) -> int:
 
 
 def _pair(value: Json) -> tuple[int, int]:
-    before, after = (number_of(one, "a number of a reset") for one in items_of(value, "a reset", 2))
+    before, after = _numbers(value, "a reset", 2)
     return before, after
 
 
+def _numbers(value: Json, what: str, count: int) -> list[int]:
+    found = [number_of(one, f"a number of {what}") for one in items_of(value, what, count)]
+    if len(found) < count:
+        raise RegisterError(f"{what} has {len(found)} numbers instead of {count}")
+    return found
+
+
 def _segment(value: Json) -> Segment:
-    wh, among, place = (number_of(one, "a number of a segment") for one in items_of(value, "a segment", 3))
+    wh, among, place = _numbers(value, "a segment", 3)
     if place >= among:
         raise RegisterError(f"place {place} among {among} operations does not exist")
     return Segment(wh, among, place)

@@ -102,8 +102,8 @@ def build_footprint(
     shares = []
     for taken in step.taken:
         if taken.lot in sources and not (left_over and taken.component):
-            amounts, part = sources[taken.lot]
-            shares.append(Share(taken.lot, part, amounts, taken.component))
+            amounts, used = sources[taken.lot]
+            shares.append(Share(taken.lot, used, amounts, taken.component))
         elif taken.lot not in sources and taken.lot not in estimated:
             raise FootprintError(
                 f"the lot 0x{taken.lot.hex()} has no footprint", hint="state a secondary factor for what is taken of it"

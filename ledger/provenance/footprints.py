@@ -7,7 +7,7 @@ Not established: that a lot's footprint follows from the readings. A bundle of t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.claims import parse_claims
@@ -105,7 +105,7 @@ class LotFootprint(Printable):
     table: bytes
     """Digest of the factor table."""
     factors: tuple[FactorOf, ...]
-    """Those that count in this document itself."""
+    """Those that count in it and in what went into it, as far as that is known here."""
     contributions: tuple[ContributionOf, ...]
     """They add up to the amounts above."""
 
@@ -136,21 +136,22 @@ def lot_footprint(store: Store, subject: bytes, viewer: int | None) -> LotFootpr
 
 def build_lot_footprint(reader: Reader, subject: bytes) -> LotFootprint:
     """As `lot_footprint`, of a lot that may be shown. Raises NotFoundError if no footprint of it is stored."""
-    known, records = dict[bytes, Footprint](), dict[bytes, int]()
-    waiting = [subject]
+    known, waiting = dict[bytes, list[tuple[int, Footprint]]](), [subject]
     while waiting and len(known) < _MAX_LOTS:
         lot = waiting.pop()
-        found = None if lot in known else _stored(reader, lot)
-        if found is not None:
-            records[lot], known[lot] = found
-            waiting += [one.lot for one in found[1].shares]
-    if subject not in known:
+        if lot not in known:
+            known[lot] = list(_stored(reader, lot))
+            waiting += [share.lot for _, found in known[lot] for share in found.shares]
+    if not known[subject]:
         raise NotFoundError("no footprint of this lot is stored here", hint="its maker states it in the lot's claims")
-    return _answer(reader, subject, records[subject], known)
+    record, footprint = known[subject][-1]
+    return _answer(reader, subject, record, footprint, {lot: [one for _, one in found] for lot, found in known.items()})
 
 
-def _answer(reader: Reader, subject: bytes, record: int, known: dict[bytes, Footprint]) -> LotFootprint:
-    row, footprint = reader.lot(subject), known[subject]
+def _answer(
+    reader: Reader, subject: bytes, record: int, footprint: Footprint, known: Mapping[bytes, Sequence[Footprint]]
+) -> LotFootprint:
+    row, every = reader.lot(subject), [one for found in known.values() for one in found]
     found = find_contributions(subject, known)
     reader.name([subject, *(one.lot for one in found)])
     taken = sum(one.quantity for one in reader.rows.find(LotInputRow, lot=subject))
@@ -163,11 +164,11 @@ def _answer(reader: Reader, subject: bytes, record: int, known: dict[bytes, Foot
         taken=taken,
         scrapped=row.quantity_created - taken - row.quantity,
         **_amounts(footprint.totals),
-        recycled_permille=_recycled(known),
-        first_time=min(one.time_s for one in known.values()),
+        recycled_permille=_recycled(every),
+        first_time=min(one.time_s for one in every),
         time=footprint.time_s,
         table=footprint.table,
-        factors=tuple(_factors(footprint)),
+        factors=tuple(_factors(every)),
         contributions=tuple(_contribution(reader, one) for one in found),
     )
 
@@ -186,16 +187,17 @@ def _amounts(amounts: Amounts) -> dict[str, int]:
     }
 
 
-def _factors(footprint: Footprint) -> Iterator[FactorOf]:
-    for one in footprint.used:
+def _factors(footprints: Iterable[Footprint]) -> Iterator[FactorOf]:
+    every = {factor for one in footprints for factor in one.used}
+    for one in sorted(every, key=lambda factor: (factor.key, factor.source, factor.first_day, factor.value)):
         days = one.first_day.isoformat(), one.last_day.isoformat()
         yield FactorOf(one.key, one.kind.value, one.value, one.unit, one.source, one.region, *days)
 
 
-def _recycled(known: dict[bytes, Footprint]) -> int | None:
+def _recycled(footprints: Iterable[Footprint]) -> int | None:
     """Of all material by mass that is stated in these footprints, without regard to what was taken of it."""
     whole, used = 0, 0
-    for footprint in known.values():
+    for footprint in footprints:
         units = {one.key: one.amount_unit for one in footprint.used}
         for other in footprint.other:
             if units[other.factor] == "g":
@@ -204,23 +206,22 @@ def _recycled(known: dict[bytes, Footprint]) -> int | None:
     return used * 1000 // whole if whole else None
 
 
-def _stored(reader: Reader, lot: bytes) -> tuple[int, Footprint] | None:
-    """The latest footprint of a lot: of its last rework that states one, or of its creation; and the record."""
+def _stored(reader: Reader, lot: bytes) -> Iterator[tuple[int, Footprint]]:
+    """The footprints of a lot, with their records: of its creation, and of the reworks that state one."""
     row = reader.rows.get(LotRow, lot)
     if row is None:
-        return None
+        return
     reworks = (one.sequence for one in reader.rows.find(LotOutputRow, lot=lot) if one.sequence > row.sequence)
     roots = [(row.sequence, row.claims_root)]
     roots += [(one, reader.need(TransformationRow, one).claims_root) for one in sorted(reworks)]
-    for record, root in reversed(roots):
+    for record, root in roots:
         document = reader.book.document(root)
         if document is None:
             continue
         try:
-            return record, parse_footprint(parse_claims(json.loads(document)).part(PATH))
+            yield record, parse_footprint(parse_claims(json.loads(document)).part(PATH))
         except (ClaimsError, FootprintError):
             continue  # none, erased in part, or one that contradicts itself: none that could be relied upon
-    return None
 
 
 def assignment_energy(store: Store, sequence: int, viewer: int | None) -> AssignmentEnergy:

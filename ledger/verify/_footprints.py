@@ -164,6 +164,10 @@ class _Judging:
                 return False
         if left_over and (footprint.own or footprint.other):
             return False
+        # A lot without a share needs a secondary value in its place.
+        needed = sum(not (left_over and one.component) for one in step.taken)
+        if needed - len(footprint.shares) > len(footprint.other):
+            return False
         if not {one.assignment for one in footprint.own if one.assignment} <= self._work(entry, lot):
             return False
         if isinstance(entry.event, LotReworked):

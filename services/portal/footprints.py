@@ -18,13 +18,13 @@ def build_waterfall(footprint: LotFootprint, catalogue: Catalogue) -> str:
     bars = [
         Bar(
             describe_contribution(one, catalogue),
-            catalogue.say("footprint.kg", amount=kilograms(one.location_mg)),
+            f"{kilograms(one.location_mg)} kg",
             one.location_mg,
             "metered" if one.source is Source.OPERATION else "stated",
         )
         for one in footprint.contributions
     ]
-    total = catalogue.say("footprint.kg", amount=kilograms(footprint.location_mg))
+    total = f"{kilograms(footprint.location_mg)} kg"
     whole = Bar(catalogue.say("footprint.whole"), total, footprint.location_mg, "whole")
     return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language.value)
 

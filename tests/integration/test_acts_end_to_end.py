@@ -27,6 +27,7 @@ from services.cli import COMMANDS, build_app
 from services.client import Client, GatewayUnreachableError, Retries, open_gateway
 from services.client.local import GATEWAY_KEY
 from services.devchain.server import create_devchain
+from tests.support.footprints import FACTORS
 from tests.support.loopback import serving
 from tests.support.patience import wait_until
 from tests.support.ports import pick_port
@@ -39,7 +40,10 @@ ROLES = "BUYER,COORDINATOR,MANUFACTURER,INSPECTOR,CARRIER"
 
 COMMAND: Any = typer.main.get_command(
     build_app(
-        ["services.commands.chain", "services.commands.participants", "services.commands.keys"]
+        [
+            f"services.commands.{name}"
+            for name in ("chain", "participants", "keys", "footprint", "bundle", "trust", "verify")
+        ]
         + [module for module in COMMANDS if module.startswith("services.commands.acts.")]
     )
 )
@@ -162,6 +166,52 @@ def test_from_an_order_to_the_buyers_custody(homes: dict[str, Path]) -> None:
     buyer(f"lots unpack {pallet['subject']} {part}")
     assert "is delivered" in buyer(f"orders confirm order-7 {part}")
     assert "delivered" in buyer("orders list --all")
+
+
+def test_a_footprint_from_registers_to_the_bundle_that_proves_it(homes: dict[str, Path], tmp_path: Path) -> None:
+    forge: Callable[[str], str] = lambda line: call(homes["Forge"], line)  # noqa: E731 - reads as what is typed
+    (tmp_path / "factors.json").write_text(json.dumps(FACTORS.to_json()))
+    by = f"--factors {tmp_path / 'factors.json'}"
+    forge("machines register urn:example:MILL-3")
+    forge("streams open urn:example:MILL-3:log --machine MILL-3")
+    placed = "orders place urn:example:order-8 --coordinator 1 --due 2100-01-01 --quantity 1 --operations 2"
+    order = forge(placed).split()[1]
+    forge(f"orders accept {order}")
+    numbers = []
+    for operation in (1, 2):
+        proposed = forge(f"assignments propose {order} --operation {operation} --machine MILL-3")
+        numbers += re.findall(r"as assignment (\d+)", proposed)
+        forge(f"assignments accept {numbers[-1]}")
+    first, second = numbers
+    assert "the register is read at the start" in forge(f"assignments start {first} --register-wh 1000")
+    assert "less than the 1000 Wh" in refused(homes["Forge"], f"assignments start {second} --register-wh 1")
+    forge(f"assignments start {second} --register-wh 1100")  # while the first one runs
+    forge(f"assignments read {first} --register-wh 1300")
+    assert "has another reading" in refused(homes["Forge"], f"assignments read {first} --register-wh 1301")
+    forge(f"lots commission urn:example:blank --order {order} --operation 1 {by} --emission steel=300")
+    forge(f"assignments finish {first}")
+    forge(f"assignments read {second} --register-wh 20 --register-reset 1500=0")
+    forge(f"lots transform conversion --input blank=1 --output urn:example:shaft=1 --operation 2 {by}")
+    forge(f"assignments finish {second}")
+    proposed = forge(f"assignments propose {order} --operation 2 --machine MILL-3")
+    third = re.findall(r"as assignment (\d+)", proposed)[0]
+    forge(f"assignments accept {third}")
+    forge(f"assignments start {third} --register-wh 30")
+    forge(f"assignments read {third} --register-wh 37")
+    forge(f"lots rework shaft --operation 2 {by}")
+    forge(f"assignments finish {third}")
+    found = json.loads(forge("footprint shaft --json"))
+    # 100 alone, then 200 for both, then 200 until the reset and 20 after it, then the rework: the 10 between are idle.
+    energy = [(one["assignment"], one["wh"]) for one in found["contributions"] if one["assignment"]]
+    assert energy == [(int(first), 200), (int(second), 320), (int(third), 7)]
+    assert found["location_mg"] == sum(one["location_mg"] for one in found["contributions"]) == 527 * 380 + 570_000
+    bundle, trust = tmp_path / "part.bundle", tmp_path / "trust.json"
+    forge(f"bundle shaft -o {bundle} --disclose /passport")
+    forge(f"trust -o {trust}")
+    told = forge(f"verify {bundle} --trust {trust} --any-status")
+    assert f"527 Wh, {found['location_mg']} mg CO2e by location" in told
+    assert f"(assignments {first}, {second}, {third})" in told
+    assert "the footprint of" not in told.partition("Attention:")[2].partition("Where they came from:")[0]
 
 
 def test_the_key_of_the_homes_commands_is_private_and_renewed(homes: dict[str, Path]) -> None:

@@ -78,6 +78,12 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.handover_mutations"),
     ),
     Proof(
+        "footprint",
+        "100,000 random register logs with overlaps, resets, rollovers and gaps: every Wh is allocated once",
+        "1 minute",
+        (sys.executable, "-m", "tests.support.register_logs"),
+    ),
+    Proof(
         "truth",
         "1,000 random worlds: what reports say is what the chain says, and each of 26 faults in their code is found",
         "30 minutes",

@@ -162,7 +162,8 @@ def transform(
 ) -> Done:
     """Split, merge, convert or rework lots into new ones. Quantities must balance."""
     inputs = [*_inputs(at, from_, "--input", False), *_inputs(at, component or [], "--component", True)]
-    used = unit or at.gateway.get_lot(inputs[0]["lot"])["unit"]
+    first = at.gateway.get_lot(inputs[0]["lot"])
+    used = unit or first["unit"]
     made = output_unit or used
     outputs = [
         cast("OutputBody", {"identifier": name, "quantity": quantity, "unit": made})
@@ -171,14 +172,15 @@ def transform(
     accounting = read_accounting(factors, location, market, emission)
     if accounting is not None:
         step = _step(inputs, outputs, loss)
-        order = at.gateway.get_lot(inputs[0]["lot"])["order"] if kind in (Kind.CONVERSION, Kind.REWORK) else None
-        assignment = None if order is None else _started(at, order, operation)
+        work = first["order"] if kind in (Kind.CONVERSION, Kind.REWORK) else None
+        assignment = None if work is None else _started(at, work, operation)
         for one in outputs:
             name = new_lot(one["identifier"])
             one["claims"] = with_footprint(at, None, accounting, step, name, assignment)
     yield_out, yield_in = _ratio(yielding)
     done = at.gateway.transform_lots(
         kind=kind.value,
+        order=first["order"],  # without it, the lots would leave their order
         operation=operation - 1,
         unit=used,
         output_unit=made,
