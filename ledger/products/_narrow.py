@@ -27,9 +27,6 @@ class _Part:
     def is_sure(self, domain: Domain) -> bool:
         return domain.within(self.allowed) if self.wanted else domain.apart(self.allowed)
 
-    def is_impossible(self, domain: Domain) -> bool:
-        return domain.apart(self.allowed) if self.wanted else domain.within(self.allowed)
-
     def deny(self, domain: Domain) -> Domain:
         """What is left of the option if this must not be so."""
         return domain.drop(self.allowed) if self.wanted else domain.keep(self.allowed)
@@ -68,12 +65,10 @@ def narrow_from(product: Product, domains: Domains) -> Domains:
     while changed:
         changed = False
         for constraint, clause in clauses:
-            if any(part.is_impossible(domains[part.key]) for part in clause):
-                continue
             open_parts = [part for part in clause if not part.is_sure(domains[part.key])]
             if not open_parts:
                 raise _violation(product, constraint, domains)
-            if len(open_parts) == 1:
+            if len(open_parts) == 1:  # denying one that is impossible anyway takes nothing away
                 [part] = open_parts
                 left = part.deny(domains[part.key])
                 changed |= left != domains[part.key]
