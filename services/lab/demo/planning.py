@@ -42,7 +42,7 @@ HORIZON_S = 6 * 86_400
 _OPEN_S = 120
 """How long offers count, by the chain's clock."""
 _WAIT_S, _PAUSE_S = 60.0, 0.02
-CPU_S = 4.0
+CPU_S = 2.0
 
 
 @dataclass(slots=True)
