@@ -33,7 +33,9 @@ def run(
         False, "--fast", help="In one process and one database, instead of a home and a gateway for each company."
     ),
     data: Path | None = typer.Option(
-        None, help="Your own measured windows (CSV or TSV, label first in each row). Default: FordA, downloaded once."
+        None,
+        help="Your own measured windows (CSV or TSV, label first in each row; default: FordA, downloaded once), or a "
+        "folder with them, orders.csv and calendars.",
     ),
     report: Path | None = typer.Option(None, "--json", help="Also write everything to this file, as JSON."),
 ) -> None:

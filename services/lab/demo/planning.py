@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.errors import SubmitError
+from ledger.errors import InputError, SubmitError
 from ledger.ids import SubjectKind
 from ledger.index import Follower
 from ledger.plans.call import Call
@@ -74,8 +74,11 @@ class Planning:
         self.line.consortium.record(company, [Anchor(stream, sealed.size, sealed.root)])
 
 
-def call_for_offers(line: Line) -> Planning:
-    """Has the coordinator call for all orders, and the makers offer what their calendars allow."""
+def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
+    """Has the coordinator call for all orders, and the makers offer what their calendars allow.
+
+    `calendars`: text by company; those of the others are invented. Raises InputError if one lacks a machine.
+    """
     consortium, coordinator = line.consortium, line.consortium.coordinator
     planning = _open_streams(line)
     _until(line, coordinator, lambda connection: _know_orders(line, connection))
@@ -83,7 +86,7 @@ def call_for_offers(line: Line) -> Planning:
     batches = []
     for maker in consortium.makers:
         _until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
-        batches.append((maker, _offer(line, planning, maker)))
+        batches.append((maker, _offer(line, planning, maker, calendars.get(_slug(maker)))))
     consortium.record_all(batches)
     return planning
 
@@ -163,13 +166,20 @@ def _seal_call(line: Line, planning: Planning) -> None:
     planning.anchor(coordinator, planning.stream, sealed)
 
 
-def _offer(line: Line, planning: Planning, maker: Company) -> list[Anchor]:
+def _slug(company: Company) -> str:
+    return company.name.lower().replace(" ", "-")
+
+
+def _offer(line: Line, planning: Planning, maker: Company, text: str | None) -> list[Anchor]:
     """Writes a maker's offers, machine by machine; returns the anchors to be recorded."""
     machines = [one for one in line.plant.machines if one.owner is maker]
-    calendar = parse_calendar(write_calendar(line.plant.product, [one.name for one in machines]).encode())
+    calendar = parse_calendar((text or write_calendar(line.plant.product, [one.name for one in machines])).encode())
+    plans = {str(one.machine): one for one in calendar.machines}
     anchors = []
-    for machine, plan in zip(machines, calendar.machines, strict=True):
-        own = OwnMachine(machine.number, plan, machine.capability)
+    for machine in machines:
+        if machine.name not in plans:
+            raise InputError(f"the calendar of {maker.name} has no {machine.name}", hint="add an entry for the machine")
+        own = OwnMachine(machine.number, plans[machine.name], machine.capability)
         made = build_offers(planning.call, calendar, [own], maker.number, planning.call.closes + HORIZON_S)
         stream = planning.offers[machine.number]
         with maker.store.transaction() as connection:

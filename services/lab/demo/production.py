@@ -33,6 +33,7 @@ from ledger.records import (
 from services.lab.demo.configured import choose_options
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 from services.lab.demo.factories import find_supplies
+from services.lab.demo.given import Wanted
 from services.lab.demo.meters import Footprints, Measured, build_table
 from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
 
@@ -108,11 +109,12 @@ class Line:
     """What else was recorded, a sentence each."""
 
 
-def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> Line:
+def place_orders(consortium: Consortium, plant: Plant, count: int, now: int, wanted: Sequence[Wanted] = ()) -> Line:
     """Receives material, and has personalised orders placed by the buyer and accepted by the coordinator.
 
-    `now` is Unix time in seconds.
+    `now` is Unix time in seconds. What is not `wanted` is drawn.
     """
+    count = len(wanted) or count
     lots, need = range(1, -(-count // PER_LOT) + 1), find_supplies(plant.product)
     batches, boxes = [f"{need.material}{number}" for number in lots], [f"{need.component}{number}" for number in lots]
     gtin, added = build_gtin(need.material_item), build_gtin(need.component_item)
@@ -120,16 +122,17 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     weighed, counted = partial(footprints.receive, grams=all_g), partial(footprints.receive, grams=None)
     material = receive(consortium, consortium.makers[0], gtin, batches, all_g, GRAM, weighed)
     components = receive(consortium, consortium.makers[-1], added, boxes, PER_LOT, PIECE, counted)
-    jobs = [_order(consortium, plant, index, now) for index in range(count)]
+    drawn = wanted or [Wanted(choose_options(plant.product, index), None) for index in range(count)]
+    jobs = [_order(consortium, plant, index, one, now) for index, one in enumerate(drawn)]
     consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
     consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
     return Line(consortium, plant, jobs, material, components, footprints)
 
 
-def _order(consortium: Consortium, plant: Plant, index: int, now: int) -> Job:
+def _order(consortium: Consortium, plant: Plant, index: int, wanted: Wanted, now: int) -> Job:
     name = f"{ORDER_LINK}{index + 1:04d}"
-    made = choose_options(plant.product, index)
-    terms = _terms(consortium, plant, made, now + DUE_S + index % DUE_STEPS * DUE_STEP_S)
+    made, due_s = wanted.made, wanted.due_s or DUE_S + index % DUE_STEPS * DUE_STEP_S
+    terms = _terms(consortium, plant, made, now + due_s)
     return Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), made, terms)
 
 

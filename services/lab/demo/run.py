@@ -33,6 +33,7 @@ from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.factories import build_factories
 from services.lab.demo.figures import Planned, sum_up
+from services.lab.demo.given import Given, read_given
 from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.inspection import inspect_parts, sample_components
 from services.lab.demo.life.companies import found_in_life
@@ -105,13 +106,14 @@ def run_in_life(
     """
     clock = _Clock(say)
     build_factories(product)  # before an earlier demo is deleted
-    table = _load(data, clock)
+    given = read_given(data, product)
+    table = _load(given.windows, clock)
     with ExitStack() as stack:
         life = clock(
             "deploying the contracts, and having eight companies join",
             lambda: stack.enter_context(found_in_life(folder, say)),
         )
-        line, planning = _produce(life.consortium, orders, table, clock, product)
+        line, planning = _produce(life.consortium, orders, given, table, clock, product)
         delivered = clock("waiting for the last hand-overs", life.await_handovers)
         say(f"  {delivered} hand-overs from gateway to gateway")
         clock("indexing", lambda: follow_to_the_end(life))
@@ -141,13 +143,14 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
     """
     clock = _Clock(say)
     build_factories(product)  # before an earlier demo is deleted
-    table = _load(data, clock)
+    given = read_given(data, product)
+    table = _load(given.windows, clock)
     clear_home(home)
     with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL)) as transport:
         consortium = clock(
             "deploying the contracts and admitting eight companies", lambda: found_consortium(store, transport)
         )
-        line, planning = _produce(consortium, orders, table, clock, product)
+        line, planning = _produce(consortium, orders, given, table, clock, product)
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
@@ -191,7 +194,7 @@ def _model_bytes() -> bytes:
 
 
 def _produce(
-    consortium: Consortium, orders: int, table: Table, clock: _Clock, product: Product
+    consortium: Consortium, orders: int, given: Given, table: Table, clock: _Clock, product: Product
 ) -> tuple[Line, Planning]:
     model = _model_bytes()
     card = (resources.files("quality") / "models" / "forda.json").read_text()
@@ -199,8 +202,11 @@ def _produce(
     plant: Plant = clock(
         "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card, product)
     )
-    line = clock(f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now))
-    planning = clock("calling for offers, and offering", lambda: call_for_offers(line))
+    orders = len(given.orders) or orders
+    line = clock(
+        f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now, given.orders)
+    )
+    planning = clock("calling for offers, and offering", lambda: call_for_offers(line, given.calendars))
     clock("inspecting the components by a sample", lambda: sample_components(line, now))
     clock("planning on their offers, and agreeing to every operation", lambda: choose_offers(planning))
     fail = partial(fail_machine, planning)
