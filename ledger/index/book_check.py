@@ -18,7 +18,7 @@ from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from ledger.ids import SubjectKind, identifier_hash, subject
 from ledger.merkle import Tree, leaf_hash, verify_inclusion
 from ledger.store import Book, Connection, Rows, Store
-from ledger.store.book_rows import CertifiedEntryRow, DocumentRow, IdentityRow, ModelFileRow
+from ledger.store.book_rows import CertifiedEntryRow, DocumentRow, IdentityRow, ModelFileRow, OpenedEntryRow
 from ledger.store.rows import AnchorRow, CertificateRow
 
 __all__ = ["check_book"]
@@ -84,6 +84,10 @@ def _check_evidence(connection: Connection, rows: Rows) -> Iterator[str]:
         for entry in entries or ():
             if not _is_of_leaf(entry):
                 yield f"entry {entry.index} of stream {to_hex(row.stream)} is not that of its leaf"
+    for opened in rows.scan(OpenedEntryRow):
+        entry = book.opened(opened.stream, opened.index)
+        if entry is None or not _is_of_leaf(entry):
+            yield f"entry {opened.index} of stream {to_hex(opened.stream)}, which another company showed, was changed"
     for stream, anchored in anchors.items():
         tree = Tree(book.leaves(stream, max(anchor.size for anchor in anchored)))
         for anchor in anchored:

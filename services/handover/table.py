@@ -70,7 +70,9 @@ class Gets(enum.Enum):
     LOT_PROOF = "a bundle of the lots and what is packed in them, with all names that the recipient may see (ACCESS.md)"
     PROOF_ALONE = "a bundle of the lots, with their names"
     LOT_DOCUMENT = "the lots' documents"
-    PASSPORTS = "the passport of every document in the bundle"
+    PASSPORTS = (
+        "the passport of every document in the bundle, and the register readings of which its footprints are made"
+    )
     MEASUREMENT = "the certificate's evidence entry and inference"
     CARD = "the model's card"
     CALL = "the call, opened"
