@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from ledger.errors import MillmarkError
 from services.client import open_gateway
 from services.commands.plan.desk import Desk
 from services.planning.errors import RowRefusedError
+from services.planning.repository import PlanningRepository
+from services.settings import read_settings
+from services.store import open_store
 from tests.support.patience import wait_until
 from tests.support.planning_homes import Homes, found_homes
 
@@ -101,9 +105,10 @@ def test_from_a_call_to_rows_that_both_sides_committed_to(homes: Homes, monkeypa
     _see_own_offers_only(homes)
     pass_hours(homes, monkeypatch)
     assert "an offer would be late" in refused(homes, "Forge", "plan", "offer")
-    _plan(homes)
+    with _leaving_out_one(homes) as offer:
+        _plan(homes)
+        _prove_omission(homes, offer)
     _agree(homes)
-    _omission(homes)
     _fail(homes)
 
 
@@ -169,12 +174,36 @@ def _accept(homes: Homes, name: str, assignments: list[int]) -> bool:
     return True
 
 
-def _omission(homes: Homes) -> None:
-    """Nothing was left out, so nothing is proved."""
+@contextmanager
+def _leaving_out_one(homes: Homes) -> Iterator[str]:
+    """The coordinator forgets an offer of Mill's for which it signed a receipt, until the plan is made."""
+    with open_gateway(homes.folder / "Mill") as gateway:
+        offer = next(one for one in _offers(gateway) if one["counts"] and one["received_at"])["offer"]
+    leaf = bytes.fromhex(offer[2:])
+    with open_store(read_settings(homes.folder / "Hub").database_url) as store:
+        with store.transaction() as connection:
+            row = PlanningRepository(connection).leaf(leaf)
+            assert row is not None
+            connection.exec_driver_sql("DELETE FROM planning_leaves WHERE leaf = ?", (leaf,))
+        yield offer
+        with store.transaction() as connection:
+            PlanningRepository(connection).add_leaf(row)
+
+
+def _prove_omission(homes: Homes, offer: str) -> None:
+    """Mill sees it, and proves it to anybody; Forge, of which nothing was left out, can prove nothing."""
+    homes.wait_for("Mill", lambda gateway: len(gateway.list_calls()["items"][0]["plans"]) == 1)
+    assert "REFUSED by the rule offers" in homes.call("Mill", "plan", "show")
+    path, trust = str(homes.folder / "omission.json"), str(homes.folder / "trust.json")
+    assert "anybody checks it with" in homes.call("Mill", "plan", "omission", path, "--of", offer)
+    homes.call("Hub", "trust", "-o", trust)
+    for words in ((), ("--trust", trust)):
+        said = homes.call("Forge", "plan", "omission", path, *words)
+        assert f"proved: participant 1 had offer {offer} of participant 3 before its call closed" in said
     with open_gateway(homes.folder / "Forge") as gateway:
         [first, *_] = _offers(gateway)
-    path = str(homes.folder / "omission.json")
-    assert "the plan's list has the offer" in refused(homes, "Forge", "plan", "omission", path, "--of", first["offer"])
+    other = str(homes.folder / "none.json")
+    assert "the plan's list has the offer" in refused(homes, "Forge", "plan", "omission", other, "--of", first["offer"])
 
 
 def _fail(homes: Homes) -> None:
