@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
+from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.plans.call import Call
 from ledger.plans.plan import Plan
@@ -19,11 +21,12 @@ from services.client.shapes import RecordStatus
 from services.commands.acts.names import At
 from services.commands.acts.words import day_or_time, name_of
 from services.commands.context import Context, open_context
+from services.planning.consent import consent_to
 from services.planning.reading import find_whole, need_call
 from services.planning.repository import CallRow, PlanningRepository, PlanRow
 from services.planning.sealing import OwnStream, Sealed
 
-__all__ = ["Desk", "Shelf", "moment_text", "open_desk", "parse_moment", "short_hash"]
+__all__ = ["Desk", "Shelf", "choose", "find_offered_row", "moment_text", "open_desk", "parse_moment", "short_hash"]
 
 T = TypeVar("T")
 _AWAY = re.compile("[+]?([0-9]{1,6})([mhd])")
@@ -121,6 +124,14 @@ class Desk:
 def open_desk(at: At) -> Iterator[Desk]:
     with open_context(at.home) as opened:
         yield Desk(at, opened)
+
+
+def find_offered_row(home: Path, assignment: int) -> str | None:
+    """The claims root of the row of a plan that an assignment proposes; None if it is of no plan. Raises RowRefusedError
+    for one that is not what the machine's owner offered."""
+    with open_context(home) as opened, opened.store.reading() as connection:
+        root = consent_to(Rows(connection), Book(connection), assignment, int(time.time()))
+    return None if root is None else to_hex(root)
 
 
 def choose(kind: str, name: str, listed: Sequence[T], key: Callable[[T], bytes]) -> T:

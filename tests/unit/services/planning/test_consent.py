@@ -67,7 +67,7 @@ class Owner:
 
     def accept(self, now_s: int = CALL.closes) -> bytes | None:
         with self.store.reading() as connection:
-            return consent_to(Rows(connection), Book(connection), NUMBER, OWNER, now_s)
+            return consent_to(Rows(connection), Book(connection), NUMBER, now_s)
 
     def busy(self, call: Call) -> list[tuple[int, int]]:
         with self.store.reading() as connection:
