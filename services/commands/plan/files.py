@@ -21,7 +21,9 @@ _NO_TIE = "0x" + "00" * 32
 
 @PLAN.app.command("check", epilog="Example: millmark plan check week48.plan.json")
 def check(
-    file: Annotated[Path, typer.Argument(help="Plan file: call, objective, machines, offers and plan.", dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Plan file: call, objective, machines, offers and plan.", dir_okay=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Check a plan file offline, by integer additions and without a solver: whether the plan can be carried out, costs
@@ -32,7 +34,9 @@ def check(
 
 @PLAN.app.command("make", epilog="Example: millmark plan make week48.json -o week48.plan.json --cpu-seconds 30")
 def make(
-    file: Annotated[Path, typer.Argument(help="Plan file without a plan, or with one to be made anew.", dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Plan file without a plan, or with one to be made anew.", dir_okay=False)
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Plan file to write; an existing one is replaced.")],
     cpu_seconds: Annotated[
         float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")
