@@ -96,7 +96,7 @@ def test_from_a_call_to_rows_that_both_sides_committed_to(homes: Homes, monkeypa
         homes.wait_for(owner, lambda gateway: any(gateway.iterate_calls()))
     assert "the call is open until" in refused(homes, "Hub", "plan", "make")
     said = homes.call("Forge", "plan", "offer", "--until", "30d")
-    assert re.search(r"4 offers of machine \d+ with \d+ windows show \d+ free slots", said)
+    assert re.search(r"machine \d+: 4 offers with \d+ windows are made, which show \d+ free slots", said)
     assert "there is nothing new to offer" in refused(homes, "Forge", "plan", "offer")
     homes.call("Mill", "plan", "offer", "--until", "30d")
     homes.wait_for("Hub", lambda gateway: gateway.list_calls()["items"][0]["offers"] == 8)
@@ -120,10 +120,10 @@ def _offers(gateway):  # type: ignore[no-untyped-def]
 def _withdraw_one(homes: Homes) -> None:
     with open_gateway(homes.folder / "Mill") as gateway:
         [first, *_] = _offers(gateway)
-    assert "1 offers of machine" in homes.call("Mill", "plan", "withdraw", first["offer"])
+    assert "that are withdrawn: 1" in homes.call("Mill", "plan", "withdraw", first["offer"])
     homes.wait_for("Hub", lambda gateway: [one["reason"] for one in _offers(gateway)].count("withdrawn") == 1)
     # Withdrawn, it may be offered anew.
-    assert "1 offers of machine" in homes.call("Mill", "plan", "offer", "--until", "30d")
+    assert "1 offers with" in homes.call("Mill", "plan", "offer", "--until", "30d")
     homes.wait_for("Hub", lambda gateway: [one["counts"] for one in _offers(gateway)].count(True) == 8)
 
 
