@@ -84,6 +84,15 @@ class Rows:
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
 
+    def latest_before(self, kind: type[R], column: str, before: Cell, **equals: Cell) -> R | None:
+        """Of the rows whose other columns have the given values, the one with the greatest value of a column that is
+        less than `before`; None if there is none."""
+        table = TABLES[kind]
+        query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
+        query = query.where(table.c[column] < before).order_by(table.c[column].desc()).limit(1)
+        found = self._connection.execute(query).first()
+        return None if found is None else kind(*found)
+
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
         """All rows, ordered by the given columns or, without any, by primary key. Only some of them are in memory at a
         time.

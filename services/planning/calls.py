@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from ledger.canonical import Json, to_hex
@@ -62,9 +63,11 @@ def needs_of(claims: Claims | None, count: int, name: str) -> dict[int, Need]:
     return found
 
 
-def verify_revisions(rows: Rows, book: Book, call: Call) -> None:
-    """Verifies that the terms of all orders are still those of the call. Raises CallRefusedError."""
+def verify_revisions(rows: Rows, book: Book, call: Call, orders: Container[bytes] | None = None) -> None:
+    """Verifies that the terms of all orders, or of these, are still those of the call. Raises CallRefusedError."""
     for job in call.jobs:
+        if orders is not None and job.order not in orders:
+            continue
         row = rows.get(OrderRow, job.order)
         if row is None or row.claims_root != job.revision:
             raise CallRefusedError(

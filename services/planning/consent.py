@@ -68,14 +68,14 @@ def verify_row(rows: Rows, assignment: AssignmentRow, proposed: ProposedRow, own
     return call
 
 
-def consent_to(rows: Rows, book: Book, assignment: int, owner: int, now_s: int) -> bytes | None:
+def consent_to(rows: Rows, book: Book, assignment: int, now_s: int) -> bytes | None:
     """The claims root to which an owner commits by accepting an assignment: that of its row; None if it
     is of no plan. Raises RowRefusedError unless the row is what the owner offered."""
     found = rows.get(AssignmentRow, assignment)
     proposed = None if found is None else find_row(book, found)
     if found is None or proposed is None:
         return None
-    verify_row(rows, found, proposed, owner, now_s)
+    verify_row(rows, found, proposed, found.owner, now_s)
     return proposed.root
 
 

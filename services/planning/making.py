@@ -53,6 +53,8 @@ class Standing:
     assignment: AssignmentRow | None
     is_same: bool
     """Whether its document has this very row, of this plan or of one before."""
+    is_planned: bool = True
+    """Whether its document has a row of a plan at all."""
 
     @property
     def state(self) -> AssignmentState | None:
@@ -68,7 +70,8 @@ def find_standing(rows: Rows, book: Book, wanted: Iterable[Row]) -> dict[Key, St
         operation = rows.get(OperationRow, row.order, row.operation)
         assignment = None if operation is None else rows.get(AssignmentRow, operation.assignment)
         proposed = None if assignment is None else find_row(book, assignment)
-        found[row.key] = Standing(assignment, proposed is not None and proposed.row == row)
+        is_planned = assignment is None or proposed is not None
+        found[row.key] = Standing(assignment, proposed is not None and proposed.row == row, is_planned)
     return found
 
 

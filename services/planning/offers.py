@@ -35,6 +35,11 @@ class Made:
     """Why there is no offer for an operation or a machine: a line for each."""
 
 
+# How an owner weighs windows against each other, in per cent of the price: for hours that were offered once over, for
+# each slot before the operation's share of the order's time, and for each slot after the latest start in time.
+_PRESSURE, _EARLY, _LATE = 70, 3, 7
+
+
 def grid_of(call: Call) -> Grid:
     return Grid(call.origin, call.slot, call.slots)
 
@@ -43,12 +48,17 @@ def build_offers(call: Call, calendar: Calendar, machines: Sequence[OwnMachine],
     """The offers for all operations that the machines can do. `until`: seconds since 1970."""
     made, grid = Made(), grid_of(call)
     days = {machine.number: calendar.on(machine.plan, grid) for machine in machines}
+    loads = {machine.number: [0] * grid.slots for machine in machines}
     for job in call.jobs:
         for place, operation in enumerate(job.operations):
             reasons = []
             for machine in machines:
                 reason = why_not_capable(machine.capability, operation.need)
-                offer = None if reason else _offer(call, job, place, machine, days[machine.number], owner, until)
+                offer = (
+                    None
+                    if reason
+                    else _offer(call, job, place, machine, days[machine.number], loads[machine.number], owner, until)
+                )
                 if offer is not None:
                     made.offers.append(offer)
                 else:
@@ -70,9 +80,9 @@ def count_disclosed(offers: Iterable[Offer]) -> int:
 
 
 def _offer(
-    call: Call, job: Job, place: int, machine: OwnMachine, day: MachineDay, owner: int, until: int
+    call: Call, job: Job, place: int, machine: OwnMachine, day: MachineDay, load: list[int], owner: int, until: int
 ) -> Offer | None:
-    """None if the machine has no time for it within the call."""
+    """None if the machine has no time for it within the call. `load` is how much it has been offered so far."""
     operation, plan, grid = job.operations[place], machine.plan, day.grid
     minutes = plan.minutes.get(operation.need.kind)
     if minutes is None:
@@ -84,7 +94,8 @@ def _offer(
     # Of several operations the later ones are done later: windows are sought from the operation's share of the time.
     target = job.release + max(0, job.due - job.release) * place // len(job.operations)
     file = day.calendar.file
-    windows = _choose(_windows(day, starts, duration, file.most_starts), target, job.due - duration, file.windows)
+    span = target, job.due - duration
+    windows = choose_windows(_windows(day, starts, duration, file.most_starts), span, file.windows, duration, load)
     if not windows:
         return None
     wh = day.wh(duration)
@@ -115,14 +126,34 @@ def _windows(day: MachineDay, starts: Sequence[int], duration: int, most: int | 
             yield part[0], part[-1], price
 
 
-def _choose(windows: Iterable[tuple[int, int, int]], target: int, latest: int, most: int) -> list[tuple[int, int, int]]:
-    """At most so many windows: the first from the target on, the cheapest in time, the first of all, the next."""
-    found = list(windows)
-    later = [one for one in found if one[1] >= target] or found[-1:]
-    in_time = [one for one in found if one[0] <= latest] or found
-    cheapest = sorted(in_time, key=lambda one: (one[2], abs(one[0] - target)))
-    wanted = [*later[:1], *cheapest[:1], *found[:1], *later[1:], *cheapest]
-    return sorted(list(dict.fromkeys(wanted))[:most])
+def choose_windows(
+    windows: Iterable[tuple[int, int, int]], span: tuple[int, int], most: int, duration: int, load: list[int]
+) -> list[tuple[int, int, int]]:
+    """At most `most` windows (first start, last start, price) for an operation of `duration` slots.
+
+    Those that are cheap, start within `span`, and were not offered for much else; the last one lies after all others,
+    so that something is left where the others are taken. `load` has the expected occupation of the machine's slots, in
+    thousandths, and is increased: whoever offers the same hours for everything offers too little.
+    """
+    target, latest = span
+
+    def score(window: tuple[int, int, int]) -> int:
+        first, last, price = window
+        offered = load[first : last + duration]
+        pressure = sum(offered) // len(offered)
+        late, early = max(0, first - latest), max(0, target - last)
+        return price * (100_000 + _PRESSURE * pressure + 1000 * (_LATE * late + _EARLY * early))
+
+    ranked = sorted(windows, key=lambda window: (score(window), window))
+    chosen = ranked[: max(most - 1, 1)]
+    rest = [window for window in ranked if window not in chosen]
+    end = max([latest, *(window[1] for window in chosen)])
+    chosen += ([window for window in rest if window[0] > end] or rest)[: most - len(chosen)][:1]
+    for first, last, _ in chosen:
+        share = 1000 * duration // ((last - first + duration) * len(chosen))
+        for slot in range(first, min(last + duration, len(load))):
+            load[slot] += share
+    return sorted(chosen)
 
 
 def _family(plan: MachinePlan, operation: Operation) -> str:

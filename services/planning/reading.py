@@ -56,7 +56,8 @@ def open_offers(rows: Rows, planning: PlanningRepository, digest: bytes, book: B
     """All offers and withdrawals for a call that are known here, opened. Without the book, those that were made here
     lack their proofs."""
     listed = [*planning.leaves(digest, What.OFFER), *planning.leaves(digest, What.WITHDRAWAL)]
-    return [_open(rows, book, row) for row in listed]
+    opener = _Opener(rows, book)
+    return [opener.open(row) for row in listed]
 
 
 def count_known(rows: Rows, book: Book, planning: PlanningRepository, call: Call) -> Counted:
@@ -106,27 +107,37 @@ def plan_file(
     return PlanFile(call, objective, find_machines(rows, book, opened), tuple(opened), plan, before)
 
 
-def _open(rows: Rows, book: Book | None, row: LeafRow) -> OpenedOffer:
-    value = row.value
-    entry = parse_offer(value) if row.what == What.OFFER else parse_offer_withdrawal(value)
-    return OpenedOffer(entry, row.salt, _anchored(rows, book, row))
+class _Opener:
+    """Opens entries. Of a stream, one tree serves all of its entries under the same anchor."""
 
+    def __init__(self, rows: Rows, book: Book | None) -> None:
+        self._rows, self._book = rows, book
+        self._anchors: dict[bytes, list[AnchorRow]] = {}
+        self._trees: dict[tuple[bytes, int], Tree] = {}
 
-def _anchored(rows: Rows, book: Book | None, row: LeafRow) -> Anchored | None:
-    """Under the anchor by which it was handed over; one that was made here, under the first that covers it."""
-    anchors = rows.find(AnchorRow, stream=row.stream)
-    if row.sequence:
-        found = next((one for one in anchors if one.sequence == row.sequence), None)
-    else:
-        found = min((one for one in anchors if one.size > row.leaf_index), key=lambda one: one.size, default=None)
-    if found is None:
-        return None
-    hashes = row.hashes if row.sequence or book is None else _prove(book, row, found.size)
-    return Anchored(row.stream, row.leaf_index, found.size, found.root, hashes, found.sequence, found.anchored_at)
+    def open(self, row: LeafRow) -> OpenedOffer:
+        value = row.value
+        entry = parse_offer(value) if row.what == What.OFFER else parse_offer_withdrawal(value)
+        return OpenedOffer(entry, row.salt, self._anchored(row))
 
+    def _anchored(self, row: LeafRow) -> Anchored | None:
+        """Under the anchor by which it was handed over; one that was made here, under the first that covers it."""
+        if row.stream not in self._anchors:
+            self._anchors[row.stream] = self._rows.find(AnchorRow, stream=row.stream)
+        anchors = self._anchors[row.stream]
+        if row.sequence:
+            found = next((one for one in anchors if one.sequence == row.sequence), None)
+        else:
+            found = min((one for one in anchors if one.size > row.leaf_index), key=lambda one: one.size, default=None)
+        if found is None:
+            return None
+        hashes = row.hashes if row.sequence or self._book is None else self._prove(self._book, row, found.size)
+        return Anchored(row.stream, row.leaf_index, found.size, found.root, hashes, found.sequence, found.anchored_at)
 
-def _prove(book: Book, row: LeafRow, size: int) -> tuple[bytes, ...]:
-    leaves = book.leaves(row.stream, size)
-    if len(leaves) < size:
-        raise PlanningError("the book lacks entries of a stream", hint="restore the private book from a backup")
-    return tuple(Tree(leaves).inclusion_proof(row.leaf_index))
+    def _prove(self, book: Book, row: LeafRow, size: int) -> tuple[bytes, ...]:
+        tree = self._trees.get((row.stream, size))
+        if tree is None:
+            tree = self._trees[row.stream, size] = Tree(book.leaves(row.stream, size))
+        if tree.size < size:
+            raise PlanningError("the book lacks entries of a stream", hint="restore the private book from a backup")
+        return tuple(tree.inclusion_proof(row.leaf_index))

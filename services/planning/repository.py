@@ -184,5 +184,6 @@ def own_leaves(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[
     made = [row for row in rows.find(LeafRow, stream=stream) if row.sequence == 0 and row.leaf_index < size]
     if not made:  # the common case: a machine's measurements
         return ()
-    before = max((row.size for row in rows.find(AnchorRow, stream=stream) if row.sequence < sequence), default=0)
-    return sorted((row for row in made if row.leaf_index >= before), key=lambda row: row.leaf_index)
+    before = rows.latest_before(AnchorRow, "sequence", sequence, stream=stream)
+    first = 0 if before is None else before.size
+    return sorted((row for row in made if row.leaf_index >= first), key=lambda row: row.leaf_index)

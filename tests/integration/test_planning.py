@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from ledger.errors import MillmarkError
 from services.client import open_gateway
 from services.commands.plan.desk import Desk
 from services.planning.errors import RowRefusedError
+from services.planning.repository import PlanningRepository
+from services.settings import read_settings
+from services.store import open_store
 from tests.support.patience import wait_until
 from tests.support.planning_homes import Homes, found_homes
 
@@ -92,7 +96,7 @@ def test_from_a_call_to_rows_that_both_sides_committed_to(homes: Homes, monkeypa
         homes.wait_for(owner, lambda gateway: any(gateway.iterate_calls()))
     assert "the call is open until" in refused(homes, "Hub", "plan", "make")
     said = homes.call("Forge", "plan", "offer", "--until", "30d")
-    assert re.search(r"4 offers of machine \d+ with \d+ windows show \d+ free slots", said)
+    assert re.search(r"machine \d+: 4 offers with \d+ windows are made, which show \d+ free slots", said)
     assert "there is nothing new to offer" in refused(homes, "Forge", "plan", "offer")
     homes.call("Mill", "plan", "offer", "--until", "30d")
     homes.wait_for("Hub", lambda gateway: gateway.list_calls()["items"][0]["offers"] == 8)
@@ -101,9 +105,10 @@ def test_from_a_call_to_rows_that_both_sides_committed_to(homes: Homes, monkeypa
     _see_own_offers_only(homes)
     pass_hours(homes, monkeypatch)
     assert "an offer would be late" in refused(homes, "Forge", "plan", "offer")
-    _plan(homes)
+    with _leaving_out_one(homes) as offer:
+        _plan(homes)
+        _prove_omission(homes, offer)
     _agree(homes)
-    _omission(homes)
     _fail(homes)
 
 
@@ -115,10 +120,10 @@ def _offers(gateway):  # type: ignore[no-untyped-def]
 def _withdraw_one(homes: Homes) -> None:
     with open_gateway(homes.folder / "Mill") as gateway:
         [first, *_] = _offers(gateway)
-    assert "1 offers of machine" in homes.call("Mill", "plan", "withdraw", first["offer"])
+    assert "that are withdrawn: 1" in homes.call("Mill", "plan", "withdraw", first["offer"])
     homes.wait_for("Hub", lambda gateway: [one["reason"] for one in _offers(gateway)].count("withdrawn") == 1)
     # Withdrawn, it may be offered anew.
-    assert "1 offers of machine" in homes.call("Mill", "plan", "offer", "--until", "30d")
+    assert "1 offers with" in homes.call("Mill", "plan", "offer", "--until", "30d")
     homes.wait_for("Hub", lambda gateway: [one["counts"] for one in _offers(gateway)].count(True) == 8)
 
 
@@ -169,12 +174,36 @@ def _accept(homes: Homes, name: str, assignments: list[int]) -> bool:
     return True
 
 
-def _omission(homes: Homes) -> None:
-    """Nothing was left out, so nothing is proved."""
+@contextmanager
+def _leaving_out_one(homes: Homes) -> Iterator[str]:
+    """The coordinator forgets an offer of Mill's for which it signed a receipt, until the plan is made."""
+    with open_gateway(homes.folder / "Mill") as gateway:
+        offer = next(one for one in _offers(gateway) if one["counts"] and one["received_at"])["offer"]
+    leaf = bytes.fromhex(offer[2:])
+    with open_store(read_settings(homes.folder / "Hub").database_url) as store:
+        with store.transaction() as connection:
+            row = PlanningRepository(connection).leaf(leaf)
+            assert row is not None
+            connection.exec_driver_sql("DELETE FROM planning_leaves WHERE leaf = ?", (leaf,))
+        yield offer
+        with store.transaction() as connection:
+            PlanningRepository(connection).add_leaf(row)
+
+
+def _prove_omission(homes: Homes, offer: str) -> None:
+    """Mill sees it, and proves it to anybody; Forge, of which nothing was left out, can prove nothing."""
+    homes.wait_for("Mill", lambda gateway: len(gateway.list_calls()["items"][0]["plans"]) == 1)
+    assert "REFUSED by the rule offers" in homes.call("Mill", "plan", "show")
+    path, trust = str(homes.folder / "omission.json"), str(homes.folder / "trust.json")
+    assert "anybody checks it with" in homes.call("Mill", "plan", "omission", path, "--of", offer)
+    homes.call("Hub", "trust", "-o", trust)
+    for words in ((), ("--trust", trust)):
+        said = homes.call("Forge", "plan", "omission", path, *words)
+        assert f"proved: participant 1 had offer {offer} of participant 3 before its call closed" in said
     with open_gateway(homes.folder / "Forge") as gateway:
         [first, *_] = _offers(gateway)
-    path = str(homes.folder / "omission.json")
-    assert "the plan's list has the offer" in refused(homes, "Forge", "plan", "omission", path, "--of", first["offer"])
+    other = str(homes.folder / "none.json")
+    assert "the plan's list has the offer" in refused(homes, "Forge", "plan", "omission", other, "--of", first["offer"])
 
 
 def _fail(homes: Homes) -> None:

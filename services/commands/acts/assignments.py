@@ -80,20 +80,12 @@ def propose(
 @ASSIGNMENTS.act("accept", "millmark assignments accept 131")
 def accept(at: At, assignment: AssignmentNumber, claims: Claims = None) -> Done:
     """Accept an assignment as the machine's owner. A row of a plan is accepted if it is as it was offered."""
-    root = None if claims else _find_row(at, assignment)
+    from services.commands.plan.desk import find_offered_row  # noqa: PLC0415 - other acts need no database
+
+    # Both sides commit to one text: the acceptance has the claims root of the row that was proposed.
+    root = None if claims else find_offered_row(at.home, assignment)
     done = at.gateway.accept_assignment(assignment, claims=read_claims(claims), claims_root=root)
     return Done(done, f"assignment {assignment} is accepted", f"millmark assignments start {assignment}")
-
-
-def _find_row(at: At, assignment: int) -> str | None:
-    """The claims root of the row of a plan that an assignment proposes, to which the acceptance commits as well; None
-    if it is of no plan. Raises RowRefusedError for one that is not what this company offered."""
-    from services.commands.plan.desk import open_desk  # noqa: PLC0415 - other acts need no database
-    from services.planning.consent import consent_to  # noqa: PLC0415 - as above
-
-    with open_desk(at) as desk, desk.reading() as shelf:
-        root = consent_to(shelf.rows, shelf.book, assignment, desk.me, desk.now_s())
-    return None if root is None else f"0x{root.hex()}"
 
 
 @ASSIGNMENTS.act("decline", "millmark assignments decline 131 --reason 'the spindle is worn'")

@@ -8,22 +8,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
+from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError
+from ledger.merkle import Tree
 from ledger.plans.call import Call
 from ledger.plans.plan import Plan
 from ledger.store import Book, Connection, Rows
 from ledger.store.rows import StreamRow
 from services.client.shapes import RecordStatus
+from services.commands.acts.act import Done
 from services.commands.acts.names import At
 from services.commands.acts.words import day_or_time, name_of
 from services.commands.context import Context, open_context
+from services.planning.consent import consent_to
 from services.planning.reading import find_whole, need_call
 from services.planning.repository import CallRow, PlanningRepository, PlanRow
 from services.planning.sealing import OwnStream, Sealed
 
-__all__ = ["Desk", "Shelf", "moment_text", "open_desk", "parse_moment", "short_hash"]
+__all__ = ["Desk", "Shelf", "choose", "find_offered_row", "moment_text", "open_desk", "parse_moment", "short_hash"]
 
 T = TypeVar("T")
 _AWAY = re.compile("[+]?([0-9]{1,6})([mhd])")
@@ -104,23 +109,44 @@ class Desk:
             found = [one for one in found if one["subject"] == named]
         what = "for plans, without a machine" if machine is None else f"of machine {machine}"
         if len(found) > 1:
-            found = [one for one in found if name_of(one).endswith("-offers")] or found
+            found = [one for one in found if name_of(one) == "offers" or name_of(one).endswith("-offers")] or found
         if len(found) != 1:
             hint = "name one with --stream" if found else "open one: `millmark streams open`"
             raise InputError(f"this company has {len(found) or 'no'} streams {what}", hint=hint)
-        subject = bytes.fromhex(found[0]["subject"][2:])
+        return self.stream_of(bytes.fromhex(found[0]["subject"][2:]))
+
+    def stream_of(self, subject: bytes) -> OwnStream:
+        """An own stream by its subject."""
         with self.reading() as shelf:
             row = shelf.rows.get(StreamRow, subject)
         return OwnStream(subject, self.me, 0 if row is None else row.size)
 
     def anchor(self, stream: OwnStream, sealed: Sealed) -> RecordStatus:
-        return self.at.gateway.anchor(f"0x{stream.subject.hex()}", size=sealed.size, root=f"0x{sealed.root.hex()}")
+        return self.at.gateway.anchor(to_hex(stream.subject), size=sealed.size, root=to_hex(sealed.root))
+
+    def anchor_rest(self, stream: OwnStream) -> Done | None:
+        """Anchors entries whose anchor was lost on the way; None if there are none."""
+        with self.reading() as shelf:
+            size = shelf.book.evidence_size(stream.subject)
+            root = Tree(shelf.book.leaves(stream.subject, size)).root()
+        if size <= stream.anchored:
+            return None
+        done = self.at.gateway.anchor(to_hex(stream.subject), size=size, root=to_hex(root))
+        return Done(done, f"{size - stream.anchored} entries that were written before are anchored now")
 
 
 @contextmanager
 def open_desk(at: At) -> Iterator[Desk]:
     with open_context(at.home) as opened:
         yield Desk(at, opened)
+
+
+def find_offered_row(home: Path, assignment: int) -> str | None:
+    """The claims root of the row of a plan that an assignment proposes; None if it is of no plan. Raises
+    RowRefusedError for one that is not what the machine's owner offered."""
+    with open_context(home) as opened, opened.store.reading() as connection:
+        root = consent_to(Rows(connection), Book(connection), assignment, int(time.time()))
+    return None if root is None else to_hex(root)
 
 
 def choose(kind: str, name: str, listed: Sequence[T], key: Callable[[T], bytes]) -> T:

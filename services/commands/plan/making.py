@@ -20,7 +20,7 @@ from services.commands.acts.act import Done, Listing, run_act
 from services.commands.acts.names import At
 from services.commands.acts.words import operation, party, short
 from services.commands.plan.desk import Desk, Shelf, moment_text, open_desk, short_hash
-from services.commands.plan.group import PLAN, CallName, Stream
+from services.commands.plan.group import PLAN, CallName
 from services.files import write_private_whole
 from services.output import warn
 from services.planning.calls import verify_revisions
@@ -57,11 +57,17 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int)
             raise CallRefusedError(
                 f"the call is open until {moment_text(wanted.closes)} UTC", hint="wait until it has closed"
             )
-        own, tie = desk.stream(stream, None), _tie(desk.opened.chain(), wanted.closes)
+        own = desk.stream(stream, None)
+        with desk.reading() as shelf:
+            has_plan = bool(shelf.planning.plans(wanted.digest))
+        if has_plan:
+            lost = desk.anchor_rest(own)
+            if lost is None:
+                raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
+            return lost
+        tie = _tie(desk.opened.chain(), wanted.closes)
         with desk.reading() as shelf:
             verify_revisions(shelf.rows, shelf.book, wanted)
-            if shelf.planning.plans(wanted.digest):
-                raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
             file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None)
         return _record(desk, own, wanted, make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed))
 
@@ -78,16 +84,15 @@ def replan(
     ] = None,
     certificate: Annotated[int | None, typer.Option(min=1, help="The failing certificate.")] = None,
     cpu_seconds: CpuSeconds = 2.0,
-    stream: Stream = None,
 ) -> Done:
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
     that is impossible."""
     with open_desk(at) as desk:
-        wanted, own = _own_call(desk, call), desk.stream(stream, None)
+        wanted = _own_call(desk, call)
         out = None if machine is None else at.machine(machine)
         _verify_cause(cause, out, assignment, certificate)
         with desk.reading() as shelf:
-            before = desk.latest_plan(shelf, wanted.digest)
+            before, own = desk.latest_plan(shelf, wanted.digest), _stream_of_plans(desk, shelf, wanted)
             # A cause that a record shows names it; any other is written into the coordinator's stream.
             record = certificate if cause is CauseKind.CERTIFICATE else _declined(shelf, cause, assignment)
             happened = _cause(shelf, own, cause, text, record)
@@ -139,6 +144,14 @@ def _checked(holds: bool, whole: bool, rule: str | None, reason: str | None) -> 
         return f"REFUSED by the rule {rule}: {reason}"
     part = "own offers are in its list, and own rows are as offered"
     return f"checked here: {'it holds' if whole else part}"
+
+
+def _stream_of_plans(desk: Desk, shelf: Shelf, call: Call) -> OwnStream:
+    """Where the plans of a call are, in their order. Raises NotFoundError."""
+    leaf = shelf.planning.leaf(desk.latest_row(shelf, call.digest).leaf)
+    if leaf is None:
+        raise PlanningError("the entry of the plan is not here", hint="restore the database from a backup")
+    return desk.stream_of(leaf.stream)
 
 
 def _own_call(desk: Desk, name: str | None) -> Call:

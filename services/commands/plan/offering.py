@@ -65,7 +65,11 @@ def offer(
         for line in made.passed:
             warn(f"millmark: {line}")
         if not new:
-            raise InputError("there is nothing new to offer for this call", hint="see `millmark plan offers`")
+            streams = [desk.stream(None, one.number) for one in machines]
+            lost = [one for own in streams if (one := desk.anchor_rest(own)) is not None]
+            if not lost:
+                raise InputError("there is nothing new to offer for this call", hint="see `millmark plan offers`")
+            yield from lost
         for number in sorted({one.machine for one in new}):
             yield _record(desk, number, [one for one in new if one.machine == number])
 
@@ -172,7 +176,7 @@ def _record(desk: Desk, machine: int, entries: Sequence[Offer] | Sequence[OfferW
     done = desk.anchor(own, sealed)
     offers = [one for one in entries if isinstance(one, Offer)]
     if not offers:
-        return Done(done, f"{len(entries)} offers of machine {machine} are withdrawn")
-    windows = sum(len(one.windows) for one in offers)
-    said = f"{len(offers)} offers of machine {machine} with {windows} windows show {count_disclosed(offers)} free slots"
+        return Done(done, f"offers of machine {machine} that are withdrawn: {len(entries)}")
+    windows, shown = sum(len(one.windows) for one in offers), count_disclosed(offers)
+    said = f"machine {machine}: {len(offers)} offers with {windows} windows are made, which show {shown} free slots"
     return Done(done, said, "the coordinator, once the call has closed: millmark plan make")

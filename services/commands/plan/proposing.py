@@ -20,9 +20,11 @@ from services.commands.plan.desk import Shelf, open_desk, short_hash
 from services.commands.plan.group import PLAN, CallName
 from services.output import warn
 from services.planning.books import find_claims
+from services.planning.calls import verify_revisions
 from services.planning.consent import find_row, verify_row
 from services.planning.errors import RowRefusedError
 from services.planning.making import Standing, find_standing
+from services.planning.reading import need_call
 
 __all__: list[str] = []
 
@@ -40,7 +42,8 @@ def propose(at: At, call: CallName = None) -> Iterator[Done]:
         with desk.reading() as shelf:
             plan = desk.latest_plan(shelf, desk.choose_call(shelf, call).digest)
             standing = find_standing(shelf.rows, shelf.book, plan.rows)
-        todo = [row for row in plan.rows if standing[row.key].state not in (*_LIVE, AssignmentState.FINISHED)]
+            todo = [row for row in plan.rows if not _is_settled(standing[row.key])]
+            verify_revisions(shelf.rows, shelf.book, need_call(shelf.rows, plan.call), {row.order for row in todo})
         cancelled = [(row, one) for row in todo if (one := _replaced(standing[row.key])) is not None]
         # All are stored before the first is waited for: the gateway sends them together.
         ended = [(one, at.gateway.cancel_assignment(one, reason=_reason(plan))) for _, one in cancelled]
@@ -139,10 +142,26 @@ def _judge(
     return roots, refused
 
 
+def _is_settled(standing: Standing) -> bool:
+    """Whether nothing is to be proposed: the row is, or its operation is finished, whoever assigned it."""
+    is_finished = standing.assignment is not None and standing.assignment.state == AssignmentState.FINISHED
+    return is_finished or standing.state in _LIVE
+
+
 def _replaced(standing: Standing) -> int | None:
-    """The live assignment of an operation whose row the plan changes; None if there is none."""
+    """The live assignment of an operation whose row the plan changes; None if there is none.
+
+    Raises InputError for one that no plan made: nobody asked for that to be cancelled.
+    """
     row = standing.assignment
-    return None if row is None or AssignmentState(row.state) not in _LIVE else row.sequence
+    if row is None or AssignmentState(row.state) not in _LIVE:
+        return None
+    if not standing.is_planned:
+        raise InputError(
+            f"operation {row.operation + 1} is assigned without a plan, as assignment {row.sequence}",
+            hint=f"cancel it first: millmark assignments cancel {row.sequence}",
+        )
+    return row.sequence
 
 
 def _propose(at: At, plan: Plan, row: Row) -> RecordStatus:

@@ -54,7 +54,7 @@ def generate_plan_file(orders: int, seed: int, *, setup: int = 0) -> PlanFile:
     for order in sorted(draw.randbytes(32) for _ in range(orders)):
         kinds = draw.sample(KINDS, len(KINDS))
         durations = [draw.randint(2, 8) for _ in kinds]
-        release = draw.randint(0, orders // 2)
+        release = draw.randint(0, orders)
         due = release + (sum(durations) + 2 * TRANSPORT_SLOTS) * draw.randint(110, 260) // 100
         operations = tuple(Operation(number, Need(kind)) for number, kind in enumerate(kinds))
         jobs.append(Job(order, sha256(order), release, due, operations))
@@ -69,7 +69,7 @@ def generate_plan_file(orders: int, seed: int, *, setup: int = 0) -> PlanFile:
             if origin != destination
         ),
         destination=(),
-        carbon_price=100,
+        carbon_price=10,
     )
     call = Call(
         chain_id=1,

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from ledger.errors import InputError
 from services.options import AsJson
 from services.output import print_json, print_table
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
     group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
     group.command("names", epilog="Example: millmark bench names --requests 400 --json")(run_names)
+    group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
     app.add_typer(group, name="bench")
 
 
@@ -270,3 +272,80 @@ def run_names(
         print_table("foreign and unknown names", columns, rows)
     if any(one.auc > MAX_AUC for one in found):
         raise typer.Exit(1)
+
+
+def run_planning(
+    orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24,60",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
+    cpu_seconds: Annotated[float, typer.Option(min=1, max=3600, help="CPU seconds on either side.")] = 30.0,
+    instances: Annotated[
+        Path | None,
+        typer.Option(help="Folder of classic job shops, listed in instances.json, instead of drawn orders."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare plans with those of CP-SAT alone at equal CPU seconds, and with list rules; time the check.
+
+    Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
+    """
+    if instances is not None:
+        _run_shops(instances, cpu_seconds, as_json)
+        return
+    from services.lab.bench.planning import compare_plans, summarise  # noqa: PLC0415 - OR-Tools is optional
+
+    sizes = _parse_sizes(orders)
+    found = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("instances", total=len(sizes) * seeds)
+        for one in compare_plans(sizes, range(seeds), cpu_seconds):
+            found.append(one)
+            progress.advance(task)
+    summaries = summarise(found)
+    if as_json:
+        print_json({"instances": [asdict(one) for one in found], "summaries": [one.to_json() for one in summaries]})
+        return
+    columns = ["orders", "seeds", "cost/CP-SAT", "worst", "unsolved by it", "cost/rules", "gap", "check ms", "CPU s"]
+    rows = [
+        [
+            *(one.orders, one.seeds, _ratio(one.ratio), _ratio(one.worst_ratio), one.unsolved),
+            *(_ratio(one.rule_ratio), f"{one.gap_per_mille / 10:.1f} %", f"{one.check_ms:.1f}"),
+            f"{one.cpu_s:.1f} / {one.solver_cpu_s:.1f}",
+        ]
+        for one in summaries
+    ]
+    print_table(f"plans against CP-SAT alone, {cpu_seconds:g} CPU seconds a side", columns, rows)
+
+
+def _run_shops(folder: Path, cpu_seconds: float, as_json: bool) -> None:
+    from services.lab.bench.planning_shops import compare_shops  # noqa: PLC0415 - OR-Tools is optional
+
+    found = list(compare_shops(folder, cpu_seconds, seed=1))
+    if as_json:
+        print_json([{**asdict(one), "gap": one.gap, "solver_gap": one.solver_gap} for one in found])
+        return
+    columns = ["instance", "best known", "makespan", "bound", "CP-SAT alone", "its bound", "CPU s"]
+    rows = [
+        [
+            *(one.name, one.best_known, one.makespan, one.bound, one.solver_makespan or "none", one.solver_bound),
+            f"{one.cpu_s:.1f} / {one.solver_cpu_s:.1f}",
+        ]
+        for one in found
+    ]
+    means = [
+        sum(values) / len(found) * 100 for values in ([one.gap for one in found], [one.solver_gap for one in found])
+    ]
+    print_table(f"mean gap to the best known: {means[0]:.2f} %, CP-SAT alone {means[1]:.2f} %", columns, rows)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _parse_sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(1 <= size <= 1000 for size in sizes):
+        raise InputError(f"--orders {text!r} is not a list of numbers from 1 to 1000", hint="write 8,24,60")
+    return sizes

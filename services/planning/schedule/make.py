@@ -30,8 +30,10 @@ __all__ = ["Made", "has_solver", "make_plan"]
 ITERATIONS = 400
 SOLVER_CPU_S = 5.0
 """Budget from which on it is worth loading CP-SAT."""
-SOLVER_WINDOWS = 40_000
-"""Windows of all offers together up to which its model is of a reasonable size."""
+_PRICE_SHARE = 0.2
+"""Of the CPU time, for prices that guide; the best plan is not known yet, and need not be."""
+_PROOF_SHARE = 0.1
+"""Of the CPU time, for prices that prove, once the best plan is known."""
 _SHUFFLES = 200
 """Orders of list scheduling that are tried until one fits."""
 
@@ -118,18 +120,19 @@ class _Maker:
     def find(self, with_solver: bool) -> Paths:
         """Return the paths of the best plan found."""
         self._open()
-        use_solver = with_solver and self._budget.cpu_s >= SOLVER_CPU_S and self._count_windows() <= SOLVER_WINDOWS
-        self._price(0.3 * self._budget.cpu_s)
-        self._search(self._budget.left_s * (0.55 if use_solver else 0.85))
-        if use_solver:
-            self._solve(self._budget.left_s * 0.6)
+        share = _solver_share(len(self._offers)) if with_solver and self._budget.cpu_s >= SOLVER_CPU_S else 0.0
+        self._price(_PRICE_SHARE * self._budget.cpu_s)
+        spare = _PROOF_SHARE * self._budget.cpu_s
+        self._search((self._budget.left_s - spare) * (1 - share))
+        if share:
+            self._solve(self._budget.left_s - spare)
         elif with_solver:
-            self.steps.append("CP-SAT: not used, for it would not pay on a call of this size in this time")
+            self.steps.append("CP-SAT: not used: on so many offers, or in so little time, local search finds more")
         else:
             self.steps.append("CP-SAT: not installed (pip install 'millmark[planning]'); the other steps did the work")
         if self._best is None:
             raise UnplannableError("no plan was found on these offers", hint="allow more CPU time, or more slots")
-        self._price(self._budget.left_s * 0.5)
+        self._price(self._budget.left_s)
         return self._best
 
     def _open(self) -> None:
@@ -198,9 +201,6 @@ class _Maker:
         self._offer(search.best)
         self.steps.append(f"local search: {search.rounds} rounds")
 
-    def _count_windows(self) -> int:
-        return sum(len(choice.windows) for route in self._problem.routes for item in route.choices for choice in item)
-
     def _solve(self, cpu_s: float) -> None:
         from services.planning.schedule.solver import solve  # noqa: PLC0415 - OR-Tools is optional
 
@@ -238,6 +238,11 @@ class _Maker:
             dropped=self._dropped,
             fixed=tuple(sorted(fixed)),
         )
+
+
+def _solver_share(offers: int) -> float:
+    """Part of the time for CP-SAT: it finishes small calls, and is of no use on large ones."""
+    return 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
 
 
 def _build_rows(problem: Problem, paths: Paths) -> list[Row]:
