@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 
 from ledger.canonical import Json
 from ledger.ids import Identity, SubjectKind
 from ledger.plans.plan import Key, Row
-from ledger.products import Configuration, Step, build_mark, build_order_document, element_string
+from ledger.products import Configuration, Step, build_order_document
 from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
@@ -34,6 +33,7 @@ from services.lab.demo.configured import choose_options
 from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 from services.lab.demo.factories import find_supplies
 from services.lab.demo.given import Wanted
+from services.lab.demo.marking import build_marks, find_letter, find_material
 from services.lab.demo.meters import Footprints, Measured, build_table
 from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
 
@@ -49,8 +49,6 @@ PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
 DUE_S, DUE_STEP_S, DUE_STEPS = 16 * 3600, 3 * 3600, 8
 """Orders are due from then on, in so many steps."""
-SHELF_LIFE_S = 5 * 365 * 24 * 3600
-"""From the day on which it is due; for pieces that are marked with their expiry."""
 
 
 @dataclass(slots=True)
@@ -323,42 +321,16 @@ def _new_lot(
     """Creates a serialised lot and makes it the job's lot; returns it as an output of a transformation."""
     product = line.plant.product
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
-    serial = f"{_letter(line, step)}{job.index + 1:04d}{suffix}"
+    serial = f"{find_letter(product, step)}{job.index + 1:04d}{suffix}"
     link = f"https://id.gs1.org/01/{product.gtin or GTIN_OTHERWISE}/21/{serial}"
     identity = line.consortium.name(SubjectKind.LOT, maker, link)
     job.lot = identity.subject
     footprint = line.footprints.make(job.lot, inputs, loss, measured)
     # Under the names of services/portal/PASSPORT.md.
-    passport: dict[str, Json] = {"material": _material(job), "footprint": footprint}
+    passport: dict[str, Json] = {"material": find_material(job.made), "footprint": footprint}
     if step == product.route[-1]:
         job.part = identity
-        passport |= _mark(line, job, serial)
+        batch = f"{find_supplies(product).material}{job.index // PER_LOT + 1}"
+        passport |= build_marks(product, serial, batch, job.terms.due_at)
     claims = line.consortium.document(maker, {"serial": serial, "passport": passport})
     return Output(hash_of(identity), 1, PIECE, claims)
-
-
-def _material(job: Job) -> str:
-    """What it is made of, as ordered."""
-    found = next((key for key in ("material", "fabric") if key in job.made.options), None)
-    return "PP" if found is None else str(job.made.options[found])
-
-
-def _letter(line: Line, step: Step) -> str:
-    """Beginning of the serial numbers of what a step makes: its first letter, and its place if another one has that."""
-    names = [one.name for one in line.plant.product.route]
-    letter, place = step.name[0].upper(), names.index(step.name)
-    return letter if all(name[0].upper() != letter for name in names[:place]) else f"{letter}{place + 1}-"
-
-
-def _mark(line: Line, job: Job, serial: str) -> dict[str, Json]:
-    """What the finished piece is marked with beside its GTIN, where the product asks for it."""
-    product = line.plant.product
-    if not product.marks:
-        return {}
-    batch = f"{find_supplies(product).material}{job.index // PER_LOT + 1}"
-    due, expiry = (
-        datetime.fromtimestamp(time_s, UTC).strftime("%y%m%d")
-        for time_s in (job.terms.due_at, job.terms.due_at + SHELF_LIFE_S)
-    )
-    values = {"10": batch, "11": due, "17": expiry, "21": serial}
-    return {"udi": element_string(build_mark(product, {ai: values[ai] for ai in product.marks}))}

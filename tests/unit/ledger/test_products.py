@@ -179,7 +179,7 @@ def products(draw: st.DrawFn) -> Product:
         },
         optional={"when": rule},
     )
-    steps = draw(st.lists(step, max_size=3))
+    steps: list[Any] = draw(st.lists(step, max_size=3))
     route: list[Json] = [{"name": "first", "need": {"kind": "begin", "values": {}}, "minutes": 1}]
     route += [{"name": f"step {number}", **one} for number, one in enumerate(steps)]
     document: Json = {
