@@ -399,6 +399,7 @@ class LotFootprint(TypedDict):
     market_mg: int
     metered_mg: int
     recycled_permille: int | None
+    first_time: int
     time: int
     table: str
     factors: list[FactorOf]
