@@ -384,7 +384,10 @@ def test_a_stream_without_a_machine(run: Runner) -> None:
         ("orders place no-uri --coordinator 1 --due 2100-01-01", "is not a GS1 Digital Link, EPC URN, did or urn"),
         ("orders end none --accept --alone", "no order is called none here"),
         ("lots transform split --input a=x --output urn:example:b", "is no whole number"),
-        ("assignments finish 7", "either --event or --entry"),
+        ("assignments finish 7 --event a --register-wh 5", "one of --event, --entry and --register-wh"),
+        ("assignments finish 7 --register-wh 5 --register-reset 4", "write BEFORE=AFTER"),
+        ("assignments finish 7 --good 3", "give --register-wh as well"),
+        ("lots receive urn:example:a --emission steel=5", "give --factors as well"),
         ("lots receive urn:example:a --claims /nowhere", "cannot be read"),
     ],
 )
