@@ -69,7 +69,7 @@ def _key(settings: Settings) -> str | None:
 
 
 def _trusted(settings: Settings) -> ssl.SSLContext | bool:
-    """The gateway's own certificate is trusted where it terminates TLS itself, whether an authority issued it or not."""
+    """The gateway's own certificate is trusted where it terminates TLS itself, whoever issued it."""
     certificate = settings.from_home(settings.gateway_tls_certificate)
     if certificate is None:
         return True
