@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ledger.chain.artifacts import verify_code
 from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
@@ -21,6 +21,9 @@ from ledger.errors import (
 from ledger.events import Event, Header, Recorded
 from ledger.forward_requests import SignedRequest
 from ledger.records import Contract, Value
+
+if TYPE_CHECKING:
+    from ledger.trust import TrustedContract
 
 __all__ = ["Chain"]
 
@@ -58,6 +61,8 @@ class Chain:
         self.verify_served()
         self.contracts = self._connect()
         """Address of every contract whose code is involved, by Solidity name."""
+        self.proved: tuple[Mapping[str, TrustedContract], bytes | None] | None = None
+        """Code hashes of the contracts, and the predecessor, once they were asked for (`fetch_trust`)."""
 
     def address(self, contract: Contract) -> bytes:
         return self.registry if contract is Contract.REGISTRY else self.ledger

@@ -158,14 +158,23 @@ def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
 
 
 def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBlock | Cosigners) -> TrustFile:
-    """Build a trust file for the connected ledger, with the contracts' code hashes in the last final block.
+    """Build a trust file for the connected ledger, with the contracts' code hashes in a final block.
 
     `names` are the participants' names by number. Raises ChainError.
     """
-    addresses = chain.contracts
-    proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(addresses.values(), ()), chain.final_number())
+    # Once for each connection: code and predecessor are immutable, and the verifier of every bundle needs them.
+    if chain.proved is None:
+        chain.proved = _fetch_contracts(chain), fetch_predecessor(chain.node, chain.ledger)
+    contracts, predecessor = chain.proved
+    return TrustFile(
+        chain.chain_id, chain.ledger_id, dict(contracts), dict(sorted(names.items())), checkpoint, predecessor
+    )
+
+
+def _fetch_contracts(chain: Chain) -> dict[str, TrustedContract]:
+    proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(chain.contracts.values(), ()), chain.final_number())
     contracts = {}
-    for name, address in sorted(addresses.items()):
+    for name, address in sorted(chain.contracts.items()):
         account = proofs.accounts[address]
         if account is None:
             raise ChainError(
@@ -173,5 +182,4 @@ def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBloc
                 hint="wait until its deployment is final",
             )
         contracts[name] = TrustedContract(address, account.code_hash)
-    predecessor = fetch_predecessor(chain.node, chain.ledger)
-    return TrustFile(chain.chain_id, chain.ledger_id, contracts, dict(sorted(names.items())), checkpoint, predecessor)
+    return contracts

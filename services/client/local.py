@@ -69,6 +69,11 @@ def _key(settings: Settings) -> str | None:
 
 
 def _trusted(settings: Settings) -> ssl.SSLContext | bool:
-    """The gateway's own certificate is trusted where it terminates TLS itself: no authority need have issued it."""
+    """The gateway's own certificate is trusted where it terminates TLS itself, whoever issued it."""
     certificate = settings.from_home(settings.gateway_tls_certificate)
-    return True if certificate is None else ssl.create_default_context(cafile=str(certificate))
+    if certificate is None:
+        return True
+    context = ssl.create_default_context(cafile=str(certificate))
+    # Otherwise only a certificate that its own key signed would do. From Python 3.13 on, this is the default.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import re
 import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it has no stubs
@@ -17,9 +19,10 @@ from typer.main import get_command
 from ledger.store.database import build_engine
 from services.cli import app
 from services.gateway import build_policy
+from services.home.settings_text import company_settings, operator_settings
 from services.node.config import read_config
 from services.serving.check_health import check_health
-from services.settings import read_settings
+from services.settings import SETTINGS_FILE, Settings, read_settings
 from tests.support.requirements import PROJECT, build_environment, read_lock
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +32,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("millmark:")}
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
 PAGE = (FOLDER / "CONTAINERS.md").read_text()
+DIRECTORY = "https://operator.example:8500"
 SECRET = re.compile(r"/run/secrets/([\w.-]+)")
 
 
@@ -134,10 +138,7 @@ def _config(used: dict[str, str]) -> Path:
 def test_every_service_that_stays_is_asked_whether_it_is_healthy() -> None:
     for name, service in SERVICES.items():
         check = service["healthcheck"]
-        if name == "operator":
-            assert check == {"disable": True}
-            assert service["profiles"] == ["tools"]
-        elif name in OURS:
+        if name in OURS:
             *module, url = check["test"]
             assert module == ["CMD", "python", "-m", "services.serving.check_health"]
             assert re.fullmatch(r"https?://[\w.-]+:\d+/(health|ready)", url)
@@ -153,27 +154,51 @@ def test_the_commands_exist(name: str) -> None:
         assert _config(used).exists()
 
 
-def test_the_commands_of_the_page_exist() -> None:
+def _called() -> Iterator[tuple[str, list[str]]]:
+    """Service and arguments of each `millmark` that the page runs in a container."""
     page = PAGE.replace("\\\n", " ")
     variables = dict(re.findall(r'^    (\w+)="([^"]+)"$', page, re.MULTILINE))
-    called = re.findall(r"docker compose run --rm ([\w-]+) (.+)", page)
-    assert len(called) >= 6
-    for service, line in called:
+    for line in re.findall(r"docker compose run --rm (.+)", page):
+        words = shlex.split(re.sub(r"\$(\w+)", lambda match: str(variables.get(match[1], match[1])), line))
+        options = []
+        while words[0].startswith("-"):
+            options.append(words.pop(0))
+            if options[-1] != "-T":
+                words.pop(0)
+        if "--entrypoint" not in options:
+            yield words[0], words[1:]
+
+
+def test_the_commands_of_the_page_exist() -> None:
+    called = list(_called())
+    assert [arguments[0] for _, arguments in called] == ["init", "join", "join", "participants", "status", "backup"]
+    for service, arguments in called:
         assert service in OURS
-        _runs(shlex.split(re.sub(r"\$(\w+)", lambda match: variables[match[1]], line)))
-    [keys] = re.findall(r"\$image (keys new .+); }", page)
+        _runs(arguments)
+    [keys] = re.findall(r"\$image (keys new .+); }", PAGE)
     _runs(shlex.split(keys))
-    assert set(re.findall(r"^    keys (\S+\.json)", page, re.MULTILINE)) == {
+    assert set(re.findall(r"^    keys (\S+\.json)", PAGE, re.MULTILINE)) == {
         name for name in COMPOSE["secrets"] if name.endswith(".json")
     }
-    assert f"millmark:{PROJECT['version']}" == OURS["chain"]["image"] == re.search(r"millmark:[\d.]+\d", page)[0]  # type: ignore[index]  # found
+    assert f"millmark:{PROJECT['version']}" == OURS["chain"]["image"] == re.search(r"millmark:[\d.]+\d", PAGE)[0]  # type: ignore[index]  # found
 
 
-@pytest.mark.parametrize("name", ["alder-gateway", "birch-gateway"])
-def test_a_gateway_accepts_its_settings(name: str) -> None:
-    [used] = OURS[name]["configs"]
-    settings = read_settings(_config(used).parent)
-    assert used["target"] == "/var/lib/millmark/millmark.toml"
+def _settings(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings that the page's command writes, under the variables of the compose file."""
+    [arguments] = [given for service, given in _called() if service == name and given[0] in ("init", "join")]
+    given = dict(itertools.pairwise(arguments))
+    common = (given["--name"], "http://chain:8545", "embedded", int(given["--port"]), given["--gateway-url"])
+    secret = given["--passphrase-file"]
+    text = operator_settings(*common, secret) if name == "operator" else company_settings(*common, secret, DIRECTORY)
+    (home / SETTINGS_FILE).write_text(text)
+    for variable, value in OURS[name]["environment"].items():
+        monkeypatch.setenv(variable, value)
+    return read_settings(home)
+
+
+@pytest.mark.parametrize("name", ["operator", "alder-gateway", "birch-gateway"])
+def test_a_gateway_accepts_its_settings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _settings(name, tmp_path, monkeypatch)
     policy = build_policy(
         settings.gateway_auth,
         host=settings.gateway_host,
@@ -186,7 +211,10 @@ def test_a_gateway_accepts_its_settings(name: str) -> None:
     assert policy.needs_credential
     assert OURS[name]["healthcheck"]["test"][-1] == f"{settings.gateway_url}/health"
     assert OURS[name]["ports"] == [f"127.0.0.1:{settings.gateway_port}:{settings.gateway_port}"]
-    assert settings.chain_url == "http://chain:8545"
+    [alias] = OURS[name]["networks"]["companies"]["aliases"]
+    assert urlsplit(settings.gateway_url).hostname == alias, "so the other gateways find it under its public name"
+    named = (settings.gateway_passphrase_file, settings.operator_passphrase_file, settings.partner_ca)
+    assert {path.name for path in named if path is not None} <= set(OURS[name]["secrets"])
     if name == "alder-gateway":
         url = build_engine(settings.database).url
         assert (url.drivername, url.host, url.password) == ("postgresql+psycopg", "alder-database", None)
