@@ -48,6 +48,9 @@ class Store:
         self.url = engine.url.render_as_string(hide_password=True)
         self.failure: type[Exception] = engine.dialect.loaded_dbapi.Error
         """Base class of the database driver's exceptions."""
+        self.interruptions = 0
+        """How often a connection was lost. After one, the server may have been replaced by one with older data."""
+        event.listen(engine, "invalidate", self._count_interruption)
         self._turns = postgresql.WriterTurns() if engine.dialect.name == "postgresql" else nullcontext()
 
     @contextmanager
@@ -108,6 +111,9 @@ class Store:
         # systems share: too small perhaps, and no place for the private book.
         folder = Path(self._engine.url.database or "").absolute().parent
         connection.exec_driver_sql("PRAGMA temp_store_directory = '{}'".format(str(folder).replace("'", "''")))
+
+    def _count_interruption(self, *_: object) -> None:
+        self.interruptions += 1
 
     def close(self) -> None:
         self._engine.dispose()

@@ -19,9 +19,10 @@ all."""
 
 
 class Comparison:
-    """Compares once, and then again until the outbox is current. Thread-safe.
+    """Compares until the outbox is current, and again after each loss of a connection to the database. Thread-safe.
 
-    An outbox that is current stays so while its gateway runs: a database is not restored under a running gateway.
+    An outbox that is current stays so as long as the database is the same. After a failover, it may be a replica that
+    lacks the latest transactions.
     """
 
     def __init__(self, chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> None:
@@ -30,7 +31,12 @@ class Comparison:
         self._lock = threading.Lock()  # one thread compares, so that the node and the index are asked once
         self._began_s = 0.0
         """Monotonic time at which the latest comparison began."""
-        self._current = False
+        self._current_at: int | None = None
+        """The store's number of interruptions when the outbox was last found current; None before."""
+
+    @property
+    def _current(self) -> bool:
+        return self._current_at == self._store.interruptions
 
     def verify(self) -> None:
         """Returns if the outbox is current. Raises OutboxOlderError, ChainError, and TryLaterError while the index has
@@ -41,7 +47,10 @@ class Comparison:
             raise _undecided("the node has not answered yet")
         try:
             self._began_s = time.monotonic()
-            self._current = self._current or verify_outbox(self._chain, self._store, self._signer, relay=self._relay)
+            # From before the comparison: what is interrupted during it is compared again.
+            interruptions = self._store.interruptions
+            if not self._current and verify_outbox(self._chain, self._store, self._signer, relay=self._relay):
+                self._current_at = interruptions
         finally:
             self._lock.release()
         if not self._current:

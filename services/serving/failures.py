@@ -22,8 +22,8 @@ def withhold_addresses(text: str) -> str:
 def public_cause(error: MillmarkError) -> str:
     """The cause without addresses of the node and the database, which would reveal the network behind the process."""
     text = withhold_addresses(error.cause)
-    # After the database's URL and what is wrong follows the driver's own text. It names hosts, ports, sockets and users,
-    # not as URLs.
+    # After the database's URL and what is wrong follows the driver's own text, which names hosts, ports, sockets and
+    # users, but not as URLs.
     return text.partition(": ")[0] if isinstance(error, StoreError) and text.startswith(_WITHHELD) else text
 
 

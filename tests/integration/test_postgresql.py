@@ -255,6 +255,23 @@ def test_questions_are_kept_under_a_name(store: Store) -> None:
         mine.get("mine")
 
 
+def test_connections_that_the_server_ended_are_replaced_and_counted(store: Store, url: str) -> None:
+    """Without an error, so that nobody else would notice: the server may have been replaced meanwhile."""
+    with store.reading():
+        pass
+    before = store.interruptions
+    with open_store(url) as other, other.reading() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+        )
+    with store.reading():
+        pass
+    assert store.interruptions > before
+
+
 def test_limits_in_time_are_set_on_each_connection(store: Store) -> None:
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
     with store.reading() as connection:

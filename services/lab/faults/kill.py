@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ledger.errors import ChainUnreachableError
 from ledger.store import Store
 from ledger.store.outbox import OutboxState
 from services.lab.faults.agent import build_plan
@@ -50,6 +51,7 @@ _LATEST_KILL_S = 1.0
 _EVENTS_A_RUN = 6
 _DEPTH = 2
 _RUN_S = 90.0
+_CHECK_S = 30.0
 _MACHINES = 4
 _DISORDERLY = ("overtake", "give up")
 _CALM_RUNS = 3
@@ -91,10 +93,25 @@ def run_kill(folder: Path, count: int, seed: int) -> Outcome:
         events += _run_all(start, runs, [kill for kill in kills if kill not in orderly], events)
         process.transport.request("anvil_mine", [hex(_DEPTH + 1)])
         with open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
-            victims, failed = _victims(store)
-            chain = site.connect(process.transport)
-            check = check_ledger(site, chain, store, folder, [*events, *victims], runs.acknowledged, failed)
+            check = _check(folder, process, site, store, events, runs)
     return _outcome(process, runs, check)
+
+
+def _check(
+    folder: Path, process: ChainProcess, site: Site, store: Store, events: Sequence[Event], runs: _Runs
+) -> LedgerCheck:
+    """Compares ledger and index with the events. Repeated while the chain does not answer: at a high load, anvil was
+    seen to give no block for a number that it had. Raises ChainUnreachableError if that lasts."""
+    victims, failed = _victims(store)
+    deadline = time.monotonic() + _CHECK_S
+    while True:
+        try:
+            chain = site.connect(process.transport)
+            return check_ledger(site, chain, store, folder, [*events, *victims], runs.acknowledged, failed)
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
 
 
 @dataclass(frozen=True, slots=True)

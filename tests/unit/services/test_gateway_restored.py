@@ -108,6 +108,25 @@ def test_nothing_is_doubled_or_called_failed_after_an_older_backup(site: Site, t
         assert site.world.count() == made + 1
 
 
+def test_an_outbox_that_became_older_under_its_gateway_is_told(site: Site, tmp_path: Path) -> None:
+    """After a failover to a replica that lacked the latest transactions, the gateway has other data and no restart."""
+    receive(site, 0, "final")
+    site.send()
+    with new_store(tmp_path, "replica.db") as replica:
+        copy_database(site.store, replica)
+        later = receive(site, 0, "later")
+        site.send()
+        made = site.world.count()
+        copy_database(replica, site.store)
+    site.store.interruptions += 1  # the connections to the server that failed were lost
+    Follower(site.world.chain, site.store).follow()
+    refused = receive(site, 0, "later")
+    assert (refused["status"], refused["type"]) == (503, OLDER)
+    adopt_records(site.world.chain, site.store, site.signer.address)
+    assert receive(site, 0, "later")["subjects"] == later["subjects"]
+    assert site.world.count() == made
+
+
 def test_a_command_records_nothing_before_the_outbox_is_compared(site: Site, tmp_path: Path) -> None:
     """Also if a block comes whenever the index was brought up to the chain."""
     world = site.world
