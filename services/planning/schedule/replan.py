@@ -75,10 +75,28 @@ def _release(
         if tabulate(problem, problem.routes[number], _taken_by_others(problem, held)).value < TAKEN:
             return
         free = [key for key in own if key not in started]
-        if not free:
-            raise UnplannableError(f"order {to_hex(order)} cannot be finished after what has started")
-        own.remove(free[0])
-        del held[free[0]]
+        if free:
+            own.remove(free[0])
+            del held[free[0]]
+        elif blocking := _blocking(offers, held, started, order):
+            del held[blocking]
+        else:
+            raise UnplannableError(
+                f"order {to_hex(order)} cannot be finished on these offers after what has started",
+                hint="call for its open operations again",
+            )
+
+
+def _blocking(
+    offers: Mapping[bytes, Offer], held: Mapping[Key, Row], started: Mapping[Key, Row], order: bytes
+) -> Key | None:
+    """An accepted row of another order, on a machine that is offered for what this order still needs: the last one to
+    start, so that what comes soon stays."""
+    open_machines = {
+        offer.machine for offer in offers.values() if offer.order == order and (order, offer.operation) not in started
+    }
+    rows = [row for key, row in held.items() if key not in started and row.machine in open_machines]
+    return max(rows, key=lambda row: (row.start, row.key)).key if rows else None
 
 
 def _taken_by_others(problem: Problem, held: Mapping[Key, Row]) -> Timeline:
