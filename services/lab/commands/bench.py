@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
     group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
     group.command("names", epilog="Example: millmark bench names --requests 400 --json")(run_names)
+    group.command("offers", epilog="Example: millmark bench offers --orders 24 --seeds 5 --windows 3")(run_offers)
     group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
     app.add_typer(group, name="bench")
 
@@ -272,6 +273,42 @@ def run_names(
         print_table("foreign and unknown names", columns, rows)
     if any(one.auc > MAX_AUC for one in found):
         raise typer.Exit(1)
+
+
+def run_offers(
+    orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
+    windows: Annotated[int, typer.Option(min=1, max=50, help="Windows that an owner shows for an operation.")] = 3,
+    cpu_seconds: Annotated[float, typer.Option(min=1, max=3600, help="CPU seconds on either side.")] = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare plans on the few windows that owners choose to show with plans on all calendars.
+
+    Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
+    """
+    from services.lab.bench.private_capacities import compare_offers, summarise_offers  # noqa: PLC0415 - as below
+
+    sizes = _parse_sizes(orders)
+    found = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("instances", total=len(sizes) * seeds)
+        for one in compare_offers(sizes, range(seeds), windows, cpu_seconds):
+            found.append(one)
+            progress.advance(task)
+    summaries = summarise_offers(found)
+    if as_json:
+        print_json({"summaries": summaries})
+        return
+    columns = ["orders", "seeds", "no plan", "cost/all known", "worst", "slots shown"]
+    rows = [
+        [
+            *(str(one[name]) for name in ("orders", "seeds", "unplanned")),
+            *(f"{one[name]:.3f}" if one[name] is not None else "-" for name in ("ratio", "worst")),
+            f"{one['shown_percent']:.0f} %",
+        ]
+        for one in summaries
+    ]
+    print_table(f"plans on {windows} windows an operation against all calendars known", columns, rows)
 
 
 def run_planning(
