@@ -81,8 +81,8 @@ def _check_evidence(connection: Connection, rows: Rows) -> Iterator[str]:
             if not _is_of_leaf(entry):
                 yield f"entry {entry.index} of stream {to_hex(row.stream)} is not that of its leaf"
     for opened in rows.scan(OpenedEntryRow):
-        entry = book.opened(opened.stream, opened.index)
-        if entry is None or not _is_of_leaf(entry):
+        shown = book.opened(opened.stream, opened.index)
+        if shown is None or not _is_of_leaf(shown):
             yield f"entry {opened.index} of stream {to_hex(opened.stream)}, which another company showed, was changed"
     for stream, anchored in anchors.items():
         tree = Tree(book.leaves(stream, max(anchor.size for anchor in anchored)))
