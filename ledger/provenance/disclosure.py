@@ -81,7 +81,13 @@ def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing
                 f"{word!r} does not name anything that can be disclosed",
                 hint="use names, claims, evidence, inferences, or the pointer to a field such as /legal_name",
             )
-    return Disclosing(_NAMES in words, tuple(fields), _EVIDENCE in words, _INFERENCES in words, unrelated)
+    return Disclosing(
+        names=_NAMES in words,
+        fields=tuple(fields),
+        entries=_EVIDENCE in words,
+        inferences=_INFERENCES in words,
+        unrelated=unrelated,
+    )
 
 
 def disclose_identities(
