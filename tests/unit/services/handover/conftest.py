@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -70,6 +70,26 @@ def _plan(told: Told) -> None:
     told.moment("bid")
     planned.make_plan()
     told.moment("planned")
+    _offer_badly(planned)
+
+
+BAD_OFFERS: dict[str, dict[str, object]] = {
+    "foreign machine": {"machine": "lathe"},
+    "foreign owner": {"machine": "lathe", "owner": 4},
+    "not asked for": {"operation": 7},
+    "after the end": {"windows": ((0, 14 * 24, 5),)},
+}
+"""What is changed of an offer of the mill, by the word of its anchor. Nothing of it is delivered."""
+
+
+def _offer_badly(planned: Planned) -> None:
+    """Anchored like any other: what is in an entry shows only when it is opened."""
+    offer = planned.build_offers("mill", 3000).offers[0]
+    for word, changes in BAD_OFFERS.items():
+        machine = {"machine": planned.apart.world.machines["lathe"]} if "machine" in changes else {}
+        planned.seal_offers("mill", [replace(offer, **{**changes, **machine})], word)  # type: ignore[arg-type]
+    planned.seal_offers("lathe", [planned.build_offers("lathe", 2000).offers[0]], "doubled")
+    planned.apart.follow()
 
 
 @pytest.fixture(scope="session")

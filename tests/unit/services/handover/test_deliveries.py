@@ -17,7 +17,7 @@ from services.handover.envelope import parse_envelope
 from services.handover.repository import DeliveryRow, HandoverRepository
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.handover.conftest import Told
+from tests.unit.services.handover.conftest import BAD_OFFERS, Told
 
 MAKER, BUYER = "alder", "nordwind"
 
@@ -70,6 +70,7 @@ def test_what_is_due_follows_from_the_ledger(told: Told, maker: Home) -> None:
         ("offer declined", 8),
         ("offer to carrier", 8),
         ("carried", 8),
+        *((word, reader) for word in ("offers mill", "withdrawal", *BAD_OFFERS) for reader in (2, 7)),
     }
     with maker.store.transaction() as connection:
         connection.exec_driver_sql("DELETE FROM handover_cursor")
