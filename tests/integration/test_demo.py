@@ -87,14 +87,28 @@ def test_a_sample_a_part_sent_back_and_a_coordinator_that_vanished_are_told(
     _, report, printed = demo
     events = report["events"]
     assert isinstance(events, list)
-    sampled, sent_back, vanished = events
+    sampled, failed, sent_back, vanished = events
     assert all(event in printed for event in events)
     assert "8 bearings passed on a sample of 5 (ISO 2859-1, AQL 2.5, letter C); lots: 1" in sampled
+    assert re.search(r"failed during turning: [1-9]\d* of 21 operations moved, all agreed", failed)
     assert "quarantined" in sent_back
     assert vanished.startswith("Kestrel Coordination vanished")
     records = report["records"]
     assert isinstance(records, dict)
     assert (records["ReturnLot"], records["Suspend"], records["AcceptRevision"]) == (1, 1, 1)
+
+
+def test_the_orders_are_planned_with_a_proof_and_both_sides_agree(demo: tuple[Path, dict[str, object], str]) -> None:
+    _, report, printed = demo
+    plan, records = report["plan"], report["records"]
+    assert isinstance(plan, dict)
+    assert isinstance(records, dict)
+    assert (plan["operations"], plan["offers"]) == (21, 42)
+    assert 0 <= plan["first"]["gap_per_mille"] < 1000
+    reworked = records["FinishAssignment"] - 21
+    assert records["ProposeAssignment"] == records["AcceptAssignment"] == 21 + reworked + plan["last"]["moved"]
+    assert records["CancelAssignment"] == plan["last"]["moved"] > 0
+    assert "above the cheapest possible, checked" in printed
 
 
 def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], str]) -> None:

@@ -24,8 +24,9 @@ price_step = 100
 [energy]
 price_per_kwh = 24
 co2e_mg_per_wh = 380
-tariff = [ {{ starts = "22:00", ends = "06:00", price_per_kwh = 15 }}, \
-{{ starts = "17:00", ends = "20:00", price_per_kwh = 41 }} ]
+"""
+_TARIFF = """tariff = [ { starts = "22:00", ends = "06:00", price_per_kwh = 15 }, \
+{ starts = "17:00", ends = "20:00", price_per_kwh = 41 } ]
 """
 _MACHINE = """
 [[machine]]
@@ -47,8 +48,9 @@ _PACE: Final = (100, 120)
 """Time that each takes, in per cent of the product's indicative time."""
 
 
-def write_calendar(product: Product, names: Sequence[str]) -> str:
-    """The calendar file of a maker with two machines, as CALLS.md specifies it."""
+def write_calendar(product: Product, names: Sequence[str], *, tariff: bool = True) -> str:
+    """The calendar file of a maker with two machines, as CALLS.md specifies it. `tariff`: whether the price of energy
+    changes in the course of a day; every change makes more windows."""
     longest: dict[str, int] = {}
     for step in product.route:
         longest[step.need.kind] = max(longest.get(step.need.kind, 0), step.minutes)
@@ -60,4 +62,5 @@ def write_calendar(product: Product, names: Sequence[str]) -> str:
         )
         for name, terms, pace in zip(names, _KINDS, _PACE, strict=True)
     ]
-    return _HEAD.format(unit=product.currency) + "".join(machines)
+    energy = _TARIFF if tariff else ""
+    return _HEAD.format(unit=product.currency) + energy + "".join(machines)

@@ -38,7 +38,9 @@ from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers,
 __all__ = ["CPU_S", "Planning", "agree", "call_for_offers", "choose_offers", "find_tie", "read_file", "record_plan"]
 
 SLOT_S = 900
-HORIZON_S = 6 * 86_400
+_DAY_S = 86_400
+_DAYS, _FEW_ORDERS, _ORDERS_A_DAY = 6, 24, 8
+"""How many days are planned for few orders; and for how many more orders each further day is."""
 _OPEN_S = 120
 """How long offers count, by the chain's clock."""
 _WAIT_S, _PAUSE_S = 60.0, 0.02
@@ -137,7 +139,7 @@ def _open_streams(line: Line) -> Planning:
 def _seal_call(line: Line, planning: Planning) -> None:
     consortium, coordinator = line.consortium, line.consortium.coordinator
     now = consortium.chain.node.header().timestamp
-    grid = Grid(-(-(now + _OPEN_S) // SLOT_S) * SLOT_S, SLOT_S, HORIZON_S // SLOT_S)
+    grid = Grid(-(-(now + _OPEN_S) // SLOT_S) * SLOT_S, SLOT_S, _horizon_s(line) // SLOT_S)
     asked = [maker.number for maker in consortium.makers]
     with coordinator.store.transaction() as connection:
         rows, book = Rows(connection), Book(connection)
@@ -173,14 +175,17 @@ def _slug(company: Company) -> str:
 def _offer(line: Line, planning: Planning, maker: Company, text: str | None) -> list[Anchor]:
     """Writes a maker's offers, machine by machine; returns the anchors to be recorded."""
     machines = [one for one in line.plant.machines if one.owner is maker]
-    calendar = parse_calendar((text or write_calendar(line.plant.product, [one.name for one in machines])).encode())
+    names = [one.name for one in machines]
+    calendar = parse_calendar(
+        (text or write_calendar(line.plant.product, names, tariff=len(line.jobs) <= _FEW_ORDERS)).encode()
+    )
     plans = {str(one.machine): one for one in calendar.machines}
     anchors = []
     for machine in machines:
         if machine.name not in plans:
             raise InputError(f"the calendar of {maker.name} has no {machine.name}", hint="add an entry for the machine")
         own = OwnMachine(machine.number, plans[machine.name], machine.capability)
-        made = build_offers(planning.call, calendar, [own], maker.number, planning.call.closes + HORIZON_S)
+        made = build_offers(planning.call, calendar, [own], maker.number, planning.call.closes + _horizon_s(line))
         stream = planning.offers[machine.number]
         with maker.store.transaction() as connection:
             sealed = seal_offers(connection, OwnStream(stream, maker.number, 0), made.offers)
@@ -197,6 +202,10 @@ def choose_offers(planning: Planning) -> None:
     file = read_file(planning, None)
     record_plan(planning, make_plan(file, tie=find_tie(planning), cpu_s=CPU_S))
     agree(planning, planning.plan.rows)
+
+
+def _horizon_s(line: Line) -> int:
+    return (_DAYS + max(len(line.jobs) - _FEW_ORDERS, 0) // _ORDERS_A_DAY) * _DAY_S
 
 
 def _all_arrived(planning: Planning, known: PlanningRepository) -> bool:

@@ -48,7 +48,7 @@ _WH_PER_MINUTE = 180
 PER_LOT = 8
 """Number of parts that one lot of material suffices for."""
 DUE_S, DUE_STEP_S, DUE_STEPS = 16 * 3600, 3 * 3600, 8
-"""Orders are due from then on, in so many steps."""
+"""Orders are due from then on, in so many steps; many orders in more."""
 
 
 @dataclass(slots=True)
@@ -121,15 +121,16 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int, wan
     material = receive(consortium, consortium.makers[0], gtin, batches, all_g, GRAM, weighed)
     components = receive(consortium, consortium.makers[-1], added, boxes, PER_LOT, PIECE, counted)
     drawn = wanted or [Wanted(choose_options(plant.product, index), None) for index in range(count)]
-    jobs = [_order(consortium, plant, index, one, now) for index, one in enumerate(drawn)]
+    steps = max(DUE_STEPS, count // 3)
+    jobs = [_order(consortium, plant, index, one, now, steps) for index, one in enumerate(drawn)]
     consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
     consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
     return Line(consortium, plant, jobs, material, components, footprints)
 
 
-def _order(consortium: Consortium, plant: Plant, index: int, wanted: Wanted, now: int) -> Job:
+def _order(consortium: Consortium, plant: Plant, index: int, wanted: Wanted, now: int, steps: int) -> Job:
     name = f"{ORDER_LINK}{index + 1:04d}"
-    made, due_s = wanted.made, wanted.due_s or DUE_S + index % DUE_STEPS * DUE_STEP_S
+    made, due_s = wanted.made, wanted.due_s or DUE_S + index % steps * DUE_STEP_S
     terms = _terms(consortium, plant, made, now + due_s)
     return Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), made, terms)
 

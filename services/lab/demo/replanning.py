@@ -29,7 +29,7 @@ def fail_machine(planning: Planning, step: Step) -> None:
     keys = {job.key(step) for job in line.jobs if job.number(step) >= 0} - line.done
     rows = [row for row in planning.plan.rows if row.key in keys]
     counts = Counter(row.machine for row in rows)
-    if len(counts) < 2 or len(line.jobs) < _LEAST_JOBS:
+    if not rows or len(line.jobs) < _LEAST_JOBS:
         return
     number = min(counts, key=lambda one: (counts[one], one))
     machine = next(one for one in line.plant.machines if one.number == number)
