@@ -63,7 +63,8 @@ def _refused(file: Any, base: str, name: str, rule: str, changes: Sequence[Chang
         check_plan(parse_plan_file(canonical_json(changed)))
     except (PlanError, PlanRefusedError) as error:
         found = error.rule if isinstance(error, PlanRefusedError) else "form"
-        assert found == rule, (name, found, str(error))
+        if found != rule:
+            raise AssertionError(f"{name}: {error}") from error
         return {
             "name": name,
             "base": base,

@@ -70,8 +70,10 @@ class Timeline:
         return cache[key]
 
     def settle(self, path: Path) -> Path | None:
-        """Return the path with time for setup between operations of its own on one machine, which the cheapest path does
-        not know; later starts where that is needed, None when there are none."""
+        """Return the path with time for setup between operations of its own on one machine.
+
+        The cheapest path does not know of that. Starts are later where it is needed; None when there are none.
+        """
         if not self._setups:
             return path
         settled: list[tuple[Choice, int]] = []

@@ -127,13 +127,13 @@ def test_an_owner_checks_its_part_alone() -> None:
     found = check_part(part, own)
     assert 0 <= found.unsold <= found.gap
     left_out = replace(part, offers=tuple(item for item in part.offers if item != own[0][0]))
-    with pytest.raises(PlanRefusedError, match="rule offers: .* was left out"):
+    with pytest.raises(PlanRefusedError, match=r"rule offers: .* was left out"):
         check_part(left_out, own)
     row = replace(part.rows[0], price=part.rows[0].price + 1)
     with pytest.raises(PlanRefusedError, match="rule window: is not as it was offered"):
         check_part(replace(part, rows=(row, *part.rows[1:])), own)
+    prices = ((2, ((23, 9000),)),)
     with pytest.raises(PlanRefusedError, match="rule bound: unused slots with prices add up to 9000"):
-        prices = ((2, ((23, 9000),)),)
         check_part(replace(part, bound=replace(part.bound, prices=prices)), own)
 
 
