@@ -132,3 +132,4 @@ def test_the_benchmark_measures_a_real_bundle() -> None:
     found = json.loads(done.output)
     assert (found["ancestors"], found["records"]) == (4, 29)
     assert found["bytes"] > 0
+    assert found["json_decode_median_ms"] > 0
