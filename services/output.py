@@ -59,8 +59,10 @@ def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool
     from rich.table import Table  # noqa: PLC0415 - few commands print tables
 
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    for column, is_numeric in columns:
-        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold")
+    least = _least_widths([column for column, _ in columns], cells)
+    for (column, is_numeric), width in zip(columns, least, strict=True):
+        # Without the least width, Rich narrows all columns that it can fold, also in the middle of a word.
+        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold", min_width=width)
     for row in cells:
         table.add_row(*row)
     needed = console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
@@ -72,13 +74,17 @@ def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool
 
 def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
     """Columns on the screen that a table takes whose words are all whole."""
+    return sum(_least_widths(columns, cells)) + len(_BETWEEN) * (len(columns) - 1)
+
+
+def _least_widths(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column, the width of its longest word."""
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
-    least = [
+    return [
         max(cell_len(word) for row in (columns, *cells) for word in [*row[at].split(), ""])
         for at in range(len(columns))
     ]
-    return sum(least) + len(_BETWEEN) * (len(columns) - 1)
 
 
 def _listed(columns: Sequence[str], row: Sequence[str]) -> Iterator[str]:

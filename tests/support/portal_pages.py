@@ -28,6 +28,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/portal/models"): MEMBERS,
     ("GET", "/portal/recall"): MEMBERS - {"CARRIER"},
     ("GET", "/portal/recall.csv"): MEMBERS - {"CARRIER"},
+    ("GET", "/portal/plans"): OWNER,
+    ("GET", "/portal/plans/{digest}"): OWNER,
     ("GET", "/portal/queues"): OWNER,
     ("GET", "/portal/status"): OWNER,
 }

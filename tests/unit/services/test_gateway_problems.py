@@ -21,6 +21,7 @@ from ledger.errors import (
     MillmarkError,
     NotFoundError,
     NotInstalledError,
+    PlanRefusedError,
     SettingsError,
     StoreDamagedError,
     StoreError,
@@ -157,6 +158,7 @@ def _classes(root: type[MillmarkError]) -> Iterator[type[MillmarkError]]:
 
 _ARGUMENTS: dict[type[MillmarkError], tuple[Any, ...]] = {
     ContractRefusedError: ("Name", {}),
+    PlanRefusedError: ("sums", "the cost is another one"),
     NotInstalledError: ("the embedded chain", "eth-tester", "devchain"),
 }
 

@@ -64,10 +64,10 @@ def test_what_is_taken_is_not_offered_again() -> None:
 def test_disclosed_slots_are_counted_once_a_machine() -> None:
     offers = offers_of(build_calendar("windows = 1"))
     assert len(offers) == 2
-    assert count_disclosed(offers) == 16, "both are of the same day, 06:00 to 22:00"
-    assert count_disclosed(offers[:1]) == 16
+    assert count_disclosed(offers) == 32, "each is of a day of its own, 06:00 to 22:00"
+    assert count_disclosed(offers[:1] * 2) == count_disclosed(offers[:1]) == 16
     narrow = offers_of(build_calendar("windows = 1\nmost_starts = 3"))
-    assert count_disclosed(narrow) == 4, "three starts of two hours each"
+    assert count_disclosed(narrow) == 8, "three starts of two hours each, on two days"
 
 
 @pytest.mark.parametrize(
