@@ -59,14 +59,12 @@ def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool
     from rich.table import Table  # noqa: PLC0415 - few commands print tables
 
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    least = _least_widths([column for column, _ in columns], cells)
-    for (column, is_numeric), width in zip(columns, least, strict=True):
-        # Without the least width, Rich narrows all columns that it can fold, also in the middle of a word.
-        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold", min_width=width)
+    widths = _widths([column for column, _ in columns], cells, console.width if console.is_terminal else _ENDLESS)
+    for (column, is_numeric), width in zip(columns, widths, strict=True):
+        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold", width=width)
     for row in cells:
         table.add_row(*row)
-    needed = console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
-    width = console.width if console.is_terminal else max(console.width, needed)
+    width = max(console.width, sum(widths) + len(_BETWEEN) * (len(widths) - 1))
     shown = io.StringIO()
     Console(file=shown, width=width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
     _print(shown.getvalue())
@@ -75,6 +73,20 @@ def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool
 def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
     """Columns on the screen that a table takes whose words are all whole."""
     return sum(_least_widths(columns, cells)) + len(_BETWEEN) * (len(columns) - 1)
+
+
+def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -> list[int]:
+    """Of each column, as wide as its longest cell if that fits, and never narrower than its longest word. Rich by
+    itself narrows columns also in the middle of a word."""
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+
+    widths = _least_widths(columns, cells)
+    wanted = [max(cell_len(row[at]) for row in (columns, *cells)) for at in range(len(columns))]
+    left = most - sum(widths) - len(_BETWEEN) * (len(columns) - 1)
+    for at in sorted(range(len(columns)), key=lambda at: wanted[at] - widths[at]):
+        more = max(min(wanted[at] - widths[at], left), 0)
+        widths[at], left = widths[at] + more, left - more
+    return widths
 
 
 def _least_widths(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
