@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
     group.command("names", epilog="Example: millmark bench names --requests 400 --json")(run_names)
     group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
+    group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
     app.add_typer(group, name="bench")
 
 
@@ -269,6 +270,36 @@ def run_names(
         print_table("foreign and unknown names", columns, rows)
     if any(one.auc > MAX_AUC for one in found):
         raise typer.Exit(1)
+
+
+def run_capacities(
+    orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
+    windows: Annotated[int, typer.Option(min=1, max=50, help="Windows offered for each operation.")] = 3,
+    cpu_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds on either side.")] = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what it costs that owners keep their calendars: plans on a few windows, beside plans on all of them.
+
+    Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
+    """
+    from services.lab.bench.capacities import compare_capacities, geometric_mean  # noqa: PLC0415 - as below
+
+    sizes = _parse_sizes(orders)
+    found = list(compare_capacities(sizes, range(seeds), cpu_seconds, windows))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = []
+    for size in sizes:
+        listed = [one for one in found if one.orders == size]
+        shown = sum(one.shown for one in listed) / sum(one.free for one in listed)
+        ratios = [one.ratio for one in listed]
+        rows.append([size, len(listed), f"{geometric_mean(ratios):.4f}", f"{max(ratios):.4f}", f"{100 * shown:.0f} %"])
+    columns = ["orders", "seeds", "cost/all windows", "worst", "free slots shown"]
+    print_table(
+        f"plans on {windows} windows, {cpu_seconds:g} CPU seconds a side, seeds 0 to {seeds - 1}", columns, rows
+    )
 
 
 def run_planning(
