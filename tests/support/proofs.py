@@ -78,6 +78,12 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.handover_mutations"),
     ),
     Proof(
+        "plans",
+        "100,000 forged plans and bound proofs with a false claim: none is accepted",
+        "15 minutes",
+        (sys.executable, "-m", "tests.support.plan_forgeries", "--count", "100000"),
+    ),
+    Proof(
         "truth",
         "1,000 random worlds: what reports say is what the chain says, and each of 26 faults in their code is found",
         "30 minutes",

@@ -72,7 +72,9 @@ def price_slots(
             if scale < 0.005:
                 break
         demand = _demand(problem, machines, paths)
-        prices = _step(prices, direction, demand, scale * max(ceiling - value, ceiling // 500))
+        # By the best bound, not by the last one: a step that went too far must not make the next one longer.
+        length = scale * max(ceiling - best, ceiling // 500)
+        prices = _step(prices, direction, demand, length, max(ceiling, 0))
     whole = {machine: [(price + PARTS // 2) // PARTS for price in row] for machine, row in best_prices.items()}
     return Priced(whole, [_coarsen(problem, number, path) for number, path in enumerate(best_paths)], count + 1)
 
@@ -104,8 +106,9 @@ def _step(
     direction: dict[int, list[float]],
     demand: Mapping[int, list[int]],
     length: float,
+    highest: int,
 ) -> dict[int, list[int]]:
-    """Return the prices after a step, and change `direction` to the one taken."""
+    """Return the prices after a step, none above `highest`, and change `direction` to the one taken."""
     norm = 0.0
     for machine, row in demand.items():
         # What is free and unwanted stays so: counting it would shorten the step for nothing.
@@ -113,11 +116,10 @@ def _step(
         smoothed = [_KEEP * d + (1 - _KEEP) * o for d, o in zip(wanted, direction[machine], strict=True)]
         direction[machine] = smoothed
         norm += sum([value * value for value in smoothed])
-    factor = length / norm if norm else 0.0
+    factor = length / max(norm, 1.0)  # a direction that fades to nothing must not make an endless step
     return {
         machine: [
-            price if price > 0 else 0
-            for price in [p + round(factor * d) for p, d in zip(row, direction[machine], strict=True)]
+            min(max(0, price + round(factor * d)), highest) for price, d in zip(row, direction[machine], strict=True)
         ]
         for machine, row in prices.items()
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ledger.canonical import to_hex
 from ledger.errors import PlanError, UnplannableError
-from ledger.plans.bound import NO_PATH, tabulate
+from ledger.plans.bound import tabulate
 from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer
 from ledger.plans.plan import Cause, Key, Plan, Row
@@ -114,9 +114,10 @@ def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths
             timeline.place(number, path)
     for number in moved:
         table = tabulate(problem, problem.routes[number], timeline)
-        if table.value >= min(TAKEN, NO_PATH):
+        path = None if table.value >= TAKEN else timeline.settle(trace_path(problem, table))
+        if path is None:
             return None
-        timeline.place(number, trace_path(problem, table))
+        timeline.place(number, path)
     return [path for path in timeline.paths if path is not None] if timeline.is_sound() else None
 
 

@@ -36,9 +36,10 @@ def list_schedule(
     for number in order:
         route = problem.routes[number]
         table = tabulate(problem, route, timeline)
-        if table.value >= TAKEN:
+        path = None if table.value >= TAKEN else timeline.settle(trace_path(problem, table))
+        if path is None:
             return None
-        timeline.place(number, trace_path(problem, table))
+        timeline.place(number, path)
     return [path for path in timeline.paths if path is not None] if timeline.is_sound() else None
 
 
@@ -112,9 +113,12 @@ class Search:
             table = tabulate(self._problem, route, self._timeline, limit)
             if table.value > limit or table.value >= TAKEN:
                 return None
-            allowed -= table.value
-            costs[number] = table.value
-            self._timeline.place(number, trace_path(self._problem, table))
+            path = self._timeline.settle(trace_path(self._problem, table))
+            if path is None or (cost := path_cost(self._problem, route, path, FREE)) > limit:
+                return None
+            allowed -= cost
+            costs[number] = cost
+            self._timeline.place(number, path)
         return costs if self._timeline.is_sound() else None
 
     def _choose(self) -> list[int]:

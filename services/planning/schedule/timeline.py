@@ -69,6 +69,35 @@ class Timeline:
             cache[key] = self._build(choice)
         return cache[key]
 
+    def settle(self, path: Path) -> Path | None:
+        """Return the path with time for setup between operations of its own on one machine.
+
+        The cheapest path does not know of that. Starts are later where it is needed; None when there are none.
+        """
+        if not self._setups:
+            return path
+        settled: list[tuple[Choice, int]] = []
+        for choice, start in path:
+            low = max([start, *(self._earliest_after(before, at, choice) for before, at in settled)])
+            if settled and (way := self._problem.way(settled[-1][0].owner, choice.owner)) is not None:
+                low = max(low, settled[-1][1] + settled[-1][0].duration + way.slots)
+            found = start if start >= low else self._next_free(choice, low)
+            if found is None:
+                return None
+            settled.append((choice, found))
+        return tuple(settled)
+
+    @staticmethod
+    def _earliest_after(before: Choice, start: int, choice: Choice) -> int:
+        needs_setup = before.machine == choice.machine and before.family != choice.family
+        return start + before.duration + choice.setup if needs_setup else 0
+
+    def _next_free(self, choice: Choice, low: int) -> int | None:
+        row = self.occupied(choice)
+        starts = range(low, 0 if row is None else len(row))
+        free = (start for start in starts if row is not None and row[start] < TAKEN)
+        return next((start for start in free if choice.cost_at(start) is not None), None)
+
     def taken_by(self, machine: int, start: int, end: int) -> Iterator[int]:
         """Routes that take slots from `start` to before `end`."""
         for item in self._busy[machine]:

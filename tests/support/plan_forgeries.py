@@ -1,0 +1,315 @@
+"""Forged plans and proofs: files changed so that they claim something false, with all else made to fit the lie.
+
+    python -m tests.support.plan_forgeries --count 100000 --seed 1
+
+What the check accepts is judged by `tests.support.plan_truth`, which reads the rules anew: a change may happen to leave
+the claims true. Files that the reader refuses for their form are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans.bound import build_slot_prices, derive_bound
+from ledger.plans.check import check_plan
+from ledger.plans.feasible import fixed_rows, sum_cost
+from ledger.plans.file import PlanFile, parse_plan_file
+from ledger.plans.offer import Offer, OpenedOffer
+from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from ledger.plans.problem import build_problem
+from tests.support.plan_truth import is_true
+from tests.support.plan_world import CLOSES, made_file
+
+__all__ = ["FORGERIES", "forge"]
+
+WORLDS = 40
+Draw = random.Random
+
+
+def _pick(draw: Draw, options: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return draw.choice(options)
+
+
+def _plan(file: PlanFile) -> Plan:
+    assert file.plan is not None
+    return file.plan
+
+
+def _with(file: PlanFile, **changes: object) -> PlanFile:
+    return replace(file, plan=replace(_plan(file), **changes))  # type: ignore[arg-type]
+
+
+def _fit(file: PlanFile) -> PlanFile:
+    """Make sums, offers, bound and the plan's call fit whatever else was changed."""
+    plan = replace(_plan(file), call=file.call.digest)
+    offers = {item.id: item.entry for item in file.offers if isinstance(item.entry, Offer) and item.id in plan.offers}
+    problem = build_problem(file.call, file.objective, offers.items(), now=plan.now, fixed=fixed_rows(plan))
+    cost = sum_cost(problem, file.objective, plan.rows, plan.legs)
+    value = derive_bound(problem, build_slot_prices(problem, plan.bound))
+    bound = replace(plan.bound, value=plan.bound.value if value is None else value)
+    return replace(file, plan=replace(plan, cost=cost, bound=bound))
+
+
+def _change_row(file: PlanFile, place: int, **changes: object) -> PlanFile:
+    rows = list(_plan(file).rows)
+    rows[place] = replace(rows[place], **changes)  # type: ignore[arg-type]
+    return _with(file, rows=tuple(rows))
+
+
+def _any_row(file: PlanFile, draw: Draw) -> tuple[int, Row]:
+    return draw.choice(list(enumerate(_plan(file).rows)))
+
+
+def _shift_row(file: PlanFile, draw: Draw) -> PlanFile:
+    """A slot or a few earlier or later, at the price of that time, with the legs moved along."""
+    place, row = _any_row(file, draw)
+    by = draw.choice((-3, -2, -1, 1, 2, 3))
+    price = _offers(file)[row.offer].price_at(row.start + by)
+    moved = _change_row(
+        file, place, start=row.start + by, end=row.end + by, price=row.price if price is None else price
+    )
+    legs = [
+        replace(leg, start=leg.start + by, end=leg.end + by) if leg.key == row.key else leg for leg in _plan(file).legs
+    ]
+    return _fit(_with(moved, legs=tuple(legs)))
+
+
+def _swap_offer(file: PlanFile, draw: Draw) -> PlanFile:
+    """Another offer, whatever it is for, with everything of the row as it says."""
+    place, row = _any_row(file, draw)
+    identifier, offer = draw.choice(sorted(_offers(file).items()))
+    price = offer.price_at(row.start)
+    return _fit(
+        _change_row(
+            file,
+            place,
+            offer=identifier,
+            machine=offer.machine,
+            owner=offer.owner,
+            end=row.start + offer.duration,
+            price=row.price if price is None else price,
+            wh=offer.wh,
+            co2e_mg=offer.co2e_mg,
+        )
+    )
+
+
+def _lower_number(file: PlanFile, draw: Draw) -> PlanFile:
+    place, row = _any_row(file, draw)
+    name = draw.choice(("price", "wh", "co2e_mg", "machine", "owner"))
+    value = getattr(row, name)
+    changed = max(1 if name in ("machine", "owner") else 0, value + draw.choice((-1, 1, -value // 2)))
+    return _fit(_change_row(file, place, **{name: changed}))
+
+
+def _shorten_row(file: PlanFile, draw: Draw) -> PlanFile:
+    place, row = _any_row(file, draw)
+    return _fit(_change_row(file, place, end=row.end + draw.choice((-1, 1))))
+
+
+def _leave_out_row(file: PlanFile, draw: Draw) -> PlanFile:
+    rows = list(_plan(file).rows)
+    del rows[draw.randrange(len(rows))]
+    return _with(file, rows=tuple(rows))
+
+
+def _change_leg(file: PlanFile, draw: Draw) -> PlanFile:
+    """A leg shorter, cheaper, earlier, for another carrier, to somewhere else, or gone."""
+    legs = list(_plan(file).legs)
+    if not legs:
+        return file
+    place = draw.randrange(len(legs))
+    leg: Leg = legs[place]
+    name = draw.choice(("gone", "start", "end", "cost", "carrier", "destination", "origin"))
+    if name == "gone":
+        del legs[place]
+    else:
+        legs[place] = replace(leg, **{name: max(0, getattr(leg, name) + draw.choice((-1, 1)))})
+    changed = _with(file, legs=tuple(legs))
+    return _fit(changed)
+
+
+def _change_cost(file: PlanFile, draw: Draw) -> PlanFile:
+    parts = [_plan(file).cost.price, _plan(file).cost.transport, _plan(file).cost.tardiness, _plan(file).cost.carbon]
+    place = draw.randrange(4)
+    parts[place] = max(0, parts[place] + draw.choice((-50, -2, -1, 1, 2)))
+    if draw.random() < 0.3:
+        parts[(place + 1) % 4] += 1
+    return _with(file, cost=Cost(*parts))
+
+
+def _change_bound(file: PlanFile, draw: Draw) -> PlanFile:
+    bound = _plan(file).bound
+    return _with(file, bound=replace(bound, value=bound.value + draw.choice((-1, 1, 2, 5, 100))))
+
+
+def _change_prices(file: PlanFile, draw: Draw) -> PlanFile:
+    """Other slot prices under the same bound, or some for slots and machines that are not there."""
+    plan = _plan(file)
+    prices = {machine: dict(pairs) for machine, pairs in plan.bound.prices}
+    machine = draw.choice((1, 2, 3, 3, 9))
+    slot = draw.choice((*range(file.call.slots), file.call.slots, file.call.slots + 5))
+    row = prices.setdefault(machine, {})
+    row[slot] = max(0, row.get(slot, 0) + draw.choice((-5, -1, 1, 3, 2**39)))
+    sparse = [(key, tuple(sorted((s, p) for s, p in pairs.items() if p))) for key, pairs in sorted(prices.items())]
+    return _with(file, bound=Bound(plan.bound.value, tuple((key, pairs) for key, pairs in sparse if pairs)))
+
+
+def _leave_out_offer(file: PlanFile, draw: Draw) -> PlanFile:
+    """An offer that no row needs is left out of the list, and the bound is derived from the others."""
+    plan = _plan(file)
+    used = {row.offer for row in plan.rows}
+    spare = [item for item in plan.offers if item not in used]
+    if not spare:
+        return file
+    gone = draw.choice(spare)
+    return _fit(_with(file, offers=tuple(item for item in plan.offers if item != gone)))
+
+
+def _change_offer(file: PlanFile, draw: Draw) -> PlanFile:
+    """An offer's terms are changed, or it is late, and the plan takes the changed one for what it was."""
+    plan = _plan(file)
+    place = draw.choice([n for n, item in enumerate(file.offers) if item.id in plan.offers])
+    old = file.offers[place]
+    assert isinstance(old.entry, Offer)
+    changes = _pick(
+        draw,
+        (
+            {"until": CLOSES - 1},
+            {"owner": old.entry.owner + 1},
+            {"machine": old.entry.machine % 3 + 1},
+            {"call": bytes(32)},
+            {"operation": 7},
+            {"order": bytes(32)},
+            {"duration": old.entry.duration + 1},
+            {"windows": tuple((low, high, price + 1) for low, high, price in old.entry.windows)},
+        ),
+    )
+    new = OpenedOffer(replace(old.entry, **changes), old.salt, old.anchored)
+    if old.anchored is None and draw.random() < 0.3:
+        new = old
+    offers = list(file.offers)
+    if draw.random() < 0.8:
+        offers[place] = new
+    else:
+        offers.append(new)
+    listed = tuple(sorted({*plan.offers} - {old.id} | {new.id}))
+    rows = tuple(replace(row, offer=new.id) if row.offer == old.id else row for row in plan.rows)
+    return _fit(replace(file, offers=tuple(offers), plan=replace(plan, offers=listed, rows=rows)))
+
+
+def _move_anchor(file: PlanFile, draw: Draw) -> PlanFile:
+    """An offer was anchored too late, or is not in the tree."""
+    places = [n for n, item in enumerate(file.offers) if item.anchored is not None and item.id in _plan(file).offers]
+    if not places:
+        return file
+    place = draw.choice(places)
+    old = file.offers[place]
+    assert old.anchored is not None
+    changes = _pick(draw, ({"time": CLOSES}, {"root": bytes(32)}, {"proof": ()}, {"size": 77}))
+    offers = list(file.offers)
+    offers[place] = OpenedOffer(old.entry, old.salt, replace(old.anchored, **changes))
+    return replace(file, offers=tuple(offers))
+
+
+def _change_call(file: PlanFile, draw: Draw) -> PlanFile:
+    """Later due slots, an earlier release, another revision: but the offers are for the call as it was."""
+    jobs = list(file.call.jobs)
+    place = draw.randrange(len(jobs))
+    changes = _pick(draw, ({"due": jobs[place].due + 1}, {"release": 0}, {"revision": bytes(32)}))
+    jobs[place] = replace(jobs[place], **changes)
+    changed = replace(file, call=replace(file.call, jobs=tuple(jobs)))
+    return _fit(changed) if draw.random() < 0.5 else changed
+
+
+def _change_objective(file: PlanFile, draw: Draw) -> PlanFile:
+    changes = _pick(
+        draw,
+        (
+            {"tardiness": ()},
+            {"carbon_price": file.objective.carbon_price + 1},
+            {"destination": ()},
+            {"transport": tuple(replace(way, slots=0) for way in file.objective.transport)},
+        ),
+    )
+    return _fit(replace(file, objective=replace(file.objective, **changes)))
+
+
+def _change_machine(file: PlanFile, draw: Draw) -> PlanFile:
+    machines = list(file.machines)
+    place = draw.randrange(len(machines))
+    if draw.random() < 0.5:
+        machines[place] = replace(machines[place], capability=())
+    else:
+        machines[place] = replace(machines[place], owner=machines[place].owner + 1)
+    return replace(file, machines=tuple(machines))
+
+
+FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
+    _shift_row,
+    _swap_offer,
+    _lower_number,
+    _shorten_row,
+    _leave_out_row,
+    _change_leg,
+    _change_cost,
+    _change_bound,
+    _change_prices,
+    _leave_out_offer,
+    _change_offer,
+    _move_anchor,
+    _change_call,
+    _change_objective,
+    _change_machine,
+)
+
+
+def _offers(file: PlanFile) -> dict[bytes, Offer]:
+    listed = frozenset(_plan(file).offers)
+    return {item.id: item.entry for item in file.offers if isinstance(item.entry, Offer) and item.id in listed}
+
+
+def forge(count: int, seed: int, worlds: int = WORLDS) -> tuple[Counter[str], list[str]]:
+    """Forge until `count` files with a false claim were refused or accepted.
+
+    Returns how often each rule refused one, and what was accepted wrongly.
+    """
+    draw = random.Random(seed)  # noqa: S311 - reproducible
+    refused: Counter[str] = Counter()
+    accepted: list[str] = []
+    while refused.total() + len(accepted) < count:
+        file = made_file(draw.randrange(worlds), anchored=draw.random() < 0.5)
+        forgery = draw.choice(FORGERIES)
+        try:
+            forged = parse_plan_file(forgery(file, draw).to_bytes())
+            check_plan(forged)
+        except PlanError:
+            continue  # not a plan file any more
+        except PlanRefusedError as error:
+            refused[error.rule] += 1
+            continue
+        if not is_true(forged):
+            accepted.append(forgery.__name__)
+    return refused, accepted
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Forge plans and proofs; none may be accepted.")
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    refused, accepted = forge(given.count, given.seed)
+    print(json.dumps({"forged": given.count, "refused": dict(refused), "accepted": len(accepted)}))  # noqa: T201
+    return 1 if accepted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

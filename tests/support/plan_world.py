@@ -1,0 +1,104 @@
+"""Small calls with everything in them that plans know: families and setup, carriers, destinations, carbon, lateness."""
+
+from __future__ import annotations
+
+import functools
+import random
+from dataclasses import replace
+
+from ledger.canonical import sha256
+from ledger.merkle import Tree
+from ledger.plans.call import Call, Job, Objective, Operation, Transport
+from ledger.plans.capability import Capability, Need, Range
+from ledger.plans.file import Machine, PlanFile
+from ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
+from services.planning.schedule import make_plan
+
+__all__ = ["CLOSES", "TIE", "anchor", "draw_file", "made_file"]
+
+CLOSES = 1_800_000_000
+TIE = sha256(b"the first block after closing")
+_STREAM_OF = {1: sha256(b"stream 1"), 2: sha256(b"stream 2"), 3: sha256(b"stream 3")}
+MACHINES = (
+    Machine(1, 11, (Capability("turning", (("diameter_mm", Range(10, 400)),)),)),
+    Machine(2, 12, (Capability("turning", (("diameter_mm", Range(10, 400)),)), Capability("milling"))),
+    Machine(3, 12, (Capability("milling"),)),
+)
+
+
+def draw_file(seed: int, *, orders: int = 3, slots: int = 24, anchored: bool = False) -> PlanFile:
+    """A call with offers, without a plan. One offer is withdrawn, one has expired, one is doubled."""
+    draw = random.Random(seed)  # noqa: S311 - reproducible
+    names = sorted(draw.randbytes(32) for _ in range(orders))
+    objective = Objective(
+        salt=draw.randbytes(32),
+        tardiness=tuple((name, draw.randint(1, 9)) for name in names),
+        transport=(Transport(11, 12, 1, 7, 13), Transport(12, 11, 2, 5, 0), Transport(12, 20, 1, 3, 13)),
+        destination=((names[0], 20),) if draw.random() < 0.3 else ((names[0], 12),),
+        carbon_price=draw.choice((0, 50)),
+    )
+    needs = (Need("turning", (("diameter_mm", 80),)), Need("milling"))
+    jobs = tuple(
+        Job(name, sha256(name), draw.randint(0, 2), draw.randint(4, 12), tuple(map(Operation, (1, 2), needs)))
+        for name in names
+    )
+    call = Call(
+        *(1, bytes(20), 9, draw.randbytes(32), CLOSES + 600, 900, slots, CLOSES, "EUR/100", (4,)),
+        objective.commitment,
+        jobs,
+    )
+    offers = [
+        OpenedOffer(_draw_offer(draw, call, job.order, number, machine), draw.randbytes(32))
+        for job in jobs
+        for number, need in zip((1, 2), needs, strict=True)
+        for machine in MACHINES
+        if any(kind.kind == need.kind for kind in machine.capability)
+    ]
+    spare = _draw_offer(draw, call, names[-1], 2, MACHINES[2])
+    offers.append(OpenedOffer(replace(spare, machine=2, until=CLOSES - 1), draw.randbytes(32)))
+    gone = OpenedOffer(replace(spare, machine=2), draw.randbytes(32))
+    offers += [gone, OpenedOffer(OfferWithdrawal(call.digest, gone.id), draw.randbytes(32))]
+    return PlanFile(call, objective, MACHINES, anchor(offers) if anchored else tuple(offers))
+
+
+def anchor(offers: list[OpenedOffer]) -> tuple[OpenedOffer, ...]:
+    """The same entries, each with its place in the anchored stream of its machine."""
+    machines = {item.id: item.entry.machine for item in offers if isinstance(item.entry, Offer)}
+    streams: dict[int, list[OpenedOffer]] = {}
+    for item in offers:
+        of = item.entry.offer if isinstance(item.entry, OfferWithdrawal) else item.id
+        streams.setdefault(machines[of], []).append(item)
+    placed = {}
+    for machine, items in streams.items():
+        tree = Tree(item.id for item in items)
+        for index, item in enumerate(items):
+            proof = tuple(tree.inclusion_proof(index, tree.size))
+            place = Anchored(_STREAM_OF[machine], index, tree.size, tree.root(), proof, 40 + machine, CLOSES - 60)
+            placed[item.id] = OpenedOffer(item.entry, item.salt, place)
+    return tuple(placed[item.id] for item in offers)
+
+
+@functools.cache
+def made_file(seed: int, *, anchored: bool = False) -> PlanFile:
+    """A file with a plan that holds."""
+    return make_plan(draw_file(seed, anchored=anchored), tie=TIE, cpu_s=0.15, with_solver=False).file
+
+
+def _draw_offer(draw: random.Random, call: Call, order: bytes, operation: int, machine: Machine) -> Offer:
+    duration = draw.randint(1, 4)
+    middle = draw.randint(3, call.slots // 2 - 1)
+    last = call.slots - duration
+    return Offer(
+        call=call.digest,
+        owner=machine.owner,
+        machine=machine.machine,
+        order=order,
+        operation=operation,
+        duration=duration,
+        setup=draw.choice((0, 1, 2)),
+        family=draw.choice("AB"),
+        windows=((0, middle, draw.randint(5, 20)), (middle + 2, last, draw.randint(1, 9))),
+        wh=duration * 500,
+        co2e_mg=duration * 200_000,
+        until=CLOSES + 3600,
+    )

@@ -1,0 +1,198 @@
+"""Calls, offers and plans as documents, and the check of a plan."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.canonical import Json, canonical_json
+from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans.bound import SlotPrices, derive_bound, tabulate
+from ledger.plans.capability import is_capable, parse_capability, parse_need
+from ledger.plans.check import check_part, check_plan, gap_per_mille, jain_per_mille, verify_revisions
+from ledger.plans.counted import count_offers
+from ledger.plans.file import PlanFile, build_part, parse_part, parse_plan_file
+from ledger.plans.offer import Offer
+from ledger.plans.plan import Plan
+from ledger.plans.problem import build_problem
+from ledger.plans.rules import PlanRule
+from tests.support.plan_forgeries import forge
+from tests.support.plan_truth import brute_bound, brute_optimum, counting, is_true
+from tests.support.plan_world import draw_file, made_file
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "plans.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("vector", VECTORS["accepted"], ids=lambda vector: str(vector["name"]))
+def test_what_holds_is_accepted(vector: dict[str, Json]) -> None:
+    file = parse_plan_file(canonical_json(vector["file"]))
+    found = check_plan(file)
+    assert "0x" + found.plan.digest.hex() == vector["plan"]
+    assert "0x" + file.call.digest.hex() == vector["call"]
+    assert file.to_bytes() == canonical_json(vector["file"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda vector: str(vector["name"]))
+def test_what_does_not_hold_is_refused(vector: dict[str, Json]) -> None:
+    """A rule's name, or `form` where the file is not one at all."""
+    with pytest.raises((PlanRefusedError, PlanError)) as caught:
+        check_plan(parse_plan_file(canonical_json(_patched(vector))))
+    rule = caught.value.rule if isinstance(caught.value, PlanRefusedError) else "form"
+    assert (rule, str(caught.value).splitlines()) == (vector["rule"], [vector["line"]])
+
+
+def test_refusals_outnumber_acceptances_and_every_rule_has_one() -> None:
+    assert len(VECTORS["refused"]) > len(VECTORS["accepted"])
+    shown = {vector["rule"] for vector in VECTORS["refused"]}
+    assert shown == {*PlanRule, "form"} - {PlanRule.REVISION}  # a rule about the ledger, not about a file
+
+
+def _patched(vector: dict[str, Json]) -> Json:
+    """The accepted file of that name, with the values at some paths replaced; None takes a member out."""
+    [base] = [one["file"] for one in VECTORS["accepted"] if one["name"] == vector["base"]]
+    file = json.loads(json.dumps(base))
+    for path, value in vector["changes"]:  # type: ignore[union-attr, misc]
+        *steps, last = path  # type: ignore[misc]
+        at = file
+        for step in steps:
+            at = at[step]
+        at[last] = value
+    return cast("Json", file)
+
+
+def test_the_check_and_another_reading_of_the_rules_agree_on_plans_that_hold() -> None:
+    for seed in range(6):
+        file = made_file(seed, anchored=seed % 2 == 1)
+        assert is_true(file)
+        assert check_plan(file).gap_per_mille >= 0
+
+
+def test_forged_plans_are_refused() -> None:
+    refused, accepted = forge(400, 7, worlds=3)
+    assert accepted == []
+    assert refused.keys() >= {PlanRule.BOUND, PlanRule.SUMS, PlanRule.OFFERS, PlanRule.WINDOW, PlanRule.TRANSPORT}
+
+
+@functools.cache
+def _small(seed: int) -> tuple[PlanFile, int | None]:
+    file = draw_file(seed, orders=2, slots=12)
+    return file, brute_optimum(file)
+
+
+PRICES = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(0, 11)), st.integers(0, 40), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 7), PRICES)
+def test_no_prices_prove_more_than_the_best_plan_costs(seed: int, prices: dict[tuple[int, int], int]) -> None:
+    file, optimum = _small(seed)
+    offers = counting(file)
+    rows = {machine: [prices.get((machine, slot), 0) for slot in range(12)] for machine in (1, 2, 3)}
+    problem = build_problem(
+        file.call, file.objective, count_offers(file.call, file.machines, file.offers).offers.items()
+    )
+    value = derive_bound(problem, SlotPrices(12, rows))
+    assert value == brute_bound(file, offers, prices, 0, {})
+    assert optimum is None or value is None or value <= optimum
+
+
+def test_a_known_path_only_saves_time() -> None:
+    file = made_file(1)
+    problem = build_problem(
+        file.call, file.objective, count_offers(file.call, file.machines, file.offers).offers.items()
+    )
+    prices = SlotPrices(file.call.slots, {1: [3] * file.call.slots})
+    free = derive_bound(problem, prices)
+    least = [tabulate(problem, route, prices).value for route in problem.routes]
+    for slack in (0, 1, 5, 1000):
+        assert derive_bound(problem, prices, [value + slack for value in least]) == free
+
+
+def _plan(file: PlanFile) -> Plan:
+    assert file.plan is not None
+    return file.plan
+
+
+def test_an_owner_checks_its_part_alone() -> None:
+    file = made_file(3)
+    part = build_part(_plan(file), 12)
+    assert parse_part(part.to_json()) == part
+    own = [(key, offer) for key, offer in counting(file).items() if offer.owner == 12]
+    found = check_part(part, own)
+    assert 0 <= found.unsold <= found.gap
+    left_out = replace(part, offers=tuple(item for item in part.offers if item != own[0][0]))
+    with pytest.raises(PlanRefusedError, match=r"rule offers: .* was left out"):
+        check_part(left_out, own)
+    row = replace(part.rows[0], price=part.rows[0].price + 1)
+    with pytest.raises(PlanRefusedError, match="rule window: is not as it was offered"):
+        check_part(replace(part, rows=(row, *part.rows[1:])), own)
+    prices = ((2, ((23, 9000),)),)
+    with pytest.raises(PlanRefusedError, match="rule bound: unused slots with prices add up to 9000"):
+        check_part(replace(part, bound=replace(part.bound, prices=prices)), own)
+
+
+def test_a_plan_on_an_old_revision_is_refused() -> None:
+    call = made_file(0).call
+    in_force = {job.order: job.revision for job in call.jobs}
+    verify_revisions(call, in_force)
+    with pytest.raises(PlanRefusedError, match="rule revision: its terms were changed after the call"):
+        verify_revisions(call, {**in_force, call.jobs[1].order: bytes(32)})
+
+
+def test_of_doubled_offers_the_first_in_the_stream_counts() -> None:
+    for anchored in (False, True):
+        file = draw_file(2, anchored=anchored)
+        counted = count_offers(file.call, file.machines, file.offers)
+        reasons = sorted(counted.refused.values())
+        assert reasons == ["expired before the call closed", "withdrawn"]
+        rest = tuple(item for item in file.offers if isinstance(item.entry, Offer))  # without the withdrawal
+        doubled = count_offers(file.call, file.machines, rest)
+        twins = [reason for reason in doubled.refused.values() if reason.startswith("doubled")]
+        assert len(twins) == (1 if anchored else 2)
+
+
+def test_an_offer_of_a_machine_that_cannot_or_is_anothers_does_not_count() -> None:
+    file = draw_file(0)
+    unable = tuple(replace(machine, capability=()) for machine in file.machines)
+    counted = count_offers(file.call, unable, file.offers)
+    assert not counted.offers
+    assert "of machine 1, which does no turning" in counted.refused.values()
+    foreign = tuple(replace(machine, owner=77) for machine in file.machines)
+    assert "of machine 1, which is not the owner's" in count_offers(file.call, foreign, file.offers).refused.values()
+
+
+@pytest.mark.parametrize(
+    ("capability", "need", "is_match"),
+    [
+        ({"diameter_mm": [10, 400]}, {"diameter_mm": 10}, True),
+        ({"diameter_mm": [10, 400]}, {"diameter_mm": 401}, False),
+        ({"diameter_mm": [10, 400]}, {"diameter_mm": "10"}, False),
+        ({"material": ["steel", "aluminium"]}, {"material": "steel"}, True),
+        ({"material": ["steel"]}, {"material": "brass"}, False),
+        ({}, {"length_mm": 1}, False),
+        ({"length_mm": [0, 9]}, {}, True),
+    ],
+)
+def test_a_need_matches_a_capability(capability: Json, need: Json, is_match: bool) -> None:
+    kinds = parse_capability([{"kind": "milling", "limits": {}}, {"kind": "turning", "limits": capability}])
+    assert is_capable(kinds, parse_need({"kind": "turning", "values": need})) is is_match
+
+
+@pytest.mark.parametrize("limit", [[1], [1, 2, 3], [2, 1], [1, "a"], [True, 2], "steel", {}])
+def test_a_limit_that_is_neither_range_nor_choices_is_refused(limit: Json) -> None:
+    with pytest.raises(PlanError):
+        parse_capability([{"kind": "turning", "limits": {"x": limit}}])
+
+
+def test_gap_and_evenness_do_not_flatter() -> None:
+    assert gap_per_mille(1000, 999) == 1
+    assert gap_per_mille(100_000, 99_999) == 1  # rounded up
+    assert gap_per_mille(0, 0) == 0
+    assert jain_per_mille(check_plan(made_file(0)).shares()) <= 1000

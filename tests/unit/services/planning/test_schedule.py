@@ -1,0 +1,167 @@
+"""Plans are made within rules that do not depend on time: whatever the search finds, the check accepts it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import InputError, PlanError, UnplannableError
+from ledger.plans.__main__ import main
+from ledger.plans.check import check_plan
+from ledger.plans.file import PlanFile, parse_plan_file
+from ledger.plans.offer import Offer
+from ledger.plans.plan import Cause, CauseKind, Plan
+from services.lab.bench.planning_instances import generate_plan_file
+from services.planning.schedule import Replan, make_plan
+from services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
+from services.planning.schedule.shops import elementary_bound, parse_shop
+from tests.support.plan_truth import brute_optimum, counting, is_true
+from tests.support.plan_world import TIE, draw_file, made_file
+
+DOWN = Cause(CauseKind.MACHINE_DOWN, "the spindle stopped", record=12)
+
+
+def _plan(file: PlanFile) -> Plan:
+    assert file.plan is not None
+    return file.plan
+
+
+def test_instances_are_what_their_seed_says() -> None:
+    assert generate_plan_file(4, 7) == generate_plan_file(4, 7)
+    assert generate_plan_file(4, 7) != generate_plan_file(4, 8)
+    file = generate_plan_file(4, 7)
+    assert (len(file.machines), {machine.owner for machine in file.machines}) == (9, {1, 2, 3})
+    assert len(file.offers) == 4 * 3 * 3
+
+
+def test_without_the_solver_a_plan_is_made_and_says_so() -> None:
+    made = make_plan(generate_plan_file(6, 1, setup=2), tie=TIE, cpu_s=0.4, with_solver=False)
+    assert any("not installed (pip install 'millmark[planning]')" in step for step in made.steps)
+    assert check_plan(parse_plan_file(made.file.to_bytes())) == made.check
+
+
+def test_without_any_time_there_is_a_plan_all_the_same() -> None:
+    made = make_plan(generate_plan_file(4, 1), tie=TIE, cpu_s=0.0, with_solver=False)
+    assert made.check.plan.bound.value <= made.check.plan.cost.total
+
+
+def test_the_solver_takes_part_where_it_is_installed() -> None:
+    pytest.importorskip("ortools")
+    made = make_plan(draw_file(1), tie=TIE, cpu_s=5.0)
+    assert "CP-SAT: the best plan possible" in made.steps
+    assert is_true(made.file)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_small_plans_are_the_best_ones(seed: int) -> None:
+    file = draw_file(seed, orders=2, slots=12)
+    optimum = brute_optimum(file)
+    if optimum is None:
+        with pytest.raises(UnplannableError):
+            make_plan(file, tie=TIE, cpu_s=0.2, with_solver=False)
+        return
+    made = make_plan(file, tie=TIE, cpu_s=0.3, with_solver=False)
+    assert made.check.plan.bound.value <= optimum <= made.check.plan.cost.total
+
+
+def test_an_operation_that_nobody_offers_is_named() -> None:
+    file = draw_file(0)
+    order = file.call.jobs[1].order
+    offers = tuple(item for item in file.offers if isinstance(item.entry, Offer) and item.entry.operation == 1)
+    with pytest.raises(UnplannableError, match=r"operation 3 of order 0x[0-9a-f]{64} has no offer that counts"):
+        make_plan(replace(file, offers=offers), tie=TIE, cpu_s=0.1)
+    short = replace(file, call=replace(file.call, slots=1))
+    with pytest.raises(UnplannableError, match="has no offer that counts"):  # they are for the call as it was
+        make_plan(short, tie=TIE, cpu_s=0.1)
+    assert order in {offer.order for offer in counting(file).values()}
+
+
+def _replanned(replan: Replan, seed: int = 3) -> PlanFile:
+    before = made_file(seed)
+    return make_plan(
+        replace(before, plan=None, before=before.plan), tie=TIE, replan=replan, cpu_s=0.2, with_solver=False
+    ).file
+
+
+def test_what_has_started_or_was_accepted_stays() -> None:
+    before = _plan(made_file(3))
+    free = before.rows[-1]
+    started = frozenset({before.rows[0].key})
+    accepted = frozenset(row.key for row in before.rows[1:-1])
+    file = _replanned(Replan(DOWN, 0, started, accepted, frozenset({free.offer})))
+    plan = _plan(file)
+    kept = {row.key: row for row in plan.rows}
+    assert all(kept[row.key] == row for row in before.rows[:-1])
+    assert kept[free.key].offer != free.offer
+    assert (plan.before, plan.cause, plan.dropped) == (before.digest, DOWN, (free.offer,))
+    assert set(plan.fixed) == started | accepted
+    assert check_plan(file).moved == 1
+    assert is_true(file)
+
+
+def test_accepted_rows_that_have_become_impossible_move() -> None:
+    before = _plan(made_file(3))
+    late = max(row.start for row in before.rows)
+    file = _replanned(Replan(DOWN, late, accepted=frozenset(row.key for row in before.rows)))
+    assert all(row.start >= late for row in _plan(file).rows)
+    assert set(_plan(file).fixed) < {row.key for row in before.rows}
+    assert is_true(file)
+
+
+def test_a_replan_needs_rows_and_offers_that_are_there() -> None:
+    before = _plan(made_file(3))
+    with pytest.raises(PlanError, match="the plan before has no row for operation 10"):
+        _replanned(Replan(DOWN, 0, started=frozenset({(before.rows[0].order, 9)})))
+    first = before.rows[0]
+    with pytest.raises(PlanError, match="has started, and its offer was dropped"):
+        _replanned(Replan(DOWN, 0, started=frozenset({first.key}), dropped=frozenset({first.offer})))
+    with pytest.raises(PlanError, match="are needed together"):
+        make_plan(made_file(3), tie=TIE, replan=Replan(DOWN, 0), cpu_s=0.1)
+
+
+FT06 = """# Fisher and Thompson, 6 x 6
+6 6
+2 1 0 3 1 6 3 7 5 3 4 6
+1 8 2 5 4 10 5 10 0 10 3 4
+2 5 3 4 5 8 0 9 1 1 4 7
+1 5 0 5 2 5 3 3 4 8 5 9
+2 9 1 3 4 5 5 4 0 3 3 1
+1 3 3 3 5 9 0 10 4 4 2 1
+"""
+
+
+def test_a_classic_job_shop_is_solved() -> None:
+    pytest.importorskip("ortools")
+    shop = parse_shop(FT06)
+    assert elementary_bound(shop) <= 55
+    plan, bound = solve_shop(shop, 10.0, seed=1)
+    alone, _ = solve_shop_alone(shop, 10.0, seed=1)
+    assert alone is not None
+    assert (plan.makespan, bound, alone.makespan) == (55, 55, 55)
+
+
+def test_flexible_shops_are_read_and_what_is_none_is_refused() -> None:
+    shop = parse_shop("1 2\n2 2 0 5 1 4 1 1 3\n")
+    assert shop.jobs == (({0: 5, 1: 4}, {1: 3}),)
+    for text in ("", "1", "2 2\n1 1 0 5\n", "1 1\nx y\n", "1 1\n3 1 0 5\n"):
+        with pytest.raises(InputError):
+            parse_shop(text)
+
+
+def test_the_check_is_a_program_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "made.json"
+    path.write_bytes(made_file(1).to_bytes())
+    assert main([str(path)]) == 0
+    assert "within" in capsys.readouterr().out
+    changed = replace(made_file(1), plan=replace(_plan(made_file(1)), tie=bytes(31) + b"\2", call=bytes(32)))
+    path.write_bytes(changed.to_bytes())
+    assert main([str(path), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert '"rule": "call"' in shown.out
+    assert shown.err == "millmark: REFUSED rule call: the plan is for another call\n"
+    path.write_bytes(b"{}")
+    assert main([str(path)]) == 2
+    assert main([str(tmp_path / "none.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
