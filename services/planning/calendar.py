@@ -101,8 +101,6 @@ class CalendarFile(BaseModel):
     unit: Annotated[str, Field(min_length=1, max_length=20)]
     windows: Annotated[int, Field(ge=1, le=50)] = 3
     """Most windows that are offered for one operation."""
-    price_step: Annotated[int, Field(ge=1, le=2**30)] = 1
-    """Prices are rounded up to a multiple of it: starts at one price make one window, so few windows show many."""
     most_starts: Annotated[int, Field(ge=1)] | None = None
     """Most slots in which a window lets the work start; None: as many as there are."""
     energy: Energy = Energy()
@@ -200,8 +198,7 @@ class MachineDay:
         """What work in these slots costs: the machine's time, its depreciation and the energy, each rounded up."""
         hours = (self.plan.rate_per_hour + self.plan.depreciation_per_hour) * duration * self.grid.slot
         energy = self._energy[start + duration] - self._energy[start]
-        exact, step = -(-hours // 3600) + -(-energy // _WATT_SECONDS_PER_KWH), self.calendar.file.price_step
-        return -(-exact // step) * step
+        return -(-hours // 3600) + -(-energy // _WATT_SECONDS_PER_KWH)
 
     def wh(self, duration: int) -> int:
         return -(-self.plan.power_w * duration * self.grid.slot // 3600)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from ledger.canonical import to_hex
 from ledger.plans.call import Call, Job, Operation
@@ -44,8 +43,11 @@ def grid_of(call: Call) -> Grid:
     return Grid(call.origin, call.slot, call.slots)
 
 
-def build_offers(call: Call, calendar: Calendar, machines: Sequence[OwnMachine], owner: int, until: int) -> Made:
-    """The offers for all operations that the machines can do. `until`: seconds since 1970."""
+def build_offers(
+    call: Call, calendar: Calendar, machines: Sequence[OwnMachine], owner: int, until: int, *, whole: bool = False
+) -> Made:
+    """The offers for all operations that the machines can do. `until`: seconds since 1970. `whole`: with all windows,
+    each start at its own price, so that others learn the whole calendar."""
     made, grid = Made(), grid_of(call)
     days = {machine.number: calendar.on(machine.plan, grid) for machine in machines}
     loads = {machine.number: [0] * grid.slots for machine in machines}
@@ -54,10 +56,11 @@ def build_offers(call: Call, calendar: Calendar, machines: Sequence[OwnMachine],
             reasons = []
             for machine in machines:
                 reason = why_not_capable(machine.capability, operation.need)
+                load = loads[machine.number]
                 offer = (
                     None
                     if reason
-                    else _offer(call, job, place, machine, days[machine.number], loads[machine.number], owner, until)
+                    else _offer(call, job, place, machine, days[machine.number], load, owner, until, whole=whole)
                 )
                 if offer is not None:
                     made.offers.append(offer)
@@ -80,7 +83,16 @@ def count_disclosed(offers: Iterable[Offer]) -> int:
 
 
 def _offer(
-    call: Call, job: Job, place: int, machine: OwnMachine, day: MachineDay, load: list[int], owner: int, until: int
+    call: Call,
+    job: Job,
+    place: int,
+    machine: OwnMachine,
+    day: MachineDay,
+    load: list[int],
+    owner: int,
+    until: int,
+    *,
+    whole: bool,
 ) -> Offer | None:
     """None if the machine has no time for it within the call. `load` is how much it has been offered so far."""
     operation, plan, grid = job.operations[place], machine.plan, day.grid
@@ -93,9 +105,11 @@ def _offer(
     starts = [start for start in day.starts(duration, busy) if start >= job.release + place]
     # Of several operations the later ones are done later: windows are sought from the operation's share of the time.
     target = job.release + max(0, job.due - job.release) * place // len(job.operations)
-    file = day.calendar.file
-    span = target, job.due - duration
-    windows = choose_windows(_windows(day, starts, duration, file.most_starts), span, file.windows, duration, load)
+    file, runs = day.calendar.file, _runs((start, start, day.price(start, duration)) for start in starts)
+    windows = runs
+    if not whole:
+        cut = _cut(_merged(runs, duration), file.most_starts)
+        windows = choose_windows(cut, (target, job.due - duration), file.windows, duration, load)
     if not windows:
         return None
     wh = day.wh(duration)
@@ -115,15 +129,41 @@ def _offer(
     )
 
 
-def _windows(day: MachineDay, starts: Sequence[int], duration: int, most: int | None) -> Iterator[tuple[int, int, int]]:
+def _runs(starts: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """The runs of starts at one price: first, last, price."""
-    priced = [(start, day.price(start, duration)) for start in starts]
-    for (_, price), run in groupby(enumerate(priced), lambda item: (item[1][0] - item[0], item[1][1])):
-        listed = [start for _, (start, _) in run]
-        step = most or len(listed)
-        for at in range(0, len(listed), step):
-            part = listed[at : at + step]
-            yield part[0], part[-1], price
+    runs: list[tuple[int, int, int]] = []
+    for first, last, price in starts:
+        if runs and runs[-1][1] == first - 1 and runs[-1][2] == price:
+            runs[-1] = runs[-1][0], last, price
+        else:
+            runs.append((first, last, price))
+    return runs
+
+
+def _merged(runs: Iterable[tuple[int, int, int]], duration: int) -> list[tuple[int, int, int]]:
+    """Where a tariff changes during the work, every start has a price of its own: these starts go to the neighbouring
+    run that is dearer, at its price, so that few windows offer much."""
+    found: list[tuple[int, int, int]] = []
+    for run in runs:
+        before = found[-1] if found and found[-1][1] == run[0] - 1 else None
+        falls = before is not None and _length(run) < duration and run[2] <= before[2]
+        if before is not None and (falls or _length(before) < duration):
+            found[-1] = before[0], run[1], max(before[2], run[2])
+        else:
+            found.append(run)
+    return found
+
+
+def _cut(runs: Iterable[tuple[int, int, int]], most: int | None) -> Iterator[tuple[int, int, int]]:
+    """Windows with at most so many starts."""
+    for first, last, price in runs:
+        step = most or last - first + 1
+        for at in range(first, last + 1, step):
+            yield at, min(at + step - 1, last), price
+
+
+def _length(run: tuple[int, int, int]) -> int:
+    return run[1] - run[0] + 1
 
 
 def choose_windows(

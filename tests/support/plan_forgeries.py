@@ -13,8 +13,9 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ledger.errors import PlanError, PlanRefusedError
 from ledger.plans.bound import build_slot_prices, derive_bound
@@ -31,6 +32,10 @@ __all__ = ["FORGERIES", "forge"]
 
 WORLDS = 40
 Draw = random.Random
+
+
+def _pick(draw: Draw, options: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return draw.choice(options)
 
 
 def _plan(file: PlanFile) -> Plan:
@@ -175,7 +180,8 @@ def _change_offer(file: PlanFile, draw: Draw) -> PlanFile:
     place = draw.choice([n for n, item in enumerate(file.offers) if item.id in plan.offers])
     old = file.offers[place]
     assert isinstance(old.entry, Offer)
-    changes: dict[str, object] = draw.choice(
+    changes = _pick(
+        draw,
         (
             {"until": CLOSES - 1},
             {"owner": old.entry.owner + 1},
@@ -185,9 +191,9 @@ def _change_offer(file: PlanFile, draw: Draw) -> PlanFile:
             {"order": bytes(32)},
             {"duration": old.entry.duration + 1},
             {"windows": tuple((low, high, price + 1) for low, high, price in old.entry.windows)},
-        )
+        ),
     )
-    new = OpenedOffer(replace(old.entry, **changes), old.salt, old.anchored)  # type: ignore[arg-type]
+    new = OpenedOffer(replace(old.entry, **changes), old.salt, old.anchored)
     if old.anchored is None and draw.random() < 0.3:
         new = old
     offers = list(file.offers)
@@ -208,9 +214,9 @@ def _move_anchor(file: PlanFile, draw: Draw) -> PlanFile:
     place = draw.choice(places)
     old = file.offers[place]
     assert old.anchored is not None
-    changes: dict[str, object] = draw.choice(({"time": CLOSES}, {"root": bytes(32)}, {"proof": ()}, {"size": 77}))
+    changes = _pick(draw, ({"time": CLOSES}, {"root": bytes(32)}, {"proof": ()}, {"size": 77}))
     offers = list(file.offers)
-    offers[place] = OpenedOffer(old.entry, old.salt, replace(old.anchored, **changes))  # type: ignore[arg-type]
+    offers[place] = OpenedOffer(old.entry, old.salt, replace(old.anchored, **changes))
     return replace(file, offers=tuple(offers))
 
 
@@ -218,22 +224,23 @@ def _change_call(file: PlanFile, draw: Draw) -> PlanFile:
     """Later due slots, an earlier release, another revision: but the offers are for the call as it was."""
     jobs = list(file.call.jobs)
     place = draw.randrange(len(jobs))
-    changes: dict[str, object] = draw.choice(({"due": jobs[place].due + 1}, {"release": 0}, {"revision": bytes(32)}))
-    jobs[place] = replace(jobs[place], **changes)  # type: ignore[arg-type]
+    changes = _pick(draw, ({"due": jobs[place].due + 1}, {"release": 0}, {"revision": bytes(32)}))
+    jobs[place] = replace(jobs[place], **changes)
     changed = replace(file, call=replace(file.call, jobs=tuple(jobs)))
     return _fit(changed) if draw.random() < 0.5 else changed
 
 
 def _change_objective(file: PlanFile, draw: Draw) -> PlanFile:
-    changes: dict[str, object] = draw.choice(
+    changes = _pick(
+        draw,
         (
             {"tardiness": ()},
             {"carbon_price": file.objective.carbon_price + 1},
             {"destination": ()},
             {"transport": tuple(replace(way, slots=0) for way in file.objective.transport)},
-        )
+        ),
     )
-    return _fit(replace(file, objective=replace(file.objective, **changes)))  # type: ignore[arg-type]
+    return _fit(replace(file, objective=replace(file.objective, **changes)))
 
 
 def _change_machine(file: PlanFile, draw: Draw) -> PlanFile:

@@ -123,7 +123,7 @@ def is_feasible(
             if place not in (None, offer.owner):
                 if (place, offer.owner) not in ways:
                     return False
-                ready += ways[place, offer.owner].slots  # type: ignore[index]
+                ready += ways[place, offer.owner].slots
             if start < ready or start + offer.duration > call.slots:
                 return False
             if start < now and (job.order, item.operation) not in fixed:
@@ -202,7 +202,7 @@ def _follows(plan: Plan, before: Plan) -> bool:
 
 
 def paths(
-    file: PlanFile, offers: dict[bytes, Offer], order: bytes, now: int, fixed: dict[object, Row]
+    file: PlanFile, offers: dict[bytes, Offer], order: bytes, now: int, fixed: dict[tuple[bytes, int], Row]
 ) -> Iterator[tuple[Path, int]]:
     """All paths of one order by itself, with what they cost."""
     job = next(job for job in file.call.jobs if job.order == order)
@@ -242,7 +242,11 @@ def paths(
 
 
 def brute_bound(
-    file: PlanFile, offers: dict[bytes, Offer], prices: dict[tuple[int, int], int], now: int, fixed: dict[object, Row]
+    file: PlanFile,
+    offers: dict[bytes, Offer],
+    prices: dict[tuple[int, int], int],
+    now: int,
+    fixed: dict[tuple[bytes, int], Row],
 ) -> int | None:
     """The bound by trying all paths of each order."""
     value = -sum(prices.values())

@@ -47,7 +47,7 @@ def main() -> None:
             }
             for name in files
         ],
-        "refused": [_refused(files[base], base, *case) for base, *case in _cases(files)],
+        "refused": [_refused(files[base], base, name, rule, changes) for base, name, rule, changes in _cases(files)],
     }
     TARGET.write_text(json.dumps(vectors, indent=1) + "\n", "utf-8")
 

@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
     group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
     group.command("names", epilog="Example: millmark bench names --requests 400 --json")(run_names)
-    group.command("offers", epilog="Example: millmark bench offers --orders 24 --seeds 5 --windows 3")(run_offers)
     group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
+    group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
     app.add_typer(group, name="bench")
 
 
@@ -275,40 +275,34 @@ def run_names(
         raise typer.Exit(1)
 
 
-def run_offers(
+def run_capacities(
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
-    windows: Annotated[int, typer.Option(min=1, max=50, help="Windows that an owner shows for an operation.")] = 3,
-    cpu_seconds: Annotated[float, typer.Option(min=1, max=3600, help="CPU seconds on either side.")] = 10.0,
+    windows: Annotated[int, typer.Option(min=1, max=50, help="Windows offered for each operation.")] = 3,
+    cpu_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds on either side.")] = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Compare plans on the few windows that owners choose to show with plans on all calendars.
+    """Measure what it costs that owners keep their calendars: plans on a few windows, beside plans on all of them.
 
     Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
     """
-    from services.lab.bench.private_capacities import compare_offers, summarise_offers  # noqa: PLC0415 - as below
+    from services.lab.bench.capacities import compare_capacities, geometric_mean  # noqa: PLC0415 - as below
 
     sizes = _parse_sizes(orders)
-    found = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("instances", total=len(sizes) * seeds)
-        for one in compare_offers(sizes, range(seeds), windows, cpu_seconds):
-            found.append(one)
-            progress.advance(task)
-    summaries = summarise_offers(found)
+    found = list(compare_capacities(sizes, range(seeds), cpu_seconds, windows))
     if as_json:
-        print_json({"summaries": summaries})
+        print_json([asdict(one) for one in found])
         return
-    columns = ["orders", "seeds", "no plan", "cost/all known", "worst", "slots shown"]
-    rows = [
-        [
-            *(str(one[name]) for name in ("orders", "seeds", "unplanned")),
-            *(f"{one[name]:.3f}" if one[name] is not None else "-" for name in ("ratio", "worst")),
-            f"{one['shown_percent']:.0f} %",
-        ]
-        for one in summaries
-    ]
-    print_table(f"plans on {windows} windows an operation against all calendars known", columns, rows)
+    rows = []
+    for size in sizes:
+        listed = [one for one in found if one.orders == size]
+        shown = sum(one.shown for one in listed) / sum(one.free for one in listed)
+        ratios = [one.ratio for one in listed]
+        rows.append([size, len(listed), f"{geometric_mean(ratios):.4f}", f"{max(ratios):.4f}", f"{100 * shown:.0f} %"])
+    columns = ["orders", "seeds", "cost/all windows", "worst", "free slots shown"]
+    print_table(
+        f"plans on {windows} windows, {cpu_seconds:g} CPU seconds a side, seeds 0 to {seeds - 1}", columns, rows
+    )
 
 
 def run_planning(

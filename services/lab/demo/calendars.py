@@ -18,8 +18,7 @@ OBJECTIVE: Final[Mapping[str, Json]] = {
 """A late order costs 60.00 a day, a kilogram of CO2e 0.12, and every way between two makers 15.00 and two hours."""
 _HEAD = """time_zone = "Europe/Berlin"
 unit = "{unit}"
-windows = 50
-price_step = 100
+windows = 24
 
 [energy]
 price_per_kwh = 24

@@ -30,7 +30,7 @@ __all__ = ["Made", "has_solver", "make_plan"]
 ITERATIONS = 400
 SOLVER_CPU_S = 5.0
 """Budget from which on it is worth loading CP-SAT."""
-_PRICE_SHARE = 0.2
+_PRICE_SHARE = 0.1
 """Of the CPU time, for prices that guide; the best plan is not known yet, and need not be."""
 _PROOF_SHARE = 0.1
 """Of the CPU time, for prices that prove, once the best plan is known."""

@@ -6,6 +6,7 @@ import functools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -63,7 +64,7 @@ def _patched(vector: dict[str, Json]) -> Json:
         for step in steps:
             at = at[step]
         at[last] = value
-    return file
+    return cast("Json", file)
 
 
 def test_the_check_and_another_reading_of_the_rules_agree_on_plans_that_hold() -> None:
