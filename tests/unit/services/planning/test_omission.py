@@ -20,6 +20,7 @@ from services.planning.leaves import OpenedLeaf
 from services.planning.omission import SHOWN, FoundKey, Omission, encode_omission, parse_omission, verify_omission
 from services.planning.papers import build_seal
 from services.planning.receipts import sign_receipt
+from tests.support.figures import Tell
 from tests.support.planning_samples import build_call, build_opened, build_plan
 from tests.support.sign_in import signer_of
 
@@ -53,7 +54,7 @@ def call() -> Call:
     return build_call()
 
 
-def test_every_one_of_a_thousand_omitted_offers_is_proved(call: Call) -> None:
+def test_every_one_of_a_thousand_omitted_offers_is_proved(call: Call, tell: Tell) -> None:
     random, proved = Random(16), 0  # noqa: S311
     pool = [build_opened(call, random, machine) for machine in range(17, 41)]
     for _ in range(INJECTED):
@@ -62,6 +63,7 @@ def test_every_one_of_a_thousand_omitted_offers_is_proved(call: Call) -> None:
         listed = [one.id for one in received if one is not gone]
         data = encode_omission(omission_of(call, gone, listed))
         proved += verify_omission(parse_omission(data), find_key) == gone.entry
+    tell(f"{proved} of {INJECTED} omitted offers proved")
     assert proved == INJECTED
 
 
