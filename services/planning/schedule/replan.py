@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, islice
 
 from ledger.canonical import to_hex
 from ledger.errors import PlanError, UnplannableError
@@ -16,6 +17,9 @@ from services.planning.schedule.search import Paths
 from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
 __all__ = ["Replan", "keep_rows", "start_paths", "start_prices"]
+
+_TRIES = 32
+"""Choices of rows to let go of one order, for each number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ def keep_rows(
         if row.offer in offers and row.start >= replan.now:
             held[key] = row
     for job in call.jobs:
+        keys = [(job.order, item.operation) for item in job.operations]
+        if all(key in held for key in keys) or not any(key in held for key in keys):
+            continue  # as it was, or free: only what is torn apart can have become impossible
         _release(call, objective, offers, held, started, replan.now, job.order)
     return held
 
@@ -67,18 +74,25 @@ def _release(
     now: int,
     order: bytes,
 ) -> None:
-    """Take rows of one order out of `held`, the first accepted one first, until it has a path around the rest."""
+    """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest."""
     own = [key for key in sorted(held) if key[0] == order]
-    while own:
-        problem = build_problem(call, objective, offers.items(), now=now, fixed=held)
-        [number] = [place for place, route in enumerate(problem.routes) if route.order == order]
-        if tabulate(problem, problem.routes[number], _taken_by_others(problem, held)).value < TAKEN:
-            return
-        free = [key for key in own if key not in started]
-        if not free:
-            raise UnplannableError(f"order {to_hex(order)} cannot be finished after what has started")
-        own.remove(free[0])
-        del held[free[0]]
+    free = [key for key in reversed(own) if key not in started]  # later ones first: what precedes them stays
+    for count in range(len(free) + 1):
+        for taken in islice(combinations(free, count), _TRIES):
+            rest = {key: row for key, row in held.items() if key not in taken}
+            if _has_path(call, objective, offers, rest, now, order):
+                for key in taken:
+                    del held[key]
+                return
+    raise UnplannableError(f"order {to_hex(order)} cannot be finished after what has started")
+
+
+def _has_path(
+    call: Call, objective: Objective, offers: Mapping[bytes, Offer], held: Mapping[Key, Row], now: int, order: bytes
+) -> bool:
+    problem = build_problem(call, objective, offers.items(), now=now, fixed=held)
+    [route] = [route for route in problem.routes if route.order == order]
+    return tabulate(problem, route, _taken_by_others(problem, held)).value < TAKEN
 
 
 def _taken_by_others(problem: Problem, held: Mapping[Key, Row]) -> Timeline:
@@ -96,10 +110,10 @@ def start_prices(before: Plan | None, slots: int) -> dict[int, list[int]]:
     return prices
 
 
-def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths | None:
+def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths | bytes:
     """Leave each order where the plan before has it if that is possible still, and put the others into what is free.
 
-    None when one does not fit.
+    Returns the order that does not fit instead, if there is one.
     """
     rows: dict[bytes, list[Row]] = {}
     for row in before.rows:
@@ -116,9 +130,11 @@ def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths
         table = tabulate(problem, problem.routes[number], timeline)
         path = None if table.value >= TAKEN else timeline.settle(trace_path(problem, table))
         if path is None:
-            return None
+            return problem.routes[number].order
         timeline.place(number, path)
-    return [path for path in timeline.paths if path is not None] if timeline.is_sound() else None
+    if not timeline.is_sound():
+        return problem.routes[moved[0] if moved else 0].order
+    return [path for path in timeline.paths if path is not None]
 
 
 def _same_path(problem: Problem, number: int, rows: Sequence[Row]) -> Path | None:
