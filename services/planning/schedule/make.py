@@ -30,6 +30,8 @@ __all__ = ["Made", "has_solver", "make_plan"]
 ITERATIONS = 400
 SOLVER_CPU_S = 5.0
 """Budget from which on it is worth loading CP-SAT."""
+_SEARCH_PART = 0.96
+"""Of the CPU time; the rest is for writing the plan down and checking it."""
 _PRICE_SHARE = 0.1
 """Of the CPU time, for prices that guide; the best plan is not known yet, and need not be."""
 _PROOF_SHARE = 0.1
@@ -71,7 +73,7 @@ def make_plan(
     default whether the extra `planning` is installed. Raises UnplannableError when no plan is possible or none was
     found, PlanError when what is given does not go together.
     """
-    budget = Budget(cpu_s)
+    budget = Budget(_SEARCH_PART * cpu_s)
     if (file.before is None) != (replan is None):
         raise PlanError("a plan before and a reason to replace it are needed together")
     maker = _Maker(file, budget, seed, replan)
@@ -120,7 +122,11 @@ class _Maker:
     def find(self, with_solver: bool) -> Paths:
         """Return the paths of the best plan found."""
         self._open()
-        share = _solver_share(len(self._offers)) if with_solver and self._budget.cpu_s >= SOLVER_CPU_S else 0.0
+        share = (
+            _solver_share(len(self._offers))
+            if with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART
+            else 0.0
+        )
         self._price(_PRICE_SHARE * self._budget.cpu_s)
         spare = _PROOF_SHARE * self._budget.cpu_s
         self._search((self._budget.left_s - spare) * (1 - share))
@@ -138,13 +144,28 @@ class _Maker:
     def _open(self) -> None:
         """A first plan, so that there is one whatever comes."""
         before = self._file.before
-        if before is not None:
-            self._offer(start_paths(self._problem, before, self._held_offers))
+        if before is not None and self._replan is not None:
+            self._start_from(before, self._replan)
         self._prices = start_prices(before, self._problem.slots)
         for order in self._orders():
             if self._best is not None or self._budget.left_s < 0:
                 return
             self._offer(list_schedule(self._problem, order, self._held_offers))
+
+    def _start_from(self, before: Plan, replan: Replan) -> None:
+        """Begin with the plan before. Where the accepted rows leave an order no room, those of that order are let go,
+        and in the end all of them."""
+        for _ in range(len(self._problem.routes)):
+            found = start_paths(self._problem, before, self._held_offers)
+            if not isinstance(found, bytes):
+                self._offer(found)
+                return
+            free = [key for key in self._held if key[0] == found and key not in replan.started]
+            gone = free or [key for key in self._held if key not in replan.started]
+            if not gone:
+                return
+            self._held = {key: row for key, row in self._held.items() if key not in gone}
+            self._problem = self._build()
 
     def _orders(self) -> Iterator[list[int]]:
         routes = self._problem.routes

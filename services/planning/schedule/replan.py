@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, islice
 
 from ledger.canonical import to_hex
 from ledger.errors import PlanError, UnplannableError
@@ -16,6 +17,9 @@ from services.planning.schedule.search import Paths
 from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
 __all__ = ["Replan", "keep_rows", "start_paths", "start_prices"]
+
+_TRIES = 32
+"""Choices of rows to let go of one order, for each number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ def keep_rows(
         if row.offer in offers and row.start >= replan.now:
             held[key] = row
     for job in call.jobs:
+        keys = [(job.order, item.operation) for item in job.operations]
+        if all(key in held for key in keys) or not any(key in held for key in keys):
+            continue  # as it was, or free: only what is torn apart can have become impossible
         _release(call, objective, offers, held, started, replan.now, job.order)
     return held
 
@@ -67,24 +74,38 @@ def _release(
     now: int,
     order: bytes,
 ) -> None:
-    """Take rows of one order out of `held`, the first accepted one first, until it has a path around the rest."""
+    """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest; where that is not
+    enough, rows of other orders in its way as well."""
     own = [key for key in sorted(held) if key[0] == order]
-    while own:
-        problem = build_problem(call, objective, offers.items(), now=now, fixed=held)
-        [number] = [place for place, route in enumerate(problem.routes) if route.order == order]
-        if tabulate(problem, problem.routes[number], _taken_by_others(problem, held)).value < TAKEN:
-            return
-        free = [key for key in own if key not in started]
-        if free:
-            own.remove(free[0])
-            del held[free[0]]
-        elif blocking := _blocking(offers, held, started, order):
-            del held[blocking]
-        else:
+    free = [key for key in reversed(own) if key not in started]  # later ones first: what precedes them stays
+    while not _take_out(call, objective, offers, held, free, now, order):
+        blocking = _blocking(offers, held, started, order)
+        if blocking is None:
             raise UnplannableError(
                 f"order {to_hex(order)} cannot be finished on these offers after what has started",
                 hint="call for its open operations again",
             )
+        del held[blocking]
+
+
+def _take_out(
+    call: Call,
+    objective: Objective,
+    offers: Mapping[bytes, Offer],
+    held: dict[Key, Row],
+    free: Sequence[Key],
+    now: int,
+    order: bytes,
+) -> bool:
+    """Take as few of an order's own accepted rows out as give it a path; False, and nothing taken out, if none does."""
+    for count in range(len(free) + 1):
+        for taken in islice(combinations(free, count), _TRIES):
+            rest = {key: row for key, row in held.items() if key not in taken}
+            if _has_path(call, objective, offers, rest, now, order):
+                for key in taken:
+                    del held[key]
+                return True
+    return False
 
 
 def _blocking(
@@ -95,8 +116,16 @@ def _blocking(
     open_machines = {
         offer.machine for offer in offers.values() if offer.order == order and (order, offer.operation) not in started
     }
-    rows = [row for key, row in held.items() if key not in started and row.machine in open_machines]
+    rows = [row for key, row in held.items() if key[0] != order and key not in started and row.machine in open_machines]
     return max(rows, key=lambda row: (row.start, row.key)).key if rows else None
+
+
+def _has_path(
+    call: Call, objective: Objective, offers: Mapping[bytes, Offer], held: Mapping[Key, Row], now: int, order: bytes
+) -> bool:
+    problem = build_problem(call, objective, offers.items(), now=now, fixed=held)
+    [route] = [route for route in problem.routes if route.order == order]
+    return tabulate(problem, route, _taken_by_others(problem, held)).value < TAKEN
 
 
 def _taken_by_others(problem: Problem, held: Mapping[Key, Row]) -> Timeline:
@@ -114,10 +143,10 @@ def start_prices(before: Plan | None, slots: int) -> dict[int, list[int]]:
     return prices
 
 
-def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths | None:
+def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths | bytes:
     """Leave each order where the plan before has it if that is possible still, and put the others into what is free.
 
-    None when one does not fit.
+    Returns the order that does not fit instead, if there is one.
     """
     rows: dict[bytes, list[Row]] = {}
     for row in before.rows:
@@ -134,9 +163,11 @@ def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths
         table = tabulate(problem, problem.routes[number], timeline)
         path = None if table.value >= TAKEN else timeline.settle(trace_path(problem, table))
         if path is None:
-            return None
+            return problem.routes[number].order
         timeline.place(number, path)
-    return [path for path in timeline.paths if path is not None] if timeline.is_sound() else None
+    if not timeline.is_sound():
+        return problem.routes[moved[0] if moved else 0].order
+    return [path for path in timeline.paths if path is not None]
 
 
 def _same_path(problem: Problem, number: int, rows: Sequence[Row]) -> Path | None:
