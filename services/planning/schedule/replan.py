@@ -74,8 +74,8 @@ def _release(
     now: int,
     order: bytes,
 ) -> None:
-    """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest; where that is not
-    enough, rows of other orders in its way as well."""
+    """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest; where that is
+    not enough, rows of other orders in its way as well."""
     own = [key for key in sorted(held) if key[0] == order]
     free = [key for key in reversed(own) if key not in started]  # later ones first: what precedes them stays
     while not _take_out(call, objective, offers, held, free, now, order):
