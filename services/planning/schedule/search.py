@@ -73,7 +73,7 @@ class Search:
         self._costs = [path_cost(self._problem, route, path, FREE) for route, path in zip(routes, paths, strict=True)]
         self._cost = sum(self._costs)
 
-    def run(self, budget: Budget, cpu_s: float, *, heat: float = 0.02) -> None:
+    def run(self, budget: Budget, cpu_s: float, *, heat: float = 0.4) -> None:
         """Search for `cpu_s`, or what is left. `heat` is the first threshold, in mean costs of an order."""
         begin, end = budget.spent_s, min(budget.spent_s + cpu_s, budget.cpu_s)
         mean = self._cost / max(1, len(self._costs))

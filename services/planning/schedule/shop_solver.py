@@ -68,7 +68,7 @@ def _solve(shop: Shop, budget: Budget, seed: int, bound: int, known: ShopPlan | 
         model.add_no_overlap(intervals)
     model.minimize(makespan)
     solver = cp_model.CpSolver()
-    status, _ = run_limited(solver, model, budget, budget.left_s, seed)
+    status, _ = run_limited(solver, model, budget, budget.left_s, seed, to_the_end=True)
     lower = int(solver.best_objective_bound)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None, lower

@@ -175,13 +175,24 @@ class _Model:
             )
 
 
-def solve(problem: Problem, budget: Budget, cpu_s: float, seed: int, hint: Sequence[Path] | None = None) -> Solved:
-    """Improve the plan `hint`, or find one, within `cpu_s` of the budget."""
+def solve(
+    problem: Problem,
+    budget: Budget,
+    cpu_s: float,
+    seed: int,
+    hint: Sequence[Path] | None = None,
+    *,
+    to_the_end: bool = False,
+) -> Solved:
+    """Improve the plan `hint`, or find one, within `cpu_s` of the budget.
+
+    With `to_the_end` all of that time is used, whatever the deterministic time.
+    """
     model = _Model(problem)
     if hint is not None:
         model.hint(hint)
     solver = cp_model.CpSolver()
-    status, was_stopped = run_limited(solver, model.model, budget, cpu_s, seed)
+    status, was_stopped = run_limited(solver, model.model, budget, cpu_s, seed, to_the_end=to_the_end)
     is_found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
     return Solved(
         paths=list(model.read(solver)) if is_found else None,
@@ -192,7 +203,13 @@ def solve(problem: Problem, budget: Budget, cpu_s: float, seed: int, hint: Seque
 
 
 def run_limited(
-    solver: cp_model.CpSolver, model: cp_model.CpModel, budget: Budget, cpu_s: float, seed: int
+    solver: cp_model.CpSolver,
+    model: cp_model.CpModel,
+    budget: Budget,
+    cpu_s: float,
+    seed: int,
+    *,
+    to_the_end: bool = False,
 ) -> tuple[cp_model.CpSolverStatus, bool]:
     """Solve within a deterministic time that takes about `cpu_s`; stop when the CPU time is used up before.
 
@@ -201,7 +218,8 @@ def run_limited(
     solver.parameters.num_workers = WORKERS
     solver.parameters.interleave_search = True
     solver.parameters.random_seed = seed
-    solver.parameters.max_deterministic_time = max(cpu_s, 0.1) / CPU_S_PER_UNIT * 2
+    if not to_the_end:
+        solver.parameters.max_deterministic_time = max(cpu_s, 0.1) / CPU_S_PER_UNIT * 2
     end = budget.spent_s + cpu_s
     done, stopped = threading.Event(), threading.Event()
 
