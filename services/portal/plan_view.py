@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
-from ledger.plans.call import Call
-from ledger.plans.plan import Key, Leg, Row
 from ledger.provenance import answers
 from ledger.provenance.reader import Reader
 from ledger.records import AssignmentState, CertificateState, Verdict
 from ledger.store import Rows
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow
 from services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick
+from services.planning.showing import LegShown, PlanShown, RowShown
 from services.portal.language import Catalogue
 from services.portal.picture_words import brief_of
 
@@ -28,6 +28,8 @@ _TONES = {
     AssignmentState.STARTED: BarTone.NOW,
     AssignmentState.FINISHED: BarTone.DONE,
 }
+_Key: TypeAlias = "tuple[bytes, int]"
+"""Order and operation."""
 _TICKS = 2
 """Spans into which the time axis is divided: three labels fit on a phone."""
 
@@ -36,27 +38,19 @@ _TICKS = 2
 class PlannedRow:
     """A row of the plan, with its names."""
 
-    row: Row
+    row: RowShown
     order: str
     machine: answers.Machine
-    owner: answers.Party
     tone: BarTone
     moved: bool
-    begins: datetime
-    ends: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedLeg:
-    """A leg of the plan, with its names."""
+    """A leg of the plan, with the order's name."""
 
-    leg: Leg
+    leg: LegShown
     order: str
-    origin: answers.Party
-    destination: answers.Party
-    carrier: answers.Party | None
-    begins: datetime
-    ends: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +59,6 @@ class PlanTable:
 
     rows: tuple[PlannedRow, ...]
     legs: tuple[PlannedLeg, ...]
-    asked: int
-    """Operations of the call; a part of a plan has fewer rows."""
 
     def count(self, *tones: BarTone) -> int:
         return sum(row.tone in tones for row in self.rows)
@@ -81,17 +73,21 @@ class PlanTable:
         return sum(row.moved for row in self.rows)
 
 
-def read_tones(rows: Rows, planned: Sequence[Row]) -> dict[Key, BarTone]:
+def read_tones(rows: Rows, planned: Sequence[RowShown]) -> dict[_Key, BarTone]:
     """What the ledger says became of each row: that of the latest assignment of its operation to its machine."""
-    by_key: defaultdict[Key, list[AssignmentRow]] = defaultdict(list)
+    by_key: defaultdict[_Key, list[AssignmentRow]] = defaultdict(list)
     for one in rows.among(AssignmentRow, "order", {row.order for row in planned}):
         by_key[one.order, one.operation].append(one)
     latest = {
-        row.key: max((one for one in by_key[row.key] if one.machine == row.machine), key=_sequence, default=None)
+        _key(row): max((one for one in by_key[_key(row)] if one.machine == row.machine), key=_sequence, default=None)
         for row in planned
     }
     failed = _failed(rows, {one.sequence for one in latest.values() if one is not None})
     return {key: _tone(one, by_key[key], failed) for key, one in latest.items()}
+
+
+def _key(row: RowShown) -> _Key:
+    return row.order, row.operation
 
 
 def _sequence(row: AssignmentRow) -> int:
@@ -120,43 +116,23 @@ def _failed(rows: Rows, assignments: set[int]) -> set[int]:
     }
 
 
-def build_table(
-    reader: Reader, call: Call, rows: Sequence[Row], legs: Sequence[Leg], before: Sequence[Row]
-) -> PlanTable:
+def build_table(reader: Reader, plan: PlanShown, before: Sequence[RowShown]) -> PlanTable:
     """The plan's rows with names and states. `before`: the rows of the plan that it replaces."""
-    reader.name({row.order for row in rows} | {leg.order for leg in legs})
-    tones = read_tones(reader.rows, rows)
-    earlier = {row.key: (row.machine, row.start) for row in before}
-    shown = tuple(
+    reader.name({row.order for row in plan.rows} | {leg.order for leg in plan.legs})
+    tones = read_tones(reader.rows, plan.rows)
+    earlier = {_key(row): (row.machine, row.start) for row in before}
+    rows = [
         PlannedRow(
             row,
             _order(reader, row.order),
             reader.machine(row.machine),
-            reader.party(row.owner),
-            tones[row.key],
-            earlier.get(row.key, (row.machine, row.start)) != (row.machine, row.start),
-            _moment(call, row.start),
-            _moment(call, row.end),
+            tones[_key(row)],
+            earlier.get(_key(row), (row.machine, row.start)) != (row.machine, row.start),
         )
-        for row in sorted(rows, key=lambda row: (row.start, row.key))
-    )
-    return PlanTable(
-        shown,
-        tuple(_leg(reader, call, leg) for leg in sorted(legs, key=lambda leg: (leg.start, leg.key))),
-        sum(len(job.operations) for job in call.jobs),
-    )
-
-
-def _leg(reader: Reader, call: Call, leg: Leg) -> PlannedLeg:
-    return PlannedLeg(
-        leg,
-        _order(reader, leg.order),
-        reader.party(leg.origin),
-        reader.party(leg.destination),
-        reader.some_party(leg.carrier),
-        _moment(call, leg.start),
-        _moment(call, leg.end),
-    )
+        for row in sorted(plan.rows, key=lambda row: (row.start, _key(row)))
+    ]
+    legs = sorted(plan.legs, key=lambda leg: (leg.starts_at, leg.order, leg.after))
+    return PlanTable(tuple(rows), tuple(PlannedLeg(leg, _order(reader, leg.order)) for leg in legs))
 
 
 def _order(reader: Reader, subject: bytes) -> str:
@@ -164,31 +140,30 @@ def _order(reader: Reader, subject: bytes) -> str:
     return brief_of(identifier) if identifier else f"0x{subject.hex()[:12]}…"
 
 
-def _moment(call: Call, slot: int) -> datetime:
-    return datetime.fromtimestamp(call.origin + slot * call.slot, UTC)
-
-
-def build_gantt(table: PlanTable, call: Call, title: str, catalogue: Catalogue, now_s: int) -> Gantt:
-    """The chart: a lane per machine, one for each company's transport, over the time in which anything is planned."""
-    spans = [(one.row.start, one.row.end) for one in table.rows] + [(one.leg.start, one.leg.end) for one in table.legs]
+def build_gantt(table: PlanTable, title: str, catalogue: Catalogue, now_s: int) -> Gantt:
+    """The chart, in seconds: a lane per machine, one for each way, over the time in which anything is planned."""
+    spans = [_span(one.row) for one in table.rows] + [_span(one.leg) for one in table.legs]
     first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    last = first + -(-(last - first) // _TICKS) * _TICKS  # so that the ticks are at whole slots
     ticks = (first + place * (last - first) // _TICKS for place in range(_TICKS + 1))
     return Gantt(
         title=title,
         summary=catalogue.say("plan.summary", rows=len(table.rows), lanes=len({one.row.machine for one in table.rows})),
         first=first,
         last=last,
-        lanes=(*_machine_lanes(table, catalogue), *_transport_lane(table, catalogue)),
-        ticks=tuple(Tick(at, f"{_moment(call, at):%m-%d %H:%M}") for at in ticks),
-        now=(now_s - call.origin) // call.slot,
+        lanes=(*_machine_lanes(table, catalogue), *_transport_lanes(table, catalogue)),
+        ticks=tuple(Tick(at, f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M}") for at in ticks),
+        now=now_s,
     )
+
+
+def _span(one: RowShown | LegShown) -> tuple[int, int]:
+    return int(one.starts_at.timestamp()), int(one.ends_at.timestamp())
 
 
 def _machine_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
     lanes: defaultdict[tuple[int, int], list[PlannedRow]] = defaultdict(list)
     for one in table.rows:
-        lanes[one.owner.participant, one.row.machine].append(one)
+        lanes[one.row.owner.participant, one.row.machine].append(one)
     return [
         Lane(_lane_name(shown[0], catalogue), tuple(_bar(one, catalogue) for one in shown))
         for _, shown in sorted(lanes.items())
@@ -198,7 +173,7 @@ def _machine_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
 def _lane_name(one: PlannedRow, catalogue: Catalogue) -> str:
     machine = one.machine.identifier
     name = brief_of(machine) if machine else catalogue.say("machine.number", number=one.row.machine)
-    return f"{name} · {_party(one.owner, catalogue)}"
+    return f"{name} · {_party(one.row.owner, catalogue)}"
 
 
 def _short(order: str) -> str:
@@ -216,34 +191,31 @@ def _bar(one: PlannedRow, catalogue: Catalogue) -> Bar:
         order=one.order,
         operation=one.row.operation + 1,
         state=catalogue.say(f"plan.tone.{one.tone.value}"),
-        begins=f"{one.begins:%Y-%m-%d %H:%M} UTC",
-        ends=f"{one.ends:%Y-%m-%d %H:%M} UTC",
+        begins=f"{one.row.starts_at:%Y-%m-%d %H:%M} UTC",
+        ends=f"{one.row.ends_at:%Y-%m-%d %H:%M} UTC",
     )
-    return Bar(one.row.start, one.row.end, _short(one.order), title, one.tone, one.moved)
+    return Bar(*_span(one.row), _short(one.order), title, one.tone, one.moved)
 
 
-def _transport_lane(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
+def _transport_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
     """A lane for each pair of companies. Legs of several orders may overlap in it; the table has them one by one."""
     lanes: defaultdict[tuple[int, int], list[PlannedLeg]] = defaultdict(list)
     for one in table.legs:
-        if one.leg.end > one.leg.start:
-            lanes[one.leg.origin, one.leg.destination].append(one)
+        if one.leg.ends_at > one.leg.starts_at:
+            lanes[one.leg.origin.participant, one.leg.destination.participant].append(one)
     return [
         Lane(
             catalogue.say(
-                "plan.way", origin=_party(shown[0].origin, catalogue), to=_party(shown[0].destination, catalogue)
+                "plan.way",
+                origin=_party(shown[0].leg.origin, catalogue),
+                to=_party(shown[0].leg.destination, catalogue),
             ),
-            tuple(
-                Bar(
-                    one.leg.start, one.leg.end, one.order[-4:], f"{one.order}: {one.begins:%m-%d %H:%M}", BarTone.AGREED
-                )
-                for one in shown
-            ),
+            tuple(_leg_bar(one) for one in shown),
         )
         for _, shown in sorted(lanes.items())
     ]
 
 
 def _leg_bar(one: PlannedLeg) -> Bar:
-    title = f"{one.order}: {one.begins:%Y-%m-%d %H:%M} – {one.ends:%H:%M} UTC"
-    return Bar(one.leg.start, one.leg.end, _short(one.order), title, BarTone.AGREED)
+    title = f"{one.order}: {one.leg.starts_at:%Y-%m-%d %H:%M} – {one.leg.ends_at:%H:%M} UTC"
+    return Bar(*_span(one.leg), _short(one.order), title, BarTone.AGREED)

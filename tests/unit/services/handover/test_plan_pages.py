@@ -43,15 +43,23 @@ def test_readers_see_the_whole_plan_and_that_it_was_checked(told: Told, word: st
     assert f">{plan.cost.total / 100:.2f}<" in page.replace(",", "")
 
 
-@pytest.mark.parametrize("word", [OWNER, "alder"])
-def test_an_owner_sees_its_own_rows_alone(told: Told, word: str) -> None:
-    plan, home = told.planned.plan, told.home(word)
+def test_an_owner_sees_its_own_rows_alone(told: Told) -> None:
+    plan, home = told.planned.plan, told.home(OWNER)
     own = [row for row in plan.rows if row.owner == home.company.number]
     status, page = browse(home, f"/portal/plans/{plan.digest.hex()}")
     assert status == 200
     assert len(re.findall(r'<svg class="planned"', page)) == len(own)
     assert "Checked here" not in page
     assert f"own operations alone: {len(own)} of {len(plan.rows)}" in page
+
+
+def test_an_owner_is_told_that_an_offer_of_its_own_was_left_out(told: Told) -> None:
+    """It made offers after the plan, and before the call closes: they count, and the plan lacks them."""
+    status, page = browse(told.home("alder"), f"/portal/plans/{told.planned.plan.digest.hex()}")
+    assert status == 200
+    assert "This plan does not hold." in page
+    assert "was left out" in page
+    assert '<svg class="gantt"' not in page
 
 
 def test_who_was_not_called_sees_no_call_and_no_plan(told: Told) -> None:
