@@ -77,7 +77,7 @@ def test_the_base_install_verifies(base: Path) -> None:
     [
         (("devchain", "--port", "0"), "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
         (("bench", "gas"), "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
-        (("demo",), "this command needs numpy; pip install 'millmark[quality]'"),
+        (("demo",), "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
         (("quality", "monitor"), "this command needs numpy; pip install 'millmark[quality]'"),
         (("bench", "api"), "this command needs schemathesis; pip install 'millmark[dev]'"),
     ],

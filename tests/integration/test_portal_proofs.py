@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ledger.footprint import parse_register_entry
 from ledger.ids import SubjectKind
 from ledger.records import OrderTerms, PlaceOrder, WithdrawModel
 from ledger.trust import parse_trust
@@ -83,7 +84,9 @@ def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
     assert paths
     assert {path[0] for path in paths} == {"passport"}
     assert not said(report, "inferences_shown")
-    assert not said(report, "entry")
+    entries = [one.values["entry"] for one in said(report, "entry")]
+    assert entries, "the register readings, from which the footprint follows"
+    assert all(parse_register_entry(entry) is not None for entry in entries)
     assert "engraving" not in page
 
 
