@@ -117,7 +117,7 @@ def test_a_plan_that_replaces_another_says_what_its_bound_takes_as_given() -> No
         assert f"not checked: that the {len(fixed)} fixed rows were accepted or had begun" in said
         assert ("and that fixed rows are as before" in said) is (earlier is None)
         assert ("the plan before is the one on the ledger, and holds" in said) is (earlier is not None)
-        assert "legs which start before slot 20 had been under way" in said
+        assert ("legs which start before slot 20 had been under way" in said) is (earlier is None)
 
 
 def test_accepted_rows_that_have_become_impossible_move() -> None:
