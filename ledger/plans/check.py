@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import PlanError
-from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost
+from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
 from ledger.plans.call import Call
 from ledger.plans.counted import Counted, count_offers
 from ledger.plans.feasible import (
@@ -117,6 +117,7 @@ def check_plan(file: PlanFile) -> PlanCheck:
         verify_before(plan, file.before, counted.offers)
     verify_ties(problem, plan)
     _verify_slots(call, plan.bound, offers)
+    verify_size(problem, plan.bound)
     prices = build_slot_prices(problem, plan.bound)
     value = derive_bound(problem, prices, _known_paths(problem, plan, prices))
     if value != plan.bound.value:
@@ -293,6 +294,6 @@ def _not_checked_before(file: PlanFile, plan: Plan) -> Iterator[str]:
         yield f"that the {len(plan.fixed)} fixed rows were accepted or had begun"
     if plan.dropped:
         yield f"that the cause took away the {len(plan.dropped)} offers set aside"
-    known = () if file.before is None else file.before.legs
+    known = frozenset(() if file.before is None else file.before.legs)
     if early := sum(leg.start < plan.now and leg not in known for leg in plan.legs):
         yield f"that the {early} legs which start before slot {plan.now} had been under way by then"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ledger.canonical import Json, canonical_json, sha256
 from ledger.errors import PlanError, PlanRefusedError
-from ledger.plans.bound import SlotPrices, derive_bound, tabulate
+from ledger.plans.bound import SlotPrices, derive_bound, tabulate, verify_size
 from ledger.plans.call import Job, Operation
 from ledger.plans.capability import Need, is_capable, parse_capability, parse_need
 from ledger.plans.check import check_part, check_plan, gap_per_mille, jain_per_mille, verify_revisions
@@ -256,6 +256,18 @@ def test_a_need_matches_a_capability(capability: Json, need: Json, is_match: boo
 def test_a_limit_that_is_neither_range_nor_choices_is_refused(limit: Json) -> None:
     with pytest.raises(PlanError):
         parse_capability([{"kind": "turning", "limits": {"x": limit}}])
+
+
+def test_a_problem_that_no_memory_holds_is_not_checked() -> None:
+    problem = build_problem(made_file(0).call, made_file(0).objective, counting(made_file(0)).items())
+    verify_size(problem, _plan(made_file(0)).bound)
+    priced = Bound(0, tuple((machine, ((0, 1),)) for machine in range(1, 202)))
+    with pytest.raises(PlanError, match="20100000 slots with prices are too many"):
+        verify_size(replace(problem, slots=100_000), priced)
+    route = problem.routes[0]
+    wide = replace(route.choices[0][0], windows=((0, 99_999, 1),))
+    with pytest.raises(PlanError, match="20100000 starts of offers are too many"):
+        verify_size(replace(problem, routes=(replace(route, choices=((wide,) * 201,)),)), Bound(0, ()))
 
 
 def test_gap_and_evenness_do_not_flatter() -> None:
