@@ -13,6 +13,7 @@ from ledger.footprint.readings import (
     is_register_alone,
     parse_register_entry,
     register_event_id,
+    resets_among,
     verify_pair,
     wh_between,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "parse_footprint",
     "parse_register_entry",
     "register_event_id",
+    "resets_among",
     "share_of",
     "verify_pair",
     "wh_between",

@@ -5,8 +5,9 @@ The two entries say by themselves how much energy the operation used. See FOOTPR
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ledger.canonical import Json, to_hex
 from ledger.errors import FootprintError, RegisterError
@@ -20,6 +21,7 @@ __all__ = [
     "is_register_alone",
     "parse_register_entry",
     "register_event_id",
+    "resets_among",
     "verify_pair",
     "wh_between",
 ]
@@ -162,6 +164,16 @@ def _segment(value: Json) -> Segment:
     return Segment(wh, among, place)
 
 
+def resets_among(readings: Iterable[Reading]) -> tuple[tuple[int, int], ...]:
+    """What the finish states as `resets`, by the readings from the start on, in the stream's order. Of a reset that
+    nobody read before, nothing counts after the reading that precedes it."""
+    return tuple(
+        (before.wh if one.before_wh is None else one.before_wh, one.wh)
+        for before, one in pairwise(readings)
+        if one.moment is Moment.RESET
+    )
+
+
 def verify_pair(start: RegisterEntry, finish: RegisterEntry) -> None:
     """Raises RegisterError unless the two are start and finish of one operation, in this order."""
     moments = (start.reading.moment, finish.reading.moment)
@@ -176,14 +188,19 @@ def wh_between(start: RegisterEntry, finish: RegisterEntry, max_power_w: int = M
 
     Raises RegisterError if they are not of one operation, or cannot be of one register: it fell without a reset, or a
     reading is in another unit; or segments and resets are not what the register advanced by. Not established: that
-    other operations ran at the times that the segments say.
+    other operations ran at the times that the segments say, and that the register was set back when the resets say.
     """
     verify_pair(start, finish)
+    shown = start.reading.wh
+    for before, after in finish.resets:
+        if before < shown:
+            raise RegisterError(f"the register was set back from {before} Wh, and had shown {shown} Wh before")
+        shown = after
     set_back = sum(before - after for before, after in finish.resets)
     advance = finish.reading.wh - start.reading.wh + set_back
-    if advance < 0:
+    if finish.reading.wh < shown:
         raise RegisterError(
-            f"the register fell from {start.reading.wh} to {finish.reading.wh} Wh",
+            f"the register fell from {shown} to {finish.reading.wh} Wh",
             hint="state a reset if the meter was set back or replaced; one that feed-in reduces cannot be used",
         )
     elapsed = finish.reading.time_s - start.reading.time_s

@@ -18,6 +18,7 @@ from itertools import accumulate
 from operator import add, sub
 from typing import Protocol
 
+from ledger.errors import PlanError
 from ledger.plans.plan import Bound
 from ledger.plans.problem import Choice, Problem, Route
 
@@ -30,10 +31,15 @@ __all__ = [
     "derive_bound",
     "path_cost",
     "tabulate",
+    "verify_size",
 ]
 
 NO_PATH = 1 << 96
 """Cost of what is not possible: above every sum of 256 operations with the largest prices."""
+
+MAX_STARTS = 20_000_000
+"""Starts of all offers together, and slots of machines with prices, up to which a bound is derived: seconds, and less
+than a GB."""
 
 Stage = list[tuple[Choice, int, list[int]]]
 """For each choice of an operation: the choice, its first start, and by start from there the cost of the cheapest path
@@ -77,6 +83,21 @@ class PathTable:
     """By operation."""
     late: list[list[int]]
     """By choice of the last operation, and by start: cost of the path as in the last stage, and of what follows."""
+
+
+def verify_size(problem: Problem, bound: Bound) -> None:
+    """Raises PlanError for a problem that would take whoever checks it more memory or time than is reasonable: a few MB
+    of offers can have more starts than any memory holds."""
+    starts = sum(
+        last - first + 1
+        for route in problem.routes
+        for choices in route.choices
+        for choice in choices
+        for first, last, _ in choice.windows
+    )
+    for what, count in (("starts of offers", starts), ("slots with prices", len(bound.prices) * problem.slots)):
+        if count > MAX_STARTS:
+            raise PlanError(f"{count} {what} are too many to check, more than {MAX_STARTS}", hint="use longer slots")
 
 
 def build_slot_prices(problem: Problem, bound: Bound) -> SlotPrices:

@@ -13,11 +13,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import PlanError
-from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost
+from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
 from ledger.plans.call import Call
 from ledger.plans.counted import Counted, count_offers
 from ledger.plans.feasible import (
@@ -87,6 +87,8 @@ class PartCheck:
     """Slot prices of its machines' slots that no row of its own uses."""
     gap: int
     """Cost of the plan less its bound: `unsold` is at most that in a plan that `check_plan` accepts."""
+    dropped: int
+    """Own offers that the plan sets aside by its cause."""
 
 
 def check_plan(file: PlanFile) -> PlanCheck:
@@ -112,9 +114,10 @@ def check_plan(file: PlanFile) -> PlanCheck:
     if cost != plan.cost:
         refuse(PlanRule.SUMS, f"the cost is {cost.total} ({cost}), and the plan says {plan.cost.total}")
     if file.before is not None:
-        verify_before(plan, file.before)
+        verify_before(plan, file.before, counted.offers)
     verify_ties(problem, plan)
     _verify_slots(call, plan.bound, offers)
+    verify_size(problem, plan.bound)
     prices = build_slot_prices(problem, plan.bound)
     value = derive_bound(problem, prices, _known_paths(problem, plan, prices))
     if value != plan.bound.value:
@@ -157,12 +160,12 @@ def check_part(part: PlanPart, own: Iterable[tuple[bytes, Offer]]) -> PartCheck:
     unsold = _unsold(part, {offer.machine for offer in offers.values()})
     if unsold > gap:
         refuse(PlanRule.BOUND, f"unused slots with prices add up to {unsold}, more than the gap of {gap}")
-    return PartCheck(unsold, gap)
+    return PartCheck(unsold, gap, len(frozenset(part.dropped) & offers.keys()))
 
 
 def _verify_own_rows(part: PlanPart, offers: Mapping[bytes, Offer]) -> None:
     for row in part.rows:
-        offer = offers.get(row.offer)
+        offer = None if row.offer in part.dropped else offers.get(row.offer)
         if offer is None or (offer.order, offer.operation) != row.key:
             refuse(PlanRule.OFFER, "its offer is not one of this owner's for that operation", row.key)
         price = offer.price_at(row.start)
@@ -276,6 +279,21 @@ def _not_checked(file: PlanFile, plan: Plan, counted: Counted) -> tuple[str, ...
         )
     if counted.unanchored < len(file.offers):
         lines.append("that the ledger has the anchors which the offers name")
-    if plan.before is not None and file.before is None:
-        lines.append("what was moved: the plan before is not in the file")
-    return tuple(lines)
+    return (*lines, *_not_checked_before(file, plan))
+
+
+def _not_checked_before(file: PlanFile, plan: Plan) -> Iterator[str]:
+    """What a plan takes over from the one that it replaces and from the cause, as given: its bound rests on it."""
+    if plan.before is None:
+        return
+    if file.before is None:
+        yield "what moved, and that fixed rows are as before: the plan before is not in the file"
+    else:
+        yield "that the plan before is the one on the ledger, and holds"
+    if plan.fixed:
+        yield f"that the {len(plan.fixed)} fixed rows were accepted or had begun"
+    if plan.dropped:
+        yield f"that the cause took away the {len(plan.dropped)} offers set aside"
+    known = frozenset(() if file.before is None else file.before.legs)
+    if early := sum(leg.start < plan.now and leg not in known for leg in plan.legs):
+        yield f"that the {early} legs which start before slot {plan.now} had been under way by then"

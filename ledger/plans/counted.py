@@ -57,14 +57,16 @@ def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[Ope
 
 
 def _withdrawn(call: Call, digest: bytes, received: Sequence[OpenedOffer]) -> frozenset[bytes]:
-    """Offers that their owner took back in time; nobody but the owner of its stream can."""
+    """Offers that their owner took back in time; nobody but the owner of its stream can. What has no place in a stream
+    anybody can write: it takes back no offer that has one."""
     streams = {opened.id: opened.anchored.stream for opened in received if opened.anchored is not None}
     taken_back = set()
     for opened in received:
         entry, place = opened.entry, opened.anchored
         if isinstance(entry, Offer) or entry.call != digest or _why_untimely(call, opened):
             continue
-        if place is None or streams.get(entry.offer, place.stream) == place.stream:
+        stream = streams.get(entry.offer)
+        if stream is None or (place is not None and place.stream == stream):
             taken_back.add(entry.offer)
     return frozenset(taken_back)
 
@@ -111,7 +113,7 @@ def _why_untimely(call: Call, opened: OpenedOffer) -> str:
 
 def _find_doubled(counting: Mapping[bytes, OpenedOffer]) -> list[bytes]:
     """Of several for one operation on one machine the first in the machine's stream counts; none, where that is not
-    known."""
+    known. One without a place in a stream, which anybody can write, takes nothing from those that have one."""
     groups: dict[tuple[bytes, int, int], list[OpenedOffer]] = defaultdict(list)
     for opened in counting.values():
         if isinstance(offer := opened.entry, Offer):
@@ -125,6 +127,6 @@ def _find_doubled(counting: Mapping[bytes, OpenedOffer]) -> list[bytes]:
 
 def _all_but_first(group: Sequence[OpenedOffer]) -> list[bytes]:
     places = sorted((item.anchored.stream, item.anchored.leaf_index) for item in group if item.anchored is not None)
-    if len(places) < len(group) or len({stream for stream, _ in places}) > 1:
+    if len({stream for stream, _ in places}) != 1:
         return [item.id for item in group]
-    return [item.id for item in group if item.anchored is not None and item.anchored.leaf_index != places[0][1]]
+    return [item.id for item in group if item.anchored is None or item.anchored.leaf_index != places[0][1]]

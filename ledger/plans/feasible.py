@@ -8,9 +8,12 @@ from itertools import pairwise
 
 from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer
-from ledger.plans.plan import Cost, Key, Leg, Plan, Row
+from ledger.plans.plan import CauseKind, Cost, Key, Leg, Plan, Row
 from ledger.plans.problem import Problem, Route, carbon_cost
 from ledger.plans.rules import PlanRule, refuse
+
+_TAKES_OFFERS = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED)
+"""Causes that take offers away: those of one machine, or of one row."""
 
 
 def verify_rows(call: Call, plan: Plan, offers: Mapping[bytes, Offer]) -> None:
@@ -145,8 +148,9 @@ def lateness_cost(route: Route, end: int) -> int:
     return route.weight * max(0, end - route.due)
 
 
-def verify_before(plan: Plan, before: Plan) -> None:
-    """Rule before: `before` is the plan that it names. Rows must hold already."""
+def verify_before(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:
+    """Rule before: `before` is the plan that it names. Rows must hold already; `counted` are the offers that count,
+    those set aside among them."""
     if before.digest != plan.before:
         refuse(PlanRule.BEFORE, "the plan before is not the one that it names")
     if before.call != plan.call:
@@ -158,6 +162,27 @@ def verify_before(plan: Plan, before: Plan) -> None:
             refuse(PlanRule.BEFORE, "is fixed, and differs from the plan before", key)
     if not frozenset(plan.dropped) <= frozenset(before.offers) | frozenset(before.dropped):
         refuse(PlanRule.BEFORE, "it drops an offer that the plan before did not have")
+    _verify_dropped(plan, before, counted)
+
+
+def _verify_dropped(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:
+    """What is newly set aside is no more than a cause of that kind can take away."""
+    dropped = sorted(frozenset(plan.dropped) - frozenset(before.dropped))
+    if not dropped or plan.cause is None:
+        return
+    first, kind = counted[dropped[0]], plan.cause.kind
+    if kind not in _TAKES_OFFERS:
+        refuse(PlanRule.BEFORE, f"an offer is dropped, and the cause {kind.value} takes none", _key_of(first))
+    for other in (counted[name] for name in dropped[1:]):
+        if other.machine != first.machine:
+            cause = f"offers of machines {first.machine} and {other.machine} are dropped by one cause {kind.value}"
+            refuse(PlanRule.BEFORE, cause, _key_of(other))
+        if kind is CauseKind.DECLINED and _key_of(other) != _key_of(first):
+            refuse(PlanRule.BEFORE, "is not the operation that was declined, and its offer is dropped", _key_of(other))
+
+
+def _key_of(offer: Offer) -> Key:
+    return offer.order, offer.operation
 
 
 def _start_of(row: Row) -> tuple[int, int]:

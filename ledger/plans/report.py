@@ -15,6 +15,7 @@ from ledger.canonical import Json, to_hex
 from ledger.errors import MillmarkError, PlanError, PlanRefusedError
 from ledger.plans.check import PlanCheck, check_plan, jain_per_mille
 from ledger.plans.file import MAX_PLAN_FILE_BYTES, PlanFile, parse_plan_file
+from ledger.plans.plan import Plan
 from ledger.terminal import NO_ANSWER, write
 
 __all__ = ["check_lines", "check_to_json", "per_cent", "read_plan_file", "tell_check"]
@@ -65,8 +66,8 @@ def check_lines(file: PlanFile, found: PlanCheck) -> Iterator[str]:
         f"carbon {cost.carbon})"
     )
     yield (
-        f"bound: {plan.bound.value} {unit}; no plan on these {len(plan.offers)} offers is cheaper than that, "
-        f"so this one is within {per_cent(found.gap_per_mille)} of the best possible"
+        f"bound: {plan.bound.value} {unit}; no plan on these {len(plan.offers)} offers{_what_stays(plan)} is cheaper "
+        f"than that, so none is more than {per_cent(found.gap_per_mille)} cheaper than this one"
     )
     shares = found.shares()
     yield "used of the slots offered: " + ", ".join(f"company {s.owner} {s.used} of {s.offered}" for s in shares)
@@ -105,6 +106,13 @@ def check_to_json(file: PlanFile, found: PlanCheck) -> dict[str, Json]:
 def per_cent(per_mille: int) -> str:
     """A part of the whole with one decimal: `3.1 %`."""
     return f"{per_mille // 10}.{per_mille % 10} %"
+
+
+def _what_stays(plan: Plan) -> str:
+    """What a plan that replaces another one takes as given: its bound says nothing about plans that change that."""
+    if plan.before is None:
+        return ""
+    return f" that keeps the {len(plan.fixed)} fixed rows and starts all others in slot {plan.now} or later"
 
 
 def _refusal(error: PlanRefusedError) -> dict[str, Json]:

@@ -45,6 +45,7 @@ def find_tied(problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozense
                     and _local_cost(problem, route, before, after, row.start, choice) == cost
                     and tie_rank(tie, choice.offer) < rank
                     and _fits(machines.get(choice.machine, []), chosen, row, choice)
+                    and _can_leave(machines[row.machine], chosen, row)
                 ):
                     yield row, choice
 
@@ -68,6 +69,16 @@ def _local_cost(
     if after is None:
         return cost + way.cost + lateness_cost(route, arrival)
     return cost + way.cost if arrival <= after.start else None
+
+
+def _can_leave(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row) -> bool:
+    """Whether there is time for setup between the rows around `row` on its machine, which come together without it."""
+    place = rows.index(row)
+    if place == 0 or place + 1 == len(rows):
+        return True
+    before, after = rows[place - 1], rows[place + 1]
+    setup = chosen[after.offer].setup if chosen[after.offer].family != chosen[before.offer].family else 0
+    return before.end + setup <= after.start
 
 
 def _fits(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row, choice: Choice) -> bool:

@@ -128,7 +128,7 @@ def _option(product: Product, key: str) -> Option:
     known = product.by_key
     if key not in known:
         raise SpecificationError(
-            f"a {product.product} has no option {str(key)[:40]!a}", hint=f"its options: {', '.join(known)}"
+            f"the product {product.product} has no option {str(key)[:40]!a}", hint=f"its options: {', '.join(known)}"
         )
     return known[key]
 

@@ -29,7 +29,7 @@ from ledger.footprint import (
     expected_part,
     parse_footprint,
 )
-from ledger.records import Transformation
+from ledger.records import Transformation, TransformationKind
 from ledger.verify._registers import Metered, metered
 from ledger.verify._state import Entry
 from ledger.verify._status import Verified
@@ -147,8 +147,11 @@ class _Judging:
             judged.sound = judged.whole = False
         shares = [self._judge_share(entry, lot, one, judged) for one in footprint.shares]
         own = [self._judge_own(entry, lot, step, one, judged) for one in footprint.own]
-        if len(footprint.shares) < len(step.taken) or self._work(entry, lot) - {one.assignment for one in own}:
+        done = self._work(entry, lot)
+        if len(footprint.shares) < len(step.taken) or done - {one.assignment for one in own}:
             judged.whole = False
+        if not done and _needs_work(entry.event):
+            judged.whole = False  # without an assignment nothing says how much the work used, also if it is stated as 0
         judged.proved_mg = replace(footprint, shares=tuple(shares), own=tuple(own)).totals.metered_mg
         return judged
 
@@ -279,6 +282,13 @@ def _taken_from(entry: Entry[Event], lot: bytes) -> int:
     if isinstance(entry.event, LotReworked) and entry.histories[0] == lot:
         return 0
     return sum(one.quantity for one in _step_of(entry).taken if one.lot == lot)
+
+
+def _needs_work(event: Event) -> bool:
+    """Whether a record made something else of what it took, by operations that used energy."""
+    if isinstance(event, LotsTransformed):
+        return event.transformation.kind not in (TransformationKind.SPLIT, TransformationKind.MERGE)
+    return isinstance(event, LotReworked | LotCommissioned)
 
 
 def _is_left(change: Transformation, unit: bytes) -> bool:

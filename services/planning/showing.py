@@ -304,8 +304,10 @@ class Reader:
         own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
         found = check_part(part, own)
         gap = gap_per_mille(part.total, part.bound.value)
-        unseen = ("what others offered, and so the plan's cost and bound",)
-        return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, unseen)
+        unseen = ["what others offered, and so the plan's cost and bound"]
+        if found.dropped:
+            unseen.append(f"that the cause took away {found.dropped} own offers, which the plan sets aside")
+        return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, tuple(unseen))
 
     def _need_plan(self, digest: bytes) -> tuple[PlanRow, LeafRow]:
         row = self._planning.plan(digest)

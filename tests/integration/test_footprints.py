@@ -16,20 +16,31 @@ from ledger.canonical import Json
 from ledger.chain import fetch_checkpoint, fetch_trust
 from ledger.errors import NotFoundError
 from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.footprint import PATH, Moment, build_register_data, parse_footprint, parse_register_entry
+from ledger.footprint import (
+    PATH,
+    Moment,
+    Part,
+    Step,
+    Taken,
+    build_footprint,
+    build_register_data,
+    parse_footprint,
+    parse_register_entry,
+)
+from ledger.ids import SubjectKind
 from ledger.index import Follower
 from ledger.provenance import Disclosing, build_bundle
 from ledger.provenance.footprints import lot_footprint
 from ledger.provenance.opened import find_opened
-from ledger.records import Input
+from ledger.records import Input, Output, Transformation, TransformationKind, TransformLots
 from ledger.store import Book, Store
 from ledger.trust import BelievedBlock, TrustFile
 from ledger.verify import Report, VerificationError, verify_bundle
 from ledger.verify.statement import Statement
 from services.lab.demo import production
-from services.lab.demo.consortium import found_consortium
+from services.lab.demo.consortium import NOTHING, found_consortium, hash_of
 from services.lab.demo.meters import Footprints, Measured
-from services.lab.demo.plant import build_plant
+from services.lab.demo.plant import GRAM, PIECE, build_plant
 from services.lab.demo.production import Line, make_parts, place_orders
 from tests.support.stores import new_store
 
@@ -64,6 +75,8 @@ class Made:
     store: Store
     line: Line
     trust: TrustFile
+    free: bytes
+    """A lot that was made of material under no assignment, with no energy stated."""
 
     def bundle(self, job: int, disclosing: Disclosing = PASSPORT) -> Bundle:
         data = build_bundle(self.store, self.line.consortium.chain, [self.line.jobs[job].lot], disclosing)
@@ -82,10 +95,28 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
         line = place_orders(consortium, build_plant(consortium, model, "{}"), 5, int(time.time()))
         make_parts(line)
+        free = convert_free(line)
         Follower(consortium.chain, store).follow()
         point = fetch_checkpoint(consortium.chain)
-        yield Made(store, line, fetch_trust(consortium.chain, {}, BelievedBlock(point.block_number, point.block_hash)))
+        believed = BelievedBlock(point.block_number, point.block_hash)
+        yield Made(store, line, fetch_trust(consortium.chain, {}, believed), free)
     patch.undo()
+
+
+def convert_free(line: Line) -> bytes:
+    consortium, maker, source, made = line.consortium, line.consortium.makers[0], line.material[0], line.footprints
+    identity = consortium.name(SubjectKind.LOT, maker, "https://id.gs1.org/01/09506000013459/10/FREE")
+    begin, step = made.taken[source], Step((Taken(source, 50),), ((identity.subject, 1),))
+    sources = {source: (made.amounts[source], Part(begin, begin + 50, made.sizes[source]))}
+    shown = build_footprint(step, identity.subject, sources=sources, table=made.table, time_s=made.time_s).to_json()
+    root = consortium.document(maker, {"passport": {"footprint": shown}})
+    outputs = (Output(hash_of(identity), 1, PIECE, root),)
+    inputs = (Input(source, NOTHING, 50),)
+    change = Transformation(
+        TransformationKind.CONVERSION, NOTHING, 0, GRAM, PIECE, 0, 50, 1, NOTHING, inputs=inputs, outputs=outputs
+    )
+    consortium.record(maker, [TransformLots(change)])
+    return identity.subject
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +139,9 @@ def test_the_total_is_computed_again_from_the_bundle_alone(made: Made, honest: B
     assert found.code == "footprint"
     assert (found.values["wh"], found.values["location"]) == (stated.wh, stated.location_mg)
     assert found.values["metered"] == stated.metered_mg * 1000 // stated.location_mg
-    order = made.line.jobs[HONEST].order.subject
-    assert stated.wh == sum(row.wh for row in made.line.rows.values() if row.order == order) > 0
+    readings = [entry.reading for entry in map(_entry, honest.evidence) if entry]
+    finished = sum(one.wh for one in readings if one.moment is Moment.FINISH)
+    assert stated.wh == finished - sum(one.wh for one in readings if one.moment is Moment.START) > 0
     assert len(found.values["readings"]) == 3  # type: ignore[arg-type]  # assignments
     assert not told(report, "footprint_stated", "odd_register")
     assert told(report, "footprint_meters")
@@ -158,6 +190,13 @@ def test_a_footprint_that_contradicts_what_is_shown_is_told(made: Made, job: int
         assert entry is not None
         assert found.values["start"] == entry.start
         assert f"entries {entry.start} and {found.values['index']} of stream 0x" in str(found)
+
+
+def test_that_work_without_an_assignment_used_no_energy_is_only_stated(made: Made) -> None:
+    report = made.report(parse_bundle(build_bundle(made.store, made.line.consortium.chain, [made.free], PASSPORT)))
+    [found] = [one for one in told(report, "footprint") if one.code == "footprint"]
+    assert found.values["wh"] == 0
+    assert told(report, "footprint_stated")
 
 
 def test_without_the_readings_the_energy_is_only_stated(made: Made, honest: Bundle) -> None:

@@ -40,7 +40,7 @@ def is_true(file: PlanFile) -> bool:
     stated = plan.cost
     if costs != (stated.price, stated.transport, stated.tardiness, stated.carbon):
         return False
-    if file.before is not None and not _follows(plan, file.before):
+    if file.before is not None and not _follows(file, plan, file.before):
         return False
     prices = {(machine, slot): price for machine, pairs in plan.bound.prices for slot, price in pairs}
     if any(slot >= call.slots or machine not in {o.machine for o in offers.values()} for machine, slot in prices):
@@ -53,8 +53,12 @@ def counting(file: PlanFile) -> dict[bytes, Offer]:
     """Offers that count, by the rules of PLANS.md."""
     call, result = file.call, dict[bytes, Offer]()
     timely = [item for item in file.offers if item.anchored is None or _is_timely(call, item)]
+    streams = {item.id: item.anchored.stream for item in timely if item.anchored is not None}
     withdrawn = {
-        item.entry.offer for item in timely if not isinstance(item.entry, Offer) and item.entry.call == call.digest
+        item.entry.offer
+        for item in timely
+        if not isinstance(item.entry, Offer) and item.entry.call == call.digest
+        if item.entry.offer not in streams or (item.anchored and item.anchored.stream == streams[item.entry.offer])
     }
     needs = {(job.order, item.operation): item.need for job in call.jobs for item in job.operations}
     machines = {item.machine: item for item in file.machines}
@@ -190,10 +194,14 @@ def _costs(file: PlanFile, plan: Plan) -> tuple[int, int, int, int]:
     return sum(row.price for row in plan.rows), sum(leg.cost for leg in plan.legs), late, carbon
 
 
-def _follows(plan: Plan, before: Plan) -> bool:
+def _follows(file: PlanFile, plan: Plan, before: Plan) -> bool:
     rows = {row.key: row for row in before.rows}
     own = {row.key: row for row in plan.rows}
     known = {*before.offers, *before.dropped}
+    offers = {item.id: item.entry for item in file.offers if isinstance(item.entry, Offer)}
+    gone = {offers[key].machine for key in plan.dropped if key not in before.dropped}
+    if gone and not (plan.cause and plan.cause.kind in ("machine-down", "drift", "declined") and len(gone) == 1):
+        return False
     return (
         (plan.before, plan.call) == (before.digest, before.call)
         and all(rows.get(key) == own[key] for key in plan.fixed)

@@ -13,7 +13,7 @@ from ledger.plans.report import check_lines, check_to_json, read_plan_file, tell
 from services.commands.acts.act import NoWait
 from services.commands.plan.group import PLAN, Stream
 from services.commands.plan.making import make_for_call
-from services.files import write_whole
+from services.files import write_private_whole
 from services.options import AsJson
 from services.output import print_json, print_lines
 
@@ -30,7 +30,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check a plan file offline, by integer additions and without a solver: whether the plan can be carried out, costs
-    what it says, and is as near to the best possible as it says. Exit code 0: it holds; 1: refused, naming rule and
+    what it says, and how much cheaper others could be. Exit code 0: it holds; 1: refused, naming rule and
     row; 2: unusable input."""
     raise typer.Exit(tell_check(file, as_json=as_json))
 
@@ -78,7 +78,7 @@ def make(
     from services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
 
     made = make_plan(read_plan_file(Path(what)), tie=parse_hex32(tie), cpu_s=cpu_seconds, seed=seed)
-    write_whole(output, made.file.to_bytes())
+    write_private_whole(output, made.file.to_bytes())
     if as_json:
         steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}
         print_json({**check_to_json(made.file, made.check), **steps})

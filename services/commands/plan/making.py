@@ -14,6 +14,7 @@ from ledger.chain import Chain
 from ledger.errors import InputError
 from ledger.plans.call import Call
 from ledger.plans.plan import Cause, CauseKind, Plan
+from ledger.plans.report import per_cent
 from ledger.records import AssignmentState
 from ledger.store.rows import AssignmentRow
 from services.commands.acts.act import Done, Listing, run_act
@@ -130,10 +131,12 @@ def show(
     }
     title = f"plan {short_hash(row.digest)}{'' if found['whole'] else ': the part of this company'}"
     lines = [
-        f"it costs {found['total']} {found['unit']}; no plan on these {found['offers']} offers costs less than "
-        f"{found['bound']}: within {found['gap_per_mille'] / 10:.1f} % of the best possible",
+        f"it costs {found['total']} {found['unit']}; no plan on these {found['offers']} offers"
+        f"{_for_what(found['before'])} costs less than {found['bound']}, so none is more than "
+        f"{per_cent(found['gap_per_mille'])} cheaper",
         _checked(check["holds"], check["whole"], check["rule"], check["reason"]),
     ]
+    lines += [f"not checked: {line}" for line in check["not_checked"]]
     if found["cause"] is not None:
         lines.append(f"it replaces {str(found['before'])[:12]}: {found['cause']['kind']}, {found['cause']['text']}")
     return Listing(title, found["rows"], columns, more=lines)
@@ -144,6 +147,11 @@ def _checked(holds: bool, whole: bool, rule: str | None, reason: str | None) -> 
         return f"REFUSED by the rule {rule}: {reason}"
     part = "own offers are in its list, and own rows are as offered"
     return f"checked here: {'it holds' if whole else part}"
+
+
+def _for_what(before: object) -> str:
+    """What the bound of a plan is about: one that replaces another leaves what has begun or stays as it is."""
+    return "" if before is None else " for what was open"
 
 
 def _stream_of_plans(desk: Desk, shelf: Shelf, call: Call) -> OwnStream:
@@ -182,8 +190,8 @@ def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mappin
     moved = "" if made.check.moved is None else f"; {made.check.moved} of {len(plan.rows)} rows moved"
     said = (
         f"plan {short_hash(plan.digest)} of {len(plan.rows)} operations over {len({row.machine for row in plan.rows})} "
-        f"machines of {len(owners)} companies costs {plan.cost.total} {call.unit}, within "
-        f"{made.check.gap_per_mille / 10:.1f} % of the best possible{moved}"
+        f"machines of {len(owners)} companies costs {plan.cost.total} {call.unit}; none{_for_what(plan.before)} is "
+        f"more than {per_cent(made.check.gap_per_mille)} cheaper{moved}"
     )
     return Done(desk.anchor(own, sealed), said, f"millmark plan propose {short_hash(call.digest)}")
 

@@ -23,6 +23,7 @@ from ledger.footprint import (
     build_register_data,
     parse_register_entry,
     register_event_id,
+    resets_among,
     wh_between,
 )
 from ledger.merkle import Tree, leaf_hash
@@ -140,11 +141,7 @@ def _finish(
     found = allocate([*beside, start.entry.reading, *between, *stated, finish])
     segments = found.segments[finish.assignment]
     alone = all(one.among == 1 for one in segments)
-    resets = tuple(
-        (one.wh if one.before_wh is None else one.before_wh, one.wh)
-        for one in [*between, *stated]
-        if one.moment is Moment.RESET
-    )
+    resets = resets_among([start.entry.reading, *between, *stated])
     entry = RegisterEntry(finish, start.index, start.leaf, quantity, resets, () if alone else tuple(segments))
     wh_between(start.entry, entry)  # whoever gets the two entries must find the same
     return entry

@@ -8,6 +8,7 @@ from ledger.canonical import Json
 from ledger.plans.call import Call
 from ledger.plans.plan import Plan
 from ledger.plans.problem import Problem, build_problem
+from ledger.plans.report import per_cent
 from ledger.products import money
 from services.lab.demo.planning import Planning, read_file
 from services.planning.schedule.search import Paths, cost_of, list_schedule
@@ -124,13 +125,14 @@ def describe_plan(found: Planned) -> list[str]:
     """Lines for people."""
     lines = [
         f"plan of {found.operations} operations over {found.machines} machines of {found.owners} companies, from "
-        f"{found.offers} offers: {money(found.first.cost, found.unit)}, at most {found.first_gap_per_mille / 10:.1f} % "
-        "above the cheapest possible, checked",
+        f"{found.offers} offers: {money(found.first.cost, found.unit)}; no plan on them is more than "
+        f"{per_cent(found.first_gap_per_mille)} cheaper, checked",
     ]
     if found.moved:
         lines.append(
             f"after a machine failed: {found.moved} of {found.operations} operations moved, "
-            f"{money(found.last.cost, found.unit)}, at most {found.last_gap_per_mille / 10:.1f} % above the cheapest"
+            f"{money(found.last.cost, found.unit)}; no plan for what was open is more than "
+            f"{per_cent(found.last_gap_per_mille)} cheaper"
         )
     if found.dispatched is not None:
         lines.append(

@@ -7,6 +7,7 @@ from collections import Counter
 from ledger.canonical import Json, to_hex
 from ledger.evidence import LeafKind
 from ledger.plans.plan import Cause, CauseKind, Key
+from ledger.plans.report import per_cent
 from ledger.products import Step
 from services.lab.demo.planning import CPU_S, Planning, agree, find_tie, read_file, record_plan
 from services.lab.demo.plant import Machine
@@ -48,7 +49,7 @@ def fail_machine(planning: Planning, step: Step) -> None:
     agree(planning, moved, [row.key for row in moved], reason)
     line.events.append(
         f"{machine.name} of {machine.owner.name} failed during {step.name}: {len(moved)} of {len(before)} operations "
-        f"moved, all agreed; the new plan is at most {made.check.gap_per_mille / 10:.1f} % above the cheapest possible"
+        f"moved, all agreed; no plan for what was open is more than {per_cent(made.check.gap_per_mille)} cheaper"
     )
 
 

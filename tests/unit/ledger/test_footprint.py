@@ -40,6 +40,7 @@ from ledger.footprint import (
     parse_factors,
     parse_footprint,
     parse_register_entry,
+    resets_among,
     share_of,
     wh_between,
 )
@@ -129,7 +130,7 @@ def pair(used: int = 400, **more: Any) -> tuple[RegisterEntry, RegisterEntry]:
 
 def test_entries_of_an_operation_say_its_energy_by_themselves() -> None:
     start, finish = pair(
-        quantity=4, start_hash=b"\7" * 32, segments=(Segment(100), Segment(301, 2, 0)), resets=((5, 4),)
+        quantity=4, start_hash=b"\7" * 32, segments=(Segment(100), Segment(301, 2, 0)), resets=((1200, 1199),)
     )
     read = [parse_register_entry(json.loads(json.dumps(build_register_data(one)))) for one in (start, finish)]
     assert read == [start, finish]
@@ -176,11 +177,27 @@ def test_a_malformed_reading_is_refused(change: dict[str, Json]) -> None:
         (-1, {}, "fell"),
         (2_000_000_000, {}, "another unit"),
         (400, {"segments": (Segment(399),)}, "segments"),
+        (400, {"resets": ((0, 350),)}, "set back from 0 Wh, and had shown 1000"),  # would take 350 Wh off
+        (400, {"resets": ((1100, 0), (40, 0), (30, 700), (600, 0))}, "set back from 600 Wh, and had shown 700"),
+        (400, {"resets": ((1100, 1500),)}, "fell from 1500 to 1400"),
     ],
 )
 def test_entries_that_contradict_each_other_are_refused(used: int, more: dict[str, Any], says: str) -> None:
     with pytest.raises(RegisterError, match=says):
         wh_between(*pair(used, **more))
+
+
+def test_what_was_used_before_an_unread_reset_counts_up_to_the_reading_before_it() -> None:
+    readings = [
+        Reading(TIME_S, 10, START, 9),
+        Reading(TIME_S + 60, 500),
+        Reading(TIME_S + 90, 0, Moment.RESET),
+        Reading(TIME_S + 120, 700, FINISH, 9),
+    ]
+    resets = resets_among(readings[:-1])
+    finish = RegisterEntry(readings[-1], start=0, resets=resets)
+    assert resets == ((500, 0),)
+    assert wh_between(RegisterEntry(readings[0]), finish) == allocate(readings).wh[9] == 490 + 700
 
 
 def test_a_pair_is_of_one_assignment_in_its_order() -> None:

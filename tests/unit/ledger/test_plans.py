@@ -12,17 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.canonical import Json, canonical_json
+from ledger.canonical import Json, canonical_json, sha256
 from ledger.errors import PlanError, PlanRefusedError
-from ledger.plans.bound import SlotPrices, derive_bound, tabulate
-from ledger.plans.capability import is_capable, parse_capability, parse_need
+from ledger.plans.bound import SlotPrices, derive_bound, tabulate, verify_size
+from ledger.plans.call import Job, Operation
+from ledger.plans.capability import Need, is_capable, parse_capability, parse_need
 from ledger.plans.check import check_part, check_plan, gap_per_mille, jain_per_mille, verify_revisions
 from ledger.plans.counted import count_offers
 from ledger.plans.file import PlanFile, build_part, parse_part, parse_plan_file
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Plan
+from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
+from ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row
 from ledger.plans.problem import build_problem
 from ledger.plans.rules import PlanRule
+from ledger.plans.ties import find_tied, tie_rank
 from tests.support.plan_forgeries import forge
 from tests.support.plan_truth import brute_bound, brute_optimum, counting, is_true
 from tests.support.plan_world import draw_file, made_file
@@ -127,6 +129,12 @@ def test_an_owner_checks_its_part_alone() -> None:
     own = [(key, offer) for key, offer in counting(file).items() if offer.owner == 12]
     found = check_part(part, own)
     assert 0 <= found.unsold <= found.gap
+    assert found.dropped == 0
+    set_aside = replace(part, dropped=(own[0][0],), offers=tuple(item for item in part.offers if item != own[0][0]))
+    assert check_part(replace(set_aside, rows=()), own).dropped == 1
+    used = own[[key for key, _ in own].index(part.rows[0].offer)][0]
+    with pytest.raises(PlanRefusedError, match="rule offer: its offer is not one of this owner's"):
+        check_part(replace(part, dropped=(used,)), own)
     left_out = replace(part, offers=tuple(item for item in part.offers if item != own[0][0]))
     with pytest.raises(PlanRefusedError, match=r"rule offers: .* was left out"):
         check_part(left_out, own)
@@ -156,6 +164,65 @@ def test_of_doubled_offers_the_first_in_the_stream_counts() -> None:
         doubled = count_offers(file.call, file.machines, rest)
         twins = [reason for reason in doubled.refused.values() if reason.startswith("doubled")]
         assert len(twins) == (1 if anchored else 2)
+
+
+def test_what_has_no_place_in_a_stream_takes_nothing_from_an_offer_that_has_one() -> None:
+    """Anybody can write an offer or withdrawal in another's name: the place shows that its owner did."""
+    file = made_file(2, anchored=True)
+    rival = next(item for item in file.offers if item.id == _plan(file).rows[0].offer)
+    forged = (
+        OpenedOffer(rival.entry, bytes(32)),
+        OpenedOffer(OfferWithdrawal(file.call.digest, rival.id), bytes(32)),
+    )
+    changed = replace(file, offers=(*forged, *file.offers))
+    assert check_plan(changed).plan == _plan(file)
+    assert is_true(replace(changed, offers=changed.offers[1:]))
+    refused = count_offers(file.call, file.machines, changed.offers).refused
+    assert refused[forged[0].id].startswith("doubled")
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "cause"),
+    [
+        (CauseKind.LATE, 1, "the cause late takes none"),
+        (CauseKind.CALL, 1, "the cause call takes none"),
+        (CauseKind.MACHINE_DOWN, 9, "are dropped by one cause machine-down"),
+        (CauseKind.DECLINED, 9, "is not the operation that was declined|are dropped by one cause declined"),
+    ],
+)
+def test_a_cause_takes_no_more_offers_away_than_its_kind_can(kind: CauseKind, count: int, cause: str) -> None:
+    file = made_file(3)
+    before = _plan(file)
+    used = {row.offer for row in before.rows}
+    dropped = tuple(item for item in before.offers if item not in used)[:count]
+    kept = tuple(item for item in before.offers if item not in dropped)
+    plan = replace(
+        before, before=before.digest, cause=Cause(kind, "", record=1), dropped=dropped, offers=kept, bound=Bound(0, ())
+    )
+    with pytest.raises(PlanRefusedError, match=f"rule before: .*({cause})"):
+        check_plan(replace(file, plan=plan, before=before))
+
+
+def test_an_offer_is_no_tie_if_taking_it_leaves_the_machine_no_time_for_setup() -> None:
+    """Between A and C, which are of different families, lies B: without it C would need a setup."""
+    call, key = bytes(32), [bytes([n]) * 32 for n in range(8)]
+    offers = [
+        Offer(call, 5, machine, key[order], 0, 1, setup, family, ((order, order, 1),), 0, 0, 0)
+        for machine, order, setup, family in ((1, 0, 0, "a"), (1, 1, 0, "c"), (2, 1, 0, "c"), (1, 2, 2, "c"))
+    ]
+    named = [(sha256(bytes([n])), offer) for n, offer in enumerate(offers)]
+    jobs = tuple(Job(name, bytes(32), 0, 9, (Operation(0, Need("turning")),)) for name in key[:3])
+    world = replace(made_file(0).call, jobs=jobs, slots=9)
+    problem = build_problem(world, replace(made_file(0).objective, destination=()), named)
+    rows = [
+        Row(offer.order, 0, name, offer.machine, 5, offer.windows[0][0], offer.windows[0][0] + 1, 1, 0, 0)
+        for name, offer in (named[0], named[1], named[3])
+    ]
+    tie = next(tie for tie in key if tie_rank(tie, named[2][0]) < tie_rank(tie, named[1][0]))
+    assert not list(find_tied(problem, rows, tie, frozenset()))
+    without_setup = [(name, replace(offer, setup=0)) for name, offer in named]
+    free = build_problem(world, replace(made_file(0).objective, destination=()), without_setup)
+    assert [choice.machine for _, choice in find_tied(free, rows, tie, frozenset())] == [2]
 
 
 def test_an_offer_of_a_machine_that_cannot_or_is_anothers_does_not_count() -> None:
@@ -189,6 +256,18 @@ def test_a_need_matches_a_capability(capability: Json, need: Json, is_match: boo
 def test_a_limit_that_is_neither_range_nor_choices_is_refused(limit: Json) -> None:
     with pytest.raises(PlanError):
         parse_capability([{"kind": "turning", "limits": {"x": limit}}])
+
+
+def test_a_problem_that_no_memory_holds_is_not_checked() -> None:
+    problem = build_problem(made_file(0).call, made_file(0).objective, counting(made_file(0)).items())
+    verify_size(problem, _plan(made_file(0)).bound)
+    priced = Bound(0, tuple((machine, ((0, 1),)) for machine in range(1, 202)))
+    with pytest.raises(PlanError, match="20100000 slots with prices are too many"):
+        verify_size(replace(problem, slots=100_000), priced)
+    route = problem.routes[0]
+    wide = replace(route.choices[0][0], windows=((0, 99_999, 1),))
+    with pytest.raises(PlanError, match="20100000 starts of offers are too many"):
+        verify_size(replace(problem, routes=(replace(route, choices=((wide,) * 201,)),)), Bound(0, ()))
 
 
 def test_gap_and_evenness_do_not_flatter() -> None:

@@ -213,7 +213,9 @@ def test_no_cell_of_the_file_is_a_formula(site: Site) -> None:
 
 def test_both_catalogues_have_the_same_keys_and_places() -> None:
     folder = resources.files("services.portal") / "catalogue"
-    english, chinese = (json.loads((folder / f"{one}.json").read_text("utf-8")) for one in ("en", "zh"))
+    pairs = [json.loads((folder / f"{one}.json").read_text("utf-8"), object_pairs_hook=list) for one in ("en", "zh")]
+    english, chinese = map(dict, pairs)
+    assert [len(one) for one in pairs] == [len(english), len(chinese)], "a key is given twice"
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         assert text.strip(), key

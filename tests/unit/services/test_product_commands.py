@@ -232,7 +232,7 @@ def test_without_a_file_the_next_command_has_the_options(run: Runner) -> None:
         (("configure", "garment"), "the option fabric is missing"),
         (("configure", "garment", "--option=fabric"), "'fabric' has no value; write KEY=VALUE"),
         (("configure", "garment", "--option=fabric=silk"), "fabric 'silk' is not a choice"),
-        (("configure", "garment", "--option=sole=leather"), "a garment has no option 'sole'"),
+        (("configure", "garment", "--option=sole=leather"), "the product garment has no option 'sole'"),
         (("configure", "garment", "--option=fabric=merino", "--option=cuff=french"), "exclude each other"),
         (("show", "products/none.json"), "cannot be read"),
         (("check", "{home}/contradiction.json"), "no specification can have finish zinc"),

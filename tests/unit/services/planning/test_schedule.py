@@ -12,7 +12,8 @@ from ledger.plans.__main__ import main
 from ledger.plans.check import check_plan
 from ledger.plans.file import PlanFile, parse_plan_file
 from ledger.plans.offer import Offer
-from ledger.plans.plan import Cause, CauseKind, Plan
+from ledger.plans.plan import Bound, Cause, CauseKind, Plan
+from ledger.plans.report import check_lines
 from services.lab.bench.planning_instances import generate_plan_file
 from services.planning.schedule import Replan, make_plan
 from services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
@@ -101,6 +102,24 @@ def test_what_has_started_or_was_accepted_stays() -> None:
     assert is_true(file)
 
 
+def test_a_plan_that_replaces_another_says_what_its_bound_takes_as_given() -> None:
+    """Whoever fixes every row proves a gap of nothing: the lines name what was fixed, and what shows none of it."""
+    before = _plan(made_file(3))
+    dear = replace(before, bound=Bound(0, ()))
+    fixed = tuple(row.key for row in before.rows)
+    forged = replace(before, before=dear.digest, cause=DOWN, now=20, fixed=fixed, bound=Bound(before.cost.total, ()))
+    for earlier in (None, dear):
+        file = replace(made_file(3), plan=forged, before=earlier)
+        found = check_plan(file)
+        assert found.gap_per_mille == 0
+        said = "\n".join(check_lines(file, found))
+        assert f"that keeps the {len(fixed)} fixed rows and starts all others in slot 20 or later is cheaper" in said
+        assert f"not checked: that the {len(fixed)} fixed rows were accepted or had begun" in said
+        assert ("and that fixed rows are as before" in said) is (earlier is None)
+        assert ("the plan before is the one on the ledger, and holds" in said) is (earlier is not None)
+        assert ("legs which start before slot 20 had been under way" in said) is (earlier is None)
+
+
 def test_accepted_rows_that_have_become_impossible_move() -> None:
     before = _plan(made_file(3))
     late = max(row.start for row in before.rows)
@@ -154,7 +173,7 @@ def test_the_check_is_a_program_of_its_own(tmp_path: Path, capsys: pytest.Captur
     path = tmp_path / "made.json"
     path.write_bytes(made_file(1).to_bytes())
     assert main([str(path)]) == 0
-    assert "within" in capsys.readouterr().out
+    assert "cheaper than this one" in capsys.readouterr().out
     changed = replace(made_file(1), plan=replace(_plan(made_file(1)), tie=bytes(31) + b"\2", call=bytes(32)))
     path.write_bytes(changed.to_bytes())
     assert main([str(path), "--json"]) == 1
