@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.canonical import parse_hex32, to_hex
@@ -18,7 +18,7 @@ from services.planning.errors import RowRefusedError
 from services.planning.handing import find_call
 from services.planning.repository import LeafRow, PlanRow, What
 
-__all__ = ["ProposedRow", "consent_to", "find_busy", "find_row", "verify_row"]
+__all__ = ["ProposedRow", "Taken", "consent_to", "find_busy", "find_row", "verify_row"]
 
 _TAKEN = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
@@ -32,6 +32,20 @@ class ProposedRow:
     row: Row
     root: bytes
     """Claims root of the document: to accept the row is to commit to the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Time of a machine that a row has."""
+
+    machine: int
+    assignment: int
+    begin: int
+    """Unix seconds."""
+    end: int
+
+    def overlaps(self, other: Taken) -> bool:
+        return self.machine == other.machine and self.begin < other.end and other.begin < self.end
 
 
 def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
@@ -48,8 +62,17 @@ def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
         raise RowRefusedError(f"the row of assignment {assignment.sequence} is malformed: {error.cause}") from None
 
 
-def verify_row(rows: Rows, assignment: AssignmentRow, proposed: ProposedRow, owner: int, now_s: int) -> Call:
-    """Verifies that a proposed row is what its owner offered. Returns the call. Raises RowRefusedError."""
+def verify_row(
+    rows: Rows,
+    book: Book,
+    assignment: AssignmentRow,
+    proposed: ProposedRow,
+    owner: int,
+    now_s: int,
+    accepting: Iterable[Taken] = (),
+) -> Taken:
+    """Verifies that a proposed row is what its owner offered, and that its machine has the time: no row that was
+    accepted has it, and none of those that are being accepted with it. Returns that time. Raises RowRefusedError."""
     row, number = proposed.row, assignment.sequence
     leaf = rows.get(LeafRow, row.offer)
     if leaf is None or leaf.what != What.OFFER or leaf.owner != owner:
@@ -65,7 +88,14 @@ def verify_row(rows: Rows, assignment: AssignmentRow, proposed: ProposedRow, own
     plan = rows.get(PlanRow, proposed.plan)
     if plan is not None and plan.call != leaf.call:
         raise RowRefusedError(f"assignment {number} is of a plan for another call", hint="decline it")
-    return call
+    wanted = _time_of(call, row, number)
+    for other in (*_find_taken(rows, book, row.machine, owner), *accepting):
+        if other.assignment != number and other.overlaps(wanted):
+            raise RowRefusedError(
+                f"assignment {number} is at a time when machine {row.machine} has assignment {other.assignment}",
+                hint="decline it",
+            )
+    return wanted
 
 
 def consent_to(rows: Rows, book: Book, assignment: int, now_s: int) -> bytes | None:
@@ -75,21 +105,29 @@ def consent_to(rows: Rows, book: Book, assignment: int, now_s: int) -> bytes | N
     proposed = None if found is None else find_row(book, found)
     if found is None or proposed is None:
         return None
-    verify_row(rows, found, proposed, found.owner, now_s)
+    verify_row(rows, book, found, proposed, found.owner, now_s)
     return proposed.root
 
 
 def find_busy(rows: Rows, book: Book, call: Call, machine: int, owner: int) -> Iterator[tuple[int, int]]:
     """Slots of a call in which a machine is taken by rows that were accepted, of this call or of others."""
+    for one in _find_taken(rows, book, machine, owner):
+        yield (one.begin - call.origin) // call.slot, -(-(one.end - call.origin) // call.slot)
+
+
+def _find_taken(rows: Rows, book: Book, machine: int, owner: int) -> Iterator[Taken]:
     for assignment in rows.find(AssignmentRow, machine=machine, owner=owner):
         if AssignmentState(assignment.state) not in _TAKEN:
             continue
         proposed = find_row(book, assignment)
         leaf = None if proposed is None else rows.get(LeafRow, proposed.row.offer)
-        other = None if leaf is None else find_call(rows, leaf.call)
-        if proposed is not None and other is not None:
-            begin, end = (other.origin + at * other.slot - call.origin for at in (proposed.row.start, proposed.row.end))
-            yield begin // call.slot, -(-end // call.slot)
+        call = None if leaf is None else find_call(rows, leaf.call)
+        if proposed is not None and call is not None:
+            yield _time_of(call, proposed.row, assignment.sequence)
+
+
+def _time_of(call: Call, row: Row, assignment: int) -> Taken:
+    return Taken(row.machine, assignment, *(call.origin + at * call.slot for at in (row.start, row.end)))
 
 
 def _find_difference(assignment: AssignmentRow, row: Row, offer: Offer) -> str:

@@ -19,7 +19,7 @@ from ledger.plans.plan import Row
 from ledger.records import AssignmentState
 from ledger.store import Book, Rows, Store
 from ledger.store.rows import AssignmentRow
-from services.planning.consent import consent_to, find_busy, find_row
+from services.planning.consent import Taken, consent_to, find_busy, find_row, verify_row
 from services.planning.errors import RowRefusedError
 from services.planning.repository import CallRow, LeafRow, PlanningRepository, What
 from tests.support.planning_samples import ORDERS, build_call
@@ -122,6 +122,27 @@ def test_an_offer_that_has_expired_binds_nobody(owner: Owner) -> None:
     assert owner.accept(OFFER.until) is not None
     with pytest.raises(RowRefusedError, match="the offer of assignment 131 has expired"):
         owner.accept(OFFER.until + 1)
+
+
+def test_a_machine_does_not_have_the_same_time_for_two_rows(owner: Owner) -> None:
+    """Its time may be offered for several calls: the row that is accepted first has it."""
+    root = owner.propose(row_of(), sequence=NUMBER + 1, state=AssignmentState.ACCEPTED.value)
+    owner.propose(row_of())
+    with pytest.raises(RowRefusedError, match=f"when machine {MACHINE} has assignment {NUMBER + 1}; decline it"):
+        owner.accept()
+    owner.propose(row_of(), sequence=NUMBER + 1, state=AssignmentState.CANCELLED.value)
+    assert owner.accept() is not None
+    with owner.store.reading() as connection:
+        rows, book = Rows(connection), Book(connection)
+        found = rows.get(AssignmentRow, NUMBER)
+        assert found is not None
+        proposed = find_row(book, found)
+        assert proposed is not None
+        before, after = Taken(MACHINE, 9, CALL.origin, CALL.origin + 5 * CALL.slot), Taken(MACHINE + 1, 9, 0, 2**40)
+        mine = verify_row(rows, book, found, proposed, OWNER, CALL.closes, [before, after])
+        with pytest.raises(RowRefusedError, match="has assignment 9"):
+            verify_row(rows, book, found, proposed, OWNER, CALL.closes, [replace(mine, assignment=9)])
+    assert root
 
 
 def test_a_document_that_is_half_a_row_is_refused_and_one_without_a_plan_is_left_alone(owner: Owner) -> None:
