@@ -123,6 +123,8 @@ class Follower:
             cursor = self._write(cursor, batch, final)
             blocks += len(batch)
             records += sum(len(block.records) for block in batch)
+        if not blocks and cursor.block_number <= head:
+            self._settle(final)
         return Progress(cursor.block_number, final, blocks, records, undone)
 
     def rebuild(self) -> Progress:
@@ -178,6 +180,16 @@ class Follower:
                 raise IndexHaltedError("the index lost its cursor", hint="rebuild the index")
             cursor = before
         return cursor
+
+    def _settle(self, final: int) -> None:
+        """Forget how to undo blocks that have become final since they were indexed, without waiting for another block:
+        on a chain that makes one with a record alone, none may come. The cursor's block is on the chain, and so are all
+        before it."""
+        with self._store.reading() as connection:
+            first = Undo(connection).first()
+        if first is not None and first <= final:
+            with self._store.transaction() as connection:
+                Undo(connection).forget(final)
 
     def _fetch(self, cursor: CursorRow, last: int, final: int) -> list[Block]:
         """The next blocks, as many as are linked by their parents' hashes.

@@ -16,9 +16,10 @@ from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower, IndexStatus, fetch_status
 from ledger.index.bloom import may_contain
 from ledger.records import TransformationKind
-from ledger.store import Book, Rows, Store
+from ledger.store import Book, Feed, Rows, Store
 from ledger.store.rows import BlockRow, CursorRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
 from ledger.store.tables import INDEX
+from ledger.store.undo import Undo
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store
@@ -82,6 +83,18 @@ def test_follows_to_the_latest_block(fake: FakeLedger, store: Store) -> None:
 
 def test_no_status_before_the_first_block(store: Store) -> None:
     assert fetch_status(store) is None
+
+
+def test_what_becomes_final_without_another_block_counts_as_final(fake: FakeLedger, store: Store) -> None:
+    """On a chain that makes a block for a record alone, the next one may never come: nobody may wait for it."""
+    fake.chain.finality_depth = 1
+    last = Follower(fake.chain, store).follow().block_number
+    with store.reading() as connection:
+        assert Feed(connection).final_number() == last - 1
+    fake.chain.finality_depth = 0
+    assert Follower(fake.chain, store).follow().blocks == 0
+    with store.reading() as connection:
+        assert (Feed(connection).final_number(), Undo(connection).count()) == (last, 0)
 
 
 def test_nothing_final_is_no_failure(fake: FakeLedger, store: Store) -> None:
