@@ -34,8 +34,9 @@ def fail_machine(planning: Planning, step: Step) -> None:
         return
     number = min(counts, key=lambda one: (counts[one], one))
     machine = next(one for one in line.plant.machines if one.number == number)
-    now = min(row.start for row in rows if row.machine == number)
     done = frozenset(line.done)
+    # The demo works step by step and not by the clock: all that is not done may still be done when it was planned.
+    now = min(row.start for row in planning.plan.rows if row.key not in done)
     lost = _offers_of(planning, number, done)
     accepted = frozenset(row.key for row in planning.plan.rows if row.offer not in lost) - done
     cause = _record_failure(planning, machine)
