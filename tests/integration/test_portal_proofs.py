@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 
+from ledger.canonical import Json
 from ledger.footprint import parse_register_entry
 from ledger.ids import SubjectKind
 from ledger.records import OrderTerms, PlaceOrder, WithdrawModel
@@ -84,7 +86,7 @@ def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
     assert paths
     assert {path[0] for path in paths} == {"passport"}
     assert not said(report, "inferences_shown")
-    entries = [one.values["entry"] for one in said(report, "entry")]
+    entries = [cast("Json", one.values["entry"]) for one in said(report, "entry")]
     assert entries, "the register readings, from which the footprint follows"
     assert all(parse_register_entry(entry) is not None for entry in entries)
     assert "engraving" not in page
