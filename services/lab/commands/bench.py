@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("names", epilog="Example: millmark bench names --requests 400 --json")(run_names)
     group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
     group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
+    group.command("replan", epilog="Example: millmark bench replan --orders 24 --seeds 5")(run_replan)
     app.add_typer(group, name="bench")
 
 
@@ -303,6 +304,33 @@ def run_capacities(
     print_table(
         f"plans on {windows} windows, {cpu_seconds:g} CPU seconds a side, seeds 0 to {seeds - 1}", columns, rows
     )
+
+
+def run_replan(
+    orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "24,60",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 5,
+    first_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds for the plan before.")] = 10.0,
+    cpu_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds for the new one.")] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Let a machine fail at a quarter of a plan, plan anew, and count the accepted rows that move."""
+    from services.lab.bench.replanning import compare_replans  # noqa: PLC0415 - as below
+
+    found = list(compare_replans(_parse_sizes(orders), range(seeds), first_seconds, cpu_seconds))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    columns = ["orders", "seed", "accepted", "not started", "on the machine", "moved", "of accepted", "CPU s"]
+    rows = [
+        [
+            *(one.orders, one.seed, one.accepted, one.open, one.lost),
+            "-" if one.moved is None else one.moved,
+            "no plan" if one.moved is None else f"{100 * one.moved / one.accepted:.1f} %",
+            f"{one.cpu_s:.2f}",
+        ]
+        for one in found
+    ]
+    print_table(f"plans after a machine failed, {cpu_seconds:g} CPU seconds", columns, rows)
 
 
 def run_planning(
