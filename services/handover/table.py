@@ -12,28 +12,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ledger.events import Event
-from ledger.events.certificates import CertificateIssued
-from ledger.events.custody import CustodyOffered, ReturnOffered
 from ledger.events.evidence import StreamAnchored
-from ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
-from ledger.records import AssignmentState, Contract, LotState, OrderState, Role
+from ledger.records import AssignmentState, Contract
 from ledger.store import Rows
 from ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
-    CustodyChangeRow,
     LotRow,
     MachineRow,
     ModelRow,
     OrderRow,
     PackingRow,
-    ParticipantRow,
     RecordHistoryRow,
     RecordRow,
-    gates_of,
 )
+from services.handover import parties
 from services.planning import handing
-from services.planning.repository import LeafRow, What
+from services.planning.repository import What
 
 __all__ = [
     "TABLE",
@@ -177,121 +172,6 @@ def allow_incoming(rows: Rows, record: RecordRow, sender: int, recipient: int) -
     return Allowance(frozenset(one for entry in entries for one in entry.gets), is_anchor=True)
 
 
-# Who sends and who receives
-
-
-def _actor(_rows: Rows, record: RecordRow, _event: Event) -> int:
-    return record.participant
-
-
-def _giver(rows: Rows, record: RecordRow, _event: Event) -> int:
-    """Who held the lot before."""
-    return next((one.from_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)), 0)
-
-
-def _coordinator(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
-    return {event.terms.coordinator} if isinstance(event, OrderPlaced) else set()
-
-
-def _other_parties(rows: Rows, record: RecordRow, event: Event) -> set[int]:
-    """Buyer and coordinator of the order, also the coordinator that revised terms name."""
-    order = rows.get(OrderRow, record.subject)
-    named = {event.terms.coordinator} if isinstance(event, RevisionProposed | RevisionAccepted) else set()
-    return named if order is None else named | {order.buyer, order.coordinator}
-
-
-def _coordinator_of(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
-    order = rows.get(OrderRow, record.subject)
-    return set() if order is None else {order.coordinator}
-
-
-def _owner(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
-    return {event.owner} if isinstance(event, AssignmentProposed) else set()
-
-
-def _offered_to(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
-    return {event.to} if isinstance(event, CustodyOffered | ReturnOffered) else set()
-
-
-def _taker(_rows: Rows, record: RecordRow, _event: Event) -> set[int]:
-    return {record.participant}
-
-
-def _buyers(rows: Rows, _record: RecordRow, event: Event) -> set[int]:
-    if not isinstance(event, CertificateIssued):
-        return set()
-    orders = {item.order for item in event.statement.items}
-    return {row.buyer for row in rows.among(OrderRow, "subject", orders)}
-
-
-def _auditors(rows: Rows, _record: RecordRow, _event: Event) -> set[int]:
-    found = rows.find(ParticipantRow, suspended=False, departed=False)
-    return {row.number for row in found if Role(row.roles) & Role.AUDITOR}
-
-
-def _auditors_alone(rows: Rows, record: RecordRow, event: Event) -> set[int]:
-    # An auditor who also bought the part gets what a buyer gets.
-    return _auditors(rows, record, event) - _buyers(rows, record, event)
-
-
-def _parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
-    """Buyer, coordinator and inspectors of the orders for which the record made lots."""
-    orders = {lot.order for lot in _made(rows, record) if lot.order is not None}
-    found = rows.among(OrderRow, "subject", orders)
-    return {one for row in found for one in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))}
-
-
-def _made(rows: Rows, record: RecordRow) -> list[LotRow]:
-    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
-    return [row for row in rows.among(LotRow, "subject", touched) if row.sequence == record.sequence]
-
-
-def _own(rows: Rows, record: RecordRow, event: Event, *kinds: str) -> list[LeafRow]:
-    """The own entries of these kinds that an anchor is the first to cover."""
-    size = event.size if isinstance(event, StreamAnchored) else 0
-    found = handing.covered(rows, record.subject, record.sequence, size)
-    return [row for row in found if row.what in kinds]
-
-
-def _find(find: Callable[[Rows, LeafRow], set[int]], *kinds: str) -> Callable[[Rows, RecordRow, Event], set[int]]:
-    """The recipients of an anchor's entries of these kinds."""
-    return lambda rows, record, event: {one for row in _own(rows, record, event, *kinds) for one in find(rows, row)}
-
-
-_OFFERS = What.OFFER, What.WITHDRAWAL
-
-
-# How long it is due
-
-
-def _order_stands(rows: Rows, record: RecordRow) -> bool:
-    order = rows.get(OrderRow, record.subject)
-    return order is not None and order.state not in (OrderState.REJECTED, OrderState.CANCELLED)
-
-
-def _assignment_stands(rows: Rows, record: RecordRow) -> bool:
-    number = getattr(record.event(), "assignment", record.sequence)
-    row = rows.get(AssignmentRow, number)
-    return row is not None and row.state not in (AssignmentState.DECLINED, AssignmentState.CANCELLED)
-
-
-def _offer_stands(rows: Rows, record: RecordRow) -> bool:
-    """While it is offered, and once it was accepted."""
-    lot = rows.get(LotRow, record.subject)
-    if lot is None:
-        return False
-    if lot.offer == record.sequence and lot.state in (LotState.OFFERED, LotState.RETURNING):
-        return True
-    to = {one.to_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)}
-    later = [one for one in rows.find(CustodyChangeRow, lot=record.subject) if one.sequence > record.sequence]
-    first = min(later, key=lambda one: one.sequence, default=None)
-    return first is not None and first.kind.startswith("CustodyAccepted") and first.to_participant in to
-
-
-def _always(_rows: Rows, _record: RecordRow) -> bool:
-    return True
-
-
 # What they get
 
 
@@ -339,7 +219,7 @@ def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipie
 
 
 def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    to.names |= {row.subject for row in _made(rows, record)}
+    to.names |= {row.subject for row in parties.made(rows, record)}
 
 
 def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
@@ -369,7 +249,7 @@ def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: i
 
 
 def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient: int, to: Allowance) -> None:
-    _add_documents_of(rows, _made(rows, record), recipient, to)
+    _add_documents_of(rows, parties.made(rows, record), recipient, to)
 
 
 def _add_documents_of(rows: Rows, lots: Iterable[LotRow], recipient: int, to: Allowance) -> None:
@@ -407,19 +287,19 @@ def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to:
 
 
 def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in _own(rows, record, event, What.CALL):
+    for row in parties.own(rows, record, event, What.CALL):
         if recipient in handing.called(rows, row) | handing.readers(rows, row):
             to.leaves.add(row.leaf)
 
 
 def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in _own(rows, record, event, What.CALL):
+    for row in parties.own(rows, record, event, What.CALL):
         if recipient in handing.readers(rows, row):
             to.objectives |= {handing.objective_of(rows, row)} - {""}
 
 
 def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in _own(rows, record, event, *_OFFERS):
+    for row in parties.own(rows, record, event, *parties.OFFERS):
         if recipient in handing.coordinator_and_readers(rows, row):
             to.leaves.add(row.leaf)
             for machine in handing.machines_of(rows, row):
@@ -427,14 +307,14 @@ def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to:
 
 
 def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in _own(rows, record, event, What.PLAN):
+    for row in parties.own(rows, record, event, What.PLAN):
         if recipient in handing.owners_and_carriers(rows, row):
             to.leaves.add(row.leaf)
             to.add(*handing.plan_paths(rows, row, recipient))
 
 
 def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in _own(rows, record, event, What.PLAN):
+    for row in parties.own(rows, record, event, What.PLAN):
         if recipient in handing.readers(rows, row):
             to.leaves.add(row.leaf)
             to.add(handing.plan_paths(rows, row, recipient)[0], WHOLE)
@@ -471,126 +351,126 @@ TABLE: tuple[Entry, ...] = (
         "buyer",
         "the coordinator that the terms name",
         frozenset({Gets.ORDER_NAME, Gets.RECORD_DOCUMENT}),
-        _actor,
-        _coordinator,
-        _order_stands,
+        parties.actor,
+        parties.coordinator,
+        parties.order_stands,
     ),
     Entry(
         ("RevisionProposed", "RevisionAccepted"),
         "who records it",
         "buyer and coordinator, also the one that the terms name",
         frozenset({Gets.ORDER_NAME, Gets.ORDER_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        _actor,
-        _other_parties,
-        _order_stands,
+        parties.actor,
+        parties.other_parties,
+        parties.order_stands,
     ),
     Entry(
         ("AssignmentProposed",),
         "coordinator",
         "the machine's owner",
         frozenset({Gets.ORDER_NAME, Gets.ORDER_PART, Gets.RECORD_DOCUMENT}),
-        _actor,
-        _owner,
-        _assignment_stands,
+        parties.actor,
+        parties.owner,
+        parties.assignment_stands,
     ),
     Entry(
         ("AssignmentAccepted",),
         "the machine's owner",
         "the order's coordinator",
         frozenset({Gets.MACHINE_NAME, Gets.MACHINE_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        _actor,
-        _coordinator_of,
-        _assignment_stands,
+        parties.actor,
+        parties.coordinator_of,
+        parties.assignment_stands,
     ),
     Entry(
         ("LotCommissioned", "LotsTransformed"),
         "maker",
         "buyer, coordinator and inspectors of the lots' order",
         frozenset({Gets.LOT_NAMES, Gets.MADE_DOCUMENTS}),
-        _actor,
-        _parties_of_lots,
-        _always,
+        parties.actor,
+        parties.parties_of_lots,
+        parties.always,
     ),
     Entry(
         ("CustodyOffered", "ReturnOffered"),
         "custodian",
         "to whom it is offered",
         _LOTS,
-        _actor,
-        _offered_to,
-        _offer_stands,
+        parties.actor,
+        parties.offered_to,
+        parties.offer_stands,
     ),
     Entry(
         ("CustodyAccepted", "CustodyAcceptedInPart"),
         "the custodian before",
         "who accepted",
         _LOTS - {Gets.RECORD_DOCUMENT},
-        _giver,
-        _taker,
-        _always,
+        parties.giver,
+        parties.taker,
+        parties.always,
     ),
     Entry(
         ("CertificateIssued",),
         "inspector",
         "the order's buyer",
         _VERDICT | {Gets.LOT_PROOF},
-        _actor,
-        _buyers,
-        _always,
+        parties.actor,
+        parties.buyers,
+        parties.always,
     ),
     Entry(
         ("CertificateIssued",),
         "inspector",
         "auditors",
         _VERDICT | {Gets.PROOF_ALONE},
-        _actor,
-        _auditors_alone,
-        _always,
+        parties.actor,
+        parties.auditors_alone,
+        parties.always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "the companies that it calls",
         frozenset({Gets.CALL}),
-        _actor,
-        _find(handing.called, What.CALL),
-        _always,
+        parties.actor,
+        parties.find(handing.called, What.CALL),
+        parties.always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "readers that the call names",
         frozenset({Gets.CALL, Gets.OBJECTIVE}),
-        _actor,
-        _find(handing.readers, What.CALL),
-        _always,
+        parties.actor,
+        parties.find(handing.readers, What.CALL),
+        parties.always,
     ),
     Entry(
         ("StreamAnchored",),
         "the machine's owner, of offers in its stream",
         "coordinator of the call, and readers that it names",
         frozenset({Gets.OFFERS}),
-        _actor,
-        _find(handing.coordinator_and_readers, *_OFFERS),
-        _always,
+        parties.actor,
+        parties.find(handing.coordinator_and_readers, *parties.OFFERS),
+        parties.always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "owners who offered, and carriers of its legs",
         frozenset({Gets.PLAN_PART}),
-        _actor,
-        _find(handing.owners_and_carriers, What.PLAN),
-        _always,
+        parties.actor,
+        parties.find(handing.owners_and_carriers, What.PLAN),
+        parties.always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "readers that the call names",
         frozenset({Gets.PLAN}),
-        _actor,
-        _find(handing.readers, What.PLAN),
-        _always,
+        parties.actor,
+        parties.find(handing.readers, What.PLAN),
+        parties.always,
     ),
 )
 

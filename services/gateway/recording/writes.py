@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from ledger.ids import SubjectKind
 from ledger.records import (
@@ -84,7 +82,6 @@ from ledger.records import (
 )
 from services.access import Scope
 from services.access.rules import MAX_BODY_BYTES, Rule
-from services.gateway.http import example_values as examples
 from services.gateway.recording.bodies import CONSIGNMENT_BYTES
 from services.gateway.recording.build_records import (
     Find,
@@ -100,6 +97,21 @@ from services.gateway.recording.build_records import (
     number,
     subject,
 )
+from services.gateway.recording.example_bodies import (
+    A_LOT,
+    A_STREAM,
+    AN_ORDER,
+    CLAIMS,
+    COMPONENTS,
+    LEAF,
+    LOTS,
+    NEW_LOT,
+    REASON,
+    SPLIT,
+    TERMS,
+    VERDICT,
+    Body,
+)
 from services.gateway.recording.registers import find_register
 from services.gateway.recording.specifications import Verify, verify_terms
 
@@ -111,45 +123,6 @@ _BUYER, _COORDINATOR, _MAKER, _INSPECTOR = Role.BUYER, Role.COORDINATOR, Role.MA
 _AUDITOR, _HOLDER = Role.AUDITOR, ALL_ROLES & ~Role.AUDITOR
 _ASSIGNED = ("order", "operation", "assignment")
 _REVISED, _ENDED = ("order", "terms", "proposal"), ("order", "proposal")
-Body: TypeAlias = "Mapping[str, object]"
-_A_LOT, _AN_ORDER, _A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
-_CLAIMS: Body = {"claims": {"note": "as agreed"}}
-_REASON: Body = {"reason": {"text": "a crack at the edge"}}
-_LOTS: Body = {"lots": [_A_LOT]}
-_LEAF: Body = {"stream": _A_STREAM, "leaf_index": 3, "leaf_hash": "0x" + "88" * 32}
-_NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87"}
-_TERMS = {
-    "operations": 3,
-    "coordinator": 2,
-    "gates": [{"inspector": 6, "model": 9}],
-    "due_at": "2026-12-01T12:00:00Z",
-    "quantity": 1,
-    "unit": "H87",
-    "claims": {"colour": "signal blue"},
-}
-_SPLIT: Body = {
-    "kind": "split",
-    "operation": 0,
-    "unit": "H87",
-    "output_unit": "H87",
-    "loss": 0,
-    "yield_in": 1,
-    "yield_out": 1,
-    "inputs": [{"lot": _A_LOT, "quantity": 2}],
-    "outputs": [
-        {"identifier": "urn:example:half-1", "quantity": 1, "unit": "H87"},
-        {"identifier": "urn:example:half-2", "quantity": 1, "unit": "H87"},
-    ],
-}
-_COMPONENTS = [{"lot": "0x" + "1b" * 32, "quantity": 1, "component": True}]
-_VERDICT: Body = {
-    **_LOTS,
-    "model": 9,
-    "verdict": "pass",
-    "expires_at": "2027-03-02T09:30:00Z",
-    "inference_digest": "0x" + "77" * 32,
-    **_LEAF,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +162,15 @@ class Write:
         return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 
-def _order(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = _CLAIMS) -> Write:
+def _order(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:
     return Write(kind, f"/v1/orders/{{subject}}/{verb}", summary, roles, example, subject("order"), ("order",))
 
 
-def _assignment(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = _CLAIMS) -> Write:
+def _assignment(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:
     return Write(kind, f"/v1/assignments/{{id}}/{verb}", summary, roles, example, find_assigned, _ASSIGNED)
 
 
-def _lot(kind: type[Record], verb: str, summary: str, example: Body = _REASON, name: str = "lot") -> Write:
+def _lot(kind: type[Record], verb: str, summary: str, example: Body = REASON, name: str = "lot") -> Write:
     return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, _HOLDER, example, subject(name), (name,))
 
 
@@ -210,7 +183,7 @@ _SPECIFIED = (
     "in `terms.claims.product` or known to the gateway, it is refused (400, `specification-refused`) unless all "
     "options are allowed, all constraints hold, and the operations are those of the product's route."
 )
-_PLACED: Body = {"identifier": "urn:example:order-1", "terms": _TERMS}
+_PLACED: Body = {"identifier": "urn:example:order-1", "terms": TERMS}
 _PARTIES = _BUYER | _COORDINATOR
 _MEASURING = _MAKER | _INSPECTOR
 _LOGGING = _MEASURING | _COORDINATOR | _AUDITOR
@@ -227,14 +200,14 @@ WRITES: tuple[Write, ...] = (
         about=_SPECIFIED,
     ),
     _order(AcceptOrder, "accept", "Accept an order", _COORDINATOR),
-    _order(RejectOrder, "reject", "Reject an order", _COORDINATOR, _REASON),
-    _order(CancelOrder, "cancel", "Cancel an order", _PARTIES, _REASON),
+    _order(RejectOrder, "reject", "Reject an order", _COORDINATOR, REASON),
+    _order(CancelOrder, "cancel", "Cancel an order", _PARTIES, REASON),
     Write(
         ProposeRevision,
         "/v1/orders/{subject}/revisions",
         "Propose a revision of an order",
         _PARTIES,
-        {"terms": _TERMS},
+        {"terms": TERMS},
         subject("order"),
         ("order",),
         verify=verify_terms,
@@ -249,13 +222,13 @@ WRITES: tuple[Write, ...] = (
         find_proposal,
         _REVISED,
     ),
-    _order(ProposeEnd, "ends", "Propose to end an order in production", _PARTIES, _REASON),
+    _order(ProposeEnd, "ends", "Propose to end an order in production", _PARTIES, REASON),
     Write(
         EndOrder,
         "/v1/orders/{subject}/ends/{id}/accept",
         "End an order as proposed, by the other side, or alone once that is gone; 0 when both sides are",
         _PARTIES,
-        _CLAIMS,
+        CLAIMS,
         find_end,
         _ENDED,
     ),
@@ -265,24 +238,24 @@ WRITES: tuple[Write, ...] = (
         "confirm-delivery",
         "Confirm that an order was delivered, with the lots that were",
         _BUYER,
-        {**_LOTS, **_CLAIMS},
+        {**LOTS, **CLAIMS},
     ),
     Write(
         ProposeAssignment,
         "/v1/assignments",
         "Assign an operation of an order to a machine",
         _COORDINATOR,
-        {"order": _AN_ORDER, "operation": 0, "machine": 17},
+        {"order": AN_ORDER, "operation": 0, "machine": 17},
     ),
     _assignment(AcceptAssignment, "accept", "Accept an assignment", _MAKER),
-    _assignment(DeclineAssignment, "decline", "Decline an assignment", _MAKER, _REASON),
-    _assignment(StartAssignment, "start", "Start an assignment", _MAKER, {"stream": _A_STREAM, **_CLAIMS}),
+    _assignment(DeclineAssignment, "decline", "Decline an assignment", _MAKER, REASON),
+    _assignment(StartAssignment, "start", "Start an assignment", _MAKER, {"stream": A_STREAM, **CLAIMS}),
     Write(
         FinishAssignment,
         "/v1/assignments/{id}/finish",
         "Finish an assignment, with its evidence",
         _MAKER,
-        _LEAF,
+        LEAF,
         find_finished,
         _ASSIGNED,
         asks=("event",),
@@ -298,23 +271,23 @@ WRITES: tuple[Write, ...] = (
         asks=("moment", "register_wh", "quantity", "reset", "stream"),
         called="ReadRegister",
     ),
-    _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, _REASON),
+    _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, REASON),
     Write(
         CommissionLot,
         "/v1/lots/commission",
         "Create a lot under an assignment",
         _MAKER,
-        {**_NEW_LOT, "order": _AN_ORDER, "operation": 0, **_CLAIMS},
+        {**NEW_LOT, "order": AN_ORDER, "operation": 0, **CLAIMS},
         names=_LOT,
     ),
-    Write(ReceiveLot, "/v1/lots/receive", "Receive a lot from outside", _HOLDER, {**_NEW_LOT, **_CLAIMS}, names=_LOT),
-    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", _HOLDER, _SPLIT, names=_LOT),
+    Write(ReceiveLot, "/v1/lots/receive", "Receive a lot from outside", _HOLDER, {**NEW_LOT, **CLAIMS}, names=_LOT),
+    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", _HOLDER, SPLIT, names=_LOT),
     Write(
         ReworkLot,
         "/v1/lots/{subject}/rework",
         "Record the rework of a lot that keeps its identifier",
         _MAKER,
-        {"operation": 0, "components": _COMPONENTS, **_CLAIMS},
+        {"operation": 0, "components": COMPONENTS, **CLAIMS},
         subject("lot"),
         ("lot",),
     ),
@@ -323,14 +296,14 @@ WRITES: tuple[Write, ...] = (
         "allocate",
         "Allocate a lot of no order to an order",
         _MAKER,
-        {"lot": _A_LOT, "operation": 0, **_CLAIMS},
+        {"lot": A_LOT, "operation": 0, **CLAIMS},
     ),
     Write(
         DeallocateLot,
         "/v1/lots/{subject}/deallocate",
         "Take a lot out of its order, into stock",
         _PARTIES,
-        _CLAIMS,
+        CLAIMS,
         subject("lot"),
         ("lot",),
     ),
@@ -338,10 +311,10 @@ WRITES: tuple[Write, ...] = (
         ScrapLot,
         "scrap",
         "Take some of a lot out for good: scrapped, exported, sold, lost or recycled",
-        {"quantity": 1, "disposition": "scrapped", **_REASON},
+        {"quantity": 1, "disposition": "scrapped", **REASON},
     ),
-    _lot(PackLots, "pack", "Pack lots into this one", _LOTS, "parent"),
-    _lot(UnpackLots, "unpack", "Unpack lots from this one", _LOTS, "parent"),
+    _lot(PackLots, "pack", "Pack lots into this one", LOTS, "parent"),
+    _lot(UnpackLots, "unpack", "Unpack lots from this one", LOTS, "parent"),
     _lot(QuarantineLot, "quarantine", "Quarantine a lot"),
     _lot(ReleaseLot, "release", "Release a lot from quarantine"),
     Write(
@@ -349,7 +322,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/lots/{subject}/waive",
         "Take a lot without what one gate of its order asks for",
         _BUYER,
-        {"inspector": 6, **_REASON},
+        {"inspector": 6, **REASON},
         subject("lot"),
         ("lot",),
     ),
@@ -358,7 +331,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/custody/offer",
         "Offer lots to another company, or return them",
         _HOLDER,
-        {**_LOTS, "to": 8, **_CLAIMS},
+        {**LOTS, "to": 8, **CLAIMS},
         body_bytes=CONSIGNMENT_BYTES,
     ),
     Write(
@@ -366,7 +339,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/lots/{subject}/return",
         "Offer a quarantined lot to its maker",
         _HOLDER,
-        _CLAIMS,
+        CLAIMS,
         find_returned,
         ("lot", "to", "identifier_hash"),
     ),
@@ -375,7 +348,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/custody/accept",
         "Accept offered lots",
         _HOLDER,
-        {**_LOTS, "offer": 600},
+        {**LOTS, "offer": 600},
         body_bytes=CONSIGNMENT_BYTES,
     ),
     Write(
@@ -383,17 +356,17 @@ WRITES: tuple[Write, ...] = (
         "/v1/custody/accept-in-part",
         "Accept offered lots, of which some are missing or bad",
         _HOLDER,
-        {**_LOTS, "offer": 600, "accepted": 97, "reason": {"text": "three are broken"}},
+        {**LOTS, "offer": 600, "accepted": 97, "reason": {"text": "three are broken"}},
         body_bytes=CONSIGNMENT_BYTES,
     ),
-    _lot(DeclineCustody, "custody/decline", "Decline an offered lot", {"offer": 600, **_REASON}),
+    _lot(DeclineCustody, "custody/decline", "Decline an offered lot", {"offer": 600, **REASON}),
     _lot(WithdrawCustody, "custody/withdraw", "Withdraw the offer of a lot"),
     Write(
         ReclaimCustody,
         "/v1/custody/reclaim",
         "Reclaim lots from a company that has not been able to act for 14 days",
         _HOLDER,
-        {**_LOTS, **_REASON},
+        {**LOTS, **REASON},
         body_bytes=CONSIGNMENT_BYTES,
     ),
     Write(
@@ -401,7 +374,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/certificates",
         "Issue a certificate",
         _INSPECTOR,
-        _VERDICT,
+        VERDICT,
         find_measured,
         asks=("event",),
     ),
@@ -410,7 +383,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/certificates/{id}/revoke",
         "Revoke a certificate",
         _INSPECTOR,
-        _REASON,
+        REASON,
         find_certified,
         ("lots", "certificate"),
     ),
@@ -453,7 +426,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/machines/{id}/retire",
         "Retire a machine",
         _MEASURING,
-        _REASON,
+        REASON,
         number("machine"),
         ("machine",),
     ),
@@ -480,20 +453,20 @@ WRITES: tuple[Write, ...] = (
         {"report": {"text": "measured again, as the card says"}},
     ),
     _model(OpenModel, "open", "Open a quality model to other inspectors, or close it", _INSPECTOR, {"open": True}),
-    _model(RetireModel, "retire", "Retire a quality model: its verdicts stand", _INSPECTOR, _REASON),
+    _model(RetireModel, "retire", "Retire a quality model: its verdicts stand", _INSPECTOR, REASON),
     _model(
         WithdrawModel,
         "withdraw",
         "Withdraw a quality model",
         _INSPECTOR | _AUDITOR,
-        {"defective_since": "2026-02-01T00:00:00Z", **_REASON},
+        {"defective_since": "2026-02-01T00:00:00Z", **REASON},
     ),
     Write(
         Note,
         "/v1/notes",
         "Say something about orders or lots that your company has a part in",
         ALL_ROLES,
-        {"subjects": [_A_LOT], "kind": 2, "claims": {"text": "stop using it"}},
+        {"subjects": [A_LOT], "kind": 2, "claims": {"text": "stop using it"}},
         find_grounds,
         ("subjects", "grounds"),
         asks=("subjects",),
@@ -503,7 +476,7 @@ WRITES: tuple[Write, ...] = (
         "/v1/supersessions",
         "Correct an earlier record of your company",
         ALL_ROLES,
-        {"subject": _A_LOT, "sequence": 380, **_REASON},
+        {"subject": A_LOT, "sequence": 380, **REASON},
         find_superseded,
         ("subject", "opening"),
         asks=("subject", "sequence"),
