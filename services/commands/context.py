@@ -16,7 +16,7 @@ from ledger.errors import ChainError, ChainUnreachableError, SettingsError, Subm
 from ledger.index import Follower, IndexCheck, check_index, fetch_status
 from ledger.records import Record
 from ledger.signatures import Signer
-from ledger.store import Store
+from ledger.store import Feed, Store
 from services.backup import sqlite_path
 from services.output import warn
 from services.settings import Settings, read_settings
@@ -103,14 +103,18 @@ class Context:
         return None
 
     def _is_at_head(self) -> bool:
-        """Whether the index ends with the node's latest block, as it does where a gateway keeps it up to date.
+        """Whether the index ends with the node's latest block, all of it final, as where a gateway keeps it up to date.
 
         A block's hash covers all blocks before it, so there is nothing to index or to undo then. This is one question
-        to the node, where following asks two dozen.
+        to the node, where following asks two dozen. A block that came while the gateway looked is indexed before it is
+        known to be final; until then its records are not in the feed of final records.
         """
         index, deployed = fetch_status(self.store), read_deployment(self.settings.deployment_path)
         if index is None or (index.registry, index.ledger) != (deployed.registry, deployed.ledger):
             return False
+        with self.store.reading() as connection:
+            if Feed(connection).final_number() != index.block_number:
+                return False
         head = self.node().header()
         return (head.number, head.hash) == (index.block_number, index.block_hash)
 

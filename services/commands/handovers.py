@@ -77,10 +77,12 @@ def run_export(
 ) -> None:
     """Write a hand-over to a file, for a company whose gateway cannot be reached. Only that company can open it."""
     with open_context(context.obj) as opened:
-        opened.catch_up()
+        unreachable = opened.catch_up()
         deliveries = _deliveries(opened)
         while deliveries.collect():
             pass
+        if unreachable is not None and sequence > deliveries.collected():
+            raise unreachable
         recipient = _choose(opened, sequence, to)
         write_private_whole(output, deliveries.export(sequence, recipient))
     print_lines(f"written to {output}; participant {recipient} keeps it with: millmark import {output.name}")

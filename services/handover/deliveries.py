@@ -87,6 +87,11 @@ class Deliveries:
             self._follow_up(connection, me.number)
         return len(found) == _AT_ONCE
 
+    def collected(self) -> int:
+        """The last record of the ledger that was looked at; what later ones demand is not in the queue yet."""
+        with self._store.reading() as connection:
+            return HandoverRepository(connection).cursor()
+
     def _follow_up(self, connection: Connection, me: int) -> None:
         """Makes those due that wait for the order's document, or went without it, once it is here."""
         handovers, now_ms = HandoverRepository(connection), self._clock_ms()
