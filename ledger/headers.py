@@ -15,7 +15,15 @@ from ledger.canonical import keccak256
 from ledger.errors import ProofError
 from ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
 
-__all__ = ["FIELDS", "MAX_HEADER_BYTES", "BlockHeader", "build_qbft_preimage", "encode_header", "parse_header"]
+__all__ = [
+    "FIELDS",
+    "MAX_HEADER_BYTES",
+    "BlockHeader",
+    "build_qbft_preimage",
+    "encode_header",
+    "hashed_header",
+    "parse_header",
+]
 
 MAX_HEADER_BYTES = 16_384
 """`extraData` has at most 32 bytes on public networks; with QBFT it also lists the validators, 21 bytes each."""
@@ -119,6 +127,22 @@ def build_qbft_preimage(data: bytes) -> bytes:
     fields = [bytes(item) for item in items if isinstance(item, bytes)]
     fields[_PLACES["extraData"]] = encode_rlp([*extra[:3], b"", []])  # the integer 0 is the empty string in RLP
     return encode_header(fields)
+
+
+def hashed_header(data: bytes, block_hash: bytes) -> bytes | None:
+    """Return the bytes whose Keccak-256 is the block's hash: the header as the chain stores it or, on QBFT chains,
+    without its seals; None if neither has that hash. Only the right form can have it, whatever the engine.
+
+    Raises ProofError when `data` is no header.
+    """
+    if keccak256(data) == block_hash:
+        parse_header(data)
+        return data
+    try:
+        preimage = build_qbft_preimage(data)
+    except ProofError:
+        return None
+    return preimage if keccak256(preimage) == block_hash else None
 
 
 def _check_field(name: str, is_integer: bool, size: int, item: RlpItem) -> None:

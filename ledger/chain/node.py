@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.canonical import keccak256
 from ledger.chain.blocks import BlockTransaction, parse_transactions
 from ledger.chain.codec import RawLog, decode_revert
 from ledger.chain.receipts import build_root, encode_receipt
 from ledger.chain.transport import RpcError, Transport
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, ProofError
 from ledger.events import Header
-from ledger.headers import FIELDS, build_qbft_preimage, encode_header
+from ledger.headers import FIELDS, encode_header, hashed_header
 from ledger.rlp import encode_integer
 
 __all__ = ["Node", "ProofAnswer", "Receipt", "Reception"]
@@ -290,8 +289,7 @@ def _header(raw: Any) -> Header:
     number, parent_hash = _number(raw["number"]), _sized(raw["parentHash"], 32)
     found, fields = _header_fields(raw)
     encoded = encode_header(fields)
-    # Both forms are accepted here, whatever the engine: only the right one has the hash.
-    if found not in (keccak256(encoded), _unsealed_hash(encoded)):
+    if hashed_header(encoded, found) is None:
         raise ValueError("the block's hash does not match its header")
     return Header(
         number=number,
@@ -332,14 +330,6 @@ def _nodes(raw: Any) -> tuple[bytes, ...]:
     """
     nodes = [_bytes(node) for node in raw]
     return tuple(node for place, node in enumerate(nodes) if len(node) >= 32 or (place == 0 and node != b"\x80"))
-
-
-def _unsealed_hash(encoded: bytes) -> bytes | None:
-    """Return the block's hash if `extraData` contains QBFT seals, which are not hashed; else None."""
-    try:
-        return keccak256(build_qbft_preimage(encoded))
-    except ProofError:
-        return None
 
 
 def _block_receipts(raw: Any, header: Header) -> list[Receipt]:

@@ -25,8 +25,6 @@ class EngineProfile:
     in the estimate."""
     fixed_gas_limit: int | None
     """Gas limit of every transaction, on engines where estimating costs more than it saves; None to estimate."""
-    seals_outside_hash: bool
-    """Whether the block hash does not cover the seals and the round in `extraData`, as with QBFT."""
     bump_percent: int
     """Increase of both fees when a pending transaction is replaced: the engines' minimum. 0 where transactions cannot
     be replaced, as on networks without fees; then only the same bytes are sent again."""
@@ -48,16 +46,11 @@ PROFILES = {
             20,
             30_000_000,
             bump_percent=10,
-            seals_outside_hash=False,
             faucet=True,
             timed_blocks=False,
         ),
-        EngineProfile(
-            "anvil", 0, 100, 1, 20, None, bump_percent=10, seals_outside_hash=False, faucet=True, timed_blocks=False
-        ),
-        EngineProfile(
-            "besu-qbft", 0, 100, 0, 20, None, bump_percent=0, seals_outside_hash=True, faucet=False, timed_blocks=True
-        ),
+        EngineProfile("anvil", 0, 100, 1, 20, None, bump_percent=10, faucet=True, timed_blocks=False),
+        EngineProfile("besu-qbft", 0, 100, 0, 20, None, bump_percent=0, faucet=False, timed_blocks=True),
         EngineProfile(
             "clique",
             12,
@@ -66,7 +59,6 @@ PROFILES = {
             20,
             None,
             bump_percent=10,
-            seals_outside_hash=False,
             faucet=False,
             timed_blocks=True,
         ),

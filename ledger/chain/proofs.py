@@ -13,10 +13,9 @@ from ledger.canonical import keccak256
 from ledger.chain.chain import Chain
 from ledger.chain.deployment import fetch_predecessor
 from ledger.chain.node import Node, ProofAnswer
-from ledger.chain.profiles import EngineProfile
 from ledger.checkpoint import Checkpoint
 from ledger.errors import ChainError, ChainUnreachableError, ProofError, WrongCheckpointError
-from ledger.headers import BlockHeader, build_qbft_preimage, encode_header, parse_header
+from ledger.headers import BlockHeader, encode_header, hashed_header, parse_header
 from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
 from ledger.trust import BelievedBlock, Cosigners, TrustedContract, TrustFile
 
@@ -41,14 +40,12 @@ class StateProofs:
     """Trie nodes by hash, all of which the proofs need."""
 
 
-def fetch_proofs(
-    node: Node, profile: EngineProfile, wanted: Mapping[bytes, Sequence[bytes]], number: int
-) -> StateProofs:
+def fetch_proofs(node: Node, wanted: Mapping[bytes, Sequence[bytes]], number: int) -> StateProofs:
     """Fetch and verify proofs of accounts and of slots in them, `wanted` by address, at block `number`.
 
     Raises ChainUnreachableError when the node does not have that block's state, or a proof is invalid.
     """
-    header_bytes = _fetch_header(node, profile, number)
+    header_bytes = _fetch_header(node, number)
     found = _Collection(parse_header(header_bytes))
     for address, slots in wanted.items():
         for part in _parts(sorted(set(slots))):
@@ -56,12 +53,12 @@ def fetch_proofs(
     return StateProofs(found.header, header_bytes, found.accounts, found.words, found.nodes)
 
 
-def fetch_headers(node: Node, profile: EngineProfile, first: int, last: int) -> tuple[bytes, ...]:
+def fetch_headers(node: Node, first: int, last: int) -> tuple[bytes, ...]:
     """Fetch the encoded headers of blocks `first` to `last`, both included.
 
     Raises ChainUnreachableError, also when a block is not the parent of the next, as after a reorganisation.
     """
-    headers = tuple(_fetch_header(node, profile, number) for number in range(first, last + 1))
+    headers = tuple(_fetch_header(node, number) for number in range(first, last + 1))
     parsed = [parse_header(header) for header in headers]
     for parent, child in itertools.pairwise(parsed):
         if child.parent_hash != parent.hash:
@@ -96,22 +93,20 @@ class _Collection:
         self.nodes.update((keccak256(node), node) for nodes in (answer.account, *answer.storage) for node in nodes)
 
 
-def _fetch_header(node: Node, profile: EngineProfile, number: int) -> bytes:
+def _fetch_header(node: Node, number: int) -> bytes:
     block_hash, fields = node.header_fields(number)
     try:
-        header = encode_header(fields)
-        if profile.seals_outside_hash:
-            header = build_qbft_preimage(header)
+        header = hashed_header(encode_header(fields), block_hash)
     except ProofError as error:
         raise ChainUnreachableError(
             f"the header of the node's block {number} is in an unknown format: {error.cause}",
-            hint="check that the engine setting names the node's engine",
+            hint="use a node of an engine with Ethereum's headers",
         ) from error
     # Verified here, where the hint can help: a bundle with a wrong header would only be refused by its receiver.
-    if keccak256(header) != block_hash or parse_header(header).number != number:
+    if header is None or parse_header(header).number != number:
         raise ChainUnreachableError(
             f"the hash of the node's block {number} is not that of its header",
-            hint="check that the engine setting names the node's engine",
+            hint="use a node of an engine with Ethereum's headers",
         )
     return header
 
@@ -131,7 +126,7 @@ def fetch_checkpoint(chain: Chain, number: int | None = None) -> Checkpoint:
     wanted = final if number is None else number
     if not 0 <= wanted <= final:
         raise ChainError(f"block {wanted} is not final", hint=f"use a block up to {final}, or wait")
-    (header,) = fetch_headers(chain.node, chain.profile, wanted, wanted)
+    (header,) = fetch_headers(chain.node, wanted, wanted)
     return Checkpoint(chain.chain_id, chain.ledger, chain.ledger_id, wanted, parse_header(header).hash)
 
 
@@ -172,7 +167,7 @@ def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBloc
 
 
 def _fetch_contracts(chain: Chain) -> dict[str, TrustedContract]:
-    proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(chain.contracts.values(), ()), chain.final_number())
+    proofs = fetch_proofs(chain.node, dict.fromkeys(chain.contracts.values(), ()), chain.final_number())
     contracts = {}
     for name, address in sorted(chain.contracts.items()):
         account = proofs.accounts[address]

@@ -175,9 +175,7 @@ class _Computed:
 
 def _compare_with_chain(chain: Chain, number: int, computed: _Computed) -> Iterator[str]:
     addresses = {contract: chain.address(contract) for contract in Contract}
-    counts = fetch_proofs(
-        chain.node, chain.profile, {addresses[contract]: [sequence_slot(contract)] for contract in Contract}, number
-    )
+    counts = fetch_proofs(chain.node, {addresses[contract]: [sequence_slot(contract)] for contract in Contract}, number)
     for contract, address in addresses.items():
         made = decode_sequence(contract, counts.words[address, sequence_slot(contract)])
         if made != computed.counts[contract]:
@@ -185,7 +183,7 @@ def _compare_with_chain(chain: Chain, number: int, computed: _Computed) -> Itera
     subjects = sorted(computed.heads)
     for first in range(0, len(subjects), _BATCH_HEADS):
         slots = {subject: head_slot(subject) for subject in subjects[first : first + _BATCH_HEADS]}
-        proofs = fetch_proofs(chain.node, chain.profile, {chain.ledger: list(slots.values())}, number)
+        proofs = fetch_proofs(chain.node, {chain.ledger: list(slots.values())}, number)
         for subject, slot in slots.items():
             if proofs.words[chain.ledger, slot] != computed.heads[subject].head:
                 yield f"the history of {to_hex(subject)} has another head on the chain"

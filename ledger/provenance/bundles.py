@@ -74,7 +74,7 @@ def build_bundle(
     # After the read transaction: headers of final blocks do not change.
     bundle = replace(
         bundle,
-        headers=fetch_headers(chain.node, chain.profile, first, last),
+        headers=fetch_headers(chain.node, first, last),
         signatures=_signatures(checkpoint),
     )
     data = encode_bundle(bundle)
@@ -105,7 +105,7 @@ def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: in
                 f"no record about {to_hex(name)} exists up to block {number}", hint="use a later checkpoint"
             )
     identities = disclose_identities(reader.rows, reader.book, selection, disclosing, reader.visibility)
-    proofs = fetch_proofs(chain.node, chain.profile, _slots(chain, selection, identities), number)
+    proofs = fetch_proofs(chain.node, _slots(chain, selection, identities), number)
     streams = {name: _stream(chain, proofs, name) for name in selection.streams}
     return Bundle(
         chain_id=chain.chain_id,

@@ -100,5 +100,5 @@ def extend_to_present(chain: Chain, data: bytes) -> bytes:
     first, last = parse_header(bundle.headers[0]).number, chain.final_number()
     if last - first > MAX_ANCESTRY:
         return data
-    headers = fetch_headers(chain.node, chain.profile, first, last)
+    headers = fetch_headers(chain.node, first, last)
     return encode_bundle(replace(bundle, headers=headers, signatures=()))

@@ -61,7 +61,7 @@ def test_proofs_say_what_the_index_says(chain: Chain, store: Store) -> None:
     wanted = [head_slot(row.subject) for row in heads]
     wanted += [slots_of(LotSlots, row.subject)[0] for row in lots]
     wanted += [slots_of(OrderSlots, row.subject)[0] for row in orders]
-    found = fetch_proofs(chain.node, chain.profile, {chain.ledger: wanted, chain.registry: ()}, chain.final_number())
+    found = fetch_proofs(chain.node, {chain.ledger: wanted, chain.registry: ()}, chain.final_number())
     words = {slot: word for (_, slot), word in found.words.items()}
     assert all(words[head_slot(row.subject)] == row.head for row in heads)
     for row in lots:
@@ -83,7 +83,7 @@ def test_proofs_say_what_the_index_says(chain: Chain, store: Store) -> None:
 
 def test_headers_hash_to_what_the_node_says(chain: Chain) -> None:
     last = chain.final_number()
-    for header in map(parse_header, fetch_headers(chain.node, chain.profile, last - 10, last)):
+    for header in map(parse_header, fetch_headers(chain.node, last - 10, last)):
         assert header.hash == chain.node.header(header.number).hash
 
 

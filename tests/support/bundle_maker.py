@@ -71,14 +71,14 @@ def make_bundle(
     chain = world.consortium.chain
     last = chain.final_number()
     identities = tuple(sorted(_identities(world, selection)))
-    proofs = fetch_proofs(chain.node, chain.profile, _slots(world, selection, identities), last - later)
+    proofs = fetch_proofs(chain.node, _slots(world, selection, identities), last - later)
     bundle = Bundle(
         chain_id=chain.chain_id,
         registry=chain.registry,
         ledger=chain.ledger,
         ledger_id=chain.ledger_id,
         contracts=tuple(sorted(chain.contracts.values())),
-        headers=fetch_headers(chain.node, chain.profile, last - later, last),
+        headers=fetch_headers(chain.node, last - later, last),
         signatures=(),
         nodes=tuple(sorted(proofs.nodes.values())),
         parts=parts,
@@ -104,7 +104,7 @@ def make_trust(world: BundleWorld) -> TrustFile:
     """The trust file for the latest block."""
     chain = world.consortium.chain
     last = chain.header(chain.final_number())
-    proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(chain.contracts.values(), ()), last.number)
+    proofs = fetch_proofs(chain.node, dict.fromkeys(chain.contracts.values(), ()), last.number)
     contracts = {}
     for name, address in sorted(chain.contracts.items()):
         account = proofs.accounts[address]

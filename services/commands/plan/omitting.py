@@ -129,8 +129,8 @@ def _prove_keys(chain: Chain, signers: Sequence[bytes]) -> RegistryProof:
     """What the Registry stores about these keys at the last final block."""
     number, registry = chain.final_number(), chain.contracts["Registry"]
     slots = [slot for address in signers for slot in slots_of(KeySlots, address)]
-    proofs = fetch_proofs(chain.node, chain.profile, {registry: slots}, number)
-    return RegistryProof(fetch_headers(chain.node, chain.profile, number, number), tuple(proofs.nodes.values()))
+    proofs = fetch_proofs(chain.node, {registry: slots}, number)
+    return RegistryProof(fetch_headers(chain.node, number, number), tuple(proofs.nodes.values()))
 
 
 def _by_index(rows: Rows) -> Callable[[bytes], FoundKey | None]:

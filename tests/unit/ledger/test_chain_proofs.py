@@ -10,7 +10,6 @@ import pytest
 
 from ledger.canonical import keccak256
 from ledger.chain import EmbeddedChain, Node, Transaction, call_data, fetch_headers, fetch_proofs, sign_transaction
-from ledger.chain.profiles import PROFILES, find_profile
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.headers import FIELDS, parse_header
 from ledger.keys import LocalSigner
@@ -23,7 +22,6 @@ from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import ScriptedNode
 from tests.support.stores import new_store
 
-EMBEDDED = find_profile("embedded")
 COMPANIES = 12
 STRANGER = keccak256(b"stranger")[:20]
 
@@ -56,7 +54,7 @@ def test_what_is_proved_is_what_the_contract_says(admitted: World) -> None:
     world, _ = admitted
     registry = world.chain.registry
     slots = _company_slots()
-    found = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, world.chain.node.block_number())
+    found = fetch_proofs(world.chain.node, {registry: slots}, world.chain.node.block_number())
     for number in range(1, COMPANIES + 1):
         company = decode_struct(ParticipantSlots, [found.words[registry, slots_of(ParticipantSlots, number)[0]]])
         stated = world.chain.read_struct(Contract.REGISTRY, "participantOf", number)
@@ -72,9 +70,9 @@ def test_every_block_s_state_is_kept(admitted: World) -> None:
     registry, last = world.chain.registry, world.chain.node.block_number()
     for age in range(COMPANIES):
         slots = _company_slots()
-        found = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, last - age)
+        found = fetch_proofs(world.chain.node, {registry: slots}, last - age)
         assert sum(any(found.words[registry, slot]) for slot in slots) == COMPANIES - age
-    before = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, 0)
+    before = fetch_proofs(world.chain.node, {registry: slots}, 0)
     assert before.accounts == {registry: None}
     assert not any(any(word) for word in before.words.values())
 
@@ -84,7 +82,7 @@ def test_nodes_are_shared_and_none_is_spare(admitted: World) -> None:
     registry = world.chain.registry
     slots = _company_slots()
     wanted = {registry: slots, world.chain.ledger: (), STRANGER: ()}
-    found = fetch_proofs(world.chain.node, EMBEDDED, wanted, world.chain.node.block_number())
+    found = fetch_proofs(world.chain.node, wanted, world.chain.node.block_number())
     assert found.accounts[STRANGER] is None
     used: dict[bytes, TrieNode] = {}
     for address in wanted:
@@ -100,21 +98,21 @@ def test_many_slots_are_asked_for_in_parts(admitted: World) -> None:
     world, _ = admitted
     slots = [slots_of(ParticipantSlots, number)[0] for number in range(700)]
     world.line.passed.clear()
-    found = fetch_proofs(world.chain.node, EMBEDDED, {world.chain.registry: [*slots, *slots]}, 3)
+    found = fetch_proofs(world.chain.node, {world.chain.registry: [*slots, *slots]}, 3)
     assert len(found.words) == 700
     assert world.line.passed.count("eth_getProof") == 3
 
 
 def test_headers_are_fetched_in_order(admitted: World) -> None:
     world, _ = admitted
-    headers = fetch_headers(world.chain.node, EMBEDDED, 2, 7)
+    headers = fetch_headers(world.chain.node, 2, 7)
     assert [parse_header(header).number for header in headers] == [2, 3, 4, 5, 6, 7]
 
 
 def test_a_later_block_than_the_last_has_no_proof(admitted: World) -> None:
     world, _ = admitted
     with pytest.raises(ChainError):
-        fetch_proofs(world.chain.node, EMBEDDED, {STRANGER: ()}, world.chain.node.block_number() + 1)
+        fetch_proofs(world.chain.node, {STRANGER: ()}, world.chain.node.block_number() + 1)
     with pytest.raises(ChainError, match="unknown block"):
         world.chain.node.proof(STRANGER, (), world.chain.node.block_number() + 1)
 
@@ -172,7 +170,7 @@ def test_an_answer_that_proves_nothing_is_no_proof(admitted: World, name: str) -
     slots = _company_slots()
     node = bent(world, "eth_getProof", PROOFS[name])
     with pytest.raises(ChainUnreachableError):
-        fetch_proofs(node, EMBEDDED, {world.chain.registry: slots}, world.chain.node.block_number())
+        fetch_proofs(node, {world.chain.registry: slots}, world.chain.node.block_number())
 
 
 def other(name: str) -> Bend:
@@ -196,7 +194,7 @@ def test_a_header_that_is_not_its_hash_s_is_refused(admitted: World, name: str) 
     world, _ = admitted
     node = bent(world, "eth_getBlockByNumber", HEADERS[name])
     with pytest.raises(ChainUnreachableError):
-        fetch_proofs(node, EMBEDDED, {world.chain.registry: ()}, 4)
+        fetch_proofs(node, {world.chain.registry: ()}, 4)
 
 
 def test_another_block_s_header_is_refused(admitted: World) -> None:
@@ -204,7 +202,7 @@ def test_another_block_s_header_is_refused(admitted: World) -> None:
     real = world.line.node
     node = Node(ScriptedNode({"eth_getBlockByNumber": lambda *_: real.request("eth_getBlockByNumber", ["0x3", False])}))
     with pytest.raises(ChainUnreachableError, match="is not that of its header"):
-        fetch_headers(node, EMBEDDED, 4, 4)
+        fetch_headers(node, 4, 4)
 
 
 def test_a_branch_that_changes_meanwhile_is_noticed(admitted: World) -> None:
@@ -221,7 +219,7 @@ def test_a_branch_that_changes_meanwhile_is_noticed(admitted: World) -> None:
         )
     )
     with pytest.raises(ChainUnreachableError, match="does not follow"):
-        fetch_headers(split, EMBEDDED, 3, 5)
+        fetch_headers(split, 3, 5)
 
 
 def test_engines_that_repeat_short_nodes_or_show_empty_tries_are_understood(admitted: World) -> None:
@@ -234,13 +232,12 @@ def test_engines_that_repeat_short_nodes_or_show_empty_tries_are_understood(admi
 
     slots = _company_slots()[:1]
     node = bent(world, "eth_getProof", pad)
-    assert fetch_proofs(node, EMBEDDED, {world.chain.registry: slots}, 5).nodes
+    assert fetch_proofs(node, {world.chain.registry: slots}, 5).nodes
     empty = bent(world, "eth_getProof", lambda raw: raw["storageProof"][0].update(proof=["0x80"]))
-    assert fetch_proofs(empty, EMBEDDED, {STRANGER: slots}, 5).words == {(STRANGER, slots[0]): bytes(32)}
+    assert fetch_proofs(empty, {STRANGER: slots}, 5).words == {(STRANGER, slots[0]): bytes(32)}
 
 
 def test_where_seals_are_outside_the_hash_they_are_taken_out(admitted: World) -> None:
-    qbft = find_profile("besu-qbft")
     extra: list[RlpItem] = [b"v" * 32, [b"\1" * 20], [], b"\5", [b"s" * 65]]
     world, _ = admitted
 
@@ -249,11 +246,11 @@ def test_where_seals_are_outside_the_hash_they_are_taken_out(admitted: World) ->
         raw.update(extraData="0x" + encode_rlp(extra).hex(), hash="0x" + keccak256(encode_rlp(fields)).hex())
 
     node = bent(world, "eth_getBlockByNumber", seal)
-    (header,) = fetch_headers(node, qbft, 4, 4)
+    (header,) = fetch_headers(node, 4, 4)
     assert parse_header(header).hash == node.header(4).hash
-    for wrong_node, profile in ((node, EMBEDDED), (world.chain.node, qbft)):
-        with pytest.raises(ChainUnreachableError, match="engine setting"):
-            fetch_headers(wrong_node, profile, 4, 4)
+    spoilt = bent(world, "eth_getBlockByNumber", lambda raw: raw.update(extraData="0x" + encode_rlp(extra).hex()))
+    with pytest.raises(ChainUnreachableError, match="is not that of its header"):
+        fetch_headers(spoilt, 4, 4)
 
 
 def _fields(raw: dict[str, Any], extra_data: bytes) -> list[bytes]:
@@ -263,10 +260,6 @@ def _fields(raw: dict[str, Any], extra_data: bytes) -> list[bytes]:
         value = bytes.fromhex(digits if len(digits) % 2 == 0 else "0" + digits)
         fields.append(extra_data if name == "extraData" else value.lstrip(b"\0") if is_integer else value)
     return fields
-
-
-def test_qbft_alone_leaves_seals_out_of_the_hash() -> None:
-    assert {name for name, profile in PROFILES.items() if profile.seals_outside_hash} == {"besu-qbft"}
 
 
 def test_keys_name_keys_and_what_is_published_are_proved_by_slot(tmp_path: Path) -> None:
@@ -287,7 +280,7 @@ def test_keys_name_keys_and_what_is_published_are_proved_by_slot(tmp_path: Path)
         *slots_of(ParticipantSlots, 1),
     ]
     registry, node = world.chain.registry, world.chain.node
-    found = fetch_proofs(node, EMBEDDED, {registry: slots}, node.block_number())
+    found = fetch_proofs(node, {registry: slots}, node.block_number())
     *names, published, key, participant = (found.words[registry, slot] for slot in slots)
     first, second, none = (decode_struct(NameKeySlots, names[at : at + 2]) for at in (0, 2, 4))
     assert (first.name_key_hash, second.name_key_hash, published) == (*hashes, directory)

@@ -180,9 +180,7 @@ def test_a_dropped_transaction_is_sent_again(world: LedgerWorld, store: Store, o
 
 # Reorganisations
 
-DEEP = EngineProfile(
-    "deep", 2, 100, 1, 20, 30_000_000, seals_outside_hash=False, bump_percent=10, faucet=True, timed_blocks=False
-)
+DEEP = EngineProfile("deep", 2, 100, 1, 20, 30_000_000, bump_percent=10, faucet=True, timed_blocks=False)
 
 
 def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
