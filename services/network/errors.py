@@ -1,0 +1,32 @@
+"""Errors of the network package, below the root in `ledger.errors`.
+
+MillmarkError
+  NetworkError               a network cannot be set up as asked
+    NetworkFileError         a network file or a validator's request is malformed (exit code 2)
+  NodeProgramError           a node program is missing, unsuitable, or did not start
+"""
+
+from __future__ import annotations
+
+from ledger.errors import MillmarkError
+
+__all__ = ["NetworkError", "NetworkFileError", "NodeProgramError"]
+
+
+class NetworkError(MillmarkError):
+    """A network cannot be set up as asked."""
+
+    code = "network-refused"
+
+
+class NetworkFileError(NetworkError):
+    """A network file or a validator's request is malformed."""
+
+    code = "network-file-malformed"
+    exit_code = 2
+
+
+class NodeProgramError(MillmarkError):
+    """A node program is missing, unsuitable, or did not start."""
+
+    code = "node-program-failed"

@@ -1,0 +1,132 @@
+"""A network whose nodes all run on this machine, on the loopback: to try, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from ledger.keys import LocalSigner
+from ledger.signatures import Address
+from services.network.errors import NodeProgramError
+from services.network.flags import NodePlace
+from services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
+from services.network.keys import public_key_of, unsafe_test_key, write_node_key
+from services.network.layout import NodeFolder, write_node_folder
+from services.network.peers import Peer
+from services.network.ports import PortReservation
+from services.network.processes import READY_S, NodeProcess
+from services.network.programs import NodeProgram
+
+__all__ = ["LocalNetwork", "LocalNode"]
+
+_HOST = "127.0.0.1"
+TEST_CHAIN_ID = 133_743
+
+
+@dataclass(slots=True)
+class LocalNode(NodeProcess):
+    """One node of a local network; `NodeProcess` has what can be done to it."""
+
+    peer: Peer
+
+    @property
+    def address(self) -> Address:
+        """By which its blocks and seals are known."""
+        return self.peer.address
+
+    def restart(self, *, erased: bool = False, timeout_s: float = READY_S) -> None:
+        """Kills it if it runs, starts it again, if asked with an empty data folder, and returns once it answers."""
+        self.kill()
+        if erased:
+            self.erase()
+        self.start()
+        self.wait_ready(timeout_s)
+
+
+class LocalNetwork:
+    """Validators of one program, each in a folder of its own, with keys that everybody knows. As a context manager, all
+    nodes are stopped at the end."""
+
+    def __init__(self, program: NodeProgram, nodes: Sequence[LocalNode], reservation: PortReservation | None) -> None:
+        self.program = program
+        self.nodes = tuple(nodes)
+        self._reservation = reservation
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        program: NodeProgram,
+        count: int,
+        *,
+        ports: Sequence[tuple[int, int]] | None = None,
+        chain_id: int = TEST_CHAIN_ID,
+        period_s: int = 1,
+        gas_limit: int = GAS_LIMIT,
+        balances_wei: Mapping[Address, int] | None = None,
+    ) -> LocalNetwork:
+        """Writes the folders `validator-1` to `validator-{count}`, and starts nothing.
+
+        `ports` has (peer-to-peer, JSON-RPC) for each; free ones, kept from other programs until `stop`, if omitted.
+        `balances_wei` is the money of the first block. Raises NetworkError, InputError, SigningError.
+        """
+        reservation = None
+        if ports is None:
+            reservation = PortReservation(2 * count)
+            ports = list(zip(reservation.ports[::2], reservation.ports[1::2], strict=True))
+        signers = [unsafe_test_key(number) for number in range(count)]
+        peers = [_peer(number, signer, ports[number][0]) for number, signer in enumerate(signers)]
+        settings = GenesisSettings(
+            chain_id,
+            [peer.address for peer in peers],
+            period_s=period_s,
+            balances_wei=balances_wei or {},
+            gas_limit=gas_limit,
+        )
+        genesis, nodes = build_genesis(program.kind, settings), []
+        for number, (own, signer) in enumerate(zip(peers, signers, strict=True)):
+            home = NodeFolder(folder / own.name)
+            home.create()
+            write_node_key(home.key, signer)
+            others = [peer for peer in peers if peer is not own]
+            place = NodePlace(own, others, _HOST, ports[number][1], chain_id, settings.gas_limit)
+            write_node_folder(home, program.kind, place, genesis)
+            nodes.append(LocalNode(home, program.path, f"http://{_HOST}:{place.rpc_port}", chain_id, own))
+        return cls(program, nodes, reservation)
+
+    @property
+    def urls(self) -> list[str]:
+        """JSON-RPC of each node."""
+        return [node.url for node in self.nodes]
+
+    def start(self, timeout_s: float = READY_S) -> None:
+        """Starts all nodes, and returns once all answer. If one does not, all are stopped. Raises NodeProgramError."""
+        try:
+            for node in self.nodes:
+                node.start()
+            for node in self.nodes:
+                node.wait_ready(timeout_s)
+        except (NodeProgramError, KeyboardInterrupt):
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stops all nodes and gives the ports back. Nothing fails if some do not run."""
+        for node in self.nodes:
+            node.stop()
+        if self._reservation is not None:
+            self._reservation.release()
+
+    def __enter__(self) -> LocalNetwork:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _peer(number: int, signer: LocalSigner, port: int) -> Peer:
+    return Peer(f"validator-{number + 1}", public_key_of(signer), _HOST, port)
