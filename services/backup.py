@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ledger.errors import InputError, SettingsError, StoreDamagedError
 from ledger.files import sync_folder
+from ledger.store.sqlite_file import give_identity
 from services.files import read_bounded, write_private_whole
 from services.products import FOLDER
 from services.settings import SETTINGS_FILE, Settings
@@ -166,6 +167,7 @@ def copy_sqlite(database: Path, target: Path) -> None:
         closing(sqlite3.connect(target)) as new,
     ):
         old.backup(new)
+        give_identity(new)  # so that a process notices if the copy is put in place of the database that it uses
         found = [row[0] for row in new.execute("PRAGMA integrity_check(1)")]
     if found != ["ok"]:
         raise StoreDamagedError(

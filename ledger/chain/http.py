@@ -14,6 +14,7 @@ import select
 import socket
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
@@ -31,11 +32,19 @@ _KINDS: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTP
 class RpcClient:
     """A client for one URL that threads may share: concurrent requests use separate connections, which are reused."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, unused_s: float = 30.0) -> None:
+        """`unused_s`: time after which a free connection is closed, when the next request has been answered."""
         self._url = url
         self._timeout_s = timeout_s
+        self._unused_s = unused_s
         self._numbers = itertools.count()
-        self._idle: list[HTTPConnection] = []
+        self._idle: deque[tuple[HTTPConnection, float]] = deque()
+        """Free connections with the monotonic time of their last use, the latest at the right."""
+
+    @property
+    def free(self) -> int:
+        """Number of open connections that no request uses."""
+        return len(self._idle)
 
     def ask(self, method: str, params: list[Any]) -> Any:
         """Send a request and return the answer's JSON, whatever it is. Raises OSError if there is none."""
@@ -64,16 +73,33 @@ class RpcClient:
             # Never reused: the rest of this answer could be taken for the answer to the next request.
             connection.close()
             raise
-        self._idle.append(connection)
+        self._idle.append((connection, time.monotonic()))
+        self._close_unused()
         return answer
 
     def __del__(self) -> None:
-        for connection in self._idle:
+        for connection, _ in self._idle:
             connection.close()
+
+    def _close_unused(self) -> None:
+        # A burst of requests opens connections that nothing needs afterwards. The latest is used first, so the oldest
+        # is free for longest.
+        while True:
+            try:
+                oldest = self._idle.popleft()
+            except IndexError:  # another thread took it
+                return
+            if time.monotonic() - oldest[1] < self._unused_s:
+                self._idle.appendleft(oldest)
+                return
+            oldest[0].close()
 
     def _connect(self, url: SplitResult) -> HTTPConnection:
         while self._idle:
-            connection = self._idle.pop()
+            try:
+                connection, _ = self._idle.pop()
+            except IndexError:  # another thread took it
+                break
             # A server may close an idle connection; a request sent into it would fail without need.
             if connection.sock is not None and not _has_ended(connection.sock):
                 return connection

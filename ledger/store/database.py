@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from types import TracebackType
@@ -17,10 +15,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.files import is_named
 from ledger.store import postgresql
-from ledger.store.failures import damaged, explain, explain_exhausted, missing
+from ledger.store.failures import damaged, explain, explain_exhausted
 from ledger.store.schema import Schema, migrate, read_revisions
+from ledger.store.sqlite_file import DatabaseFile, give_identity
 from ledger.store.tables import LEDGER
 
 __all__ = ["Store", "build_engine", "open_store"]
@@ -168,7 +166,7 @@ def _migrate(store: Store, schemas: tuple[Schema, ...]) -> None:
     # Most databases are up to date, which a reader finds out without waiting for the write lock. Any other is examined
     # again under the lock: another process may have migrated it meanwhile.
     with store.reading() as connection:
-        if all(read_revisions(connection, schema) == [schema.newest()] for schema in schemas):
+        if _has_identity(connection) and all(read_revisions(connection, one) == [one.newest()] for one in schemas):
             return
     with store.transaction() as connection:
         if connection.dialect.name == "postgresql":
@@ -177,6 +175,12 @@ def _migrate(store: Store, schemas: tuple[Schema, ...]) -> None:
             raise StoreError(f"{store.url} belongs to another program", hint="use a separate database for Millmark")
         for schema in schemas:
             migrate(connection, schema, store.url)
+        if not _has_identity(connection):
+            give_identity(connection)
+
+
+def _has_identity(connection: Connection) -> bool:
+    return connection.dialect.name != "sqlite" or bool(connection.exec_driver_sql("PRAGMA application_id").scalar())
 
 
 def build_engine(url: str) -> Engine:
@@ -191,35 +195,10 @@ def build_engine(url: str) -> Engine:
         engine = create_engine(parsed)
     else:
         engine = create_engine(parsed, pool_size=_CONNECTIONS, pool_use_lifo=True)
-        path = Path(parsed.database).absolute()
-        event.listen(engine, "begin", partial(_verify_named, path, _create_private(path)))
+        event.listen(engine, "begin", DatabaseFile(Path(parsed.database)).verify_same)
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine
-
-
-def _create_private(path: Path) -> os.stat_result:
-    # For its owner alone, since it holds the salts that hide identifiers; SQLite would create it by the umask. Its log
-    # files get the same mode as the database itself.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        return os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _verify_named(path: Path, opened: os.stat_result, connection: Connection) -> None:
-    # SQLite goes on in a file that was moved away, removed or replaced: whatever is committed then is gone with the
-    # process, and another process that opens the path has another database.
-    try:
-        if is_named(path, opened):
-            return
-    except OSError as error:
-        raise StoreError(
-            f"{connection.engine.url} cannot be looked at: {error.strerror}", hint="check its folder and disk"
-        ) from error
-    raise missing(str(connection.engine.url))  # the URL, which is withheld from others, not the path
 
 
 def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:

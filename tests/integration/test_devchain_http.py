@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
 
 from ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, RpcError, read_deployment, write_deployment
+from ledger.chain.http import RpcClient
 from ledger.keys import LocalSigner
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
@@ -140,6 +143,22 @@ def test_clients_at_once_each_see_a_whole_chain(url: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(fund, range(24))) == [5] * 24
+
+
+def test_connections_of_a_burst_are_closed_when_nothing_needs_them(url: str) -> None:
+    client = RpcClient(url, MAX_S, unused_s=0.2)
+    together = Barrier(4)
+
+    def ask(_: int) -> None:
+        together.wait(MAX_S)
+        client.ask("eth_blockNumber", [])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
+    deadline = time.monotonic() + MAX_S
+    while client.free > 1 and time.monotonic() < deadline:
+        client.ask("eth_blockNumber", [])
+    assert client.free == 1
 
 
 def test_a_second_client_finds_the_ledger_by_its_file(world: LedgerWorld, url: str, tmp_path: Path) -> None:

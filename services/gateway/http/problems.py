@@ -29,11 +29,12 @@ from ledger.errors import (
     SettingsError,
     SigningError,
     StoreBusyError,
+    StoreDamagedError,
     StoreError,
 )
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
-from services.audit import AuditError
+from services.audit import AuditError, AuditTamperedError
 from services.directory import RecipientKeyError
 from services.documents import DocumentError
 from services.gateway.http.errors import (
@@ -87,6 +88,8 @@ _STATUS: dict[type, int] = {
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
 _LATER = (TryLaterError, StoreBusyError)
 """Errors with the time after which the same request may succeed."""
+_FAILED_RETRY_S = 10
+"""Time after which a database, audit log or chain that failed may answer again, if somebody mends it meanwhile."""
 _MAX_DETAIL = 1000
 """In characters, so that a refused identifier is not echoed at full length."""
 
@@ -199,7 +202,9 @@ class ErrorHandler:
             return Response(status_code=204, headers={"Allow": allowed})
         # Errors that ask to retry keep their form even on pages, because of Retry-After.
         if self.routes.is_page(request.method, route) and not isinstance(error, _LATER):
-            return self.error_page(request, error, build_problem(error, request.state.request_id).status)
+            page = self.error_page(request, error, build_problem(error, request.state.request_id).status)
+            page.headers.update(_tell_retry(error))
+            return page
         return self.respond(error, request.state.request_id, request.scope["path"], allowed)
 
     def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:
@@ -208,6 +213,14 @@ class ErrorHandler:
         headers = {"Allow": allowed} if problem.status == 405 else {}
         if problem.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(error, _LATER):
-            headers["Retry-After"] = str(error.retry_after_s)
+        headers |= _tell_retry(error)
         return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)
+
+
+def _tell_retry(error: Exception) -> dict[str, str]:
+    """The Retry-After header (RFC 9110, 10.2.3); none for what time does not mend, as damage and settings."""
+    if isinstance(error, _LATER):
+        return {"Retry-After": str(error.retry_after_s)}
+    may_end = isinstance(error, StoreError | AuditError | ChainUnreachableError)
+    lasts = isinstance(error, StoreDamagedError | AuditTamperedError)
+    return {"Retry-After": str(_FAILED_RETRY_S)} if may_end and not lasts else {}

@@ -18,9 +18,11 @@ from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.book_rows import EvidenceRow
+from ledger.store.database import build_engine
 from ledger.store.rows import AnchorRow, CursorRow, HeadRow
 from ledger.store.schema import read_revisions
 from ledger.store.tables import LEDGER
+from services.backup import copy_sqlite
 from tests.support.schemas import find_differences
 
 
@@ -70,6 +72,65 @@ def test_nothing_is_done_in_a_file_that_lost_its_name(store: Store, path: Path, 
     away.rename(path)  # put back: as if nothing had been
     with store.transaction(), store.reading():
         pass
+
+
+def test_a_backup_copied_over_the_file_is_noticed(store: Store, path: Path, tmp_path: Path) -> None:
+    copy_sqlite(path, tmp_path / "backup")
+    own = path.read_bytes()
+    path.write_bytes((tmp_path / "backup").read_bytes())
+    for use in (store.transaction, store.reading):
+        with pytest.raises(StoreDamagedError, match="was removed or replaced while it was in use"), use():
+            pass
+    path.write_bytes(own)
+    with store.transaction(), store.reading():
+        pass
+
+
+def test_an_earlier_copy_over_the_file_is_noticed(store: Store, path: Path) -> None:
+    store.scrub()  # everything is in the file
+    earlier = path.read_bytes()
+    _grow(store)
+    store.scrub()
+    _grow(store)
+    path.write_bytes(earlier)
+    with pytest.raises(StoreDamagedError, match="replaced"), store.reading():
+        pass
+
+
+def test_what_sqlite_writes_to_the_file_is_no_replacement(store: Store, path: Path) -> None:
+    """Growth, another process' writes and its emptying of the log, and a rewriting that makes the file smaller."""
+    with open_store(f"sqlite:///{path}") as other:
+        for _ in range(3):
+            _grow(other)
+            _grow(store)
+            with store.transaction() as connection:
+                connection.exec_driver_sql("DROP TABLE much")
+            other.scrub()
+            with other.reading(), store.reading():
+                pass
+    with store.transaction():
+        pass
+
+
+def _grow(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS much (content BLOB)")
+        connection.exec_driver_sql("INSERT INTO much VALUES (randomblob(5000000))")
+
+
+def test_opening_it_again_keeps_the_locks_of_the_first(store: Store, path: Path) -> None:
+    """Without them, another process that closes the database last would remove the log, which this one still writes."""
+    with store.reading():
+        before = _locks(path)
+        assert before
+        build_engine(f"sqlite:///{path}").dispose()
+        assert _locks(path) == before
+
+
+def _locks(path: Path) -> list[str]:
+    """The locks on a file, by Linux (proc_locks(5))."""
+    inode = f":{path.stat().st_ino} "
+    return sorted(line.partition(": ")[2] for line in Path("/proc/locks").read_text().splitlines() if inode in line)
 
 
 def test_opens_again_with_everything_in_it(store: Store, path: Path) -> None:

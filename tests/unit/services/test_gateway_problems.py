@@ -23,11 +23,13 @@ from ledger.errors import (
     NotInstalledError,
     PlanRefusedError,
     SettingsError,
+    StoreBusyError,
     StoreDamagedError,
     StoreError,
     WrongChainError,
 )
 from services.access.rules import PUBLIC
+from services.audit import AuditError, AuditTamperedError
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.problems import build_problem
 from services.gateway.http.route_table import Route
@@ -148,6 +150,22 @@ def test_what_is_not_foreseen_is_logged_and_not_told(world: World, capfd: pytest
 def test_status_by_nearest_class(world: World, error: MillmarkError, status: int) -> None:
     found = Caller(_failing(world, error)).problem("/fails")
     assert (found["status"], found["type"]) == (status, f"urn:millmark:problem:{error.code}")
+
+
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [
+        (StoreError("x"), "10"),
+        (AuditError("x"), "10"),
+        (ChainUnreachableError("x"), "10"),
+        (StoreBusyError("x"), "5"),
+        (StoreDamagedError("x"), None),
+        (AuditTamperedError(1, "x"), None),
+        (SettingsError("x"), None),
+    ],
+)
+def test_what_may_pass_says_when_to_ask_again(world: World, error: MillmarkError, after: str | None) -> None:
+    assert Caller(_failing(world, error)).ask("/fails").headers.get("retry-after") == after
 
 
 def _classes(root: type[MillmarkError]) -> Iterator[type[MillmarkError]]:
