@@ -73,12 +73,14 @@ __all__ = [
     "FactorError",
     "FactorExpiredError",
     "FootprintError",
+    "FundsError",
     "GenealogyError",
     "IdentifierError",
     "IndexHaltedError",
     "InputError",
     "LeaseHeldError",
     "LedgerSetBackError",
+    "MethodMissingError",
     "MillmarkError",
     "NodeBehindError",
     "NotABundleError",
@@ -364,6 +366,20 @@ class NodeBehindError(ChainUnreachableError):
 
     code = "chain-behind"
     exit_code = 3
+
+
+class MethodMissingError(ChainError):
+    """The node does not have a method of JSON-RPC, or its API is switched off."""
+
+    code = "chain-method-missing"
+    retry = Retry.OPERATOR
+
+
+class FundsError(ChainError):
+    """A key cannot pay for its transaction."""
+
+    code = "key-without-funds"
+    retry = Retry.OPERATOR
 
 
 class WrongChainError(ChainError):

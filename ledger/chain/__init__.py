@@ -12,15 +12,15 @@ from ledger.chain.deployment import (
     Deployment,
     await_receipt,
     deploy,
-    fee_per_gas_wei,
     read_deployment,
     write_deployment,
 )
+from ledger.chain.fees import Fees, first_fees, raised_fees
 from ledger.chain.forwarder import execute_data, read_execute
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
-from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
+from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.errors import NotInstalledError
 
@@ -34,6 +34,7 @@ __all__ = [
     "Deployment",
     "EmbeddedChain",
     "EngineProfile",
+    "Fees",
     "HttpTransport",
     "Node",
     "RawLog",
@@ -50,15 +51,17 @@ __all__ = [
     "decode_revert",
     "deploy",
     "execute_data",
-    "fee_per_gas_wei",
     "fetch_checkpoint",
     "fetch_headers",
     "fetch_proofs",
     "fetch_trust",
     "find_profile",
+    "first_fees",
+    "is_legacy",
     "load_abi",
     "load_artifact",
     "multicall_data",
+    "raised_fees",
     "read_calls",
     "read_deployment",
     "read_execute",

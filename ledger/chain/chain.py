@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from ledger.chain.artifacts import verify_code
 from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
 from ledger.chain.deployment import Deployment, fetch_ledger_id
+from ledger.chain.finality import FinalityDepth
 from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
@@ -47,6 +48,7 @@ class Chain:
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
         self.node = node
         self.profile = profile
+        self._depth = FinalityDepth(node, profile)
         self.deployment = deployment
         self.chain_id = node.chain_id()
         self.registry = deployment.registry
@@ -117,7 +119,8 @@ class Chain:
 
     def final_number(self) -> int:
         """The highest block that is final according to the engine profile; -1 if there is none."""
-        return max(self.node.block_number() - self.profile.finality_depth, -1)
+        head = self.node.block_number()
+        return max(head - self._depth.at(head), -1)
 
     def header(self, number: int) -> Header:
         return self.node.header(number)

@@ -12,6 +12,8 @@ from typing import Any, cast
 from ledger.canonical import Json
 from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import decode_result, encode_constructor, encode_function
+from ledger.chain.fees import first_fees
+from ledger.chain.finality import FinalityDepth
 from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import EngineProfile
 from ledger.chain.transactions import Transaction, sign_transaction
@@ -26,7 +28,6 @@ __all__ = [
     "create",
     "deploy",
     "deployment_to_json",
-    "fee_per_gas_wei",
     "fetch_ledger_id",
     "fetch_predecessor",
     "parse_deployment",
@@ -109,10 +110,11 @@ def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s
 
     A node that does not answer meanwhile is asked again: the contracts exist, and only their addresses are missing.
     """
-    deadline = time.monotonic() + timeout_s * (1 + profile.finality_depth)
+    deadline, depth = time.monotonic() + timeout_s * (1 + profile.finality_depth), FinalityDepth(node, profile)
     while True:
         try:
-            if receipt.block_number <= node.block_number() - profile.finality_depth:
+            head = node.block_number()
+            if receipt.block_number <= head - depth.at(head):
                 return receipt
         except ChainUnreachableError:
             if time.monotonic() > deadline:
@@ -137,11 +139,6 @@ def fetch_predecessor(node: Node, ledger: bytes) -> bytes | None:
     answer = node.call(ledger, encode_function(Contract.LEDGER, "predecessor"))
     address = cast(bytes, decode_result(Contract.LEDGER, "predecessor", answer)[0])
     return address if any(address) else None
-
-
-def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:
-    """Return the maximum fee per gas for a new transaction, according to the engine profile."""
-    return node.base_fee_wei() * (100 + profile.fee_headroom_percent) // 100 + profile.priority_fee_wei
 
 
 def create(
@@ -186,15 +183,16 @@ def send_call(
 
 
 def _send(node: Node, profile: EngineProfile, signer: Signer, to: bytes, data: bytes, timeout_s: float) -> Receipt:
-    estimate = node.estimate_gas(to or None, data, signer.address)
+    estimate, fees = node.estimate_gas(to or None, data, signer.address), first_fees(node, profile)
     transaction = Transaction(
         chain_id=node.chain_id(),
         nonce=node.transaction_count(signer.address),
-        max_priority_fee_wei=profile.priority_fee_wei,
-        max_fee_wei=fee_per_gas_wei(node, profile),
+        max_priority_fee_wei=fees.priority_fee_wei,
+        max_fee_wei=fees.max_fee_wei,
         gas_limit=estimate * (100 + profile.gas_headroom_percent) // 100,
         to=to,
         data=data,
+        legacy=fees.legacy,
     )
     signed = sign_transaction(transaction, signer)
     node.send(signed.raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.errors import SettingsError
 
@@ -16,6 +16,8 @@ class EngineProfile:
     name: str
     finality_depth: int
     """Number of later blocks after which a block counts as final; 0 if blocks are final at once."""
+    depth_by_signers: bool
+    """Whether that number follows from the number of signers where the node tells it, as with Clique (EIP-225)."""
     fee_headroom_percent: int
     """Margin of the maximum fee over the current base fee, in which the base fee may rise before it is too low."""
     priority_fee_wei: int
@@ -26,8 +28,8 @@ class EngineProfile:
     fixed_gas_limit: int | None
     """Gas limit of every transaction, on engines where estimating costs more than it saves; None to estimate."""
     bump_percent: int
-    """Increase of both fees when a pending transaction is replaced: the engines' minimum. 0 where transactions cannot
-    be replaced, as on networks without fees; then only the same bytes are sent again."""
+    """Increase of both fees when a pending transaction is replaced: the engines' minimum. 0 if only
+    the same bytes are ever sent again. On a network without fees, nothing is outbid either."""
     faucet: bool
     """Whether keys can be funded through the node, as on development engines."""
     timed_blocks: bool
@@ -35,35 +37,48 @@ class EngineProfile:
     on a later block, and a chain without new blocks is an alarm."""
 
 
+_EMBEDDED = EngineProfile(
+    name="embedded",
+    finality_depth=0,
+    depth_by_signers=False,
+    fee_headroom_percent=100,
+    priority_fee_wei=1,
+    gas_headroom_percent=20,
+    fixed_gas_limit=30_000_000,
+    bump_percent=10,
+    faucet=True,
+    timed_blocks=False,
+)
+_QBFT = EngineProfile(
+    name="besu-qbft",
+    finality_depth=0,
+    depth_by_signers=False,
+    fee_headroom_percent=100,
+    priority_fee_wei=0,
+    gas_headroom_percent=20,
+    fixed_gas_limit=None,
+    bump_percent=10,
+    faucet=False,
+    timed_blocks=True,
+)
+_CLIQUE = replace(
+    _QBFT,
+    name="clique",
+    finality_depth=12,
+    depth_by_signers=True,
+    priority_fee_wei=1_000_000_000,
+)
 PROFILES = {
     profile.name: profile
     for profile in (
-        EngineProfile(
-            "embedded",
-            0,
-            100,
-            1,
-            20,
-            30_000_000,
-            bump_percent=10,
-            faucet=True,
-            timed_blocks=False,
-        ),
-        EngineProfile("anvil", 0, 100, 1, 20, None, bump_percent=10, faucet=True, timed_blocks=False),
-        EngineProfile("besu-qbft", 0, 100, 0, 20, None, bump_percent=0, faucet=False, timed_blocks=True),
-        EngineProfile(
-            "clique",
-            12,
-            100,
-            1_000_000_000,
-            20,
-            None,
-            bump_percent=10,
-            faucet=False,
-            timed_blocks=True,
-        ),
+        _EMBEDDED,
+        replace(_EMBEDDED, name="anvil", fixed_gas_limit=None),
+        _QBFT,
+        replace(_QBFT, name="qbft"),
+        _CLIQUE,
     )
 }
+"""By name. `besu-qbft` is for Besu, `qbft` for other programs with its headers and seals: electroneum-sc, GoQuorum."""
 
 
 def find_profile(name: str) -> EngineProfile:

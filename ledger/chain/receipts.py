@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from ledger.canonical import keccak256
 from ledger.rlp import RlpItem, encode_integer, encode_rlp
 
-__all__ = ["build_root", "encode_receipt"]
+__all__ = ["EMPTY_ROOT", "build_root", "encode_receipt"]
 
-_EMPTY_ROOT = keccak256(b"\x80")
+EMPTY_ROOT = keccak256(b"\x80")
+"""Root of a block without transactions."""
 _HASH_BYTES = 32
 _LEAF, _EXTENSION = 2, 0
 
@@ -34,7 +35,7 @@ def encode_receipt(
 def build_root(values: Sequence[bytes]) -> bytes:
     """Return the root of the trie that maps the RLP of each index to its value. No value may be empty."""
     if not values:
-        return _EMPTY_ROOT
+        return EMPTY_ROOT
     entries = [(encode_rlp(encode_integer(place)).hex(), value) for place, value in enumerate(values)]
     return keccak256(encode_rlp(_build(sorted(entries), 0)))
 

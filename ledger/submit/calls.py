@@ -1,8 +1,7 @@
-"""Builds the contract calls that make records, sets their fees, and checks the events that they emitted.
+"""Builds the contract calls that make records, and checks the events that they emitted.
 
 Several records of the same contract may be made in one call by the submitter's own key. A forward request is always
-sent alone: it is itself a call, signed by another key, that makes records for that key. Fees follow the engine profile
-(ledger.chain.profiles).
+sent alone: it is itself a call, signed by another key, that makes records for that key.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain import Chain, Receipt, decode_log, execute_data, fee_per_gas_wei, read_kinds
+from ledger.chain import Chain, Receipt, decode_log, execute_data, read_kinds
 from ledger.errors import ChainError
 from ledger.forward_requests import parse_request
 from ledger.records import RECORD_TYPES, Contract
 from ledger.store.outbox import FORWARDER, QueuedRecord, SentTransaction
 
-__all__ = ["ChainCalls", "Fees", "first_fees", "raised_fees", "read_sequences", "recipient_of"]
+__all__ = ["ChainCalls", "read_sequences", "recipient_of"]
 
 _EVENTS = {(kind.contract.value, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
 
@@ -93,36 +92,3 @@ def _expect(chain: Chain, transaction: SentTransaction) -> _Expected:
     request = parse_request(records[0].payload).request
     contract = chain.contract_at(request.to)
     return _Expected(contract, request.signer, read_kinds(contract, request.data))
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """The fees of a transaction, both per gas (EIP-1559)."""
-
-    max_fee_wei: int
-    priority_fee_wei: int
-
-
-def first_fees(chain: Chain) -> Fees:
-    """Return the fees for a new transaction now."""
-    return Fees(fee_per_gas_wei(chain.node, chain.profile), chain.profile.priority_fee_wei)
-
-
-def raised_fees(chain: Chain, before: Fees) -> Fees:
-    """Return the fees for replacing a transaction: both raised by `bump_percent`, and at least those of a new one.
-
-    Returns `before` on engines where transactions cannot be replaced.
-    """
-    percent = chain.profile.bump_percent
-    if percent == 0:
-        return before
-    now = first_fees(chain)
-    return Fees(
-        max(_raised(before.max_fee_wei, percent), now.max_fee_wei),
-        max(_raised(before.priority_fee_wei, percent), now.priority_fee_wei),
-    )
-
-
-def _raised(wei: int, percent: int) -> int:
-    # Rounded up: engines refuse a replacement that is one wei below their minimum.
-    return -(-wei * (100 + percent) // 100)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from ledger.chain import Chain, call_data
+from ledger.chain import Chain, call_data, first_fees
 from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
 from ledger.store.outbox import Entry, Outbox, OutboxWriter
 from ledger.submit.batches import Batch, Batches
-from ledger.submit.calls import ChainCalls, first_fees, recipient_of
+from ledger.submit.calls import ChainCalls, recipient_of
 from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
 from ledger.submit.lookout import Lookout
@@ -160,7 +160,8 @@ class Submitter:
                 break
 
     def _start(self, writer: OutboxWriter, batch: Batch) -> bool:
-        chain_nonce, fees = self._chain.node.transaction_count(self.key), first_fees(self._chain)
+        chain_nonce = self._chain.node.transaction_count(self.key)
+        fees = first_fees(self._chain.node, self._chain.profile)
         recipient = recipient_of(self._chain, batch.records)
         # Nonce and signed bytes in one database transaction, before anything is sent.
         with writer.together():

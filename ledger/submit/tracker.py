@@ -13,17 +13,21 @@ from dataclasses import dataclass
 
 from ledger.chain import (
     Chain,
+    Fees,
     Receipt,
     Reception,
     SignedTransaction,
     Transaction,
+    first_fees,
+    is_legacy,
+    raised_fees,
     sign_transaction,
 )
 from ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from ledger.keys import Signer
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit.batches import Batches
-from ledger.submit.calls import Fees, first_fees, raised_fees, read_sequences
+from ledger.submit.calls import read_sequences
 from ledger.submit.spender import find_spender, version_of
 
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
@@ -100,7 +104,7 @@ class Tracker:
         Returns False if the node lacks a lower nonce, so that no transaction with a higher one should be sent.
         """
         if transaction.state is OutboxState.NONCED:
-            transaction = self.sign(writer, transaction, first_fees(self._chain))
+            transaction = self.sign(writer, transaction, first_fees(self._chain.node, self._chain.profile))
         reception = Reception.TAKEN
         if transaction.state is not OutboxState.MINED:
             transaction = self._reconsider(writer, transaction)
@@ -124,6 +128,7 @@ class Tracker:
             gas_limit=NOOP_GAS if noop else transaction.gas_limit,
             to=self._signer.address if noop else transaction.recipient,
             data=b"" if noop else transaction.data,
+            legacy=fees.legacy,
         )
         return sign_transaction(unsigned, self._signer)
 
@@ -135,10 +140,13 @@ class Tracker:
         given_up = not transaction.noop and any(record.cancelling for record in transaction.records)
         if not given_up and not self._is_outbid(transaction):
             return transaction
+        profile = self._chain.profile
         before = Fees(
-            transaction.max_fee_wei or 0, transaction.priority_fee_wei or self._chain.profile.priority_fee_wei
+            transaction.max_fee_wei or 0,
+            transaction.priority_fee_wei or profile.priority_fee_wei,
+            is_legacy(transaction.raw or b""),
         )
-        fees = raised_fees(self._chain, before)
+        fees = raised_fees(self._chain.node, profile, before)
         noop = transaction.noop or given_up
         # A version that is already in a block cannot be replaced any more.
         if (fees == before and noop == transaction.noop) or self._receipt(transaction) is not None:

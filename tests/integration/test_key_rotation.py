@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Node, Transaction, call_data, fee_per_gas_wei, sign_transaction
+from ledger.chain import Node, Transaction, call_data, first_fees, sign_transaction
 from ledger.errors import ContractRefusedError
 from ledger.keys import LocalSigner
 from ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, Record, RevokeKey
@@ -103,7 +103,7 @@ def verify_refused(world: LedgerWorld, key: LocalSigner) -> None:
     with pytest.raises(ContractRefusedError, match="RegistryKeyRevoked"):
         world.chain.simulate(Contract.LEDGER, data, key.address)
     node = Node(world.line.node)
-    offer = fee_per_gas_wei(node, world.chain.profile)
+    offer = first_fees(node, world.chain.profile).max_fee_wei
     for nonce in range(node.transaction_count(key.address), node.transaction_count(key.address) + 5):
         signed = sign_transaction(
             Transaction(world.chain.chain_id, nonce, 1, offer, 1_000_000, world.chain.ledger, data), key

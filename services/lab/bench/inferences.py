@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ledger.canonical import keccak256
-from ledger.chain import Transaction, await_receipt, fee_per_gas_wei, sign_transaction
+from ledger.chain import Transaction, await_receipt, first_fees, sign_transaction
 from ledger.events import Event, Recorded
 from ledger.events.certificates import CertificateIssued
 from ledger.evidence import (
@@ -141,11 +141,12 @@ def _execute(consortium: Consortium, data: bytes) -> int:
     chain, signer = consortium.chain, consortium.owner.signer
     [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
     assert isinstance(evaluator, bytes)  # noqa: S101  # narrows the type: the ABI says address
+    fees = first_fees(chain.node, chain.profile)
     transaction = Transaction(
         chain_id=chain.chain_id,
         nonce=chain.node.transaction_count(signer.address),
-        max_priority_fee_wei=chain.profile.priority_fee_wei,
-        max_fee_wei=fee_per_gas_wei(chain.node, chain.profile),
+        max_priority_fee_wei=fees.priority_fee_wei,
+        max_fee_wei=fees.max_fee_wei,
         gas_limit=MAX_GAS,
         to=evaluator,
         data=data,

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ledger.chain import Chain, Transaction, call_data, fee_per_gas_wei, sign_transaction
+from ledger.chain import Chain, Transaction, call_data, first_fees, sign_transaction
 from ledger.errors import SubmitError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
@@ -145,7 +145,7 @@ def _is_refused(site: Site, chain: Chain, key: LocalSigner) -> bool:
     """Whether the next block reverts a transaction of the key, sent without simulation, as a thief would send it."""
     node, data = chain.node, call_data(site.record(_TRIED))
     nonce, before = node.transaction_count(key.address), node.block_number()
-    offer = fee_per_gas_wei(node, chain.profile)
+    offer = first_fees(node, chain.profile).max_fee_wei
     signed = sign_transaction(Transaction(chain.chain_id, nonce, 1, offer, 1_000_000, chain.ledger, data), key)
     node.send(signed.raw)
     deadline = time.monotonic() + _PATIENCE_S

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, EngineProfile, Node, Transaction, sign_transaction
+from ledger.chain import Chain, Node, Transaction, find_profile, sign_transaction
 from ledger.errors import ChainError, LeaseHeldError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
@@ -180,7 +181,7 @@ def test_a_dropped_transaction_is_sent_again(world: LedgerWorld, store: Store, o
 
 # Reorganisations
 
-DEEP = EngineProfile("deep", 2, 100, 1, 20, 30_000_000, bump_percent=10, faucet=True, timed_blocks=False)
+DEEP = dataclasses.replace(find_profile("embedded"), name="deep", finality_depth=2)
 
 
 def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, store: Store, outbox: Outbox) -> None:

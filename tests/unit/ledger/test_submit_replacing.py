@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import rlp
 
-from ledger.chain import Chain, EngineProfile, RpcError
+from ledger.chain import Chain, EngineProfile, Fees, RpcError, raised_fees
 from ledger.errors import NodeBehindError
 from ledger.keys import LocalSigner
 from ledger.records import ReceiveLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
-from ledger.submit.calls import Fees, raised_fees
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 
 
@@ -112,11 +111,11 @@ def test_an_offer_is_not_raised_for_ever(world: LedgerWorld, outbox: Outbox) -> 
     ("before", "after"), [(Fees(10**12, 10), Fees(11 * 10**11, 11)), (Fees(10**12, 1), Fees(11 * 10**11, 2))]
 )
 def test_a_raise_is_rounded_up(world: LedgerWorld, before: Fees, after: Fees) -> None:
-    assert raised_fees(world.chain, before) == after
+    assert raised_fees(world.chain.node, world.chain.profile, before) == after
 
 
 def test_a_raise_follows_the_base_fee(world: LedgerWorld) -> None:
-    raised = raised_fees(world.chain, Fees(1, 1))
+    raised = raised_fees(world.chain.node, world.chain.profile, Fees(1, 1))
     assert raised.max_fee_wei >= world.chain.node.base_fee_wei()
 
 

@@ -1,0 +1,44 @@
+"""When a block is final: at once, or after as many blocks as the engine profile or the number of signers asks for.
+
+With Clique (EIP-225), a signer may seal one of any floor(n/2) + 1 blocks in a row. So a side of the network that is cut
+off, with at most half of the signers, extends its own fork by no more blocks than it has signers: after floor(n/2) + 1
+blocks, honest signers build on no other fork. Not established: anything about signers that lie, each of which can seal
+on every fork. For those, take an engine whose validators seal blocks for good (QBFT).
+"""
+
+from __future__ import annotations
+
+from ledger.chain.node import Node
+from ledger.chain.profiles import EngineProfile
+
+__all__ = ["FinalityDepth"]
+
+_RENEWED = 60
+"""Blocks after which the number of signers is asked for again: others may be voted in at any time."""
+
+
+class FinalityDepth:
+    """The finality depth of the chain behind one node."""
+
+    def __init__(self, node: Node, profile: EngineProfile) -> None:
+        self._node = node
+        self._profile = profile
+        self._depth = profile.finality_depth
+        self._asked_at: int | None = None
+        self._is_known = False
+
+    def at(self, head: int) -> int:
+        """Number of later blocks after which a block is final, at the latest block `head`. Raises ChainError.
+
+        It never falls while this object exists: fewer signers than before may be the view of one side of a cut, and a
+        node that does not tell their number may have told it before.
+        """
+        if not self._profile.depth_by_signers or (self._asked_at is not None and 0 <= head - self._asked_at < _RENEWED):
+            return self._depth
+        signers = self._node.signer_count()
+        if signers is not None:
+            found = signers // 2 + 1
+            self._depth = max(self._depth, found) if self._is_known else found
+            self._is_known = True
+        self._asked_at = head
+        return self._depth
