@@ -107,9 +107,10 @@ def _verified(raw: Any, header: Header) -> tuple[Receipt, ...]:
     ]
     logs = [log for receipt in receipts for log in receipt.logs]
     places = [(log.log_index, log.block_hash, log.block_number) for log in logs]
-    # The root covers neither the logs' numbering nor their block's hash and number.
+    # The root covers neither the logs' numbering nor the block's hash and number.
     expected = [(place, header.hash, header.number) for place in range(len(logs))]
-    if build_root(encoded) != header.receipts_root or places != expected:
+    is_of_block = all((one.block_hash, one.block_number) == (header.hash, header.number) for one in receipts)
+    if build_root(encoded) != header.receipts_root or places != expected or not is_of_block:
         raise ValueError("the receipts do not match the block's receipts root")
     return tuple(receipts)
 

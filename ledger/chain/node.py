@@ -26,7 +26,6 @@ from ledger.errors import (
     ChainUnreachableError,
     ContractRefusedError,
     MethodMissingError,
-    ProofError,
 )
 from ledger.events import Header
 from ledger.headers import FIELDS, encode_header, hashed_header

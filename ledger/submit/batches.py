@@ -83,6 +83,10 @@ class Batches:
             writer.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 
+    def forget_limits(self) -> None:
+        """The gas limits found so far no longer hold: a block's limit is lower than before."""
+        self._limits.clear()
+
     def note_reverted(self, writer: OutboxWriter, records: Iterable[QueuedRecord]) -> None:
         """Count a revert of these records, which are queued again.
 

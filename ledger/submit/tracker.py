@@ -70,6 +70,7 @@ class _Times:
     offered_at: float | None = None
     missing_since: float | None = None
     underpriced: bool = False
+    oversized: bool = False
 
 
 class Tracker:
@@ -135,9 +136,14 @@ class Tracker:
     def _reconsider(self, writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
         """Sign another version for the nonce, if a record was cancelled, or the transaction is pending for too long.
 
-        A cancelled transaction becomes a transfer of zero wei, which uses up the nonce.
+        A cancelled transaction becomes a transfer of zero wei, which uses up the nonce. So does one for which the
+        blocks have become too small; its records go out again in smaller batches.
         """
-        given_up = not transaction.noop and any(record.cancelling for record in transaction.records)
+        times = self._times.get(transaction.id)
+        oversized = times is not None and times.oversized
+        if oversized:
+            self._batches.forget_limits()
+        given_up = not transaction.noop and (oversized or any(record.cancelling for record in transaction.records))
         if not given_up and not self._is_outbid(transaction):
             return transaction
         profile = self._chain.profile
@@ -180,6 +186,7 @@ class Tracker:
             times.sent_at = now
             times.offered_at = now if times.offered_at is None else times.offered_at
             times.underpriced = reception is Reception.UNDERPRICED
+            times.oversized = reception is Reception.OVERSIZED
             self._report("sent", transaction, None)
         return reception
 

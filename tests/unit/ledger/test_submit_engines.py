@@ -1,0 +1,144 @@
+"""What engines do with a transaction that others do not: Besu's equal prices, lower block limits, keys without funds,
+networks without a base fee."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ledger.chain import Chain, Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees
+from ledger.errors import FundsError
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.submit import Submitter
+from tests.support.blocks import block
+from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
+from tests.support.rpc import ScriptedNode
+
+FREE = Node(ScriptedNode({"eth_getBlockByNumber": block(baseFeePerGas="0x0")}))
+PRICED = Node(ScriptedNode({"eth_getBlockByNumber": block()}))
+BERLIN = ScriptedNode({"eth_getBlockByNumber": {"number": "0x1"}, "eth_gasPrice": "0x3e8"})
+
+
+def test_each_network_has_its_fees() -> None:
+    assert first_fees(FREE, find_profile("besu-qbft")) == Fees(0, 0)
+    assert first_fees(PRICED, find_profile("qbft")) == Fees(14, 0)
+    assert first_fees(PRICED, find_profile("clique")) == Fees(1_000_000_014, 1_000_000_000)
+    assert first_fees(Node(BERLIN), find_profile("qbft")) == Fees(1000, 1000, legacy=True)
+
+
+def test_without_fees_nothing_is_outbid() -> None:
+    before = Fees(0, 0)
+    assert raised_fees(FREE, find_profile("besu-qbft"), before) == before
+
+
+def test_a_raise_of_a_few_wei_raises_both_fees() -> None:
+    """Geth refuses a replacement that leaves the priority fee as it was, and a tenth of 7 wei is less than one."""
+    assert raised_fees(PRICED, find_profile("qbft"), Fees(14, 0)) == Fees(16, 1)
+    assert raised_fees(PRICED, find_profile("qbft"), Fees(20, 4, legacy=True)) == Fees(22, 5, legacy=True)
+
+
+@pytest.mark.parametrize("mined", [0, -1], ids=["the replaced one", "the replacement"])
+def test_of_two_with_the_same_price_either_may_be_mined(
+    world: LedgerWorld, store: Store, outbox: Outbox, mined: int
+) -> None:
+    """Besu without fees: the second takes the first one's place in one node's pool, and a validator may hold the
+    first. Whichever it mines, the record is on the ledger once or not at all, and the outbox knows."""
+    signer, before = world.admit(outbox), world.count()
+    sent: list[str] = []
+
+    def keep(params: list[Any]) -> str:
+        sent.append(params[0])
+        return "0x" + "00" * 32
+
+    world.line.handlers["eth_sendRawTransaction"] = keep
+    free = dataclasses.replace(world.chain.profile, bump_percent=0)
+    chain = Chain(world.chain.node, free, world.chain.deployment)
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, raise_s=0)
+    [number] = submitter.submit([("victim", world.lots(1)[0][1])])
+    submitter.step()
+    outbox.cancel(["victim"])
+    submitter.step()
+    assert len(set(sent)) == 2
+    world.line.node.request("eth_sendRawTransaction", [sent[mined]])
+    submitter.drain()
+    recorded = mined == 0
+    assert outbox.record(number).state is (OutboxState.FINAL if recorded else OutboxState.CANCELLED)
+    assert (world.count(), world.nonces(signer)) == (before + recorded, 1)
+
+
+def test_what_no_block_can_have_any_more_goes_out_in_smaller_ones(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """The validators lowered the gas limit of blocks between signing and sending."""
+    signer, before = world.admit(outbox), world.count()
+    refused: list[str] = []
+
+    def refuse(params: list[Any]) -> Any:
+        if not refused or params[0] == refused[0]:
+            refused.append(params[0])
+            raise RpcError(-32005, "Transaction gas limit exceeds block gas limit")
+        return world.line.node.request("eth_sendRawTransaction", params)
+
+    world.line.handlers["eth_sendRawTransaction"] = refuse
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(3))
+    submitter.drain()
+    assert set(refused) == {refused[0]}
+    verify_final(outbox, ids)
+    assert world.count() == before + len(ids)
+    assert transactions(store, signer) == [(0, "replaced"), (1, "final")]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RpcError(-32000, "insufficient funds for gas * price + value: address 0x11 have 0 want 5"),
+        RpcError(-32004, "Upfront cost exceeds account balance"),
+        RpcError(-32003, "Insufficient funds for gas * price + value"),
+    ],
+    ids=["Geth", "Besu", "anvil"],
+)
+def test_a_key_without_funds_waits_for_them(
+    world: LedgerWorld, store: Store, outbox: Outbox, refusal: RpcError
+) -> None:
+    signer, before = world.admit(outbox), world.count()
+
+    def refuse(_: list[Any]) -> Any:
+        raise refusal
+
+    world.line.handlers["eth_sendRawTransaction"] = refuse
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    for _ in range(2):
+        with pytest.raises(FundsError, match=r"fund the key: `millmark keys fund`"):
+            submitter.step()
+    assert outbox.record(ids[0]).state is OutboxState.SIGNED
+    world.line.handlers.clear()
+    submitter.drain()
+    verify_once(world, store, signer, ids, before)
+
+
+def test_before_london_transactions_are_legacy(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    signer, before = world.admit(outbox), world.count()
+    sent: list[bytes] = []
+
+    def without_base_fee(params: list[Any]) -> Any:
+        found = world.line.node.request("eth_getBlockByNumber", params)
+        return found if params[0] != "latest" else {key: found[key] for key in found if key != "baseFeePerGas"}
+
+    def keep(params: list[Any]) -> Any:
+        sent.append(bytes.fromhex(params[0][2:]))
+        return world.line.node.request("eth_sendRawTransaction", params)
+
+    world.line.handlers |= {"eth_getBlockByNumber": without_base_fee, "eth_sendRawTransaction": keep}
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(3))
+    submitter.drain()
+    assert sent
+    assert all(is_legacy(raw) for raw in sent)
+    world.line.handlers.clear()
+    verify_once(world, store, signer, ids, before)
+    verify_final(outbox, ids)
