@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
@@ -190,13 +191,35 @@ def _quantities(
 def build_streams(
     reader: Reader, assignments: Iterable[answers.Assignment], certificates: Iterable[answers.Certificate]
 ) -> tuple[answers.Stream, ...]:
-    """Build the streams that assignments and certificates refer to, in the order in which they were opened."""
-    named = {item.stream for item in assignments if item.stream} | {item.stream for item in certificates}
-    return build_streams_of(reader, named)
+    """Build the streams that assignments and certificates refer to, in the order in which they were opened, each with
+    the anchors under which the entries are proved first, and its latest."""
+    named: dict[bytes, set[int]] = defaultdict(set)
+    entries: list[answers.Assignment | answers.Certificate] = [*assignments, *certificates]
+    for item in entries:
+        if item.stream is not None:
+            named[item.stream] |= set() if item.leaf_index is None else {item.leaf_index}
+    # A machine's stream is anchored for years, and an answer about one part must not grow with it.
+    return _build_streams(reader, named, lambda row: _anchors_of(reader, row, named[row.subject]))
 
 
 def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answers.Stream, ...]:
-    """Build streams, in the order in which they were opened. Unknown subjects are left out."""
+    """Build streams with all their anchors, in the order in which they were opened. Unknown subjects are left out."""
+    return _build_streams(reader, subjects, lambda row: reader.rows.find(AnchorRow, stream=row.subject))
+
+
+def _anchors_of(reader: Reader, row: StreamRow, leaves: Iterable[int]) -> list[AnchorRow]:
+    """The first anchor that covers each of these leaves, and the stream's latest, in their order."""
+    found: list[AnchorRow] = []
+    for leaf in (*sorted(leaves), row.size - 1):
+        if not found or found[-1].size <= leaf:
+            first = reader.rows.first_after(AnchorRow, "size", leaf, stream=row.subject)
+            found += [] if first is None else [first]
+    return found
+
+
+def _build_streams(
+    reader: Reader, subjects: Collection[bytes], anchors_of: Callable[[StreamRow], Iterable[AnchorRow]]
+) -> tuple[answers.Stream, ...]:
     reader.name(subjects)
     found = sorted(reader.rows.among(StreamRow, "subject", subjects), key=lambda row: row.sequence)
     return tuple(
@@ -209,7 +232,7 @@ def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answe
             opened_at=moment(row.opened_at),
             anchors=tuple(
                 answers.Anchor(anchor.sequence, anchor.size, anchor.root, moment(anchor.anchored_at))
-                for anchor in reader.rows.find(AnchorRow, stream=row.subject)
+                for anchor in anchors_of(row)
             ),
         )
         for row in found
@@ -218,11 +241,9 @@ def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answe
 
 def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord, ...]:
     """Build the history of an order or lot, oldest first."""
-    # The registry numbers its records apart, so that a sequence alone also finds records that are not of the ledger.
     sequences = {row.sequence for row in reader.rows.find(RecordHistoryRow, subject=subject)}
-    found = [
-        row for row in reader.rows.among(RecordRow, "sequence", sequences) if row.contract == Contract.LEDGER.value
-    ]
+    # The registry numbers its records apart, so that a sequence alone also finds records that are not of the ledger.
+    found = reader.rows.among(RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
     later = reader.rows.among(SupersessionRow, "superseded", sequences)
     superseded = {row.superseded: row.sequence for row in sorted(later, key=lambda row: row.sequence)}
     return tuple(

@@ -315,7 +315,7 @@ def _streams(reader: Reader, rows: Sequence[StreamRow]) -> tuple[OpenedStream, .
 
 def _machines(reader: Reader, rows: Sequence[MachineRow]) -> tuple[RegisteredMachine, ...]:
     reader.name(row.subject for row in rows)
-    at_work = reader.rows.among(AssignmentRow, "machine", (row.number for row in rows))
+    at_work = reader.rows.among(AssignmentRow, "machine", (row.number for row in rows), ended_at=0)
     return tuple(
         RegisteredMachine(
             machine=row.number,

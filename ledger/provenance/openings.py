@@ -55,11 +55,9 @@ def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
     at = next((place for place, link in enumerate(links) if link.sequence == sequence), None)
     if at is None:
         raise InputError(f"record {sequence} is not in the history of {to_hex(subject)}")
-    records = {
-        row.sequence: row
-        for row in reader.rows.among(RecordRow, "sequence", [link.sequence for link in links[at:]])
-        if row.contract == Contract.LEDGER.value
-    }
+    ahead = [link.sequence for link in links[at:]]
+    found = reader.rows.among(RecordRow, "sequence", ahead, contract=Contract.LEDGER.value)
+    records = {row.sequence: row for row in found}
     record = records.get(sequence)
     # With a record missing, the contract would refuse the opening at the expense of gas.
     if record is None or len(records) != len(links) - at:

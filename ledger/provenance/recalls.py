@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -143,11 +142,11 @@ def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, unt
     # anchors that only overlaps with the period is included as a whole. A recall must rather list too much.
     machine = find_machine(reader, name)
     first_s, last_s = int(since.timestamp()), int(until.timestamp())
-    open_then = [
-        row.sequence
-        for row in reader.rows.find(AssignmentRow, machine=machine.number)
-        if 0 < (row.started_at or row.accepted_at) <= last_s and (not row.ended_at or row.ended_at >= first_s)
-    ]
+    # By bounds that an index has, so that a machine's whole history is not read. Work is accepted before it is started.
+    accepted = {"accepted_at": last_s}
+    candidates = reader.rows.within(AssignmentRow, {}, accepted, machine=machine.number, ended_at=0)
+    candidates += reader.rows.within(AssignmentRow, {"ended_at": max(first_s, 1)}, accepted, machine=machine.number)
+    open_then = [row.sequence for row in candidates if 0 < (row.started_at or row.accepted_at) <= last_s]
     made = {row.subject for row in reader.rows.among(LotRow, "assignment", open_then)}
     measured = set(_measured(reader, machine.number, first_s, last_s))
     return _Cause(sorted(made | measured), machine=reader.machine(machine.number), since=since, until=until)
@@ -156,17 +155,16 @@ def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, unt
 def _measured(reader: Reader, machine: int, first_s: int, last_s: int) -> Iterator[bytes]:
     """The lots whose certificates refer to a leaf that was added between two anchors, an interval that overlaps with
     the period. Times in seconds since 1970."""
-    streams = {row.subject: row for row in reader.rows.find(StreamRow, machine=machine)}
-    anchors = {
-        subject: sorted(reader.rows.find(AnchorRow, stream=subject), key=lambda row: row.size) for subject in streams
-    }
-    for certificate in reader.rows.among(CertificateRow, "stream", streams):
-        of_stream = anchors[certificate.stream]
-        # The first anchor that includes the leaf; a certificate is issued only on an anchored leaf, so there is one.
-        place = bisect_right(of_stream, certificate.leaf_index, key=lambda row: row.size)
-        after = of_stream[place - 1].anchored_at if place else streams[certificate.stream].opened_at
-        if after <= last_s and of_stream[place].anchored_at >= first_s:
-            yield from (row.lot for row in reader.rows.find(CertifiedLotRow, certificate=certificate.sequence))
+    for stream in reader.rows.find(StreamRow, machine=machine):
+        # Anchors grow in size and time alike, so the leaves of the period are those from one size to another.
+        before = reader.rows.latest_before(AnchorRow, "anchored_at", first_s, stream=stream.subject)
+        after = reader.rows.first_after(AnchorRow, "anchored_at", last_s, stream=stream.subject)
+        if stream.opened_at > last_s:
+            continue
+        first, end = 0 if before is None else before.size, stream.size if after is None else after.size
+        leaves = {"leaf_index": first}, {"leaf_index": end - 1}
+        found = reader.rows.within(CertificateRow, *leaves, stream=stream.subject)
+        yield from reader.rows.values(CertifiedLotRow, "lot", "certificate", (row.sequence for row in found))
 
 
 def _follow(reader: Reader, cause: _Cause, limits: Limits) -> Recall:

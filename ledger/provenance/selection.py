@@ -127,9 +127,9 @@ def _read(
     if most is not None and len(found.records) + len(missing) > most:
         cause = f"more than {most} records are about it and what it came from"
         raise TooManyRecordsError(cause, hint="use `millmark bundle`")
-    for row in rows.among(RecordRow, "sequence", missing):
-        # The registry's records have the same numbers; later ones are not in the state that the bundle proves.
-        if row.contract == _LEDGER and row.block_number <= found.block_number:
+    # The registry's records have the same numbers.
+    for row in rows.among(RecordRow, "sequence", missing, contract=_LEDGER):
+        if row.block_number <= found.block_number:  # later ones are not in the state that the bundle proves
             found.records[row.sequence] = row
             found.events[row.sequence] = row.event()
     _read_touched(rows, found, missing & found.records.keys())

@@ -17,7 +17,7 @@ from ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
 from ledger.provenance.resolve import verify_name
 from ledger.provenance.selection import Selection, TooManyRecordsError, select_few
 from ledger.provenance.traces import build_trace
-from ledger.records import LotState, ModelState
+from ledger.records import Contract, LotState, ModelState
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
 from ledger.store import Store
 from ledger.store.rows import (
@@ -109,7 +109,7 @@ def _finishes(reader: Reader, assignments: Collection[int]) -> set[int]:
     """The records that finished assignments."""
     orders = reader.rows.values(AssignmentRow, "order", "sequence", assignments)
     links = reader.rows.values(RecordHistoryRow, "sequence", "subject", orders)
-    rows = reader.rows.among(RecordRow, "sequence", links, kind=_FINISHED)
+    rows = reader.rows.among(RecordRow, "sequence", links, contract=Contract.LEDGER.value, kind=_FINISHED)
     return {row.sequence for row in rows if getattr(row.event(), "assignment", None) in assignments}
 
 

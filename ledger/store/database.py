@@ -104,6 +104,15 @@ class Store:
                 f"{self.url} is in use: deleted data are still in its write-ahead log", hint="scrub it again"
             )
 
+    def analyse(self) -> None:
+        """Let PostgreSQL count how values are distributed, after many rows came at once: until it does so by itself,
+        it plans queries as if the tables were as before. Nothing to do on SQLite, which plans without such counts."""
+        with _failures_explained(self), self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                with postgresql.untimed(connection):
+                    connection.exec_driver_sql("ANALYZE")
+
     def _keep_copy_near(self, connection: Connection) -> None:
         # VACUUM copies the whole database to a temporary file, by default in a folder that all users and other file
         # systems share: too small perhaps, and no place for the private book.

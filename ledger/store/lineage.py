@@ -61,7 +61,8 @@ class Lineage:
     def custody(self, lot: bytes, depth: int) -> list[CustodyChangeRow]:
         """The lot's custody timeline: its own changes, and those of each lot in which it was packed at the time."""
         found = self._querying.fetch(_CUSTODY, {"lot": lot, "deepest": depth})
-        return [CustodyChangeRow(*row) for row in found]
+        # Sorted here: asked for an order, or for distinct rows, SQLite reads all changes of all lots in that order.
+        return sorted((CustodyChangeRow(*row) for row in dict.fromkeys(found)), key=lambda row: (row.sequence, row.lot))
 
     def _walk(self, start: Collection[bytes], step: _Step, depth: int, most: int) -> list[tuple[bytes, int]]:
         # Lots at the same depth are sorted, so that an answer that is cut at `most` is the same every time.
@@ -132,9 +133,8 @@ def _carriers() -> CTE:
 
 def _custody() -> Select[Any]:
     carriers = _carriers()
-    query = select(custody_changes).join(carriers, custody_changes.c.lot == carriers.c.lot).distinct()
-    held = query.where(custody_changes.c.sequence > carriers.c.since, custody_changes.c.sequence < carriers.c.until)
-    return held.order_by(custody_changes.c.sequence, custody_changes.c.lot)
+    query = select(custody_changes).join(carriers, custody_changes.c.lot == carriers.c.lot)
+    return query.where(custody_changes.c.sequence > carriers.c.since, custody_changes.c.sequence < carriers.c.until)
 
 
 _CUSTODY = _custody()

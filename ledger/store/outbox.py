@@ -34,6 +34,7 @@ from ledger.store.outbox_rows import (
 )
 from ledger.store.outbox_tables import (
     FORWARDER,
+    UNFINISHED,
     Entry,
     LeaseRow,
     OutboxChain,
@@ -253,7 +254,7 @@ class Outbox:
         """When the oldest record in each state was queued; final and cancelled ones are left out."""
         query = (
             select(outbox_records.c.state, func.min(outbox_records.c.queued_at_s))
-            .where(outbox_records.c.state.not_in((OutboxState.FINAL, OutboxState.CANCELLED)))
+            .where(UNFINISHED)
             .group_by(outbox_records.c.state)
         )
         with self._store.reading() as connection:
@@ -285,8 +286,7 @@ class Outbox:
 
     def unfinished(self, most: int) -> list[QueuedRecord]:
         """The oldest records that are neither final nor cancelled, of all signing keys, at most `most`."""
-        done = (OutboxState.FINAL, OutboxState.CANCELLED)
-        query = select(outbox_records).where(outbox_records.c.state.not_in(done)).order_by(outbox_records.c.id)
+        query = select(outbox_records).where(UNFINISHED).order_by(outbox_records.c.id)
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 

@@ -18,12 +18,14 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     false,
+    text,
 )
 
 from ledger.store.tables import LEDGER
 
 __all__ = [
     "FORWARDER",
+    "UNFINISHED",
     "Entry",
     "LeaseRow",
     "OutboxChain",
@@ -69,6 +71,10 @@ class OutboxState(enum.StrEnum):
 _ID = BigInteger().with_variant(Integer, "sqlite")
 """Numbers that the database assigns. SQLite assigns them to a column of type INTEGER only, which has 64 bits there."""
 
+UNFINISHED = text(f"state NOT IN ('{OutboxState.FINAL}', '{OutboxState.CANCELLED}')")
+"""Condition of the records that are still to be done, few of many: an index has them alone. Queries state it in the
+same words, without parameters, by which a database sees that the index has all of them."""
+
 outbox_records = Table(
     "outbox_records",
     LEDGER.metadata,
@@ -90,6 +96,7 @@ outbox_records = Table(
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_records_by_state", "signer", "state", "id"),
     Index("outbox_records_by_dependency", "depends_on"),
+    Index("outbox_records_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
 )
 
 outbox_transactions = Table(
@@ -114,6 +121,7 @@ outbox_transactions = Table(
     Column("error", String),
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_transactions_by_nonce", "signer", "nonce"),
+    Index("outbox_transactions_by_state", "signer", "state", "nonce"),
     Index("outbox_transactions_by_block", "block_number"),
 )
 

@@ -1,4 +1,5 @@
-"""What PostgreSQL needs beyond SQLite: the writers' lock, and limits in time that end what a frozen process holds.
+"""What PostgreSQL needs beyond SQLite: the writers' lock, limits in time that end what a frozen process holds, and a
+server that keeps what it has acknowledged (ledger.store.durability).
 
 A process that is stopped within a write keeps the lock; its machine may be gone without the server's noticing. The
 server ends its session after `_WRITER_IDLE_S`, which rolls the write back, and whoever waits for the lock longer than
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -17,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledger.errors import StoreBusyError
+from ledger.store import durability
 
 __all__ = ["WRITES", "WriterTurns", "build_engine", "lift_limits", "untimed"]
 
@@ -48,7 +51,7 @@ def build_engine(url: URL) -> Engine:
         max_overflow=_OVERFLOW,
         pool_timeout=_POOL_WAIT_S,
     )
-    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "connect", partial(_set_up, url.render_as_string(hide_password=True)))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -97,7 +100,7 @@ def untimed(connection: Connection) -> Iterator[None]:
             connection.exec_driver_sql(f"SET {name} = '{limit_s}s'")
 
 
-def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+def _set_up(url: str, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     limits = {
         "lock_timeout": _LOCK_WAIT_S,
         "statement_timeout": _STATEMENT_S,
@@ -106,16 +109,28 @@ def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     for name, limit_s in limits.items():
         cursor.execute(f"SET {name} = '{limit_s}s'")
+    # Readers too: a program must not start on such a server, and its first transaction is a read.
+    cursor.execute(f"SELECT {durability.SETTINGS}")
+    refused = durability.refuse(url, cursor)
     cursor.close()
     connection.commit()  # otherwise the settings would end with the first transaction that is rolled back
+    if refused is not None:
+        connection.close()  # it is in no pool yet, so nobody else would
+        raise refused
 
 
 def _begin(connection: Connection) -> None:
     # Serialises writers, as SQLite's are: what a transaction has read stays true until it commits. In one statement, so
-    # that no process can be frozen between lock and limit.
+    # that no process can be frozen between lock and limit; and with the settings, which change under a running program
+    # when the server reads its configuration again.
     if connection.get_execution_options().get(WRITES, False):
         limit = f"set_config('idle_in_transaction_session_timeout', '{_WRITER_IDLE_S}s', true)"
-        connection.exec_driver_sql(f"SELECT {limit}, pg_advisory_xact_lock({_LOCK})")
+        cursor = connection.connection.cursor()
+        cursor.execute(f"SELECT {durability.SETTINGS}, {limit}, pg_advisory_xact_lock({_LOCK})")
+        refused = durability.refuse(connection.engine.url.render_as_string(hide_password=True), cursor)
+        cursor.close()
+        if refused is not None:
+            raise refused
 
 
 def _too_many() -> StoreBusyError:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -86,12 +98,27 @@ class Rows:
 
     def latest_before(self, kind: type[R], column: str, before: Cell, **equals: Cell) -> R | None:
         """Of the rows whose other columns have the given values, the one with the greatest value of a column that is
-        less than `before`; None if there is none."""
+        less than `before`, of several the one with the greatest key; None if there is none."""
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
-        query = query.where(table.c[column] < before).order_by(table.c[column].desc()).limit(1)
+        key = (one.desc() for one in table.primary_key)
+        query = query.where(table.c[column] < before).order_by(table.c[column].desc(), *key).limit(1)
         found = self._connection.execute(query).first()
         return None if found is None else kind(*found)
+
+    def first_after(self, kind: type[R], column: str, after: Cell, **equals: Cell) -> R | None:
+        """Of the rows whose other columns have the given values, the one with the least value of a column that is
+        greater than `after`, of several the one with the least key; None if there is none."""
+        found = self._querying.fetch(_next(kind, column, tuple(equals)), {"after": after, **equals})  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+        return _build(kind, found)[0] if found else None
+
+    def within(self, kind: type[R], least: Mapping[str, int], most: Mapping[str, int], **equals: Cell) -> list[R]:
+        """The rows whose columns are at least and at most these numbers, and whose other columns have the given values,
+        ordered by primary key."""
+        bounds = {f"least_{name}": value for name, value in least.items()}
+        bounds |= {f"most_{name}": value for name, value in most.items()}
+        query = _within(kind, tuple(least), tuple(most), tuple(equals))  # type: ignore[arg-type]  # as above
+        return _build(kind, self._querying.fetch(query, {**bounds, **equals}))
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
         """All rows, ordered by the given columns or, without any, by primary key. Only some of them are in memory at a
@@ -175,6 +202,24 @@ def _equal(kind: type, names: tuple[str, ...]) -> Select[Any]:
     # Cached, as are the queries below: building one takes longer than running it.
     table = TABLES[kind]
     return select(table).where(*(table.c[name] == parameter(name) for name in names)).order_by(*table.primary_key)
+
+
+@cache
+def _next(kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
+    table = TABLES[kind]
+    beyond = table.c[column] > parameter("after")
+    equal = (table.c[name] == parameter(name) for name in names)
+    ordered = select(table).where(beyond, *equal).order_by(table.c[column], *table.primary_key)
+    # As text, since only values that are passed by name become parameters; SQLite's dialect writes an offset as well.
+    return ordered.limit(literal_column("1")).offset(literal_column("0"))
+
+
+@cache
+def _within(kind: type, least: tuple[str, ...], most: tuple[str, ...], names: tuple[str, ...]) -> Select[Any]:
+    columns = TABLES[kind].c
+    from_ = (columns[name] >= parameter(f"least_{name}") for name in least)
+    to = (columns[name] <= parameter(f"most_{name}") for name in most)
+    return _equal(kind, names).where(*from_, *to)
 
 
 @cache

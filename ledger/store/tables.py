@@ -31,7 +31,14 @@ models = _table("models", rows.ModelRow, "number", "digest")
 
 orders = _table("orders", rows.OrderRow, "subject", "sequence")
 operations = _table("operations", rows.OperationRow, "order operation")
-assignments = _table("assignments", rows.AssignmentRow, "sequence", "order operation", "machine", "stream leaf_index")
+assignments = _table(
+    "assignments",
+    rows.AssignmentRow,
+    "sequence",
+    "order operation",
+    "machine ended_at accepted_at",
+    "stream leaf_index",
+)
 
 lots = _table("lots", rows.LotRow, "subject", "number", "order", "parent", "custodian", "assignment")
 transformations = _table("transformations", rows.TransformationRow, "sequence")
@@ -45,7 +52,7 @@ certified_lots = _table("certified_lots", rows.CertifiedLotRow, "certificate lot
 standings = _table("standings", rows.StandingRow, "lot inspector")
 waivers = _table("waivers", rows.WaiverRow, "sequence", "lot")
 streams = _table("streams", rows.StreamRow, "subject", "machine")
-anchors = _table("anchors", rows.AnchorRow, "sequence", "stream")
+anchors = _table("anchors", rows.AnchorRow, "sequence", "stream size", "stream anchored_at sequence")
 
 identities = _table("identities", book_rows.IdentityRow, "subject", "identifier")
 documents = _table("documents", book_rows.DocumentRow, "root")
