@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from ledger.errors import (
     MillmarkError,
@@ -27,7 +27,7 @@ from ledger.errors import (
     StoreError,
 )
 from ledger.provenance import participants, recall, trace
-from ledger.store import Book, Lineage, Rows, Store, postgresql
+from ledger.store import Book, Lineage, Rows, Store, durability, postgresql
 from ledger.store.database import build_engine
 from ledger.store.failures import explain_exhausted
 from ledger.store.outbox import Outbox
@@ -278,6 +278,67 @@ def test_limits_in_time_are_set_on_each_connection(store: Store) -> None:
         assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["10s", "5min", "2min"]
     with store.transaction() as connection:
         assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["10s", "5min", "10s"]
+
+
+@pytest.fixture
+def kept(url: str, store: Store) -> Iterator[str]:
+    """The database, which no longer says of itself that it may be lost. The server's own settings say so still."""
+    run_alone(store, f"ALTER ROLE millmark SET {durability.DISPOSABLE} = off")
+    run_alone(store, "ALTER ROLE millmark SET synchronous_commit = on")
+    store._engine.dispose()
+    yield url
+    run_alone(store, "ALTER ROLE millmark RESET ALL")
+    run_alone(store, "ALTER DATABASE postgres RESET ALL")
+
+
+def run_alone(store: Store, statement: str) -> None:
+    """Runs a statement on a connection that no setting keeps from being opened."""
+    engine = create_engine(store._engine.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_a_server_without_fsync_is_refused(kept: str) -> None:
+    with pytest.raises(StoreError, match="a power cut takes back: fsync is off; set fsync = on in the server's"):
+        open_store(kept)
+
+
+@pytest.mark.parametrize(
+    ("statement", "mend"),
+    [
+        ("ALTER ROLE millmark SET synchronous_commit = off", 'ALTER ROLE "millmark" RESET synchronous_commit'),
+        ("ALTER DATABASE postgres SET synchronous_commit = off", 'ALTER DATABASE "postgres" RESET synchronous_commit'),
+        (
+            "ALTER ROLE millmark IN DATABASE postgres SET synchronous_commit = off",
+            'ALTER ROLE "millmark" IN DATABASE "postgres" RESET synchronous_commit',
+        ),
+        ("", "take synchronous_commit out of the database URL's options"),
+    ],
+)
+def test_a_server_that_acknowledges_before_it_writes_is_refused(
+    kept: str, store: Store, statement: str, mend: str
+) -> None:
+    """Wherever that is set, and named there."""
+    for setting in ("ALTER ROLE millmark RESET synchronous_commit", statement):
+        run_alone(store, setting or "SELECT 1")
+    tried = kept if statement else kept + "&options=-csynchronous_commit%3Doff"
+    with pytest.raises(StoreError, match="synchronous_commit is off") as refused:
+        open_store(tried)
+    assert refused.value.hint == mend
+    assert "\n" not in str(refused.value)
+
+
+def test_a_program_that_runs_stops_writing_when_the_server_is_set_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting of the server reaches open connections when it reads its configuration again."""
+    monkeypatch.setattr(durability, "SETTINGS", durability.SETTINGS.replace(durability.DISPOSABLE, "millmark.no"))
+    with pytest.raises(StoreError, match="synchronous_commit is off"), store.transaction():
+        pass
+    monkeypatch.undo()
+    with store.transaction():
+        pass
 
 
 def test_what_takes_long_waits_for_readers_without_a_limit(store: Store) -> None:

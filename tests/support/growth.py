@@ -136,7 +136,7 @@ class Plant:
     def grow(self, records: int, follower: Follower) -> None:
         """Makes parts until there are so many records; the follower indexes them as they come."""
         while self.records < records:
-            for _ in range(100 * _BLOCK_PARTS):
+            for _ in range(20 * _BLOCK_PARTS):
                 self.make()
             self._index(follower)
 

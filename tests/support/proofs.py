@@ -156,6 +156,12 @@ PROOFS = (
         ("bash", "-euo", "pipefail", "-c", _ON_POSTGRESQL, sys.executable),
     ),
     Proof(
+        "growth",
+        "500,000 records beside 50,000, on each database: traces, recalls and record rate within 20 %",
+        "15 minutes",
+        (sys.executable, "-m", "tests.support.growth", "50000", "500000"),
+    ),
+    Proof(
         "executions",
         "10,000 inputs of each network: contract, numpy, Python and Torch give one verdict",
         "2 minutes",

@@ -72,7 +72,7 @@ def test_its_assignments_and_machines(built: World) -> None:
     assert assignment.started_at
     assert assignment.ended_at
     assert [stream.subject for stream in found.streams] == [built.stream]
-    assert [anchor.size for anchor in found.streams[0].anchors] == [1, 2]
+    assert [anchor.size for anchor in found.streams[0].anchors] == [2]
 
 
 @pytest.mark.parametrize(
