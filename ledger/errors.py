@@ -28,7 +28,9 @@
         SignatureMalformedError  a signature does not have the required form of 65 bytes
         SignerUnknownError       the signer is not among the trust file's co-signers
         SignerTwiceError         one participant signed twice
-        QuorumMissedError        too few participants signed
+        QuorumMissedError        too few participants signed, or too few validators
+        SealsError               seals, or the list of validators that a block has, are malformed
+        WrongValidatorsError     the block lists other validators than those believed, and nothing leads to them
         CheckpointUnlinkedError  no chain of hashes leads from the checkpoint back to the block
         CheckpointTooOldError    the block is older than allowed, or in the future
       SigningError               a key cannot be found, opened or used
@@ -96,6 +98,7 @@ __all__ = [
     "RegisterError",
     "RequestError",
     "Retry",
+    "SealsError",
     "SettingsError",
     "SignatureMalformedError",
     "SignerTwiceError",
@@ -111,6 +114,7 @@ __all__ = [
     "WrongChainError",
     "WrongCheckpointError",
     "WrongContractError",
+    "WrongValidatorsError",
 ]
 
 
@@ -307,21 +311,33 @@ class SignatureMalformedError(CheckpointError):
 
 
 class SignerUnknownError(CheckpointError):
-    """The signer is not among the trust file's co-signers."""
+    """The signer is not among the trust file's co-signers, or among the block's validators."""
 
     code = "signer-unknown"
 
 
 class SignerTwiceError(CheckpointError):
-    """One participant signed twice."""
+    """One participant or validator signed twice."""
 
     code = "signer-twice"
 
 
 class QuorumMissedError(CheckpointError):
-    """Too few participants signed."""
+    """Too few participants signed, or too few validators."""
 
     code = "quorum-missed"
+
+
+class SealsError(CheckpointError):
+    """Seals, or the list of validators that a block has, are not in the form of SEALS.md."""
+
+    code = "seals-malformed"
+
+
+class WrongValidatorsError(CheckpointError):
+    """The block lists other validators than those believed, and no set changes lead to them."""
+
+    code = "validators-wrong"
 
 
 class CheckpointUnlinkedError(CheckpointError):

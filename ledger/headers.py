@@ -23,6 +23,7 @@ __all__ = [
     "encode_header",
     "hashed_header",
     "parse_header",
+    "replace_extra",
 ]
 
 MAX_HEADER_BYTES = 16_384
@@ -113,6 +114,15 @@ def encode_header(fields: Sequence[bytes]) -> bytes:
     return data
 
 
+def replace_extra(data: bytes, extra_data: bytes) -> bytes:
+    """Return an encoded header with another `extraData`. Raises ProofError when `parse_header` would refuse either."""
+    parse_header(data)
+    items = decode_rlp(data, max_depth=1)
+    fields = [bytes(item) for item in items if isinstance(item, bytes)]
+    fields[_PLACES["extraData"]] = extra_data
+    return encode_header(fields)
+
+
 def build_qbft_preimage(data: bytes) -> bytes:
     """Return the bytes whose Keccak-256 is a QBFT block's hash, from the header as the chain stores it.
 
@@ -123,10 +133,7 @@ def build_qbft_preimage(data: bytes) -> bytes:
     extra = decode_rlp(header.extra_data, max_depth=2)
     if isinstance(extra, bytes) or len(extra) != _QBFT_ITEMS:
         raise ProofError("the block header's extraData is not that of a QBFT chain")
-    items = decode_rlp(data, max_depth=1)
-    fields = [bytes(item) for item in items if isinstance(item, bytes)]
-    fields[_PLACES["extraData"]] = encode_rlp([*extra[:3], b"", []])  # the integer 0 is the empty string in RLP
-    return encode_header(fields)
+    return replace_extra(data, encode_rlp([*extra[:3], b"", []]))  # the integer 0 is the empty string in RLP
 
 
 def hashed_header(data: bytes, block_hash: bytes) -> bytes | None:
