@@ -179,10 +179,15 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
 
     That is the trust file's own block, or else the block of the checkpoint `given`, if enough of the trust file's
     co-signers signed it. Raises WrongCheckpointError when `given` is for another chain or ledger, or is required but
-    missing. Also raises the errors of `verify_cosigned`.
+    missing, or when the trust file has no co-signers. Also raises the errors of `verify_cosigned`.
     """
     if isinstance(trust.checkpoint, BelievedBlock):
         return trust.checkpoint
+    if trust.cosigners is None:
+        raise WrongCheckpointError(
+            "the trust file names no co-signers: it believes blocks that its validators sealed",
+            hint="use a trust file with a quorum of co-signers",
+        )
     if given is None:
         raise WrongCheckpointError(
             "the trust file requires a co-signed checkpoint, and the bundle has none",
@@ -192,7 +197,7 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
     # Chain and ledger must be those of the trust file. Any number and hash will do, if the co-signers vouch for them.
     wanted = Checkpoint(trust.chain_id, trust.ledger.address, trust.ledger_id, point.block_number, point.block_hash)
     _verify_same(point, wanted)
-    verify_cosigned(given, trust.checkpoint)
+    verify_cosigned(given, trust.cosigners)
     return BelievedBlock(point.block_number, point.block_hash)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
-from ledger.errors import CanonicalError, SigningError, TrustError
+from ledger.errors import CanonicalError, SealsError, SigningError, TrustError
+from ledger.seals import verify_order
 from ledger.signatures import ADDRESS_BYTES, parse_address, to_checksum
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Cosigners",
     "TrustFile",
     "TrustedContract",
+    "Validator",
+    "Validators",
     "parse_canonical",
     "parse_checksum",
     "parse_hex",
@@ -90,8 +93,39 @@ class Cosigners:
             raise TrustError("the quorum is not between 1 and the number of co-signing participants", hint=_HINT)
 
 
-Trusted: TypeAlias = "BelievedBlock | Cosigners"
-"""How the checkpoint is determined: a block stated in the file, or any block that enough co-signers signed."""
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """A validator of a QBFT network."""
+
+    address: bytes
+    participant: int | None = None
+    """Number of the participant that runs it, for the report; None if it is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """The verifier believes a block if a quorum of these validators sealed it, or of those to which they changed."""
+
+    members: tuple[Validator, ...]
+    """Ascending by address."""
+    cosigners: Cosigners | None = None
+    """Who must have signed the checkpoint, too, if validators changed longer ago than the verifier allows; None if
+    nobody is believed in that."""
+
+    def __post_init__(self) -> None:
+        try:
+            verify_order(self.addresses)
+        except SealsError as error:
+            raise TrustError(error.cause, hint=_HINT) from None
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        return tuple(member.address for member in self.members)
+
+
+Trusted: TypeAlias = "BelievedBlock | Cosigners | Validators"
+"""How the checkpoint is determined: a block stated in the file, or any block that enough co-signers signed, or that
+enough validators sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +163,13 @@ class TrustFile:
     @property
     def ledger(self) -> TrustedContract:
         return self.contracts["TraceLedger"]
+
+    @property
+    def cosigners(self) -> Cosigners | None:
+        """Those whose signatures on a checkpoint count; None if there are none."""
+        if isinstance(self.checkpoint, Validators):
+            return self.checkpoint.cosigners
+        return self.checkpoint if isinstance(self.checkpoint, Cosigners) else None
 
     def to_bytes(self) -> bytes:
         """The file's content, in canonical JSON (RFC 8785); `parse_trust` reads it."""
@@ -238,8 +279,23 @@ def _parse_checkpoint(value: Json) -> Trusted:
         return BelievedBlock(parse_number(number, MAX_SAFE_INTEGER), parse_hex(block_hash, 32))
     if kind == "cosigned":
         _, quorum, keys = parse_members(value, "kind", "quorum", "keys")
-        return Cosigners(parse_number(quorum, MAX_COSIGNERS), tuple(_parse_cosigner(key) for key in _list(keys)))
+        return _parse_cosigners(quorum, keys)
+    if kind == "sealed":
+        _, validators, cosigners = parse_members(value, "kind", "validators", "cosigners")
+        believed = None if cosigners is None else _parse_cosigners(*parse_members(cosigners, "quorum", "keys"))
+        return Validators(tuple(_parse_validator(entry) for entry in _list(validators)), believed)
     raise TrustError("the kind of its checkpoint is unknown")
+
+
+def _parse_cosigners(quorum: Json, keys: Json) -> Cosigners:
+    return Cosigners(parse_number(quorum, MAX_COSIGNERS), tuple(_parse_cosigner(key) for key in _list(keys)))
+
+
+def _parse_validator(value: Json) -> Validator:
+    address, participant = parse_members(value, "address", "participant")
+    return Validator(
+        parse_checksum(address), None if participant is None else parse_number(participant, _MAX_PARTICIPANT)
+    )
 
 
 def _parse_cosigner(value: Json) -> Cosigner:
@@ -270,7 +326,15 @@ def _contract_json(contract: TrustedContract) -> Json:
 def _checkpoint_json(checkpoint: Trusted) -> Json:
     if isinstance(checkpoint, BelievedBlock):
         return {"kind": "block", "block_number": checkpoint.number, "block_hash": "0x" + checkpoint.hash.hex()}
-    keys: list[Json] = [
-        {"participant": key.participant, "address": to_checksum(key.address)} for key in checkpoint.keys
+    if isinstance(checkpoint, Cosigners):
+        return {"kind": "cosigned", **_cosigners_json(checkpoint)}
+    validators: list[Json] = [
+        {"address": to_checksum(one.address), "participant": one.participant} for one in checkpoint.members
     ]
-    return {"kind": "cosigned", "quorum": checkpoint.quorum, "keys": keys}
+    cosigners = None if checkpoint.cosigners is None else _cosigners_json(checkpoint.cosigners)
+    return {"kind": "sealed", "validators": validators, "cosigners": cosigners}
+
+
+def _cosigners_json(cosigners: Cosigners) -> dict[str, Json]:
+    keys: list[Json] = [{"participant": key.participant, "address": to_checksum(key.address)} for key in cosigners.keys]
+    return {"quorum": cosigners.quorum, "keys": keys}

@@ -17,12 +17,13 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
+    SealsShown,
     ShownClaims,
     ShownEvidence,
     WithheldRecord,
 )
 from ledger.bundle._reader import OpenBundle, open_bundle, parse_bundle, read_bundle
-from ledger.bundle._writer import encode_bundle
+from ledger.bundle._writer import digest_of, encode_bundle
 
 __all__ = [
     "BUNDLE_VERSION",
@@ -37,9 +38,11 @@ __all__ = [
     "InferenceShown",
     "OpenBundle",
     "RecordShown",
+    "SealsShown",
     "ShownClaims",
     "ShownEvidence",
     "WithheldRecord",
+    "digest_of",
     "encode_bundle",
     "open_bundle",
     "parse_bundle",

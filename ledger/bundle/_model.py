@@ -9,6 +9,7 @@ from ledger.claims import Disclosure
 from ledger.evidence import LeafKind
 from ledger.ids import SubjectKind
 from ledger.names import MAX_NAME_KEYS, salt_of
+from ledger.seals import SealedHeader, Seals
 
 MEDIA_TYPE = "application/vnd.millmark.bundle+json"
 BUNDLE_VERSION = 1
@@ -140,6 +141,15 @@ class InferenceShown:
 
 
 @dataclass(frozen=True, slots=True)
+class SealsShown:
+    """How the last of a bundle's headers was sealed. Each node may hold other seals of the same block."""
+
+    seals: Seals
+    changes: tuple[SealedHeader, ...] = ()
+    """Set changes that lead to the validators that the header lists, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A provenance file. Not established: that any of its content is true."""
 
@@ -183,3 +193,5 @@ class Bundle:
     """Ascending by record."""
     inferences: tuple[InferenceShown, ...] = ()
     """Ascending by record."""
+    seals: SealsShown | None = None
+    """Of the last header; None if the chain has no seals. No digest of a bundle covers them."""

@@ -30,6 +30,7 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
+    SealsShown,
     ShownClaims,
     ShownEvidence,
     WithheldRecord,
@@ -41,6 +42,7 @@ from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleEr
 from ledger.evidence import LeafKind
 from ledger.ids import SubjectKind
 from ledger.names import NAME_PROOF_BYTES
+from ledger.seals import MAX_CHANGES, MAX_VALIDATORS, SEAL_BYTES, SealedHeader, Seals
 
 T = TypeVar("T")
 
@@ -256,6 +258,7 @@ def _frame(scan: _Scanner, chain_id: int) -> Bundle:
         parts=_member(scan, "parts", _table("parts", _HASH, limits.MAX_SUBJECTS)),
         records=_member(scan, "records", _table("records", _record, limits.MAX_RECORDS, lambda item: item.sequence)),
         registry=_member(scan, "registry", _bytes(20, 20)),
+        seals=_member(scan, "seals", _seals),
         signatures=_member(scan, "signatures", _list("signatures", _bytes(65, 65), limits.MAX_SIGNATURES)),
         streams=_member(scan, "streams", _table("streams", _HASH, limits.MAX_SUBJECTS)),
     )
@@ -326,6 +329,32 @@ _NOTHING = Bundle(
     histories=(), records=(),
 )  # fmt: skip
 _NAME_PROOF = _bytes(NAME_PROOF_BYTES, NAME_PROOF_BYTES)
+
+
+def _seals(scan: _Scanner) -> SealsShown | None:
+    if scan.data.startswith(b"null", scan.at):
+        scan.literal(b"null")
+        return None
+    scan.literal(b'{"changes":')
+    changes = scan.items(_change, "set changes", MAX_CHANGES)
+    scan.literal(b",")
+    return SealsShown(_sealed(scan), changes)
+
+
+def _change(scan: _Scanner) -> SealedHeader:
+    scan.literal(b'{"header":')
+    header = _bytes(1, limits.MAX_HEADER_BYTES)(scan)
+    scan.literal(b",")
+    return SealedHeader(header, _sealed(scan))
+
+
+def _sealed(scan: _Scanner) -> Seals:
+    scan.literal(b'"round":')
+    committed = _number(scan)
+    scan.literal(b',"seals":')
+    seals = scan.items(_bytes(SEAL_BYTES, SEAL_BYTES), "seals", MAX_VALIDATORS)
+    scan.literal(b"}")
+    return Seals(committed, seals)
 
 
 def _history(scan: _Scanner) -> HistoryShown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ledger.bundle._model import (
     BUNDLE_VERSION,
@@ -12,11 +13,13 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
+    SealsShown,
     ShownClaims,
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.canonical import Json, canonical_json
+from ledger.canonical import Json, canonical_json, sha256
+from ledger.seals import Seals
 
 _STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
 
@@ -28,6 +31,14 @@ def encode_bundle(bundle: Bundle) -> bytes:
     have; for everything else, canonical form only requires the members to be sorted.
     """
     return encode_disclosed(bundle) + _encode_frame(bundle)
+
+
+def digest_of(bundle: Bundle) -> bytes:
+    """Return the SHA-256 of the file's content without its seals, 32 bytes: nodes hold different seals of one block.
+
+    Raises CanonicalError.
+    """
+    return sha256(encode_bundle(replace(bundle, seals=None)))
 
 
 def encode_disclosed(bundle: Bundle) -> bytes:
@@ -59,6 +70,7 @@ def _encode_frame(bundle: Bundle) -> bytes:
         "parts": _texts(bundle.parts),
         "records": _array(map(_record, bundle.records)),
         "registry": _text(bundle.registry),
+        "seals": _seals(bundle.seals),
         "signatures": _texts(bundle.signatures),
         "streams": _texts(bundle.streams),
     }
@@ -115,6 +127,17 @@ def _evidence(evidence: ShownEvidence) -> bytes:
 def _inference(inference: InferenceShown) -> bytes:
     opened = b'"salt":%s,"window":%s' % (_text(inference.salt), _text(inference.window))
     return b'{"logits":%s,"record":%d,%s}' % (_numbers(inference.logits), inference.record, opened)
+
+
+def _seals(shown: SealsShown | None) -> bytes:
+    if shown is None:
+        return b"null"
+    changes = (b'{"header":%s,%s}' % (_text(one.header), _round(one.seals)) for one in shown.changes)
+    return b'{"changes":%s,%s}' % (_array(changes), _round(shown.seals))
+
+
+def _round(seals: Seals) -> bytes:
+    return b'"round":%d,"seals":%s' % (seals.round, _texts(seals.seals))
 
 
 def _array(items: Iterable[bytes]) -> bytes:

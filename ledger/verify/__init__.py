@@ -10,21 +10,12 @@ In Python:
 
 from __future__ import annotations
 
-import itertools
-
 from ledger.bundle import Bundle, OpenBundle, open_bundle
-from ledger.checkpoint import (
-    DEFAULT_MAX_AGE_S,
-    MAX_ANCESTRY,
-    Checkpoint,
-    SignedCheckpoint,
-    verify_age,
-    verify_ancestry,
-    verify_believed,
-)
-from ledger.errors import BundleError, MillmarkError, NotABundleError, ProofError
+from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from ledger.errors import BundleError, NotABundleError, ProofError
 from ledger.headers import BlockHeader, parse_header
 from ledger.trust import TrustFile
+from ledger.verify._checkpoint import verify_checkpoint, verify_distance
 from ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
 from ledger.verify._histories import verify_histories
 from ledger.verify._names import verify_identifiers
@@ -32,7 +23,7 @@ from ledger.verify._proofs import StateProof, verify_listed
 from ledger.verify._replay import replay
 from ledger.verify._reporting import build_report
 from ledger.verify._status import Verified, verify_status
-from ledger.verify.refusals import CheckpointRefused, FormatRefused, StatusRefused, Step, VerificationError
+from ledger.verify.refusals import FormatRefused, StatusRefused, Step, VerificationError
 from ledger.verify.report import Report, describe
 from ledger.verify.statement import Kind, Section, Statement
 
@@ -61,7 +52,8 @@ def verify_bundle(
 
     1. Format: the canonical text of a bundle, within the limits. What is disclosed is looked at after step 3.
     2. Trust: chain, addresses and code are those of the trust file.
-    3. Checkpoint: the proof block is the believed one or an ancestor of it, and not too old.
+    3. Checkpoint: the proof block is the believed one or an ancestor of it, and not too old. The block is believed
+        because the trust file names it, its co-signers signed it, or its validators sealed it.
     4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
     5. Heads: the records are all that each history contains, each once and in order.
     6. Replay: every record could follow the earlier ones, and every history that the parts need is included.
@@ -81,8 +73,8 @@ def verify_bundle(
     opened, headers = _open(data)
     proof = StateProof(opened.frame, headers[0])
     proof.verify_contracts(opened.frame, trust)
-    signers = _verify_checkpoint(opened.frame, trust, headers, now_s, max_age_s)
-    _verify_distance(headers, max_behind)
+    reasons = verify_checkpoint(opened.frame, trust, headers, now_s, max_age_s)
+    verify_distance(headers, max_behind)
     # Only now: what a stranger disclosed may take a hundred times as long as all steps so far.
     bundle = _parse(opened)
     verify_listed(bundle, trust)
@@ -94,7 +86,7 @@ def verify_bundle(
     verify_claims(bundle, by_sequence)
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)
-    verified = Verified(bundle, trust, headers, signers, state, entries, identifiers, now_s, max_age_s)
+    verified = Verified(bundle, trust, headers, reasons, state, entries, identifiers, now_s, max_age_s)
     return _report(verified, any_status=any_status)
 
 
@@ -131,34 +123,3 @@ def _parse(opened: OpenBundle) -> Bundle:
         return opened.parse()
     except BundleError as error:
         raise FormatRefused(error.cause, hint=error.hint) from None
-
-
-def _verify_checkpoint(
-    bundle: Bundle, trust: TrustFile, headers: tuple[BlockHeader, ...], now_s: int, max_age_s: int
-) -> tuple[bytes, ...]:
-    """Step 3. Returns the addresses that signed the checkpoint."""
-    last = headers[-1]
-    signed = SignedCheckpoint(
-        Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash), bundle.signatures
-    )
-    try:
-        signers = signed.signers()
-        if any(one >= two for one, two in itertools.pairwise(signers)):
-            raise CheckpointRefused("the signatures are not in the order of their signers")
-        verify_ancestry(headers, verify_believed(trust, signed))
-        verify_age(headers[0], now_s, max_age_s)
-        return signers
-    except MillmarkError as error:
-        raise (
-            error if isinstance(error, CheckpointRefused) else CheckpointRefused(error.cause, hint=error.hint)
-        ) from None
-
-
-def _verify_distance(headers: tuple[BlockHeader, ...], max_behind: int) -> None:
-    """Step 3: the proof block is as near to the believed one as the receiver asks."""
-    behind = headers[-1].number - headers[0].number
-    if behind > max_behind:
-        raise CheckpointRefused(
-            f"the proof block is {behind} blocks before the one that is believed; {max_behind} are allowed",
-            hint="get a new bundle, or allow more with --max-behind",
-        )

@@ -18,7 +18,6 @@ from ledger.records import (
     Verdict,
 )
 from ledger.slots import KeySlots
-from ledger.trust import Cosigners
 from ledger.verify._measurements import measurements
 from ledger.verify._own_work import own_work
 from ledger.verify._state import Certificate, Lot, State
@@ -186,10 +185,10 @@ def _companies(verified: Verified) -> Iterator[Statement]:
 
 def _doubtful_signers(verified: Verified) -> Iterator[Statement]:
     """Co-signers whose key is revoked, or another participant's, on the ledger: the trust file is outdated."""
-    if not isinstance(verified.trust.checkpoint, Cosigners):
+    if verified.trust.cosigners is None:
         return
-    owners = {key.address: key.participant for key in verified.trust.checkpoint.keys}
-    for address in verified.signers:
+    owners = {key.address: key.participant for key in verified.trust.cosigners.keys}
+    for address in verified.reasons.signers:
         key, signer = verified.state.proved.keys.get(address), verified.party(owners[address])
         if key is not None and (key.revoked_at or _is_replaced(verified.state, key)):
             yield say("checkpoint_revoked", signer=signer)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from ledger.bundle import Bundle, WithheldRecord
 from ledger.canonical import sha256
-from ledger.trust import Cosigners
+from ledger.seals import SealedBlock, quorum_of
+from ledger.trust import BelievedBlock, Validators
 from ledger.verify._status import Verified
 from ledger.verify.report import moment
 from ledger.verify.statement import Statement, say
@@ -29,7 +30,7 @@ def head(verified: Verified) -> Iterator[Statement]:
         ledger=bundle.ledger,
         ledger_id=bundle.ledger_id,
     )
-    yield _checkpoint(verified)
+    yield from _checkpoint(verified)
     if verified.trust.predecessor is not None:
         yield say("succeeds", predecessor=verified.trust.predecessor)
     yield say("trust_file", digest=sha256(verified.trust.to_bytes()))
@@ -38,19 +39,42 @@ def head(verified: Verified) -> Iterator[Statement]:
         yield say("withheld_kind", count=count, event=event)
 
 
-def _checkpoint(verified: Verified) -> Statement:
-    last, believed = verified.headers[-1], verified.trust.checkpoint
-    if not isinstance(believed, Cosigners):
-        return say("checkpoint_named", block=last.number, hash=last.hash)
-    owners = {key.address: key.participant for key in believed.keys}
-    return say(
-        "checkpoint_cosigned",
-        block=last.number,
-        hash=last.hash,
-        signers=tuple(verified.party(owners[address]) for address in verified.signers),
-        quorum=believed.quorum,
-        cosigners=len(set(owners.values())),
+def _checkpoint(verified: Verified) -> Iterator[Statement]:
+    last, trust, reasons = verified.headers[-1], verified.trust, verified.reasons
+    if isinstance(trust.checkpoint, BelievedBlock):
+        yield say("checkpoint_named", block=last.number, hash=last.hash)
+    if isinstance(trust.checkpoint, Validators) and reasons.sealed is not None:
+        yield from _sealed(verified, trust.checkpoint, reasons.sealed)
+    if trust.cosigners is not None and reasons.signers:
+        owners = {key.address: key.participant for key in trust.cosigners.keys}
+        yield say(
+            "checkpoint_cosigned",
+            block=last.number,
+            hash=last.hash,
+            signers=tuple(verified.party(owners[address]) for address in reasons.signers),
+            quorum=trust.cosigners.quorum,
+            cosigners=len(set(owners.values())),
+        )
+
+
+def _sealed(verified: Verified, believed: Validators, block: SealedBlock) -> Iterator[Statement]:
+    """Which validators sealed the block, by the names of the companies that the trust file says run them."""
+    companies = {one.address: one.participant for one in believed.members}
+    named = (companies.get(address) for address in block.signers)
+    yield say(
+        "checkpoint_sealed",
+        block=block.header.number,
+        hash=block.header.hash,
+        signers=tuple(
+            address if company is None else verified.party(company)
+            for address, company in zip(block.signers, named, strict=True)
+        ),
+        round=block.round,
+        quorum=quorum_of(len(block.validators)),
+        validators=len(block.validators),
     )
+    if changes := verified.reasons.changes:
+        yield say("validators_changed", blocks=tuple(change.header.number for change in changes))
 
 
 def _withheld(bundle: Bundle) -> Counter[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ledger.events.lots import LotsTransformed
 from ledger.events.orders import AssignmentFinished
-from ledger.trust import BelievedBlock
+from ledger.seals import faulty_of
+from ledger.trust import Validators
 from ledger.verify._attention import conversions
 from ledger.verify._disclosed import measured
 from ledger.verify._footprints import unproved_footprints
@@ -26,16 +27,32 @@ def not_proved(verified: Verified) -> Iterator[Statement]:
         yield say(always)
     if verified.trust.predecessor is not None:
         yield say("predecessor")
+    yield from _assumed_of_validators(verified)
     yield from _outside_of_histories(verified)
     yield from _elsewhere(verified)
     yield from _not_shown(verified)
     yield from _not_measured(verified)
     if converted := tuple(number for number, _ in conversions(verified)):
         yield say("conversions", None, converted, converted=converted)
-    if verified.bundle.signatures and isinstance(verified.trust.checkpoint, BelievedBlock):
+    if verified.bundle.signatures and verified.trust.cosigners is None:
         yield say("signatures")
     if withheld := sorted(lot.subject for lot in verified.state.lots.values() if lot.withheld):
         yield say("withheld", lots=verified.things(withheld))
+
+
+def _assumed_of_validators(verified: Verified) -> Iterator[Statement]:
+    """What must be assumed of validators for their seals to decide, and that nobody needs these seals."""
+    sealed = verified.reasons.sealed
+    if sealed is None:
+        return
+    if not isinstance(verified.trust.checkpoint, Validators):
+        yield say("seals")
+        return
+    count = len(sealed.validators)
+    yield say("validators", faulty=faulty_of(count), validators=count, block=sealed.header.number)
+    if verified.reasons.changes:
+        yield say("earlier_validators")
+    yield say("independent")
 
 
 def _outside_of_histories(verified: Verified) -> Iterator[Statement]:

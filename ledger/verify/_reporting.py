@@ -30,6 +30,8 @@ def build_report(verified: Verified) -> Report:
 def _changes(verified: Verified) -> Iterator[int]:
     """The times, in seconds since 1970, at which time alone changes what is said, or whether the bundle is accepted."""
     yield verified.time + verified.max_age_s + 1
+    if not (verified.bundle.signatures and verified.trust.cosigners):
+        yield from (change.header.timestamp + verified.max_age_s + 1 for change in verified.reasons.changes)
     for certificate in verified.state.certificates.values():
         yield certificate.expires_at
         if certificate.state in (CertificateState.DEMANDED, CertificateState.REVOKED):

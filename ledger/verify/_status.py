@@ -15,6 +15,7 @@ from ledger.headers import BlockHeader
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.slots import ModelSlots
 from ledger.trust import TrustFile
+from ledger.verify._checkpoint import Reasons
 from ledger.verify._descent import ancestors_of, made_of
 from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify.refusals import StatusRefused
@@ -36,8 +37,8 @@ class Verified:
     bundle: Bundle
     trust: TrustFile
     headers: Sequence[BlockHeader]
-    signers: Sequence[bytes]
-    """Addresses that signed the checkpoint."""
+    reasons: Reasons
+    """Why the block of the last header is believed."""
     state: State
     entries: Sequence[Entry[Event]]
     identifiers: dict[bytes, str]

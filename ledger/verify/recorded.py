@@ -16,6 +16,7 @@ from ledger.headers import BlockHeader
 from ledger.records import LotState
 from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
 from ledger.verify._attention import attention
+from ledger.verify._checkpoint import Reasons
 from ledger.verify._origin import origin
 from ledger.verify._replay import replay
 from ledger.verify._state import Entry, Proved, State
@@ -86,7 +87,7 @@ def tell(recorded: Recorded, lots: Collection[bytes], measured: Iterable[Measure
         bundle=bundle,
         trust=_TRUST,
         headers=(BlockHeader(_NONE, recorded.block_number, _NONE, _NONE, _NONE, time, b""),),
-        signers=(),
+        reasons=Reasons(()),
         state=_state(bundle, recorded),
         entries=recorded.entries,
         identifiers=dict(recorded.identifiers),

@@ -162,7 +162,7 @@ def publish(content: Content) -> tuple[Bundle, TrustFile]:
     headers = [_header(content.header, root, content.time, None)]
     for number in range(content.later):
         headers.append(_header(headers[-1], root, content.time + 1 + number, parse_header(headers[-1]).hash))
-    bundle = replace(content.bundle, headers=tuple(headers), nodes=tuple(sorted(nodes.values())))
+    bundle = replace(content.bundle, headers=tuple(headers), nodes=tuple(sorted(nodes.values())), seals=None)
     last = parse_header(headers[-1])
     return bundle, replace(content.trust, checkpoint=BelievedBlock(last.number, last.hash))
 

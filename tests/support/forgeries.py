@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,13 +21,21 @@ from ledger.errors import BundleError
 from ledger.headers import parse_header
 from ledger.trust import TrustFile, parse_trust
 from ledger.verify import Step, VerificationError, verify_bundle
-from tests.support import forge_disclosed, forge_heads, forge_records, forge_state, forge_status, forge_text
+from tests.support import (
+    forge_disclosed,
+    forge_heads,
+    forge_records,
+    forge_seals,
+    forge_state,
+    forge_status,
+    forge_text,
+)
 from tests.support.bundle_content import Content, read_content
-from tests.support.forging import FORGERIES, MAX_AGE_S, Forged, Forgery
+from tests.support.forging import FORGERIES, MAX_AGE_S, SEAL_FORGERIES, Forged, Forgery
 
-__all__ = ["Tally", "forge", "judge", "mutate", "run_forgeries", "run_mutations"]
+__all__ = ["Tally", "forge", "judge", "mutate", "run_forgeries", "run_mutations", "run_seal_forgeries"]
 
-_GENERATORS = (forge_text, forge_state, forge_heads, forge_records, forge_disclosed, forge_status)
+_GENERATORS = (forge_text, forge_state, forge_heads, forge_records, forge_disclosed, forge_status, forge_seals)
 """Importing them registers their generators."""
 _TRIES = 200
 
@@ -37,7 +45,7 @@ class Tally:
     """Results of the forgeries."""
 
     tried: Counter[str] = field(default_factory=Counter)
-    """Number of forgeries by targeted step."""
+    """Number of forgeries by targeted step, and of those about seals."""
     accepted: list[str] = field(default_factory=list)
     misplaced: list[str] = field(default_factory=list)
     """Forgeries that another step than the targeted one refused."""
@@ -57,12 +65,16 @@ class Tally:
 
 def forge(content: Content, step: Step, rng: Random) -> tuple[Forgery, Forged]:
     """Makes one forgery for a step."""
+    return _forge(content, FORGERIES[step], rng, step.name.lower())
+
+
+def _forge(content: Content, generators: Sequence[Forgery], rng: Random, what: str) -> tuple[Forgery, Forged]:
     for _ in range(_TRIES):
-        generator = rng.choice(FORGERIES[step])
+        generator = rng.choice(generators)
         forged = generator(content, rng)
         if forged is not None:
             return generator, forged
-    raise AssertionError(f"nothing of step {step} can be forged in this bundle")
+    raise AssertionError(f"nothing of {what} can be forged in this bundle")
 
 
 def judge(forged: Forged) -> Step | None:
@@ -75,22 +87,37 @@ def judge(forged: Forged) -> Step | None:
 
 
 def run_forgeries(content: Content, per_step: int, seed: int) -> Tally:
+    """Forgeries of every step, `per_step` different ones of each, and as many about seals."""
     tally = Tally()
     for step in Step:
-        rng = Random(f"{seed} {step.name}")  # noqa: S311  # to be had again, not secret
-        seen: set[bytes] = set()
-        while len(seen) < per_step:
-            generator, forged = forge(content, step, rng)
-            key = forged.data + forged.trust.to_bytes() + forged.now_s.to_bytes(8, "big", signed=True)
-            if key in seen:
-                continue
-            seen.add(key)
-            _count(tally, step, getattr(generator, "__name__", "?"), judge(forged))
+        _run(tally, content, FORGERIES[step], step, step.name.lower(), per_step, seed)
+    _run(tally, content, SEAL_FORGERIES, Step.CHECKPOINT, "seals", per_step, seed)
     return tally
 
 
-def _count(tally: Tally, step: Step, name: str, found: Step | None) -> None:
-    tally.tried[step.name.lower()] += 1
+def run_seal_forgeries(content: Content, count: int, seed: int) -> Tally:
+    """Forgeries about seals alone."""
+    tally = Tally()
+    _run(tally, content, SEAL_FORGERIES, Step.CHECKPOINT, "seals", count, seed)
+    return tally
+
+
+def _run(
+    tally: Tally, content: Content, generators: Sequence[Forgery], step: Step, what: str, count: int, seed: int
+) -> None:
+    rng = Random(f"{seed} {what}")  # noqa: S311  # to be had again, not secret
+    seen: set[bytes] = set()
+    while len(seen) < count:
+        generator, forged = _forge(content, generators, rng, what)
+        key = forged.data + forged.trust.to_bytes() + forged.now_s.to_bytes(8, "big", signed=True)
+        if key in seen:
+            continue
+        seen.add(key)
+        _count(tally, what, step, getattr(generator, "__name__", "?"), judge(forged))
+
+
+def _count(tally: Tally, what: str, step: Step, name: str, found: Step | None) -> None:
+    tally.tried[what] += 1
     if found is None:
         tally.accepted.append(name)
     elif found is not step:

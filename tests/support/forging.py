@@ -30,6 +30,8 @@ class Forged:
 Forgery: TypeAlias = Callable[[Content, Random], "Forged | None"]
 """Returns None if the content lacks what the random choice needs."""
 FORGERIES: dict[Step, list[Forgery]] = {step: [] for step in Step}
+SEAL_FORGERIES: list[Forgery] = []
+"""Those of step 3 that are about seals: the genuine bundle may have none, so they seal one with keys of their own."""
 
 
 def forgery(step: Step) -> Callable[[Forgery], Forgery]:

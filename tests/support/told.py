@@ -9,6 +9,7 @@ from typing import Any, cast
 from ledger.bundle import Bundle
 from ledger.headers import BlockHeader
 from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
+from ledger.verify._checkpoint import Reasons
 from ledger.verify._reporting import build_report
 from ledger.verify._status import Verified
 from ledger.verify.report import Report
@@ -43,7 +44,9 @@ def tell(
         BlockHeader(NONE, 5 + one, NONE, NONE, NONE, story.now + DAY_S + 60 * one, b"") for one in range(behind + 1)
     ]
     now_s = story.now + days * DAY_S
-    return build_report(Verified(bundle, trust_file(), headers, (), state, story.entries, dict(names or {}), now_s))
+    return build_report(
+        Verified(bundle, trust_file(), headers, Reasons(()), state, story.entries, dict(names or {}), now_s)
+    )
 
 
 def trust_file() -> TrustFile:

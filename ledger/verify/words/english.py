@@ -12,6 +12,10 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_named": "Checkpoint: block {block} {hash}, named by the trust file",
         "checkpoint_cosigned": "Checkpoint: block {block} {hash}, signed by {signers}; {quorum} of the {cosigners} "
         "co-signers in the trust file are enough",
+        "checkpoint_sealed": "Checkpoint: block {block} {hash}, sealed by {signers} in round {round}; {quorum} of its "
+        "{validators} validators are enough",
+        "validators_changed": "Validators: those of the trust file have changed, in blocks {blocks}; enough of the "
+        "earlier ones sealed each change",
         "succeeds": "This ledger replaced the one at {predecessor}, whose records are not here",
         "trust_file": "Trust file: SHA-256 {digest}",
         "counts": "{recorded} records of {histories} histories, all of them to the proof block",
@@ -147,6 +151,13 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "or that nobody, its maker included, recorded it under another name as well",
         "trust": "that the trust file is right: who wrote it decides which chain and which blocks are believed",
         "predecessor": "what the ledger that this one replaced says about these lots",
+        "validators": "that at most {faulty} of the {validators} validators were ever faulty: more of them could have "
+        "sealed another block {block}",
+        "earlier_validators": "that none of the earlier sets of validators had more faulty ones than it tolerates, "
+        "also after they retired",
+        "independent": "that the validators belong to different companies: blocks list addresses, and who runs them is "
+        "the trust file's word",
+        "seals": "whose seals the bundle carries: the trust file believes the block for another reason",
         "others": "that no other lots are like these, by model, machine or order: who made the file chose its parts",
         "other_lots": "which other lots were made under the same assignments ({assignments}), and their verdicts",
         "sisters": "how lots stand that were made in the same steps as lots here, and have no history here: {lots}",
@@ -172,7 +183,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "finished": "that the measured entries of finished operations were in their streams before the proof block",
         "timing": "that what certificates {certificates} are on was measured after the work on their lots: nothing "
         "here dates the entries",
-        "signatures": "whose signatures the bundle carries: the trust file names the checkpoint itself",
+        "signatures": "whose signatures the bundle carries: the trust file has no co-signers",
         "withheld": "how much is left of lots with withheld records; only an upper bound is",
     },
 }
