@@ -22,6 +22,7 @@ __all__ = [
     "Cosigner",
     "Cosigners",
     "TrustFile",
+    "Trusted",
     "TrustedContract",
     "Validator",
     "Validators",

@@ -20,6 +20,7 @@ from ledger.chain.forwarder import execute_data, read_execute
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
+from ledger.chain.seals import fetch_seals, fetch_validators
 from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.errors import NotInstalledError
@@ -54,7 +55,9 @@ __all__ = [
     "fetch_checkpoint",
     "fetch_headers",
     "fetch_proofs",
+    "fetch_seals",
     "fetch_trust",
+    "fetch_validators",
     "find_profile",
     "first_fees",
     "is_legacy",

@@ -65,6 +65,8 @@ class Chain:
         """Address of every contract whose code is involved, by Solidity name."""
         self.proved: tuple[Mapping[str, TrustedContract], bytes | None] | None = None
         """Code hashes of the contracts, and the predecessor, once they were asked for (`fetch_trust`)."""
+        self.stored_headers: dict[int, bytes] = {}
+        """Headers of final blocks with their seals, by number, as far as they were asked for (`fetch_seals`)."""
 
     def address(self, contract: Contract) -> bytes:
         return self.registry if contract is Contract.REGISTRY else self.ledger

@@ -10,7 +10,7 @@ import ast
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -26,10 +26,12 @@ from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
 from ledger.chain.embedded_rpc import LogQuery, prove, transaction_json
+from ledger.chain.sealing import QBFT_MIX_HASH, Sealing
 from ledger.chain.transport import RpcError
-from ledger.chain.vm import FastVM
+from ledger.chain.vm import FastVM, SealedVM
 from ledger.headers import FIELDS
 from ledger.recursion import bound_recursion
+from ledger.signatures import Signer
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
 
@@ -39,6 +41,7 @@ CHAIN_ID = 131277322940537
 """eth-tester's, which cannot be configured."""
 _SERVER_ERROR, _INVALID_PARAMS, _UNKNOWN_METHOD, _REVERTED = -32000, -32602, -32601, 3
 _BLOOM_BYTES = 256
+_EXTRA_BYTES = 32
 _GAS_LIMIT = 60_000_000
 """Gas limit of a block: enough for the largest batch with every engine profile."""
 
@@ -55,6 +58,8 @@ Header = Any  # py-evm's types lack the members of the forks
 class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
     """eth-tester's backend, with blocks that depend only on transactions and times, so that a chain is reproducible."""
 
+    extra_data = b""
+    """`extraData` of every block: the validators, on a chain that has any."""
     _state: Any = None
     _state_of: Header = None
     """The header after whose block `_state` is."""
@@ -124,8 +129,14 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
         return self._state
 
     def _mine(self, coinbase: bytes) -> bytes:
-        parent = self.chain.get_canonical_head().hash
-        return cast(bytes, self.chain.mine_block(coinbase=coinbase, mix_hash=parent, blob_gas_used=0).hash)
+        mix_hash = QBFT_MIX_HASH if self.extra_data else self.chain.get_canonical_head().hash
+        found = self.chain.mine_block(coinbase=coinbase, mix_hash=mix_hash, extra_data=self.extra_data, blob_gas_used=0)
+        return cast(bytes, found.hash)
+
+    def get_block_by_hash(self, block_hash: bytes, full_transaction: bool = True) -> dict[str, Any]:
+        """eth-tester's form of a block, for its own checks: they allow only 32 bytes of `extraData`."""
+        found = super().get_block_by_hash(block_hash, full_transaction)
+        return {**found, "extra_data": found["extra_data"][:_EXTRA_BYTES]}
 
 
 def _execute(state: Any, unsigned: Any, sender: bytes, gas: int) -> Any:
@@ -141,17 +152,24 @@ class EmbeddedChain:
     """A chain in memory, safe to use from several threads.
 
     The same requests at the same times, from the same genesis time, result in the same blocks; also with `plain`, where
-    py-evm's own machine executes, for comparison.
+    py-evm's own machine executes, for comparison. With `validators`, blocks list them and have a seal of each, as on a
+    QBFT network: this one process holds all their keys, so that the seals show the format and no agreement of several.
     """
 
-    def __init__(self, genesis_time_s: int | None = None, *, plain: bool = False) -> None:
-        overrides = {"gas_limit": _GAS_LIMIT}
+    def __init__(
+        self, genesis_time_s: int | None = None, *, plain: bool = False, validators: Sequence[Signer] = ()
+    ) -> None:
+        overrides: dict[str, Any] = {"gas_limit": _GAS_LIMIT}
         if genesis_time_s is not None:
             overrides["timestamp"] = genesis_time_s
+        self._sealing = Sealing(validators) if validators else None
+        machine = PragueVM if plain else SealedVM if validators else FastVM
+        if self._sealing is not None:
+            overrides["extra_data"] = self._sealing.extra_data
         parameters = PyEVMBackend.generate_genesis_params(overrides)
-        self._tester = EthereumTester(
-            _Backend(genesis_parameters=parameters, vm_configuration=((0, PragueVM if plain else FastVM),))
-        )
+        backend = _Backend(genesis_parameters=parameters, vm_configuration=((0, machine),))
+        backend.extra_data = overrides.get("extra_data", b"")
+        self._tester = EthereumTester(backend)
         self._time_s: int | None = None
         self._ahead_s = 0
         self._bank = self._tester.get_accounts()[0]
@@ -243,6 +261,8 @@ class EmbeddedChain:
     def _block(self, header: Header, full: bool) -> Json:
         """JSON form of a block, from py-evm: eth-tester pads `extraData`, and validates every member of every block."""
         fields = {name: _header_field(value, size) for (name, _, size), value in zip(FIELDS, header, strict=False)}
+        if self._sealing is not None and header.block_number:  # nobody seals the genesis block
+            fields["extraData"] = "0x" + self._sealing.seal(header.hash).hex()
         return {
             **fields,
             "hash": "0x" + header.hash.hex(),

@@ -17,7 +17,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.errors import ChainError, ChainUnreachableError, ProofError, WrongCheckpointError
 from ledger.headers import BlockHeader, encode_header, hashed_header, parse_header
 from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
-from ledger.trust import BelievedBlock, Cosigners, TrustedContract, TrustFile
+from ledger.trust import Trusted, TrustedContract, TrustFile
 
 __all__ = ["StateProofs", "fetch_checkpoint", "fetch_headers", "fetch_proofs", "fetch_trust", "verify_seen"]
 
@@ -152,7 +152,7 @@ def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
         )
 
 
-def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBlock | Cosigners) -> TrustFile:
+def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: Trusted) -> TrustFile:
     """Build a trust file for the connected ledger, with the contracts' code hashes in a final block.
 
     `names` are the participants' names by number. Raises ChainError.

@@ -19,8 +19,9 @@ from trie.hexary import HexaryTrie
 from trie.utils.nodes import decode_node
 
 from ledger.chain.interpreter import FastComputation
+from ledger.headers import MAX_HEADER_BYTES
 
-__all__ = ["FastVM"]
+__all__ = ["FastVM", "SealedVM"]
 
 _HASH_SIZE = 32
 _KEPT_NODES = 1 << 13
@@ -68,3 +69,9 @@ class FastVM(PragueVM):
     """The rules of the Prague fork: the same results, gas, logs and errors as with py-evm's own parts."""
 
     _state_class = _State
+
+
+class SealedVM(FastVM):
+    """The same rules, but for blocks whose `extraData` lists validators."""
+
+    extra_data_max_bytes = MAX_HEADER_BYTES

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ledger.bundle import Bundle, IdentityShown, encode_bundle
 from ledger.canonical import to_hex
-from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_trust, verify_seen
+from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_seals, fetch_trust, verify_seen
 from ledger.checkpoint import MAX_ANCESTRY, SignedCheckpoint
 from ledger.errors import ChainError, NotFoundError
 from ledger.headers import parse_header
@@ -54,7 +54,8 @@ def build_bundle(
     """Build the bytes of a bundle about one or more lots, each given by identifier or subject.
 
     It proves their state at the checkpoint or, if the index has not reached that yet, at an ancestor; without a
-    checkpoint, at the last final block that is indexed. For a `viewer`, the number of a participant, it is restricted
+    checkpoint, at the last final block that is indexed. If the chain's blocks have seals, the bundle has those of the
+    last header. For a `viewer`, the number of a participant, it is restricted
     to lots and names that are visible to that participant.
 
     The result has been verified as a receiver would, with this company's node as the root of trust. Raises
@@ -76,6 +77,7 @@ def build_bundle(
         bundle,
         headers=fetch_headers(chain.node, first, last),
         signatures=_signatures(checkpoint),
+        seals=fetch_seals(chain, last),
     )
     data = encode_bundle(bundle)
     # A bundle that its receiver would refuse must fail here, where the index can still be rebuilt.

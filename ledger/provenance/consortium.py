@@ -12,9 +12,11 @@ from ledger.provenance.reader import open_reader
 from ledger.records import Role
 from ledger.store import Store
 from ledger.store.rows import KeyRow, ParticipantRow, RecoveryRow
-from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
+from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators
 
 __all__ = ["build_trust_file", "participant", "participants"]
+
+_HINT = "see `millmark participants list`"
 
 
 def participant(store: Store, number: int) -> answers.Participant:
@@ -60,27 +62,46 @@ def _recovery(row: RecoveryRow | None) -> answers.Recovery | None:
 
 
 def build_trust_file(
-    store: Store, chain: Chain, block: int | None = None, quorum: int | None = None, cosigners: Sequence[int] = ()
+    store: Store,
+    chain: Chain,
+    block: int | None = None,
+    quorum: int | None = None,
+    cosigners: Sequence[int] = (),
+    validators: Sequence[Validator] = (),
 ) -> TrustFile:
-    """Build a trust file, whose root of trust is either one final block or a quorum of co-signers.
+    """Build a trust file, whose root of trust is one final block, a quorum of co-signers, or validators.
 
     Without `quorum`, the root of trust is the block with the given number, by default the last final one. With
     `quorum`, it is any checkpoint that this number of `cosigners` signed; `cosigners` are by default all participants
-    that are neither suspended nor departed. Raises InputError for a co-signer that is suspended, has left or does not
+    that are neither suspended nor departed. With `validators`, it is any block that a quorum of them sealed; the
+    co-signers, if there are any, are then those who must vouch for validators that changed long ago. Raises InputError
+    for a co-signer that is suspended, has left or does not exist, or for a validator of a participant that does not
     exist, and ChainError.
     """
     members = participants(store)
     names = {member.participant: member.name for member in members if member.name}
-    if quorum is None:
+    if quorum is None and not validators:
         point = fetch_checkpoint(chain, block)
         return fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
+    believed = None if quorum is None else _cosigners(members, quorum, cosigners)
+    if believed is not None and not validators:
+        return fetch_trust(chain, names, believed)
+    numbers = {member.participant for member in members}
+    for one in validators:
+        if one.participant is not None and one.participant not in numbers:
+            raise InputError(f"participant {one.participant} does not exist", hint=_HINT)
+    ordered = tuple(sorted(validators, key=lambda one: one.address))
+    return fetch_trust(chain, names, Validators(ordered, believed))
+
+
+def _cosigners(members: Sequence[answers.Participant], quorum: int, cosigners: Sequence[int]) -> Cosigners:
     known = {member.participant: member for member in members if not member.suspended and not member.departed}
     for number in cosigners:
         if number not in known:
             raise InputError(
                 f"participant {number} is suspended, has left or does not exist",
-                hint="see `millmark participants list`",
+                hint=_HINT,
             )
     chosen = cosigners or sorted(known)
     keys = sorted((number, key.address) for number in set(chosen) for key in known[number].keys)
-    return fetch_trust(chain, names, Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys)))
+    return Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys))

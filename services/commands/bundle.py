@@ -9,9 +9,10 @@ import typer
 
 from ledger.bundle import parse_bundle
 from ledger.checkpoint import MAX_CHECKPOINT_BYTES, SignedCheckpoint, parse_checkpoint
-from ledger.errors import InputError
+from ledger.errors import InputError, SealsError
 from ledger.headers import parse_header
 from ledger.provenance import build_bundle, parse_disclosing
+from ledger.seals import parse_extra
 from services.commands.context import open_context
 from services.files import read_bounded, write_whole
 from services.options import AsJson
@@ -70,9 +71,19 @@ def run_bundle(
             f"{found['records']} records of {found['histories']} orders and lots, "
             f"{found['withheld_records']} more withheld",
             f"as of block {found['block_number']}, {found['bytes']} bytes, written to {output}",
+            *_describe_seals(found),
             "next: millmark trust -o trust.json, and wherever both files are: "
             f"millmark verify {output} --trust trust.json",
         )
+
+
+def _describe_seals(found: dict[str, object]) -> list[str]:
+    """On networks whose blocks have no seals, nothing is said about them."""
+    if found["seals"]:
+        return [f"its block is sealed by {found['seals']} validators: millmark trust --validators believes it by these"]
+    if found["unsealed"]:
+        return [f"without seals, although its block is of QBFT: {found['unsealed']}"]
+    return []
 
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
@@ -108,4 +119,15 @@ def describe_bundle(data: bytes, output: Path) -> dict[str, object]:
         "histories": len(bundle.histories),
         "records": len(bundle.records),
         "withheld_records": len(links),
+        "seals": 0 if bundle.seals is None else len(bundle.seals.seals.seals),
+        "unsealed": None if bundle.seals is not None else _find_why_unsealed(bundle.headers[-1]),
     }
+
+
+def _find_why_unsealed(header: bytes) -> str | None:
+    """Why a bundle with this header has no seals; None if its network has none."""
+    try:
+        listed = parse_extra(parse_header(header).extra_data).validators
+    except SealsError:
+        return None
+    return "the node holds no quorum of valid ones" if listed else "the network keeps its validators in a contract"

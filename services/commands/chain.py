@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from ledger.chain import deploy, find_profile, write_deployment
+from ledger.chain import EmbeddedChain, Transport, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError
 from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_status
+from ledger.keys import LocalSigner
 from ledger.records import Contract
+from ledger.seals import MAX_VALIDATORS
 from ledger.store.outbox import Outbox
 from services.commands.context import Context, open_context
 from services.handover.repository import count_handovers
@@ -48,21 +50,38 @@ def run_devchain(
     journal: Path | None = typer.Option(
         None, "--journal", dir_okay=False, help="File that keeps the chain; the next run with it continues the chain."
     ),
+    validators: int = typer.Option(
+        0,
+        min=0,
+        max=MAX_VALIDATORS,
+        help="Seal blocks with the keys of so many validators, as on a QBFT network. This one process holds all of "
+        "them: it shows sealed bundles, and no network. A journal keeps them.",
+    ),
     name: list[str] | None = typer.Option(
         None, "--name", help="Further host name to serve it under, such as that of a container; repeatable."
     ),
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It is held in memory and lost when the command ends,
     unless a journal keeps it."""
-    from services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, used here only
+    from services.devchain import create_devchain  # noqa: PLC0415 - a whole EVM, used here only
 
-    chain = None if journal is None else JournaledChain(journal)
+    chain = _open_chain(journal, validators)
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
+    if validators:
+        print_lines(f"its blocks are sealed by {validators} validators, whose keys this one process holds")
     sys.stdout.flush()  # programs that start a devchain read its URL from this line
     app = create_devchain(chain, choose_hosts(host, name or ()))
     serve_on(listener, uvicorn.Server(uvicorn.Config(app, log_level="warning")))
+
+
+def _open_chain(journal: Path | None, validators: int) -> Transport:
+    from services.devchain import JournaledChain  # noqa: PLC0415 - a whole EVM, used here only
+
+    if journal is not None:
+        return JournaledChain(journal, validators)
+    return EmbeddedChain(validators=[LocalSigner.generate() for _ in range(validators)])
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import fetch_checkpoint, verify_seen
+from ledger.chain import fetch_checkpoint, fetch_validators, verify_seen
 from ledger.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     SignedCheckpoint,
@@ -19,7 +19,9 @@ from ledger.checkpoint import (
 from ledger.errors import InputError
 from ledger.keys import to_checksum
 from ledger.provenance import build_trust_file
-from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, parse_trust
+from ledger.seals import quorum_of
+from ledger.signatures import parse_address
+from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
 from services.commands.context import open_context
 from services.files import read_bounded, write_whole
 from services.options import AsJson, PassphraseFile, SignerUri
@@ -41,7 +43,7 @@ def register(app: typer.Typer) -> None:
         "combine", epilog="Example: millmark checkpoint combine alder-signed.json birch-signed.json -o checkpoint.json"
     )(run_combine)
     app.add_typer(group, name="checkpoint")
-    app.command("trust", epilog="Example: millmark trust -o trust.json --quorum 2")(run_trust)
+    app.command("trust", epilog="Example: millmark trust -o trust.json --validators")(run_trust)
 
 
 def run_fetch(context: typer.Context, output: Output, block: Number = None, as_json: AsJson = False) -> None:
@@ -96,16 +98,43 @@ def run_trust(
     cosigner: Annotated[
         list[int] | None, typer.Option(help="Participant whose signature counts; may be repeated. All by default.")
     ] = None,
+    validators: Annotated[
+        bool,
+        typer.Option(
+            "--validators",
+            help="Trust blocks that enough validators sealed: those that your own node's last final block lists. With "
+            "--quorum, co-signers vouch for validators that changed long ago.",
+        ),
+    ] = False,
+    validator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS[=PARTICIPANT]",
+            help="Trust blocks that these validators sealed, and name the participant that runs each; may be repeated.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a trust file with chain, contracts and participants as your own node reports them."""
-    if block is not None and quorum is not None:
-        raise InputError("a trust file names one block or co-signers, not both", hint="give --block or --quorum")
+    given = [_parse_validator(text) for text in validator or []]
+    if validators and given:
+        raise InputError(
+            "validators are those of your own node or those that you name, not both",
+            hint="give --validators, or --validator for each of them",
+        )
+    sealed = validators or bool(given)
+    if block is not None and (quorum is not None or sealed):
+        raise InputError(
+            "a trust file names one block or who makes blocks believable, not both",
+            hint="give --block, or --quorum or --validators",
+        )
     if cosigner and quorum is None:
         raise InputError("co-signers need a quorum", hint="give --quorum as well")
     with open_context(context.obj) as opened:
         opened.catch_up()
-        trust = build_trust_file(opened.store, opened.chain(), block, quorum, cosigner or [])
+        chain = opened.chain()
+        believed = [Validator(address) for address in fetch_validators(chain)] if validators else given
+        trust = build_trust_file(opened.store, chain, block, quorum, cosigner or [], believed)
     write_whole(output, trust.to_bytes())
     if as_json:
         print_json({"file": str(output), **_described(trust)})
@@ -119,16 +148,28 @@ def _described(trust: TrustFile) -> dict[str, object]:
     if isinstance(trust.checkpoint, BelievedBlock):
         found["block"] = trust.checkpoint.number
         found["block hash"] = "0x" + trust.checkpoint.hash.hex()
-    else:
-        found["quorum"] = trust.checkpoint.quorum
-        found["co-signers"] = len({key.participant for key in trust.checkpoint.keys})
+    if isinstance(trust.checkpoint, Validators):
+        addresses = [to_checksum(address) for address in trust.checkpoint.addresses]
+        found["sealed by"] = f"{quorum_of(len(addresses))} of {len(addresses)}"
+        found["validators"] = " ".join(addresses)
+    if trust.cosigners is not None:
+        found["quorum"] = trust.cosigners.quorum
+        found["co-signers"] = len({key.participant for key in trust.cosigners.keys})
     return found
 
 
+def _parse_validator(text: str) -> Validator:
+    """Parses ADDRESS or ADDRESS=PARTICIPANT. Raises InputError, SigningError."""
+    address, equals, number = text.partition("=")
+    if equals and not (number.isascii() and number.isdigit()):
+        raise InputError(f"{text!a} is no validator", hint="write its address, or its address=participant's number")
+    return Validator(parse_address(address), int(number) if equals else None)
+
+
 def _verify_quorum(trust: TrustFile, whole: SignedCheckpoint) -> None:
-    if isinstance(trust.checkpoint, BelievedBlock):
+    if trust.cosigners is None:
         raise InputError(
-            "this trust file names a block and requires no signatures", hint="give a trust file with a quorum"
+            "this trust file has no co-signers and requires no signatures", hint="give a trust file with a quorum"
         )
     verify_believed(trust, whole)
 

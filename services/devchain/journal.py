@@ -1,10 +1,11 @@
 """A devchain's journal: the requests that made its blocks, so that a restart makes the same blocks again.
 
-One JSON object per line. The first holds time and hash of the genesis block; each further one holds the request that
-made a block, and that block's time, number and hash. `check` is the SHA-256 over the previous line's `check` and the
-line without its own (RFC 8785), so no line can be changed, removed or moved unnoticed. A line is on disk before its
-request is answered. An incomplete last line was being written during a crash; its request was never answered, so it is
-dropped.
+One JSON object per line. The first holds time and hash of the genesis block, and the private keys of the validators
+that seal the blocks, if there are any: they are worth nothing outside of this chain, and only the file's owner may read
+it. Each further one holds the request that made a block, and that block's time, number and hash. `check` is the SHA-256
+over the previous line's `check` and the line without its own (RFC 8785), so no line can be changed, removed or moved
+unnoticed. A line is on disk before its request is answered. An incomplete last line was being written during a crash;
+its request was never answered, so it is dropped.
 """
 
 from __future__ import annotations
@@ -12,30 +13,36 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ledger.canonical import canonical_json, sha256
 from ledger.chain import EmbeddedChain, RpcError
-from ledger.errors import CanonicalError, SettingsError, StoreDamagedError
+from ledger.errors import CanonicalError, MillmarkError, SettingsError, StoreDamagedError
+from ledger.keys import LocalSigner
 
 __all__ = ["JournaledChain", "discard_journal"]
 
-_FORMAT = "millmark-devchain-1"
+_FORMAT = "millmark-devchain-2"
 _WRITING = ("eth_sendRawTransaction", "anvil_setBalance", "evm_mine")
 _SERVER_ERROR = -32000
+_KEY_BYTES = 32
 _HEAD = ("eth_getBlockByNumber", ["latest", False])
 
 
 class JournaledChain:
     """An embedded chain with a journal at `path`, which is created if it does not exist.
 
-    Raises StoreDamagedError, naming the last good block, if the journal is damaged or its requests do not produce the
-    blocks it lists; SettingsError if it cannot be opened, or another devchain is writing it.
+    A new chain has this number of `validators`, with keys of their own that seal its blocks; one that is continued has
+    those that it was made with, and a number other than 0 must be theirs. Raises StoreDamagedError, naming the last
+    good block, if the journal is damaged or its requests do not produce the blocks it lists; SettingsError if it cannot
+    be opened, another devchain is writing it, or its chain has another number of validators; InputError for too many.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, validators: int = 0) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._check = b""
@@ -47,12 +54,9 @@ class JournaledChain:
             lines.pop()
         os.lseek(self._file, 0, os.SEEK_END)
         if lines:
-            self._chain = self._replay(lines)
+            self._chain = self._replay(lines, validators)
         else:
-            self._chain = EmbeddedChain()
-            genesis = self._chain.request(*_HEAD)
-            time_s = int(genesis["timestamp"], 16)
-            self._append({"journal": _FORMAT, "genesis_time_s": time_s, "hash": genesis["hash"]})
+            self._chain = self._begin(validators)
 
     def request(self, method: str, params: list[Any]) -> Any:
         """The answer of the embedded chain. A request that makes a block is answered once its line is on disk.
@@ -76,6 +80,15 @@ class JournaledChain:
     def close(self) -> None:
         os.close(self._file)
 
+    def _begin(self, validators: int) -> EmbeddedChain:
+        """A new chain, and the journal's first line."""
+        keys = [secrets.token_bytes(_KEY_BYTES) for _ in range(validators)]
+        chain = _open_chain(None, keys)
+        genesis = chain.request(*_HEAD)
+        first = {"journal": _FORMAT, "genesis_time_s": int(genesis["timestamp"], 16), "hash": genesis["hash"]}
+        self._append({**first, "validators": [key.hex() for key in keys]})
+        return chain
+
     def _write_block(self, head: dict[str, Any], method: str, params: list[Any]) -> None:
         block = {"number": int(head["number"], 16), "hash": head["hash"], "time_s": int(head["timestamp"], 16)}
         try:
@@ -94,11 +107,21 @@ class JournaledChain:
 
     # Replay
 
-    def _replay(self, lines: list[bytes]) -> EmbeddedChain:
+    def _replay(self, lines: list[bytes], validators: int) -> EmbeddedChain:
         first = self._parse(lines[0], 1, "")
         if first.get("journal") != _FORMAT or type(first.get("genesis_time_s")) is not int:
             raise self._damaged(1, "")
-        chain = EmbeddedChain(first["genesis_time_s"])
+        try:
+            keys = [bytes.fromhex(key) for key in first["validators"]]
+            chain = _open_chain(first["genesis_time_s"], keys)
+        except (KeyError, TypeError, ValueError, MillmarkError) as error:
+            raise self._damaged(1, "") from error
+        if validators not in (0, len(keys)):
+            self.close()
+            raise SettingsError(
+                f"the chain in {self._path} has {len(keys)} validators, not {validators}",
+                hint="leave --validators out to continue it, or name another journal",
+            )
         good = _describe(chain)
         if chain.request(*_HEAD)["hash"] != first.get("hash"):
             raise self._damaged(1, "")
@@ -159,6 +182,10 @@ def _lock(path: Path) -> int:
             hint="check its path and permissions, and that no other devchain uses it",
         ) from error
     return file
+
+
+def _open_chain(genesis_time_s: int | None, keys: Sequence[bytes]) -> EmbeddedChain:
+    return EmbeddedChain(genesis_time_s, validators=[LocalSigner.from_bytes(key) for key in keys])
 
 
 def _check(before: bytes, entry: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ledger.bundle import Bundle, encode_bundle, parse_bundle
 from ledger.canonical import to_hex
-from ledger.chain import Chain, fetch_headers, fetch_trust
+from ledger.chain import Chain, fetch_headers, fetch_seals, fetch_trust
 from ledger.checkpoint import MAX_ANCESTRY
 from ledger.errors import BundleError, ProofError
 from ledger.headers import parse_header
@@ -101,4 +101,4 @@ def extend_to_present(chain: Chain, data: bytes) -> bytes:
     if last - first > MAX_ANCESTRY:
         return data
     headers = fetch_headers(chain.node, first, last)
-    return encode_bundle(replace(bundle, headers=headers, signatures=()))
+    return encode_bundle(replace(bundle, headers=headers, signatures=(), seals=fetch_seals(chain, last)))

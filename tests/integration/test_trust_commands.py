@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import keccak256
-from ledger.chain import write_deployment
+from ledger.chain import EmbeddedChain, write_deployment
 from ledger.checkpoint import parse_checkpoint, verify_believed
 from ledger.keys import LocalSigner, to_checksum
 from ledger.records import Role
 from ledger.store.outbox import Outbox
-from ledger.trust import BelievedBlock, Cosigners, parse_trust
+from ledger.trust import BelievedBlock, Cosigners, Validator, Validators, parse_trust
 from services.devchain import create_devchain
 from tests.support.command_line import Runner
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.loopback import serving
+from tests.support.sealing import validators
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -55,8 +56,16 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
-    world = build_world()
+def sealing() -> list[LocalSigner]:
+    """The validators that seal the chain's blocks."""
+    return []
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sealing: list[LocalSigner]
+) -> Iterator[Site]:
+    world = build_world(EmbeddedChain(validators=sealing)) if sealing else build_world()
     (tmp_path / "outbox").mkdir()
     with new_store(tmp_path / "outbox") as store:
         companies = [world.admit(Outbox(store), Role.MANUFACTURER) for _ in range(3)]
@@ -88,6 +97,41 @@ def test_a_trust_file_says_what_the_chain_says(site: Site) -> None:
         assert entry.code_hash == keccak256(chain.node.code(entry.address))
     number = chain.node.block_number()
     assert trust.checkpoint == BelievedBlock(number, chain.node.header(number).hash)
+
+
+@pytest.mark.parametrize("sealing", [validators(4)])
+def test_the_validators_of_a_sealed_chain_are_those_that_its_blocks_list(
+    site: Site, sealing: list[LocalSigner]
+) -> None:
+    path = site.path("trust.json")
+    addresses = [to_checksum(one.address) for one in sealing]
+    found = site.json("trust", "-o", str(path), "--validators")
+    assert (found["sealed by"], found["validators"]) == ("3 of 4", " ".join(addresses))
+    members = tuple(Validator(one.address) for one in sealing)
+    assert parse_trust(path.read_bytes()).checkpoint == Validators(members)
+    given = [f"--validator={addresses[2]}=3", f"--validator={addresses[1].lower()}"]
+    site.json("trust", "-o", str(path), *given, "--quorum", "2")
+    trust = parse_trust(path.read_bytes())
+    assert isinstance(trust.checkpoint, Validators)
+    assert trust.checkpoint.members == (Validator(sealing[1].address), Validator(sealing[2].address, 3))
+    assert trust.cosigners is not None
+    assert trust.cosigners.quorum == 2
+    for wrong, why in (
+        ([*given, "--validators"], "not both"),
+        (["--validators", "--block", "1"], "not both"),
+        ([f"--validator={addresses[0]}=9"], "participant 9 does not exist"),
+        ([f"--validator={addresses[0]}=Alder"], "is no validator"),
+        (["--validator=0x12"], "is not an address"),
+        ([f"--validator={addresses[0]}", f"--validator={addresses[0]}=1"], "strictly ascending"),
+    ):
+        assert why in site.run.refused("trust", "-o", str(site.path("other.json")), *wrong)[1]
+
+
+def test_where_nobody_seals_blocks_there_are_no_validators(site: Site) -> None:
+    code, err = site.run.refused("trust", "-o", str(site.path("trust.json")), "--validators")
+    assert code == 1
+    assert "not that of QBFT" in err
+    assert "--quorum" in err
 
 
 def test_names_and_chosen_co_signers_are_in_the_trust_file(site: Site) -> None:

@@ -14,7 +14,7 @@ from ledger.bundle import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.chain import fetch_headers, fetch_proofs
+from ledger.chain import fetch_headers, fetch_proofs, fetch_seals
 from ledger.claims import Path as ClaimsPath
 from ledger.events import Event, Recorded
 from ledger.events.lots import LotsTransformed
@@ -96,6 +96,7 @@ def make_bundle(
         claims=tuple(_claims(world, shown, claims)),
         evidence=tuple(_evidence(world, shown, chosen)),
         inferences=tuple(world.inference_of(one) for one in sorted(chosen) if one in shown and not world.lied(one)),
+        seals=fetch_seals(chain, last),
     )
     return bundle, make_trust(world)
 

@@ -1,4 +1,4 @@
-"""The genuine bundle in tests/vectors/bundle, and its trust file."""
+"""The genuine bundle in tests/vectors/bundle, and its trust files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.support.bundle_content import Content, copy_content, read_content
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 DATA = FOLDER / "part.bundle"
 TRUST = FOLDER / "trust.json"
+SEALED = FOLDER / "sealed.json"
+"""Lists the validators that sealed the block; `TRUST` names the block itself."""
 NEEDED = ("coincurve", "rfc8785", "safe-pysha3")
 """Distributions that the verifier imports. A change affects everybody who installs only the verifier."""
 

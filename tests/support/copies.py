@@ -7,11 +7,12 @@ import copy
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ledger.chain import EmbeddedChain
+from ledger.signatures import Signer
 from ledger.store import Store
 from tests.support.stores import copy_database, new_store
 
@@ -20,9 +21,9 @@ __all__ = ["Template", "copy_chain", "new_engine"]
 W = TypeVar("W")
 
 
-def new_engine() -> EmbeddedChain:
+def new_engine(validators: Sequence[Signer] = ()) -> EmbeddedChain:
     """A chain that began a month ago, so that stories can tell of days that passed."""
-    return EmbeddedChain(int(time.time()) - 30 * 86_400)
+    return EmbeddedChain(int(time.time()) - 30 * 86_400, validators=validators)
 
 
 def copy_chain(chain: EmbeddedChain) -> EmbeddedChain:

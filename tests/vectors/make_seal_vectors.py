@@ -103,7 +103,7 @@ def _extras(good: SealedHeader) -> Iterator[tuple[str, str, bytes]]:
     yield "no validators: they are in a contract", malformed, with_items(vanity, [], *items[2:])
     many = [number.to_bytes(20, "big") for number in range(101)]
     yield "101 validators", malformed, with_items(vanity, many, *items[2:])
-    yield "the list of validators as bytes", malformed, with_items(vanity, b"".join(map(bytes, listed)), *items[2:])
+    yield "the list of validators as bytes", malformed, with_items(vanity, encode_rlp(listed), *items[2:])
     yield "vote and round exchanged", malformed, with_items(vanity, listed, committed, vote, none)
     yield "a vote before the validators", malformed, with_items(vanity, vote, listed, committed, none)
     yield "a vote of one member", malformed, with_items(vanity, listed, [recipient], committed, none)

@@ -15,7 +15,7 @@ from ledger.keys import LocalSigner
 from ledger.seals import SealedHeader, quorum_of
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators, parse_trust
 from ledger.verify import Report, VerificationError, describe, verify_bundle
-from tests.support.bundle_vector import vector_content
+from tests.support.bundle_vector import SEALED, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.forge_seals import SealedWorld, believing, build_changed, build_sealed
 from tests.support.forgeries import judge, run_seal_forgeries
 from tests.support.forging import DAY_S, MAX_AGE_S, SEAL_FORGERIES
@@ -57,6 +57,21 @@ def with_names(trust: TrustFile) -> TrustFile:
 def test_sealed_bundles_are_accepted_before_they_are_forged(seed: int) -> None:
     for build in (build_sealed, build_changed):
         assert judge(build(vector_content(), Random(seed)).genuine()) is None  # noqa: S311  # to be had again
+
+
+def test_the_vector_is_believed_by_its_validators_alone() -> None:
+    trust = parse_trust(SEALED.read_bytes())
+    assert isinstance(trust.checkpoint, Validators)
+    assert trust.cosigners is None
+    report = verify_bundle(vector_bytes(), trust, now_s=vector_now())
+    assert "0x" not in said(report, "checkpoint_sealed").partition("sealed by")[2]
+    others = codes(verify_vector()) - codes(report)
+    assert others == {"checkpoint_named", "seals"}
+
+
+def verify_vector() -> Report:
+    """The vector with the trust file that names the block."""
+    return verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
 
 
 def test_forged_seals_are_refused_at_step_3() -> None:

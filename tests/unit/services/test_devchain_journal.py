@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from ledger.canonical import canonical_json, sha256
 from ledger.chain import Chain, EmbeddedChain, Node, RpcError, find_profile
 from ledger.errors import SettingsError, StoreDamagedError
 from ledger.records import Contract
+from ledger.seals import parse_extra
 from ledger.store.outbox import Outbox
 from services.devchain import JournaledChain
 from tests.support.ledger_world import LedgerWorld, build_world, verify_final
@@ -193,3 +195,34 @@ def test_times_do_not_go_back() -> None:
     chain.request_at(1_600_000_000, "anvil_setBalance", [ADDRESS, "0x2"])
     times = [chain.request("eth_getBlockByNumber", [hex(n), False])["timestamp"] for n in range(3)]
     assert [int(time, 16) for time in times] == [1_700_000_000, 1_700_000_005, 1_700_000_006]
+
+
+def test_a_sealed_chain_keeps_its_validators(path: Path) -> None:
+    chain = JournaledChain(path, 4)
+    fund(chain, 2)
+    before = head(chain)
+    chain.close()
+    assert path.stat().st_mode & 0o777 == 0o600, "the journal has the validators' keys"
+    for wanted in (0, 4):
+        again = JournaledChain(path, wanted)
+        assert head(again) == before, "the same seals, too"
+        again.close()
+    with pytest.raises(SettingsError, match="has 4 validators, not 7"):
+        JournaledChain(path, 7)
+    again = JournaledChain(path)
+    fund(again, 1)
+    extra = parse_extra(bytes.fromhex(head(again)["extraData"][2:]))
+    assert (len(extra.validators), len(extra.seals)) == (4, 4)
+    again.close()
+
+
+def test_a_journal_whose_validators_are_no_keys_is_damaged(path: Path) -> None:
+    JournaledChain(path, 4).close()
+    first = json.loads(path.read_text())
+    del first["check"]
+    for wrong in (None, "00" * 32, ["00" * 32], [7], ["zz"]):
+        entry = {**first, "validators": wrong}
+        check = sha256(canonical_json(entry))
+        path.write_text(json.dumps({**entry, "check": check.hex()}) + "\n")
+        with pytest.raises(StoreDamagedError, match="first line"):
+            JournaledChain(path)
