@@ -169,4 +169,6 @@ def _explain(error: typer.TyperException) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    from services.entry import main as enter  # the same way in as the console script has: help from texts
+
+    enter()

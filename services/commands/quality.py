@@ -16,7 +16,6 @@ from ledger.errors import InputError
 from ledger.provenance import find_certificate, open_reader
 from ledger.records import (
     ApproveModel,
-    DemandOpening,
     OpenModel,
     PublishModel,
     Record,
@@ -67,7 +66,6 @@ def register(app: typer.Typer) -> None:
     group.command("withdraw", epilog="Example: millmark quality withdraw 9 --signer ...")(run_withdraw)
     group.command("extract", epilog="Example: millmark quality extract 0x... -o extract.json")(run_extract)
     group.command("challenge", epilog="Example: millmark quality challenge 0x... --signer ...")(run_challenge)
-    group.command("demand", epilog="Example: millmark quality demand 0x... --signer ...")(run_demand)
     group.command("finding", epilog="Example: millmark quality finding 0x... --defect")(run_finding)
     group.command("monitor", epilog="Example: millmark quality monitor --json")(run_monitor)
     app.add_typer(group, name="quality")
@@ -235,28 +233,6 @@ def _announce(prepared: PreparedChallenge) -> None:
         warn("Re-executed here, the certificate is right and will be upheld.")
     if not prepared.executable:
         warn("The model's bytes are not on chain: the contract only checks the digest and its verdict.")
-
-
-def run_demand(
-    context: typer.Context,
-    lot: Lot,
-    signer: SignerUri,
-    certificate: CertificateNumber = None,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Demand that a lot's certificate be opened within seven days; it is not valid if it is not opened by then.
-
-    By default the certificate that decides about the lot. The buyer and the coordinator of the lot's order, its
-    custodian and any auditor can demand it, once per hour. Until it is opened, or the lot reworked, no other
-    certificate of the inspector satisfies the order's gate.
-    """
-    with open_context(context.obj) as opened:
-        opened.catch_up()
-        with open_reader(opened.store) as reader:
-            row = find_certificate(reader, lot, certificate)
-            order = reader.lot(row.lot).order or _NOTHING
-        _record(opened, signer, passphrase_file, DemandOpening(row.lot, order, row.sequence))
-    print_lines(f"certificate {row.sequence} must be opened within seven days")
 
 
 def run_finding(

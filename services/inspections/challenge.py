@@ -89,7 +89,7 @@ def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int
             return to_ledger_verdict(verdict).value
     raise InputError(
         f"the extract does not open certificate {row.sequence}, whose digest commits to another inference",
-        hint="demand the opening instead: `millmark quality demand`",
+        hint="demand the opening instead: `millmark certificates demand`",
     )
 
 

@@ -22,6 +22,7 @@ from ledger.keys import LocalSigner, create_keystore
 from ledger.records import (
     AcceptKey,
     Admit,
+    DemandOpening,
     IssueCertificate,
     Item,
     OfferCustody,
@@ -181,20 +182,29 @@ def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Li
 
 
 def test_a_demand_is_met_by_opening_and_an_honest_certificate_is_upheld(desk: Desk, line: Line) -> None:
-    job, buyer = line.jobs[1], desk.sign(desk.consortium.buyer)
+    job, buyer = line.jobs[1], desk.consortium.buyer
     inspector = desk.sign(desk.consortium.inspector)
-    assert "seven days" in desk.ok("quality", "demand", _name(job), *buyer)
-    assert "CertificateStateWrong" in desk.refused("quality", "demand", _name(job), *buyer)
+    demand = _demand(desk, job)
+    desk.consortium.record(buyer, [demand])
+    with pytest.raises(SubmitError, match="CertificateStateWrong"):
+        desk.consortium.record(buyer, [demand])
     assert "is valid" in desk.ok("quality", "challenge", _name(job), "--yes", *inspector)
     [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
     assert (certificate["status"], certificate["executed"]) == ("valid", "pass")
 
 
+def _demand(desk: Desk, job: Job) -> DemandOpening:
+    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    return DemandOpening(job.lot, job.order.subject, certificate["certificate"])
+
+
 def test_a_demand_that_nobody_meets_leaves_the_certificate_unopened(desk: Desk, line: Line) -> None:
     """A week passes by the chain's clock, which no node lets anybody set from outside."""
     job, consortium = line.jobs[2], desk.consortium
-    assert "CertificateDemandTooSoon" in desk.refused("quality", "demand", _name(job), *desk.sign(consortium.buyer))
-    assert "seven days" in desk.ok("quality", "demand", _name(job), *desk.sign(consortium.auditor))
+    demand = _demand(desk, job)
+    with pytest.raises(SubmitError, match="CertificateDemandTooSoon"):
+        consortium.record(consortium.buyer, [demand])
+    consortium.record(consortium.auditor, [demand])
     chain = consortium.chain
     desk.engine._tester.time_travel(chain.header(chain.final_number()).timestamp + 7 * 86_400)
     line.plant.bench.note("balance", {"window": list(SOUND)})
@@ -231,7 +241,8 @@ def test_a_revoked_certificate_cannot_be_challenged_and_opens_no_gate(desk: Desk
 
     inspector = desk.sign(consortium.inspector)
     assert "CertificateStateWrong" in desk.refused("quality", "challenge", _name(job), "--yes", *inspector)
-    assert "CertificateStateWrong" in desk.refused("quality", "demand", _name(job), *desk.sign(consortium.buyer))
+    with pytest.raises(SubmitError, match="CertificateStateWrong"):
+        consortium.record(consortium.buyer, [_demand(desk, job)])
     with pytest.raises(SubmitError, match="CertificateStateWrong"):
         consortium.record(consortium.inspector, [revocation])
     offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)

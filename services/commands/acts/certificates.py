@@ -88,8 +88,13 @@ def revoke(at: At, certificate: Number, reason: Reason) -> Done:
 
 @CERTIFICATES.act("demand", "millmark certificates demand 412")
 def demand(at: At, certificate: Number) -> Done:
-    """Demand that the inspector open the inference behind a certificate."""
-    return Done(at.gateway.demand_opening(certificate), f"the opening of certificate {certificate} is demanded")
+    """Demand that a certificate be opened within seven days; it is not valid if it is not opened by then.
+
+    The buyer and the coordinator of the lot's order, its custodian and any auditor can demand it, once per hour. Until
+    it is opened, or the lot reworked, no other certificate of the inspector satisfies the order's gate.
+    """
+    done = at.gateway.demand_opening(certificate)
+    return Done(done, f"certificate {certificate} must be opened within seven days")
 
 
 @CERTIFICATES.act("waive", "millmark certificates waive A0006R --inspector Lab --reason 'needed today, inspected here'")

@@ -12,6 +12,7 @@ from ledger.errors import InputError
 from ledger.footprint import Step, Taken
 from services.commands.acts.act import Done, Group, Listing
 from services.commands.acts.footprints import (
+    Accounting,
     Factors,
     Further,
     Location,
@@ -171,12 +172,8 @@ def transform(
     ]
     accounting = read_accounting(factors, location, market, emission)
     if accounting is not None:
-        step = _step(inputs, outputs, loss)
         work = first["order"] if kind in (Kind.CONVERSION, Kind.REWORK) else None
-        assignment = None if work is None else _started(at, work, operation)
-        for one in outputs:
-            name = new_lot(one["identifier"])
-            one["claims"] = with_footprint(at, None, accounting, step, name, assignment)
+        _account(at, accounting, _step(inputs, outputs, loss), outputs, work, operation)
     yield_out, yield_in = _ratio(yielding)
     done = at.gateway.transform_lots(
         kind=kind.value,
@@ -336,6 +333,16 @@ def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[Inpu
         cast("InputBody", {"lot": at.lot(name), "quantity": quantity, "component": component})
         for name, quantity in quantities(pairs, option)
     ]
+
+
+def _account(
+    at: At, accounting: Accounting, step: Step, outputs: Sequence[OutputBody], work: str | None, operation: int
+) -> None:
+    """Adds its footprint to the claims of each output. `work`: the order whose operation was worked on; None if nothing
+    was, as in a split."""
+    assignment = None if work is None else _started(at, work, operation)
+    for one in outputs:
+        one["claims"] = with_footprint(at, None, accounting, step, new_lot(one["identifier"]), assignment)
 
 
 def _started(at: At, order: str, operation: int) -> int:

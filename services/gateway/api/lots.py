@@ -41,7 +41,9 @@ _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
 def add_lots(table: RouteTable, store: Store) -> None:
-    _add_lots(Routes(table, "lots", PROBLEMS_404), store)
+    lots = Routes(table, "lots", PROBLEMS_404)
+    _add_lots(lots, store)
+    _add_histories(lots, store)
     _add_certificates(Routes(table, "provenance", PROBLEMS_404), store)
 
 
@@ -71,6 +73,8 @@ def _add_lots(routes: Routes, store: Store) -> None:
         """Returns the lot's remaining quantity, holder and state. Use a trace to see where it came from."""
         return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
 
+
+def _add_histories(routes: Routes, store: Store) -> None:
     @routes.one(
         "/v1/lots/{subject}/footprint",
         "getFootprint",
