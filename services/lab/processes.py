@@ -8,14 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ledger.errors import ChainError, MillmarkError
 from services.cli import main
 
-__all__ = ["free_port", "pick_port", "run_command", "start_command", "stop_commands", "wait_for"]
+__all__ = ["held_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
 _READY_S = 60.0
 _STOP_S = 20.0
@@ -30,20 +31,29 @@ _PRELOADED = (
 )
 
 
-def free_port() -> int:
-    """A port that is currently free. Another program may take it before it is used."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+@contextmanager
+def held_port(preferred: int = 0) -> Iterator[int]:
+    """A port that no other program gets until exit, and that a program of ours may listen on: the preferred one, unless
+    it is in use or was within the last minute, else one that the system chooses."""
+    with ExitStack() as stack:
+        try:
+            holder = stack.enter_context(_bound(preferred))
+        except OSError:
+            holder = stack.enter_context(_bound(0))
+        # Only now: whoever binds first without it has the port alone, and our servers, which set it, may share it as
+        # long as nobody else listens (ip(7)).
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield int(holder.getsockname()[1])
 
 
-def pick_port(preferred: int) -> int:
-    """The port if it is free, any free one otherwise."""
+def _bound(port: int) -> socket.socket:
+    holder = socket.socket()
     try:
-        with socket.create_server(("127.0.0.1", preferred)):
-            return preferred
+        holder.bind(("127.0.0.1", port))
     except OSError:
-        return free_port()
+        holder.close()
+        raise
+    return holder
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes] | BaseProcess) -> None:

@@ -54,7 +54,7 @@ from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
-from services.lab.processes import free_port, wait_for
+from services.lab.processes import held_port, wait_for
 from services.settings import SETTINGS_FILE, read_settings
 from services.store import open_store
 
@@ -246,16 +246,16 @@ def _find_things(store: Store) -> dict[str, list[Any]]:
 
 @contextmanager
 def _devchain() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-c", "from services.cli import main; main()", "devchain", "--port", str(port)]
-    with _running(command, port):
-        yield f"http://127.0.0.1:{port}"
+    with held_port() as port:
+        command = [sys.executable, "-c", "from services.cli import main; main()", "devchain", "--port", str(port)]
+        with _running(command, port):
+            yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def _gateway(home: Path) -> Iterator[str]:
-    port = free_port()
-    with _running([sys.executable, "-m", "services.lab.bench.fuzzed_gateway", str(home), str(port)], port):
+    program = [sys.executable, "-m", "services.lab.bench.fuzzed_gateway", str(home)]
+    with held_port() as port, _running([*program, str(port)], port):
         origin = f"http://127.0.0.1:{port}"
         if httpx.get(f"{origin}/health").status_code != 200:
             raise ChainError("the gateway does not answer", hint="run `millmark gateway` to see why")

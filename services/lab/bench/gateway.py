@@ -29,7 +29,7 @@ from services.access import Scope, new_api_key
 from services.lab.bench.bundle import grow_part
 from services.lab.bench.http_load import cpu_s
 from services.lab.demo.consortium import found_consortium
-from services.lab.processes import free_port, wait_for
+from services.lab.processes import held_port, wait_for
 from services.settings import SETTINGS_FILE
 from services.store import open_store
 
@@ -104,10 +104,9 @@ def _prepare(home: Path, leaves: int) -> tuple[bytes, str]:
 @contextmanager
 def serving(home: Path) -> Iterator[tuple[int, int]]:
     """Runs a gateway on a free port of the loopback; yields its port and process id."""
-    port = free_port()
-    environment = {**os.environ, "MILLMARK_GATEWAY_PORT": str(port)}
     command = [sys.executable, "-c", _START, "--home", str(home), "gateway"]
-    with (home / "gateway.log").open("w") as log:
+    with held_port() as port, (home / "gateway.log").open("w") as log:
+        environment = {**os.environ, "MILLMARK_GATEWAY_PORT": str(port)}
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             wait_for(port, process)

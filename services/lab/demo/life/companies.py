@@ -25,7 +25,7 @@ from services.home import Layout
 from services.lab import cluster
 from services.lab.demo.consortium import COMPANIES, Company, Consortium
 from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
-from services.lab.processes import free_port, pick_port, run_command, start_command, stop_commands, wait_for
+from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
 __all__ = ["Life", "found_in_life"]
@@ -115,11 +115,14 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
     Raises SettingsError if the folder has other files, and MillmarkError if a program fails.
     """
     clear_homes(folder)
-    port = pick_port(_CHAIN_PORT)
-    url = f"http://127.0.0.1:{port}"
-    operator = make_operator_home(folder, url)
-    journal = operator.folder / JOURNAL
     with ExitStack() as stack:
+        port, own, *ports = (
+            stack.enter_context(held_port(preferred))
+            for preferred in (_CHAIN_PORT, 0, _BUYER_PORT, *(0 for _ in COMPANIES[1:]))
+        )
+        url = f"http://127.0.0.1:{port}"
+        operator = make_operator_home(folder, own, url)
+        journal = operator.folder / JOURNAL
         chain_process = start_command(
             ["devchain", "--port", str(port), "--journal", str(journal)], operator.folder / "chain.log"
         )
@@ -130,7 +133,6 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
         if cluster.describe_missing() is None:
             databases[-1] = stack.enter_context(cluster.running_cluster())
             say(f"  {COMPANIES[-1][0]} keeps its data in PostgreSQL, the others in SQLite")
-        ports = [pick_port(_BUYER_PORT), *(free_port() for _ in COMPANIES[1:])]
         homes = [
             make_company_home(folder, name, roles, port, url, chain.deployment, operator, database)
             for (name, roles), port, database in zip(COMPANIES, ports, databases, strict=True)

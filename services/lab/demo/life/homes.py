@@ -20,7 +20,6 @@ from services.directory import DirectoryEntry, sign_statement
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.home import AdmissionRequest, Layout
 from services.lab.demo.home import DISCLOSE
-from services.lab.processes import free_port
 from services.settings import SETTINGS_FILE
 
 __all__ = ["DATABASE", "JOURNAL", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
@@ -73,9 +72,9 @@ def clear_homes(folder: Path) -> None:
         raise SettingsError(f"{folder} cannot be made empty: {error}", hint="name another folder") from error
 
 
-def make_operator_home(folder: Path, chain_url: str) -> Home:
+def make_operator_home(folder: Path, port: int, chain_url: str) -> Home:
     """The operator's home, complete but for the deployment."""
-    home = _make(folder / _OPERATOR, "the operator", free_port())
+    home = _make(folder / _OPERATOR, "the operator", port)
     write_settings(home, {"chain_url": chain_url, "operator_signer": "file:owner.key"})
     write_private(home.folder / "owner.key", home.signer.unsafe_secret().hex().encode())
     return home
