@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from services.lab.faults import node_kills
 from services.lab.faults.kill import STEPS, _plan_kills
 from services.lab.faults.ledger_check import LedgerCheck, check_ledger
 from services.lab.faults.runs import run_faults
-from services.lab.faults.soak import fit_slope
+from services.lab.faults.soak import fit_slope, judge_growth
 from services.lab.faults.workload import Event, Site, build_events, found_site
 from tests.support.stores import new_store
 
@@ -125,3 +125,23 @@ def test_the_results_list_every_crash_point_beside_its_owner() -> None:
 def test_a_slope_is_that_of_the_line() -> None:
     assert fit_slope([(0.0, 5.0), (2.0, 6.0), (4.0, 7.0)]) == 0.5
     assert fit_slope([(1.0, 5.0)]) == fit_slope([]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("memory", "files", "broken"),
+    [
+        (lambda at_s: 126.0 - 2 * 0.99**at_s, lambda at_s: 17 + (at_s % 50 == 0), ()),
+        (lambda at_s: 120.0 + at_s / 500, lambda _: 17, ("memory grows by 1.2 MiB in ten minutes",)),
+        (
+            lambda _: 126.0,
+            lambda at_s: 17 + at_s // 200,
+            ("at least 20 files are open in the last quarter, 19 in the quarter before it",),
+        ),
+    ],
+    ids=["levels off", "memory leaks", "files leak"],
+)
+def test_what_grows_after_the_warm_up_is_a_leak(
+    memory: Callable[[int], float], files: Callable[[int], int], broken: tuple[str, ...]
+) -> None:
+    samples = [(float(at_s), memory(at_s), files(at_s)) for at_s in range(0, 900, 2)]
+    assert judge_growth(samples, 450.0)[1] == broken
