@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.home": ["init", "join"],
     "services.commands.directory": ["directory"],
     "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
+    "services.commands.network": ["network"],
     "services.commands.gateway": ["gateway"],
     "services.commands.backup": ["backup", "restore"],
     "services.commands.participants": ["participants"],

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """JSON-RPC address of the company's own node. Without it, commands read the index only."""
     devchain_journal: Path | None = None
     """Journal of an embedded chain that the gateway itself serves at `chain_url` while it runs; for development."""
+    node_program: Path | None = None
+    """Executable of the chain node that `millmark network start` runs; found on the PATH without it."""
     engine: str = "embedded"
     """Name of the engine profile, which fixes finality depth and fee policy."""
     deployment: Path = Path("deployment.json")

@@ -18,7 +18,7 @@ To run a network in a test, or in a trial:
         network.nodes[3].start()              # returns at once
         network.nodes[3].wait_ready(60.0)     # returns once it answers
         network.nodes[3].folder.log           # what it printed
-        network.program.kind.consensus.may_stop(5)    # how many may be down
+        network.program.kind.consensus.quorum(5)      # fewer, and no block comes
         network.program.kind.engine           # name of the engine profile
     # all nodes are stopped here, also after an error
 
@@ -31,8 +31,9 @@ never zero: `balances_wei` gives keys money in the first block.
 from __future__ import annotations
 
 from services.network.errors import NetworkError, NetworkFileError, NodeProgramError
+from services.network.files import NetworkFile
 from services.network.flags import NodePlace, build_arguments
-from services.network.genesis import GenesisSettings, build_genesis
+from services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
 from services.network.keys import unsafe_test_key
 from services.network.kinds import KINDS, Consensus, Kind, find_kind
 from services.network.layout import NodeFolder, build_start_script, write_node_folder
@@ -40,28 +41,50 @@ from services.network.local import LocalNetwork, LocalNode
 from services.network.peers import Peer
 from services.network.processes import NodeProcess
 from services.network.programs import NodeProgram, find_program, identify_program
+from services.network.setup import (
+    Agreed,
+    OwnNode,
+    create_node,
+    find_nodes,
+    found_network,
+    join_network,
+    read_network,
+    read_node,
+    verify_number,
+)
 
 __all__ = [
+    "GAS_LIMIT",
     "KINDS",
+    "Agreed",
     "Consensus",
     "GenesisSettings",
     "Kind",
     "LocalNetwork",
     "LocalNode",
     "NetworkError",
+    "NetworkFile",
     "NetworkFileError",
     "NodeFolder",
     "NodePlace",
     "NodeProcess",
     "NodeProgram",
     "NodeProgramError",
+    "OwnNode",
     "Peer",
     "build_arguments",
     "build_genesis",
     "build_start_script",
+    "create_node",
     "find_kind",
+    "find_nodes",
     "find_program",
+    "found_network",
     "identify_program",
+    "join_network",
+    "read_network",
+    "read_node",
     "unsafe_test_key",
+    "verify_number",
     "write_node_folder",
 ]

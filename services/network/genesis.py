@@ -7,6 +7,7 @@ bytes, the addresses, 65 bytes. In both the addresses ascend.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -50,11 +51,11 @@ class GenesisSettings:
     """Money of the first block, for the keys that pay fees. Besu's networks have none: their base fee is zero."""
 
 
-def build_genesis(kind: Kind, settings: GenesisSettings) -> dict[str, Json]:
-    """The genesis file for a node program. Raises NetworkError for validators that are named twice or not at all."""
+def build_genesis(kind: Kind, settings: GenesisSettings) -> bytes:
+    """genesis.json for a node program. Raises NetworkError for validators that are named twice or not at all."""
     if not settings.validators or len(set(settings.validators)) != len(settings.validators):
         raise NetworkError("the validators of a network are at least one, and each is named once")
-    return _BUILDERS[kind.name](settings)
+    return json.dumps(_BUILDERS[kind.name](settings), indent=2).encode() + b"\n"
 
 
 def qbft_extra(validators: Sequence[Address]) -> bytes:

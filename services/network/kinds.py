@@ -1,7 +1,9 @@
 """The node programs that Millmark can run a network of, and how many validators may fail on each.
 
 A block of QBFT needs the seals of ceil(2n/3) of n validators and is final with them. Clique needs floor(n/2)+1 signers
-that run, because a signer that sealed a block has to let floor(n/2) others go first (EIP-225).
+that run, because a signer that sealed a block has to let floor(n/2) others go first (EIP-225). With exactly that many,
+each block has one signer that may make it: when two made the block before at the same time, the one that is needed may
+have made the other of the two, and the chain stands still until one more signer runs (seen with three of five).
 """
 
 from __future__ import annotations
@@ -21,12 +23,17 @@ class Consensus(enum.Enum):
     QBFT = "qbft"
 
     def quorum(self, validators: int) -> int:
-        """Number of validators that have to run for blocks to come."""
+        """Number of validators without which no block comes."""
         return validators // 2 + 1 if self is Consensus.CLIQUE else -(-2 * validators // 3)
 
     def may_stop(self, validators: int) -> int:
-        """Number of validators that may be down without the chain standing still."""
+        """Number of validators that may be down while blocks can still come."""
         return validators - self.quorum(validators)
+
+    def tolerates(self, validators: int) -> int:
+        """Number of validators that may be down while blocks are sure to come."""
+        may_stop = self.may_stop(validators)
+        return max(may_stop - 1, 0) if self is Consensus.CLIQUE else may_stop
 
     def may_lie(self, validators: int) -> int:
         """Number of validators that may act against the rules without two different final blocks of one height: with
@@ -44,8 +51,6 @@ class Kind:
     """Name of the engine profile (`ledger.chain`) of a network of this program."""
     commands: tuple[str, ...]
     """Names that its executable usually has."""
-    votes: str
-    """Prefix of the JSON-RPC methods that read the validators and vote on them."""
     is_production: bool
     """Whether companies should run a network of it. The others are for trials and tests: see PRODUCTION.md."""
 
@@ -53,10 +58,10 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("besu", Consensus.QBFT, "besu-qbft", ("besu",), "qbft", is_production=True),
-        Kind("geth", Consensus.CLIQUE, "clique", ("geth",), "clique", is_production=False),
-        Kind("goquorum", Consensus.QBFT, "besu-qbft", ("geth", "quorum"), "istanbul", is_production=False),
-        Kind("electroneum-sc", Consensus.QBFT, "besu-qbft", ("etn-sc",), "istanbul", is_production=False),
+        Kind("besu", Consensus.QBFT, "besu-qbft", ("besu",), is_production=True),
+        Kind("geth", Consensus.CLIQUE, "clique", ("geth",), is_production=False),
+        Kind("goquorum", Consensus.QBFT, "qbft", ("geth", "quorum"), is_production=False),
+        Kind("electroneum-sc", Consensus.QBFT, "qbft", ("etn-sc",), is_production=False),
     )
 }
 

@@ -14,13 +14,11 @@ node.pid          which process that is
 
 from __future__ import annotations
 
-import json
 import secrets
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.canonical import Json
 from ledger.errors import SettingsError
 from ledger.keys import LocalSigner, create_keystore, write_private
 from services.files import write_whole
@@ -84,11 +82,11 @@ class NodeFolder:
             ) from None
 
 
-def write_node_folder(folder: NodeFolder, kind: Kind, place: NodePlace, genesis: dict[str, Json]) -> None:
+def write_node_folder(folder: NodeFolder, kind: Kind, place: NodePlace, genesis: bytes) -> None:
     """Writes all that the node program needs beside the key, which exists already. Can be repeated, such as when the
     peers change. Raises InputError, SigningError."""
     signer = read_node_key(folder.key)
-    write_whole(folder.path / "genesis.json", json.dumps(genesis, indent=2).encode() + b"\n")
+    write_whole(folder.path / "genesis.json", genesis)
     if kind.name == "geth":
         write_whole(folder.path / "config.toml", geth_config(place.others))
         _write_keystore(folder.path, signer)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from ledger.rlp import decode_rlp
@@ -20,34 +23,30 @@ def test_clique_lists_the_signers_ascending_between_32_and_65_bytes() -> None:
     assert clique_extra(_VALIDATORS) == bytes(32) + b"".join(sorted(_VALIDATORS)) + bytes(65)
 
 
+def _genesis(kind: str) -> dict[str, Any]:
+    found = json.loads(build_genesis(find_kind(kind), _SETTINGS))
+    assert isinstance(found, dict)
+    return found
+
+
 @pytest.mark.parametrize("kind", ["besu", "geth", "goquorum", "electroneum-sc"])
 def test_every_program_gets_chain_id_gas_limit_validators_and_balances(kind: str) -> None:
-    genesis = build_genesis(find_kind(kind), _SETTINGS)
-    extra, config, balances = genesis["extraData"], genesis["config"], genesis["alloc"]
-    assert isinstance(config, dict)
-    assert isinstance(balances, dict)
-    assert isinstance(extra, str)
-    assert all(address.hex() in extra for address in _VALIDATORS)
-    assert (config["chainId"], genesis["gasLimit"]) == (4711, hex(480_000_000))
-    assert list(balances.values()) == [{"balance": hex(10**24)}]
+    genesis = _genesis(kind)
+    assert all(address.hex() in genesis["extraData"] for address in _VALIDATORS)
+    assert (genesis["config"]["chainId"], genesis["gasLimit"]) == (4711, hex(480_000_000))
+    assert list(genesis["alloc"].values()) == [{"balance": hex(10**24)}]
 
 
 def test_fees_and_quorum_are_stated_where_the_default_is_unsafe() -> None:
-    besu, quorum = (build_genesis(find_kind(name), _SETTINGS)["config"] for name in ("besu", "goquorum"))
-    assert isinstance(besu, dict)
-    assert isinstance(quorum, dict)
-    assert besu["zeroBaseFee"] is True
-    qbft = quorum["qbft"]
-    assert isinstance(qbft, dict)
-    assert qbft["ceil2Nby3Block"] == 0  # without it, six validators have two disjoint quorums
+    assert _genesis("besu")["config"]["zeroBaseFee"] is True
+    # without it, six validators have two disjoint quorums
+    assert _genesis("goquorum")["config"]["qbft"]["ceil2Nby3Block"] == 0
 
 
 def test_electroneum_stays_with_the_rules_of_besu() -> None:
-    config = build_genesis(find_kind("electroneum-sc"), _SETTINGS)["config"]
-    assert isinstance(config, dict)
-    ibft = config["ibft"]
-    assert isinstance(ibft, dict)
-    assert "futureForkBlock" not in ibft  # with it, headers are hashed otherwise
+    assert (
+        "futureForkBlock" not in _genesis("electroneum-sc")["config"]["ibft"]
+    )  # with it, headers are hashed otherwise
 
 
 @pytest.mark.parametrize("validators", [(), (_VALIDATORS[0], _VALIDATORS[0])])

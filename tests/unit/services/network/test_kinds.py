@@ -36,3 +36,19 @@ def test_two_quorums_of_qbft_share_an_honest_validator(validators: int) -> None:
 def test_an_unknown_program_is_refused() -> None:
     with pytest.raises(NodeProgramError, match="besu, geth"):
         find_kind("nethermind")
+
+
+@pytest.mark.parametrize(
+    ("consensus", "validators", "tolerated"),
+    [
+        (Consensus.QBFT, 4, 1),
+        (Consensus.QBFT, 7, 2),
+        (Consensus.CLIQUE, 3, 0),
+        (Consensus.CLIQUE, 4, 0),
+        (Consensus.CLIQUE, 5, 1),  # three of five may wait for each other for good
+        (Consensus.CLIQUE, 7, 2),
+        (Consensus.CLIQUE, 1, 0),
+    ],
+)
+def test_blocks_are_sure_to_come(consensus: Consensus, validators: int, tolerated: int) -> None:
+    assert consensus.tolerates(validators) == tolerated

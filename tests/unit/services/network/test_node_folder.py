@@ -70,7 +70,7 @@ def test_the_others_read_them_from_a_list(tmp_path: Path, kind: str) -> None:
 def test_a_folder_can_be_written_again_and_keeps_its_key(tmp_path: Path) -> None:
     folder = _write(tmp_path / "node", "geth")
     before = (folder.path / "password").read_bytes()
-    write_node_folder(folder, find_kind("geth"), NodePlace(_PEERS[0], _PEERS[1:3], "127.0.0.1", 8545, 4711), {})
+    write_node_folder(folder, find_kind("geth"), NodePlace(_PEERS[0], _PEERS[1:3], "127.0.0.1", 8545, 4711), b"{}")
     assert (folder.path / "password").read_bytes() == before
     assert "10.0.0.4" not in (folder.path / "config.toml").read_text()
 

@@ -1,0 +1,348 @@
+"""`millmark network`: the chain that the companies run together, from its genesis to its validators' health."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.chain import HttpTransport
+from ledger.errors import InputError
+from ledger.signatures import Address, parse_address, to_checksum
+from services.commands.network_status import run_status
+from services.files import read_bounded, write_whole
+from services.network import (
+    GAS_LIMIT,
+    Agreed,
+    Consensus,
+    NetworkError,
+    NetworkFile,
+    NodeFolder,
+    NodeProgram,
+    Peer,
+    create_node,
+    find_kind,
+    find_nodes,
+    find_program,
+    found_network,
+    identify_program,
+    join_network,
+    read_network,
+    read_node,
+    verify_number,
+)
+from services.network.errors import NodeProgramError
+from services.network.files import MAX_BYTES, parse_request
+from services.network.kinds import KINDS
+from services.network.processes import NodeProcess, is_running, stop_recorded
+from services.network.voting import Act, cast_vote
+from services.output import print_lines
+from services.settings import read_settings
+
+__all__ = ["register"]
+
+_FOLDER, _FILE = "network", "network.json"
+_LOOPBACK = "127.0.0.1"
+_MONEY_WEI = 10**27
+_LOWEST_CHAIN_ID, _HIGHEST_CHAIN_ID = 1_000_000, (1 << 31) - 1
+
+Program = Annotated[
+    Path | None,
+    typer.Option("--program", help="Executable of the node program; node_program, or the PATH, if omitted."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Set up and watch the chain that the companies run together.")
+    group.command(
+        "init", epilog="Example: millmark network init alder.json birch.json cedar.json dogwood.json --kind besu"
+    )(run_init)
+    group.command(
+        "join",
+        epilog="Example: millmark --home alder network join --name Alder --host 10.0.0.1",
+    )(run_join)
+    group.command("add", epilog="Example: millmark network add elm.json")(run_add)
+    group.command("remove", epilog="Example: millmark network remove Birch")(run_remove)
+    group.command("vote", epilog="Example: millmark --home alder network vote add Elm")(run_vote)
+    group.command("start", epilog="Example: millmark network start --program /usr/local/bin/geth")(run_start)
+    group.command("stop", epilog="Example: millmark network stop")(run_stop)
+    group.command("status", epilog="Example: millmark --home alder network status --json")(run_status)
+    app.add_typer(group, name="network")
+
+
+def run_init(
+    context: typer.Context,
+    requests: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[REQUEST]...", dir_okay=False, help="Each company's validator.json."),
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="Node program: " + ", ".join(KINDS))] = "besu",
+    local: Annotated[
+        int | None, typer.Option("--local", min=1, max=20, help="Make this many validators here, to try.")
+    ] = None,
+    chain_id: Annotated[
+        int | None, typer.Option("--chain-id", min=1, max=(1 << 53) - 1, help="A random one if omitted.")
+    ] = None,
+    period_s: Annotated[int, typer.Option("--period-s", min=1, max=60, help="Seconds between blocks.")] = 1,
+    gas_limit: Annotated[int, typer.Option("--gas-limit", min=10_000_000, help="Gas of a block.")] = GAS_LIMIT,
+    fund: Annotated[
+        list[str] | None, typer.Option("--fund", help="Key that has money for fees from the start; repeatable.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65_000, help="With --local: first port for peers.")
+    ] = 30_303,
+    rpc_port: Annotated[
+        int, typer.Option("--rpc-port", min=1, max=65_000, help="With --local: first port for JSON-RPC.")
+    ] = 8_545,
+    allow_few: Annotated[bool, typer.Option("--allow-few", help="Fewer than four validators.")] = False,
+    allow_even: Annotated[bool, typer.Option("--allow-even", help="An even number of Clique signers.")] = False,
+) -> None:
+    """Write network.json: the genesis with the companies' validators, and where each reaches the others.
+
+    Every company makes the key of its own node with `millmark network join`, and gives the request that it writes.
+    Fewer than four validators are refused, and an even number of them for Clique, unless you allow it.
+    """
+    folder = context.obj / _FOLDER
+    if (folder / _FILE).exists():
+        raise NetworkError(f"{folder / _FILE} exists already", hint="a network begins once: move it away for another")
+    if (local is None) == (not requests):
+        raise InputError("name the companies' requests, or --local with a number", hint="not both")
+    program = find_kind(kind)
+    verify_number(
+        program.consensus, len(requests or ()) if local is None else local, allow_few=allow_few, allow_even=allow_even
+    )
+    peers = [_read_request(path) for path in requests or ()]
+    homes = [NodeFolder(folder / f"validator-{number + 1}") for number in range(local or 0)]
+    for number, home in enumerate(homes):
+        own = create_node(home, home.path.name, _LOOPBACK, port + number, _LOOPBACK, rpc_port + number)
+        peers.append(own.peer)
+    balances = {parse_address(text): _MONEY_WEI for text in fund or ()}
+    number = chain_id or _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
+    network = found_network(Agreed(program, number, period_s, gas_limit, balances), peers)
+    NodeFolder(folder).create()
+    for home in homes:
+        join_network(home, network, None)
+    write_whole(folder / _FILE, network.to_bytes())
+    _tell(context.obj, folder / _FILE, network, is_local=local is not None)
+
+
+def run_join(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[NETWORK]", dir_okay=False, help="network.json, once there is one.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What others are to call it: the company.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="IP address at which other companies reach it.")] = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="TCP port for other nodes.")] = 30_303,
+    rpc_host: Annotated[
+        str, typer.Option("--rpc-host", help="IP address to answer this company's programs on; it asks no password.")
+    ] = _LOOPBACK,
+    rpc_port: Annotated[int, typer.Option("--rpc-port", min=1, max=65_535, help="Port of JSON-RPC.")] = 8_545,
+    program: Program = None,
+) -> None:
+    """Make the key of this company's chain node and the request to be in a network; then, with network.json, its files.
+
+    The second part writes genesis, peers, start script, systemd unit and compose file. Repeat it when network.json has
+    other peers, and restart the node. The key never leaves this machine.
+    """
+    folder = NodeFolder(context.obj / _FOLDER)
+    if file is None or name is not None or host is not None:
+        if name is None or host is None:
+            raise InputError("--name and --host are missing", hint="or name the network.json that you were given")
+        own = create_node(folder, name, host, port, rpc_host, rpc_port)
+        print_lines(f"validator {to_checksum(own.peer.address)} of {name}", f"key {folder.key}: keep a copy offline")
+        if file is None:
+            print_lines(
+                f"next: give {folder.request} to whoever sets the network up; with the network.json that comes back:",
+                f"    millmark --home {context.obj} network join network.json",
+            )
+            return
+    network = read_network(file)
+    executable = _program_or_none(context.obj, program, network)
+    own = join_network(folder, network, executable)
+    print_lines(
+        *_describe(network),
+        f"{own.peer.name} answers other nodes at {own.peer.host} port {own.peer.port}, its own programs at {own.url}",
+        f"wrote {folder.script}, millmark-chain-node.service and compose.yml: use one of them, or",
+        f"    millmark --home {context.obj} network start",
+        f"then: chain_url = {own.url!r} and engine = {network.kind.engine!r} in millmark.toml",
+    )
+
+
+def run_add(
+    context: typer.Context,
+    requests: Annotated[
+        list[Path], typer.Argument(metavar="REQUEST...", dir_okay=False, help="Each new company's validator.json.")
+    ],
+) -> None:
+    """Let further chain nodes connect: they follow the chain, and validators may vote to add them.
+
+    Changes network.json here; every company joins again with it, and restarts its node.
+    """
+    path = context.obj / _FOLDER / _FILE
+    network = read_network(path)
+    added = [_read_request(one) for one in requests]
+    kept = [peer for peer in network.peers if peer.public_key not in {one.public_key for one in added}]
+    network = network.with_peers([*kept, *added])
+    write_whole(path, network.to_bytes())
+    print_lines(
+        *(f"{peer.name} {to_checksum(peer.address)} at {peer.host} port {peer.port}" for peer in added),
+        *_after_change(path),
+        "3. the new node follows the chain: `millmark network status` there shows no alarm",
+        *(
+            f"4. more than half of the validators run `millmark network vote add {to_checksum(p.address)}`"
+            for p in added
+        ),
+        "   `millmark network status` counts the votes",
+    )
+
+
+def run_remove(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The chain node's name in network.json.")]
+) -> None:
+    """Let a chain node connect no longer. Remove it from the validators by votes first.
+
+    Changes network.json here; every company joins again with it, and restarts its node.
+    """
+    path = context.obj / _FOLDER / _FILE
+    network = read_network(path)
+    gone = network.find(name)
+    if gone is None:
+        raise InputError(f"the network has no node {name[:80]!a}", hint=", ".join(peer.name for peer in network.peers))
+    network = network.with_peers([peer for peer in network.peers if peer is not gone])
+    write_whole(path, network.to_bytes())
+    print_lines(
+        f"removed {name} {to_checksum(gone.address)} from {path}",
+        "if it is still a validator, more than half of the validators must vote it out first:",
+        f"    millmark network vote remove {to_checksum(gone.address)}",
+        *_after_change(path),
+    )
+
+
+def run_vote(
+    context: typer.Context,
+    act: Annotated[Act, typer.Argument(help="What this company's validator votes for.")],
+    who: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="A node's name in network.json, or address.")],
+) -> None:
+    """Tell this company's validator to vote on another one. More than half of the validators decide.
+
+    The node casts the vote when it proposes a block, and forgets the order when it restarts. `millmark network status`
+    counts the votes.
+    """
+    for folder in find_nodes(context.obj / _FOLDER):
+        network, own = read_network(folder.network), read_node(folder)
+        candidate = _candidate(network, who, act)
+        cast_vote(HttpTransport(own.url), network.kind, candidate, act)
+        print_lines(f"{own.peer.name} votes: {act} {who}")
+    print_lines("`millmark network status` counts the votes")
+
+
+def run_start(context: typer.Context, program: Program = None) -> None:
+    """Start this company's chain node, or all nodes of a network made with `init --local`, in the background.
+
+    For a machine that should run it always, use the systemd unit or the compose file that `join` wrote.
+    """
+    folders = find_nodes(context.obj / _FOLDER)
+    network = read_network(folders[0].network)
+    executable = _program(context.obj, program, network)
+    nodes = [NodeProcess(one, executable.path, read_node(one).url, network.chain_id) for one in folders]
+    started = [node for node in nodes if not is_running(node.folder)]
+    print_lines(
+        f"{executable.kind.name} {executable.version}, {executable.path}",
+        *(f"{node.folder.path.name} runs already" for node in nodes if node not in started),
+    )
+    sys.stdout.flush()  # Besu takes half a minute from here
+    for node in started:
+        node.start()
+    for node in started:
+        node.wait_ready()
+        print_lines(f"{node.folder.path.name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
+    print_lines(f"next: millmark --home {context.obj} network status")
+
+
+def run_stop(context: typer.Context) -> None:
+    """Stop what `millmark network start` started. What is on disk stays."""
+    for folder in find_nodes(context.obj / _FOLDER):
+        was_there = stop_recorded(folder)
+        print_lines(f"{folder.path.name} {'has stopped' if was_there else 'did not run'}")
+
+
+def _candidate(network: NetworkFile, who: str, act: Act) -> Address:
+    peer = network.find(who)
+    address = parse_address(who) if peer is None else peer.address
+    if act is Act.ADD and network.name_of(address) is None:
+        raise InputError(
+            f"the network has no node {to_checksum(address)}: as a validator it would be one that is down",
+            hint="let it connect first: `millmark network add`",
+        )
+    return address
+
+
+def _read_request(path: Path) -> Peer:
+    return parse_request(read_bounded(path, MAX_BYTES))
+
+
+def _program(home: Path, named: Path | None, network: NetworkFile) -> NodeProgram:
+    """The executable of the network's kind. Raises NodeProgramError."""
+    path = named or read_settings(home).node_program
+    if path is None:
+        return find_program(network.kind)
+    found = identify_program(path)
+    if found.kind != network.kind:
+        raise NodeProgramError(
+            f"{path} is {found.kind.name}, and the network runs {network.kind.name}",
+            hint="name the other with --program",
+        )
+    return found
+
+
+def _program_or_none(home: Path, named: Path | None, network: NetworkFile) -> Path | None:
+    """For the systemd unit, which may be written on a machine that lacks the program: an executable that is named must
+    be right."""
+    if named is not None or read_settings(home).node_program is not None:
+        return _program(home, named, network).path
+    try:
+        return find_program(network.kind).path
+    except NodeProgramError:
+        return None
+
+
+def _describe(network: NetworkFile) -> list[str]:
+    return [f"chain {network.chain_id} of {network.kind.name}, genesis {network.digest.hex()[:16]}"]
+
+
+def _tell(home: Path, path: Path, network: NetworkFile, *, is_local: bool) -> None:
+    consensus, count = network.kind.consensus, len(network.peers)
+    lines = _describe(network)
+    lines += [f"{peer.name} {to_checksum(peer.address)} at {peer.host} port {peer.port}" for peer in network.peers]
+    lines += _tolerance(consensus, count)
+    if not network.kind.is_production:
+        lines.append(f"{network.kind.name} is for trials; for production take besu: see services/network/PRODUCTION.md")
+    lines.append(f"wrote {path}")
+    if is_local:
+        lines.append(f"next: millmark --home {home} network start")
+    else:
+        lines += [
+            "next: give it to the companies, and compare the genesis by telephone; each runs:",
+            f"    millmark --home FOLDER network join {path}",
+        ]
+    print_lines(*lines)
+
+
+def _tolerance(consensus: Consensus, count: int) -> Sequence[str]:
+    quorum, tolerated, may_lie = consensus.quorum(count), consensus.tolerates(count), consensus.may_lie(count)
+    lines = [f"{count} validators: {tolerated} may be down; with fewer than {quorum}, no block comes"]
+    if consensus is Consensus.CLIQUE:
+        return [*lines, f"a block is final {count // 2 + 1} blocks later, if no signer cheats"]
+    return [*lines, f"a block is final at once, and stays so if at most {may_lie} cheat"]
+
+
+def _after_change(path: Path) -> list[str]:
+    return [
+        f"1. give {path} to all companies; each runs `millmark network join network.json`",
+        "2. they restart their nodes one by one: the next when `millmark network status` says that all validators seal",
+    ]

@@ -1,0 +1,318 @@
+"""What one chain node tells about its network: who seals, how old the head is, who is connected, which votes run.
+
+All of it is what this node knows. Who sealed a block is taken from the block's header alone, by recovering the keys of
+its seals, so that a node cannot claim that a validator is at work which is not.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from ledger.canonical import keccak256
+from ledger.chain import RpcError, Transport
+from ledger.errors import ChainUnreachableError, ProofError, SealsError, SigningError
+from ledger.headers import FIELDS, encode_header, replace_extra
+from ledger.rlp import encode_integer
+from ledger.seals import MAX_ROUND, build_digest, parse_extra
+from ledger.signatures import ADDRESS_BYTES, Address, Signature, recover_address
+from services.network.errors import NetworkError
+from services.network.keys import PUBLIC_KEY_BYTES
+from services.network.kinds import Consensus
+
+__all__ = ["Observation", "SealedBy", "Vote", "observe", "read_block"]
+
+MAX_BLOCKS = 5_000
+"""Most headers that are read for one answer."""
+_CLIQUE_SEAL, _VANITY = 65, 32
+_NO_METHOD = (-32601, -32604)
+"""Unknown method; Besu's code for one of an API that is not switched on."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBy:
+    """What a block's header says about the validators."""
+
+    number: int
+    hash: bytes
+    """According to the node."""
+    timestamp: int
+    consensus: Consensus
+    proposer: Address
+    """Who made it: the signer, with Clique."""
+    sealers: tuple[Address, ...]
+    """Whose seals this node holds: with QBFT at least a quorum, not always all that were given."""
+    validators: tuple[Address, ...]
+    """As the header lists them; empty with Clique, outside of epochs."""
+    round: int
+    """QBFT: rounds before this one ended without a block. 0 with Clique."""
+    vote: tuple[Address, bool] | None
+    """The proposer's vote: whom, and whether to add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A motion to add a validator, or to remove one."""
+
+    candidate: Address
+    adds: bool
+    voters: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at a network through one of its nodes."""
+
+    url: str
+    chain_id: int
+    consensus: Consensus
+    number: int
+    hash: bytes
+    """Of the latest block, according to the node."""
+    head_age_s: int
+    """Age of the latest block by this machine's clock."""
+    highest_block: int | None
+    """The highest block that the node knows of while it catches up; None if it does not catch up."""
+    peers: int
+    """Number of nodes that it is connected to."""
+    connected: frozenset[Address] | None
+    """Which nodes these are; None if it does not tell."""
+    validators: tuple[Address, ...]
+    """For the block after the latest, ascending."""
+    window: tuple[SealedBy, ...]
+    """The latest blocks, the last one first: as many as it takes for each validator to come to its turn twice."""
+    votes: tuple[Vote, ...]
+    votes_since: int | None
+    """First block in which votes were looked for; None if the node itself counted them, which is complete."""
+
+    @property
+    def interval_s(self) -> float:
+        """Typical time between blocks: the median of the window; 0 if there are too few."""
+        times = [block.timestamp for block in self.window]
+        return statistics.median(later - earlier for later, earlier in pairwise(times)) if len(times) > 1 else 0
+
+    def last_sealed(self, validator: Address) -> int | None:
+        """The latest block of the window that the validator proposed or sealed; None if there is none."""
+        return next((b.number for b in self.window if validator == b.proposer or validator in b.sealers), None)
+
+
+def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200) -> Observation:
+    """Asks a node about itself and its network. `now_s` is Unix time; `vote_blocks`, how many blocks to search for
+    votes where the node does not count them.
+
+    Raises ChainUnreachableError, and NetworkError for a chain without validators.
+    """
+    ask = _Asking(transport, url)
+    head = ask.block(None)
+    validators = ask.signers() if head.consensus is Consensus.CLIQUE else ask.validators(head)
+    window = [head, *ask.blocks_before(head.number, 2 * len(validators) - 1)]
+    votes, since = ask.votes(head, window, min(vote_blocks, MAX_BLOCKS))
+    return Observation(
+        url=url,
+        chain_id=ask.number("eth_chainId"),
+        consensus=head.consensus,
+        number=head.number,
+        hash=head.hash,
+        head_age_s=max(round(now_s - head.timestamp), 0),
+        highest_block=ask.highest_block(),
+        peers=ask.number("net_peerCount"),
+        connected=ask.connected(),
+        validators=tuple(sorted(validators)),
+        window=tuple(window),
+        votes=votes,
+        votes_since=since,
+    )
+
+
+def read_block(raw: Mapping[str, Any]) -> SealedBy:
+    """What a block, as eth_getBlockByNumber returns it, says about the validators. Raises NetworkError for a block of
+    another consensus, and whatever parsing raises for one that is malformed."""
+    extra = _bytes(raw["extraData"])
+    encoded = _encode(raw)
+    number, found_hash, timestamp = int(raw["number"], 16), _bytes(raw["hash"]), int(raw["timestamp"], 16)
+    try:
+        found = parse_extra(extra)
+    except SealsError:
+        return _read_clique(number, found_hash, timestamp, extra, encoded)
+    seals = () if number == 0 else found.seals
+    digest = build_digest(encoded, min(found.round, MAX_ROUND))
+    sealers = tuple(one for one in (_recover(digest, seal) for seal in seals) if one is not None)
+    vote = None if found.vote is None else (found.vote[0], found.vote[1] == b"\xff")
+    return SealedBy(
+        number=number,
+        hash=found_hash,
+        timestamp=timestamp,
+        consensus=Consensus.QBFT,
+        proposer=_bytes(raw["miner"]),
+        sealers=sealers,
+        validators=found.validators,
+        round=found.round,
+        vote=vote,
+    )
+
+
+def _read_clique(number: int, found_hash: bytes, timestamp: int, extra: bytes, encoded: bytes) -> SealedBy:
+    listed = len(extra) - _VANITY - _CLIQUE_SEAL
+    if listed < 0 or listed % ADDRESS_BYTES:
+        raise NetworkError(
+            "the chain's blocks name no validators", hint="status is for networks of QBFT or Clique, see PRODUCTION.md"
+        )
+    body = extra[_VANITY:-_CLIQUE_SEAL]
+    named = tuple(body[place : place + ADDRESS_BYTES] for place in range(0, listed, ADDRESS_BYTES))
+    # EIP-225: the signature is over the header as it would be without the signature.
+    digest = keccak256(replace_extra(encoded, extra[:-_CLIQUE_SEAL]))
+    signer = None if number == 0 else _recover(digest, extra[-_CLIQUE_SEAL:])
+    sealers = () if signer is None else (signer,)
+    return SealedBy(
+        number, found_hash, timestamp, Consensus.CLIQUE, signer or bytes(ADDRESS_BYTES), sealers, named, 0, None
+    )
+
+
+def _encode(raw: Mapping[str, Any]) -> bytes:
+    present = [field for field in FIELDS if raw.get(field[0]) is not None]
+    fields = (encode_integer(int(raw[name], 16)) if number else _bytes(raw[name]) for name, number, _ in present)
+    return encode_header(list(fields))
+
+
+def _recover(digest: bytes, seal: bytes) -> Address | None:
+    """The signer; None for a seal that is none, which a node should not have."""
+    try:
+        signature = Signature(int.from_bytes(seal[:32], "big"), int.from_bytes(seal[32:64], "big"), seal[64])
+        return recover_address(digest, signature)
+    except SigningError:
+        return None
+
+
+class _Asking:
+    """Requests to one node; each answer is checked for its form."""
+
+    def __init__(self, transport: Transport, url: str) -> None:
+        self._transport, self._url = transport, url
+
+    def number(self, method: str) -> int:
+        return self._ask(method, [], lambda answer: int(answer, 16))
+
+    def block(self, number: int | None) -> SealedBy:
+        return self._ask("eth_getBlockByNumber", ["latest" if number is None else hex(number), False], read_block)
+
+    def blocks_before(self, number: int, count: int) -> list[SealedBy]:
+        """The blocks before `number`, the latest first, without the genesis, which nobody sealed."""
+        return [self.block(one) for one in range(number - 1, max(number - 1 - count, 0), -1)]
+
+    def highest_block(self) -> int | None:
+        return self._ask("eth_syncing", [], lambda found: None if found is False else int(found["highestBlock"], 16))
+
+    def signers(self) -> tuple[Address, ...]:
+        found = self._ask("clique_getSigners", [], _addresses)
+        if not found:
+            raise NetworkError(f"{self._url} names no signers")
+        return found
+
+    def validators(self, head: SealedBy) -> tuple[Address, ...]:
+        """QBFT: who may seal the block after `head`."""
+        if head.validators and head.vote is None:
+            return head.validators
+        # The vote in the head may be the one that was missing; or the network keeps its validators in a contract.
+        for method in ("qbft_getValidatorsByBlockNumber", "istanbul_getValidators"):
+            found = self._ask_if_known(method, [hex(head.number)], _addresses)
+            if found:
+                return found
+        if not head.validators:
+            raise NetworkError(f"neither {self._url} nor the blocks name the validators")
+        return head.validators
+
+    def connected(self) -> frozenset[Address] | None:
+        return self._ask_if_known("admin_peers", [], lambda peers: frozenset(_peer_address(one) for one in peers))
+
+    def votes(self, head: SealedBy, window: Sequence[SealedBy], blocks: int) -> tuple[tuple[Vote, ...], int | None]:
+        """The votes in progress, and the first block that was searched if the node does not count them itself."""
+        method = "clique_getSnapshot" if head.consensus is Consensus.CLIQUE else "istanbul_getSnapshot"
+        counted = self._ask_if_known(method, [], lambda found: _counted(found.get("votes") or []))
+        if counted is not None:
+            return counted, None
+        further = self.blocks_before(window[-1].number, blocks - len(window))
+        searched = [*window, *further]
+        return _gather(searched, frozenset(head.validators)), searched[-1].number
+
+    def _ask_if_known(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T | None:
+        """None if the node has no such method, or it is not switched on."""
+        try:
+            return self._parsed(method, self._transport.request(method, params), parse)
+        except RpcError as error:
+            if error.code in _NO_METHOD:
+                return None
+            raise self._refused(method, error) from None
+
+    def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:
+        try:
+            return self._parsed(method, self._transport.request(method, params), parse)
+        except RpcError as error:
+            raise self._refused(method, error) from None
+
+    def _parsed(self, method: str, answer: Any, parse: Callable[[Any], T]) -> T:
+        try:
+            return parse(answer)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, ProofError) as error:
+            raise ChainUnreachableError(
+                f"{self._url} gave an answer to {method} that makes no sense ({type(error).__name__})",
+                hint="check that it is the chain node's JSON-RPC",
+            ) from error
+
+    def _refused(self, method: str, error: RpcError) -> ChainUnreachableError:
+        return ChainUnreachableError(
+            f"{self._url} refuses {method}: {error.message}", hint="see the flags in the node's start.sh"
+        )
+
+
+def _counted(votes: Sequence[Mapping[str, Any]]) -> tuple[Vote, ...]:
+    """Votes as a snapshot of the geth family has them; Clique says `signer`, the others `validator`."""
+    found: dict[tuple[Address, bool], list[Address]] = {}
+    for vote in votes:
+        voter = _address(vote.get("signer") or vote["validator"])
+        found.setdefault((_address(vote["address"]), bool(vote["authorize"])), []).append(voter)
+    return tuple(Vote(candidate, adds, tuple(sorted(voters))) for (candidate, adds), voters in sorted(found.items()))
+
+
+def _gather(blocks: Sequence[SealedBy], validators: frozenset[Address]) -> tuple[Vote, ...]:
+    """Votes in headers, the latest block first. A later vote of the same voter on the same candidate replaces its
+    earlier one; a vote that has been fulfilled is none any more."""
+    latest: dict[tuple[Address, Address], bool] = {}
+    for block in blocks:
+        if block.vote is not None:
+            latest.setdefault((block.proposer, block.vote[0]), block.vote[1])
+    found: dict[tuple[Address, bool], list[Address]] = {}
+    for (voter, candidate), adds in latest.items():
+        if adds != (candidate in validators) and voter in validators:
+            found.setdefault((candidate, adds), []).append(voter)
+    return tuple(Vote(candidate, adds, tuple(sorted(voters))) for (candidate, adds), voters in sorted(found.items()))
+
+
+def _peer_address(raw: Mapping[str, Any]) -> Address:
+    """The address of a peer's key: from its enode URL with the geth family, from `id` with Besu."""
+    enode = raw.get("enode")
+    key = enode.removeprefix("enode://").partition("@")[0] if isinstance(enode, str) else raw["id"]
+    public_key = _bytes(key)
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        raise ValueError("not a public key")
+    return keccak256(public_key)[-ADDRESS_BYTES:]
+
+
+def _addresses(values: Any) -> tuple[Address, ...]:
+    return tuple(_address(one) for one in values)
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise TypeError("not hexadecimal digits")
+    return bytes.fromhex(value.removeprefix("0x"))
+
+
+def _address(value: Any) -> Address:
+    found = _bytes(value)
+    if len(found) != ADDRESS_BYTES:
+        raise ValueError("not an address")
+    return found
