@@ -294,6 +294,5 @@ def _not_checked_before(file: PlanFile, plan: Plan) -> Iterator[str]:
         yield f"that the {len(plan.fixed)} fixed rows were accepted or had begun"
     if plan.dropped:
         yield f"that the cause took away the {len(plan.dropped)} offers set aside"
-    known = frozenset(() if file.before is None else file.before.legs)
-    if early := sum(leg.start < plan.now and leg not in known for leg in plan.legs):
+    if early := sum(leg.start < plan.now for leg in plan.legs):
         yield f"that the {early} legs which start before slot {plan.now} had been under way by then"

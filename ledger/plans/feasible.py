@@ -163,6 +163,11 @@ def verify_before(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> N
     if not frozenset(plan.dropped) <= frozenset(before.offers) | frozenset(before.dropped):
         refuse(PlanRule.BEFORE, "it drops an offer that the plan before did not have")
     _verify_dropped(plan, before, counted)
+    known = frozenset(before.legs)
+    for leg in plan.legs:
+        if leg.start < plan.now and leg not in known:
+            cause = f"the leg after it starts in slot {leg.start}, before {plan.now}, and the plan before has none such"
+            refuse(PlanRule.BEFORE, cause, leg.key)
 
 
 def _verify_dropped(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:

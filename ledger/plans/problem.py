@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from ledger.plans.call import Call, Objective, Transport
 from ledger.plans.offer import Offer
-from ledger.plans.plan import Key, Row
+from ledger.plans.plan import Key, Leg, Row
 
 __all__ = ["Choice", "Problem", "Route", "build_problem"]
 
@@ -89,18 +89,27 @@ def build_problem(
     *,
     now: int = 0,
     fixed: Mapping[Key, Row] | None = None,
+    legs: Collection[Leg] | None = None,
 ) -> Problem:
     """Build the problem from the offers that count, given with their leaf hashes.
 
-    Rows of `fixed` stay where they are; other operations start from slot `now` on.
+    Rows of `fixed` stay where they are; other operations start from slot `now` on. With `legs`, those of the plan
+    before, what follows a fixed row elsewhere starts when a leg from slot `now` on can be there, or one of these that
+    was under way by then. Without, that leg may have begun at any time after the row: the bound of a plan is about all
+    of these, because a file alone does not show what was under way.
     """
     by_key: dict[Key, list[Choice]] = defaultdict(list)
     held = fixed or {}
+    transport = {(item.origin, item.destination): item for item in objective.transport}
+    under_way = None if legs is None else {leg.key: leg for leg in legs if leg.start < now}
     for identifier, offer in offers:
         key = (offer.order, offer.operation)
         row = held.get(key)
         if row is None or row.offer == identifier:
-            by_key[key].append(_build_choice(identifier, offer, call.slots, objective.carbon_price, now, row))
+            low, high = (now, call.slots - offer.duration) if row is None else (row.start, row.start)
+            if row is None and under_way is not None:
+                low = _first_start(offer, held.get((offer.order, offer.operation - 1)), now, transport, under_way)
+            by_key[key].append(_build_choice(identifier, offer, objective.carbon_price, low, high))
     weights, destinations = dict(objective.tardiness), dict(objective.destination)
     routes = []
     for job in call.jobs:
@@ -119,7 +128,24 @@ def build_problem(
                 least_slots=least_slots,
             )
         )
-    return Problem(call.slots, tuple(routes), {(item.origin, item.destination): item for item in objective.transport})
+    return Problem(call.slots, tuple(routes), transport)
+
+
+def _first_start(
+    offer: Offer,
+    before: Row | None,
+    now: int,
+    transport: Mapping[tuple[int, int], Transport],
+    under_way: Mapping[Key, Leg],
+) -> int:
+    """First slot in which an operation may start whose order is where the fixed row `before` left it."""
+    if before is None or before.owner == offer.owner:
+        return now
+    leg = under_way.get(before.key)
+    if leg is not None and leg.destination == offer.owner:
+        return max(now, leg.end)
+    way = transport.get((before.owner, offer.owner))
+    return now if way is None else now + way.slots  # without a way, no path takes this offer in any case
 
 
 def carbon_cost(co2e_mg: int, carbon_price: int) -> int:
@@ -127,9 +153,8 @@ def carbon_cost(co2e_mg: int, carbon_price: int) -> int:
     return co2e_mg * carbon_price // _GRAM_SCALE
 
 
-def _build_choice(identifier: bytes, offer: Offer, slots: int, carbon_price: int, now: int, row: Row | None) -> Choice:
+def _build_choice(identifier: bytes, offer: Offer, carbon_price: int, low: int, high: int) -> Choice:
     carbon = carbon_cost(offer.co2e_mg, carbon_price)
-    low, high = (now, slots - offer.duration) if row is None else (row.start, row.start)
     return Choice(
         offer=identifier,
         machine=offer.machine,

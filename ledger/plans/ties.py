@@ -22,12 +22,15 @@ def tie_rank(tie: bytes, offer: bytes) -> bytes:
 
 def verify_ties(problem: Problem, plan: Plan) -> None:
     """Raises PlanRefusedError when an equal offer that the hash prefers would do as well."""
-    for row, choice in find_tied(problem, plan.rows, plan.tie, frozenset(plan.fixed)):
+    for row, choice in find_tied(problem, plan.rows, plan.tie, frozenset(plan.fixed), plan.now):
         refuse(PlanRule.TIES, f"the equal offer 0x{choice.offer.hex()} comes first", row.key)
 
 
-def find_tied(problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozenset[Key]) -> Iterator[tuple[Row, Choice]]:
-    """Rows that an equal offer with a smaller rank could take at the same start, with all else as it is."""
+def find_tied(
+    problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozenset[Key], now: int = 0
+) -> Iterator[tuple[Row, Choice]]:
+    """Rows that an equal offer with a smaller rank could take at the same start, with all else as it is: a leg to
+    somewhere else than before starts in slot `now` or later."""
     machines = rows_by_machine(rows)
     chosen = {choice.offer: choice for route in problem.routes for choices in route.choices for choice in choices}
     pending = iter(rows)
@@ -37,12 +40,12 @@ def find_tied(problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozense
         for ((before, row), (_, after)), choices in zip(around, route.choices, strict=True):
             if row is None or row.key in fixed:
                 continue
-            cost = _local_cost(problem, route, before, after, row.start, chosen[row.offer])
+            cost = _local_cost(problem, route, before, after, row, chosen[row.offer], now)
             rank = tie_rank(tie, row.offer)
             for choice in choices:
                 if (
                     choice.offer != row.offer
-                    and _local_cost(problem, route, before, after, row.start, choice) == cost
+                    and _local_cost(problem, route, before, after, row, choice, now) == cost
                     and tie_rank(tie, choice.offer) < rank
                     and _fits(machines.get(choice.machine, []), chosen, row, choice)
                     and _can_leave(machines[row.machine], chosen, row)
@@ -51,15 +54,17 @@ def find_tied(problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozense
 
 
 def _local_cost(
-    problem: Problem, route: Route, before: Row | None, after: Row | None, start: int, choice: Choice
+    problem: Problem, route: Route, before: Row | None, after: Row | None, row: Row, choice: Choice, now: int
 ) -> int | None:
     """Whatever of the cost depends on this row's offer; None when it cannot take its place."""
+    start = row.start
     cost = choice.cost_at(start)
     if cost is None:
         return None
     if before is not None:
         way = problem.way(before.owner, choice.owner)
-        if way is None or before.end + way.slots > start:
+        departs = before.end if choice.owner in (before.owner, row.owner) else max(before.end, now)
+        if way is None or departs + way.slots > start:
             return None
         cost += way.cost
     way = problem.way(choice.owner, route.destination if after is None else after.owner)

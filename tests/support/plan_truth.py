@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 
 from ledger.plans.call import Call, Objective
 from ledger.plans.file import PlanFile
 from ledger.plans.offer import Offer, OpenedOffer
 from ledger.plans.plan import Plan, Row
 
-__all__ = ["brute_bound", "brute_optimum", "is_true"]
+__all__ = ["brute_bound", "brute_optimum", "is_true", "most_that_stay"]
 
 Path = tuple[tuple[Offer, int], ...]
 
@@ -206,6 +206,7 @@ def _follows(file: PlanFile, plan: Plan, before: Plan) -> bool:
         (plan.before, plan.call) == (before.digest, before.call)
         and all(rows.get(key) == own[key] for key in plan.fixed)
         and set(plan.dropped) <= known
+        and all(leg.start >= plan.now or leg in before.legs for leg in plan.legs)
     )
 
 
@@ -292,6 +293,30 @@ def brute_optimum(file: PlanFile) -> int | None:
     return best
 
 
+def most_that_stay(file: PlanFile, before: Plan, lost: bytes) -> int:
+    """How many rows of `before` can stay without the offer `lost`, by trying all sets of them and all other starts."""
+    offers = {key: offer for key, offer in counting(file).items() if key != lost}
+    steps = {
+        row.key: [
+            (offer, start)
+            for offer in offers.values()
+            if (offer.order, offer.operation) == row.key
+            for low, high, _ in offer.windows
+            for start in range(low, high + 1)
+        ]
+        for row in before.rows
+    }
+    able = [row for row in before.rows if row.offer != lost]
+    for count in range(len(able), -1, -1):
+        for staying in combinations(able, count):
+            path = {row.key: (offers[row.offer], row.start) for row in staying}
+            free = [key for key in steps if key not in path]
+            for chosen in product(*(steps[key] for key in free)):
+                if is_feasible(file.call, file.objective, {**path, **dict(zip(free, chosen, strict=True))}, 0):
+                    return count
+    raise AssertionError("there is no plan")
+
+
 def _has_tie(file: PlanFile, plan: Plan, offers: dict[bytes, Offer]) -> bool:
     """Whether some row could take an equal offer that the tie hash puts first."""
     path = {row.key: (offers[row.offer], row.start) for row in plan.rows}
@@ -307,10 +332,21 @@ def _has_tie(file: PlanFile, plan: Plan, offers: dict[bytes, Offer]) -> bool:
             other = {**path, row.key: (offer, row.start)}
             if not is_feasible(file.call, file.objective, other, plan.now, frozenset(plan.fixed)):
                 continue
+            if offer.owner != row.owner and not _can_still_leave(file, plan, row, offer.owner):
+                continue
             rank = hashlib.sha256(plan.tie + key).digest()
             if _total(file, other) == total and rank < hashlib.sha256(plan.tie + row.offer).digest():
                 return True
     return False
+
+
+def _can_still_leave(file: PlanFile, plan: Plan, row: Row, owner: int) -> bool:
+    """Whether an order that is somewhere else can leave for `owner` no earlier than the plan's first slot."""
+    before = next((one for one in plan.rows if one.key == (row.order, row.operation - 1)), None)
+    if before is None or before.owner == owner:
+        return True
+    ways = {(way.origin, way.destination): way.slots for way in file.objective.transport}
+    return max(before.end, plan.now) + ways[before.owner, owner] <= row.start
 
 
 def _total(file: PlanFile, path: dict[tuple[bytes, int], tuple[Offer, int]]) -> int:

@@ -87,7 +87,12 @@ def _replanned() -> PlanFile:
         dropped=frozenset({used.offer}),
     )
     return make_plan(
-        replace(before, plan=None, before=before.plan), tie=TIE, replan=replan, cpu_s=0.2, with_solver=False
+        replace(before, plan=None, before=before.plan),
+        tie=TIE,
+        replan=replan,
+        cpu_s=0.2,
+        with_solver=False,
+        repeatable=True,
     ).file
 
 
@@ -102,7 +107,7 @@ def _tied() -> PlanFile:
                 entry = replace(entry, duration=2, setup=0, windows=((0, 22, 5),), wh=1, co2e_mg=1)
             offers.append(replace(item, entry=entry))
         changed = replace(file, offers=tuple(offers))
-        made = make_plan(changed, tie=TIE, cpu_s=0.1, with_solver=False).file
+        made = make_plan(changed, tie=TIE, cpu_s=0.1, with_solver=False, repeatable=True).file
         if is_true(made):
             return made
     raise AssertionError("no such file")

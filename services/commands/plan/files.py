@@ -11,7 +11,7 @@ from ledger.canonical import parse_hex32
 from ledger.errors import InputError
 from ledger.plans.report import check_lines, check_to_json, read_plan_file, tell_check
 from services.commands.acts.act import NoWait
-from services.commands.plan.group import PLAN, Stream
+from services.commands.plan.group import PLAN, Repeatable, Stream
 from services.commands.plan.making import make_for_call
 from services.files import write_private_whole
 from services.options import AsJson
@@ -58,6 +58,7 @@ def make(
         ),
     ] = _NO_TIE,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed searches in the same order.")] = 1,
+    repeatable: Repeatable = False,
     stream: Stream = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
@@ -70,14 +71,22 @@ def make(
     """
     if output is None:
         make_for_call(
-            context, what, cpu_seconds=cpu_seconds, stream=stream, seed=seed, no_wait=no_wait, as_json=as_json
+            context,
+            what,
+            cpu_seconds=cpu_seconds,
+            stream=stream,
+            seed=seed,
+            repeatable=repeatable,
+            no_wait=no_wait,
+            as_json=as_json,
         )
         return
     if what is None:
         raise InputError("no plan file is named", hint="give one, or a call without --output")
     from services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
 
-    made = make_plan(read_plan_file(Path(what)), tie=parse_hex32(tie), cpu_s=cpu_seconds, seed=seed)
+    file = read_plan_file(Path(what))
+    made = make_plan(file, tie=parse_hex32(tie), cpu_s=cpu_seconds, seed=seed, repeatable=repeatable)
     write_private_whole(output, made.file.to_bytes())
     if as_json:
         steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}

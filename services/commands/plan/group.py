@@ -8,7 +8,7 @@ import typer
 
 from services.commands.acts.act import Group
 
-__all__ = ["PLAN", "CallName", "Stream"]
+__all__ = ["PLAN", "CallName", "Repeatable", "Stream"]
 
 PLAN = Group("plan", "Call for offers, offer machines, make plans, and agree on them.")
 CallName = Annotated[
@@ -17,4 +17,10 @@ CallName = Annotated[
 ]
 Stream = Annotated[
     str | None, typer.Option(help="The stream to record it in; by default the only suitable one.", show_default=False)
+]
+Repeatable = Annotated[
+    bool,
+    typer.Option(
+        help="Count work in place of CPU time: the same offers, seed and seconds then lead to the same bytes."
+    ),
 ]

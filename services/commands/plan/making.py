@@ -21,7 +21,7 @@ from services.commands.acts.act import Done, Listing, run_act
 from services.commands.acts.names import At
 from services.commands.acts.words import operation, party, short
 from services.commands.plan.desk import Desk, Shelf, moment_text, open_desk, short_hash
-from services.commands.plan.group import PLAN, CallName
+from services.commands.plan.group import PLAN, CallName, Repeatable
 from services.files import write_private_whole
 from services.output import warn
 from services.planning.calls import verify_revisions
@@ -43,15 +43,16 @@ def make_for_call(
     cpu_seconds: float,
     stream: str | None,
     seed: int,
+    repeatable: bool,
     no_wait: bool,
     as_json: bool,
 ) -> None:
     """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
-    make = partial(_make, call=call, cpu_s=cpu_seconds, stream=stream, seed=seed)
+    make = partial(_make, call=call, cpu_s=cpu_seconds, stream=stream, seed=seed, repeatable=repeatable)
     run_act(context, make, no_wait=no_wait, as_json=as_json)
 
 
-def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int) -> Done:
+def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int, repeatable: bool) -> Done:
     with open_desk(at) as desk:
         wanted = _own_call(desk, call)
         if wanted.closes > desk.now_s():
@@ -70,7 +71,8 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int)
         with desk.reading() as shelf:
             verify_revisions(shelf.rows, shelf.book, wanted)
             file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None)
-        return _record(desk, own, wanted, make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed))
+        made = make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed, repeatable=repeatable)
+        return _record(desk, own, wanted, made)
 
 
 @PLAN.act("replan", "millmark plan replan --cause machine-down --machine 17 --text 'the spindle is worn'")
@@ -85,6 +87,7 @@ def replan(
     ] = None,
     certificate: Annotated[int | None, typer.Option(min=1, help="The failing certificate.")] = None,
     cpu_seconds: CpuSeconds = 2.0,
+    repeatable: Repeatable = False,
 ) -> Done:
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
     that is impossible."""
@@ -99,7 +102,7 @@ def replan(
             happened = _cause(shelf, own, cause, text, record)
             file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None, before)
             why = _replan(shelf, wanted, before, happened, out, assignment, desk.now_s())
-        made = make_plan(file, tie=before.tie, replan=why, cpu_s=cpu_seconds)
+        made = make_plan(file, tie=before.tie, replan=why, cpu_s=cpu_seconds, repeatable=repeatable)
         entry = _entry(happened, desk.now_s(), machine=out, assignment=assignment)
         return _record(desk, own, wanted, made, entry)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ledger.canonical import to_hex
 from ledger.errors import PlanError, UnplannableError
@@ -17,13 +18,17 @@ from ledger.plans.feasible import sum_cost
 from ledger.plans.file import PlanFile
 from ledger.plans.offer import Offer
 from ledger.plans.plan import Bound, Key, Leg, Plan, Row
-from ledger.plans.problem import Choice, Problem, build_problem
+from ledger.plans.problem import Problem, build_problem
 from ledger.plans.ties import find_tied
-from services.planning.schedule.budget import Budget
+from services.planning.schedule.budget import Budget, Work
 from services.planning.schedule.prices import Priced, price_slots
-from services.planning.schedule.replan import Replan, keep_rows, start_paths, start_prices
+from services.planning.schedule.replan import Replan, find_staying, keep_rows, keep_started, start_paths, start_prices
 from services.planning.schedule.search import Paths, Search, cost_of, list_schedule
 from services.planning.schedule.timeline import Path
+from services.planning.schedule.writing import build_legs, build_row, build_rows, sparse
+
+if TYPE_CHECKING:
+    from services.planning.schedule.moves import Staying
 
 __all__ = ["Made", "has_solver", "make_plan"]
 
@@ -36,6 +41,8 @@ _PRICE_SHARE = 0.1
 """Of the CPU time, for prices that guide; the best plan is not known yet, and need not be."""
 _PROOF_SHARE = 0.1
 """Of the CPU time, for prices that prove, once the best plan is known."""
+_MOVES_SHARE = 0.6
+"""Of the CPU time of a plan that replaces another at most, for as few rows as possible to move."""
 _SHUFFLES = 200
 """Orders of list scheduling that are tried until one fits."""
 
@@ -66,45 +73,58 @@ def make_plan(
     cpu_s: float = 30.0,
     seed: int = 1,
     with_solver: bool | None = None,
+    repeatable: bool = False,
 ) -> Made:
     """Make a plan for the call of `file`; with `replan`, one that replaces the plan `before` of the file.
 
     `tie` is the hash of the first block at or after the time when the call closed, 32 bytes. `with_solver` is by
-    default whether the extra `planning` is installed. Raises UnplannableError when no plan is possible or none was
-    found, PlanError when what is given does not go together.
+    default whether the extra `planning` is installed. CPU seconds buy more or less from run to run, so plans differ.
+    When `repeatable`, work is counted instead, as the seconds that it takes about: the same file, seed and seconds lead
+    to the same bytes, with the same versions of Millmark and OR-Tools on the same kind of processor. Raises
+    UnplannableError when no plan is possible or none was found, PlanError when what is given does not go together.
     """
-    budget = Budget(_SEARCH_PART * cpu_s)
+    spent = Budget(cpu_s)
+    budget = Budget(_SEARCH_PART * cpu_s, Work() if repeatable else None)
     if (file.before is None) != (replan is None):
         raise PlanError("a plan before and a reason to replace it are needed together")
-    maker = _Maker(file, budget, seed, replan)
-    paths = maker.find(has_solver() if with_solver is None else with_solver)
+    maker = _Maker(file, budget, seed, replan, has_solver() if with_solver is None else with_solver)
+    paths = maker.find()
     made = replace(file, plan=maker.write(paths, tie))
-    return Made(made, check_plan(made), tuple(maker.steps), budget.spent_s)
+    return Made(made, check_plan(made), tuple(maker.steps), spent.spent_s)
 
 
 class _Maker:
     """One plan in the making."""
 
-    def __init__(self, file: PlanFile, budget: Budget, seed: int, replan: Replan | None) -> None:
+    def __init__(self, file: PlanFile, budget: Budget, seed: int, replan: Replan | None, with_solver: bool) -> None:
         self.steps: list[str] = []
         self._file = file
         self._budget = budget
         self._seed = seed
         self._replan = replan
+        self._with_solver = with_solver
         counted = count_offers(file.call, file.machines, file.offers).offers
         self._dropped = () if replan is None else tuple(sorted(replan.dropped & counted.keys()))
         self._offers: Mapping[bytes, Offer] = {key: counted[key] for key in counted if key not in self._dropped}
         self._held: Mapping[Key, Row] = {}
         if replan is not None and file.before is not None:
-            self._held = keep_rows(file.call, file.objective, self._offers, file.before, replan)
+            self._held = keep_started(self._offers, file.before, replan)
         self._problem = self._build()
+        self._proof = self._build_proof()
         self._best: Paths | None = None
         self._best_cost = 0
         self._prices: Mapping[int, Sequence[int]] = {}
 
     def _build(self) -> Problem:
-        now = 0 if self._replan is None else self._replan.now
-        problem = build_problem(self._file.call, self._file.objective, self._offers.items(), now=now, fixed=self._held)
+        """What is to be planned: with what was under way when the plan before was replaced."""
+        problem = build_problem(
+            self._file.call,
+            self._file.objective,
+            self._offers.items(),
+            now=self._now,
+            fixed=self._held,
+            legs=self._legs_before,
+        )
         for route in problem.routes:
             for place, choices in enumerate(route.choices):
                 if not any(choice.windows for choice in choices):
@@ -115,16 +135,29 @@ class _Maker:
                     )
         return problem
 
+    def _build_proof(self) -> Problem:
+        """What the bound is about: the file alone does not show which legs were under way."""
+        call, objective = self._file.call, self._file.objective
+        return build_problem(call, objective, self._offers.items(), now=self._now, fixed=self._held)
+
+    @property
+    def _now(self) -> int:
+        return 0 if self._replan is None else self._replan.now
+
+    @property
+    def _legs_before(self) -> Collection[Leg]:
+        return () if self._file.before is None else self._file.before.legs
+
     @property
     def _held_offers(self) -> frozenset[bytes]:
         return frozenset(row.offer for row in self._held.values())
 
-    def find(self, with_solver: bool) -> Paths:
+    def find(self) -> Paths:
         """Return the paths of the best plan found."""
         self._open()
         share = (
             _solver_share(len(self._offers))
-            if with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART
+            if self._with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART
             else 0.0
         )
         self._price(_PRICE_SHARE * self._budget.cpu_s)
@@ -132,7 +165,7 @@ class _Maker:
         self._search((self._budget.left_s - spare) * (1 - share))
         if share:
             self._solve(self._budget.left_s - spare)
-        elif with_solver:
+        elif self._with_solver:
             self.steps.append("CP-SAT: not used: on so many offers, or in so little time, local search finds more")
         else:
             self.steps.append("CP-SAT: not installed (pip install 'millmark[planning]'); the other steps did the work")
@@ -145,12 +178,38 @@ class _Maker:
         """A first plan, so that there is one whatever comes."""
         before = self._file.before
         if before is not None and self._replan is not None:
+            self._keep(before, self._replan)
             self._start_from(before, self._replan)
         self._prices = start_prices(before, self._problem.slots)
         for order in self._orders():
             if self._best is not None or self._budget.left_s < 0:
                 return
-            self._offer(list_schedule(self._problem, order, self._held_offers))
+            self._offer(list_schedule(self._problem, order, self._held_offers, budget=self._budget))
+
+    def _keep(self, before: Plan, replan: Replan) -> None:
+        """Hold as many of the accepted rows as possible: CP-SAT finds the most there can be, mostly; the rules of
+        `keep_rows` many."""
+        staying = self._find_staying(before, replan) if self._with_solver else None
+        held = {} if staying is None else {**self._held, **staying.rows}
+        if staying is None or staying.moved > staying.least:
+            call, objective = self._file.call, self._file.objective
+            kept = keep_rows(call, objective, self._offers, before, replan, self._budget)
+            held = max(held, kept, key=len)
+        self._held = held
+        self._problem, self._proof = self._build(), self._build_proof()
+        if staying is not None and held.items() >= staying.rows.items():
+            self._offer([_own_path(self._problem, number, path) for number, path in enumerate(staying.paths)])
+
+    def _find_staying(self, before: Plan, replan: Replan) -> Staying | None:
+        from services.planning.schedule.moves import stay_most  # noqa: PLC0415 - OR-Tools is optional
+
+        accepted = find_staying(self._offers, before, replan)
+        cpu_s = _MOVES_SHARE * self._budget.cpu_s
+        found = stay_most(self._problem, accepted, self._budget, cpu_s, self._seed)
+        if found is not None:
+            proof = "the fewest possible" if found.least == found.moved else f"no fewer than {found.least} possible"
+            self.steps.append(f"CP-SAT: {found.moved} accepted rows move, {proof}")
+        return found
 
     def _start_from(self, before: Plan, replan: Replan) -> None:
         """Begin with the plan before. Where the accepted rows leave an order no room, those of that order are let go,
@@ -160,12 +219,14 @@ class _Maker:
             if not isinstance(found, bytes):
                 self._offer(found)
                 return
+            if self._best is not None:
+                return
             free = [key for key in self._held if key[0] == found and key not in replan.started]
             gone = free or [key for key in self._held if key not in replan.started]
             if not gone:
                 return
             self._held = {key: row for key, row in self._held.items() if key not in gone}
-            self._problem = self._build()
+            self._problem, self._proof = self._build(), self._build_proof()
 
     def _orders(self) -> Iterator[list[int]]:
         routes = self._problem.routes
@@ -200,8 +261,8 @@ class _Maker:
         self.steps.append(f"slot prices: {priced.iterations} iterations")
 
     def _better_prices(self, priced: Priced) -> Mapping[int, Sequence[int]]:
-        found = derive_bound(self._problem, SlotPrices(self._problem.slots, priced.prices))
-        known = derive_bound(self._problem, SlotPrices(self._problem.slots, self._prices))
+        found = derive_bound(self._proof, SlotPrices(self._problem.slots, priced.prices))
+        known = derive_bound(self._proof, SlotPrices(self._problem.slots, self._prices))
         return priced.prices if found is not None and (known is None or found > known) else self._prices
 
     def _list_by_prices(self, paths: Sequence[Path]) -> int:
@@ -211,7 +272,7 @@ class _Maker:
             sorted(numbers, key=lambda number: paths[number][0][1]),
             sorted(numbers, key=lambda number: paths[number][-1][1]),
         ):
-            self._offer(list_schedule(self._problem, order, self._held_offers))
+            self._offer(list_schedule(self._problem, order, self._held_offers, budget=self._budget))
         return self._best_cost if self._best is not None else 2 * cost_of(self._problem, paths)
 
     def _search(self, cpu_s: float) -> None:
@@ -234,14 +295,14 @@ class _Maker:
     def write(self, paths: Paths, tie: bytes) -> Plan:
         """Write a plan down, with equal offers as the tie hash chooses them."""
         fixed = frozenset(self._held)
-        rows = _build_rows(self._problem, paths)
-        while (tied := next(find_tied(self._problem, rows, tie, fixed), None)) is not None:
+        rows = build_rows(self._problem, paths)
+        while (tied := next(find_tied(self._proof, rows, tie, fixed, self._now), None)) is not None:
             row, choice = tied
             place = rows.index(row)
-            rows[place] = _build_row(row.order, row.operation, choice, row.start)
-        legs = list(_build_legs(self._problem, rows))
+            rows[place] = build_row(row.order, row.operation, choice, row.start)
+        legs = list(build_legs(self._problem, rows, fixed, self._legs_before, self._now))
         prices = SlotPrices(self._problem.slots, self._prices)
-        value = derive_bound(self._problem, prices)
+        value = derive_bound(self._proof, prices)
         if value is None:
             raise UnplannableError("an order has no path")
         replan, before = self._replan, self._file.before
@@ -252,10 +313,10 @@ class _Maker:
             rows=tuple(rows),
             legs=tuple(legs),
             cost=sum_cost(self._problem, self._file.objective, rows, legs),
-            bound=Bound(value, _sparse(self._prices)),
+            bound=Bound(value, sparse(self._prices)),
             before=None if before is None else before.digest,
             cause=None if replan is None else replan.cause,
-            now=0 if replan is None else replan.now,
+            now=self._now,
             dropped=self._dropped,
             fixed=tuple(sorted(fixed)),
         )
@@ -266,40 +327,7 @@ def _solver_share(offers: int) -> float:
     return 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
 
 
-def _build_rows(problem: Problem, paths: Paths) -> list[Row]:
-    return [
-        _build_row(route.order, route.first + place, choice, start)
-        for route, path in zip(problem.routes, paths, strict=True)
-        for place, (choice, start) in enumerate(path)
-    ]
-
-
-def _build_row(order: bytes, operation: int, choice: Choice, start: int) -> Row:
-    cost = choice.cost_at(start)
-    if cost is None:
-        raise ValueError(f"no window has slot {start}")
-    end = start + choice.duration
-    price = cost - choice.carbon
-    return Row(
-        order, operation, choice.offer, choice.machine, choice.owner, start, end, price, choice.wh, choice.co2e_mg
-    )
-
-
-def _build_legs(problem: Problem, rows: Sequence[Row]) -> Iterator[Leg]:
-    """Each leg starts when the row before it ends."""
-    pending = iter(rows)
-    for route in problem.routes:
-        own = [next(pending) for _ in route.choices]
-        destinations = [*(row.owner for row in own[1:]), route.destination]
-        for row, destination in zip(own, destinations, strict=True):
-            way = problem.way(row.owner, destination)
-            if destination is not None and destination != row.owner and way is not None:
-                end = row.end + way.slots
-                yield Leg(row.order, row.operation, row.owner, destination, way.carrier, row.end, end, way.cost)
-
-
-def _sparse(prices: Mapping[int, Sequence[int]]) -> tuple[tuple[int, tuple[tuple[int, int], ...]], ...]:
-    pairs = {
-        machine: tuple((slot, price) for slot, price in enumerate(row) if price) for machine, row in prices.items()
-    }
-    return tuple((machine, pairs[machine]) for machine in sorted(pairs) if pairs[machine])
+def _own_path(problem: Problem, number: int, path: Path) -> Path:
+    """The same path with the choices of another problem."""
+    own = {choice.offer: choice for choices in problem.routes[number].choices for choice in choices}
+    return tuple((own[choice.offer], start) for choice, start in path)

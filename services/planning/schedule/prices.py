@@ -60,7 +60,7 @@ def price_slots(
         if count and budget.left_s <= 0:
             break
         slot_prices = SlotPrices(problem.slots, prices)
-        paths, value = _cheapest(fine, slot_prices, paths)
+        paths, value = _cheapest(fine, slot_prices, paths, budget)
         waited += 1
         if value > best:
             best, best_paths, best_prices, waited = value, paths, prices, 0
@@ -79,11 +79,12 @@ def price_slots(
     return Priced(whole, [_coarsen(problem, number, path) for number, path in enumerate(best_paths)], count + 1)
 
 
-def _cheapest(problem: Problem, prices: SlotPrices, paths: Sequence[Path]) -> tuple[list[Path], int]:
+def _cheapest(problem: Problem, prices: SlotPrices, paths: Sequence[Path], budget: Budget) -> tuple[list[Path], int]:
     value, found = -prices.total, []
     for number, route in enumerate(problem.routes):
         limit = path_cost(problem, route, paths[number], prices) if paths else None
         table = tabulate(problem, route, prices, limit)
+        budget.charge(table)
         if table.value >= NO_PATH:
             raise ValueError(f"order {route.order.hex()} has no path")
         value += table.value

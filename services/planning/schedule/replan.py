@@ -11,12 +11,13 @@ from ledger.errors import PlanError, UnplannableError
 from ledger.plans.bound import tabulate
 from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer
-from ledger.plans.plan import Cause, Key, Plan, Row
+from ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
+from services.planning.schedule.budget import Budget
 from services.planning.schedule.search import Paths
 from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
-__all__ = ["Replan", "keep_rows", "start_paths", "start_prices"]
+__all__ = ["Replan", "find_staying", "keep_rows", "keep_started", "start_paths", "start_prices"]
 
 _TRIES = 32
 """Choices of rows to let go of one order, for each number of them."""
@@ -37,13 +38,8 @@ class Replan:
     """Leaf hashes of offers that the cause took away."""
 
 
-def keep_rows(
-    call: Call, objective: Objective, offers: Mapping[bytes, Offer], before: Plan, replan: Replan
-) -> dict[Key, Row]:
-    """Return the rows that can stay: those started, and of those accepted as many as each order allows by itself.
-
-    Raises PlanError for a row that the plan before lacks, UnplannableError when what has started cannot be finished.
-    """
+def keep_started(offers: Mapping[bytes, Offer], before: Plan, replan: Replan) -> dict[Key, Row]:
+    """Return the rows that have begun. Raises PlanError for one that the plan before lacks, or whose offer is gone."""
     rows = {row.key: row for row in before.rows}
     if unknown := (replan.started | replan.accepted) - rows.keys():
         order, operation = min(unknown)
@@ -52,80 +48,99 @@ def keep_rows(
     if len(started) < len(replan.started):
         order, operation = min(replan.started - started.keys())
         raise PlanError(f"operation {operation + 1} of order {to_hex(order)} has started, and its offer was dropped")
-    held = dict(started)
-    for key in replan.accepted - replan.started:
-        row = rows[key]
-        if row.offer in offers and row.start >= replan.now:
-            held[key] = row
+    return started
+
+
+def find_staying(offers: Mapping[bytes, Offer], before: Plan, replan: Replan) -> dict[Key, Row]:
+    """Return the accepted rows that could stay as far as their own offer and time go."""
+    return {
+        row.key: row
+        for row in before.rows
+        if row.key in replan.accepted - replan.started and row.offer in offers and row.start >= replan.now
+    }
+
+
+def keep_rows(
+    call: Call, objective: Objective, offers: Mapping[bytes, Offer], before: Plan, replan: Replan, budget: Budget
+) -> dict[Key, Row]:
+    """Return the rows that stay: those started, and of those accepted as many as each order allows by itself.
+
+    Raises PlanError for a row that the plan before lacks, UnplannableError when what has started cannot be finished.
+    """
+    started = keep_started(offers, before, replan)
+    held = {**started, **find_staying(offers, before, replan)}
+    keeper = _Keeper(call, objective, offers, before.legs, replan.now, budget, held, started)
     for job in call.jobs:
         keys = [(job.order, item.operation) for item in job.operations]
         if all(key in held for key in keys) or not any(key in held for key in keys):
             continue  # as it was, or free: only what is torn apart can have become impossible
-        _release(call, objective, offers, held, started, replan.now, job.order)
-    return held
+        keeper.release(job.order)
+    return keeper.held
 
 
-def _release(
-    call: Call,
-    objective: Objective,
-    offers: Mapping[bytes, Offer],
-    held: dict[Key, Row],
-    started: Mapping[Key, Row],
-    now: int,
-    order: bytes,
-) -> None:
-    """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest; where that is
-    not enough, rows of other orders in its way as well."""
-    own = [key for key in sorted(held) if key[0] == order]
-    free = [key for key in reversed(own) if key not in started]  # later ones first: what precedes them stays
-    while not _take_out(call, objective, offers, held, free, now, order):
-        blocking = _blocking(offers, held, started, order)
-        if blocking is None:
-            raise UnplannableError(
-                f"order {to_hex(order)} cannot be finished on these offers after what has started",
-                hint="call for its open operations again",
-            )
-        del held[blocking]
+@dataclass(slots=True)
+class _Keeper:
+    """Lets go of accepted rows until every order has a path around the rest."""
 
+    call: Call
+    objective: Objective
+    offers: Mapping[bytes, Offer]
+    legs: tuple[Leg, ...]
+    """Of the plan before."""
+    now: int
+    budget: Budget
+    held: dict[Key, Row]
+    """Rows that stay."""
+    started: Mapping[Key, Row]
 
-def _take_out(
-    call: Call,
-    objective: Objective,
-    offers: Mapping[bytes, Offer],
-    held: dict[Key, Row],
-    free: Sequence[Key],
-    now: int,
-    order: bytes,
-) -> bool:
-    """Take as few of an order's own accepted rows out as give it a path; False, and nothing taken out, if none does."""
-    for count in range(len(free) + 1):
-        for taken in islice(combinations(free, count), _TRIES):
-            rest = {key: row for key, row in held.items() if key not in taken}
-            if _has_path(call, objective, offers, rest, now, order):
-                for key in taken:
-                    del held[key]
-                return True
-    return False
+    def release(self, order: bytes) -> None:
+        """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest; where that
+        is not enough, rows of other orders in its way as well."""
+        own = [key for key in sorted(self.held) if key[0] == order]
+        free = [key for key in reversed(own) if key not in self.started]  # later ones first: what precedes them stays
+        while not self._take_out(free, order):
+            blocking = self._blocking(order)
+            if blocking is None:
+                raise UnplannableError(
+                    f"order {to_hex(order)} cannot be finished on these offers after what has started",
+                    hint="call for its open operations again",
+                )
+            del self.held[blocking]
 
+    def _take_out(self, free: Sequence[Key], order: bytes) -> bool:
+        """Take as few of an order's own accepted rows out as give it a path; False, and nothing taken out, if none
+        does."""
+        for count in range(len(free) + 1):
+            for taken in islice(combinations(free, count), _TRIES):
+                if self._has_path({key: row for key, row in self.held.items() if key not in taken}, order):
+                    for key in taken:
+                        del self.held[key]
+                    return True
+        return False
 
-def _blocking(
-    offers: Mapping[bytes, Offer], held: Mapping[Key, Row], started: Mapping[Key, Row], order: bytes
-) -> Key | None:
-    """An accepted row of another order, on a machine that is offered for what this order still needs: the last one to
-    start, so that what comes soon stays."""
-    open_machines = {
-        offer.machine for offer in offers.values() if offer.order == order and (order, offer.operation) not in started
-    }
-    rows = [row for key, row in held.items() if key[0] != order and key not in started and row.machine in open_machines]
-    return max(rows, key=lambda row: (row.start, row.key)).key if rows else None
+    def _blocking(self, order: bytes) -> Key | None:
+        """An accepted row of another order, on a machine that is offered for what this order still needs: the last one
+        to start, so that what comes soon stays."""
+        open_machines = {
+            offer.machine
+            for offer in self.offers.values()
+            if offer.order == order and (order, offer.operation) not in self.started
+        }
+        rows = [
+            row
+            for key, row in self.held.items()
+            if key[0] != order and key not in self.started and row.machine in open_machines
+        ]
+        return max(rows, key=lambda row: (row.start, row.key)).key if rows else None
 
-
-def _has_path(
-    call: Call, objective: Objective, offers: Mapping[bytes, Offer], held: Mapping[Key, Row], now: int, order: bytes
-) -> bool:
-    problem = build_problem(call, objective, offers.items(), now=now, fixed=held)
-    [route] = [route for route in problem.routes if route.order == order]
-    return tabulate(problem, route, _taken_by_others(problem, held)).value < TAKEN
+    def _has_path(self, held: Mapping[Key, Row], order: bytes) -> bool:
+        problem = build_problem(
+            self.call, self.objective, self.offers.items(), now=self.now, fixed=held, legs=self.legs
+        )
+        [route] = [route for route in problem.routes if route.order == order]
+        table = tabulate(problem, route, _taken_by_others(problem, held))
+        self.budget.charge(table)
+        return table.value < TAKEN
 
 
 def _taken_by_others(problem: Problem, held: Mapping[Key, Row]) -> Timeline:

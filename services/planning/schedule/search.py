@@ -14,6 +14,9 @@ __all__ = ["FREE", "Paths", "Search", "cost_of", "list_schedule"]
 
 Paths = list[Path]
 
+_ROUND_S = 5e-5
+"""CPU seconds that a round takes beside its tables, about, on the machines that we measured."""
+
 
 class _Nothing:
     """Slot prices of zero."""
@@ -26,16 +29,22 @@ FREE = _Nothing()
 
 
 def list_schedule(
-    problem: Problem, order: Sequence[int], held: Collection[bytes] = (), guide: Occupation | None = None
+    problem: Problem,
+    order: Sequence[int],
+    held: Collection[bytes] = (),
+    guide: Occupation | None = None,
+    budget: Budget | None = None,
 ) -> Paths | None:
     """Put routes in one after the other in `order`, each on its cheapest path; None when one does not fit.
 
-    `guide` makes slots dear that others will want.
+    `guide` makes slots dear that others will want. `budget` is charged.
     """
     timeline = Timeline(problem, held, guide)
     for number in order:
         route = problem.routes[number]
         table = tabulate(problem, route, timeline)
+        if budget is not None:
+            budget.charge(table)
         path = None if table.value >= TAKEN else timeline.settle(trace_path(problem, table))
         if path is None:
             return None
@@ -64,6 +73,7 @@ class Search:
         self.best: Paths = list(paths)
         self.best_cost = self._cost
         self.rounds = 0
+        self._budget = Budget(0.0)
 
     def _load(self, paths: Paths) -> None:
         self._timeline = Timeline(self._problem, self._held)
@@ -77,10 +87,12 @@ class Search:
         """Search for `cpu_s`, or what is left. `heat` is the first threshold, in mean costs of an order."""
         begin, end = budget.spent_s, min(budget.spent_s + cpu_s, budget.cpu_s)
         mean = self._cost / max(1, len(self._costs))
+        self._budget = budget
         while (spent := budget.spent_s) < end:
             left = (end - spent) / (end - begin)
             for _ in range(8):
                 self._round(round(heat * mean * left * left))
+                budget.charge_s(_ROUND_S)
 
     def _round(self, threshold: int) -> None:
         self.rounds += 1
@@ -111,6 +123,7 @@ class Search:
             rest -= self._ideal[number][0]
             limit = allowed - rest
             table = tabulate(self._problem, route, self._timeline, limit)
+            self._budget.charge(table)
             if table.value > limit or table.value >= TAKEN:
                 return None
             path = self._timeline.settle(trace_path(self._problem, table))
