@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.blocks import BlockTransaction
-from ledger.chain.chain import Chain
+from ledger.chain.chain import Chain, Sight
 from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
 from ledger.chain.deployment import (
     Deployment,
@@ -17,7 +17,7 @@ from ledger.chain.deployment import (
 )
 from ledger.chain.fees import Fees, first_fees, raised_fees
 from ledger.chain.forwarder import execute_data, read_execute
-from ledger.chain.node import Node, Receipt, Reception
+from ledger.chain.node import Head, Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
 from ledger.chain.seals import fetch_seals, fetch_validators
@@ -36,12 +36,14 @@ __all__ = [
     "EmbeddedChain",
     "EngineProfile",
     "Fees",
+    "Head",
     "HttpTransport",
     "Node",
     "RawLog",
     "Receipt",
     "Reception",
     "RpcError",
+    "Sight",
     "SignedTransaction",
     "StateProofs",
     "Transaction",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ledger.chain.artifacts import verify_code
@@ -10,7 +11,7 @@ from ledger.chain.codec import decode_log, decode_result, encode_function, multi
 from ledger.chain.deployment import Deployment, fetch_ledger_id
 from ledger.chain.finality import FinalityDepth
 from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
-from ledger.chain.node import Node
+from ledger.chain.node import Head, Node
 from ledger.chain.profiles import EngineProfile
 from ledger.errors import (
     ChainUnreachableError,
@@ -26,7 +27,7 @@ from ledger.records import Contract, Value
 if TYPE_CHECKING:
     from ledger.trust import TrustedContract
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Sight"]
 
 _HINT_NETWORK = "point chain_url at the right network, or use that network's deployment file"
 _HINT_SYNC = "wait until the node is in sync, and check that it has peers; nothing was lost"
@@ -34,6 +35,17 @@ _CALL_GAS, _BYTE_GAS, _ZERO_BYTE_GAS, _FLOOR_GAS = 21_000, 16, 4, 10
 """Gas of a call to nothing: a base, and more for each byte of calldata (yellow paper, appendix G), or at least ten for
 each zero byte and forty for any other (EIP-7623)."""
 _STIPEND_GAS = 2_300
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a node showed at one moment, for one key."""
+
+    head: Head
+    count: int
+    """Number of nonces that the key used up to the latest block, which may be later than `head`."""
+    final: int
+    """The highest final block; -1 if there is none."""
 
 
 class Chain:
@@ -104,6 +116,17 @@ class Chain:
             hint=_HINT_NETWORK,
         )
 
+    def look(self, key: bytes) -> Sight:
+        """Ask what sending for a key depends on, and verify as `verify_served` does, all in one question.
+
+        Raises WrongChainError, NodeBehindError.
+        """
+        created, head, count = self.node.look(key, self.deployment.created_number)
+        if created is None or created.hash != self.deployment.created_hash:
+            self.verify_served()
+            raise ChainUnreachableError("nodes of different chains answer at one address", hint=_HINT_NETWORK)
+        return Sight(head, count, max(head.number - self._depth.at(head.number), -1))
+
     def verify_state(self) -> None:
         """Verify that the node's latest state has the ledger. Raises NodeBehindError, WrongContractError."""
         answer = self.node.call(self.ledger, encode_function(Contract.LEDGER, "ledgerId"))
@@ -163,7 +186,7 @@ class Chain:
         """
         # Tried in order of cost: a known limit takes one call, an estimate about a dozen executions in the node.
         fixed, address = self.profile.fixed_gas_limit, self.address(contract)
-        if fixed is None and known_limit is not None and self._is_enough(address, data, sender, known_limit):
+        if fixed is None and known_limit is not None and self.try_all([(contract, data, known_limit)], sender)[0]:
             return known_limit
         self._call(address, data, sender, fixed)  # some engines hide the contract's error in an estimate
         if fixed is not None:
@@ -207,14 +230,22 @@ class Chain:
         """The nonce required of the key's next request, after block `number` or the latest."""
         return fetch_nonce(self.node, self.forwarder, key, number)
 
-    def _is_enough(self, address: bytes, data: bytes, sender: bytes, limit: int) -> bool:
+    def try_all(self, calls: Sequence[tuple[Contract, bytes, int]], sender: bytes) -> list[bool]:
+        """Whether each call, made now, needs no more than half of the headroom of its known gas limit.
+
+        All in one question. Not established, where it is False: why. Raises ChainUnreachableError.
+        """
         headroom = self.profile.gas_headroom_percent
-        # The gas below is the estimate from which `limit` was computed, plus half of the headroom.
-        try:
-            self._call(address, data, sender, limit * (200 + headroom) // (200 + 2 * headroom))
-        except ContractRefusedError:
-            return False  # out of gas, or a refusal: the caller's full simulation tells which
-        return True
+        answers = self.node.try_calls(
+            [
+                # The estimate from which the limit was computed, plus half of the headroom.
+                (self.address(contract), data, sender, limit * (200 + headroom) // (200 + 2 * headroom))
+                for contract, data, limit in calls
+            ]
+        )
+        if b"" in answers:
+            self.verify_state()  # as in `_call`
+        return [isinstance(answer, bytes) for answer in answers]
 
     def _call(self, address: bytes, data: bytes, sender: bytes, gas_limit: int | None) -> None:
         """Simulate a call. Raises as `verify_state` does if there was no contract to refuse it."""

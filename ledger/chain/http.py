@@ -15,18 +15,32 @@ import socket
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-__all__ = ["RpcClient"]
+__all__ = ["ArrayRefusedError", "RpcClient"]
 
 MAX_BYTES = 32 * 1024 * 1024
 """Largest answer: twice the size of the logs of the largest block."""
 _CHUNK_BYTES = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
 _KINDS: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
+_ELSEWHERE = (401, 403, 407, 408, 429, 502, 503, 504)
+"""Statuses that say nothing about the request: access, load, and a node behind a proxy that is down."""
+
+
+class ArrayRefusedError(OSError):
+    """The node does not take several requests at once, or not so many."""
+
+
+class _StatusError(OSError):
+    """The answer has a status other than 200."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"status {status}")
 
 
 class RpcClient:
@@ -49,14 +63,36 @@ class RpcClient:
     def ask(self, method: str, params: list[Any]) -> Any:
         """Send a request and return the answer's JSON, whatever it is. Raises OSError if there is none."""
         number = next(self._numbers)
-        body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
-        try:
-            answer = json.loads(self._post(body))
-        except (HTTPException, ValueError, RecursionError, zlib.error) as error:
-            raise OSError(type(error).__name__) from error
+        answer = self._exchange(_encode(number, method, params))
         if isinstance(answer, dict) and answer.get("id") not in (number, None):
             raise OSError("the answer is to another request")
         return answer
+
+    def ask_all(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """Send requests in one array (JSON-RPC 2.0, section 6), and return the JSON of their answers in the same order;
+        None for each that is not answered.
+
+        Raises ArrayRefusedError if the node answers with anything but an array, OSError if there is no answer.
+        """
+        numbered = {next(self._numbers): call for call in calls}
+        body = b"[" + b",".join(_encode(number, *call) for number, call in numbered.items()) + b"]"
+        try:
+            answers = self._exchange(body)
+        except _StatusError as error:
+            if error.status in _ELSEWHERE:
+                raise
+            raise ArrayRefusedError(str(error)) from error
+        if not isinstance(answers, list):
+            raise ArrayRefusedError("the answer is not an array")
+        # By their numbers: the node may answer in any order.
+        found = {one["id"]: one for one in answers if isinstance(one, dict) and type(one.get("id")) is int}
+        return [found.get(number) for number in numbered]
+
+    def _exchange(self, body: bytes) -> Any:
+        try:
+            return json.loads(self._post(body))
+        except (HTTPException, ValueError, RecursionError, zlib.error) as error:
+            raise OSError(type(error).__name__) from error
 
     def _post(self, body: bytes) -> bytes:
         deadline = time.monotonic() + self._timeout_s
@@ -67,7 +103,7 @@ class RpcClient:
             connection.request("POST", target, body, _headers(url))
             with connection.getresponse() as response:
                 if response.status != http.HTTPStatus.OK:
-                    raise OSError(f"status {response.status}")
+                    raise _StatusError(response.status)
                 answer = b"".join(_read(response, deadline))
         except BaseException:
             # Never reused: the rest of this answer could be taken for the answer to the next request.
@@ -107,6 +143,10 @@ class RpcClient:
         if url.scheme not in _KINDS or not url.hostname:
             raise OSError("not an http or https URL with a host")
         return _KINDS[url.scheme](url.hostname, url.port, timeout=self._timeout_s)
+
+
+def _encode(number: int, method: str, params: list[Any]) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
 
 
 def _headers(url: SplitResult) -> dict[str, str]:

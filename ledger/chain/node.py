@@ -20,7 +20,7 @@ from ledger.chain.block_receipts import BlockReceipts
 from ledger.chain.blocks import BlockTransaction, parse_transactions
 from ledger.chain.codec import RawLog, decode_revert
 from ledger.chain.receptions import Reception, read_refusal
-from ledger.chain.transport import RpcError, Transport
+from ledger.chain.transport import RpcError, Transport, request_each
 from ledger.errors import (
     ChainError,
     ChainUnreachableError,
@@ -31,15 +31,26 @@ from ledger.events import Header
 from ledger.headers import FIELDS, encode_header, hashed_header
 from ledger.rlp import encode_integer
 
-__all__ = ["Node", "ProofAnswer", "Receipt", "Reception"]
+__all__ = ["Head", "Node", "ProofAnswer", "Receipt", "Reception"]
 
 T = TypeVar("T")
+_Question = tuple[str, list[Any], Callable[[Any], T]]
+"""Method, parameters, and what parses the answer."""
 
 
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _MISSING = (-32601, -32604)
 """Codes for a method that the node does not have (JSON-RPC), or whose API is switched off (Besu)."""
 _ALLOWANCE_WEI = 100 * 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The latest block."""
+
+    number: int
+    hash: bytes
+    gas_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +84,24 @@ class Node:
 
     def find_header(self, number: int) -> Header | None:
         """Like `header`; None if the node has no block of that number."""
-        return self._ask(
-            "eth_getBlockByNumber", [hex(number), False], lambda raw: None if raw is None else _header(raw)
-        )
+        return self._ask(*_header_question(number))
+
+    def find_headers(self, numbers: Sequence[int]) -> list[Header | None | ChainError]:
+        """Like `find_header` for each number. In place of an answer that failed stands its error."""
+        return self._ask_all([_header_question(number) for number in numbers])
+
+    def look(self, address: bytes, number: int) -> tuple[Header | None, Head, int]:
+        """Header of block `number`, or None, the latest block, and the number of nonces that the address used.
+
+        The node looks at the latest block twice, so that the second answer may be of a later one.
+        """
+        questions: list[_Question[Any]] = [
+            _header_question(number),
+            ("eth_getBlockByNumber", ["latest", False], _head),
+            ("eth_getTransactionCount", [_hex(address), "latest"], parse_number),
+        ]
+        created, head, count = (_unfailed(answer) for answer in self._ask_all(questions))
+        return created, head, count
 
     def transactions(self, number: int) -> tuple[Header, tuple[BlockTransaction, ...]]:
         """Header and transactions of block `number`, all of them and no others.
@@ -169,16 +195,28 @@ class Node:
             return read_refusal(error)
         return Reception.TAKEN
 
+    def send_all(self, raws: Sequence[bytes]) -> list[Reception | ChainError]:
+        """Like `send` for each, in order. In place of an answer that failed stands its error."""
+        results = request_each(self._transport, [("eth_sendRawTransaction", [_hex(raw)]) for raw in raws])
+        return [_received(result) for result in results]
+
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """Receipt of a transaction; None while it is not in a block."""
-        receipt = self._ask(
-            "eth_getTransactionReceipt",
-            [_hex(transaction_hash)],
-            lambda raw: None if raw is None else parse_receipt(raw),
+        return self._ask(*_receipt_question(transaction_hash))
+
+    def find_receipts(self, hashes: Sequence[bytes]) -> list[Receipt | None | ChainError]:
+        """Like `receipt` for each hash. In place of an answer that failed stands its error."""
+        return self._ask_all([_receipt_question(one) for one in hashes])
+
+    def try_calls(self, calls: Sequence[tuple[bytes, bytes, bytes, int]]) -> list[bytes | ChainError]:
+        """Like `call` for each recipient, calldata, sender and gas limit, after the latest block. In place of an answer
+        that failed stands its error."""
+        return self._ask_all(
+            [
+                ("eth_call", [{**_transaction(to, data, sender), "gas": hex(gas)}, "latest"], parse_bytes)
+                for to, data, sender, gas in calls
+            ]
         )
-        if receipt is not None and receipt.transaction_hash != transaction_hash:
-            raise ChainUnreachableError("the node returned the receipt of another transaction", hint=HINT)
-        return receipt
 
     def header_fields(self, number: int) -> tuple[bytes, tuple[bytes, ...]]:
         """The block's hash according to the node, and its header's fields in the order of ledger.headers."""
@@ -218,6 +256,59 @@ class Node:
         except RpcError as error:
             raise _refusal(method, error) from error
         return parse_answer(method, answer, parse)
+
+    def _ask_all(self, questions: Sequence[_Question[T]]) -> list[T | ChainError]:
+        """Ask several questions at once. Raises ChainUnreachableError if there is no answer to any of them."""
+        results = request_each(self._transport, [(method, params) for method, params, _ in questions])
+        answers: list[T | ChainError] = []
+        for (method, _, parse), result in zip(questions, results, strict=True):
+            if isinstance(result, ChainUnreachableError):
+                answers.append(result)
+            elif isinstance(result, RpcError):
+                answers.append(_refusal(method, result))
+            else:
+                try:
+                    answers.append(parse_answer(method, result, parse))
+                except ChainUnreachableError as error:
+                    answers.append(error)
+        return answers
+
+
+def _unfailed(answer: T | ChainError) -> T:
+    if isinstance(answer, ChainError):
+        raise answer
+    return answer
+
+
+def _header_question(number: int) -> _Question[Header | None]:
+    return "eth_getBlockByNumber", [hex(number), False], lambda raw: None if raw is None else _header(raw)
+
+
+def _head(raw: Any) -> Head:
+    header = _header(raw)
+    return Head(header.number, header.hash, parse_number(raw["gasLimit"]))
+
+
+def _receipt_question(transaction_hash: bytes) -> _Question[Receipt | None]:
+    def parse(raw: Any) -> Receipt | None:
+        receipt = None if raw is None else parse_receipt(raw)
+        if receipt is not None and receipt.transaction_hash != transaction_hash:
+            raise ChainUnreachableError("the node returned the receipt of another transaction", hint=HINT)
+        return receipt
+
+    return "eth_getTransactionReceipt", [_hex(transaction_hash)], parse
+
+
+def _received(result: Any) -> Reception | ChainError:
+    """What a node's answer to a transaction means, or the error that it is."""
+    if isinstance(result, ChainUnreachableError):
+        return result
+    if not isinstance(result, RpcError):
+        return Reception.TAKEN
+    try:
+        return read_refusal(result)
+    except ChainError as error:
+        return error
 
 
 def _count(raw: Any) -> int:

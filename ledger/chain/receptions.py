@@ -19,6 +19,8 @@ class Reception(enum.Enum):
     """The fees are too low, or too low to replace another transaction with the nonce."""
     GAPPED = "gapped"
     """Transactions with lower nonces are missing."""
+    FULL = "full"
+    """The node keeps no more pending transactions, of this sender or at all, or none so far ahead."""
     OVERSIZED = "oversized"
     """Its gas limit is above that of a block: no block can have it, until the validators raise that limit."""
 
@@ -31,7 +33,16 @@ _RECEPTIONS = {
         "gas price below",
         "fee cap less than block base fee",
     ),
-    Reception.GAPPED: ("nonce too high", "nonce too far", "exceeds next nonce", "nonce gap", "too distant"),
+    Reception.FULL: (
+        "too distant",
+        "pool is full",
+        "pool is overflowed",
+        "pool limit exceeded",
+        "account limit exceeded",
+        "exceeds the sender limit",
+        "future transaction tries to replace pending",
+    ),
+    Reception.GAPPED: ("nonce too high", "nonce too far", "exceeds next nonce", "nonce gap"),
     Reception.OVERSIZED: ("exceeds block gas limit", "greater than the block's gas limit"),
     Reception.TAKEN: (
         "already known",

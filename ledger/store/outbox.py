@@ -48,6 +48,7 @@ from ledger.store.outbox_tables import (
     outbox_relay_nonces,
     outbox_transactions,
 )
+from ledger.store.outbox_work import Work
 from ledger.store.outbox_writer import OutboxWriter
 
 __all__ = [
@@ -122,6 +123,10 @@ class Outbox:
             return [
                 read_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()
             ]
+
+    def work(self, signer: bytes) -> Work:
+        """What the key's own submitter reads in every step."""
+        return Work(self._store, signer)
 
     def closed_nonce(self, signer: bytes) -> int | None:
         """The highest nonce that the key used in a final block, as far as the outbox knows; None if there is none."""
@@ -310,10 +315,10 @@ class Outbox:
     def is_idle(self, signer: bytes) -> bool:
         """Whether the key has no record that is queued or in a transaction that is not final."""
         states = (OutboxState.QUEUED, *_OPEN)
-        query = select(func.count()).select_from(outbox_records)
-        query = query.where(outbox_records.c.signer == signer, outbox_records.c.state.in_(states))
+        query = select(outbox_records.c.id)
+        query = query.where(outbox_records.c.signer == signer, outbox_records.c.state.in_(states)).limit(1)
         with self._store.reading() as connection:
-            return connection.execute(query).scalar_one() == 0
+            return connection.execute(query).first() is None
 
     # The operator's actions. All take idempotency keys, and raise NotFoundError for an unknown one, SubmitError if a
     # record's state does not allow the action; then nothing is changed.

@@ -20,6 +20,8 @@ __all__ = ["Batch", "Batches", "Calls"]
 
 _MAX_REVERTS = 3
 _MAX_SHAPES = 1000
+_MAX_BYTES = 96 * 1024
+"""Calldata of a batch: engines refuse transactions of more than 128 KiB."""
 
 
 class Calls(Protocol):
@@ -34,6 +36,14 @@ class Calls(Protocol):
         Raises ContractRefusedError with the contract's own error.
         """
 
+    def prepare_all(
+        self, known: Sequence[tuple[Sequence[QueuedRecord], int]], sender: bytes
+    ) -> list[tuple[bytes, int] | None]:
+        """Like `prepare` for records of several calls with known gas limits; None for a call that needs another look.
+
+        Each is looked at by itself: none as if those before it were made.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -45,29 +55,27 @@ class Batch:
 
 
 class Batches:
-    """Builds batches of at most `size` records for one key, and remembers which records reverted."""
+    """Builds batches for one key, and remembers which records reverted. `work` reads what is queued."""
 
-    def __init__(self, calls: Calls, outbox: Outbox, signer: bytes, size: int, refusals: Refusals) -> None:
+    def __init__(self, calls: Calls, outbox: Outbox, signer: bytes, refusals: Refusals) -> None:
         self._calls = calls
         self._refusals = refusals
         self._outbox = outbox
+        self._work = outbox.work(signer)
         self._signer = signer
-        self._size = size
         self._reverts: Counter[int] = Counter()
         """Number of transactions that reverted with a record, by the record's outbox id."""
         self._limits: dict[tuple[object, ...], int] = {}
         """Gas limits by shape of the call: contract, bytes of calldata, and the number of records of each kind."""
 
-    def build(self, writer: OutboxWriter) -> Batch | None:
-        """Return the next batch; None if no record is queued, or the next one has to wait for earlier transactions or
-        for another block.
+    def build(self, writer: OutboxWriter, size: int) -> Batch | None:
+        """Return the next batch, of at most `size` records; None if no record is queued, or the next one has to wait
+        for earlier transactions or for another block.
 
         Marks records as failed that the contract refuses for good.
         """
-        while records := self._outbox.queued(self._signer, self._size):
-            records = records[: self._calls.together(records)]
-            if self._reverts[records[0].id]:
-                records = records[:1]  # alone, so that a revert can only be its own fault
+        while groups := self._groups(size, 1):
+            records = groups[0]
             found = self._try(records)
             if isinstance(found, Batch):
                 self._refusals.forget_all()
@@ -86,6 +94,52 @@ class Batches:
     def forget_limits(self) -> None:
         """The gas limits found so far no longer hold: a block's limit is lower than before."""
         self._limits.clear()
+
+    def build_all(self, writer: OutboxWriter, size: int, most: int) -> list[Batch]:
+        """Like `build`, for up to `most` batches, which the contract accepts one without the other.
+
+        Ends before the first one that needs another look, unless that is the only one.
+        """
+        batches = self._accepted(self._groups(size, most))
+        if batches:
+            self._refusals.forget_all()
+            return batches
+        batch = self.build(writer, size)
+        return [] if batch is None else [batch]
+
+    def _groups(self, size: int, most: int) -> list[list[QueuedRecord]]:
+        """The oldest queued records, in groups that could be made in a call each."""
+        queued, groups = self._work.queued(size * most), list[list[QueuedRecord]]()
+        while queued and len(groups) < most:
+            group = queued[: self._length(queued[:size])]
+            groups.append(group)
+            queued = queued[len(group) :]
+        return groups
+
+    def _length(self, queued: Sequence[QueuedRecord]) -> int:
+        if self._reverts[queued[0].id]:
+            return 1  # alone, so that a revert can only be its own fault
+        contract, left = queued[0].contract, _MAX_BYTES
+        for place, record in enumerate(queued):
+            left -= len(record.payload)
+            if record.contract != contract or (place and left < 0):
+                return self._calls.together(queued[:place])
+        return self._calls.together(queued)
+
+    def _accepted(self, groups: Sequence[list[QueuedRecord]]) -> list[Batch]:
+        """The batches of the first groups, up to the first one that is refused or of a new shape."""
+        known: list[tuple[list[QueuedRecord], int]] = []
+        for records in groups:
+            limit = self._limits.get(_shape(records))
+            if limit is None or self._reverts[records[0].id]:
+                break
+            known.append((records, limit))
+        batches: list[Batch] = []
+        for (records, _), prepared in zip(known, self._calls.prepare_all(known, self._signer), strict=True):
+            if prepared is None:
+                break
+            batches.append(Batch(records, *prepared))
+        return batches
 
     def note_reverted(self, writer: OutboxWriter, records: Iterable[QueuedRecord]) -> None:
         """Count a revert of these records, which are queued again.
@@ -126,8 +180,7 @@ class Batches:
                 return
 
     def _simulated(self, records: list[QueuedRecord]) -> Batch:
-        contract, kinds = records[0].contract, Counter(record.kind for record in records)
-        shape = (contract, sum(len(record.payload) for record in records), *sorted(kinds.items()))
+        shape = _shape(records)
         data, limit = self._calls.prepare(records, self._signer, self._limits.get(shape))
         if len(self._limits) >= _MAX_SHAPES:
             self._limits.clear()  # bounds the memory; costs one estimate per shape
@@ -148,3 +201,8 @@ class Batches:
             except ContractRefusedError:
                 refused = middle
         return batch
+
+
+def _shape(records: Sequence[QueuedRecord]) -> tuple[object, ...]:
+    kinds = Counter(record.kind for record in records)
+    return (records[0].contract, sum(len(record.payload) for record in records), *sorted(kinds.items()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ledger.chain import Chain, Receipt, decode_log, execute_data, read_kinds
 from ledger.errors import ChainError
@@ -51,9 +52,27 @@ class ChainCalls:
         if records[0].contract == FORWARDER:
             signed = parse_request(records[0].payload)
             return execute_data(signed), self._chain.simulate_forward(signed, sender)
-        contract = Contract(records[0].contract)
-        data = self._chain.join_calls(contract, [record.payload for record in records])
+        contract, data = _joined(self._chain, records)
         return data, self._chain.simulate(contract, data, sender, known_limit)
+
+    def prepare_all(
+        self, known: Sequence[tuple[Sequence[QueuedRecord], int]], sender: bytes
+    ) -> list[tuple[bytes, int] | None]:
+        """Like `prepare` for records of several calls with known gas limits; None for a call that needs another look.
+
+        Raises ChainError.
+        """
+        # Forward requests may refuse each other, and have fixed gas limits: they are looked at one by one.
+        plain = list(takewhile(lambda one: one[0][0].contract != FORWARDER, known))
+        calls = [(*_joined(self._chain, records), limit) for records, limit in plain]
+        accepted = self._chain.try_all(calls, sender) if calls else []
+        found = [(data, limit) if is_fine else None for (_, data, limit), is_fine in zip(calls, accepted, strict=True)]
+        return [*found, *[None] * (len(known) - len(plain))]
+
+
+def _joined(chain: Chain, records: Sequence[QueuedRecord]) -> tuple[Contract, bytes]:
+    contract = Contract(records[0].contract)
+    return contract, chain.join_calls(contract, [record.payload for record in records])
 
 
 def recipient_of(chain: Chain, records: Sequence[QueuedRecord]) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ledger.chain import Chain
 from ledger.errors import NodeBehindError
 from ledger.store.outbox import Outbox, OutboxWriter, SentTransaction
-from ledger.submit.tracker import NOOP_GAS
+from ledger.submit.sender import NOOP_GAS
 
 __all__ = ["Gaps"]
 
@@ -35,12 +35,13 @@ class Gaps:
         self.trouble: NodeBehindError | None = None
         """That the node has counted too few nonces for some time; None if it has not."""
 
-    def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction]) -> bool:
-        """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough.
+    def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction], count: int) -> bool:
+        """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough. `count`:
+        number of nonces that the chain has counted.
 
         Returns whether it did.
         """
-        missing = self._missing(open_transactions)
+        missing = self._missing(open_transactions, count)
         now = time.monotonic()
         # The clock starts when a gap is first seen, and starts again if it disappears in between.
         self._since = None if not missing else now if self._since is None else self._since
@@ -52,12 +53,12 @@ class Gaps:
             writer.fill(nonce, NOOP_GAS)
         return True
 
-    def _missing(self, open_transactions: Sequence[SentTransaction]) -> list[int]:
+    def _missing(self, open_transactions: Sequence[SentTransaction], first: int) -> list[int]:
         self.trouble = None
         held = {transaction.nonce for transaction in open_transactions}
         if not held:
             return []
-        first, closed = self._chain.node.transaction_count(self._signer), self._outbox.closed_nonce(self._signer)
+        closed = self._outbox.closed_nonce(self._signer)
         if closed is not None and first <= closed:
             self._note_behind(first, closed)
             return []

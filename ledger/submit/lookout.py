@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from ledger.chain import Chain, Deployment
+from ledger.chain import Chain, Deployment, Head, Sight
 from ledger.errors import ChainUnreachableError, NodeBehindError
 from ledger.store.outbox import Outbox, OutboxChain
 
@@ -71,24 +71,24 @@ class Lookout:
         self.trouble: ChainUnreachableError | None = None
         """Why nothing new is sent; None if the node has been behind for only a moment."""
 
-    def verify_chain(self) -> None:
-        """Verify that the outbox and the node are for the deployment's ledger. Raises WrongChainError,
-        NodeBehindError."""
+    def look(self, key: bytes) -> Sight:
+        """Look at the chain for the key, and verify that the outbox and the node are for the deployment's ledger.
+        Raises WrongChainError, NodeBehindError."""
         if not self._bound:
             self._outbox.bind(describe_chain(self._chain.deployment))
             self._bound = True
-        self._chain.verify_served()
+        return self._chain.look(key)
 
     def rest(self) -> None:
         """Nothing waits to be sent any more, so that it does not matter whether the node is behind."""
         self.trouble = self._behind_since = None
 
-    def is_caught_up(self) -> bool:
-        """Whether new transactions may be decided on the node's latest state."""
+    def is_caught_up(self, head: Head) -> bool:
+        """Whether new transactions may be decided on the node's latest state, which is at least that of `head`."""
         self.trouble = None
         if not self._chain.profile.timed_blocks:
             return True
-        head, seen = self._chain.node.header(), self._outbox.seen_block()
+        seen = self._outbox.seen_block()
         if head.number >= seen:
             self._head, self._behind_since = head.number, None
             return True

@@ -132,7 +132,8 @@ class RelaySubmitter:
         self._validity_s = validity_s
         self._resend_s = resend_s
         self._lease = Lease(self._outbox, signer.address) if lease is None else lease
-        self._batches = Batches(_RelayCalls(relay), self._outbox, signer.address, batch_size, AtOnce())
+        self._batches = Batches(_RelayCalls(relay), self._outbox, signer.address, AtOnce())
+        self._batch_size = batch_size
         self._bound = False
         self._sent_at: dict[bytes, float] = {}
         """Time of sending by digest, on the monotonic clock. After a crash it is empty, and all is sent at once."""
@@ -191,7 +192,7 @@ class RelaySubmitter:
                 self._follow(writer, transaction)
             # One request at a time: the forwarder refuses every nonce but the next.
             while not self._outbox.count_unmined(self.key):
-                batch = self._batches.build(writer)
+                batch = self._batches.build(writer, self._batch_size)
                 if batch is None:
                     break
                 self._follow(writer, self._allocate(writer, batch))
@@ -356,6 +357,11 @@ class _RelayCalls:
         if 2 * len(data) + _FRAME_BYTES > MAX_REQUEST_BYTES:
             raise ContractRefusedError("RequestTooLarge", {"bytes": len(data)}, hint="record it through your own node")
         return data, self._relay.simulate(contract, data, sender)
+
+    def prepare_all(
+        self, known: Sequence[tuple[Sequence[QueuedRecord], int]], sender: bytes
+    ) -> list[tuple[bytes, int] | None]:
+        return [self.prepare(records, sender, limit) for records, limit in known]
 
 
 def _raw(transaction: SentTransaction) -> bytes:

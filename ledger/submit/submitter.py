@@ -10,29 +10,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from ledger.chain import Chain, call_data, first_fees
+from ledger.chain import Chain, Sight, call_data
 from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import Entry, Outbox, OutboxWriter
-from ledger.submit.batches import Batch, Batches
-from ledger.submit.calls import ChainCalls, recipient_of
+from ledger.store.outbox import Entry, Outbox, OutboxWriter, SentTransaction
+from ledger.submit.batches import Batches
+from ledger.submit.calls import ChainCalls
 from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
 from ledger.submit.lookout import Lookout
-from ledger.submit.tracker import Patience, Report, Tracker, ignore
+from ledger.submit.reports import Report, ignore
+from ledger.submit.sender import Patience, Sender
+from ledger.submit.tracker import Tracker
+from ledger.submit.window import MAX_PENDING, Window
 
 __all__ = ["Submitter", "build_entry"]
 
 _PAUSE_S = 0.05
-_MAX_UNMINED = 16
-"""Maximum number of pending transactions of a key: engines' pools keep only a few per sender, and drop the others."""
 
 
 class Submitter:
     """Submits records for one key.
 
-    `batch_size` is the largest number of records in a transaction. `receipt_grace_s`: if the receipt of a transaction
+    `batch_size` is the largest number of records in a transaction, by default what fills the chain's blocks; `pending`
+    the largest number of transactions that are in no block yet. `receipt_grace_s`: if the receipt of a transaction
     does not appear within this time once its nonce is used, the transaction that used it is looked for. `resend_s`:
     time between sending the same bytes again. `raise_s`: time after which the fees of a pending transaction are raised.
     """
@@ -43,7 +45,8 @@ class Submitter:
         outbox: Outbox,
         signer: Signer,
         *,
-        batch_size: int = 50,
+        batch_size: int | None = None,
+        pending: int = MAX_PENDING,
         receipt_grace_s: float = Patience.receipt_s,
         resend_s: float = Patience.resend_s,
         raise_s: float = Patience.raise_s,
@@ -56,8 +59,12 @@ class Submitter:
         self._signer = signer
         self._lease = Lease(outbox, signer.address) if lease is None else lease
         self._lookout = Lookout(chain, outbox)
-        self._batches = Batches(ChainCalls(chain), outbox, signer.address, batch_size, self._lookout)
-        self._tracker = Tracker(chain, signer, self._batches, Patience(receipt_grace_s, resend_s, raise_s), report)
+        self._batches = Batches(ChainCalls(chain), outbox, signer.address, self._lookout)
+        self._window = Window(pending, batch_size)
+        patience = Patience(receipt_grace_s, resend_s, raise_s)
+        self._sender = Sender(chain, signer, self._batches, patience, self._window, report)
+        self._tracker = Tracker(chain, signer.address, self._batches, self._sender, receipt_grace_s, report)
+        self._work = outbox.work(signer.address)
         self._gaps = Gaps(chain, outbox, signer.address, resend_s / 2)
 
     @property
@@ -113,61 +120,69 @@ class Submitter:
         fails. The next step continues where this one stopped.
         """
         try:
-            writer = self._lease.hold()
-            if not self._has_work():
+            writer, found = self._lease.hold(), self._work.open_transactions()
+            if not found and not self._work.queued(1):
                 self._lookout.rest()
             else:
-                # Once in every step, before anything is signed or sent: another node may answer now than before.
-                self._lookout.verify_chain()
-                if self._follow_open(writer):
-                    self._start_waiting(writer)
-                self._raise_trouble()
+                self._advance(writer, found)
         except LeaseHeldError:
             self._lease.drop()
             raise
         return self._outbox.is_idle(self.key)
 
-    def _has_work(self) -> bool:
-        return bool(self._outbox.queued(self.key, 1) or self._outbox.open_transactions(self.key))
+    def _advance(self, writer: OutboxWriter, found: list[SentTransaction]) -> None:
+        # Once in every step, before anything is signed or sent: another node may answer now than before.
+        sight = self._lookout.look(self.key)
+        if self._gaps.fill(writer, found, sight.count):
+            found = self._work.open_transactions()
+        self._sender.begin(found)
+        self._tracker.begin(found)
+        waiting = self._tracker.settle(writer, self._sender.sign_left(writer, found), sight)
+        pending, sight = self._offer(writer, waiting, sight)
+        if not self._sender.is_stopped:
+            self._start_waiting(writer, pending, sight)
+        # What keeps some records from going on is told after all others went on.
+        for part in (self._gaps, self._lookout, self._sender, self._tracker):
+            if part.trouble is not None:
+                raise part.trouble
 
-    def _raise_trouble(self) -> None:
-        """Raise what keeps some records from going on, after all others went on."""
-        for trouble in (self._gaps.trouble, self._lookout.trouble, self._tracker.trouble):
-            if trouble is not None:
-                raise trouble
+    def _offer(self, writer: OutboxWriter, transactions: list[SentTransaction], sight: Sight) -> tuple[int, Sight]:
+        """Send transactions, and settle those that are in a block at once, as on engines that mine at once. Returns the
+        number of the others, and what the chain shows now."""
+        sent = self._sender.offer(writer, transactions, sight)
+        if not sent or self._chain.profile.timed_blocks:
+            self._sender.mark_sent(writer, sent)
+            return len(transactions), sight
+        sight = self._chain.look(self.key)
+        waiting = self._tracker.settle(writer, sent, sight)
+        self._sender.mark_sent(writer, waiting)
+        return len(transactions) - len(sent) + len(waiting), sight
 
-    def _follow_open(self, writer: OutboxWriter) -> bool:
-        """Advance open transactions in order of their nonces. Returns False at the first that the node has a gap below.
-
-        Transactions above a gap are not sent: they cannot be mined and would only fill the node's pool.
-        """
-        found = self._outbox.open_transactions(self.key)
-        if self._gaps.fill(writer, found):
-            found = self._outbox.open_transactions(self.key)
-        self._tracker.keep(found)
-        return all(self._tracker.follow(writer, transaction) for transaction in found)
-
-    def _start_waiting(self, writer: OutboxWriter) -> None:
+    def _start_waiting(self, writer: OutboxWriter, pending: int, sight: Sight) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
-        if not self._outbox.queued(self.key, 1):
+        if not self._work.queued(1):
             self._lookout.rest()
             return
-        if not self._lookout.is_caught_up():
+        if not self._lookout.is_caught_up(sight.head):
             return
-        for _ in range(_MAX_UNMINED - self._outbox.count_unmined(self.key)):
-            batch = self._batches.build(writer)
-            if batch is None or not self._start(writer, batch):
-                break
+        if self._chain.profile.timed_blocks:
+            self._start(writer, pending, sight, self._window.room(sight.head, pending))
+            return
+        # One by one, since each may change what the contract says to the next.
+        for _ in range(self._window.room(sight.head, pending)):
+            started = self._start(writer, pending, sight, 1)
+            if started is None or self._sender.is_stopped:
+                return
+            pending, sight = started
 
-    def _start(self, writer: OutboxWriter, batch: Batch) -> bool:
-        chain_nonce = self._chain.node.transaction_count(self.key)
-        fees = first_fees(self._chain.node, self._chain.profile)
-        recipient = recipient_of(self._chain, batch.records)
-        # Nonce and signed bytes in one database transaction, before anything is sent.
-        with writer.together():
-            transaction = writer.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
-            transaction = self._tracker.sign(writer, transaction, fees)
-        return self._tracker.follow(writer, transaction)
+    def _start(self, writer: OutboxWriter, pending: int, sight: Sight, most: int) -> tuple[int, Sight] | None:
+        """Start up to `most` transactions. Returns like `_offer`, or None if there was none to start."""
+        batches = self._batches.build_all(writer, self._window.batch_size(sight.head), most) if most else []
+        if not batches:
+            return None
+        started = self._sender.start(writer, batches, sight)
+        left, sight = self._offer(writer, started, sight)
+        return pending + left, sight
 
 
 def build_entry(key: str, record: Record, depends_on: str | None = None) -> Entry:

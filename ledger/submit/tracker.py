@@ -1,257 +1,187 @@
-"""Advances transactions that have a nonce: signing, sending, raising fees, until they are mined and final.
-
-Decisions depend on what is stored and in blocks, never on what a node promises. Bytes are stored before they are sent.
-Any version ever signed for a nonce may be the one that is mined, so the receipts of all versions are checked. Where
-none appears although the nonce is used, the transaction that used it is found before anything else goes out.
-"""
+"""Follows the transactions of one key until they are final: in blocks, out of them again, or never in one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from ledger.chain import (
-    Chain,
-    Fees,
-    Receipt,
-    Reception,
-    SignedTransaction,
-    Transaction,
-    first_fees,
-    is_legacy,
-    raised_fees,
-    sign_transaction,
-)
-from ledger.errors import ChainError, ChainUnreachableError, SubmitError
-from ledger.keys import Signer
-from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
+from ledger.chain import Chain, Receipt, Sight
+from ledger.errors import ChainError, ChainUnreachableError
+from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction
 from ledger.submit.batches import Batches
 from ledger.submit.calls import read_sequences
+from ledger.submit.reports import Report
+from ledger.submit.sender import Sender, versions_of
 from ledger.submit.spender import find_spender, version_of
 
-__all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
+__all__ = ["Tracker"]
 
-CRASH_POINTS = ("send",)
-"""Where fault runs stop the process: before and after a transaction is sent to the node."""
-NOOP_GAS = 21_000
-"""Gas of a transfer (yellow paper, appendix G)."""
-_MAX_REPLACED = 20
-"""Maximum number of replacements: after 20 increases by a tenth, fees are almost seven times the first ones."""
-
-
-Report = Callable[[str, SentTransaction, str | None], None]
-"""Called with the event `sent`, `mined`, `final`, `reorganised` or `returned` (its records are queued again), and with
-the reason for `returned`."""
-
-
-def ignore(_: str, __: SentTransaction, ___: str | None) -> None:
-    """Do nothing: the default callback for reports."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Timeouts in seconds, on the monotonic clock."""
-
-    receipt_s: float = 2.0
-    """Time to wait for the receipt once the nonce is used; then the transaction that used it is looked for, each time
-    after as long again."""
-    resend_s: float = 10.0
-    """Time between sending the same bytes again."""
-    raise_s: float = 60.0
-    """Time after which fees are raised, on engines where transactions can be replaced."""
-
-
-@dataclass(slots=True)
-class _Times:
-    """Times of one transaction, on the monotonic clock. After a crash they are gone, and all is sent at once."""
-
-    sent_at: float = float("-inf")
-    offered_at: float | None = None
-    missing_since: float | None = None
-    underpriced: bool = False
-    oversized: bool = False
+_GROUP = 20
+"""Transactions whose outcomes are stored at once: other writers of the database wait meanwhile."""
+_Found = tuple[Receipt, bool]
+"""Receipt of the version that is in a block, and whether that version is a transfer without records."""
 
 
 class Tracker:
-    """Advances the transactions of one key."""
+    """Stores what becomes of the transactions of one key.
+
+    `receipt_s`: how long the receipt may be missing once the nonce is used; then the transaction that used it is looked
+    for, each time after as long again.
+    """
 
     def __init__(
-        self, chain: Chain, signer: Signer, batches: Batches, patience: Patience, report: Report = ignore
+        self, chain: Chain, key: bytes, batches: Batches, sender: Sender, receipt_s: float, report: Report
     ) -> None:
         self._chain = chain
-        self._signer = signer
+        self._key = key
         self._batches = batches
-        self._patience = patience
+        self._sender = sender
+        self._receipt_s = receipt_s
         self._report = report
-        self._times: dict[int, _Times] = {}
+        self._missing_since: dict[int, float] = {}
+        self._seen_at: dict[int, bytes] = {}
+        """The head at which a mined transaction was last seen in its block, by transaction id."""
         self._unexplained: dict[int, ChainUnreachableError] = {}
         """By transaction id: its nonce is used, and the node does not show by what."""
+        self._failure: ChainError | None = None
+        self._told: list[tuple[str, SentTransaction, str | None]] = []
+        """Reports of what is stored with the database transaction that is open now."""
 
     @property
-    def trouble(self) -> ChainUnreachableError | None:
-        """That the node does not show which transaction used a nonce; None if there is no such nonce."""
-        return next(iter(self._unexplained.values()), None)
+    def trouble(self) -> ChainError | None:
+        """Why the outcome of a transaction is not known, in this step; None if there is no such transaction."""
+        return self._failure or next(iter(self._unexplained.values()), None)
 
-    def keep(self, transactions: Sequence[SentTransaction]) -> None:
-        """Forget all but these, which are open: another submitter may have settled the others meanwhile."""
+    def begin(self, transactions: Iterable[SentTransaction]) -> None:
+        """Begin a step. Forget all transactions but these, which are open: another submitter may have settled the
+        others meanwhile."""
+        self._failure = None
         ids = {transaction.id for transaction in transactions}
-        self._times = {each: times for each, times in self._times.items() if each in ids}
+        self._missing_since = {each: since for each, since in self._missing_since.items() if each in ids}
+        self._seen_at = {each: head for each, head in self._seen_at.items() if each in ids}
         self._unexplained = {each: error for each, error in self._unexplained.items() if each in ids}
 
-    def follow(self, writer: OutboxWriter, transaction: SentTransaction) -> bool:
-        """Advance an open transaction as far as possible now.
+    def settle(
+        self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight
+    ) -> list[SentTransaction]:
+        """Store the outcomes of signed transactions, as far as the chain has them.
 
-        Returns False if the node lacks a lower nonce, so that no transaction with a higher one should be sent.
+        A receipt counts only if its logs are the expected events, and as final only if its block is. Returns the
+        transactions whose nonces the node has not seen in a block: they may be sent.
         """
-        if transaction.state is OutboxState.NONCED:
-            transaction = self.sign(writer, transaction, first_fees(self._chain.node, self._chain.profile))
-        reception = Reception.TAKEN
-        if transaction.state is not OutboxState.MINED:
-            transaction = self._reconsider(writer, transaction)
-            reception = self._send(transaction)
-        self._settle(writer, transaction)
-        return reception is not Reception.GAPPED
-
-    # Signing
-
-    def sign(self, writer: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
-        """Sign a transaction that has a nonce, for the first time, and store its bytes."""
-        signed = self._signed(transaction, fees, transaction.noop)
-        return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
-
-    def _signed(self, transaction: SentTransaction, fees: Fees, noop: bool) -> SignedTransaction:
-        unsigned = Transaction(
-            chain_id=self._chain.chain_id,
-            nonce=transaction.nonce,
-            max_priority_fee_wei=fees.priority_fee_wei,
-            max_fee_wei=fees.max_fee_wei,
-            gas_limit=NOOP_GAS if noop else transaction.gas_limit,
-            to=self._signer.address if noop else transaction.recipient,
-            data=b"" if noop else transaction.data,
-            legacy=fees.legacy,
+        mined = [one for one in transactions if one.state is OutboxState.MINED]
+        unmined = [one for one in transactions if one.state is not OutboxState.MINED]
+        final, moved = self._look_at_mined(mined, sight)
+        self._store_each(writer, final, lambda one: self._settle_final(writer, one, one.block_number, sight))
+        # The nonces were counted before the receipts are asked for: a block in between makes none of them missing.
+        counted = [one for one in unmined if one.nonce < sight.count]
+        others = [one for one in unmined if one.nonce >= sight.count]
+        asked = [*moved, *counted, *(one for one in others if self._sender.may_be_mined(one))]
+        found = self._find_receipts(asked)
+        settled = {number: one for number, one in found.items() if one is not None}
+        self._store_each(
+            writer,
+            [one for one in asked if one.id in settled],
+            lambda one: self._settle_found(writer, one, *settled[one.id], sight),
         )
-        return sign_transaction(unsigned, self._signer)
+        missing = [one for one in (*moved, *counted) if one.id in found and found[one.id] is None]
+        self._settle_missing(writer, missing, sight)
+        return [one for one in others if found.get(one.id) is None]
 
-    def _reconsider(self, writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
-        """Sign another version for the nonce, if a record was cancelled, or the transaction is pending for too long.
+    def _store_each(
+        self, writer: OutboxWriter, transactions: Sequence[SentTransaction], store: Callable[[SentTransaction], object]
+    ) -> None:
+        """Store several outcomes in one database transaction, then report them."""
+        for start in range(0, len(transactions), _GROUP):
+            self._told = []
+            with writer.together():
+                for transaction in transactions[start : start + _GROUP]:
+                    store(transaction)
+            for event, transaction, reason in self._told:
+                self._report(event, transaction, reason)
 
-        A cancelled transaction becomes a transfer of zero wei, which uses up the nonce. So does one for which the
-        blocks have become too small; its records go out again in smaller batches.
+    def _tell(self, event: str, transaction: SentTransaction, reason: str | None = None) -> None:
+        self._told.append((event, transaction, reason))
+
+    # Looking
+
+    def _look_at_mined(
+        self, mined: Sequence[SentTransaction], sight: Sight
+    ) -> tuple[list[SentTransaction], list[SentTransaction]]:
+        """Those of the mined transactions that are final now, and those whose block is not on the chain any more.
+
+        A block of the same hash has the same transactions. So one question a block suffices, once for each head.
         """
-        times = self._times.get(transaction.id)
-        oversized = times is not None and times.oversized
-        if oversized:
-            self._batches.forget_limits()
-        given_up = not transaction.noop and (oversized or any(record.cancelling for record in transaction.records))
-        if not given_up and not self._is_outbid(transaction):
-            return transaction
-        profile = self._chain.profile
-        before = Fees(
-            transaction.max_fee_wei or 0,
-            transaction.priority_fee_wei or profile.priority_fee_wei,
-            is_legacy(transaction.raw or b""),
-        )
-        fees = raised_fees(self._chain.node, profile, before)
-        noop = transaction.noop or given_up
-        # A version that is already in a block cannot be replaced any more.
-        if (fees == before and noop == transaction.noop) or self._receipt(transaction) is not None:
-            return transaction
-        signed = self._signed(transaction, fees, noop)
-        self._times[transaction.id] = _Times()
-        return writer.replace_signed(
-            transaction, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei, noop
-        )
+        unseen = [one for one in mined if self._seen_at.get(one.id) != sight.head.hash]
+        numbers = sorted({one.block_number for one in unseen if one.block_number is not None})
+        headers = dict(zip(numbers, self._chain.node.find_headers(numbers), strict=True)) if numbers else {}
+        final, moved = [], []
+        for transaction in unseen:
+            header = headers.get(transaction.block_number or 0)
+            if isinstance(header, ChainError):
+                self._failure = self._failure or header
+            elif header is None or header.hash != transaction.block_hash:
+                moved.append(transaction)
+            elif header.number <= sight.final:
+                final.append(transaction)
+            else:
+                self._seen_at[transaction.id] = sight.head.hash
+        return final, moved
 
-    def _is_outbid(self, transaction: SentTransaction) -> bool:
-        times = self._times.get(transaction.id)
-        if times is None or times.offered_at is None or len(transaction.replaced) >= _MAX_REPLACED:
-            return False
-        patience_s = self._patience.resend_s if times.underpriced else self._patience.raise_s
-        return self._chain.profile.bump_percent > 0 and time.monotonic() - times.offered_at >= patience_s
+    def _find_receipts(self, transactions: Sequence[SentTransaction]) -> dict[int, _Found | None]:
+        """What the node shows of each transaction, by its id; nothing of those for which it failed."""
+        asked = [(one.id, version) for one in transactions for version in versions_of(one)]
+        answers = self._chain.node.find_receipts([version.hash for _, version in asked]) if asked else []
+        found: dict[int, _Found | None] = {}
+        failed = set()
+        for (number, version), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, ChainError):
+                self._failure = self._failure or answer
+                failed.add(number)
+            elif answer is None:
+                found.setdefault(number, None)
+            else:
+                found[number] = found.get(number) or (answer, version.noop)
+        return {number: one for number, one in found.items() if one is not None or number not in failed}
 
-    # Sending
-
-    def _send(self, transaction: SentTransaction) -> Reception:
-        """Send the stored bytes, unless they are mined or were sent a moment ago. Idempotent: they never change."""
-        if transaction.raw is None:
-            raise SubmitError(f"transaction {transaction.id} was never signed", hint="report this")
-        times = self._times.setdefault(transaction.id, _Times())
-        now = time.monotonic()
-        if now - times.sent_at < self._patience.resend_s:
-            return Reception.TAKEN
-        reception = Reception.TAKEN
-        if self._receipt(transaction) is None:
-            reception = self._chain.node.send(transaction.raw)
-            times.sent_at = now
-            times.offered_at = now if times.offered_at is None else times.offered_at
-            times.underpriced = reception is Reception.UNDERPRICED
-            times.oversized = reception is Reception.OVERSIZED
-            self._report("sent", transaction, None)
-        return reception
-
-    def _receipt(self, transaction: SentTransaction) -> tuple[Receipt, bool] | None:
-        """Receipt of the version that is in a block, and whether that version is a transfer without records."""
-        versions = [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
-        for version in versions:
-            receipt = self._chain.node.receipt(version.hash)
-            if receipt is not None:
-                return receipt, version.noop
-        return None
-
-    # Settling
-
-    def _settle(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
-        """Store the outcome of a transaction, if the chain has it.
-
-        A receipt counts only if its logs are the expected events, and as final only if its block is.
-        """
-        final = self._chain.final_number()
-        # Before the receipt: a block in between could use the nonce, and the receipt would seem to be missing.
-        nonce_used = self._is_nonce_used(transaction, final)
-        found = self._receipt(transaction)
-        if found is None:
-            self._settle_missing(writer, _sent(writer, transaction), nonce_used)
-            return
-        receipt, noop = found
-        if receipt.block_number > final:
-            final = self._chain.final_number()  # the block is newer than the first answer
-        self._settle_found(writer, transaction, receipt, noop, final)
+    # Settling what is in a block
 
     def _settle_found(
-        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, final: int
+        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, sight: Sight
     ) -> None:
-        self._times.setdefault(transaction.id, _Times()).missing_since = None
+        self._missing_since.pop(transaction.id, None)
         self._unexplained.pop(transaction.id, None)
+        transaction = _sent(writer, transaction)  # it is in a block, so it was sent, whatever its logs are
         try:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)
-        except ChainError:
-            _sent(writer, transaction)  # it is in a block, so it was sent, whatever its logs are
-            raise
+        except ChainError as error:
+            self._failure = self._failure or error
+            return
         if sequences is None:
-            self._settle_without(writer, _sent(writer, transaction), receipt, noop, final)
+            self._settle_without(writer, transaction, receipt, noop, sight)
         elif transaction.state is not OutboxState.MINED:
-            with writer.together():
-                _sent(writer, transaction)
-                writer.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
-                self._settle_final(writer, transaction, receipt, final)
-            self._report("final" if receipt.block_number <= final else "mined", transaction, None)
+            writer.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
+            if not self._settle_final(writer, transaction, receipt.block_number, sight):
+                self._tell("mined", transaction)
         elif receipt.block_hash != transaction.block_hash:
             # In another block now, perhaps with other sequences: the next step stores it as mined there.
             writer.mark_reorganised(transaction.id)
-            self._report("reorganised", transaction, None)
+            self._tell("reorganised", transaction)
         else:
-            self._settle_final(writer, transaction, receipt, final)
-            if receipt.block_number <= final:
-                self._report("final", transaction, None)
+            self._settle_final(writer, transaction, receipt.block_number, sight)
 
-    def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, final: int) -> None:
-        if receipt.block_number <= final:
-            writer.mark_final(transaction.id)
-            self._times.pop(transaction.id, None)
+    def _settle_final(
+        self, writer: OutboxWriter, transaction: SentTransaction, block_number: int | None, sight: Sight
+    ) -> bool:
+        if block_number is None or block_number > sight.final:
+            return False
+        writer.mark_final(transaction.id)
+        self._tell("final", transaction)
+        return True
 
     def _settle_without(
-        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, final: int
+        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, sight: Sight
     ) -> None:
         """Queue the records of a transaction again that was mined without making them, once its block is final.
 
@@ -259,71 +189,82 @@ class Tracker:
         """
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
-            self._report("reorganised", transaction, None)
-        elif receipt.block_number <= final:
-            self._times.pop(transaction.id, None)
-            self._report("returned", transaction, "mined without its records")
+            self._tell("reorganised", transaction)
+        elif receipt.block_number <= sight.final:
+            self._tell("returned", transaction, "mined without its records")
             if noop:
                 writer.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
             else:
                 writer.requeue(transaction.id, "mined without its records")
                 self._batches.note_reverted(writer, transaction.records)
 
-    def _settle_missing(self, writer: OutboxWriter, transaction: SentTransaction, nonce_used: bool) -> None:
-        """Handle a missing receipt: once the nonce has been used for some time, find out which transaction used it.
+    # Settling what is in no block
+
+    def _settle_missing(self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight) -> None:
+        """Handle missing receipts: once the nonce has been used for some time, find out which transaction used it.
 
         A node may count a nonce before it has the receipt, and nodes behind one address may be at different blocks.
         However long the receipt stays away, the records could be in a block: sent again, they would be recorded twice.
         """
-        times = self._times.setdefault(transaction.id, _Times())
+        if not transactions:
+            return
+        self._store_each(writer, transactions, lambda one: self._note_missing(writer, one))
+        used = self._count_final(sight)
+        for transaction in transactions:
+            if transaction.state is OutboxState.MINED:
+                continue
+            if transaction.nonce >= used:
+                self._missing_since.pop(transaction.id, None)
+                self._unexplained.pop(transaction.id, None)
+                continue
+            now = time.monotonic()
+            if now - self._missing_since.setdefault(transaction.id, now) >= self._receipt_s:
+                self._missing_since[transaction.id] = now
+                self._explain(writer, replace(transaction, state=OutboxState.SENT))
+
+    def _note_missing(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
-            self._times.pop(transaction.id, None)
-            self._report("reorganised", transaction, None)
-        elif not nonce_used:
-            times.missing_since = None
-            self._unexplained.pop(transaction.id, None)
+            self._sender.forget(transaction)
+            self._tell("reorganised", transaction)
         else:
-            now = time.monotonic()
-            times.missing_since = now if times.missing_since is None else times.missing_since
-            if now - times.missing_since >= self._patience.receipt_s:
-                times.missing_since = now
-                self._explain(writer, transaction)
+            _sent(writer, transaction)
+
+    def _count_final(self, sight: Sight) -> int:
+        """Number of nonces that the key used in final blocks."""
+        if sight.final < 0:
+            return 0
+        number = None if self._chain.profile.finality_depth == 0 else sight.final  # None: the latest, final there
+        return self._chain.node.transaction_count(self._key, number)
 
     def _explain(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         """Settle a transaction whose nonce is used by the transaction that used it, if the node shows which one."""
-        final = self._chain.final_number()
+        sight = self._chain.look(self._key)
         try:
-            spender = find_spender(self._chain.node, self._signer.address, transaction.nonce, final)
+            spender = find_spender(self._chain.node, self._key, transaction.nonce, sight.final)
             reason = "the node shows no transaction that used it"
         except ChainError as error:
             spender, reason = None, error.cause
         if spender is None:
             self._unexplained[transaction.id] = ChainUnreachableError(
-                f"nonce {transaction.nonce} of 0x{self._signer.address.hex()} is used, and its records wait: {reason}",
+                f"nonce {transaction.nonce} of 0x{self._key.hex()} is used, and its records wait: {reason}",
                 hint="use a node that is in sync and keeps the states and receipts of its latest blocks",
             )
         elif (noop := version_of(transaction, spender)) is not None:
-            self._settle_found(writer, transaction, spender.receipt, noop, final)
+            self._store_each(
+                writer, [transaction], lambda one: self._settle_found(writer, one, spender.receipt, noop, sight)
+            )
         else:
             reason = f"its nonce was used by transaction 0x{spender.transaction.hash.hex()}"
             writer.requeue(transaction.id, reason)
             self._report("returned", transaction, reason)
-            self._times.pop(transaction.id, None)
+            self._missing_since.pop(transaction.id, None)
             self._unexplained.pop(transaction.id, None)
-
-    def _is_nonce_used(self, transaction: SentTransaction, final: int) -> bool:
-        """Whether the nonce is used in a final block."""
-        if final < 0:
-            return False
-        number = None if self._chain.profile.finality_depth == 0 else final  # None: the latest block, final there
-        return self._chain.node.transaction_count(self._signer.address, number) > transaction.nonce
 
 
 def _sent(writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
-    """Mark a signed transaction as sent.
-
-    Only when its outcome is stored, not when it is sent: so engines that mine at once need one database transaction
-    instead of two.
-    """
-    return writer.mark_sent(transaction.id) if transaction.state is OutboxState.SIGNED else transaction
+    """Mark a signed transaction as sent."""
+    if transaction.state is not OutboxState.SIGNED:
+        return transaction
+    writer.mark_sent(transaction.id)
+    return replace(transaction, state=OutboxState.SENT)

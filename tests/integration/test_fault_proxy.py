@@ -24,7 +24,7 @@ class Always(Schedule):
 
     kind: Fault = Fault.DELAY
 
-    def fault(self, number: int, method: str) -> Fault | None:  # noqa: ARG002  # the schedule's signature
+    def fault(self, number: int, method: str, size: int = 1) -> Fault | None:  # noqa: ARG002  # the schedule's signature
         return self.kind
 
 

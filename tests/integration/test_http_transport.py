@@ -6,7 +6,8 @@ import gzip
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -254,3 +255,101 @@ def test_a_refusal_reaches_the_user_in_one_line() -> None:
     with answering(rpc(error={"code": 1, "message": "a\nb"})) as url, pytest.raises(ChainError, match="a b") as caught:
         Node(HttpTransport(url)).chain_id()
     assert "\n" not in str(caught.value)
+
+
+# Arrays
+
+
+class _Arrays(BaseHTTPRequestHandler):
+    """Answers arrays in reverse order, one of them with an error and one not at all; or refuses them."""
+
+    protocol_version = "HTTP/1.1"
+    refuses: bytes | None = None
+    status = 200
+    sizes: list[int]
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.sizes.append(len(asked) if isinstance(asked, list) else 1)
+        if isinstance(asked, dict):
+            self._send(200, json.dumps(self._one(asked)).encode())
+        elif self.refuses is not None:
+            self._send(self.status, self.refuses)
+        else:
+            answers = [self._one(one) for one in asked if one["params"] != ["lost"]]
+            self._send(200, json.dumps(answers[::-1]).encode())
+
+    def _one(self, asked: dict[str, Any]) -> dict[str, Any]:
+        named = {"jsonrpc": "2.0", "id": asked["id"]}
+        if asked["params"] == ["bad"]:
+            return {**named, "error": {"code": -32000, "message": "header not found"}}
+        return {**named, "result": asked["params"]}
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the standard library's signature
+        pass
+
+
+@contextmanager
+def arrays(refuses: bytes | None = None, status: int = 200) -> Iterator[tuple[HttpTransport, list[int]]]:
+    sizes: list[int] = []
+    handler = type("Handler", (_Arrays,), {"refuses": refuses, "status": status, "sizes": sizes})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield HttpTransport(f"http://127.0.0.1:{server.server_address[1]}", MAX_S), sizes
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_each_answer_of_an_array_is_its_requests_own_in_any_order() -> None:
+    with arrays() as (transport, sizes):
+        first, bad, lost, last = transport.request_all([("m", [one]) for one in ("a", "bad", "lost", "b")])
+        assert (first, last) == (["a"], ["b"])
+        assert isinstance(bad, RpcError)
+        assert bad.message == "header not found"
+        assert isinstance(lost, ChainUnreachableError)
+        assert sizes == [4]
+        assert transport.request_all([]) == []
+
+
+@pytest.mark.parametrize(
+    ("refuses", "status"),
+    [
+        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batch too large"}}', 200),
+        (b"no", 400),
+        (b"no", 413),
+        (b"null", 200),
+    ],
+)
+def test_a_node_that_refuses_arrays_is_asked_one_by_one(refuses: bytes, status: int) -> None:
+    with arrays(refuses, status) as (transport, sizes):
+        first, bad = transport.request_all([("m", ["a"]), ("m", ["bad"])])
+        assert first == ["a"]
+        assert isinstance(bad, RpcError)
+        transport.request_all([("m", ["a"])] * 3)
+        assert sizes == [2, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_a_status_that_says_nothing_about_arrays_is_no_answer(status: int) -> None:
+    with arrays(b"later", status) as (transport, sizes):
+        for _ in range(2):
+            with pytest.raises(ChainUnreachableError):
+                transport.request_all([("m", [1]), ("m", [2])])
+        assert sizes == [2, 2]
+
+
+def test_half_an_array_is_no_answer() -> None:
+    with (
+        arrays(b'[{"jsonrpc":"2.0","id":0,"result":"0x1"', 200) as (transport, _),
+        pytest.raises(ChainUnreachableError),
+    ):
+        transport.request_all([("m", [1]), ("m", [2])])

@@ -75,3 +75,14 @@ class Line:
             return self.node.request("eth_getTransactionReceipt", params)
 
         self.handlers["eth_getTransactionReceipt"] = handle
+
+    def hide_block(self, number: int) -> None:
+        """Hides a block once, as if a reorganisation had taken it."""
+
+        def handle(params: list[Any]) -> Any:
+            if params[0] != hex(number):
+                return self.node.request("eth_getBlockByNumber", params)
+            del self.handlers["eth_getBlockByNumber"]
+            return None
+
+        self.handlers["eth_getBlockByNumber"] = handle

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from ledger.chain import Chain, HttpTransport, Node, Reception, Transaction, call_data, sign_transaction
+from ledger.errors import ChainError
 from ledger.ids import SubjectKind, subject
 from ledger.records import OrderTerms, ProposeRevision
 from ledger.store import Store
@@ -74,12 +75,12 @@ def overtake(target: Target) -> Iterator[None]:
     before = target.chain.node
 
     class Overtaking(Node):
-        def send(self, raw: bytes) -> Reception:
+        def send_all(self, raws: Sequence[bytes]) -> list[Reception | ChainError]:
             target.chain.node = before  # once only: the retry must find the nonce taken
             nonce = node.transaction_count(signer.address)
             other = Transaction(target.chain.chain_id, nonce, _HIGH_FEE_WEI, _HIGH_FEE_WEI, 21_000, signer.address, b"")
             node.send(sign_transaction(other, signer).raw)
-            return before.send(raw)
+            return before.send_all(raws)
 
     target.chain.node = Overtaking(target.transport)
     yield

@@ -1,4 +1,4 @@
-"""A JSON-RPC proxy on the loopback that injects faults by a schedule.
+"""A JSON-RPC proxy on the loopback that injects faults by a schedule. Of an array of requests, one has the fault.
 
 It speaks HTTP/1.1 with one request at a time per connection, like this project's client. A fault depends only on the
 seed and the number of the request, so the same seed injects the same faults in the same places. Most faults are plain
@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Fault", "FaultProxy", "Schedule", "corrupt", "fault_proxy"]
+__all__ = ["Fault", "FaultProxy", "Schedule", "corrupt", "corrupt_array", "fault_proxy"]
 
 _STALE_BLOCKS = 3
 _SEND = "eth_sendRawTransaction"
@@ -53,6 +53,13 @@ class Fault(enum.StrEnum):
     """The node accepts nothing, and gives a false reason; the same holds for UNDERPRICED."""
     UNDERPRICED = "underpriced"
     DROPPED = "accepted and dropped"
+    ARRAY_REFUSED = "array refused"
+    """The node takes no array of requests."""
+    UNANSWERED = "unanswered in an array"
+    """The node executes one of several requests, and leaves its answer out."""
+    FAILED_ALONE = "failed in an array"
+    """One of several requests is not executed, and answered with an error; the others are."""
+    DISORDERED = "array out of order"
 
 
 _ANY = (
@@ -66,6 +73,7 @@ _ANY = (
     Fault.NOT_JSON,
     Fault.WRONG_ID,
 )
+_OF_ARRAYS = (Fault.ARRAY_REFUSED, Fault.UNANSWERED, Fault.FAILED_ALONE, Fault.DISORDERED)
 _OF: Mapping[str, tuple[Fault, ...]] = {
     _SEND: (Fault.ALREADY_KNOWN, Fault.NONCE_TOO_LOW, Fault.UNDERPRICED, Fault.DROPPED, Fault.CUT_AFTER),
     "eth_blockNumber": (Fault.STALE_HEAD,),
@@ -91,9 +99,15 @@ UNFORWARDED = frozenset(
         Fault.NONCE_TOO_LOW,
         Fault.UNDERPRICED,
         Fault.DROPPED,
+        Fault.ARRAY_REFUSED,
+        Fault.FAILED_ALONE,
     }
 )
 """Faults whose requests never reach the node."""
+_WHOLLY_UNFORWARDED = frozenset(
+    {Fault.REFUSE, Fault.CUT_BEFORE, Fault.STATUS_429, Fault.STATUS_503, Fault.ARRAY_REFUSED}
+)
+"""Faults of whole arrays, of which no request reaches the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +117,13 @@ class Schedule:
     seed: int
     percent: int
 
-    def fault(self, number: int, method: str) -> Fault | None:
-        """The fault of request `number`; None for most requests."""
+    def fault(self, number: int, method: str, size: int = 1) -> Fault | None:
+        """The fault of request `number`, which is one of an array of `size`; None for most requests."""
         # A generator per request, so that no fault depends on the faults before it.
         chance = random.Random(f"{self.seed}/{number}")  # noqa: S311 - a replay needs a seed, not secrecy
         if chance.randrange(100) >= self.percent:
             return None
-        own = _OF.get(method, ())
+        own = (*_OF.get(method, ()), *(_OF_ARRAYS if size > 1 else ()))
         return chance.choice(own) if own and chance.randrange(2) else chance.choice(_ANY)
 
 
@@ -117,7 +131,9 @@ def corrupt(fault: Fault | None, request: Mapping[str, Any], answer: dict[str, A
     """The answer that the client receives. `answer` is the node's, or None if the request was not forwarded."""
     identity = request.get("id")
     if fault in _REFUSALS:
-        return {"jsonrpc": "2.0", "id": identity, "error": {"code": -32000, "message": _REFUSALS[fault]}}
+        return _error(identity, _REFUSALS[fault])
+    if fault is Fault.FAILED_ALONE:
+        return _error(identity, "request timed out")
     if fault is Fault.DROPPED or answer is None:
         return {"jsonrpc": "2.0", "id": identity, "result": "0x" + "00" * 32}
     if fault is Fault.WRONG_ID:
@@ -125,6 +141,26 @@ def corrupt(fault: Fault | None, request: Mapping[str, Any], answer: dict[str, A
     if "result" not in answer:
         return answer
     return {**answer, "result": _lie(fault, answer["result"])}
+
+
+def corrupt_array(
+    fault: Fault | None, requests: list[dict[str, Any]], answers: Mapping[Any, dict[str, Any]], place: int
+) -> Any:
+    """The answers that the client receives, of which that to the request at `place` has the fault."""
+    if fault is Fault.ARRAY_REFUSED:
+        return _error(None, "batch requests are not supported")
+    given = [
+        corrupt(fault, one, answers.get(one["id"])) if at == place else answers[one["id"]]
+        for at, one in enumerate(requests)
+        if at == place or one["id"] in answers
+    ]
+    if fault is Fault.UNANSWERED:
+        del given[place]
+    return given[::-1] if fault is Fault.DISORDERED else given
+
+
+def _error(identity: Any, message: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": identity, "error": {"code": -32000, "message": message}}
 
 
 def _lie(fault: Fault | None, result: Any) -> Any:
@@ -171,25 +207,44 @@ class FaultProxy:
             writer.close()
 
     async def _answer(self, client: httpx.AsyncClient, body: bytes, writer: asyncio.StreamWriter) -> bool:
-        """Answers one request; False if the connection must be closed."""
-        request = json.loads(body)
-        fault = self._next_fault(request["method"])
-        answer: dict[str, Any] | None = None
-        if fault not in UNFORWARDED:
-            answer = (await client.post(self.upstream, content=body, headers=_JSON)).json()
+        """Answers one request, or one array of them, of which one has the fault; False if the connection must be
+        closed."""
+        asked = json.loads(body)
+        requests = asked if isinstance(asked, list) else [asked]
+        place = self._place(len(requests))
+        fault = self._next_fault(requests[place]["method"], len(requests))
+        answer = await self._forward(client, requests, place, fault)
         if fault in (Fault.REFUSE, Fault.CUT_BEFORE, Fault.CUT_AFTER):
             if fault is Fault.REFUSE:
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             return False
         if fault is Fault.DELAY:
             await asyncio.sleep(_DELAY_S)
-        writer.write(_response(fault, json.dumps(corrupt(fault, request, answer)).encode()))
+        answers = corrupt_array(fault, requests, answer, place)
+        writer.write(_response(fault, json.dumps(answers if isinstance(asked, list) else answers[0]).encode()))
         await writer.drain()
         return fault is not Fault.TRUNCATED
 
-    def _next_fault(self, method: str) -> Fault | None:
+    async def _forward(
+        self, client: httpx.AsyncClient, requests: list[dict[str, Any]], place: int, fault: Fault | None
+    ) -> dict[Any, dict[str, Any]]:
+        """The node's answers by the requests' ids, without those of requests that do not reach it."""
+        if fault in _WHOLLY_UNFORWARDED:
+            return {}
+        passed = [one for at, one in enumerate(requests) if at != place or fault not in UNFORWARDED]
+        if not passed:
+            return {}
+        answers = (await client.post(self.upstream, content=json.dumps(passed).encode(), headers=_JSON)).json()
+        return {answer["id"]: answer for answer in answers}
+
+    def _place(self, size: int) -> int:
+        """Which request of the next array has the fault."""
+        schedule = self.schedule
+        return 0 if schedule is None else random.Random(f"{schedule.seed}/{self.requests}").randrange(size)  # noqa: S311
+
+    def _next_fault(self, method: str, size: int) -> Fault | None:
         self.requests += 1
-        fault = None if self.schedule is None else self.schedule.fault(self.requests, method)
+        fault = None if self.schedule is None else self.schedule.fault(self.requests, method, size)
         if fault is not None:
             self.faults[fault.value] += 1
         return fault

@@ -320,7 +320,8 @@ def test_a_node_that_has_it_is_as_good_as_one_that_takes_it(message: str) -> Non
         ("FeeTooLow, effective priority fee too low", Reception.UNDERPRICED),
         ("max fee per gas less than block base fee: fee cap less than block base fee", Reception.UNDERPRICED),
         ("Nonce too high: next nonce 5, tx nonce 9", Reception.GAPPED),
-        ("Transaction nonce is too distant from current sender nonce", Reception.GAPPED),
+        ("Transaction nonce is too distant from current sender nonce", Reception.FULL),
+        ("txpool is full", Reception.FULL),
         ("nonce too far in the future", Reception.GAPPED),
     ],
 )

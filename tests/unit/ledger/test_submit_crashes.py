@@ -75,7 +75,6 @@ METHODS = (
     "eth_getBlockByNumber",
     "eth_getTransactionReceipt",
     "eth_sendRawTransaction",
-    "eth_blockNumber",
 )
 
 

@@ -191,7 +191,10 @@ def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, st
     ids = submitter.submit(world.lots(1))
     assert submitter.step() is False
     assert outbox.record(ids[0]).state is OutboxState.MINED
-    world.line.hide_receipts(1)  # its block is gone
+    [mined] = outbox.open_transactions(signer.address)
+    assert mined.block_number is not None
+    world.line.hide_receipts(1)
+    world.line.hide_block(mined.block_number)
     submitter.step()
     assert outbox.record(ids[0]).state is OutboxState.SENT
     assert outbox.record(ids[0]).sequence is None
@@ -279,11 +282,12 @@ def test_two_submitters_for_one_key_record_nothing_twice(world: LedgerWorld, sto
 
     def meddle(params: list[Any]) -> Any:
         """The second one works while the first one has simulated and not yet allocated."""
-        del world.line.handlers["eth_getTransactionCount"]
+        del world.line.handlers["eth_call"]
+        answer = world.line.node.request("eth_call", params)
         second.drain()
-        return world.line.node.request("eth_getTransactionCount", params)
+        return answer
 
-    world.line.handlers["eth_getTransactionCount"] = meddle
+    world.line.handlers["eth_call"] = meddle
     with pytest.raises(LeaseHeldError, match="another submitter is active for the same key"):
         first.step()
     first.drain()

@@ -101,5 +101,5 @@ def test_a_nonce_that_another_submitter_settled_is_no_trouble_any_more(
     world.line.handlers.clear()
     submitter_of(world, outbox, signer, other).drain()
     ids += submitter.submit(world.lots(1))
-    assert submitter.step()
+    wait_until(submitter.step)
     verify_once(world, store, signer, ids, before)

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Transaction, call_data, sign_transaction
+from ledger.chain import Chain
 from ledger.chain.codec import encode_function
 from ledger.errors import ChainError, SubmitError
-from ledger.keys import LocalSigner
 from ledger.records import Contract, Role
 from ledger.store.outbox import Outbox, OutboxState
 from tests.support.ledger_world import LedgerWorld, results, verify_final
@@ -48,32 +47,25 @@ def with_gas_limit(world: LedgerWorld, gas_limit: int) -> Chain:
 
 
 def test_a_transaction_that_reverts_in_its_block_gives_its_records_back(world: LedgerWorld, outbox: Outbox) -> None:
-    """Between simulation and block another transaction took the identifier: the next simulation names it."""
+    """The simulation, of an earlier state, still accepts an identifier that is taken: the next one names it."""
     signer = world.admit(outbox)
     submitter = world.submitter(outbox, signer)
-    [rival_key, *_] = lots = world.lots(3)
-    ids = submitter.submit(lots)
+    [rival, *_] = lots = world.lots(3)
+    submitter.submit([rival])
+    submitter.drain()
+    ids = submitter.submit([("again", rival[1]), *lots[1:]])
 
-    def overtake(params: list[object]) -> object:
-        world.line.handlers.pop("eth_getTransactionCount")
-        send_foreign(world, signer, call_data(rival_key[1]))
-        return world.line.node.request("eth_getTransactionCount", list(params))
+    def accept_once(params: list[Any]) -> Any:
+        del world.line.handlers["eth_call"]
+        return world.line.node.request("eth_call", [{**params[0], "data": ledger_id, "input": ledger_id}, *params[1:]])
 
-    world.line.handlers["eth_getTransactionCount"] = overtake
+    ledger_id = "0x" + encode_function(Contract.LEDGER, "ledgerId").hex()
+    world.line.handlers["eth_call"] = accept_once
     submitter.drain()
     found = results(outbox, ids)
     assert [record.state.value for record in found] == ["failed", "final", "final"]
     assert found[0].error_name == "HistorySubjectTaken"
     assert world.nonces(signer) == 4, "the rival, the reverted one, and the rest one by one"
-
-
-def send_foreign(world: LedgerWorld, signer: LocalSigner, data: bytes) -> None:
-    """The same key used by another program."""
-    transaction = Transaction(
-        world.chain.chain_id, world.nonces(signer), 1, 10**11, 1_000_000, world.chain.ledger, data
-    )
-    raw = sign_transaction(transaction, signer).raw
-    world.line.node.request("eth_sendRawTransaction", ["0x" + raw.hex()])
 
 
 def test_a_record_that_reverts_again_and_again_does_not_spend_gas_for_ever(world: LedgerWorld, outbox: Outbox) -> None:

@@ -13,7 +13,7 @@ from ledger.errors import SettingsError
 from ledger.index import Follower, follower
 from ledger.store import Store, outbox, outbox_writer
 from ledger.store.outbox import Outbox
-from ledger.submit import Submitter, tracker
+from ledger.submit import Submitter, sender
 from services.lab.faults import node_kills
 from services.lab.faults.kill import STEPS, _plan_kills
 from services.lab.faults.ledger_check import LedgerCheck, check_ledger
@@ -105,7 +105,7 @@ def test_an_unknown_run_is_refused() -> None:
 
 
 def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
-    owners = (outbox, outbox_writer, tracker, follower)
+    owners = (outbox, outbox_writer, sender, follower)
     assert sorted(STEPS) == sorted(point for owner in owners for point in owner.CRASH_POINTS)
     kills = _plan_kills(200, 1)
     for step in STEPS:
@@ -115,7 +115,7 @@ def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
 
 def test_the_results_list_every_crash_point_beside_its_owner() -> None:
     told = (Path(node_kills.__file__).parent / "RESULTS.md").read_text()
-    for owner in (outbox, outbox_writer, tracker, follower):
+    for owner in (outbox, outbox_writer, sender, follower):
         [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
         assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
     for what, (call, path) in node_kills.SYSTEM_CALLS.items():

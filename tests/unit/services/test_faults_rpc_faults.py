@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lab.faults.proxy import UNFORWARDED, Fault, Schedule, corrupt
+from services.lab.faults.proxy import UNFORWARDED, Fault, Schedule, corrupt, corrupt_array
 
 SEND, HEAD = "eth_sendRawTransaction", "eth_blockNumber"
 
@@ -30,7 +30,7 @@ def test_the_share_of_faults_is_as_asked(percent: int) -> None:
 def test_every_fault_happens() -> None:
     state = ("eth_getTransactionCount", "eth_getBlockReceipts", "eth_getBlockByNumber", "eth_getTransactionReceipt")
     methods = [SEND, HEAD, *state]
-    found = {Schedule(1, 100).fault(number, method) for method in methods for number in range(500)}
+    found = {Schedule(1, 100).fault(number, method, 2) for method in methods for number in range(500)}
     assert found == set(Fault)
 
 
@@ -63,3 +63,19 @@ def test_what_is_dropped_is_answered_as_if_it_were_taken() -> None:
     assert Fault.DROPPED in UNFORWARDED
     assert corrupt(Fault.DROPPED, {"id": 3}, None) == answer("0x" + "00" * 32)
     assert corrupt(Fault.WRONG_ID, {"id": 3}, answer("0x1"))["id"] != 3
+
+
+def test_of_an_array_one_request_has_the_fault() -> None:
+    requests = [{"id": number, "method": HEAD} for number in range(3)]
+    answers = {number: {**answer("0x10"), "id": number} for number in range(3)}
+
+    def spoilt(fault: Fault | None) -> Any:
+        forwarded = answers if fault not in UNFORWARDED else {0: answers[0], 2: answers[2]}
+        return corrupt_array(fault, requests, forwarded, 1)
+
+    assert spoilt(None) == [answers[0], answers[1], answers[2]]
+    assert spoilt(Fault.DISORDERED) == [answers[2], answers[1], answers[0]]
+    assert spoilt(Fault.UNANSWERED) == [answers[0], answers[2]]
+    assert spoilt(Fault.STALE_HEAD)[1]["result"] == "0xd"
+    assert [("error" in one) for one in spoilt(Fault.FAILED_ALONE)] == [False, True, False]
+    assert "error" in spoilt(Fault.ARRAY_REFUSED)

@@ -1,0 +1,247 @@
+"""Signs the transactions of one key, sends them, and replaces those that stay pending for too long.
+
+Sending is idempotent: what is sent are stored bytes. They are stored before the first send, and so are others for the
+same nonce.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ledger.chain import (
+    Chain,
+    Fees,
+    Reception,
+    Sight,
+    SignedTransaction,
+    Transaction,
+    first_fees,
+    is_legacy,
+    raised_fees,
+    sign_transaction,
+)
+from ledger.errors import ChainError, SubmitError
+from ledger.keys import Signer
+from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
+from ledger.submit.batches import Batch, Batches
+from ledger.submit.calls import recipient_of
+from ledger.submit.reports import Report
+from ledger.submit.window import Window
+
+__all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Sender", "versions_of"]
+
+CRASH_POINTS = ("send",)
+"""Where fault runs stop the process: before and after a transaction is sent to the node."""
+NOOP_GAS = 21_000
+"""Gas of a transfer (yellow paper, appendix G)."""
+_MAX_REPLACED = 20
+"""Maximum number of replacements: after 20 increases by a tenth, fees are almost seven times the first ones."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Timeouts in seconds, on the monotonic clock."""
+
+    receipt_s: float = 2.0
+    """Time to wait for the receipt once the nonce is used; then the transaction that used it is looked for, each time
+    after as long again."""
+    resend_s: float = 10.0
+    """Time between sending the same bytes again."""
+    raise_s: float = 60.0
+    """Time after which fees are raised, on engines where transactions can be replaced."""
+
+
+@dataclass(slots=True)
+class _Times:
+    """Times of one transaction, on the monotonic clock. After a crash they are gone, and all is sent at once."""
+
+    sent_at: float = float("-inf")
+    offered_at: float | None = None
+    underpriced: bool = False
+    oversized: bool = False
+
+
+class Sender:
+    """Signs and sends for one key."""
+
+    def __init__(
+        self, chain: Chain, signer: Signer, batches: Batches, patience: Patience, window: Window, report: Report
+    ) -> None:
+        self._chain = chain
+        self._signer = signer
+        self._batches = batches
+        self._patience = patience
+        self._window = window
+        self._report = report
+        self._times: dict[int, _Times] = {}
+        self.trouble: ChainError | None = None
+        """Why the node refused a transaction in this step; None if it did not."""
+        self.is_stopped = False
+        """Whether transactions with higher nonces would be sent in vain, in this step."""
+
+    def begin(self, transactions: Iterable[SentTransaction]) -> None:
+        """Begin a step. Forget all transactions but these, which are open: another submitter may have settled the
+        others meanwhile."""
+        self.trouble, self.is_stopped = None, False
+        ids = {transaction.id for transaction in transactions}
+        self._times = {each: times for each, times in self._times.items() if each in ids}
+
+    def forget(self, transaction: SentTransaction) -> None:
+        """Send the transaction at once, should it have to be sent again."""
+        self._times.pop(transaction.id, None)
+
+    # Signing
+
+    def start(self, writer: OutboxWriter, batches: Sequence[Batch], sight: Sight) -> list[SentTransaction]:
+        """Give each batch the next nonce, and sign it; all are stored, or none."""
+        fees, started = first_fees(self._chain.node, self._chain.profile), []
+        # Nonce and signed bytes in one database transaction, before anything is sent.
+        with writer.together():
+            for batch in batches:
+                recipient = recipient_of(self._chain, batch.records)
+                transaction = writer.allocate(sight.count, batch.records, recipient, batch.data, batch.gas_limit)
+                started.append(self._sign(writer, transaction, fees))
+        for batch in batches:
+            self._window.note_started(batch.gas_limit, len(batch.records))
+        return started
+
+    def sign_left(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> list[SentTransaction]:
+        """Sign those that have a nonce only, as a crash leaves them."""
+        return [
+            self._sign(writer, one, first_fees(self._chain.node, self._chain.profile)) if one.state is OutboxState.NONCED else one
+            for one in transactions
+        ]
+
+    def _sign(self, writer: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
+        signed = self._signed(transaction, fees, transaction.noop)
+        return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
+
+    def _signed(self, transaction: SentTransaction, fees: Fees, noop: bool) -> SignedTransaction:
+        unsigned = Transaction(
+            chain_id=self._chain.chain_id,
+            nonce=transaction.nonce,
+            max_priority_fee_wei=fees.priority_fee_wei,
+            max_fee_wei=fees.max_fee_wei,
+            gas_limit=NOOP_GAS if noop else transaction.gas_limit,
+            to=self._signer.address if noop else transaction.recipient,
+            data=b"" if noop else transaction.data,
+            legacy=fees.legacy,
+        )
+        return sign_transaction(unsigned, self._signer)
+
+    def _reconsider(self, writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
+        """Sign another version for the nonce, if a record was cancelled, or the transaction is pending for too long.
+
+        A cancelled transaction becomes a transfer of zero wei, which uses up the nonce. So does one for which the
+        blocks have become too small; its records go out again in smaller batches.
+        """
+        times = self._times.get(transaction.id)
+        oversized = times is not None and times.oversized
+        if oversized:
+            self._batches.forget_limits()
+        given_up = not transaction.noop and (oversized or any(record.cancelling for record in transaction.records))
+        if not given_up and not self._is_outbid(transaction):
+            return transaction
+        profile = self._chain.profile
+        before = Fees(
+            transaction.max_fee_wei or 0,
+            transaction.priority_fee_wei or profile.priority_fee_wei,
+            is_legacy(transaction.raw or b""),
+        )
+        fees = raised_fees(self._chain.node, profile, before)
+        noop = transaction.noop or given_up
+        # A version that is already in a block cannot be replaced any more.
+        if (fees == before and noop == transaction.noop) or self._is_mined(transaction):
+            return transaction
+        signed = self._signed(transaction, fees, noop)
+        self._times[transaction.id] = _Times()
+        return writer.replace_signed(
+            transaction, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei, noop
+        )
+
+    def _is_outbid(self, transaction: SentTransaction) -> bool:
+        times = self._times.get(transaction.id)
+        if times is None or times.offered_at is None or len(transaction.replaced) >= _MAX_REPLACED:
+            return False
+        patience_s = self._patience.resend_s if times.underpriced else self._patience.raise_s
+        return self._chain.profile.bump_percent > 0 and time.monotonic() - times.offered_at >= patience_s
+
+    def _is_mined(self, transaction: SentTransaction) -> bool:
+        return any(self._chain.node.receipt(version.hash) is not None for version in versions_of(transaction))
+
+    # Sending
+
+    def offer(
+        self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight
+    ) -> list[SentTransaction]:
+        """Send the stored bytes of pending transactions, but for those that were sent a moment ago.
+
+        Returns those that were sent, in their current versions.
+        """
+        current = [self._reconsider(writer, transaction) for transaction in transactions]
+        due = [transaction for transaction in current if self._is_due(transaction, sight)]
+        if not due:
+            return []
+        answers = self._chain.node.send_all([_raw(transaction) for transaction in due])
+        return [
+            transaction
+            for transaction, answer in zip(due, answers, strict=True)
+            if self._note_answer(transaction, answer, sight, len(current))
+        ]
+
+    def mark_sent(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> None:
+        """Store that these, which were offered, were sent."""
+        # Not when they are sent: so engines that mine at once need one database transaction instead of two.
+        signed = [transaction for transaction in transactions if transaction.state is OutboxState.SIGNED]
+        if signed:
+            with writer.together():
+                for transaction in signed:
+                    writer.mark_sent(transaction.id)
+
+    def may_be_mined(self, transaction: SentTransaction) -> bool:
+        """Whether the transaction, whose nonce the node has not counted, is to be asked for: before it is sent again,
+        and each time on engines that mine at once. What counts nonces may be behind what mines."""
+        times = self._times.get(transaction.id)
+        if times is None or times.offered_at is None:
+            return transaction.state is OutboxState.SENT
+        return not self._chain.profile.timed_blocks or time.monotonic() - times.sent_at >= self._patience.resend_s
+
+    def _is_due(self, transaction: SentTransaction, sight: Sight) -> bool:
+        times = self._times.setdefault(transaction.id, _Times())
+        is_new = times.offered_at is None
+        return time.monotonic() - times.sent_at >= self._patience.resend_s and not (
+            is_new and self._window.is_full(sight.head)
+        )
+
+    def _note_answer(
+        self, transaction: SentTransaction, answer: Reception | ChainError, sight: Sight, pending: int
+    ) -> bool:
+        """Note how the node answered. Returns whether the transaction counts as sent."""
+        if isinstance(answer, ChainError):
+            self.trouble, self.is_stopped = self.trouble or answer, True
+            return False
+        times, now = self._times[transaction.id], time.monotonic()
+        if answer is Reception.FULL:
+            self._window.note_full(sight.head, pending)
+            self.is_stopped = True
+            return False
+        self.is_stopped |= answer is Reception.GAPPED
+        times.sent_at = now
+        times.offered_at = now if times.offered_at is None else times.offered_at
+        times.underpriced = answer is Reception.UNDERPRICED
+        times.oversized = answer is Reception.OVERSIZED
+        self._report("sent", transaction, None)
+        return True
+
+
+def versions_of(transaction: SentTransaction) -> list[Version]:
+    """All versions of a signed transaction, of which any may be in a block, the current one first."""
+    return [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
+
+
+def _raw(transaction: SentTransaction) -> bytes:
+    if transaction.raw is None:
+        raise SubmitError(f"transaction {transaction.id} was never signed", hint="report this")
+    return transaction.raw
