@@ -15,7 +15,6 @@ from ledger.chain.node import Head, Node
 from ledger.chain.profiles import EngineProfile
 from ledger.errors import (
     ChainUnreachableError,
-    ContractRefusedError,
     NodeBehindError,
     WrongChainError,
     WrongContractError,

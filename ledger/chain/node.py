@@ -46,7 +46,7 @@ _ALLOWANCE_WEI = 100 * 10**18
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The latest block."""
+    """The latest block, as the node tells of it. Not established: that the hash is that of its fields."""
 
     number: int
     hash: bytes
@@ -86,7 +86,7 @@ class Node:
         """Like `header`; None if the node has no block of that number."""
         return self._ask(*_header_question(number))
 
-    def find_headers(self, numbers: Sequence[int]) -> list[Header | None | ChainError]:
+    def find_headers(self, numbers: Sequence[int]) -> list[Header | ChainError | None]:
         """Like `find_header` for each number. In place of an answer that failed stands its error."""
         return self._ask_all([_header_question(number) for number in numbers])
 
@@ -204,7 +204,7 @@ class Node:
         """Receipt of a transaction; None while it is not in a block."""
         return self._ask(*_receipt_question(transaction_hash))
 
-    def find_receipts(self, hashes: Sequence[bytes]) -> list[Receipt | None | ChainError]:
+    def find_receipts(self, hashes: Sequence[bytes]) -> list[Receipt | ChainError | None]:
         """Like `receipt` for each hash. In place of an answer that failed stands its error."""
         return self._ask_all([_receipt_question(one) for one in hashes])
 
@@ -285,8 +285,7 @@ def _header_question(number: int) -> _Question[Header | None]:
 
 
 def _head(raw: Any) -> Head:
-    header = _header(raw)
-    return Head(header.number, header.hash, parse_number(raw["gasLimit"]))
+    return Head(parse_number(raw["number"]), parse_sized(raw["hash"], 32), parse_number(raw["gasLimit"]))
 
 
 def _receipt_question(transaction_hash: bytes) -> _Question[Receipt | None]:

@@ -110,7 +110,9 @@ class Sender:
     def sign_left(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> list[SentTransaction]:
         """Sign those that have a nonce only, as a crash leaves them."""
         return [
-            self._sign(writer, one, first_fees(self._chain.node, self._chain.profile)) if one.state is OutboxState.NONCED else one
+            self._sign(writer, one, first_fees(self._chain.node, self._chain.profile))
+            if one.state is OutboxState.NONCED
+            else one
             for one in transactions
         ]
 

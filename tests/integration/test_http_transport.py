@@ -291,7 +291,7 @@ class _Arrays(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the standard library's signature
+    def log_message(self, format: str, *args: Any) -> None:  # the standard library's signature
         pass
 
 
