@@ -144,12 +144,17 @@ def test_the_written_proof_verifies(demo: tuple[Path, dict[str, object], str]) -
     home, _, _ = demo
     done = _run("verify", str(home / "part.bundle"), f"--trust={home / 'trust.json'}", "--json")
     assert json.loads(done.stdout)["verified"], done.stderr
+    codes = {one["code"] for one in json.loads(done.stdout)["statements"]}
+    assert "checkpoint_sealed" in codes, "believed by its validators alone"
+    assert not {"checkpoint_named", "checkpoint_cosigned"} & codes
+    believed = json.loads((home / "trust.json").read_text())["checkpoint"]
+    assert (believed["kind"], len(believed["validators"]), believed["cosigners"]) == ("sealed", 4, None)
 
 
-def test_eight_tamperings_are_refused_each_at_its_step(demo: tuple[Path, dict[str, object], str]) -> None:
+def test_ten_tamperings_are_refused_each_at_its_step(demo: tuple[Path, dict[str, object], str]) -> None:
     _, report, printed = demo
     refused = report["bundle"]["refused"]  # type: ignore[index]  # the report is JSON
-    assert [one["step"] for one in refused] == [5, 4, 7, 7, 8, 9, 10, 2]
+    assert [one["step"] for one in refused] == [5, 4, 7, 7, 8, 9, 10, 3, 3, 2]
     assert all(one["reason"] in printed for one in refused)
 
 

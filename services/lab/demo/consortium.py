@@ -22,7 +22,7 @@ from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 
-__all__ = ["COMPANIES", "Company", "Consortium", "Desk", "found_consortium"]
+__all__ = ["COMPANIES", "VALIDATORS", "Company", "Consortium", "Desk", "found_consortium"]
 
 NOTHING = bytes(32)
 COMPANIES = (
@@ -35,6 +35,10 @@ COMPANIES = (
     ("Vector Auditing", Role.AUDITOR),
     ("Swift Freight", Role.CARRIER | Role.COORDINATOR),
 )
+
+
+VALIDATORS = 4
+"""How many keys seal the embedded chain's blocks: one for each of the first companies, all of them in one process."""
 
 
 class Desk(Protocol):

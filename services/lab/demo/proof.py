@@ -1,10 +1,15 @@
-"""One part's bundle: verified, then tampered with in six ways, each of which must be refused."""
+"""One part's bundle: verified as by a stranger, then tampered with, and each tampering must be refused.
+
+The stranger's trust file lists the validators that seal the chain's blocks, if there are any, and neither a block nor
+co-signers.
+"""
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,18 +23,21 @@ from ledger.bundle import (
     encode_bundle,
     parse_bundle,
 )
-from ledger.chain import Chain, fetch_checkpoint, fetch_trust
-from ledger.errors import MillmarkError
+from ledger.chain import Chain, fetch_checkpoint, fetch_trust, fetch_validators
+from ledger.errors import ChainError, MillmarkError
 from ledger.events import HISTORY_EVENTS, topic_of
 from ledger.events.certificates import CertificateIssued
 from ledger.footprint import Moment, build_register_data, parse_register_entry
+from ledger.headers import parse_header
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
+from ledger.keys import LocalSigner
 from ledger.names import NameKey, build_alpha
 from ledger.provenance import Disclosing, build_bundle
 from ledger.records import Verdict
+from ledger.seals import encode_seal
 from ledger.store import Store
-from ledger.trust import BelievedBlock, TrustFile
+from ledger.trust import BelievedBlock, Trusted, TrustFile, Validator, Validators
 from ledger.verify import Report, VerificationError, verify_bundle
 
 __all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
@@ -57,6 +65,8 @@ class Proof:
     report: Report
     size: int
     """Size of the bundle in bytes."""
+    validators: int
+    """Number of validators that the trust file lists; 0 if it names a block."""
     refusals: tuple[Refusal, ...]
 
 
@@ -66,8 +76,8 @@ def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str],
     Raises VerificationError if the genuine bundle is refused, MillmarkError if a tampered one is accepted.
     """
     data = build_bundle(store, chain, [lot], _EVERYTHING)
-    point = fetch_checkpoint(chain)
-    trust = fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
+    believed = _find_believed(chain, names)
+    trust = fetch_trust(chain, names, believed)
     (home / BUNDLE).write_bytes(data)
     (home / TRUST).write_bytes(trust.to_bytes())
     report = verify_bundle(data, trust, now_s=int(time.time()))
@@ -77,7 +87,18 @@ def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str],
     refusals = [_refuse(name, encode_bundle(one), trust) for name, one in tampered.items() if one != bundle]
     staging = replace(trust, chain_id=trust.chain_id + 1)
     refusals.append(_refuse("a bundle of a staging chain, given for the real one", data, staging))
-    return Proof(report, len(data), tuple(refusals))
+    return Proof(report, len(data), len(believed.members) if isinstance(believed, Validators) else 0, tuple(refusals))
+
+
+def _find_believed(chain: Chain, companies: Iterable[int]) -> Trusted:
+    """What a stranger believes: the chain's validators, each of one of the first companies; on a chain without seals,
+    its last final block."""
+    try:
+        listed = fetch_validators(chain)
+    except ChainError:
+        point = fetch_checkpoint(chain)
+        return BelievedBlock(point.block_number, point.block_hash)
+    return Validators(tuple(Validator(*one) for one in itertools.zip_longest(listed, [*companies][: len(listed)])))
 
 
 def _refuse(tampering: str, data: bytes, trust: TrustFile) -> Refusal:
@@ -198,6 +219,24 @@ def _change_reading(bundle: Bundle) -> Bundle:
     return replace(bundle, evidence=tuple(replace(one, shown=change(one.shown)) for one in bundle.evidence))
 
 
+def _drop_seal(bundle: Bundle) -> Bundle:
+    return _with_seals(bundle, lambda seals: seals[:-1])
+
+
+def _forge_seal(bundle: Bundle) -> Bundle:
+    """Seals the block in the place of a validator, with another key."""
+    digest = parse_header(bundle.headers[-1]).hash  # in round 0, the block's hash is what validators sign
+    return _with_seals(bundle, lambda seals: (*seals[:-1], encode_seal(LocalSigner.generate().sign_digest(digest))))
+
+
+def _with_seals(bundle: Bundle, change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> Bundle:
+    shown = bundle.seals
+    if shown is None:
+        return bundle
+    seals = replace(shown.seals, seals=change(shown.seals.seals))
+    return replace(bundle, seals=replace(shown, seals=seals))
+
+
 _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
     "a certificate left out": _leave_out,
     "a verdict turned, and the chain's state with it": _turn_verdict,
@@ -206,4 +245,6 @@ _TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
     "other options in the order": _change_field,
     "a reading of a machine's register changed": _change_reading,
     "a measured value changed": _change_measurement,
+    "sealed by one validator too few": _drop_seal,
+    "a validator's seal made with another key": _forge_seal,
 }

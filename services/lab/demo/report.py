@@ -28,6 +28,7 @@ def print_summary(result: DemoResult, program: str) -> None:
     print_lines("one part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
     print_lines(
         f"its proof, {BUNDLE}, {result.proof.size:,} bytes, verified with {TRUST} and nothing else:",
+        *_believed(result.proof.validators),
         *(f"  {line}" for line in describe(result.proof.report)),
         "",
         "the same proof tampered with, each refused:",
@@ -67,6 +68,7 @@ def build_json(result: DemoResult) -> dict[str, object]:
             "file": BUNDLE,
             "trust_file": TRUST,
             "bytes": result.proof.size,
+            "validators": result.proof.validators,
             "report": result.proof.report.to_json(),
             "refused": [
                 {"tampering": refusal.tampering, "step": refusal.step, "reason": refusal.reason}
@@ -74,6 +76,18 @@ def build_json(result: DemoResult) -> dict[str, object]:
             ],
         },
     }
+
+
+def _believed(validators: int) -> list[str]:
+    """What the trust file believes, and what this shows only in part."""
+    if not validators:
+        return []
+    return [
+        f"  {TRUST} lists {validators} validators, whose seals make a block believable; it names no block and no "
+        "co-signer",
+        f"  (on a network, each company's validator has a key of its own; here one process holds all {validators})",
+        "",
+    ]
 
 
 def _gas(result: DemoResult, kind: str) -> tuple[int | str]:

@@ -29,7 +29,7 @@ from quality.labels import find_defects
 from services.devchain import JournaledChain
 from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
-from services.lab.demo.consortium import Consortium, found_consortium
+from services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.factories import build_factories
 from services.lab.demo.figures import Planned, sum_up
@@ -146,7 +146,7 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
     given = read_given(data, product)
     table = _load(given.windows, clock)
     clear_home(home)
-    with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL)) as transport:
+    with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL, VALIDATORS)) as transport:
         consortium = clock(
             "deploying the contracts and admitting eight companies", lambda: found_consortium(store, transport)
         )

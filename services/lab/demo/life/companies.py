@@ -23,7 +23,7 @@ from services.directory import DirectoryRepository
 from services.handover.repository import count_handovers
 from services.home import Layout
 from services.lab import cluster
-from services.lab.demo.consortium import COMPANIES, Company, Consortium
+from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
 from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
 from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
@@ -124,7 +124,8 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
         operator = make_operator_home(folder, own, url)
         journal = operator.folder / JOURNAL
         chain_process = start_command(
-            ["devchain", "--port", str(port), "--journal", str(journal)], operator.folder / "chain.log"
+            ["devchain", "--port", str(port), "--journal", str(journal), "--validators", str(VALIDATORS)],
+            operator.folder / "chain.log",
         )
         stack.callback(stop_commands, [chain_process])
         wait_for(port, chain_process)
