@@ -1,0 +1,186 @@
+"""Builds the folder that the page consists of, the same bytes each time.
+
+    python -m services.check.build NODE_MODULES FOLDER
+
+Nothing is bundled or minified: whoever reads the folder finds Millmark's modules and the libraries' files as they are.
+Large files are packed, so that a host that packs nothing serves them small all the same.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ledger.canonical import canonical_json
+from ledger.verify import Step
+
+__all__ = ["MANIFEST", "build_folder", "folder_digest"]
+
+MANIFEST = "SHA256SUMS"
+_HERE = Path(__file__).parent
+_LEDGER, _PORTAL = _HERE.parents[1] / "ledger", _HERE.parent / "portal"
+_CURVES = ("secp256k1", "utils", *(f"abstract/{name}" for name in ("curve", "der", "fft", "frost", "hash-to-curve", "modular", "weierstrass")))
+_HASHES = ("_md", "_u64", "hmac", "sha2", "sha3", "utils")
+_IMPORT = re.compile(r"""(from\s+['"])@noble/(curves|hashes)/""")
+_RUNTIME = ("pyodide.asm.mjs", "pyodide.mjs")
+_PACKED = ("pyodide.asm.wasm",)
+_LEFT_OUT = frozenset(
+    "_aix_support bdb cProfile cmd code config-3 curses dbm difflib distutils doctest ensurepip filecmp "
+    "ftplib html http idlelib imaplib lib2to3 mailbox mimetypes multiprocessing nntplib optparse pdb pickletools plistlib "
+    "poplib profile pstats pydoc pydoc_data sched smtplib sqlite3 symtable tabnanny tarfile timeit tkinter trace "
+    "tracemalloc turtle turtledemo unittest venv webbrowser wsgiref xml xmlrpc zipapp".split()
+)
+"""Modules of Python's library that the verifier cannot need, and that no part of Python's own start needs."""
+_FIXED = (1980, 1, 1, 0, 0, 0)
+_CHARSET = re.compile(r"__init__|aliases|ascii|idna|latin_1|punycode|raw_unicode_escape|unicode_escape|utf_.*")
+
+
+def build_folder(modules: Path, folder: Path) -> str:
+    """Builds the page in `folder`, which is replaced, from the packages in `modules` (a node_modules folder). Returns
+    the folder's digest."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in sorted(_files(modules)):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (folder / MANIFEST).write_bytes(_sums(folder))
+    return folder_digest(folder)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 of the list of a folder's files with their SHA-256, as `sha256sum` writes it, sorted by name."""
+    return hashlib.sha256(_sums(folder)).hexdigest()
+
+
+def _sums(folder: Path) -> bytes:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in paths)
+    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line[66:])).encode()
+
+
+def _files(modules: Path) -> Iterator[tuple[str, bytes]]:
+    for path in (_HERE / "page").iterdir():
+        yield path.name, _words(path) if path.name == "words.json" else path.read_bytes()
+    for name in ("portal.css", "mark.svg"):
+        yield name, (_PORTAL / "assets" / name).read_bytes()
+    yield "code.json.gz", _packed(canonical_json(dict(_code())))
+    runtime = modules / "pyodide"
+    for name in _RUNTIME:
+        yield f"pyodide/{name}", _unmapped((runtime / name).read_bytes())
+    for name in _PACKED:
+        yield f"pyodide/{name}.gz", _packed((runtime / name).read_bytes())
+    yield "pyodide/python_stdlib.zip.gz", _packed(_library(runtime / "python_stdlib.zip"))
+    yield "pyodide/pyodide-lock.json.gz", _packed(_lock(runtime / "pyodide-lock.json"))
+    for package, names in (("curves", _CURVES), ("hashes", _HASHES)):
+        for name in names:
+            yield f"noble/{package}/{name}.js", _relinked((modules / "@noble" / package / f"{name}.js").read_text(), name)
+    for name in ("index", "decode"):
+        yield f"qr/{name}.js", _unmapped((modules / "qr" / f"{name}.js").read_bytes())
+    yield from _licences(modules)
+
+
+def _words(path: Path) -> bytes:
+    """The page's words, and those that passports have for the steps."""
+    words = json.loads(path.read_text())
+    for language, own in words.items():
+        shared = json.loads((_PORTAL / "catalogue" / f"{language}.json").read_text())
+        own |= {f"step.{step.value}": shared[f"step.{step.name}"] for step in Step}
+        own |= {key: shared[key] for key in ("proof.steps", "step.done", "step.failed", "step.open")}
+    return canonical_json(words)
+
+
+def _licences(modules: Path) -> Iterator[tuple[str, bytes]]:
+    for package in ("@noble/curves", "@noble/hashes", "qr"):
+        for path in sorted((modules / package).glob("LICENSE*")):
+            yield f"licences/{package.replace('/', '-').removeprefix('@')}-{path.name}", path.read_bytes()
+    yield "licences/README.txt", (
+        b"pyodide: Mozilla Public License 2.0, https://github.com/pyodide/pyodide\n"
+        b"Python: PSF License Agreement, https://docs.python.org/3/license.html\n"
+    )
+
+
+def _code() -> Iterator[tuple[str, str]]:
+    """Millmark's modules that the verifier consists of, by path."""
+    for path in (_HERE / "python").rglob("*.py"):
+        yield path.relative_to(_HERE / "python").as_posix(), path.read_text()
+    for path in _verifier():
+        yield path.relative_to(_LEDGER.parent).as_posix(), path.read_text()
+    for path in (_LEDGER / "artifacts").glob("*.json"):
+        # Only where the contracts keep what: the rest of an artefact is for whoever deploys or calls them.
+        layout = {"storageLayout": json.loads(path.read_text()).get("storageLayout")}
+        yield path.relative_to(_LEDGER.parent).as_posix(), canonical_json(layout).decode()
+    yield from _distribution("rfc8785")
+
+
+def _verifier() -> list[Path]:
+    """The files of the modules that the verifier imports, as the interpreter reports them."""
+    told = "import sys, ledger.verify.wording as w, importlib; "
+    told += "[importlib.import_module(f'ledger.verify.words.{one}') for one in w.LANGUAGES.values()]; "
+    told += "import ledger.verify; print(*(m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'ledger'), sep='\\n')"
+    found = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603  # constants
+    return sorted(map(Path, found.stdout.split()))
+
+
+def _distribution(name: str) -> Iterator[tuple[str, str]]:
+    import importlib
+
+    folder = Path(str(importlib.import_module(name).__file__)).parent
+    for path in folder.rglob("*.py"):
+        yield path.relative_to(folder.parent).as_posix(), path.read_text()
+
+
+def _library(path: Path) -> bytes:
+    """Python's library without what the verifier cannot need. Not compressed: the whole is packed."""
+    kept = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(kept, "w", zipfile.ZIP_STORED) as target:
+        for name in sorted(source.namelist()):
+            if _is_needed(name):
+                target.writestr(zipfile.ZipInfo(name, _FIXED), source.read(name))
+    return kept.getvalue()
+
+
+def _is_needed(name: str) -> bool:
+    head, _, rest = name.partition("/")
+    if head == "encodings":
+        return _CHARSET.fullmatch(rest.removesuffix(".py")) is not None
+    return head.removesuffix(".py") not in _LEFT_OUT
+
+
+def _lock(path: Path) -> bytes:
+    """Pyodide's list of packages, none of which is used."""
+    return canonical_json({**json.loads(path.read_text()), "packages": {}})
+
+
+def _relinked(text: str, name: str) -> bytes:
+    """Imports by relative paths, since a page without a bundler or inline script has no other."""
+    up = "../" * (name.count("/") + 1)
+    return _unmapped(_IMPORT.sub(rf"\g<1>{up}\g<2>/", text).encode())
+
+
+def _unmapped(content: bytes) -> bytes:
+    return re.sub(rb"(?m)^//# sourceMappingURL=.*\n?", b"", content)
+
+
+def _packed(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0, filename="") as file:
+        file.write(content)
+    return packed.getvalue()
+
+
+def main(arguments: Iterable[str]) -> None:
+    modules, folder = map(Path, arguments)
+    print(build_folder(modules, folder))  # noqa: T201  # a build script's answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,245 @@
+// The page: takes a proof and a trust file, has the worker verify them, and shows what the verifier said.
+import decodeQR from "./qr/decode.js";
+
+const MOST = { bundle: 32 * 2 ** 20, trust: 2 ** 20 };
+const LOADED_MB = "6";
+const CODE = /^\/(\d{2,4})\/.+/;
+const say = await chosenWords();
+const $ = (id) => document.getElementById(id);
+const given = { bundle: null, trust: null, own: false };
+let worker = null;
+let ready = null;
+let shown = null;
+
+async function chosenWords() {
+  const words = await (await fetch(new URL("words.json", import.meta.url))).json();
+  const wanted = [new URLSearchParams(location.search).get("lang"), ...navigator.languages].filter(Boolean);
+  const found = wanted.map((tag) => tag.slice(0, 2)).find((tag) => tag in words) ?? "en";
+  const take = (key, values = {}) => words[take.language][key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  take.language = found;
+  take.has = (language) => language in words;
+  return take;
+}
+
+function translate() {
+  document.documentElement.lang = say.language;
+  document.title = `${say("title")} · Millmark`;
+  for (const one of document.querySelectorAll("[data-say]")) one.textContent = say(one.dataset.say);
+  for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", say(one.dataset.label));
+  for (const one of document.querySelectorAll("[data-language]"))
+    one.setAttribute("aria-pressed", String(one.dataset.language === say.language));
+}
+
+function state(text, kind = "") {
+  $("state").textContent = text;
+  $("state").className = kind;
+}
+
+// Loaded only when somebody asks for a check: 6 MB are much for a phone.
+function verifier() {
+  if (ready) return ready;
+  state(say("loading", { size: LOADED_MB }));
+  worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  ready = new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => (data.ready ? resolve(data.python) : reject(new Error(data.failed)));
+    worker.onerror = (event) => reject(new Error(event.message || "worker"));
+  });
+  ready.then(
+    (python) => state(say("ready", { python })),
+    (error) => state(say("no.worker", { reason: error.message }), "failed"),
+  );
+  return ready;
+}
+
+function ask(message) {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => (data.answer ? resolve(data.answer) : reject(new Error(data.broken)));
+    worker.onerror = (event) => reject(new Error(event.message || "worker"));
+    worker.postMessage(message);
+  });
+}
+
+async function keep(what, name, blob, key, own) {
+  if (blob.size > MOST[what]) return state(say("too.large", { name, size: MOST[what] / 2 ** 20 }), "failed");
+  given[what] = new Uint8Array(await blob.arrayBuffer());
+  if (what === "trust") $("trust-own").hidden = !(given.own = own);
+  $(`${what}-name`).textContent = say(key, { name, size: Math.ceil(blob.size / 1000) });
+  verifier();
+}
+
+async function load(what, path, own) {
+  const answer = await fetch(path, { credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" });
+  if (!answer.ok) throw new Error(answer.status === 404 ? say("fetch.none") : String(answer.status));
+  await keep(what, path.pathname.split("/").slice(-1)[0], await answer.blob(), "loaded", own);
+}
+
+// An address of a proof, or the link in a part's code, for which this server may have a proof whoever printed it.
+async function loadAddress(text) {
+  let url;
+  try {
+    url = new URL(text.trim(), location.href);
+    const code = CODE.test(url.pathname);
+    if (!code && url.origin !== location.origin) return state(say("fetch.foreign", { host: url.host }), "failed");
+    const path = code ? `/passport/bundle${url.pathname}${url.search}` : url.pathname + url.search;
+    await load("bundle", new URL(path, location.origin), true);
+  } catch (error) {
+    const foreign = url && url.origin !== location.origin;
+    state(foreign ? say("fetch.foreign", { host: url.host }) : say("fetch.failed", { reason: error.message }), "failed");
+  }
+}
+
+async function verify() {
+  if (!given.bundle) return state(say("lacks.bundle"), "failed");
+  if (!given.trust) return state(say("lacks.trust"), "failed");
+  const days = Number($("days").value);
+  if (!$("days").value || !Number.isInteger(days) || days < 0 || days > 36500) return state(say("lacks.days"), "failed");
+  $("go").disabled = true;
+  try {
+    await verifier();
+    state(say("running"));
+    const began = performance.now();
+    const message = { ...given, now: Math.floor(Date.now() / 1000), language: say.language, days, any: $("any").checked };
+    shown = { answer: await ask(message), seconds: (performance.now() - began) / 1000, time: new Date() };
+    state("");
+    show();
+    $("result").focus();
+  } catch (error) {
+    shown = { broken: error.message };
+    show();
+  } finally {
+    $("go").disabled = false;
+  }
+}
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function show() {
+  if (!shown) return;
+  const result = $("result");
+  result.replaceChildren();
+  result.hidden = false;
+  if (shown.broken) {
+    result.append(badge("bad", say("broken"), say("broken.text")), reason(shown.broken));
+    return;
+  }
+  const { answer } = shown;
+  const told = answer.outcome === "refused" ? (answer.name === "STATUS" ? "status.text" : "refused.text") : "verified.text";
+  const kind = { verified: "good", refused: "bad", unusable: "none" }[answer.outcome];
+  result.append(badge(kind, say(answer.outcome), answer.outcome === "unusable" ? "" : say(told, { step: answer.step })));
+  if (answer.cause) result.append(reason(answer.cause));
+  for (const section of answer.sections) result.append(said(section));
+  if (answer.outcome !== "unusable") result.append(steps(answer.step));
+  const values = { seconds: shown.seconds.toFixed(2), time: shown.time.toLocaleString(say.language) };
+  const took = say("took", { ...values, trust: answer.trust_digest, bundle: answer.bundle_digest });
+  result.append(element("p", "note", took));
+}
+
+function badge(kind, title, text) {
+  const made = element("div", `badge ${kind}`);
+  const words = element("div");
+  words.append(element("h2", "badge-title", title), element("p", "", text));
+  const mark = element("span", "mark", { good: "✓", bad: "✕" }[kind] ?? "?");
+  mark.setAttribute("aria-hidden", "true");
+  made.append(mark, words);
+  return made;
+}
+
+function reason(text) {
+  const made = element("p", "reason", `${say("reason")} `);
+  const cause = element("span", "", text);
+  cause.lang = "en";
+  cause.translate = false;
+  made.append(cause);
+  return made;
+}
+
+function said({ section, title, lines }) {
+  const made = element("section", `panel said ${section}`);
+  if (title) made.append(element("h3", "", title.replace(/[:：]$/, "")));
+  const list = element("ul", "plain");
+  for (const line of lines) list.append(element("li", line.kind, line.text));
+  made.append(list);
+  return made;
+}
+
+function steps(failed) {
+  const made = element("details", "panel");
+  made.append(element("summary", "", say("proof.steps")));
+  const list = element("ol", "checks");
+  for (let step = 1; step <= 11; step++) {
+    const outcome = step < failed ? "done" : step === failed ? "failed" : "open";
+    list.append(element("li", outcome, `${say(`step.${step}`)} – ${say(`step.${outcome}`)}`));
+  }
+  made.append(list);
+  return made;
+}
+
+async function scan() {
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
+  } catch (error) {
+    return state(say("scan.failed", { reason: error.message }), "failed");
+  }
+  const [view, canvas] = [$("view"), document.createElement("canvas")];
+  view.srcObject = stream;
+  await view.play();
+  $("camera").hidden = false;
+  const look = setInterval(() => {
+    [canvas.width, canvas.height] = [view.videoWidth, view.videoHeight];
+    const drawing = canvas.getContext("2d", { willReadFrequently: true });
+    drawing.drawImage(view, 0, 0);
+    try {
+      const text = decodeQR(drawing.getImageData(0, 0, canvas.width, canvas.height));
+      end();
+      $("address").value = text;
+      loadAddress(text);
+    } catch {
+      // No code in this picture: the next one may have it.
+    }
+  }, 250);
+  const end = () => {
+    clearInterval(look);
+    for (const track of stream.getTracks()) track.stop();
+    $("camera").hidden = true;
+  };
+  $("stop").onclick = end;
+}
+
+async function begin() {
+  translate();
+  for (const what of ["bundle", "trust"])
+    $(what).onchange = ({ target }) => target.files[0] && keep(what, target.files[0].name, target.files[0], "chosen", false);
+  $("fetch").onclick = () => loadAddress($("address").value);
+  $("scan").hidden = !navigator.mediaDevices?.getUserMedia;
+  $("scan").onclick = scan;
+  $("given").onsubmit = (event) => {
+    event.preventDefault();
+    verify();
+  };
+  for (const one of document.querySelectorAll("[data-language]"))
+    one.onclick = () => {
+      say.language = one.dataset.language;
+      translate();
+      if (shown?.answer) verify();
+    };
+  // From a passport: its own proof and trust file, in the fragment, which is sent to no server.
+  const from = new URLSearchParams(location.hash.slice(1));
+  for (const what of ["bundle", "trust"]) {
+    const path = from.get(what);
+    if (!path?.startsWith("/passport/")) continue;
+    try {
+      await load(what, new URL(path, location.origin), true);
+    } catch (error) {
+      state(say("fetch.failed", { reason: error.message }), "failed");
+    }
+  }
+  document.documentElement.dataset.begun = "true";
+}
+
+begin();

@@ -1,0 +1,55 @@
+"""What the page calls: verifies a bundle against a trust file, and tells the result in the reader's language."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+
+from ledger.canonical import sha256
+from ledger.errors import MillmarkError
+from ledger.trust import parse_trust
+from ledger.verify import Report, VerificationError, verify_bundle
+from ledger.verify.wording import words_of
+
+__all__ = ["check"]
+
+_DAY_S = 86_400
+
+
+def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: int, *, any_status: bool) -> str:
+    """JSON: `outcome` is `verified`, `refused` or `unusable`; then the reason, and what the bundle proves."""
+    answer: dict[str, object] = {"trust_digest": sha256(trust).hex(), "bundle_digest": sha256(bundle).hex()}
+    try:
+        report = verify_bundle(
+            bundle, parse_trust(trust), now_s=now_s, max_age_s=max_age_days * _DAY_S, any_status=any_status
+        )
+    except VerificationError as error:
+        answer |= {
+            "outcome": "refused" if error.exit_code == 1 else "unusable",
+            "step": error.step.value,
+            "name": error.step.name,
+            "cause": str(error),
+            "sections": _sections(getattr(error, "report", None), language),
+        }
+    except MillmarkError as error:
+        answer |= {"outcome": "unusable", "step": 0, "cause": str(error), "sections": []}
+    else:
+        answer |= {"outcome": "verified", "step": 12, "sections": _sections(report, language)}
+    return json.dumps(answer)
+
+
+def _sections(report: Report | None, language: str) -> list[dict[str, object]]:
+    """The report's statements by section, each as a line of text; `kind` says what a line is worth."""
+    if report is None:
+        return []
+    words = words_of(language)
+    return [
+        {
+            "section": section.value,
+            "title": words.titles.get(section.value, ""),
+            "lines": [
+                {"code": one.code, "kind": one.kind.value, "text": words.text(one)} for one in statements
+            ],
+        }
+        for section, statements in groupby(report.statements, lambda one: one.section)
+    ]
