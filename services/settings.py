@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     """Maximum number of connections. Each takes a file descriptor (`ulimit -n`)."""
     gateway_connections_per_address: int = Field(default=128, ge=1, le=100_000)
     """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
+    check_page: Path | None = None
+    """Folder of the page that verifies in a browser, as `scripts/check_page` builds it; by default, where that builds
+    it. Without one, passports do not offer it."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
     recipient_key: Path | None = None

@@ -68,7 +68,8 @@ def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry
         for one, two in itertools.pairwise(numbers):
             if one >= two:
                 raise HeadsRefused(f"the history lists it after record {one}", subject=history.subject, sequence=two)
-    for name, number in sorted(missing, key=lambda item: item[1]):
+    # By name too: the order of a set differs from run to run, and the reason must not.
+    for name, number in sorted(missing, key=lambda item: (item[1], item[0])):
         raise HeadsRefused("the record is left out of its history", subject=name, sequence=number)
     for number in entries:
         if number not in placed:

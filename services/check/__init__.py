@@ -1,1 +1,1 @@
-"""A page that verifies bundles in a browser, offline after loading, with the verifier of ledger.verify. See CHECK.md."""
+"""A page that verifies bundles in a browser, offline after loading, with ledger.verify. See CHECK.md."""

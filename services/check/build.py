@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib
 import io
 import json
 import re
@@ -22,24 +23,29 @@ from pathlib import Path
 
 from ledger.canonical import canonical_json
 from ledger.verify import Step
+from ledger.verify.wording import LANGUAGES
 
 __all__ = ["MANIFEST", "build_folder", "folder_digest"]
 
 MANIFEST = "SHA256SUMS"
 _HERE = Path(__file__).parent
 _LEDGER, _PORTAL = _HERE.parents[1] / "ledger", _HERE.parent / "portal"
-_CURVES = ("secp256k1", "utils", *(f"abstract/{name}" for name in ("curve", "der", "fft", "frost", "hash-to-curve", "modular", "weierstrass")))
+_CURVES = (
+    "secp256k1",
+    "utils",
+    *(f"abstract/{name}" for name in ("curve", "der", "fft", "frost", "hash-to-curve", "modular", "weierstrass")),
+)
 _HASHES = ("_md", "_u64", "hmac", "sha2", "sha3", "utils")
 _IMPORT = re.compile(r"""(from\s+['"])@noble/(curves|hashes)/""")
 _RUNTIME = ("pyodide.asm.mjs", "pyodide.mjs")
 _PACKED = ("pyodide.asm.wasm",)
-_LEFT_OUT = frozenset(
-    "_aix_support bdb cProfile cmd code config-3 curses dbm difflib distutils doctest ensurepip filecmp "
-    "ftplib html http idlelib imaplib lib2to3 mailbox mimetypes multiprocessing nntplib optparse pdb pickletools plistlib "
-    "poplib profile pstats pydoc pydoc_data sched smtplib sqlite3 symtable tabnanny tarfile timeit tkinter trace "
-    "tracemalloc turtle turtledemo unittest venv webbrowser wsgiref xml xmlrpc zipapp".split()
-)
+_LEFT_OUT = frozenset((_HERE / "left_out.txt").read_text().split())
 """Modules of Python's library that the verifier cannot need, and that no part of Python's own start needs."""
+_TELL = """import importlib, sys
+for name in sys.argv[1:]: importlib.import_module(name)
+for name, module in sys.modules.items():
+    if name.partition(".")[0] == "ledger": print(module.__file__)"""
+_MAX_S = 60
 _FIXED = (1980, 1, 1, 0, 0, 0)
 _CHARSET = re.compile(r"__init__|aliases|ascii|idna|latin_1|punycode|raw_unicode_escape|unicode_escape|utf_.*")
 
@@ -63,7 +69,9 @@ def folder_digest(folder: Path) -> str:
 
 def _sums(folder: Path) -> bytes:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in paths)
+    lines = (
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in paths
+    )
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line[66:])).encode()
 
 
@@ -82,7 +90,10 @@ def _files(modules: Path) -> Iterator[tuple[str, bytes]]:
     yield "pyodide/pyodide-lock.json.gz", _packed(_lock(runtime / "pyodide-lock.json"))
     for package, names in (("curves", _CURVES), ("hashes", _HASHES)):
         for name in names:
-            yield f"noble/{package}/{name}.js", _relinked((modules / "@noble" / package / f"{name}.js").read_text(), name)
+            yield (
+                f"noble/{package}/{name}.js",
+                _relinked((modules / "@noble" / package / f"{name}.js").read_text(), name),
+            )
     for name in ("index", "decode"):
         yield f"qr/{name}.js", _unmapped((modules / "qr" / f"{name}.js").read_bytes())
     yield from _licences(modules)
@@ -102,14 +113,18 @@ def _licences(modules: Path) -> Iterator[tuple[str, bytes]]:
     for package in ("@noble/curves", "@noble/hashes", "qr"):
         for path in sorted((modules / package).glob("LICENSE*")):
             yield f"licences/{package.replace('/', '-').removeprefix('@')}-{path.name}", path.read_bytes()
-    yield "licences/README.txt", (
-        b"pyodide: Mozilla Public License 2.0, https://github.com/pyodide/pyodide\n"
-        b"Python: PSF License Agreement, https://docs.python.org/3/license.html\n"
+    yield (
+        "licences/README.txt",
+        (
+            b"pyodide: Mozilla Public License 2.0, https://github.com/pyodide/pyodide\n"
+            b"Python: PSF License Agreement, https://docs.python.org/3/license.html\n"
+        ),
     )
 
 
 def _code() -> Iterator[tuple[str, str]]:
     """Millmark's modules that the verifier consists of, by path."""
+    yield "entry.py", (_HERE / "entry.py").read_text()
     for path in (_HERE / "python").rglob("*.py"):
         yield path.relative_to(_HERE / "python").as_posix(), path.read_text()
     for path in _verifier():
@@ -122,17 +137,15 @@ def _code() -> Iterator[tuple[str, str]]:
 
 
 def _verifier() -> list[Path]:
-    """The files of the modules that the verifier imports, as the interpreter reports them."""
-    told = "import sys, ledger.verify.wording as w, importlib; "
-    told += "[importlib.import_module(f'ledger.verify.words.{one}') for one in w.LANGUAGES.values()]; "
-    told += "import ledger.verify; print(*(m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'ledger'), sep='\\n')"
-    found = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603  # constants
-    return sorted(map(Path, found.stdout.split()))
+    """The files of the modules that the verifier imports, as an interpreter of its own reports them."""
+    wanted = ["ledger.verify", *(f"ledger.verify.words.{module}" for module in LANGUAGES.values())]
+    command = [sys.executable, "-c", _TELL, *wanted]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_MAX_S)
+    return sorted(map(Path, found.stdout.split("\n")[:-1]))
 
 
 def _distribution(name: str) -> Iterator[tuple[str, str]]:
-    import importlib
-
+    """The files of an installed pure Python package."""
     folder = Path(str(importlib.import_module(name).__file__)).parent
     for path in folder.rglob("*.py"):
         yield path.relative_to(folder.parent).as_posix(), path.read_text()

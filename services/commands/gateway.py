@@ -109,6 +109,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
+    from services.portal.check_page import BUILT  # noqa: PLC0415 - as above
     from services.products import Catalogue  # noqa: PLC0415 - as above
     from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
@@ -135,6 +136,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         partner_tls=build_partner_tls(settings.from_home(settings.partner_ca)),
         directory=_directory(opened),
         find_product=Catalogue(settings.home).find_digest,
+        check_page=settings.from_home(settings.check_page) or BUILT,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
     )
 

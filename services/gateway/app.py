@@ -32,6 +32,7 @@ from services.gateway.parts import GatewayParts
 from services.gateway.recording import add_recording
 from services.gateway.relay import add_relay
 from services.portal import Portal, Proofs
+from services.portal.check_page import CheckPage
 from services.serving.logs import build_logger
 
 __all__ = ["create_gateway"]
@@ -140,7 +141,8 @@ def _build_api_parts(
 def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
-    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock, form_key)
+    check = CheckPage(parts.check_page)
+    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock, form_key, check)
 
 
 def _open(parts: GatewayParts, background: Background) -> _Gateway:

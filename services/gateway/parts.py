@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 
 from ledger.chain import Chain
 from ledger.keys import Signer
@@ -25,6 +26,7 @@ from services.handover.deliveries import Deliveries
 from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
 from services.portal import Proofs
+from services.portal.check_page import BUILT
 from services.products import Catalogue
 from services.webhooks.dispatcher import DeliveryPolicy
 
@@ -85,6 +87,8 @@ class GatewayParts:
     """Finds the product that an order's specification names."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)
     """Keys that sign credentials, by their names in the DID document."""
+    check_page: Path = BUILT
+    """Folder of the page that verifies in a browser. If it has none, passports do not offer it."""
 
     @property
     def proving_chain(self) -> Chain | None:

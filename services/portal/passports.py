@@ -18,6 +18,7 @@ from ledger.verify import Statement
 from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
+from services.portal.check_page import CheckPage
 from services.portal.footprints import build_waterfall
 from services.portal.pages import Pages
 from services.portal.passport_view import build_view, describe_name, is_current
@@ -66,6 +67,7 @@ class Passports:
     proofs: Proofs
     origin: str
     clock: Callable[[], int]
+    check: CheckPage
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -126,6 +128,7 @@ class Passports:
             "view": build_view(found, proof, recorded),
             "trace": found.trace,
             "code": code,
+            "checks_here": self.check.is_built,
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),
             "waterfall": "" if found.footprint is None else build_waterfall(found.footprint, catalogue),

@@ -14,6 +14,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.rules import Rule
+from services.portal.check_page import CheckPage
 from services.portal.forms import Forms
 from services.portal.listings import Listings
 from services.portal.pages import Pages
@@ -47,6 +48,7 @@ class Portal:
         read_status: Callable[[], Any],
         clock: Callable[[], int],
         form_key: Callable[[], bytes],
+        check: CheckPage,
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
@@ -62,7 +64,8 @@ class Portal:
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
             *Visible(self.pages).routes(),
-            *Passports(store, self.pages, proofs, origin, clock).routes(),
+            *check.routes(),
+            *Passports(store, self.pages, proofs, origin, clock, check).routes(),
         )
 
     def _build_menu(self, principal: Principal) -> list[str]:

@@ -12,6 +12,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/{key:gs1key}/{rest:path}"): ANYBODY,
     ("GET", "/passport/{what}/{key:gs1key}/{rest:path}"): ANYBODY,
     ("GET", "/portal/assets/{tag}/{name}"): ANYBODY,
+    ("GET", "/check"): ANYBODY,
+    ("GET", "/check/{name:path}"): ANYBODY,
     ("GET", "/portal/visible"): ANYBODY,
     ("GET", "/"): ANYBODY,
     ("GET", "/portal/sign-in"): ANYBODY,

@@ -83,7 +83,8 @@ class PortalWorld:
 
 
 @contextmanager
-def serve_world(folder: Path) -> Iterator[PortalWorld]:
+def serve_world(folder: Path, check_page: Path | None = None) -> Iterator[PortalWorld]:
+    """`check_page`: the built page that verifies in a browser; without it, the gateway has none."""
     with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
         port = listening.getsockname()[1]
@@ -92,7 +93,8 @@ def serve_world(folder: Path) -> Iterator[PortalWorld]:
         assert buyer != policy.owner
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
-        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6))))
+        limiter, page = Limiter(Rates(1e6, 1e6)), check_page or folder / "no page"
+        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page))
         with running(build_server(app, "127.0.0.1", port), listening):
             yield PortalWorld(store, line, policy.origin, folder)
 

@@ -22,7 +22,7 @@ class PublicKey:
 
     @classmethod
     def from_signature_and_message(cls, signature: bytes, message: bytes, hasher: None = None) -> PublicKey:
-        """The key that signed a digest. `signature`: r, s and the recovery number. Raises ValueError if none can have."""
+        """The key that signed a digest. `signature`: r, s, recovery number. Raises ValueError if there is none."""
         if hasher is not None:
             raise NotImplementedError
         return cls(_point(recover, to_js(signature), to_js(message)))

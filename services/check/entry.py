@@ -47,9 +47,7 @@ def _sections(report: Report | None, language: str) -> list[dict[str, object]]:
         {
             "section": section.value,
             "title": words.titles.get(section.value, ""),
-            "lines": [
-                {"code": one.code, "kind": one.kind.value, "text": words.text(one)} for one in statements
-            ],
+            "lines": [{"code": one.code, "kind": one.kind.value, "text": words.text(one)} for one in statements],
         }
         for section, statements in groupby(report.statements, lambda one: one.section)
     ]

@@ -1,0 +1,102 @@
+"""The page that verifies in a browser, under Node: the same bytes each time, and the same answers as the verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.bundle import parse_bundle
+from ledger.headers import parse_header
+from ledger.trust import parse_trust
+from ledger.verify import Report, Step, verify_bundle
+from ledger.verify.wording import LANGUAGES, words_of
+from services.check.build import MANIFEST, folder_digest
+from tests.support.bundle_content import Content, read_content
+from tests.support.check_page import Checker, build_page, compare_forgeries, run_checker, unpack_page
+from tests.support.figures import Tell
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
+PER_STEP = 3
+MOST_BYTES = 6_000_000
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("check") / "page"
+    build_page(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checker(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
+    with run_checker(unpack_page(page, tmp_path_factory.mktemp("unpacked") / "page")) as checker:
+        yield checker
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    trust = parse_trust((VECTORS / "trust.json").read_bytes())
+    return read_content(parse_bundle((VECTORS / "part.bundle").read_bytes()), trust)
+
+
+@pytest.fixture(scope="module")
+def now_s() -> int:
+    """A moment after the vector's block."""
+    return parse_header(parse_bundle((VECTORS / "part.bundle").read_bytes()).headers[0]).timestamp + 100
+
+
+def test_the_folder_has_the_same_bytes_each_time(page: Path, tmp_path: Path) -> None:
+    assert build_page(tmp_path / "again") == folder_digest(page)
+    assert (tmp_path / "again" / MANIFEST).read_bytes() == (page / MANIFEST).read_bytes()
+
+
+def test_a_changed_file_changes_the_digest(tmp_path: Path) -> None:
+    digest = build_page(tmp_path / "page")
+    (tmp_path / "page" / "check.js").write_bytes(b"")
+    assert folder_digest(tmp_path / "page") != digest
+
+
+def test_the_page_names_no_other_host(page: Path) -> None:
+    """Nothing to load from elsewhere, not even an address that a mistake could load."""
+    for name in ("index.html", "check.js", "worker.js", "hashing.js", "check.css", "portal.css", "words.json"):
+        text = (page / name).read_text()
+        assert "http:" not in text, name
+        assert "https:" not in text, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_proof_is_told_as_the_verifier_tells_it(checker: Checker, now_s: int, language: str) -> None:
+    bundle, trust = ((VECTORS / name).read_bytes() for name in ("part.bundle", "trust.json"))
+    answer = checker.check(bundle, trust, now_s, language=language)
+    report = verify_bundle(bundle, parse_trust(trust), now_s=now_s)
+    assert answer["outcome"] == "verified"
+    assert [line["text"] for section in answer["sections"] for line in section["lines"]] == _lines(report, language)
+
+
+def test_what_is_no_bundle_or_no_trust_file_is_unusable(checker: Checker, now_s: int) -> None:
+    bundle, trust = ((VECTORS / name).read_bytes() for name in ("part.bundle", "trust.json"))
+    assert checker.check(b"{}", trust, now_s)["outcome"] == "unusable"
+    assert checker.check(bundle, b"{}", now_s)["outcome"] == "unusable"
+
+
+def test_an_old_proof_is_refused_unless_it_is_asked_for(checker: Checker, now_s: int) -> None:
+    bundle, trust = ((VECTORS / name).read_bytes() for name in ("part.bundle", "trust.json"))
+    later = now_s + 40 * 86_400
+    refused = checker.check(bundle, trust, later)
+    assert (refused["outcome"], refused["name"]) == ("refused", Step.CHECKPOINT.name)
+    assert checker.check(bundle, trust, later, days=41, any=True)["outcome"] == "verified"
+
+
+def test_forgeries_are_refused_by_the_same_step_for_the_same_reason(
+    checker: Checker, content: Content, tell: Tell
+) -> None:
+    tried, differing = compare_forgeries(checker, content, PER_STEP, seed=1)
+    tell(f"{tried} forgeries refused in the page's Python as in the verifier's")
+    assert not differing
+
+
+def _lines(report: Report, language: str) -> list[str]:
+    words = words_of(language)
+    return [words.text(one) for one in report.statements]

@@ -1,0 +1,112 @@
+"""The page that verifies in a browser: built from the packages that scripts/test installs, and run under Node."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from ledger.verify import Step, VerificationError, verify_bundle
+from services.check.build import build_folder
+from tests.support.bundle_content import Content
+from tests.support.forgeries import forge
+from tests.support.forging import MAX_AGE_S, Forged
+from tests.support.patience import MAX_S
+
+__all__ = ["Checker", "build_page", "compare_forgeries", "run_checker", "unpack_page"]
+
+ROOT = Path(__file__).parents[2]
+MODULES = ROOT / "services" / "check" / "node_modules"
+RUN = Path(__file__).parent / "pyodide" / "run.mjs"
+
+
+def build_page(folder: Path) -> str:
+    """Builds the page in a folder and returns its digest. Skips where its packages are not installed."""
+    if not (MODULES / "pyodide").exists():
+        pytest.skip("the packages of services/check are not installed: npm is needed")
+    return build_folder(MODULES, folder)
+
+
+def unpack_page(page: Path, folder: Path) -> Path:
+    """The page's folder as Node needs it."""
+    shutil.copytree(page, folder)
+    for path in folder.rglob("*.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
+class Checker:
+    """The page's verifier in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def check(self, bundle: bytes, trust: bytes, now_s: int, **options: Any) -> dict[str, Any]:
+        """What the page answers."""
+        given = {"bundle": _text(bundle), "trust": _text(trust), "now": now_s, **options}
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(given) + "\n")
+        stdin.flush()
+        answer: dict[str, Any] = json.loads(stdout.readline())
+        return answer
+
+
+@contextmanager
+def run_checker(unpacked: Path) -> Iterator[Checker]:
+    """Runs the verifier of an unpacked page under Node."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    command = [node, str(RUN), str(unpacked), "check"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Checker(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(MAX_S)
+
+
+def compare_forgeries(checker: Checker, content: Content, per_step: int, seed: int) -> tuple[int, list[str]]:
+    """Has forged bundles judged by the verifier and by the page. Returns their number, and the differences."""
+    differing: list[str] = []
+    for step in Step:
+        rng = Random(f"{seed} page {step.name}")  # noqa: S311  # to be had again, not secret
+        for _ in range(per_step):
+            _, forged = forge(content, step, rng)
+            expected, found = _judge(forged), _ask(checker, forged)
+            if found != expected or found[0] is not step:
+                differing.append(f"{step.name}: {found} instead of {expected}")
+    return per_step * len(Step), differing
+
+
+def _judge(forged: Forged) -> tuple[Step | None, str | None]:
+    try:
+        verify_bundle(forged.data, forged.trust, now_s=forged.now_s, max_age_s=MAX_AGE_S)
+    except VerificationError as error:
+        return error.step, str(error)
+    return None, None
+
+
+def _ask(checker: Checker, forged: Forged) -> tuple[Step | None, str | None]:
+    answer = checker.check(forged.data, forged.trust.to_bytes(), forged.now_s, days=MAX_AGE_S // 86_400)
+    if answer["outcome"] == "verified":
+        return None, None
+    return Step(answer["step"]), answer["cause"]
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
