@@ -10,6 +10,8 @@ const given = { bundle: null, trust: null, own: false };
 let worker = null;
 let ready = null;
 let shown = null;
+let reading = Promise.resolve();
+let turn = 0;
 
 async function chosenWords() {
   const words = await (await fetch(new URL("words.json", import.meta.url))).json();
@@ -59,7 +61,22 @@ function ask(message) {
   });
 }
 
-async function keep(what, name, blob, key, own) {
+// A result must never stand beside files, or options, that it is not about.
+function forget() {
+  shown = null;
+  turn += 1;
+  $("result").hidden = true;
+}
+
+function keep(what, name, blob, key, own) {
+  forget();
+  given[what] = null;
+  $(`${what}-name`).textContent = "";
+  reading = reading.then(() => read(what, name, blob, key, own));
+  return reading;
+}
+
+async function read(what, name, blob, key, own) {
   if (blob.size > MOST[what]) return state(say("too.large", { name, size: MOST[what] / 2 ** 20 }), "failed");
   given[what] = new Uint8Array(await blob.arrayBuffer());
   if (what === "trust") $("trust-own").hidden = !(given.own = own);
@@ -89,6 +106,9 @@ async function loadAddress(text) {
 }
 
 async function verify() {
+  forget();
+  const mine = turn;
+  await reading;
   if (!given.bundle) return state(say("lacks.bundle"), "failed");
   if (!given.trust) return state(say("lacks.trust"), "failed");
   const days = Number($("days").value);
@@ -99,11 +119,14 @@ async function verify() {
     state(say("running"));
     const began = performance.now();
     const message = { ...given, now: Math.floor(Date.now() / 1000), language: say.language, days, any: $("any").checked };
-    shown = { answer: await ask(message), seconds: (performance.now() - began) / 1000, time: new Date() };
+    const answer = await ask(message);
+    if (mine !== turn) return;
+    shown = { answer, seconds: (performance.now() - began) / 1000, time: new Date() };
     state("");
     show();
     $("result").focus();
   } catch (error) {
+    if (mine !== turn) return;
     shown = { broken: error.message };
     show();
   } finally {
@@ -214,7 +237,13 @@ async function scan() {
 async function begin() {
   translate();
   for (const what of ["bundle", "trust"])
-    $(what).onchange = ({ target }) => target.files[0] && keep(what, target.files[0].name, target.files[0], "chosen", false);
+    $(what).onchange = ({ target }) => {
+      const [file] = target.files;
+      if (file) keep(what, file.name, file, "chosen", false);
+      // Browsers report no change when the same name is chosen again, although the file may be another by then.
+      target.value = "";
+    };
+  $("days").oninput = $("any").onchange = forget;
   $("fetch").onclick = () => loadAddress($("address").value);
   $("scan").hidden = !navigator.mediaDevices?.getUserMedia;
   $("scan").onclick = scan;
@@ -226,7 +255,7 @@ async function begin() {
     one.onclick = () => {
       say.language = one.dataset.language;
       translate();
-      if (shown?.answer) verify();
+      if (shown) verify();
     };
   // From a passport: its own proof and trust file, in the fragment, which is sent to no server.
   const from = new URLSearchParams(location.hash.slice(1));
@@ -239,7 +268,9 @@ async function begin() {
       state(say("fetch.failed", { reason: error.message }), "failed");
     }
   }
-  document.documentElement.dataset.begun = "true";
+  // Disabled until now: a button that does nothing yet would mislead.
+  $("go").disabled = $("fetch").disabled = false;
+  if (given.bundle && given.trust) verify();
 }
 
 begin();

@@ -1,0 +1,146 @@
+"""The page that verifies in a browser, in a real Chromium: from a passport, from files, from the code on a part."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+
+from ledger.canonical import canonical_json
+from tests.support.check_page import build_page
+from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.portal_world import PortalWorld, serve_world
+
+pytestmark = pytest.mark.browser
+STEPS = 11
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
+    """A gateway that offers the page."""
+    folder = tmp_path_factory.mktemp("portal")
+    build_page(folder / "page")
+    with serve_world(folder, folder / "page") as world:
+        yield world
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, locale="en-GB")
+    yield context.new_page()
+    context.close()
+
+
+def test_from_the_passport_a_phone_verifies_alone(world: PortalWorld, page: Page) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda one: asked.append(one))  # playwright marks the function
+    page.goto(world.code())
+    page.get_by_role("link", name="Check it on this device").click()
+    result = page.locator("#result")
+    expect(result.get_by_role("heading", name="Verified")).to_be_visible()
+    expect(page.locator("#trust-own")).to_be_visible()
+    page.context.set_offline(True)
+    before = len(asked)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#state")).to_have_text("")
+    expect(result.get_by_role("heading", name="Verified")).to_be_visible()
+    assert world.part.part is not None
+    expect(result).to_contain_text(world.part.part.identifier)
+    assert {urlsplit(one.url).netloc for one in asked} == {urlsplit(world.origin).netloc}
+    # The salt opens the part to whoever reads it, so it is in no address that the page's own server would log for it.
+    assert not [one.url for one in asked if "/check/" in one.url and "salt" in urlsplit(one.url).query]
+    assert len(asked) == before
+    result.locator("details.panel > summary").click()
+    expect(result.locator(".checks li.done")).to_have_count(STEPS)
+
+
+def test_files_are_verified_and_a_forgery_is_refused(world: PortalWorld, page: Page, tmp_path: Path) -> None:
+    bundle, trust = _download(world, page, tmp_path)
+    page.goto(f"{world.origin}/check/")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#state")).to_have_text("Choose the part's proof first.")
+    page.set_input_files("#bundle", bundle)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#state")).to_have_text("Choose a trust file first.")
+    page.set_input_files("#trust", trust)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#result")).to_contain_text("All eleven steps passed")
+    content = json.loads(bundle.read_bytes())
+    content["records"][0][3] += 1  # the time of its block
+    bundle.write_bytes(canonical_json(content))
+    page.set_input_files("#bundle", bundle)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#result")).to_contain_text("Step 5 of 11 failed. Do not rely on this proof.")
+    page.set_input_files("#bundle", trust)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#result")).to_contain_text("This cannot be checked")
+
+
+def test_the_code_on_a_part_is_looked_up_at_this_server_only(world: PortalWorld, page: Page) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda one: asked.append(one))  # playwright marks the function
+    page.goto(f"{world.origin}/check/")
+    elsewhere = world.code().replace(world.origin, "https://maker.example")
+    page.get_by_label("Or its address").fill(elsewhere)
+    page.get_by_role("button", name="Load").click()
+    expect(page.locator("#bundle-name")).to_contain_text("Loaded from")
+    page.get_by_label("Or its address").fill("https://maker.example/part.bundle")
+    page.get_by_role("button", name="Load").click()
+    expect(page.locator("#state")).to_contain_text("Open maker.example in another tab")
+    assert {urlsplit(one.url).netloc for one in asked} == {urlsplit(world.origin).netloc}
+
+
+def test_what_is_too_large_is_not_read(world: PortalWorld, page: Page, tmp_path: Path) -> None:
+    large = tmp_path / "large.bundle"
+    with large.open("wb") as file:
+        file.truncate(33 * 2**20)
+    page.goto(f"{world.origin}/check/")
+    page.set_input_files("#bundle", large)
+    expect(page.locator("#state")).to_have_text("large.bundle is larger than 32 MB, which no proof is.")
+
+
+def test_markup_in_a_proof_is_shown_as_text(world: PortalWorld, page: Page, tmp_path: Path) -> None:
+    bundle, trust = _download(world, page, tmp_path)
+    content = json.loads(trust.read_bytes())
+    content["participants"][0]["name"] = "<img src=x onerror=alert(1)>"
+    trust.write_bytes(canonical_json(content))
+    page.goto(f"{world.origin}/check/")
+    page.set_input_files("#bundle", bundle)
+    page.set_input_files("#trust", trust)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#result")).to_contain_text("All eleven steps passed")
+    assert page.locator("#result img").count() == 0
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 390), ("zh", 390), ("en", 1280), ("zh", 1280)])
+def test_everybody_can_read_it(world: PortalWorld, chromium: Browser, language: str, width: int) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 844}, locale=language)
+    page = context.new_page()
+    page.goto(world.code())
+    page.locator("a[href^='/check/#']").click()
+    expect(page.locator("#result .badge.good")).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == language
+    assert not run_list(page, CONTRAST)
+    assert not run_list(page, NAMELESS)
+    assert not run_list(page, SMALL_TARGETS)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    chinese = re.search(r"[\u4e00-\u9fff]", page.locator("#given").inner_text())
+    assert (chinese is not None) == (language == "zh")
+    context.close()
+
+
+def _download(world: PortalWorld, page: Page, folder: Path) -> tuple[Path, Path]:
+    found = []
+    page.goto(world.code())
+    for name in ("part.bundle", "trust.json"):
+        with page.expect_download() as waiting:
+            page.locator(f"a[download='{name}']").click()
+        path = folder / name
+        waiting.value.save_as(path)
+        found.append(path)
+    return found[0], found[1]
