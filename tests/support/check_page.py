@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import gzip
 import json
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from ledger.bundle import parse_bundle
+from ledger.trust import parse_trust
 from ledger.verify import Step, VerificationError, verify_bundle
 from services.check.build import build_folder
-from tests.support.bundle_content import Content
+from tests.support.bundle_content import Content, read_content
 from tests.support.forgeries import forge
 from tests.support.forging import MAX_AGE_S, Forged
 from tests.support.patience import MAX_S
@@ -110,3 +116,25 @@ def _ask(checker: Checker, forged: Forged) -> tuple[Step | None, str | None]:
 
 def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Has forgeries of the vector's bundle judged by both, and prints the result. Returns 0 if nothing differs."""
+    parser = argparse.ArgumentParser(description="Compare the page's verifier with the command line's on forgeries.")
+    parser.add_argument("--per-step", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    given, vectors = parser.parse_args(arguments), ROOT / "tests" / "vectors" / "bundle"
+    trust = parse_trust((vectors / "trust.json").read_bytes())
+    content = read_content(parse_bundle((vectors / "part.bundle").read_bytes()), trust)
+    began = time.monotonic()
+    with TemporaryDirectory() as folder:
+        digest = build_page(Path(folder) / "page")
+        with run_checker(unpack_page(Path(folder) / "page", Path(folder) / "unpacked")) as checker:
+            tried, differing = compare_forgeries(checker, content, given.per_step, given.seed)
+    found = {"page": digest, "tried": tried, "differing": len(differing), "examples": differing[:10]}
+    sys.stdout.write(json.dumps({**found, "seconds": round(time.monotonic() - began, 1)}, indent=2) + "\n")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

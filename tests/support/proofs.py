@@ -54,6 +54,12 @@ PROOFS = (
         environment={"FOUNDRY_PROFILE": "long"},
     ),
     Proof(
+        "check",
+        "22,000 forgeries of a bundle refused by the browser page's verifier, by the same step and for the same reason",
+        "an hour",
+        (sys.executable, "-m", "tests.support.check_page"),
+    ),
+    Proof(
         "model",
         "a model of the state machines, searched and walked a million times: no dead end; the contracts do as it does",
         "an hour",

@@ -3,6 +3,8 @@ import decodeQR from "./qr/decode.js";
 
 const MOST = { bundle: 32 * 2 ** 20, trust: 2 ** 20 };
 const LOADED_MB = "6";
+// What a reader needs first; the rest is folded away.
+const OPEN = new Set(["head", "part", "attention", "not_proved"]);
 const CODE = /^\/(\d{2,4})\/.+/;
 const say = await chosenWords();
 const $ = (id) => document.getElementById(id);
@@ -182,8 +184,10 @@ function reason(text) {
 }
 
 function said({ section, title, lines }) {
-  const made = element("section", `panel said ${section}`);
-  if (title) made.append(element("h3", "", title.replace(/[:：]$/, "")));
+  const made = element(OPEN.has(section) ? "section" : "details", `panel said ${section}`);
+  const named = title.replace(/[:：]$/, "");
+  if (made.localName === "details") made.append(element("summary", "", `${named || section} (${lines.length})`));
+  else if (title) made.append(element("h3", "", named));
   const list = element("ul", "plain");
   for (const line of lines) list.append(element("li", line.kind, line.text));
   made.append(list);
