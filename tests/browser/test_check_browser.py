@@ -55,7 +55,7 @@ def test_from_the_passport_a_phone_verifies_alone(world: PortalWorld, page: Page
     # The salt opens the part to whoever reads it, so it is in no address that the page's own server would log for it.
     assert not [one.url for one in asked if "/check/" in one.url and "salt" in urlsplit(one.url).query]
     assert len(asked) == before
-    result.locator("details.panel > summary").click()
+    result.get_by_text("What was checked").click()
     expect(result.locator(".checks li.done")).to_have_count(STEPS)
 
 
@@ -64,19 +64,21 @@ def test_files_are_verified_and_a_forgery_is_refused(world: PortalWorld, page: P
     page.goto(f"{world.origin}/check/")
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#state")).to_have_text("Choose the part's proof first.")
-    page.set_input_files("#bundle", bundle)
+    _choose(page, "bundle", bundle)
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#state")).to_have_text("Choose a trust file first.")
-    page.set_input_files("#trust", trust)
+    _choose(page, "trust", trust)
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#result")).to_contain_text("All eleven steps passed")
     content = json.loads(bundle.read_bytes())
     content["records"][0][3] += 1  # the time of its block
     bundle.write_bytes(canonical_json(content))
+    expect(page.locator("#result")).to_be_visible()
     page.set_input_files("#bundle", bundle)
+    expect(page.locator("#result")).to_be_hidden()  # it is not about the file that was chosen now
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#result")).to_contain_text("Step 5 of 11 failed. Do not rely on this proof.")
-    page.set_input_files("#bundle", trust)
+    _choose(page, "bundle", trust)
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#result")).to_contain_text("This cannot be checked")
 
@@ -110,8 +112,8 @@ def test_markup_in_a_proof_is_shown_as_text(world: PortalWorld, page: Page, tmp_
     content["participants"][0]["name"] = "<img src=x onerror=alert(1)>"
     trust.write_bytes(canonical_json(content))
     page.goto(f"{world.origin}/check/")
-    page.set_input_files("#bundle", bundle)
-    page.set_input_files("#trust", trust)
+    _choose(page, "bundle", bundle)
+    _choose(page, "trust", trust)
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#result")).to_contain_text("All eleven steps passed")
     assert page.locator("#result img").count() == 0
@@ -144,3 +146,9 @@ def _download(world: PortalWorld, page: Page, folder: Path) -> tuple[Path, Path]
         waiting.value.save_as(path)
         found.append(path)
     return found[0], found[1]
+
+
+def _choose(page: Page, what: str, path: Path) -> None:
+    """Chooses a file, and waits until the page has it: a click at once may come before it."""
+    page.set_input_files(f"#{what}", path)
+    expect(page.locator(f"#{what}-name")).to_contain_text(path.name)
