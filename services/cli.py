@@ -170,6 +170,6 @@ def _explain(error: typer.TyperException) -> str:
 
 
 if __name__ == "__main__":
-    from services.entry import main as enter  # the same way in as the console script has: help from texts
+    import runpy  # the way in that the console script has stands above this module: help from texts
 
-    enter()
+    runpy.run_module("services.entry", run_name="__main__")

@@ -40,3 +40,7 @@ def _run_alone(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("millmark: interrupted\n")
         return 130
+
+
+if __name__ == "__main__":
+    main()

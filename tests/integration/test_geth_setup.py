@@ -1,4 +1,4 @@
-"""The set-up of geth by scripts/_setup: real Go, whose module proxy is a folder. What a build makes, tests/network runs."""
+"""The set-up of geth by scripts/_setup: real Go, whose module proxy is a folder. tests/network runs what it makes."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ PAGES = sorted(
     path
     for folder in (".", "ledger", "quality", "scripts", "services")
     for path in (ROOT.glob("*.md") if folder == "." else (ROOT / folder).rglob("*.md"))
+    if "node_modules" not in path.parts
 )
 
 
