@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.network": ["network"],
     "services.commands.gateway": ["gateway"],
     "services.commands.backup": ["backup", "restore"],
+    "services.commands.index": ["index"],
     "services.commands.participants": ["participants"],
     "services.commands.council": ["council"],
     "services.commands.acts.products": ["products"],

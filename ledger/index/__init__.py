@@ -10,16 +10,23 @@ from __future__ import annotations
 from ledger.index.book_check import check_book
 from ledger.index.follower import ChainReader, Follower, IndexStatus, Progress, fetch_status
 from ledger.index.integrity import IndexCheck, check_index, check_rows, compare_rows
+from ledger.index.snapshot import Snapshot, export_index, read_snapshot
+from ledger.index.snapshot_import import Imported, import_index
 
 __all__ = [
     "ChainReader",
     "Follower",
+    "Imported",
     "IndexCheck",
     "IndexStatus",
     "Progress",
+    "Snapshot",
     "check_book",
     "check_index",
     "check_rows",
     "compare_rows",
+    "export_index",
     "fetch_status",
+    "import_index",
+    "read_snapshot",
 ]

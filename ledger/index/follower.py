@@ -8,7 +8,7 @@ there would hide the one event that an operator has to see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -139,6 +139,14 @@ class Follower:
             Undo(connection).forget(_ANY)
         return self.follow()
 
+    def derive(self, batches: Iterable[Sequence[Block]]) -> CursorRow:
+        """Index blocks that the caller has compared with the chain, all final, each batch in one transaction; returns
+        the cursor after them. Raises IndexHaltedError as `follow` does."""
+        cursor = self._open()
+        for batch in batches:
+            cursor = self._commit(cursor, batch, _ANY)
+        return cursor
+
     def _open(self) -> CursorRow:
         """The cursor of this chain's index, created by the first call. Raises WrongChainError or WrongContractError."""
         chain = self._chain
@@ -152,7 +160,7 @@ class Follower:
             if stored is None:
                 rows.insert([identity])
             else:
-                _verify_identity(identity, stored)
+                verify_identity(identity, stored)
             cursor = rows.get(CursorRow, _ONLY)
             if cursor is None:
                 cursor = _start(identity, chain.first_block)
@@ -300,15 +308,20 @@ def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
     return CursorRow(_ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
 
 
-def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> None:
-    hint = "use a node of that chain, or another database"
+def verify_identity(
+    identity: ChainIdentityRow,
+    stored: ChainIdentityRow,
+    what: str = "the index",
+    hint: str = "use a node of that chain, or another database",
+) -> None:
+    """Verify that an index, or `what` else, is of this ledger. Raises WrongChainError or WrongContractError."""
     if identity.chain_id != stored.chain_id:
         raise WrongChainError(
-            f"the index follows chain {stored.chain_id}, but the node serves chain {identity.chain_id}", hint=hint
+            f"{what} follows chain {stored.chain_id}, but the node serves chain {identity.chain_id}", hint=hint
         )
     if identity.genesis_hash != stored.genesis_hash:
         raise WrongChainError(
-            f"the index follows the chain with genesis block {to_hex(stored.genesis_hash)}, but the node serves "
+            f"{what} follows the chain with genesis block {to_hex(stored.genesis_hash)}, but the node serves "
             f"that with {to_hex(identity.genesis_hash)}",
             hint=hint,
         )
@@ -316,12 +329,12 @@ def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> No
         ours, theirs = getattr(stored, name), getattr(identity, name)
         if ours != theirs:
             raise WrongContractError(
-                f"the index follows the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
+                f"{what} follows the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
                 hint="use the addresses of that ledger, or another database",
             )
     if identity.ledger_id != stored.ledger_id:
         raise WrongContractError(
-            f"the index is of the ledger with the id {to_hex(stored.ledger_id)}, not {to_hex(identity.ledger_id)}",
+            f"{what} is of the ledger with the id {to_hex(stored.ledger_id)}, not {to_hex(identity.ledger_id)}",
             hint="the chain was made anew: use another database",
         )
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, Text, delete, func, insert, select, update
 
+from ledger.store.rows import CursorRow
 from ledger.store.schema import TABLES
 from ledger.store.statements import Cell
 from ledger.store.tables import INDEX, LEDGER
@@ -79,6 +81,18 @@ class Undo:
     def first(self) -> int | None:
         """The first block that can be undone, before which all are final; None if there is none."""
         return self._connection.execute(select(func.min(index_undo.c.block_number))).scalar()
+
+    def cursor_before(self, block_number: int) -> CursorRow | None:
+        """The cursor as it was before a block that can be undone; None if the log has nothing about the block."""
+        table = TABLES[CursorRow]
+        query = select(index_undo.c.before).where(
+            index_undo.c.block_number == block_number, index_undo.c.table_name == table.name
+        )
+        found = self._connection.execute(query.order_by(index_undo.c.position).limit(1)).scalar()
+        if found is None:
+            return None
+        values: dict[str, Any] = {name: _decode(table.c[name], value) for name, value in json.loads(found).items()}
+        return CursorRow(**values)
 
     def count(self) -> int:
         """Number of blocks that can be undone."""

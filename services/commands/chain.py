@@ -246,4 +246,5 @@ def run_rebuild(context: typer.Context) -> None:
     """Discard the index and build it again from the chain. Outbox, identifiers and documents are kept."""
     with open_context(context.obj) as opened:
         progress = Follower(opened.chain(), opened.store).rebuild()
+        opened.store.analyse()
     print_lines(f"{progress.records} records, up to block {progress.block_number}")

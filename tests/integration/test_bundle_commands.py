@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,25 @@ def test_at_each_checkpoint_the_index_is_compared_with_the_chain(office: Office)
     assert (code, err, "`millmark rebuild`" in out) == (1, "", True)
     assert office.run("rebuild")[0] == 0
     assert err_of("fetch", "-o", office.path("block.json")) == ""
+
+
+def test_a_second_home_starts_from_the_index_of_the_first(office: Office) -> None:
+    file, second = office.path("index.gz"), office.run.home / "second"
+    exported = office.json("index", "export", file)
+    code, _, err = office.run("index", "import", file)
+    assert (code, "has an index already" in err) == (1, True)
+    second.mkdir()
+    for name in ("millmark.toml", "deployment.json"):
+        (second / name).write_bytes((office.run.home / name).read_bytes())
+    there = copy(office.run)
+    there.home = second
+    code, _, err = there("index", "import", file, "--digest", "0x" + "00" * 32)
+    assert (code, "not the one that you gave" in err) == (2, True)
+    code, out, err = there("index", "import", file)
+    assert code == 0, err
+    assert str(exported["digest"]) in out
+    assert "blocks with records are the chain's" in out
+    assert there("status")[0] == 0
 
 
 def test_status_names_what_differs(office: Office) -> None:

@@ -1,0 +1,222 @@
+"""Import of a snapshot into an empty index: what it says is held against the chain first, then its rows are derived.
+
+Two ways. Without a digest from elsewhere, every block that the snapshot says has records is fetched from the chain, and
+its records must be those in the file: all that a rebuild checks, without the blocks that have none. With the digest of
+an index that is trusted (another gateway's `millmark status`), no block is fetched: the digest covers each record's
+content and place. Both ways, the last block and its time must be the chain's, and final, and the numbers of records and
+a sample of the histories' heads are compared with storage proofs at that block.
+
+Nothing is written before all of that has passed. Rows are then committed batch by batch, each as it was checked, so
+that a crash leaves an index that ends early, from which following goes on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ledger.canonical import to_hex
+from ledger.chain import Chain, fetch_proofs
+from ledger.errors import ChainUnreachableError, InputError, StoreError
+from ledger.events import Event, Header, Recorded
+from ledger.heads import inner_of, link, start_of
+from ledger.index.digest import extend_digest, start_digest
+from ledger.index.follower import Follower, verify_identity
+from ledger.index.snapshot import End, Snapshot
+from ledger.index.writer import Block
+from ledger.records import Contract
+from ledger.slots import decode_sequence, head_slot, sequence_slot
+from ledger.store import Rows, Store
+from ledger.store.rows import ChainIdentityRow, CursorRow
+
+__all__ = ["Imported", "import_index"]
+
+_ONLY = 1
+"""Primary key in tables with one row."""
+_SAMPLE = 1_000
+"""Heads that are compared with storage proofs, of some 3 kB each."""
+_BATCH_RECORDS = 2_000
+_HINT = "do not use the file; export another from a gateway that you trust, or run `millmark rebuild`"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was imported, and how it was checked."""
+
+    block_number: int
+    records: int
+    digest: bytes
+    blocks: int
+    """Blocks that were fetched and compared; 0 where a digest was given."""
+    heads: int
+    """Heads that were compared; 0 if the node no longer has the state of the last block."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What one pass over the file found."""
+
+    digest: bytes
+    sequences: dict[Contract, int] = field(default_factory=lambda: dict.fromkeys(Contract, 0))
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+    batches: list[bytes] = field(default_factory=list)
+    """The digest after each batch, by which the second pass sees that the file is still the same."""
+    blocks: int = 0
+
+
+def import_index(
+    store: Store,
+    chain: Chain,
+    snapshot: Snapshot,
+    digest: bytes | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Imported:
+    """Check a snapshot against the chain and derive the index from it. `tell` is called with the number of records that
+    were checked so far.
+
+    Raises InputError with the reason if the file is malformed, or says what the chain or `digest` does not;
+    WrongChainError or WrongContractError if it is of another ledger, StoreError if there is an index already,
+    ChainError if the node fails.
+    """
+    identity = ChainIdentityRow(
+        _ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger, chain.ledger_id
+    )
+    verify_identity(identity, snapshot.start.identity(), "the snapshot", "use a snapshot of this ledger")
+    _verify_empty(store)
+    found, end = _check(chain, snapshot, digest, tell)
+    heads = _compare_state(chain, found, end)
+    Follower(chain, store).derive(_batches(snapshot, found, end))
+    store.analyse()
+    records = sum(found.sequences.values())
+    return Imported(end.block_number, records, end.digest, 0 if digest else found.blocks, heads)
+
+
+def _verify_empty(store: Store) -> None:
+    with store.reading() as connection:
+        cursor = Rows(connection).get(CursorRow, _ONLY)
+    if cursor is not None and cursor.registry_sequence + cursor.ledger_sequence:
+        raise StoreError(
+            f"this database has an index already, up to block {cursor.block_number}",
+            hint="it needs no snapshot; to begin anew, use a new database",
+        )
+
+
+def _check(chain: Chain, snapshot: Snapshot, digest: bytes | None, tell: Callable[[int], None]) -> tuple[_Read, End]:
+    found = _Read(start_digest(snapshot.start.identity()))
+    ends: list[End] = []
+    pending, last = 0, chain.first_block - 1
+    for block in snapshot.blocks(ends.append):
+        if block.header.number <= last or not block.records:
+            raise _forged(f"block {block.header.number} is out of order, or without records")
+        last = block.header.number
+        if digest is None:
+            _compare_block(chain, block)
+        place = -1
+        for record in block.records:
+            found.sequences[record.contract] += 1
+            if record.sequence != found.sequences[record.contract] or record.log_index <= place:
+                raise _forged(f"record {record.sequence} of the {record.contract.value} is out of order")
+            place = record.log_index
+            found.digest = extend_digest(found.digest, record.contract, record)
+            _extend(found.heads, record, chain)
+        found.blocks += 1
+        pending += len(block.records)
+        if pending >= _BATCH_RECORDS:
+            found.batches.append(found.digest)
+            tell(sum(found.sequences.values()))
+            pending = 0
+    [end] = ends
+    _verify_end(chain, found, end, digest, last)
+    return found, end
+
+
+def _compare_block(chain: Chain, block: Block) -> None:
+    number, header = block.header.number, chain.header(block.header.number)
+    named = block.header.hash, block.header.parent_hash, block.header.timestamp
+    if (header.hash, header.parent_hash, header.timestamp) != named:
+        raise _forged(f"block {number} is another one on the chain")
+    if chain.recorded(header) != block.records:
+        raise _forged(f"block {number} has other records on the chain")
+
+
+def _extend(heads: dict[bytes, bytes], record: Recorded[Event], chain: Chain) -> None:
+    inner = inner_of(
+        sequence=record.sequence,
+        participant=record.participant,
+        key=record.key,
+        data=record.data,
+        block_time=record.block_time,
+    )
+    for subject in record.histories:
+        head = heads.get(subject) or start_of(chain.chain_id, chain.ledger, chain.ledger_id, subject)
+        heads[subject] = link(head, record.topic, inner)
+
+
+def _verify_end(chain: Chain, found: _Read, end: End, digest: bytes | None, last: int) -> None:
+    stated = (end.digest, end.registry_sequence, end.ledger_sequence)
+    if (found.digest, *(found.sequences[contract] for contract in (Contract.REGISTRY, Contract.LEDGER))) != stated:
+        raise _forged("its records are not those of the digest and the numbers at its end")
+    if digest is not None and digest != end.digest:
+        raise _forged(f"its digest is {to_hex(end.digest)}, not the one that you gave")
+    if end.block_number < last or end.block_number > chain.final_number():
+        raise _forged(f"block {end.block_number}, where it ends, is not final on the chain, or before its records")
+    header = chain.header(end.block_number)
+    if (header.hash, header.timestamp) != (end.block_hash, end.block_time):
+        raise _forged(f"block {end.block_number}, where it ends, is another one on the chain")
+
+
+def _compare_state(chain: Chain, found: _Read, end: End) -> int:
+    """Compare the numbers of records, and a sample of the heads, with the state at the last block; returns how many
+    heads. 0 where the node no longer has that state: then following finds what is missing."""
+    subjects = sorted(found.heads)
+    sample = random.SystemRandom().sample(subjects, min(_SAMPLE, len(subjects)))
+    slots = {subject: head_slot(subject) for subject in sample}
+    counters = {contract: sequence_slot(contract) for contract in Contract}
+    wanted: dict[bytes, list[bytes]] = {chain.address(contract): [slot] for contract, slot in counters.items()}
+    wanted[chain.ledger] += slots.values()
+    try:
+        words = fetch_proofs(chain.node, wanted, end.block_number).words
+    except ChainUnreachableError:
+        chain.header(end.block_number)  # a node that does not answer at all raises again
+        return 0
+    for contract, slot in counters.items():
+        made = decode_sequence(contract, words[chain.address(contract), slot])
+        if made != found.sequences[contract]:
+            raise _forged(
+                f"the {contract.value} has {made} records on the chain, {found.sequences[contract]} in the file"
+            )
+    for subject, slot in slots.items():
+        if words[chain.ledger, slot] != found.heads[subject]:
+            raise _forged(f"the history of {to_hex(subject)} has another head on the chain")
+    return len(slots)
+
+
+def _batches(snapshot: Snapshot, checked: _Read, end: End) -> Iterator[list[Block]]:
+    """The blocks again, in batches, each verified to be as it was checked; then the last block, without records."""
+    digests = iter(checked.batches)
+    digest, batch, pending = start_digest(snapshot.start.identity()), list[Block](), 0
+    last = -1
+    for block in snapshot.blocks(lambda _: None):
+        for record in block.records:
+            digest = extend_digest(digest, record.contract, record)
+        batch.append(block)
+        last = block.header.number
+        pending += len(block.records)
+        if pending >= _BATCH_RECORDS:
+            _verify_same(digest, next(digests, b""))
+            yield batch
+            batch, pending = [], 0
+    _verify_same(digest, checked.digest)
+    if last < end.block_number:
+        batch.append(Block(Header(end.block_number, end.block_hash, b"", end.block_time, b"", b""), ()))
+    yield batch
+
+
+def _verify_same(digest: bytes, checked: bytes) -> None:
+    if digest != checked:
+        raise InputError("the file was changed while it was imported", hint="run `millmark rebuild`")
+
+
+def _forged(cause: str) -> InputError:
+    return InputError(f"the snapshot is refused: {cause}", hint=_HINT)
