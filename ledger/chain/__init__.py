@@ -10,7 +10,6 @@ from ledger.chain.chain import Chain, Sight
 from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
 from ledger.chain.deployment import (
     Deployment,
-    await_receipt,
     deploy,
     read_deployment,
     write_deployment,
@@ -21,6 +20,7 @@ from ledger.chain.node import Head, Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
 from ledger.chain.seals import fetch_seals, fetch_validators
+from ledger.chain.sending import await_receipt, send_value
 from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.errors import NotInstalledError
@@ -71,6 +71,7 @@ __all__ = [
     "read_deployment",
     "read_execute",
     "read_kinds",
+    "send_value",
     "sign_transaction",
     "verify_code",
     "verify_seen",

@@ -16,15 +16,15 @@ from ledger.chain.fees import first_fees
 from ledger.chain.finality import FinalityDepth
 from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import EngineProfile
-from ledger.chain.transactions import Transaction, sign_transaction
-from ledger.errors import ChainError, ChainUnreachableError, SettingsError
+from ledger.chain.sending import RECEIPT_PAUSE_S, await_receipt, send_transaction
+from ledger.errors import ChainError, ChainUnreachableError, FundsError, SettingsError
 from ledger.files import replace_file
 from ledger.records import Contract
-from ledger.signatures import Signer
+from ledger.signatures import Signer, to_checksum
 
 __all__ = [
+    "DEPLOY_GAS",
     "Deployment",
-    "await_receipt",
     "create",
     "deploy",
     "deployment_to_json",
@@ -32,12 +32,12 @@ __all__ = [
     "fetch_predecessor",
     "parse_deployment",
     "read_deployment",
-    "send_call",
     "write_deployment",
 ]
 
+DEPLOY_GAS = 30_000_000
+"""More than all contracts take."""
 _NO_PREDECESSOR = "0x" + bytes(20).hex()
-_RECEIPT_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     """
     # Before anything is paid: an answer that fails to come later must not cost the addresses of what exists.
     first_block, chain_id, genesis_hash = node.block_number(), node.chain_id(), node.header(0).hash
+    _verify_funds(node, profile, owner)
     # The forwarder first, since the other two have its address as an immutable.
     forwarder = create(node, profile, owner, "Forwarder", (), timeout_s)
     after = ("0x" + forwarder.hex(), _NO_PREDECESSOR)
@@ -93,6 +94,17 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     )
 
 
+def _verify_funds(node: Node, profile: EngineProfile, owner: Signer) -> None:
+    """Raises FundsError if the key can hardly pay for all contracts: those made before it ran out would be lost."""
+    needed = DEPLOY_GAS * first_fees(node, profile).max_fee_wei
+    balance = node.balance_wei(owner.address) if needed else 0
+    if balance < needed:
+        raise FundsError(
+            f"{to_checksum(owner.address)} has {balance} wei, and the contracts may take {needed}",
+            hint="send it that from a key that has funds, then repeat the command; see `millmark keys fund --help`",
+        )
+
+
 def _ask_until(ask: Callable[[], bytes], timeout_s: float) -> bytes:
     """The answer of a node that is asked again while it gives none. Raises ChainUnreachableError after that time."""
     deadline = time.monotonic() + timeout_s
@@ -102,7 +114,7 @@ def _ask_until(ask: Callable[[], bytes], timeout_s: float) -> bytes:
         except ChainUnreachableError:
             if time.monotonic() > deadline:
                 raise
-        time.sleep(_RECEIPT_PAUSE_S)
+        time.sleep(RECEIPT_PAUSE_S)
 
 
 def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s: float) -> Receipt:
@@ -124,7 +136,7 @@ def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s
                 f"TraceLedger was created, but its block {receipt.block_number} does not become final",
                 hint="check that the chain produces blocks, then deploy again",
             )
-        time.sleep(_RECEIPT_PAUSE_S)
+        time.sleep(RECEIPT_PAUSE_S)
         receipt = await_receipt(node, receipt.transaction_hash, timeout_s)
 
 
@@ -157,69 +169,13 @@ def _create(
     node: Node, profile: EngineProfile, owner: Signer, name: str, arguments: tuple[object, ...], timeout_s: float
 ) -> Receipt:
     data = load_artifact(name).creation + encode_constructor(name, *arguments)
-    return _send(node, profile, owner, b"", data, timeout_s)
+    return send_transaction(node, profile, owner, b"", data, timeout_s=timeout_s)
 
 
 def _address_of(receipt: Receipt, name: str) -> bytes:
     if not receipt.succeeded or receipt.contract_address is None:
         raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
     return receipt.contract_address
-
-
-def send_call(
-    node: Node, profile: EngineProfile, signer: Signer, to: bytes, data: bytes, *, timeout_s: float = 60.0
-) -> None:
-    """Send one call that makes no record, and wait until it is mined.
-
-    Raises ContractRefusedError if it would revert, ChainError if it did or is not mined within `timeout_s` seconds.
-
-    The key's nonce is the node's next one: no outbox may send for the same key meanwhile.
-    """
-    node.call(
-        to, data, signer.address, profile.fixed_gas_limit
-    )  # some engines hide the contract's error in an estimate
-    if not _send(node, profile, signer, to, data, timeout_s).succeeded:
-        raise ChainError("the call reverted when it was mined", hint="see what changed meanwhile, then try again")
-
-
-def _send(node: Node, profile: EngineProfile, signer: Signer, to: bytes, data: bytes, timeout_s: float) -> Receipt:
-    estimate, fees = node.estimate_gas(to or None, data, signer.address), first_fees(node, profile)
-    transaction = Transaction(
-        chain_id=node.chain_id(),
-        nonce=node.transaction_count(signer.address),
-        max_priority_fee_wei=fees.priority_fee_wei,
-        max_fee_wei=fees.max_fee_wei,
-        gas_limit=estimate * (100 + profile.gas_headroom_percent) // 100,
-        to=to,
-        data=data,
-        legacy=fees.legacy,
-    )
-    signed = sign_transaction(transaction, signer)
-    node.send(signed.raw)
-    return await_receipt(node, signed.hash, timeout_s)
-
-
-def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
-    """The receipt, once the transaction is mined. Raises ChainError when it is not within `timeout_s` seconds.
-
-    A node that does not answer meanwhile is asked again.
-    """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            receipt = node.receipt(transaction_hash)
-        except ChainUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-            receipt = None
-        if receipt is not None:
-            return receipt
-        if time.monotonic() > deadline:
-            raise ChainError(
-                f"transaction 0x{transaction_hash.hex()} was not mined within {timeout_s:.0f} s",
-                hint="check that the chain produces blocks, then try again",
-            )
-        time.sleep(_RECEIPT_PAUSE_S)
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:

@@ -1,11 +1,13 @@
 """Submits records from the outbox, through a node of this company or a relay."""
 
+from ledger.submit.funds import Funds, look_at_funds
 from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
 from ledger.submit.setback import reopen_records
 from ledger.submit.standing import adopt_records, forward_key, verify_outbox
 from ledger.submit.submitter import Submitter, build_entry
 
 __all__ = [
+    "Funds",
     "Outcome",
     "Relay",
     "RelaySubmitter",
@@ -14,6 +16,7 @@ __all__ = [
     "adopt_records",
     "build_entry",
     "forward_key",
+    "look_at_funds",
     "read_sequences",
     "reopen_records",
     "verify_outbox",

@@ -16,15 +16,17 @@ import uvicorn
 from ledger.chain import EmbeddedChain, Transport, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError
 from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_status
-from ledger.keys import LocalSigner
+from ledger.keys import LocalSigner, to_checksum
 from ledger.records import Contract
 from ledger.seals import MAX_VALIDATORS
 from ledger.store.outbox import Outbox
+from ledger.submit import Funds, look_at_funds
 from services.commands.context import Context, open_context
 from services.handover.repository import count_handovers
-from services.home import Missing, find_missing, find_missing_files
+from services.home import Missing, find_missing, find_missing_files, find_paying_keys
 from services.options import AsJson, PassphraseFile, SignerUri
-from services.output import print_json, print_lines
+from services.output import print_json, print_lines, warn
+from services.serving.funds_watch import describe_low
 from services.serving.hosts import choose_hosts
 from services.serving.server import listen, serve_on
 from services.store import open_store
@@ -127,17 +129,20 @@ def run_status(
         book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
         missing = _missing(opened)
+        funds = [] if health is None else _funds(opened)
     alarms = [] if health is None else health.alarms()
     found["alarms"] = alarms
     found["check"] = None if check is None else asdict(check)
     found["book"] = book if deep else None
     found["models"] = [health.to_json() for health in models]
+    found["funds"] = [one.to_json() for one in funds]
     found["missing"] = [asdict(one) for one in missing]
     if as_json:
         print_json(found)
     else:
         drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
         print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)
+        print_lines(*_funds_findings(funds))
         print_lines(*(f"missing {one.what}; {one.hint}" for one in missing))
     if unreachable is not None:
         raise typer.Exit(unreachable.exit_code)
@@ -153,6 +158,28 @@ def run_status(
 def _missing(opened: Context) -> list[Missing]:
     with opened.store.reading() as connection:
         return [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
+
+
+def _funds(opened: Context) -> list[Funds]:
+    """What the home's keys have for gas; empty where the node funds them, or does not answer."""
+    chain = opened.chain_at_hand()
+    if chain.profile.faucet:
+        return []
+    with opened.store.reading() as connection:
+        keys = find_paying_keys(connection, opened.settings)
+    try:
+        return [
+            one for one in look_at_funds(chain.node, chain.profile, opened.store, keys, time.time()) if not one.is_free
+        ]
+    except ChainError as error:
+        warn(f"millmark: the keys' balances were not seen: {error}")
+        return []
+
+
+def _funds_findings(found: Sequence[Funds]) -> list[str]:
+    low = describe_low(found)
+    lines = [f"funds   {to_checksum(one.key)}: {one.describe()}" for one in found]
+    return lines if low is None else [*lines, f"{low[0]}; {low[1]}"]
 
 
 def _check(opened: Context, deep: bool) -> IndexCheck | None:

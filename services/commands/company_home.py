@@ -13,6 +13,7 @@ from ledger.keys import to_checksum
 from ledger.records import Role
 from ledger.signatures import Signer
 from services.commands.context import Context
+from services.commands.funding import tell_fees
 from services.commands.questions import Question, answers_to, parse_port, read_secret
 from services.directory import DirectoryEntry, fetch_operators, sign_statement
 from services.directory.document import verify_gateway_url, verify_gln, verify_name
@@ -113,6 +114,7 @@ def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None
     _write_request(layout, layout.recipient_key, consortium.deployment, signer, company.roles, entry)
     print_lines(
         f"the home of {company.name} is in {layout.home}; its key is {to_checksum(signer.address)}",
+        *tell_fees(Node(HttpTransport(company.chain_url)), find_profile(consortium.engine), [signer.address]),
         f"next: give {layout.request} to the operator of {consortium.name}, who admits the company:",
         f"    millmark --home OPERATOR participants admit {layout.request}",
         "then start the gateway, which completes the joining:",

@@ -19,11 +19,12 @@ from ledger.chain import (
     write_deployment,
 )
 from ledger.errors import ChainUnreachableError, SettingsError
-from ledger.keys import to_checksum
+from ledger.keys import open_signer, to_checksum
 from ledger.records import Role
 from ledger.signatures import Signer
 from services.commands.company_home import Wanted, make_company_home, renew_request, verify_listed, verify_same_ledger
-from services.commands.context import open_context
+from services.commands.context import ask, open_context
+from services.commands.funding import endow_operator
 from services.commands.joining import complete_joining, try_directory
 from services.commands.questions import Question, answers_to, parse_port, read_secret
 from services.directory.document import verify_gateway_url, verify_name
@@ -55,6 +56,16 @@ SecretFile = Annotated[
         dir_okay=False,
     ),
 ]
+Treasury = Annotated[
+    str | None,
+    typer.Option(
+        "--treasury", help="Key with funds that pays for the operator's, on a network with fees: keystore:FILE."
+    ),
+]
+TreasuryPassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--treasury-passphrase-file", help="File (mode 0600) with its passphrase.", dir_okay=False),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,6 +87,8 @@ def run_init(
     port: Port = None,
     gateway_url: GatewayUrl = None,
     passphrase_file: SecretFile = None,
+    treasury: Treasury = None,
+    treasury_passphrase_file: TreasuryPassphraseFile = None,
 ) -> None:
     """Make the home of a consortium's operator: key, contracts on the chain, settings, and the file to join with.
 
@@ -102,6 +115,9 @@ def run_init(
     layout.create_folder()
     secret = read_secret(layout, passphrase_file)
     signer = secret.open_key(layout.key)
+    if treasury is not None:
+        payer = open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=ask)
+        endow_operator(node, profile, payer, signer.address)
     deployment = _deployed(layout, node, profile, signer)
     text = operator_settings(
         answers["name"], chain_url, engine, int(answers["port"]), gateway_url, secret.named_in(layout)

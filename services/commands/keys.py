@@ -17,6 +17,7 @@ from ledger.names import derive_identity
 from ledger.records import AcceptKey, AcceptRecovery, ObjectToRecovery, ProposeKey, RevokeKey, Role, SetKey, SetNameKey
 from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from services.commands.context import ask, open_context, unlock
+from services.commands.funding import run_balance, run_fund
 from services.files import read_bounded
 from services.interop.credentials.keys import create_credential_key
 from services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
@@ -56,6 +57,10 @@ def register(app: typer.Typer) -> None:
     group.command("revoke", epilog="Example: millmark keys revoke 0x... --signer keystore:other.json")(run_revoke)
     group.command("sign-in", epilog="Example: millmark keys sign-in --signer keystore:own.json --message message.txt")(
         run_sign_in
+    )
+    group.command("balance", epilog="Example: millmark keys balance")(run_balance)
+    group.command("fund", epilog="Example: millmark keys fund --signer keystore:treasury.json --records 100000")(
+        run_fund
     )
     app.add_typer(group, name="keys")
 

@@ -34,6 +34,7 @@ from services.commands.admission import (
 from services.commands.context import open_context
 from services.directory.document import DirectoryEntry, verify_gln, verify_name
 from services.files import read_bounded
+from services.commands.funding import tell_fees
 from services.home.admitted import find_admitted
 from services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
 from services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles
@@ -131,6 +132,9 @@ def run_admit(
         numbers = admit_all(opened, owner, [candidate_of(request) for request in requests])
         print_lines(*(_admitted(numbers[request.key], request) for request in requests))
         publish_directory(opened, owner)
+        chain = opened.chain_at_hand()
+        fees = tell_fees(chain.node, chain.profile, [request.key for request in requests])
+    print_lines(*fees)
     print_lines(
         "the directory names them; next: let your gateway run, from which the companies fetch it:",
         f"    millmark --home {context.obj} gateway",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +20,7 @@ from services.gateway.readiness import Readiness
 from services.gateway.recording import Recorder
 from services.handover.dispatcher import HandoverDispatcher
 from services.serving.failed_records import FailedRecords
+from services.serving.funds_watch import FundsWatch
 from services.serving.loop import Loop
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
@@ -68,15 +69,33 @@ def build_background(
     anchors = _build_anchors(parts, recorder, logger)
     handovers = _build_handovers(parts, logger, follower)
     directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
-    every: tuple[_Thread | None, ...] = (follower, directory, dispatcher, handovers, parts.relay, anchors, recorder)
-    threads = tuple(one for one in every if one is not None)
     signers = [one.key for one in (recorder, parts.relay) if one is not None]
+    funds = _build_funds(parts, signers, logger)
+    every: tuple[_Thread | None, ...] = (
+        follower,
+        directory,
+        dispatcher,
+        handovers,
+        funds,
+        parts.relay,
+        anchors,
+        recorder,
+    )
+    threads = tuple(one for one in every if one is not None)
     failed = FailedRecords(Outbox(store), logger, count_failed, signers=signers, abandoned=True)
-    watched = [] if handovers is None else [handovers.trouble]
+    watched = [one.trouble for one in (handovers, funds) if one is not None]
     readiness = Readiness(
         store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
     )
     return Background(follower, recorder, readiness, (readiness, *threads))
+
+
+def _build_funds(parts: GatewayParts, signers: Sequence[bytes], logger: FilteringBoundLogger) -> FundsWatch | None:
+    """None where nothing is sent, and where the node funds the keys."""
+    chain = parts.recording[0] if parts.recording is not None else None if parts.relay is None else parts.relay.chain
+    if chain is None or chain.profile.faucet:
+        return None
+    return FundsWatch(lambda: chain, parts.store, signers, logger)
 
 
 def _build_dispatcher(

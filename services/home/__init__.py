@@ -13,6 +13,7 @@ from services.home.admitted import find_admitted, find_unaccepted
 from services.home.consortium import Consortium, parse_consortium
 from services.home.layout import Layout
 from services.home.missing import Missing, find_missing, find_missing_files
+from services.home.paying_keys import find_paying_keys
 from services.home.requests import AdmissionRequest, parse_request
 from services.home.settings_text import company_settings, operator_settings, set_setting
 
@@ -25,6 +26,7 @@ __all__ = [
     "find_admitted",
     "find_missing",
     "find_missing_files",
+    "find_paying_keys",
     "find_unaccepted",
     "operator_settings",
     "parse_consortium",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import SigningError
-from ledger.keys import open_signer, parse_address, read_private, to_checksum
+from ledger.keys import to_checksum
 from ledger.store import Connection, Registry, Rows
 from ledger.store.rows import KeyRow, NameKeyRow
 from services.directory import DirectoryRepository, RecipientKeyError, verify_statement
@@ -18,6 +16,7 @@ from services.directory.following import published_digest
 from services.directory.issuing import draft_entries
 from services.home.admitted import find_admitted, find_unaccepted
 from services.home.layout import Layout
+from services.home.paying_keys import address_of, key_path
 from services.settings import Settings
 
 __all__ = ["Missing", "find_missing", "find_missing_files"]
@@ -60,10 +59,10 @@ def _files(settings: Settings) -> Iterator[Missing]:
         ("gateway_signer", settings.gateway_signer_uri),
         ("operator_signer", settings.operator_signer_uri),
     ):
-        if uri is not None and (path := _path_of(uri)) is not None:
+        if uri is not None and (path := key_path(uri)) is not None:
             found[name] = path
     for number, uri in enumerate(settings.gateway_name_key_uris):
-        if (path := _path_of(uri)) is not None:
+        if (path := key_path(uri)) is not None:
             found[f"gateway_name_keys[{number}]"] = path
     for name, path in found.items():
         yield from _secret_file(name, path)
@@ -94,7 +93,7 @@ def _secret_file(name: str, path: Path) -> Iterator[Missing]:
 
 
 def _of_company(connection: Connection, settings: Settings) -> Iterator[Missing]:
-    home, address = settings.home, _address_of(settings.gateway_signer_uri)
+    home, address = settings.home, address_of(settings.gateway_signer_uri)
     if address is None:
         return
     number, complete = find_admitted(connection, address), f"run `millmark --home {home} gateway`, or `join`"
@@ -170,24 +169,3 @@ def _of_operator(connection: Connection, settings: Settings) -> Iterator[Missing
             f"participant {number} {names.get(number, '')} has not accepted its key".replace("  ", " "),
             "it runs `millmark gateway`, which completes its joining",
         )
-
-
-def _path_of(uri: str) -> Path | None:
-    scheme, _, place = uri.partition(":")
-    return (
-        Path(place.removeprefix("//") if place.startswith("///") else place) if scheme in ("keystore", "file") else None
-    )
-
-
-def _address_of(uri: str | None) -> bytes | None:
-    """Address of the key that a URI names; None if it cannot be told without its passphrase or token."""
-    path = None if uri is None else _path_of(uri)
-    if uri is None or path is None:
-        return None
-    try:
-        if uri.startswith("file:"):
-            return open_signer(uri).address
-        named = json.loads(read_private(path)).get("address")
-        return parse_address("0x" + str(named).removeprefix("0x"))
-    except (SigningError, ValueError, AttributeError):
-        return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Deployment, find_profile, read_deployment
+from ledger.chain import Chain, Deployment, find_profile, read_deployment
 from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
 from ledger.keys import Signer, open_signer
 from ledger.store import Store
@@ -48,6 +48,7 @@ from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
 from services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
 from services.serving.failures import public_cause
+from services.serving.funds_watch import FundsWatch
 from services.serving.logs import STANDARD_ERROR, build_logger
 from services.serving.troubles import Trouble, describe_damage
 from services.store import open_store
@@ -85,12 +86,14 @@ class Agent:
         store: Store,
         metrics: Metrics,
         logger: FilteringBoundLogger,
+        funds: FundsWatch | None = None,
     ) -> None:
         self.config = config
         self.intake = intake
         self.logger = logger
         self._streams = streams
         self._submission = submission
+        self._funds = funds
         self._store, self._outbox = store, Outbox(store)
         self.metrics = metrics
         self._profile = find_profile(config.chain.engine)
@@ -114,10 +117,12 @@ class Agent:
         return health
 
     def _idle(self) -> Iterator[Trouble]:
-        """The threads that do not do their work, and the sources that are not connected."""
+        """The threads that do not do their work, the sources that are not connected, and a key that runs low."""
         found = self._submission.loop.trouble()
         if found is not None:
             yield found
+        if self._funds is not None:
+            yield from (one for one in (self._funds.loop.trouble(), self._funds.trouble()) if one is not None)
         for stream in self._streams:
             if not stream.committer.is_alive:
                 cause = f"the thread that writes the log of {stream.name} has ended"
@@ -220,8 +225,12 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         submission.start()
         # Registered last, so it stops first: the loop uses the logs, the store and the relay.
         stack.callback(submission.stop)
+        funds = parts.funds() if relay is None and not find_profile(config.chain.engine).faucet else None
+        if funds is not None:
+            funds.start()
+            stack.callback(funds.stop)
         intake = Intake(parts.intakes(streams), parts.dead_letters, parts.metrics)
-        yield Agent(config, intake, streams, submission, store, parts.metrics, logger)
+        yield Agent(config, intake, streams, submission, store, parts.metrics, logger, funds)
 
 
 class _Parts:
@@ -287,6 +296,14 @@ class _Parts:
             return submitter, partial(verify_logs, chain, thorough=False)
 
         return connect
+
+    def funds(self) -> FundsWatch:
+        """Watches the balance of the node's key, by a connection of its own."""
+
+        def connect() -> Chain:
+            return connect_chain(self._config, self._signer.address, self._inspector)
+
+        return FundsWatch(connect, self._store, [self._signer.address], self._logger)
 
     def relayed(
         self, stack: ExitStack, config: RelayConfig, deployment: Deployment

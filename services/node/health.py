@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from ledger.errors import ChainUnreachableError, NodeBehindError
 from ledger.store.outbox import Outbox
 from services.node.submission import ChainHead
+from services.serving.funds_watch import LOW_CODE
 from services.serving.logs import STANDARD_ERROR
 from services.serving.troubles import HEAD_S, Trouble, describe_readiness, log_alarms
 from services.text.outbox import describe_queue
@@ -16,7 +17,7 @@ from services.text.outbox import describe_queue
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
 
 
-_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, "source-disconnected")
+_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, "source-disconnected", LOW_CODE)
 """Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 
 

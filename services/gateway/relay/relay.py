@@ -73,6 +73,10 @@ class Relay:
         )
 
     @property
+    def chain(self) -> Chain:
+        return self._chain
+
+    @property
     def key(self) -> bytes:
         """Address of the key that pays."""
         return self._signer.address
