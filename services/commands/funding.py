@@ -45,7 +45,10 @@ def run_fund(
     signer: SignerUri,
     addresses: Addresses = None,
     records: int = typer.Option(
-        _RECORDS, min=1, max=_MOST_RECORDS, help="Number of records, at the present fees, for which each key is to have."
+        _RECORDS,
+        min=1,
+        max=_MOST_RECORDS,
+        help="Number of records, at the present fees, for which each key is to have.",
     ),
     wei: int | None = typer.Option(None, "--wei", min=1, help="Send each key exactly this amount instead."),
     passphrase_file: PassphraseFile = None,

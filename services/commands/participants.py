@@ -32,9 +32,9 @@ from services.commands.admission import (
     verify_for_this_ledger,
 )
 from services.commands.context import open_context
+from services.commands.funding import tell_fees
 from services.directory.document import DirectoryEntry, verify_gln, verify_name
 from services.files import read_bounded
-from services.commands.funding import tell_fees
 from services.home.admitted import find_admitted
 from services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
 from services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles

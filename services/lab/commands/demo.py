@@ -12,7 +12,10 @@ from typing import TextIO
 
 import typer
 
+from ledger.chain import find_profile
 from ledger.errors import InputError
+from ledger.keys import open_signer
+from services.commands.context import ask
 from services.output import print_lines, warn
 from services.products import Catalogue
 
@@ -38,14 +41,31 @@ def run(
         "folder with them, orders.csv and calendars.",
     ),
     report: Path | None = typer.Option(None, "--json", help="Also write everything to this file, as JSON."),
+    chain_url: str | None = typer.Option(
+        None, "--chain-url", help="JSON-RPC of a chain that runs already, instead of an embedded one."
+    ),
+    engine: str = typer.Option("besu-qbft", "--engine", help="Kind of that chain, see SETTINGS.md."),
+    treasury: str | None = typer.Option(
+        None, "--treasury", help="Key with funds there, if that chain takes fees: keystore:FILE or file:FILE."
+    ),
+    treasury_passphrase_file: Path | None = typer.Option(
+        None, "--treasury-passphrase-file", help="File (mode 0600) with its passphrase.", dir_okay=False
+    ),
 ) -> None:
     """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace."""
+    from services.lab.demo.existing import ExistingChain  # noqa: PLC0415  # as below
     from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
     from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
 
     made = Catalogue().find(product)
+    existing = None
+    if chain_url is not None:
+        payer = (
+            None if treasury is None else open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=ask)
+        )
+        existing = ExistingChain(chain_url, find_profile(engine), payer)
     with _opened(report) as file:  # before the work, which takes a while
-        result = (run_demo if fast else run_in_life)(output, orders, data, warn, made)
+        result = (run_demo if fast else run_in_life)(output, orders, data, warn, made, existing)
         if file is not None:
             file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")

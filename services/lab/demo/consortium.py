@@ -21,6 +21,7 @@ from ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
+from services.lab.demo.existing import ExistingChain
 
 __all__ = ["COMPANIES", "VALIDATORS", "Company", "Consortium", "Desk", "found_consortium"]
 
@@ -174,24 +175,30 @@ def hash_of(identity: Identity) -> bytes:
 
 
 def found_consortium(
-    store: Store, transport: Transport | None = None, companies: Sequence[tuple[str, Role]] = COMPANIES
+    store: Store,
+    transport: Transport | None = None,
+    companies: Sequence[tuple[str, Role]] = COMPANIES,
+    existing: ExistingChain | None = None,
 ) -> Consortium:
-    """Deploys the contracts and admits the companies, on an embedded chain unless another one is given."""
-    node = Node(transport or EmbeddedChain())
+    """Deploys the contracts and admits the companies, on an embedded chain unless another one is given: by its
+    transport if it is for development, else as an `existing` one."""
     outbox = Outbox(store)
-    owner = LocalSigner.generate()
-    node.fund(owner.address)
-    profile = find_profile("embedded")
+    owner, signers = LocalSigner.generate(), [LocalSigner.generate() for _ in companies]
+    if existing is None:
+        node, profile = Node(transport or EmbeddedChain()), find_profile("embedded")
+        node.fund(owner.address)
+    else:
+        node, profile = existing.node(), existing.profile
+        existing.endow([owner.address, *(one.address for one in signers)], deploys=True)
     deployment: Deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
     operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner), store)
     consortium = Consortium(chain, store, operator)
-    _admit(consortium, companies)
+    _admit(consortium, companies, signers)
     return consortium
 
 
-def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]]) -> None:
-    signers = [LocalSigner.generate() for _ in companies]
+def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]], signers: Sequence[LocalSigner]) -> None:
     admissions = []
     for (name, role), signer in zip(companies, signers, strict=True):
         consortium.chain.fund(signer.address)

@@ -10,10 +10,11 @@ from ledger.errors import SettingsError
 from ledger.keys import write_private
 from services.devchain import discard_journal
 from services.lab.demo.consortium import Company, Consortium
+from services.lab.demo.existing import ExistingChain
 from services.lab.demo.production import Line
 from services.settings import SETTINGS_FILE
 
-__all__ = ["DISCLOSE", "JOURNAL", "clear_home", "database_of", "write_home"]
+__all__ = ["DISCLOSE", "JOURNAL", "clear_home", "database_of", "settings_of", "write_home"]
 
 JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
@@ -50,14 +51,18 @@ def clear_home(home: Path) -> None:
         leftover.unlink()
 
 
-def write_home(home: Path, line: Line) -> None:
+def settings_of(existing: ExistingChain) -> dict[str, str]:
+    """The settings by which a home finds a chain."""
+    return {"chain_url": existing.url, "engine": existing.profile.name}
+
+
+def write_home(home: Path, line: Line, existing: ExistingChain | None = None) -> None:
     """Writes the buyer's gateway settings, the deployment file and all keys."""
     consortium = line.consortium
     settings: dict[str, str | int | list[str]] = {
         "database": f"sqlite:///{_DATABASE}",
         "passport_disclose": list(DISCLOSE),
-        "chain_url": _CHAIN_URL,
-        "devchain_journal": JOURNAL,
+        **({"chain_url": _CHAIN_URL, "devchain_journal": JOURNAL} if existing is None else settings_of(existing)),
         "gateway_participant": consortium.buyer.number,
         "gateway_signer": f"file:{_key_file(consortium.buyer)}",
         "gateway_name_keys": [f"file:{_name_key_file(consortium.buyer)}"],

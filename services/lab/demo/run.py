@@ -31,6 +31,7 @@ from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
+from services.lab.demo.existing import ExistingChain
 from services.lab.demo.factories import build_factories
 from services.lab.demo.figures import Planned, sum_up
 from services.lab.demo.given import Given, read_given
@@ -97,7 +98,12 @@ class DemoResult:
 
 
 def run_in_life(
-    folder: Path, orders: int, data: Path | None, say: Callable[[str], None], product: Product
+    folder: Path,
+    orders: int,
+    data: Path | None,
+    say: Callable[[str], None],
+    product: Product,
+    existing: ExistingChain | None = None,
 ) -> DemoResult:
     """Runs the demo with a home, a database and a gateway of its own for each company, under `folder`.
 
@@ -111,7 +117,7 @@ def run_in_life(
     with ExitStack() as stack:
         life = clock(
             "deploying the contracts, and having eight companies join",
-            lambda: stack.enter_context(found_in_life(folder, say)),
+            lambda: stack.enter_context(found_in_life(folder, say, existing)),
         )
         line, planning = _produce(life.consortium, orders, given, table, clock, product)
         delivered = clock("waiting for the last hand-overs", life.await_handovers)
@@ -134,9 +140,16 @@ def run_in_life(
         return _result(store, line, planning, table, accuracy, part, proof, home, clock.seconds)
 
 
-def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None], product: Product) -> DemoResult:
-    """Runs the demo in this process, on a new embedded chain and with one database for all companies; writes everything
-    that a gateway needs to `home`.
+def run_demo(
+    home: Path,
+    orders: int,
+    data: Path | None,
+    say: Callable[[str], None],
+    product: Product,
+    existing: ExistingChain | None = None,
+) -> DemoResult:
+    """Runs the demo in this process, with one database for all companies, on a new embedded chain or an `existing` one;
+    writes everything that a gateway needs to `home`.
 
     Raises QualityError if the measured data cannot be loaded, InputError for a product that the demo's factories cannot
     make, and all errors of recording.
@@ -146,15 +159,18 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
     given = read_given(data, product)
     table = _load(given.windows, clock)
     clear_home(home)
-    with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL, VALIDATORS)) as transport:
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(database_of(home)))
+        transport = None if existing else stack.enter_context(closing(JournaledChain(home / JOURNAL, VALIDATORS)))
         consortium = clock(
-            "deploying the contracts and admitting eight companies", lambda: found_consortium(store, transport)
+            "deploying the contracts and admitting eight companies",
+            lambda: found_consortium(store, transport, existing=existing),
         )
         line, planning = _produce(consortium, orders, given, table, clock, product)
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
-        write_home(home, line)
+        write_home(home, line, existing)
         part = _choose(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
         return _result(store, line, planning, table, accuracy, part, proof, home, clock.seconds)

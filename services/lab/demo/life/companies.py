@@ -24,6 +24,8 @@ from services.handover.repository import count_handovers
 from services.home import Layout
 from services.lab import cluster
 from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
+from services.lab.demo.existing import ExistingChain
+from services.lab.demo.home import settings_of
 from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
 from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
@@ -67,9 +69,9 @@ class Life:
     operator: Home
     homes: list[Home]
     """Of the companies, in the order of `consortium.companies`."""
-    journal: Path
-    """Of the chain."""
-    _chain: BaseProcess
+    journal: Path | None
+    """Of the chain; None if it is not the demonstration's own."""
+    _chain: BaseProcess | None
     _gateways: dict[str, BaseProcess] = field(default_factory=dict)
 
     @property
@@ -91,7 +93,7 @@ class Life:
     def stop(self) -> None:
         """Stops the gateways, then the chain."""
         self.stop_all_but([])
-        stop_commands([self._chain])
+        stop_commands([] if self._chain is None else [self._chain])
 
     def await_handovers(self) -> int:
         """Returns when no company owes another one a hand-over; how many were delivered in all.
@@ -109,8 +111,9 @@ class Life:
 
 
 @contextmanager
-def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
-    """Deploys the contracts, admits the companies, and runs their gateways until exit.
+def found_in_life(folder: Path, say: Callable[[str], object], existing: ExistingChain | None = None) -> Iterator[Life]:
+    """Deploys the contracts, admits the companies, and runs their gateways until exit, on a chain of its own or an
+    `existing` one.
 
     Raises SettingsError if the folder has other files, and MillmarkError if a program fails.
     """
@@ -120,16 +123,11 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
             stack.enter_context(held_port(preferred))
             for preferred in (_CHAIN_PORT, 0, _BUYER_PORT, *(0 for _ in COMPANIES[1:]))
         )
-        url = f"http://127.0.0.1:{port}"
+        url = {"chain_url": f"http://127.0.0.1:{port}"} if existing is None else settings_of(existing)
         operator = make_operator_home(folder, own, url)
-        journal = operator.folder / JOURNAL
-        chain_process = start_command(
-            ["devchain", "--port", str(port), "--journal", str(journal), "--validators", str(VALIDATORS)],
-            operator.folder / "chain.log",
-        )
-        stack.callback(stop_commands, [chain_process])
-        wait_for(port, chain_process)
-        chain = _deploy(url, operator)
+        journal = operator.folder / JOURNAL if existing is None else None
+        chain_process = None if journal is None else _start_chain(stack, operator, port, journal)
+        chain = _deploy(url["chain_url"], operator, existing)
         databases = [DATABASE] * len(COMPANIES)
         if cluster.describe_missing() is None:
             databases[-1] = stack.enter_context(cluster.running_cluster())
@@ -138,6 +136,8 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
             make_company_home(folder, name, roles, port, url, chain.deployment, operator, database)
             for (name, roles), port, database in zip(COMPANIES, ports, databases, strict=True)
         ]
+        if existing is not None:
+            existing.endow([home.signer.address for home in homes])
         _admit(operator, homes)
         store = stack.enter_context(open_store(operator.database_url))
         owner = Company(operator.name, 0, operator.signer, Submitter(chain, Outbox(store), operator.signer), store)
@@ -151,9 +151,21 @@ def found_in_life(folder: Path, say: Callable[[str], object]) -> Iterator[Life]:
         yield life
 
 
-def _deploy(url: str, operator: Home) -> Chain:
+def _start_chain(stack: ExitStack, operator: Home, port: int, journal: Path) -> BaseProcess:
+    command = ["devchain", "--port", str(port), "--journal", str(journal), "--validators", str(VALIDATORS)]
+    process = start_command(command, operator.folder / "chain.log")
+    stack.callback(stop_commands, [process])
+    wait_for(port, process)
+    return process
+
+
+def _deploy(url: str, operator: Home, existing: ExistingChain | None) -> Chain:
     node, profile = Node(HttpTransport(url)), find_profile("embedded")
-    node.fund(operator.signer.address)
+    if existing is None:
+        node.fund(operator.signer.address)
+    else:
+        profile = existing.profile
+        existing.endow([operator.signer.address], deploys=True)
     deployment = deploy(node, profile, operator.signer)
     write_deployment(Layout(operator.folder).deployment, deployment)
     return Chain(node, profile, deployment)

@@ -37,7 +37,10 @@ def fetch_passport(life: Life, code: str) -> int:
 
 
 def keep_chain(life: Life) -> None:
-    """Lets the buyer's gateway run the chain from now on, so that it can be started by itself."""
+    """Lets the buyer's gateway run the chain from now on, so that it can be started by itself; if the chain is the
+    demonstration's own."""
+    if life.journal is None:
+        return
     path = life.buyer_home.folder / SETTINGS_FILE
     journal = f"../{life.operator.folder.name}/{life.journal.name}"
     path.write_text(f"{path.read_text()}devchain_journal = {json.dumps(journal)}\n")

@@ -72,10 +72,10 @@ def clear_homes(folder: Path) -> None:
         raise SettingsError(f"{folder} cannot be made empty: {error}", hint="name another folder") from error
 
 
-def make_operator_home(folder: Path, port: int, chain_url: str) -> Home:
-    """The operator's home, complete but for the deployment."""
+def make_operator_home(folder: Path, port: int, chain: Mapping[str, str]) -> Home:
+    """The operator's home, complete but for the deployment. `chain`: the settings by which it finds the chain."""
     home = _make(folder / _OPERATOR, "the operator", port)
-    write_settings(home, {"chain_url": chain_url, "operator_signer": "file:owner.key"})
+    write_settings(home, {**chain, "operator_signer": "file:owner.key"})
     write_private(home.folder / "owner.key", home.signer.unsafe_secret().hex().encode())
     return home
 
@@ -85,7 +85,7 @@ def make_company_home(
     name: str,
     roles: Role,
     port: int,
-    chain_url: str,
+    chain: Mapping[str, str],
     deployment: Deployment,
     operator: Home,
     database: str,
@@ -100,7 +100,7 @@ def make_company_home(
     write_settings(
         home,
         {
-            "chain_url": chain_url,
+            **chain,
             "gateway_signer": "file:company.key",
             "gateway_name_keys": ["file:names.key"],
             "recipient_key": layout.recipient_key.name,
