@@ -20,7 +20,7 @@ from ledger.chain.node import Head, Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
 from ledger.chain.seals import fetch_seals, fetch_validators
-from ledger.chain.sending import await_receipt, send_value
+from ledger.chain.sending import await_receipt, send_values
 from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.errors import NotInstalledError
@@ -71,7 +71,7 @@ __all__ = [
     "read_deployment",
     "read_execute",
     "read_kinds",
-    "send_value",
+    "send_values",
     "sign_transaction",
     "verify_code",
     "verify_seen",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from ledger.chain.fees import first_fees
 from ledger.chain.node import Node, Receipt, Reception
@@ -11,8 +12,10 @@ from ledger.chain.transactions import Transaction, sign_transaction
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.signatures import Signer
 
-__all__ = ["RECEIPT_PAUSE_S", "await_receipt", "send_call", "send_transaction", "send_value"]
+__all__ = ["RECEIPT_PAUSE_S", "await_receipt", "send_call", "send_transaction", "send_values"]
 
+_TRANSFER_GAS = 21_000
+"""Yellow paper, appendix G."""
 RECEIPT_PAUSE_S = 0.2
 """Time between two questions for a receipt."""
 
@@ -33,17 +36,39 @@ def send_call(
         raise ChainError("the call reverted when it was mined", hint="see what changed meanwhile, then try again")
 
 
-def send_value(
-    node: Node, profile: EngineProfile, signer: Signer, to: bytes, amount_wei: int, *, timeout_s: float = 60.0
+def send_values(
+    node: Node,
+    profile: EngineProfile,
+    signer: Signer,
+    amounts: Sequence[tuple[bytes, int]],
+    *,
+    timeout_s: float = 60.0,
 ) -> None:
-    """Send an amount, and wait until it is mined. Raises FundsError if the key cannot pay for it, ChainError if it was
-    not mined within `timeout_s` seconds, or the recipient is a contract that refused it.
+    """Send amounts in wei to addresses, one transaction each, and wait until all are mined.
 
-    The nonce is the node's next one, as for `send_call`.
+    Raises FundsError if the key cannot pay for them, ChainError if they are not mined within `timeout_s` seconds, or a
+    recipient is a contract that refused its amount. The nonces are the node's next ones, as for `send_call`.
     """
-    receipt = send_transaction(node, profile, signer, to, b"", amount_wei=amount_wei, timeout_s=timeout_s)
-    if not receipt.succeeded:
-        raise ChainError(f"0x{to.hex()} refused the amount", hint="name the address of a key, not of a contract")
+    fees, chain_id, nonce = first_fees(node, profile), node.chain_id(), node.transaction_count(signer.address)
+    sent = []
+    for place, (to, amount_wei) in enumerate(amounts):
+        transaction = Transaction(
+            chain_id,
+            nonce + place,
+            fees.priority_fee_wei,
+            fees.max_fee_wei,
+            _TRANSFER_GAS,
+            to,
+            b"",
+            value_wei=amount_wei,
+            legacy=fees.legacy,
+        )
+        signed = sign_transaction(transaction, signer)
+        node.send(signed.raw)
+        sent.append((to, signed.hash))
+    for to, transaction_hash in sent:
+        if not await_receipt(node, transaction_hash, timeout_s).succeeded:
+            raise ChainError(f"0x{to.hex()} refused the amount", hint="name the address of a key, not of a contract")
 
 
 def send_transaction(
@@ -53,7 +78,6 @@ def send_transaction(
     to: bytes,
     data: bytes,
     *,
-    amount_wei: int = 0,
     timeout_s: float = 60.0,
 ) -> Receipt:
     """Send one transaction, and return its receipt, whether it succeeded or not. An empty `to` creates a contract.
@@ -70,7 +94,6 @@ def send_transaction(
         gas_limit=min(estimate * (100 + profile.gas_headroom_percent) // 100, max(estimate, node.gas_limit())),
         to=to,
         data=data,
-        value_wei=amount_wei,
         legacy=fees.legacy,
     )
     signed = sign_transaction(transaction, signer)

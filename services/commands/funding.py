@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import EngineProfile, Node, find_profile, first_fees, send_value
+from ledger.chain import EngineProfile, Node, find_profile, first_fees, send_values
 from ledger.chain.deployment import DEPLOY_GAS
 from ledger.errors import InputError
 from ledger.keys import Signer, parse_address, to_checksum
@@ -68,12 +68,12 @@ def run_fund(
 
 
 def endow_operator(node: Node, profile: EngineProfile, treasury: Signer, key: bytes) -> None:
-    """Send a new operator's key what it lacks for deploying the contracts and for records of its own. Raises FundsError,
+    """Send a new operator's key what it lacks for deploying the contracts, and for records. Raises FundsError,
     ChainError."""
     fees = first_fees(node, profile)
     missing = fees.max_fee_wei * (DEPLOY_GAS + _RECORDS * GAS_PER_RECORD) - node.balance_wei(key)
     if fees.max_fee_wei and missing > 0:
-        send_value(node, profile, treasury, key, missing)
+        send_values(node, profile, treasury, [(key, missing)])
         print_lines(f"sent {missing} wei to {to_checksum(key)}")
 
 
@@ -87,11 +87,9 @@ def tell_fees(node: Node, profile: EngineProfile, keys: Sequence[bytes]) -> list
 
 
 def _send(opened: Context, treasury: Signer, amounts: Sequence[tuple[Funds, int]]) -> None:
-    node, profile = opened.node(), find_profile(opened.settings.engine)
-    for funds, amount in amounts:
-        if amount and not funds.is_free:
-            send_value(node, profile, treasury, funds.key, amount)
-            print_lines(f"sent {amount} wei to {to_checksum(funds.key)}")
+    wanted = [(funds.key, wei) for funds, wei in amounts if wei and not funds.is_free]
+    send_values(opened.node(), find_profile(opened.settings.engine), treasury, wanted)
+    print_lines(*(f"sent {wei} wei to {to_checksum(key)}" for key, wei in wanted))
 
 
 def _verify_idle(opened: Context, treasury: Signer) -> None:

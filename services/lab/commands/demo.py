@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import getpass
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +16,6 @@ import typer
 from ledger.chain import find_profile
 from ledger.errors import InputError
 from ledger.keys import open_signer
-from services.commands.context import ask
 from services.output import print_lines, warn
 from services.products import Catalogue
 
@@ -61,7 +61,9 @@ def run(
     existing = None
     if chain_url is not None:
         payer = (
-            None if treasury is None else open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=ask)
+            None
+            if treasury is None
+            else open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=getpass)
         )
         existing = ExistingChain(chain_url, find_profile(engine), payer)
     with _opened(report) as file:  # before the work, which takes a while

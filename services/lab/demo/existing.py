@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain import EngineProfile, HttpTransport, Node, first_fees, send_value
+from ledger.chain import EngineProfile, HttpTransport, Node, first_fees, send_values
 from ledger.chain.deployment import DEPLOY_GAS
 from ledger.errors import FundsError
 from ledger.signatures import Signer
@@ -40,8 +40,7 @@ class ExistingChain:
         if self.treasury is None:
             raise FundsError("this network takes fees", hint="name a key that has funds: --treasury keystore:FILE")
         gas = _RECORDS * GAS_PER_RECORD + (DEPLOY_GAS if deploys else 0)
-        for key in keys:
-            send_value(node, self.profile, self.treasury, key, gas * fees.max_fee_wei)
+        send_values(node, self.profile, self.treasury, [(key, gas * fees.max_fee_wei) for key in keys])
 
 
 def pass_time(node: Node, profile: EngineProfile, until_s: int) -> None:

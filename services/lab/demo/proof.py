@@ -76,7 +76,7 @@ def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str],
     Raises VerificationError if the genuine bundle is refused, MillmarkError if a tampered one is accepted.
     """
     data = build_bundle(store, chain, [lot], _EVERYTHING)
-    believed = _find_believed(chain, names)
+    believed = _find_believed(chain, names, parse_header(parse_bundle(data).headers[-1]).number)
     trust = fetch_trust(chain, names, believed)
     (home / BUNDLE).write_bytes(data)
     (home / TRUST).write_bytes(trust.to_bytes())
@@ -90,13 +90,13 @@ def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str],
     return Proof(report, len(data), len(believed.members) if isinstance(believed, Validators) else 0, tuple(refusals))
 
 
-def _find_believed(chain: Chain, companies: Iterable[int]) -> Trusted:
+def _find_believed(chain: Chain, companies: Iterable[int], number: int) -> Trusted:
     """What a stranger believes: the chain's validators, each of one of the first companies; on a chain without seals,
-    its last final block."""
+    block `number`, at which the bundle ends: the chain may have gone on since."""
     try:
         listed = fetch_validators(chain)
     except ChainError:
-        point = fetch_checkpoint(chain)
+        point = fetch_checkpoint(chain, number)
         return BelievedBlock(point.block_number, point.block_hash)
     return Validators(tuple(Validator(*one) for one in itertools.zip_longest(listed, [*companies][: len(listed)])))
 

@@ -176,6 +176,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "book": None,
         "alarms": [],
         "models": [],
+        "funds": [],
         "missing": [
             {
                 "what": f"{run.home} is no home yet",
