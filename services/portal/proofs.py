@@ -19,8 +19,9 @@ from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
 from ledger.provenance import Disclosing, build_bundle, build_trust_file
 from ledger.provenance.answers import AsOf
+from ledger.seals import parse_extra
 from ledger.store import Store
-from ledger.trust import MAX_TRUST_BYTES, parse_trust
+from ledger.trust import MAX_TRUST_BYTES, Validator, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
 from services.cache import LruCache
 from services.files import read_bounded
@@ -146,9 +147,14 @@ class Proofs:
     def _build(self, lot: bytes) -> tuple[bytes, bytes]:
         assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
         data = build_bundle(self._store, self._chain, [lot], self.disclosing)
-        # The trust file's checkpoint is the bundle's proof block, so that the two always fit together.
-        block = parse_header(parse_bundle(data).headers[-1])
-        return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
+        bundle = parse_bundle(data)
+        # The trust file is made for the bundle, so that the two always fit together: it lists the validators that
+        # sealed the bundle's block or, where blocks have no seals, names the block.
+        block = parse_header(bundle.headers[-1])
+        if bundle.seals is None:
+            return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
+        listed = [Validator(address) for address in parse_extra(block.extra_data).validators]
+        return data, build_trust_file(self._store, self._chain, validators=listed).to_bytes()
 
     def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
         """Runs all steps as a receiver would, or returns the cached result for the same files. The files determine

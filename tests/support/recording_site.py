@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
+from ledger.chain import EmbeddedChain
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.names import NameKey
@@ -20,7 +21,7 @@ from ledger.store.outbox import Outbox
 from services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.stores import new_store
 
 PART = "https://id.gs1.org/01/09506000134352/21/W-1"
@@ -88,7 +89,12 @@ def found(world: LedgerWorld, store: Store) -> tuple[LocalSigner, NameKey, int]:
 FOUNDED = Founded(found)
 
 
-def open_site(folder: Path) -> Iterator[Site]:
+def open_site(folder: Path, sealing: Sequence[LocalSigner] = ()) -> Iterator[Site]:
+    """A site; with `sealing`, on a chain of its own, whose blocks these validators seal."""
     with new_store(folder) as store:
-        world, (signer, key, number) = FOUNDED.copy(store)
+        if sealing:
+            world = build_world(EmbeddedChain(validators=sealing))
+            signer, key, number = found(world, store)
+        else:
+            world, (signer, key, number) = FOUNDED.copy(store)
         yield Site(store, world, signer, number=number, name_keys=[key])

@@ -13,8 +13,9 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_cosigned": "检查点：区块 {block} {hash}，由 {signers} 签名；信任文件列有 {cosigners} 个共同签名方，"
         "{quorum} 个即可",
         "checkpoint_sealed": "检查点：区块 {block} {hash}，由 {signers} 在第 {round} 轮封印；"
-        "其 {validators} 个验证者中有 {quorum} 个封印即可",
-        "validators_changed": "验证者：信任文件所列的验证者已在区块 {blocks} 中变更；每次变更均有足够多的原验证者封印",
+        "其 {validators} 个验证节点中有 {quorum} 个封印即可",
+        "validators_changed": "验证节点：信任文件所列的验证节点已在区块 {blocks} 中变更；"
+        "每次变更均有足够多的原验证节点封印",
         "succeeds": "此账本取代了位于 {predecessor} 的账本，后者的记录不在此处",
         "trust_file": "信任文件：SHA-256 {digest}",
         "counts": "{histories} 条历史中的 {recorded} 条记录，直到证明区块，无一遗漏",
@@ -129,10 +130,10 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "也没有任何人（包括其制造方）以另一名称再次记录它",
         "trust": "信任文件正确无误：应相信哪条链和哪些区块，由其作者决定",
         "predecessor": "此账本所取代的账本对这些批次有何记录",
-        "validators": "{validators} 个验证者中出过错的从未超过 {faulty} 个："
+        "validators": "{validators} 个验证节点中出过错的从未超过 {faulty} 个："
         "再多几个，它们就可能封印了另一个区块 {block}",
-        "earlier_validators": "此前各组验证者中出过错的都没有超过其可容忍的数目，卸任之后也是如此",
-        "independent": "这些验证者属于不同的公司：区块只列出地址，由谁运行是信任文件的说法",
+        "earlier_validators": "此前各组验证节点中出过错的都没有超过其可容忍的数目，卸任之后也是如此",
+        "independent": "这些验证节点属于不同的公司：区块只列出地址，由谁运行是信任文件的说法",
         "seals": "文件所带封印出自何人：信任文件因其他理由而相信该区块",
         "others": "没有其他批次在模型、设备或订单上与此相同：零件由文件的制作者挑选",
         "other_lots": "在同一些任务（{assignments}）下还制造了哪些批次，以及其结论",

@@ -288,9 +288,9 @@ class GeneralMethods(Methods):
             self._ask("GET", f"/v1/trace/{self.quote(identifier)}", direction=direction, depth=depth, lots=lots),
         )
 
-    def get_trust(self, *, quorum: int | None = None) -> dict[str, Any]:
+    def get_trust(self, *, quorum: int | None = None, validators: bool | None = None) -> dict[str, Any]:
         """Get a trust file.
 
         GET /v1/trust
         """
-        return cast("dict[str, Any]", self._ask("GET", "/v1/trust", quorum=quorum))
+        return cast("dict[str, Any]", self._ask("GET", "/v1/trust", quorum=quorum, validators=validators))

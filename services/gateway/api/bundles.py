@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
-from ledger.bundle import MEDIA_TYPE
-from ledger.chain import Chain
+from ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
+from ledger.chain import Chain, fetch_validators
 from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.provenance import Disclosing, build_bundle, build_trust_file, parse_disclosing
 from ledger.store import Store
+from ledger.trust import Validator
 from services.access import ForbiddenError, Principal, Scope
 from services.access.rules import Rule
 from services.gateway.http.authentication import CurrentPrincipal
@@ -72,6 +73,16 @@ Quorum = Annotated[
 ]
 
 
+ValidatorsToo = Annotated[
+    bool,
+    Query(
+        description="Trust blocks that enough validators have sealed: those that this company's node lists, on networks "
+        "whose blocks have seals. With `quorum`, co-signers vouch for validators that changed long ago.",
+        examples=[False],
+    ),
+]
+
+
 class _BundleBuilder:
     """Builds bundles and trust files, a few at a time."""
 
@@ -83,9 +94,10 @@ class _BundleBuilder:
         with self._chain_at_hand() as chain:
             return build_bundle(self._store, chain, lots, disclosing, viewer=viewer)
 
-    def trust(self, quorum: int | None) -> bytes:
+    def trust(self, quorum: int | None, *, sealed: bool) -> bytes:
         with self._chain_at_hand() as chain:
-            return build_trust_file(self._store, chain, quorum=quorum).to_bytes()
+            listed = [Validator(address) for address in fetch_validators(chain)] if sealed else []
+            return build_trust_file(self._store, chain, quorum=quorum, validators=listed).to_bytes()
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
@@ -117,11 +129,12 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     ) -> Response:
         """The bundle contains records, state proofs and block headers, so that the lots' provenance can be verified
         offline (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same
-        block yield the same bytes."""
+        block yield the same bytes, except for the validators' seals; the ETag does not cover these."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
-        # The ETag saves the transfer, not the work: the bytes are known only once the bundle is built.
-        whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
-        return _stream(with_etag(whole, if_none_match))
+        data = builder.bundle(lots, disclosing, principal.viewer)
+        # The ETag saves the transfer, not the work: it is known only once the bundle is built.
+        whole = Response(data, media_type=MEDIA_TYPE)
+        return _stream(with_etag(whole, if_none_match, weak=digest_of(parse_bundle(data))))
 
     @routes.get(
         "/v1/trust",
@@ -132,10 +145,10 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         response_class=Response,
         responses={**_TRUST, **PROBLEMS_400_404},
     )
-    def get_trust(quorum: Quorum = None) -> Response:
+    def get_trust(quorum: Quorum = None, validators: ValidatorsToo = False) -> Response:
         """The trust file contains the chain, contracts and participants, according to this company's node. Using it
         means trusting this company for them: compare it with another company's."""
-        return Response(builder.trust(quorum), media_type="application/json")
+        return Response(builder.trust(quorum, sealed=validators), media_type="application/json")
 
 
 _NOTHING: list[str] = []

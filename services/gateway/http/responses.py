@@ -91,10 +91,13 @@ def reply_with_etag(view: Printable, if_none_match: str | None) -> Response:
     return with_etag(reply(view), if_none_match)
 
 
-def with_etag(response: Response, if_none_match: str | None, *, cache: str = "private, no-cache") -> Response:
+def with_etag(
+    response: Response, if_none_match: str | None, *, cache: str = "private, no-cache", weak: bytes | None = None
+) -> Response:
     """The response with an ETag of its body, or 304 if the caller has that body already. By default caches may store
-    it, but have to revalidate it each time."""
-    etag = _etag(response)
+    it, but have to revalidate it each time. With `weak`, a digest of what matters in the body, the ETag is a weak one
+    (RFC 9110, section 8.8.1) of that."""
+    etag = _etag(response) if weak is None else f'W/"{weak.hex()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": cache}
     # RFC 9110, section 15.4.5: a 304 repeats the headers that a 200 would have.
     if if_none_match is not None and etag_matches(if_none_match, etag):
@@ -120,7 +123,8 @@ def build_precondition(if_match: str | None) -> Callable[[Printable], None] | No
 
 def etag_matches(if_none_match: str, etag: str) -> bool:
     """Tells whether If-None-Match lists the ETag, by weak comparison, or is `*` (RFC 9110, section 13.1.2)."""
-    return if_none_match.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return if_none_match.strip() == "*" or etag.removeprefix("W/") in known
 
 
 def _etag(response: Response) -> str:

@@ -1,4 +1,4 @@
-"""A second verifier for one path, written from BUNDLE.md, CLAIMS.md and TRUST.md alone, importing nothing of `ledger`.
+"""A second verifier for one path, written from BUNDLE, CLAIMS, SEALS and TRUST alone, importing nothing of `ledger`.
 
 For every part of the vector: the header is the trust file's checkpoint or leads to it, the ledger's account and code
 are in its state, the heads are in the ledger's storage, the records give them, the lists hold what records name and no
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import coincurve
 import pytest
 import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
@@ -178,6 +179,39 @@ def test_the_records_of_every_history_give_the_head_in_storage(bundle: dict[str,
     for history in bundle["histories"]:
         slot = k(unbase64(history["subject"]) + word(slot_of("head of a subject")))
         assert rlp(look_up(nodes, root, slot)) == head_of(bundle, history).lstrip(b"\0")
+
+
+def to_rlp(item: Any) -> bytes:
+    if isinstance(item, bytes):
+        return item if len(item) == 1 and item[0] < 0x80 else length_of(item, 0x80) + item
+    body = b"".join(map(to_rlp, item))
+    return length_of(body, 0xC0) + body
+
+
+def length_of(body: bytes, base: int) -> bytes:
+    if len(body) <= 55:
+        return bytes([base + len(body)])
+    size = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([base + 55 + len(size)]) + size
+
+
+def test_a_quorum_of_the_listed_validators_sealed_the_last_header(bundle: dict[str, Any]) -> None:
+    """SEALS.md, with the trust file that lists validators."""
+    believed = json.loads((VECTOR / "sealed.json").read_bytes())["checkpoint"]["validators"]
+    header = rlp(unbase64(bundle["headers"][-1]))
+    at = 12  # extraData
+    vanity, validators, vote, _, _ = rlp(header[at])
+    assert validators == sorted(unhex(one["address"].lower()) for one in believed)
+    number = bundle["seals"]["round"]
+    committed = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    digest = k(to_rlp([*header[:at], to_rlp([vanity, validators, vote, committed, []]), *header[at + 1 :]]))
+    signers = []
+    for seal in map(unbase64, bundle["seals"]["seals"]):
+        key = coincurve.PublicKey.from_signature_and_message(seal, digest, hasher=None)
+        signers.append(k(key.format(compressed=False)[1:])[-20:])
+    assert len(signers) == -(-2 * len(validators) // 3)
+    assert signers == sorted(set(signers))
+    assert set(signers) <= set(validators)
 
 
 def test_one_changed_record_gives_another_head(bundle: dict[str, Any], trust: dict[str, Any]) -> None:

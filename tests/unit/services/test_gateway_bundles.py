@@ -9,21 +9,23 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.bundle import MEDIA_TYPE, parse_bundle
+from ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
 from ledger.index import Follower
 from ledger.names import NameKey
 from ledger.provenance import build_bundle
 from ledger.records import ALL_ROLES
 from ledger.store import Registry
 from ledger.store.outbox import Outbox
-from ledger.trust import parse_trust
+from ledger.trust import Validator, Validators, parse_trust
 from ledger.verify import verify_bundle
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
+from services.portal.proofs import Proof, Proofs
 from tests.support.gateway_client import Caller, running
 from tests.support.patience import wait_until
 from tests.support.recording_site import PART, Site, open_site
+from tests.support.sealing import validators
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.told import named
 
@@ -64,6 +66,31 @@ def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(si
         assert asked.ask(path).status_code == 422
     assert asked.ask(f"/v1/bundles?lot={lot}&disclose=everything").status_code == 400
     assert asked.ask(f"/v1/bundles?lot=0x{'77' * 32}").status_code == 404
+
+
+def test_a_bundle_of_a_sealed_chain_has_seals_and_is_believed_by_its_validators(tmp_path: Path) -> None:
+    keys = validators(4)
+    for site in open_site(tmp_path, keys):
+        lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87")["subjects"][0]
+        asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
+        answer = asked.ask(f"/v1/bundles?lot={lot}")
+        trust = parse_trust(asked.ask("/v1/trust?validators=true").content)
+        assert trust.checkpoint == Validators(tuple(Validator(one.address) for one in keys))
+        report = verify_bundle(answer.content, trust, now_s=int(time.time()))
+        assert "checkpoint_sealed" in {one.code for one in report.statements}
+        assert answer.headers["etag"] == f'W/"{digest_of(parse_bundle(answer.content)).hex()[:32]}"'
+        assert asked.ask(f"/v1/bundles?lot={lot}", If_None_Match=answer.headers["etag"]).status_code == 304
+        proof = Proofs(site.store, site.world.chain, None).fetch(bytes.fromhex(lot[2:]), None, int(time.time()))
+        assert isinstance(proof, Proof)
+        assert parse_trust(proof.trust).checkpoint == trust.checkpoint
+        assert proof.refused is None
+
+
+def test_without_seals_there_is_no_trust_file_of_validators(site: Site) -> None:
+    asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
+    answer = asked.ask("/v1/trust?validators=true")
+    assert answer.status_code >= 500
+    assert "no seals" in answer.json()["detail"]
 
 
 def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site: Site) -> None:
