@@ -76,8 +76,8 @@ Quorum = Annotated[
 ValidatorsToo = Annotated[
     bool,
     Query(
-        description="Trust blocks that enough validators have sealed: those that this company's node lists, on networks "
-        "whose blocks have seals. With `quorum`, co-signers vouch for validators that changed long ago.",
+        description="Trust blocks that enough validators have sealed: those that this company's node lists, on "
+        "networks whose blocks have seals. With `quorum`, co-signers vouch for validators that changed long ago.",
         examples=[False],
     ),
 ]
