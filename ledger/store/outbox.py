@@ -34,7 +34,9 @@ from ledger.store.outbox_rows import (
 )
 from ledger.store.outbox_tables import (
     FORWARDER,
+    OPEN,
     UNFINISHED,
+    UNMINED,
     Entry,
     LeaseRow,
     OutboxChain,
@@ -54,6 +56,8 @@ from ledger.store.outbox_writer import OutboxWriter
 __all__ = [
     "CRASH_POINTS",
     "FORWARDER",
+    "OPEN",
+    "UNMINED",
     "Entry",
     "LeaseRow",
     "Outbox",
@@ -68,8 +72,6 @@ __all__ = [
 
 CRASH_POINTS = ("enqueue", "take_lease")
 """Methods of Outbox before and after which the fault tests kill the process; OutboxWriter has its own list."""
-_UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
-_OPEN = (*_UNMINED, OutboxState.MINED)
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
 """Contract errors that are due to the signing key, so that another key of the participant may succeed."""
@@ -116,7 +118,7 @@ class Outbox:
         """Transactions that are neither final, failed nor replaced, by nonce."""
         query = (
             select(outbox_transactions.c.id)
-            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(_OPEN))
+            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(OPEN))
             .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
         )
         with self._store.reading() as connection:
@@ -158,7 +160,7 @@ class Outbox:
         query = (
             select(func.count())
             .select_from(outbox_transactions)
-            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(_UNMINED))
+            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(UNMINED))
         )
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one()
@@ -297,7 +299,7 @@ class Outbox:
 
     def open_records(self, signer: bytes, contract: str) -> list[QueuedRecord]:
         """The records for a contract that are queued or in a transaction that is not final."""
-        states = (OutboxState.QUEUED, *_OPEN)
+        states = (OutboxState.QUEUED, *OPEN)
         query = select(outbox_records).where(
             outbox_records.c.signer == signer,
             outbox_records.c.state.in_(states),
@@ -314,7 +316,7 @@ class Outbox:
 
     def is_idle(self, signer: bytes) -> bool:
         """Whether the key has no record that is queued or in a transaction that is not final."""
-        states = (OutboxState.QUEUED, *_OPEN)
+        states = (OutboxState.QUEUED, *OPEN)
         query = select(outbox_records.c.id)
         query = query.where(outbox_records.c.signer == signer, outbox_records.c.state.in_(states)).limit(1)
         with self._store.reading() as connection:
@@ -361,7 +363,7 @@ class Outbox:
                 if record.state in _WAITING:
                     set_records(connection, [record.id], record.state, OutboxState.CANCELLED)
                     block_dependants(connection, record.idempotency_key)
-                elif record.state in _UNMINED:
+                elif record.state in UNMINED:
                     # Nodes may have the signed bytes, so nothing but another transaction with the nonce can stop it.
                     that = update(outbox_records).where(outbox_records.c.id == record.id)
                     connection.execute(that.values(cancelling=True))

@@ -25,7 +25,9 @@ from ledger.store.tables import LEDGER
 
 __all__ = [
     "FORWARDER",
+    "OPEN",
     "UNFINISHED",
+    "UNMINED",
     "Entry",
     "LeaseRow",
     "OutboxChain",
@@ -66,6 +68,11 @@ class OutboxState(enum.StrEnum):
     """By the operator; the record is not on the ledger."""
     REPLACED = "replaced"
     """Only a transaction's: a zero-value transfer was mined with its nonce."""
+
+
+UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
+"""Of a transaction that holds a nonce and is in no block, and of its records."""
+OPEN = (*UNMINED, OutboxState.MINED)
 
 
 _ID = BigInteger().with_variant(Integer, "sqlite")

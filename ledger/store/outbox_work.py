@@ -9,6 +9,8 @@ from sqlalchemy import Connection, RowMapping, select
 from ledger.store.database import Store
 from ledger.store.outbox_rows import read_record, read_transaction
 from ledger.store.outbox_tables import (
+    OPEN,
+    UNMINED,
     OutboxState,
     QueuedRecord,
     SentTransaction,
@@ -19,8 +21,6 @@ from ledger.store.outbox_tables import (
 
 __all__ = ["Work"]
 
-_UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
-_OPEN = (*_UNMINED, OutboxState.MINED)
 _CHANGING = ("state", "hash", "noop", "block_number", "block_hash", "gas_used")
 """What a transaction's progress changes, beside its versions, which change with the hash."""
 
@@ -56,7 +56,7 @@ class Work:
             .where(
                 outbox_transactions.c.signer == self._signer,
                 outbox_transactions.c.relayed.is_(False),
-                outbox_transactions.c.state.in_(_OPEN),
+                outbox_transactions.c.state.in_(OPEN),
             )
             .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
         )
@@ -74,7 +74,7 @@ class Work:
             .join(outbox_records, outbox_records.c.id == outbox_attempts.c.record_id)
             .where(
                 outbox_records.c.signer == self._signer,
-                outbox_records.c.state.in_(_UNMINED),
+                outbox_records.c.state.in_(UNMINED),
                 outbox_records.c.cancelling,
             )
         )

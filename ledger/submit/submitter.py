@@ -14,7 +14,7 @@ from ledger.chain import Chain, Sight, call_data
 from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import Entry, Outbox, OutboxWriter, SentTransaction
+from ledger.store.outbox import UNMINED, Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
 from ledger.submit.batches import Batches
 from ledger.submit.calls import ChainCalls
 from ledger.submit.gaps import Gaps
@@ -99,6 +99,21 @@ class Submitter:
             if time.monotonic() > deadline:
                 raise SubmitError(
                     f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",
+                    hint="check that the chain produces blocks; nothing was lost",
+                )
+            time.sleep(_PAUSE_S)
+
+    def await_mined(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
+        """Run steps until these records are in blocks, which may not be final yet, or will be in none by themselves.
+
+        Raises as `drain` does.
+        """
+        deadline = time.monotonic() + timeout_s
+        while any(record.state in (OutboxState.QUEUED, *UNMINED) for record in self._outbox.among(ids).values()):
+            self._step_or_wait(deadline)
+            if time.monotonic() > deadline:
+                raise SubmitError(
+                    f"records of 0x{self.key.hex()} are in no block after {timeout_s:.0f} s",
                     hint="check that the chain produces blocks; nothing was lost",
                 )
             time.sleep(_PAUSE_S)

@@ -46,6 +46,7 @@ class Desk(Protocol):
     """Where a company's records are queued, and how to wait for them."""
 
     def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
+    def await_mined(self, ids: Sequence[int]) -> None: ...
     def drain(self) -> None: ...
 
 
@@ -67,6 +68,17 @@ class Company:
 
 
 @dataclass(slots=True)
+class _Queued:
+    """Records that were queued together."""
+
+    company: Company
+    ids: list[int] = field(default_factory=list)
+    """In the company's outbox."""
+    sequences: list[int] = field(default_factory=list)
+    """On the chain, as soon as all are in a block."""
+
+
+@dataclass(slots=True)
 class Consortium:
     """All participants on one chain. `store` is the owner's, which the others may share."""
 
@@ -79,6 +91,9 @@ class Consortium:
     recorded: Counter[str] = field(default_factory=Counter)
     """Number of records by kind."""
     _keys: itertools.count[int] = field(default_factory=itertools.count)
+    _waiting: list[_Queued] = field(default_factory=list)
+    _made: list[_Queued] = field(default_factory=list)
+    """What is in blocks, perhaps not in final ones."""
 
     @property
     def outbox(self) -> Outbox:
@@ -112,38 +127,78 @@ class Consortium:
     def record(self, company: Company, records: Sequence[Record]) -> list[int]:
         """Makes the given records for `company`, in order; returns their sequences on the chain.
 
-        Raises SubmitError naming the first one that the contract refused.
+        They are in a block then; `settle` awaits that it is final, where that takes more blocks. Raises SubmitError
+        naming the first one that the contract refused.
         """
-        ids: list[int] = []
-        for group in self._groups(records):
-            ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
-            company.submitter.drain()
-        return self._collect(company, ids)
+        return self.record_all([(company, records)])[0]
 
     def record_all(self, batches: Sequence[tuple[Company, Sequence[Record]]]) -> list[list[int]]:
-        """Like `record` for several companies, side by side where they have gateways of their own."""
-        if self.one_store:
-            return [self.record(company, records) for company, records in batches]
-        queued = [
-            company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in records])
-            for company, records in batches
-        ]
-        for company, _ in batches:
+        """Like `record` for several companies, side by side."""
+        self._await_others([company for company, _ in batches])
+        queued = [self._queue(company, records) for company, records in batches]
+        self.await_mined()
+        return [one.sequences for one in queued]
+
+    def queue(self, company: Company, records: Sequence[Record]) -> None:
+        """Has `company` make records whose sequences nobody needs, without waiting for them.
+
+        They go onto the ledger after all that `company` queued before, and after what others queued is in blocks.
+        """
+        self._await_others([company])
+        self._queue(company, records)
+
+    def await_mined(self) -> None:
+        """Returns when all that was queued is in blocks. Raises SubmitError naming what the contract refused."""
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.company.submitter.await_mined(one.ids)
+            self._collect(one)
+            self._made.append(one)
+
+    def settle(self) -> None:
+        """Returns when all records are final. Raises SubmitError if one has another sequence than was returned, as a
+        reorganisation can give it."""
+        self.await_mined()
+        for company in {one.company.number: one.company for one in self._made}.values():
             company.submitter.drain()
-        return [self._collect(company, ids) for (company, _), ids in zip(batches, queued, strict=True)]
+        for one in self._made:
+            found = Outbox(one.company.store).among(one.ids)
+            if [found[number].sequence for number in one.ids] != one.sequences:
+                raise SubmitError(
+                    f"records of {one.company.name} moved in a reorganisation", hint="run the demonstration again"
+                )
+        self._made.clear()
 
-    def _groups(self, records: Sequence[Record]) -> list[list[Record]]:
-        """What goes into one transaction: one kind, so that its gas can be attributed; everything where that takes a
-        gateway's time each."""
-        return [list(group) for _, group in itertools.groupby(records, type if self.one_store else lambda _: None)]
+    @property
+    def _is_timed(self) -> bool:
+        return self.chain.profile.timed_blocks
 
-    def _collect(self, company: Company, ids: Sequence[int]) -> list[int]:
-        results = [Outbox(company.store).record(number) for number in ids]
-        for result in results:
-            if result.state is not OutboxState.FINAL or result.sequence is None:
-                raise SubmitError(f"{company.name}: {result.kind} is {result.state}: {result.error}")
+    def _await_others(self, companies: Sequence[Company]) -> None:
+        """One key's records keep their order by themselves; those of others may be needed."""
+        numbers = {company.number for company in companies}
+        if len(numbers) > 1 or any(one.company.number not in numbers for one in self._waiting):
+            self.await_mined()
+
+    def _queue(self, company: Company, records: Sequence[Record]) -> _Queued:
+        queued = _Queued(company)
+        self._waiting.append(queued)
+        # One kind in each transaction, so that its gas can be attributed; everything where a transaction takes a
+        # block's or a gateway's time.
+        alike = self.one_store and not self._is_timed
+        for _, group in itertools.groupby(records, type if alike else lambda _: None):
+            queued.ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
+            if alike:
+                company.submitter.drain()
+        return queued
+
+    def _collect(self, queued: _Queued) -> None:
+        done = (OutboxState.FINAL, OutboxState.MINED) if self._is_timed else (OutboxState.FINAL,)
+        found = [Outbox(queued.company.store).record(number) for number in queued.ids]
+        for result in found:
+            if result.state not in done or result.sequence is None:
+                raise SubmitError(f"{queued.company.name}: {result.kind} is {result.state}: {result.error}")
             self.recorded[result.kind] += 1
-        return [result.sequence for result in results if result.sequence is not None]
+            queued.sequences.append(result.sequence)
 
     def gas_by_kind(self) -> dict[str, tuple[int, int]]:
         """(number of records, gas) by kind, of the transactions with records of one kind only."""
@@ -209,7 +264,8 @@ def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]], signer
     for number, ((name, _), signer) in enumerate(zip(companies, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
         consortium.companies.append(Company(name, number, signer, submitter, consortium.store))
-        company = consortium.companies[-1]
-        consortium.record(company, [AcceptKey(number), SetNameKey(company.name_key.hash)])
+    consortium.record_all(
+        [(one, [AcceptKey(one.number), SetNameKey(one.name_key.hash)]) for one in consortium.companies]
+    )
     with consortium.store.transaction() as connection:
         Book(connection).set_names({company.number: company.name for company in consortium.companies})

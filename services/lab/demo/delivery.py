@@ -36,22 +36,22 @@ def deliver_parts(line: Line, look_again: LookAgain | None = None, close_one: Cl
         items = sorted((Item(job.lot, job.order.subject) for job in load), key=lambda item: item.lot)
         packings.append(PackLots(pallet, tuple(item.lot for item in items)))
         consignments.append((Item(pallet, NOTHING), *items))  # a lot is followed by its content, in ascending order
-    consortium.record(consortium.makers[-1], packings)
+    consortium.queue(consortium.makers[-1], packings)
     hand_over(consortium, consortium.makers[-1], consortium.carrier, consignments)
     if loads and look_again and (failed := look_again(consignments[0][0].lot, loads[0])):
         passed.remove(failed)
         consignments[0] = tuple(item for item in consignments[0] if item.lot != failed.lot)
     hand_over(consortium, consortium.carrier, consortium.buyer, consignments)
     unpacked = [UnpackLots(pallet.lot, tuple(item.lot for item in items)) for pallet, *items in consignments]
-    consortium.record(consortium.buyer, unpacked)
+    consortium.queue(consortium.buyer, unpacked)
     _close(line, passed, close_one(passed) if close_one else None)
 
 
 def _close(line: Line, passed: list[Job], completed: Job | None) -> None:
     consortium = line.consortium
     open_orders = [job for job in passed if job is not completed]
-    consortium.record(consortium.coordinator, [CompleteOrder(job.order.subject, NOTHING) for job in open_orders])
-    consortium.record(consortium.buyer, [ConfirmDelivery(job.order.subject, (job.lot,), NOTHING) for job in passed])
+    consortium.queue(consortium.coordinator, [CompleteOrder(job.order.subject, NOTHING) for job in open_orders])
+    consortium.queue(consortium.buyer, [ConfirmDelivery(job.order.subject, (job.lot,), NOTHING) for job in passed])
     for job in passed:
         job.delivered = True
 
@@ -62,5 +62,5 @@ def _pallets(line: Line, count: int) -> list[bytes]:
     keys = [with_check_digit(f"3{PREFIX}{number:09d}") for number in range(1, count + 1)]
     pallets = [line.consortium.name(SubjectKind.LOT, maker, f"https://id.gs1.org/00/{key}") for key in keys]
     claims = line.consortium.document(maker, {"unit": "pallet"})
-    line.consortium.record(maker, [ReceiveLot(hash_of(pallet), 1, PIECE, claims) for pallet in pallets])
+    line.consortium.queue(maker, [ReceiveLot(hash_of(pallet), 1, PIECE, claims) for pallet in pallets])
     return [pallet.subject for pallet in pallets]

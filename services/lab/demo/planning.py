@@ -76,7 +76,7 @@ class Planning:
         return OwnStream(stream, company.number, 0 if row is None else row.size)
 
     def anchor(self, company: Company, stream: bytes, sealed: Sealed) -> None:
-        self.line.consortium.record(company, [Anchor(stream, sealed.size, sealed.root)])
+        self.line.consortium.queue(company, [Anchor(stream, sealed.size, sealed.root)])
 
 
 def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
@@ -106,6 +106,7 @@ def _until(line: Line, company: Company, holds: Callable[[Connection], bool]) ->
     Raises SubmitError if it takes too long.
     """
     deadline = time.monotonic() + _WAIT_S
+    line.consortium.await_mined()
     while True:
         if line.consortium.one_store:
             Follower(line.consortium.chain, company.store).follow()
@@ -231,7 +232,7 @@ def agree(planning: Planning, rows: Sequence[Row], cancelled: Sequence[Key] = ()
     line, consortium = planning.line, planning.line.consortium
     ended = [CancelAssignment(*key, line.assignments.pop(key), reason) for key in cancelled]
     if ended:
-        consortium.record(consortium.coordinator, ended)
+        consortium.queue(consortium.coordinator, ended)
     for row in rows:
         planning.roots[row.key] = consortium.document(consortium.coordinator, planning.plan.row_document(row.key))
     proposals = [ProposeAssignment(*row.key, row.machine, planning.roots[row.key]) for row in rows]

@@ -120,7 +120,7 @@ def build_plant(consortium: Consortium, model: bytes, card: str, product: Produc
     report_root = consortium.document(
         consortium.auditor, {"report": "model card, data hashes and held-out metrics re-computed"}
     )
-    consortium.record(consortium.auditor, [ApproveModel(number, report_root)])
+    consortium.queue(consortium.auditor, [ApproveModel(number, report_root)])
     return Plant(product, factories, machines, number, inspector)
 
 
@@ -187,5 +187,5 @@ def receive(
         if footprint is not None:
             claims["passport"] = {"footprint": footprint(identity.subject, quantity)}
         records.append(ReceiveLot(hash_of(identity), quantity, unit, consortium.document(company, claims)))
-    consortium.record(company, records)
+    consortium.queue(company, records)
     return [identity.subject for identity in identities]

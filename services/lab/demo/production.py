@@ -123,8 +123,8 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int, wan
     drawn = wanted or [Wanted(choose_options(plant.product, index), None) for index in range(count)]
     steps = max(DUE_STEPS, count // 3)
     jobs = [_order(consortium, plant, index, one, now, steps) for index, one in enumerate(drawn)]
-    consortium.record(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
-    consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
+    consortium.queue(consortium.buyer, [PlaceOrder(hash_of(job.order), job.terms) for job in jobs])
+    consortium.queue(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
     return Line(consortium, plant, jobs, material, components, footprints)
 
 
@@ -198,21 +198,40 @@ def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
 
 def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:
     """Transfers custody: the giver offers, the taker accepts."""
-    offers = consortium.record(giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
-    pairs = zip(consignments, offers, strict=True)
-    consortium.record(taker, [AcceptCustody(items, offer, NOTHING) for items, offer in pairs])
+    hand_over_all(consortium, [(giver, consignments)], taker)
+
+
+def hand_over_all(
+    consortium: Consortium, given: Sequence[tuple[Company, Sequence[tuple[Item, ...]]]], taker: Company
+) -> None:
+    """Like `hand_over`, from several givers."""
+    offers = consortium.record_all(
+        [
+            (giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
+            for giver, consignments in given
+        ]
+    )
+    taken = [
+        AcceptCustody(items, offer, NOTHING)
+        for (_, consignments), made in zip(given, offers, strict=True)
+        for items, offer in zip(consignments, made, strict=True)
+    ]
+    consortium.queue(taker, taken)
 
 
 def _bring(line: Line, jobs: Sequence[Job], factory: int) -> None:
     """Hands the lots over that lie in other factories."""
     makers = line.consortium.makers
+    moved = [job for job in jobs if job.factory != factory]
+    given = []
     for place, giver in enumerate(makers):
-        moved = [job for job in jobs if job.factory == place != factory]
-        if moved:
-            consignments = [(Item(job.lot, job.order.subject),) for job in moved]
-            hand_over(line.consortium, giver, makers[factory], consignments)
-        for job in moved:
-            job.factory = factory
+        consignments = [(Item(job.lot, job.order.subject),) for job in moved if job.factory == place]
+        if consignments:
+            given.append((giver, consignments))
+    if given:
+        hand_over_all(line.consortium, given, makers[factory])
+    for job in moved:
+        job.factory = factory
 
 
 def _machine(line: Line, job: Job, step: Step) -> Machine:
@@ -232,7 +251,7 @@ def _assign(line: Line, jobs: Sequence[Job], step: Step) -> list[int]:
         AcceptAssignment(job.order.subject, job.number(step), assignment, NOTHING)
         for job, assignment in zip(jobs, assignments, strict=True)
     ]
-    consortium.record(consortium.makers[line.plant.factory(step.need.kind)], accepted)
+    consortium.queue(consortium.makers[line.plant.factory(step.need.kind)], accepted)
     return assignments
 
 
@@ -260,7 +279,7 @@ def _operate(
     used = {machine.number: machine for machine in (_machine(line, job, step) for job in jobs)}
     anchors = [machine.anchor() for machine in used.values()]
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
-    line.consortium.record(maker, [*starts, *work, *anchors, *finishes])
+    line.consortium.queue(maker, [*starts, *work, *anchors, *finishes])
 
 
 def _finish(line: Line, job: Job, step: Step, measured: Measured) -> FinishAssignment:

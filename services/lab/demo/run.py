@@ -237,6 +237,7 @@ def _produce(
     look = None if again is None else partial(send_back, line, row=again, window=windows[again].tolist(), now=now)
     close_one = partial(go_on_without_coordinator, line)
     clock("delivering through the orders' gates", lambda: deliver_parts(line, look, close_one))
+    consortium.settle()
     return line, planning
 
 

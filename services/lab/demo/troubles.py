@@ -43,9 +43,9 @@ def send_back(line: Line, pallet: bytes, load: Sequence[Job], row: int, window: 
     consortium = line.consortium
     maker, carrier = consortium.makers[-1], consortium.carrier
     reason = consortium.document(carrier, {"reason": "failed on arrival at the carrier"})
-    consortium.record(carrier, [UnpackLots(pallet, (job.lot,))])
+    consortium.queue(carrier, [UnpackLots(pallet, (job.lot,))])
     [offer] = consortium.record(carrier, [ReturnLot(job.lot, maker.number, hash_of(job.part), reason)])
-    consortium.record(maker, [AcceptCustody((Item(job.lot, job.order.subject),), offer, NOTHING)])
+    consortium.queue(maker, [AcceptCustody((Item(job.lot, job.order.subject),), offer, NOTHING)])
     line.events.append(
         f"{job.part.identifier} failed on its pallet: {carrier.name} unpacked it and sent it back to {maker.name}, "
         f"where it is quarantined; the other {len(load) - 1} went on"
@@ -64,12 +64,12 @@ def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
     job, consortium = ordinary[-1], line.consortium
     buyer, gone, successor = consortium.buyer, consortium.coordinator, consortium.carrier
     reason = consortium.document(buyer, {"reason": "does not answer any more"})
-    consortium.record(consortium.owner, [Suspend(gone.number, reason)])
+    consortium.queue(consortium.owner, [Suspend(gone.number, reason)])
     terms = dataclasses.replace(job.terms, coordinator=successor.number)
     [proposal] = consortium.record(buyer, [ProposeRevision(job.order.subject, terms)])
-    consortium.record(successor, [AcceptRevision(job.order.subject, terms, proposal)])
-    consortium.record(successor, [CompleteOrder(job.order.subject, NOTHING)])
-    consortium.record(consortium.owner, [Reinstate(gone.number)])  # it was found again
+    consortium.queue(successor, [AcceptRevision(job.order.subject, terms, proposal)])
+    consortium.queue(successor, [CompleteOrder(job.order.subject, NOTHING)])
+    consortium.queue(consortium.owner, [Reinstate(gone.number)])  # it was found again
     line.events.append(
         f"{gone.name} vanished: {buyer.name} and {successor.name} agreed that the latter coordinates "
         f"{job.order.identifier}, which was completed and delivered without it"

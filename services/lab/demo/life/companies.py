@@ -48,6 +48,10 @@ class _OwnGateway:
     def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]:
         return self._outbox.enqueue(self._key, [build_entry(name, record) for name, record in records])
 
+    def await_mined(self, _: Sequence[int]) -> None:
+        """Like `drain`: blocks are final at once."""
+        self.drain()
+
     def drain(self) -> None:
         """Returns when the gateway has got them all onto the ledger, or been refused. Raises SubmitError if it takes
         too long."""
