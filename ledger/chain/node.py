@@ -146,6 +146,10 @@ class Node:
         """Gas limit of the latest block."""
         return self._ask("eth_getBlockByNumber", ["latest", False], lambda raw: parse_number(raw["gasLimit"]))
 
+    def gas_used(self, number: int) -> int:
+        """Gas that the transactions of a block used."""
+        return self._ask("eth_getBlockByNumber", [hex(number), False], lambda raw: parse_number(raw["gasUsed"]))
+
     def logs(self, header: Header, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
         """Logs of these contracts in one block, all of them. Raises ChainUnreachableError if any could be missing."""
         # From the receipts, whose root is in the header: `eth_getLogs` could leave out logs unnoticed.

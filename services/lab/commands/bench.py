@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from ledger.errors import InputError
 from services.options import AsJson
-from services.output import print_json, print_table
+from services.output import print_json, print_table, warn
 
 __all__ = ["register"]
 
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
     group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
     group.command("replan", epilog="Example: millmark bench replan --orders 24 --seeds 5")(run_replan)
+    group.command("network", epilog="Example: millmark bench network --seconds 60 --json")(run_network)
     app.add_typer(group, name="bench")
 
 
@@ -65,6 +66,38 @@ def run_interpreter(as_json: AsJson = False) -> None:
         return
     columns = ["requests", "blocks", "CPU s", "py-evm CPU s", "ratio"]
     print_table("embedded chain, and on py-evm's own loop", columns, [list(found.values())])
+
+
+def run_network(
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each side, over all turns.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of turns of each side.")] = 2,
+    node: Annotated[Path | None, typer.Option(help="Node program; by default the first one on the PATH.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the submitter with transactions signed beforehand, for one key on a network of validators.
+
+    Starts five signers of Clique with geth, or four validators with a QBFT program. Exit code 1 if it writes less than
+    35 % of the records a second, or the index falls more than 2 blocks behind what is final.
+    """
+    from services.lab.bench.network import FIREFLY_PER_S, measure_network  # noqa: PLC0415 - py-evm is optional
+    from services.network import find_program, identify_program  # noqa: PLC0415 - used here only
+
+    found = measure_network(identify_program(node) if node else find_program(), seconds, rounds, warn)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        columns = ["side", "records/s", "records", "CPU s", "validators' CPU s"]
+        sides = (("own", found.own), ("pre-signed", found.presigned), ("FireFly, published, 4 cores", None))
+        rows = [
+            [name, round(side.per_s), side.records, round(side.cpu_s, 1), round(side.nodes_cpu_s, 1)]
+            if side
+            else [name, FIREFLY_PER_S, "", "", ""]
+            for name, side in sides
+        ]
+        print_table(f"one key on {found.network}; bound by: {found.bound_by()}", columns, rows)
+        warn(f"index: at most {found.behind} blocks behind what is final")
+    if not found.is_enough:
+        raise typer.Exit(1)
 
 
 def run_executions(

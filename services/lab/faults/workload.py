@@ -19,7 +19,7 @@ from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.store import open_store
 
-__all__ = ["Event", "Site", "build_events", "found_site"]
+__all__ = ["Event", "Site", "build_events", "found_site", "founding_keys"]
 
 _MONEY_WEI = 10**22
 _DUE_AT = 4_000_000_000
@@ -70,12 +70,20 @@ def build_signer(seed: int, name: str) -> LocalSigner:
     return LocalSigner.from_bytes(sha256(f"fault lab/{seed}/{name}".encode()))
 
 
+def founding_keys(seed: int) -> tuple[LocalSigner, LocalSigner, LocalSigner]:
+    """The keys of owner, buyer and coordinator, which send the transactions of `found_site`."""
+    owner, buyer, coordinator = (build_signer(seed, name) for name in ("owner", "buyer", "coordinator"))
+    return owner, buyer, coordinator
+
+
 def found_site(folder: Path, transport: Transport, profile: EngineProfile, seed: int) -> Site:
-    """Deploys the contracts, admits two companies and places the orders, without faults."""
+    """Deploys the contracts, admits two companies and places the orders, without faults. Where the node gives no money,
+    the `founding_keys` have to have it."""
     node = Node(transport)
-    owner, signer, other = (build_signer(seed, name) for name in ("owner", "buyer", "coordinator"))
-    for key in (owner, signer, other):
-        node.fund(key.address, _MONEY_WEI)
+    owner, signer, other = founding_keys(seed)
+    if profile.faucet:
+        for key in (owner, signer, other):
+            node.fund(key.address, _MONEY_WEI)
     deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
     hashes = [sha256(f"order/{machine}".encode()) for machine in range(_MACHINES)]
