@@ -13,19 +13,18 @@ are BLOCKED until that one is queued again; all other records are sent meanwhile
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError
+from ledger.errors import LeaseHeldError, NotFoundError, SubmitError
 from ledger.store.database import Store
 from ledger.store.outbox_chain import bind_chain, seen_block
+from ledger.store.outbox_enqueue import enqueue_all, enqueue_in
 from ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
-    new_id,
     payload_digest,
     read_record,
     read_transaction,
@@ -75,7 +74,6 @@ CRASH_POINTS = ("enqueue", "take_lease")
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
 """Contract errors that are due to the signing key, so that another key of the participant may succeed."""
-_MAX_KEY_CHARACTERS = 256
 
 
 class Outbox:
@@ -98,7 +96,7 @@ class Outbox:
         length is not allowed or a dependency is unknown. Then nothing is queued.
         """
         with self._store.transaction() as connection:
-            return [enqueue_in(connection, signer, entry) for entry in entries]
+            return enqueue_all(connection, signer, entries)
 
     def queued(self, signer: bytes, most: int) -> list[QueuedRecord]:
         """The oldest queued records, at most `most`, up to the first one for another contract."""
@@ -421,42 +419,6 @@ class Outbox:
         return OutboxWriter(self._store, signer, fence, relayed=self._relayed)
 
 
-def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
-    """Like `Outbox.enqueue`, for one entry, within the caller's transaction; durable once that is committed."""
-    if not 0 < len(entry.idempotency_key) <= _MAX_KEY_CHARACTERS:
-        raise SubmitError(
-            f"an idempotency key must have 1 to {_MAX_KEY_CHARACTERS} characters", hint="use a shorter one"
-        )
-    if entry.depends_on is not None:
-        _verify_dependency(connection, signer, entry)
-    digest = payload_digest(entry.contract, signer, entry.payload)
-    query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
-        outbox_records.c.idempotency_key == entry.idempotency_key
-    )
-    known = connection.execute(query).first()
-    # The same again is not an error: a caller that crashed before it read the answer repeats its request.
-    if known is not None:
-        if known.payload_digest != digest:
-            raise DuplicateRecordError(
-                f"idempotency key {entry.idempotency_key!r} was used for another record", hint="use a new key"
-            )
-        return int(known.id)
-    now = time.time()
-    row = {
-        "idempotency_key": entry.idempotency_key,
-        "signer": signer,
-        "contract": entry.contract,
-        "kind": entry.kind,
-        "payload": entry.payload,
-        "payload_digest": digest,
-        "depends_on": entry.depends_on,
-        "state": waiting_state(connection, entry.depends_on),
-        "queued_at_s": now,
-        "changed_at_s": now,
-    }
-    return new_id(connection.execute(outbox_records.insert().values(row)))
-
-
 def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
     """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key.
 
@@ -480,16 +442,6 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
     if state is OutboxState.QUEUED:
         free_dependants(connection, record.idempotency_key)
     return True
-
-
-def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> None:
-    # The same signer, since nonces then keep the two in order. Queued before it, so that dependencies have no cycle.
-    query = select(outbox_records.c.signer).where(outbox_records.c.idempotency_key == entry.depends_on)
-    if connection.execute(query).scalar_one_or_none() != signer or entry.depends_on == entry.idempotency_key:
-        raise SubmitError(
-            f"{entry.idempotency_key!r} depends on {entry.depends_on!r}, which this key has not queued before",
-            hint="queue that record first",
-        )
 
 
 def _each(connection: Connection, keys: Sequence[str]) -> Iterator[QueuedRecord]:

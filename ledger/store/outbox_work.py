@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping, select
@@ -66,6 +67,10 @@ class Work:
             found = [self._read(connection, row, row["id"] in cancelling) for row in rows]
         self._known = {transaction.id: transaction for transaction in found}
         return found
+
+    def remember(self, transactions: Iterable[SentTransaction]) -> None:
+        """Transactions as they were stored a moment ago, which need not be read again."""
+        self._known |= {transaction.id: transaction for transaction in transactions}
 
     def _cancelling(self, connection: Connection) -> set[int]:
         """The transactions with a record that the operator cancelled meanwhile."""

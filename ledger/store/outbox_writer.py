@@ -27,6 +27,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection, Table, bindparam, select, update
 
@@ -128,7 +129,26 @@ class OutboxWriter:
             connection.execute(outbox_attempts.insert(), attempts)
             # Raises, and rolls back the nonce, if the operator paused or cancelled one of them meanwhile.
             set_records(connection, [record.id for record in records], OutboxState.QUEUED, OutboxState.NONCED)
-            return read_transaction(connection, transaction_id)
+            held = tuple(replace(record, state=OutboxState.NONCED) for record in records)
+            return SentTransaction(
+                id=transaction_id,
+                signer=self._signer,
+                nonce=nonce,
+                recipient=recipient,
+                data=data,
+                gas_limit=gas_limit,
+                max_fee_wei=None,
+                priority_fee_wei=None,
+                noop=False,
+                raw=None,
+                hash=None,
+                state=OutboxState.NONCED,
+                block_number=None,
+                block_hash=None,
+                gas_used=None,
+                records=held,
+                replaced=(),
+            )
 
     def fill(self, nonce: int, gas_limit: int) -> SentTransaction:
         """Reserve a nonce below those in use for a zero-value transfer to the signer, which closes the gap."""
@@ -141,7 +161,9 @@ class OutboxWriter:
     ) -> SentTransaction:
         """Store the signed bytes. Call it before they are sent: after a crash, no others may be sent for this nonce."""
         values = _signed_values(raw, transaction_hash, max_fee_wei, priority_fee_wei)
-        return self._advance(transaction_id, OutboxState.NONCED, OutboxState.SIGNED, values)
+        with self._transaction() as connection:
+            _advance(connection, transaction_id, OutboxState.NONCED, OutboxState.SIGNED, values)
+            return read_transaction(connection, transaction_id)
 
     def replace_signed(
         self,
@@ -168,11 +190,11 @@ class OutboxWriter:
             _advance(connection, transaction.id, transaction.state, OutboxState.SIGNED, values)
             return read_transaction(connection, transaction.id)
 
-    def mark_sent(self, transaction_id: int) -> SentTransaction:
+    def mark_sent(self, transaction_id: int) -> None:
         """Call it after a node has accepted the bytes. After a crash before the call, they are sent again, which is
         harmless.
         """
-        return self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
+        self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
         self, transaction_id: int, block_number: int, block_hash: bytes, gas_used: int, sequences: Sequence[int]
@@ -242,12 +264,9 @@ class OutboxWriter:
         with self._transaction() as connection:
             release_records(connection, transaction_id, OutboxState.SENT, after, values)
 
-    def _advance(
-        self, transaction_id: int, before: OutboxState, after: OutboxState, values: Mapping[str, object] | None = None
-    ) -> SentTransaction:
+    def _advance(self, transaction_id: int, before: OutboxState, after: OutboxState) -> None:
         with self._transaction() as connection:
-            _advance(connection, transaction_id, before, after, values or {})
-            return read_transaction(connection, transaction_id)
+            _advance(connection, transaction_id, before, after, {})
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -196,6 +196,7 @@ class Submitter:
         if not batches:
             return None
         started = self._sender.start(writer, batches, sight)
+        self._work.remember(started)
         left, sight = self._offer(writer, started, sight)
         return pending + left, sight
 
