@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.acts.notes": ["note"],
     "services.commands.keys": ["keys"],
     "services.commands.apikeys": ["apikeys"],
+    "services.commands.people": ["people"],
     "services.commands.audit": ["audit"],
     "services.commands.documents": ["documents"],
     "services.commands.provenance": ["trace", "recall"],

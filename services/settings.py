@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     """Maximum number of connections. Each takes a file descriptor (`ulimit -n`)."""
     gateway_connections_per_address: int = Field(default=128, ge=1, le=100_000)
     """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
+    openid_issuer: str | None = None
+    """URL of the company's OpenID Connect provider, exactly as it names itself; with it, people sign in there too."""
+    openid_client_id: str | None = None
+    """What the provider calls this gateway."""
+    openid_secret_file: Path | None = None
+    """File (mode 0600) with the secret that the provider gave this gateway."""
     check_page: Path | None = None
     """Folder of the page that verifies in a browser, as `scripts/check_page` builds it; by default, where that builds
     it. Without one, passports do not offer it."""

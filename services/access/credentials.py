@@ -21,8 +21,11 @@ from ledger.errors import InputError, NotFoundError
 from ledger.store import Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
+from services.access.people.repository import PeopleRepository
+from services.access.people.roles import SCOPES, PersonRole
 from services.access.principals import Principal, Scope
 from services.access.repository import AccessRepository, CredentialRow
+from services.access.sessions import slide
 
 __all__ = [
     "MAX_API_KEY_LIFE_S",
@@ -30,6 +33,7 @@ __all__ = [
     "CredentialKind",
     "authenticate",
     "build_refusal",
+    "end_sessions",
     "issue",
     "new_api_key",
     "revoke",
@@ -60,6 +64,7 @@ def issue(
     life_s: int,
     key: bytes = b"",
     label: str = "",
+    person: int = 0,
 ) -> tuple[str, CredentialRow]:
     """Issues a credential. Returns its text, which is stored nowhere, and its row."""
     id_ = secrets.token_hex(6)
@@ -75,6 +80,7 @@ def issue(
         issued_at=now_s,
         expires_at=now_s + life_s,
         revoked_at=0,
+        person=person,
     )
     access.add_credential(row)
     return text, row
@@ -119,16 +125,35 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
         participant = _find_active(Registry(connection), row)
-    if row.revoked_at or now_s >= row.expires_at or participant is None:
+        person = PeopleRepository(connection).person(row.person) if row.person else None
+    if row.revoked_at or now_s >= row.expires_at or participant is None or (row.person and person is None):
         raise build_refusal()
+    # A person's role as it is now: one who may no longer record stops at once.
+    scopes = frozenset(map(Scope, row.scopes.split())) if person is None else SCOPES[PersonRole(person.role)]
     return Principal(
         participant=row.participant,
         roles=participant.roles,
-        scopes=frozenset(Scope(word) for word in row.scopes.split()),
+        scopes=scopes,
         credential=row.id,
         owner=row.participant == owner,
-        expires_at=row.expires_at,
+        expires_at=_prolong(store, row, now_s) if row.person else row.expires_at,
+        person=row.person,
+        name="" if person is None else person.name,
     )
+
+
+def _prolong(store: Store, row: CredentialRow, now_s: int) -> int:
+    """A session that a person uses lasts on, for a working day. Returns its expiry."""
+    expires_at = slide(row.issued_at, row.expires_at, now_s)
+    if expires_at != row.expires_at:
+        with store.transaction() as connection:
+            AccessRepository(connection).prolong(row.id, expires_at)
+    return expires_at
+
+
+def end_sessions(access: AccessRepository, person: int, now_s: int) -> None:
+    """Ends all sessions of a person."""
+    access.revoke_of_person(person, CredentialKind.SESSION.value, now_s)
 
 
 def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
@@ -142,7 +167,7 @@ def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
 
 def _find_active(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
     """The participant, if it is active and, for a session, still owns the key that signed in; None otherwise."""
-    if row.kind == CredentialKind.API_KEY:
+    if row.kind == CredentialKind.API_KEY or row.person:
         return registry.participant(row.participant)
     # Revoking a key ends its sessions, although the participant stays active.
     found = registry.participant_of(row.key)

@@ -27,6 +27,8 @@ class Scope(enum.StrEnum):
     """Having the gateway send requests that the participant's keys signed."""
     STATUS = "status"
     """Reading the gateway's status."""
+    PEOPLE = "people"
+    """Inviting and removing people of the company that runs the gateway."""
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -47,6 +49,15 @@ class Principal:
     """Whether the gateway belongs to the caller, who then sees everything in its index and book."""
     expires_at: int
     """Expiry of the credential, in seconds since 1970; 0 without one."""
+    person: int = 0
+    """Number of the person of the company who signed in; 0 for a company's key, an API key and the operator."""
+    name: str = ""
+    """Name of that person."""
+
+    @property
+    def acting(self) -> str:
+        """What the audit log says of who acts: the credential's public part, and the person's number."""
+        return f"{self.credential}/person-{self.person}" if self.person else self.credential
 
     @property
     def viewer(self) -> int | None:

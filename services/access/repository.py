@@ -29,6 +29,8 @@ class CredentialRow:
     issued_at: int
     expires_at: int
     revoked_at: int
+    person: int = 0
+    """Whose session it is; 0 for one that a company's key opened, and for an API key."""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,15 @@ class AccessRepository:
             .values(revoked_at=now_s)
         )
         return self._connection.execute(statement).rowcount == 1
+
+    def prolong(self, id_: str, expires_at: int) -> None:
+        """Sets when a credential expires."""
+        self._connection.execute(update(credentials).where(credentials.c.id == id_).values(expires_at=expires_at))
+
+    def revoke_of_person(self, person: int, kind: str, now_s: int) -> None:
+        """Marks a person's credentials as revoked."""
+        of = (credentials.c.person == person, credentials.c.kind == kind, credentials.c.revoked_at == 0)
+        self._connection.execute(update(credentials).where(*of).values(revoked_at=now_s))
 
     def forget_credentials(self, kind: str, before_s: int) -> None:
         """Deletes credentials that expired before a time."""

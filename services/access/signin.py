@@ -23,7 +23,17 @@ from services.access.principals import ALL_SCOPES
 from services.access.repository import AccessRepository, CredentialRow
 from services.access.siwe import SignInMessage, parse_message, recover_signer
 
-__all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn", "form_cookie", "session_cookie"]
+__all__ = [
+    "CLOCK_SKEW_S",
+    "NONCE_LIFE_S",
+    "Key",
+    "Nonces",
+    "Session",
+    "SignIn",
+    "form_cookie",
+    "openid_cookie",
+    "session_cookie",
+]
 
 CLOCK_SKEW_S = 30
 """How far in the future the issue time of a message may be."""
@@ -174,6 +184,11 @@ def session_cookie(*, secure: bool) -> str:
     """Name of the cookie that holds a session's token. With the prefix `__Host-`, browsers accept it only over https
     and only from this host, so that no sibling domain can plant one (RFC 6265bis, section 4.1.3.2)."""
     return "__Host-millmark-session" if secure else "millmark-session"
+
+
+def openid_cookie(*, secure: bool) -> str:
+    """Name of the cookie that ties the answer of the company's provider to the browser that asked for it."""
+    return "__Host-millmark-openid" if secure else "millmark-openid"
 
 
 def form_cookie(*, secure: bool) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from ledger.chain import Chain
 from ledger.errors import SettingsError
-from ledger.keys import Signer
+from ledger.keys import Signer, read_passphrase
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
 from services.commands.context import Context, open_context
@@ -25,6 +25,7 @@ from services.output import print_lines, warn
 from services.settings import Settings
 
 if TYPE_CHECKING:
+    from services.access.people.openid import Provider
     from services.gateway import GatewayParts, Relay
     from services.gateway.audit_anchors import AnchorRule
     from services.gateway.directory_follower import DirectorySource
@@ -136,9 +137,25 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         partner_tls=build_partner_tls(settings.from_home(settings.partner_ca)),
         directory=_directory(opened),
         find_product=Catalogue(settings.home).find_digest,
+        provider=_provider(settings),
         check_page=settings.from_home(settings.check_page) or BUILT,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
     )
+
+
+def _provider(settings: Settings) -> Provider | None:
+    """The company's OpenID Connect provider. Raises SettingsError if the settings name it in part."""
+    from services.access.people.openid import Provider  # noqa: PLC0415 - as above
+
+    given = (settings.openid_issuer, settings.openid_client_id, settings.from_home(settings.openid_secret_file))
+    issuer, client_id, secret = given
+    if issuer is None or client_id is None or secret is None:
+        if any(given):
+            raise SettingsError(
+                "openid_issuer, openid_client_id and openid_secret_file belong together", hint="set all three or none"
+            )
+        return None
+    return Provider(issuer, client_id, read_passphrase(secret))
 
 
 def _proofs(opened: Context) -> Proofs:

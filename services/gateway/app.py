@@ -14,6 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
 from services.access import SignIn
+from services.access.people.openid import OpenId
+from services.access.people.passkeys import Passkeys
+from services.access.people.people import People
 from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
 from services.gateway.api.monitoring import add_monitoring
 from services.gateway.background import Background, build_background
@@ -33,6 +36,7 @@ from services.gateway.recording import add_recording
 from services.gateway.relay import add_relay
 from services.portal import Portal, Proofs
 from services.portal.check_page import CheckPage
+from services.portal.people import WaysIn
 from services.serving.logs import build_logger
 
 __all__ = ["create_gateway"]
@@ -142,7 +146,27 @@ def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
     check = CheckPage(parts.check_page)
-    return Portal(parts.store, parts.policy.origin, proofs, api.sign_in, api.read_status, parts.clock, form_key, check)
+    ways_in = _build_ways_in(parts, api.verify_fresh)
+    return Portal(
+        parts.store,
+        parts.policy.origin,
+        proofs,
+        api.sign_in,
+        ways_in,
+        api.read_status,
+        parts.clock,
+        form_key,
+        check,
+    )
+
+
+def _build_ways_in(parts: GatewayParts, verify_fresh: Callable[[], None]) -> WaysIn:
+    store, origin = parts.store, parts.policy.origin
+    people = People(store, parts.policy.owner, verify_fresh)
+    openid = None
+    if parts.provider is not None:
+        openid = OpenId(store, people, parts.provider, origin, StoredSecret(store, "openid"))
+    return WaysIn(people, Passkeys(store, people, origin, StoredSecret(store, "passkeys")), openid)
 
 
 def _open(parts: GatewayParts, background: Background) -> _Gateway:

@@ -13,6 +13,7 @@ from ledger.keys import Signer
 from ledger.names import NameKey
 from ledger.products import FindProduct
 from ledger.store import Store
+from services.access.people.openid import Provider
 from services.audit import AuditLog
 from services.documents import KeyRing
 from services.gateway.audit_anchors import AnchorRule
@@ -87,6 +88,8 @@ class GatewayParts:
     """Finds the product that an order's specification names."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)
     """Keys that sign credentials, by their names in the DID document."""
+    provider: Provider | None = None
+    """With it, people sign in with their accounts at the company's OpenID Connect provider too."""
     check_page: Path = BUILT
     """Folder of the page that verifies in a browser. If it has none, passports do not offer it."""
 

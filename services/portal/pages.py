@@ -7,7 +7,7 @@ import enum
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
 from typing import Any
@@ -30,13 +30,18 @@ from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
 
-__all__ = ["PAGE_HEADERS", "Pages"]
+__all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages"]
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "Vary": "Accept-Language, Cookie",
 }
+SCRIPTED = {
+    "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"] + "; script-src 'self'",
+    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+}
+"""Passkeys cannot be asked for without a script; these pages have one file of it."""
 _LANGUAGE = "millmark-language"
 _MAX_THINGS = 10
 """Most orders or lots named in one statement."""
@@ -47,7 +52,7 @@ _MAX_STATEMENTS = 50
 """Most statements of one section shown at once; the others are folded away."""
 _MAX_SHOWN = 36
 """Most characters of an identifier shown in a list."""
-_MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
 class Pages:
@@ -152,6 +157,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "by_model": lambda number: words.value(Model(number or 0)),
         "party": partial(_party, catalogue),
         "moment": partial(_moment, catalogue),
+        "second": lambda second_s: _moment(catalogue, datetime.fromtimestamp(second_s, UTC) if second_s else None),
         "digest": _digest,
         "data": _data,
         "brief": _brief,

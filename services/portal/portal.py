@@ -19,6 +19,7 @@ from services.portal.forms import Forms
 from services.portal.listings import Listings
 from services.portal.pages import Pages
 from services.portal.passports import Passports
+from services.portal.people import PeoplePages, WaysIn
 from services.portal.plans import Plans
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
@@ -45,6 +46,7 @@ class Portal:
         origin: str,
         proofs: Proofs,
         sign_in: SignIn,
+        ways_in: WaysIn,
         read_status: Callable[[], Any],
         clock: Callable[[], int],
         form_key: Callable[[], bytes],
@@ -53,11 +55,13 @@ class Portal:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
         self.pages, self.forms = Pages(secure=secure, build_menu=self._build_menu), Forms(form_key, secure=secure)
+        people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
             PageRoute("/portal", self.overview, MEMBERS),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
-            *SignInPages(store, self.pages, self.forms, sign_in, secure, clock).routes(),
+            *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
+            *people.routes(),
             *Listings(store, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms).routes(),
             *Recalls(store, self.pages, self.forms).routes(),

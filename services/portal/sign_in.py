@@ -21,10 +21,10 @@ from services.access.rules import Rule
 from services.access.signin import session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
-from services.portal.pages import Pages
+from services.portal.pages import SCRIPTED, Pages
 from services.portal.routes import ANYBODY, PageRoute
 
-__all__ = ["SIGN_IN", "SignInPages", "ask_to_sign_in"]
+__all__ = ["SIGN_IN", "SignInPages", "ask_to_sign_in", "safe_path"]
 
 SIGN_IN = "/portal/sign-in"
 _HOME = "/portal"
@@ -41,6 +41,8 @@ class SignInPages:
     sign_in: SignIn
     secure: bool
     clock: Callable[[], int]
+    offered: Callable[[], dict[str, Any]]
+    """What else there is to sign in with (services.portal.people)."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -59,7 +61,9 @@ class SignInPages:
                 ).to_text()
             except (SigningError, NotFoundError) as error:
                 refused = error
-        return self._show(request, address, _safe(next), message, str(refused or ""), 200 if refused is None else 400)
+        return self._show(
+            request, address, safe_path(next), message, str(refused or ""), 200 if refused is None else 400
+        )
 
     def accept(
         self,
@@ -75,9 +79,9 @@ class SignInPages:
         try:
             session = self.sign_in.accept(text, signature.strip().lower(), self.clock())
         except SignInError as error:
-            return self._show(request, "", _safe(next), text, str(error), 401)
+            return self._show(request, "", safe_path(next), text, str(error), 401)
         # 303 makes the browser follow with GET, so that a reload does not submit the form again.
-        answer = RedirectResponse(_safe(next), 303)
+        answer = RedirectResponse(safe_path(next), 303)
         name = session_cookie(secure=self.secure)
         answer.set_cookie(
             name, session.token, max_age=SESSION_LIFE_S, secure=self.secure, httponly=True, samesite="strict"
@@ -102,8 +106,9 @@ class SignInPages:
             "next": after,
             "message": message,
             "refused": refused,
+            **self.offered(),
         }
-        return self.pages.render(request, "sign_in.html", status, forms=self.forms, **values)
+        return self.pages.render(request, "sign_in.html", status, headers=SCRIPTED, forms=self.forms, **values)
 
 
 def ask_to_sign_in(request: Request) -> Response:
@@ -113,5 +118,6 @@ def ask_to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)
 
 
-def _safe(path: str) -> str:
+def safe_path(path: str) -> str:
+    """The path, if it is one of the portal's, or the portal's first page."""
     return path if len(path) <= _MAX_NEXT and _OURS.fullmatch(path) else _HOME

@@ -222,7 +222,7 @@ class _ResponseSender:
         body = state["body_digest"]
         access = Access(
             participant=None if principal is None else principal.participant,
-            credential="" if principal is None else principal.credential,
+            credential="" if principal is None else principal.acting,
             action=f"{self.method} {route}",
             target=self._scope["path"],
             status=status,

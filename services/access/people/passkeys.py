@@ -1,0 +1,243 @@
+"""Passkeys (WebAuthn Level 3): a person registers one with an invitation, and signs in with it from then on.
+
+The challenge is a nonce that this gateway recognises without storing it, so that requests for challenges fill no table.
+It is spent by the sign-in, in the transaction that opens the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from webauthn import (
+    generate_authentication_options,
+    generate_registration_options,
+    options_to_json,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
+from webauthn.helpers import (
+    parse_authentication_credential_json,
+    parse_client_data_json,
+    parse_registration_credential_json,
+)
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AttestationConveyancePreference,
+    AuthenticationCredential,
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    RegistrationCredential,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+from webauthn.registration.verify_registration_response import VerifiedRegistration
+
+from ledger.errors import NotFoundError
+from ledger.store import Connection, Store
+from services.access.errors import SignInError
+from services.access.people.people import Entered, People, find_invitation, handle_of, need_person
+from services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
+from services.access.repository import AccessRepository
+from services.access.signin import NONCE_LIFE_S, Key, Nonces
+
+__all__ = ["MAX_CREDENTIAL_CHARACTERS", "Passkeys"]
+
+MAX_CREDENTIAL_CHARACTERS = 16_384
+_MAX_PASSKEYS = 10
+_TIMEOUT_MS = NONCE_LIFE_S * 1000
+C = TypeVar("C", RegistrationCredential, AuthenticationCredential)
+_HINT = "load the page again, and use a passkey of this gateway"
+
+
+class Passkeys:
+    """The passkeys of one gateway's people. `origin` is its public URL: passkeys work at that host alone."""
+
+    def __init__(self, store: Store, people: People, origin: str, key: Key | None = None) -> None:
+        self._store, self._people, self._origin = store, people, origin
+        self._host = urlsplit(origin).hostname or ""
+        self._nonces = Nonces(key)
+
+    @property
+    def possible(self) -> bool:
+        """Whether browsers offer passkeys at this address: a name, by https, or `localhost`."""
+        named = not self._host.replace(".", "").isdigit() and ":" not in self._host
+        return self._host == "localhost" or (named and self._origin.startswith("https:"))
+
+    # Offering
+
+    def ask_sign_in(self, now_s: int) -> str:
+        """The options of `navigator.credentials.get`, as JSON. They name no person and no passkey."""
+        options = generate_authentication_options(
+            rp_id=self._host,
+            challenge=self._nonces.issue(now_s).encode(),
+            timeout=_TIMEOUT_MS,
+            user_verification=UserVerificationRequirement.REQUIRED,
+        )
+        return options_to_json(options)
+
+    def ask_invited(self, code: str, now_s: int) -> str:
+        """The options of `navigator.credentials.create`, as JSON, for whom an invitation is. Raises SignInError."""
+        with self._store.reading() as connection:
+            people = PeopleRepository(connection)
+            row = find_invitation(people, code, now_s)
+            person = people.person(row.person) if row.person else None
+        return self._ask(row.name, handle_of(code) if person is None else person.handle, [], now_s)
+
+    def ask_further(self, number: int, now_s: int) -> str:
+        """The same for a further passkey of a person who is signed in. Raises NotFoundError."""
+        with self._store.reading() as connection:
+            people = PeopleRepository(connection)
+            person = need_person(people, number)
+            return self._ask(person.name, person.handle, people.passkeys(number), now_s)
+
+    def _ask(self, name: str, handle: bytes, known: list[PasskeyRow], now_s: int) -> str:
+        options = generate_registration_options(
+            rp_id=self._host,
+            rp_name="Millmark",
+            user_name=name,
+            user_id=handle,
+            challenge=self._nonces.issue(now_s).encode(),
+            timeout=_TIMEOUT_MS,
+            # What the authenticator is made of is nobody's business here.
+            attestation=AttestationConveyancePreference.NONE,
+            authenticator_selection=AuthenticatorSelectionCriteria(
+                resident_key=ResidentKeyRequirement.REQUIRED,
+                user_verification=UserVerificationRequirement.REQUIRED,
+            ),
+            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.id) for one in known],
+        )
+        return options_to_json(options)
+
+    # Accepting
+
+    def register(self, code: str, answer: str, now_s: int) -> Entered:
+        """Takes an invitation with a new passkey, and signs in. Raises SignInError."""
+        credential = _parse(parse_registration_credential_json, answer)
+        verified = self._verify_registration(credential, now_s)
+        with self._store.transaction() as connection:
+            self._spend(connection, _challenge(credential), now_s)
+            person = self._people.welcome(connection, code, now_s)
+            self._add(connection, person, verified, now_s)
+            return self._people.enter(connection, person, now_s)
+
+    def add(self, number: int, answer: str, now_s: int) -> None:
+        """Adds a passkey to those of a person who is signed in. Raises SignInError, NotFoundError."""
+        credential = _parse(parse_registration_credential_json, answer)
+        verified = self._verify_registration(credential, now_s)
+        with self._store.transaction() as connection:
+            self._spend(connection, _challenge(credential), now_s)
+            self._add(connection, need_person(PeopleRepository(connection), number), verified, now_s)
+
+    def remove(self, number: int, id_: bytes) -> None:
+        """Removes one of a person's own passkeys. Raises NotFoundError, SignInError for the last way in."""
+        with self._store.transaction() as connection:
+            people = PeopleRepository(connection)
+            if len(people.passkeys(number)) + len(people.openid_accounts(number)) < 2:
+                raise SignInError("this is the last way in", hint="add another passkey first")
+            if not people.remove_passkey(id_, number):
+                raise NotFoundError("there is no such passkey", hint="load the page again")
+
+    def listed(self, number: int) -> list[PasskeyRow]:
+        with self._store.reading() as connection:
+            return PeopleRepository(connection).passkeys(number)
+
+    def sign_in(self, answer: str, now_s: int) -> Entered:
+        """Opens a session for the person whose passkey signed. Raises SignInError, with the same text for an unknown
+        passkey and for one of somebody who was removed."""
+        credential = _parse(parse_authentication_credential_json, answer)
+        with self._store.transaction() as connection:
+            people = PeopleRepository(connection)
+            row = people.passkey(credential.raw_id)
+            person = None if row is None else people.person(row.person)
+            # The authenticator names the account that it signs for (WebAuthn, 7.2 step 6); it must be the key's.
+            if row is None or person is None or credential.response.user_handle != person.handle:
+                raise SignInError("the passkey is not one of this gateway's people", hint=_HINT)
+            # The counter is compared with the stored one within the transaction: a copy cannot sign in beside it.
+            verified = self._verify_authentication(credential, row, now_s)
+            self._spend(connection, _challenge(credential), now_s)
+            people.use_passkey(row.id, verified.new_sign_count, now_s)
+            return self._people.enter(connection, person, now_s)
+
+    def _add(self, connection: Connection, person: PersonRow, verified: VerifiedRegistration, now_s: int) -> None:
+        people = PeopleRepository(connection)
+        if len(people.passkeys(person.number)) >= _MAX_PASSKEYS:
+            raise SignInError(f"a person can have {_MAX_PASSKEYS} passkeys", hint="remove one first")
+        if people.passkey(verified.credential_id) is not None:
+            raise SignInError("this passkey is registered already", hint=_HINT)
+        label = "synced" if verified.credential_backed_up else "on one device"
+        row = PasskeyRow(
+            verified.credential_id,
+            person.number,
+            verified.credential_public_key,
+            verified.sign_count,
+            label,
+            now_s,
+            0,
+        )
+        people.add_passkey(row)
+
+    def _verify_registration(self, credential: RegistrationCredential, now_s: int) -> VerifiedRegistration:
+        self._verify_current(_challenge(credential), now_s)
+        with _refusing():
+            return verify_registration_response(
+                credential=credential,
+                expected_challenge=_challenge(credential).encode(),
+                expected_rp_id=self._host,
+                expected_origin=self._origin,
+                require_user_verification=True,
+            )
+
+    def _verify_authentication(
+        self, credential: AuthenticationCredential, row: PasskeyRow, now_s: int
+    ) -> VerifiedAuthentication:
+        self._verify_current(_challenge(credential), now_s)
+        with _refusing():
+            return verify_authentication_response(
+                credential=credential,
+                expected_challenge=_challenge(credential).encode(),
+                expected_rp_id=self._host,
+                expected_origin=self._origin,
+                credential_public_key=row.public_key,
+                credential_current_sign_count=row.uses,
+                require_user_verification=True,
+            )
+
+    def _verify_current(self, challenge: str, now_s: int) -> None:
+        expiry = self._nonces.expiry(challenge)
+        if expiry is None or now_s >= expiry:
+            raise SignInError("the request was not made here, or is too old", hint=_HINT)
+
+    def _spend(self, connection: Connection, challenge: str, now_s: int) -> None:
+        access = AccessRepository(connection)
+        # By the newest time that any process saw, as for the messages that keys sign.
+        self._verify_current(challenge, access.see_time(now_s))
+        if not access.spend_nonce(challenge, now_s + 2 * NONCE_LIFE_S, now_s):
+            raise SignInError("the answer was used before", hint=_HINT)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What strangers send may fail in any way in the library: as its own errors, or those of its parsers."""
+    try:
+        yield
+    except Exception as error:
+        cause = str(error) if isinstance(error, WebAuthnException) else "it is malformed"
+        raise SignInError(f"the passkey was refused: {cause}", hint=_HINT) from None
+
+
+def _parse(parse: Callable[[str], C], answer: str) -> C:
+    if len(answer) > MAX_CREDENTIAL_CHARACTERS:
+        raise SignInError("the browser's answer is too long", hint=_HINT)
+    with _refusing():
+        return parse(answer)
+
+
+def _challenge(credential: RegistrationCredential | AuthenticationCredential) -> str:
+    """The challenge that the browser signed; what is no text of ours is nobody's nonce."""
+    with _refusing():
+        found = parse_client_data_json(credential.response.client_data_json)
+        return found.challenge.decode("ascii", "replace")

@@ -1,0 +1,176 @@
+"""Who may sign in at the gateway: invitations, roles, removal, and the sessions of people."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ledger.errors import InputError, NotFoundError
+from ledger.store import Connection, Registry, Store
+from services.access.credentials import CredentialKind, end_sessions, issue
+from services.access.errors import SignInError
+from services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
+from services.access.people.roles import SCOPES, PersonRole
+from services.access.repository import AccessRepository
+from services.access.sessions import PERSON_IDLE_S
+
+__all__ = ["INVITATION_LIFE_S", "Entered", "Invitation", "People", "find_invitation", "handle_of", "need_person"]
+
+INVITATION_LIFE_S = 7 * 86_400
+MAX_NAME_CHARACTERS = 80
+_CODE = re.compile(r"[A-Za-z0-9_-]{43}")
+_HINT = "ask an administrator of your company for an invitation"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An open invitation. Whoever has its code becomes the person."""
+
+    code: str
+    name: str
+    role: PersonRole
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The result of a person's sign-in."""
+
+    token: str
+    person: PersonRow
+
+
+class People:
+    """The people of one company. `owner` is its number; None if the settings do not say which company it is."""
+
+    def __init__(self, store: Store, owner: int | None, verify_fresh: Callable[[], None] = lambda: None) -> None:
+        """`verify_fresh` raises an error while the index may lack that the company was suspended."""
+        self._store, self._owner, self._verify_fresh = store, owner, verify_fresh
+
+    def listed(self) -> list[PersonRow]:
+        """Everybody who may sign in, in the order of their numbers."""
+        with self._store.reading() as connection:
+            return PeopleRepository(connection).people()
+
+    def names(self) -> dict[int, str]:
+        """The names of all people by number, also of those who were removed, for the audit log."""
+        with self._store.reading() as connection:
+            return {row.number: row.name for row in PeopleRepository(connection).people(removed=True)}
+
+    def invite(
+        self, name: str, role: PersonRole, *, now_s: int, invited_by: int | None = None, person: int | None = None
+    ) -> Invitation:
+        """Invites somebody new, or lets `person` in again who lost every way in. Raises InputError, NotFoundError."""
+        name = " ".join(name.split())
+        if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+            raise InputError(f"a name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="shorten it")
+        code, expires_at = secrets.token_urlsafe(32), now_s + INVITATION_LIFE_S
+        row = InvitationRow(_digest(code), person or 0, name, role.value, invited_by or 0, now_s, expires_at, 0)
+        with self._store.transaction() as connection:
+            found = PeopleRepository(connection)
+            if person is not None:
+                need_person(found, person)
+            found.add_invitation(row, now_s)
+        return Invitation(code, name, role, expires_at)
+
+    def invitation(self, code: str, now_s: int) -> InvitationRow:
+        """The open invitation with a code. Raises SignInError, with the same text for every cause."""
+        with self._store.reading() as connection:
+            return find_invitation(PeopleRepository(connection), code, now_s)
+
+    def open_invitations(self, now_s: int) -> list[InvitationRow]:
+        with self._store.reading() as connection:
+            return PeopleRepository(connection).open_invitations(now_s)
+
+    def change_role(self, number: int, role: PersonRole) -> None:
+        """Raises NotFoundError, or InputError if nobody could invite any more."""
+        with self._store.transaction() as connection:
+            people = PeopleRepository(connection)
+            need_person(people, number)
+            if role is not PersonRole.ADMINISTRATOR:
+                _keep_an_administrator(people, number)
+            people.change_role(number, role.value)
+
+    def remove(self, number: int, now_s: int) -> None:
+        """Removes a person, their ways in and their sessions. Raises as `change_role` does."""
+        with self._store.transaction() as connection:
+            people = PeopleRepository(connection)
+            need_person(people, number)
+            _keep_an_administrator(people, number)
+            people.remove_person(number, now_s)
+            end_sessions(AccessRepository(connection), number, now_s)
+
+    def enter(self, connection: Connection, person: PersonRow, now_s: int) -> Entered:
+        """Opens a session for a person who proved to be that person, in the transaction that spent the proof. Raises
+        SignInError if their company is not active."""
+        self._verify_fresh()
+        company = None if self._owner is None else Registry(connection).participant(self._owner)
+        if company is None:
+            raise SignInError(
+                "the company of this gateway is suspended, or the settings do not say which it is",
+                hint="set gateway_participant; see `millmark participants list`",
+            )
+        access = AccessRepository(connection)
+        access.forget_credentials(CredentialKind.SESSION.value, now_s - PERSON_IDLE_S)
+        text, _ = issue(
+            access,
+            CredentialKind.SESSION,
+            company.number,
+            SCOPES[PersonRole(person.role)],
+            now_s=now_s,
+            life_s=PERSON_IDLE_S,
+            person=person.number,
+        )
+        return Entered(text, person)
+
+    def welcome(self, connection: Connection, code: str, now_s: int) -> PersonRow:
+        """Uses an invitation: the person that it makes, or lets in again. Raises SignInError."""
+        people = PeopleRepository(connection)
+        row = find_invitation(people, code, now_s)
+        if not people.use_invitation(row.digest, now_s):
+            raise _no_invitation()
+        if row.person:
+            return need_person(people, row.person)
+        return people.add_person(handle_of(code), row.name, row.role, now_s)
+
+
+def handle_of(code: str) -> bytes:
+    """What authenticators will know the person by whom an invitation lets in: 32 bytes that tell nothing."""
+    return hashlib.sha256(b"millmark.person.v1\0" + code.encode()).digest()
+
+
+def find_invitation(people: PeopleRepository, code: str, now_s: int) -> InvitationRow:
+    """The open invitation with a code. Raises SignInError, with the same text for every cause."""
+    row = people.invitation(_digest(code)) if _CODE.fullmatch(code) else None
+    if row is None or row.used_at or now_s >= row.expires_at:
+        raise _no_invitation()
+    return row
+
+
+def _no_invitation() -> SignInError:
+    return SignInError("the invitation was used, has expired, or does not exist", hint=_HINT)
+
+
+def need_person(people: PeopleRepository, number: int) -> PersonRow:
+    """Raises NotFoundError unless there is such a person, who was not removed."""
+    row = people.person(number)
+    if row is None:
+        raise NotFoundError(f"there is no person {number}", hint="see `millmark people list`")
+    return row
+
+
+def _keep_an_administrator(people: PeopleRepository, number: int) -> None:
+    others = [one for one in people.people() if one.number != number and one.role == PersonRole.ADMINISTRATOR]
+    here = people.person(number)
+    if here is not None and here.role == PersonRole.ADMINISTRATOR and not others:
+        raise InputError(
+            "nobody could invite or remove people any more",
+            hint="make somebody else an administrator first: `millmark people invite NAME --role administrator`",
+        )
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()

@@ -1,0 +1,35 @@
+// Asks the browser for a passkey, and puts its answer into the form: the only script of the portal.
+for (const form of document.querySelectorAll("form[data-passkey]")) {
+  const button = form.querySelector("button");
+  const said = form.querySelector("[role=alert]");
+  const able = window.PublicKeyCredential?.parseRequestOptionsFromJSON;
+  if (!able) {
+    said.textContent = form.dataset.unable;
+    said.hidden = false;
+    continue;
+  }
+  button.disabled = false;
+  form.addEventListener("submit", async (event) => {
+    if (form.elements.credential.value) return;
+    event.preventDefault();
+    said.hidden = true;
+    try {
+      const options = JSON.parse(form.dataset.passkey);
+      const found = form.dataset.create
+        ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
+        : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
+      form.elements.credential.value = JSON.stringify(found.toJSON());
+      form.submit();
+    } catch (error) {
+      said.textContent = `${form.dataset.failed} ${error.name}`;
+      said.hidden = false;
+    }
+  });
+}
+// An invitation's code stays behind the # of its link, which no server sees, until its holder opens the page.
+const invited = document.querySelector("form[data-invited]");
+if (invited && location.hash.length > 1) {
+  invited.elements.code.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  invited.submit();
+}

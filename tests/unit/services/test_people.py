@@ -1,0 +1,270 @@
+"""People at a gateway: invitations, passkeys, roles, removal, and how long sessions last."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ledger.errors import InputError, MillmarkError, NotFoundError
+from services.access import Principal, Scope, SignInError, UnauthenticatedError, authenticate
+from services.access.people.passkeys import Passkeys
+from services.access.people.people import INVITATION_LIFE_S, People
+from services.access.people.roles import SCOPES, PersonRole
+from services.access.sessions import PERSON_IDLE_S, PERSON_LIFE_S, slide
+from services.access.signin import NONCE_LIFE_S
+from tests.support.authenticator import Authenticator
+from tests.support.recording_site import Site, open_site
+
+NOW = 1_800_000_000
+ORIGIN, HOST = "https://gateway.example:8600", "gateway.example"
+
+
+@dataclass
+class Office:
+    """The people of the company of a site, and what they carry."""
+
+    site: Site
+    people: People = field(init=False)
+    passkeys: Passkeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.people = People(self.site.store, self.site.number)
+        self.passkeys = Passkeys(self.site.store, self.people, ORIGIN)
+
+    def hire(self, name: str, role: PersonRole, key: Authenticator) -> str:
+        """Somebody new with a passkey: the token of the first session."""
+        code = self.people.invite(name, role, now_s=NOW).code
+        return self.passkeys.register(code, key.create(self.passkeys.ask_invited(code, NOW)), NOW).token
+
+    def who(self, token: str, now_s: int = NOW) -> Principal:
+        return authenticate(self.site.store, token, now_s=now_s, owner=self.site.number)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    for site in open_site(tmp_path):
+        yield Office(site)
+
+
+def key(number: int = 1, **changes: object) -> Authenticator:
+    made = Authenticator(ORIGIN, HOST, id=b"passkey-%04d" % number)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_a_person_signs_in_with_the_passkey_that_an_invitation_registered(office: Office) -> None:
+    ada = key()
+    first = office.who(office.hire("Ada Lovelace", PersonRole.RECORDER, ada))
+    again = office.who(office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW).token)
+    for principal in (first, again):
+        assert (principal.participant, principal.owner, principal.person) == (office.site.number, True, 1)
+        assert (principal.name, principal.scopes) == ("Ada Lovelace", SCOPES[PersonRole.RECORDER])
+        assert principal.acting == f"{principal.credential}/person-1"
+
+
+def test_each_role_may_do_what_those_before_it_may() -> None:
+    reader, recorder, administrator = (SCOPES[role] for role in PersonRole)
+    assert reader < recorder < administrator
+    assert Scope.RECORDING not in reader
+    assert Scope.PEOPLE not in recorder
+
+
+def test_an_invitation_works_once_and_for_a_week(office: Office) -> None:
+    code = office.people.invite("Ada", PersonRole.READER, now_s=NOW).code
+    options = office.passkeys.ask_invited(code, NOW)
+    office.passkeys.register(code, key().create(options), NOW)
+    with pytest.raises(SignInError, match="used, has expired, or does not exist"):
+        office.passkeys.ask_invited(code, NOW)
+    late = office.people.invite("Bob", PersonRole.READER, now_s=NOW).code
+    with pytest.raises(SignInError, match="used, has expired, or does not exist"):
+        office.passkeys.ask_invited(late, NOW + INVITATION_LIFE_S)
+    for wrong in ("", "x" * 43, code[:-1], "é" * 43):
+        with pytest.raises(SignInError, match="used, has expired, or does not exist"):
+            office.people.invitation(wrong, NOW)
+    assert len(office.people.listed()) == 1
+
+
+def test_a_refused_passkey_does_not_spend_the_invitation(office: Office) -> None:
+    code = office.people.invite("Ada", PersonRole.READER, now_s=NOW).code
+    with pytest.raises(SignInError):
+        office.passkeys.register(code, key(verified=False).create(office.passkeys.ask_invited(code, NOW)), NOW)
+    office.passkeys.register(code, key().create(office.passkeys.ask_invited(code, NOW)), NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"origin": "https://other.example"}, "origin"),
+        ({"host": "other.example"}, "RP ID"),
+        ({"verified": False}, "verified|verification"),
+    ],
+)
+def test_a_passkey_of_another_site_or_without_the_person_is_refused(
+    office: Office, changes: dict[str, object], said: str
+) -> None:
+    ada = key()
+    office.hire("Ada", PersonRole.READER, ada)
+    for name, value in changes.items():
+        setattr(ada, name, value)
+    with pytest.raises(SignInError, match=said):
+        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW)
+
+
+def test_an_answer_counts_once_and_in_time(office: Office) -> None:
+    ada = key()
+    office.hire("Ada", PersonRole.READER, ada)
+    answer = ada.get(office.passkeys.ask_sign_in(NOW))
+    office.passkeys.sign_in(answer, NOW)
+    with pytest.raises(SignInError):  # the counter says so as well
+        office.passkeys.sign_in(answer, NOW)
+    ada.uses = -1  # an authenticator without a counter, whose answers differ in nothing but the challenge
+    with pytest.raises(SignInError):
+        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW + NONCE_LIFE_S)
+    made_up = json.dumps({**json.loads(office.passkeys.ask_sign_in(NOW)), "challenge": "A" * 86})
+    with pytest.raises(SignInError, match="was not made here, or is too old"):
+        office.passkeys.sign_in(ada.get(made_up), NOW)
+    elsewhere = Passkeys(office.site.store, office.people, ORIGIN).ask_sign_in(NOW)
+    with pytest.raises(SignInError, match="was not made here, or is too old"):
+        office.passkeys.sign_in(ada.get(elsewhere), NOW)
+
+
+def test_a_passkey_without_a_counter_cannot_be_replayed(office: Office) -> None:
+    ada = key(uses=-1)
+    office.hire("Ada", PersonRole.READER, ada)
+    ada.uses = -1
+    answer = ada.get(office.passkeys.ask_sign_in(NOW))
+    office.passkeys.sign_in(answer, NOW)
+    with pytest.raises(SignInError, match="was used before"):
+        office.passkeys.sign_in(answer, NOW)
+
+
+def test_a_copied_passkey_is_noticed_by_its_counter(office: Office) -> None:
+    ada = key()
+    office.hire("Ada", PersonRole.READER, ada)
+    ada.uses = 0
+    with pytest.raises(SignInError, match=r"[Cc]ount"):
+        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW)
+
+
+def test_whoever_was_removed_is_out_at_once(office: Office) -> None:
+    boss, ada = key(1), key(2)
+    office.hire("Boss", PersonRole.ADMINISTRATOR, boss)
+    token = office.hire("Ada", PersonRole.RECORDER, ada)
+    office.people.remove(2, NOW)
+    with pytest.raises(UnauthenticatedError):
+        office.who(token)
+    with pytest.raises(SignInError, match="not one of this gateway's people"):
+        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW)
+    assert office.people.names() == {1: "Boss", 2: "Ada"}  # the audit log names her still
+    # Her passkey is free for whoever is invited with it next; that is another person.
+    office.hire("Ada again", PersonRole.READER, ada)
+    assert [one.number for one in office.people.listed()] == [1, 3]
+
+
+def test_a_role_changes_open_sessions(office: Office) -> None:
+    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    token = office.hire("Ada", PersonRole.RECORDER, key(2))
+    office.people.change_role(2, PersonRole.READER)
+    assert office.who(token).scopes == SCOPES[PersonRole.READER]
+
+
+def test_the_last_administrator_stays(office: Office) -> None:
+    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    with pytest.raises(InputError, match="nobody could invite"):
+        office.people.remove(1, NOW)
+    with pytest.raises(InputError, match="nobody could invite"):
+        office.people.change_role(1, PersonRole.READER)
+    office.hire("Other", PersonRole.ADMINISTRATOR, key(2))
+    office.people.remove(1, NOW)
+
+
+def test_whoever_lost_every_passkey_comes_back_as_the_same_person(office: Office) -> None:
+    office.hire("Ada", PersonRole.ADMINISTRATOR, key(1))
+    code = office.people.invite("Ada", PersonRole.ADMINISTRATOR, now_s=NOW, person=1).code
+    entered = office.passkeys.register(code, key(2).create(office.passkeys.ask_invited(code, NOW)), NOW)
+    assert entered.person.number == 1
+    with pytest.raises(NotFoundError):
+        office.people.invite("Nobody", PersonRole.READER, now_s=NOW, person=9)
+
+
+def test_the_last_way_in_is_not_removed(office: Office) -> None:
+    first, second = key(1), key(2)
+    office.hire("Ada", PersonRole.READER, first)
+    with pytest.raises(SignInError, match="the last way in"):
+        office.passkeys.remove(1, first.id)
+    office.passkeys.add(1, second.create(office.passkeys.ask_further(1, NOW)), NOW)
+    office.passkeys.remove(1, first.id)
+    assert [one.id for one in office.passkeys.listed(1)] == [second.id]
+    with pytest.raises(SignInError):
+        office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW)
+
+
+def test_a_session_lasts_a_working_day_while_it_is_used(office: Office) -> None:
+    token = office.hire("Ada", PersonRole.READER, key())
+    for now_s in range(NOW, NOW + PERSON_LIFE_S, PERSON_IDLE_S // 2):
+        assert office.who(token, now_s).person == 1
+    with pytest.raises(UnauthenticatedError):
+        office.who(token, NOW + PERSON_LIFE_S)
+
+
+def test_a_session_that_nobody_uses_ends(office: Office) -> None:
+    token = office.hire("Ada", PersonRole.READER, key())
+    with pytest.raises(UnauthenticatedError):
+        office.who(token, NOW + PERSON_IDLE_S)
+
+
+def test_a_session_never_gets_shorter_by_its_use() -> None:
+    rng = Random(1)  # noqa: S311  # to be had again, not secret
+    for _ in range(1000):
+        issued, now_s = NOW, NOW + rng.randrange(PERSON_LIFE_S)
+        expires = min(issued + rng.randrange(PERSON_IDLE_S, PERSON_LIFE_S), issued + PERSON_LIFE_S)
+        assert expires <= slide(issued, expires, now_s) <= issued + PERSON_LIFE_S
+
+
+def test_hostile_answers_are_refused_and_never_fail_otherwise(office: Office) -> None:
+    ada, rng = key(), Random(2)  # noqa: S311  # as above
+    office.hire("Ada", PersonRole.READER, ada)
+    good = ada.get(office.passkeys.ask_sign_in(NOW))
+    for _ in range(300):
+        changed = bytearray(good.encode())
+        for _ in range(rng.choice((1, 2, 20))):
+            changed[rng.randrange(len(changed))] = rng.randrange(32, 127)
+        if _meaning(changed.decode()) == _meaning(good):
+            continue
+        with pytest.raises(MillmarkError):
+            office.passkeys.sign_in(changed.decode(), NOW)
+    for text in ("", "{}", "[]", "null", "x" * 20_000, '{"id": 1}', good.replace("clientDataJSON", "clientData")):
+        with pytest.raises(SignInError):
+            office.passkeys.sign_in(text, NOW)
+
+
+def _meaning(text: str) -> object:
+    """What an answer says: its members as bytes, since base64 has spare bits. None if it says nothing."""
+    try:
+        answer = json.loads(text)
+        parts = {"id": answer["id"], "rawId": answer["rawId"], **answer["response"]}
+        return {name: urlsafe_b64decode(part + "==") for name, part in parts.items()}, answer["type"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("origin", "possible"),
+    [
+        ("https://gateway.example", True),
+        ("http://localhost:8600", True),
+        ("http://127.0.0.1:8600", False),
+        ("https://10.0.0.4:8600", False),
+        ("http://gateway.example", False),
+        ("https://[2001:db8::1]:8600", False),
+    ],
+)
+def test_passkeys_are_offered_where_browsers_have_them(office: Office, origin: str, possible: bool) -> None:
+    assert Passkeys(office.site.store, office.people, origin).possible is possible
