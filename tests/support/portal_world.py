@@ -83,13 +83,14 @@ class PortalWorld:
 
 
 @contextmanager
-def serve_world(folder: Path, check_page: Path | None = None) -> Iterator[PortalWorld]:
-    """`check_page`: the built page that verifies in a browser; without it, the gateway has none."""
+def serve_world(folder: Path, check_page: Path | None = None, host: str = "127.0.0.1") -> Iterator[PortalWorld]:
+    """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `host`: the name under
+    which browsers reach the gateway; passkeys need `localhost`."""
     with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
         port = listening.getsockname()[1]
         buyer = line.consortium.buyer.number
-        policy = build_policy(Auth.REQUIRED, port=port, owner=line.consortium.makers[2].number)
+        policy = build_policy(Auth.REQUIRED, host=host, port=port, owner=line.consortium.makers[2].number)
         assert buyer != policy.owner
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))

@@ -1,0 +1,189 @@
+"""Sign-in at the company's OpenID Connect provider, also at one that is down, lies, or changes its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc.jwk import RSAKey
+
+from ledger.errors import SettingsError
+from services.access import SignInError, authenticate
+from services.access.people.openid import OpenId, Provider, ProviderError
+from services.access.people.people import People
+from services.access.people.roles import PersonRole
+from services.access.signin import NONCE_LIFE_S
+from tests.support.openid_provider import CLIENT, ISSUER, SECRET, FakeProvider
+from tests.support.recording_site import Site, open_site
+
+NOW = 1_800_000_000
+ORIGIN = "https://gateway.example:8600"
+
+
+@dataclass
+class Office:
+    site: Site
+    provider: FakeProvider = field(default_factory=lambda: FakeProvider(NOW))
+    people: People = field(init=False)
+    openid: OpenId = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.people = People(self.site.store, self.site.number)
+        provider = Provider(ISSUER, CLIENT, SECRET)
+        self.openid = OpenId(
+            self.site.store, self.people, provider, ORIGIN, lambda: b"k" * 32, self.provider.client(), lambda: 0.0
+        )
+
+    def sign_in(self, invitation: str = "", now_s: int = NOW) -> str:
+        address, kept = self.openid.begin(now_s)
+        code, state = self.provider.visit(address)
+        return self.openid.finish(code, state, kept, now_s, invitation).token
+
+    def invited(self, role: PersonRole = PersonRole.READER) -> str:
+        return self.people.invite("Ada", role, now_s=NOW).code
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    for site in open_site(tmp_path):
+        yield Office(site)
+
+
+def test_an_invited_account_signs_in_from_then_on(office: Office) -> None:
+    office.sign_in(office.invited(PersonRole.RECORDER))
+    principal = authenticate(office.site.store, office.sign_in(), now_s=NOW, owner=office.site.number)
+    assert (principal.person, principal.name, principal.owner) == (1, "Ada", True)
+
+
+def test_an_account_that_nobody_invited_stays_outside(office: Office) -> None:
+    office.sign_in(office.invited())
+    office.provider.subject = "mallory"
+    with pytest.raises(SignInError, match="nobody was invited with this account"):
+        office.sign_in()
+    office.provider.subject = "ada"
+    office.people.invite("Boss", PersonRole.ADMINISTRATOR, now_s=NOW)
+    office.people.remove(1, NOW)
+    with pytest.raises(SignInError, match="nobody was invited with this account"):
+        office.sign_in()
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"iss": "https://evil.example"}, "by another issuer"),
+        ({"aud": "another program"}, "for another program"),
+        ({"aud": [CLIENT, "another"]}, "for several programs"),
+        ({"aud": [CLIENT, "another"], "azp": "another"}, "for another program"),
+        ({"aud": []}, "for another program"),
+        ({"nonce": "x"}, "answers another question"),
+        ({"exp": NOW - 3600}, "has expired"),
+        ({"exp": "soon"}, "has expired"),
+        ({"exp": True}, "has expired"),
+        ({"iat": NOW + 3600}, "from another time"),
+        ({"iat": NOW - 3600}, "from another time"),
+        ({"sub": ""}, "names nobody"),
+        ({"sub": 7}, "names nobody"),
+        ({"sub": "x" * 256}, "names nobody"),
+    ],
+)
+def test_a_lie_is_refused(office: Office, claims: dict[str, Any], said: str) -> None:
+    office.sign_in(office.invited())
+    office.provider.claims = claims
+    with pytest.raises(SignInError, match=said):
+        office.sign_in()
+
+
+@pytest.mark.parametrize("name", ["iss", "aud", "nonce", "exp", "iat", "sub"])
+def test_a_token_without_a_claim_is_refused(office: Office, name: str) -> None:
+    office.sign_in(office.invited())
+    office.provider.left_out = (name,)
+    with pytest.raises(SignInError):
+        office.sign_in()
+
+
+def test_keys_may_change(office: Office) -> None:
+    office.sign_in(office.invited())
+    office.provider.key = RSAKey.generate_key(2048, {"kid": "second"})
+    assert office.sign_in()
+    assert office.provider.asked.count("/keys") == 2  # fetched again for the unknown one, and only then
+
+
+@pytest.mark.parametrize("kid", ["first", "other"])
+def test_a_token_by_a_key_that_is_not_the_providers_is_refused(office: Office, kid: str) -> None:
+    office.sign_in(office.invited())
+    office.provider.published = office.provider.key
+    office.provider.key = RSAKey.generate_key(2048, {"kid": kid})
+    with pytest.raises(SignInError, match="ID token was refused"):
+        office.sign_in()
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500),
+        httpx.Response(302, headers={"location": "https://evil.example"}),
+        httpx.Response(200, text="no JSON"),
+        httpx.Response(200, json=[]),
+        httpx.Response(200, json={}),
+        httpx.Response(200, content=b"x" * (2 << 20)),
+    ],
+    ids=["fails", "redirects", "no JSON", "a list", "empty", "endless"],
+)
+def test_a_broken_provider_keeps_people_out(office: Office, path: str, answer: httpx.Response) -> None:
+    code = office.invited()
+    office.provider.answers = {path: answer}
+    with pytest.raises((ProviderError, SignInError)):
+        office.sign_in(code)
+    office.provider.answers = {}
+    assert Office(office.site, FakeProvider(NOW)).sign_in(code)  # the invitation was not spent
+
+
+def test_a_provider_that_is_down_is_named(office: Office) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    client = httpx.Client(transport=httpx.MockTransport(fail))
+    provider = Provider(ISSUER, CLIENT, SECRET)
+    openid = OpenId(office.site.store, office.people, provider, ORIGIN, lambda: b"k" * 32, client)
+    with pytest.raises(ProviderError, match="did not answer: ConnectError; sign in with a passkey"):
+        openid.begin(NOW)
+
+
+@pytest.mark.parametrize("endpoint", ["http://login.example/auth", "", None, "javascript:alert(1)"])
+def test_an_endpoint_without_https_is_not_used(office: Office, endpoint: object) -> None:
+    office.provider.answers["/.well-known/openid-configuration"] = httpx.Response(
+        200, json={"issuer": ISSUER, "authorization_endpoint": endpoint}
+    )
+    with pytest.raises(ProviderError, match="names no authorization_endpoint by https"):
+        office.openid.begin(NOW)
+
+
+def test_the_answer_is_for_the_browser_that_asked_once_and_in_time(office: Office) -> None:
+    office.sign_in(office.invited())
+    address, kept = office.openid.begin(NOW)
+    code, state = office.provider.visit(address)
+    _, others = office.openid.begin(NOW)
+    for state_, kept_, now_s in (
+        (state, others, NOW),
+        (state, "", NOW),
+        (state, kept, NOW + NONCE_LIFE_S),
+        ("x", "x", NOW),
+    ):
+        with pytest.raises(SignInError, match="not to a question of this browser, or is too old"):
+            office.openid.finish(code, state_, kept_, now_s)
+    office.openid.finish(code, state, kept, NOW)
+    code, _ = office.provider.visit(address)
+    with pytest.raises(SignInError, match="was used before"):
+        office.openid.finish(code, state, kept, NOW)
+
+
+def test_a_provider_without_https_is_refused_by_the_settings() -> None:
+    for issuer in ("http://login.example", "login.example", "ftp://login.example"):
+        with pytest.raises(SettingsError, match="is no https URL"):
+            Provider(issuer, CLIENT, SECRET)
+    Provider("http://localhost:9000", CLIENT, SECRET)
