@@ -80,9 +80,10 @@ def issue(
         issued_at=now_s,
         expires_at=now_s + life_s,
         revoked_at=0,
-        person=person,
     )
     access.add_credential(row)
+    if person:
+        access.add_person_session(id_, person)
     return text, row
 
 
@@ -120,13 +121,15 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
     if match is None:
         raise build_refusal()
     with store.reading() as connection:
-        row = AccessRepository(connection).credential(match[2])
+        access = AccessRepository(connection)
+        row = access.credential(match[2])
         # The id finds the row; the comparison with the digest takes constant time.
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
-        participant = _find_active(Registry(connection), row)
-        person = PeopleRepository(connection).person(row.person) if row.person else None
-    if row.revoked_at or now_s >= row.expires_at or participant is None or (row.person and person is None):
+        number = access.person_of(row.id) if row.kind == CredentialKind.SESSION else 0
+        participant = _find_active(Registry(connection), row, number)
+        person = PeopleRepository(connection).person(number) if number else None
+    if row.revoked_at or now_s >= row.expires_at or participant is None or (number and person is None):
         raise build_refusal()
     # A person's role as it is now: one who may no longer record stops at once.
     scopes = frozenset(map(Scope, row.scopes.split())) if person is None else SCOPES[PersonRole(person.role)]
@@ -136,8 +139,8 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
         scopes=scopes,
         credential=row.id,
         owner=row.participant == owner,
-        expires_at=_prolong(store, row, now_s) if row.person else row.expires_at,
-        person=row.person,
+        expires_at=_prolong(store, row, now_s) if number else row.expires_at,
+        person=number,
         name="" if person is None else person.name,
     )
 
@@ -165,9 +168,9 @@ def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
             raise NotFoundError(f"no active {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
 
 
-def _find_active(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
-    """The participant, if it is active and, for a session, still owns the key that signed in; None otherwise."""
-    if row.kind == CredentialKind.API_KEY or row.person:
+def _find_active(registry: Registry, row: CredentialRow, person: int) -> ParticipantRow | None:
+    """The participant, if it is active and, for the session of a key, still owns that key; None otherwise."""
+    if row.kind == CredentialKind.API_KEY or person:
         return registry.participant(row.participant)
     # Revoking a key ends its sessions, although the participant stays active.
     found = registry.participant_of(row.key)

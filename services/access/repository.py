@@ -29,8 +29,14 @@ class CredentialRow:
     issued_at: int
     expires_at: int
     revoked_at: int
-    person: int = 0
-    """Whose session it is; 0 for one that a company's key opened, and for an API key."""
+
+
+@dataclass(slots=True)
+class PersonSessionRow:
+    """Whose session a credential is, if a person opened it, and not a company's key."""
+
+    id: str
+    person: int
 
 
 @dataclass(slots=True)
@@ -51,6 +57,7 @@ class ClockRow:
 
 _SCHEMA = schema_of("services")
 credentials = _SCHEMA.table("credentials", CredentialRow, "id")
+person_sessions = _SCHEMA.table("person_sessions", PersonSessionRow, "id", "person")
 spent_nonces = _SCHEMA.table("spent_nonces", SpentNonceRow, "nonce")
 clock = _SCHEMA.table("clock", ClockRow, "id")
 
@@ -114,16 +121,27 @@ class AccessRepository:
         )
         return self._connection.execute(statement).rowcount == 1
 
+    def add_person_session(self, id_: str, person: int) -> None:
+        self._rows.insert([PersonSessionRow(id_, person)])
+
+    def person_of(self, id_: str) -> int:
+        """Whose session a credential is; 0 if no person opened it."""
+        row = self._rows.get(PersonSessionRow, id_)
+        return 0 if row is None else row.person
+
     def prolong(self, id_: str, expires_at: int) -> None:
         """Sets when a credential expires."""
         self._connection.execute(update(credentials).where(credentials.c.id == id_).values(expires_at=expires_at))
 
     def revoke_of_person(self, person: int, kind: str, now_s: int) -> None:
         """Marks a person's credentials as revoked."""
-        of = (credentials.c.person == person, credentials.c.kind == kind, credentials.c.revoked_at == 0)
+        theirs = select(person_sessions.c.id).where(person_sessions.c.person == person)
+        of = (credentials.c.id.in_(theirs), credentials.c.kind == kind, credentials.c.revoked_at == 0)
         self._connection.execute(update(credentials).where(*of).values(revoked_at=now_s))
 
     def forget_credentials(self, kind: str, before_s: int) -> None:
         """Deletes credentials that expired before a time."""
         gone = (credentials.c.kind == kind, credentials.c.expires_at < before_s)
+        ended = select(credentials.c.id).where(*gone)
+        self._connection.execute(delete(person_sessions).where(person_sessions.c.id.in_(ended)))
         self._connection.execute(delete(credentials).where(*gone))

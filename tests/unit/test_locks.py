@@ -27,7 +27,7 @@ from tests.support.requirements import (
 )
 
 HERE = build_environment(f"{sys.version_info.major}.{sys.version_info.minor}", "linux")
-BASE_PACKAGES = 56
+BASE_PACKAGES = 62
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

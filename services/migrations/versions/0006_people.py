@@ -1,8 +1,5 @@
 """Adds the people of the gateway's company: their passkeys, their accounts at its provider, and invitations."""
 
-import sqlalchemy as sa
-from alembic import op
-
 from ledger.store.migrations.create import create_table
 
 revision = "0006"
@@ -26,4 +23,4 @@ def upgrade() -> None:
         "digest",
         "expires_at",
     )
-    op.add_column("credentials", sa.Column("person", sa.BigInteger(), nullable=False, server_default="0"))
+    create_table("person_sessions", "id:str person:int", "id", "person")
