@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import json
 import time
 from base64 import urlsafe_b64encode
@@ -29,7 +30,6 @@ from services.access.people.people import Entered, People
 from services.access.people.repository import OpenIdRow, PeopleRepository
 from services.access.repository import AccessRepository
 from services.access.signin import CLOCK_SKEW_S, NONCE_LIFE_S, Key, Nonces
-from services.serving.hosts import LOOPBACK_HOSTS
 
 __all__ = ["BACK_PATH", "OpenId", "Provider", "ProviderError"]
 
@@ -60,7 +60,7 @@ class Provider:
 
     def __post_init__(self) -> None:
         url = urlsplit(self.issuer)
-        if url.scheme != "https" and not (url.scheme == "http" and url.hostname in LOOPBACK_HOSTS):
+        if url.scheme != "https" and not (url.scheme == "http" and _is_here(url.hostname)):
             raise SettingsError(
                 f"openid_issuer {self.issuer} is no https URL", hint="the provider's documentation has it"
             )
@@ -185,7 +185,7 @@ class OpenId:
             raise ProviderError("the provider describes another issuer", hint="check openid_issuer")
         url = found.get(name)
         parts = urlsplit(url) if isinstance(url, str) else None
-        if parts is None or (parts.scheme != "https" and parts.hostname not in LOOPBACK_HOSTS):
+        if parts is None or (parts.scheme != "https" and not _is_here(parts.hostname)):
             raise ProviderError(f"the provider names no {name} by https", hint="check openid_issuer")
         return str(url)
 
@@ -222,6 +222,14 @@ class OpenId:
         """Text that only this gateway can make from a state, so that nothing has to be kept between the two steps."""
         text = f"millmark.openid.{what}\0{state}"
         return _text(hmac.new(self._key(), text.encode(), hashlib.sha256).digest())
+
+
+def _is_here(host: str | None) -> bool:
+    """Whether a host is this machine, to which nobody else listens."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _text(content: bytes) -> str:
