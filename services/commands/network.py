@@ -249,26 +249,28 @@ def run_start(context: typer.Context, program: Program = None) -> None:
     folders = find_nodes(context.obj / _FOLDER)
     network = read_network(folders[0].network)
     executable = _program(context.obj, program, network)
-    nodes = [NodeProcess(one, executable.path, read_node(one).url, network.chain_id) for one in folders]
-    started = [node for node in nodes if not is_running(node.folder)]
-    print_lines(
-        f"{executable.kind.name} {executable.version}, {executable.path}",
-        *(f"{node.folder.path.name} runs already" for node in nodes if node not in started),
-    )
-    sys.stdout.flush()  # Besu takes half a minute from here
-    for node in started:
+    print_lines(f"{executable.kind.name} {executable.version}, {executable.path}")
+    started: list[tuple[str, NodeProcess]] = []
+    for folder in folders:
+        own = read_node(folder)
+        if is_running(folder):
+            print_lines(f"{own.peer.name} runs already")
+            continue
+        node = NodeProcess(folder, executable.path, own.url, network.chain_id)
         node.start()
-    for node in started:
+        started.append((own.peer.name, node))
+    sys.stdout.flush()  # Besu takes half a minute from here
+    for name, node in started:
         node.wait_ready()
-        print_lines(f"{node.folder.path.name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
+        print_lines(f"{name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
     print_lines(f"next: millmark --home {context.obj} network status")
 
 
 def run_stop(context: typer.Context) -> None:
     """Stop what `millmark network start` started. What is on disk stays."""
     for folder in find_nodes(context.obj / _FOLDER):
-        was_there = stop_recorded(folder)
-        print_lines(f"{folder.path.name} {'has stopped' if was_there else 'did not run'}")
+        name, was_there = read_node(folder).peer.name, stop_recorded(folder)
+        print_lines(f"{name} {'has stopped' if was_there else 'did not run'}")
 
 
 def _candidate(network: NetworkFile, who: str, act: Act) -> Address:

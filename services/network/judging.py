@@ -126,7 +126,7 @@ def _stalled(seen: Observation, own: Address | None, name: Name, down: frozenset
     else:
         there = [one for one in seen.validators if one == own or one in seen.connected]
         reached, missing = len(there), _listed((one for one in seen.validators if one not in there), name)
-    reach = f"this node reaches {reached} of {count} validators, {quorum} are needed"
+    reach = f"reaches {reached} of {count} validators, {quorum} are needed"
     absent = f"; not connected: {missing}" if missing else ""
     if reached >= quorum:
         return Finding(
@@ -135,7 +135,7 @@ def _stalled(seen: Observation, own: Address | None, name: Name, down: frozenset
     if count - max(reached, len(down.intersection(seen.validators))) >= quorum:
         return Finding(
             Level.ALARM,
-            f"{age}: this node is cut off from most validators, or they are down: {reach}{absent}",
+            f"{age}: HALTED as far as this node sees: it {reach}{absent}; they may go on without it",
             "ask one of them whether blocks come there: if so, mend this node's line, otherwise start their nodes",
         )
     wait = "blocks come again by themselves" + (
@@ -143,7 +143,7 @@ def _stalled(seen: Observation, own: Address | None, name: Name, down: frozenset
     )
     return Finding(
         Level.ALARM,
-        f"{age}: the chain is HALTED: {reach}{absent}",
+        f"{age}: the chain is HALTED: this node {reach}{absent}",
         f"get {quorum - reached} more of them to run and connect; {wait}",
     )
 
@@ -175,7 +175,7 @@ def _silent(seen: Observation, own: Address | None, name: Name) -> Iterator[Find
         outlook = "the chain may stand still at any block"
     verb = "is" if len(silent) == 1 else "are"
     text = f"{len(silent)} of {count} validators {verb} silent for {len(seen.window)} blocks: {_listed(silent, name)}"
-    remedy = "ask their companies to look at their nodes"
+    remedy = f"ask {_listed(silent, name)} to look at {'its node' if len(silent) == 1 else 'their nodes'}"
     if own in silent:
         remedy = (
             "see the log of this node: it may lack peers, its clock may be wrong, or its key is not the validator's"

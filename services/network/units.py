@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 from services.files import write_whole
@@ -54,6 +55,7 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+{addresses}
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -103,8 +105,25 @@ def write_units(folder: NodeFolder, kind: Kind, place: NodePlace, program: Path 
 def build_unit(folder: Path, kind: Kind, place: NodePlace, program: Path | None) -> str:
     """The systemd unit of a node whose folder will stay where it is."""
     executable = program or Path("/usr/local/bin") / kind.commands[0]
-    values = {"name": place.own.name, "kind": kind.name, "folder": str(folder), "program": str(executable)}
+    values = {
+        "name": place.own.name,
+        "kind": kind.name,
+        "folder": str(folder),
+        "program": str(executable),
+        "addresses": _addresses(place),
+    }
     return _UNIT.format(**{name: value.replace("%", "%%") for name, value in values.items()})  # % begins a specifier
+
+
+def _addresses(place: NodePlace) -> str:
+    """Whom the kernel lets the node talk to: the peers, whoever else knows its port. Programs of the company on other
+    machines cannot be told from here, so nothing is refused if the node answers these."""
+    if not ipaddress.ip_address(place.rpc_host).is_loopback:
+        return (
+            "# IPAddressDeny=any, and IPAddressAllow= with the peers and this company's own programs, if they are known"
+        )
+    hosts = dict.fromkeys(peer.host for peer in (place.own, *place.others))
+    return f"IPAddressDeny=any\nIPAddressAllow=localhost {' '.join(hosts)}"
 
 
 def build_compose(kind: Kind, place: NodePlace) -> str:

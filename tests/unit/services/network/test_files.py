@@ -77,6 +77,7 @@ def test_a_company_gets_all_that_its_node_needs(tmp_path: Path, requests: list[P
     assert compose["cap_drop"] == ["ALL"]
     unit = (folder / "millmark-chain-node.service").read_text()
     assert f'ExecStart=/bin/sh "{folder}/start.sh"' in unit
+    assert "IPAddressDeny=any\nIPAddressAllow=localhost 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4\n" in unit
     assert 'Environment="NODE_PROGRAM=/usr/local/bin/besu"' in unit
 
 

@@ -33,7 +33,7 @@ def _genesis(kind: str) -> dict[str, Any]:
 def test_every_program_gets_chain_id_gas_limit_validators_and_balances(kind: str) -> None:
     genesis = _genesis(kind)
     assert all(address.hex() in genesis["extraData"] for address in _VALIDATORS)
-    assert (genesis["config"]["chainId"], genesis["gasLimit"]) == (4711, hex(480_000_000))
+    assert (genesis["config"]["chainId"], genesis["gasLimit"]) == (4711, hex(100_000_000))
     assert list(genesis["alloc"].values()) == [{"balance": hex(10**24)}]
 
 
