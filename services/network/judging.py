@@ -236,7 +236,7 @@ def _spelt(name: str) -> str:
 
 
 def _listed(validators: Iterable[Address], name: Name) -> str:
-    return ", ".join(name(one) for one in validators)
+    return ", ".join(sorted(name(one) for one in validators))
 
 
 def _is_qbft(seen: Observation) -> bool:
