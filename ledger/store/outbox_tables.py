@@ -128,7 +128,7 @@ outbox_transactions = Table(
     Column("error", String),
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_transactions_by_nonce", "signer", "nonce"),
-    Index("outbox_transactions_by_state", "signer", "state", "nonce"),
+    Index("outbox_transactions_by_state", "signer", "relayed", "state", "nonce"),
     Index("outbox_transactions_by_block", "block_number"),
 )
 

@@ -17,7 +17,7 @@ _REPLACED = {
 
 
 def upgrade() -> None:
-    op.create_index("outbox_transactions_by_state", "outbox_transactions", ["signer", "state", "nonce"])
+    op.create_index("outbox_transactions_by_state", "outbox_transactions", ["signer", "relayed", "state", "nonce"])
     op.create_index(
         "outbox_records_unfinished",
         "outbox_records",
