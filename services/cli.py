@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.gateway": ["gateway"],
     "services.commands.backup": ["backup", "restore"],
     "services.commands.index": ["index"],
+    "services.commands.evidence": ["evidence"],
     "services.commands.participants": ["participants"],
     "services.commands.council": ["council"],
     "services.commands.acts.products": ["products"],

@@ -12,14 +12,15 @@ from functools import partial
 from typing import TypeAlias
 
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
-from ledger.canonical import Json, to_hex
+from ledger.canonical import MAX_SAFE_INTEGER, Json, to_hex
 from ledger.claims import Claims, Path, parse_claims
 from ledger.errors import InputError, ProofError, RegisterError
 from ledger.events.certificates import CertificateIssued
 from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.evidence import EvidenceEntry, EvidenceLog
+from ledger.evidence import EvidenceEntry, build_leaf_data
 from ledger.footprint import PATH, Moment, RegisterEntry, is_register_alone, parse_register_entry
 from ledger.ids import Identity, SubjectKind
+from ledger.merkle import Tree, leaf_hash
 from ledger.provenance.permissions import Visibility
 from ledger.provenance.selection import Selection
 from ledger.slots import StreamSlots
@@ -159,7 +160,7 @@ def disclose_evidence(
 
     Raises ProofError if a stored log does not match its anchor.
     """
-    logs: dict[bytes, EvidenceLog] = {}
+    trees: dict[bytes, Tree] = {}
     anchors = {
         row.sequence: row.anchor_size
         for row in rows.among(CertificateRow, "sequence", (row.sequence for row in selection.shown()))
@@ -173,25 +174,22 @@ def disclose_evidence(
         leaf = event.leaf()
         if leaf is None:
             continue
-        # Each log is read once, since it may be large and many certificates refer to it.
-        log = logs.setdefault(leaf.stream, logs.get(leaf.stream) or book.evidence(leaf.stream))
-        kept: _Kept = partial(_logged, log) if log.entries else partial(book.opened, leaf.stream)
-        if log.entries:
-            latest = streams[leaf.stream]
-            _verify_log(log, leaf.stream, latest)
-            found.append(_evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy))
+        if leaf.stream not in trees:
+            # The hashes of each log are read once, since they may be many and many certificates refer to them.
+            trees[leaf.stream] = _tree(book, leaf.stream, streams)
+        tree = trees[leaf.stream]
+        kept: _Kept = partial(_logged, book, leaf.stream) if tree.size else partial(book.opened, leaf.stream)
+        if tree.size:
+            latest, certified = streams[leaf.stream].size, anchors.get(row.sequence)
+            found.append(_evidence(row.sequence, leaf.index, certified, tree, latest, kept(leaf.index), policy))
         elif isinstance(event, AssignmentFinished) and (entry := _chosen(row.sequence, kept(leaf.index), policy)):
             found.append(ShownEvidence(row.sequence, (), (), entry))
         if found and found[-1].record == row.sequence and isinstance(event, AssignmentFinished):
             start = _start(event, started.get(event.assignment), kept, found[-1].shown, policy)
             if start is not None:
-                proof = log.tree.inclusion_proof(start[0], streams[leaf.stream].size) if log.entries else ()
+                proof = tree.inclusion_proof(start[0], streams[leaf.stream].size) if tree.size else ()
                 found.append(ShownEvidence(started[event.assignment], tuple(proof), (), start[1]))
     yield from sorted(found, key=lambda one: one.record)
-
-
-def _logged(log: EvidenceLog, index: int) -> EvidenceEntry | None:
-    return log.entries[index] if index < len(log.entries) else None
 
 
 def _start(
@@ -234,26 +232,46 @@ def _is_register(entry: EvidenceEntry) -> bool:
     return _reading(entry.entry) is not None and is_register_alone(entry.entry)
 
 
-def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
-    if log.tree.size < latest.size or log.tree.root(latest.size) != latest.root:
-        raise ProofError(
-            f"the private book's evidence of stream {to_hex(stream)} does not match its anchor",
-            hint="restore the private book from a backup",
-        )
+def _tree(book: Book, stream: bytes, streams: Mapping[bytes, StreamSlots]) -> Tree:
+    """The tree of a stored log; an empty one if the book has no entry of it."""
+    tree = Tree(book.leaves(stream, MAX_SAFE_INTEGER))
+    if tree.size and (tree.size < streams[stream].size or tree.root(streams[stream].size) != streams[stream].root):
+        raise _changed(stream)
+    return tree
+
+
+def _logged(book: Book, stream: bytes, index: int) -> EvidenceEntry | None:
+    """An entry of a stored log; None if retention has dropped it. Raises ProofError if it is not that of its leaf."""
+    entry = book.evidence_entry(stream, index)
+    if entry is not None and leaf_hash(build_leaf_data(entry.kind, entry.salt, entry.entry)) != entry.leaf_hash:
+        raise _changed(stream)
+    return entry
+
+
+def _changed(stream: bytes) -> ProofError:
+    return ProofError(
+        f"the private book's evidence of stream {to_hex(stream)} does not match its anchor",
+        hint="restore the private book from a backup",
+    )
 
 
 def _evidence(
-    record: int, index: int, certified: int | None, log: EvidenceLog, latest: int, policy: Disclosing
+    record: int,
+    index: int,
+    certified: int | None,
+    tree: Tree,
+    latest: int,
+    entry: EvidenceEntry | None,
+    policy: Disclosing,
 ) -> ShownEvidence:
-    """Prove one entry. `certified` is the anchor's size when a certificate was issued; None for a finished assignment.
+    """Prove one entry, which is None if retention has dropped it. `certified` is the anchor's size when a certificate was issued; None for a finished assignment.
 
     A certificate's entry is proved under that earlier anchor, with a consistency proof to the latest one.
     """
-    entry = log.entries[index]
     return ShownEvidence(
         record=record,
-        inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
-        consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
+        inclusion=tuple(tree.inclusion_proof(index, latest if certified is None else certified)),
+        consistency=() if certified is None else tuple(tree.consistency_proof(certified, latest)),
         shown=_chosen(record, entry, policy),
     )
 

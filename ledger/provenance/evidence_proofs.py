@@ -93,8 +93,8 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
     latest = _anchors(reader, subject)[-1]
     tree = _tree(reader, latest)
     _verify_root(tree, anchor)
-    entry = reader.book.evidence_entry(subject, index)
-    if entry is None:
+    entry, leaf = reader.book.evidence_entry(subject, index), reader.book.leaf(subject, index)
+    if leaf is None:
         raise ProofError(
             f"the private book lacks entry {index} of stream {to_hex(subject)}",
             hint="restore the private book from a backup",
@@ -102,12 +102,13 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
     return InclusionProof(
         stream=subject,
         leaf_index=index,
-        leaf_hash=entry.leaf_hash,
+        leaf_hash=leaf,
         anchor=_shown(anchor),
         inclusion=tuple(tree.inclusion_proof(index, anchor.size)),
         latest=_shown(latest),
         consistency=tuple(tree.consistency_proof(anchor.size, latest.size)),
-        shown=ShownEntry(entry.salt, entry.entry) if reader.visibility is None else None,
+        # An entry that retention has dropped is proved by its hash, and shown by whoever has kept it.
+        shown=ShownEntry(entry.salt, entry.entry) if entry is not None and reader.visibility is None else None,
     )
 
 

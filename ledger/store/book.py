@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, update
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from ledger.errors import StoreDamagedError
@@ -146,7 +146,7 @@ class Book:
     def latest_evidence(self, stream: bytes) -> Json:
         """A stream's last stored entry; None if there is none."""
         found = self._run(stream, MAX_SAFE_INTEGER)
-        return None if found is None else _entries(found)[-1].entry
+        return None if found is None or found.is_dropped else _entries(found)[-1].entry
 
     def leaves(self, stream: bytes, size: int) -> list[bytes]:
         """Hashes of a stream's first `size` leaves, 32 bytes each; fewer if the book does not have them all."""
@@ -162,25 +162,54 @@ class Book:
         return leaves[:size]
 
     def evidence(self, stream: bytes) -> EvidenceLog:
-        """A stream's log from its beginning, as far as it is stored. Loads all of it into memory."""
+        """A stream's log from its beginning, as far as it is stored. Loads all of it into memory. Ends before the first
+        entry that retention has dropped."""
         log = EvidenceLog()
         for row in self._rows.find(EvidenceRow, stream=stream):
-            if row.index != len(log.entries):
+            if row.index != len(log.entries) or row.is_dropped:
                 break
             for entry in _entries(row):
                 log.append(entry.entry, entry.salt, entry.kind)
         return log
 
     def evidence_entry(self, stream: bytes, index: int) -> EvidenceEntry | None:
-        """The entry of a stream's log at an index; None if it is not stored."""
+        """The entry of a stream's log at an index; None if it is not stored, or was dropped."""
         row = self._run(stream, index)
-        return None if row is None or index >= row.index + row.count else _entries(row)[index - row.index]
+        if row is None or index >= row.index + row.count or row.is_dropped:
+            return None
+        return _entries(row)[index - row.index]
+
+    def leaf(self, stream: bytes, index: int) -> bytes | None:
+        """The leaf hash of an entry, which stays when the entry is dropped; None if it is not stored."""
+        row = self._run(stream, index)
+        return None if row is None or index >= row.index + row.count else _parts(row.leaf_hashes)[index - row.index]
+
+    def evidence_counts(self) -> dict[bytes, tuple[int, int]]:
+        """Number of entries of each stream's log, and of those among them that were dropped."""
+        dropped = case((func.length(evidence.c.salts) == 0, evidence.c.count), else_=0)
+        query = select(evidence.c.stream, func.sum(evidence.c.count), func.sum(dropped)).group_by(evidence.c.stream)
+        return {bytes(stream): (int(all_), int(gone)) for stream, all_, gone in self._connection.execute(query)}
+
+    def runs(self, stream: bytes, size: int) -> Iterator[EvidenceRow]:
+        """The rows with entries of a stream that lie within its first `size` ones, but for the log's last row."""
+        # Only some are in memory at a time: a log may have a GB a day.
+        query = select(evidence).where(evidence.c.stream == stream, evidence.c.index + evidence.c.count <= size)
+        query = query.where(evidence.c.index + evidence.c.count < self.evidence_size(stream))
+        for row in self._connection.execute(query.order_by(evidence.c.index).execution_options(yield_per=100)):
+            yield EvidenceRow(*row)
+
+    def drop(self, stream: bytes, firsts: Sequence[int]) -> None:
+        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay."""
+        that = update(evidence).where(evidence.c.stream == stream, evidence.c.index == bindparam("first"))
+        if firsts:
+            self._connection.execute(that.values(salts=b"", entries=""), [{"first": first} for first in firsts])
 
     def evidence_runs(self) -> Iterator[tuple[EvidenceRow, list[EvidenceEntry] | None]]:
-        """All rows of all logs with the entries in them; None for a row that cannot be read."""
+        """All rows of all logs with the entries in them; None for a row that cannot be read. A row whose entries were
+        dropped has none."""
         for row in self._rows.scan(EvidenceRow):
             try:
-                yield row, _entries(row)
+                yield row, _dropped(row) if row.is_dropped else _entries(row)
             except (StoreDamagedError, ValueError):
                 yield row, None
 
@@ -191,7 +220,7 @@ class Book:
         for index in sorted(set(indexes)):  # ascending, so that each row is read once
             if index >= first + len(texts):
                 row = self._run(stream, index)
-                first, texts = (0, []) if row is None else (row.index, row.entries.split("\n"))
+                first, texts = (0, []) if row is None or row.is_dropped else (row.index, row.entries.split("\n"))
             if index < first + len(texts):
                 found[index] = texts[index - first]
         return found
@@ -314,6 +343,13 @@ def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
         EvidenceEntry(index, salt, json.loads(text), leaf, LeafKind(kind))
         for index, (salt, text, leaf, kind) in enumerate(zip(salts, texts, leaves, row.kinds, strict=True), row.index)
     ]
+
+
+def _dropped(row: EvidenceRow) -> list[EvidenceEntry]:
+    """No entry. Raises StoreDamagedError if leaf hashes and kinds differ in number, or only a part is gone."""
+    if row.entries or not len(_parts(row.leaf_hashes)) == len(row.kinds) == row.count:
+        raise StoreDamagedError(f"the evidence of stream {to_hex(row.stream)} is damaged from entry {row.index} on")
+    return []
 
 
 def _names(entry: Json, identity: str) -> bool:

@@ -67,7 +67,11 @@ class ParticipantNameRow:
 
 @dataclass(slots=True)
 class EvidenceRow:
-    """Consecutive entries of a stream's log, with their salts."""
+    """Consecutive entries of a stream's log, with their salts.
+
+    Retention drops salts and entries of a row together (ledger.provenance.retention); both are empty then. Leaf hashes
+    and kinds stay, so that other entries can still be proved.
+    """
 
     stream: bytes
     index: int
@@ -82,6 +86,10 @@ class EvidenceRow:
     """32 bytes each."""
     kinds: bytes
     """One byte each: `ledger.evidence.LeafKind`."""
+
+    @property
+    def is_dropped(self) -> bool:
+        return not self.salts
 
 
 @dataclass(slots=True)

@@ -52,6 +52,7 @@ from tests.support.patience import wait_until
 from tests.support.rotations import rotate_side_by_side
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
 from tests.support.sign_in import NOW_S
+from tests.unit.ledger import test_retention as retention
 from tests.unit.ledger import test_store_database as on_sqlite
 from tests.unit.ledger import test_store_lineage as walks
 from tests.unit.ledger import test_store_schemas as schemas
@@ -114,6 +115,11 @@ test_a_document_can_be_replaced = on_sqlite.test_a_document_can_be_replaced
 test_walks_stop_at_depth_and_breadth = walks.test_walks_stop_at_depth_and_breadth
 test_walks_start_from_any_number_of_lots = walks.test_walks_start_from_any_number_of_lots
 test_contents_are_what_is_packed_now = walks.test_contents_are_what_is_packed_now
+
+
+test_what_is_old_is_dropped = retention.test_what_is_old_and_not_needed_is_dropped
+test_proofs_of_dropped_entries = retention.test_proofs_of_dropped_and_other_entries_verify
+site = retention.site
 
 
 def test_answers_are_the_same_as_on_sqlite(store: Store, tmp_path: Path) -> None:

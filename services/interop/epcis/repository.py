@@ -152,6 +152,10 @@ class EpcisRepository:
         self._connection = connection
         self._rows = Rows(connection)
 
+    def streams(self) -> set[bytes]:
+        """The streams whose entries are events."""
+        return {bytes(one) for one in self._connection.execute(select(epcis_events.c.stream).distinct()).scalars()}
+
     def kept(self, participant: int, keys: Collection[str]) -> set[str]:
         """The deduplication keys, out of `keys`, that events of the participant already have."""
         return self._rows.values(EpcisEventRow, "key", "key", keys, participant=participant)

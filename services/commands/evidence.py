@@ -1,0 +1,100 @@
+"""`millmark evidence`: how much is kept of the logs behind the company's streams, and what is dropped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ledger.canonical import to_hex
+from ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
+from ledger.store import Book, Store
+from services.commands.audit import audited
+from services.commands.context import Context, open_context
+from services.interop.epcis.repository import EpcisRepository
+from services.options import AsJson
+from services.output import print_json, print_lines
+
+__all__ = ["register"]
+
+_DAY_S = 86_400
+_LEAST_DAYS = 7
+"""What is younger may be named by a certificate that is still in the outbox."""
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Show how much is kept of the streams' logs, and drop what is old.")
+    group.command("status", epilog="Example: millmark evidence status")(run_status)
+    group.command("drop", epilog="Example: millmark evidence drop --older-than 365 --dry-run")(run_drop)
+    app.add_typer(group, name="evidence")
+
+
+def run_status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print the number of entries of each log in this database, and of those whose content was dropped. The hashes of
+    all are there, so that every entry can still be proved."""
+    with open_context(context.obj, looking=True) as opened, opened.store.reading() as connection:
+        counts = Book(connection).evidence_counts()
+        found = [Retained(stream, *counted) for stream, counted in sorted(counts.items())]
+        _print(found, Book(connection).identifiers(counts), as_json, "")
+
+
+def run_drop(
+    context: typer.Context,
+    older_than: Annotated[int, typer.Option(min=_LEAST_DAYS, help="Age in days, from the anchor on the ledger.")],
+    expired: Annotated[
+        bool,
+        typer.Option(
+            "--expired",
+            help="Also what certificates name that expired before that and are not demanded; an opening that is "
+            "demanded later can then not be answered.",
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be dropped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop salts and content of measurements that are older than that, for good. Their hashes stay, and with them the
+    proofs of everything else. Kept are entries that certificates and finished work name, with the measurements behind
+    them, register readings, plans, offers and audits, and EPCIS events."""
+    with open_context(context.obj) as opened:
+        opened.catch_up()
+        rule = Rule(int(time.time()) - older_than * _DAY_S, _of_epcis(opened.store), expired=expired)
+        found = find_droppable(opened.store, rule) if dry_run else _drop(opened, rule, older_than)
+        with opened.store.reading() as connection:
+            names = Book(connection).identifiers(one.stream for one in found)
+    _print(found, names, as_json, "would be dropped" if dry_run else "dropped now")
+
+
+def _drop(opened: Context, rule: Rule, days: int) -> list[Retained]:
+    with audited(opened.settings, "evidence drop", f"older than {days} days"):
+        return drop_evidence(opened.store, rule)
+
+
+def _of_epcis(store: Store) -> frozenset[bytes]:
+    with store.reading() as connection:
+        return frozenset(EpcisRepository(connection).streams())
+
+
+def _print(found: Sequence[Retained], names: dict[bytes, str], as_json: bool, now: str) -> None:
+    rows = [
+        {
+            "stream": to_hex(one.stream),
+            "identifier": names.get(one.stream),
+            "entries": one.entries,
+            "dropped_before": one.dropped,
+            "now": one.now,
+            "bytes": one.bytes,
+        }
+        for one in found
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        shown = (
+            f"{row['identifier'] or row['stream']}: {row['entries']} entries, {row['dropped_before']} without content"
+        )
+        print_lines(f"{shown}, {row['now']} {now} ({row['bytes']} bytes)" if now else shown)
+    if not rows:
+        print_lines("no stream's log is in this database")
