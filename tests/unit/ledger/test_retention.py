@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.canonical import Json
 from ledger.errors import ProofError
 from ledger.evidence import LeafKind
 from ledger.index import Follower, check_book
@@ -97,7 +98,7 @@ def site(store: Store, monkeypatch: pytest.MonkeyPatch) -> Site:
     return made
 
 
-def _append(site: Site, kind: LeafKind, entry: dict[str, object]) -> None:
+def _append(site: Site, kind: LeafKind, entry: Json) -> None:
     log = site.fake.logs[site.stream]
     log.append(entry, digest("salt", len(log.entries)), kind)
 
