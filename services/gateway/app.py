@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
+from ledger.store import Book
 from services.access import SignIn
 from services.access.people.openid import OpenId
 from services.access.people.passkeys import Passkeys
@@ -36,6 +37,7 @@ from services.gateway.recording import add_recording
 from services.gateway.relay import add_relay
 from services.portal import Portal, Proofs
 from services.portal.check_page import CheckPage
+from services.portal.pages import Speaker
 from services.portal.people import WaysIn
 from services.serving.logs import build_logger
 
@@ -157,7 +159,19 @@ def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
         parts.clock,
         form_key,
         check,
+        partial(_find_speaker, parts),
     )
+
+
+def _find_speaker(parts: GatewayParts) -> Speaker:
+    """The company of the gateway, by the name that its own book has."""
+    if parts.policy.owner is None:
+        return Speaker(None, parts.contact)
+    try:
+        with parts.store.reading() as connection:
+            return Speaker(Book(connection).names().get(parts.policy.owner), parts.contact)
+    except MillmarkError:  # also on the page that says that the database fails
+        return Speaker(None, parts.contact)
 
 
 def _build_ways_in(parts: GatewayParts, verify_fresh: Callable[[], None]) -> WaysIn:

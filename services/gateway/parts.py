@@ -90,6 +90,8 @@ class GatewayParts:
     """Keys that sign credentials, by their names in the DID document."""
     provider: Provider | None = None
     """With it, people sign in with their accounts at the company's OpenID Connect provider too."""
+    contact: str | None = None
+    """Where readers of pages report a problem."""
     check_page: Path = BUILT
     """Folder of the page that verifies in a browser. If it has none, passports do not offer it."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import enum
+import gzip
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
@@ -30,7 +31,7 @@ from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
 
-__all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages"]
+__all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -45,6 +46,7 @@ SCRIPTED = {
 _LANGUAGE = "millmark-language"
 _MAX_THINGS = 10
 """Most orders or lots named in one statement."""
+_LEAST_PACKED = 1024
 _YEAR_S = 365 * 86_400
 _PATH = "/:%()!'*,;=@&$+~"
 """Characters that are not escaped in paths; `%` is among them because existing escapes are kept."""
@@ -53,6 +55,16 @@ _MAX_STATEMENTS = 50
 _MAX_SHOWN = 36
 """Most characters of an identifier shown in a list."""
 _MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Whose pages these are."""
+
+    name: str | None
+    """None if the company's own book does not say."""
+    contact: str | None
+    """Where readers report a problem: a `mailto:` or `https:` address, or text."""
 
 
 class Pages:
@@ -64,9 +76,10 @@ class Pages:
         *,
         secure: bool,
         build_menu: Callable[[Principal], list[str]],
+        speaker: Callable[[], Speaker] = lambda: Speaker(None, None),
         catalogues: Mapping[Language, Catalogue] | None = None,
     ) -> None:
-        self._secure, self._build_menu = secure, build_menu
+        self._secure, self._build_menu, self._speaker = secure, build_menu, speaker
         self._catalogues = catalogues or read_catalogues()
         self._environment = Environment(
             loader=PackageLoader("services.portal"),
@@ -107,6 +120,7 @@ class Pages:
             languages=[(one.value, _with_language(request, one)) for one in Language],
             path=request.url.path,
             principal=principal,
+            speaker=self._speaker(),
             menu=[] if principal is None else self._build_menu(principal),
             token=forms.token(request, cookie) if forms and cookie else None,
             **values,
@@ -114,6 +128,10 @@ class Pages:
         answer = HTMLResponse(
             text, status, {**PAGE_HEADERS, "Content-Language": catalogue.language.value, **(headers or {})}
         )
+        # Only what has neither session nor form: beside a secret, what a stranger can have a page repeat must not be
+        # packed, since the size would tell where they agree (BREACH).
+        if forms is None and (principal is None or not principal.credential):
+            pack(request, answer)
         if forms is not None and cookie is not None:
             forms.keep(answer, request, cookie)
         # Remembered only from pages that exist, not from error pages.
@@ -130,10 +148,21 @@ class Pages:
         headers = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "ETag": f'"{tag}"'}
         if f'"{tag}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(content, media_type=_MEDIA[name.partition(".")[2]], headers=headers)
+        answer = Response(content, media_type=_MEDIA[name.partition(".")[2]], headers=headers)
+        pack(request, answer)
+        return answer
 
     def _asset_url(self, name: str) -> str:
         return f"/portal/assets/{_tag(self._assets[name])}/{name}"
+
+
+def pack(request: Request, answer: Response) -> None:
+    """Compresses an answer, if the browser takes that and it is worth it."""
+    if "gzip" in request.headers.get("accept-encoding", "") and len(answer.body) > _LEAST_PACKED:
+        answer.body = gzip.compress(answer.body, 6, mtime=0)
+        answer.headers["Content-Encoding"] = "gzip"
+        answer.headers["Content-Length"] = str(len(answer.body))
+    answer.headers["Vary"] = ", ".join(filter(None, (answer.headers.get("vary"), "Accept-Encoding")))
 
 
 def _tag(content: bytes) -> str:

@@ -128,6 +128,7 @@ class Passports:
             "view": build_view(found, proof, recorded),
             "trace": found.trace,
             "code": code,
+            "address": code.address(self.origin) if code.salt else self.origin,
             "checks_here": self.check.is_built,
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),

@@ -17,7 +17,7 @@ from services.access.rules import Rule
 from services.portal.check_page import CheckPage
 from services.portal.forms import Forms
 from services.portal.listings import Listings
-from services.portal.pages import Pages
+from services.portal.pages import Pages, Speaker
 from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
 from services.portal.plans import Plans
@@ -51,10 +51,12 @@ class Portal:
         clock: Callable[[], int],
         form_key: Callable[[], bytes],
         check: CheckPage,
+        speaker: Callable[[], Speaker],
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
-        self.pages, self.forms = Pages(secure=secure, build_menu=self._build_menu), Forms(form_key, secure=secure)
+        self.pages = Pages(secure=secure, build_menu=self._build_menu, speaker=speaker)
+        self.forms = Forms(form_key, secure=secure)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
@@ -271,10 +271,15 @@ def pages(world: PortalWorld) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_every_page_fits_reads_and_is_named(chromium: Browser, world: PortalWorld, language: str, width: int) -> None:
-    context = open_context(chromium, locale="en-GB", viewport={"width": width, "height": 800})
+@pytest.mark.parametrize(
+    ("language", "width", "scheme"),
+    [("en", 320, "light"), ("en", 1280, "light"), ("zh", 320, "light"), ("zh", 1280, "light"), ("en", 320, "dark")],
+)
+def test_every_page_fits_reads_and_is_named(
+    chromium: Browser, world: PortalWorld, language: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    viewport = {"width": width, "height": 800}
+    context = open_context(chromium, locale="en-GB", viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.goto(world.origin + "/portal/status")
     sign_in(page, world, "Cedar Assembly")

@@ -233,7 +233,7 @@ def test_nothing_else_is_loaded_and_nothing_is_inline(caller: Caller) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:", answer.text)
-    loaded = re.findall(r'(?:src|<link[^>]* href)="([^"]+)"', answer.text)
+    loaded = re.findall(r'(?:src|<link[^>]* href)="((?!/passport/qr/)[^"]+)"', answer.text)  # the code is for paper
     assert loaded
     for address in loaded:
         assert address.startswith("/portal/assets/")
@@ -272,3 +272,15 @@ def test_the_switch_keeps_the_salt_and_is_remembered(caller: Caller) -> None:
     assert "HttpOnly" in cookie
     again = caller.ask(f"{PART}?salt={salt_of(LINK)}", Cookie=cookie.partition(";")[0])
     assert '<html lang="zh">' in again.text
+
+
+def test_a_passport_is_packed_and_a_page_with_a_form_never(caller: Caller) -> None:
+    """A form has a secret; packed beside what a stranger can have the page repeat, its size would tell of it."""
+    packed = caller.ask(f"{PART}?salt={salt_of(LINK)}", Accept_Encoding="gzip")
+    plain = caller.ask(f"{PART}?salt={salt_of(LINK)}", Accept_Encoding="identity")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert "content-encoding" not in plain.headers
+    for answer in (packed, plain):
+        assert "Accept-Encoding" in answer.headers["vary"]
+    assert "content-encoding" not in caller.ask("/portal/sign-in", Accept_Encoding="gzip").headers
