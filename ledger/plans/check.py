@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
+import enum
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import PlanError
@@ -39,14 +40,25 @@ __all__ = [
     "PartCheck",
     "PlanCheck",
     "Share",
+    "Unseen",
     "check_part",
     "check_plan",
     "gap_per_mille",
     "jain_per_mille",
     "verify_revisions",
+    "verify_tie",
 ]
 
 _SCALE = 1_000_000
+
+
+class Unseen(enum.StrEnum):
+    """What a file alone cannot show, and whoever has the ledger can compare."""
+
+    MACHINES = "that machines, owners and capabilities are as the ledger has them"
+    TERMS = "that the orders' terms are those in force"
+    TIE = "that the tie hash is that of the first block when the call had closed"
+    ANCHORS = "that the ledger has the anchors which the offers name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +145,24 @@ def _verify_origin(file: PlanFile, plan: Plan, call: bytes) -> None:
         refuse(PlanRule.OBJECTIVE, "the objective is not the one that the call commits to")
 
 
-def verify_revisions(call: Call, in_force: Mapping[bytes, bytes]) -> None:
-    """Rule revision: `in_force` has the claims root of the terms in force by order, as the ledger has them.
+def verify_tie(stated: bytes, first: bytes) -> None:
+    """Rule ties: `first` is the hash of the first block at or after the time when the call closed, by the ledger.
+
+    Raises PlanRefusedError.
+    """
+    if stated != first:
+        refuse(PlanRule.TIES, f"the tie hash is not that of the first block since the call closed, 0x{first.hex()}")
+
+
+def verify_revisions(call: Call, in_force: Mapping[bytes, bytes], orders: Collection[bytes] | None = None) -> None:
+    """Rule revision: `in_force` has the claims root of the terms in force by order, as the ledger has them; of all
+    orders of the call, or of these.
 
     Raises PlanRefusedError.
     """
     for job in call.jobs:
+        if orders is not None and job.order not in orders:
+            continue
         if in_force.get(job.order) != job.revision:
             refuse(PlanRule.REVISION, "its terms were changed after the call", (job.order, job.operations[0].operation))
 
@@ -268,17 +292,13 @@ def jain_per_mille(shares: Sequence[Share]) -> int:
 
 
 def _not_checked(file: PlanFile, plan: Plan, counted: Counted) -> tuple[str, ...]:
-    lines = [
-        "that machines, owners and capabilities are as the ledger has them",
-        "that the orders' terms are those in force",
-        "that the tie hash is that of the first block when the call had closed",
-    ]
+    lines: list[str] = [Unseen.MACHINES, Unseen.TERMS, Unseen.TIE]
     if counted.unanchored:
         lines.append(
             f"that {counted.unanchored} of {len(file.offers)} offers are on the ledger: they came without proof"
         )
     if counted.unanchored < len(file.offers):
-        lines.append("that the ledger has the anchors which the offers name")
+        lines.append(Unseen.ANCHORS)
     return (*lines, *_not_checked_before(file, plan))
 
 

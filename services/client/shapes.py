@@ -675,6 +675,7 @@ class PlanCheckShown(TypedDict):
     fairness_per_mille: int | None
     moved: int | None
     unsold: int | None
+    compared: list[str]
     not_checked: list[str]
 
 

@@ -35,6 +35,7 @@ from services.gateway.metrics import Metrics
 from services.gateway.parts import GatewayParts
 from services.gateway.recording import add_recording
 from services.gateway.relay import add_relay
+from services.planning.tying import Ties
 from services.portal import Portal, Proofs
 from services.portal.check_page import CheckPage
 from services.portal.pages import Speaker
@@ -133,6 +134,7 @@ def _build_api_parts(
         ),
         keys=parts.keys,
         chain=parts.proving_chain,
+        ties=Ties(parts.proving_chain),
         credential_keys=parts.credential_keys,
         receiver=parts.receiver,
         verify_fresh=verify_fresh,
@@ -160,6 +162,7 @@ def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
         form_key,
         check,
         partial(_find_speaker, parts),
+        api.ties,
     )
 
 

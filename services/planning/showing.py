@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ledger.errors import NotFoundError, PlanRefusedError
 from ledger.plans.call import Call
-from ledger.plans.check import check_part, check_plan, gap_per_mille, jain_per_mille
+from ledger.plans.check import (
+    Unseen,
+    check_part,
+    check_plan,
+    gap_per_mille,
+    jain_per_mille,
+    verify_revisions,
+    verify_tie,
+)
 from ledger.plans.offer import Offer, OpenedOffer
 from ledger.plans.plan import Cause, Leg, Plan, Row
 from ledger.provenance.answers import Party
 from ledger.provenance.jsonform import Printable
 from ledger.store import Book, Rows
-from ledger.store.rows import AnchorRow
+from ledger.store.rows import AnchorRow, OrderRow
 from services.planning.making import Standing, find_standing
 from services.planning.reading import count_known, find_part, find_plan, find_whole, need_call, open_offers, plan_file
 from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
@@ -206,6 +214,8 @@ class PlanCheckShown(Printable):
     """Rows of the plan before that have another offer or start."""
     unsold: int | None
     """Of a part: slot prices of own slots that no own row uses; at most the plan's gap."""
+    compared: tuple[str, ...]
+    """What a plan file alone cannot show, and is so by this gateway's index of the ledger and its chain."""
     not_checked: tuple[str, ...]
 
 
@@ -276,38 +286,59 @@ class Reader:
             legs=tuple(self._leg(call, one) for one in part.legs),
         )
 
-    def check(self, digest: bytes) -> PlanCheckShown:
-        """Checks a plan by what is known here: whole by readers, its own part by an owner."""
+    def closes(self, digest: bytes) -> int:
+        """When the call of a plan closed, Unix seconds."""
+        return need_call(self._rows, self._need_plan(digest)[0].call).closes
+
+    def check(self, digest: bytes, tie: bytes | None = None) -> PlanCheckShown:
+        """Checks a plan by what is known here: whole by readers, its own part by an owner. Terms, machines and anchors
+        are those of the index; `tie` is the hash of the first block since the call closed, None if no chain said so."""
         row, leaf = self._need_plan(digest)
         call, plan = need_call(self._rows, row.call), find_plan(self._book, row, leaf)
         try:
-            return self._check_part(call, row, leaf) if plan is None else self._check_whole(call, plan)
+            return self._check_part(call, row, leaf, tie) if plan is None else self._check_whole(call, plan, tie)
         except PlanRefusedError as error:
             return PlanCheckShown(
-                digest, False, plan is not None, str(error.rule), error.cause, None, (), None, None, None, ()
+                digest, False, plan is not None, str(error.rule), error.cause, None, (), None, None, None, (), ()
             )
 
     def party(self, number: int) -> Party:
         return Party(number, self._names.get(number))
 
-    def _check_whole(self, call: Call, plan: Plan) -> PlanCheckShown:
+    def _verify_ledger(self, call: Call, orders: set[bytes], stated: bytes, tie: bytes | None) -> list[str]:
+        """What of a plan is compared with the ledger. Raises PlanRefusedError."""
+        terms = {row.subject: row.claims_root for row in self._rows.among(OrderRow, "subject", orders)}
+        verify_revisions(call, terms, orders)
+        if tie is None:
+            return [Unseen.TERMS]
+        verify_tie(stated, tie)
+        return [Unseen.TERMS, Unseen.TIE]
+
+    def _check_whole(self, call: Call, plan: Plan, tie: bytes | None) -> PlanCheckShown:
         earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
         found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
+        # The file was written from the index, with its machines and anchors.
+        seen = [Unseen.MACHINES, Unseen.ANCHORS, *self._verify_ledger(call, _orders(plan.rows), plan.tie, tie)]
         shares = found.shares()
         shown = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in shares)
         numbers = found.gap_per_mille, shown, jain_per_mille(shares), found.moved
-        return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, found.not_checked)
+        compared = tuple(line for line in found.not_checked if line in seen)
+        unseen = tuple(line for line in found.not_checked if line not in seen)
+        return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, compared, unseen)
 
-    def _check_part(self, call: Call, row: PlanRow, leaf: LeafRow) -> PlanCheckShown:
+    def _check_part(self, call: Call, row: PlanRow, leaf: LeafRow, tie: bytes | None) -> PlanCheckShown:
         part = find_part(self._book, row, leaf, self._me)
         counted = count_known(self._rows, self._book, self._planning, call)
         own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
         found = check_part(part, own)
+        compared = self._verify_ledger(call, _orders(part.rows), part.tie, tie)
         gap = gap_per_mille(part.total, part.bound.value)
         unseen = ["what others offered, and so the plan's cost and bound"]
+        unseen += [] if Unseen.TIE in compared else [Unseen.TIE]
         if found.dropped:
             unseen.append(f"that the cause took away {found.dropped} own offers, which the plan sets aside")
-        return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, tuple(unseen))
+        lines = tuple(compared), tuple(unseen)
+        return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, *lines)
 
     def _need_plan(self, digest: bytes) -> tuple[PlanRow, LeafRow]:
         row = self._planning.plan(digest)
@@ -366,6 +397,10 @@ class Reader:
     def _anchored_at(self, leaf: LeafRow) -> datetime | None:
         anchors = [one for one in self._rows.find(AnchorRow, stream=leaf.stream) if one.size > leaf.leaf_index]
         return None if not anchors else _moment(min(anchors, key=lambda one: one.size).anchored_at)
+
+
+def _orders(rows: Iterable[Row]) -> set[bytes]:
+    return {row.order for row in rows}
 
 
 def _cause(cause: Cause) -> CauseShown:

@@ -23,6 +23,7 @@ from services.access.rules import Rule
 from services.pictures.gantt import draw_gantt
 from services.planning.repository import PlanningRepository
 from services.planning.showing import PlanShown, Reader, RowShown
+from services.planning.tying import Ties
 from services.portal.forms import Forms
 from services.portal.pages import Pages
 from services.portal.plan_view import build_gantt, build_table
@@ -55,6 +56,7 @@ class Plans:
     store: Store
     pages: Pages
     forms: Forms
+    ties: Ties
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -73,8 +75,11 @@ class Plans:
     def show(self, request: Request, digest: str) -> Response:
         """One plan: its chart, its rows with what became of them, and whether it holds. Raises NotFoundError."""
         catalogue, name = self.pages.catalogue(request), _parse(digest)
+        with self._open(_principal(request)) as (_, _, reader):
+            closes = reader.closes(name)
+        tie = self.ties.find(closes)  # asks the chain, so outside of the transactions
         with self._open(_principal(request)) as (names, planning, reader):
-            plan, checked = reader.plan(name), reader.check(name)
+            plan, checked = reader.plan(name), reader.check(name, tie)
             table = build_table(names, plan, _rows_before(planning, reader, plan))
             asked = reader.call(plan.call).operations
             latest = planning.plans(plan.call)[-1].digest

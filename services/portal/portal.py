@@ -15,6 +15,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.rules import Rule
 from services.portal.check_page import CheckPage
+from services.planning.tying import Ties
 from services.portal.forms import Forms
 from services.portal.listings import Listings
 from services.portal.pages import Pages, Speaker
@@ -52,6 +53,7 @@ class Portal:
         form_key: Callable[[], bytes],
         check: CheckPage,
         speaker: Callable[[], Speaker],
+        ties: Ties,
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
@@ -65,7 +67,7 @@ class Portal:
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *people.routes(),
             *Listings(store, self.pages, self.forms).routes(),
-            *Plans(store, self.pages, self.forms).routes(),
+            *Plans(store, self.pages, self.forms, ties).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),

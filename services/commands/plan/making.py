@@ -26,10 +26,11 @@ from services.files import write_private_whole
 from services.output import warn
 from services.planning.calls import verify_revisions
 from services.planning.errors import CallRefusedError, PlanningError
-from services.planning.making import Times, find_dropped, find_kept, find_standing, find_tie, slot_now
+from services.planning.making import find_dropped, find_kept, find_standing, find_tie, slot_now
 from services.planning.reading import count_known, plan_file
 from services.planning.schedule import Made, Replan, make_plan
 from services.planning.sealing import OwnStream, seal_cause, seal_plan
+from services.planning.tying import times_of
 
 __all__ = ["make_for_call"]
 
@@ -139,6 +140,7 @@ def show(
         f"{per_cent(found['gap_per_mille'])} cheaper",
         _checked(check["holds"], check["whole"], check["rule"], check["reason"]),
     ]
+    lines += [f"compared with the ledger: {line}" for line in check["compared"]]
     lines += [f"not checked: {line}" for line in check["not_checked"]]
     if found["cause"] is not None:
         lines.append(f"it replaces {str(found['before'])[:12]}: {found['cause']['kind']}, {found['cause']['text']}")
@@ -173,10 +175,7 @@ def _own_call(desk: Desk, name: str | None) -> Call:
 
 
 def _tie(chain: Chain, closes: int) -> bytes:
-    times = Times(
-        chain.final_number(), lambda number: chain.header(number).timestamp, lambda number: chain.header(number).hash
-    )
-    return find_tie(times, closes)
+    return find_tie(times_of(chain), closes)
 
 
 def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mapping[str, Json] | None = None) -> Done:

@@ -36,6 +36,7 @@ from services.handover.deliveries import ask_others_to_erase_all
 from services.handover.receiving import Receiver
 from services.interop.credentials.issuer import Issuer
 from services.interop.credentials.keys import CredentialKey
+from services.planning.tying import Ties
 from services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["ApiParts", "SseConnections", "add_api", "fetch_gateway_status"]
@@ -53,6 +54,7 @@ class ApiParts:
     """Without a key ring, documents can be neither added nor fetched."""
     chain: Chain | None
     """Without a chain, there are neither bundles nor trust files."""
+    ties: Ties
     credential_keys: Mapping[str, CredentialKey]
     receiver: Receiver | None
     """Without it, nothing is taken from other companies."""
@@ -76,7 +78,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_consortium(table, store)
     add_directory(table, store)
     add_orders(table, store)
-    add_plans(table, store)
+    add_plans(table, store, parts.ties)
     add_lots(table, store)
     add_proofs(table, store)
     add_bundles(table, store, parts.chain)

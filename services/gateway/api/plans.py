@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response
 
+from ledger.plans.check import Unseen
 from ledger.store import Book, Rows, Store
 from services.access import Scope
 from services.access.rules import Rule
@@ -32,6 +33,7 @@ from services.planning.showing import (
     ShareShown,
     WindowShown,
 )
+from services.planning.tying import Ties
 
 __all__ = ["add_plans"]
 
@@ -50,11 +52,11 @@ OfCall = Annotated[
 ]
 
 
-def add_plans(table: RouteTable, store: Store) -> None:
+def add_plans(table: RouteTable, store: Store, ties: Ties) -> None:
     routes = Routes(table, "planning", PROBLEMS_404)
     _add_calls(routes, store)
     _add_offers(routes, store)
-    _add_plans(routes, store)
+    _add_plans(routes, store, ties)
 
 
 @contextmanager
@@ -98,7 +100,7 @@ def _add_offers(routes: Routes, store: Store) -> None:
         return paging.answer(found[: paging.limit], _next(paging.limit, [one.offer for one in found]))
 
 
-def _add_plans(routes: Routes, store: Store) -> None:
+def _add_plans(routes: Routes, store: Store, ties: Ties) -> None:
     @routes.one("/v1/plans/{root}", "getPlan", "Get a plan", PlanShown, rule=_READ, examples={"two operations": _plan})
     def get_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: IfNoneMatch = None) -> Response:
         """Returns the plan with what became of each row: whole for coordinator and readers, else this company's
@@ -116,9 +118,13 @@ def _add_plans(routes: Routes, store: Store) -> None:
     )
     def check_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: IfNoneMatch = None) -> Response:
         """Checks the plan by the offers that are known here: feasibility, cost and bound by who reads all offers, own
-        rows and offers by an owner. Whoever does not trust this gateway runs `millmark plan check`."""
+        rows and offers by an owner. Machines, anchors, the orders' terms in force and the tie hash are compared with
+        the ledger. Whoever does not trust this gateway runs `millmark plan check`."""
         with _reading(store, principal.participant) as reader:
-            return reply_with_etag(reader.check(parse_subject(root)), if_none_match)
+            closes = reader.closes(parse_subject(root))
+        tie = ties.find(closes)  # asks the chain, so outside of the transactions
+        with _reading(store, principal.participant) as reader:
+            return reply_with_etag(reader.check(parse_subject(root), tie), if_none_match)
 
 
 def _next(limit: int, keys: list[bytes]) -> Key | None:
@@ -212,9 +218,11 @@ def _plan() -> PlanShown:
 
 def _check() -> PlanCheckShown:
     share = ShareShown(examples.MAKER, 46, 2)
-    return PlanCheckShown(_PLAN, True, True, None, None, 26, (share,), 1000, 1, None, ("that meters are right",))
+    return PlanCheckShown(
+        _PLAN, True, True, None, None, 26, (share,), 1000, 1, None, (str(Unseen.TERMS),), ("that meters are right",)
+    )
 
 
 def _refused() -> PlanCheckShown:
     reason = "offer 0x6e6e was left out"
-    return PlanCheckShown(_PLAN, False, False, "offers", reason, None, (), None, None, None, ())
+    return PlanCheckShown(_PLAN, False, False, "offers", reason, None, (), None, None, None, (), ())
