@@ -309,6 +309,9 @@ def run_names(
         raise typer.Exit(1)
 
 
+FirstSeed = Annotated[int, typer.Option(min=0, max=1_000_000, help="The first seed.")]
+
+
 def run_capacities(
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
@@ -342,6 +345,7 @@ def run_capacities(
 def run_replan(
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "24,60",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 5,
+    first_seed: FirstSeed = 0,
     first_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds for the plan before.")] = 10.0,
     cpu_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds for the new one.")] = 2.0,
     as_json: AsJson = False,
@@ -349,11 +353,13 @@ def run_replan(
     """Let a machine fail at a quarter of a plan, plan anew, and count the accepted rows that move, beside the fewest
     that can.
 
-    Instances are drawn from seeds 0, 1, 2 and so on.
+    Instances are drawn from seeds, from --first-seed on: a long run can be cut into pieces.
     """
     from services.lab.bench.replanning import compare_replans  # noqa: PLC0415 - as below
 
-    found = list(compare_replans(_parse_sizes(orders), range(seeds), first_seconds, cpu_seconds))
+    found = list(
+        compare_replans(_parse_sizes(orders), range(first_seed, first_seed + seeds), first_seconds, cpu_seconds)
+    )
     if as_json:
         print_json([asdict(one) for one in found])
         return
@@ -386,6 +392,7 @@ def run_replan(
 def run_planning(
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24,60",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
+    first_seed: FirstSeed = 0,
     cpu_seconds: Annotated[float, typer.Option(min=1, max=3600, help="CPU seconds on either side.")] = 30.0,
     instances: Annotated[
         Path | None,
@@ -395,7 +402,7 @@ def run_planning(
 ) -> None:
     """Compare plans with those of CP-SAT alone at equal CPU seconds, and with list rules; time the check.
 
-    Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
+    Instances are drawn from seeds, from --first-seed on: a long run can be cut into pieces. Takes the CPU seconds twice for each.
     """
     if instances is not None:
         _run_shops(instances, cpu_seconds, as_json)
@@ -406,7 +413,7 @@ def run_planning(
     found = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("instances", total=len(sizes) * seeds)
-        for one in compare_plans(sizes, range(seeds), cpu_seconds):
+        for one in compare_plans(sizes, range(first_seed, first_seed + seeds), cpu_seconds):
             found.append(one)
             progress.advance(task)
     summaries = summarise(found)
