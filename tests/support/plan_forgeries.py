@@ -23,12 +23,12 @@ from ledger.plans.check import check_plan
 from ledger.plans.feasible import fixed_rows, sum_cost
 from ledger.plans.file import PlanFile, parse_plan_file
 from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from ledger.plans.plan import Bound, CauseKind, Cost, Leg, Plan, Row
 from ledger.plans.problem import build_problem
 from tests.support.plan_truth import is_true
-from tests.support.plan_world import CLOSES, made_file
+from tests.support.plan_world import CLOSES, made_file, replanned_file
 
-__all__ = ["FORGERIES", "forge"]
+__all__ = ["FORGERIES", "REPLAN_FORGERIES", "forge"]
 
 WORLDS = 40
 Draw = random.Random
@@ -253,6 +253,108 @@ def _change_machine(file: PlanFile, draw: Draw) -> PlanFile:
     return replace(file, machines=tuple(machines))
 
 
+def _before(file: PlanFile) -> Plan:
+    assert file.before is not None
+    return file.before
+
+
+def _hide_move(file: PlanFile, draw: Draw) -> PlanFile:
+    """A row that moved is said to have stayed: the plan may then start it in the past, and proves a smaller gap."""
+    plan = _plan(file)
+    free = [row.key for row in plan.rows if row.key not in plan.fixed]
+    return _fit(_with(file, fixed=tuple(sorted({*plan.fixed, draw.choice(free)})))) if free else file
+
+
+def _let_go(file: PlanFile, draw: Draw) -> PlanFile:
+    """A row that stayed is said to have been free, and the bound is derived for that."""
+    fixed = list(_plan(file).fixed)
+    if not fixed:
+        return file
+    fixed.remove(draw.choice(fixed))
+    return _fit(_with(file, fixed=tuple(fixed)))
+
+
+def _retime_fixed(file: PlanFile, draw: Draw) -> PlanFile:
+    """A fixed row, with its leg, at another time, priced as that is."""
+    plan = _plan(file)
+    places = [place for place, row in enumerate(plan.rows) if row.key in plan.fixed]
+    if not places:
+        return file
+    place = draw.choice(places)
+    row, by = plan.rows[place], draw.choice((-2, -1, 1, 2))
+    price = _offers(file)[row.offer].price_at(row.start + by)
+    moved = _change_row(
+        file, place, start=row.start + by, end=row.end + by, price=row.price if price is None else price
+    )
+    legs = [replace(leg, start=leg.start + by, end=leg.end + by) if leg.key == row.key else leg for leg in plan.legs]
+    return _fit(_with(moved, legs=tuple(legs)))
+
+
+def _change_cause(file: PlanFile, draw: Draw) -> PlanFile:
+    """Another kind of cause for the same offers set aside."""
+    cause = _plan(file).cause
+    assert cause is not None
+    return _with(file, cause=replace(cause, kind=draw.choice(tuple(CauseKind))))
+
+
+def _blame_another(file: PlanFile, draw: Draw) -> PlanFile:
+    """Offers of another machine are set aside by the cause, in place of those that were or with them."""
+    plan = _plan(file)
+    used = {row.offer for row in plan.rows}
+    spare = [key for key in plan.offers if key not in used]
+    if not spare:
+        return file
+    more = set(draw.sample(spare, draw.randint(1, len(spare))))
+    gone = more if draw.random() < 0.5 else more | {*plan.dropped}
+    listed = {*plan.offers, *plan.dropped} - gone
+    return _fit(_with(file, dropped=tuple(sorted(gone)), offers=tuple(sorted(listed))))
+
+
+def _change_before(file: PlanFile, draw: Draw) -> PlanFile:
+    """The plan before is another one: for the digest that is named, or with the digest named anew."""
+    before = _before(file)
+    place = draw.randrange(len(before.rows))
+    row = before.rows[place]
+    row = replace(row, start=row.start + 1, end=row.end + 1) if draw.random() < 0.5 else replace(row, wh=row.wh + 1)
+    rows = (*before.rows[:place], row, *before.rows[place + 1 :])
+    changes: dict[str, object] = _pick(draw, ({"rows": rows}, {"legs": ()}, {"call": bytes(32)}, {"offers": ()}))
+    other = replace(before, **changes)  # type: ignore[arg-type]
+    forged = replace(file, before=other)
+    return _with(forged, before=other.digest) if draw.random() < 0.6 else forged
+
+
+def _change_now(file: PlanFile, draw: Draw) -> PlanFile:
+    """The plan is said to begin earlier, so that more is possible, or later, so that its gap is smaller."""
+    plan = _plan(file)
+    return _fit(_with(file, now=max(0, plan.now + draw.choice((-3, -1, 1, 2, 5)))))
+
+
+def _leave_early(file: PlanFile, draw: Draw) -> PlanFile:
+    """A leg sets out before the plan begins."""
+    plan = _plan(file)
+    places = [place for place, leg in enumerate(plan.legs) if leg.start >= plan.now - 1]
+    if not places:
+        return file
+    place = draw.choice(places)
+    leg = plan.legs[place]
+    by = leg.start - draw.randrange(plan.now) if plan.now else 1
+    early = replace(leg, start=max(0, leg.start - by), end=max(0, leg.end - by))
+    return _fit(_with(file, legs=(*plan.legs[:place], early, *plan.legs[place + 1 :])))
+
+
+REPLAN_FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
+    _hide_move,
+    _let_go,
+    _retime_fixed,
+    _change_cause,
+    _blame_another,
+    _change_before,
+    _change_now,
+    _leave_early,
+)
+"""What only a plan that replaces another can be forged in."""
+
+
 FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
     _shift_row,
     _swap_offer,
@@ -286,8 +388,9 @@ def forge(count: int, seed: int, worlds: int = WORLDS) -> tuple[Counter[str], li
     refused: Counter[str] = Counter()
     accepted: list[str] = []
     while refused.total() + len(accepted) < count:
-        file = made_file(draw.randrange(worlds), anchored=draw.random() < 0.5)
-        forgery = draw.choice(FORGERIES)
+        made = replanned_file if draw.random() < 0.5 else made_file
+        file = made(draw.randrange(worlds), anchored=draw.random() < 0.5)
+        forgery = draw.choice(FORGERIES if file.before is None else REPLAN_FORGERIES + FORGERIES)
         try:
             forged = parse_plan_file(forgery(file, draw).to_bytes())
             check_plan(forged)

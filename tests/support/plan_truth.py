@@ -202,6 +202,9 @@ def _follows(file: PlanFile, plan: Plan, before: Plan) -> bool:
     gone = {offers[key].machine for key in plan.dropped if key not in before.dropped}
     if gone and not (plan.cause and plan.cause.kind in ("machine-down", "drift", "declined") and len(gone) == 1):
         return False
+    refused = {(offers[key].order, offers[key].operation) for key in plan.dropped if key not in before.dropped}
+    if plan.cause and plan.cause.kind == "declined" and len(refused) > 1:
+        return False
     return (
         (plan.before, plan.call) == (before.digest, before.call)
         and all(rows.get(key) == own[key] for key in plan.fixed)

@@ -7,14 +7,16 @@ import random
 from dataclasses import replace
 
 from ledger.canonical import sha256
+from ledger.errors import UnplannableError
 from ledger.merkle import Tree
 from ledger.plans.call import Call, Job, Objective, Operation, Transport
 from ledger.plans.capability import Capability, Need, Range
 from ledger.plans.file import Machine, PlanFile
 from ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
-from services.planning.schedule import make_plan
+from ledger.plans.plan import Cause, CauseKind
+from services.planning.schedule import Replan, make_plan
 
-__all__ = ["CLOSES", "TIE", "anchor", "draw_file", "made_file"]
+__all__ = ["CLOSES", "TIE", "anchor", "draw_file", "made_file", "replanned_file"]
 
 CLOSES = 1_800_000_000
 TIE = sha256(b"the first block after closing")
@@ -82,6 +84,35 @@ def anchor(offers: list[OpenedOffer]) -> tuple[OpenedOffer, ...]:
 def made_file(seed: int, *, anchored: bool = False) -> PlanFile:
     """A file with a plan that holds."""
     return make_plan(draw_file(seed, anchored=anchored), tie=TIE, cpu_s=0.15, with_solver=False, repeatable=True).file
+
+
+@functools.cache
+def replanned_file(seed: int, *, anchored: bool = False) -> PlanFile:
+    """A file with a plan that holds and replaces another one: some rows have begun, and a machine is down, a row was
+    declined, or nothing was taken away."""
+    draw = random.Random(f"replan {seed}")  # noqa: S311 - reproducible
+    first = made_file(seed, anchored=anchored)
+    before = first.plan
+    assert before is not None
+    now = draw.randint(1, max(row.start for row in before.rows))
+    started = frozenset(row.key for row in before.rows if row.start < now)
+    accepted = frozenset(row.key for row in before.rows if draw.random() < 0.5)
+    kind = draw.choice((CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED, CauseKind.LATE, CauseKind.CALL))
+    lost: frozenset[bytes] = frozenset()
+    if kind not in (CauseKind.LATE, CauseKind.CALL):
+        # What every order can do without: the third machine, or a row's offer where there is another.
+        resting = {row.offer for row in before.rows if row.key in started}
+        offers = {item.id: item.entry for item in first.offers if isinstance(item.entry, Offer)}
+        machine = 3 if kind is not CauseKind.DECLINED else 0
+        lost = frozenset(key for key in before.offers if offers[key].machine == machine and key not in resting)
+        if kind is CauseKind.DECLINED:
+            lost = frozenset([row.offer for row in before.rows if row.key not in started][:1])
+    replan = Replan(Cause(kind, "", record=5), now, started, accepted, lost)
+    world = replace(first, plan=None, before=before)
+    try:
+        return make_plan(world, tie=TIE, replan=replan, cpu_s=0.15, with_solver=False, repeatable=True).file
+    except UnplannableError:
+        return replanned_file(seed + 1000, anchored=anchored)
 
 
 def _draw_offer(draw: random.Random, call: Call, order: bytes, operation: int, machine: Machine) -> Offer:

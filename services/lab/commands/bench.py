@@ -402,7 +402,8 @@ def run_planning(
 ) -> None:
     """Compare plans with those of CP-SAT alone at equal CPU seconds, and with list rules; time the check.
 
-    Instances are drawn from seeds, from --first-seed on: a long run can be cut into pieces. Takes the CPU seconds twice for each.
+    Instances are drawn from seeds, from --first-seed on: a long run can be cut into pieces. Takes the CPU seconds twice
+    for each.
     """
     if instances is not None:
         _run_shops(instances, cpu_seconds, as_json)
