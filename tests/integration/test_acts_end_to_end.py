@@ -186,30 +186,30 @@ def test_a_footprint_from_registers_to_the_bundle_that_proves_it(homes: dict[str
     assert "the register is read at the start" in forge(f"assignments start {first} --register-wh 1000")
     assert "less than the 1000 Wh" in refused(homes["Forge"], f"assignments start {second} --register-wh 1")
     forge(f"assignments start {second} --register-wh 1100")  # while the first one runs
-    forge(f"assignments read {first} --register-wh 1300")
-    assert "has another reading" in refused(homes["Forge"], f"assignments read {first} --register-wh 1301")
+    forge(f"assignments read {second} --register-wh 20 --register-reset 1500=0")
+    forge(f"assignments read {first} --register-wh 60")  # whoever reads it need not know of the reset
+    assert "has another reading" in refused(homes["Forge"], f"assignments read {first} --register-wh 61")
     forge(f"lots commission urn:example:blank --order {order} --operation 1 {by} --emission steel=300")
     forge(f"assignments finish {first}")
-    forge(f"assignments read {second} --register-wh 20 --register-reset 1500=0")
     forge(f"lots transform conversion --input blank=1 --output urn:example:shaft=1 --operation 2 {by}")
     forge(f"assignments finish {second}")
     proposed = forge(f"assignments propose {order} --operation 2 --machine MILL-3")
     third = re.findall(r"as assignment (\d+)", proposed)[0]
     forge(f"assignments accept {third}")
-    forge(f"assignments start {third} --register-wh 30")
-    forge(f"assignments read {third} --register-wh 37")
+    forge(f"assignments start {third} --register-wh 70")
+    forge(f"assignments read {third} --register-wh 77")
     forge(f"lots rework shaft --operation 2 {by}")
     forge(f"assignments finish {third}")
     found = json.loads(forge("footprint shaft --json"))
-    # 100 alone, then 200 for both, then 200 until the reset and 20 after it, then the rework: the 10 between are idle.
+    # 100 alone, then 400 until the reset and 20 after it for both, 40 alone, then the rework: the 10 between are idle.
     energy = [(one["assignment"], one["wh"]) for one in found["contributions"] if one["assignment"]]
-    assert energy == [(int(first), 200), (int(second), 320), (int(third), 7)]
-    assert found["location_mg"] == sum(one["location_mg"] for one in found["contributions"]) == 527 * 380 + 570_000
+    assert energy == [(int(first), 350), (int(second), 210), (int(third), 7)]
+    assert found["location_mg"] == sum(one["location_mg"] for one in found["contributions"]) == 567 * 380 + 570_000
     bundle, trust = tmp_path / "part.bundle", tmp_path / "trust.json"
     forge(f"bundle shaft -o {bundle} --disclose /passport")
     forge(f"trust -o {trust}")
     told = forge(f"verify {bundle} --trust {trust} --any-status")
-    assert f"527 Wh, {found['location_mg']} mg CO2e by location" in told
+    assert f"567 Wh, {found['location_mg']} mg CO2e by location" in told
     assert f"(assignments {first}, {second}, {third})" in told
     assert "the footprint of" not in told.partition("Attention:")[2].partition("Where they came from:")[0]
 

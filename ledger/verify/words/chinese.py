@@ -151,7 +151,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "inferences": "证书 {certificates} 的推理：未展示输入、盐和未归一化得分",
         "uncompared": "证书 {certificates} 的推理输入就是所测量的数据：其引用的条目未以测量窗口展示",
         "footprint_stated": "{lots} 的碳足迹的其余组成：其中一部分未展示读数或文件",
-        "footprint_meters": "电表无误；共用一台设备的工序确实在读数所述的时间进行；排放因子适用",
+        "footprint_meters": "电表无误；共用一台设备的工序确实在读数所述的时间进行；"
+        "工序完成时的读数所述的合格品数量属实；排放因子适用",
         "execution": "模型确实给出这些未归一化得分：可用 `python -m quality audit` 重新执行",
         "finished": "已完成工序的测量条目在证明区块之前就已在其证据流中",
         "timing": "证书 {certificates} 所依据的测量是在其批次加工之后进行的：此处没有可确定条目日期的内容",

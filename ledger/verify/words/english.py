@@ -178,7 +178,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "footprint_stated": "what else the footprints of {lots} are made of: of some of it no readings or documents "
         "are shown",
         "footprint_meters": "that meters were right, that operations which share a machine ran when their readings "
-        "say, and that emission factors are fitting",
+        "say, that an operation made as many good parts as the reading at its finish says, and that emission factors "
+        "are fitting",
         "execution": "that the models give these logits: execute them again with `python -m quality audit`",
         "finished": "that the measured entries of finished operations were in their streams before the proof block",
         "timing": "that what certificates {certificates} are on was measured after the work on their lots: nothing "

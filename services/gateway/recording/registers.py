@@ -1,7 +1,8 @@
 """Register readings that are taken at this gateway: each becomes an entry of the machine's stream, and is anchored.
 
 The gateway finds out what the reading at the finish has to say beside the register: the entry of the start, whether the
-register was set back meanwhile, and whether other operations ran on the machine (ledger/footprint/FOOTPRINT.md).
+register was set back meanwhile, and whether other operations ran on the machine (ledger/footprint/FOOTPRINT.md). A
+reset that is stated with a reading becomes an entry of its own before it: operations which run meanwhile see it too.
 """
 
 from __future__ import annotations
@@ -66,11 +67,18 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     if found is not None:
         _verify_same(reader.book, stream, found, asked["register_wh"], size)
         return _anchor(reader.book, stream, [], size)
-    entry = _build(reader.book, stream.subject, row.sequence, moment, asked)
+    now = int(time.time())
+    resets = _resets(asked["reset"], now)
+    entry = _build(reader.book, stream.subject, Reading(now, asked["register_wh"], moment, row.sequence), asked, resets)
+    draw = cast("Callable[[], bytes]", asked["salt"])
+    added = [_write(size + place, f"{event}/reset", RegisterEntry(one), draw) for place, one in enumerate(resets)]
+    return _anchor(reader.book, stream, [*added, _write(size + len(added), event, entry, draw)], size)
+
+
+def _write(index: int, event: str, entry: RegisterEntry, draw: Callable[[], bytes]) -> EvidenceEntry:
     data: dict[str, Json] = {"data": build_register_data(entry), "id": event}
-    salt = cast("Callable[[], bytes]", asked["salt"])()
-    leaf = leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data))
-    return _anchor(reader.book, stream, [EvidenceEntry(size, salt, data, leaf)], size)
+    salt = draw()
+    return EvidenceEntry(index, salt, data, leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
 
 
 def _anchor(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
@@ -109,31 +117,30 @@ class _Known:
     entry: RegisterEntry
 
 
-def _build(book: Book, stream: bytes, assignment: int, moment: Moment, asked: Mapping[str, Any]) -> RegisterEntry:
-    known = list(_readings(book, stream))
-    wh, now = asked["register_wh"], int(time.time())
-    reset = asked["reset"]
-    if moment is Moment.START:
+def _build(
+    book: Book, stream: bytes, reading: Reading, asked: Mapping[str, Any], resets: Sequence[Reading]
+) -> RegisterEntry:
+    known, assignment = list(_readings(book, stream)), reading.assignment
+    if reading.moment is Moment.START:
         if asked["quantity"] is not None:
             raise InputError("only a reading at the finish has a quantity", hint="leave it out")
         latest = [one.entry.reading for one in known[-1:]]
-        allocate([*latest, *_resets(reset, now), Reading(now, wh, moment, assignment)])
-        return RegisterEntry(Reading(now, wh, moment, assignment))
+        allocate([*latest, *resets, reading])
+        return RegisterEntry(reading)
     first = next((place for place, one in enumerate(known) if _is_start(one, assignment)), None)
     if first is None:
         raise InputError(
             f"assignment {assignment} has no register reading at its start",
             hint="finish it with an event that shows the work: what it used is not metered",
         )
-    return _finish(known, first, Reading(now, wh, moment, assignment), asked["quantity"], reset)
+    return _finish(known, first, reading, asked["quantity"], resets)
 
 
 def _finish(
-    known: Sequence[_Known], first: int, finish: Reading, quantity: int | None, reset: Sequence[int] | None
+    known: Sequence[_Known], first: int, finish: Reading, quantity: int | None, stated: Sequence[Reading]
 ) -> RegisterEntry:
     start = known[first]
     between = [one.entry.reading for one in known[first + 1 :]]
-    stated = _resets(reset, finish.time_s)
     beside = [
         Reading(start.entry.reading.time_s, start.entry.reading.wh, Moment.START, one)
         for one in _running(known[:first])
