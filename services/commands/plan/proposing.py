@@ -21,7 +21,7 @@ from services.commands.plan.group import PLAN, CallName
 from services.output import warn
 from services.planning.books import find_claims
 from services.planning.calls import verify_revisions
-from services.planning.consent import Taken, find_row, verify_row
+from services.planning.consent import TakenTimes, find_row, verify_row
 from services.planning.errors import RowRefusedError
 from services.planning.making import Standing, find_standing
 from services.planning.reading import need_call
@@ -122,7 +122,7 @@ def _judge(
     shelf: Shelf, me: int, waiting: list[AssignmentRow], now_s: int
 ) -> tuple[dict[int, bytes], list[RowRefusedError]]:
     """The claims roots of the rows that are as they were offered, by assignment, and why the others are refused."""
-    roots, refused, accepting = {}, [], list[Taken]()
+    roots, refused, times = {}, [], TakenTimes(shelf.rows, shelf.book, me)
     for row in waiting:
         try:
             proposed = find_row(shelf.book, row)
@@ -135,7 +135,7 @@ def _judge(
                 raise RowRefusedError(
                     f"assignment {row.sequence} is of no plan", hint="use `millmark assignments accept`"
                 )
-            accepting.append(verify_row(shelf.rows, shelf.book, row, proposed, me, now_s, accepting))
+            times.add(verify_row(shelf.rows, shelf.book, row, proposed, me, now_s, times))
             roots[row.sequence] = proposed.root
         except RowRefusedError as error:
             refused.append(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ledger.plans.plan import Row
 from ledger.records import AssignmentState
 from ledger.store import Book, Rows, Store
 from ledger.store.rows import AssignmentRow
-from services.planning.consent import Taken, consent_to, find_busy, find_row, verify_row
+from services.planning.consent import Taken, TakenTimes, consent_to, find_busy, find_row, verify_row
 from services.planning.errors import RowRefusedError
 from services.planning.repository import CallRow, LeafRow, PlanningRepository, What
 from tests.support.planning_samples import ORDERS, build_call
@@ -139,10 +140,30 @@ def test_a_machine_does_not_have_the_same_time_for_two_rows(owner: Owner) -> Non
         proposed = find_row(book, found)
         assert proposed is not None
         before, after = Taken(MACHINE, 9, CALL.origin, CALL.origin + 5 * CALL.slot), Taken(MACHINE + 1, 9, 0, 2**40)
-        mine = verify_row(rows, book, found, proposed, OWNER, CALL.closes, [before, after])
+        times = TakenTimes(rows, book, OWNER)
+        times.add(before)
+        times.add(after)
+        mine = verify_row(rows, book, found, proposed, OWNER, CALL.closes, times)
+        times.add(replace(mine, assignment=9))
         with pytest.raises(RowRefusedError, match="has assignment 9"):
-            verify_row(rows, book, found, proposed, OWNER, CALL.closes, [replace(mine, assignment=9)])
+            verify_row(rows, book, found, proposed, OWNER, CALL.closes, times)
     assert root
+
+
+def test_times_are_found_as_if_each_were_looked_at(owner: Owner) -> None:
+    draw = random.Random(5)  # noqa: S311 - reproducible
+    with owner.store.reading() as connection:
+        times, all_of_them = TakenTimes(Rows(connection), Book(connection), OWNER), list[Taken]()
+        for number in range(400):
+            begin = draw.randrange(1000)
+            wanted = Taken(draw.randint(1, 3), number, begin, begin + draw.choice((1, 2, 3, 40)))
+            expected = [one for one in all_of_them if one.overlaps(wanted)]
+            found = times.find_overlap(wanted)
+            assert found in expected if expected else found is None
+            if not expected or draw.random() < 0.2:
+                times.add(wanted)
+                all_of_them.append(wanted)
+    assert len(all_of_them) > 100
 
 
 def test_a_document_that_is_half_a_row_is_refused_and_one_without_a_plan_is_left_alone(owner: Owner) -> None:
