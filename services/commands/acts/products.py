@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ from services.output import print_json, print_lines, print_table
 if TYPE_CHECKING:
     from ledger.canonical import Json
     from ledger.products import Configuration, Product
+    from services.planning.earliest import Earliest
 
 __all__ = ["register"]
 
@@ -106,7 +109,7 @@ def configure(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Choose options, and see price, time and route. Without options, a terminal asks for one after the other."""
+    """Choose options, and see price, time, earliest date and route. Without options, a terminal asks for one after the other."""
     from ledger.products import build_order_document, parse_choices  # noqa: PLC0415 - as above
     from ledger.products import configure as configure_product  # noqa: PLC0415 - as above
     from services.commands.acts.product_questions import ask_options  # noqa: PLC0415 - as above
@@ -118,21 +121,56 @@ def configure(
     if output is not None:
         text = json.dumps(build_order_document(made), indent=2, ensure_ascii=False)
         write_whole(output, f"{text}\n".encode())
+    earliest = _earliest(context, made)
     if as_json:
-        print_json(_result(made))
+        print_json({**_result(made), "earliest": _earliest_json(earliest)})
         return
     how = (
         f"--operations {len(made.operations)} --claims {shlex.quote(str(output))}"
         if output is not None
         else f"--product {shlex.quote(product)} {_flags(made)}"
     )
-    print_lines(*_told(made), f"next: millmark orders place IDENTIFIER --coordinator NAME --due DAY {how}")
+    print_lines(
+        *_told(made),
+        _earliest_line(earliest),
+        f"next: millmark orders place IDENTIFIER --coordinator NAME --due DAY {how}",
+    )
 
 
 def _find(context: typer.Context, name: str) -> Product:
     from services.products import Catalogue  # noqa: PLC0415 - as above
 
     return Catalogue(context.obj).find(name)
+
+
+def _earliest(context: typer.Context, made: Configuration) -> Earliest:
+    """By the calendar of the home, if it has one. Raises CalendarError for one that cannot be read."""
+    from services.planning.calendar import CALENDAR_FILE, read_calendar  # noqa: PLC0415 - as above
+    from services.planning.earliest import find_earliest  # noqa: PLC0415 - as above
+
+    home = Path(context.obj)
+    calendar = read_calendar(home) if (home / CALENDAR_FILE).is_file() else None
+    return find_earliest(calendar, [(one.kind, one.minutes) for one in made.operations], int(time.time()))
+
+
+def _earliest_line(found: Earliest) -> str:
+    if found.at is None:
+        return "at the earliest: the machines of calendar.toml have no time for it within 120 days"
+    what = "by the clock, for this home has no calendar of machines"
+    if found.unknown is not None:
+        what = "by the shifts of calendar.toml"
+        if found.unknown:
+            what += f"; by the clock for {', '.join(found.unknown)}, which no machine in it does"
+    at = datetime.fromtimestamp(found.at, UTC)
+    return f"at the earliest: {at:%Y-%m-%d %H:%M} UTC for a piece begun now, {what}; without other work and transport"
+
+
+def _earliest_json(found: Earliest) -> dict[str, Json]:
+    return {
+        "at": None if found.at is None else datetime.fromtimestamp(found.at, UTC).isoformat(),
+        "calendar": found.unknown is not None,
+        "by_the_clock": list(found.unknown or ()),
+    }
 
 
 def _told(made: Configuration) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,8 @@ def test_a_configuration_tells_price_time_and_route_and_is_written(run: Runner) 
         "price: EUR 766.00 a piece",
         "indicative time: 2 h 32 min of work a piece, without waiting and transport",
         "  3 assembly: assembly, bearings sputtered; 35 min",
+        "at the earliest: 2",
+        " UTC for a piece begun now, by the clock, for this home has no calendar of machines; without other work",
         f"--operations 3 --claims {path}",
     ):
         assert line in out
@@ -207,6 +210,8 @@ def test_a_configuration_tells_price_time_and_route_and_is_written(run: Runner) 
     assert verify_order_document(document, 3, lambda _: None) is not None
     told = json.loads(run("products", "configure", "crankshaft", *options, bearings, "--json")[1])
     assert (told["price"], told["minutes"], told["implied"]) == (76600, 152, ["material", "hardening"])
+    assert told["earliest"]["calendar"] is False
+    assert datetime.fromisoformat(told["earliest"]["at"]) > datetime.now(UTC) + timedelta(minutes=151)
     assert told["specification"] == document["specification"]
     assert run("products", "check", "crankshaft", "--document", str(path))[0] == 0
 
