@@ -14,8 +14,8 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.rules import Rule
-from services.portal.check_page import CheckPage
 from services.planning.tying import Ties
+from services.portal.check_page import CheckPage
 from services.portal.forms import Forms
 from services.portal.listings import Listings
 from services.portal.pages import Pages, Speaker

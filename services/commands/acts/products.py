@@ -109,7 +109,7 @@ def configure(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Choose options, and see price, time, earliest date and route. Without options, a terminal asks for one after the other."""
+    """Choose options, and see price, time, earliest date and route. Without options, a terminal asks for each."""
     from ledger.products import build_order_document, parse_choices  # noqa: PLC0415 - as above
     from ledger.products import configure as configure_product  # noqa: PLC0415 - as above
     from services.commands.acts.product_questions import ask_options  # noqa: PLC0415 - as above

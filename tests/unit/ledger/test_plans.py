@@ -79,7 +79,8 @@ def test_the_check_and_another_reading_of_the_rules_agree_on_plans_that_hold() -
 def test_forged_plans_are_refused() -> None:
     refused, accepted = forge(400, 7, worlds=3)
     assert accepted == []
-    assert refused.keys() >= {PlanRule.BOUND, PlanRule.SUMS, PlanRule.OFFERS, PlanRule.WINDOW, PlanRule.TRANSPORT, PlanRule.BEFORE}
+    assert refused.keys() >= {PlanRule.BOUND, PlanRule.SUMS, PlanRule.OFFERS, PlanRule.WINDOW, PlanRule.TRANSPORT}
+    assert PlanRule.BEFORE in refused
 
 
 @functools.cache
