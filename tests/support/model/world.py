@@ -194,7 +194,8 @@ class World:
         gate's inspector: verdict, state, expired, whether any is open, before a rework. Behind a quarantine; packed.
         Whether the first gate is waived; whether the second inspector's latest passes and counts."""
         company = self.companies.bit_length()
-        widths = (company, 3, company, 1, 2, 2, 1, 1, 1, 2, 1, 1, 1)
+        # No bits for what this world lacks: two lots of two operations would not fit in a key otherwise.
+        widths = (company, 3, company, 1, 2, 2, 1, 1, 1, 2, 1, int(self.waivers), int(self.second != 0))
         return [(f"{name}{lot}", bits) for name, bits in zip(OF_A_LOT, widths, strict=True)]
 
     def numbers(self) -> range:
