@@ -18,7 +18,7 @@ from services.cli import main
 
 __all__ = ["held_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
-_READY_S = 60.0
+_READY_S = 180.0
 _STOP_S = 20.0
 _PRELOADED = (
     "services.commands.gateway",
@@ -57,7 +57,7 @@ def _bound(port: int) -> socket.socket:
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes] | BaseProcess) -> None:
-    """Returns when something listens on the port. Raises ChainError if the process ends, or takes over a minute."""
+    """Returns when something listens on the port. Raises ChainError if the process ends, or takes 3 minutes."""
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline and _is_running(process):
         try:
