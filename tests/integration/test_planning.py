@@ -22,6 +22,7 @@ from services.settings import read_settings
 from services.store import open_store
 from tests.support.patience import wait_until
 from tests.support.planning_homes import Homes, found_homes
+from tests.support.planning_samples import show_calendar
 
 pytestmark = pytest.mark.integration
 
@@ -37,19 +38,6 @@ CAPABLE = {
         {"kind": "milling", "limits": {}},
     ]
 }
-CALENDAR = """
-time_zone = "Europe/Berlin"
-unit = "EUR/100"
-[energy]
-price_per_kwh = 30
-co2e_mg_per_wh = 400
-[[machine]]
-machine = "{machine}"
-rate_per_hour = {rate}
-power_w = 5000
-minutes = {{ turning = 60, milling = 90 }}
-shifts = [ {{ days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = "00:00", ends = "00:00" }} ]
-"""
 OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n[transport_otherwise]\nminutes = 120\ncost = 500\n'
 HOURS_S = 8 * 3600
 
@@ -59,7 +47,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
     with found_homes(tmp_path_factory.mktemp("planning"), ["Hub", "Forge", "Mill"]) as homes:
         for owner, machine, rate in (("Forge", "LATHE", 4000), ("Mill", "BORER", 5000)):
             homes.write(owner, "machine.json", json.dumps(CAPABLE))
-            homes.write(owner, "calendar.toml", CALENDAR.format(machine=machine, rate=rate))
+            homes.write(owner, "calendar.toml", show_calendar(machine, rate, "Europe/Berlin", "00:00", "00:00"))
             path = str(homes.folder / owner / "machine.json")
             homes.call(owner, "machines", "register", f"urn:example:{machine}", "--claims", path)
             homes.call(owner, "streams", "open", f"urn:example:{machine}:offers", "--machine", machine)

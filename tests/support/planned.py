@@ -26,22 +26,10 @@ from services.planning.repository import PlanningRepository
 from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from tests.support.apart import Apart, Home
 from tests.support.bundle_world import NOTHING, PIECE, YEAR_S
+from tests.support.planning_samples import show_calendar
 
-__all__ = ["CALENDAR", "Planned"]
+__all__ = ["Planned"]
 
-CALENDAR = """
-time_zone = "UTC"
-unit = "EUR/100"
-[energy]
-price_per_kwh = 30
-co2e_mg_per_wh = 400
-[[machine]]
-machine = "{machine}"
-rate_per_hour = {rate}
-power_w = 5000
-minutes = {{ turning = 60, milling = 90 }}
-shifts = [ {{ days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = "06:00", ends = "22:00" }} ]
-"""
 HOUR_S = 3600
 OPERATIONS: Json = {
     "0": {"name": "turn", "need": {"kind": "turning", "values": {"diameter_mm": 80, "material": "steel"}}},
@@ -121,7 +109,7 @@ class Planned:
 
     def build_offers(self, machine: str, rate: int, until_s: int = 30 * 86_400) -> Made:
         owner, number = self.owner(machine), self.apart.world.machines[machine]
-        calendar = parse_calendar(CALENDAR.format(machine=machine, rate=rate).encode())
+        calendar = parse_calendar(show_calendar(machine, rate, "UTC", "06:00", "22:00").encode())
         with self.home(owner).store.reading() as connection:
             capability = find_capability(Book(connection), self.apart.roots[machine])
         own = OwnMachine(number, calendar.machines[0], capability)

@@ -11,7 +11,17 @@ from ledger.plans.offer import Offer, OpenedOffer
 from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
 from services.planning.calendar import Calendar, parse_calendar
 
-__all__ = ["BASE", "CLOSES", "LEDGER", "build_calendar", "build_call", "build_opened", "build_plan", "build_row"]
+__all__ = [
+    "BASE",
+    "CLOSES",
+    "LEDGER",
+    "build_calendar",
+    "build_call",
+    "build_opened",
+    "build_plan",
+    "build_row",
+    "show_calendar",
+]
 
 LEDGER = b"\x1a" * 20
 ORDERS = (b"\x11" * 32, b"\x22" * 32)
@@ -25,6 +35,23 @@ def build_call(origin: int = BASE, slot: int = 3600, slots: int = 14 * 24, reade
     operations = (Operation(0, TURNING), Operation(1, Need("milling")))
     jobs = tuple(Job(order, b"\5" * 32, 0, 7 * 24, operations) for order in ORDERS)
     return Call(77, LEDGER, 2, b"\7" * 32, origin, slot, slots, origin - 600, "EUR/100", readers, b"\6" * 32, jobs)
+
+
+def show_calendar(machine: str, rate: int, zone: str, starts: str, ends: str) -> str:
+    """The file of one machine's owner, who turns and mills on every day between two hours."""
+    return f'''
+time_zone = "{zone}"
+unit = "EUR/100"
+[energy]
+price_per_kwh = 30
+co2e_mg_per_wh = 400
+[[machine]]
+machine = "{machine}"
+rate_per_hour = {rate}
+power_w = 5000
+minutes = {{ turning = 60, milling = 90 }}
+shifts = [ {{ days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = "{starts}", ends = "{ends}" }} ]
+'''
 
 
 def build_calendar(text: str = "", **machine: object) -> Calendar:
