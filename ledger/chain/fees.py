@@ -25,7 +25,7 @@ def first_fees(node: Node, profile: EngineProfile) -> Fees:
     base_fee = node.base_fee_wei()
     if base_fee is None:
         # Only the node knows what its network's blocks ask for: no header has it.
-        price = max(node.gas_price_wei(), profile.priority_fee_wei)
+        price = node.gas_price_wei()
         return Fees(price, price, legacy=True)
     return Fees(
         base_fee * (100 + profile.fee_headroom_percent) // 100 + profile.priority_fee_wei, profile.priority_fee_wei

@@ -37,6 +37,9 @@ class EngineProfile:
     on a later block, and a chain without new blocks is an alarm."""
 
 
+_GETH_TIP_WEI = 1_000_000_000
+"""What Geth and its descendants ask of transactions from other nodes, unless `--miner.gasprice` says otherwise (0 counts
+as nothing said). One that offers less waits until the node that it was sent to has its turn."""
 _EMBEDDED = EngineProfile(
     name="embedded",
     finality_depth=0,
@@ -66,7 +69,7 @@ _CLIQUE = replace(
     name="clique",
     finality_depth=12,
     depth_by_signers=True,
-    priority_fee_wei=1_000_000_000,
+    priority_fee_wei=_GETH_TIP_WEI,
 )
 PROFILES = {
     profile.name: profile
@@ -74,7 +77,7 @@ PROFILES = {
         _EMBEDDED,
         replace(_EMBEDDED, name="anvil", fixed_gas_limit=None),
         _QBFT,
-        replace(_QBFT, name="qbft"),
+        replace(_QBFT, name="qbft", priority_fee_wei=_GETH_TIP_WEI),
         _CLIQUE,
     )
 }

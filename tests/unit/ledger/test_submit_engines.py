@@ -24,7 +24,8 @@ BERLIN = ScriptedNode({"eth_getBlockByNumber": {"number": "0x1"}, "eth_gasPrice"
 
 def test_each_network_has_its_fees() -> None:
     assert first_fees(FREE, find_profile("besu-qbft")) == Fees(0, 0)
-    assert first_fees(PRICED, find_profile("qbft")) == Fees(14, 0)
+    assert first_fees(PRICED, find_profile("besu-qbft")) == Fees(14, 0)
+    assert first_fees(PRICED, find_profile("qbft")) == Fees(1_000_000_014, 1_000_000_000)
     assert first_fees(PRICED, find_profile("clique")) == Fees(1_000_000_014, 1_000_000_000)
     assert first_fees(Node(BERLIN), find_profile("qbft")) == Fees(1000, 1000, legacy=True)
 
@@ -36,8 +37,8 @@ def test_without_fees_nothing_is_outbid() -> None:
 
 def test_a_raise_of_a_few_wei_raises_both_fees() -> None:
     """Geth refuses a replacement that leaves the priority fee as it was, and a tenth of 7 wei is less than one."""
-    assert raised_fees(PRICED, find_profile("qbft"), Fees(14, 0)) == Fees(16, 1)
-    assert raised_fees(PRICED, find_profile("qbft"), Fees(20, 4, legacy=True)) == Fees(22, 5, legacy=True)
+    assert raised_fees(PRICED, find_profile("besu-qbft"), Fees(14, 0)) == Fees(16, 1)
+    assert raised_fees(PRICED, find_profile("besu-qbft"), Fees(20, 4, legacy=True)) == Fees(22, 5, legacy=True)
 
 
 @pytest.mark.parametrize("mined", [0, -1], ids=["the replaced one", "the replacement"])
