@@ -106,8 +106,8 @@ def _geth_family(place: NodePlace, apis: str) -> list[str]:
         "--http.port", str(place.rpc_port),
         "--http.api", apis,
         "--mine",
-        # On every node: a transaction without a tip would wait for the turn of a node that takes it.
-        "--miner.gasprice", "0",
+        # The least that counts: 0 would be taken for 1 gwei, which transactions from other nodes would have to offer.
+        "--miner.gasprice", "1",
         "--miner.gaslimit", str(place.gas_limit),
     ]  # fmt: skip
 
