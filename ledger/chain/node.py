@@ -26,10 +26,12 @@ from ledger.errors import (
     ChainUnreachableError,
     ContractRefusedError,
     MethodMissingError,
+    SealsError,
 )
 from ledger.events import Header
 from ledger.headers import FIELDS, encode_header, hashed_header
 from ledger.rlp import encode_integer
+from ledger.seals import parse_extra
 
 __all__ = ["Head", "Node", "ProofAnswer", "Receipt", "Reception"]
 
@@ -369,7 +371,15 @@ def _header(raw: Any) -> Header:
         timestamp=parse_number(raw["timestamp"]),
         logs_bloom=parse_sized(raw["logsBloom"], 256),
         receipts_root=parse_sized(raw["receiptsRoot"], 32),
+        round=_round(parse_bytes(raw["extraData"])),
     )
+
+
+def _round(extra: bytes) -> int | None:
+    try:
+        return parse_extra(extra).round
+    except SealsError:
+        return None  # another engine
 
 
 def _transactions(raw: Any) -> tuple[Header, tuple[BlockTransaction, ...]]:

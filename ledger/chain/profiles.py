@@ -38,8 +38,8 @@ class EngineProfile:
 
 
 _GETH_TIP_WEI = 1_000_000_000
-"""What Geth and its descendants ask of transactions from other nodes, unless `--miner.gasprice` says otherwise (0 counts
-as nothing said). One that offers less waits until the node that it was sent to has its turn."""
+"""What Geth and its descendants ask of transactions from other nodes, unless `--miner.gasprice` says otherwise, where 0
+counts as nothing said. One that offers less waits until the node that it was sent to has its turn."""
 _EMBEDDED = EngineProfile(
     name="embedded",
     finality_depth=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
@@ -208,6 +208,9 @@ class Header:
     """256 bytes; a contract whose address is not in it logged nothing in the block."""
     receipts_root: bytes
     """32 bytes; commits to all logs of the block."""
+    round: int | None = field(default=None, compare=False)
+    """Number of rounds that ended without a block before this one was sealed (QBFT); None on other engines. Not hashed,
+    so that it is only what this node says."""
 
 
 @dataclass(frozen=True, slots=True)

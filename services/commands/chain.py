@@ -132,6 +132,7 @@ def run_status(
         funds = [] if health is None else _funds(opened)
     alarms = [] if health is None else health.alarms()
     found["alarms"] = alarms
+    found["warnings"] = warnings = [] if health is None else health.warnings()
     found["check"] = None if check is None else asdict(check)
     found["book"] = book if deep else None
     found["models"] = [health.to_json() for health in models]
@@ -142,7 +143,7 @@ def run_status(
     else:
         drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
         print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)
-        print_lines(*_funds_findings(funds))
+        print_lines(*warnings, *_funds_findings(funds))
         print_lines(*(f"missing {one.what}; {one.hint}" for one in missing))
     if unreachable is not None:
         raise typer.Exit(unreachable.exit_code)

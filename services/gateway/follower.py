@@ -17,6 +17,7 @@ from ledger.store import Store
 from services.gateway.http.errors import StaleIndexError
 from services.serving.failures import FailureLog, public_cause
 from services.serving.loop import Loop
+from services.text.chain_health import ROUNDS_SEEN
 
 __all__ = ["STALE_S", "Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]
 
@@ -80,6 +81,8 @@ class FollowerSnapshot:
     there. None before the first."""
     head_since_s: float | None = None
     """Monotonic time at which the number of the head was first seen; None before the first."""
+    rounds: tuple[int, ...] = ()
+    """Of the latest heads: number of rounds that ended without one; empty on engines without rounds."""
 
     @property
     def failing(self) -> Failure | None:
@@ -188,7 +191,9 @@ class FollowerThread:
             # Compared with the last one that was seen, also if the node has not answered in between.
             moved, self._number = head.header.number != self._number, head.header.number
             since_s = time.monotonic() if moved else self._seen.head_since_s
-            self._seen = replace(self._seen, head=head, head_failure=None, head_since_s=since_s)
+            late = head.header.round
+            rounds = self._seen.rounds if late is None or not moved else (*self._seen.rounds, late)[-ROUNDS_SEEN:]
+            self._seen = replace(self._seen, head=head, head_failure=None, head_since_s=since_s, rounds=rounds)
         except Exception as error:  # the status page shows it
             self._seen = replace(self._seen, head=None, head_failure=_failure(error, self._seen.head_failure))
 

@@ -21,6 +21,7 @@ from services.gateway.follower import STALE_S, FollowerThread
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
 from services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
+from services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
 
 __all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
 
@@ -185,8 +186,12 @@ class Readiness:
         if follower.timed_blocks and seen.head_since_s is not None and now_s - seen.head_since_s > HEAD_S:
             age_s = now_s - seen.head_since_s
             cause = f"the node has had no new block for {age_s:.0f} s: the chain stands, or the node is cut off from it"
-            hint = "compare with another node's head; suspensions since then cannot be known here"
+            hint = f"{STANDS_REMEDY}. Suspensions since then cannot be known here"
             return [_trouble("chain", "head-frozen", cause, hint, age_s)]
+        late = sum(one > 0 for one in seen.rounds)
+        if late >= ROUNDS_LATE:
+            cause = f"{late} of the last {len(seen.rounds)} heads took more than one round"
+            return [_trouble("chain", "rounds-late", cause, ROUNDS_REMEDY)]
         return []
 
     def _tell(self, troubles: Sequence[Trouble], alarms: Sequence[Trouble]) -> None:

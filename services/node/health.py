@@ -12,6 +12,7 @@ from services.node.submission import ChainHead
 from services.serving.funds_watch import LOW_CODE
 from services.serving.logs import STANDARD_ERROR
 from services.serving.troubles import HEAD_S, Trouble, describe_readiness, log_alarms
+from services.text.chain_health import STANDS_REMEDY
 from services.text.outbox import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
@@ -78,7 +79,7 @@ class Health:
         }
 
     def _stalls(self) -> list[Trouble]:
-        now_s, hint = time.monotonic(), "see the chain's nodes, and compare the head with another node's"
+        now_s, hint = time.monotonic(), STANDS_REMEDY
         stalled_s = self.head.stalled_s(now_s)
         if stalled_s:
             cause = f"no block for {stalled_s:.0f} s although transactions are pending"

@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.chain import Chain
+from ledger.events import Header
 from services.text.outbox import STALL_S
 
-__all__ = ["ChainHealth", "observe_chain"]
+__all__ = ["ROUNDS_LATE", "ROUNDS_REMEDY", "ROUNDS_SEEN", "STANDS_REMEDY", "ChainHealth", "observe_chain"]
+
+ROUNDS_SEEN, ROUNDS_LATE = 8, 2
+"""Of this number of latest blocks, so many sealed in a later round than the first are worth a word: with one validator
+of four down, every fourth one is."""
+ROUNDS_REMEDY = "a validator is down, cut off or slow; which one, and how many more may fail: `millmark network status`"
+STANDS_REMEDY = (
+    "compare with another company's node: if its blocks go on, mend this node's connections; if not, start the "
+    "validators that are down. With QBFT, blocks may then take as long again as the chain stood, for round time-outs "
+    "double; see `millmark network status`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,8 @@ class ChainHealth:
     """The highest block that outbox and index know; -1 if there is none."""
     timed_blocks: bool
     """Whether blocks come by themselves on this engine."""
+    rounds: tuple[int, ...] = ()
+    """Of the latest blocks: number of rounds that ended without one; empty on engines without rounds."""
 
     @property
     def stalls(self) -> bool:
@@ -42,8 +55,15 @@ class ChainHealth:
                 f"this node is behind: its latest block is {self.block_number}, block {self.seen_block} is known"
             )
         if self.stalls:
-            lines.append(f"no block for {self.head_age_s} s: {self._stalled()}")
+            lines.append(f"no block for {self.head_age_s} s: {self._stalled()}; {STANDS_REMEDY}")
         return lines
+
+    def warnings(self) -> list[str]:
+        """What does not keep the chain from going on, but may soon, one line each."""
+        late = sum(one > 0 for one in self.rounds)
+        if late < ROUNDS_LATE:
+            return []
+        return [f"{late} of the last {len(self.rounds)} blocks took more than one round: {ROUNDS_REMEDY}"]
 
     def _stalled(self) -> str:
         if self.peers == 0:
@@ -58,12 +78,17 @@ class ChainHealth:
             "stalls": self.stalls,
             "peers": self.peers,
             "highest_block": self.highest_block,
+            "late_rounds": sum(one > 0 for one in self.rounds),
         }
 
 
 def observe_chain(chain: Chain, seen_block: int, now_s: float) -> ChainHealth:
     """Ask a node about itself. `now_s` is Unix time. Raises ChainUnreachableError."""
     head, syncing = chain.node.header(), chain.node.syncing()
+    latest = (
+        [] if head.round is None else chain.node.find_headers(range(max(head.number - ROUNDS_SEEN + 1, 0), head.number))
+    )
+    before = [one.round for one in latest if isinstance(one, Header)]
     return ChainHealth(
         block_number=head.number,
         # Never negative, even if this machine's clock was set back.
@@ -72,4 +97,5 @@ def observe_chain(chain: Chain, seen_block: int, now_s: float) -> ChainHealth:
         highest_block=None if syncing is None else syncing[1],
         seen_block=seen_block,
         timed_blocks=chain.profile.timed_blocks,
+        rounds=tuple(one for one in (*before, head.round) if one is not None),
     )

@@ -23,6 +23,7 @@ from ledger.submit import Submitter
 from services.cli import app
 from services.devchain import create_devchain
 from services.lab.faults.proxy import FaultProxy, fault_proxy
+from services.text.chain_health import STANDS_REMEDY
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.loopback import serving
@@ -69,8 +70,8 @@ def test_a_chain_that_stands_is_told_in_words_and_by_the_exit_code(site: Site, m
     done = site.status()
     assert done.exit_code == 3
     assert (
-        "\nno block for 41 s: the chain stands, or this node is cut off from its validators (net_peerCount 2)\n"
-        "index equals this node's state\n"
+        "\nno block for 41 s: the chain stands, or this node is cut off from its validators (net_peerCount 2); "
+        f"{STANDS_REMEDY}\nindex equals this node's state\n"
     ) in done.stdout
 
 

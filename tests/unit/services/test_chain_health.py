@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Node, RpcError
-from services.text.chain_health import ChainHealth, observe_chain
+from ledger.chain import Chain, EmbeddedChain, Node, RpcError
+from ledger.keys import LocalSigner
+from services.text.chain_health import ROUNDS_REMEDY, STANDS_REMEDY, ChainHealth, observe_chain
 from tests.support.ledger_world import build_world
 from tests.support.rpc import lost
 
@@ -19,15 +20,24 @@ ALARMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"seen_block": -1}, []),
     (
         {"head_age_s": 30},
-        ["no block for 30 s: the chain stands, or this node is cut off from its validators (net_peerCount 3)"],
+        [
+            "no block for 30 s: the chain stands, or this node is cut off from its validators (net_peerCount 3); "
+            + STANDS_REMEDY
+        ],
     ),
     (
         {"head_age_s": 30, "peers": None},
-        ["no block for 30 s: the chain stands, or this node is cut off from its validators (net_peerCount unknown)"],
+        [
+            "no block for 30 s: the chain stands, or this node is cut off from its validators (net_peerCount unknown); "
+            + STANDS_REMEDY
+        ],
     ),
     (
         {"head_age_s": 99, "peers": 0},
-        ["no block for 99 s: this node is cut off (net_peerCount 0), or the network has no other node"],
+        [
+            "no block for 99 s: this node is cut off (net_peerCount 0), or the network has no other node; "
+            + STANDS_REMEDY
+        ],
     ),
     ({"head_age_s": 9999, "timed_blocks": False}, []),
     ({"seen_block": 91}, ["this node is behind: its latest block is 90, block 91 is known"]),
@@ -40,6 +50,31 @@ def test_each_alarm_says_what_is_known(found: dict[str, Any], alarms: list[str])
     health = dataclasses.replace(WELL, **found)
     assert health.alarms() == alarms
     assert health.to_json()["stalls"] is any(line.startswith("no block") for line in alarms)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "late"),
+    [((), 0), ((0,) * 8, 0), ((0, 0, 0, 0, 0, 0, 0, 3), 1), ((0, 1, 0, 0, 0, 2, 0, 0), 2), ((1, 1), 2)],
+)
+def test_later_rounds_are_a_warning_with_its_remedy(rounds: tuple[int, ...], late: int) -> None:
+    health = dataclasses.replace(WELL, rounds=rounds)
+    expected = f"{late} of the last {len(rounds)} blocks took more than one round: {ROUNDS_REMEDY}"
+    assert health.warnings() == ([expected] if late >= 2 else [])
+    assert health.alarms() == [], "the chain goes on"
+    assert health.to_json()["late_rounds"] == late
+
+
+def test_the_rounds_of_a_sealed_chain_are_read_from_its_latest_blocks() -> None:
+    keys = [LocalSigner.generate() for _ in range(4)]
+    node = Node(EmbeddedChain(validators=keys))
+    for _ in range(3):
+        node.wait(1)
+    assert node.header().round == 0
+    world = build_world()
+    assert world.chain.node.header().round is None, "no seals"
+    chain = Chain(world.chain.node, world.chain.profile, world.chain.deployment)
+    chain.node = node
+    assert observe_chain(chain, -1, 0).rounds == (0,) * (node.block_number() + 1)
 
 
 def test_a_node_is_asked_about_itself() -> None:

@@ -175,6 +175,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "check": None,
         "book": None,
         "alarms": [],
+        "warnings": [],
         "models": [],
         "funds": [],
         "missing": [

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,6 +132,18 @@ def test_a_frozen_head_is_an_alarm_and_refuses_nobody(site: Site, monkeypatch: p
     with site.open() as ask:
         wait_until(lambda: ask.codes() == ([], ["chain: head-frozen"]))
         assert ask("/ready", Authorization="").status_code == 200
+        assert ask("/v1/session", OTHER).status_code == 200
+
+
+def test_blocks_that_take_several_rounds_are_an_alarm_with_its_remedy(site: Site) -> None:
+    def is_told() -> bool:
+        site.chain.mine()
+        site.chain.headers[-1] = replace(site.chain.headers[-1], round=1)
+        return bool(ask.codes() == ([], ["chain: rounds-late"]))
+
+    with site.open() as ask:
+        wait_until(is_told)
+        assert "millmark network status" in ask("/ready").text
         assert ask("/v1/session", OTHER).status_code == 200
 
 

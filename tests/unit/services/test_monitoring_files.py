@@ -163,6 +163,8 @@ def test_the_gateways_rules_fire_when_they_should(store: Store) -> None:
     assert _fired(gateway.show(Trouble("database", "store-failed", "", 0.0))) == {"GatewayNotReady"}
     assert _fired(gateway.show(failed=1)) == {"GatewayRecordFailed"}
     assert _fired(gateway.show(alarm="head-frozen")) == {"GatewayHeadFrozen"}
+    assert _fired(gateway.show(alarm="rounds-late")) == {"GatewayRoundsLate"}
+    assert _fired(gateway.show(alarm="key-funds-low")) == {"GatewayKeyFundsLow"}
     assert _fired(gateway.show(alarm="log-lost")) == {"GatewayLogLost"}
     assert _fired(gateway.show(alarm="handovers-waiting")) == {"GatewayHandoversWait"}
     assert _fired(gateway.show(alarm=NodeBehindError.code)) == {"GatewayChainBehind"}
