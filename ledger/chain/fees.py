@@ -27,9 +27,9 @@ def first_fees(node: Node, profile: EngineProfile) -> Fees:
         # Only the node knows what its network's blocks ask for: no header has it.
         price = node.gas_price_wei()
         return Fees(price, price, legacy=True)
-    return Fees(
-        base_fee * (100 + profile.fee_headroom_percent) // 100 + profile.priority_fee_wei, profile.priority_fee_wei
-    )
+    # It never falls to 0 by itself: where it is, the network takes no fees at all.
+    tip = profile.priority_fee_wei if base_fee else 0
+    return Fees(base_fee * (100 + profile.fee_headroom_percent) // 100 + tip, tip)
 
 
 def raised_fees(node: Node, profile: EngineProfile, before: Fees) -> Fees:

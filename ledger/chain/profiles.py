@@ -21,7 +21,7 @@ class EngineProfile:
     fee_headroom_percent: int
     """Margin of the maximum fee over the current base fee, in which the base fee may rise before it is too low."""
     priority_fee_wei: int
-    """Fee for the block's producer, per gas. With 0 and a base fee of 0, transactions are free."""
+    """Fee for the block's producer, per gas. Where the base fee is 0, none is offered."""
     gas_headroom_percent: int
     """Margin of the gas limit over the estimate: after earlier batches, a batch may fill more empty slots than it did
     in the estimate."""

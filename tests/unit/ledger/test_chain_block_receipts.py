@@ -45,7 +45,8 @@ def encode(receipt: dict[str, Any]) -> str:
     logs = [[raw(log["address"]), [raw(topic) for topic in log["topics"]], raw(log["data"])] for log in receipt["logs"]]
     numbers = [int(receipt[name], 16) for name in ("status", "cumulativeGasUsed")]
     kind = int(receipt["type"], 16)
-    return "0x" + ((bytes([kind]) if kind else b"") + rlp.encode([*numbers, raw(receipt["logsBloom"]), logs])).hex()
+    encoded: bytes = (bytes([kind]) if kind else b"") + rlp.encode([*numbers, raw(receipt["logsBloom"]), logs])
+    return "0x" + encoded.hex()
 
 
 def raw(value: str) -> bytes:

@@ -65,7 +65,7 @@ def _events(path: Path) -> Iterator[str]:
             [said] = found
         elif (name == "log" or re.search(r"logger\.(info|warning|error|critical)$", name)) and call.args:
             said = call.args[0]
-        elif name.endswith("._report") and path.is_relative_to(ROOT / "ledger/submit"):
+        elif name.endswith(("._report", "._tell")) and path.is_relative_to(ROOT / "ledger/submit"):
             yield from (f"transaction {word}" for word in _strings(call.args[0]))
             continue
         else:
