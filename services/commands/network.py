@@ -260,9 +260,13 @@ def run_start(context: typer.Context, program: Program = None) -> None:
         node.start()
         started.append((own.peer.name, node))
     sys.stdout.flush()  # Besu takes half a minute from here
-    for name, node in started:
-        node.wait_ready()
-        print_lines(f"{name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
+    try:
+        for name, node in started:
+            node.wait_ready()
+            print_lines(f"{name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
+    finally:
+        for _, node in started:
+            node.detach()
     print_lines(f"next: millmark --home {context.obj} network status")
 
 

@@ -14,7 +14,7 @@ from ledger.chain import HttpTransport
 from ledger.errors import ChainUnreachableError, InputError, MillmarkError
 from ledger.signatures import Address, to_checksum
 from services.network import NetworkFile, find_nodes, read_network, read_node
-from services.network.judging import Finding, Level, by_gravity, judge, state_of
+from services.network.judging import Finding, Level, State, by_gravity, judge, state_of
 from services.network.observing import MAX_BLOCKS, Observation, observe
 from services.network.processes import is_running
 from services.options import AsJson
@@ -129,8 +129,11 @@ def _as_text(found: Observation, own: Address | None, nodes: _Nodes, findings: S
         lines.append(f"{words[finding.level]} {finding.text}")
         if finding.remedy:
             lines.append(f"        -> {finding.remedy}")
-    if not findings:
+    states = {state_of(one, found, own) for one in found.validators}
+    if states == {State.SEALS}:
         lines.append("all validators seal")
+    elif states == {State.SEALS, State.NEW} or states == {State.NEW}:
+        lines.append("no validator is known to be silent: the chain, or one of them, is too young to tell")
     return lines
 
 

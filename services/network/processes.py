@@ -107,6 +107,12 @@ class NodeProcess:
         self._process = None
         self.folder.pid.unlink(missing_ok=True)
 
+    def detach(self) -> None:
+        """Lets the process run on after this one has ended; `stop_recorded` finds it."""
+        if self._process is not None:
+            self._process.returncode = 0  # Popen warns of a child that nobody waited for, which this is on purpose
+            self._process = None
+
     def pause(self) -> None:
         """SIGSTOP: it keeps its ports and connections, and answers nothing. Raises NodeProgramError."""
         os.kill(self.pid, signal.SIGSTOP)
