@@ -264,7 +264,9 @@ def _evidence(
     entry: EvidenceEntry | None,
     policy: Disclosing,
 ) -> ShownEvidence:
-    """Prove one entry, which is None if retention has dropped it. `certified` is the anchor's size when a certificate was issued; None for a finished assignment.
+    """Prove one entry, which is None if retention has dropped it.
+
+    `certified` is the anchor's size when a certificate was issued; None for a finished assignment.
 
     A certificate's entry is proved under that earlier anchor, with a consistency proof to the latest one.
     """

@@ -16,6 +16,9 @@ _HINT_MISSING = "stop all programs of this home, put the file back or restore a 
 _HINT_BUSY = "send it again in a few seconds; if it lasts, find the process that holds the lock"
 _BUSY_STATES = frozenset({"55P03", "57014", "53300"})
 """Of PostgreSQL: lock not available, query cancelled (by a time limit), too many connections."""
+_READ_ONLY = "25006"
+"""PostgreSQL's state for a write on a standby."""
+_HINT_STANDBY = "name the primary in the URL, or both servers and target_session_attrs=read-write"
 _DAMAGED_CLASS = "XX0"
 """How PostgreSQL's states for corrupted data and indexes begin; XX000 is an internal error without damage."""
 _BUSY_TEXTS = ("database is locked", "database table is locked")
@@ -28,6 +31,8 @@ def explain(url: str, error: BaseException) -> BaseException:
         return error
     cause = " ".join(str(error.orig).split())  # PostgreSQL's messages have several lines
     state = str(getattr(error.orig, "sqlstate", None) or "")
+    if state == _READ_ONLY:
+        return StoreError(f"{url} takes no writes: {cause}", hint=_HINT_STANDBY)
     if state in _BUSY_STATES or cause in _BUSY_TEXTS:
         return StoreBusyError(f"{url} is in use: {cause}", hint=_HINT_BUSY)
     # SQLite reports damage with the base class itself; the classes below it are for failures of other kinds.

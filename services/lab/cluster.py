@@ -16,13 +16,14 @@ from urllib.parse import quote
 from ledger.errors import StoreError
 from ledger.store.durability import DISPOSABLE
 
-__all__ = ["describe_missing", "running_cluster"]
+__all__ = ["Pair", "describe_missing", "running_cluster", "running_pair"]
 
 _MOST_S = 120.0
 _DEBIAN = Path("/usr/lib/postgresql")
 """Debian keeps the server's programs off the PATH, in one folder per version."""
 _HASTE = f"-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c {DISPOSABLE}=on"
 """Durability is switched off for speed: the tables need not survive a power cut, and the server says so."""
+_SYNCHRONOUS = "-c synchronous_standby_names='*' -c synchronous_commit=remote_apply"
 
 
 def describe_missing() -> str | None:
@@ -39,30 +40,114 @@ def describe_missing() -> str | None:
 @contextmanager
 def running_cluster() -> Iterator[str]:
     """Runs a cluster; yields the SQLAlchemy URL of an empty database. Raises StoreError where that is not possible."""
+    with _folder() as folder:
+        server = _Server(_found_programs(), folder)
+        server.initialise()
+        with server.running(_HASTE):
+            yield f"postgresql://millmark@/postgres?host={quote(str(folder), safe='')}"
+
+
+class Pair:
+    """A primary and a standby that has every write before it is acknowledged; durable as in production."""
+
+    def __init__(self, programs: Path, folders: tuple[Path, Path]) -> None:
+        self._primary, self._standby = (_Server(programs, folder) for folder in folders)
+        hosts = "&".join(f"host={quote(str(folder), safe='')}" for folder in folders)
+        self.url = f"postgresql://millmark@/postgres?{hosts}&target_session_attrs=read-write&connect_timeout=5"
+        """Names both servers, and leads to the one that takes writes."""
+
+    def start(self) -> None:
+        self._primary.initialise()
+        self._primary.start("")
+        self._join()
+
+    def stop(self) -> None:
+        for server in (self._standby, self._primary):
+            server.stop()
+
+    def fail_over(self) -> None:
+        """The primary is gone, at once and for good; the standby takes its place, and gets a standby of its own."""
+        self._primary.stop()
+        self._standby.promote()
+        self._primary, self._standby = self._standby, self._primary
+        self._join()
+
+    def _join(self) -> None:
+        self._standby.copy(self._primary)
+        self._standby.start(_SYNCHRONOUS)
+        # Only now, since writes wait for the standby from then on.
+        self._primary.configure(_SYNCHRONOUS)
+
+
+@contextmanager
+def running_pair() -> Iterator[Pair]:
+    """Runs a primary with a synchronous standby. Raises StoreError where that is not possible."""
+    with _folder() as one, _folder() as other:
+        pair = Pair(_found_programs(), (one, other))
+        try:
+            pair.start()
+            yield pair
+        finally:
+            pair.stop()
+
+
+class _Server:
+    """One server's data and socket, in a folder."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder, self._data = programs, folder, folder / "data"
+
+    def initialise(self) -> None:
+        self._run("initdb", "-U", "millmark", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+
+    @contextmanager
+    def running(self, settings: str) -> Iterator[None]:
+        self.start(settings)
+        try:
+            yield
+        finally:
+            self.stop()
+
+    def start(self, settings: str) -> None:
+        options = f"-k {self._folder} -c listen_addresses='' {settings}"
+        self._run("pg_ctl", "-w", "-l", str(self._data / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """At once, as in a crash. Does nothing if it does not run."""
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def promote(self) -> None:
+        self._run("pg_ctl", "-w", "promote")
+
+    def configure(self, settings: str) -> None:
+        """Set these settings, given as on the server's command line, while it runs."""
+        with (self._data / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{one.strip()}\n" for one in settings.split("-c ") if one.strip())
+        self._run("pg_ctl", "reload")
+
+    def copy(self, primary: _Server) -> None:
+        """Becomes a standby of another server."""
+        shutil.rmtree(self._data, ignore_errors=True)
+        source = ["-h", str(primary._folder), "-U", "millmark"]
+        self._run("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        _run([self._programs / program, "-D", self._data, *arguments])
+
+
+def _found_programs() -> Path:
     programs = _programs()
     if programs is None:
         raise StoreError(str(describe_missing()))
+    return programs
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="millmark-pg-") as folder:
-        data = Path(folder) / "data"
         _give_away(Path(folder))
-        _run([programs / "initdb", "-D", data, "-U", "millmark", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"])
-        _run(
-            [
-                programs / "pg_ctl",
-                "-D",
-                data,
-                "-w",
-                "-l",
-                data / "log",
-                "-o",
-                f"-k {folder} -c listen_addresses='' {_HASTE}",
-                "start",
-            ]
-        )
-        try:
-            yield f"postgresql://millmark@/postgres?host={quote(folder, safe='')}"
-        finally:
-            _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"])
+        yield Path(folder)
 
 
 def _programs() -> Path | None:

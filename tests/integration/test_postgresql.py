@@ -186,6 +186,12 @@ def test_a_reader_sees_one_state_and_cannot_write(store: Store) -> None:
         Rows(reader).insert([HeadRow(bytes(32), bytes(32), 1, 1)])
 
 
+def test_a_database_that_takes_no_writes_is_named_so(store: Store) -> None:
+    """A transaction that may only read stands for a standby: the server answers with the same state."""
+    with pytest.raises(StoreError, match=r"takes no writes.*target_session_attrs"), store.reading() as reader:
+        Rows(reader).insert([HeadRow(bytes(32), bytes(32), 1, 1)])
+
+
 def test_refuses_a_newer_schema_and_the_database_of_another_program(store: Store, url: str) -> None:
     with store.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -116,6 +116,7 @@ PROOFS = (
         1,
         "5 minutes",
     ),
+    _fault_run("failover", "PostgreSQL's primary lost 54 times, between all states of the outbox", 54, 0, "6 minutes"),
     _fault_run("node", "60 kills (-9) of the demonstration's own node", 60, 1, "6 minutes"),
     _fault_run(
         "sockets",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,17 +26,21 @@ class KillPoint:
     name: str = ""
     after: bool = False
     countdown: int = 1
+    act: Callable[[], None] = lambda: _die()  # it is defined below
+    """What happens there."""
 
     @contextmanager
     def around(self, name: str) -> Iterator[None]:
         """Crashes before or after the `with` block if `name` is the step."""
         here = name == self.name
         self.countdown -= here
-        if here and self.countdown == 0 and not self.after:
-            _die()
+        # Looked at once: what happens may set the next point.
+        due = here and self.countdown == 0
+        if due and not self.after:
+            self.act()
         yield
-        if here and self.countdown == 0 and self.after:
-            _die()
+        if due and self.after:
+            self.act()
 
 
 def _die() -> None:

@@ -28,6 +28,7 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "offline": ("services.lab.faults.offline", "run_offline"),
     "rotate": ("services.lab.faults.rotate", "run_rotate"),
     "handover": ("services.lab.faults.handover", "run_handover"),
+    "failover": ("services.lab.faults.failover", "run_failover"),
     "node": ("services.lab.faults.node_kills", "run_node_kills"),
     "sockets": ("services.lab.faults.sockets", "run_sockets"),
     "soak": ("services.lab.faults.soak", "run_soak"),
