@@ -18,6 +18,7 @@ _MILLMARK = (sys.executable, "-m", "services.cli")
 _QUALITY = (sys.executable, "-m", "quality")
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
 _WITH_HALMOS = 'source scripts/_setup; install_halmos; exec "$0" -m tests.support.properties "$@"'
+_ON_NETWORK = 'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m services.cli bench network "$@"'
 _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
 _ON_POSTGRESQL = (
     'cd tests/unit/services; exec "$0" -m pytest -n 0 -q -p tests.support.on_postgresql --rootdir ../../.. '
@@ -100,6 +101,15 @@ PROOFS = (
         "1,000 random worlds: what reports say is what the chain says, and each of 26 faults in their code is found",
         "30 minutes",
         (sys.executable, "-m", "tests.support.truth"),
+    ),
+    Proof(
+        "network-throughput",
+        "one key on a network of validators writes at least 35 % of what transactions signed beforehand do",
+        "8 minutes",
+        (
+            *("bash", "-euo", "pipefail", "-c", _ON_NETWORK, sys.executable),
+            *("--seconds", "180", "--rounds", "6", "--json"),
+        ),
     ),
     _fault_run("rpc", "answers of the node lost, late, doubled or wrong, 5,000 times", 5000, 1, "3 minutes"),
     _fault_run("kill", "200 kills (-9) at every step of a record's way", 200, 1, "3 minutes"),

@@ -28,7 +28,7 @@ from services.lab.faults.workload import Site, build_events, found_site, foundin
 from services.network import Consensus, LocalNetwork, NodeProgram
 from services.store import open_store
 
-__all__ = ["FIREFLY_PER_S", "LEAST_SHARE", "MOST_BEHIND", "NetworkRates", "measure_network"]
+__all__ = ["FIREFLY_PER_S", "NetworkRates", "Side", "measure_network"]
 
 WINDOW, BATCH, GAS_LIMIT = 60, 50, 30_000_000
 FIREFLY_PER_S = 117

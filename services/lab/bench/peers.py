@@ -87,6 +87,14 @@ MEASUREMENTS = (
         (Ratio("verifying a bundle", "json.loads of the same file", _inverse("times_json_decode")),),
     ),
     Measurement(
+        "network",
+        (*_MILLMARK, "network", "--seconds", "30", "--json"),
+        (
+            Ratio("records/s of one key on a network", "transactions signed beforehand", _member("share")),
+            Ratio("records/s of one key on a network", "FireFly, as published, 4 cores", _member("times_firefly")),
+        ),
+    ),
+    Measurement(
         "interpreter",
         (*_MILLMARK, "interpreter", "--json"),
         (Ratio("executing on the embedded chain", "py-evm's own loop", _member("ratio")),),

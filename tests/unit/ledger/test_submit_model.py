@@ -12,6 +12,7 @@ import pytest
 from ledger.chain import find_profile
 from ledger.errors import ChainError
 from ledger.keys import LocalSigner
+from ledger.records import Record
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -58,7 +59,8 @@ class World:
         assert self.sent.setdefault(nonce_of(raw), raw) == raw
 
     def enqueue(self) -> None:
-        entries, good = [], []
+        entries: list[tuple[str, Record]] = []
+        good: list[bool] = []
         for _ in range(self.chance.randrange(1, 9)):
             stream = self.chance.randrange(STREAMS)
             good.append(self.chance.random() < 0.93)

@@ -13,6 +13,7 @@ from services.lab.bench.capture_http import HttpTimes
 from services.lab.bench.epcis import EpcisTimes
 from services.lab.bench.genealogy import Timing
 from services.lab.bench.interpreter import TwinFigures
+from services.lab.bench.network import NetworkRates, Side
 from services.lab.bench.peers import MEASUREMENTS, Measurement, read_ratios
 
 
@@ -33,6 +34,11 @@ def _epcis() -> dict[str, object]:
     return EpcisTimes(100, times, times, {}).to_json()
 
 
+def _network() -> dict[str, object]:
+    own, presigned = Side(4680, 10.0, 3.0, 5.0, 10, 250_000_000), Side(9360, 10.0, 0.1, 9.0, 10, 290_000_000)
+    return NetworkRates("5 validators", own, presigned, behind=1).to_json()
+
+
 def _bundle() -> dict[str, object]:
     numbers = {one.name: 1 for one in fields(BundleFigures)} | {"verify_ms": 20, "decode_ms": 5}
     return BundleFigures(**numbers).to_json()
@@ -46,6 +52,7 @@ ANSWERS: dict[str, tuple[Callable[[], object], list[float]]] = {
     "capture": (_capture, [10.0, 5.0, 30.0, 20.0]),
     "epcis": (_epcis, [30.0, 20.0]),
     "bundle": (_bundle, [0.25]),
+    "network": (_network, [0.5, 4.0]),
     "interpreter": (lambda: TwinFigures(1240, 149, cpu_s=40.0, py_evm_cpu_s=100.0).to_json(), [2.5]),
     "speed": (lambda: {"ratio": 2.0}, [0.5]),
 }
