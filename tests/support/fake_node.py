@@ -73,7 +73,7 @@ class FakeNode:
     def mine(self, most: int = 0) -> None:
         """Adds a block with up to `most` transactions of the pool."""
         before = self.blocks[-1] if self.blocks else _Block({"hash": "0x" + "00" * 32}, (), {}, (), 0)
-        raws = []
+        raws: list[bytes] = []
         while len(raws) < most and before.count + len(raws) in self.pool:
             raws.append(self.pool.pop(before.count + len(raws)))
         self._numbers += 1
@@ -103,7 +103,7 @@ class FakeNode:
     def _execute(self, raw: bytes, header: dict[str, Any], made: list[bytes]) -> dict[str, Any]:
         calls = _calls_of(_fields(raw)[7])
         accepted = _accepted(calls, made)
-        logs = []
+        logs: list[dict[str, Any]] = []
         for place, payload in enumerate(calls if accepted else []):
             made.append(payload[-32:])
             event = event_of("LotReceived")
@@ -141,7 +141,7 @@ class FakeNode:
         if fault == "lost before":
             raise ChainUnreachableError("the line is cut")
         place = self.chance.randrange(len(calls)) if calls else 0
-        answers = []
+        answers: list[Any] = []
         for at, (method, params) in enumerate(calls):
             if fault == "one fails" and at == place:
                 answers.append(RpcError(-32000, "request timed out"))
