@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -23,8 +23,9 @@ from services.handover.content import encode_content
 from services.handover.envelope import Envelope, encode_envelope, parse_envelope, seal
 from tests.support.apart import Apart, Home, found_apart
 from tests.support.forgeries import mutate
+from tests.support.planned import Planned
 
-__all__ = ["Tally", "main", "run_content_mutations", "run_text_mutations", "tell_story"]
+__all__ = ["Case", "Tally", "main", "run_content_mutations", "run_text_mutations", "tell_story"]
 
 
 @dataclass
@@ -56,8 +57,21 @@ class Tally:
         }
 
 
-def tell_story(folder: Path) -> tuple[Apart, Home, Home, int]:
-    """The companies, giver and taker of a part of an order, and the record of the offer, which is not handed over."""
+@dataclass(frozen=True)
+class Case:
+    """A hand-over that is to be mutated."""
+
+    what: str
+    giver: Home
+    taker: Home
+    record: int
+
+
+def tell_story(folder: Path) -> Iterator[tuple[Apart, Case]]:
+    """The companies, and one hand-over after the other: of a lot that is offered, a call, offers for it, and a plan.
+
+    Between two, the one before is handed over as it is.
+    """
     apart = found_apart(folder)
     apart.equip()
     order = apart.place()
@@ -65,11 +79,31 @@ def tell_story(folder: Path) -> tuple[Apart, Home, Home, int]:
     apart.assign()
     apart.hand_over_all()
     lot = apart.make()
-    maker, buyer = apart.world.maker, apart.consortium.buyer
+    maker, parties = apart.world.maker, apart.consortium
+    buyer, reader, coordinator = apart.home(parties.buyer), apart.home(parties.auditor), apart.home(parties.coordinator)
     apart.certify()
-    offer = apart.offer(lot, maker, buyer, "offer", order)
+    offer = apart.offer(lot, maker, parties.buyer, "offer", order)
     apart.follow()
-    return apart, apart.home(maker), apart.home(buyer), offer
+    yield apart, Case("lot", apart.home(maker), buyer, offer)
+    planned = Planned(apart)
+    planned.equip()
+    planned.place()
+    apart.hand_over_all()
+    planned.make_call()
+    apart.follow()
+    yield apart, Case("call", coordinator, reader, apart.records["call"])
+    owners = {machine: apart.home(planned.owner(machine)) for machine in ("lathe", "mill")}
+    for machine, owner in owners.items():
+        owner.receiver.import_file(coordinator.seal_now(apart.records["call"], owner.company.number))
+        planned.offer(machine, 4000)
+    apart.follow()
+    yield apart, Case("offers", owners["lathe"], reader, apart.records["offers lathe"])
+    for machine, owner in owners.items():
+        for taker in (coordinator, *((reader,) if machine == "mill" else ())):
+            taker.receiver.import_file(owner.seal_now(apart.records[f"offers {machine}"], taker.company.number))
+    planned.make_plan()
+    apart.follow()
+    yield apart, Case("plan", coordinator, reader, apart.records["plan"])
 
 
 def run_text_mutations(taker: Home, text: bytes, count: int, seed: int) -> Tally:
@@ -98,29 +132,36 @@ def run_content_mutations(giver: Home, taker: Home, envelope: Envelope, plain: b
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs both and prints the results. Returns the exit code: 0 if everything was refused."""
+    """Runs both on each kind and prints the results. Returns the exit code: 0 if everything was refused."""
     parser = argparse.ArgumentParser(description="Mutate hand-overs and have each judged.")
     parser.add_argument("--texts", type=int, default=90_000)
     parser.add_argument("--contents", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
-    started = time.monotonic()
+    started, found, is_clean = time.monotonic(), dict[str, object](), True
     with tempfile.TemporaryDirectory(prefix="millmark-handovers-") as folder:
-        apart, giver, taker, offer = tell_story(Path(folder))
-        text = giver.seal_now(offer, taker.company.number)
-        envelope = parse_envelope(text)
-        content = build_content(
-            giver.store, apart.consortium.chain, offer, giver.company.number, taker.company.number, 2**40
-        )
-        texts = run_text_mutations(taker, text, given.texts, given.seed)
-        plain = encode_content(content)
-        contents = run_content_mutations(giver, taker, envelope, plain, given.contents, given.seed)
-        genuine = taker.receiver.import_file(text)
+        for apart, case in tell_story(Path(folder)):
+            # Of each kind a quarter.
+            texts, contents, again = _run(apart, case, given.texts // 4, given.contents // 4, given.seed)
+            found[case.what] = {"texts": texts.to_json(), "contents": contents.to_json(), "genuine": not again}
+            is_clean &= not (texts.accepted or contents.accepted or again)
         apart.close()
     seconds = round(time.monotonic() - started, 1)
-    found = {"seconds": seconds, "texts": texts.to_json(), "contents": contents.to_json(), "genuine": not genuine.again}
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    return 1 if texts.accepted or contents.accepted or genuine.again else 0
+    sys.stdout.write(json.dumps({"seconds": seconds, **found}, indent=2) + "\n")
+    return 0 if is_clean else 1
+
+
+def _run(apart: Apart, case: Case, texts: int, contents: int, seed: int) -> tuple[Tally, Tally, bool]:
+    """Mutates one hand-over, and then hands it over as it is. Also returns whether that was there already."""
+    giver, taker = case.giver, case.taker
+    text = giver.seal_now(case.record, taker.company.number)
+    numbers = giver.company.number, taker.company.number
+    plain = encode_content(build_content(giver.store, apart.consortium.chain, case.record, *numbers, 2**40))
+    tried = (
+        run_text_mutations(taker, text, texts, seed),
+        run_content_mutations(giver, taker, parse_envelope(text), plain, contents, seed),
+    )
+    return *tried, taker.receiver.import_file(text).again
 
 
 if __name__ == "__main__":
