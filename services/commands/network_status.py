@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ledger.canonical import Json
-from ledger.chain import HttpTransport
+from ledger.chain import HttpTransport, find_profile
 from ledger.errors import ChainUnreachableError, InputError, MillmarkError
 from ledger.signatures import Address, to_checksum
 from services.network import NetworkFile, find_nodes, read_network, read_node
@@ -63,7 +63,9 @@ class _Nodes:
         try:
             folders = find_nodes(home / "network")
         except InputError:
-            if chain_url is None and (chain_url := read_settings(home).chain_url) is None:
+            if chain_url is None:
+                chain_url = _own_chain(home)
+            if chain_url is None:
                 raise
         else:
             self.network = read_network(folders[0].network)
@@ -111,6 +113,17 @@ class _Nodes:
             else ""
         )
         return [Finding(Level.NOTE, text)] if apart else []
+
+
+def _own_chain(home: Path) -> str | None:
+    """The chain that the home's settings name. Raises InputError for one that is no network."""
+    settings = read_settings(home)
+    if settings.chain_url is not None and not find_profile(settings.engine).timed_blocks:
+        raise InputError(
+            f"the chain of {home} is of the kind {settings.engine!r}: one process, without validators that run",
+            hint="see `millmark status`",
+        )
+    return settings.chain_url
 
 
 def _as_text(found: Observation, own: Address | None, nodes: _Nodes, findings: Sequence[Finding]) -> list[str]:

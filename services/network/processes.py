@@ -145,14 +145,19 @@ def stop_recorded(folder: NodeFolder, timeout_s: float = _STOP_S) -> bool:
         folder.pid.unlink(missing_ok=True)
         return False
     number = int(folder.pid.read_text().rsplit("/", 2)[1])
-    for number_of_signal in (signal.SIGCONT, signal.SIGTERM):
-        os.kill(number, number_of_signal)
+    _send(number, signal.SIGCONT, signal.SIGTERM)  # a paused process does not hear otherwise
     if not _await_end(folder, timeout_s):
-        os.kill(number, signal.SIGKILL)
+        _send(number, signal.SIGKILL)
         if not _await_end(folder, timeout_s):
             raise NodeProgramError(f"process {number} of {folder.path} does not end")
     folder.pid.unlink(missing_ok=True)
     return True
+
+
+def _send(process: int, *signals: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it may end by itself at any moment
+        for one in signals:
+            os.kill(process, one)
 
 
 def _await_end(folder: NodeFolder, timeout_s: float) -> bool:

@@ -163,6 +163,11 @@ def test_nobody_is_voted_in_whose_node_cannot_connect(tmp_path: Path) -> None:
     assert "let it connect first" in _refused(tmp_path, "vote", "add", "0x" + "11" * 20)
 
 
+def test_an_embedded_chain_is_not_judged_as_a_network(tmp_path: Path) -> None:
+    (tmp_path / "millmark.toml").write_text('chain_url = "http://127.0.0.1:1"\n')
+    assert "without validators that run; see `millmark status`" in _refused(tmp_path, "status")
+
+
 def _request() -> dict[str, Any]:
     signer = unsafe_test_key(0)
     found = json.loads(build_request(Peer("Alder", public_key_of(signer), "10.0.0.1", 30303), signer))
