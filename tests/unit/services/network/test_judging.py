@@ -80,6 +80,8 @@ def test_enough_connected_and_no_block_is_another_trouble() -> None:
     (found,) = judge(healthy(4, head_age_s=20), _OWN, _name)
     assert "HALTED, though 4 of 4 validators are connected" in found.text
     assert "round time-outs double" in found.remedy
+    just = replace(without(healthy(4), VALIDATORS[3]), head_age_s=20)
+    assert "HALTED, though 3 of 4 validators are connected" in judge(just, _OWN, _name)[0].text
     (found,) = judge(healthy(5, Consensus.CLIQUE, head_age_s=20), _OWN, _name)
     assert "fork of equal weight" in found.remedy
 
