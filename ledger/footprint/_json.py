@@ -31,7 +31,7 @@ def number_of(value: Json, what: str, least: int = 0, most: int = MAX_SAFE_INTEG
     if isinstance(value, bool) or not isinstance(value, int):
         raise FootprintError(f"{what} is not a whole number")
     if not least <= value <= most:
-        raise FootprintError(f"{what} is {value}, and has to be from {least} to {most}")
+        raise FootprintError(f"{what} is {value}, and must be from {least} to {most}")
     return value
 
 

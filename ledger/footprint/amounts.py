@@ -22,7 +22,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.end <= self.of <= MAX_SAFE_INTEGER or self.of == 0:
-            raise FootprintError(f"{self.start} to {self.end} is no part of {self.of} units")
+            raise FootprintError(f"{self.start} to {self.end} is not a part of {self.of} units")
 
     @property
     def size(self) -> int:

@@ -66,7 +66,7 @@ class Factor:
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
-            raise FactorError(f"{self.key[:80]!a} is no key of a factor", hint="use a-z, 0-9, dots and hyphens")
+            raise FactorError(f"{self.key[:80]!a} is not a factor's key", hint="use a-z, 0-9, dots and hyphens")
         if self.unit not in _OF_KIND[self.kind]:
             raise FactorError(
                 f"the factor {self.key} is in {self.unit[:20]!a}", hint=f"give {' or '.join(_OF_KIND[self.kind])}"
@@ -165,7 +165,7 @@ def parse_factor(value: Json) -> Factor:
     kind = found["kind"]
     if not isinstance(kind, str) or kind not in kinds:
         raise FactorError(
-            f"{str(kind)[:40]!a} is no kind of a factor",
+            f"{str(kind)[:40]!a} is not a kind of factor",
             hint=f"one of {', '.join(kinds)}; marginal factors are for deciding when to run, not for accounting",
         )
     return Factor(
@@ -186,4 +186,4 @@ def _day(value: Json) -> date:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise FactorError(f"{str(value)[:40]!a} is no day", hint="write YYYY-MM-DD")
+    raise FactorError(f"{str(value)[:40]!a} is not a day", hint="write YYYY-MM-DD")

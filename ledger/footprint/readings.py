@@ -120,7 +120,7 @@ def _parse(data: Mapping[str, Json]) -> RegisterEntry:
     moments = {one.value: one for one in Moment}
     moment = found["moment"]
     if not isinstance(moment, str) or moment not in moments:
-        raise RegisterError(f"{str(moment)[:40]!a} is no moment of a reading", hint=f"one of {', '.join(moments)}")
+        raise RegisterError(f"{str(moment)[:40]!a} is not a moment of a reading", hint=f"one of {', '.join(moments)}")
     shown = found["register"]
     if isinstance(shown, Mapping) and "kwh" in shown:
         raise RegisterError("a register has kwh instead of wh", hint="give whole Wh: 1 kWh is 1000 Wh")

@@ -82,7 +82,7 @@ class Reading:
                     hint="read the register of imported energy (OBIS 1.8.0), not one that feed-in reduces",
                 )
         if (self.moment in (Moment.START, Moment.FINISH)) is (self.assignment == 0):
-            raise RegisterError("a reading is at the start or the finish of an assignment, or of none")
+            raise RegisterError("a reading belongs to the start or the finish of an assignment, or to none")
         if self.before_wh is not None and self.moment is not Moment.RESET:
             raise RegisterError("only a reset has a reading before it")
 

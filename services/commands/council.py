@@ -142,7 +142,7 @@ def _members(text: str) -> list[int]:
     try:
         return sorted(int(one) for one in text.split(","))
     except ValueError:
-        raise InputError(f"{text[:80]!r} is no list of participants", hint="give numbers, such as 1,2,3,4") from None
+        raise InputError(f"{text[:80]!r} is not a list of participants", hint="give numbers, such as 1,2,3,4") from None
 
 
 def _print_motion(council: Council, number: int) -> None:

@@ -162,7 +162,7 @@ def _parse_validator(text: str) -> Validator:
     """Parses ADDRESS or ADDRESS=PARTICIPANT. Raises InputError, SigningError."""
     address, equals, number = text.partition("=")
     if equals and not (number.isascii() and number.isdigit()):
-        raise InputError(f"{text!a} is no validator", hint="write its address, or its address=participant's number")
+        raise InputError(f"{text!a} is not a validator", hint="write its address, or its address=participant's number")
     return Validator(parse_address(address), int(number) if equals else None)
 
 

@@ -118,7 +118,7 @@ def made(rows: Rows, record: RecordRow) -> list[LotRow]:
 
 
 def own(rows: Rows, record: RecordRow, event: Event, *kinds: str) -> list[LeafRow]:
-    """The own entries of these kinds that an anchor is the first to cover."""
+    """The company's entries of these kinds that an anchor is the first to cover."""
     size = event.size if isinstance(event, StreamAnchored) else 0
     found = handing.covered(rows, record.subject, record.sequence, size)
     return [row for row in found if row.what in kinds]

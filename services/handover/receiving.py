@@ -1,4 +1,4 @@
-"""Verifies hand-overs of other companies, and keeps in the own book what is in them.
+"""Verifies hand-overs of other companies, and keeps in the company's own book what is in them.
 
     1. Text: the canonical text of a hand-over, within the limits.
     2. Address: it is for this ledger and this company.

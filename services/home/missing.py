@@ -38,7 +38,8 @@ def find_missing_files(settings: Settings) -> list[Missing]:
     home = settings.home
     if not Layout(home).settings.exists() and settings.chain_url is None:
         join = f"join with `millmark --home {home} join consortium.json`"
-        return [Missing(f"{home} is no home yet", f"{join}, or begin a consortium with `millmark --home {home} init`")]
+        begin = f"{join}, or begin a consortium with `millmark --home {home} init`"
+        return [Missing(f"{home} is not a home yet", begin)]
     return list(_files(settings))
 
 

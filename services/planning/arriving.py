@@ -99,7 +99,8 @@ class _Verifier:
         }
         verify = forms.get((form, opened.kind))
         if verify is None:
-            raise PlanningError(f"entry {opened.index} in it is no call, offer or plan", hint="update this program")
+            cause = f"entry {opened.index} in it is neither a call, an offer nor a plan"
+            raise PlanningError(cause, hint="update this program")
         what, call = verify(opened, leaf)
         sender, proof = self._record.participant, join_hashes(opened.proof)
         place = opened.index, opened.salt, opened.text, size, proof, self._record.sequence

@@ -1,4 +1,4 @@
-"""What is handed over because of an anchor: which entries of the own streams it covers, and to whom each goes."""
+"""What is handed over because of an anchor: which entries of the company's streams it covers, and to whom each goes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Paths = tuple[tuple[str, ...], ...]
 
 
 def covered(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[LeafRow]:
-    """The own entries that an anchor is the first to cover."""
+    """The company's entries that an anchor is the first to cover."""
     return own_leaves(rows, stream, sequence, size)
 
 

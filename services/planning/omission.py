@@ -130,7 +130,7 @@ def _verify_offer(omission: Omission) -> Offer:
     except PlanError as error:
         raise OmissionRefusedError(f"the offer is malformed: {error.cause}") from None
     if omission.offer.kind is not LeafKind.OFFER or reason:
-        raise OmissionRefusedError(f"the offer cannot count: {reason or 'it is no offer'}")
+        raise OmissionRefusedError(f"the offer cannot count: {reason or 'it is not an offer'}")
     if offer.until < call.closes:
         raise OmissionRefusedError("the offer expired before the call closed")
     return offer
@@ -184,9 +184,9 @@ def parse_omission(data: bytes) -> Omission:
     try:
         value = parse_json(data, max_bytes=MAX_OMISSION_BYTES, max_depth=_DEPTH)
     except CanonicalError as error:
-        raise InputError(f"it is no proof of omission: {error.cause}") from None
+        raise InputError(f"it is not a proof of omission: {error.cause}") from None
     if not isinstance(value, dict) or value.get("format") != OMISSION_FORMAT:
-        raise InputError("it is no proof of omission", hint="give a file made by `millmark plan omission --of`")
+        raise InputError("it is not a proof of omission", hint="give a file made by `millmark plan omission --of`")
     if value.keys() != _MEMBERS or value["version"] != 1:
         raise OmissionRefusedError("it is malformed, or of another version than 1", hint="update this program")
     try:

@@ -171,7 +171,7 @@ def _write(value: Json) -> str:
 
 def _read(text: Json) -> Json:
     if not isinstance(text, str):
-        raise PlanError("a field of a plan's document is no text")
+        raise PlanError("a field of a plan's document must be text")
     try:
         value = parse_json(text.encode(), max_bytes=_MAX_TEXT, max_depth=_DEPTH)
     except CanonicalError as error:

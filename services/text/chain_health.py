@@ -1,4 +1,4 @@
-"""Whether the chain goes on, and whether the own node is part of it, in words."""
+"""Whether the chain goes on, and whether the company's own node is part of it, in words."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def _fail(homes: Homes) -> None:
 
 
 def test_what_a_call_cannot_be_made_of_is_said_in_one_line(homes: Homes) -> None:
-    assert "is no time" in refused(homes, "Hub", "plan", "call", "shaft", "--closes", "tomorrow")
+    assert "is not a time" in refused(homes, "Hub", "plan", "call", "shaft", "--closes", "tomorrow")
     assert "would close in the past" in refused(homes, "Hub", "plan", "call", "shaft", "--closes", "2020-01-01")
     assert "no order is called" in refused(homes, "Hub", "plan", "call", "nothing", "--closes", "8h")
     path = Path(homes.folder / "Hub" / "order.json")

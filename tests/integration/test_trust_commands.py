@@ -120,7 +120,7 @@ def test_the_validators_of_a_sealed_chain_are_those_that_its_blocks_list(
         ([*given, "--validators"], "not both"),
         (["--validators", "--block", "1"], "not both"),
         ([f"--validator={addresses[0]}=9"], "participant 9 does not exist"),
-        ([f"--validator={addresses[0]}=Alder"], "is no validator"),
+        ([f"--validator={addresses[0]}=Alder"], "is not a validator"),
         (["--validator=0x12"], "is not an address"),
         ([f"--validator={addresses[0]}", f"--validator={addresses[0]}=1"], "strictly ascending"),
     ):

@@ -62,7 +62,7 @@ class Provider:
         url = urlsplit(self.issuer)
         if url.scheme != "https" and not (url.scheme == "http" and _is_here(url.hostname)):
             raise SettingsError(
-                f"openid_issuer {self.issuer} is no https URL", hint="the provider's documentation has it"
+                f"openid_issuer {self.issuer} is not an https URL", hint="the provider's documentation has it"
             )
 
 

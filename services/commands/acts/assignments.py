@@ -169,7 +169,7 @@ def _read(
 def _reset(text: str) -> list[int]:
     before, sign, after = text.partition("=")
     if not (sign and before.isdecimal() and after.isdecimal()):
-        raise InputError(f"{text[:40]} is no reset", hint="write BEFORE=AFTER in Wh, such as 1204310=0")
+        raise InputError(f"{text[:40]} is not a reset", hint="write BEFORE=AFTER in Wh, such as 1204310=0")
     return [int(before), int(after)]
 
 

@@ -373,5 +373,5 @@ def _taken(inputs: Sequence[InputBody]) -> tuple[Taken, ...]:
 def _ratio(text: str) -> tuple[int, int]:
     numbers: list[Any] = text.split("/")
     if len(numbers) != 2 or not all(one.isascii() and one.isdecimal() for one in numbers):
-        raise InputError(f"--yield {text[:40]} is no ratio of whole numbers", hint="write OUT/IN, such as 3/2")
+        raise InputError(f"--yield {text[:40]} is not a ratio of whole numbers", hint="write OUT/IN, such as 3/2")
     return int(numbers[0]), int(numbers[1])

@@ -111,7 +111,9 @@ def quantities(pairs: Sequence[str], option: str) -> list[tuple[str, int]]:
     for pair in pairs:
         name, sign, quantity = pair.rpartition("=")
         if sign and not (quantity.isascii() and quantity.isdecimal()):
-            raise InputError(f"{option} {pair[:80]}: {quantity[:20]!r} is no whole number", hint="write NAME=QUANTITY")
+            raise InputError(
+                f"{option} {pair[:80]}: {quantity[:20]!r} is not a whole number", hint="write NAME=QUANTITY"
+            )
         found.append((name, int(quantity)) if sign else (quantity, 1))
     return found
 

@@ -102,7 +102,7 @@ class Desk:
         return plan, before
 
     def stream(self, name: str | None, machine: int | None) -> OwnStream:
-        """The own stream of a machine, or for plans without one. Raises InputError if several will do."""
+        """The company's stream of a machine, or its stream for plans. Raises InputError if several qualify."""
         found = [one for one in self.at.gateway.iterate_streams(owner=self.me) if _machine(one) == machine]
         if name is not None:
             named = self.at.stream(name)
@@ -169,7 +169,7 @@ def parse_moment(text: str, option: str, now_s: int) -> int:
         return int(datetime.strptime(day_or_time(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     except ValueError:
         raise InputError(
-            f"{option} {text[:40]!r} is no time", hint="write 2026-12-01T12:00:00Z in UTC, a day, or 30m, 8h or 2d"
+            f"{option} {text[:40]!r} is not a time", hint="write 2026-12-01T12:00:00Z in UTC, a day, or 30m, 8h or 2d"
         ) from None
 
 

@@ -134,7 +134,7 @@ def _open_call(desk: Desk, name: str | None, calendar: Calendar) -> Call:
 
 
 def _machines(desk: Desk, call: Call, calendar: Calendar, named: Sequence[str] | None) -> list[OwnMachine]:
-    """The own machines of the calendar. Raises OfferRefusedError for one that is not the company's."""
+    """The company's machines in the calendar. Raises OfferRefusedError for one that is not the company's."""
 
     wanted = None if named is None else {desk.at.machine(one) for one in named}
     found = []
@@ -156,7 +156,7 @@ def _machines(desk: Desk, call: Call, calendar: Calendar, named: Sequence[str] |
 
 
 def _known(desk: Desk, call: Call) -> set[tuple[bytes, int, int]]:
-    """Order, operation and machine of the own offers that were not withdrawn."""
+    """Order, operation and machine of the company's offers that were not withdrawn."""
 
     with desk.reading() as shelf:
         gone = {parse_offer_withdrawal(row.value).offer for row in _own(desk, shelf, call, What.WITHDRAWAL)}

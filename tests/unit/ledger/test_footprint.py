@@ -238,9 +238,9 @@ def test_a_table_has_one_digest_however_it_is_written() -> None:
         ({"value": -1}, "from 0"),
         ({"value": 380.2}, "whole number"),
         ({"until": "2025-12-31"}, "ends before"),
-        ({"from": "1.1.2026"}, "no day"),
+        ({"from": "1.1.2026"}, "not a day"),
         ({"source": ""}, "1 to 200"),
-        ({"key": "Grid DE"}, "no key"),
+        ({"key": "Grid DE"}, "not a factor's key"),
         ({"colour": "green"}, "unknown member"),
     ],
 )

@@ -180,7 +180,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "funds": [],
         "missing": [
             {
-                "what": f"{run.home} is no home yet",
+                "what": f"{run.home} is not a home yet",
                 "hint": f"join with `millmark --home {run.home} join consortium.json`, or begin a consortium with "
                 f"`millmark --home {run.home} init`",
             }

@@ -184,6 +184,6 @@ def test_the_answer_is_for_the_browser_that_asked_once_and_in_time(office: Offic
 
 def test_a_provider_without_https_is_refused_by_the_settings() -> None:
     for issuer in ("http://login.example", "login.example", "ftp://login.example"):
-        with pytest.raises(SettingsError, match="is no https URL"):
+        with pytest.raises(SettingsError, match="is not an https URL"):
             Provider(issuer, CLIENT, SECRET)
     Provider("http://localhost:9000", CLIENT, SECRET)

@@ -383,7 +383,7 @@ def test_a_stream_without_a_machine(run: Runner) -> None:
         ("orders place urn:example:o --coordinator 1 --due 2100-01-01 --gate 1:x", "'x' is not a model's number"),
         ("orders place no-uri --coordinator 1 --due 2100-01-01", "is not a GS1 Digital Link, EPC URN, did or urn"),
         ("orders end none --accept --alone", "no order is called none here"),
-        ("lots transform split --input a=x --output urn:example:b", "is no whole number"),
+        ("lots transform split --input a=x --output urn:example:b", "is not a whole number"),
         ("assignments finish 7 --event a --register-wh 5", "one of --event, --entry and --register-wh"),
         ("assignments finish 7 --register-wh 5 --register-reset 4", "write BEFORE=AFTER"),
         ("assignments finish 7 --good 3", "give --register-wh as well"),

@@ -156,9 +156,9 @@ def _replace(value: Json, place: tuple[str | int, ...]) -> None:
 
 
 def test_another_file_is_told_from_a_bad_one(good: Omission) -> None:
-    with pytest.raises(InputError, match="it is no proof of omission"):
+    with pytest.raises(InputError, match="it is not a proof of omission"):
         parse_omission(b'{"format":"millmark.plan"}')
-    with pytest.raises(InputError, match="it is no proof of omission"):
+    with pytest.raises(InputError, match="it is not a proof of omission"):
         parse_omission(b"\xff")
     with pytest.raises(OmissionRefusedError, match="malformed, or of another version than 1"):
         parse_omission(encode_omission(good).replace(b'"version":1}', b'"version":2}'))
