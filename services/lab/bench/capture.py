@@ -230,12 +230,13 @@ async def _send(port: int, numbers: Iterator[int], start: float, rate: int, name
         await asyncio.sleep(max(due - time.perf_counter(), 0))
         body = json.dumps({"id": f"{name}-{number}", "data": {"force_n": number}}).encode()
         writer.write(
-            b"POST /v1/events HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n" % len(body) + body
+            b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % (port, len(body)) + body
         )
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise SettingsError("the node refused an event", hint="check that the disk has space")
+            status = head.split(b"\r\n")[0].decode("ascii", "replace")
+            raise SettingsError(f"the node refused an event: {status}", hint="check that the disk has space")
         await reader.readexactly(_content_length(head))
         waits.append(time.perf_counter() - due)
     writer.close()
