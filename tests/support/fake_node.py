@@ -15,7 +15,7 @@ from eth_utils.crypto import keccak
 from ledger.chain import Chain, Deployment, EngineProfile, Node, RpcError
 from ledger.chain import read_calls as parse_calls
 from ledger.chain.arrays import Call
-from ledger.chain.chain import FinalityDepth
+from ledger.chain.finality import FinalityDepth
 from ledger.errors import ChainUnreachableError
 from ledger.events import topic_of
 from ledger.events.lots import LotReceived
