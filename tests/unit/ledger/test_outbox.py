@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
 from ledger.store import Store
@@ -69,7 +70,7 @@ def bring(outbox: Outbox, state: OutboxState) -> SentTransaction:
 
 def states(outbox: Outbox, store: Store, transaction: SentTransaction) -> tuple[OutboxState, set[OutboxState]]:
     with store.reading() as connection:
-        found = connection.exec_driver_sql("SELECT state FROM outbox_transactions WHERE id = ?", (transaction.id,))
+        found = connection.execute(text("SELECT state FROM outbox_transactions WHERE id = :id"), {"id": transaction.id})
         own = OutboxState(found.scalar_one())
     return own, {outbox.record(record.id).state for record in transaction.records}
 
