@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +18,7 @@ from urllib.parse import quote
 from ledger.errors import StoreError
 from ledger.store.durability import DISPOSABLE
 
-__all__ = ["Pair", "describe_missing", "running_cluster", "running_pair"]
+__all__ = ["DurableCluster", "Pair", "describe_missing", "durable_cluster", "running_cluster", "running_pair"]
 
 _MOST_S = 120.0
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -148,6 +150,52 @@ def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="millmark-pg-") as folder:
         _give_away(Path(folder))
         yield Path(folder)
+
+
+class DurableCluster:
+    """A cluster with PostgreSQL's own settings, which keeps what it committed when it is killed."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self._data, self._programs = folder / "data", programs
+        self._options = f"-k {folder} -c listen_addresses=''"
+        self.url = f"postgresql://millmark@/postgres?host={quote(str(folder), safe='')}"
+
+    def create(self) -> None:
+        """Makes its folder; it has to be started."""
+        options = ("-U", "millmark", "-A", "trust", "-E", "UTF8", "--locale=C")
+        _run([self._programs / "initdb", "-D", self._data, *options])
+
+    def start(self) -> None:
+        """Returns once it serves, after the recovery from a crash if need be."""
+        log = self._data / "log"
+        _run([self._programs / "pg_ctl", "-D", self._data, "-w", "-l", log, "-o", self._options, "start"])
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes, so that none can write anything more."""
+        main = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for number in (main, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stops it, if it runs."""
+        with contextlib.suppress(StoreError):
+            _run([self._programs / "pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop"])
+
+
+@contextmanager
+def durable_cluster() -> Iterator[DurableCluster]:
+    """Runs a cluster that may be killed. Raises StoreError where that is not possible."""
+    programs = _found_programs()
+    with _folder() as folder:
+        cluster = DurableCluster(folder, programs)
+        cluster.create()
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 def _programs() -> Path | None:

@@ -17,7 +17,7 @@ from ledger.store.rows import HeadRow, RecordRow
 from services.lab.faults.workload import Event, Site
 from services.store import open_store
 
-__all__ = ["LedgerCheck", "Outcome", "check_ledger"]
+__all__ = ["LedgerCheck", "Outcome", "check_ledger", "count_misordered", "heads_equal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def check_ledger(
         Follower(chain, index).follow()
         read = _read(site, fresh)
         ours, theirs = fetch_status(index), fetch_status(fresh)
-        heads_equal = _heads_equal(chain, index) and _heads_equal(chain, fresh)
+        equal = heads_equal(chain, index) and heads_equal(chain, fresh)
     counts = Counter(read)
     known = {event.root: event for event in events}
     # An event that failed must not be on the ledger; one without an answer may be.
@@ -93,9 +93,9 @@ def check_ledger(
         lost=sum(event.key in acknowledged and event.root not in counts for event in events),
         duplicate=sum(count - 1 for count in counts.values()),
         phantom=sum(root not in may_be_there for root in counts),
-        misordered=_misordered([known[root] for root in read if root in known]),
+        misordered=count_misordered([known[root] for root in read if root in known]),
         replay_equal=ours is not None and theirs is not None and ours.digest == theirs.digest,
-        heads_equal=heads_equal and len(read) + site.records == chain.sequence(Contract.LEDGER),
+        heads_equal=equal and len(read) + site.records == chain.sequence(Contract.LEDGER),
     )
 
 
@@ -107,7 +107,8 @@ def _read(site: Site, store: Store) -> list[bytes]:
     return [event.terms.claims_root for event in events if isinstance(event, RevisionProposed)]
 
 
-def _misordered(read: Sequence[Event]) -> int:
+def count_misordered(read: Sequence[Event]) -> int:
+    """The number of events, in the order of the ledger, after a later event of the same machine."""
     latest: dict[int, int] = {}
     wrong = 0
     for event in read:
@@ -116,7 +117,8 @@ def _misordered(read: Sequence[Event]) -> int:
     return wrong
 
 
-def _heads_equal(chain: Chain, store: Store) -> bool:
+def heads_equal(chain: Chain, store: Store) -> bool:
+    """Whether sequences and heads of the index equal those in the contracts."""
     with store.reading() as connection:
         heads = Rows(connection).find(HeadRow)
     status = fetch_status(store)

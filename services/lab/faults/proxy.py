@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Fault", "FaultProxy", "Schedule", "corrupt", "corrupt_array", "fault_proxy"]
+__all__ = ["Fault", "FaultProxy", "Schedule", "corrupt", "corrupt_array", "fault_proxy", "read_request"]
 
 _STALE_BLOCKS = 3
 _SEND = "eth_sendRawTransaction"
@@ -198,7 +198,7 @@ class FaultProxy:
         """Serves one client's connection until the client or a fault closes it."""
         try:
             async with httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT_S) as client:
-                while (body := await _read_request(reader)) is not None:
+                while (body := await read_request(reader)) is not None:
                     if not await self._answer(client, body, writer):
                         break
         except (OSError, httpx.HTTPError, asyncio.IncompleteReadError):
@@ -253,7 +253,7 @@ class FaultProxy:
 _JSON = {"Content-Type": "application/json"}
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes | None:
+async def read_request(reader: asyncio.StreamReader) -> bytes | None:
     """The body of the next request; None at the end of the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -1,0 +1,134 @@
+"""The judge of a run: follows the ledger afresh through a node that was never faulty, and compares what each company was
+told, what its outbox and its index say, and what there is."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import distinct, func, select
+
+from ledger.chain import Transport
+from ledger.events.orders import RevisionProposed
+from ledger.index import Follower, fetch_status
+from ledger.records import Contract
+from ledger.store import Rows, Store
+from ledger.store.outbox import OutboxState
+from ledger.store.outbox_tables import outbox_attempts, outbox_records
+from ledger.store.rows import RecordRow
+from services.lab.faults.ledger_check import LedgerCheck, count_misordered, heads_equal
+from services.lab.faults.network.company import event_of
+from services.lab.faults.workload import Site
+from services.store import open_store
+
+__all__ = ["CompanyAccount", "Judgement", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyAccount:
+    """What a company says it did."""
+
+    site: Site
+    number: int
+    acknowledged: Sequence[int]
+    """Numbers of the events that its process acknowledged."""
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The comparison, and what it found besides."""
+
+    check: LedgerCheck
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A record on the ledger."""
+
+    root: bytes
+    sequence: int
+
+
+def judge(folder: Path, transport: Transport, accounts: Sequence[CompanyAccount]) -> Judgement:
+    """Compares. `transport` reaches a node that was never faulty."""
+    site = accounts[0].site
+    chain = site.connect(transport)
+    with open_store(f"sqlite:///{folder / 'fresh.sqlite'}") as fresh:
+        Follower(chain, fresh).follow()
+        made = _read(site, fresh)
+        broken: list[str] = []
+        equal = True
+        for account in accounts:
+            with open_store(account.database) as store:
+                Follower(chain, store).follow()
+                ours, theirs = fetch_status(store), fetch_status(fresh)
+                equal = equal and ours is not None and theirs is not None and ours.digest == theirs.digest
+                broken += _compare_outbox(account, store, made)
+        heads = heads_equal(chain, fresh) and len(made) + site.records == chain.sequence(Contract.LEDGER)
+    return Judgement(_count(accounts, made, equal, heads), tuple(broken))
+
+
+def _read(site: Site, store: Store) -> list[_Made]:
+    """The events' records, in the order of the ledger."""
+    with store.reading() as connection:
+        rows = Rows(connection).find(RecordRow, contract=Contract.LEDGER.value)
+    events = [(row.sequence, row.event()) for row in rows if row.subject in site.orders]
+    return [_Made(one.terms.claims_root, at) for at, one in events if isinstance(one, RevisionProposed)]
+
+
+def _count(accounts: Sequence[CompanyAccount], made: Sequence[_Made], equal: bool, heads: bool) -> LedgerCheck:
+    told = {number: [event_of(number, at) for at in account.acknowledged] for number, account in enumerate(accounts)}
+    known = {event.root: event for event in itertools.chain.from_iterable(told.values())}
+    # What is stored, but not acknowledged, because the process was told to stop in between, is an event all the same.
+    late = {
+        event.root: event
+        for account in accounts
+        for event in [event_of(account.number, len(account.acknowledged) + more) for more in range(100)]
+    }
+    counts = Counter(one.root for one in made)
+    unknown = [root for root in counts if root not in known and root in late]
+    return LedgerCheck(
+        events=len(known) + len(unknown),
+        acknowledged=len(known),
+        failed=0,
+        unknown=len(unknown),
+        lost=sum(root not in counts for root in known),
+        duplicate=sum(count - 1 for count in counts.values()),
+        phantom=sum(root not in known and root not in late for root in counts),
+        misordered=count_misordered([(late | known)[one.root] for one in made if one.root in known or one.root in late]),
+        replay_equal=equal,
+        heads_equal=heads,
+    )
+
+
+def _compare_outbox(account: CompanyAccount, store: Store, made: Sequence[_Made]) -> list[str]:
+    """What the outbox says otherwise than the ledger, and records that went out under a second nonce."""
+    sequences: Mapping[bytes, int] = {one.root: one.sequence for one in made}
+    columns = outbox_records.c
+    with store.reading() as connection:
+        rows = connection.execute(select(columns.idempotency_key, columns.state, columns.sequence)).all()
+        tries = func.count(distinct(outbox_attempts.c.transaction_id))
+        per_record = select(outbox_attempts.c.record_id).group_by(outbox_attempts.c.record_id).having(tries > 1)
+        twice = len(connection.execute(per_record).all())
+    found = {key: (state, sequence) for key, state, sequence in rows}
+    broken = []
+    events = [event_of(account.number, number) for number in account.acknowledged]
+    unfinished = sum(found.get(event.key, ("",))[0] != OutboxState.FINAL for event in events)
+    wrong = sum(
+        found[event.key][1] != sequences.get(event.root)
+        for event in events
+        if event.key in found and found[event.key][0] == OutboxState.FINAL
+    )
+    if unfinished:
+        states = Counter(found.get(event.key, ("absent",))[0] for event in events)
+        broken.append(f"company {account.number}: {unfinished} acknowledged records are not final: {dict(states)}")
+    if wrong:
+        broken.append(f"company {account.number}: {wrong} records are final under another sequence than the ledger's")
+    if twice:
+        broken.append(f"company {account.number}: {twice} records went out under a second nonce")
+    return broken
