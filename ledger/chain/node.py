@@ -40,6 +40,8 @@ _Question = tuple[str, list[Any], Callable[[Any], T]]
 """Method, parameters, and what parses the answer."""
 
 
+_NOT_YET = "indexing is in progress"
+"""Said by geth for receipts in the first seconds after its start."""
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _MISSING = (-32601, -32604)
 """Codes for a method that the node does not have (JSON-RPC), or whose API is switched off (Besu)."""
@@ -341,6 +343,8 @@ def _refusal(method: str, error: RpcError) -> ChainError:
         return MethodMissingError(
             f"the node refuses {method}: {error.message}", hint="switch on the APIs eth and net at the node"
         )
+    if _NOT_YET in message:
+        return ChainUnreachableError(f"the node refuses {method}: {error.message}", hint="it started a moment ago")
     return ChainError(f"the node refuses {method}: {error.message}")
 
 

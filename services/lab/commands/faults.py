@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.lab.faults.runs import RUNS, FaultReport, run_faults
+from services.lab.faults.runs import NETWORK_RUNS, RUNS, FaultReport, run_faults
 from services.options import AsJson
 from services.output import print_json, print_lines
 
@@ -18,16 +19,20 @@ def register(app: typer.Typer) -> None:
 
 
 def run_named(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(RUNS)}.")],
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join((*RUNS, *NETWORK_RUNS))}.")],
     count: Annotated[int, typer.Option(min=1, help="Minimum number of faults; for soak, seconds.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed injects the same faults.")] = 1,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="File with the parts of an earlier network run, which count, and to which this one adds."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Inject faults into a new ledger on a real chain, and count records that were lost, duplicated or invented.
 
     Exit code 1 if there are any.
     """
-    report = run_faults(name, count, seed)
+    report = run_faults(name, count, seed, keep)
     if as_json:
         print_json(report.to_json())
     else:
@@ -44,6 +49,7 @@ def _as_text(report: FaultReport) -> list[str]:
         f"{found.events} events: {found.acknowledged} acknowledged, {found.failed} failed, {found.unknown} unknown",
         f"{found.lost} lost, {found.duplicate} duplicate, {found.phantom} phantom, {found.misordered} out of order",
         f"index equals replay: {found.replay_equal}; equals contracts: {found.heads_equal}",
+        *report.outcome.table,
         *report.outcome.broken,
         "passed" if report.passed else "FAILED",
     ]

@@ -140,3 +140,5 @@ class Outcome:
     """Other measurements; each name ends in the unit."""
     broken: tuple[str, ...] = ()
     """Other guarantees of the run that did not hold, one line each."""
+    table: tuple[str, ...] = ()
+    """Measurements for people, in lines."""

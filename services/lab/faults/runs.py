@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import tempfile
 import time
@@ -10,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.errors import SettingsError
+from ledger.errors import InputError, SettingsError
 from services.lab.faults.ledger_check import Outcome
 
-__all__ = ["RUNS", "FaultReport", "run_faults"]
+__all__ = ["NETWORK_RUNS", "RUNS", "FaultReport", "run_faults"]
 
 Run: TypeAlias = "Callable[[Path, int, int], Outcome]"
 """A fault profile: takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
@@ -33,10 +34,23 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "sockets": ("services.lab.faults.sockets", "run_sockets"),
     "soak": ("services.lab.faults.soak", "run_soak"),
 }
-"""Module and function of each profile, by name.
-
-A profile is imported only when it runs: the command's help lists the names, and must not need numpy for that.
+"""Module and function of each profile, by name. imported only when it runs: the command's help lists the names, and must not need numpy for that.
 """
+_NETWORK_KINDS = {
+    "network-kill": ("kill",),
+    "network-stop": ("pause",),
+    "network-halt": ("halt", "freeze"),
+    "network-cut": ("cut-one", "cut-half"),
+    "network-erase": ("erase",),
+    "network-rpc": ("two-back-ends", "lie", "swap"),
+    "network-postgresql": ("database",),
+}
+NETWORK_RUNS: Mapping[str, tuple[str, ...]] = {
+    **_NETWORK_KINDS,
+    "network": tuple(kind for kinds in _NETWORK_KINDS.values() for kind in kinds),
+}
+"""Profiles that run on validators of a node program: the kinds of faults of each
+(services.lab.faults.network.scenarios)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +82,27 @@ class FaultReport:
         }
 
 
-def run_faults(name: str, count: int, seed: int) -> FaultReport:
-    """Runs a fault profile in a temporary folder. Raises SettingsError if it is unknown or a program it needs is not
-    installed."""
-    if name not in RUNS:
-        raise SettingsError(f"unknown fault profile {name!r}", hint=f"use one of {', '.join(RUNS)}")
-    run = _load(name)
+def run_faults(name: str, count: int, seed: int, keep: Path | None = None) -> FaultReport:
+    """Runs a fault profile in a temporary folder. `keep` is a file with the parts of an earlier run of a profile of
+    NETWORK_RUNS, which count, and to which this run's are added.
+
+    Raises SettingsError if it is unknown or a program it needs is not installed, InputError for another file.
+    """
+    if name not in (*RUNS, *NETWORK_RUNS):
+        known = ", ".join((*RUNS, *NETWORK_RUNS))
+        raise SettingsError(f"unknown fault profile {name!r}", hint=f"use one of {known}")
+    if keep is not None and name not in NETWORK_RUNS:
+        raise InputError(f"{name} keeps nothing", hint=f"only these can go on: {', '.join(NETWORK_RUNS)}")
+    run = _load_network(name, keep) if name in NETWORK_RUNS else _load(name)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millmark-faults-") as folder:
         outcome = run(Path(folder), count, seed)
     return FaultReport(name, count, seed, outcome, time.monotonic() - started)
+
+
+def _load_network(name: str, keep: Path | None) -> Run:
+    module = importlib.import_module("services.lab.faults.network.run")
+    return functools.partial(module.run_network, kinds=NETWORK_RUNS[name], keep=keep)
 
 
 def _load(name: str) -> Run:

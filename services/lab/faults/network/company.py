@@ -42,7 +42,6 @@ class CompanyPlan:
     """Of the company, from 0; also that of its order."""
     url: str
     engine: str
-    finality_depth: int
     deployment: str
     """Path of the deployment file."""
     database: str
@@ -59,9 +58,11 @@ class CompanyPlan:
         return path
 
     def site(self) -> Site:
-        profile = dataclasses.replace(find_profile(self.engine), finality_depth=self.finality_depth)
+        profile = find_profile(self.engine)
         orders = tuple(bytes.fromhex(order) for order in self.orders)
-        return Site(read_deployment(Path(self.deployment)), profile, build_signer(self.seed, self.key), orders, 0)
+        return Site(
+            read_deployment(Path(self.deployment)), profile, build_signer(self.seed, self.key), orders, len(orders)
+        )
 
 
 def event_of(company: int, number: int) -> Event:

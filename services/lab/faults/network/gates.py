@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from services.lab.faults.network.threads import running_loop
+from services.lab.faults.network.threads import HOST, running_proxies
 from services.lab.faults.proxy import read_request
 
 __all__ = ["Gate", "Lie", "raise_head", "running_gates"]
@@ -74,9 +74,8 @@ def raise_head(method: str, result: Any) -> Any:
 @contextmanager
 def running_gates(upstreams: Sequence[str]) -> Iterator[list[Gate]]:
     """Runs a gate before each of these nodes."""
-    with running_loop() as loop:
+    with running_proxies() as proxies:
         gates = [Gate(upstream) for upstream in upstreams]
         for gate in gates:
-            server = asyncio.run_coroutine_threadsafe(asyncio.start_server(gate.serve, "127.0.0.1", 0), loop).result()
-            gate.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            gate.url = f"http://{HOST}:{proxies.listen(gate.serve)}"
         yield gates

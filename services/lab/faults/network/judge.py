@@ -100,7 +100,9 @@ def _count(accounts: Sequence[CompanyAccount], made: Sequence[_Made], equal: boo
         lost=sum(root not in counts for root in known),
         duplicate=sum(count - 1 for count in counts.values()),
         phantom=sum(root not in known and root not in late for root in counts),
-        misordered=count_misordered([(late | known)[one.root] for one in made if one.root in known or one.root in late]),
+        misordered=count_misordered(
+            [(late | known)[one.root] for one in made if one.root in known or one.root in late]
+        ),
         replay_equal=equal,
         heads_equal=heads,
     )

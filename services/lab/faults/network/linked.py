@@ -21,7 +21,15 @@ from services.lab.faults.workload import Site, build_signer
 from services.network import Consensus, LocalNetwork, NodePlace, NodeProgram, write_node_folder
 from services.store import open_store
 
-__all__ = ["COMPANIES", "LinkedNetwork", "found_companies", "linked_network", "network_alone", "profile_of", "validators_of"]
+__all__ = [
+    "COMPANIES",
+    "LinkedNetwork",
+    "found_companies",
+    "linked_network",
+    "network_alone",
+    "profile_of",
+    "validators_of",
+]
 
 _MONEY_WEI = 10**24
 _DUE_AT = 4_000_000_000
@@ -43,6 +51,13 @@ class LinkedNetwork:
     def profile(self) -> EngineProfile:
         return profile_of(self.network)
 
+    @property
+    def depth(self) -> int:
+        """Number of later blocks after which a block is final: with Clique, more than a side that is cut off can make,
+        since each signer seals at most one of floor(n/2)+1 blocks in a row (EIP-225)."""
+        consensus, count = self.network.program.kind.consensus, len(self.network.nodes)
+        return consensus.quorum(count) if consensus is Consensus.CLIQUE else 0
+
 
 def validators_of(program: NodeProgram) -> int:
     """The number of validators to run of a program: an even number of Clique's signers can stand still for good."""
@@ -50,13 +65,8 @@ def validators_of(program: NodeProgram) -> int:
 
 
 def profile_of(network: LocalNetwork) -> EngineProfile:
-    """The profile of the network's engine. With Clique, blocks are final below those that a side which is cut off can
-    make alone: every signer seals at most one of floor(n/2)+1 blocks in a row (EIP-225)."""
-    kind = network.program.kind
-    profile = find_profile(kind.engine)
-    if kind.consensus is not Consensus.CLIQUE:
-        return profile
-    return dataclasses.replace(profile, finality_depth=kind.consensus.quorum(len(network.nodes)))
+    """The profile of the network's engine."""
+    return find_profile(network.program.kind.engine)
 
 
 def _money(seed: int) -> dict[bytes, int]:

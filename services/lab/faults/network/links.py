@@ -9,11 +9,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from services.lab.faults.network.threads import running_loop
+from services.lab.faults.network.threads import HOST, ProxyLoop, running_proxies
 
 __all__ = ["Links", "running_links"]
 
-_HOST = "127.0.0.1"
 _CHUNK = 1 << 16
 
 
@@ -45,7 +44,7 @@ class _Link:
             writer.transport.abort()
             return
         try:
-            other_reader, other_writer = await asyncio.open_connection(_HOST, port)
+            other_reader, other_writer = await asyncio.open_connection(HOST, port)
         except OSError:  # the node is down
             writer.transport.abort()
             return
@@ -70,36 +69,31 @@ class _Link:
 class Links:
     """All links between nodes, by the nodes' numbers from 0."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
-        self._loop = loop
-        self._links = {frozenset(pair): _Link() for pair in itertools.combinations(range(count), 2)}
+    def __init__(self, proxies: ProxyLoop, ports: Sequence[int]) -> None:
+        """Listens for each node in place of the others, whose own ports are given."""
+        self._proxies = proxies
+        self._links = {frozenset(pair): _Link() for pair in itertools.combinations(range(len(ports)), 2)}
         self.ports: dict[tuple[int, int], int] = {}
         """By caller and called node: the port at which the first reaches the second."""
-
-    async def listen(self, ports: Sequence[int]) -> None:
-        """Listens for each node in place of the others, whose own ports are given."""
         for caller, called in itertools.permutations(range(len(ports)), 2):
             join = functools.partial(self._links[frozenset((caller, called))].join, ports[called])
-            server = await asyncio.start_server(join, _HOST, 0)
-            self.ports[caller, called] = server.sockets[0].getsockname()[1]
+            self.ports[caller, called] = proxies.listen(join)
 
     def cut(self, one_side: Iterable[int], *, resets: bool = False) -> None:
         """Cuts the links between these nodes and all others."""
         side = set(one_side)
         for pair, link in self._links.items():
             if len(pair & side) == 1:
-                self._loop.call_soon_threadsafe(link.cut, resets)
+                self._proxies.call(functools.partial(link.cut, resets))
 
     def heal(self) -> None:
         """All links carry again."""
         for link in self._links.values():
-            self._loop.call_soon_threadsafe(link.heal)
+            self._proxies.call(link.heal)
 
 
 @contextmanager
 def running_links(ports: Sequence[int]) -> Iterator[Links]:
     """Runs the proxies before nodes that listen, or will, on these ports of the loopback."""
-    with running_loop() as loop:
-        links = Links(loop, len(ports))
-        asyncio.run_coroutine_threadsafe(links.listen(ports), loop).result()
-        yield links
+    with running_proxies() as proxies:
+        yield Links(proxies, ports)

@@ -31,7 +31,7 @@ from services.lab.faults.network.scenarios import FAULTS, NEEDS_OTHER, NEEDS_POS
 from services.lab.faults.network.watch import Heads, RunningCompany, running_companies, wait_until, watched_heads
 from services.lab.faults.workload import Site
 
-__all__ = ["Injected", "Part", "Pace", "run_part"]
+__all__ = ["Injected", "Pace", "Part", "run_part"]
 
 _RECOVERY_S = 120.0
 _LATE_S = 10.0
@@ -46,7 +46,7 @@ _CALM_S = 4.0
 class Pace:
     """How fast companies record, and how long a fault lasts."""
 
-    per_s: float = 6.0
+    per_s: float = 8.0
     """Records a second, of each company."""
     least_s: float = 3.0
     most_s: float = 6.0
@@ -144,7 +144,6 @@ def _plan(
             number=number,
             url=urls[number],
             engine=site.profile.name,
-            finality_depth=site.profile.finality_depth,
             deployment=str(deployment),
             database=f"sqlite:///{folder / f'company-{number}.sqlite'}",
             seed=seed,
@@ -170,10 +169,12 @@ def _inject(
         broken.append(f"{kind}: {_RECOVERY_S:.0f} s after its end there was no new block")
         return Injected(kind, healed - began, _RECOVERY_S, _RECOVERY_S)
     final_at = _await_all([lambda one=companies[number]: one.final_since(engine_at) for number in concerned])  # type: ignore[misc]
-    late_s = _LATE_S + rig.linked.profile.finality_depth * _PERIOD_S
+    late_s = _LATE_S + rig.linked.depth * _PERIOD_S
     final_s = _RECOVERY_S if final_at is None else final_at - engine_at
     if final_s > late_s:
-        broken.append(f"{kind}: records final again {final_s:.1f} s after the first new block, {late_s:.0f} are allowed")
+        broken.append(
+            f"{kind}: records final again {final_s:.1f} s after the first new block, {late_s:.0f} are allowed"
+        )
     return Injected(kind, round(healed - began, 2), round(engine_at - healed, 2), round(final_s, 2))
 
 
