@@ -34,8 +34,8 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "sockets": ("services.lab.faults.sockets", "run_sockets"),
     "soak": ("services.lab.faults.soak", "run_soak"),
 }
-"""Module and function of each profile, by name. imported only when it runs: the command's help lists the names, and must not need numpy for that.
-"""
+"""Module and function of each profile, by name. A profile is imported only when it runs: the command's help lists the
+names, and must not need numpy for that."""
 _NETWORK_KINDS = {
     "network-kill": ("kill",),
     "network-stop": ("pause",),

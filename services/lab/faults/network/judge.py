@@ -1,5 +1,5 @@
-"""The judge of a run: follows the ledger afresh through a node that was never faulty, and compares what each company was
-told, what its outbox and its index say, and what there is."""
+"""The judge of a run: follows the ledger afresh through a node that was never faulty, and compares what each company
+was told, what its outbox and its index say, and what there is."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _count(accounts: Sequence[CompanyAccount], made: Sequence[_Made], equal: boo
         for account in accounts
         for event in [event_of(account.number, len(account.acknowledged) + more) for more in range(100)]
     }
-    counts = Counter(one.root for one in made)
+    counts, sent = Counter(one.root for one in made), late | known
     unknown = [root for root in counts if root not in known and root in late]
     return LedgerCheck(
         events=len(known) + len(unknown),
@@ -99,10 +99,8 @@ def _count(accounts: Sequence[CompanyAccount], made: Sequence[_Made], equal: boo
         unknown=len(unknown),
         lost=sum(root not in counts for root in known),
         duplicate=sum(count - 1 for count in counts.values()),
-        phantom=sum(root not in known and root not in late for root in counts),
-        misordered=count_misordered(
-            [(late | known)[one.root] for one in made if one.root in known or one.root in late]
-        ),
+        phantom=sum(root not in sent for root in counts),
+        misordered=count_misordered([sent[one.root] for one in made if one.root in sent]),
         replay_equal=equal,
         heads_equal=heads,
     )

@@ -85,12 +85,14 @@ def network_alone(folder: Path, program: NodeProgram, seed: int) -> Iterator[Loc
 def linked_network(folder: Path, program: NodeProgram, seed: int) -> Iterator[LinkedNetwork]:
     """Runs validators of the program on the loopback, which see each other through proxies alone. Raises
     NetworkError."""
-    with LocalNetwork.create(folder, program, validators_of(program), balances_wei=_money(seed)) as network:
-        with running_links([node.peer.port for node in network.nodes]) as links:
-            for number in range(len(network.nodes)):
-                _point_at_proxies(network, links, number)
-            network.start()
-            yield LinkedNetwork(network, links)
+    with (
+        LocalNetwork.create(folder, program, validators_of(program), balances_wei=_money(seed)) as network,
+        running_links([node.peer.port for node in network.nodes]) as links,
+    ):
+        for number in range(len(network.nodes)):
+            _point_at_proxies(network, links, number)
+        network.start()
+        yield LinkedNetwork(network, links)
 
 
 def _point_at_proxies(network: LocalNetwork, links: Links, number: int) -> None:

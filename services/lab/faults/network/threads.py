@@ -29,7 +29,8 @@ class ProxyLoop:
     def call(self, act: Callable[[], object]) -> None:
         """Returns once `act` was called in the loop's thread."""
         done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (act(), done.set()))
+        self._loop.call_soon_threadsafe(act)
+        self._loop.call_soon_threadsafe(done.set)
         done.wait()
 
     async def _listen(self, serve: Serve) -> int:
