@@ -23,6 +23,7 @@ from services.store import open_store
 
 __all__ = [
     "COMPANIES",
+    "FAUCET",
     "LinkedNetwork",
     "found_companies",
     "linked_network",
@@ -37,6 +38,8 @@ _COORDINATOR = 2
 _BUYERS = (1, 3, 4, 5)
 """Numbers of the participants, in the order of their admission; the workload names the coordinator by its own."""
 COMPANIES = len(_BUYERS)
+FAUCET = "faucet"
+"""Name of a key that has money, for others that a run gives some to."""
 _NAMES = ("owner", "buyer-0", "coordinator", "buyer-1", "buyer-2", "buyer-3")
 
 
@@ -70,7 +73,7 @@ def profile_of(network: LocalNetwork) -> EngineProfile:
 
 
 def _money(seed: int) -> dict[bytes, int]:
-    return dict.fromkeys([build_signer(seed, name).address for name in _NAMES], _MONEY_WEI)
+    return dict.fromkeys([build_signer(seed, name).address for name in (*_NAMES, FAUCET)], _MONEY_WEI)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from services.lab.faults.network.scenarios import FAULTS, NEEDS_OTHER, NEEDS_POS
 from services.lab.faults.network.watch import Heads, RunningCompany, running_companies, wait_until, watched_heads
 from services.lab.faults.workload import Site
 
-__all__ = ["Injected", "Pace", "Part", "run_part"]
+__all__ = ["Injected", "Pace", "Part", "disturb", "run_part"]
 
 _RECOVERY_S = 120.0
 _LATE_S = 10.0
@@ -93,9 +93,15 @@ class Part:
 
 
 def run_part(folder: Path, kinds: Sequence[str], seed: int, pace: Pace | None = None) -> Part:
-    """Runs the faults one after the other. Raises NetworkError, SettingsError and all errors of founding."""
+    """Runs the faults one after the other on a new network. Raises NetworkError, SettingsError and all errors of
+    founding."""
+    with linked_network(folder, lab_program(), seed) as linked:
+        return disturb(linked, folder, kinds, seed, pace or Pace())
+
+
+def disturb(linked: LinkedNetwork, folder: Path, kinds: Sequence[str], seed: int, pace: Pace) -> Part:
+    """Founds a ledger on a network, and runs the faults one after the other. Raises as `run_part` does."""
     with ExitStack() as stack:
-        linked = stack.enter_context(linked_network(folder, lab_program(), seed))
         judged = HttpTransport(linked.network.urls[0])
         sites = found_companies(folder, judged, linked.profile, seed)
         urls = [linked.network.urls[node_of(number, len(linked.network.nodes))] for number in range(COMPANIES)]
@@ -104,12 +110,12 @@ def run_part(folder: Path, kinds: Sequence[str], seed: int, pace: Pace | None = 
         other = _other_network(stack, folder, linked, seed) if NEEDS_OTHER in kinds else ""
         restart = None if cluster is None else _restarting(cluster)
         rig = Rig(linked, gates, random.Random(seed), other, restart)  # noqa: S311 - a replay needs a seed, not secrecy
-        plans = _plan(folder, sites, [gate.url for gate in gates], seed, pace or Pace(), cluster)
+        plans = _plan(folder, sites, [gate.url for gate in gates], seed, pace, cluster)
         heads = stack.enter_context(watched_heads(linked.network.urls))
         companies = stack.enter_context(running_companies(folder, plans))
         time.sleep(_CALM_S)
         broken: list[str] = []
-        injected = [_inject(kind, rig, heads, companies, pace or Pace(), broken) for kind in kinds]
+        injected = [_inject(kind, rig, heads, companies, pace, broken) for kind in kinds]
         broken += _drain(companies)
         judgement = judge(folder, judged, [company.account() for company in companies])
     return _sum_up(linked, injected, companies, judgement.check, [*broken, *judgement.broken])
