@@ -143,7 +143,9 @@ class Chain:
 
     def final_number(self) -> int:
         """The highest block that is final according to the engine profile; -1 if there is none."""
-        head = self.node.block_number()
+        # Of the latest block that the node shows. Behind one address, a number may be of another node, and higher: then
+        # blocks would be called final that have too few on top of them here.
+        head = self.node.head().number
         return max(head - self._depth.at(head), -1)
 
     def header(self, number: int) -> Header:

@@ -79,6 +79,10 @@ class Node:
     def block_number(self) -> int:
         return self._ask("eth_blockNumber", [], parse_number)
 
+    def head(self) -> Head:
+        """The latest block."""
+        return self._ask("eth_getBlockByNumber", ["latest", False], _head)
+
     def header(self, number: int | None = None) -> Header:
         """Header of block `number`, or of the latest block.
 

@@ -1,5 +1,5 @@
-"""Four companies record on validators while one is killed, the network is cut, and a company asks two nodes of different
-height. `scripts/prove network` runs all kinds, many times."""
+"""Four companies record on validators while one is killed, the network is cut, and a company asks two nodes of
+different height. `scripts/prove network` runs all kinds, many times."""
 
 from __future__ import annotations
 

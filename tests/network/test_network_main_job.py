@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ledger.index import Follower
-from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.lab.demo.run import DemoResult, run_demo
 from services.products import Catalogue
-from services.store import open_store
 from tests.support.figures import Tell
 from tests.support.ledger_world import LedgerWorld, deploy_world, verify_final
 from tests.support.networks import FundingTransport, SharedNetwork
