@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["LongestFirst", "rank"]
 
 _FIRST = (
+    "tests/network/",
     "tests/contracts/test_coverage.py",
     "tests/contracts/test_solidity.py",
     "tests/faults/",
@@ -22,6 +23,8 @@ _FIRST = (
 """Files and folders, the longest first. A missing file costs only time."""
 _APART = ("tests/faults/",)
 """Folders of long tests without shared fixtures; each test can run in any worker."""
+_ONE = ("tests/network/",)
+"""Folders whose files share one fixture. Its validators mine a block a second: the worker that has it mostly waits."""
 _TOGETHER = {
     f"tests/contracts/{name}.py": "one run of the Solidity suite"
     for name in ("test_solidity", "test_access_matrix", "test_artifacts", "test_model")
@@ -52,5 +55,8 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(_APART):
             return nodeid
+        for folder in _ONE:
+            if nodeid.startswith(folder):
+                return folder
         file: str = super()._split_scope(nodeid)
         return _TOGETHER.get(file, file)

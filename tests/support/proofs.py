@@ -137,6 +137,12 @@ PROOFS = (
     ),
     _fault_run("soak", "15 minutes of steady work; memory and files stay level", 900, 1, "17 minutes"),
     Proof(
+        "network",
+        "220 faults of a network of validators, under records of four companies; goes on where it stopped",
+        "an hour",
+        (*_MILLMARK, "faults", "network", "--count", "220", "--seed", "1", "--keep", "build/network-faults.jsonl"),
+    ),
+    Proof(
         "api",
         "10,000 generated requests to a real gateway, held against its OpenAPI document",
         "12 minutes",

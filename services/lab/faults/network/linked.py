@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def _point_at_proxies(network: LocalNetwork, links: Links, number: int) -> None:
         for place, other in enumerate(network.nodes)
         if place != number
     ]
-    genesis = json.loads((node.folder.path / "genesis.json").read_bytes())
+    genesis = (node.folder.path / "genesis.json").read_bytes()
     place = NodePlace(node.peer, others, "127.0.0.1", int(node.url.rpartition(":")[2]), node.chain_id)
     write_node_folder(node.folder, network.program.kind, place, genesis)
 
