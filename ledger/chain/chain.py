@@ -141,6 +141,11 @@ class Chain:
     def head_number(self) -> int:
         return self.node.block_number()
 
+    @property
+    def finality_depth(self) -> int:
+        """Number of later blocks after which a block is final, as of the last look at the latest block."""
+        return self._depth.last
+
     def final_number(self) -> int:
         """The highest block that is final according to the engine profile; -1 if there is none."""
         # Of the latest block that the node shows. Behind one address, a number may be of another node, and higher: then

@@ -27,6 +27,11 @@ class FinalityDepth:
         self._asked_at: int | None = None
         self._is_known = False
 
+    @property
+    def last(self) -> int:
+        """What `at` returned last; before, the profile's."""
+        return self._depth
+
     def at(self, head: int) -> int:
         """Number of later blocks after which a block is final, at the latest block `head`. Raises ChainError.
 

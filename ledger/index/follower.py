@@ -58,6 +58,10 @@ class ChainReader(Protocol):
     def final_number(self) -> int:
         """The highest block that is final by the engine's profile; -1 if there is none."""
 
+    @property
+    def finality_depth(self) -> int:
+        """Number of later blocks after which a block is final, as `final_number` reckoned last."""
+
     def header(self, number: int) -> Header: ...
     def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
         """Both contracts' records in the block with this header's hash, in log order."""
@@ -120,11 +124,11 @@ class Follower:
         last = head if limit is None else min(head, cursor.block_number + limit)
         blocks = records = 0
         while cursor.block_number < last and (batch := self._fetch(cursor, last, final)):
-            cursor = self._write(cursor, batch, final)
+            cursor = self._write(cursor, batch, self._proven(batch[-1].header.number, final))
             blocks += len(batch)
             records += sum(len(block.records) for block in batch)
         if not blocks and cursor.block_number <= head:
-            self._settle(final)
+            self._settle(self._proven(cursor.block_number, final))
         return Progress(cursor.block_number, final, blocks, records, undone)
 
     def rebuild(self) -> Progress:
@@ -189,6 +193,14 @@ class Follower:
             cursor = before
         return cursor
 
+    def _proven(self, last: int, final: int) -> int:
+        """The last block that is final, if `last` is the last of those that are linked by hashes.
+
+        The number of the chain's latest block does not suffice: behind one address, it may be of another node than the
+        blocks, which may be those of a fork.
+        """
+        return min(final, last - self._chain.finality_depth)
+
     def _settle(self, final: int) -> None:
         """Forget how to undo blocks that have become final since they were indexed, without waiting for another block:
         on a chain that makes one with a record alone, none may come. The cursor's block is on the chain, and so are all
@@ -227,8 +239,9 @@ class Follower:
             found = header.parent_hash if number else header.hash
             expected = parent if number else self._chain.genesis_hash()
             if header.number != number or (expected is not None and found != expected):
-                # Only the parent can have changed, so it is the parent that must not be final.
-                if number - 1 > final:
+                # Only the parent can have changed, so it is the parent that must not be final. Whether an indexed one
+                # was, the next `follow` finds; of others, nothing is known.
+                if number - 1 > self._proven(cursor.block_number, final):
                     return
                 raise _changed(max(number - 1, 0), found, expected or b"")
             parent = header.hash

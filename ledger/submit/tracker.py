@@ -10,6 +10,7 @@ from ledger.chain import Chain, Receipt, Sight
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction
 from ledger.submit.batches import Batches
+from ledger.submit.burial import find_buried
 from ledger.submit.calls import read_sequences
 from ledger.submit.reports import Report
 from ledger.submit.sender import Sender, versions_of
@@ -45,6 +46,8 @@ class Tracker:
         self._unexplained: dict[int, ChainUnreachableError] = {}
         """By transaction id: its nonce is used, and the node does not show by what."""
         self._failure: ChainError | None = None
+        self._buried: set[bytes] = set()
+        """Hashes of the blocks that this step found to be final."""
         self._told: list[tuple[str, SentTransaction, str | None]] = []
         """Reports of what is stored with the database transaction that is open now."""
 
@@ -72,18 +75,21 @@ class Tracker:
         """
         mined = [one for one in transactions if one.state is OutboxState.MINED]
         unmined = [one for one in transactions if one.state is not OutboxState.MINED]
+        self._buried = set()
         final, moved = self._look_at_mined(mined, sight)
-        self._store_each(writer, final, lambda one: self._settle_final(writer, one, one.block_number, sight))
+        self._look_above([(one.block_number or 0, one.block_hash or b"") for one in final], sight)
+        self._store_each(writer, final, lambda one: self._settle_final(writer, one, one.block_hash))
         # The nonces were counted before the receipts are asked for: a block in between makes none of them missing.
         counted = [one for one in unmined if one.nonce < sight.count]
         others = [one for one in unmined if one.nonce >= sight.count]
         asked = [*moved, *counted, *(one for one in others if self._sender.may_be_mined(one))]
         found = self._find_receipts(asked)
         settled = {number: one for number, one in found.items() if one is not None}
+        self._look_above([(receipt.block_number, receipt.block_hash) for receipt, _ in settled.values()], sight)
         self._store_each(
             writer,
             [one for one in asked if one.id in settled],
-            lambda one: self._settle_found(writer, one, *settled[one.id], sight),
+            lambda one: self._settle_found(writer, one, *settled[one.id]),
         )
         missing = [one for one in (*moved, *counted) if one.id in found and found[one.id] is None]
         self._settle_missing(writer, missing, sight)
@@ -129,6 +135,10 @@ class Tracker:
                 self._seen_at[transaction.id] = sight.head.hash
         return final, moved
 
+    def _look_above(self, blocks: Sequence[tuple[int, bytes]], sight: Sight) -> None:
+        """Find out which of the blocks are final: before their transactions are stored, since that takes requests."""
+        self._buried |= find_buried(self._chain, blocks, sight)
+
     def _find_receipts(self, transactions: Sequence[SentTransaction]) -> dict[int, _Found | None]:
         """What the node shows of each transaction, by its id; nothing of those for which it failed."""
         asked = [(one.id, version) for one in transactions for version in versions_of(one)]
@@ -147,9 +157,7 @@ class Tracker:
 
     # Settling what is in a block
 
-    def _settle_found(
-        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, sight: Sight
-    ) -> None:
+    def _settle_found(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool) -> None:
         self._missing_since.pop(transaction.id, None)
         self._unexplained.pop(transaction.id, None)
         transaction = _sent(writer, transaction)  # it is in a block, so it was sent, whatever its logs are
@@ -159,30 +167,26 @@ class Tracker:
             self._failure = self._failure or error
             return
         if sequences is None:
-            self._settle_without(writer, transaction, receipt, noop, sight)
+            self._settle_without(writer, transaction, receipt, noop)
         elif transaction.state is not OutboxState.MINED:
             writer.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
-            if not self._settle_final(writer, transaction, receipt.block_number, sight):
+            if not self._settle_final(writer, transaction, receipt.block_hash):
                 self._tell("mined", transaction)
         elif receipt.block_hash != transaction.block_hash:
             # In another block now, perhaps with other sequences: the next step stores it as mined there.
             writer.mark_reorganised(transaction.id)
             self._tell("reorganised", transaction)
         else:
-            self._settle_final(writer, transaction, receipt.block_number, sight)
+            self._settle_final(writer, transaction, receipt.block_hash)
 
-    def _settle_final(
-        self, writer: OutboxWriter, transaction: SentTransaction, block_number: int | None, sight: Sight
-    ) -> bool:
-        if block_number is None or block_number > sight.final:
+    def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, block_hash: bytes | None) -> bool:
+        if block_hash not in self._buried:
             return False
         writer.mark_final(transaction.id)
         self._tell("final", transaction)
         return True
 
-    def _settle_without(
-        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, sight: Sight
-    ) -> None:
+    def _settle_without(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool) -> None:
         """Queue the records of a transaction again that was mined without making them, once its block is final.
 
         Earlier, a reorganisation could still bring a version that makes them, and they would be recorded twice.
@@ -190,7 +194,7 @@ class Tracker:
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
             self._tell("reorganised", transaction)
-        elif receipt.block_number <= sight.final:
+        elif receipt.block_hash in self._buried:
             self._tell("returned", transaction, "mined without its records")
             if noop:
                 writer.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
@@ -243,6 +247,10 @@ class Tracker:
         try:
             spender = find_spender(self._chain.node, self._key, transaction.nonce, sight.final)
             reason = "the node shows no transaction that used it"
+            if spender is not None:
+                self._look_above([(spender.receipt.block_number, spender.receipt.block_hash)], sight)
+                if spender.receipt.block_hash not in self._buried:
+                    spender, reason = None, "the block that used it is not final on the chain that the node shows"
         except ChainError as error:
             spender, reason = None, error.cause
         if spender is None:
@@ -251,9 +259,7 @@ class Tracker:
                 hint="use a node that is in sync and keeps the states and receipts of its latest blocks",
             )
         elif (noop := version_of(transaction, spender)) is not None:
-            self._store_each(
-                writer, [transaction], lambda one: self._settle_found(writer, one, spender.receipt, noop, sight)
-            )
+            self._store_each(writer, [transaction], lambda one: self._settle_found(writer, one, spender.receipt, noop))
         else:
             reason = f"its nonce was used by transaction 0x{spender.transaction.hash.hex()}"
             writer.requeue(transaction.id, reason)

@@ -161,3 +161,17 @@ def test_the_index_begins_at_the_deployments_block(store: Store) -> None:
     before = dump(store)
     assert Follower(fake.chain, store).rebuild().blocks == 4
     assert dump(store) == before
+
+
+def test_a_fork_below_the_head_of_another_node_is_taken_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind one address, the latest block may be of another node than the blocks, which may be those of a fork."""
+    chance, root = random.Random(3), build()  # noqa: S311
+    fork, chain = branch(root, "fork", 2, chance), branch(root, "chain", DEPTH + 8, chance)
+    with monkeypatch.context() as mixed:
+        mixed.setattr(fork.chain, "final_number", chain.chain.final_number)
+        Follower(fork.chain, store).follow()
+        Follower(fork.chain, store).follow()  # and nothing is forgotten as no block follows
+    assert Follower(chain.chain, store).follow().undone == 2
+    verify_fresh(chain, store, tmp_path / "fresh")

@@ -48,8 +48,8 @@ class Pace:
 
     per_s: float = 8.0
     """Records a second, of each company."""
-    least_s: float = 3.0
-    most_s: float = 6.0
+    least_s: float = 2.0
+    most_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from services.lab.faults.network.programs import lab_program
 
 __all__ = ["read_parts", "run_network", "sum_up"]
 
-_A_PART = 12
+_A_PART = 16
 """Faults before the judge looks. What is cut off in between is lost, so not many; founding takes half a minute, so not
 few."""
 

@@ -21,7 +21,7 @@ __all__ = ["Heads", "RunningCompany", "running_companies", "wait_until", "watche
 
 _POLL_S = 0.2
 _TIMEOUT_S = 1.0
-_READY_S = 60.0
+_READY_S = 300.0
 _DRAIN_S = 180.0
 
 
