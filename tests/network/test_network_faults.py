@@ -25,5 +25,4 @@ def test_nothing_is_lost_doubled_or_made_up(network: SharedNetwork, tmp_path: Pa
     assert (check.lost, check.duplicate, check.phantom, check.misordered) == (0, 0, 0, 0)
     assert check.replay_equal, "each company's index is a fresh replay's"
     assert check.heads_equal, "and has the contracts' heads"
-    late = [line for line in part.broken if "s are allowed" in line]
-    assert set(part.broken) == set(late), "how long it takes is for the long run to say"
+    assert part.broken == (), "how long it takes is for the long run to say"

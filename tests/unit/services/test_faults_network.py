@@ -120,11 +120,11 @@ def test_a_lie_about_the_head_leaves_all_else() -> None:
 def test_parts_add_up_and_are_read_again(tmp_path: Path) -> None:
     kept = tmp_path / "kept.jsonl"
     assert read_parts(kept) == []
-    wrong = dataclasses.replace(PART, check=dataclasses.replace(RIGHT, lost=1), broken=("late",))
+    wrong = dataclasses.replace(PART, check=dataclasses.replace(RIGHT, lost=1), broken=("unfinished",), late=("late",))
     kept.write_text("".join(json.dumps(part.to_json()) + "\n" for part in (PART, wrong)))
     assert read_parts(kept) == [PART, wrong]
     found = sum_up(read_parts(kept))
-    assert (found.engine, found.injected, found.broken) == ("geth 1.13.15", {"kill": 2}, ("late",))
+    assert (found.engine, found.injected, found.broken) == ("geth 1.13.15", {"kill": 2}, ("unfinished", "late"))
     assert (found.check.acknowledged, found.check.lost, found.check.passed) == (10, 1, False)
     assert found.figures["kill_engine_max_s"] == 2.0
     assert found.table[2] == "| kill | 2 | 2.0, at most 2.0 | 1.0, at most 1.0 |"

@@ -81,6 +81,9 @@ class Part:
     troubles: dict[str, int]
     """What the companies' processes met, by error code."""
     broken: tuple[str, ...]
+    """What else did not hold, one line each."""
+    late: tuple[str, ...] = ()
+    """What took longer than it may, one line each: on a busy machine, that may be the machine's doing."""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "injected": [asdict(one) for one in self.injected]}
@@ -88,7 +91,12 @@ class Part:
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Part:
         injected = tuple(Injected(**one) for one in raw["injected"])
-        changed = {"injected": injected, "check": LedgerCheck(**raw["check"]), "broken": tuple(raw["broken"])}
+        changed = {
+            "injected": injected,
+            "check": LedgerCheck(**raw["check"]),
+            "broken": tuple(raw["broken"]),
+            "late": tuple(raw["late"]),
+        }
         return cls(**{**raw, **changed})
 
 
@@ -114,11 +122,11 @@ def disturb(linked: LinkedNetwork, folder: Path, kinds: Sequence[str], seed: int
         heads = stack.enter_context(watched_heads(linked.network.urls))
         companies = stack.enter_context(running_companies(folder, plans))
         time.sleep(_CALM_S)
-        broken: list[str] = []
-        injected = [_inject(kind, rig, heads, companies, pace, broken) for kind in kinds]
-        broken += _drain(companies)
+        late: list[str] = []
+        injected = [_inject(kind, rig, heads, companies, pace, late) for kind in kinds]
+        broken = _drain(companies)
         judgement = judge(folder, judged, [company.account() for company in companies])
-    return _sum_up(linked, injected, companies, judgement.check, [*broken, *judgement.broken])
+    return _sum_up(linked, injected, companies, judgement.check, [*broken, *judgement.broken], late)
 
 
 def _other_network(stack: ExitStack, folder: Path, linked: LinkedNetwork, seed: int) -> str:
@@ -163,7 +171,7 @@ def _plan(
 
 
 def _inject(
-    kind: str, rig: Rig, heads: Heads, companies: Sequence[RunningCompany], pace: Pace, broken: list[str]
+    kind: str, rig: Rig, heads: Heads, companies: Sequence[RunningCompany], pace: Pace, late: list[str]
 ) -> Injected:
     began = time.monotonic()
     with FAULTS[kind](rig) as concerned:
@@ -172,15 +180,13 @@ def _inject(
     nodes = {node_of(number, len(rig.linked.network.nodes)) for number in concerned}
     engine_at = _await_all([lambda one=node: heads.shown_at(one, highest, healed) for node in sorted(nodes)])  # type: ignore[misc]
     if engine_at is None:
-        broken.append(f"{kind}: {_RECOVERY_S:.0f} s after its end there was no new block")
+        late.append(f"{kind}: {_RECOVERY_S:.0f} s after its end there was no new block")
         return Injected(kind, healed - began, _RECOVERY_S, _RECOVERY_S)
     final_at = _await_all([lambda one=companies[number]: one.final_since(engine_at) for number in concerned])  # type: ignore[misc]
     late_s = _LATE_S + rig.linked.depth * _PERIOD_S
     final_s = _RECOVERY_S if final_at is None else final_at - engine_at
     if final_s > late_s:
-        broken.append(
-            f"{kind}: records final again {final_s:.1f} s after the first new block, {late_s:.0f} are allowed"
-        )
+        late.append(f"{kind}: records final again {final_s:.1f} s after the first new block, {late_s:.0f} are allowed")
     return Injected(kind, round(healed - began, 2), round(engine_at - healed, 2), round(final_s, 2))
 
 
@@ -212,6 +218,7 @@ def _sum_up(
     companies: Sequence[RunningCompany],
     check: LedgerCheck,
     broken: Sequence[str],
+    late: Sequence[str],
 ) -> Part:
     troubles = Counter(":".join(said.split(":")[:2]) for company in companies for said in company.troubles)
     logs = (node.folder.log.read_text(errors="replace") for node in linked.network.nodes)
@@ -225,4 +232,5 @@ def _sum_up(
         chain_reorganisations=sum(log.count("Chain reorg detected") for log in logs),
         troubles=dict(troubles),
         broken=tuple(broken),
+        late=tuple(late),
     )

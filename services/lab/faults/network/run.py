@@ -81,7 +81,7 @@ def sum_up(parts: Sequence[Part]) -> Outcome:
         injected=Counter(one.kind for one in injected),
         check=functools.reduce(LedgerCheck.join, (part.check for part in parts)),
         figures=figures,
-        broken=tuple(line for part in parts for line in part.broken),
+        broken=tuple(line for part in parts for line in (*part.broken, *part.late)),
         table=_table(injected, figures),
     )
 
