@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The set-up of geth by scripts/_setup: real Go, whose module proxy is a folder. tests/network runs what it makes."""
-=======
-"""The set-up of geth by scripts/_setup: real Go, whose module proxy is a folder. What it builds, tests/network runs."""
->>>>>>> 2241f1a1 (Shorten a line)
 
 from __future__ import annotations
 
