@@ -10,13 +10,24 @@ from typing import Any
 import pytest
 
 from ledger.canonical import keccak256
-from ledger.chain import Chain, Deployment, EmbeddedChain, Node, deploy, find_profile, read_deployment, write_deployment
+from ledger.chain import (
+    Chain,
+    Deployment,
+    EmbeddedChain,
+    Node,
+    RpcError,
+    deploy,
+    find_profile,
+    read_deployment,
+    write_deployment,
+)
 from ledger.chain.proofs import fetch_checkpoint, fetch_trust, verify_seen
 from ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
 from ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
+    FundsError,
     NodeBehindError,
     Retry,
     SettingsError,
@@ -332,3 +343,23 @@ def test_a_view_that_reverts_is_named() -> None:
 def test_there_is_no_profile_of_another_name() -> None:
     with pytest.raises(SettingsError, match=r"the engine profile 'geth' does not exist; use one of embedded, anvil"):
         find_profile("geth")
+
+
+def test_contracts_are_paid_for_before_the_first_is_made() -> None:
+    node, owner = Node(EmbeddedChain()), LocalSigner.generate()
+    with pytest.raises(FundsError, match=r"has 0 wei, and the contracts may take \d+; send it that"):
+        deploy(node, PROFILE, owner)
+    assert node.transaction_count(owner.address) == 0
+
+
+def test_blocks_that_are_too_small_for_a_contract_are_named() -> None:
+    line = Line(EmbeddedChain())
+    node, owner = Node(line), LocalSigner.generate()
+    node.fund(owner.address)
+
+    def refuse(_: list[Any]) -> Any:
+        raise RpcError(-32005, "Transaction gas limit exceeds block gas limit")
+
+    line.handlers["eth_sendRawTransaction"] = refuse
+    with pytest.raises(ChainError, match="more than the chain's blocks have; have the validators raise"):
+        deploy(node, PROFILE, owner, timeout_s=0)
