@@ -101,7 +101,7 @@ def _verify_funds(node: Node, profile: EngineProfile, owner: Signer) -> None:
     if balance < needed:
         raise FundsError(
             f"{to_checksum(owner.address)} has {balance} wei, and the contracts may take {needed}",
-            hint="send it that from a key that has funds, then repeat the command; `millmark init --treasury` does both",
+            hint="send it that from a key that has funds, and repeat the command: `millmark init --treasury` does",
         )
 
 

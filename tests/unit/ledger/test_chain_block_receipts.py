@@ -153,6 +153,10 @@ WRONG: list[tuple[str, Any]] = [
     (BY_ENCODING, lambda found: [*found, found[-1]]),
     (BY_ENCODING, lambda found: [*found[:-1], "0x"]),
     (BY_ENCODING, lambda found: [*found[:-1], found[-1][:-1] + ("0" if found[-1][-1] != "0" else "1")]),
+    (
+        BY_ENCODING,
+        lambda found: [*found[:-1], found[-1][:100] + ("0" if found[-1][100] != "0" else "1") + found[-1][101:]],
+    ),
     (BY_TRANSACTION, lambda _: None),
     (BY_TRANSACTION, lambda found: {**found, "logs": found["logs"][:-1]}),
     (BY_TRANSACTION, lambda found: {**found, "status": "0x0"}),
