@@ -114,15 +114,13 @@ class Outbox:
 
     def open_transactions(self, signer: bytes) -> list[SentTransaction]:
         """Transactions that are neither final, failed nor replaced, by nonce."""
-        query = (
-            select(outbox_transactions.c.id)
-            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(OPEN))
-            .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
+        query = select(outbox_transactions.c.nonce, outbox_transactions.c.id).where(
+            *self._of_signer(signer), outbox_transactions.c.state.in_(OPEN)
         )
         with self._store.reading() as connection:
-            return [
-                read_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()
-            ]
+            # Sorted here: asked for the order, SQLite reads all transactions of the key in it, final ones too.
+            ids = [number for _, number in sorted((row.nonce, row.id) for row in connection.execute(query))]
+            return [read_transaction(connection, transaction_id) for transaction_id in ids]
 
     def work(self, signer: bytes) -> Work:
         """What the key's own submitter reads in every step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, false, select
 
 from ledger.store.database import Store
 from ledger.store.outbox_rows import read_record, read_transaction
@@ -52,19 +52,17 @@ class Work:
     def open_transactions(self) -> list[SentTransaction]:
         """Like `Outbox.open_transactions`. Of their records, the states may be earlier ones."""
         columns = (outbox_transactions.c[name] for name in ("id", *_CHANGING))
-        query = (
-            select(*columns)
-            .where(
-                outbox_transactions.c.signer == self._signer,
-                outbox_transactions.c.relayed.is_(False),
-                outbox_transactions.c.state.in_(OPEN),
-            )
-            .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
+        query = select(*columns).where(
+            outbox_transactions.c.signer == self._signer,
+            outbox_transactions.c.relayed == false(),
+            outbox_transactions.c.state.in_(OPEN),
         )
         with self._store.reading() as connection:
             rows = connection.execute(query).mappings().all()
             cancelling = self._cancelling(connection) if rows else set()
             found = [self._read(connection, row, row["id"] in cancelling) for row in rows]
+        # Sorted here: asked for the order, SQLite reads all transactions of the key in it, final ones too.
+        found.sort(key=lambda transaction: (transaction.nonce, transaction.id))
         self._known = {transaction.id: transaction for transaction in found}
         return found
 

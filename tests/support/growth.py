@@ -313,6 +313,7 @@ class Sender:
         )
         queued = self._outbox.queued(_KEY, _BATCH)
         self._outbox.open_transactions(_KEY)
+        self._outbox.work(_KEY).open_transactions()
         self._outbox.count_unmined(_KEY)
         sent = self._writer.allocate(0, queued, bytes(20), _PAYLOAD * _BATCH, 1)
         self._writer.store_signed(sent.id, _PAYLOAD * _BATCH, digest("sent", first), 1, 1)
