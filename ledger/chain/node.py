@@ -43,6 +43,8 @@ _Question = tuple[str, list[Any], Callable[[Any], T]]
 _NOT_YET = "indexing is in progress"
 """Said by geth for receipts in the first seconds after its start."""
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
+_INDEXING = "indexing is in progress"
+"""Of geth, for some seconds after its start: it will answer the same question later."""
 _MISSING = (-32601, -32604)
 """Codes for a method that the node does not have (JSON-RPC), or whose API is switched off (Besu)."""
 _ALLOWANCE_WEI = 100 * 10**18
@@ -343,6 +345,8 @@ def _refusal(method: str, error: RpcError) -> ChainError:
         return refused
     if any(words in message for words in _OUT_OF_GAS):
         return ContractRefusedError("OutOfGas", {}, hint="send less in one transaction")
+    if _INDEXING in message:
+        return ChainUnreachableError(f"the node refuses {method}: {error.message}", hint=HINT)
     if error.code in _MISSING:
         return MethodMissingError(
             f"the node refuses {method}: {error.message}", hint="switch on the APIs eth and net at the node"
