@@ -103,8 +103,9 @@ class Sender:
                 recipient = recipient_of(self._chain, batch.records)
                 transaction = writer.allocate(sight.count, batch.records, recipient, batch.data, batch.gas_limit)
                 started.append(self._sign(writer, transaction, fees))
-        for batch in batches:
-            self._window.note_started(batch.gas_limit, len(batch.records))
+        if self._chain.profile.fixed_gas_limit is None:  # else the limit is the same however many records there are
+            for batch in batches:
+                self._window.note_started(batch.gas_limit, len(batch.records))
         return started
 
     def sign_left(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> list[SentTransaction]:

@@ -26,6 +26,7 @@ from ledger.records import (
     Suspend,
 )
 from ledger.store.outbox import Outbox, OutboxState
+from ledger.submit import Submitter
 from tests.support.ledger_world import NOTHING, LedgerWorld, results, verify_final
 
 
@@ -43,6 +44,16 @@ def test_records_land_in_order_under_dense_sequences(world: LedgerWorld, outbox:
     assert verify_final(outbox, ids) == list(range(before + 1, before + 11))
     assert world.nonces(signer) == 3
     assert submitter.step() is True, "nothing is left to do"
+
+
+def test_a_fixed_gas_limit_does_not_make_batches_smaller(world: LedgerWorld, outbox: Outbox) -> None:
+    assert world.chain.profile.fixed_gas_limit is not None
+    signer = world.admit(outbox)
+    submitter = Submitter(world.chain, outbox, signer)
+    for count in (1, 50):
+        submitter.submit(world.lots(count))
+        submitter.drain()
+    assert world.nonces(signer) == 2
 
 
 def test_the_same_record_again_is_the_same_record(world: LedgerWorld, outbox: Outbox) -> None:
