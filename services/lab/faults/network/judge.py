@@ -9,18 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import distinct, func, select
-
 from ledger.chain import Transport
 from ledger.events.orders import RevisionProposed
 from ledger.index import Follower, fetch_status
 from ledger.records import Contract
 from ledger.store import Rows, Store
 from ledger.store.outbox import OutboxState
-from ledger.store.outbox_tables import outbox_attempts, outbox_records
 from ledger.store.rows import RecordRow
 from services.lab.faults.ledger_check import LedgerCheck, count_misordered, heads_equal
 from services.lab.faults.network.company import event_of
+from services.lab.faults.network.repository import OutboxRepository
 from services.lab.faults.workload import Site
 from services.store import open_store
 
@@ -111,21 +109,17 @@ def _compare_outbox(account: CompanyAccount, store: Store, made: Sequence[_Made]
     sequences: dict[bytes, set[int]] = {}
     for one in made:
         sequences.setdefault(one.root, set()).add(one.sequence)
-    columns = outbox_records.c
     with store.reading() as connection:
-        rows = connection.execute(select(columns.idempotency_key, columns.state, columns.sequence)).all()
-        tries = func.count(distinct(outbox_attempts.c.transaction_id))
-        per_record = select(outbox_attempts.c.record_id).group_by(outbox_attempts.c.record_id).having(tries > 1)
-        twice = len(connection.execute(per_record).all())
-    found = {key: (state, sequence) for key, state, sequence in rows}
+        outbox = OutboxRepository(connection)
+        found, twice = outbox.states(), outbox.count_sent_again()
     broken = []
     events = [event_of(account.number, number) for number in account.acknowledged]
-    states = Counter(found.get(event.key, ("absent",))[0] for event in events)
+    states = Counter(str(found[event.key][0]) if event.key in found else "absent" for event in events)
     unfinished = len(events) - states.pop(OutboxState.FINAL.value, 0)
     wrong = sum(
         found[event.key][1] not in sequences.get(event.root, ())
         for event in events
-        if event.key in found and found[event.key][0] == OutboxState.FINAL
+        if event.key in found and found[event.key][0] is OutboxState.FINAL
     )
     if unfinished:
         broken.append(f"company {account.number}: {unfinished} acknowledged records are not final: {dict(states)}")
