@@ -91,6 +91,7 @@ def build_bundle_world(store: Store, transport: Transport | None = None) -> Bund
     transport.request("evm_increaseTime", [-ABSENCE_S])  # so that it tells of now when the first chapter is over
     world = BundleWorld(found_consortium(store, transport))
     tell_chapters(world)
+    world.consortium.settle()  # it keeps records until they are final, and with them keys that were replaced
     return world
 
 
