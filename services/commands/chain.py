@@ -252,7 +252,8 @@ def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:
     lines = []
     for part in ("chain", "index", "outbox"):
         values = found[part]
-        shown = ", ".join(f"{name} {value}" for name, value in values.items()) if isinstance(values, dict) else ""
+        told = values.items() if isinstance(values, dict) else ()
+        shown = ", ".join(f"{name} {value}" for name, value in told if value is not None)
         lines.append(f"{part:<7} {shown or 'none'}")
     outbox, queue, equal = found["outbox"], found["queue"], found["equal"]
     if isinstance(outbox, Mapping) and isinstance(queue, Mapping):

@@ -187,12 +187,18 @@ def test_a_tampered_index_writes_nothing_and_a_rebuild_mends_it(office: Office) 
 
 
 def test_status_says_that_the_index_is_the_chain_s(office: Office) -> None:
-    check = office.json("status")["check"]
+    status = office.json("status")
+    check, chain = status["check"], status["chain"]
     assert isinstance(check, dict)
+    assert isinstance(chain, dict)
     assert (check["differences"], check["findings"]) == (0, [])
     code, out, _ = office.run("status")
     assert code == 0
     assert "heads equal the chain's at block" in out
+    # What a node does not tell is in the JSON alone.
+    assert chain["highest_block"] is None
+    assert "late_rounds 0" in out
+    assert "None" not in out
 
 
 def test_at_each_checkpoint_the_index_is_compared_with_the_chain(office: Office) -> None:
