@@ -89,7 +89,7 @@ abstract contract ModelSight is ModelActs {
             uint256 over = isSold[lot] ? 6 : 5;
             _append(packed, 0, packed.wide);
             _append(packed, entry.number == 0 ? 0 : over, 3);
-            packed.used += packed.wide + 13;
+            packed.used += packed.wide + 11 + _waiverBits() + _secondBits();
             return;
         }
         if (entry.packed) require(entry.holder == ledger.lotOf(lots[0]).number, "packed in another lot");
@@ -100,8 +100,18 @@ abstract contract ModelSight is ModelActs {
         _packCertificate(packed, lots[lot], entry.reworks);
         _append(packed, _behind(lots[lot], entry), 2);
         _append(packed, entry.packed ? 1 : 0, 1);
-        _append(packed, _isWaived(lots[lot], entry.reworks) ? 1 : 0, 1);
-        _append(packed, _passesSecond(lots[lot], entry.reworks) ? 1 : 0, 1);
+        _append(packed, _isWaived(lots[lot], entry.reworks) ? 1 : 0, _waiverBits());
+        _append(packed, _passesSecond(lots[lot], entry.reworks) ? 1 : 0, _secondBits());
+    }
+
+    /// @dev A world without waivers has no bit for them, and one without a second gate none for that. Neither is ever set
+    /// then, so what follows is where the model has it.
+    function _waiverBits() private view returns (uint256) {
+        return cast_.waivers;
+    }
+
+    function _secondBits() private view returns (uint256) {
+        return cast_.second == 0 ? 0 : 1;
     }
 
     function _packCertificate(Packed memory packed, bytes32 lot, uint8 reworks) private view {

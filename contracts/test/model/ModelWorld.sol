@@ -26,6 +26,8 @@ abstract contract ModelWorld is Base {
         uint8 inspector;
         /// Of a second gate, by procedure; 0 when there is none.
         uint8 second;
+        /// 1 if the buyer may waive the first gate for a lot, else 0.
+        uint8 waivers;
     }
 
     bytes3 internal constant PIECE = "H87";

@@ -17,7 +17,7 @@ contract WalksTest is ModelSight {
     /// @dev Contracts and model differ about the act at that place of the stream.
     error Differs(uint256 place, uint256 kind, uint256 actor, uint256 argument, uint256 expected, uint256 observed);
 
-    uint256 private constant HEAD = 7;
+    uint256 private constant HEAD = 8;
     uint256 private constant UP = 0xff;
     uint256 private constant REFUSED = 0x80;
 
@@ -53,8 +53,8 @@ contract WalksTest is ModelSight {
         string memory path =
             string.concat(Files(address(vm)).envOr("MILLMARK_WALKS", "out-walks/none"), "/", name, ".bin");
         bool written = Files(address(vm)).exists(path);
-        vm.etch(TAPE, written ? vm.readFileBinary(path) : bytes(hex"01010301030001" hex"8d0101" hex"810200" hex"ff"));
-        _width = _byteAt(6);
+        vm.etch(TAPE, written ? vm.readFileBinary(path) : bytes(hex"0101030103000001" hex"8d0101" hex"810200" hex"ff"));
+        _width = _byteAt(HEAD - 1);
         _begin(
             Cast(
                 uint8(_byteAt(0)),
@@ -62,7 +62,8 @@ contract WalksTest is ModelSight {
                 uint8(_byteAt(2)),
                 uint8(_byteAt(3)),
                 uint8(_byteAt(4)),
-                uint8(_byteAt(5))
+                uint8(_byteAt(5)),
+                uint8(_byteAt(6))
             )
         );
         uint256 accepted;

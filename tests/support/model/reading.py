@@ -8,13 +8,13 @@ from tests.support.model.world import World
 
 __all__ = ["walk_to_place"]
 
-HEAD = 7
+HEAD = 8
 
 
 def walk_to_place(stream: bytes, place: int, world: World) -> list[str]:
     """The acts on the way to that place, the state before it, and the act at it."""
     names = {(int(act.kind), act.actor, act.argument): str(act) for act in acts_of(world)}
-    layout, width = world.layout(), stream[6]
+    layout, width = world.layout(), stream[HEAD - 1]
     walk: list[tuple[str, int]] = []
     at = HEAD
     while at < place:

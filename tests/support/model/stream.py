@@ -87,7 +87,7 @@ def _choose(graph: Graph, act: Act, rows: np.ndarray, choice: Choice, every: int
 
 def head_of(world: World, width: int) -> bytes:
     parties = (world.coordinator, world.inspector, world.second)
-    return bytes([world.lots, world.operations, world.companies, *parties, width])
+    return bytes([world.lots, world.operations, world.companies, *parties, world.waivers, width])
 
 
 def write_tree(graph: Graph, choice: Choice) -> bytes:
