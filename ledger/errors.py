@@ -38,6 +38,8 @@
       ChainError                 a node or contract failed
         ChainUnreachableError    the node does not answer, or its answer is unusable
           NodeBehindError        the node lacks blocks that are known to exist
+        MethodMissingError       the node does not have a method of JSON-RPC
+        FundsError               a key cannot pay for its transaction
         WrongChainError          the node serves a chain other than the expected one
         WrongContractError       the code at an address is not that of this version
         ContractRefusedError     a contract reverted; has the error's name and values
