@@ -15,6 +15,8 @@ Call = tuple[str, list[Any]]
 _MAX_CALLS = 100
 _MAX_CHARACTERS = 2_000_000
 """Largest request: engines take five megabytes."""
+_FEW = 16
+"""Calls that no node takes for too many: if they were not answered in time, the node was slow."""
 _SMALL_S = 600.0
 """Time for which arrays stay small after one was refused; then a large one is tried again."""
 _TOO_LARGE = "too large"
@@ -42,8 +44,9 @@ class Arrays:
             except ArrayRefusedError:
                 self._shrink(len(part))
             except TimeoutError:
-                # Perhaps because there were too many: then fewer may be answered in time.
-                self._shrink(len(part))
+                # Perhaps because there were too many: then fewer may be answered in time. A few never were too many.
+                if len(part) > _FEW:
+                    self._shrink(len(part))
                 raise
         return answers
 

@@ -134,9 +134,8 @@ class _Needed:
         old = {"leaf_index": self.size}
         for assignment in self._rows.within(AssignmentRow, {}, old, stream=stream):
             yield assignment.leaf_index, assignment.leaf_index
-        certificates = [
-            row for row in self._rows.within(CertificateRow, {}, old, stream=stream) if not self._is_over(row)
-        ]
+        # Also those of later leaves: a window is anchored after the entries that it was cut from.
+        certificates = [row for row in self._rows.find(CertificateRow, stream=stream) if not self._is_over(row)]
         texts = self._book.evidence_texts(stream, (row.leaf_index for row in certificates))
         for row in certificates:
             yield row.leaf_index, row.leaf_index

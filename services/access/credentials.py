@@ -154,9 +154,9 @@ def _prolong(store: Store, row: CredentialRow, now_s: int) -> int:
     return expires_at
 
 
-def end_sessions(access: AccessRepository, person: int, now_s: int) -> None:
-    """Ends all sessions of a person."""
-    access.revoke_of_person(person, CredentialKind.SESSION.value, now_s)
+def end_sessions(access: AccessRepository, person: int, now_s: int, but: str = "") -> None:
+    """Ends all sessions of a person, but one if its credential is given."""
+    access.revoke_of_person(person, CredentialKind.SESSION.value, now_s, but)
 
 
 def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:

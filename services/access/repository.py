@@ -133,9 +133,9 @@ class AccessRepository:
         """Sets when a credential expires."""
         self._connection.execute(update(credentials).where(credentials.c.id == id_).values(expires_at=expires_at))
 
-    def revoke_of_person(self, person: int, kind: str, now_s: int) -> None:
-        """Marks a person's credentials as revoked."""
-        theirs = select(person_sessions.c.id).where(person_sessions.c.person == person)
+    def revoke_of_person(self, person: int, kind: str, now_s: int, but: str = "") -> None:
+        """Marks a person's credentials as revoked, all but one."""
+        theirs = select(person_sessions.c.id).where(person_sessions.c.person == person, person_sessions.c.id != but)
         of = (credentials.c.id.in_(theirs), credentials.c.kind == kind, credentials.c.revoked_at == 0)
         self._connection.execute(update(credentials).where(*of).values(revoked_at=now_s))
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ledger.canonical import canonical_json
+from ledger.errors import InputError, MillmarkError
 from ledger.verify import Step
 from ledger.verify.wording import LANGUAGES
 
@@ -51,8 +52,10 @@ _CHARSET = re.compile(r"__init__|aliases|ascii|idna|latin_1|punycode|raw_unicode
 
 
 def build_folder(modules: Path, folder: Path) -> str:
-    """Builds the page in `folder`, which is replaced, from the packages in `modules` (a node_modules folder). Returns
-    the folder's digest."""
+    """Builds the page in `folder`, which is replaced if it has an earlier one, from the packages in `modules` (a
+    node_modules folder). Returns the folder's digest. Raises InputError if the folder has anything else."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} has other files, which building the page would delete", hint="name a new folder")
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in sorted(_files(modules)):
         path = folder / name
@@ -192,7 +195,10 @@ def _packed(content: bytes) -> bytes:
 
 def main(arguments: Iterable[str]) -> None:
     modules, folder = map(Path, arguments)
-    print(build_folder(modules, folder))  # noqa: T201  # a build script's answer
+    try:
+        print(build_folder(modules, folder))  # noqa: T201  # a build script's answer
+    except MillmarkError as error:
+        sys.exit(f"check_page: {error}")
 
 
 if __name__ == "__main__":

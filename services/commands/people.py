@@ -19,7 +19,8 @@ from services.output import print_json, print_lines, print_table
 __all__ = ["register"]
 
 _INVITED = "/portal/invitation"
-Number = Annotated[int, typer.Argument(min=1, help="Number of the person, as `list` shows it.")]
+_MOST = 2**31
+Number = Annotated[int, typer.Argument(min=1, max=_MOST, help="Number of the person, as `list` shows it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,11 +36,16 @@ def run_invite(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the person, as others will see it.")],
     role: Annotated[PersonRole, typer.Option("--role", help="What the person may do.")] = PersonRole.READER,
-    again: Annotated[int | None, typer.Option("--again", min=1, help="Person who lost every way in.")] = None,
+    again: Annotated[
+        int | None, typer.Option("--again", min=1, max=2**31, help="Person who lost every way in.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a link with which one person registers a passkey, or their company account. It works once."""
-    with open_context(context.obj) as opened, audited(opened.settings, "people invite", str(again or "")):
+    with (
+        open_context(context.obj) as opened,
+        audited(opened.settings, f"people invite {role}", name if again is None else str(again)),
+    ):
         found = _people(opened).invite(name, role, now_s=int(time.time()), person=again)
         link = f"{opened.settings.origin}{_INVITED}#{found.code}"
     if as_json:
@@ -68,7 +74,7 @@ def run_role(
     role: Annotated[PersonRole, typer.Argument(help="What the person may do from now on.")],
 ) -> None:
     """Change what a person may do. Sessions that are open follow at once."""
-    with open_context(context.obj) as opened, audited(opened.settings, "people role", str(person)):
+    with open_context(context.obj) as opened, audited(opened.settings, f"people role {role}", str(person)):
         _people(opened).change_role(person, role)
     print_lines(f"person {person} is {role} from now on")
 

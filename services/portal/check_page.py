@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from functools import cached_property
 from pathlib import Path
 
@@ -75,7 +76,8 @@ class CheckPage:
         """Content by name, with its SHA-256 as in the manifest."""
         lines = [line.split("  ", 1) for line in (self._folder / MANIFEST).read_text().splitlines()]
         found = {name: (digest, (self._folder / name).read_bytes()) for digest, name in lines}
-        return {**found, MANIFEST: (str(len(found)), (self._folder / MANIFEST).read_bytes())}
+        manifest = (self._folder / MANIFEST).read_bytes()
+        return {**found, MANIFEST: (hashlib.sha256(manifest).hexdigest(), manifest)}
 
     @cached_property
     def _packed(self) -> dict[str, bytes]:

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import InputError, MillmarkError, NotFoundError
+from ledger.errors import InputError, NotFoundError
 from services.access import Scope, SignInError
-from services.access.people.openid import OpenId
+from services.access.people.openid import OpenId, ProviderError
 from services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
 from services.access.people.people import Entered, People
 from services.access.people.roles import PersonRole
@@ -29,6 +29,7 @@ from services.portal.sign_in import safe_path
 __all__ = ["PeoplePages", "WaysIn"]
 
 INVITED, ACCOUNT, PEOPLE = "/portal/invitation", "/portal/account", "/portal/people"
+_CODE = r"[A-Za-z0-9_-]*"
 _MAX_CODE, _MAX_TOKEN, _MAX_NAME, _MAX_NEXT = 64, 128, 200, 1024
 _ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
 _SIGNED_IN = Rule(page=True, owner=True)
@@ -66,6 +67,8 @@ class PeoplePages:
             PageRoute(PEOPLE, self.list, _ADMINISTRATORS, menu="people"),
             PageRoute(PEOPLE, self.invite, _ADMINISTRATORS, method="POST"),
             PageRoute(f"{PEOPLE}/change", self.change, _ADMINISTRATORS, method="POST"),
+            PageRoute(f"{PEOPLE}/remove", self.remove, _ADMINISTRATORS, method="POST"),
+            PageRoute(f"{PEOPLE}/withdraw", self.withdraw, _ADMINISTRATORS, method="POST"),
         )
 
     # Signing in
@@ -90,12 +93,16 @@ class PeoplePages:
         self,
         request: Request,
         token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        code: Annotated[str, Form(max_length=_MAX_CODE)] = "",
+        code: Annotated[str, Form(max_length=_MAX_CODE, pattern=_CODE)] = "",
     ) -> Response:
-        """Sends the browser to the company's provider. Raises NotFoundError, FormRefusedError, ProviderError."""
+        """Sends the browser to the company's provider. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, token)
-        address, state = self._openid().begin(self.clock())
-        answer = RedirectResponse(address, 303)
+        try:
+            address, state = self._openid().begin(self.clock())
+        except ProviderError as error:
+            return self._refuse(request, error)
+        # A page that goes on by itself: browsers apply the policy of forms to redirects, and it allows this site alone.
+        answer = self.pages.render(request, "leaving.html", headers={"Refresh": f"0; url={address}"}, address=address)
         # Lax, since the browser comes back from another site.
         answer.set_cookie(
             openid_cookie(secure=self._secure),
@@ -125,7 +132,7 @@ class PeoplePages:
     def _enter(self, request: Request, prove: Callable[[], Entered], after: str | None) -> Response:
         try:
             entered = prove()
-        except MillmarkError as error:
+        except (SignInError, ProviderError) as error:
             return self._refuse(request, error)
         if after is None:
             answer = self.pages.render(request, "entered.html", headers={"Refresh": "0; url=/portal"})
@@ -137,7 +144,7 @@ class PeoplePages:
         )
         return answer
 
-    def _refuse(self, request: Request, error: MillmarkError) -> Response:
+    def _refuse(self, request: Request, error: SignInError | ProviderError) -> Response:
         status = 401 if isinstance(error, SignInError) else 503
         values = {"address": "", "next": "/portal", "message": None, "refused": str(error), **self.offered()}
         return self.pages.render(request, "sign_in.html", status, headers=SCRIPTED, forms=self.forms, **values)
@@ -228,7 +235,11 @@ class PeoplePages:
         token: Annotated[str, Form(max_length=_MAX_TOKEN)],
     ) -> Response:
         """Removes a passkey. Raises FormRefusedError, NotFoundError."""
-        return self._change(request, token, lambda: self.ways.passkeys.remove(self._person(request), _id(passkey)))
+        return self._change(request, token, lambda: self._remove(request, _id(passkey)))
+
+    def _remove(self, request: Request, passkey: bytes) -> None:
+        here = request.state.principal.credential
+        self.ways.passkeys.remove(self._person(request), passkey, self.clock(), here)
 
     def _change(self, request: Request, token: str, change: Callable[[], None]) -> Response:
         self.forms.verify(request, token)
@@ -251,6 +262,7 @@ class PeoplePages:
             "refused": refused,
             "link": link,
             "invited": invited,
+            "shown": _shown,
         }
         return self.pages.render(request, "people.html", 400 if refused else 200, forms=self.forms, **values)
 
@@ -276,15 +288,33 @@ class PeoplePages:
         request: Request,
         token: Annotated[str, Form(max_length=_MAX_TOKEN)],
         person: Annotated[int, Form(ge=1, le=2**31)],
-        role: Annotated[PersonRole | None, Form()] = None,
+        role: Annotated[PersonRole, Form()],
     ) -> Response:
-        """Changes a person's role, or removes the person if there is none. Raises FormRefusedError."""
+        """Changes a person's role. Raises FormRefusedError."""
+        return self._do(request, token, lambda: self.ways.people.change_role(person, role))
+
+    def remove(
+        self,
+        request: Request,
+        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        person: Annotated[int, Form(ge=1, le=2**31)],
+    ) -> Response:
+        """Removes a person. Raises FormRefusedError."""
+        return self._do(request, token, lambda: self.ways.people.remove(person, self.clock()))
+
+    def withdraw(
+        self,
+        request: Request,
+        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        invitation: Annotated[str, Form(max_length=_MAX_TOKEN)],
+    ) -> Response:
+        """Withdraws an open invitation. Raises FormRefusedError."""
+        return self._do(request, token, lambda: self.ways.people.withdraw(_id(invitation)))
+
+    def _do(self, request: Request, token: str, change: Callable[[], None]) -> Response:
         self.forms.verify(request, token)
         try:
-            if role is None:
-                self.ways.people.remove(person, self.clock())
-            else:
-                self.ways.people.change_role(person, role)
+            change()
         except (InputError, NotFoundError) as error:
             return self._list(request, str(error))
         return RedirectResponse(PEOPLE, 303)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.bundle import parse_bundle
+from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.trust import parse_trust
 from ledger.verify import Report, Step, verify_bundle
@@ -87,6 +88,19 @@ def test_an_old_proof_is_refused_unless_it_is_asked_for(checker: Checker, now_s:
     refused = checker.check(bundle, trust, later)
     assert (refused["outcome"], refused["name"]) == ("refused", Step.CHECKPOINT.name)
     assert checker.check(bundle, trust, later, days=41, any=True)["outcome"] == "verified"
+
+
+def test_a_step_that_was_not_tried_is_not_called_passed(checker: Checker, now_s: int) -> None:
+    bundle, trust = ((VECTORS / name).read_bytes() for name in ("part.bundle", "trust.json"))
+    assert checker.check(bundle, trust, now_s)["step"] == Step.STATUS + 1
+    assert checker.check(bundle, trust, now_s, any=True)["step"] == Step.STATUS
+
+
+def test_a_folder_with_other_files_is_not_deleted(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="has other files"):
+        build_page(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
 
 
 def test_forgeries_are_refused_by_the_same_step_for_the_same_reason(

@@ -30,6 +30,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/portal/people"): OWNER,
     ("POST", "/portal/people"): OWNER,
     ("POST", "/portal/people/change"): OWNER,
+    ("POST", "/portal/people/remove"): OWNER,
+    ("POST", "/portal/people/withdraw"): OWNER,
     ("POST", "/portal/sign-out"): MEMBERS,
     ("GET", "/portal"): MEMBERS,
     ("GET", "/portal/orders"): MEMBERS,

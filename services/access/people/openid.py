@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import re
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -40,6 +42,10 @@ _KEPT_S = 3600
 """How long the provider's description and keys are kept. A token by an unknown key has them fetched again."""
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures alone: with a shared secret or none, whoever can read the settings could sign."""
+_SUBJECT = re.compile(r"[\x21-\x7e]{1,255}")
+"""At most 255 ASCII characters (OpenID Connect Core, 2)."""
+_MOST_ASKED = 4
+"""Questions to the provider at one time: one that hangs must not take all threads of the gateway."""
 _HINT = "sign in again, or with a passkey"
 
 
@@ -59,8 +65,7 @@ class Provider:
     secret: str
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.issuer)
-        if url.scheme != "https" and not (url.scheme == "http" and _is_here(url.hostname)):
+        if not _is_safe(self.issuer):
             raise SettingsError(
                 f"openid_issuer {self.issuer} is not an https URL", hint="the provider's documentation has it"
             )
@@ -84,6 +89,7 @@ class OpenId:
         self._client = client or httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False)
         self._monotonic = monotonic
         self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._asking = threading.BoundedSemaphore(_MOST_ASKED)
 
     def begin(self, now_s: int) -> tuple[str, str]:
         """Where to send the browser, and the state that it keeps in a cookie until it is back. Raises ProviderError."""
@@ -98,7 +104,8 @@ class OpenId:
             "code_challenge": _text(hashlib.sha256(self._derive("verifier", state).encode()).digest()),
             "code_challenge_method": "S256",
         }
-        return f"{self._endpoint('authorization_endpoint')}?{urlencode(query)}", state
+        endpoint = self._endpoint("authorization_endpoint")
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}", state
 
     def finish(self, code: str, state: str, kept: str, now_s: int, invitation: str = "") -> Entered:
         """Opens a session for the person with the account that the provider names, or for whom the invitation is.
@@ -119,6 +126,11 @@ class OpenId:
             if not access.spend_nonce(state, now_s + 2 * NONCE_LIFE_S, now_s):
                 raise SignInError("the answer was used before", hint=_HINT)
             account = people.openid_account(self._provider.issuer, subject)
+            if account is not None and invitation:
+                raise SignInError(
+                    "this account is somebody's here already",
+                    hint="sign in with it, or take the invitation with another",
+                )
             if account is not None:
                 person = people.person(account.person)
             elif invitation:
@@ -161,7 +173,7 @@ class OpenId:
             "it answers another question": claims.get("nonce") != self._derive("nonce", state),
             "it has expired": type(expiry) is not int or now_s > expiry + CLOCK_SKEW_S,
             "it is from another time": type(issued) is not int or abs(now_s - issued) > NONCE_LIFE_S + CLOCK_SKEW_S,
-            "it names nobody": not isinstance(subject, str) or not 0 < len(subject) <= 255,
+            "it names nobody": not isinstance(subject, str) or not _SUBJECT.fullmatch(subject),
         }
         if wrong := next((cause for cause, found in faults.items() if found), None):
             raise SignInError(f"the provider's ID token was refused: {wrong}", hint=_HINT)
@@ -180,14 +192,17 @@ class OpenId:
         raise AssertionError("unreachable")
 
     def _endpoint(self, name: str) -> str:
-        found = self._fetch(f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration")
+        where = f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration"
+        found = self._fetch(where)
+        cause = None
         if found.get("issuer") != self._provider.issuer:
-            raise ProviderError("the provider describes another issuer", hint="check openid_issuer")
-        url = found.get(name)
-        parts = urlsplit(url) if isinstance(url, str) else None
-        if parts is None or (parts.scheme != "https" and not _is_here(parts.hostname)):
-            raise ProviderError(f"the provider names no {name} by https", hint="check openid_issuer")
-        return str(url)
+            cause = "the provider describes another issuer"
+        elif not _is_safe(found.get(name)):
+            cause = f"the provider names no {name} by https"
+        if cause is not None:
+            self._kept.pop(where, None)  # asked again the next time: a mistake there may be corrected by then
+            raise ProviderError(cause, hint="check openid_issuer")
+        return str(found[name])
 
     def _fetch(self, url: str, *, fresh: bool = False) -> dict[str, Any]:
         made_at, found = self._kept.get(url, (float("-inf"), {}))
@@ -198,6 +213,14 @@ class OpenId:
 
     def _ask(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         """A JSON object from the provider, bounded in time and size."""
+        if not self._asking.acquire(blocking=False):
+            raise ProviderError("the provider is slow, and others wait for it", hint="sign in with a passkey")
+        try:
+            return self._ask_now(method, url, **options)
+        finally:
+            self._asking.release()
+
+    def _ask_now(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         deadline, content = self._monotonic() + _TIMEOUT_S, b""
         try:
             with self._client.stream(method, url, headers={"Accept": "application/json"}, **options) as answer:
@@ -206,11 +229,11 @@ class OpenId:
                     if len(content) > _MAX_BYTES or self._monotonic() > deadline:
                         raise ProviderError("the provider's answer is too large or too slow", hint=_HINT)
                 status = answer.status_code
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             cause = f"the provider did not answer: {type(error).__name__}"
             raise ProviderError(cause, hint="sign in with a passkey, or try again later") from None
         found = None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(content)
         if status != httpx.codes.OK or not isinstance(found, dict):
             said = found.get("error") if isinstance(found, dict) else None
@@ -222,6 +245,15 @@ class OpenId:
         """Text that only this gateway can make from a state, so that nothing has to be kept between the two steps."""
         text = f"millmark.openid.{what}\0{state}"
         return _text(hmac.new(self._key(), text.encode(), hashlib.sha256).digest())
+
+
+def _is_safe(url: object) -> bool:
+    """Whether an address is one of https, or of http on this machine."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return False
+    return parts is not None and (parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname)))
 
 
 def _is_here(host: str | None) -> bool:

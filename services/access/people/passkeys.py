@@ -38,6 +38,7 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 
 from ledger.errors import NotFoundError
 from ledger.store import Connection, Store
+from services.access.credentials import end_sessions
 from services.access.errors import SignInError
 from services.access.people.people import Entered, People, find_invitation, handle_of, need_person
 from services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
@@ -48,6 +49,8 @@ __all__ = ["MAX_CREDENTIAL_CHARACTERS", "Passkeys"]
 
 MAX_CREDENTIAL_CHARACTERS = 16_384
 _MAX_PASSKEYS = 10
+_MAX_ID_BYTES = 1023
+"""WebAuthn Level 3, 7.1 step 25."""
 _TIMEOUT_MS = NONCE_LIFE_S * 1000
 C = TypeVar("C", RegistrationCredential, AuthenticationCredential)
 _HINT = "load the page again, and use a passkey of this gateway"
@@ -132,14 +135,17 @@ class Passkeys:
             self._spend(connection, _challenge(credential), now_s)
             self._add(connection, need_person(PeopleRepository(connection), number), verified, now_s)
 
-    def remove(self, number: int, id_: bytes) -> None:
-        """Removes one of a person's own passkeys. Raises NotFoundError, SignInError for the last way in."""
+    def remove(self, number: int, id_: bytes, now_s: int, here: str = "") -> None:
+        """Removes one of a person's own passkeys, and ends the person's sessions but the one `here`. Raises
+        NotFoundError, SignInError for the last way in."""
         with self._store.transaction() as connection:
             people = PeopleRepository(connection)
             if len(people.passkeys(number)) + len(people.openid_accounts(number)) < 2:
                 raise SignInError("this is the last way in", hint="add another passkey first")
             if not people.remove_passkey(id_, number):
                 raise NotFoundError("there is no such passkey", hint="load the page again")
+            # Who removes a passkey may have lost the device, on which a session is open.
+            end_sessions(AccessRepository(connection), number, now_s, but=here)
 
     def listed(self, number: int) -> list[PasskeyRow]:
         with self._store.reading() as connection:
@@ -164,6 +170,8 @@ class Passkeys:
 
     def _add(self, connection: Connection, person: PersonRow, verified: VerifiedRegistration, now_s: int) -> None:
         people = PeopleRepository(connection)
+        if len(verified.credential_id) > _MAX_ID_BYTES:
+            raise SignInError("the passkey's id is too long", hint=_HINT)
         if len(people.passkeys(person.number)) >= _MAX_PASSKEYS:
             raise SignInError(f"a person can have {_MAX_PASSKEYS} passkeys", hint="remove one first")
         if people.passkey(verified.credential_id) is not None:

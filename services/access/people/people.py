@@ -72,9 +72,17 @@ class People:
         with self._store.transaction() as connection:
             found = PeopleRepository(connection)
             if person is not None:
-                need_person(found, person)
+                # Somebody who comes back is who they were, whatever else was asked for.
+                known = need_person(found, person)
+                row.name, row.role = known.name, known.role
             found.add_invitation(row, now_s)
-        return Invitation(code, name, role, expires_at)
+        return Invitation(code, row.name, PersonRole(row.role), expires_at)
+
+    def withdraw(self, digest: bytes) -> None:
+        """Makes an open invitation worthless. Raises NotFoundError."""
+        with self._store.transaction() as connection:
+            if not PeopleRepository(connection).withdraw_invitation(digest):
+                raise NotFoundError("there is no such open invitation", hint="load the page again")
 
     def invitation(self, code: str, now_s: int) -> InvitationRow:
         """The open invitation with a code. Raises SignInError, with the same text for every cause."""
@@ -92,6 +100,7 @@ class People:
             need_person(people, number)
             if role is not PersonRole.ADMINISTRATOR:
                 _keep_an_administrator(people, number)
+                people.withdraw_invitations_by(number)
             people.change_role(number, role.value)
 
     def remove(self, number: int, now_s: int) -> None:
@@ -127,13 +136,18 @@ class People:
         return Entered(text, person)
 
     def welcome(self, connection: Connection, code: str, now_s: int) -> PersonRow:
-        """Uses an invitation: the person that it makes, or lets in again. Raises SignInError."""
+        """Uses an invitation: the person that it makes, or lets in again, then without the earlier ways in. Raises
+        SignInError."""
         people = PeopleRepository(connection)
         row = find_invitation(people, code, now_s)
         if not people.use_invitation(row.digest, now_s):
             raise _no_invitation()
         if row.person:
-            return need_person(people, row.person)
+            # Who lost a phone may have lost it to somebody: nothing that was on it counts from now on.
+            person = need_person(people, row.person)
+            people.remove_ways_in(person.number)
+            end_sessions(AccessRepository(connection), person.number, now_s)
+            return person
         return people.add_person(handle_of(code), row.name, row.role, now_s)
 
 

@@ -101,8 +101,16 @@ class PeopleRepository:
         self._connection.execute(update(people).where(people.c.number == number).values(role=role))
 
     def remove_person(self, number: int, now_s: int) -> None:
-        """Marks a person as removed, and deletes every way in."""
+        """Marks a person as removed, and deletes every way in, also what the person gave to others."""
         self._connection.execute(update(people).where(people.c.number == number).values(removed_at=now_s))
+        self.withdraw_invitations_by(number)
+        self.remove_ways_in(number)
+
+    def withdraw_invitations_by(self, number: int) -> None:
+        self._connection.execute(delete(invitations).where(invitations.c.invited_by == number))
+
+    def remove_ways_in(self, number: int) -> None:
+        """Deletes a person's passkeys and accounts, and the invitations that would let the person in again."""
         self._connection.execute(delete(passkeys).where(passkeys.c.person == number))
         self._connection.execute(delete(openid_accounts).where(openid_accounts.c.person == number))
         self._connection.execute(delete(invitations).where(invitations.c.person == number))
@@ -144,6 +152,11 @@ class PeopleRepository:
     def open_invitations(self, now_s: int) -> list[InvitationRow]:
         query = select(invitations).where(invitations.c.used_at == 0, invitations.c.expires_at > now_s)
         return [InvitationRow(*row) for row in self._connection.execute(query.order_by(invitations.c.issued_at))]
+
+    def withdraw_invitation(self, digest: bytes) -> bool:
+        """Deletes an open invitation. Returns False if there is none."""
+        gone = delete(invitations).where(invitations.c.digest == digest, invitations.c.used_at == 0)
+        return self._connection.execute(gone).rowcount == 1
 
     def use_invitation(self, digest: bytes, now_s: int) -> bool:
         """Marks an invitation as used. Returns False if it was before."""

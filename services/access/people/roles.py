@@ -18,9 +18,9 @@ class PersonRole(enum.StrEnum):
     ADMINISTRATOR = "administrator"
 
 
-_READING = frozenset({Scope.PROVENANCE, Scope.DOCUMENTS, Scope.EVENTS, Scope.STATUS})
+_READING = frozenset({Scope.PROVENANCE, Scope.DOCUMENTS, Scope.STATUS})
 SCOPES: Mapping[PersonRole, frozenset[Scope]] = {
     PersonRole.READER: _READING,
-    PersonRole.RECORDER: _READING | {Scope.RECORDING, Scope.CAPTURE, Scope.DOCUMENT_CHANGES},
+    PersonRole.RECORDER: _READING | {Scope.RECORDING, Scope.CAPTURE, Scope.DOCUMENT_CHANGES, Scope.EVENTS},
     PersonRole.ADMINISTRATOR: ALL_SCOPES,
 }

@@ -14,6 +14,7 @@ let ready = null;
 let shown = null;
 let reading = Promise.resolve();
 let turn = 0;
+let asked = 0;
 
 async function chosenWords() {
   const words = await (await fetch(new URL("words.json", import.meta.url))).json();
@@ -50,16 +51,22 @@ function verifier() {
   });
   ready.then(
     (python) => state(say("ready", { python })),
-    (error) => state(say("no.worker", { reason: error.message }), "failed"),
+    (error) => {
+      ready = null; // the next try may find the network again
+      state(say("no.worker", { reason: error.message }), "failed");
+    },
   );
   return ready;
 }
 
 function ask(message) {
   return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => (data.answer ? resolve(data.answer) : reject(new Error(data.broken)));
+    const id = (asked += 1);
+    worker.onmessage = ({ data }) => {
+      if (data.id === id) data.answer ? resolve(data.answer) : reject(new Error(data.broken));
+    };
     worker.onerror = (event) => reject(new Error(event.message || "worker"));
-    worker.postMessage(message);
+    worker.postMessage({ ...message, id });
   });
 }
 
@@ -74,7 +81,9 @@ function keep(what, name, blob, key, own) {
   forget();
   given[what] = null;
   $(`${what}-name`).textContent = "";
-  reading = reading.then(() => read(what, name, blob, key, own));
+  reading = reading
+    .then(() => read(what, name, blob, key, own))
+    .catch((error) => state(say("read.failed", { name, reason: error.message }), "failed"));
   return reading;
 }
 
@@ -83,7 +92,7 @@ async function read(what, name, blob, key, own) {
   given[what] = new Uint8Array(await blob.arrayBuffer());
   if (what === "trust") $("trust-own").hidden = !(given.own = own);
   $(`${what}-name`).textContent = say(key, { name, size: Math.ceil(blob.size / 1000) });
-  verifier();
+  verifier().catch(() => {}); // what failed was said there
 }
 
 async function load(what, path, own) {
@@ -110,7 +119,10 @@ async function loadAddress(text) {
 async function verify() {
   forget();
   const mine = turn;
+  $("go").disabled = true;
   await reading;
+  $("go").disabled = false;
+  if (mine !== turn) return;
   if (!given.bundle) return state(say("lacks.bundle"), "failed");
   if (!given.trust) return state(say("lacks.trust"), "failed");
   const days = Number($("days").value);
@@ -120,10 +132,11 @@ async function verify() {
     await verifier();
     state(say("running"));
     const began = performance.now();
-    const message = { ...given, now: Math.floor(Date.now() / 1000), language: say.language, days, any: $("any").checked };
+    const own = given.own;
+    const message = { bundle: given.bundle, trust: given.trust, now: Math.floor(Date.now() / 1000), language: say.language, days, any: $("any").checked };
     const answer = await ask(message);
     if (mine !== turn) return;
-    shown = { answer, seconds: (performance.now() - began) / 1000, time: new Date() };
+    shown = { answer, own, any: message.any, seconds: (performance.now() - began) / 1000, time: new Date() };
     state("");
     show();
     $("result").focus();
@@ -153,12 +166,14 @@ function show() {
     return;
   }
   const { answer } = shown;
-  const told = answer.outcome === "refused" ? (answer.name === "STATUS" ? "status.text" : "refused.text") : "verified.text";
+  const verified = shown.any ? "any.text" : "verified.text";
+  const told = answer.outcome === "refused" ? (answer.name === "STATUS" ? "status.text" : "refused.text") : verified;
   const kind = { verified: "good", refused: "bad", unusable: "none" }[answer.outcome];
   result.append(badge(kind, say(answer.outcome), answer.outcome === "unusable" ? "" : say(told, { step: answer.step })));
   if (answer.cause) result.append(reason(answer.cause));
+  if (shown.own) result.append(element("p", "warn", say("trust.own")));
   for (const section of answer.sections) result.append(said(section));
-  if (answer.outcome !== "unusable") result.append(steps(answer.step));
+  if (answer.outcome !== "unusable") result.append(steps(answer.step, answer.outcome === "refused"));
   const values = { seconds: shown.seconds.toFixed(2), time: shown.time.toLocaleString(say.language) };
   const took = say("took", { ...values, trust: answer.trust_digest, bundle: answer.bundle_digest });
   result.append(element("p", "note", took));
@@ -194,12 +209,12 @@ function said({ section, title, lines }) {
   return made;
 }
 
-function steps(failed) {
+function steps(last, refused) {
   const made = element("details", "panel");
   made.append(element("summary", "", say("proof.steps")));
   const list = element("ol", "checks");
   for (let step = 1; step <= 11; step++) {
-    const outcome = step < failed ? "done" : step === failed ? "failed" : "open";
+    const outcome = step < last ? "done" : step === last && refused ? "failed" : "open";
     list.append(element("li", outcome, `${say(`step.${step}`)} – ${say(`step.${outcome}`)}`));
   }
   made.append(list);
@@ -240,6 +255,7 @@ async function scan() {
 
 async function begin() {
   translate();
+  $("given").reset(); // browsers restore what was entered before, also in what is folded away
   for (const what of ["bundle", "trust"])
     $(what).onchange = ({ target }) => {
       const [file] = target.files;
@@ -265,7 +281,7 @@ async function begin() {
   const from = new URLSearchParams(location.hash.slice(1));
   for (const what of ["bundle", "trust"]) {
     const path = from.get(what);
-    if (!path?.startsWith("/passport/")) continue;
+    if (!path?.startsWith("/passport/") || given[what]) continue;
     try {
       await load(what, new URL(path, location.origin), true);
     } catch (error) {

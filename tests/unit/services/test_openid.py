@@ -88,6 +88,8 @@ def test_an_account_that_nobody_invited_stays_outside(office: Office) -> None:
         ({"sub": ""}, "names nobody"),
         ({"sub": 7}, "names nobody"),
         ({"sub": "x" * 256}, "names nobody"),
+        ({"sub": "a\x00b"}, "names nobody"),
+        ({"sub": "å"}, "names nobody"),
     ],
 )
 def test_a_lie_is_refused(office: Office, claims: dict[str, Any], said: str) -> None:
@@ -131,8 +133,9 @@ def test_a_token_by_a_key_that_is_not_the_providers_is_refused(office: Office, k
         httpx.Response(200, json=[]),
         httpx.Response(200, json={}),
         httpx.Response(200, content=b"x" * (2 << 20)),
+        httpx.Response(200, content=b"[" * 100_000),
     ],
-    ids=["fails", "redirects", "no JSON", "a list", "empty", "endless"],
+    ids=["fails", "redirects", "no JSON", "a list", "empty", "endless", "deep"],
 )
 def test_a_broken_provider_keeps_people_out(office: Office, path: str, answer: httpx.Response) -> None:
     code = office.invited()
@@ -141,6 +144,23 @@ def test_a_broken_provider_keeps_people_out(office: Office, path: str, answer: h
         office.sign_in(code)
     office.provider.answers = {}
     assert Office(office.site, FakeProvider(NOW)).sign_in(code)  # the invitation was not spent
+
+
+def test_a_mistake_of_the_provider_is_not_remembered(office: Office) -> None:
+    office.provider.answers = {"/.well-known/openid-configuration": httpx.Response(200, json={})}
+    with pytest.raises(ProviderError, match="describes another issuer"):
+        office.openid.begin(NOW)
+    office.provider.answers = {}
+    assert office.sign_in(office.invited())
+
+
+def test_an_account_that_somebody_has_takes_no_second_invitation(office: Office) -> None:
+    office.sign_in(office.invited())
+    code = office.invited()
+    with pytest.raises(SignInError, match="is somebody's here already"):
+        office.sign_in(code)
+    office.provider.subject = "grace"
+    assert office.sign_in(code)  # it was not spent
 
 
 def test_a_provider_that_is_down_is_named(office: Office) -> None:
@@ -154,7 +174,9 @@ def test_a_provider_that_is_down_is_named(office: Office) -> None:
         openid.begin(NOW)
 
 
-@pytest.mark.parametrize("endpoint", ["http://login.example/auth", "", None, "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "endpoint", ["http://login.example/auth", "", None, "javascript:alert(1)", "https://[", "ftp://localhost/auth"]
+)
 def test_an_endpoint_without_https_is_not_used(office: Office, endpoint: object) -> None:
     office.provider.answers["/.well-known/openid-configuration"] = httpx.Response(
         200, json={"issuer": ISSUER, "authorization_endpoint": endpoint}

@@ -168,6 +168,26 @@ def test_whoever_was_removed_is_out_at_once(office: Office) -> None:
     assert [one.number for one in office.people.listed()] == [1, 3]
 
 
+def test_what_a_removed_administrator_gave_away_is_worthless(office: Office) -> None:
+    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    office.hire("Mallory", PersonRole.ADMINISTRATOR, key(2))
+    for end in (lambda: office.people.change_role(2, PersonRole.READER), lambda: office.people.remove(2, NOW)):
+        code = office.people.invite("x", PersonRole.ADMINISTRATOR, now_s=NOW, invited_by=2).code
+        end()
+        with pytest.raises(SignInError, match="used, has expired, or does not exist"):
+            office.people.invitation(code, NOW)
+
+
+def test_an_invitation_can_be_withdrawn(office: Office) -> None:
+    code = office.people.invite("x", PersonRole.READER, now_s=NOW).code
+    [row] = office.people.open_invitations(NOW)
+    office.people.withdraw(row.digest)
+    with pytest.raises(SignInError, match="used, has expired, or does not exist"):
+        office.people.invitation(code, NOW)
+    with pytest.raises(NotFoundError):
+        office.people.withdraw(row.digest)
+
+
 def test_a_role_changes_open_sessions(office: Office) -> None:
     office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
     token = office.hire("Ada", PersonRole.RECORDER, key(2))
@@ -186,10 +206,16 @@ def test_the_last_administrator_stays(office: Office) -> None:
 
 
 def test_whoever_lost_every_passkey_comes_back_as_the_same_person(office: Office) -> None:
-    office.hire("Ada", PersonRole.ADMINISTRATOR, key(1))
-    code = office.people.invite("Ada", PersonRole.ADMINISTRATOR, now_s=NOW, person=1).code
-    entered = office.passkeys.register(code, key(2).create(office.passkeys.ask_invited(code, NOW)), NOW)
+    stolen = key(1)
+    token = office.hire("Ada", PersonRole.ADMINISTRATOR, stolen)
+    again = office.people.invite("Someone else", PersonRole.READER, now_s=NOW, person=1)
+    assert (again.name, again.role) == ("Ada", PersonRole.ADMINISTRATOR)  # who comes back is who they were
+    entered = office.passkeys.register(again.code, key(2).create(office.passkeys.ask_invited(again.code, NOW)), NOW)
     assert entered.person.number == 1
+    with pytest.raises(UnauthenticatedError):
+        office.who(token)
+    with pytest.raises(SignInError):
+        office.passkeys.sign_in(stolen.get(office.passkeys.ask_sign_in(NOW)), NOW)
     with pytest.raises(NotFoundError):
         office.people.invite("Nobody", PersonRole.READER, now_s=NOW, person=9)
 
@@ -198,9 +224,14 @@ def test_the_last_way_in_is_not_removed(office: Office) -> None:
     first, second = key(1), key(2)
     office.hire("Ada", PersonRole.READER, first)
     with pytest.raises(SignInError, match="the last way in"):
-        office.passkeys.remove(1, first.id)
+        office.passkeys.remove(1, first.id, NOW)
+    elsewhere = office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW).token
+    here = office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW).token
     office.passkeys.add(1, second.create(office.passkeys.ask_further(1, NOW)), NOW)
-    office.passkeys.remove(1, first.id)
+    office.passkeys.remove(1, first.id, NOW, office.who(here).credential)
+    with pytest.raises(UnauthenticatedError):
+        office.who(elsewhere)
+    assert office.who(here).person == 1
     assert [one.id for one in office.passkeys.listed(1)] == [second.id]
     with pytest.raises(SignInError):
         office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW)
