@@ -27,9 +27,9 @@ _MAKER, _INSPECTOR, _AUDITOR, _BUYER, _COORDINATOR = 1, 2, 3, 4, 5
 _ROW = 4
 """Entries of a row here, instead of 256."""
 _AGO_BLOCKS = 1_000
-_NEEDED = {8, 20, 44, 48, 56}
+_NEEDED = {8, 20, 44, 48, 52, 56}
 """First entries of the rows that stay: what a window was cut from, the window, what a demanded certificate names, a
-register reading, and the entry with which work was finished."""
+register reading, what a later window was cut from, and the entry with which work was finished."""
 _OF_EXPIRED = {40}
 _OLD, _YOUNG, _ALL = 60, 80, 90
 """Entries that were anchored long ago, that were anchored by now, and that are in the log."""
@@ -88,7 +88,12 @@ def site(store: Store, monkeypatch: pytest.MonkeyPatch) -> Site:
     _certify(made, model)
     made.before_s = fake.chain.now + 10
     fake.chain.mine(_AGO_BLOCKS)
+    _append(made, LeafKind.EVENT, {"reading": "after the old ones"})
+    # Cut from old entries, and anchored and certified when those are old.
+    _append(made, LeafKind.WINDOW, {"commitment": "0x" + "33" * 32, "first": 52, "last": 53, "lot": "0x" + "44" * 32})
     fake.anchor(made.stream, _MAKER, _YOUNG)
+    late = fake.receive("late", _MAKER, 1)
+    fake.certify(late, _INSPECTOR, model, Verdict.PASS, made.stream, 10**8, _OLD + 1)
     fake.chain.mine()
     for _ in range(_YOUNG, _ALL):
         _append(made, LeafKind.EVENT, {"reading": "not anchored"})
