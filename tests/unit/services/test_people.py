@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -171,7 +171,11 @@ def test_whoever_was_removed_is_out_at_once(office: Office) -> None:
 def test_what_a_removed_administrator_gave_away_is_worthless(office: Office) -> None:
     office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
     office.hire("Mallory", PersonRole.ADMINISTRATOR, key(2))
-    for end in (lambda: office.people.change_role(2, PersonRole.READER), lambda: office.people.remove(2, NOW)):
+    ends: list[Callable[[], None]] = [
+        lambda: office.people.change_role(2, PersonRole.READER),
+        lambda: office.people.remove(2, NOW),
+    ]
+    for end in ends:
         code = office.people.invite("x", PersonRole.ADMINISTRATOR, now_s=NOW, invited_by=2).code
         end()
         with pytest.raises(SignInError, match="used, has expired, or does not exist"):
