@@ -63,6 +63,8 @@ import enum
 from collections.abc import Mapping
 from typing import ClassVar
 
+from ledger.retry import Retry
+
 __all__ = [
     "BundleError",
     "CanonicalError",
@@ -118,19 +120,6 @@ __all__ = [
     "WrongContractError",
     "WrongValidatorsError",
 ]
-
-
-class Retry(enum.Enum):
-    """What a caller may do after an error."""
-
-    NEVER = "never"
-    """The same request will fail again."""
-    UNCHANGED = "unchanged"
-    """The same request may be sent again, byte for byte."""
-    REFRESHED = "refreshed"
-    """The caller must read the current state and build a new request."""
-    OPERATOR = "operator"
-    """A person must act first."""
 
 
 class MillmarkError(Exception):

@@ -40,8 +40,6 @@ _Question = tuple[str, list[Any], Callable[[Any], T]]
 """Method, parameters, and what parses the answer."""
 
 
-_NOT_YET = "indexing is in progress"
-"""Said by geth for receipts in the first seconds after its start."""
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _INDEXING = "indexing is in progress"
 """Of geth, for some seconds after its start: it will answer the same question later."""
@@ -346,13 +344,11 @@ def _refusal(method: str, error: RpcError) -> ChainError:
     if any(words in message for words in _OUT_OF_GAS):
         return ContractRefusedError("OutOfGas", {}, hint="send less in one transaction")
     if _INDEXING in message:
-        return ChainUnreachableError(f"the node refuses {method}: {error.message}", hint=HINT)
+        return ChainUnreachableError(f"the node refuses {method}: {error.message}", hint="it started a moment ago")
     if error.code in _MISSING:
         return MethodMissingError(
             f"the node refuses {method}: {error.message}", hint="switch on the APIs eth and net at the node"
         )
-    if _NOT_YET in message:
-        return ChainUnreachableError(f"the node refuses {method}: {error.message}", hint="it started a moment ago")
     return ChainError(f"the node refuses {method}: {error.message}")
 
 

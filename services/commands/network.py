@@ -117,17 +117,24 @@ def run_init(
     )
     peers = [_read_request(path) for path in requests or ()]
     homes = [NodeFolder(folder / f"validator-{number + 1}") for number in range(local or 0)]
-    for number, home in enumerate(homes):
-        own = create_node(home, home.path.name, _LOOPBACK, port + number, _LOOPBACK, rpc_port + number)
-        peers.append(own.peer)
+    peers += [_create_here(home, port + number, rpc_port + number) for number, home in enumerate(homes)]
     balances = {parse_address(text): _MONEY_WEI for text in fund or ()}
-    number = chain_id or _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
+    number = chain_id or _random_chain_id()
     network = found_network(Agreed(program, number, period_s, gas_limit, balances), peers)
     NodeFolder(folder).create()
     for home in homes:
         join_network(home, network, None)
     write_whole(folder / _FILE, network.to_bytes())
     _tell(context.obj, folder / _FILE, network, is_local=local is not None)
+
+
+def _create_here(home: NodeFolder, port: int, rpc_port: int) -> Peer:
+    """Makes a validator on this machine."""
+    return create_node(home, home.path.name, _LOOPBACK, port, _LOOPBACK, rpc_port).peer
+
+
+def _random_chain_id() -> int:
+    return _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
 
 
 def run_join(

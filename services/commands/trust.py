@@ -122,14 +122,7 @@ def run_trust(
             "validators are those of your own node or those that you name, not both",
             hint="give --validators, or --validator for each of them",
         )
-    sealed = validators or bool(given)
-    if block is not None and (quorum is not None or sealed):
-        raise InputError(
-            "a trust file names one block or who makes blocks believable, not both",
-            hint="give --block, or --quorum or --validators",
-        )
-    if cosigner and quorum is None:
-        raise InputError("co-signers need a quorum", hint="give --quorum as well")
+    _verify_choice(block, quorum, cosigner, sealed=validators or bool(given))
     with open_context(context.obj) as opened:
         opened.catch_up()
         chain = opened.chain()
@@ -141,6 +134,17 @@ def run_trust(
     else:
         print_lines(*(f"{name:<13} {value}" for name, value in _described(trust).items()), f"written to {output}")
         print_lines(f"next, wherever a bundle is: millmark verify BUNDLE --trust {output}")
+
+
+def _verify_choice(block: int | None, quorum: int | None, cosigners: list[int] | None, *, sealed: bool) -> None:
+    """Raises InputError unless the options name one way to believe."""
+    if block is not None and (quorum is not None or sealed):
+        raise InputError(
+            "a trust file names one block or who makes blocks believable, not both",
+            hint="give --block, or --quorum or --validators",
+        )
+    if cosigners and quorum is None:
+        raise InputError("co-signers need a quorum", hint="give --quorum as well")
 
 
 def _described(trust: TrustFile) -> dict[str, object]:

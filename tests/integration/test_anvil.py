@@ -20,7 +20,7 @@ from ledger.store.rows import HeadRow, RecordRow
 from ledger.submit import Submitter
 from tests.support import toolchain
 from tests.support.engines import run_demonstration, running_anvil
-from tests.support.ledger_world import LedgerWorld, build_world, verify_final
+from tests.support.ledger_world import LedgerWorld, build_world, submit_one_bad_record, verify_final
 from tests.support.stores import new_store
 
 pytestmark = [
@@ -86,15 +86,7 @@ def world(anvil: HttpTransport) -> LedgerWorld:
 
 
 def test_a_batch_with_one_bad_record(world: LedgerWorld, store: Store) -> None:
-    outbox = Outbox(store)
-    submitter = world.submitter(outbox, world.admit(outbox), batch_size=20)
-    lots = world.lots(19)
-    lots.insert(11, ("again", lots[3][1]))
-    ids = submitter.submit(lots)
-    submitter.drain()
-    failed = outbox.record(ids.pop(11))
-    assert (failed.state, failed.error_name) == (OutboxState.FAILED, "HistorySubjectTaken")
-    verify_final(outbox, ids)
+    submit_one_bad_record(world, Outbox(store))
 
 
 def test_a_call_that_runs_out_of_gas_is_a_refusal(world: LedgerWorld, store: Store) -> None:

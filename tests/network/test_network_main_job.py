@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from ledger.keys import write_private
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Outbox
 from tests.support.figures import Tell
-from tests.support.ledger_world import LedgerWorld, deploy_world, verify_final
+from tests.support.ledger_world import LedgerWorld, deploy_world, submit_one_bad_record
 from tests.support.networks import SharedNetwork
 from tests.support.stores import new_store
 
@@ -58,12 +58,4 @@ def world(network: SharedNetwork) -> LedgerWorld:
 
 def test_a_batch_with_one_bad_record(world: LedgerWorld, tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        outbox = Outbox(store)
-        submitter = world.submitter(outbox, world.admit(outbox), batch_size=20)
-        lots = world.lots(19)
-        lots.insert(11, ("again", lots[3][1]))
-        ids = submitter.submit(lots)
-        submitter.drain()
-        failed = outbox.record(ids.pop(11))
-        assert (failed.state, failed.error_name) == (OutboxState.FAILED, "HistorySubjectTaken")
-        verify_final(outbox, ids)
+        submit_one_bad_record(world, Outbox(store))

@@ -152,6 +152,18 @@ def results(outbox: Outbox, ids: list[int]) -> list[QueuedRecord]:
     return [outbox.record(number) for number in ids]
 
 
+def submit_one_bad_record(world: LedgerWorld, outbox: Outbox) -> None:
+    """Submits 20 records in one batch, of which the contract refuses one, and verifies that it fails alone."""
+    submitter = world.submitter(outbox, world.admit(outbox), batch_size=20)
+    lots = world.lots(19)
+    lots.insert(11, ("again", lots[3][1]))
+    ids = submitter.submit(lots)
+    submitter.drain()
+    failed = outbox.record(ids.pop(11))
+    assert (failed.state, failed.error_name) == (OutboxState.FAILED, "HistorySubjectTaken")
+    verify_final(outbox, ids)
+
+
 def verify_final(outbox: Outbox, ids: list[int]) -> list[int]:
     """Asserts that all are final, each with its own sequence; returns the sequences."""
     found = results(outbox, ids)

@@ -83,10 +83,15 @@ def make(
         return
     if what is None:
         raise InputError("no plan file is named", hint="give one, or a call without --output")
+    _make_from_file(Path(what), output, tie, cpu_seconds, seed, repeatable=repeatable, as_json=as_json)
+
+
+def _make_from_file(
+    path: Path, output: Path, tie: str, cpu_s: float, seed: int, *, repeatable: bool, as_json: bool
+) -> None:
     from services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
 
-    file = read_plan_file(Path(what))
-    made = make_plan(file, tie=parse_hex32(tie), cpu_s=cpu_seconds, seed=seed, repeatable=repeatable)
+    made = make_plan(read_plan_file(path), tie=parse_hex32(tie), cpu_s=cpu_s, seed=seed, repeatable=repeatable)
     write_private_whole(output, made.file.to_bytes())
     if as_json:
         steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}
