@@ -197,7 +197,11 @@ def _digest(path: Path) -> tuple[bytes, dict[str, int]] | None:
     return digest, counts
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"no json\n"), gzip.compress(b"{}\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(b"no json\n", mtime=0), gzip.compress(b"{}\n", mtime=0)],
+    ids=["empty", "no gzip", "no JSON", "no member"],  # the same in each worker, whenever it collects
+)
 def test_what_is_no_snapshot_is_named_so(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "index.gz").write_bytes(content)
     with pytest.raises(InputError, match="is not a snapshot of an index"):
