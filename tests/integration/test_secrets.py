@@ -218,7 +218,7 @@ def _run_gateway(scene: Scene) -> None:
         )
         assert opened.status_code == 201, opened.text
         token = opened.json()["token"]
-        scene.secrets["session token"] = token.rpartition("_")[2].encode()
+        scene.secrets["session token"] = token.split("_", 2)[2].encode()
         bearer = {"Authorization": f"Bearer {token}"}
         assert site.get("/v1/session", headers=bearer).status_code == 200
         assert site.get("/v1/trace/urn:x:y", params={"token": token}, headers=bearer).status_code in (400, 404, 422)
