@@ -1,12 +1,13 @@
 """Pages of lists, and single items, as visible to one participant (`viewer`; None sees everything).
 
-A page is found by scanning rows in order and leaving out what is not visible. The number of scanned rows is bounded, so
-a page may be short or even empty although more follow: the list ends only when `after` is None.
+Lists are ascending, or descending with `newest_first`. A page is found by scanning rows in order and leaving out what
+is not visible. The number of scanned rows is bounded, so a page may be short or even empty although more follow: the
+list ends only when `after` is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -68,6 +69,8 @@ class Page(Generic[V]):
     items: tuple[V, ...]
     after: int | None
     """The number after which the list continues; None at its end."""
+    first: int | None = None
+    """The number of the first item; None if there is none."""
 
 
 def cut(members: tuple[answers.Participant, ...], after: int | None, limit: int) -> Page[answers.Participant]:
@@ -77,12 +80,22 @@ def cut(members: tuple[answers.Participant, ...], after: int | None, limit: int)
 
 
 def orders(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
+    store: Store,
+    viewer: int | None,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    identifier: str | None = None,
+    *,
+    newest_first: bool = False,
 ) -> Page[answers.Order]:
     """Orders by sequence. Filters: state, buyer, coordinator. With an identifier, all orders with it, on one page."""
     with open_reader(store, viewer) as reader:
-        rows, last = _subjects(reader, SubjectKind.ORDER, OrderRow, "sequence", after, limit, filters, identifier)
-        return Page(build_orders(reader, [row.subject for row in rows]), last)
+        rows, last = _subjects(
+            reader, SubjectKind.ORDER, OrderRow, "sequence", after, limit, filters, identifier, newest_first
+        )
+        found = build_orders(reader, [row.subject for row in rows])
+        return Page(_ordered(found, newest_first), last, _first(row.sequence for row in rows))
 
 
 def order(store: Store, subject: bytes, viewer: int | None) -> answers.Order:
@@ -93,7 +106,13 @@ def order(store: Store, subject: bytes, viewer: int | None) -> answers.Order:
 
 
 def assignments(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters
+    store: Store,
+    viewer: int | None,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    *,
+    newest_first: bool = False,
 ) -> Page[answers.Assignment]:
     """Assignments of orders that are visible to the viewer, by sequence. Filters: order, machine, owner, state."""
     with open_reader(store, viewer) as reader:
@@ -101,8 +120,8 @@ def assignments(
         def visible(rows: Sequence[AssignmentRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.ORDER, {row.order for row in rows})
 
-        rows, last = _page(reader, AssignmentRow, "sequence", after, limit, filters, "order", visible)
-        return Page(tuple(_assignment(reader, row) for row in rows), last)
+        rows, last = _page(reader, AssignmentRow, "sequence", after, limit, filters, "order", visible, newest_first)
+        return Page(tuple(_assignment(reader, row) for row in rows), last, _first(row.sequence for row in rows))
 
 
 def assignment(store: Store, sequence: int, viewer: int | None) -> answers.Assignment:
@@ -120,13 +139,22 @@ def find_assignment(reader: Reader, sequence: int) -> AssignmentRow:
 
 
 def lots(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
+    store: Store,
+    viewer: int | None,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    identifier: str | None = None,
+    *,
+    newest_first: bool = False,
 ) -> Page[answers.Lot]:
     """Lots by number. Filters: state, custodian, order. With an identifier, all lots with it, on one page."""
     with open_reader(store, viewer) as reader:
-        rows, last = _subjects(reader, SubjectKind.LOT, LotRow, "number", after, limit, filters, identifier)
+        rows, last = _subjects(
+            reader, SubjectKind.LOT, LotRow, "number", after, limit, filters, identifier, newest_first
+        )
         reader.load(row.subject for row in rows)
-        return Page(tuple(build_lot(reader, row) for row in rows), last)
+        return Page(tuple(build_lot(reader, row) for row in rows), last, _first(row.number for row in rows))
 
 
 def lot(store: Store, subject: bytes, viewer: int | None) -> answers.Lot:
@@ -153,7 +181,13 @@ def custody(
 
 
 def certificates(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters
+    store: Store,
+    viewer: int | None,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    *,
+    newest_first: bool = False,
 ) -> Page[answers.Certificate]:
     """Certificates on lots that are visible to the viewer, by sequence. Filters: lot, issuer, model."""
     with open_reader(store, viewer) as reader:
@@ -161,17 +195,27 @@ def certificates(
         def visible(rows: Sequence[CertificateRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.LOT, {row.lot for row in rows})
 
-        rows, last = _page(reader, CertificateRow, "sequence", after, limit, filters, "lot", visible)
-        return Page(reader.certificates(rows), last)
+        rows, last = _page(reader, CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first)
+        found = _ordered(reader.certificates(rows), newest_first)
+        return Page(found, last, _first(row.sequence for row in rows))
 
 
 def machines(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
+    store: Store,
+    viewer: int | None,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    identifier: str | None = None,
+    *,
+    newest_first: bool = False,
 ) -> Page[RegisteredMachine]:
     """Machines by number. Filter: owner. With an identifier, all machines with it, on one page."""
     with open_reader(store, viewer) as reader:
-        rows, last = _subjects(reader, SubjectKind.MACHINE, MachineRow, "number", after, limit, filters, identifier)
-        return Page(_machines(reader, rows), last)
+        rows, last = _subjects(
+            reader, SubjectKind.MACHINE, MachineRow, "number", after, limit, filters, identifier, newest_first
+        )
+        return Page(_machines(reader, rows), last, _first(row.number for row in rows))
 
 
 def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
@@ -184,7 +228,14 @@ def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
 
 
 def streams(
-    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
+    store: Store,
+    viewer: int | None,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    identifier: str | None = None,
+    *,
+    newest_first: bool = False,
 ) -> Page[OpenedStream]:
     """Streams by sequence; of a viewer, its own. Filters: machine, owner. With an identifier, all that have it."""
     if viewer is not None and filters.get("owner", viewer) != viewer:
@@ -192,17 +243,19 @@ def streams(
     owned = filters if viewer is None else {**filters, "owner": viewer}
     with open_reader(store) as reader:
         if identifier is None:
-            rows, last = _page(reader, StreamRow, "sequence", after, limit, owned, "subject", None)
+            rows, last = _page(reader, StreamRow, "sequence", after, limit, owned, "subject", None, newest_first)
         else:
             rows, last = _named(reader, SubjectKind.STREAM, StreamRow, identifier, owned), None
-        return Page(_streams(reader, rows), last)
+        return Page(_streams(reader, rows), last, _first(row.sequence for row in rows))
 
 
-def models(store: Store, after: int | None, limit: int, filters: _Filters) -> Page[answers.Model]:
+def models(
+    store: Store, after: int | None, limit: int, filters: _Filters, *, newest_first: bool = False
+) -> Page[answers.Model]:
     """Models by number, which every participant may see. Filters: state, inspector."""
     with open_reader(store) as reader:
-        rows, last = _page(reader, ModelRow, "number", after, limit, filters, "subject", None)
-        return Page(tuple(reader.model(row.number) for row in rows), last)
+        rows, last = _page(reader, ModelRow, "number", after, limit, filters, "subject", None, newest_first)
+        return Page(tuple(reader.model(row.number) for row in rows), last, _first(row.number for row in rows))
 
 
 def model(store: Store, number: int) -> answers.Model:
@@ -211,6 +264,15 @@ def model(store: Store, number: int) -> answers.Model:
         if reader.rows.get(ModelRow, number) is None:
             raise _no_number(reader, "registered no model", number)
         return reader.model(number)
+
+
+def _ordered(items: tuple[V, ...], newest_first: bool) -> tuple[V, ...]:
+    """Items that were built in ascending order, in the order of the list."""
+    return items[::-1] if newest_first else items
+
+
+def _first(numbers: Iterable[int]) -> int | None:
+    return next(iter(numbers), None)
 
 
 def _subjects(
@@ -222,6 +284,7 @@ def _subjects(
     limit: int,
     filters: _Filters,
     identifier: str | None,
+    newest_first: bool,
 ) -> tuple[list[S], int | None]:
     """As `_page`, of what there is for the viewer; with an identifier, those so called."""
 
@@ -230,7 +293,7 @@ def _subjects(
 
     if identifier is not None:
         return _named(reader, kind, row, identifier, filters), None
-    return _page(reader, row, column, after, limit, filters, "subject", there)
+    return _page(reader, row, column, after, limit, filters, "subject", there, newest_first)
 
 
 def _page(
@@ -242,6 +305,7 @@ def _page(
     filters: _Filters,
     visible_by: str,
     visible: Callable[[Sequence[R]], Collection[bytes]] | None,
+    newest_first: bool,
 ) -> tuple[list[R], int | None]:
     """The next rows after `after`, and the number after which the list continues.
 
@@ -250,7 +314,7 @@ def _page(
     found: list[R] = []
     equals: dict[str, Cell] = dict(filters)
     for _ in range(0, _MAX_SCANNED, _BATCH_ROWS):
-        rows = reader.rows.page(kind, column, after, _BATCH_ROWS, **equals)
+        rows = reader.rows.page(kind, column, after, _BATCH_ROWS, newest_first=newest_first, **equals)
         seen = None if visible is None else visible(rows)  # once per batch: one row at a time would cost many queries
         for row in rows:
             if seen is None or getattr(row, visible_by) in seen:

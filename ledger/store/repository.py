@@ -77,16 +77,21 @@ class Rows:
         [(found,)] = self._querying.fetch(_greatest(kind, column, tuple(equals)), equals)
         return found or 0
 
-    def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
-        """At most `most` rows whose other columns have the given values, ordered by a unique column.
+    def page(
+        self, kind: type[R], column: str, after: Cell, most: int, *, newest_first: bool = False, **equals: Cell
+    ) -> list[R]:
+        """At most `most` rows whose other columns have the given values, ordered by a unique column, ascending or, with
+        `newest_first`, descending.
 
-        They start after the value `after` of that column, or with the first row if it is None.
+        They start after the value `after` of that column in this order, or with the first row if it is None.
         """
         table = TABLES[kind]
+        by = table.c[column]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         if after is not None:
-            query = query.where(table.c[column] > after)
-        return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column]).limit(most))]
+            query = query.where(by < after if newest_first else by > after)
+        ordered = query.order_by(by.desc() if newest_first else by)
+        return [kind(*row) for row in self._connection.execute(ordered.limit(most))]
 
     def latest(self, kind: type[R], column: str, most: int, **equals: Cell) -> list[R]:
         """The `most` rows with the greatest values of a column, in descending order, whose other columns have the
