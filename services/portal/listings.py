@@ -4,13 +4,12 @@ queries are in ledger.provenance and take the caller's visibility into account.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from starlette.responses import Response
@@ -19,16 +18,16 @@ from ledger.errors import NotFoundError
 from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
 from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MAX_WORK, workload
-from ledger.records import LotState
+from ledger.records import AssignmentState, LotState, ModelState, OrderState
 from ledger.store import Store
 from ledger.store.rows import ModelRow
-from services.access import Principal
 from services.pictures import build_family, draw_upright
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
+from services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, principal_of
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
-from services.portal.routes import MEMBERS, PageRoute
+from services.portal.routes import MEMBERS, Number, PageRoute
 from services.portal.story import build_story
 
 if TYPE_CHECKING:
@@ -93,18 +92,13 @@ def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-_PAGE = 25
 _METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
 _LIMITS = Limits(depth=64, lots=200)
 _TRACED = replace(MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
-_List: TypeAlias = "Callable[[int | None, int | None], listings.Page[Any]]"
-
-
-class CursorMaker(Protocol):
-    """The part of services.gateway.http.paging.Pager that is used here; the portal does not import the gateway."""
-
-    def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...
-    def open(self, scope: str, cursor: str) -> tuple[int | str | bytes, ...]: ...
+_ORDERS = Filter("state", tuple(one for one in OrderState if one))
+_LOTS = Filter("state", tuple(one for one in LotState if one))
+_MODELS = Filter("state", tuple(one for one in ModelState if one))
+_WORK = Filter("state", tuple(one for one in AssignmentState if one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,37 +119,41 @@ class Listings:
             PageRoute("/portal/models", self.models, MEMBERS, menu="models"),
         )
 
-    def orders(self, request: Request, cursor: str = "") -> Response:
-        return self._list(request, "orders", cursor, lambda viewer, after: self._orders(viewer, after))
+    def orders(self, request: Request) -> Response:
+        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.orders(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
 
-    def lots(self, request: Request, cursor: str = "") -> Response:
-        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
-            return listings.lots(self.store, viewer, after, _PAGE, {})
+        return self._lists.show(request, "orders.html", find, _ORDERS)
 
-        return self._list(request, "lots", cursor, find)
+    def lots(self, request: Request) -> Response:
+        return self._lists.show(request, "lots.html", self._find_lots({}), _LOTS)
 
-    def quarantine(self, request: Request, cursor: str = "") -> Response:
-        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
-            return listings.lots(self.store, viewer, after, _PAGE, {"state": int(LotState.QUARANTINED)})
+    def quarantine(self, request: Request) -> Response:
+        return self._lists.show(request, "lots.html", self._find_lots({"state": int(LotState.QUARANTINED)}))
 
-        return self._list(request, "quarantine", cursor, find)
+    def _find_lots(self, only: Filters) -> Find:
+        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            both = {**wanted, **only}
+            return listings.lots(self.store, viewer, after, PAGE_ITEMS, both, newest_first=newest_first)
 
-    def machines(self, request: Request, cursor: str = "") -> Response:
-        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
-            return listings.machines(self.store, viewer, after, _PAGE, {})
+        return find
 
-        return self._list(request, "machines", cursor, find)
+    def machines(self, request: Request) -> Response:
+        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.machines(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
 
-    def models(self, request: Request, cursor: str = "") -> Response:
+        return self._lists.show(request, "machines.html", find)
+
+    def models(self, request: Request) -> Response:
         """The page of models. The company that runs the gateway also sees card, drift and findings from its private
         book.
         """
 
-        def find(_: int | None, after: int | None) -> listings.Page[Any]:
-            return listings.models(self.store, after, _PAGE, {})
+        def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.models(self.store, after, PAGE_ITEMS, wanted, newest_first=newest_first)
 
-        known = _describe_models(self.store) if _principal(request).viewer is None else {}
-        return self._list(request, "models", cursor, find, known=known)
+        known = _describe_models(self.store) if principal_of(request).viewer is None else {}
+        return self._lists.show(request, "models.html", find, _MODELS, known=known)
 
     def order(self, request: Request, subject: str) -> Response:
         """The page of an order. Raises NotFoundError if the order is unknown or not visible."""
@@ -176,26 +174,28 @@ class Listings:
         values = {"trace": told.trace, "story": build_story(told.statements), "failure": told.failure}
         return self._show(request, template, picture=picture, **values)
 
-    def machine(self, request: Request, number: int, cursor: str = "") -> Response:
+    def machine(self, request: Request, number: Number) -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
-        viewer = _principal(request).viewer
+        viewer = principal_of(request).viewer
         machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)
         load = build_load(work.spans)
 
         orders: dict[bytes, str] = {}
 
-        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
-            page = listings.assignments(self.store, viewer, after, _PAGE, {"machine": number})
+        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            only: Filters = {**wanted, "machine": number}
+            page = listings.assignments(self.store, viewer, after, PAGE_ITEMS, only, newest_first=newest_first)
             orders.update(find_names(self.store, {one.order for one in page.items}, viewer))
             return page
 
         picture = draw_load(load, self.pages.catalogue(request)) if load else None
         shown = {"machine": machine, "load": load, "cut": MAX_WORK if work.cut else None, "picture": picture}
-        return self._list(request, "machine", cursor, find, orders=orders, **shown)
+        return self._lists.show(request, "machine.html", find, _WORK, orders=orders, **shown)
 
-    def _orders(self, viewer: int | None, after: int | None) -> listings.Page[Any]:
-        return listings.orders(self.store, viewer, after, _PAGE, {})
+    @property
+    def _lists(self) -> Lists:
+        return Lists(self.pages, self.forms)
 
     def _tell(self, request: Request, subject: str) -> Told:
         try:
@@ -204,35 +204,15 @@ class Listings:
             name = b""
         if len(name) != 32:
             raise NotFoundError("the subject is malformed")
-        viewer = _principal(request).viewer
+        viewer = principal_of(request).viewer
         return tell_trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
         return draw_upright(build_family(found, PictureWords(catalogue)), catalogue.language.value)
 
-    def _list(self, request: Request, name: str, cursor: str, find: _List, **values: Any) -> Response:
-        """A page of a list, with a link to the next. Raises CursorError for a cursor of another list or caller."""
-        principal, pager = _principal(request), _pager(request)
-        scope = hashlib.sha256(f"{request.url.path} {principal.participant}".encode()).hexdigest()
-        after = pager.open(scope, cursor)[0] if cursor else None
-        found = find(principal.viewer, None if after is None else int(after))
-        following = None if found.after is None else pager.seal(scope, (found.after,))
-        shown = {"items": found.items, "following": following, "first": not cursor}
-        return self._show(request, f"{name}.html", **shown, **values)
-
     def _show(self, request: Request, template: str, **values: Any) -> Response:
         return self.pages.render(request, template, forms=self.forms, **values)
-
-
-def _principal(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found
-
-
-def _pager(request: Request) -> CursorMaker:
-    found: CursorMaker = request.app.state.pager
-    return found
 
 
 @dataclass(frozen=True, slots=True)

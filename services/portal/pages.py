@@ -69,7 +69,7 @@ class Speaker:
 
 class Pages:
     """Templates, catalogues and assets. `secure`: whether callers reach the gateway over https. `build_menu` returns
-    the menu entries for a caller."""
+    the menu entries for a caller, `find_folded` those that the menu folds away."""
 
     def __init__(
         self,
@@ -78,8 +78,10 @@ class Pages:
         build_menu: Callable[[Principal], list[str]],
         speaker: Callable[[], Speaker] = lambda: Speaker(None, None),
         catalogues: Mapping[Language, Catalogue] | None = None,
+        find_folded: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._secure, self._build_menu, self._speaker = secure, build_menu, speaker
+        self._find_folded = find_folded
         self._catalogues = catalogues or read_catalogues()
         self._environment = Environment(
             loader=PackageLoader("services.portal"),
@@ -122,6 +124,7 @@ class Pages:
             principal=principal,
             speaker=self._speaker(),
             menu=[] if principal is None else self._build_menu(principal),
+            folded=self._find_folded(),
             token=forms.token(request, cookie) if forms and cookie else None,
             **values,
         )

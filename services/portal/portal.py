@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from ledger.errors import IdentifierError, NotFoundError
@@ -25,6 +26,7 @@ from services.portal.plans import Plans
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
 from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
+from services.portal.search_page import SearchPage
 from services.portal.sign_in import SignInPages, ask_to_sign_in
 from services.portal.visible import Visible
 
@@ -57,7 +59,7 @@ class Portal:
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
-        self.pages = Pages(secure=secure, build_menu=self._build_menu, speaker=speaker)
+        self.pages = Pages(secure=secure, build_menu=self._build_menu, speaker=speaker, find_folded=self._find_folded)
         self.forms = Forms(form_key, secure=secure)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         self.routes: tuple[PageRoute, ...] = (
@@ -66,6 +68,7 @@ class Portal:
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *people.routes(),
+            *SearchPage(store, self.pages, self.forms).routes(),
             *Listings(store, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
@@ -79,6 +82,9 @@ class Portal:
     def _build_menu(self, principal: Principal) -> list[str]:
         """Menu entries of the pages that the principal may see."""
         return [page.menu for page in self.routes if page.menu and page.rule.is_met_by(principal)]
+
+    def _find_folded(self) -> frozenset[str]:
+        return frozenset(page.menu for page in self.routes if page.menu and page.folded)
 
     def home(self, request: Request) -> Response:
         return self.pages.render(request, "home.html")
@@ -111,6 +117,8 @@ class Portal:
         if isinstance(error, UnauthenticatedError):
             return ask_to_sign_in(request)
         key, reason = ("failed" if status >= 500 else "refused"), None
+        if isinstance(error, RequestValidationError) and any(one["loc"][0] == "path" for one in error.errors()):
+            status = 404  # no thing has such a number
         # 403 becomes 404, so that pages do not reveal what exists for others.
         if status in (403, 404):
             key, status = ("nothing" if request.url.path.startswith("/portal") else "unknown"), 404

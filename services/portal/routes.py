@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Path
 
 from services.access import Scope
 from services.access.rules import Rule
 
-__all__ = ["ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "PageRoute"]
+__all__ = ["ADMINISTRATORS", "ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "Number", "PageRoute"]
 
 ANYBODY = Rule(public=True, page=True)
 CODE_HOLDERS = ANYBODY
 """Holders of a part's code. The salt in it is the credential (ledger.provenance.passports)."""
 MEMBERS = Rule(Scope.PROVENANCE, page=True)
 OWNER = Rule(Scope.STATUS, owner=True, page=True)
+
+ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
+Number = Annotated[int, Path(ge=1, lt=2**40)]
+"""The number of a record in a path. Others have the page of what does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +34,5 @@ class PageRoute:
     menu: str | None = None
     """Catalogue key of its menu entry; None for a page that is not in the menu."""
     method: str = "GET"
+    folded: bool = False
+    """Whether its menu entry is among those that the menu folds away."""

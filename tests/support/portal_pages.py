@@ -34,6 +34,7 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/portal/people/withdraw"): OWNER,
     ("POST", "/portal/sign-out"): MEMBERS,
     ("GET", "/portal"): MEMBERS,
+    ("GET", "/portal/search"): MEMBERS,
     ("GET", "/portal/orders"): MEMBERS,
     ("GET", "/portal/orders/{subject}"): MEMBERS,
     ("GET", "/portal/lots"): MEMBERS,

@@ -100,7 +100,7 @@ class GatewayMiddleware:
             self._logger.error("unexpected failure", request_id=sender.request_id, exc_info=raised)
             if sender.status:
                 raise  # the status line is already sent: all that is left is to close the connection
-            await self._errors.respond(error, sender.request_id, scope["path"])(scope, receive, sender.send)
+            await self._errors.fail(Request(scope), error)(scope, receive, sender.send)
 
     def _refusal(self, scope: Scope) -> Exception | None:
         """Checks that do not depend on the route. Returns the error, or None."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -206,6 +207,14 @@ class ErrorHandler:
             page.headers.update(_tell_retry(error))
             return page
         return self.respond(error, request.state.request_id, request.scope["path"], allowed)
+
+    def fail(self, request: Request, error: Exception) -> Response:
+        """The answer to an error that no handler expects; a page for a request for one."""
+        request_id, route = request.state.request_id, getattr(request.scope.get("route"), "path", "")
+        if self.routes.is_page(request.method, route):
+            with suppress(Exception):  # pages may fail for the same reason; the problem below then says what is so
+                return self.error_page(request, error, build_problem(error, request_id).status)
+        return self.respond(error, request_id, request.scope["path"])
 
     def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:
         """Converts an exception to a problem. `allowed` is the value of the Allow header of a 405."""

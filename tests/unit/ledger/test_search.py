@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -129,17 +130,14 @@ def test_what_can_name_nothing_is_refused(world: World, text: str) -> None:
         search(world.store, text, None)
 
 
-def test_lists_are_the_same_backwards(world: World) -> None:
-    store = world.store
-    for find in (listings.lots, listings.orders, listings.machines, listings.streams, listings.certificates):
-        forwards = find(store, None, None, 200, {}).items  # type: ignore[operator]  # all have these parameters
-        backwards, after, firsts = [], None, []
-        while True:
-            page = find(store, None, after, 2, {}, newest_first=True)  # type: ignore[operator]  # as above
-            backwards += page.items
-            firsts.append(page.first)
-            if page.after is None:
-                break
-            after = page.after
-        assert backwards == list(forwards[::-1])
-        assert firsts == sorted(firsts, reverse=True)
+@pytest.mark.parametrize(
+    "find", [listings.lots, listings.orders, listings.machines, listings.streams, listings.certificates]
+)
+def test_lists_are_the_same_backwards(world: World, find: Callable[..., listings.Page[Any]]) -> None:
+    forwards = find(world.store, None, None, 200, {}).items
+    pages = [find(world.store, None, None, 2, {}, newest_first=True)]
+    while pages[-1].after is not None:
+        pages.append(find(world.store, None, pages[-1].after, 2, {}, newest_first=True))
+    assert [item for page in pages for item in page.items] == list(forwards[::-1])
+    firsts = [page.first or 0 for page in pages]
+    assert firsts == sorted(firsts, reverse=True)

@@ -163,8 +163,12 @@ def test_what_is_no_subject_is_unknown(site: Site, bad: str) -> None:
 
 
 def test_malformed_numbers_and_cursors_are_refused(site: Site) -> None:
-    for path in ("/portal/machines/x", "/portal/machines/1e9", "/portal/lots?cursor=AAAA", "/portal/lots?cursor=%00"):
+    for path in ("/portal/lots?cursor=AAAA", "/portal/lots?cursor=%00", "/portal/orders?cursor=" + "9" * 30):
         assert site.browser(OWNER).get(path).status_code in (400, 422), path
+    for number in ("x", "1e9", "0", "-1", "9" * 30, "%00"):
+        answer = site.browser(OWNER).get(f"/portal/machines/{number}")
+        assert answer.status_code == 404, number
+        assert answer.headers["content-type"].startswith("text/html"), number
 
 
 # Signing in
