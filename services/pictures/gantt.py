@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "BarTone", "Gantt", "Lane", "Tick", "draw_gantt"]
+__all__ = ["Bar", "BarTone", "Gantt", "Lane", "Mark", "Tick", "draw_gantt"]
 
 _TOP, _LANE, _LABEL, _BAR = 22, 44, 16, 22
 """Heights in pixels: of the time axis, a lane, its label, a bar."""
@@ -47,11 +47,20 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment on a lane, such as when an order is due, in slots."""
+
+    at: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """A machine, or the transport of a carrier."""
 
     name: str
     bars: tuple[Bar, ...]
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,18 @@ def _lane(chart: Gantt, lane: Lane, top: int) -> str:
     return (
         f'<text class="lane" x="0" y="{top + 12}">{escape(lane.name)}</text>'
         f'<rect class="strip" x="0" y="{top + _LABEL}" width="100%" height="{_BAR}"/>{bars}'
+        f"{''.join(_mark(chart, mark, top + _LABEL) for mark in lane.marks)}"
+    )
+
+
+def _mark(chart: Gantt, mark: Mark, top: int) -> str:
+    """Wide enough to be pointed at; one outside of the chart is not drawn."""
+    if not chart.first <= mark.at <= chart.last:
+        return ""
+    at = _percent(chart, mark.at)
+    return (
+        f'<g class="due"><title>{escape(mark.title)}</title>'
+        f'<line x1="{at}" x2="{at}" y1="{top - 3}" y2="{top + _BAR + 3}"/></g>'
     )
 
 

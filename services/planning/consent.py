@@ -19,7 +19,7 @@ from services.planning.errors import RowRefusedError
 from services.planning.handing import find_call
 from services.planning.repository import LeafRow, PlanRow, What
 
-__all__ = ["ProposedRow", "Taken", "TakenTimes", "consent_to", "find_busy", "find_row", "verify_row"]
+__all__ = ["PlannedTimes", "ProposedRow", "Taken", "TakenTimes", "consent_to", "find_busy", "find_row", "verify_row"]
 
 _TAKEN = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
@@ -79,6 +79,26 @@ class TakenTimes:
         last = bisect_left(times, wanted.end, key=_begin_of)
         near = (times[place] for place in range(first, last))
         return next((one for one in near if one.assignment != wanted.assignment and one.overlaps(wanted)), None)
+
+
+class PlannedTimes:
+    """The times that plans give to assignments. Each call is read once."""
+
+    def __init__(self, rows: Rows, book: Book) -> None:
+        self._rows, self._book = rows, book
+        self._calls: dict[bytes, Call | None] = {}
+
+    def of(self, assignment: AssignmentRow) -> Taken | None:
+        """None if it is of no plan whose call and offers are known here. Raises RowRefusedError if its document is
+        malformed."""
+        proposed = find_row(self._book, assignment)
+        leaf = None if proposed is None else self._rows.get(LeafRow, proposed.row.offer)
+        if proposed is None or leaf is None:
+            return None
+        if leaf.call not in self._calls:
+            self._calls[leaf.call] = find_call(self._rows, leaf.call)
+        call = self._calls[leaf.call]
+        return None if call is None else _time_of(call, proposed.row, assignment.sequence)
 
 
 def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
@@ -149,14 +169,11 @@ def find_busy(rows: Rows, book: Book, call: Call, machine: int, owner: int) -> I
 
 
 def _find_taken(rows: Rows, book: Book, machine: int, owner: int) -> Iterator[Taken]:
+    times = PlannedTimes(rows, book)
     for assignment in rows.find(AssignmentRow, machine=machine, owner=owner):
-        if AssignmentState(assignment.state) not in _TAKEN:
-            continue
-        proposed = find_row(book, assignment)
-        leaf = None if proposed is None else rows.get(LeafRow, proposed.row.offer)
-        call = None if leaf is None else find_call(rows, leaf.call)
-        if proposed is not None and call is not None:
-            yield _time_of(call, proposed.row, assignment.sequence)
+        taken = times.of(assignment) if AssignmentState(assignment.state) in _TAKEN else None
+        if taken is not None:
+            yield taken
 
 
 def _begin_of(one: Taken) -> int:

@@ -22,6 +22,7 @@ from ledger.records import AssignmentState, LotState, ModelState, OrderState
 from ledger.store import Store
 from ledger.store.rows import ModelRow
 from services.pictures import build_family, draw_upright
+from services.portal.board_page import Board
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
 from services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, principal_of
@@ -111,7 +112,7 @@ class Listings:
         return (
             PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders"),
             PageRoute("/portal/orders/{subject}", self.order, _TRACED),
-            PageRoute("/portal/machines", self.machines, MEMBERS, menu="machines"),
+            *Board(self.store, self.pages, self.forms).routes(),
             PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
             PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
             PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
@@ -137,12 +138,6 @@ class Listings:
             return listings.lots(self.store, viewer, after, PAGE_ITEMS, both, newest_first=newest_first)
 
         return find
-
-    def machines(self, request: Request) -> Response:
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.machines(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
-
-        return self._lists.show(request, "machines.html", find)
 
     def models(self, request: Request) -> Response:
         """The page of models. The company that runs the gateway also sees card, drift and findings from its private

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlencode
@@ -34,6 +34,9 @@ class CursorMaker(Protocol):
 Filters: TypeAlias = "dict[str, int | bytes]"
 Find: TypeAlias = "Callable[[int | None, int | None, Filters, bool], Page[Any]]"
 """Finds a page of items for a viewer, after a number, that match the filters, newest first or not."""
+
+Describe: TypeAlias = "Callable[[Sequence[Any]], dict[str, Any]]"
+"""What else the template needs for the items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,15 @@ class Lists:
     pages: Pages
     forms: Forms
 
-    def show(self, request: Request, template: str, find: Find, by: Filter | None = None, **values: Any) -> Response:
+    def show(
+        self,
+        request: Request,
+        template: str,
+        find: Find,
+        by: Filter | None = None,
+        describe: Describe = lambda _: {},
+        **values: Any,
+    ) -> Response:
         """The page of a list that the request's cursor names, or its first. Raises CursorError for a cursor of another
         list or caller, InputError for an unknown value of the filter."""
         principal, chosen = principal_of(request), None if by is None else by.chosen(request)
@@ -78,13 +89,14 @@ class Lists:
         filters: Filters = {} if by is None or chosen is None else {by.name: int(chosen.value)}
         after, backwards = place.start
         found = find(principal.viewer, after, filters, not backwards)
+        items = found.items[::-1] if backwards else found.items
         shown: dict[str, Any] = {
-            "items": found.items[::-1] if backwards else found.items,
+            "items": items,
             "turn": place.turn(found),
             "filter": by,
             "chosen": chosen,
         }
-        return self.pages.render(request, template, forms=self.forms, **shown, **values)
+        return self.pages.render(request, template, forms=self.forms, **shown, **describe(items), **values)
 
 
 class _Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -18,7 +18,16 @@ from services.planning.showing import LegShown, PlanShown, RowShown
 from services.portal.language import Catalogue
 from services.portal.picture_words import brief_of
 
-__all__ = ["PlanTable", "PlannedLeg", "PlannedRow", "build_gantt", "build_table", "read_tones"]
+__all__ = [
+    "PlanTable",
+    "PlannedLeg",
+    "PlannedRow",
+    "build_gantt",
+    "build_table",
+    "read_tones",
+    "short_order",
+    "tones_of",
+]
 
 _TONES = {
     AssignmentState.PROPOSED: BarTone.PLANNED,
@@ -75,15 +84,32 @@ class PlanTable:
 
 def read_tones(rows: Rows, planned: Sequence[RowShown]) -> dict[_Key, BarTone]:
     """What the ledger says became of each row: that of the latest assignment of its operation to its machine."""
-    by_key: defaultdict[_Key, list[AssignmentRow]] = defaultdict(list)
-    for one in rows.among(AssignmentRow, "order", {row.order for row in planned}):
-        by_key[one.order, one.operation].append(one)
+    by_key = _by_operation(rows, {row.order for row in planned})
     latest = {
         _key(row): max((one for one in by_key[_key(row)] if one.machine == row.machine), key=_sequence, default=None)
         for row in planned
     }
-    failed = _failed(rows, {one.sequence for one in latest.values() if one is not None})
-    return {key: _tone(one, by_key[key], failed) for key, one in latest.items()}
+    tones = _tones(rows, [one for one in latest.values() if one is not None], by_key)
+    return {key: BarTone.PLANNED if one is None else tones[one.sequence] for key, one in latest.items()}
+
+
+def tones_of(rows: Rows, assignments: Sequence[AssignmentRow]) -> dict[int, BarTone]:
+    """What became of assignments, by their numbers."""
+    return _tones(rows, assignments, _by_operation(rows, {one.order for one in assignments}))
+
+
+def _by_operation(rows: Rows, orders: set[bytes]) -> defaultdict[_Key, list[AssignmentRow]]:
+    by_key: defaultdict[_Key, list[AssignmentRow]] = defaultdict(list)
+    for one in rows.among(AssignmentRow, "order", orders):
+        by_key[one.order, one.operation].append(one)
+    return by_key
+
+
+def _tones(
+    rows: Rows, assignments: Sequence[AssignmentRow], by_key: Mapping[_Key, Sequence[AssignmentRow]]
+) -> dict[int, BarTone]:
+    failed = _failed(rows, {one.sequence for one in assignments})
+    return {one.sequence: _tone(one, by_key[one.order, one.operation], failed) for one in assignments}
 
 
 def _key(row: RowShown) -> _Key:
@@ -94,9 +120,7 @@ def _sequence(row: AssignmentRow) -> int:
     return row.sequence
 
 
-def _tone(one: AssignmentRow | None, others: Sequence[AssignmentRow], failed: set[int]) -> BarTone:
-    if one is None:
-        return BarTone.PLANNED
+def _tone(one: AssignmentRow, others: Sequence[AssignmentRow], failed: set[int]) -> BarTone:
     if one.sequence in failed:
         return BarTone.FAILED
     tone = _TONES[AssignmentState(one.state)]
@@ -108,12 +132,13 @@ def _tone(one: AssignmentRow | None, others: Sequence[AssignmentRow], failed: se
 
 def _failed(rows: Rows, assignments: set[int]) -> set[int]:
     """Those of the assignments whose lot was failed by a certificate that stands."""
-    lots = {lot.certificate: lot.assignment for lot in rows.among(LotRow, "assignment", assignments) if lot.certificate}
-    return {
-        lots[one.sequence]
-        for one in rows.among(CertificateRow, "sequence", lots)
+    made = [(lot.certificate, lot.assignment) for lot in rows.among(LotRow, "assignment", assignments)]
+    failing = {
+        one.sequence
+        for one in rows.among(CertificateRow, "sequence", {certificate for certificate, _ in made if certificate})
         if Verdict(one.verdict) is Verdict.FAIL and CertificateState(one.state) is not CertificateState.REVOKED
     }
+    return {assignment for certificate, assignment in made if certificate in failing}
 
 
 def build_table(reader: Reader, plan: PlanShown, before: Sequence[RowShown]) -> PlanTable:
@@ -176,7 +201,7 @@ def _lane_name(one: PlannedRow, catalogue: Catalogue) -> str:
     return f"{name} · {_party(one.row.owner, catalogue)}"
 
 
-def _short(order: str) -> str:
+def short_order(order: str) -> str:
     """The end of an order's name, where orders differ, without leading zeros."""
     return order[-4:].lstrip("0") or order[-1:]
 
@@ -194,7 +219,7 @@ def _bar(one: PlannedRow, catalogue: Catalogue) -> Bar:
         begins=f"{one.row.starts_at:%Y-%m-%d %H:%M} UTC",
         ends=f"{one.row.ends_at:%Y-%m-%d %H:%M} UTC",
     )
-    return Bar(*_span(one.row), _short(one.order), title, one.tone, one.moved)
+    return Bar(*_span(one.row), short_order(one.order), title, one.tone, one.moved)
 
 
 def _transport_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
@@ -218,4 +243,4 @@ def _transport_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
 
 def _leg_bar(one: PlannedLeg) -> Bar:
     title = f"{one.order}: {one.leg.starts_at:%Y-%m-%d %H:%M} – {one.leg.ends_at:%H:%M} UTC"
-    return Bar(*_span(one.leg), _short(one.order), title, BarTone.AGREED)
+    return Bar(*_span(one.leg), short_order(one.order), title, BarTone.AGREED)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 from ledger.errors import InputError
-from ledger.plans.call import Call, Objective
-from ledger.store import Registry
 from services.commands.acts.act import Done, Listing
 from services.commands.acts.names import At
 from services.commands.acts.words import party
-from services.commands.plan.desk import Desk, Shelf, moment_text, open_desk, parse_moment, short_hash
+from services.commands.plan.desk import moment_text, open_desk, parse_moment, short_hash
 from services.commands.plan.group import PLAN, Stream
-from services.planning.calendar import Grid
-from services.planning.calls import build_job
-from services.planning.errors import CallRefusedError
-from services.planning.objectives import build_objective, read_objective_file
+from services.planning.calling import Asking, build_call, build_grid
+from services.planning.objectives import read_objective_file
 from services.planning.sealing import seal_call
 
 __all__: list[str] = []
-
-_DAY_S = 86_400
 
 
 @PLAN.act("call", "millmark plan call order-7 order-8 --closes 8h --to Forge --to Mill --reader Audit")
@@ -50,11 +43,13 @@ def call(
 
     asked, readers = _companies(at, to), sorted({at.participant(one) for one in reader or ()})
     subjects = [bytes.fromhex(at.order(one)[2:]) for one in orders]
+    file = read_objective_file(at.home)
     with open_desk(at) as desk:
         own, until = desk.stream(stream, None), parse_moment(closes, "--closes", desk.now_s())
-        grid = Grid(-(-until // (slot * 60)) * slot * 60, slot * 60, -(-days * _DAY_S // (slot * 60)))
+        asking = Asking(subjects, until, build_grid(until, slot, days), asked, readers)
+        find_order: Callable[[str], bytes] = lambda name: bytes.fromhex(at.order(name)[2:])  # noqa: E731 - short
         with desk.writing() as shelf:
-            made, objective = _build(desk, shelf, grid, until, subjects, asked, readers)
+            made, objective = build_call(shelf, desk.me, asking, file, desk.now_s(), at.participant, find_order)
             sealed = seal_call(shelf.connection, own, made, objective, asked)
         count = sum(len(job.operations) for job in made.jobs)
         said = (
@@ -90,39 +85,3 @@ def _companies(at: At, named: Sequence[str] | None) -> list[int]:
     if not found:
         raise InputError("there is no manufacturer to be called", hint="name the companies with --to")
     return sorted(found)
-
-
-def _build(
-    desk: Desk,
-    shelf: Shelf,
-    grid: Grid,
-    closes: int,
-    subjects: Sequence[bytes],
-    asked: Sequence[int],
-    readers: Sequence[int],
-) -> tuple[Call, Objective]:
-    ledger = Registry(shelf.connection).identity()
-    if ledger is None or closes <= desk.now_s():
-        raise CallRefusedError("the call would close in the past", hint="give a later time with --closes")
-    if len(set(subjects)) != len(subjects):
-        raise CallRefusedError("an order is named twice", hint="name each once")
-    wanted = [build_job(shelf.rows, shelf.book, one, desk.me, grid) for one in sorted(subjects)]
-    file, buyers = read_objective_file(desk.at.home), {one.job.order: one.buyer for one in wanted}
-    jobs = tuple(one.job for one in wanted)
-    find_order = lambda name: bytes.fromhex(desk.at.order(name)[2:])  # noqa: E731 - short, and used once
-    objective = build_objective(file, jobs, asked, grid.slot, desk.at.participant, find_order, buyers)
-    made = Call(
-        chain_id=ledger.chain_id,
-        ledger=ledger.ledger,
-        coordinator=desk.me,
-        salt=secrets.token_bytes(32),
-        origin=grid.origin,
-        slot=grid.slot,
-        slots=grid.slots,
-        closes=closes,
-        unit=file.unit,
-        readers=tuple(readers),
-        objective=objective.commitment,
-        jobs=jobs,
-    )
-    return made, objective

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,25 +11,29 @@ import typer
 
 from ledger.canonical import Json, to_hex
 from ledger.chain import Chain
-from ledger.errors import InputError
 from ledger.plans.call import Call
-from ledger.plans.plan import Cause, CauseKind, Plan
+from ledger.plans.plan import CauseKind
 from ledger.plans.report import per_cent
-from ledger.records import AssignmentState
-from ledger.store.rows import AssignmentRow
 from services.commands.acts.act import Done, Listing, run_act
 from services.commands.acts.names import At
 from services.commands.acts.words import operation, party, short
-from services.commands.plan.desk import Desk, Shelf, moment_text, open_desk, short_hash
+from services.commands.plan.desk import Desk, moment_text, open_desk, short_hash
 from services.commands.plan.group import PLAN, CallName, Repeatable
 from services.files import write_private_whole
 from services.output import warn
-from services.planning.calls import verify_revisions
 from services.planning.errors import CallRefusedError, PlanningError
-from services.planning.making import find_dropped, find_kept, find_standing, find_tie, slot_now
-from services.planning.reading import count_known, plan_file
-from services.planning.schedule import Made, Replan, make_plan
-from services.planning.sealing import OwnStream, seal_cause, seal_plan
+from services.planning.making import find_tie
+from services.planning.reading import need_call, plan_file
+from services.planning.replanning import (
+    Happened,
+    need_own_call,
+    prepare_plan,
+    prepare_replan,
+    seal_made,
+    verify_cause,
+)
+from services.planning.schedule import Made, make_plan
+from services.planning.sealing import OwnStream
 from services.planning.tying import times_of
 
 __all__ = ["make_for_call"]
@@ -55,7 +59,8 @@ def make_for_call(
 
 def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int, repeatable: bool) -> Done:
     with open_desk(at) as desk:
-        wanted = _own_call(desk, call)
+        with desk.reading() as shelf:
+            wanted = need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
         if wanted.closes > desk.now_s():
             raise CallRefusedError(
                 f"the call is open until {moment_text(wanted.closes)} UTC", hint="wait until it has closed"
@@ -70,8 +75,7 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int,
             return lost
         tie = _tie(desk.opened.chain(), wanted.closes)
         with desk.reading() as shelf:
-            verify_revisions(shelf.rows, shelf.book, wanted)
-            file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None)
+            file = prepare_plan(shelf, wanted)
         made = make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed, repeatable=repeatable)
         return _record(desk, own, wanted, made)
 
@@ -93,19 +97,14 @@ def replan(
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
     that is impossible."""
     with open_desk(at) as desk:
-        wanted = _own_call(desk, call)
-        out = None if machine is None else at.machine(machine)
-        _verify_cause(cause, out, assignment, certificate)
+        happened = Happened(cause, text, None if machine is None else at.machine(machine), assignment, certificate)
+        verify_cause(happened)
         with desk.reading() as shelf:
-            before, own = desk.latest_plan(shelf, wanted.digest), _stream_of_plans(desk, shelf, wanted)
-            # A cause that a record shows names it; any other is written into the coordinator's stream.
-            record = certificate if cause is CauseKind.CERTIFICATE else _declined(shelf, cause, assignment)
-            happened = _cause(shelf, own, cause, text, record)
-            file = plan_file(shelf.rows, shelf.book, shelf.planning, wanted, None, before)
-            why = _replan(shelf, wanted, before, happened, out, assignment, desk.now_s())
-        made = make_plan(file, tie=before.tie, replan=why, cpu_s=cpu_seconds, repeatable=repeatable)
-        entry = _entry(happened, desk.now_s(), machine=out, assignment=assignment)
-        return _record(desk, own, wanted, made, entry)
+            wanted = need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
+            own = shelf.stream_of_plans(wanted.digest, desk.me)
+            ready = prepare_replan(shelf, wanted, own, happened, desk.now_s())
+        made = make_plan(ready.file, tie=ready.tie, replan=ready.why, cpu_s=cpu_seconds, repeatable=repeatable)
+        return _record(desk, own, wanted, made, ready.entry)
 
 
 @PLAN.list("show", "millmark plan show 0x3c4d5e", whole=True)
@@ -119,7 +118,7 @@ def show(
     """Show the latest plan for a call: each row, and whether its owner agreed."""
     with open_desk(at) as desk:
         with desk.reading() as shelf:
-            row = desk.latest_row(shelf, desk.choose_call(shelf, call).digest)
+            row = shelf.latest_row(desk.choose_call(shelf, call).digest)
         if output is not None:
             _write(desk, row.digest, output)
     found = at.gateway.get_plan(to_hex(row.digest))
@@ -159,21 +158,6 @@ def _for_what(before: object) -> str:
     return "" if before is None else " for what was open"
 
 
-def _stream_of_plans(desk: Desk, shelf: Shelf, call: Call) -> OwnStream:
-    """Where the plans of a call are, in their order. Raises NotFoundError."""
-    leaf = shelf.planning.leaf(desk.latest_row(shelf, call.digest).leaf)
-    if leaf is None:
-        raise PlanningError("the entry of the plan is not here", hint="restore the database from a backup")
-    return desk.stream_of(leaf.stream)
-
-
-def _own_call(desk: Desk, name: str | None) -> Call:
-    call = desk.call(name)
-    if call.coordinator != desk.me:
-        raise CallRefusedError(f"the call is one of participant {call.coordinator}", hint="its coordinator plans it")
-    return call
-
-
 def _tie(chain: Chain, closes: int) -> bytes:
     return find_tie(times_of(chain), closes)
 
@@ -182,10 +166,7 @@ def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mappin
     """Writes a plan and what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
     with desk.writing() as shelf:
-        written = None if happened is None else seal_cause(shelf.connection, own, happened).first
-        if plan.cause is not None and plan.cause.leaf != written:
-            raise PlanningError("the stream has grown meanwhile", hint="give the command again")
-        sealed = seal_plan(shelf.connection, own, call, plan, desk.opened.unlock_company())
+        sealed = seal_made(shelf, own, call, made, desk.opened.unlock_company(), happened)
     for step in made.steps:
         warn(f"millmark: {step}")
     owners = {row.owner for row in plan.rows}
@@ -198,68 +179,12 @@ def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mappin
     return Done(desk.anchor(own, sealed), said, f"millmark plan propose {short_hash(call.digest)}")
 
 
-def _verify_cause(kind: CauseKind, machine: int | None, assignment: int | None, certificate: int | None) -> None:
-    """Each cause names what it is about, and nothing else. Raises InputError."""
-    needs = {
-        CauseKind.MACHINE_DOWN: (True, False, False),
-        CauseKind.DRIFT: (True, False, False),
-        CauseKind.LATE: (False, True, False),
-        CauseKind.DECLINED: (False, True, False),
-        CauseKind.CERTIFICATE: (False, False, True),
-        CauseKind.CALL: (False, False, False),
-    }
-    given = machine is not None, assignment is not None, certificate is not None
-    if given != needs[kind]:
-        named = [name for name, need in zip(("machine", "assignment", "certificate"), needs[kind], strict=True) if need]
-        hint = f"give --{named[0]}, and no other" if named else "give no --machine, --assignment or --certificate"
-        raise InputError(f"the cause {kind.value} does not go with what is named", hint=hint)
-
-
-def _declined(shelf: Shelf, kind: CauseKind, assignment: int | None) -> int | None:
-    """The record by which an assignment was declined. Raises InputError if it was not."""
-    if kind is not CauseKind.DECLINED or assignment is None:
-        return None
-    row = shelf.rows.get(AssignmentRow, assignment)
-    if row is None or row.state != AssignmentState.DECLINED:
-        raise InputError(f"assignment {assignment} was not declined", hint="see `millmark assignments list --all`")
-    return assignment
-
-
-def _cause(shelf: Shelf, own: OwnStream, kind: CauseKind, text: str, record: int | None) -> Cause:
-    """What a record shows is named by it; anything else by the entry that is written with the plan."""
-    if record is not None:
-        return Cause(kind, text, record=record)
-    return Cause(kind, text, stream=own.subject, leaf=max(own.anchored, shelf.book.evidence_size(own.subject)))
-
-
-def _entry(cause: Cause, now_s: int, **named: int | None) -> Mapping[str, Json] | None:
-    """The entry that says what happened; None if a record does."""
-    if cause.record is not None:
-        return None
-    about = {name: value for name, value in named.items() if value is not None}
-    return {"cause": cause.kind.value, "text": cause.text, "at": now_s, **about}
-
-
-def _replan(
-    shelf: Shelf, call: Call, before: Plan, cause: Cause, machine: int | None, assignment: int | None, now_s: int
-) -> Replan:
-    standing = find_standing(shelf.rows, shelf.book, before.rows)
-    offers = count_known(shelf.rows, shelf.book, shelf.planning, call).offers
-    started, accepted = find_kept(before, standing, cause.kind, machine)
-    row = None if assignment is None else shelf.rows.get(AssignmentRow, assignment)
-    declined: Sequence[tuple[bytes, int]] = ()
-    if row is not None and cause.kind is CauseKind.DECLINED:
-        declined = [(row.order, row.operation)]
-    dropped = find_dropped(before, offers, started, machine, declined)
-    return Replan(cause, max(before.now, slot_now(call, now_s)), started, accepted, dropped)
-
-
 def _write(desk: Desk, digest: bytes, path: Path) -> None:
     """Writes the plan file: as secret as the offers in it."""
     with desk.reading() as shelf:
-        plan, before = desk.whole_plan(shelf, digest)
+        plan, before = shelf.whole_plan(digest)
         if plan is None:
             raise PlanningError("only a part of the plan is known here", hint="its readers write the whole plan file")
-        call = desk.call(to_hex(plan.call))
+        call = need_call(shelf.rows, plan.call)
         data = plan_file(shelf.rows, shelf.book, shelf.planning, call, plan, before).to_bytes()
     write_private_whole(path, data)

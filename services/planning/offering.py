@@ -1,0 +1,105 @@
+"""An owner's side of a call: its machines, what it has offered already, and what can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from datetime import UTC, datetime
+
+from ledger.errors import InputError
+from ledger.plans.call import Call
+from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from ledger.store.rows import MachineRow
+from services.planning.books import find_capability
+from services.planning.calendar import Calendar
+from services.planning.calls import verify_revisions
+from services.planning.consent import find_busy
+from services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError
+from services.planning.offers import Made, OwnMachine, build_offers
+from services.planning.reading import need_call
+from services.planning.repository import LeafRow, What
+from services.planning.shelf import Shelf
+
+__all__ = ["build_new_offers", "find_own_machines", "find_withdrawals", "need_open_call", "own_leaves"]
+
+
+def need_open_call(shelf: Shelf, digest: bytes, unit: str, now_s: int) -> Call:
+    """The call, while it is open and on the orders' present terms. `unit`: that of the calendar's prices. Raises
+    CallRefusedError and CalendarError."""
+    call = need_call(shelf.rows, digest)
+    if call.closes <= now_s:
+        closed = datetime.fromtimestamp(call.closes, UTC)
+        raise CallRefusedError(f"the call closed at {closed:%Y-%m-%d %H:%M} UTC: an offer would be late")
+    if unit != call.unit:
+        raise CalendarError(
+            f"the calendar's prices are in {unit}, and the call is in {call.unit}",
+            hint="give all amounts of calendar.toml in the call's unit",
+        )
+    verify_revisions(shelf.rows, shelf.book, call)
+    return call
+
+
+def find_own_machines(
+    shelf: Shelf,
+    call: Call,
+    calendar: Calendar,
+    me: int,
+    find_machine: Callable[[str], int],
+    wanted: Collection[int] | None = None,
+) -> list[OwnMachine]:
+    """The company's machines in its calendar, or those of them that are wanted. Raises OfferRefusedError for one that
+    is not the company's, and InputError if there are none."""
+    found = []
+    for plan in calendar.machines:
+        number = find_machine(str(plan.machine))
+        if wanted is not None and number not in wanted:
+            continue
+        row = shelf.rows.get(MachineRow, number)
+        if row is None or row.owner != me or row.retired_at:
+            why = "is retired" if row is not None and row.owner == me else "is not one of this company"
+            raise OfferRefusedError(f"machine {plan.machine} of the calendar {why}", hint="correct calendar.toml")
+        capability = find_capability(shelf.book, row.claims_root)
+        busy = find_busy(shelf.rows, shelf.book, call, number, me)
+        found.append(OwnMachine(number, plan, capability, tuple(busy)))
+    if not found:
+        raise InputError("the calendar has none of these machines", hint="see calendar.toml")
+    return found
+
+
+def build_new_offers(
+    shelf: Shelf, call: Call, calendar: Calendar, machines: list[OwnMachine], me: int, until: int
+) -> Made:
+    """The offers for all that the machines can do and that is not offered already. `until`: Unix seconds."""
+    made = build_offers(call, calendar, machines, me, until)
+    known = _offered(shelf, call, me)
+    new = [one for one in made.offers if (one.order, one.operation, one.machine) not in known]
+    if len(new) < len(made.offers):
+        made.passed.append(f"{len(made.offers) - len(new)} are offered already: withdraw them first to change them")
+    return Made(new, made.passed)
+
+
+def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int) -> dict[int, list[OfferWithdrawal]]:
+    """The withdrawals of own offers, by machine. Raises OfferRefusedError for an offer of another company, and once its
+    call has closed."""
+    closed = {one.digest for one in shelf.planning.calls() if one.closes <= now_s}
+    found: dict[int, list[OfferWithdrawal]] = {}
+    for row in rows:
+        if row.owner != me:
+            raise OfferRefusedError(f"offer 0x{row.leaf.hex()} is not one of this company")
+        if row.call in closed:
+            raise OfferRefusedError("the call has closed: the offer stands", hint="decline the row it leads to")
+        found.setdefault(parse_offer(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))
+    return dict(sorted(found.items()))
+
+
+def own_leaves(shelf: Shelf, call: Call, what: str, me: int) -> list[LeafRow]:
+    """The company's own entries for a call."""
+    return [row for row in shelf.planning.leaves(call.digest, what) if row.owner == me]
+
+
+def _offered(shelf: Shelf, call: Call, me: int) -> set[tuple[bytes, int, int]]:
+    """Order, operation and machine of the company's offers that were not withdrawn."""
+    gone = {parse_offer_withdrawal(row.value).offer for row in own_leaves(shelf, call, What.WITHDRAWAL, me)}
+    offers: list[Offer] = [
+        parse_offer(row.value) for row in own_leaves(shelf, call, What.OFFER, me) if row.leaf not in gone
+    ]
+    return {(one.order, one.operation, one.machine) for one in offers}
