@@ -96,6 +96,8 @@ def draw_gantt(chart: Gantt, language: str) -> str:
         *(_tick(chart, tick, height) for tick in chart.ticks),
         *(_lane(chart, lane, _TOP + place * _LANE) for place, lane in enumerate(chart.lanes)),
         *_present(chart, height),
+        # Last, so that no line strikes a name through.
+        *(_name(lane, _TOP + place * _LANE) for place, lane in enumerate(chart.lanes)),
         "</svg>",
     ]
     return "".join(parts)
@@ -120,10 +122,13 @@ def _tick(chart: Gantt, tick: Tick, height: int) -> str:
 def _lane(chart: Gantt, lane: Lane, top: int) -> str:
     bars = "".join(_bar(chart, bar, top + _LABEL) for bar in lane.bars)
     return (
-        f'<text class="lane" x="0" y="{top + 12}">{escape(lane.name)}</text>'
         f'<rect class="strip" x="0" y="{top + _LABEL}" width="100%" height="{_BAR}"/>{bars}'
         f"{''.join(_mark(chart, mark, top + _LABEL) for mark in lane.marks)}"
     )
+
+
+def _name(lane: Lane, top: int) -> str:
+    return f'<text class="lane" x="0" y="{top + 12}">{escape(lane.name)}</text>' if lane.name else ""
 
 
 def _mark(chart: Gantt, mark: Mark, top: int) -> str:
