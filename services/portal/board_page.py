@@ -48,7 +48,7 @@ class Board:
             picture = None if chart is None else draw_gantt(chart, catalogue.language.value)
             return {"board": board, "picture": picture}
 
-        values = {"days": chosen, "spans": SPANS, "most": MAX_WORK}
+        values: dict[str, Any] = {"days": chosen, "spans": SPANS, "most": MAX_WORK}
         return Lists(self.pages, self.forms).show(request, "machines.html", find, describe=draw, **values)
 
     def _read(self, request: Request, machines: Sequence[Any]) -> tuple[list[MachineWork], int]:

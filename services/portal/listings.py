@@ -185,7 +185,12 @@ class Listings:
             return page
 
         picture = draw_load(load, self.pages.catalogue(request)) if load else None
-        shown = {"machine": machine, "load": load, "cut": MAX_WORK if work.cut else None, "picture": picture}
+        shown: dict[str, Any] = {
+            "machine": machine,
+            "load": load,
+            "cut": MAX_WORK if work.cut else None,
+            "picture": picture,
+        }
         return self._lists.show(request, "machine.html", find, _WORK, orders=orders, **shown)
 
     @property
