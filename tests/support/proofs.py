@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 _MILLMARK = (sys.executable, "-m", "services.cli")
 _QUALITY = (sys.executable, "-m", "quality")
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
-_WITH_HALMOS = 'source scripts/_setup; install_halmos; exec "$0" -m tests.support.properties "$@"'
+_WITH_HALMOS = 'source scripts/_setup; install_apart halmos; exec "$0" -m tests.support.properties "$@"'
 _ON_NETWORK = 'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m services.cli bench network "$@"'
+_WITH_SUPPLY = 'source scripts/_setup; install_apart supply; exec "$0" -m "$@"'
 _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
 _ON_POSTGRESQL = (
     'cd tests/unit/services; exec "$0" -m pytest -n 0 -q -p tests.support.on_postgresql --rootdir ../../.. '
@@ -204,6 +205,18 @@ PROOFS = (
         "one digest over evaluators, batches, threads and instruction sets; needs --model FILE",
         "minutes",
         (*_QUALITY, "bench", "digest"),
+    ),
+    Proof(
+        "builds",
+        "two builds of wheel, contracts and bills of materials, in other places and at other times: equal bytes",
+        "2 minutes",
+        ("bash", "-euo", "pipefail", "-c", _WITH_SUPPLY, sys.executable, "tests.support.builds"),
+    ),
+    Proof(
+        "advisories",
+        "known vulnerabilities of every locked package; needs the databases of PyPI (or -s osv) and npm",
+        "5 minutes",
+        ("bash", "-euo", "pipefail", "-c", _WITH_SUPPLY, sys.executable, "tests.support.advisories"),
     ),
     Proof(
         "lowest",
