@@ -110,6 +110,8 @@ class Drift:
     """PSI of each statistic in the latest complete group; empty before the first."""
     alarms: tuple[str, ...]
     """Statistics above `ALARM_PSI` in the two latest complete groups."""
+    history: tuple[Mapping[str, float], ...] = ()
+    """PSI of each statistic in each complete group, oldest first."""
 
 
 def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Reference:
@@ -135,18 +137,17 @@ def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Inte
     if columns.keys() != reference.histograms.keys():
         raise InputError("the drift reference belongs to another model", hint="use the card that came with the model")
     groups = len(inputs) // GROUP
-    # Only the latest groups can raise the present alarm.
     history = [
         {
             name: histogram.stability(columns[name][group * GROUP : (group + 1) * GROUP])
             for name, histogram in reference.histograms.items()
         }
-        for group in range(max(0, groups - ALARM_GROUPS), groups)
+        for group in range(groups)
     ]
-    alarms = [
-        name for name in columns if len(history) == ALARM_GROUPS and all(psi[name] > ALARM_PSI for psi in history)
-    ]
-    return Drift(len(inputs), groups, history[-1] if history else {}, tuple(alarms))
+    # Only the latest groups can raise the present alarm.
+    recent = history[-ALARM_GROUPS:]
+    alarms = [name for name in columns if len(recent) == ALARM_GROUPS and all(psi[name] > ALARM_PSI for psi in recent)]
+    return Drift(len(inputs), groups, history[-1] if history else {}, tuple(alarms), tuple(history))
 
 
 def parse_reference(described: object) -> Reference:

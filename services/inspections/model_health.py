@@ -19,7 +19,7 @@ from quality.inputs import unpack_window
 from quality.metrics import wilson
 from quality.model import load_family, parse_model
 
-__all__ = ["FieldFigures", "ModelHealth", "Share", "monitor"]
+__all__ = ["FieldFigures", "ModelHealth", "Share", "find_health", "monitor"]
 
 MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""
@@ -139,10 +139,11 @@ class ModelHealth:
 def monitor(store: Store) -> list[ModelHealth]:
     """The health of every registered model, in order of registration. Raises NotFoundError if nothing is indexed."""
     with open_reader(store) as reader:
-        return [_health(reader, row) for row in reader.rows.find(ModelRow)]
+        return [find_health(reader, row) for row in reader.rows.find(ModelRow)]
 
 
-def _health(reader: Reader, row: ModelRow) -> ModelHealth:
+def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
+    """The health of one registered model."""
     certificates = reader.rows.find(CertificateRow, model=row.number)
     latest = [certificate.sequence for certificate in certificates[-MAX_INSPECTIONS:]]
     # Drift needs inputs, which the chain does not have: only inspections whose inference is in the book count.
@@ -169,11 +170,21 @@ def _drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Dri
     if file is None or not file.card:
         raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
     model = parse_model(file.content)
-    reference: Reference = parse_reference(json.loads(file.card).get("drift"))
+    reference = _reference(file.card)
     windows = np.array([unpack_window(row.window) for row in inferences], dtype=np.int64)
     words = load_family(model.family, "arrays").quantise(model, windows.reshape(len(inferences), model.width))
     margins = np.array([model.decision.margin(json.loads(row.logits)) for row in inferences], dtype=np.int64)
     return watch(reference, words, margins)
+
+
+def _reference(card: str) -> Reference:
+    """A card is whatever file was given with the model. Raises InputError."""
+    try:
+        read = json.loads(card)
+    except (ValueError, RecursionError):
+        raise InputError("the card is not JSON", hint="add it again with `millmark quality keep`") from None
+    reference: Reference = parse_reference(read.get("drift") if isinstance(read, dict) else None)
+    return reference
 
 
 def _field(reader: Reader, certificates: Sequence[CertificateRow]) -> FieldFigures:

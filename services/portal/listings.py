@@ -4,23 +4,21 @@ queries are in ledger.provenance and take the caller's visibility into account.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import NotFoundError
-from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
+from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, tell_trace
 from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MAX_WORK, workload
-from ledger.records import AssignmentState, LotState, ModelState, OrderState
+from ledger.records import AssignmentState, LotState, OrderState
 from ledger.store import Store
-from ledger.store.rows import ModelRow
 from services.pictures import build_family, draw_upright
 from services.portal.board_page import Board
 from services.portal.forms import Forms
@@ -30,9 +28,6 @@ from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
 from services.portal.routes import MEMBERS, Number, PageRoute
 from services.portal.story import build_story
-
-if TYPE_CHECKING:
-    from services.inspections.model_health import ModelHealth
 
 __all__ = ["Listings", "build_load"]
 
@@ -93,12 +88,10 @@ def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-_METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
 _LIMITS = Limits(depth=64, lots=200)
 _TRACED = replace(MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
 _ORDERS = Filter("state", tuple(one for one in OrderState if one))
 _LOTS = Filter("state", tuple(one for one in LotState if one))
-_MODELS = Filter("state", tuple(one for one in ModelState if one))
 _WORK = Filter("state", tuple(one for one in AssignmentState if one))
 
 
@@ -117,7 +110,6 @@ class Listings:
             PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
             PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
             PageRoute("/portal/quarantine", self.quarantine, MEMBERS, menu="quarantine"),
-            PageRoute("/portal/models", self.models, MEMBERS, menu="models"),
         )
 
     def orders(self, request: Request) -> Response:
@@ -138,17 +130,6 @@ class Listings:
             return listings.lots(self.store, viewer, after, PAGE_ITEMS, both, newest_first=newest_first)
 
         return find
-
-    def models(self, request: Request) -> Response:
-        """The page of models. The company that runs the gateway also sees card, drift and findings from its private
-        book.
-        """
-
-        def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.models(self.store, after, PAGE_ITEMS, wanted, newest_first=newest_first)
-
-        known = _describe_models(self.store) if principal_of(request).viewer is None else {}
-        return self._lists.show(request, "models.html", find, _MODELS, known=known)
 
     def order(self, request: Request, subject: str) -> Response:
         """The page of an order. Raises NotFoundError if the order is unknown or not visible."""
@@ -213,49 +194,3 @@ class Listings:
 
     def _show(self, request: Request, template: str, **values: Any) -> Response:
         return self.pages.render(request, template, forms=self.forms, **values)
-
-
-@dataclass(frozen=True, slots=True)
-class _KnownModel:
-    """What a company's private book contains about a quality model: card, drift, findings in the field."""
-
-    rows: int | None
-    """Number of rows in the test data on which the card's metrics were measured."""
-    metrics: tuple[tuple[str, float], ...]
-    health: ModelHealth | None
-    """None if numpy is not installed."""
-
-
-def _describe_models(store: Store) -> dict[int, _KnownModel]:
-    """By number of the model. A model whose card is not stored has no metrics."""
-    health = {one.model: one for one in _monitor(store)}
-    found: dict[int, _KnownModel] = {}
-    with open_reader(store) as reader:
-        for row in reader.rows.find(ModelRow):
-            kept = reader.book.model(row.digest)
-            test = _test(kept.card) if kept is not None else {}
-            rows = test.get("rows")
-            found[row.number] = _KnownModel(rows if type(rows) is int else None, _metrics(test), health.get(row.number))
-    return found
-
-
-def _monitor(store: Store) -> list[ModelHealth]:
-    try:
-        from services.inspections.model_health import monitor  # noqa: PLC0415 - needs numpy, which others do not
-    except ModuleNotFoundError:
-        return []
-    return monitor(store)
-
-
-def _test(card: str) -> dict[str, Any]:
-    """The card's section on test data; empty if the card has none, or is malformed."""
-    try:
-        found = json.loads(card or "{}").get("test", {})
-    except (ValueError, AttributeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _metrics(test: dict[str, Any]) -> tuple[tuple[str, float], ...]:
-    values = ((name, test.get(f"{name}_ppm")) for name in _METRICS)
-    return tuple((name, value / 1e6) for name, value in values if type(value) is int and 0 <= value <= 1_000_000)

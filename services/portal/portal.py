@@ -18,7 +18,9 @@ from services.access.rules import Rule
 from services.planning.tying import Ties
 from services.portal.check_page import CheckPage
 from services.portal.forms import Forms
+from services.portal.inspections import InspectionPages
 from services.portal.listings import Listings
+from services.portal.models import ModelPages
 from services.portal.pages import Pages, Speaker
 from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
@@ -70,6 +72,8 @@ class Portal:
             *people.routes(),
             *SearchPage(store, self.pages, self.forms).routes(),
             *Listings(store, self.pages, self.forms).routes(),
+            *InspectionPages(store, self.pages, self.forms).routes(),
+            *ModelPages(store, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),

@@ -1,0 +1,193 @@
+"""The pages of quality models: what the registry says of each, its card, its health, and the lots that it reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from fastapi import Request
+from starlette.responses import Response
+
+from ledger.provenance import Reader, answers, listings, open_reader
+from ledger.records import ModelState
+from ledger.store import Store
+from ledger.store.rows import ModelRow
+from services.access import Principal
+from services.inspections.control import ModelControl, control
+from services.inspections.windows import find_latest_windows
+from services.portal.charts import build_control_view, build_drift_view, build_window_view
+from services.portal.forms import Forms
+from services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
+from services.portal.pages import Pages
+from services.portal.routes import MEMBERS, Number, PageRoute
+
+if TYPE_CHECKING:
+    from services.inspections.model_health import ModelHealth
+
+__all__ = ["ModelPages", "may_recall_model"]
+
+_WINDOWS, _REACHED = 12, 50
+_MODELS = Filter("state", tuple(one for one in ModelState if one))
+_METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
+_MAX_SHOWN = 200
+"""Most characters of a card's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownModel:
+    """What a company's private book contains about a quality model: card, drift, findings in the field."""
+
+    rows: int | None
+    """Number of rows in the test data on which the card's metrics were measured."""
+    metrics: tuple[tuple[str, float, float | None, float | None], ...]
+    """Name, value and its 95 % interval, from 0 to 1."""
+    confusion: tuple[int, int, int, int] | None
+    """True negatives, false positives, false negatives and true positives of the test; a positive is a defect."""
+    facts: tuple[tuple[str, str], ...]
+    """Catalogue keys and values of what the card says of data and training."""
+    health: ModelHealth | None
+    """None if numpy is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPages:
+    store: Store
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/models", self.list, MEMBERS, menu="models"),
+            PageRoute("/portal/models/{number}", self.show, MEMBERS),
+        )
+
+    def list(self, request: Request) -> Response:
+        """All models. The company that runs the gateway also sees card, drift and findings from its private book."""
+
+        def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.models(self.store, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+
+        principal = principal_of(request)
+        known = _describe_models(self.store) if principal.viewer is None else {}
+        values: dict[str, Any] = {"known": known, "may_recall": partial(may_recall_model, principal)}
+        return Lists(self.pages, self.forms).show(request, "models.html", find, _MODELS, **values)
+
+    def show(self, request: Request, number: Number) -> Response:
+        """The page of one model. Raises NotFoundError if there is none with that number."""
+        principal, catalogue = principal_of(request), self.pages.catalogue(request)
+        model = listings.model(self.store, number)
+        reached = listings.certificates(self.store, principal.viewer, None, _REACHED, {"model": number})
+        values: dict[str, Any] = {"model": model, "reached": reached, "most": _REACHED, "known": None}
+        values["may_recall"] = may_recall_model(principal, model) and bool(reached.items)
+        values |= {"windows": [], "control": None, "drift": None}
+        if principal.viewer is None:
+            with open_reader(self.store) as reader:
+                row = reader.need(ModelRow, number)
+                charts: ModelControl = control(reader, number)
+                windows = find_latest_windows(reader, _WINDOWS, number)
+                known = _describe(reader, row)
+            drift = known.health.drift if known.health else None
+            values["known"] = known
+            values["control"] = build_control_view(charts, catalogue)
+            values["windows"] = [build_window_view(one, catalogue) for one in windows]
+            values["drift"] = build_drift_view(drift, catalogue) if drift else None
+        with open_reader(self.store, principal.viewer) as reader:
+            lots = reader.related([(one.lot, 0) for one in reached.items])
+            values["lots"] = {one.subject: one for one in lots}
+        return self.pages.render(request, "model.html", forms=self.forms, **values)
+
+
+def may_recall_model(principal: Principal, model: answers.Model) -> bool:
+    """Whether a recall of the model finds it for this caller (ledger.provenance.recalls)."""
+    parties = {model.inspector.participant, model.approver.participant if model.approver else 0}
+    return principal.viewer is None or principal.viewer in parties
+
+
+def _describe_models(store: Store) -> dict[int, _KnownModel]:
+    """By number of the model. A model whose card is not stored has no metrics."""
+    with open_reader(store) as reader:
+        return {row.number: _describe(reader, row) for row in reader.rows.find(ModelRow)}
+
+
+def _describe(reader: Reader, row: ModelRow) -> _KnownModel:
+    kept = reader.book.model(row.digest)
+    card = _read(kept.card if kept is not None else "")
+    test = _section(card, "test")
+    rows = test.get("rows")
+    return _KnownModel(
+        rows if type(rows) is int else None,
+        tuple(_metrics(test)),
+        _confusion(test),
+        tuple(_facts(card)),
+        _health(reader, row),
+    )
+
+
+def _health(reader: Reader, row: ModelRow) -> ModelHealth | None:
+    try:
+        from services.inspections.model_health import find_health  # noqa: PLC0415 - needs numpy, which others do not
+    except ModuleNotFoundError:
+        return None
+    return find_health(reader, row)
+
+
+def _read(card: str) -> dict[str, Any]:
+    """The card; empty if there is none, or it is malformed."""
+    try:
+        found = json.loads(card or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _section(card: dict[str, Any], name: str) -> dict[str, Any]:
+    found = card.get(name, {})
+    return found if isinstance(found, dict) else {}
+
+
+def _metrics(test: dict[str, Any]) -> Iterator[tuple[str, float, float | None, float | None]]:
+    for name in _METRICS:
+        value, interval = test.get(f"{name}_ppm"), test.get(f"{name}_95_ppm")
+        if not _is_share(value):
+            continue
+        if isinstance(interval, list) and len(interval) == 2 and all(map(_is_share, interval)):
+            yield name, value / 1e6, interval[0] / 1e6, interval[1] / 1e6
+        else:
+            yield name, value / 1e6, None, None
+
+
+def _is_share(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= 1_000_000
+
+
+def _confusion(test: dict[str, Any]) -> tuple[int, int, int, int] | None:
+    verdicts = _section(test, "verdicts")
+    names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+    counts = [verdicts.get(name) for name in names]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        return None
+    return counts[0], counts[1], counts[2], counts[3]  # type: ignore[return-value]  # checked above
+
+
+def _facts(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """A card is untrusted text: only known members, as text of bounded length."""
+    data, model, training = (_section(card, name) for name in ("data", "model", "training"))
+    wanted = (
+        ("data", data.get("name")),
+        ("training_rows", data.get("rows")),
+        ("validation_rows", data.get("validation_rows")),
+        ("width", data.get("width")),
+        ("test_data", data.get("test_sha256")),
+        ("family", model.get("family")),
+        ("threshold", model.get("threshold")),
+        ("unit", model.get("unit")),
+        ("goal", training.get("goal")),
+    )
+    for name, value in wanted:
+        parts = value if isinstance(value, list) else [value]
+        text = ", ".join(str(part) for part in parts if isinstance(part, str) or type(part) is int)
+        if text:
+            yield f"model.card.{name}", text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
