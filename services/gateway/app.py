@@ -33,7 +33,7 @@ from services.gateway.http.repository import StoredSecret
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.metrics import Metrics
 from services.gateway.parts import GatewayParts
-from services.gateway.recording import add_recording
+from services.gateway.recording import FormDesk, RecordingService, add_recording
 from services.gateway.relay import add_relay
 from services.planning.tying import Ties
 from services.portal import Portal, Proofs
@@ -78,8 +78,9 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     # Before the first route: FastAPI applies it to those that are registered from now on.
     app.router.dependencies.append(Depends(require_guarded))
     api = _build_api_parts(parts, background, authentication, verify_fresh, follow_now)
-    portal = _build_portal(parts, api)
+    recording = RecordingService(parts.store, background.recorder, parts.find_product, captured=parts.captured)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
+    portal = _build_portal(parts, api, FormDesk(recording, app.state.idempotency))
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
     # FastAPI has handlers of its own for the last two, which would answer in another form.
@@ -100,7 +101,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
     add_epcis(table, parts.store, background.recorder)
     add_relay(table, parts.relay)
-    add_recording(table, parts.store, background.recorder, parts.find_product, captured=parts.captured)
+    add_recording(table, recording)
     add_documentation(table, app)
     # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
@@ -146,7 +147,7 @@ def _build_api_parts(
     )
 
 
-def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
+def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
     check = CheckPage(parts.check_page)
@@ -163,6 +164,7 @@ def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
         check,
         partial(_find_speaker, parts),
         api.ties,
+        desk,
     )
 
 

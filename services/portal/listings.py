@@ -20,6 +20,8 @@ from ledger.provenance.workload import MAX_WORK, workload
 from ledger.records import AssignmentState, LotState, OrderState
 from ledger.store import Store
 from services.pictures import build_family, draw_upright
+from services.portal.acting.acting import Acting
+from services.portal.acting.things import About
 from services.portal.board_page import Board
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
@@ -100,6 +102,7 @@ class Listings:
     store: Store
     pages: Pages
     forms: Forms
+    acting: Acting
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -137,18 +140,20 @@ class Listings:
         if not isinstance(told.trace, OrderTrace):
             raise NotFoundError("the order is not known here")
         picture = self._draw(request, told.trace) if told.trace.lots else None
-        return self._tell_page(request, "order.html", told, picture)
+        offers = self.acting.offers_on(principal_of(request), About.ORDER, subject)
+        return self._tell_page(request, "order.html", told, picture, offers=offers)
 
     def lot(self, request: Request, subject: str) -> Response:
         """The page of a lot. Raises NotFoundError if the lot is unknown or not visible."""
         told = self._tell(request, subject)
         if not isinstance(told.trace, Trace):
             raise NotFoundError("the lot is not known here")
-        return self._tell_page(request, "lot.html", told, self._draw(request, told.trace))
+        offers = self.acting.offers_on(principal_of(request), About.LOT, subject)
+        return self._tell_page(request, "lot.html", told, self._draw(request, told.trace), offers=offers)
 
-    def _tell_page(self, request: Request, template: str, told: Told, picture: str | None) -> Response:
+    def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
         values = {"trace": told.trace, "story": build_story(told.statements), "failure": told.failure}
-        return self._show(request, template, picture=picture, **values)
+        return self._show(request, template, picture=picture, **values, **more)
 
     def machine(self, request: Request, number: Number) -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""

@@ -117,8 +117,10 @@ class Pages:
         catalogue = self.catalogue(request)
         principal = getattr(request.state, "principal", None)
         cookie = None if forms is None else forms.cookie_of(request)
+        helpers = _helpers(catalogue)
         text = self._environment.get_template(template).render(
-            **_helpers(catalogue),
+            **helpers,
+            helpers=helpers,
             languages=[(one.value, _with_language(request, one)) for one in Language],
             path=request.url.path,
             principal=principal,
@@ -184,6 +186,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
     return {
         "lang": catalogue.language.value,
         "say": catalogue.say,
+        "knows": catalogue.knows,
         "word": partial(_word, words, catalogue),
         "unit": lambda code: words.units.get(code) or quoted(code),
         "by_model": lambda number: words.value(Model(number or 0)),

@@ -16,6 +16,10 @@ from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.rules import Rule
 from services.planning.tying import Ties
+from services.portal.acting.acting import Acting
+from services.portal.acting.declared import ACTS
+from services.portal.acting.desk import Desk
+from services.portal.acting.pages import ActingPages
 from services.portal.check_page import CheckPage
 from services.portal.forms import Forms
 from services.portal.inspections import InspectionPages
@@ -43,7 +47,7 @@ _ASSET = Rule(public=True, page=True, cost=0, audited=False)
 
 class Portal:
     """`origin` is the URL at which callers reach the gateway; `read_status` returns the gateway's status; `form_key`
-    returns the key of forms, which all processes behind that URL share."""
+    returns the key of forms, which all processes behind that URL share; `desk` records for the company."""
 
     def __init__(
         self,
@@ -58,11 +62,13 @@ class Portal:
         check: CheckPage,
         speaker: Callable[[], Speaker],
         ties: Ties,
+        desk: Desk,
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
         self.pages = Pages(secure=secure, build_menu=self._build_menu, speaker=speaker, find_folded=self._find_folded)
         self.forms = Forms(form_key, secure=secure)
+        self.acting = Acting(store, desk, ACTS)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
@@ -71,9 +77,10 @@ class Portal:
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *people.routes(),
             *SearchPage(store, self.pages, self.forms).routes(),
-            *Listings(store, self.pages, self.forms).routes(),
             *InspectionPages(store, self.pages, self.forms).routes(),
             *ModelPages(store, self.pages, self.forms).routes(),
+            *Listings(store, self.pages, self.forms, self.acting).routes(),
+            *ActingPages(self.acting, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),

@@ -99,7 +99,12 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 def test_the_map_names_every_folder() -> None:
     shown = set(re.findall(r"^    (\w+)/  ", README.split("## Where things are")[1], re.MULTILINE))
     there = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    assert shown == {name for name in there if (ROOT / name).is_dir()} - {"build", "dist", "millmark.egg-info", "millmark-demo"}
+    assert shown == {name for name in there if (ROOT / name).is_dir()} - {
+        "build",
+        "dist",
+        "millmark.egg-info",
+        "millmark-demo",
+    }
 
 
 def test_python_on_the_page_of_commands_names_what_the_library_exports() -> None:

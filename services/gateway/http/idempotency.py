@@ -35,7 +35,15 @@ from services.gateway.http.errors import InFlightError, KeyReusedError
 from services.gateway.http.middleware import body_digest
 from services.idempotency.repository import AnswerRepository, AnswerRow
 
-__all__ = ["KEEP_S", "REPLAYED", "IdempotencyKey", "IdempotencyStore", "Idempotent", "read_idempotent_request"]
+__all__ = [
+    "KEEP_S",
+    "REPLAYED",
+    "IdempotencyKey",
+    "IdempotencyStore",
+    "Idempotent",
+    "KeyedRequest",
+    "read_idempotent_request",
+]
 
 KEEP_S = 7 * 86_400
 """Minimum time for which responses are stored."""
@@ -66,7 +74,7 @@ class IdempotencyStore:
         self._running: set[tuple[int, str, str]] = set()
         self._lock = threading.Lock()
 
-    def respond(self, asked: _KeyedRequest, work: Callable[[str], Response]) -> Response:
+    def respond(self, asked: KeyedRequest, work: Callable[[str], Response]) -> Response:
         """Returns the stored response, or the one that `work` returns. Raises InFlightError, KeyReusedError, and
         whatever `work` raises; in that case nothing is stored."""
         name = (asked.caller, asked.route, asked.key)
@@ -81,7 +89,13 @@ class IdempotencyStore:
         finally:
             self._running.discard(name)
 
-    def _begin(self, asked: _KeyedRequest) -> AnswerRow:
+    def find(self, caller: int, route: str, key: str) -> Response | None:
+        """The stored response to a request with this key, whatever else it asked; None if there is none yet."""
+        with self._store.reading() as connection:
+            row = AnswerRepository(connection).find(caller, route, key)
+        return None if row is None or not row.status else _replay(row)
+
+    def _begin(self, asked: KeyedRequest) -> AnswerRow:
         now_s = self._clock()
         with self._store.transaction() as connection:
             answers = AnswerRepository(connection)
@@ -124,7 +138,7 @@ class IdempotencyStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _KeyedRequest:
+class KeyedRequest:
     """A request together with its key."""
 
     caller: int
@@ -152,7 +166,7 @@ class _IdempotentRequest:
     """A request with its key, and the store of its response."""
 
     store: IdempotencyStore
-    asked: _KeyedRequest
+    asked: KeyedRequest
 
     @property
     def seed(self) -> bytes:
@@ -174,7 +188,7 @@ async def read_idempotent_request(
     asked = hashlib.sha256(target + await body_digest(request)).digest()
     route = f"{request.method} {request.scope['route'].path}"
     store: IdempotencyStore = request.app.state.idempotency
-    return _IdempotentRequest(store, _KeyedRequest(principal.participant or 0, route, key, asked))
+    return _IdempotentRequest(store, KeyedRequest(principal.participant or 0, route, key, asked))
 
 
 Idempotent = Annotated[_IdempotentRequest, Depends(read_idempotent_request)]

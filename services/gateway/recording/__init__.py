@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from services.gateway.recording.endpoints import add_recording
+from services.gateway.recording.forms import FormDesk
 from services.gateway.recording.recorder import Recorder
+from services.gateway.recording.service import RecordingService
 
-__all__ = ["Recorder", "add_recording"]
+__all__ = ["FormDesk", "Recorder", "RecordingService", "add_recording"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from ledger.ids import SubjectKind
 from ledger.records import (
     ALL_ROLES,
@@ -82,7 +84,7 @@ from ledger.records import (
 )
 from services.access import Scope
 from services.access.rules import MAX_BODY_BYTES, Rule
-from services.gateway.recording.bodies import CONSIGNMENT_BYTES
+from services.gateway.recording.bodies import CONSIGNMENT_BYTES, body_of
 from services.gateway.recording.build_records import (
     Find,
     find_assigned,
@@ -155,6 +157,11 @@ class Write:
     def operation(self) -> str:
         name = self.called or self.kind.__name__
         return name[0].lower() + name[1:]
+
+    @property
+    def body(self) -> type[BaseModel]:
+        """The model of its request bodies."""
+        return body_of(self.kind, self.given, self.asks, self.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
 
     @property
     def rule(self) -> Rule:

@@ -1,0 +1,147 @@
+"""Which acts there are for a caller, and judging and recording what a form says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from ledger.errors import InputError, NotFoundError
+from ledger.provenance import open_reader
+from ledger.provenance.reader import Reader
+from ledger.store import Store
+from services.access import Principal
+from services.portal.acting.acts import Act, Acts, Entered, enter
+from services.portal.acting.describing import describe, describe_change
+from services.portal.acting.desk import Asked, Desk, Wish
+from services.portal.acting.fields import Filled, Option
+from services.portal.acting.summaries import Line, Summary, Value, build_summary
+from services.portal.acting.things import About, Scene, Thing, find_thing
+
+__all__ = ["Acting", "Draft", "Offer", "Seen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button that leads to a form."""
+
+    name: str
+    """Name of the act; the catalogue has its text as `act.NAME`."""
+    path: str
+    grave: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A fact that changed since the form was made."""
+
+    name: str
+    before: Value
+    now: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A form as it stands: what it is about, what is filled in, and what is wrong with it."""
+
+    act: Act
+    thing: Thing
+    about: tuple[Line, ...]
+    offered: bool
+    filled: Filled
+    options: Mapping[str, tuple[Option, ...]]
+    asked: Asked
+    entered: Entered
+    changes: tuple[Seen, ...]
+    """What is no longer as the form says; empty for a new form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    store: Store
+    desk: Desk
+    acts: Acts
+
+    def find(self, principal: Principal, name: str) -> Act:
+        """The act. Raises NotFoundError if there is none, or none for this caller."""
+        act = self.acts.get(name)
+        if act is None or not self.desk.may(principal, act.operation):
+            raise NotFoundError("there is no such form for you")
+        return act
+
+    def offers(self, principal: Principal, scene: Scene) -> tuple[Offer, ...]:
+        """The acts that the caller may do about a thing now."""
+        return tuple(
+            self.offer_of(act, scene.thing)
+            for act in self.acts.on(scene.thing.about)
+            if self.desk.may(principal, act.operation) and act.offered(scene)
+        )
+
+    def offers_on(self, principal: Principal, about: About, key: str = "", *names: str) -> tuple[Offer, ...]:
+        """Like `offers`, by the key of a thing: 64 hex digits or a number; only those `names`, if any are given. None
+        any for a thing that is not in the index."""
+        if not any(self.desk.may(principal, act.operation) for act in self.acts.on(about)):
+            return ()
+        with open_reader(self.store) as reader:
+            try:
+                thing = find_thing(reader, about, key, key)
+            except NotFoundError:
+                return ()
+            found = self.offers(principal, self.scene(reader, principal, thing))
+        return tuple(one for one in found if not names or one.name in names)
+
+    def offer_of(self, act: Act, thing: Thing, **filled: str) -> Offer:
+        """The button for an act about a thing; `filled`: entries that its form has already."""
+        query = urlencode({**thing.query, **filled})
+        return Offer(act.name, f"/portal/act/{act.name}" + (f"?{query}" if query else ""), act.grave)
+
+    def scene(self, reader: Reader, principal: Principal, thing: Thing) -> Scene:
+        return Scene(reader, thing, self.desk.company(principal) or 0)
+
+    def draft(
+        self, principal: Principal, act: Act, named: Mapping[str, str], filled: Filled, seen: str | None
+    ) -> Draft:
+        """The form of an act. `seen` is what a form that was sent says of the thing; None for a new one, in which
+        `filled` has only what its link says. Raises NotFoundError."""
+        with open_reader(self.store) as reader:
+            thing = find_thing(reader, act.about, named.get("subject", ""), named.get("id", ""))
+            scene = self.scene(reader, principal, thing)
+            options = {one.name: tuple(one.options(scene)) for one in act.fields if one.options is not None}
+            entries = filled if seen is not None else {**_initial(act, scene, options), **filled}
+            return Draft(
+                act=act,
+                thing=thing,
+                about=describe(reader, thing),
+                offered=act.offered(scene),
+                filled=entries,
+                options=options,
+                asked=act.asked(scene, self.desk.parameters(act.operation)),
+                entered=enter(act, scene, entries, self.desk),
+                changes=() if seen is None else _changes(reader, thing, seen),
+            )
+
+    def wish(self, draft: Draft, key: str) -> Wish:
+        """What a draft asks for. Raises InputError for one with mistakes."""
+        if draft.entered.body is None:
+            raise InputError("the form has mistakes", hint="correct them first")
+        return Wish(draft.act.operation, key, draft.asked, draft.entered.body)
+
+    def summarise(self, principal: Principal, wish: Wish) -> Summary:
+        """What would stand on the ledger. Raises InputError or NotFoundError for what cannot be recorded."""
+        preview = self.desk.preview(wish, principal)
+        with open_reader(self.store) as reader:
+            return build_summary(reader, preview)
+
+
+def _initial(act: Act, scene: Scene, options: Mapping[str, tuple[Option, ...]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for field in act.fields:
+        if field.initial is not None:
+            found[field.name] = [field.initial(scene)]
+        elif chosen := [one.value for one in options.get(field.name, ()) if one.chosen]:
+            found[field.name] = chosen
+    return found
+
+
+def _changes(reader: Reader, thing: Thing, seen: str) -> tuple[Seen, ...]:
+    return tuple(Seen(one.name, *describe_change(reader, thing, one)) for one in thing.changes(seen))

@@ -1,0 +1,98 @@
+"""What became of a record that somebody asked for: queued, sent, final, or why the contract refused it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from ledger.provenance import open_reader
+from ledger.provenance.reader import Reader
+from ledger.store.outbox import OutboxState
+from ledger.store.rows import LotRow, OrderRow, RecordRow
+from services.portal.acting.acting import Acting
+from services.portal.acting.desk import RecordStatus
+from services.portal.acting.summaries import Value, named
+from services.portal.forms import Forms
+from services.portal.pages import Pages
+from services.portal.routes import OWNER, Number, PageRoute
+from services.portal.sign_in import safe_path
+
+__all__ = ["RecordPages"]
+
+_STEPS = (OutboxState.QUEUED, OutboxState.SENT, OutboxState.MINED, OutboxState.FINAL)
+"""What a person is told of the way of a record."""
+_REACHED = {
+    OutboxState.QUEUED: 0,
+    OutboxState.NONCED: 0,
+    OutboxState.SIGNED: 0,
+    OutboxState.SENT: 1,
+    OutboxState.MINED: 2,
+    OutboxState.FINAL: 3,
+}
+"""The step that a record has reached; others have left the way."""
+_REFRESH_S = 2
+_ANSWERED = (OutboxState.PAUSED, OutboxState.BLOCKED)
+_SLOW_S = 15
+"""How often a page is loaded again whose record waits for something else than the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A thing that a record made or is about, with the path of its page."""
+
+    path: str
+    name: Value
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPages:
+    acting: Acting
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (PageRoute("/portal/records/{number}", self.show, OWNER),)
+
+    def show(self, request: Request, number: Number, back: str = "/portal") -> Response:
+        """The page of one record. Raises NotFoundError."""
+        status = self.acting.desk.status(number)
+        state = OutboxState(status.state)
+        values: dict[str, Any] = {
+            "record": status,
+            "state": state,
+            "way": tuple((step, _place(step, state)) for step in _STEPS),
+            "links": self._links(status),
+            "back": safe_path(back),
+        }
+        # The browser loads the page again by itself, without a script.
+        every = _SLOW_S if state in _ANSWERED else _REFRESH_S
+        headers = {} if status.done else {"Refresh": str(every)}
+        return self.pages.render(request, "record.html", headers=headers, forms=self.forms, **values)
+
+    def _links(self, status: RecordStatus) -> tuple[Link, ...]:
+        """The things that have a page by now."""
+        with open_reader(self.acting.store) as reader:
+            row = None
+            if status.sequence is not None:
+                row = reader.rows.get(RecordRow, status.contract, status.sequence)
+            subjects = list(dict.fromkeys([*status.subjects, *([] if row is None else [row.subject])]))
+            return tuple(link for one in subjects for link in _link(reader, one))
+
+
+def _link(reader: Reader, subject: bytes) -> list[Link]:
+    for kind, folder in ((OrderRow, "orders"), (LotRow, "lots")):
+        if reader.rows.get(kind, subject) is not None:
+            return [Link(f"/portal/{folder}/{subject.hex()}", Value("thing", named(reader, subject)))]
+    return []
+
+
+def _place(step: OutboxState, state: OutboxState) -> str:
+    """Where a step stands: `done`, `now` or `open`."""
+    reached = _REACHED.get(state, 0)
+    place = _STEPS.index(step)
+    if place < reached or state is OutboxState.FINAL:
+        return "done"
+    return "now" if place == reached else "open"

@@ -1,0 +1,151 @@
+"""What a record will show to everybody, field by field, before it is made."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from ledger.canonical import Json
+from ledger.provenance.reader import Reader, unit
+from ledger.records import Gate, Input, Item, Output, Record
+from ledger.store.rows import MachineRow
+from services.portal.acting.desk import Preview
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["Line", "Summary", "Value", "build_summary", "machine_value", "named"]
+
+_PARTIES = ("coordinator", "inspector", "to", "participant")
+_THINGS = ("lot", "lots", "order", "parent", "stream", "subject", "subjects")
+_MAX_LINES, _MAX_VALUES, _MAX_TEXT = 80, 100, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value, with how it is shown: party, thing, machine, moment, word, unit, number, amount, quantity, gate,
+    hash, yes (or no), text, none (template act_values.html)."""
+
+    shown: str
+    of: object
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A field of the record, by name: `act.record.NAME` in the catalogue."""
+
+    name: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What will stand on the ledger, and what stays with the company."""
+
+    public: tuple[Line, ...]
+    identifiers: tuple[str, ...]
+    private: tuple[tuple[str, str], ...]
+    """Path and value of each field of the documents; only their fingerprint is recorded."""
+    cut: bool
+    """Whether there are more lines than are shown."""
+
+
+def build_summary(reader: Reader, preview: Preview) -> Summary:
+    """`reader` names things and companies."""
+    lines = [line for line in _lines(reader, preview.record) if line.values]
+    private = [pair for document in preview.documents for pair in _facts(document, "")]
+    cut = max(len(lines), len(private)) > _MAX_LINES
+    return Summary(tuple(lines[:_MAX_LINES]), preview.identifiers, tuple(private[:_MAX_LINES]), cut)
+
+
+def _lines(reader: Reader, record: object) -> Iterator[Line]:
+    for field in fields(cast("DataclassInstance", record)):
+        value = getattr(record, field.name)
+        if isinstance(record, Record) and is_dataclass(value) and not isinstance(value, type):
+            yield from _lines(reader, value)  # terms, transformation, rework, statement
+        elif is_dataclass(value) and not isinstance(value, type):
+            continue  # an opening: what it proves is stated by the record's other fields
+        elif isinstance(value, tuple):
+            yield Line(field.name, tuple(_each(reader, field.name, one) for one in value[:_MAX_VALUES]))
+        else:
+            yield Line(field.name, _values(reader, field.name, value))
+
+
+def named(reader: Reader, subject: bytes) -> tuple[bytes, str | None]:
+    """A subject, and its identifier if the book has it."""
+    reader.name([subject])
+    return subject, reader.identifier(subject)
+
+
+def machine_value(reader: Reader, number: int) -> Value:
+    """A machine; by its number alone if the index does not have it yet."""
+    return (
+        Value("number", number)
+        if reader.rows.get(MachineRow, number) is None
+        else Value("machine", reader.machine(number))
+    )
+
+
+def _each(reader: Reader, name: str, value: object) -> Value:
+    """One of several values."""
+    if isinstance(value, Item):
+        return Value("thing", named(reader, value.lot))
+    if isinstance(value, Input):
+        return Value("amount", (value.quantity, named(reader, value.lot)))
+    if isinstance(value, Output):
+        return Value("quantity", (value.quantity, unit(value.unit)))
+    if isinstance(value, Gate):
+        return Value("gate", (reader.party(value.inspector), value.model))
+    found = _values(reader, name, value)
+    return found[0] if found else Value("none", None)
+
+
+def _values(reader: Reader, name: str, value: object) -> tuple[Value, ...]:
+    """A value as it is shown; nothing for one that means that there is none."""
+    if isinstance(value, bytes):
+        return _of_bytes(reader, name, value)
+    if isinstance(value, enum.Enum):
+        return (Value("word", value),)
+    if isinstance(value, bool):
+        return (Value("yes", value),)
+    return _of_number(reader, name, cast(int, value))
+
+
+def _of_number(reader: Reader, name: str, value: int) -> tuple[Value, ...]:
+    if name.endswith(("_at", "_since")):
+        return (Value("moment", datetime.fromtimestamp(value, UTC)),) if value else ()
+    if name in _PARTIES:
+        return (Value("party", reader.party(value)),) if value else ()
+    if name == "operation":
+        return (Value("number", value + 1),)
+    if name in ("machine", "model") and not value:
+        return ()
+    if name == "machine":
+        return (machine_value(reader, value),)
+    return (Value("number", value),)
+
+
+def _of_bytes(reader: Reader, name: str, value: bytes) -> tuple[Value, ...]:
+    if not any(value):
+        return ()
+    if len(value) == 3:
+        return (Value("unit", unit(value)),)
+    if name in _THINGS:
+        return (Value("thing", named(reader, value)),)
+    return (Value("hash", value),)
+
+
+def _facts(value: Json, path: str) -> Iterator[tuple[str, str]]:
+    """Each leaf of a document, with its path."""
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _facts(one, f"{path}.{name}" if path else name)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for place, one in enumerate(value):
+            yield from _facts(one, f"{path}.{place + 1}" if path else str(place + 1))
+    else:
+        text = str(value)
+        yield path, text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"

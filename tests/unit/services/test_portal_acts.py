@@ -1,0 +1,278 @@
+"""Acting in the portal without scripts, on the real contracts: form, summary, record; and what is refused, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from ledger.records import OrderState
+from ledger.store import Rows
+from ledger.store.outbox import Outbox
+from ledger.store.rows import OrderRow
+from services.access.people.roles import PersonRole
+from services.audit import AuditLog
+from services.gateway.recording.writes import WRITES
+from services.portal.acting.declared import ACTS
+from services.portal.language import read_catalogues
+from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
+from tests.support.portal_site import HOST, Browser
+from tests.support.sign_in import NOW_S
+
+MARKUP = """"><script>alert(1)</script><b x='"""
+LONG = "9" * 30
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ActingSite]:
+    yield from open_acting_site(tmp_path)
+
+
+def place(site: ActingSite, name: str = "order") -> str:
+    """An order that the company places and is asked to coordinate: 64 hex digits."""
+    terms = {"operations": 1, "coordinator": site.number, "due_at": "2100-01-01T00:00:00Z"}
+    subject: str = site.final("/v1/orders", identifier=f"urn:example:{name}", terms=terms)["subjects"][0]
+    return subject[2:]
+
+
+def state_of(site: ActingSite, order: str) -> OrderState:
+    with site.store.reading() as connection:
+        row = Rows(connection).get(OrderRow, bytes.fromhex(order))
+    assert row is not None
+    return OrderState(row.state)
+
+
+def form(browser: Browser, path: str, action: str = "/portal/act/") -> dict[str, str]:
+    page = browser.get(path)
+    assert page.status_code == 200, read(page.text)
+    return fields_of(page.text, action)
+
+
+# From the button to the ledger
+
+
+def test_an_order_is_accepted_from_button_to_final_record(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    page = person.get(f"/portal/orders/{order}").text
+    assert f'href="/portal/act/acceptOrder?subject={order}"' in page
+    summary = person.get(f"/portal/act/acceptOrder?subject={order}")
+    assert "On the ledger, for good" in read(summary.text)
+    assert not Outbox(site.store).find(["x"])
+    assert Outbox(site.store).unfinished(10) == [], "looking at it records nothing"
+    confirmed = person.post("/portal/act/acceptOrder/confirm", fields_of(summary.text, "/confirm"))
+    assert confirmed.status_code == 303
+    queued = person.get(confirmed.headers["location"])
+    assert queued.headers["refresh"] == "2"
+    assert "Now: queued" in read(queued.text)
+    site.send()
+    final = person.get(confirmed.headers["location"])
+    assert "refresh" not in final.headers
+    assert "Done: final" in read(final.text)
+    assert f'href="/portal/orders/{order}"' in final.text
+    assert state_of(site, order) is OrderState.ACCEPTED
+    assert "acceptOrder" not in person.get(f"/portal/orders/{order}").text
+
+
+def test_what_is_filled_in_is_in_the_summary_and_in_the_book(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    summary = person.post("/portal/act/rejectOrder", {**fields, "reason": "no capacity\r\nbefore May"})
+    private = read(summary.text).partition("Only in your company’s own book")[2]
+    assert "no capacity before May" in private
+    assert "Fingerprint of the reason" in read(summary.text)
+    done = person.post("/portal/act/rejectOrder/confirm", fields_of(summary.text, "/confirm"))
+    site.send()
+    assert "Done: final" in read(person.get(done.headers["location"]).text)
+    assert state_of(site, order) is OrderState.REJECTED
+    trace = site.caller.ask(f"/v1/orders/0x{order}").json()
+    assert trace["state"] == "rejected"
+
+
+def test_the_api_and_the_form_make_the_same_record(site: ActingSite) -> None:
+    orders, person = [place(site, one) for one in ("a", "b")], site.person()
+    site.record(f"/v1/orders/0x{orders[0]}/accept")
+    act(person, f"/portal/act/acceptOrder?subject={orders[1]}")
+    site.send()
+    made = site.caller.ask("/v1/records").json()["items"][:2]
+    assert [(one["kind"], one["state"]) for one in made] == [("AcceptOrder", "final")] * 2
+
+
+def test_the_audit_log_names_the_person(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit", lambda: NOW_S)
+    for site in open_acting_site(tmp_path, log):
+        order, person = place(site), site.person()
+        act(person, f"/portal/act/acceptOrder?subject={order}")
+        log.close()
+        entries = [json.loads(line) for line in map(str, read_audit_lines(tmp_path / "audit"))]
+    [entry] = [one for one in entries if one.get("action") == "POST /portal/act/{name}/confirm"]
+    assert "/person-1" in entry["credential"]
+    assert (entry["status"], entry["target"]) == (303, "/portal/act/acceptOrder/confirm")
+
+
+def read_audit_lines(folder: Path) -> list[str]:
+    return [line for file in sorted(folder.rglob("*.jsonl")) for line in file.read_text().splitlines()]
+
+
+# Twice, stale, changed
+
+
+def test_a_form_sent_twice_makes_one_record(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    answers = [person.post("/portal/act/acceptOrder/confirm", fields) for _ in range(2)]
+    site.send()
+    answers.append(person.post("/portal/act/acceptOrder/confirm", fields))  # the order is accepted by now
+    assert {(one.status_code, one.headers["location"]) for one in answers} == {(303, answers[0].headers["location"])}
+    made = site.caller.ask("/v1/records").json()["items"]
+    assert [one["kind"] for one in made].count("AcceptOrder") == 1
+
+
+def test_a_form_sent_again_with_other_entries_is_told_so(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    assert person.post("/portal/act/acceptOrder/confirm", fields).status_code == 303
+    again = person.post("/portal/act/acceptOrder/confirm", {**fields, "note": "another"})
+    assert again.status_code == 400
+    assert "This form was sent before, with other entries" in read(again.text)
+
+
+def test_a_stale_form_says_what_changed_and_records_nothing(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    site.final(f"/v1/orders/0x{order}/reject", reason={"text": "no"})
+    for path in ("/portal/act/acceptOrder", "/portal/act/acceptOrder/confirm"):
+        answer = person.post(path, fields)
+        assert answer.status_code == 409
+        assert "State: was placed, now rejected" in read(answer.text)
+        assert "This cannot be done now" in read(answer.text)
+    assert not Outbox(site.store).unfinished(1)
+
+
+def test_a_form_of_a_changed_thing_is_offered_again_as_it_was_filled_in(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    before = json.dumps({**json.loads(fields["seen"]), "due_at": "4000000000"})
+    answer = person.post("/portal/act/acceptOrder/confirm", {**fields, "seen": before, "note": "kept"})
+    assert answer.status_code == 409
+    assert "Due: was 2096-10-02 07:06 UTC, now 2100-01-01 00:00 UTC" in read(answer.text)
+    offered = fields_of(answer.text)
+    assert (offered["note"], offered["key"]) == ("kept", fields["key"])
+    summary = person.post("/portal/act/acceptOrder", offered)
+    assert person.post("/portal/act/acceptOrder/confirm", fields_of(summary.text, "/confirm")).status_code == 303
+
+
+@pytest.mark.parametrize("seen", ["", "{", "[]", '{"state":7}', "{}", '{"state":"PLACED"}', "x" * 5000, MARKUP])
+def test_a_form_that_does_not_say_what_it_was_made_from_is_stale(site: ActingSite, seen: str) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    answer = person.post("/portal/act/acceptOrder/confirm", {**fields, "seen": seen})
+    assert answer.status_code == 409
+    assert "Something else about it was recorded." in read(answer.text)
+
+
+# Who may
+
+
+def test_a_reader_a_gateway_without_key_and_another_site_see_no_act(site: ActingSite) -> None:
+    order, recorder = place(site), site.person()
+    path = f"/portal/act/acceptOrder?subject={order}"
+    fields = form(recorder, path, "/confirm")
+    for browser in (site.person(PersonRole.READER), site.person(caller=site.silent)):
+        page = browser.get(f"/portal/orders/{order}")
+        assert page.status_code == 200
+        assert "/portal/act/" not in page.text
+        token = fields_of(page.text, "/portal/sign-out")["token"]
+        answers = [browser.get(path)]
+        answers += [
+            browser.post(f"/portal/act/acceptOrder{end}", {**fields, "token": token}) for end in ("", "/confirm")
+        ]
+        assert {one.status_code for one in answers} == {404}
+    for wrong in ({"token": ""}, {"token": "0" * 64}, {"key": ""}, {"key": "short"}, {"key": MARKUP}):
+        assert recorder.post("/portal/act/acceptOrder/confirm", {**fields, **wrong}).status_code == 400
+    assert recorder.post("/portal/act/acceptOrder/confirm", fields, Origin="https://evil.example").status_code == 400
+    assert not Outbox(site.store).unfinished(1)
+
+
+def test_what_is_not_in_the_index_has_no_form(site: ActingSite) -> None:
+    person = site.person()
+    for query in ("", f"subject={'77' * 32}", "subject=zz", "subject=%00", f"id={LONG}", "id=1", "subject=1a&id=-1"):
+        assert person.get(f"/portal/act/acceptOrder?{query}").status_code == 404
+        assert person.get(f"/portal/act/acceptAssignment?{query}").status_code == 404
+    for name in ("none", "AcceptOrder", "%2e%2e", MARKUP.replace("/", "").replace('"', "%22")):
+        assert person.get(f"/portal/act/{name}").status_code in (400, 404)
+
+
+# What is refused, in words
+
+
+def test_what_is_missing_is_said_beside_its_field_in_the_pages_language(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    for language, words in (("en", "Please fill this in."), ("zh", "请填写此项。")):
+        answer = person.post(f"/portal/act/rejectOrder?lang={language}", {**fields, "reason": " "})
+        assert answer.status_code == 400
+        assert f'<span class="wrong" id="reason-wrong">{words}</span>' in answer.text
+        assert 'aria-describedby="reason-wrong reason-hint" aria-invalid="true" required' in answer.text
+
+
+def test_the_contracts_refusal_is_told_in_words(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    site.post(f"/v1/orders/0x{order}/reject", {"reason": {"text": "no"}})  # it is queued before
+    done = act(person, f"/portal/act/acceptOrder?subject={order}")
+    site.send()
+    page = person.get(done.headers["location"])
+    assert "refresh" not in page.headers
+    assert "Not recorded: the contract refused it" in read(page.text)
+    assert "OrderStateWrong" in page.text
+
+
+def test_no_entry_is_ever_markup(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    marked = dict.fromkeys(("reason", "seen", "note", "x"), MARKUP)
+    pages = [
+        person.get(f"/portal/act/rejectOrder?subject={order}&reason=%22%3E%3Cscript%3E"),
+        person.post("/portal/act/rejectOrder", {**fields, "reason": MARKUP}),
+        person.post("/portal/act/rejectOrder", {**fields, **marked}),
+        person.get("/portal/records/1?back=%22%3E%3Cscript%3E"),
+    ]
+    assert [one.status_code for one in pages] == [200, 200, 409, 200]
+    for page in pages:
+        assert "<script" not in page.text
+        assert "<b x" not in page.text
+    assert 'href="/portal">' in pages[-1].text
+
+
+@pytest.mark.parametrize("path", ["/portal/records/{}", "/portal/machines/{}", "/portal/act/acceptOrder?id={}"])
+@pytest.mark.parametrize("number", [LONG, "0", "-1", "1e9", "x", "99999999999999999999"])
+def test_no_number_breaks_a_page(site: ActingSite, path: str, number: str) -> None:
+    answer = site.person().get(path.format(number))
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_forms_of_another_kind_or_with_too_many_fields_are_refused(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    many = {**fields, **{f"x{number}": "1" for number in range(2000)}}
+    assert person.post("/portal/act/acceptOrder/confirm", many).status_code == 400
+    path, cookies = "/portal/act/acceptOrder/confirm", "; ".join(f"{k}={v}" for k, v in person.cookies.items())
+    for kind in ("multipart/form-data; boundary=x", "text/plain", ""):
+        answer = site.portal.ask(path, "POST", urlencode(fields).encode(), Host=HOST, Cookie=cookies, Content_Type=kind)
+        assert answer.status_code == 400
+
+
+# Declarations
+
+
+def test_each_act_is_an_operation_with_words(site: ActingSite) -> None:
+    operations = {write.operation: write for write in WRITES}
+    for catalogue in read_catalogues().values():
+        for one in ACTS:
+            assert one.operation in operations
+            keys = [f"act.{one.name}", f"act.{one.name}.title", f"act.{one.name}.will", *(f.word for f in one.fields)]
+            missing = [key for key in keys if not catalogue.knows(key)]
+            assert not missing, (catalogue.language, missing)
