@@ -23,8 +23,10 @@ from ledger.provenance.resource_answers import OpenedStream, RegisteredMachine
 from ledger.records import AssignmentState
 from ledger.store import Store
 from ledger.store.rows import (
+    AnchorRow,
     AssignmentRow,
     CertificateRow,
+    CertifiedLotRow,
     LotRow,
     MachineRow,
     ModelRow,
@@ -36,11 +38,14 @@ from ledger.store.statements import Cell
 
 __all__ = [
     "Page",
+    "anchors",
     "assignment",
     "assignments",
     "certificates",
+    "certified_lots",
     "custody",
     "cut",
+    "cut_numbered",
     "lot",
     "lots",
     "machine",
@@ -200,6 +205,15 @@ def certificates(
         return Page(found, last, _first(row.sequence for row in rows))
 
 
+def certified_lots(store: Store, certificate: int, viewer: int | None) -> tuple[answers.Lot, ...]:
+    """The lots that a certificate is about, by number, as far as they exist for the viewer."""
+    with open_reader(store, viewer) as reader:
+        about = [one.lot for one in reader.rows.find(CertifiedLotRow, certificate=certificate)]
+        rows = reader.rows.among(LotRow, "subject", _among(reader, SubjectKind.LOT, about))
+        reader.load(row.subject for row in rows)
+        return tuple(build_lot(reader, row) for row in sorted(rows, key=lambda row: row.number))
+
+
 def machines(
     store: Store,
     viewer: int | None,
@@ -247,6 +261,29 @@ def streams(
         else:
             rows, last = _named(reader, SubjectKind.STREAM, StreamRow, identifier, owned), None
         return Page(_streams(reader, rows), last, _first(row.sequence for row in rows))
+
+
+def anchors(
+    store: Store, stream: bytes, after: int | None, limit: int, *, newest_first: bool = False
+) -> Page[AnchorRow]:
+    """The anchors of a stream, by sequence. Whether the stream exists for a viewer, `streams` tells."""
+    with open_reader(store) as reader:
+        rows, last = _page(
+            reader, AnchorRow, "sequence", after, limit, {"stream": stream}, "stream", None, newest_first
+        )
+        return Page(tuple(rows), last, _first(row.sequence for row in rows))
+
+
+def cut_numbered(items: Sequence[V], after: int | None, limit: int, *, newest_first: bool = False) -> Page[V]:
+    """A page of a list that is held whole, oldest first. The oldest item is number 1, so that numbers last when newer
+    ones come."""
+    numbered = list(enumerate(items, 1))
+    if newest_first:
+        rest = [one for one in reversed(numbered) if after is None or one[0] < after]
+    else:
+        rest = [one for one in numbered if after is None or one[0] > after]
+    shown, more = rest[:limit], len(rest) > limit
+    return Page(tuple(item for _, item in shown), shown[-1][0] if more else None, _first(place for place, _ in shown))
 
 
 def models(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from services.audit.entries import Access, Decision
 from services.audit.errors import AuditError, AuditTamperedError
 from services.audit.heads import AnchoredHeads, open_heads
+from services.audit.latest import LatestEntries, read_latest
 from services.audit.log import AuditLog
 from services.audit.verify import AuditReport, read_audit, verify_audit
 
@@ -21,7 +22,9 @@ __all__ = [
     "AuditReport",
     "AuditTamperedError",
     "Decision",
+    "LatestEntries",
     "open_heads",
     "read_audit",
+    "read_latest",
     "verify_audit",
 ]

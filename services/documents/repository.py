@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from ledger.claims import Path, parse_claims
 from ledger.store import Book, Rows, schema_of
@@ -120,14 +120,18 @@ class DocumentRepository:
 
     def page_for(self, participant: int, after: str, most: int) -> list[StoredDocumentRow]:
         """Like `page`, but only documents with a grant for the participant or in mode `consortium`."""
-        named = select(grants.c.document).where(grants.c.participant == participant)
         table = stored_documents.c
-        query = select(stored_documents).where(
-            table.id > after,
-            table.erased_at == 0,
-            or_(table.mode == "consortium", (table.mode == "restricted") & table.id.in_(named)),
-        )
+        query = select(stored_documents).where(table.id > after, table.erased_at == 0, _is_named(participant))
         return [StoredDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
+
+    def everything(self, participant: int | None, most: int) -> list[StoredDocumentRow]:
+        """The latest documents, oldest first; for a participant, only those that `page_for` lists."""
+        table = stored_documents.c
+        query = select(stored_documents)
+        if participant is not None:
+            query = query.where(table.erased_at == 0, _is_named(participant))
+        rows = self._connection.execute(query.order_by(table.added_at.desc(), table.id.desc()).limit(most))
+        return [StoredDocumentRow(*row) for row in rows][::-1]
 
     def versions(self, ids: Iterable[str]) -> list[DocumentVersionRow]:
         """Versions of these documents, ordered by document and number."""
@@ -212,3 +216,10 @@ class DocumentRepository:
 
     def put_recipient_key(self, row: RecipientKeyRow) -> None:
         self._rows.put(row)
+
+
+def _is_named(participant: int) -> ColumnElement[bool]:
+    """Whether a document is for every participant, or for this one by a grant."""
+    table = stored_documents.c
+    named = select(grants.c.document).where(grants.c.participant == participant)
+    return or_(table.mode == "consortium", (table.mode == "restricted") & table.id.in_(named))

@@ -16,11 +16,20 @@ from typing import TypeAlias
 from ledger.claims import Path, parse_claims
 from ledger.errors import InputError, NotFoundError, SettingsError, SigningError, StoreDamagedError
 from ledger.ids import SubjectKind
+from ledger.provenance.listings import Page, cut_numbered
 from ledger.provenance.reader import Reader, build_reader
 from ledger.provenance.resolve import find_subject
 from ledger.store import Book, Lineage, Registry, Rows, Store
 from services.documents.drafts import Draft
-from services.documents.encryption import TAG_BYTES, Recipient, VersionId, unwrap_key, wrap_for, wrap_key
+from services.documents.encryption import (
+    TAG_BYTES,
+    Recipient,
+    VersionId,
+    open_content,
+    unwrap_key,
+    wrap_for,
+    wrap_key,
+)
 from services.documents.errors import DocumentError
 from services.documents.key_files import KeyRing
 from services.documents.permissions import Mode, find_document, list_documents
@@ -33,6 +42,9 @@ Precondition: TypeAlias = Callable[[Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""
 
 __all__ = ["Documents", "Sealed", "new_version_id"]
+
+_MAX_LISTED = 10_000
+"""Most documents that a list goes back to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,26 @@ class Documents:
             rows = list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
             shown = show_documents(repos.reader, repos.documents, rows[:most])
         return DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
+
+    def latest(self, after: int | None, limit: int, viewer: int | None, *, newest_first: bool) -> Page[Document]:
+        """A page of the latest documents visible to the viewer, without those that it sees only because of a linked
+        lot, in the order in which they were added."""
+        with self._reading(viewer) as repos:
+            rows = cut_numbered(
+                repos.documents.everything(viewer, _MAX_LISTED), after, limit, newest_first=newest_first
+            )
+            return Page(show_documents(repos.reader, repos.documents, list(rows.items)), rows.after, rows.first)
+
+    def open(self, id_: str, version: int) -> tuple[DocumentVersionRow, bytes]:
+        """A version and its content, for the company itself. Raises NotFoundError, DocumentError, SigningError, and
+        SealBrokenError if it is damaged."""
+        with self._reading(None) as repos:
+            row = repos.open_document(id_)
+            found = repos.documents.version(row.id, version)
+            if found is None:
+                raise NotFoundError(f"document {id_} has no version {version}", hint="see its list of versions")
+        sealed = b"".join(self._pieces(found))
+        return found, open_content(self._data_key(found), found.nonce, _version_id(found), sealed)
 
     def get(self, id_: str, viewer: int | None) -> Document:
         """One document, as the viewer may see it. Raises NotFoundError."""

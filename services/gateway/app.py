@@ -18,6 +18,7 @@ from services.access import SignIn
 from services.access.people.openid import OpenId
 from services.access.people.passkeys import Passkeys
 from services.access.people.people import People
+from services.documents import Documents
 from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
 from services.gateway.api.monitoring import add_monitoring
 from services.gateway.background import Background, build_background
@@ -36,11 +37,12 @@ from services.gateway.parts import GatewayParts
 from services.gateway.recording import FormDesk, RecordingService, add_recording
 from services.gateway.relay import add_relay
 from services.planning.tying import Ties
-from services.portal import Portal, Proofs
+from services.portal import AdministrationParts, Office, Portal, Proofs
 from services.portal.check_page import CheckPage
 from services.portal.pages import Speaker
 from services.portal.people import WaysIn
 from services.serving.logs import build_logger
+from services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["create_gateway"]
 
@@ -165,7 +167,15 @@ def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk) -> Portal:
         partial(_find_speaker, parts),
         api.ties,
         desk,
+        _build_office(parts, api, ways_in.people),
     )
+
+
+def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
+    subscriptions = Subscriptions(parts.store, loopback=api.loopback_webhooks)
+    folder = None if parts.audit is None else parts.audit.folder
+    administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
+    return Office(Documents(parts.store, parts.keys), administration)
 
 
 def _find_speaker(parts: GatewayParts) -> Speaker:

@@ -7,7 +7,8 @@ PASSPORT.md specifies what a passport shows, and from which sources.
 
 from __future__ import annotations
 
-from services.portal.portal import Portal
+from services.portal.administration import AdministrationParts
+from services.portal.portal import Office, Portal
 from services.portal.proofs import PASSPORTS, Proofs
 
-__all__ = ["PASSPORTS", "Portal", "Proofs"]
+__all__ = ["PASSPORTS", "AdministrationParts", "Office", "Portal", "Proofs"]

@@ -79,12 +79,17 @@ class Lists:
         find: Find,
         by: Filter | None = None,
         describe: Describe = lambda _: {},
+        *,
+        kept: Mapping[str, str] | None = None,
+        status: int = 200,
         **values: Any,
     ) -> Response:
-        """The page of a list that the request's cursor names, or its first. Raises CursorError for a cursor of another
-        list or caller, InputError for an unknown value of the filter."""
+        """The page of a list that the request's cursor names, or its first. `kept`: other parameters that the list
+        depends on. Raises CursorError for a cursor of another list or caller, InputError for an unknown value of the
+        filter."""
         principal, chosen = principal_of(request), None if by is None else by.chosen(request)
-        kept = {} if by is None or chosen is None else {by.name: chosen.name.lower()}
+        kept = {name: value for name, value in (kept or {}).items() if value}
+        kept |= {} if by is None or chosen is None else {by.name: chosen.name.lower()}
         place = _Place(request, kept)
         filters: Filters = {} if by is None or chosen is None else {by.name: int(chosen.value)}
         after, backwards = place.start
@@ -96,7 +101,7 @@ class Lists:
             "filter": by,
             "chosen": chosen,
         }
-        return self.pages.render(request, template, forms=self.forms, **shown, **describe(items), **values)
+        return self.pages.render(request, template, status, forms=self.forms, **shown, **describe(items), **values)
 
 
 class _Place:

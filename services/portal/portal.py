@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -15,12 +16,15 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.rules import Rule
+from services.documents import Documents
 from services.planning.tying import Ties
 from services.portal.acting.acting import Acting
 from services.portal.acting.declared import ACTS
 from services.portal.acting.desk import Desk
 from services.portal.acting.pages import ActingPages
+from services.portal.administration import Administration, AdministrationParts
 from services.portal.check_page import CheckPage
+from services.portal.document_pages import DocumentPages
 from services.portal.forms import Forms
 from services.portal.inspections import InspectionPages
 from services.portal.listings import Listings
@@ -31,18 +35,27 @@ from services.portal.people import PeoplePages, WaysIn
 from services.portal.plans import Plans
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
+from services.portal.registers import Registers
 from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
 from services.portal.search_page import SearchPage
 from services.portal.sign_in import SignInPages, ask_to_sign_in
 from services.portal.visible import Visible
 
-__all__ = ["Portal"]
+__all__ = ["Office", "Portal"]
 
 _SHOWN = 50
 """Most records shown on the page of queues."""
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
 """States of records. The one left out is a state of transactions."""
 _ASSET = Rule(public=True, page=True, cost=0, audited=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What the pages about the company itself work with."""
+
+    documents: Documents
+    administration: AdministrationParts
 
 
 class Portal:
@@ -63,6 +76,7 @@ class Portal:
         speaker: Callable[[], Speaker],
         ties: Ties,
         desk: Desk,
+        office: Office,
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
@@ -81,6 +95,9 @@ class Portal:
             *ModelPages(store, self.pages, self.forms).routes(),
             *Listings(store, self.pages, self.forms, self.acting).routes(),
             *ActingPages(self.acting, self.pages, self.forms).routes(),
+            *Registers(store, self.pages, self.forms).routes(),
+            *DocumentPages(office.documents, self.pages, self.forms).routes(),
+            *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),

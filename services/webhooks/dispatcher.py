@@ -28,9 +28,12 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
-from ledger.store import Feed, Position, Rows, Store
+from ledger.store import Connection, Feed, Position, Rows, Store
 from ledger.store.process_identity import describe_process, is_gone
 from ledger.store.rows import ParticipantRow
+from services.access import Scope
+from services.access.people.repository import PeopleRepository
+from services.access.people.roles import SCOPES, PersonRole
 from services.access.repository import AccessRepository
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
@@ -38,7 +41,7 @@ from services.webhooks.feed import FeedEntry, Filter, RecordFeed
 from services.webhooks.http_post import DeliveryResult, Mode, build_request, post, resolve_host
 from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import sign
-from services.webhooks.subscriptions import State, signing_secrets
+from services.webhooks.subscriptions import PERSON, State, signing_secrets
 from services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]
@@ -202,17 +205,22 @@ class Dispatcher:
                 return None
             # Access is checked before every batch, since nobody is there to authenticate.
             ended = "its participant is suspended" if participant is not None and participant.suspended else ""
-            if ended or (ended := self._key_ended(AccessRepository(connection), row)):
+            if ended or (ended := self._access_ended(connection, row)):
                 webhooks.change(id_, state=State.PARKED.value, reason=ended)
                 return None
             webhooks.change(id_, holder=self._holder, held_until_ms=self._held_until())
             return row
 
-    def _key_ended(self, access: AccessRepository, row: WebhookRow) -> str:
-        """Why the API key that the subscription is bound to has ended; empty while it is valid, or if there is none."""
+    def _access_ended(self, connection: Connection, row: WebhookRow) -> str:
+        """Why the API key or the person that the subscription is bound to has no access any more; empty while it has,
+        or if it is bound to neither."""
         if not row.credential:
             return ""
-        found = access.credential(row.credential)
+        if row.credential.startswith(PERSON):
+            person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
+            may = person is not None and Scope.EVENTS in SCOPES[PersonRole(person.role)]
+            return "" if may else "the person who had it was removed, or may no longer receive records"
+        found = AccessRepository(connection).credential(row.credential)
         is_over = found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000
         return f"API key {row.credential} was revoked, or has expired" if is_over else ""
 
@@ -247,7 +255,7 @@ class Dispatcher:
                 now_ms = self._clock_ms()
                 goes_on = self._move(webhooks, row.id, entry.position, delivered_ms=now_ms, attempts=0, reason="")
                 # The API key may have ended during the delivery.
-                return goes_on and not self._key_ended(AccessRepository(connection), row)
+                return goes_on and not self._access_ended(connection, row)
             found = self._held(webhooks, row.id)
             if found is None:
                 return False

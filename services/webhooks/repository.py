@@ -47,7 +47,7 @@ class WebhookRow:
     """The process that delivers; empty for none."""
     held_until_ms: int
     credential: str
-    """Public part of the API key to which it is bound; empty for none."""
+    """Public part of the API key, or `person-NUMBER` of the person, to which it is bound; empty for none."""
 
 
 _SCHEMA = schema_of("services")

@@ -24,6 +24,7 @@ from services.webhooks.targets import parse_target
 __all__ = [
     "MAX_WEBHOOKS",
     "OLD_SECRET_LIFE_S",
+    "PERSON",
     "NewWebhook",
     "State",
     "Subscriber",
@@ -36,6 +37,10 @@ MAX_WEBHOOKS: Final = 20
 """Most subscriptions per participant."""
 OLD_SECRET_LIFE_S: Final = 86_400
 """How long a secret still signs, beside its replacement, after a rotation."""
+
+
+PERSON = "person-"
+"""Begins the holder of a subscription that a person has, before the person's number."""
 
 
 class State(enum.StrEnum):
@@ -85,10 +90,13 @@ class Webhook(Printable):
     """Position in the feed up to which records were delivered."""
     api_key: str | None
     """Public part of the API key that created or last resumed it; deliveries end when that key does. Null if a person
-    did it."""
+    or the company's own key did it."""
     created_at: datetime | None
     delivered_at: datetime | None
     """Time of the last successful delivery."""
+    person: int | None = None
+    """Number of the person of the company who created or last resumed it; deliveries end when that person is removed,
+    or may no longer receive records. Null if nobody who signed in did it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,7 @@ class Subscriptions:
                 delivered_ms=0,
                 holder="",
                 held_until_ms=0,
-                credential=_api_key(AccessRepository(connection), subscriber),
+                credential=_holder(AccessRepository(connection), subscriber),
             )
             webhooks.add(row)
         return NewWebhook(secret, describe(row))
@@ -168,8 +176,8 @@ class Subscriptions:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)
             # The earlier key may have ended, which would park the subscription again at the next delivery.
-            key = _api_key(AccessRepository(connection), subscriber)
-            webhooks.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=key)
+            holder = _holder(AccessRepository(connection), subscriber)
+            webhooks.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=holder)
             return describe(_find(webhooks, subscriber, id_))
 
     def rotate(self, subscriber: Subscriber, id_: str, *, now_ms: int) -> NewWebhook:
@@ -210,9 +218,10 @@ def describe(row: WebhookRow) -> Webhook:
         reason=row.reason or None,
         attempts=row.attempts,
         position=format_position(Position(row.registry_sequence, row.ledger_sequence)),
-        api_key=row.credential or None,
+        api_key=None if row.credential.startswith(PERSON) else row.credential or None,
         created_at=moment(row.created_ms // 1000),
         delivered_at=moment(row.delivered_ms // 1000),
+        person=int(row.credential.removeprefix(PERSON)) if row.credential.startswith(PERSON) else None,
     )
 
 
@@ -224,10 +233,14 @@ def _find(webhooks: WebhookRepository, subscriber: Subscriber, id_: str) -> Webh
     return row
 
 
-def _api_key(access: AccessRepository, subscriber: Subscriber) -> str:
-    """The API key to which a subscription is bound; empty for a session, which expires within minutes."""
+def _holder(access: AccessRepository, subscriber: Subscriber) -> str:
+    """To what a subscription is bound: an API key, by its public part, or a person, as `person-NUMBER`; empty for a
+    company's own key, whose sessions expire within minutes."""
     found = access.credential(subscriber.credential)
-    return found.id if found is not None and found.kind == CredentialKind.API_KEY else ""
+    if found is not None and found.kind == CredentialKind.API_KEY:
+        return found.id
+    person = access.person_of(subscriber.credential)
+    return f"{PERSON}{person}" if person else ""
 
 
 def _secrets(pairs: list[tuple[str, int]]) -> str:

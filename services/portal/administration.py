@@ -1,0 +1,214 @@
+"""Pages for administrators of the company: webhooks, API keys, and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Form, Request
+from fastapi import Path as InPath
+from starlette.responses import RedirectResponse, Response
+
+from ledger.canonical import Json
+from ledger.errors import InputError, NotFoundError
+from ledger.provenance.consortium import participants
+from ledger.provenance.listings import Page, cut_numbered
+from ledger.store import Store
+from services.access import CredentialKind, Scope, new_api_key, revoke
+from services.access.people.people import People
+from services.access.repository import AccessRepository, CredentialRow
+from services.audit import read_latest
+from services.portal.forms import Forms
+from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
+from services.portal.pages import Pages
+from services.portal.routes import ADMINISTRATORS, PageRoute
+from services.webhooks.subscriptions import Subscriber, Subscriptions
+
+__all__ = ["Administration", "AdministrationParts"]
+
+WEBHOOKS, KEYS, AUDIT = "/portal/webhooks", "/portal/apikeys", "/portal/audit"
+_DAY_S = 86_400
+_MAX_TOKEN, _MAX_TEXT = 128, 2048
+_Token = Annotated[str, Form(max_length=_MAX_TOKEN)]
+_Webhook = Annotated[str, InPath(pattern="^[0-9a-f]{16}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class AdministrationParts:
+    """What the pages of administrators work with."""
+
+    store: Store
+    subscriptions: Subscriptions
+    people: People
+    audit_folder: Path | None
+    """None if nothing is audited."""
+    clock: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    parts: AdministrationParts
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute(WEBHOOKS, self.webhooks, ADMINISTRATORS, menu="webhooks", folded=True),
+            PageRoute(WEBHOOKS, self.add_webhook, ADMINISTRATORS, method="POST"),
+            PageRoute(f"{WEBHOOKS}/{{id}}/remove", self.remove_webhook, ADMINISTRATORS, method="POST"),
+            PageRoute(f"{WEBHOOKS}/{{id}}/resume", self.resume_webhook, ADMINISTRATORS, method="POST"),
+            PageRoute(KEYS, self.keys, ADMINISTRATORS, menu="apikeys", folded=True),
+            PageRoute(KEYS, self.add_key, ADMINISTRATORS, method="POST"),
+            PageRoute(f"{KEYS}/revoke", self.revoke_key, ADMINISTRATORS, method="POST"),
+            PageRoute(AUDIT, self.audit, ADMINISTRATORS, menu="audit", folded=True),
+        )
+
+    # Webhooks
+
+    def webhooks(self, request: Request) -> Response:
+        return self._webhooks(request)
+
+    def _webhooks(self, request: Request, refused: str = "", secret: str = "", url: str = "") -> Response:
+        found = sorted(self.parts.subscriptions.list(_subscriber(request)), key=lambda one: str(one.created_at))
+        values: dict[str, Any] = {
+            "webhooks": found[::-1],
+            "names": self.parts.people.names(),
+            "refused": refused,
+            "secret": secret,
+            "url": url,
+        }
+        return self._show(request, "webhooks.html", 400 if refused else 200, **values)
+
+    def add_webhook(
+        self,
+        request: Request,
+        token: _Token,
+        url: Annotated[str, Form(max_length=_MAX_TEXT)],
+        kinds: Annotated[str, Form(max_length=_MAX_TEXT)] = "",
+    ) -> Response:
+        """Adds a webhook and shows its secret, once. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        try:
+            made = self.parts.subscriptions.add(
+                _subscriber(request),
+                url.strip(),
+                kinds=kinds.replace(",", " ").split(),
+                now_ms=self.parts.clock() * 1000,
+            )
+        except InputError as error:
+            return self._webhooks(request, str(error), url=url)
+        return self._webhooks(request, secret=made.secret)
+
+    def remove_webhook(self, request: Request, id: _Webhook, token: _Token) -> Response:  # name of the parameter
+        """Raises FormRefusedError, NotFoundError."""
+        self.forms.verify(request, token)
+        self.parts.subscriptions.remove(_subscriber(request), id)
+        return RedirectResponse(WEBHOOKS, 303)
+
+    def resume_webhook(self, request: Request, id: _Webhook, token: _Token) -> Response:  # name of the parameter
+        """Resumes deliveries, from now on for the person who asks. Raises FormRefusedError, NotFoundError."""
+        self.forms.verify(request, token)
+        self.parts.subscriptions.resume(_subscriber(request), id)
+        return RedirectResponse(WEBHOOKS, 303)
+
+    # API keys
+
+    def keys(self, request: Request) -> Response:
+        return self._keys(request)
+
+    def _keys(self, request: Request, refused: str = "", made: str = "") -> Response:
+        now_s, companies = self.parts.clock(), participants(self.parts.store)
+        names = {one.participant: one.name for one in companies}
+
+        def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> Page[Any]:
+            with self.parts.store.reading() as connection:
+                rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
+            rows = sorted(rows, key=lambda row: (row.issued_at, row.id))
+            page = cut_numbered(rows, after, PAGE_ITEMS, newest_first=newest_first)
+            shown = tuple((row, names.get(row.participant), _state(row, now_s)) for row in page.items)
+            return Page(shown, page.after, page.first)
+
+        values: dict[str, Any] = {
+            "companies": [one for one in companies if not one.departed and not one.suspended and one.keys],
+            "scopes": tuple(Scope),
+            "refused": refused,
+            "made": made,
+            "own": principal_of(request).participant,
+        }
+        return Lists(self.pages, self.forms).show(
+            request, "apikeys.html", find, status=400 if refused else 200, **values
+        )
+
+    def add_key(
+        self,
+        request: Request,
+        token: _Token,
+        participant: Annotated[int, Form(ge=1, lt=2**32)],
+        label: Annotated[str, Form(max_length=_MAX_TEXT)],
+        days: Annotated[int, Form(ge=1, le=366)],
+        scopes: Annotated[list[Scope] | None, Form()] = None,
+    ) -> Response:
+        """Creates an API key and shows it, once. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        now_s = self.parts.clock()
+        try:
+            text, _ = new_api_key(self.parts.store, participant, scopes or (), label, now_s=now_s, life_s=days * _DAY_S)
+        except (InputError, NotFoundError) as error:
+            return self._keys(request, str(error))
+        return self._keys(request, made=text)
+
+    def revoke_key(self, request: Request, token: _Token, key: Annotated[str, Form(max_length=64)]) -> Response:
+        """Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        try:
+            revoke(self.parts.store, key, CredentialKind.API_KEY, now_s=self.parts.clock())
+        except NotFoundError as error:
+            return self._keys(request, str(error))
+        return RedirectResponse(KEYS, 303)
+
+    # The audit log
+
+    def audit(self, request: Request) -> Response:
+        """Entries of the audit log, with the names of those who acted."""
+        folder, people = self.parts.audit_folder, self.parts.people.names()
+        names = {one.participant: one.name for one in participants(self.parts.store)}
+        target = request.query_params.get("target", "").strip()[:_MAX_TEXT]
+
+        def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> Page[Any]:
+            if folder is None:
+                return Page((), None)
+            found = read_latest(folder, after, PAGE_ITEMS, newest_first=newest_first, target=target)
+            shown = tuple(_Entry(one, names, people) for one in found.entries)
+            return Page(shown, found.after, shown[0].number if shown else None)
+
+        return Lists(self.pages, self.forms).show(
+            request, "audit.html", find, kept={"target": target}, target=target, audited=folder is not None
+        )
+
+    def _show(self, request: Request, template: str, status: int, **values: Any) -> Response:
+        return self.pages.render(request, template, status, forms=self.forms, **values)
+
+
+class _Entry:
+    """An entry of the audit log, as the page shows it."""
+
+    def __init__(self, entry: Mapping[str, Json], names: Mapping[int, str | None], people: Mapping[int, str]) -> None:
+        self.number, self.time = int(str(entry["number"])), str(entry["time"])
+        self.action, self.target = str(entry["action"]), str(entry["target"])
+        self.status, self.decision = int(str(entry["status"])), str(entry["decision"])
+        self.credential, _, person = str(entry["credential"]).partition("/person-")
+        self.person = people.get(int(person), "?") if person.isdecimal() else ""
+        company = entry["participant"]
+        self.participant = company if isinstance(company, int) else None
+        self.company = None if self.participant is None else names.get(self.participant)
+
+
+def _subscriber(request: Request) -> Subscriber:
+    principal = principal_of(request)
+    return Subscriber(principal.participant or 0, principal.owner, principal.credential)
+
+
+def _state(row: CredentialRow, now_s: int) -> str:
+    return "revoked" if row.revoked_at else "expired" if now_s >= row.expires_at else "active"

@@ -1,0 +1,143 @@
+"""Pages about what the consortium has: certificates, companies, evidence streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from ledger.canonical import to_hex
+from ledger.errors import NotFoundError
+from ledger.keys import to_checksum
+from ledger.provenance import certificate, listings
+from ledger.provenance.answers import Certificate, Participant
+from ledger.provenance.consortium import participant, participants
+from ledger.records import Role, Verdict
+from ledger.store import Store
+from services.access import Principal
+from services.directory.document import DirectoryEntry
+from services.directory.repository import DirectoryRepository
+from services.portal.forms import Forms
+from services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
+from services.portal.pages import Pages
+from services.portal.routes import MEMBERS, Number, PageRoute
+
+__all__ = ["Registers"]
+
+_VERDICTS = Filter("verdict", (Verdict.PASS, Verdict.FAIL))
+_ROLES = Filter("role", tuple(Role))
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    store: Store
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/certificates", self.certificates, MEMBERS, menu="certificates", folded=True),
+            PageRoute("/portal/certificates/{number}", self.certificate, MEMBERS),
+            PageRoute("/portal/participants", self.participants, MEMBERS, menu="participants", folded=True),
+            PageRoute("/portal/participants/{number}", self.participant, MEMBERS),
+            PageRoute("/portal/streams", self.streams, MEMBERS, menu="streams", folded=True),
+            PageRoute("/portal/streams/{subject}", self.stream, MEMBERS),
+        )
+
+    def certificates(self, request: Request) -> Response:
+        principal = principal_of(request)
+
+        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            everything = None if _audits(principal) else viewer
+            page = listings.certificates(self.store, everything, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+            return replace(page, items=tuple(_show(one, principal) for one in page.items))
+
+        return self._lists.show(request, "certificates.html", find, _VERDICTS)
+
+    def certificate(self, request: Request, number: Number) -> Response:
+        """The page of a certificate. Raises NotFoundError if it is unknown or not visible."""
+        principal = principal_of(request)
+        found = certificate(self.store, number, viewer=None if _audits(principal) else principal.viewer)
+        lots = listings.certified_lots(self.store, number, principal.viewer)
+        return self._show(request, "certificate.html", one=_show(found, principal), lots=lots)
+
+    def participants(self, request: Request) -> Response:
+        def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            role = Role(int(wanted.get("role", 0)))
+            members = [one for one in participants(self.store) if not role or _word(role) in one.roles]
+            return listings.cut_numbered(members, after, PAGE_ITEMS, newest_first=newest_first)
+
+        return self._lists.show(request, "participants.html", find, _ROLES, directory=self._directory())
+
+    def participant(self, request: Request, number: Number) -> Response:
+        """The page of a company. Raises NotFoundError if there is none with this number."""
+        found = participant(self.store, number)
+        values: dict[str, Any] = {
+            "one": found,
+            "entry": self._directory().get(number),
+            "keys": [(to_checksum(key.address), key) for key in found.keys],
+            "recovery": _recovery(found),
+            "here": principal_of(request).participant == number,
+        }
+        return self._show(request, "participant.html", **values)
+
+    def streams(self, request: Request) -> Response:
+        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.streams(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+
+        return self._lists.show(request, "streams.html", find)
+
+    def stream(self, request: Request, subject: str) -> Response:
+        """The page of a stream, with its anchors. Raises NotFoundError if it is unknown or not visible."""
+        name = _subject(subject)
+        found = listings.streams(self.store, principal_of(request).viewer, None, 1, {"subject": name}).items
+        if not found:
+            raise NotFoundError("the stream is not known here")
+
+        def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.anchors(self.store, name, after, PAGE_ITEMS, newest_first=newest_first)
+
+        return self._lists.show(request, "stream.html", find, one=found[0])
+
+    def _directory(self) -> dict[int, DirectoryEntry]:
+        with self.store.reading() as connection:
+            return {one.participant: one for one in DirectoryRepository(connection).entries()}
+
+    @property
+    def _lists(self) -> Lists:
+        return Lists(self.pages, self.forms)
+
+    def _show(self, request: Request, template: str, **values: Any) -> Response:
+        return self.pages.render(request, template, forms=self.forms, **values)
+
+
+def _audits(principal: Principal) -> bool:
+    """Whether certificates of all lots are shown: an auditor approves models and follows what they certified. What is
+    shown then is on the chain, which every participant reads."""
+    return bool(principal.roles & Role.AUDITOR)
+
+
+def _show(one: Certificate, principal: Principal) -> Certificate:
+    """A visiting auditor is not shown the names of lots: they are in the book of the gateway's company."""
+    hidden = _audits(principal) and principal.viewer is not None
+    return replace(one, identifier=None) if hidden else one
+
+
+def _word(role: Role) -> str:
+    return str(role.name).lower()
+
+
+def _recovery(found: Participant) -> str | None:
+    return None if found.recovery is None else to_checksum(found.recovery.key)
+
+
+def _subject(text: str) -> bytes:
+    try:
+        name = bytes.fromhex(text)
+    except ValueError:
+        name = b""
+    if len(name) != 32:
+        raise NotFoundError(f"{to_hex(name)[:40]} is no subject")
+    return name
