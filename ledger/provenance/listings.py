@@ -55,6 +55,7 @@ __all__ = [
     "order",
     "orders",
     "streams",
+    "visible_lots",
 ]
 
 V = TypeVar("V")
@@ -203,6 +204,12 @@ def certificates(
         rows, last = _page(reader, CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first)
         found = _ordered(reader.certificates(rows), newest_first)
         return Page(found, last, _first(row.sequence for row in rows))
+
+
+def visible_lots(store: Store, subjects: Collection[bytes], viewer: int | None) -> Collection[bytes]:
+    """Those of the lots that exist for the viewer."""
+    with open_reader(store, viewer) as reader:
+        return _among(reader, SubjectKind.LOT, subjects)
 
 
 def certified_lots(store: Store, certificate: int, viewer: int | None) -> tuple[answers.Lot, ...]:

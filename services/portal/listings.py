@@ -26,6 +26,7 @@ from services.portal.board_page import Board
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
 from services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, principal_of
+from services.portal.lot_links import find_lot_links
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
 from services.portal.routes import MEMBERS, Number, PageRoute
@@ -149,7 +150,9 @@ class Listings:
         if not isinstance(told.trace, Trace):
             raise NotFoundError("the lot is not known here")
         offers = self.acting.offers_on(principal_of(request), About.LOT, subject)
-        return self._tell_page(request, "lot.html", told, self._draw(request, told.trace), offers=offers)
+        links = find_lot_links(self.store, told.trace.lot, principal_of(request))
+        picture = self._draw(request, told.trace)
+        return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links)
 
     def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
         values = {"trace": told.trace, "story": build_story(told.statements), "failure": told.failure}

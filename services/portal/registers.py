@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,9 +51,9 @@ class Registers:
         principal = principal_of(request)
 
         def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            everything = None if _audits(principal) else viewer
-            page = listings.certificates(self.store, everything, after, PAGE_ITEMS, wanted, newest_first=newest_first)
-            return replace(page, items=tuple(_show(one, principal) for one in page.items))
+            seer = None if _audits(principal) else viewer
+            page = listings.certificates(self.store, seer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+            return replace(page, items=self._without_names(page.items, viewer))
 
         return self._lists.show(request, "certificates.html", find, _VERDICTS)
 
@@ -61,7 +62,13 @@ class Registers:
         principal = principal_of(request)
         found = certificate(self.store, number, viewer=None if _audits(principal) else principal.viewer)
         lots = listings.certified_lots(self.store, number, principal.viewer)
-        return self._show(request, "certificate.html", one=_show(found, principal), lots=lots)
+        (shown,) = self._without_names([found], principal.viewer)
+        return self._show(request, "certificate.html", one=shown, lots=lots)
+
+    def _without_names(self, found: Sequence[Certificate], viewer: int | None) -> tuple[Certificate, ...]:
+        """Certificates, without the names of lots that the viewer must not see: those are from this gateway's book."""
+        seen = listings.visible_lots(self.store, {one.lot for one in found}, viewer)
+        return tuple(one if one.lot in seen else replace(one, identifier=None) for one in found)
 
     def participants(self, request: Request) -> Response:
         def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
@@ -117,12 +124,6 @@ def _audits(principal: Principal) -> bool:
     """Whether certificates of all lots are shown: an auditor approves models and follows what they certified. What is
     shown then is on the chain, which every participant reads."""
     return bool(principal.roles & Role.AUDITOR)
-
-
-def _show(one: Certificate, principal: Principal) -> Certificate:
-    """A visiting auditor is not shown the names of lots: they are in the book of the gateway's company."""
-    hidden = _audits(principal) and principal.viewer is not None
-    return replace(one, identifier=None) if hidden else one
 
 
 def _word(role: Role) -> str:

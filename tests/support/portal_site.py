@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -66,7 +67,7 @@ def hidden(page: str) -> dict[str, str]:
 class Site:
     """A portal to which every participant can sign in."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, **parts: Any) -> None:
         self.store, self.world = store, build_world(store)
         with store.transaction() as connection:
             rows = Rows(connection)
@@ -80,7 +81,9 @@ class Site:
         add_keys(store, *range(1, 8), *everybody, SUSPENDED)
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
         app = create_gateway(
-            GatewayParts(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)), absent_every_s=0)
+            GatewayParts(
+                store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)), absent_every_s=0, **parts
+            )
         )
         self.caller = Caller(app)
 

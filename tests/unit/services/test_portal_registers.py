@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ledger.provenance import listings as found_lists
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.repository import AccessRepository
 from services.audit import Access, AuditLog, read_latest
@@ -17,8 +16,8 @@ from services.documents import Documents, KeyRing, new_version_id
 from services.documents.drafts import Draft
 from services.documents.permissions import Mode
 from services.portal import lists, registers
-from tests.support.fake_world import AUDITOR, BUYER, CARRIER, INSPECTOR, SMITH
-from tests.support.portal_site import OWNER, STRANGER, Site, hidden
+from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, SMITH
+from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
 
@@ -60,19 +59,18 @@ def test_certificates_are_chosen_by_verdict(site: Site) -> None:
 def test_an_auditor_sees_certificates_without_the_names_of_others_lots(site: Site) -> None:
     number = next(iter(site.world.certificates.values()))
     for path in ("/portal/certificates", f"/portal/certificates/{number}"):
-        answer = site.browser(AUDITOR).get(path)
+        answer = site.browser(BY_ROLE["AUDITOR"]).get(path)
         assert answer.status_code == 200
-        assert str(number) in answer.text
-        assert "/portal/lots/" not in answer.text
-    assert site.browser(CARRIER).get(f"/portal/certificates/{number}").status_code == 404
-    assert "/portal/certificates/" not in site.browser(STRANGER).get("/portal/models").text
+        assert f"{number}</" in answer.text
+        assert not re.search(r"/portal/lots/[0-9a-f]{64}", answer.text)
 
 
-def test_whoever_has_part_in_a_lot_sees_its_certificates_and_nobody_else(site: Site) -> None:
-    for viewer in (BUYER, SMITH, CARRIER):
-        seen = {str(one.certificate) for one in found_lists.certificates(site.store, viewer, None, 200, {}).items}
-        page = site.browser(viewer).get("/portal/certificates").text
-        assert set(re.findall(r"/portal/certificates/(\d+)", page)) == seen
+def test_whoever_has_no_part_in_a_lot_sees_no_certificate_of_it(site: Site) -> None:
+    number = next(iter(site.world.certificates.values()))
+    for role in ("BUYER", "MANUFACTURER", "INSPECTOR", "CARRIER"):
+        browser = site.browser(BY_ROLE[role])
+        assert browser.get(f"/portal/certificates/{number}").status_code == 404
+        assert "/portal/certificates/" not in browser.get("/portal/certificates").text
 
 
 # Companies and streams
@@ -140,10 +138,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dic
         ring = KeyRing(folder / "documents.keys")
         site, documents, ids = Site(store, keys=ring), Documents(store, ring), dict[Mode, str]()
         for place, mode in enumerate(Mode):
-            draft = Draft(new_version_id(), f"{mode.value} <b>ü.pdf", "text/html")
-            draft.write(f"content of {mode.value}".encode())
             about = "0x" + site.world.lots["hip 1"].hex() if mode is Mode.LINKED else None
-            ids[mode] = documents.add(draft, mode, about, NOW_S + place).document
+            with Draft(new_version_id(), f"{mode.value} <b>ü.pdf", "text/html") as draft:
+                draft.write(f"content of {mode.value}".encode())
+                ids[mode] = documents.add(draft, mode, about, NOW_S + place).document
         documents.grant(ids[Mode.RESTRICTED], BUYER, NOW_S)
         yield site, ids
 
@@ -153,7 +151,7 @@ def test_documents_are_shown_to_whom_they_are_for(shared: tuple[Site, dict[Mode,
     expected = {
         OWNER: set(ids.values()),
         BUYER: {ids[Mode.RESTRICTED], ids[Mode.CONSORTIUM]},
-        CARRIER: {ids[Mode.CONSORTIUM]},
+        BY_ROLE["CARRIER"]: {ids[Mode.CONSORTIUM]},
     }
     for viewer, wanted in expected.items():
         page = site.browser(viewer).get("/portal/documents").text
@@ -174,7 +172,7 @@ def test_the_company_downloads_content_that_no_browser_runs(shared: tuple[Site, 
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''private%20%3Cb%3E%C3%BC.pdf"
     assert "sandbox" in answer.headers["content-security-policy"]
     assert site.browser(OWNER).get(f"/portal/documents/{ids[Mode.PRIVATE]}/2").status_code == 404
-    assert site.browser(CARRIER).get(f"/portal/documents/{ids[Mode.PRIVATE]}/1").status_code == 404
+    assert site.browser(BUYER).get(f"/portal/documents/{ids[Mode.PRIVATE]}/1").status_code == 404
     # without a published key there is nothing to seal for: a page, no file
     refused = site.browser(BUYER).get(f"/portal/documents/{ids[Mode.RESTRICTED]}/1")
     assert refused.status_code == 409
@@ -186,7 +184,7 @@ def test_documents_about_a_lot_are_listed_for_its_holders(shared: tuple[Site, di
     lot = site.world.lots["hip 1"].hex()
     page = site.browser(BUYER).get(f"/portal/documents?about={lot}")
     assert re.findall(r"/portal/documents/([0-9a-f]{32})", page.text) == [ids[Mode.LINKED]]
-    assert site.browser(CARRIER).get(f"/portal/documents?about={lot}").status_code == 404
+    assert site.browser(BY_ROLE["CARRIER"]).get(f"/portal/documents?about={lot}").status_code == 404
 
 
 # Administration

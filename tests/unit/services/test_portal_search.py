@@ -13,9 +13,12 @@ import pytest
 
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import listings as found_lists
+from ledger.records import Role
 from ledger.store import Book, Rows
 from ledger.store.rows import LotRow
+from services.access import ALL_SCOPES, Principal
 from services.portal import listings, search_page
+from services.portal.lot_links import find_lot_links
 from tests.support.fake_world import SMITH
 from tests.support.portal_site import OWNER, STRANGER, Site
 from tests.support.stores import new_store
@@ -107,3 +110,26 @@ def test_what_fails_unexpectedly_is_a_page(site: Site, monkeypatch: pytest.Monke
     assert answer.status_code == 500
     assert answer.headers["content-type"].startswith("text/html")
     assert "secret detail" not in answer.text
+
+
+def test_a_lot_leads_to_its_code_for_its_holder_and_the_owner_alone(site: Site) -> None:
+    lot = found_lists.lot(site.store, NAMED.subject, None)
+    salted = "/01/09506000134352/21/HIP-9?salt="
+    code = {salted, *(f"/passport/{what}{salted}" for what in ("proof", "label", "bundle"))}
+    for participant, owner, expected in (
+        (OWNER, True, code),
+        (lot.holder.participant, False, code),
+        (STRANGER, False, set[str]()),
+    ):
+        principal = Principal(participant, int(Role.BUYER), ALL_SCOPES, "a", owner, 0)
+        links = {one.path.partition("=")[0] + "=" for one in find_lot_links(site.store, lot, principal)}
+        assert links - {"/portal/recall?lot=", "/portal/documents?about="} == expected
+    carrier = Principal(STRANGER, int(Role.CARRIER), frozenset(), "a", False, 0)
+    assert find_lot_links(site.store, lot, carrier) == ()
+
+
+def test_who_only_has_to_do_with_a_lot_is_not_given_its_salt(site: Site) -> None:
+    lot = site.world.lots["hip 1"]
+    for viewer in range(1, 8):
+        answer = site.browser(viewer).get(f"/portal/lots/{lot.hex()}")
+        assert "salt=" not in answer.text

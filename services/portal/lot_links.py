@@ -1,0 +1,55 @@
+"""What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.errors import IdentifierError
+from ledger.ids import parse_digital_link
+from ledger.provenance.answers import Lot
+from ledger.records import Role
+from ledger.store import Book, Store
+from services.access import Principal, Scope
+from services.portal.resolver import Code
+
+__all__ = ["LotLink", "find_lot_links"]
+
+
+@dataclass(frozen=True, slots=True)
+class LotLink:
+    """A link, and the catalogue key of its text after `lot.link.`."""
+
+    key: str
+    path: str
+    download: bool = False
+
+
+def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
+    """The links that the caller may follow."""
+    return (*_of_code(store, lot, principal), *_of_lot(lot, principal))
+
+
+def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
+    """What the code on the lot opens. Its salt is for whoever has the part, and for the company whose book it is in."""
+    if principal.viewer not in (None, lot.holder.participant, lot.custodian.participant):
+        return
+    with store.reading() as connection:
+        identity = Book(connection).identity(lot.subject)
+    if identity is None:
+        return
+    try:
+        code = Code(parse_digital_link(identity.identifier), identity.salt)
+    except IdentifierError:
+        return  # other identifiers have no code that a browser opens
+    yield LotLink("passport", code.path())
+    for what in ("proof", "label", "bundle"):
+        yield LotLink(what, code.path(what), download=what == "bundle")
+
+
+def _of_lot(lot: Lot, principal: Principal) -> Iterator[LotLink]:
+    name = lot.subject.hex()
+    if principal.roles & ~Role.CARRIER:
+        yield LotLink("recall", f"/portal/recall?lot=0x{name}")
+    if Scope.DOCUMENTS in principal.scopes:
+        yield LotLink("documents", f"/portal/documents?about={name}")
