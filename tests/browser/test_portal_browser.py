@@ -249,8 +249,12 @@ def pages(world: PortalWorld) -> dict[str, str]:
     """One of each kind, as the owner sees them."""
     job, plant = world.part, world.line.plant
     names = ("", "orders", "lots", "quarantine", "machines", "models", "recall", "queues", "status", "sign-in")
+    registers = ("certificates", "participants", "streams", "documents", "webhooks", "apikeys", "audit")
     paths = {
-        **{name: name for name in names},
+        **{name: name for name in (*names, *registers)},
+        "participant": f"participants/{plant.inspector.company.number}",
+        "several found": f"search?q={plant.machines[0].number}",
+        "nothing found": "search?q=NOTHING",
         "order": f"orders/{job.order.subject.hex()}",
         "lot": f"lots/{world.identity(job).subject.hex()}",
         "machine": f"machines/{plant.machines[0].number}",
