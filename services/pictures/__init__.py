@@ -5,7 +5,7 @@ draw_svg(build_family(trace(store, identifier)))
 
 from __future__ import annotations
 
-from services.pictures.family import Family, Words, build_family, describe_cut
+from services.pictures.family import Family, Words, build_family, build_reach, describe_cut
 from services.pictures.svg import draw_svg
 from services.pictures.tree import draw_dot, draw_tree
 from services.pictures.upright import draw_upright
@@ -16,6 +16,7 @@ __all__ = [
     "Family",
     "Words",
     "build_family",
+    "build_reach",
     "describe_cut",
     "draw_dot",
     "draw_svg",

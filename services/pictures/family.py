@@ -6,11 +6,11 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ledger.provenance import OrderTrace, Trace
+from ledger.provenance import OrderTrace, Recall, Trace
 from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
 
-__all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "describe_cut"]
+__all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "build_reach", "describe_cut"]
 
 
 class Tone(enum.Enum):
@@ -21,6 +21,12 @@ class Tone(enum.Enum):
     STOPPED = "stopped"
     """A quarantined lot, or one whose latest certificate failed or is no longer valid."""
     STEP = "step"
+    OWN = "own"
+    """In a recall: a lot that the company itself has."""
+    AWAY = "away"
+    """In a recall: a lot that another company has."""
+    SPENT = "spent"
+    """In a recall: a lot of which nothing is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ class Words:
 
     def title(self, trace: Trace | OrderTrace, name: str) -> str:
         return f"Genealogy of {'lot' if isinstance(trace, Trace) else 'order'} {name}"
+
+    def reach(self) -> str:
+        return "What the recall reached"
 
     def name(self, identifier: str | None, subject: bytes) -> str:
         return identifier or _key(subject)
@@ -111,6 +120,28 @@ def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
     counted = words.summary(len(nodes) - len(steps), len(steps), trace.as_of)
     summary = (counted, *(words.cut(cut) for cut in trace.cuts))
     return Family(title, summary, tuple(node.key for node in asked), nodes, tuple(links), trace.cuts)
+
+
+def build_reach(
+    found: Recall, steps: Iterable[Transformation], company: int | None, words: Words = _ENGLISH, most: int = 60
+) -> Family:
+    """Builds the graph of what a recall reached, by who has it: `company` itself, another company, or nobody any more.
+    Only the `most` lots nearest to the cause are in it, and the steps between them."""
+    shown = found.lots[:most]
+    nodes = {_key(lot.subject): _reached(lot, company, words) for lot in shown}
+    made, links = _steps(steps, nodes, words)
+    parents = {lot.subject: lot.parent for lot in shown if lot.parent is not None}
+    links += [Link(_key(lot), _key(parent), packed=True) for lot, parent in parents.items() if _key(parent) in nodes]
+    roots = tuple(_key(lot.subject) for lot in shown if not lot.depth)
+    counted = words.summary(len(nodes), len(made), found.as_of)
+    cuts = (Cut("lots", "lots", most),) if len(found.lots) > most else ()
+    summary = (counted, *(words.cut(cut) for cut in cuts))
+    return Family(words.reach(), summary, roots, {**nodes, **made}, tuple(links), cuts)
+
+
+def _reached(lot: RelatedLot, company: int | None, words: Words) -> Node:
+    tone = Tone.OWN if lot.holder.participant == company else Tone.AWAY
+    return _related(lot, Tone.SPENT if lot.state is LotState.SPENT else tone, words)
 
 
 def describe_cut(cut: Cut) -> str:

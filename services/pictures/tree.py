@@ -85,6 +85,9 @@ _LOOKS = {
     Tone.LOT: 'style="filled", fillcolor="#ffffff"',
     Tone.STOPPED: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',
     Tone.STEP: 'style="filled,rounded", fillcolor="#eef1f4"',
+    Tone.OWN: 'style="filled,bold", fillcolor="#fdf0d5"',
+    Tone.AWAY: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',
+    Tone.SPENT: 'style="filled", fillcolor="#eef1f4"',
 }
 
 

@@ -179,6 +179,7 @@ class Listings:
             "load": load,
             "cut": MAX_WORK if work.cut else None,
             "picture": picture,
+            "may_recall": viewer in (None, machine.owner.participant),
         }
         return self._lists.show(request, "machine.html", find, _WORK, orders=orders, **shown)
 

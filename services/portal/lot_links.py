@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from ledger.errors import IdentifierError
 from ledger.ids import parse_digital_link
+from ledger.provenance import open_reader
 from ledger.provenance.answers import Lot
 from ledger.records import Role
 from ledger.store import Book, Store
 from services.access import Principal, Scope
+from services.portal.recall_view import may_recall_lot
 from services.portal.resolver import Code
 
 __all__ = ["LotLink", "find_lot_links"]
@@ -27,7 +29,9 @@ class LotLink:
 
 def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
     """The links that the caller may follow."""
-    return (*_of_code(store, lot, principal), *_of_lot(lot, principal))
+    with open_reader(store, principal.viewer) as reader:
+        recallable = bool(principal.roles & ~Role.CARRIER) and may_recall_lot(reader, lot.subject)
+    return (*_of_code(store, lot, principal), *_of_lot(lot, principal, recallable=recallable))
 
 
 def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
@@ -47,9 +51,9 @@ def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
         yield LotLink(what, code.path(what), download=what == "bundle")
 
 
-def _of_lot(lot: Lot, principal: Principal) -> Iterator[LotLink]:
+def _of_lot(lot: Lot, principal: Principal, *, recallable: bool) -> Iterator[LotLink]:
     name = lot.subject.hex()
-    if principal.roles & ~Role.CARRIER:
+    if recallable:
         yield LotLink("recall", f"/portal/recall?lot=0x{name}")
     if Scope.DOCUMENTS in principal.scopes:
         yield LotLink("documents", f"/portal/documents?about={name}")

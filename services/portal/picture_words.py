@@ -23,6 +23,9 @@ class PictureWords(Words):
     def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
         return self._say("picture.title", name=name)
 
+    def reach(self) -> str:
+        return self._say("recall.tree")
+
     def name(self, identifier: str | None, subject: bytes) -> str:
         return brief_of(identifier) if identifier else f"0x{subject.hex()}"
 

@@ -34,6 +34,7 @@ from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
 from services.portal.plans import Plans
 from services.portal.proofs import Proofs
+from services.portal.recall_files import RecallFiles
 from services.portal.recalls import Recalls
 from services.portal.registers import Registers
 from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
@@ -99,7 +100,7 @@ class Portal:
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
-            *Recalls(store, self.pages, self.forms).routes(),
+            *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain)).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
             *Visible(self.pages).routes(),

@@ -91,7 +91,9 @@ class Proofs:
     """Builds, stores and verifies proofs for passports."""
 
     def __init__(self, store: Store, chain: Chain | None, folder: Path | None, disclosing: Disclosing = MARKED) -> None:
-        self._store, self._chain, self._folder = store, chain, folder
+        self._store, self._folder = store, folder
+        self.chain = chain
+        """The company's node; None if the gateway has none."""
         self.disclosing = disclosing
         """What passports and their proofs disclose in addition to the records."""
         self._made: LruCache[_Made] = LruCache(_MAX_BYTES)
@@ -104,7 +106,7 @@ class Proofs:
 
         Returns None if no proof is available, and the error if building one failed."""
         failure: MillmarkError | None = None
-        if self._chain is not None:
+        if self.chain is not None:
             try:
                 made = self._make(lot, as_of)
                 return self._verify(made.bundle, made.trust, now_s, kept=False)
@@ -145,16 +147,16 @@ class Proofs:
         return made if made is not None and state in (None, made.state) else None
 
     def _build(self, lot: bytes) -> tuple[bytes, bytes]:
-        assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
-        data = build_bundle(self._store, self._chain, [lot], self.disclosing)
+        assert self.chain is not None  # noqa: S101  # narrows the type: `fetch` asked
+        data = build_bundle(self._store, self.chain, [lot], self.disclosing)
         bundle = parse_bundle(data)
         # The trust file is made for the bundle, so that the two always fit together: it lists the validators that
         # sealed the bundle's block or, where blocks have no seals, names the block.
         block = parse_header(bundle.headers[-1])
         if bundle.seals is None:
-            return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
+            return data, build_trust_file(self._store, self.chain, block.number).to_bytes()
         listed = [Validator(address) for address in parse_extra(block.extra_data).validators]
-        return data, build_trust_file(self._store, self._chain, validators=listed).to_bytes()
+        return data, build_trust_file(self._store, self.chain, validators=listed).to_bytes()
 
     def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
         """Runs all steps as a receiver would, or returns the cached result for the same files. The files determine

@@ -1,9 +1,7 @@
-"""The recall page: a form, its results, and the results as a CSV file."""
+"""Recall as a task: what is bad, what that reached, who has it, the list as a file, the proof, and the notice."""
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,26 +10,30 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError, NotFoundError
-from ledger.provenance import MAX_RECALLED, Recall, recall
+from ledger.provenance import MAX_RECALLED, Recall, answers, listings, recall
 from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
-from services.access import Scope
+from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.portal.forms import Forms
+from services.portal.lists import principal_of
+from services.portal.models import may_recall_model
 from services.portal.pages import Pages
+from services.portal.recall_files import RecallFiles, build_csv
+from services.portal.recall_view import build_view
 from services.portal.routes import PageRoute
 
 __all__ = ["Recalls"]
 
 _RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=10, limits=(1, 1))
 """As that of `/v1/recall`; its own limits are fixed, so they add nothing."""
+_PROVED = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=50, limits=(1, 1))
 _SHOWN = 100
 """Most lots shown on the page. The file contains all."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Characters at the start of a cell that make a spreadsheet evaluate it (OWASP, CSV injection)."""
-_COLUMNS = ("identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "verdict", "status")
 _FIELDS = ("model", "lot", "machine", "since", "until")
 _MAX_FIELD = 2048
+_MODELS = 100
+"""Most models to choose from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,21 @@ class Recalls:
     store: Store
     pages: Pages
     forms: Forms
+    files: RecallFiles
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
             PageRoute("/portal/recall", self.show, _RULE, menu="recall"),
             PageRoute("/portal/recall.csv", self.download, _RULE),
+            PageRoute("/portal/recall.zip", self.prove, _PROVED),
         )
 
     def show(self, request: Request) -> Response:
-        """The form, with the results if it was submitted. Things that the viewer may not see are treated as unknown."""
-        asked = _asked(request)
+        """The choices, with the results once one is made. Things that the viewer may not see are treated as unknown."""
+        principal, catalogue, asked = principal_of(request), self.pages.catalogue(request), _asked(request)
         found, refused, status = None, "", 200
-        if asked:
+        # The link on a machine's page names the machine; the period is still to be filled in.
+        if asked and asked.keys() != {"machine"}:
             try:
                 found = self._recall(request, asked)
             except NotFoundError:
@@ -58,16 +63,32 @@ class Recalls:
             except InputError as error:
                 refused, status = str(error), 400
         values: dict[str, Any] = {"asked": {name: asked.get(name, "") for name in _FIELDS}, "found": found}
-        shown = () if found is None else found.lots[:_SHOWN]
+        values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
+        if found is not None:
+            values["view"] = build_view(self.store, found, principal, catalogue, _SHOWN)
         return self.pages.render(
-            request, "recall.html", status, forms=self.forms, refused=refused, shown=shown, most=_SHOWN, **values
+            request, "recall.html", status, forms=self.forms, refused=refused, most=_SHOWN, **values
         )
 
     def download(self, request: Request) -> Response:
         """The results as a CSV file. Raises InputError or NotFoundError."""
-        body = build_csv(self._recall(request, _asked(request)))
+        found = self._recall(request, _asked(request))
+        body = build_csv(self.store, found, self.pages.catalogue(request))
         headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def prove(self, request: Request) -> Response:
+        """The results as bundles, with the trust file and the list, in one file. Raises InputError, NotFoundError, or
+        what building a bundle raises."""
+        found = self._recall(request, _asked(request))
+        body = self.files.build_proof(found, build_csv(self.store, found, self.pages.catalogue(request)))
+        headers = {"Content-Disposition": 'attachment; filename="recall.zip"'}
+        return Response(body, media_type="application/zip", headers=headers)
+
+    def _models(self, principal: Principal) -> list[answers.Model]:
+        """Those whose recall finds something for the caller."""
+        page = listings.models(self.store, None, _MODELS, {}, newest_first=True)
+        return [one for one in page.items if may_recall_model(principal, one)]
 
     def _recall(self, request: Request, asked: dict[str, str]) -> Recall:
         return recall(
@@ -78,34 +99,19 @@ class Recalls:
             since=_moment(asked.get("since")),
             until=_moment(asked.get("until")),
             limits=MAX_RECALLED,
-            viewer=request.state.principal.viewer,
+            viewer=principal_of(request).viewer,
         )
-
-
-def build_csv(found: Recall) -> str:
-    """Every affected lot, with its holder and the status of its certificate."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
-    for lot in found.lots:
-        holder = lot.holder.name or f"participant {lot.holder.participant}"
-        row = (
-            lot.identifier or "", "0x" + lot.subject.hex(), lot.depth, lot.quantity, lot.unit, lot.state.name.lower(),
-            "yes" if lot.quarantined else "no", holder, lot.verdict.name.lower(), lot.status.name.lower(),
-        )  # fmt: skip
-        writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
-    return out.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    # A leading apostrophe makes spreadsheets treat the cell as text.
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _asked(request: Request) -> dict[str, str]:
     """The fields that were filled in."""
     given = ((name, request.query_params.get(name, "").strip()[:_MAX_FIELD]) for name in _FIELDS)
     return {name: value for name, value in given if value}
+
+
+def _chosen(asked: dict[str, str]) -> str:
+    """The choice whose form is open: what was asked for, else a lot."""
+    return next((name for name in ("model", "machine", "lot") if name in asked), "lot")
 
 
 def _number(text: str) -> int:

@@ -69,6 +69,7 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/portal/inspections/{number}"): OWNER,
     ("GET", "/portal/recall"): MEMBERS - {"CARRIER"},
     ("GET", "/portal/recall.csv"): MEMBERS - {"CARRIER"},
+    ("GET", "/portal/recall.zip"): MEMBERS - {"CARRIER"},
     ("GET", "/portal/plans"): OWNER,
     ("GET", "/portal/plans/{digest}"): OWNER,
     ("GET", "/portal/queues"): OWNER,

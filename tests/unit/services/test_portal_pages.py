@@ -20,10 +20,10 @@ import pytest
 from ledger.provenance import workload
 from ledger.verify.wording import Words, words_of
 from services.portal import listings
-from services.portal.language import Catalogue, Language
+from services.portal.language import Catalogue, Language, read_catalogues
 from services.portal.listings import build_load
 from services.portal.pages import Pages
-from services.portal.recalls import build_csv
+from services.portal.recall_files import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace
 from tests.support.gateway_client import LINK, Caller
 from tests.support.portal_pages import ANYBODY, PAGES
@@ -153,9 +153,11 @@ def test_a_recall_names_holders_and_lots_and_downloads_all(site: Site) -> None:
     answer = browser.get(link.replace("&amp;", "&"))
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert 'filename="recall.csv"' in answer.headers["content-disposition"]
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.content.startswith(b"\xef\xbb\xbf"), "or spreadsheets misread names"
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert {row["identifier"] for row in rows} >= {"urn:example:hip-1", "urn:example:hip-3"}
     assert {row["status"] for row in rows} == {"valid"}
+    assert {row["unit"] for row in rows} == {"pc"}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_recall_names_holders_and_lots_and_downloads_all(site: Site) -> None:
         ("model=1&lot=urn:example:bar", 400),
         ("lot=nonsense%20of%20words", 400),
         ("lot=nonsense", 404),
-        ("machine=8", 400),
+        ("machine=8&since=2026-01-01", 400),
         ("machine=8&since=2026-01-01&until=soon", 400),
         ("machine=8&since=2026-01-02&until=2026-01-01", 400),
         ("since=2026-01-01", 400),
@@ -202,7 +204,8 @@ def test_no_cell_of_the_file_is_a_formula(site: Site) -> None:
         type(lot)(**{**{name: getattr(lot, name) for name in lot.__slots__}, "identifier": identifier})
         for lot, identifier in zip(found.lots, ("=1+1", "+1", "-1", "@x", "\t=1"), strict=False)
     )
-    text = build_csv(type(found)(**{**{name: getattr(found, name) for name in found.__slots__}, "lots": lots}))
+    changed = type(found)(**{**{name: getattr(found, name) for name in found.__slots__}, "lots": lots})
+    text = build_csv(site.store, changed, read_catalogues()[Language.EN])
     cells = [row[0] for row in list(csv.reader(io.StringIO(text)))[1:]]
     assert len(cells) == 5
     assert all(cell.startswith("'") for cell in cells)

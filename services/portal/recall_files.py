@@ -1,0 +1,113 @@
+"""What a recall hands out: the list of lots as CSV, and bundles that prove it, in one ZIP file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ledger.bundle import parse_bundle
+from ledger.chain import Chain
+from ledger.errors import InputError, MillmarkError, NotFoundError, Retry
+from ledger.headers import parse_header
+from ledger.provenance import Recall, build_recall_bundles, build_trust_file
+from ledger.store import Store
+from ledger.verify.wording import words_of
+from services.directory.document import DirectoryEntry
+from services.portal.language import Catalogue
+from services.portal.recall_view import contacts_of, sort_naturally
+from services.serving.bounded_work import BoundedWork
+
+__all__ = ["RecallFiles", "build_csv"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Characters at the start of a cell that make a spreadsheet evaluate it (OWASP, CSV injection)."""
+_COLUMNS = (
+    "identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "holder_number",
+    "holder_gln", "holder_gateway", "verdict", "status",
+)  # fmt: skip
+_BOM = "\ufeff"
+"""Without it, spreadsheets read UTF-8 as the local code page."""
+_MOST_PROVED = 500
+"""Most lots that are proved on request; the command proves any number."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Of all members, so that the same bundles make the same file; the least that ZIP can say."""
+
+
+class RecallBusyError(MillmarkError):
+    """Too many recalls are being proved at the same time."""
+
+    code = "proofs-busy"
+    retry = Retry.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class RecallFiles:
+    store: Store
+    chain: Chain | None
+    _work: BoundedWork = field(default_factory=lambda: BoundedWork(at_once=1, waiting=2))
+
+    @property
+    def may_prove(self) -> bool:
+        """Whether there is a node, from which proofs are built."""
+        return self.chain is not None
+
+    def build_proof(self, found: Recall, table: str) -> bytes:
+        """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file.
+
+        Raises NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a
+        bundle raises."""
+        if self.chain is None:
+            raise NotFoundError("this gateway has no node to build proofs from")
+        if len(found.lots) > _MOST_PROVED:
+            raise InputError(
+                f"{len(found.lots)} lots are too many to prove while you wait", hint="use `millmark recall --bundle`"
+            )
+        with self._work.take() as mine:
+            if not mine:
+                raise RecallBusyError("too many recalls are being proved", hint="try again in a minute")
+            bundles = [one.data for one in build_recall_bundles(self.store, self.chain, found)]
+        files = {f"recall-{number}.bundle": data for number, data in enumerate(bundles, 1)}
+        if bundles:
+            block = parse_header(parse_bundle(bundles[0]).headers[-1]).number
+            files["trust.json"] = build_trust_file(self.store, self.chain, block).to_bytes()
+        return _pack({**files, "recall.csv": table.encode()})
+
+
+def build_csv(store: Store, found: Recall, catalogue: Catalogue) -> str:
+    """Every affected lot, with its holder, what the directory says of it, and the status of its certificate. Units are
+    words of the page's language; states are those of the API."""
+    out = io.StringIO()
+    out.write(_BOM)
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    units = words_of(catalogue.language.value).units
+    entries: Mapping[int, DirectoryEntry | None] = {
+        one.holder.participant: one.entry for one in contacts_of(store, found.holders)
+    }
+    for lot in sort_naturally(found.lots):
+        entry = entries.get(lot.holder.participant)
+        row = (
+            lot.identifier or "", "0x" + lot.subject.hex(), lot.depth, lot.quantity, units.get(lot.unit, lot.unit),
+            lot.state.name.lower(), "yes" if lot.quarantined else "no",
+            lot.holder.name or f"participant {lot.holder.participant}", lot.holder.participant,
+            (entry.gln if entry else None) or "", (entry.gateway if entry else None) or "",
+            lot.verdict.name.lower(), lot.status.name.lower(),
+        )  # fmt: skip
+        writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
+    return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    # A leading apostrophe makes spreadsheets treat the cell as text.
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _pack(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+    return out.getvalue()

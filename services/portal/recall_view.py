@@ -1,0 +1,100 @@
+"""Arranges what a recall found for its page: the coloured genealogy, holders with what the directory says of them, and
+the lots in an order that people expect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ledger.provenance import Recall, open_reader
+from ledger.provenance.answers import RelatedLot
+from ledger.provenance.build_answers import build_transformations
+from ledger.provenance.reader import Reader
+from ledger.provenance.recall_answers import Holder
+from ledger.records import LotState
+from ledger.store import Store
+from services.access import Principal
+from services.directory.document import DirectoryEntry
+from services.directory.repository import DirectoryRepository
+from services.pictures import build_reach, draw_upright
+from services.portal.language import Catalogue
+from services.portal.picture_words import PictureWords, brief_of
+
+__all__ = ["Contact", "RecallView", "build_view", "contacts_of", "may_recall_lot", "sort_naturally", "where_of"]
+
+_DRAWN = 60
+"""Most lots in the picture."""
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A company that has some of what a recall reached, and how it is reached."""
+
+    holder: Holder
+    entry: DirectoryEntry | None
+    """None if the directory does not list it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallView:
+    picture: str
+    drawn: int
+    """Most lots in the picture; the text beside it has the others as well."""
+    own: int
+    """Lots that the caller's company has."""
+    away: int
+    """Lots that others have."""
+    spent: int
+    contacts: tuple[Contact, ...]
+    lots: tuple[RelatedLot, ...]
+    """Nearest first, then by name as people sort: A9 before A10."""
+    company: int | None
+
+
+def build_view(store: Store, found: Recall, principal: Principal, catalogue: Catalogue, most: int) -> RecallView:
+    with open_reader(store, principal.viewer) as reader:
+        drawn = [lot.subject for lot in found.lots[:_DRAWN]]
+        steps = build_transformations(reader, drawn)
+    family = build_reach(found, steps, principal.participant, PictureWords(catalogue), _DRAWN)
+    places = [where_of(lot, principal.participant) for lot in found.lots]
+    return RecallView(
+        picture=draw_upright(family, catalogue.language.value) if found.lots else "",
+        drawn=_DRAWN,
+        own=places.count("own"),
+        away=places.count("away"),
+        spent=places.count("spent"),
+        contacts=contacts_of(store, found.holders),
+        lots=tuple(sort_naturally(found.lots)[:most]),
+        company=principal.participant,
+    )
+
+
+def where_of(lot: RelatedLot, company: int | None) -> str:
+    """`own`, `away` or `spent`."""
+    if lot.state is LotState.SPENT:
+        return "spent"
+    return "own" if lot.holder.participant == company else "away"
+
+
+def contacts_of(store: Store, holders: Iterable[Holder]) -> tuple[Contact, ...]:
+    with store.reading() as connection:
+        directory = DirectoryRepository(connection)
+        return tuple(Contact(one, directory.entry(one.participant)) for one in holders)
+
+
+def sort_naturally(lots: Iterable[RelatedLot]) -> list[RelatedLot]:
+    """Nearest first; lots of the same depth by the last part of their name, numbers in it as numbers."""
+    return sorted(lots, key=lambda lot: (lot.depth, lot.identifier is None, _parts(lot.identifier or ""), lot.subject))
+
+
+def may_recall_lot(reader: Reader, lot: bytes) -> bool:
+    """Whether a recall of the lot finds it for the reader's participant: it made it or had it."""
+    return reader.visibility is None or lot in reader.visibility.held([lot])
+
+
+def _parts(identifier: str) -> list[tuple[int, int, str]]:
+    """Texts and numbers, such that any two lists can be compared."""
+    parts = _DIGITS.split(brief_of(identifier)) if identifier else []
+    return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
