@@ -21,6 +21,7 @@ _COMMANDS = {
     "evaluate": "run a model on many windows and print one digest over all inferences",
     "export": "print a model as JSON, or write it again with another threshold",
     "audit": "re-execute one certified verdict; on a mismatch, name the first differing quantity and exit with code 1",
+    "process": "model the state of a machine over time from its telemetry, and propose setpoints",
     "bench": "measure accuracy, speed or reproducibility; exit with code 1 if a bar is missed",
 }
 """Command name, which is also its module's name in `quality.commands`, and its help text."""

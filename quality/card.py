@@ -30,7 +30,7 @@ from quality.network import FLOAT32_EXACT
 from quality.report import Report, build_report
 from quality.train import Trained, score_rows
 
-__all__ = ["Card", "CardValue", "Sources", "build_card", "ppm"]
+__all__ = ["Card", "CardValue", "Sources", "build_card", "list_versions", "ppm"]
 
 CardValue: TypeAlias = "str | int | Sequence[CardValue] | Mapping[str, CardValue]"
 _LIBRARIES = ("lightgbm", "numpy", "torch")
@@ -75,7 +75,7 @@ def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
         "model": _describe_model(trained),
         "training": {"goal": trained.goal.name, "recipe": trained.fitted.recipe, "seed": trained.seed},
         "validation": describe_report(validation),
-        "versions": _list_versions(),
+        "versions": list_versions(),
     }
     if test is not None:
         card["test"] = describe_report(test)
@@ -207,7 +207,7 @@ def describe_report(report: Report) -> Mapping[str, CardValue]:
     return described
 
 
-def _list_versions() -> Mapping[str, CardValue]:
+def list_versions() -> Mapping[str, CardValue]:
     """Versions of Python and of those libraries for training that are installed."""
     versions: dict[str, CardValue] = {"python": platform.python_version()}
     for library in _LIBRARIES:

@@ -1,0 +1,31 @@
+"""The state of a machine over time: a model of its telemetry, exact in integers, and setpoints proposed with it.
+
+`quality/process/PROCESS.md` specifies the model's bytes, how it is evaluated, and what each figure means. All but
+`dynamics`, `training` and `gradient` needs numpy alone, so that setpoints can be proposed where Torch is not
+installed.
+"""
+
+from __future__ import annotations
+
+from quality.process.format import build_process_model, parse_process_model
+from quality.process.proposals import Bound, Prices, Proposal, Reason, Refusal, Step, propose_setpoint
+from quality.process.records import Column, ProcessModel, Role, System, Utilisation
+from quality.process.watching import MachineState
+
+__all__ = [
+    "Bound",
+    "Column",
+    "MachineState",
+    "Prices",
+    "ProcessModel",
+    "Proposal",
+    "Reason",
+    "Refusal",
+    "Role",
+    "Step",
+    "System",
+    "Utilisation",
+    "build_process_model",
+    "parse_process_model",
+    "propose_setpoint",
+]
