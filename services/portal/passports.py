@@ -22,6 +22,7 @@ from services.portal.check_page import CheckPage
 from services.portal.footprints import build_waterfall
 from services.portal.pages import Pages
 from services.portal.passport_view import build_view, describe_name, is_current
+from services.portal.passport_windows import build_opened_windows
 from services.portal.picture_words import PictureWords
 from services.portal.proofs import Proof, Proofs
 from services.portal.resolver import (
@@ -124,6 +125,7 @@ class Passports:
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
         recorded = None if is_current(proof) else self._tell(lot)
         family = build_family(found.trace, PictureWords(catalogue))
+        opened = proof.inferences if isinstance(proof, Proof) else ()
         values: dict[str, Any] = {
             "view": build_view(found, proof, recorded),
             "trace": found.trace,
@@ -132,6 +134,8 @@ class Passports:
             "checks_here": self.check.is_built,
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),
+            "windows": build_opened_windows(self.store, lot, opened, catalogue),
+            "opened": len(opened),
             "waterfall": "" if found.footprint is None else build_waterfall(found.footprint, catalogue),
         }
         linkset = f'<{self.origin}{code.path(linkType="all")}>; rel="linkset"; type="{LINKSET}"'

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.bundle import MAX_BUNDLE_BYTES, parse_bundle
+from ledger.bundle import MAX_BUNDLE_BYTES, InferenceShown, parse_bundle
 from ledger.canonical import sha256
 from ledger.chain import Chain
 from ledger.errors import InputError, MillmarkError, Retry
@@ -58,6 +58,8 @@ class Proof:
     """What the bundle proves; None if a step before the last one refused it."""
     refused: VerificationError | None
     """Why verification failed; None if it passed."""
+    inferences: tuple[InferenceShown, ...] = ()
+    """The inferences that the bundle opens; none without a report, since nothing is then known of them."""
 
     @property
     def passed(self) -> tuple[Step, ...]:
@@ -174,7 +176,10 @@ class Proofs:
 
 def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
     """The report is kept even if the last step, which judges the part's status, refuses it."""
+    refused: VerificationError | None = None
     try:
-        return Proof(bundle, trust, kept, verify_bundle(bundle, parse_trust(trust), now_s=now_s), None)
+        report: Report | None = verify_bundle(bundle, parse_trust(trust), now_s=now_s)
     except VerificationError as error:
-        return Proof(bundle, trust, kept, getattr(error, "report", None), error)
+        refused, report = error, getattr(error, "report", None)
+    shown = () if report is None else parse_bundle(bundle).inferences
+    return Proof(bundle, trust, kept, report, refused, shown)
