@@ -207,6 +207,12 @@ PROOFS = (
         (*_QUALITY, "bench", "digest"),
     ),
     Proof(
+        "long",
+        "how far the longest runs are, in parts that add up in tests/long_runs.jsonl; NAME goes on with one of them",
+        "hours",
+        (sys.executable, "-m", "tests.support.long_runs"),
+    ),
+    Proof(
         "builds",
         "two builds of wheel, contracts and bills of materials, in other places and at other times: equal bytes",
         "2 minutes",

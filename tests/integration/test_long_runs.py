@@ -1,0 +1,59 @@
+"""Long proofs in parts: what a part counted is kept, a part that fails stops the run, and the next call goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.long_runs import LongRun, count_faults, go_on, read_parts, tell_state
+
+pytestmark = pytest.mark.integration
+REPORT = {
+    "count": 2,
+    "injected": {"one": 1, "two": 2},
+    "events": 9,
+    "lost": 0,
+    "duplicate": 0,
+    "phantom": 0,
+    "misordered": 0,
+    "replay_equal": True,
+    "heads_equal": True,
+    "broken": [],
+}
+
+
+def a_run(report: object, code: int = 0, target: int = 6) -> LongRun:
+    command = (sys.executable, "-c", f"import sys; print({json.dumps(report)!r}); sys.exit({code} + 0 * {{seed}})")
+    return LongRun("kill", "", target, "kills", command, count_faults)
+
+
+def test_parts_add_up_until_the_target_each_with_a_seed_of_its_own(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert go_on(a_run(REPORT), float("inf"), kept)
+    assert [(part.seed, part.count, part.passed) for part in read_parts(kept)] == [(1001, 3, True), (1002, 3, True)]
+    assert go_on(a_run(REPORT, target=9), float("inf"), kept)
+    assert [part.seed for part in read_parts(kept)] == [1001, 1002, 1003]
+    assert go_on(a_run(REPORT, target=99), 0, kept)
+    assert len(read_parts(kept)) == 3
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        ({**REPORT, "lost": 1}, 0),
+        ({**REPORT, "heads_equal": False}, 0),
+        ({**REPORT, "broken": ["a file stayed open"]}, 0),
+        ({**REPORT, "injected": {}}, 0),
+        (REPORT, 1),
+        ("no report", 0),
+    ],
+)
+def test_a_part_that_fails_is_kept_as_such_and_stops_the_run(tmp_path: Path, report: object, code: int) -> None:
+    kept = tmp_path / "kept"
+    assert not go_on(a_run(report, code), float("inf"), kept)
+    [part] = read_parts(kept)
+    assert not part.passed
+    assert next(line for line in tell_state([part]) if "kill" in line).endswith(f"| {part.violations} | 1 |")

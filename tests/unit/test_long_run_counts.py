@@ -1,0 +1,23 @@
+"""What long proofs in parts count, and that each is of something that exists."""
+
+from __future__ import annotations
+
+from services.lab.faults.runs import RUNS
+from tests.support import long_runs
+from tests.support.long_runs import LONG_RUNS, count_invariants, read_parts
+
+
+def test_the_runs_of_forge_are_those_of_the_invariant_that_had_the_fewest() -> None:
+    printed = (
+        "[PASS] invariant_One() (runs: 256, calls: 16384, reverts: 0)\n[PASS] invariant_Two() (runs: 8, calls: 1, 0)"
+    )
+    assert count_invariants(printed) == (8, 0)
+    assert count_invariants("[FAIL: x] invariant_One() (runs: 2)") == (0, 1)
+
+
+def test_every_long_run_is_of_something_that_exists() -> None:
+    names = [run.name for run in LONG_RUNS]
+    assert len(set(names)) == len(names)
+    assert {run.name for run in LONG_RUNS if "faults" in run.command} <= set(RUNS)
+    assert {part.name for part in read_parts(long_runs.KEPT)} <= set(names)
+    assert all(any("{seed}" in argument for argument in run.command) for run in LONG_RUNS)
