@@ -40,6 +40,7 @@
           NodeBehindError        the node lacks blocks that are known to exist
         MethodMissingError       the node does not have a method of JSON-RPC
         FundsError               a key cannot pay for its transaction
+        FeeTooLowError           the node takes no transaction at the price that is offered
         WrongChainError          the node serves a chain other than the expected one
         WrongContractError       the code at an address is not that of this version
         ContractRefusedError     a contract reverted; has the error's name and values
@@ -59,10 +60,10 @@ API; `retry` tells, from a closed list, what a caller may do next.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from typing import ClassVar
 
+from ledger.error_values import show_value
 from ledger.retry import Retry
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "DuplicateRecordError",
     "FactorError",
     "FactorExpiredError",
+    "FeeTooLowError",
     "FootprintError",
     "FundsError",
     "GenealogyError",
@@ -389,6 +391,13 @@ class FundsError(ChainError):
     retry = Retry.OPERATOR
 
 
+class FeeTooLowError(ChainError):
+    """The node takes no transaction at the price that is offered."""
+
+    code = "fee-too-low"
+    retry = Retry.OPERATOR
+
+
 class WrongChainError(ChainError):
     """The node serves a chain other than the expected one."""
 
@@ -416,7 +425,7 @@ class ContractRefusedError(ChainError):
     def __init__(self, name: str, values: Mapping[str, object], *, hint: str = "") -> None:
         self.name = name
         self.values = dict(values)
-        shown = ", ".join(f"{key}={_shown(key, value)}" for key, value in self.values.items())
+        shown = ", ".join(f"{key}={show_value(key, value)}" for key, value in self.values.items())
         super().__init__(f"{name}({shown})", hint=hint)
 
 
@@ -486,14 +495,3 @@ class IndexHaltedError(MillmarkError):
 
     code = "index-halted"
     retry = Retry.OPERATOR
-
-
-def _shown(name: str, value: object) -> str:
-    # People count operations from 1; the contracts, and `values`, from 0.
-    return str(value + 1) if name == "operation" and isinstance(value, int) else _plain(value)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, enum.Enum):
-        return value.name.lower().replace("_", " ")
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)

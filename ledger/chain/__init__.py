@@ -19,6 +19,7 @@ from ledger.chain.forwarder import execute_data, read_execute
 from ledger.chain.node import Head, Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
+from ledger.chain.receptions import fee_too_low
 from ledger.chain.seals import fetch_seals, fetch_validators
 from ledger.chain.sending import await_receipt, send_values
 from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
@@ -54,6 +55,7 @@ __all__ = [
     "decode_revert",
     "deploy",
     "execute_data",
+    "fee_too_low",
     "fetch_checkpoint",
     "fetch_headers",
     "fetch_proofs",

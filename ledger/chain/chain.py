@@ -221,15 +221,22 @@ class Chain:
         self._call(address, call, self.forwarder, self.profile.fixed_gas_limit)
         return self._estimate(address, call, self.forwarder)
 
-    def simulate_forward(self, signed: SignedRequest, sender: bytes) -> int:
-        """Return the gas limit for `sender` to send the request now.
+    def verify_accepted(self, contract: Contract, data: bytes, sender: bytes, head: Head) -> None:
+        """Raises ContractRefusedError if the contract refuses the call after block `head`, or it needs more gas than
+        that block has; ChainUnreachableError if the node does not have the block.
+        """
+        limit = self.profile.fixed_gas_limit or head.gas_limit
+        self._call(self.address(contract), data, sender, limit, head.number)
+
+    def simulate_forward(self, signed: SignedRequest, sender: bytes, number: int | None = None) -> int:
+        """Return the gas limit for `sender` to send the request now, or after block `number`.
 
         Raises ContractRefusedError with the contract's own error, or the forwarder's if that rejects the request.
         """
         request, gas_limit = signed.request, execute_gas(signed)
-        if is_taken(self.node, signed):
-            self._call(request.to, request.data + request.signer, self.forwarder, request.gas)
-        self._call(self.forwarder, execute_data(signed), sender, gas_limit)
+        if is_taken(self.node, signed, number):
+            self._call(request.to, request.data + request.signer, self.forwarder, request.gas, number)
+        self._call(self.forwarder, execute_data(signed), sender, gas_limit, number)
         return gas_limit
 
     def forward_nonce(self, key: bytes, number: int | None = None) -> int:
@@ -253,11 +260,14 @@ class Chain:
             self.verify_state()  # as in `_call`
         return [isinstance(answer, bytes) for answer in answers]
 
-    def _call(self, address: bytes, data: bytes, sender: bytes, gas_limit: int | None) -> None:
-        """Simulate a call. Raises as `verify_state` does if there was no contract to refuse it."""
+    def _call(
+        self, address: bytes, data: bytes, sender: bytes, gas_limit: int | None, number: int | None = None
+    ) -> None:
+        """Simulate a call after block `number`, or the latest. Raises as `verify_state` does if there was no contract
+        to refuse it."""
         # A call to an address without code succeeds, and returns nothing. So do the contracts' calls that return no
         # value; therefore the second request. Not established: that one state answered both.
-        if not self.node.call(address, data, sender, gas_limit):
+        if not self.node.call(address, data, sender, gas_limit, number):
             self.verify_state()
 
     def _estimate(self, address: bytes, data: bytes, sender: bytes) -> int:

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from eth.exceptions import HeaderNotFound, PyEVMError
@@ -68,12 +68,12 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
         """Mine blocks with the parent's hash as `mixHash`, which eth-tester would draw at random."""
         return tuple(self._mine(coinbase) for _ in range(num_blocks))
 
-    def call(self, transaction: dict[str, Any], block_number: str = "latest") -> bytes:  # noqa: ARG002  # no other is kept
-        """Execute a call on the latest block. Raises TransactionFailed with the repr of the contract's revert data."""
+    def call(self, transaction: dict[str, Any], block_number: int | str = "latest") -> bytes:
+        """Execute a call after a block. Raises TransactionFailed with the repr of the contract's revert data."""
         sender = transaction["from"]
-        asked = {"gas": self._max_available_gas(), "nonce": self.get_nonce(sender), **transaction}
+        state = self._latest() if block_number == "latest" else self._after(cast(int, block_number))
+        asked = {"gas": self._max_available_gas(), "nonce": state.get_nonce(sender), **transaction}
         unsigned = self._get_normalized_and_unsigned_evm_transaction(asked)
-        state = self._latest()
         snapshot = state.snapshot()
         try:
             computation = state.costless_execute_transaction(EVMSpoofTransaction(unsigned, from_=sender))
@@ -127,6 +127,15 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
         if head != self._state_of:
             self._state, self._state_of = self.chain.get_vm(head.copy(base_fee_per_gas=0)).state, head
         return self._state
+
+    def _after(self, number: int) -> Any:
+        """Like `_latest`, after any block: py-evm keeps the state of all."""
+        header = self.chain.get_canonical_block_header_by_number(number)
+        return (
+            self._latest()
+            if header == self.chain.get_canonical_head()
+            else self.chain.get_vm(header.copy(base_fee_per_gas=0)).state
+        )
 
     def _mine(self, coinbase: bytes) -> bytes:
         mix_hash = QBFT_MIX_HASH if self.extra_data else self.chain.get_canonical_head().hash
@@ -192,7 +201,7 @@ class EmbeddedChain:
             "eth_getBlockReceipts": self._receipts,
             "eth_gasPrice": lambda: hex(self._head().base_fee_per_gas + 1),
             "eth_maxPriorityFeePerGas": lambda: hex(1),
-            "eth_call": _now(lambda call: self._run(self._tester.call, call)),
+            "eth_call": self._call,
             "eth_estimateGas": _now(lambda call: hex(self._run(self._tester.estimate_gas, call))),
             "eth_sendRawTransaction": self._send,
             "anvil_setBalance": self._fund,
@@ -343,6 +352,13 @@ class EmbeddedChain:
             return None
         return [self._receipt(transaction) for transaction in self._transactions_in(header)]
 
+    def _call(self, call: dict[str, Json], block: str = "latest") -> Json:
+        try:
+            number = self._header(block).block_number if block.startswith("0x") else _BLOCKS[block]
+        except HeaderNotFound:
+            raise RpcError(_SERVER_ERROR, "unknown block") from None
+        return self._run(partial(self._tester.call, block_number=number), call)
+
     def _run(self, function: Callable[[dict[str, Any]], Json], call: dict[str, Json]) -> Json:
         """Run a call or estimate at a gas price of 0, so that senders without balance, also contracts, may make it."""
         sender, data = call.get("from", self._bank), call.get("input", call.get("data", "0x"))
@@ -396,6 +412,8 @@ def _plain(error: Exception) -> str:
     """Message of a refusal. Where clients match on the text, it is that of other engines."""
     if "cannot afford" in str(error):
         return "insufficient funds for gas * price + value"
+    if "lower than block's base fee" in str(error):
+        return "max fee per gas less than block base fee"
     nonces = re.fullmatch(r"Invalid transaction nonce: Expected (\d+), but got (\d+)", str(error))
     if nonces is None:
         return str(error)

@@ -58,10 +58,12 @@ def execute_gas(signed: SignedRequest) -> int:
     return request.gas + request.gas // 63 + 1 + _OVERHEAD_GAS + _GAS_A_BYTE * len(request.data)
 
 
-def is_taken(node: Node, signed: SignedRequest) -> bool:
-    """Whether the forwarder accepts the request now. Not established: that the call succeeds."""
+def is_taken(node: Node, signed: SignedRequest, number: int | None = None) -> bool:
+    """Whether the forwarder accepts the request now, or after block `number`. Not established: that the call
+    succeeds."""
     call = encode_function(_FORWARDER, "verify", _as_struct(signed))
-    return decode_result(_FORWARDER, "verify", node.call(signed.request.forwarder, call)) == (True,)
+    answer = node.call(signed.request.forwarder, call, number=number)
+    return decode_result(_FORWARDER, "verify", answer) == (True,)
 
 
 def fetch_nonce(node: Node, forwarder: bytes, key: bytes, number: int | None = None) -> int:

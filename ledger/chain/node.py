@@ -43,6 +43,8 @@ _Question = tuple[str, list[Any], Callable[[Any], T]]
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _INDEXING = "indexing is in progress"
 """Of geth, for some seconds after its start: it will answer the same question later."""
+_NO_STATE = ("missing trie node", "header not found", "unknown block", "historical state", "world state unavailable")
+"""Of nodes that do not have a block, or no longer its state."""
 _MISSING = (-32601, -32604)
 """Codes for a method that the node does not have (JSON-RPC), or whose API is switched off (Besu)."""
 _ALLOWANCE_WEI = 100 * 10**18
@@ -345,6 +347,10 @@ def _refusal(method: str, error: RpcError) -> ChainError:
         return ContractRefusedError("OutOfGas", {}, hint="send less in one transaction")
     if _INDEXING in message:
         return ChainUnreachableError(f"the node refuses {method}: {error.message}", hint="it started a moment ago")
+    if any(words in message for words in _NO_STATE):
+        return ChainUnreachableError(
+            f"the node refuses {method}: {error.message}", hint="use a node that is in sync and has the block's state"
+        )
     if error.code in _MISSING:
         return MethodMissingError(
             f"the node refuses {method}: {error.message}", hint="switch on the APIs eth and net at the node"

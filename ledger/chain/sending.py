@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ledger.chain.fees import first_fees
+from ledger.chain.fees import Fees, first_fees
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import EngineProfile
+from ledger.chain.receptions import fee_too_low
 from ledger.chain.transactions import Transaction, sign_transaction
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.signatures import Signer
@@ -46,8 +47,9 @@ def send_values(
 ) -> None:
     """Send amounts in wei to addresses, one transaction each, and wait until all are mined.
 
-    Raises FundsError if the key cannot pay for them, ChainError if they are not mined within `timeout_s` seconds, or a
-    recipient is a contract that refused its amount. The nonces are the node's next ones, as for `send_call`.
+    Raises FundsError if the key cannot pay for them, FeeTooLowError if the node takes none at this price, ChainError if
+    they are not mined within `timeout_s` seconds, or a recipient is a contract that refused its amount. The nonces are
+    the node's next ones, as for `send_call`.
     """
     fees, chain_id, nonce = first_fees(node, profile), node.chain_id(), node.transaction_count(signer.address)
     sent = []
@@ -64,7 +66,7 @@ def send_values(
             legacy=fees.legacy,
         )
         signed = sign_transaction(transaction, signer)
-        node.send(signed.raw)
+        _send(node, signed.raw, fees)
         sent.append((to, signed.hash))
     for to, transaction_hash in sent:
         if not await_receipt(node, transaction_hash, timeout_s).succeeded:
@@ -82,8 +84,8 @@ def send_transaction(
 ) -> Receipt:
     """Send one transaction, and return its receipt, whether it succeeded or not. An empty `to` creates a contract.
 
-    Raises ContractRefusedError if it would revert, FundsError if the key cannot pay for it, ChainError if it is not
-    mined within `timeout_s` seconds.
+    Raises ContractRefusedError if it would revert, FundsError if the key cannot pay for it, FeeTooLowError if the node
+    takes none at this price, ChainError if it is not mined within `timeout_s` seconds.
     """
     estimate, fees = node.estimate_gas(to or None, data, signer.address), first_fees(node, profile)
     transaction = Transaction(
@@ -97,12 +99,19 @@ def send_transaction(
         legacy=fees.legacy,
     )
     signed = sign_transaction(transaction, signer)
-    if node.send(signed.raw) is Reception.OVERSIZED:
+    if _send(node, signed.raw, fees) is Reception.OVERSIZED:
         raise ChainError(
             f"a transaction needs {transaction.gas_limit} gas, more than the chain's blocks have",
             hint="have the validators raise the gas limit of blocks to 30,000,000",
         )
     return await_receipt(node, signed.hash, timeout_s)
+
+
+def _send(node: Node, raw: bytes, fees: Fees) -> Reception:
+    reception = node.send(raw)
+    if reception is Reception.BELOW_MINIMUM:
+        raise fee_too_low(fees.max_fee_wei)
+    return reception
 
 
 def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:

@@ -150,6 +150,12 @@ class OutboxWriter:
                 replaced=(),
             )
 
+    def next_nonce(self, chain_nonce: int) -> int:
+        """The nonce that `allocate` would reserve now."""
+        with self._store.reading() as connection:
+            nonces = outbox_relay_nonces if self._relayed else outbox_nonces
+            return _next_nonce(connection, nonces, self._signer, chain_nonce)[0]
+
     def fill(self, nonce: int, gas_limit: int) -> SentTransaction:
         """Reserve a nonce below those in use for a zero-value transfer to the signer, which closes the gap."""
         with self._transaction() as connection:
@@ -327,12 +333,17 @@ def _insert(
     return new_id(connection.execute(outbox_transactions.insert().values(row)))
 
 
-def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
+def _next_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> tuple[int, bool]:
+    """The signer's next nonce, and whether it is the first one that this outbox allocates."""
     query = select(nonces.c.next_nonce).where(nonces.c.signer == signer)
     known = connection.execute(query).scalar_one_or_none()
     # The chain's count lacks what is on its way, ours what other programs sent: the greater one is free in both.
-    nonce = chain_nonce if known is None else max(known, chain_nonce)
-    if known is None:
+    return (chain_nonce, True) if known is None else (max(known, chain_nonce), False)
+
+
+def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
+    nonce, is_first = _next_nonce(connection, nonces, signer, chain_nonce)
+    if is_first:
         connection.execute(nonces.insert().values(signer=signer, next_nonce=nonce + 1))
     else:
         connection.execute(update(nonces).where(nonces.c.signer == signer).values(next_nonce=nonce + 1))

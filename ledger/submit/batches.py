@@ -80,9 +80,11 @@ class Batches:
             if isinstance(found, Batch):
                 self._refusals.forget_all()
                 return found
-            refused = found
             if self._outbox.count_unmined(self._signer):
                 return None  # it may depend on a record in one of these
+            refused = self._refusals.confirm(records[0], self._signer, found)
+            if refused is None:
+                return None
             if not self._refusals.is_final(records[0].id):
                 self._note_refused(records)
                 return None
@@ -172,12 +174,9 @@ class Batches:
         with the same block. A record behind one that is accepted is not looked at: it could need that one."""
         self._refusals.note(records[0].id)
         for record in records[1:]:
-            try:
-                self._simulated([record])
-            except ContractRefusedError:
-                self._refusals.note(record.id)
-            else:
+            if self._refusals.confirm(record, self._signer, None) is None:
                 return
+            self._refusals.note(record.id)
 
     def _simulated(self, records: list[QueuedRecord]) -> Batch:
         shape = _shape(records)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from ledger.chain import Chain, Receipt, decode_log, execute_data, read_kinds
-from ledger.errors import ChainError
+from ledger.chain import Chain, Head, Receipt, decode_log, execute_data, read_kinds
+from ledger.errors import ChainError, ContractRefusedError
 from ledger.forward_requests import parse_request
 from ledger.records import RECORD_TYPES, Contract
 from ledger.store.outbox import FORWARDER, QueuedRecord, SentTransaction
@@ -68,6 +68,20 @@ class ChainCalls:
         accepted = self._chain.try_all(calls, sender) if calls else []
         found = [(data, limit) if is_fine else None for (_, data, limit), is_fine in zip(calls, accepted, strict=True)]
         return [*found, *[None] * (len(known) - len(plain))]
+
+    def find_refusal(self, record: QueuedRecord, sender: bytes, head: Head) -> ContractRefusedError | None:
+        """Return with what error the contract refuses the record alone after block `head`; None if it accepts it.
+
+        Raises ChainUnreachableError if the node does not have that block.
+        """
+        try:
+            if record.contract == FORWARDER:
+                self._chain.simulate_forward(parse_request(record.payload), sender, head.number)
+            else:
+                self._chain.verify_accepted(Contract(record.contract), record.payload, sender, head)
+        except ContractRefusedError as error:
+            return error
+        return None
 
 
 def _joined(chain: Chain, records: Sequence[QueuedRecord]) -> tuple[Contract, bytes]:

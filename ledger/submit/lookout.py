@@ -10,8 +10,9 @@ import time
 from typing import Protocol
 
 from ledger.chain import Chain, Deployment, Head, Sight
-from ledger.errors import ChainUnreachableError, NodeBehindError
-from ledger.store.outbox import Outbox, OutboxChain
+from ledger.errors import ChainUnreachableError, ContractRefusedError, NodeBehindError
+from ledger.store.outbox import Outbox, OutboxChain, QueuedRecord
+from ledger.submit.calls import ChainCalls
 
 __all__ = ["AtOnce", "Lookout", "Refusals", "describe_chain"]
 
@@ -24,8 +25,14 @@ _HINT = "check that the node is in sync and has peers; the records wait, and not
 class Refusals(Protocol):
     """Decides when the contract's refusal of a record is final."""
 
+    def confirm(
+        self, record: QueuedRecord, sender: bytes, refused: ContractRefusedError | None
+    ) -> ContractRefusedError | None:
+        """Return with what error the contract refuses the record alone after the block that counts, or `refused` where
+        none does; None if it accepts it there. Raises ChainError."""
+
     def note(self, record_id: int) -> None:
-        """The contract refused the record now."""
+        """The contract refused the record after the block that counts."""
 
     def is_final(self, record_id: int) -> bool:
         """Whether a refusal now is final."""
@@ -39,6 +46,14 @@ class Refusals(Protocol):
 
 class AtOnce:
     """A refusal is final at once: for relays, which answer for their nodes."""
+
+    def confirm(
+        self,
+        record: QueuedRecord,  # noqa: ARG002  # the protocol's signature
+        sender: bytes,  # noqa: ARG002
+        refused: ContractRefusedError | None,
+    ) -> ContractRefusedError | None:
+        return refused
 
     def note(self, record_id: int) -> None:
         """Do nothing."""
@@ -56,17 +71,21 @@ class AtOnce:
 class Lookout:
     """What one submitter knows of its node. Also decides when a refusal is final.
 
-    Where blocks come by themselves, it is final when it is repeated on a later head, both at or above every block that
-    outbox and index know. Elsewhere a single refusal is final, since no block follows that could change it.
+    Where blocks come by themselves, it is final when it is repeated after a later block, both at or above every block
+    that outbox and index know. Each is asked for by number: behind one address, the node that answers may not be the
+    one that told the latest block, and what its older state refuses may have become possible since. Elsewhere a single
+    refusal is final, since no block follows that could change it.
     """
 
     def __init__(self, chain: Chain, outbox: Outbox) -> None:
         self._chain = chain
         self._outbox = outbox
         self._bound = False
-        self._head = -1
+        self._calls = ChainCalls(chain)
+        self._head: Head | None = None
+        """The latest block, where blocks come by themselves."""
         self._refused_at: dict[int, int] = {}
-        """The head on or below which a record was refused first, by the record's id."""
+        """The number of the block after which a record was refused first, by the record's id."""
         self._behind_since: float | None = None
         self.trouble: ChainUnreachableError | None = None
         """Why nothing new is sent; None if the node has been behind for only a moment."""
@@ -90,7 +109,7 @@ class Lookout:
             return True
         seen = self._outbox.seen_block()
         if head.number >= seen:
-            self._head, self._behind_since = head.number, None
+            self._head, self._behind_since = head, None
             return True
         now = time.monotonic()
         self._behind_since = now if self._behind_since is None else self._behind_since
@@ -100,15 +119,17 @@ class Lookout:
             )
         return False
 
+    def confirm(
+        self, record: QueuedRecord, sender: bytes, refused: ContractRefusedError | None
+    ) -> ContractRefusedError | None:
+        return refused if self._head is None else self._calls.find_refusal(record, sender, self._head)
+
     def note(self, record_id: int) -> None:
-        # The head after the refusal, and later that before it: a block in between must not make one head count as two.
-        if self._chain.profile.timed_blocks and record_id not in self._refused_at:
-            self._refused_at[record_id] = self._chain.head_number()
+        if self._head is not None:
+            self._refused_at.setdefault(record_id, self._head.number)
 
     def is_final(self, record_id: int) -> bool:
-        if not self._chain.profile.timed_blocks:
-            return True
-        return self._refused_at.get(record_id, self._head) < self._head
+        return self._head is None or self._refused_at.get(record_id, self._head.number) < self._head.number
 
     def forget(self, record_id: int) -> None:
         self._refused_at.pop(record_id, None)

@@ -17,6 +17,7 @@ from ledger.chain import (
     Sight,
     SignedTransaction,
     Transaction,
+    fee_too_low,
     first_fees,
     is_legacy,
     raised_fees,
@@ -97,12 +98,18 @@ class Sender:
     def start(self, writer: OutboxWriter, batches: Sequence[Batch], sight: Sight) -> list[SentTransaction]:
         """Give each batch the next nonce, and sign it; all are stored, or none."""
         fees, started = first_fees(self._chain.node, self._chain.profile), []
+        # Signed before the nonces are given out: the key may be in a slow device, and other writers of the database
+        # would wait for it.
+        first = writer.next_nonce(sight.count)
+        ready = [self._signed_batch(batch, first + place, fees) for place, batch in enumerate(batches)]
         # Nonce and signed bytes in one database transaction, before anything is sent.
         with writer.together():
-            for batch in batches:
+            for place, batch in enumerate(batches):
                 recipient = recipient_of(self._chain, batch.records)
                 transaction = writer.allocate(sight.count, batch.records, recipient, batch.data, batch.gas_limit)
-                started.append(self._sign(writer, transaction, fees))
+                if transaction.nonce != first + place:
+                    ready[place] = self._signed_batch(batch, transaction.nonce, fees)
+                started.append(_store(writer, transaction, ready[place], fees))
         if self._chain.profile.fixed_gas_limit is None:  # else the limit is the same however many records there are
             for batch in batches:
                 self._window.note_started(batch.gas_limit, len(batch.records))
@@ -118,18 +125,27 @@ class Sender:
         ]
 
     def _sign(self, writer: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
-        signed = self._signed(transaction, fees, transaction.noop)
-        return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
+        return _store(writer, transaction, self._signed(transaction, fees, transaction.noop), fees)
 
     def _signed(self, transaction: SentTransaction, fees: Fees, noop: bool) -> SignedTransaction:
+        if noop:
+            return self._signed_call(transaction.nonce, self._signer.address, b"", NOOP_GAS, fees)
+        return self._signed_call(
+            transaction.nonce, transaction.recipient, transaction.data, transaction.gas_limit, fees
+        )
+
+    def _signed_batch(self, batch: Batch, nonce: int, fees: Fees) -> SignedTransaction:
+        return self._signed_call(nonce, recipient_of(self._chain, batch.records), batch.data, batch.gas_limit, fees)
+
+    def _signed_call(self, nonce: int, to: bytes, data: bytes, gas_limit: int, fees: Fees) -> SignedTransaction:
         unsigned = Transaction(
             chain_id=self._chain.chain_id,
-            nonce=transaction.nonce,
+            nonce=nonce,
             max_priority_fee_wei=fees.priority_fee_wei,
             max_fee_wei=fees.max_fee_wei,
-            gas_limit=NOOP_GAS if noop else transaction.gas_limit,
-            to=self._signer.address if noop else transaction.recipient,
-            data=b"" if noop else transaction.data,
+            gas_limit=gas_limit,
+            to=to,
+            data=data,
             legacy=fees.legacy,
         )
         return sign_transaction(unsigned, self._signer)
@@ -177,9 +193,10 @@ class Sender:
     # Sending
 
     def offer(
-        self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight
+        self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight, before: int
     ) -> list[SentTransaction]:
-        """Send the stored bytes of pending transactions, but for those that were sent a moment ago.
+        """Send the stored bytes of pending transactions, but for those that were sent a moment ago. `before`: how many
+        others are pending.
 
         Returns those that were sent, in their current versions.
         """
@@ -188,11 +205,11 @@ class Sender:
         if not due:
             return []
         answers = self._chain.node.send_all([_raw(transaction) for transaction in due])
-        return [
-            transaction
-            for transaction, answer in zip(due, answers, strict=True)
-            if self._note_answer(transaction, answer, sight, len(current))
-        ]
+        if Reception.FULL in answers:
+            self._window.note_full(sight.head, before + len(current))
+            self.is_stopped = True
+        answered = zip(due, answers, strict=True)
+        return [transaction for transaction, answer in answered if self._note_answer(transaction, answer)]
 
     def mark_sent(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> None:
         """Store that these, which were offered, were sent."""
@@ -218,17 +235,18 @@ class Sender:
             is_new and self._window.is_full(sight.head)
         )
 
-    def _note_answer(
-        self, transaction: SentTransaction, answer: Reception | ChainError, sight: Sight, pending: int
-    ) -> bool:
+    def _note_answer(self, transaction: SentTransaction, answer: Reception | ChainError) -> bool:
         """Note how the node answered. Returns whether the transaction counts as sent."""
         if isinstance(answer, ChainError):
             self.trouble, self.is_stopped = self.trouble or answer, True
             return False
         times, now = self._times[transaction.id], time.monotonic()
         if answer is Reception.FULL:
-            self._window.note_full(sight.head, pending)
-            self.is_stopped = True
+            return False
+        if answer is Reception.BELOW_MINIMUM:
+            times.offered_at = now if times.offered_at is None else times.offered_at
+            times.underpriced, self.is_stopped = True, True
+            self.trouble = self.trouble or fee_too_low(transaction.max_fee_wei or 0)
             return False
         self.is_stopped |= answer is Reception.GAPPED
         times.sent_at = now
@@ -242,6 +260,12 @@ class Sender:
 def versions_of(transaction: SentTransaction) -> list[Version]:
     """All versions of a signed transaction, of which any may be in a block, the current one first."""
     return [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
+
+
+def _store(
+    writer: OutboxWriter, transaction: SentTransaction, signed: SignedTransaction, fees: Fees
+) -> SentTransaction:
+    return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
 
 
 def _raw(transaction: SentTransaction) -> bytes:

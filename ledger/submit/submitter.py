@@ -153,7 +153,7 @@ class Submitter:
         self._sender.begin(found)
         self._tracker.begin(found)
         waiting = self._tracker.settle(writer, self._sender.sign_left(writer, found), sight)
-        pending, sight = self._offer(writer, waiting, sight)
+        pending, sight = self._offer(writer, waiting, sight, 0)
         if not self._sender.is_stopped:
             self._start_waiting(writer, pending, sight)
         # What keeps some records from going on is told after all others went on.
@@ -161,17 +161,19 @@ class Submitter:
             if part.trouble is not None:
                 raise part.trouble
 
-    def _offer(self, writer: OutboxWriter, transactions: list[SentTransaction], sight: Sight) -> tuple[int, Sight]:
-        """Send transactions, and settle those that are in a block at once, as on engines that mine at once. Returns the
-        number of the others, and what the chain shows now."""
-        sent = self._sender.offer(writer, transactions, sight)
+    def _offer(
+        self, writer: OutboxWriter, transactions: list[SentTransaction], sight: Sight, before: int
+    ) -> tuple[int, Sight]:
+        """Send transactions, and settle those that are in a block at once, as on engines that mine at once. `before`:
+        how many others are pending. Returns the number of those pending now, and what the chain shows now."""
+        sent = self._sender.offer(writer, transactions, sight, before)
         if not sent or self._chain.profile.timed_blocks:
             self._sender.mark_sent(writer, sent)
-            return len(transactions), sight
+            return before + len(transactions), sight
         sight = self._chain.look(self.key)
         waiting = self._tracker.settle(writer, sent, sight)
         self._sender.mark_sent(writer, waiting)
-        return len(transactions) - len(sent) + len(waiting), sight
+        return before + len(transactions) - len(sent) + len(waiting), sight
 
     def _start_waiting(self, writer: OutboxWriter, pending: int, sight: Sight) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
@@ -181,14 +183,17 @@ class Submitter:
         if not self._lookout.is_caught_up(sight.head):
             return
         if self._chain.profile.timed_blocks:
-            self._start(writer, pending, sight, self._window.room(sight.head, pending))
+            self._start(writer, pending, sight, self._room(sight, pending))
             return
         # One by one, since each may change what the contract says to the next.
-        for _ in range(self._window.room(sight.head, pending)):
+        for _ in range(self._room(sight, pending)):
             started = self._start(writer, pending, sight, 1)
             if started is None or self._sender.is_stopped:
                 return
             pending, sight = started
+
+    def _room(self, sight: Sight, pending: int) -> int:
+        return self._window.room(sight.head, pending + self._tracker.unsettled)
 
     def _start(self, writer: OutboxWriter, pending: int, sight: Sight, most: int) -> tuple[int, Sight] | None:
         """Start up to `most` transactions. Returns like `_offer`, or None if there was none to start."""
@@ -197,8 +202,7 @@ class Submitter:
             return None
         started = self._sender.start(writer, batches, sight)
         self._work.remember(started)
-        left, sight = self._offer(writer, started, sight)
-        return pending + left, sight
+        return self._offer(writer, started, sight, pending)
 
 
 def build_entry(key: str, record: Record, depends_on: str | None = None) -> Entry:

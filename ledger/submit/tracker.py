@@ -18,6 +18,8 @@ from ledger.submit.spender import find_spender, version_of
 
 __all__ = ["Tracker"]
 
+_EXPLAINED = 4
+"""Nonces in a step for which the transactions that used them are looked for, by some ten requests each."""
 _GROUP = 20
 """Transactions whose outcomes are stored at once: other writers of the database wait meanwhile."""
 _Found = tuple[Receipt, bool]
@@ -46,6 +48,8 @@ class Tracker:
         self._unexplained: dict[int, ChainUnreachableError] = {}
         """By transaction id: its nonce is used, and the node does not show by what."""
         self._failure: ChainError | None = None
+        self._unsettled: set[int] = set()
+        """Ids of transactions of which this step learned no outcome, although their nonces are used."""
         self._buried: set[bytes] = set()
         """Hashes of the blocks that this step found to be final."""
         self._told: list[tuple[str, SentTransaction, str | None]] = []
@@ -56,10 +60,17 @@ class Tracker:
         """Why the outcome of a transaction is not known, in this step; None if there is no such transaction."""
         return self._failure or next(iter(self._unexplained.values()), None)
 
+    @property
+    def unsettled(self) -> int:
+        """Number of transactions of which this step learned no outcome, although their nonces are used. They count as
+        pending: however long receipts stay away, no more transactions are open than are pending otherwise."""
+        return len(self._unsettled)
+
     def begin(self, transactions: Iterable[SentTransaction]) -> None:
         """Begin a step. Forget all transactions but these, which are open: another submitter may have settled the
         others meanwhile."""
         self._failure = None
+        self._unsettled = set()
         ids = {transaction.id for transaction in transactions}
         self._missing_since = {each: since for each, since in self._missing_since.items() if each in ids}
         self._seen_at = {each: head for each, head in self._seen_at.items() if each in ids}
@@ -84,6 +95,7 @@ class Tracker:
         others = [one for one in unmined if one.nonce >= sight.count]
         asked = [*moved, *counted, *(one for one in others if self._sender.may_be_mined(one))]
         found = self._find_receipts(asked)
+        self._unsettled |= {one.id for one in (*moved, *counted)}
         settled = {number: one for number, one in found.items() if one is not None}
         self._look_above([(receipt.block_number, receipt.block_hash) for receipt, _ in settled.values()], sight)
         self._store_each(
@@ -165,7 +177,9 @@ class Tracker:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)
         except ChainError as error:
             self._failure = self._failure or error
+            self._unsettled.add(transaction.id)
             return
+        self._unsettled.discard(transaction.id)
         if sequences is None:
             self._settle_without(writer, transaction, receipt, noop)
         elif transaction.state is not OutboxState.MINED:
@@ -213,18 +227,20 @@ class Tracker:
         if not transactions:
             return
         self._store_each(writer, transactions, lambda one: self._note_missing(writer, one))
-        used = self._count_final(sight)
+        used, now, due = self._count_final(sight), time.monotonic(), list[SentTransaction]()
         for transaction in transactions:
             if transaction.state is OutboxState.MINED:
                 continue
             if transaction.nonce >= used:
                 self._missing_since.pop(transaction.id, None)
                 self._unexplained.pop(transaction.id, None)
-                continue
-            now = time.monotonic()
-            if now - self._missing_since.setdefault(transaction.id, now) >= self._receipt_s:
-                self._missing_since[transaction.id] = now
-                self._explain(writer, replace(transaction, state=OutboxState.SENT))
+            elif now - self._missing_since.setdefault(transaction.id, now) >= self._receipt_s:
+                due.append(transaction)
+        # Those first that were not looked for the longest, so that all have their turn.
+        due.sort(key=lambda one: self._missing_since[one.id])
+        for transaction in due[:_EXPLAINED]:
+            self._missing_since[transaction.id] = time.monotonic()
+            self._explain(writer, replace(transaction, state=OutboxState.SENT))
 
     def _note_missing(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         if transaction.state is OutboxState.MINED:
@@ -263,6 +279,7 @@ class Tracker:
         else:
             reason = f"its nonce was used by transaction 0x{spender.transaction.hash.hex()}"
             writer.requeue(transaction.id, reason)
+            self._unsettled.discard(transaction.id)
             self._report("returned", transaction, reason)
             self._missing_since.pop(transaction.id, None)
             self._unexplained.pop(transaction.id, None)

@@ -179,7 +179,11 @@ class FakeNode:
     def getTransactionReceipt(self, known: list[_Block], name: str) -> Any:  # noqa: N802
         return next((one.receipts[name] for one in reversed(known) if name in one.receipts), None)
 
-    def call(self, known: list[_Block], call: dict[str, str], _: str) -> str:
+    def call(self, known: list[_Block], call: dict[str, str], number: str) -> str:
+        if number != "latest":
+            if int(number, 16) >= len(known):
+                raise RpcError(-32000, "header not found")
+            known = known[: int(number, 16) + 1]
         if not _accepted(_calls_of(bytes.fromhex(call["data"][2:])), list(known[-1].made)):
             raise RpcError(3, "execution reverted", b"")
         return "0x01"

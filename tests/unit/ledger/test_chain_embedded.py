@@ -11,10 +11,12 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from ledger.chain import EmbeddedChain, Node, RpcError, Transaction, call_data, sign_transaction
+from ledger.chain.codec import encode_function
 from ledger.chain.embedded import CHAIN_ID
 from ledger.errors import ChainError, ContractRefusedError
 from ledger.keys import LocalSigner
-from ledger.records import Admit
+from ledger.records import Admit, Contract
+from ledger.store.outbox import Outbox
 from tests.support.ledger_world import LedgerWorld, build_world
 
 ZERO = "0x" + "00" * 32
@@ -85,6 +87,17 @@ def test_blocks_are_linked(world: LedgerWorld) -> None:
         assert len(block["transactions"]) == 1
 
 
+def test_a_call_sees_the_state_after_the_block_that_it_names(world: LedgerWorld, outbox: Outbox) -> None:
+    before = world.chain.head_number()
+    world.admit(outbox)
+    counted = encode_function(Contract.REGISTRY, "sequence")
+    found = [
+        int.from_bytes(world.chain.node.call(world.chain.registry, counted, number=number))
+        for number in (before, world.chain.head_number(), None)
+    ]
+    assert found[0] < found[1] == found[2]
+
+
 @pytest.mark.parametrize("method", ["eth_mine", "", "eth_sendTransaction", "__class__", "debug_traceTransaction"])
 def test_an_unknown_method_is_refused(world: LedgerWorld, method: str) -> None:
     with pytest.raises(RpcError, match="does not exist") as caught:
@@ -118,7 +131,7 @@ BAD: list[tuple[str, list[Any]]] = [
     *(("eth_getTransactionReceipt", [name]) for name in ("0x12", 5, None, "")),
     *(("eth_call", [call]) for call in NO_CALLS),
     ("eth_call", [{"to": ADDRESS, "gas": "lots"}]),
-    ("eth_call", [{"to": ADDRESS}, "earliest"]),
+    ("eth_call", [{"to": ADDRESS}, "0x"]),
     ("eth_call", [{"to": ADDRESS}, "0x1"]),
     *(
         ("eth_sendRawTransaction", [raw])

@@ -119,7 +119,7 @@ SENT: list[tuple[RpcError, Reception | type[MillmarkError]]] = [
     (RpcError(-32001, "Nonce too low"), Reception.TAKEN),
     (RpcError(-32000, "Transaction nonce is too distant from current sender nonce"), Reception.FULL),
     (RpcError(-32000, "Replacement transaction underpriced"), Reception.UNDERPRICED),
-    (RpcError(-32009, "Gas price below configured minimum gas price"), Reception.UNDERPRICED),
+    (RpcError(-32009, "Gas price below configured minimum gas price"), Reception.BELOW_MINIMUM),
     (RpcError(-32005, "Transaction gas limit exceeds block gas limit"), Reception.OVERSIZED),
     (RpcError(-32004, "Upfront cost exceeds account balance"), FundsError),
     (RpcError(-32003, "Intrinsic gas exceeds gas limit"), ChainError),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees
-from ledger.errors import FundsError
+from ledger.chain import Chain, Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees, send_values
+from ledger.errors import FeeTooLowError, FundsError
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
@@ -118,6 +118,72 @@ def test_a_key_without_funds_waits_for_them(
             submitter.step()
     assert outbox.record(ids[0]).state is OutboxState.SIGNED
     world.line.handlers.clear()
+    submitter.drain()
+    verify_once(world, store, signer, ids, before)
+
+
+def _free_of_charge(world: LedgerWorld) -> None:
+    """The latest block of a network without fees, as the node shows it."""
+
+    def answer(params: list[Any]) -> Any:
+        found = world.line.node.request("eth_getBlockByNumber", params)
+        return {**found, "baseFeePerGas": "0x0"} if params[0] == "latest" else found
+
+    world.line.handlers["eth_getBlockByNumber"] = answer
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RpcError(-32009, "Gas price below configured minimum gas price"),
+        RpcError(-32000, "transaction underpriced: gas tip cap 0, minimum needed 1"),
+    ],
+    ids=["Besu", "Geth"],
+)
+def test_a_minimum_price_on_a_network_without_fees_is_told_in_every_step(
+    world: LedgerWorld, store: Store, outbox: Outbox, refusal: RpcError
+) -> None:
+    """Nothing is outbid there, so that the records used to wait without a word."""
+    signer, before = world.admit(outbox), world.count()
+
+    def refuse(_: list[Any]) -> Any:
+        raise refusal
+
+    _free_of_charge(world)
+    world.line.handlers["eth_sendRawTransaction"] = refuse
+    submitter = Submitter(world.chain, outbox, signer, receipt_grace_s=0.2, resend_s=60)
+    ids = submitter.submit(world.lots(2))
+    for _ in range(3):
+        with pytest.raises(FeeTooLowError, match=r"takes no transaction for nothing; .*--min-gas-price=0"):
+            submitter.step()
+    world.line.handlers.clear()
+    world.submitter(outbox, signer).drain()
+    verify_once(world, store, signer, ids, before)
+
+
+def test_a_minimum_price_is_told_where_a_single_transaction_is_awaited(world: LedgerWorld) -> None:
+    def refuse(_: list[Any]) -> Any:
+        raise RpcError(-32009, "Gas price below configured minimum gas price")
+
+    _free_of_charge(world)
+    world.line.handlers["eth_sendRawTransaction"] = refuse
+    with pytest.raises(FeeTooLowError, match="--min-gas-price=0"):
+        send_values(world.chain.node, world.chain.profile, world.owner, [(bytes(20), 1)])
+
+
+def test_a_node_whose_pool_is_closed_is_awaited(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    """Besu's, while it is not in sync."""
+    signer, before, closed = world.admit(outbox), world.count(), [3]
+
+    def refuse(params: list[Any]) -> Any:
+        if closed[0]:
+            closed[0] -= 1
+            raise RpcError(-32000, "Transaction pool not enabled")
+        return world.line.node.request("eth_sendRawTransaction", params)
+
+    world.line.handlers["eth_sendRawTransaction"] = refuse
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(1))
     submitter.drain()
     verify_once(world, store, signer, ids, before)
 

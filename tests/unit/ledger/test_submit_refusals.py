@@ -41,15 +41,17 @@ def mine(world: LedgerWorld) -> None:
 def test_a_block_between_head_and_refusal_makes_no_second_head(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
-    """The submitter sees head 1, the refusal is of head 2; the next look is at head 2 as well."""
+    """The submitter sees head 1, the contract refuses from head 2 on; the next look is at head 2 as well."""
     signer, before = world.admit(outbox), world.count()
     submitter = submitter_of(world, outbox, signer)
     ids = submitter.submit(world.lots(1))
 
+    first = world.chain.head_number()
+
     def refuse_later(params: list[Any]) -> Any:
-        mine(world)
-        world.line.handlers["eth_call"] = refuse
-        return refuse(params)
+        if world.unfaulty.head_number() == first:
+            mine(world)
+        return world.line.node.request("eth_call", params) if params[1] == hex(first) else refuse(params)
 
     world.line.handlers["eth_call"] = refuse_later
     for _ in range(3):
