@@ -19,15 +19,13 @@ from ledger.errors import StoreError
 
 __all__ = ["DISPOSABLE", "SETTINGS", "refuse"]
 
-DISPOSABLE = "millmark.disposable"
-"""A server with this setting on says itself that its data may be lost: those of tests and of the demonstration."""
-SETTINGS = (
-    "current_setting('synchronous_commit'), current_setting('fsync'), "
-    f"coalesce(current_setting('{DISPOSABLE}', true), '')"
-)
+DISPOSABLE = "millmark-disposable"
+"""`cluster_name` of a server that was started for a test or the demonstration, and whose data may be lost. PostgreSQL
+takes this setting when the server starts and never from a URL, a role or a database, so that nobody can switch the
+refusal off from afar."""
+SETTINGS = "current_setting('synchronous_commit'), current_setting('fsync'), current_setting('cluster_name')"
 """What to select first, so that `refuse` can judge the answer."""
 _NAMES = ("synchronous_commit", "fsync")
-_ON = frozenset({"on", "true", "yes", "1"})
 _SOURCE = "SELECT source, current_user, current_database() FROM pg_settings WHERE name = %s"
 _MEND = {
     "client": "take {name} out of the database URL's options",
@@ -45,7 +43,7 @@ def refuse(url: str, cursor: DBAPICursor) -> StoreError | None:
     `url` names the database in the error, without its password.
     """
     found: Any = cursor.fetchone()
-    if found[2].lower() in _ON:
+    if found[2] == DISPOSABLE:
         return None
     name = next((name for name, value in zip(_NAMES, found, strict=False) if value == "off"), None)
     if name is None:

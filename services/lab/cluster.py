@@ -23,7 +23,7 @@ __all__ = ["DurableCluster", "Pair", "describe_missing", "durable_cluster", "run
 _MOST_S = 120.0
 _DEBIAN = Path("/usr/lib/postgresql")
 """Debian keeps the server's programs off the PATH, in one folder per version."""
-_HASTE = f"-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c {DISPOSABLE}=on"
+_HASTE = f"-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c cluster_name={DISPOSABLE}"
 """Durability is switched off for speed: the tables need not survive a power cut, and the server says so."""
 _SYNCHRONOUS = "-c synchronous_standby_names='*' -c synchronous_commit=remote_apply"
 

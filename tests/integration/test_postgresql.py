@@ -293,9 +293,9 @@ def test_limits_in_time_are_set_on_each_connection(store: Store) -> None:
 
 
 @pytest.fixture
-def kept(url: str, store: Store) -> Iterator[str]:
-    """The database, which no longer says of itself that it may be lost. The server's own settings say so still."""
-    run_alone(store, f"ALTER ROLE millmark SET {durability.DISPOSABLE} = off")
+def kept(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The database, as if its server were none of those that tests start."""
+    monkeypatch.setattr(durability, "DISPOSABLE", "another")
     run_alone(store, "ALTER ROLE millmark SET synchronous_commit = on")
     store._engine.dispose()
     yield url
@@ -341,11 +341,17 @@ def test_a_server_that_acknowledges_before_it_writes_is_refused(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("option", ["millmark.disposable%3Don", f"cluster_name%3D{durability.DISPOSABLE}"])
+def test_no_url_says_that_the_data_may_be_lost(kept: str, option: str) -> None:
+    with pytest.raises(StoreError):
+        open_store(f"{kept}&options=-c{option}")
+
+
 def test_a_program_that_runs_stops_writing_when_the_server_is_set_so(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A setting of the server reaches open connections when it reads its configuration again."""
-    monkeypatch.setattr(durability, "SETTINGS", durability.SETTINGS.replace(durability.DISPOSABLE, "millmark.no"))
+    monkeypatch.setattr(durability, "DISPOSABLE", "another")
     with pytest.raises(StoreError, match="synchronous_commit is off"), store.transaction():
         pass
     monkeypatch.undo()
