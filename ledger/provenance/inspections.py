@@ -22,7 +22,7 @@ from ledger.store.rows import (
     gates_of,
 )
 
-__all__ = ["Demand", "Waiting", "WaitingGate", "find_challenged", "find_demands", "find_waiting"]
+__all__ = ["Demand", "Waiting", "WaitingGate", "find_challenged", "find_demands", "find_gates", "find_waiting"]
 
 _LIVE = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
 _MAX_ORDERS = 1_000
@@ -79,7 +79,7 @@ def find_waiting(reader: Reader, most: int) -> Waiting:
     rows.sort(key=lambda row: (orders[row.order or b""].due_at or 2**63, row.number))
     found: list[WaitingGate] = []
     for row in rows:
-        found += _gates(reader, row, orders[row.order or b""])
+        found += find_gates(reader, row, orders[row.order or b""])
         if len(found) > most:
             break
     return Waiting(tuple(found[:most]), len(found) > most or len(orders) >= _MAX_ORDERS)
@@ -124,7 +124,8 @@ def _lots(reader: Reader, orders: dict[bytes, OrderRow]) -> list[LotRow]:
     ]
 
 
-def _gates(reader: Reader, lot: LotRow, order: OrderRow) -> Iterator[WaitingGate]:
+def find_gates(reader: Reader, lot: LotRow, order: OrderRow) -> Iterator[WaitingGate]:
+    """The gates of its order that keep a lot from the buyer. The reader has loaded the lot, and named the order."""
     standings = {row.inspector: row for row in reader.rows.find(StandingRow, lot=lot.subject)}
     waived = {one.inspector.participant for one in build_waivers(reader, lot.subject) if one.holds}
     for gate in gates_of(order):

@@ -23,13 +23,21 @@ supersessions = _table("supersessions", rows.SupersessionRow, "sequence", "super
 
 participants = _table("participants", rows.ParticipantRow, "number")
 keys = _table("keys", rows.KeyRow, "address", "participant")
-recoveries = _table("recoveries", rows.RecoveryRow, "participant")
+recoveries = _table("recoveries", rows.RecoveryRow, "participant", "accepted_at")
 name_keys = _table("name_keys", rows.NameKeyRow, "participant index")
 publications = _table("publications", rows.PublicationRow, "kind")
 machines = _table("machines", rows.MachineRow, "number", "subject")
-models = _table("models", rows.ModelRow, "number", "digest")
+models = _table("models", rows.ModelRow, "number", "digest", "state number")
 
-orders = _table("orders", rows.OrderRow, "subject", "sequence")
+orders = _table(
+    "orders",
+    rows.OrderRow,
+    "subject",
+    "sequence",
+    "buyer state sequence",
+    "coordinator state sequence",
+    "state sequence",
+)
 operations = _table("operations", rows.OperationRow, "order operation")
 assignments = _table(
     "assignments",
@@ -38,16 +46,37 @@ assignments = _table(
     "order operation",
     "machine ended_at accepted_at",
     "stream leaf_index",
+    "owner state sequence",
 )
 
-lots = _table("lots", rows.LotRow, "subject", "number", "order", "parent", "custodian", "assignment")
+lots = _table(
+    "lots",
+    rows.LotRow,
+    "subject",
+    "number",
+    "order",
+    "parent",
+    "custodian state number",
+    "counterparty state number",
+    "state number",
+    "assignment",
+)
 transformations = _table("transformations", rows.TransformationRow, "sequence")
 lot_inputs = _table("lot_inputs", rows.LotInputRow, "sequence lot", "lot")
 lot_outputs = _table("lot_outputs", rows.LotOutputRow, "sequence lot", "lot")
 packings = _table("packings", rows.PackingRow, "packed_by child", "child", "parent")
 custody_changes = _table("custody_changes", rows.CustodyChangeRow, "sequence lot", "lot")
 
-certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model", "stream leaf_index")
+certificates = _table(
+    "certificates",
+    rows.CertificateRow,
+    "sequence",
+    "lot",
+    "model",
+    "stream leaf_index",
+    "issuer state sequence",
+    "state sequence",
+)
 certified_lots = _table("certified_lots", rows.CertifiedLotRow, "certificate lot", "lot")
 standings = _table("standings", rows.StandingRow, "lot inspector")
 waivers = _table("waivers", rows.WaiverRow, "sequence", "lot")

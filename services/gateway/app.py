@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 
@@ -34,6 +34,7 @@ from services.gateway.http.repository import StoredSecret
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.metrics import Metrics
 from services.gateway.parts import GatewayParts
+from services.gateway.readiness import Readiness
 from services.gateway.recording import FormDesk, RecordingService, add_recording
 from services.gateway.relay import add_relay
 from services.planning.tying import Ties
@@ -42,6 +43,7 @@ from services.portal.check_page import CheckPage
 from services.portal.pages import Speaker
 from services.portal.people import WaysIn
 from services.serving.logs import build_logger
+from services.serving.troubles import Trouble
 from services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["create_gateway"]
@@ -82,7 +84,8 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     api = _build_api_parts(parts, background, authentication, verify_fresh, follow_now)
     recording = RecordingService(parts.store, background.recorder, parts.find_product, captured=parts.captured)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
-    portal = _build_portal(parts, api, FormDesk(recording, app.state.idempotency))
+    desk = FormDesk(recording, app.state.idempotency)
+    portal = _build_portal(parts, api, desk, partial(_read_troubles, background.readiness))
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
     # FastAPI has handlers of its own for the last two, which would answer in another form.
@@ -149,7 +152,15 @@ def _build_api_parts(
     )
 
 
-def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk) -> Portal:
+def _read_troubles(readiness: Readiness) -> Sequence[Trouble]:
+    """What `/ready` would say; nothing before the first look."""
+    seen = readiness.seen()
+    return () if seen.looked_s is None else (*seen.troubles, *seen.alarms)
+
+
+def _build_portal(
+    parts: GatewayParts, api: ApiParts, desk: FormDesk, read_troubles: Callable[[], Sequence[Trouble]]
+) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
     check = CheckPage(parts.check_page)
@@ -168,6 +179,7 @@ def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk) -> Portal:
         api.ties,
         desk,
         _build_office(parts, api, ways_in.people),
+        read_troubles,
     )
 
 

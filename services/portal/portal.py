@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,12 @@ from services.portal.proofs import Proofs
 from services.portal.recall_files import RecallFiles
 from services.portal.recalls import Recalls
 from services.portal.registers import Registers
-from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
+from services.portal.routes import ANYBODY, OWNER, PageRoute
 from services.portal.search_page import SearchPage
 from services.portal.sign_in import SignInPages, ask_to_sign_in
 from services.portal.visible import Visible
+from services.portal.work_page import WorkPage
+from services.serving.troubles import Trouble
 
 __all__ = ["Office", "Portal"]
 
@@ -61,7 +63,8 @@ class Office:
 
 class Portal:
     """`origin` is the URL at which callers reach the gateway; `read_status` returns the gateway's status; `form_key`
-    returns the key of forms, which all processes behind that URL share; `desk` records for the company."""
+    returns the key of forms, which all processes behind that URL share; `desk` records for the company;
+    `read_troubles` tells what does not work."""
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class Portal:
         ties: Ties,
         desk: Desk,
         office: Office,
+        read_troubles: Callable[[], Sequence[Trouble]],
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
@@ -87,7 +91,7 @@ class Portal:
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
-            PageRoute("/portal", self.overview, MEMBERS),
+            *WorkPage(store, self.pages, self.forms, self.acting, read_troubles).routes(),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *people.routes(),
@@ -117,9 +121,6 @@ class Portal:
 
     def home(self, request: Request) -> Response:
         return self.pages.render(request, "home.html")
-
-    def overview(self, request: Request) -> Response:
-        return self.pages.render(request, "overview.html", forms=self.forms)
 
     def asset(self, request: Request, tag: str, name: str) -> Response:
         """Serves an asset. Raises NotFoundError if it is unknown."""

@@ -15,12 +15,15 @@ from ledger.store.outbox import Outbox
 from ledger.store.rows import OrderRow
 from services.access.people.roles import PersonRole
 from services.audit import AuditLog
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.recording.writes import WRITES
 from services.portal.acting.declared import ACTS
 from services.portal.language import read_catalogues
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
+from tests.support.gateway_client import Caller
 from tests.support.portal_site import HOST, Browser
 from tests.support.sign_in import NOW_S
+from tests.support.stores import new_store
 
 MARKUP = """"><script>alert(1)</script><b x='"""
 LONG = "9" * 30
@@ -114,6 +117,32 @@ def test_the_audit_log_names_the_person(tmp_path: Path) -> None:
 
 def read_audit_lines(folder: Path) -> list[str]:
     return [line for file in sorted(folder.rglob("*.jsonl")) for line in file.read_text().splitlines()]
+
+
+# The work list
+
+
+def test_the_first_page_says_what_waits_and_offers_it_to_whoever_may(site: ActingSite) -> None:
+    order = place(site)
+    for role, may in ((PersonRole.RECORDER, True), (PersonRole.READER, False)):
+        for language, words in (("en", ("Needs you (1)", "Accept or decline the order")), ("zh", ("待您处理（1）",))):
+            page = site.person(role).get(f"/portal?lang={language}")
+            assert all(word in read(page.text) for word in words)
+            assert (f'href="/portal/act/rejectOrder?subject={order}"' in page.text) is may
+            assert f'href="/portal/orders/{order}"' in page.text
+    done = act(site.person(), f"/portal/act/acceptOrder?subject={order}")
+    site.send()
+    assert done.status_code == 303
+    assert "Plan the work" in read(site.person().get("/portal").text)
+    assert "Nothing waits" not in read(site.person().get("/portal?page=2").text)
+
+
+def test_a_gateway_whose_index_is_empty_has_a_first_page(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        app = create_gateway(GatewayParts(store, build_policy("loopback-open")))
+        page = Caller(app).ask("/portal")
+    assert page.status_code == 200
+    assert "Nothing waits for you" in read(page.text)
 
 
 # Twice, stale, changed
@@ -246,7 +275,9 @@ def test_no_entry_is_ever_markup(site: ActingSite) -> None:
     assert 'href="/portal">' in pages[-1].text
 
 
-@pytest.mark.parametrize("path", ["/portal/records/{}", "/portal/machines/{}", "/portal/act/acceptOrder?id={}"])
+@pytest.mark.parametrize(
+    "path", ["/portal/records/{}", "/portal/machines/{}", "/portal/act/acceptOrder?id={}", "/portal?page={}"]
+)
 @pytest.mark.parametrize("number", [LONG, "0", "-1", "1e9", "x", "99999999999999999999"])
 def test_no_number_breaks_a_page(site: ActingSite, path: str, number: str) -> None:
     answer = site.person().get(path.format(number))

@@ -1,0 +1,249 @@
+"""What waits for one company: everything that it, and nobody else, has to do next, the most urgent first.
+
+Each query reads an index, and a bounded number of rows. What is beyond a bound is not lost: it moves up as the rest is
+done, and `truncated` says that there is more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from ledger.provenance import answers
+from ledger.provenance.inspections import WaitingGate, find_waiting
+from ledger.provenance.jsonform import moment
+from ledger.provenance.reader import Reader, unit
+from ledger.provenance.waits import Task, Wait, build_work, find_waits
+from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Role
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    CustodyChangeRow,
+    LotRow,
+    ModelRow,
+    OrderRow,
+    ParticipantRow,
+    RecoveryRow,
+)
+
+__all__ = ["Todo", "WorkList", "find_work"]
+
+R = TypeVar("R")
+_MOST = 200
+"""Rows of each kind that are looked at."""
+_OPEN = (OrderState.PLACED, OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
+_LIVE = (AssignmentState.STARTED, AssignmentState.ACCEPTED, AssignmentState.PROPOSED)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One thing to do. What does not apply is None; a thing without an identifier has its subject alone."""
+
+    task: Task
+    until: datetime | None
+    since: datetime | None
+    overdue: bool
+    order: bytes | None = None
+    order_identifier: str | None = None
+    lot: bytes | None = None
+    lot_identifier: str | None = None
+    quantity: int | None = None
+    unit: str = ""
+    operations: tuple[int, ...] = ()
+    """Indexes of operations."""
+    assignment: int | None = None
+    machine: answers.Machine | None = None
+    certificate: int | None = None
+    model: int | None = None
+    proposal: int | None = None
+    who: answers.Party | None = None
+    """The other company: who asks for it, or holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkList:
+    """A page of what there is to do."""
+
+    items: tuple[Todo, ...]
+    count: int
+    """Of all that was found, on all pages."""
+    truncated: bool
+    """Whether there is more than was looked at."""
+
+
+def find_work(reader: Reader, company: int, first: int, most: int) -> WorkList:
+    """`most` things that `company` has to do, from the place `first` on. The reader is the company's own, or sees no
+    more than the company may."""
+    found = _Finder(reader, company)
+    todos = sorted(found.all(), key=lambda one: (one.until or _NEVER, _PLACES[one.task], one.since or _NEVER))
+    shown = _named(reader, todos[first : first + most])
+    return WorkList(shown, len(todos), found.truncated)
+
+
+_PLACES = {task: place for place, task in enumerate(Task)}
+
+
+class _Finder:
+    def __init__(self, reader: Reader, company: int) -> None:
+        self._reader, self._company, self.truncated = reader, company, False
+        self._now = reader.cursor.block_time
+        row = reader.rows.get(ParticipantRow, company)
+        self._roles = Role(0 if row is None else row.roles)
+
+    def all(self) -> Iterator[Todo]:
+        yield from self._orders()
+        yield from self._assignments()
+        yield from self._lots()
+        yield from self._returns()
+        yield from self._certificates()
+        yield from self._registry()
+
+    def _bounded(self, rows: list[R]) -> list[R]:
+        self.truncated |= len(rows) >= _MOST
+        return rows
+
+    def _orders(self) -> Iterator[Todo]:
+        rows: dict[bytes, OrderRow] = {}
+        for side in ("buyer", "coordinator"):
+            for state in _OPEN:
+                sided: dict[str, Any] = {side: self._company, "state": int(state)}
+                found = self._reader.rows.page(OrderRow, "sequence", None, _MOST, **sided)
+                rows |= {row.subject: row for row in self._bounded(found)}
+        for wait in find_waits(self._reader, list(rows.values()), whole=False):
+            if wait.who.participant == self._company:
+                yield self._of_wait(wait, self._other(wait, rows[wait.order]))
+
+    def _other(self, wait: Wait, row: OrderRow) -> answers.Party | None:
+        """Who else is concerned: the holder of what failed, or the order's other side."""
+        if wait.lot is not None:
+            return self._reader.party(self._reader.lot(wait.lot).custodian)
+        other = row.buyer if row.coordinator == self._company else row.coordinator
+        return self._reader.party(other) if other != self._company else None
+
+    def _of_wait(self, wait: Wait, who: answers.Party | None) -> Todo:
+        return Todo(
+            wait.task,
+            wait.until,
+            wait.since,
+            wait.until is not None and wait.until.timestamp() <= self._now,
+            order=wait.order,
+            lot=wait.lot,
+            operations=wait.operations,
+            assignment=wait.assignment,
+            machine=wait.machine,
+            proposal=wait.proposal,
+            who=who,
+        )
+
+    def _assignments(self) -> Iterator[Todo]:
+        rows: list[AssignmentRow] = []
+        for state in _LIVE:
+            rows += self._bounded(
+                self._reader.rows.page(AssignmentRow, "sequence", None, _MOST, owner=self._company, state=int(state))
+            )
+        orders = {row.subject: row for row in self._reader.rows.among(OrderRow, "subject", {one.order for one in rows})}
+        for row in rows:
+            order = orders[row.order]
+            # A proposal for an order that is not made any more cannot be accepted, and is nothing to do.
+            if order.state in (OrderState.ACCEPTED, OrderState.IN_PRODUCTION):
+                yield self._of_wait(build_work(self._reader, row, order.due_at), self._reader.party(order.coordinator))
+
+    def _lots(self) -> Iterator[Todo]:
+        offered = self._lots_in("counterparty", LotState.OFFERED)
+        yield from (self._of_lot(Task.ACCEPT_CUSTODY, row, row.custodian) for row in offered if row.parent is None)
+        for row in self._lots_in("custodian", LotState.QUARANTINED):
+            yield self._of_lot(Task.REWORK, row, row.counterparty)
+
+    def _lots_in(self, side: str, state: LotState) -> list[LotRow]:
+        sided: dict[str, Any] = {side: self._company, "state": int(state)}
+        return self._bounded(self._reader.rows.page(LotRow, "number", None, _MOST, **sided))
+
+    def _returns(self) -> Iterator[Todo]:
+        """Lots in quarantine that are offered to their maker. The lot's row says who quarantined it, not to whom it is
+        offered."""
+        rows = self._bounded(self._reader.rows.page(LotRow, "number", None, _MOST, state=int(LotState.RETURNING)))
+        for row in rows:
+            change = self._reader.rows.get(CustodyChangeRow, row.offer, row.subject)
+            if change is not None and change.to_participant == self._company:
+                yield self._of_lot(Task.ACCEPT_RETURN, row, row.custodian)
+
+    def _of_lot(self, task: Task, row: LotRow, who: int, until: datetime | None = None) -> Todo:
+        order = None if row.order is None else self._reader.rows.get(OrderRow, row.order)
+        due = until or (None if order is None else moment(order.due_at))
+        return Todo(
+            task,
+            due,
+            self._since(row),
+            due is not None and due.timestamp() <= self._now,
+            order=row.order,
+            lot=row.subject,
+            quantity=row.quantity,
+            unit=unit(row.unit),
+            who=self._reader.some_party(who),
+        )
+
+    def _since(self, row: LotRow) -> datetime | None:
+        change = self._reader.rows.get(CustodyChangeRow, row.offer, row.subject) if row.offer else None
+        return moment(row.created_at if change is None else change.changed_at)
+
+    def _certificates(self) -> Iterator[Todo]:
+        if Role.INSPECTOR in self._roles:
+            waiting = find_waiting(self._reader, _MOST)
+            self.truncated |= waiting.truncated
+            for gate in waiting.items:
+                if gate.inspector.participant == self._company and not LotState(gate.lot.state).is_quarantined:
+                    yield self._of_gate(gate)
+        demanded = self._bounded(
+            self._reader.rows.page(
+                CertificateRow, "sequence", None, _MOST, issuer=self._company, state=int(CertificateState.DEMANDED)
+            )
+        )
+        for row in demanded:
+            until = moment(row.opening_deadline)
+            overdue = row.opening_deadline <= self._now
+            yield Todo(
+                Task.OPEN_CERTIFICATE, until, None, overdue, order=row.order, lot=row.lot, certificate=row.sequence
+            )
+
+    def _of_gate(self, gate: WaitingGate) -> Todo:
+        overdue = gate.due_at is not None and gate.due_at.timestamp() <= self._now
+        return Todo(
+            Task.INSPECT,
+            gate.due_at,
+            gate.since,
+            overdue,
+            order=gate.order,
+            lot=gate.lot.subject,
+            quantity=gate.lot.quantity,
+            unit=gate.lot.unit,
+            model=gate.model,
+            who=gate.lot.holder,
+        )
+
+    def _registry(self) -> Iterator[Todo]:
+        for recovery in self._reader.rows.find(RecoveryRow, accepted_at=0):
+            own = recovery.participant == self._company
+            if (own or Role.AUDITOR in self._roles) and not recovery.objected:
+                until = moment(recovery.effective_at)
+                overdue = recovery.effective_at <= self._now
+                party = self._reader.party(recovery.participant)
+                yield Todo(Task.RECOVERY, until, moment(recovery.proposed_at), overdue, who=party)
+        if Role.AUDITOR in self._roles:
+            models = self._reader.rows.page(ModelRow, "number", None, _MOST, state=int(ModelState.REGISTERED))
+            for model in self._bounded(models):
+                since, inspector = moment(model.registered_at), self._reader.party(model.inspector)
+                if model.inspector != self._company:
+                    yield Todo(Task.APPROVE_MODEL, None, since, False, model=model.number, who=inspector)
+
+
+def _named(reader: Reader, todos: Sequence[Todo]) -> tuple[Todo, ...]:
+    """With the identifiers of their things, looked up at once."""
+    reader.name([one for todo in todos for one in (todo.order, todo.lot) if one is not None])
+
+    def name(subject: bytes | None) -> str | None:
+        return None if subject is None else reader.identifier(subject)
+
+    return tuple(replace(todo, order_identifier=name(todo.order), lot_identifier=name(todo.lot)) for todo in todos)
