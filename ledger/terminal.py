@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TextIO
 
-__all__ = ["NO_ANSWER", "write"]
+__all__ = ["NO_ANSWER", "is_coloured", "paint", "write"]
 
 NO_ANSWER = 3
 """Exit code of a command that could not print its answer."""
+
+_GOOD = "pass|passed|valid|verified|proved|final|delivered|completed|active"
+_BAD = "fail|failed|fails|refused|revoked|refuted|fallen|unopened|quarantined|withdrawn|parked|suspended|cut off"
+_WORD = re.compile(rf"(?<![\w./:@\x1b\[-])(?:(?P<good>{_GOOD})|(?P<bad>{_BAD}))(?![\w./:@-])", re.IGNORECASE)
+"""Words that say how things stand. Not what is part of a name, a path or a number."""
+_GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[39m"
+_NOT = re.compile(r"\b(?:not|no|never|without)\s+(?:\w+\s+)?$", re.IGNORECASE)
+
+
+def is_coloured(stream: TextIO | None) -> bool:
+    """Whether text on a stream may have colours: it is a terminal, and nobody said otherwise (no-color.org)."""
+    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def paint(text: str) -> str:
+    """Text with the words coloured that say how things stand: green what is well, red what is not. What is negated
+    stays as it is."""
+
+    def colour(match: re.Match[str]) -> str:
+        if _NOT.search(text, max(0, match.start() - 40), match.start()):
+            return match[0]
+        return f"{_GREEN if match['good'] else _RED}{match[0]}{_PLAIN}"
+
+    return _WORD.sub(colour, text)
 
 
 def write(stream: TextIO | None, text: str) -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from typer.core import TyperGroup
 
 from ledger.errors import MillmarkError, NotInstalledError
 from ledger.terminal import write
@@ -22,51 +24,75 @@ from quality.errors import QualityError
 if TYPE_CHECKING:
     app: typer.Typer
 
-__all__ = ["COMMANDS", "app", "build_app", "main"]
+__all__ = ["COMMANDS", "COMPLETING", "PANELS", "app", "build_app", "main"]
+
+PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "Look": {
+        "services.commands.chain": ["status"],
+        "services.commands.provenance": ["trace", "recall"],
+        "services.commands.footprint": ["footprint"],
+        "services.commands.participants": ["participants"],
+    },
+    "Record": {
+        "services.commands.acts.products": ["products"],
+        "services.commands.acts.orders": ["orders"],
+        "services.commands.plan": ["plan"],
+        "services.commands.acts.assignments": ["assignments"],
+        "services.commands.acts.lots": ["lots"],
+        "services.commands.acts.custody": ["custody"],
+        "services.commands.acts.certificates": ["certificates"],
+        "services.commands.acts.machines": ["machines", "streams", "models"],
+        "services.commands.acts.notes": ["note"],
+        "services.commands.documents": ["documents"],
+        "services.commands.handovers": ["handovers", "import"],
+    },
+    "Prove": {
+        "services.commands.bundle": ["bundle"],
+        "services.commands.verify": ["verify"],
+        "services.commands.trust": ["checkpoint", "trust"],
+        "services.commands.quality": ["quality"],
+        "services.commands.interop": ["digital-link", "epcis"],
+    },
+    "Run": {
+        "services.commands.home": ["init", "join"],
+        "services.commands.directory": ["directory"],
+        "services.commands.chain": ["deploy", "rebuild"],
+        "services.commands.network": ["network"],
+        "services.commands.gateway": ["gateway"],
+        "services.commands.node": ["node"],
+        "services.commands.people": ["people"],
+        "services.commands.apikeys": ["apikeys"],
+        "services.commands.webhooks": ["webhooks"],
+        "services.commands.audit": ["audit"],
+        "services.commands.keys": ["keys"],
+        "services.commands.council": ["council"],
+        "services.commands.outbox": ["outbox"],
+        "services.commands.relay": ["relay"],
+        "services.commands.evidence": ["evidence"],
+        "services.commands.index": ["index"],
+        "services.commands.backup": ["backup", "restore"],
+    },
+    "Develop": {
+        "services.lab.commands.demo": ["demo"],
+        "services.commands.chain": ["devchain"],
+        "services.lab.commands.bench": ["bench"],
+        "services.lab.commands.faults": ["faults"],
+    },
+}
+"""The commands that each module registers, by what they are for, as the help shows them. Running one command imports
+only the module that declares it, which keeps start-up short and optional packages optional."""
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "services.lab.commands.demo": ["demo"],
-    "services.commands.home": ["init", "join"],
-    "services.commands.directory": ["directory"],
-    "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
-    "services.commands.network": ["network"],
-    "services.commands.gateway": ["gateway"],
-    "services.commands.backup": ["backup", "restore"],
-    "services.commands.index": ["index"],
-    "services.commands.evidence": ["evidence"],
-    "services.commands.participants": ["participants"],
-    "services.commands.council": ["council"],
-    "services.commands.acts.products": ["products"],
-    "services.commands.acts.orders": ["orders"],
-    "services.commands.plan": ["plan"],
-    "services.commands.acts.assignments": ["assignments"],
-    "services.commands.acts.lots": ["lots"],
-    "services.commands.acts.custody": ["custody"],
-    "services.commands.acts.certificates": ["certificates"],
-    "services.commands.acts.machines": ["machines", "streams", "models"],
-    "services.commands.acts.notes": ["note"],
-    "services.commands.keys": ["keys"],
-    "services.commands.apikeys": ["apikeys"],
-    "services.commands.people": ["people"],
-    "services.commands.audit": ["audit"],
-    "services.commands.documents": ["documents"],
-    "services.commands.provenance": ["trace", "recall"],
-    "services.commands.footprint": ["footprint"],
-    "services.commands.bundle": ["bundle"],
-    "services.commands.handovers": ["handovers", "import"],
-    "services.commands.trust": ["checkpoint", "trust"],
-    "services.commands.verify": ["verify"],
-    "services.commands.quality": ["quality"],
-    "services.commands.interop": ["digital-link", "epcis"],
-    "services.lab.commands.bench": ["bench"],
-    "services.lab.commands.faults": ["faults"],
-    "services.commands.outbox": ["outbox"],
-    "services.commands.relay": ["relay"],
-    "services.commands.node": ["node"],
-    "services.commands.webhooks": ["webhooks"],
+    module: [name for panel in PANELS.values() for name in panel.get(module, ())]
+    for panel in PANELS.values()
+    for module in panel
 }
-"""The commands that each module registers. Running one command imports only the module that declares it, which keeps
-start-up short and optional packages optional."""
+"""The commands of each module."""
+
+COMPLETING = "_MILLMARK_COMPLETE"
+"""What shells set in the environment to have a line completed."""
+_PANEL_OF = {name: panel for panel, modules in PANELS.items() for names in modules.values() for name in names}
+_ORDER = {name: place for place, name in enumerate(_PANEL_OF)}
 
 EXTRAS: Mapping[str, str] = {
     "asyncua": "opcua",
@@ -87,13 +113,24 @@ def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
         help="A permissioned traceability ledger for distributed, made-to-order manufacturing.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
         rich_markup_mode="markdown",
+        cls=_Ordered,
     )
     app.callback()(choose_home)
     for module in modules:
         importlib.import_module(module).register(app)
+    for command in app.registered_commands:
+        command.rich_help_panel = _PANEL_OF[command.name or ""]
+    for group in app.registered_groups:
+        group.rich_help_panel = _PANEL_OF[group.name or ""]
     return app
+
+
+class _Ordered(TyperGroup):
+    """Lists the commands in the order in which they are declared above."""
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - typer's signature
+        return sorted(self.commands, key=lambda name: _ORDER[name])
 
 
 def _load_app(modules: Iterable[str]) -> typer.Typer:
@@ -105,6 +142,14 @@ def _load_app(modules: Iterable[str]) -> typer.Typer:
         gc.enable()
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - asked for rarely
+
+        write(sys.stdout, f"millmark {version('millmark')}\n")
+        raise typer.Exit
+
+
 def choose_home(
     context: typer.Context,
     home: Path = typer.Option(
@@ -113,6 +158,9 @@ def choose_home(
         envvar="MILLMARK_HOME",
         help="Folder of millmark.toml, the database and the deployment file.",
         file_okay=False,
+    ),
+    version: bool = typer.Option(  # noqa: ARG001 - its callback answers
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
     ),
 ) -> None:
     """Millmark records who ordered, made, inspected and holds a part, on a chain that the companies run together."""
@@ -126,10 +174,30 @@ def __getattr__(name: str) -> object:
     return build_app()
 
 
+def _completing_app() -> typer.Typer:
+    """The application that answers a shell which completes a line: with the module of the command on the line, or with
+    the names of all commands while the command itself is being written. Loading all of them would take seconds."""
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]
+    words = words[2:] if words[:1] == ["--home"] else words
+    is_written = len(words) > 1 or os.environ.get("_TYPER_COMPLETE_ARGS", "").endswith(" ")
+    if words and is_written and words[0] in _PANEL_OF:
+        return _load_app(_needed(words))
+    app = build_app(())
+    for name in _PANEL_OF:
+        app.command(name)(_do_nothing)
+    return app
+
+
+def _do_nothing() -> None:
+    """Stands for a command of which only the name is asked."""
+
+
 def _needed(arguments: Sequence[str]) -> Iterable[str]:
     """The module of the command being called, or all modules when the arguments do not tell which."""
     # Only `--home FOLDER` is expected before the command. Anything else loads all modules, which is slower but right.
     called = arguments[2] if len(arguments) > 2 and arguments[0] == "--home" else next(iter(arguments), "")
+    if called in ("--install-completion", "--show-completion"):
+        return ()
     found = [module for module, commands in COMMANDS.items() if called in commands]
     return found or COMMANDS
 
@@ -138,7 +206,8 @@ def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
     _forbid_core_files()
     try:
-        code = _load_app(_needed(sys.argv[1:]))(standalone_mode=False)  # usage errors are raised, not printed
+        app = _completing_app() if COMPLETING in os.environ else _load_app(_needed(sys.argv[1:]))
+        code = app(prog_name="millmark", standalone_mode=False)  # usage errors are raised, not printed
     except typer.TyperException as error:
         write(sys.stderr, _explain(error))
         sys.exit(error.exit_code)

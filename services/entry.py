@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from services.help import print_help
@@ -14,13 +16,19 @@ from services.help import print_help
 __all__ = ["main"]
 
 _USAGE = 2
+_COMPLETING = "_MILLMARK_COMPLETE"
+"""As in services.cli, which is not imported to print help."""
 
 
 def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
-    if print_help(sys.argv[1:]):
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"millmark {version('millmark')}\n")
+        sys.exit(0)
+    # A shell that completes a line passes no arguments: it does not ask for help.
+    if _COMPLETING not in os.environ and print_help(sys.argv[1:]):
         sys.exit(0 if sys.argv[1:] else _USAGE)
     from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 

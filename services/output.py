@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.errors import InputError
-from ledger.terminal import NO_ANSWER, write
+from ledger.terminal import NO_ANSWER, is_coloured, paint, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,8 @@ def print_json(value: object) -> None:
 
 
 def print_lines(*lines: str) -> None:
-    _print("".join(f"{line}\n" for line in lines))
+    text = "".join(f"{line}\n" for line in lines)
+    _print(paint(text) if is_coloured(sys.stdout) else text)
 
 
 def _print(text: str) -> None:
@@ -67,7 +68,7 @@ def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool
     width = max(console.width, sum(widths) + len(_BETWEEN) * (len(widths) - 1))
     shown = io.StringIO()
     Console(file=shown, width=width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
-    _print(shown.getvalue())
+    _print(paint(shown.getvalue()) if is_coloured(sys.stdout) else shown.getvalue())
 
 
 def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:

@@ -10,7 +10,7 @@ import json
 import sys
 
 from ledger.errors import MillmarkError
-from ledger.terminal import NO_ANSWER, write
+from ledger.terminal import NO_ANSWER, is_coloured, paint, write
 from ledger.verify.files import Answer
 
 __all__ = ["fail", "tell"]
@@ -19,6 +19,8 @@ __all__ = ["fail", "tell"]
 def tell(answer: Answer, *, as_json: bool) -> int:
     """Print an answer and return its exit code."""
     shown = json.dumps(answer.to_json(), indent=2) if as_json else "\n".join(answer.lines())
+    if not as_json and is_coloured(sys.stdout):
+        shown = paint(shown)
     if shown and not write(sys.stdout, f"{shown}\n"):
         write(sys.stderr, "millmark: the answer cannot be written; check the output and its disk\n")
         return NO_ANSWER

@@ -32,10 +32,12 @@ from services.files import write_whole
 from services.options import AsJson
 from services.output import print_json, print_lines, warn, write_text
 from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
+from services.text.shortening import shorten
 from services.text.trace import describe_order, describe_recall, describe_trace
 
 __all__ = ["register"]
 
+Full = Annotated[bool, typer.Option("--full", help="Print identifiers whole instead of their last parts.")]
 _DEPTH, _LOTS = Limits().depth, Limits().lots
 
 
@@ -66,6 +68,7 @@ def run_trace(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
     depth: Annotated[int, typer.Option(help=f"Maximum number of steps either way, 1 to {MAX_TRACED.depth}.")] = _DEPTH,
     limit: Annotated[int, typer.Option(help=f"Maximum number of lots in one list, 1 to {MAX_TRACED.lots}.")] = _LOTS,
+    full: Full = False,
     as_json: AsJson = False,
 ) -> None:
     """Show where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
@@ -76,7 +79,7 @@ def run_trace(
         _catch_up(opened)
         found = trace(opened.store, identifier, direction=direction, limits=limits)
     form = Form.JSON if as_json else form
-    _write(_show(found, form, direction), output)
+    _write(_show(found, form, direction, full=full), output)
     # On the terminal, tables and trees end with what was cut off; a file or a picture might hide it.
     if output is not None or form not in (Form.TABLE, Form.TREE):
         for cut in found.cuts:
@@ -109,6 +112,7 @@ def run_recall(
         Path | None,
         typer.Option(help="With --bundle: co-signed block that the receiver starts from; the latest by default."),
     ] = None,
+    full: Full = False,
     as_json: AsJson = False,
 ) -> None:
     """List every certificate, lot, order and holder affected by a bad model, lot or machine."""
@@ -128,18 +132,20 @@ def run_recall(
         for cut in found.cuts:
             warn(f"millmark: cut off: {describe_cut(cut)}")
     else:
-        print_lines(*describe_recall(found), *([] if files is None else _describe_files(found, files)))
+        lines = describe_recall(found)
+        print_lines(*(lines if full else shorten(lines)), *([] if files is None else _describe_files(found, files)))
 
 
-def _show(found: Trace | OrderTrace, form: Form, direction: Direction) -> str:
+def _show(found: Trace | OrderTrace, form: Form, direction: Direction, *, full: bool) -> str:
     if form is Form.TABLE:
         lines = describe_trace(found) if isinstance(found, Trace) else describe_order(found)
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines if full else shorten(lines)) + "\n"
     if form is Form.JSON:
         return json.dumps(found.to_json(), indent=2) + "\n"
     family = build_family(found)
     if form is Form.TREE:
-        return "\n".join(draw_tree(family, direction)) + "\n"
+        lines = draw_tree(family, direction)
+        return "\n".join(lines if full else shorten(lines)) + "\n"
     return draw_dot(family) if form is Form.DOT else draw_svg(family)
 
 

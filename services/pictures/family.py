@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ledger.provenance import OrderTrace, Recall, Trace
 from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
+from ledger.verify.words.english import ENUMERATIONS, UNITS
 
 __all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "build_reach", "describe_cut"]
 
@@ -84,7 +85,7 @@ class Words:
         return party.name or f"participant {party.participant}"
 
     def state(self, quantity: int, unit: str, state: LotState) -> str:
-        return f"{quantity} {unit} {_word(state)}"
+        return f"{quantity} {UNITS.get(unit, unit)} {_word(state)}"
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
         """The text about a certificate, which follows the lot's state; a line feed in it starts a new line."""
@@ -223,4 +224,5 @@ def _key(subject: bytes) -> str:
 
 
 def _word(value: enum.Enum) -> str:
-    return value.name.lower().replace("_", " ")
+    """The word that the pages have for it, too."""
+    return ENUMERATIONS.get(f"{type(value).__name__}.{value.name}", value.name.lower().replace("_", " "))

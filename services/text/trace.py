@@ -24,7 +24,7 @@ from ledger.provenance.answers import (
 from ledger.provenance.recall_answers import Holder
 from ledger.records import LotState, Verdict
 from ledger.verify.printable import printable, quoted
-from ledger.verify.words.english import UNITS
+from ledger.verify.words.english import ENUMERATIONS, UNITS
 from services.pictures import describe_cut
 
 __all__ = ["describe_order", "describe_recall", "describe_shared", "describe_trace"]
@@ -194,12 +194,13 @@ def _party(party: Party) -> str:
 
 
 def _unit(code: str) -> str:
-    """A unit as recorded; in quotation marks unless it is a known one, since it may be any three bytes."""
-    return code if code in UNITS else quoted(code)
+    """The symbol of a known unit; what was recorded in quotation marks otherwise, since it may be any three bytes."""
+    return UNITS.get(code) or quoted(code)
 
 
 def _word(value: enum.Enum) -> str:
-    return value.name.lower().replace("_", " ")
+    """The word that the pages have for it, too."""
+    return ENUMERATIONS.get(f"{type(value).__name__}.{value.name}", value.name.lower().replace("_", " "))
 
 
 def _time(value: datetime | None) -> str:

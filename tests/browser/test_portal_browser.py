@@ -253,7 +253,7 @@ def pages(world: PortalWorld) -> dict[str, str]:
     registers = ("certificates", "participants", "streams", "documents", "webhooks", "apikeys", "audit")
     paths = {
         **{name: name for name in (*names, *registers)},
-        "participant": f"participants/{plant.inspector.company.number}",
+        "participant": f"participants/{world.company('Umbra Inspection').number}",
         "several found": f"search?q={plant.machines[0].number}",
         "nothing found": "search?q=NOTHING",
         "order": f"orders/{job.order.subject.hex()}",

@@ -14,7 +14,7 @@ import typer
 from ledger.errors import InputError
 from services.commands.acts.act import Done, Group, Listing
 from services.commands.acts.options import Claims, Company, LotNames, Reason
-from services.commands.acts.words import name_of, party, read_claims, reason_of
+from services.commands.acts.words import name_of, party, quantity_of, read_claims, reason_of
 
 if TYPE_CHECKING:
     from services.commands.acts.names import At
@@ -87,7 +87,7 @@ def list_offers(at: At) -> Listing:
     """List the offers that stand, to you and from you."""
     columns = {
         "lot": name_of,
-        "quantity": lambda one: f"{one['quantity']} {one['unit']}",
+        "quantity": quantity_of,
         "from": lambda one: party(one["holder"]),
         "to": lambda one: party(one["counterparty"]),
         "offer": lambda one: one["offer"],

@@ -38,6 +38,7 @@ from services.commands.acts.words import (
     name_of,
     party,
     quantities,
+    quantity_of,
     read_claims,
     reason_of,
     short,
@@ -55,7 +56,7 @@ __all__ = ["COLUMNS", "register"]
 LOTS = Group("lots", "Bring lots into the ledger, make, pack, quarantine and scrap them.")
 COLUMNS = {
     "lot": name_of,
-    "quantity": lambda one: f"{one['quantity']} {one['unit']}",
+    "quantity": quantity_of,
     "state": state,
     "holder": lambda one: party(one["holder"]),
     "since": lambda one: when(one["created_at"]),

@@ -18,6 +18,7 @@ __all__ = [
     "operation",
     "party",
     "quantities",
+    "quantity_of",
     "read_claims",
     "reason_of",
     "short",
@@ -55,12 +56,32 @@ def operation(item: Mapping[str, Any]) -> int:
 
 
 def state(item: Mapping[str, Any]) -> str:
-    return str(item["state"]).replace("_", " ")
+    """The state of a thing, in the word that the pages have for it, too."""
+    from ledger.verify.words.english import ENUMERATIONS  # noqa: PLC0415 - brings the verifier, which help needs not
+
+    word = str(item["state"])
+    if "custodian" in item:  # a lot: its states have names of their own
+        return ENUMERATIONS.get(f"LotState.{word.upper()}", word.replace("_", " "))
+    return word.replace("_", " ")
+
+
+def quantity_of(item: Mapping[str, Any]) -> str:
+    """A quantity in the unit's common symbol, as the pages show it."""
+    from ledger.verify.words.english import UNITS  # noqa: PLC0415 - as above
+
+    return f"{item['quantity']} {UNITS.get(str(item['unit']), item['unit'])}"
 
 
 def state_word(text: str | None) -> Any:
-    """A state as the API writes it."""
-    return None if text is None else text.strip().lower().replace("-", "_").replace(" ", "_")
+    """A state as the API writes it, from its name there or from the word that is shown for it."""
+    if text is None:
+        return None
+    from ledger.verify.words.english import ENUMERATIONS  # noqa: PLC0415 - as above
+
+    folded = text.strip().lower()
+    shown = {word: name for name, word in ENUMERATIONS.items() if name.startswith("LotState.")}
+    name = shown.get(folded, folded).removeprefix("LotState.").lower()
+    return name.replace("-", "_").replace(" ", "_")
 
 
 def when(moment: str | None) -> str:

@@ -144,7 +144,7 @@ def test_from_order_to_custody(run: Runner, at: Callable[[str], Runner], sites: 
     [found] = json.loads(ok(run, "assignments list --json"))
     assert (found["operation"], operation(found)) == (1, 2)
     assert run("assignments", "propose", "order-7", "--operation", "0", "--machine", "LATHE-2")[0] == 2
-    assert "operation 2: urn:example:LATHE-2" in ok(run, "trace order-7")
+    assert "operation 2: LATHE-2" in ok(run, "trace order-7")
     # The contract's error, with the state as a word and the hint.
     code, err = run.refused("assignments", "accept", str(started))
     assert code == 1
