@@ -917,6 +917,7 @@ class Webhook(TypedDict):
     api_key: str | None
     created_at: str | None
     delivered_at: str | None
+    person: int | None
 
 
 class Webhooks(TypedDict):

@@ -321,7 +321,7 @@ def show(at: At, lot: LotName) -> Listing:
 
 
 def _describe(lot: Lot) -> Iterator[str]:
-    yield f"{lot['quantity']} of {lot['quantity_created']} {lot['unit']} left, held by {party(lot['holder'])}"
+    yield f"{quantity_of(lot)} of {lot['quantity_created']} left, held by {party(lot['holder'])}"
     if lot["offer"] is not None:
         yield f"offered to {party(lot['counterparty'])} by record {lot['offer']}"
     if lot["parent"] is not None:

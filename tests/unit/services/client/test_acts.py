@@ -162,7 +162,7 @@ def test_from_order_to_custody(run: Runner, at: Callable[[str], Runner], sites: 
     assert pallet in ok(buyer, "custody list --json")
     assert "with 1 packed in it is yours" in ok(buyer, f"custody accept {pallet}")
     ok(buyer, f"lots unpack {pallet} {made.split()[1]}")
-    assert f"{LINK}A0006R: held" in ok(run, "lots show A0006R")
+    assert f"{LINK}A0006R: in custody" in ok(run, "lots show A0006R")
 
 
 def test_several_loose_lots_are_offered_one_by_one(run: Runner, at: Callable[[str], Runner], site: Site) -> None:
