@@ -1,0 +1,62 @@
+"""Intervals by split conformal prediction: no distribution is assumed, only that errors go on as in the back-test.
+
+An error is divided by how large errors are at its step of the horizon (over all series), and by how large they are for
+its series (in the other windows, so that no error is judged by itself). The quantile of these quotients, multiplied by
+the same two sizes, is half the width of the interval (Papadopoulos et al. 2002; Lei et al. 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from quality.demand.measures import Values
+
+__all__ = ["LEAST_ERRORS", "half_widths"]
+
+LEAST_ERRORS = 8
+"""Fewer errors than these say nothing about an interval of 80 %."""
+_OWN = 0.5
+"""Weight of the series' own errors against those of all, in the size of its errors."""
+
+
+def half_widths(errors: Sequence[Values], scales: Sequence[float], horizon: int, level: float) -> list[Values] | None:
+    """Half the width of each series' interval at each step; None where there are too few errors.
+
+    `errors`: for each series the back-test's absolute errors, a row for each window, a column for each step; without
+    rows for a series that has none. `scales`: of each series, that make errors of different series comparable.
+    """
+    scaled = [rows / scale for rows, scale in zip(errors, scales, strict=True)]
+    together = np.concatenate(scaled) if scaled else np.empty((0, horizon))
+    if together.size < LEAST_ERRORS:
+        return None
+    growth = _growth(together)
+    everyone = float((together / growth).mean())
+    if everyone == 0:
+        return [np.zeros(horizon) for _ in errors]
+    quotients = np.concatenate([_quotients(rows / growth, everyone) for rows in scaled])
+    # The conformal rank: one more error than there are would have to be covered.
+    rank = min(1.0, np.ceil((len(quotients) + 1) * level) / len(quotients))
+    quantile = float(np.quantile(quotients, rank, method="higher"))
+    return [
+        quantile * _size(rows / growth, everyone) * growth * scale for rows, scale in zip(scaled, scales, strict=True)
+    ]
+
+
+def _growth(together: Values) -> Values:
+    """How large errors are at each step, never less than at the step before."""
+    means = np.maximum.accumulate(together.mean(axis=0))
+    first = means[means > 0]
+    return np.maximum(means, first[0] if len(first) else 1.0)
+
+
+def _quotients(rows: Values, everyone: float) -> Values:
+    return np.concatenate(
+        [rows[place] / _size(np.delete(rows, place, axis=0), everyone) for place in range(len(rows))] or [np.empty(0)]
+    )
+
+
+def _size(rows: Values, everyone: float) -> float:
+    own = float(rows.mean()) if rows.size else everyone
+    return _OWN * own + (1 - _OWN) * everyone
