@@ -95,9 +95,7 @@ class _Tested:
     made: _Made
 
 
-def forecast_demand(
-    histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None = None
-) -> Outcome:
+def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None = None) -> Outcome:
     """Forecasts each history; values are one for each step, the latest last.
 
     `known`: covariates for each series, a row for each step of history and horizon. Raises InputError for a history
@@ -105,7 +103,9 @@ def forecast_demand(
     """
     for history in histories:
         if not len(history) or not np.isfinite(history).all():
-            raise InputError("a series is empty, or has a value that is not a finite number", hint="fill its gaps first")
+            raise InputError(
+                "a series is empty, or has a value that is not a finite number", hint="fill its gaps first"
+            )
     kinds = [_kind(history, setting) for history in histories]
     found: dict[int, Forecast] = {
         place: _plain(history, setting, kind)
@@ -113,7 +113,9 @@ def forecast_demand(
         if kind not in ("regular", "intermittent")
     }
     sparse = [place for place, kind in enumerate(kinds) if kind == "intermittent"]
-    choice = intermittent.choose([histories[one] for one in sparse], setting.horizon, setting.windows) if sparse else None
+    choice = (
+        intermittent.choose([histories[one] for one in sparse], setting.horizon, setting.windows) if sparse else None
+    )
     if choice is not None:
         found |= {place: _sparse(histories[place], setting, choice) for place in sparse}
     regular = [place for place, kind in enumerate(kinds) if kind == "regular"]
@@ -168,19 +170,19 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
     tested = _back_test(histories, setting, known)
     losses = _losses(tested)
     chosen = min(losses, key=lambda name: losses[name], default=NAIVE)
-    used, gated = _gate(len(histories), tested, chosen)
-    final = _candidates(histories, setting, known)
-    errors: list[list[Values]] = [[] for _ in histories]
+    by_series: list[list[_Tested]] = [[] for _ in histories]
     for one in tested:
-        errors[one.series].append(np.abs(one.actual - _pick(one.made, used[one.series])))
-    rows = [np.array(one) if one else np.empty((0, setting.horizon)) for one in errors]
+        by_series[one.series].append(one)
+    used = [_gate(own, chosen) for own in by_series]
+    final = _candidates(histories, setting, known)
+    rows = [_errors(own, chosen, setting.horizon) for own in by_series]
     scales = [scale_of(history[-trees.RECENT :], 1) for history in histories]
     widths = half_widths(rows, scales, setting.horizon, setting.level_percent / 100)
     made = tuple(
         _finish(_pick(final[place], used[place]), None if widths is None else widths[place], used[place], setting)
         for place in range(len(histories))
     )
-    return Outcome(made, chosen, losses, None, gated, len(tested))
+    return Outcome(made, chosen, losses, None, sum(one != chosen for one in used), len(tested))
 
 
 def _candidates(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> list[_Made]:
@@ -208,7 +210,11 @@ def _back_test(histories: Sequence[Values], setting: Setting, known: Sequence[Va
         if not places:
             break
         past = [histories[place][:-cut] for place in places]
-        extra = None if known is None else [known[place][: len(one) + setting.horizon] for place, one in zip(places, past, strict=True)]
+        extra = (
+            None
+            if known is None
+            else [known[place][: len(one) + setting.horizon] for place, one in zip(places, past, strict=True)]
+        )
         for place, before, made in zip(places, past, _candidates(past, setting, extra), strict=True):
             actual = histories[place][len(before) : len(before) + setting.horizon]
             tested.append(_Tested(place, actual, scale_of(before, max(setting.seasons)), made))
@@ -232,21 +238,20 @@ def _pick(made: _Made, name: str) -> Values:
     return made[SEASONAL]
 
 
-def _gate(count: int, tested: Sequence[_Tested], chosen: str) -> tuple[list[str], int]:
-    """What each series is forecast by, and how many fall back on a naive forecast."""
-    used = [chosen] * count
-    for place in range(count):
-        own = [one for one in tested if one.series == place]
-        if not own:
-            continue
-        loss = {
-            name: float(np.mean([np.abs(_pick(one.made, name) - one.actual).mean() for one in own]))
-            for name in (chosen, NAIVE, SEASONAL)
-        }
-        best = min((NAIVE, SEASONAL), key=lambda name: loss[name])
-        if loss[best] < loss[chosen]:
-            used[place] = best
-    return used, sum(one != chosen for one in used)
+def _gate(own: Sequence[_Tested], chosen: str) -> str:
+    """What a series is forecast by: the chosen candidate, unless a naive forecast did better in its own windows."""
+    names = (chosen, NAIVE, SEASONAL)  # the first of equally good ones counts
+    return min(names, key=lambda name: sum(float(np.abs(_pick(one.made, name) - one.actual).sum()) for one in own))
+
+
+def _errors(own: Sequence[_Tested], chosen: str, horizon: int) -> Values:
+    """A row of absolute errors for each window, by what the gate makes of the other windows: an error of what was
+    selected for being small in this very window would be too small."""
+    found = np.empty((len(own), horizon))
+    for place, one in enumerate(own):
+        name = _gate([*own[:place], *own[place + 1 :]], chosen)
+        found[place] = np.abs(one.actual - _pick(one.made, name))
+    return found
 
 
 def _finish(mean: Values, width: Values | None, method: str, setting: Setting) -> Forecast:

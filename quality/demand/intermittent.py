@@ -41,7 +41,7 @@ class Choice:
 def is_intermittent(history: Values) -> bool:
     """Whether demand comes on average less than every 1.32 weeks; not said of what was never or always zero."""
     wanted = int((history > 0).sum())
-    return bool((history >= 0).all()) and 0 < wanted and len(history) / wanted > _LONGEST_GAP
+    return bool((history >= 0).all()) and wanted > 0 and len(history) / wanted > _LONGEST_GAP
 
 
 def scale_of_demand(history: Values) -> float:

@@ -50,17 +50,15 @@ def forecast_members(history: Values, horizon: int, seasons: Sequence[int]) -> M
     if len(short) < 2:
         season = short[0] if short and len(history) >= 2 * short[0] + 4 else 1
         for name in NAMES:
-            made = _forecast(lambda name=name: models[name](season_length=season), history, horizon)
+            made = _forecast(models[name], history, horizon, season_length=season)
             if made is not None:
                 found[name] = made
         if found:
             found["Median"] = np.median(list(found.values()), axis=0)
     fitting = [season for season in seasons if season > 1 and len(history) >= 2 * season + 4]
     if len(fitting) > 1 or any(season > LONGEST for season in fitting):
-        trend = models["AutoETS"]
-        made = _forecast(
-            lambda: models["MSTL"](season_length=fitting, trend_forecaster=trend(model="ZZN")), history, horizon
-        )
+        trend = models["AutoETS"](model="ZZN")
+        made = _forecast(models["MSTL"], history, horizon, season_length=fitting, trend_forecaster=trend)
         if made is not None:
             found["MSTL"] = made
     return found
@@ -81,12 +79,12 @@ def version() -> str:
     return find("statsforecast")
 
 
-def _forecast(build: Callable[[], Any], history: Values, horizon: int) -> Values | None:
+def _forecast(model: Callable[..., Any], history: Values, horizon: int, **given: object) -> Values | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about fits that stopped early: what they forecast is judged by the back-test
         try:
-            made = np.asarray(build().forecast(history, horizon)["mean"], dtype=np.float64)
-        except Exception:  # noqa: BLE001 - statsforecast raises bare Exceptions where a fit fails
+            made = np.asarray(model(**given).forecast(history, horizon)["mean"], dtype=np.float64)
+        except Exception:
             return None
     return made if np.isfinite(made).all() else None
 

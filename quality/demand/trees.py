@@ -76,9 +76,7 @@ def forecast_with_trees(
         for place, (history, scale) in enumerate(zip(histories, scales, strict=True))
     ]
     changes = _fit(np.array(rows), np.array(wanted), np.array(asked))
-    return [
-        history[-1] + change * scale for history, change, scale in zip(histories, changes, scales, strict=True)
-    ]
+    return [history[-1] + change * scale for history, change, scale in zip(histories, changes, scales, strict=True)]
 
 
 def _verify_known(histories: Sequence[Values], horizon: int, known: Sequence[Values] | None) -> None:
@@ -127,5 +125,7 @@ def _lightgbm() -> Any:
     try:
         import lightgbm  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as missing:
-        raise InputError(f"a forecast over several series needs {missing.name}", hint="install millmark[forecast]") from missing
+        raise InputError(
+            f"a forecast over several series needs {missing.name}", hint="install millmark[forecast]"
+        ) from missing
     return lightgbm

@@ -6,6 +6,7 @@ MillmarkError
     CallRefusedError       a call cannot be made of these orders, or is not one of its sender's
     OfferRefusedError      an offer does not count: late, expired, doubled, withdrawn, or of a machine not the owner's
     RowRefusedError        a row of a plan is not what its owner offered
+    ForecastError          a forecast cannot be made, read or scored
     OmissionRefusedError   a file does not prove that an offer was left out
 """
 
@@ -16,6 +17,7 @@ from ledger.errors import InputError, MillmarkError
 __all__ = [
     "CalendarError",
     "CallRefusedError",
+    "ForecastError",
     "OfferRefusedError",
     "OmissionRefusedError",
     "PlanningError",
@@ -51,6 +53,12 @@ class RowRefusedError(PlanningError):
     """A row of a plan is not what its owner offered."""
 
     code = "row-refused"
+
+
+class ForecastError(PlanningError):
+    """A forecast cannot be made, read or scored."""
+
+    code = "forecast-refused"
 
 
 class OmissionRefusedError(PlanningError):

@@ -17,7 +17,7 @@ from services.planning.errors import CallRefusedError, PlanningError
 from services.planning.making import find_dropped, find_kept, find_standing, slot_now
 from services.planning.reading import count_known, need_call, plan_file
 from services.planning.schedule import Made, Replan
-from services.planning.sealing import OwnStream, Sealed, seal_cause, seal_plan
+from services.planning.sealing import OwnStream, Sealed, seal_event, seal_plan
 from services.planning.shelf import Shelf
 
 __all__ = ["Happened", "Replacing", "need_own_call", "prepare_plan", "prepare_replan", "seal_made", "verify_cause"]
@@ -102,7 +102,7 @@ def seal_made(
 ) -> Sealed:
     """Writes a plan, and before it what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
-    written = None if entry is None else seal_cause(shelf.connection, own, entry).first
+    written = None if entry is None else seal_event(shelf.connection, own, entry).first
     if plan.cause is not None and plan.cause.leaf != written:
         raise PlanningError("the stream has grown meanwhile", hint="make the plan again")
     return seal_plan(shelf.connection, own, call, plan, signer)

@@ -24,7 +24,7 @@ from services.planning.handing import KIND_OF
 from services.planning.papers import build_seal
 from services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
-__all__ = ["OwnStream", "Sealed", "seal_call", "seal_cause", "seal_offers", "seal_plan"]
+__all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def seal_plan(connection: Connection, stream: OwnStream, call: Call, plan: Plan,
     return sealed
 
 
-def seal_cause(connection: Connection, stream: OwnStream, entry: Mapping[str, Json]) -> Sealed:
-    """Writes what happened, where no record or entry of another stream says it."""
+def seal_event(connection: Connection, stream: OwnStream, entry: Mapping[str, Json]) -> Sealed:
+    """Writes what no record and no entry of another stream says: what happened, or that a forecast was made."""
     book = Book(connection)
     size = _verify_kept(book, stream)
     made = _entry(LeafKind.EVENT, size, entry)

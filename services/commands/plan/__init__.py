@@ -7,6 +7,7 @@ import typer
 from services.commands.plan import (  # noqa: F401 - they declare commands
     calling,
     files,
+    forecasting,
     making,
     offering,
     omitting,

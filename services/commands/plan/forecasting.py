@@ -1,0 +1,296 @@
+"""`millmark plan forecast`: demand by product, option and week, recorded before it comes, and scored when it came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.canonical import Json, to_hex
+from ledger.errors import InputError
+from services.commands.acts.act import Done, Group, Listing
+from services.commands.acts.names import At
+from services.commands.plan.desk import Desk, choose, open_desk, short_hash
+from services.commands.plan.group import PLAN, Stream
+from services.files import read_bounded, write_private_whole
+from services.output import warn
+from services.planning.calendar import read_calendar
+from services.planning.forecast.document import MAX_WEEKS, ForecastDocument, SeriesForecast, model_hash
+from services.planning.forecast.history import Cut, History
+from services.planning.forecast.making import make_forecast
+from services.planning.forecast.preferences import read_shares
+from services.planning.forecast.recording import (
+    anchored_at,
+    find_cut,
+    need_forecast,
+    need_identity,
+    read_cursor,
+    read_history,
+    seal_forecast,
+)
+from services.planning.forecast.repository import ForecastRepository, ForecastRow
+from services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
+from services.planning.forecast.week_based import (
+    MAX_PARTIES_BYTES,
+    build_capacity_groups,
+    build_material_demands,
+    parse_parties,
+)
+from services.planning.forecast.weeks import week_text
+from services.products.loading import Catalogue
+
+if TYPE_CHECKING:
+    from services.planning.shelf import Shelf
+
+__all__: list[str] = []
+
+FORECAST = Group("forecast", "Forecast demand from own orders, and see how earlier forecasts did.")
+PLAN.app.add_typer(FORECAST.app, name=FORECAST.name)
+ForecastName = Annotated[
+    str | None,
+    typer.Argument(metavar="[FORECAST]", help="Its digest, or the beginning of it; by default the latest."),
+]
+Block = Annotated[int | None, typer.Option(min=0, help="Count orders up to this final block; by default the latest.")]
+
+
+@FORECAST.act("make", "millmark plan forecast make --weeks 13")
+def make(
+    at: At,
+    weeks: Annotated[int, typer.Option(min=1, max=MAX_WEEKS, help="How many weeks, from the present one on.")] = 13,
+    level: Annotated[int, typer.Option(min=50, max=99, help="Per cent of the intervals.")] = 80,
+    block: Block = None,
+    stream: Stream = None,
+) -> Done:
+    """Forecast demand by product, option and week, and record it.
+
+    Counts the orders that this company is part of, as the ledger has them at a final block: at their latest agreed
+    quantities, without those rejected, cancelled or ended. Needs millmark[forecast].
+    """
+    with open_desk(at) as desk:
+        own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
+        with desk.reading() as shelf:
+            identity, shares = need_identity(shelf.connection), read_shares(shelf.connection)
+        made = make_forecast(history, identity, weeks, level, shares)
+        for line in _told(made):
+            warn(f"millmark: {line}")
+        with desk.writing() as shelf:
+            known = ForecastRepository(shelf.connection).find(made.digest)
+            sealed = None if known is not None else seal_forecast(shelf.connection, own, made)
+        if sealed is None:
+            lost = desk.anchor_rest(own)
+            if lost is None:
+                raise InputError("this forecast is recorded already", hint="millmark plan forecast show")
+            return lost
+        total = sum(sum(one.quantities) for one in made.totals())
+        said = (
+            f"forecast {short_hash(made.digest)} of {len(made.totals())} products over {weeks} weeks from "
+            f"{week_text(made.first_week)}: {total} in all, from {made.orders} orders up to block {made.cut.block}"
+        )
+        return Done(desk.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
+
+
+@FORECAST.list("list", "millmark plan forecast list", whole=True)
+def list_forecasts(at: At) -> Listing:
+    """List the forecasts that were made here."""
+    with open_desk(at) as desk, desk.reading() as shelf:
+        rows = ForecastRepository(shelf.connection).all()
+        items = [
+            _item(need_forecast(shelf.connection, row.digest)[0], anchored_at(shelf.connection, row)) for row in rows
+        ]
+    columns: dict[str, Callable[[dict[str, object]], object]] = {
+        "forecast": lambda one: str(one["forecast"])[:12],
+        "from": lambda one: one["first_week"],
+        "weeks": lambda one: one["weeks"],
+        "products": lambda one: one["products"],
+        "orders": lambda one: one["orders"],
+        "block": lambda one: one["block"],
+        "recorded": lambda one: "yes" if one["anchored"] else "not yet",
+    }
+    return Listing("forecasts", items, columns)
+
+
+@FORECAST.list("show", "millmark plan forecast show 0x3c4d5e", whole=True)
+def show(
+    at: At,
+    forecast: ForecastName = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the document as JSON.")] = None,
+) -> Listing:
+    """Show a forecast: quantities by product, option and week, each with its interval."""
+    with open_desk(at) as desk:
+        document, _ = _open(desk, forecast)
+    if output is not None:
+        write_private_whole(output, document.to_bytes())
+    items = [item for one in document.series for item in _weeks(document, one)]
+    columns: dict[str, Callable[[dict[str, object]], object]] = {
+        "product": lambda one: one["product"],
+        "option": lambda one: f"{one['option']}={one['value']}" if one["option"] else "all",
+        "week": lambda one: one["week"],
+        "quantity": lambda one: one["quantity"],
+        f"{document.level_percent} % interval": lambda one: (
+            "-" if one["low"] is None else f"{one['low']}-{one['high']}"
+        ),
+    }
+    return Listing(
+        f"forecast {short_hash(document.digest)}", items, columns, more=[*_told(document), *_about(document)]
+    )
+
+
+@FORECAST.list("score", "millmark plan forecast score 0x3c4d5e", whole=True)
+def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing:
+    """Score a forecast by what the ledger shows since: bias, error beside the naive forecast's, coverage."""
+    with open_desk(at) as desk:
+        document, row = _open(desk, forecast)
+        then, now = _cut(desk, document.cut.block), _cut(desk, block)
+        before, since = _history(desk, then), _history(desk, now)
+        with desk.reading() as shelf:
+            anchored_s = anchored_at(shelf.connection, row)
+        found = score_forecast(document, before, since, anchored_s)
+    items = [_scored(one) for one in found.series if not one.key.option or one.forecast != one.actual]
+    columns: dict[str, Callable[[dict[str, object]], object]] = {
+        "product": lambda one: one["product"],
+        "option": lambda one: f"{one['option']}={one['value']}" if one["option"] else "all",
+        "forecast": lambda one: one["forecast"],
+        "came": lambda one: one["actual"],
+        "error": lambda one: one["error"],
+        "naive's error": lambda one: one["naive_error"],
+        "within": lambda one: "-" if one["covered"] is None else f"{one['covered']} of {one['weeks']}",
+    }
+    return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
+
+
+@FORECAST.app.command("export", epilog="Example: millmark plan forecast export --parties parties.json -o demand.json")
+def export(
+    context: typer.Context,
+    parties: Annotated[
+        Path, typer.Option(help="JSON file on customer, supplier and materials (FORECASTS.md).", dir_okay=False)
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the list of aspects.")],
+    forecast: ForecastName = None,
+    capacity: Annotated[
+        bool, typer.Option("--capacity", help="Capacities by calendar.toml in the home, in place of the demand.")
+    ] = False,
+) -> None:
+    """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
+    from services.client import open_gateway  # noqa: PLC0415 - help needs no client
+
+    named = parse_parties(read_bounded(parties, MAX_PARTIES_BYTES))
+    with open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
+        document, _ = _open(desk, forecast)
+    aspects: list[dict[str, Json]] = (
+        build_capacity_groups(
+            read_calendar(context.obj), named, document.first_week, document.weeks, document.cut.time_s
+        )
+        if capacity
+        else build_material_demands(document, named)
+    )
+    write_private_whole(output, json.dumps(aspects, indent=2).encode() + b"\n")
+    warn(f"millmark: wrote {len(aspects)} aspects to {output}")
+
+
+def _cut(desk: Desk, block: int | None) -> Cut:
+    with desk.reading() as shelf:
+        cursor = read_cursor(shelf.rows)
+    return find_cut(desk.opened.chain(), cursor, block)
+
+
+def _history(desk: Desk, cut: Cut) -> History:
+    with desk.reading() as shelf:
+        return read_history(shelf.connection, desk.me, cut, Catalogue(desk.at.home).find_digest)
+
+
+def _open(desk: Desk, name: str | None) -> tuple[ForecastDocument, ForecastRow]:
+    """A forecast by its digest or the beginning of it. Raises NotFoundError, InputError, ForecastError."""
+    with desk.reading() as shelf:
+        return need_forecast(shelf.connection, _choose(shelf, name).digest)
+
+
+def _choose(shelf: Shelf, name: str | None) -> ForecastRow:
+    rows = ForecastRepository(shelf.connection).all()
+    if name is None and rows:
+        return rows[0]
+    if name is None:
+        raise InputError("no forecast was made here yet", hint="millmark plan forecast make")
+    return choose("forecast", name, rows, lambda row: row.digest)
+
+
+def _item(document: ForecastDocument, anchored_s: int | None) -> dict[str, object]:
+    return {
+        "forecast": to_hex(document.digest),
+        "first_week": week_text(document.first_week),
+        "weeks": document.weeks,
+        "products": len(document.totals()),
+        "orders": document.orders,
+        "block": document.cut.block,
+        "anchored": anchored_s is not None,
+    }
+
+
+def _weeks(document: ForecastDocument, series: SeriesForecast) -> list[dict[str, object]]:
+    key = series.key
+    named = {"product": key.product, "unit": key.unit, "option": key.option, "value": key.value}
+    return [
+        {
+            **named,
+            "week": week_text(monday),
+            "quantity": series.quantities[place],
+            "low": None if series.low is None else series.low[place],
+            "high": None if series.high is None else series.high[place],
+        }
+        for place, monday in enumerate(document.mondays)
+    ]
+
+
+def _scored(one: ScoredSeries) -> dict[str, object]:
+    key = one.key
+    return {
+        "product": key.product, "unit": key.unit, "option": key.option, "value": key.value, "weeks": len(one.weeks),
+        "forecast": sum(one.forecast), "actual": sum(one.actual), "error": one.error, "naive_error": one.naive_error,
+        "covered": one.covered,
+    }  # fmt: skip
+
+
+def _told(document: ForecastDocument) -> list[str]:
+    """What was left out, and what was done in place of the usual."""
+    words = {
+        "withdrawn": "were rejected, cancelled or ended",
+        "unnamed": "name no product that is known here",
+        "unread": "have no document here",
+        "later": "are dated after the cut",
+        "older": "are older than ten years",
+    }
+    lines = [f"{count} orders {words.get(reason, reason)}: not counted" for reason, count in document.left_out.items()]
+    notes = {(one.key.product, one.note) for one in document.totals() if one.note}
+    return [*lines, *(f"{product}: {note}" for product, note in sorted(notes))]
+
+
+def _about(document: ForecastDocument) -> list[str]:
+    test = document.back_test
+    lines = [
+        f"data up to block {document.cut.block}, {to_hex(document.cut.hash)}",
+        f"model {to_hex(model_hash(document.model))}: {test.chosen}",
+    ]
+    if test.windows:
+        shown = sorted((loss, name) for name, loss in test.losses.items())
+        told = ", ".join(f"{name} {loss / 1000:.3f}" for loss, name in shown)
+        lines.append(f"back-test over {test.windows} windows, mean scaled error: {told}")
+    return lines
+
+
+def _summed(found: Score) -> list[str]:
+    inside, known = found.covered
+    bias = "-" if found.bias_permille is None else f"{found.bias_permille / 10:+.1f} %"
+    lines = [
+        f"{found.weeks} weeks, up to block {found.cut.block}: bias {bias}; mean absolute error "
+        f"{_mean(found.error, found)} beside {_mean(found.naive_error, found)} of the naive forecast",
+        f"{inside} of {known} weeks within their interval" if known else "there were no intervals",
+    ]
+    if found.skipped:
+        lines.append(f"{found.skipped} weeks had begun when the forecast was recorded: they do not count")
+    return lines
+
+
+def _mean(error: int, found: Score) -> str:
+    return f"{error / max(1, found.weeks * len(found.totals)):.2f}"

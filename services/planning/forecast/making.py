@@ -1,0 +1,226 @@
+"""Makes a forecast: series from the history, the statistics of `quality.demand`, whole numbers that add up."""
+
+from __future__ import annotations
+
+import platform
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from ledger.canonical import Json
+from ledger.store.rows import ChainIdentityRow
+from services.planning.errors import ForecastError
+from services.planning.forecast.capacity import find_needed
+from services.planning.forecast.document import MAX_WEEKS, BackTest, ForecastDocument, SeriesForecast
+from services.planning.forecast.history import History, Key, count_weeks
+from services.planning.forecast.weeks import week_of
+
+if TYPE_CHECKING:
+    from quality.demand import Forecast, Outcome
+
+__all__ = ["SEASON_WEEKS", "Shares", "make_forecast", "spread"]
+
+SEASON_WEEKS: Final = 52
+_SMALLEST_SEASONAL: Final = 2 * SEASON_WEEKS
+_PPM: Final = 1_000_000
+
+Shares = Mapping[str, Mapping[str, int]]
+"""For each option of a product, the share of each of its values in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A series in whole numbers."""
+
+    quantities: tuple[int, ...]
+    low: tuple[int, ...] | None
+    high: tuple[int, ...] | None
+
+
+def make_forecast(
+    history: History,
+    identity: ChainIdentityRow,
+    weeks: int,
+    level_percent: int = 80,
+    shares: Mapping[str, Shares] | None = None,
+) -> ForecastDocument:
+    """Forecasts the week of the cut, which has not ended, and those after it.
+
+    `shares`: by product, how the model of preferences splits its demand by option; the others are split by their
+    history. Raises ForecastError where no order counts, QualityError if a package is missing that the history needs.
+    """
+    from quality.demand import Setting, forecast_demand  # noqa: PLC0415 - needs numpy, which others do not
+
+    if not 1 <= weeks <= MAX_WEEKS:
+        raise ForecastError(f"a forecast covers 1 to {MAX_WEEKS} weeks, not {weeks}")
+    if not history.orders:
+        raise ForecastError("no order counts up to this block", hint=_why(history))
+    now = week_of(history.cut.time_s)
+    counted = _count(history, now)
+    long = max(len(counts) for counts in counted.values()) >= _SMALLEST_SEASONAL
+    setting = Setting(weeks, (SEASON_WEEKS,) if long else (1,), level_percent)
+    keys = list(counted)
+    outcome = forecast_demand([_array(counted[key]) for key in keys], setting)
+    made = dict(zip(keys, outcome.forecasts, strict=True))
+    series = tuple(_bring_in_line(made, counted, shares or {}))
+    return ForecastDocument(
+        chain_id=identity.chain_id,
+        ledger=identity.ledger,
+        cut=history.cut,
+        first_week=now,
+        weeks=weeks,
+        level_percent=level_percent,
+        orders=len(history.orders),
+        left_out=dict(sorted(history.left_out.items())),
+        model=_model(setting.seasons, outcome),
+        back_test=_back_test(outcome),
+        series=series,
+        capacity=tuple(find_needed(history, series, weeks)),
+    )
+
+
+def _count(history: History, now: date) -> dict[Key, tuple[int, ...]]:
+    """Whole weeks from each product's first order on; one of zero where it was first ordered in the week of the cut."""
+    first = min(one.week for one in history.orders)
+    weeks = (now - first).days // 7
+    counted = count_weeks(history, first, weeks)
+    begins = {
+        key: next((place for place, count in enumerate(counts) if count), weeks) for key, counts in counted.items()
+    }
+    return {key: counts[begins[key.of_product] :] or (0,) for key, counts in counted.items()}
+
+
+def _array(counts: Sequence[int]):  # type: ignore[no-untyped-def]  # an array of numpy, which is imported late
+    import numpy as np  # noqa: PLC0415 - an extra
+
+    return np.array(counts, dtype=np.float64)
+
+
+def _bring_in_line(
+    made: Mapping[Key, Forecast], counted: Mapping[Key, Sequence[int]], shares: Mapping[str, Shares]
+) -> list[SeriesForecast]:
+    """For each product its total, then its options: the values of each option add up to it in every week."""
+    options: defaultdict[Key, dict[str, list[Key]]] = defaultdict(dict)
+    for key in made:
+        if key.option:
+            options[key.of_product].setdefault(key.option, []).append(key)
+    found = []
+    for key in (one for one in made if not one.option):
+        given = shares.get(key.product, {})
+        split = {name: keys for name, keys in options[key].items() if not _fits(given.get(name), keys)}
+        total, parts = _reconcile(made, key, split)
+        found.append(_series(key, made[key], counted, total, "total"))
+        for name, keys in options[key].items():
+            if name in split:
+                found += [_series(one, made[one], counted, parts[one], "history") for one in keys]
+            else:
+                wholes = _by_shares(total, [given[name][one.value] for one in keys])
+                found += [
+                    _series(one, made[one], counted, whole, "preferences")
+                    for one, whole in zip(keys, wholes, strict=True)
+                ]
+    return found
+
+
+def _fits(given: Mapping[str, int] | None, keys: Sequence[Key]) -> bool:
+    """Whether shares are of exactly the values that are to be split."""
+    return given is not None and given.keys() == {key.value for key in keys} and sum(given.values()) > 0
+
+
+def _series(
+    key: Key, forecast: Forecast, counted: Mapping[Key, Sequence[int]], whole: _Whole, split: str
+) -> SeriesForecast:
+    return SeriesForecast(
+        key, len(counted[key]), forecast.method, forecast.note, split, whole.quantities, whole.low, whole.high
+    )
+
+
+def _reconcile(
+    made: Mapping[Key, Forecast], total: Key, options: Mapping[str, Sequence[Key]]
+) -> tuple[_Whole, dict[Key, _Whole]]:
+    """The nearest figures that add up, then whole numbers of them."""
+    from quality.demand.reconcile import reconcile  # noqa: PLC0415 - needs numpy, which others do not
+
+    groups = list(options.values())
+    top, parts = reconcile(made[total].mean, [[made[key].mean for key in keys] for keys in groups])
+    quantities = spread([float(one) for one in top])
+    found = {}
+    for keys, values in zip(groups, parts, strict=True):
+        columns = [_split(count, [float(one) for one in values[:, week]]) for week, count in enumerate(quantities)]
+        for place, key in enumerate(keys):
+            found[key] = _interval(tuple(column[place] for column in columns), made[key])
+    return _interval(quantities, made[total]), found
+
+
+def _interval(quantities: tuple[int, ...], forecast: Forecast) -> _Whole:
+    """Whole ends outside of the interval's, that have the quantity between them."""
+    if forecast.low is None or forecast.high is None:
+        return _Whole(quantities, None, None)
+    low = tuple(min(int(one // 1), count) for one, count in zip(forecast.low, quantities, strict=True))
+    high = tuple(max(-int(-one // 1), count) for one, count in zip(forecast.high, quantities, strict=True))
+    return _Whole(quantities, tuple(max(one, 0) for one in low), high)
+
+
+def _by_shares(total: _Whole, shares: Sequence[int]) -> list[_Whole]:
+    """Each value's part of the total, and of both ends of its interval."""
+    parts = [list(map(float, shares)) for _ in total.quantities]
+    columns = [_split(count, part) for count, part in zip(total.quantities, parts, strict=True)]
+    whole = sum(shares)
+    found = []
+    for place, share in enumerate(shares):
+        quantities = tuple(column[place] for column in columns)
+        low = high = None
+        if total.low is not None and total.high is not None:
+            low = tuple(min(one * share // whole, count) for one, count in zip(total.low, quantities, strict=True))
+            high = tuple(
+                max(-(-one * share // whole), count) for one, count in zip(total.high, quantities, strict=True)
+            )
+        found.append(_Whole(quantities, low, high))
+    return found
+
+
+def spread(values: Sequence[float]) -> tuple[int, ...]:
+    """Whole numbers whose sums up to each week are nearest to those of the values: 0.3 a week is one piece in about
+    three weeks, where rounding each week alone would leave none."""
+    found, summed, given = [], 0.0, 0
+    for value in values:
+        summed += max(value, 0.0)
+        count = max(int(summed + 0.5) - given, 0)
+        given += count
+        found.append(count)
+    return tuple(found)
+
+
+def _split(count: int, parts: Sequence[float]) -> list[int]:
+    """`count` in whole numbers in the ratio of the parts (largest remainders; the earlier of equal ones first)."""
+    whole = sum(parts)
+    exact = [count * part / whole for part in parts] if whole > 0 else [count / len(parts)] * len(parts)
+    found = [int(one) for one in exact]
+    rest = sorted(range(len(parts)), key=lambda place: (found[place] - exact[place], place))
+    for place in rest[: count - sum(found)]:
+        found[place] += 1
+    return found
+
+
+def _model(seasons: Sequence[int], outcome: Outcome) -> dict[str, Json]:
+    """Names everything that decides the figures: the method's version, its packages, and what was chosen."""
+    from quality.demand.about import describe  # noqa: PLC0415 - needs numpy, which others do not
+
+    named: dict[str, Json] = {"seasons": list(seasons), "python": platform.python_version()}
+    return {**named, **describe(outcome)}
+
+
+def _back_test(outcome: Outcome) -> BackTest:
+    sparse = outcome.intermittent
+    losses = {name: round(loss * 1000) for name, loss in sorted(outcome.losses.items())}
+    pinballs = (
+        {} if sparse is None else {one: round(loss * 1000) for one, loss in sorted(sparse.quantile_losses.items())}
+    )
+    return BackTest(outcome.chosen, outcome.windows, outcome.gated, losses, pinballs)
+
+
+def _why(history: History) -> str:
+    left = ", ".join(f"{count} {reason}" for reason, count in sorted(history.left_out.items()))
+    return f"left out: {left}" if left else "this company is part of no order yet"

@@ -1,0 +1,67 @@
+"""The forecasts that a company made, and its models of preferences: their tables, and all access to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ledger.store import Rows, schema_of
+
+__all__ = ["ForecastRepository", "ForecastRow", "PreferenceRow"]
+
+
+@dataclass(slots=True)
+class ForecastRow:
+    """A forecast, and the entry that commits to it."""
+
+    digest: bytes
+    stream: bytes
+    leaf_index: int
+    cut_block: int
+    cut_time: int
+    """Of that block, seconds since 1970."""
+    document: str
+    """Canonical JSON."""
+
+
+@dataclass(slots=True)
+class PreferenceRow:
+    """What the orders for a product say about preferences: aggregates alone."""
+
+    product: str
+    cut_block: int
+    document: str
+    """Canonical JSON."""
+
+
+_SCHEMA = schema_of("services")
+_SCHEMA.table("forecasts", ForecastRow, "digest", "cut_block")
+_SCHEMA.table("preferences", PreferenceRow, "product")
+
+
+class ForecastRepository:
+    """Reads and writes in the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = Rows(connection)
+
+    def add(self, row: ForecastRow) -> None:
+        self._rows.put(row)
+
+    def find(self, digest: bytes) -> ForecastRow | None:
+        return self._rows.get(ForecastRow, digest)
+
+    def all(self) -> list[ForecastRow]:
+        """The one with the latest cut first; of one cut, the one recorded last."""
+        return sorted(self._rows.find(ForecastRow), key=lambda row: (-row.cut_block, -row.leaf_index, row.digest))
+
+    def put_preferences(self, row: PreferenceRow) -> None:
+        self._rows.put(row)
+
+    def preferences(self, product: str) -> PreferenceRow | None:
+        """The latest of a product."""
+        return self._rows.get(PreferenceRow, product)
+
+    def all_preferences(self) -> list[PreferenceRow]:
+        return sorted(self._rows.find(PreferenceRow), key=lambda row: row.product)

@@ -1,0 +1,146 @@
+"""Scores a forecast by what the ledger shows later, beside the naive forecast from the same data.
+
+Only weeks count that have ended at the later cut, and that began after the ledger had the forecast's entry: whoever
+forecasts a week that has begun knows a part of it. The week of the forecast's own cut therefore rarely counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from services.planning.errors import ForecastError
+from services.planning.forecast.document import ForecastDocument
+from services.planning.forecast.history import Cut, History, Key, count_weeks
+from services.planning.forecast.weeks import WEEK_S, begin_s, week_text
+
+__all__ = ["Score", "ScoredSeries", "score_forecast"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSeries:
+    """What was forecast of a series, and what came; `weeks` are the Mondays of those that count."""
+
+    key: Key
+    weeks: tuple[date, ...]
+    forecast: tuple[int, ...]
+    actual: tuple[int, ...]
+    low: tuple[int, ...] | None
+    high: tuple[int, ...] | None
+    naive: int
+    """The last whole week before the forecast, which the naive forecast repeats."""
+
+    @property
+    def covered(self) -> int | None:
+        """Weeks within their interval; None without intervals."""
+        if self.low is None or self.high is None:
+            return None
+        return sum(a <= b <= c for a, b, c in zip(self.low, self.actual, self.high, strict=True))
+
+    @property
+    def error(self) -> int:
+        """Sum of the absolute errors."""
+        return sum(abs(a - b) for a, b in zip(self.forecast, self.actual, strict=True))
+
+    @property
+    def naive_error(self) -> int:
+        return sum(abs(self.naive - one) for one in self.actual)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Over the products' totals; that of the options is in `series`."""
+
+    cut: Cut
+    """What the ledger shows, up to this block."""
+    weeks: int
+    """That count."""
+    skipped: int
+    """Weeks that had begun when the ledger had the forecast."""
+    series: tuple[ScoredSeries, ...]
+
+    @property
+    def totals(self) -> tuple[ScoredSeries, ...]:
+        return tuple(one for one in self.series if not one.key.option)
+
+    @property
+    def forecast(self) -> int:
+        return sum(sum(one.forecast) for one in self.totals)
+
+    @property
+    def actual(self) -> int:
+        return sum(sum(one.actual) for one in self.totals)
+
+    @property
+    def error(self) -> int:
+        return sum(one.error for one in self.totals)
+
+    @property
+    def naive_error(self) -> int:
+        return sum(one.naive_error for one in self.totals)
+
+    @property
+    def bias_permille(self) -> int | None:
+        """What was forecast too much, of what came; None where nothing came."""
+        return None if not self.actual else round((self.forecast - self.actual) * 1000 / self.actual)
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """Weeks within their interval, of those that have one."""
+        known = [one for one in self.series if one.covered is not None]
+        return sum(one.covered or 0 for one in known), sum(len(one.weeks) for one in known)
+
+
+def score_forecast(document: ForecastDocument, then: History, now: History, anchored_s: int | None) -> Score:
+    """`then` is the history at the forecast's own cut, `now` that at a later one, `anchored_s` the time of the block
+    that anchored the forecast's entry. Raises ForecastError if it is not anchored, the chain has another block at
+    its cut, or no week that it covers has ended since."""
+    if anchored_s is None:
+        raise ForecastError("the ledger does not have the forecast's entry yet", hint="its stream is anchored first")
+    if then.cut.hash != document.cut.hash:
+        raise ForecastError(
+            f"block {document.cut.block} of the chain is not the one that the forecast was cut at",
+            hint="the forecast is of another chain",
+        )
+    ended = [monday for monday in document.mondays if begin_s(monday) + WEEK_S <= now.cut.time_s]
+    counting = [monday for monday in ended if begin_s(monday) >= anchored_s]
+    if not counting:
+        raise ForecastError(
+            "no week has ended yet that began after the forecast was recorded",
+            hint=f"the first one to be scored is {_first(document, anchored_s)}",
+        )
+    came = count_weeks(now, document.first_week, document.weeks)
+    last = count_weeks(then, document.first_week - timedelta(weeks=1), 1)
+    places = [document.mondays.index(monday) for monday in counting]
+    nothing = (0,) * document.weeks
+    scored = []
+    for one in document.series:
+        actual = _pick(came.get(one.key, nothing), places)
+        low, high = (None if ends is None else _pick(ends, places) for ends in (one.low, one.high))
+        naive = last.get(one.key, (0,))[0]
+        scored.append(ScoredSeries(one.key, tuple(counting), _pick(one.quantities, places), actual, low, high, naive))
+    scored += _unforeseen(document, came, counting, places)
+    return Score(now.cut, len(counting), len(ended) - len(counting), tuple(scored))
+
+
+def _unforeseen(
+    document: ForecastDocument, came: dict[Key, tuple[int, ...]], counting: Sequence[date], places: Sequence[int]
+) -> list[ScoredSeries]:
+    """Products that the forecast does not have count as forecast with nothing: leaving them out would flatter it."""
+    known = {one.key for one in document.series}
+    zeros = (0,) * len(places)
+    return [
+        ScoredSeries(key, tuple(counting), zeros, _pick(counts, places), None, None, 0)
+        for key, counts in came.items()
+        if not key.option and key not in known and any(_pick(counts, places))
+    ]
+
+
+def _pick(values: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
+    return tuple(values[place] for place in places)
+
+
+def _first(document: ForecastDocument, anchored_s: int) -> str:
+    later = [monday for monday in document.mondays if begin_s(monday) >= anchored_s]
+    return week_text(later[0]) if later else "none: it was recorded after all of its weeks had begun"

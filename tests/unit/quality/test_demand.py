@@ -1,0 +1,185 @@
+"""Forecasts of demand: what usual and unusual series lead to, and that the measures are those of the competitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quality.demand import Setting, forecast_demand
+from quality.demand.conformal import half_widths
+from quality.demand.engine import NAIVE, SEASONAL
+from quality.demand.intermittent import LEVELS, is_intermittent
+from quality.demand.measures import Values, coverage, mase, scale_of, scaled_pinball, smape
+from quality.demand.members import naive, seasonal_naive
+from quality.demand.reconcile import reconcile
+from quality.demand.trees import forecast_with_trees
+from quality.errors import InputError
+from services.lab.bench.demand_instances import draw_intermittent, draw_series
+
+SETTING = Setting(4)
+
+
+def one(values: list[float], setting: Setting = SETTING):  # type: ignore[no-untyped-def]
+    return forecast_demand([np.array(values, dtype=float)], setting).forecasts[0]
+
+
+def test_a_series_of_zeros_is_forecast_by_zero_and_says_so() -> None:
+    made = one([0.0] * 30)
+    assert made.mean.tolist() == [0] * 4
+    assert made.high is not None
+    assert made.high.tolist() == [0] * 4
+    assert made.note == "no demand in its history"
+
+
+def test_one_value_is_repeated_without_an_interval() -> None:
+    made = one([7.0])
+    assert made.mean.tolist() == [7] * 4
+    assert (made.low, made.high) == (None, None)
+    assert made.note == "only 1 week of history: their mean, and no interval"
+
+
+def test_a_constant_series_stays_what_it_is() -> None:
+    made = one([5.0] * 12)
+    assert made.mean.tolist() == [5] * 4
+    assert made.note == "the same demand in every week of its history"
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan], [1.0, np.inf]])
+def test_a_gap_is_refused_in_one_line(values: list[float]) -> None:
+    with pytest.raises(InputError, match="is empty, or has a value that is not a finite number; fill its gaps first"):
+        one(values)
+
+
+def test_a_spike_does_not_make_a_trend() -> None:
+    made = one([3.0, 4, 3, 4, 3, 4, 3, 4, 3, 4, 90, 3, 4, 3, 4, 3, 4, 3, 4, 3, 4, 3])
+    assert (made.mean < 30).all()
+
+
+def test_demand_is_never_below_zero_nor_is_its_interval() -> None:
+    made = one([float(max(0, 40 - 2 * week)) for week in range(19)])
+    assert (made.mean >= 0).all()
+    assert made.low is not None
+    assert (made.low >= 0).all()
+
+
+def test_no_series_is_forecast_worse_than_naively_in_its_own_back_test() -> None:
+    """Also where the set as a whole prefers something else: a random walk among trends."""
+    walk = np.cumsum(np.random.default_rng(4).normal(0, 3, 60)) + 200
+    trends = [np.arange(60.0) * slope + 10 for slope in (1, 2, 3)]
+    outcome = forecast_demand([*trends, walk], Setting(4, counts=False))
+    assert outcome.chosen not in (NAIVE, SEASONAL)
+    assert outcome.losses[outcome.chosen] == min(outcome.losses.values())
+    windows = [walk[: -4 * window] for window in (1, 2, 3)]
+    naively = np.mean([np.abs(walk[len(past) : len(past) + 4] - past[-1]).mean() for past in windows])
+    used = outcome.forecasts[3].method
+    assert used in (NAIVE, outcome.chosen)
+    if used == outcome.chosen:
+        alone = [
+            forecast_demand([*(one[: len(past)] for one in trends), past], Setting(4, counts=False)) for past in windows
+        ]
+        errors = [
+            np.abs(walk[len(past) : len(past) + 4] - made.forecasts[3].mean).mean()
+            for past, made in zip(windows, alone, strict=True)
+        ]
+        assert np.mean(errors) <= naively * 1.5  # the earlier runs chose by fewer windows
+
+
+def test_weeks_of_nothing_go_to_the_quantiles_of_what_was_seen() -> None:
+    series = draw_intermittent(20, 104, seed=2)
+    outcome = forecast_demand(series, Setting(8))
+    assert outcome.intermittent is not None
+    assert all("quantiles of" in made.method for made in outcome.forecasts)
+    assert outcome.intermittent.quantile_losses[outcome.intermittent.quantiles] == min(
+        outcome.intermittent.quantile_losses.values()
+    )
+
+
+def test_what_is_always_or_never_wanted_is_not_intermittent() -> None:
+    assert not is_intermittent(np.zeros(20))
+    assert not is_intermittent(np.ones(20))
+    assert is_intermittent(np.array([0.0, 0, 3] * 6))
+
+
+def test_trees_see_covariates() -> None:
+    """A promotion that is known ahead: without it nothing says when demand doubles."""
+    random = np.random.default_rng(1)
+    known = [(random.random((84, 1)) < 0.3).astype(float) for _ in range(40)]
+    series = [10 + 10 * one[:80, 0] + random.normal(0, 0.5, 80) for one in known]
+    blind, seeing = forecast_with_trees(series, 4, (1,)), forecast_with_trees(series, 4, (1,), known)
+    assert blind is not None
+    assert seeing is not None
+    actual = [10 + 10 * one[80:, 0] for one in known]
+    error = lambda made: float(np.mean([np.abs(a - b).mean() for a, b in zip(made, actual, strict=True)]))  # noqa: E731 - short, used twice
+    assert error(seeing) < error(blind) / 3
+    with pytest.raises(InputError, match="covariates are missing for some of 80 past and 4 coming weeks"):
+        forecast_with_trees(series, 4, (1,), [one[:82] for one in known])
+
+
+def test_few_and_short_series_are_not_learned_from() -> None:
+    assert forecast_with_trees([np.arange(30.0)], 4, (1,)) is None
+
+
+def test_intervals_cover_what_they_say_on_series_like_those_before() -> None:
+    history, actual = draw_series(40, 80, 8, seed=5, season=1)
+    outcome = forecast_demand(history, Setting(8, counts=False))
+    shares = [
+        coverage(made.low, made.high, came)
+        for made, came in zip(outcome.forecasts, actual, strict=True)
+        if made.low is not None and made.high is not None
+    ]
+    assert 0.72 <= np.mean(shares) <= 0.9
+
+
+def test_half_a_width_needs_errors() -> None:
+    assert half_widths([np.empty((0, 3))], [1.0], 3, 0.8) is None
+    assert half_widths([np.ones((2, 3))], [1.0], 3, 0.8) is None
+    [width] = half_widths([np.zeros((4, 3))], [1.0], 3, 0.8) or []
+    assert width.tolist() == [0, 0, 0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.floats(0, 1000), min_size=3, max_size=3), min_size=2, max_size=4), st.integers(0, 1000))
+def test_parts_add_up_to_the_total_and_nothing_is_below_zero(parts: list[list[float]], total: int) -> None:
+    top, [found] = reconcile(np.full(3, float(total)), [[np.array(part) for part in parts]])
+    assert (top >= 0).all()
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=0), top, rtol=1e-9, atol=1e-9)
+
+
+def test_what_adds_up_already_stays() -> None:
+    parts = [np.array([1.0, 2]), np.array([3.0, 4])]
+    top, [found] = reconcile(np.array([4.0, 6]), [parts])
+    np.testing.assert_allclose(found, parts)
+    np.testing.assert_allclose(top, [4, 6])
+
+
+def test_measures_are_those_of_the_m4_competition() -> None:
+    history, forecast, actual = np.array([1.0, 3, 2, 6]), np.array([6.0, 6]), np.array([5.0, 9])
+    assert scale_of(history, 1) == pytest.approx(7 / 3)
+    assert mase(forecast, actual, history, 1) == pytest.approx(2 / (7 / 3))
+    assert smape(forecast, actual) == pytest.approx(200 * (1 / 11 + 3 / 15) / 2)
+    assert smape(np.zeros(2), np.zeros(2)) == 0
+    assert scale_of(np.ones(5), 1) == 1  # nothing to scale by
+    assert scaled_pinball(np.zeros((9, 1)), LEVELS, np.array([2.0]), 1.0) == pytest.approx(1.0)
+
+
+def test_seasonal_naive_repeats_the_last_season() -> None:
+    values: Values = np.array([1.0, 2, 3, 4, 5])
+    assert seasonal_naive(values, 4, 3).tolist() == [3, 4, 5, 3]
+    assert seasonal_naive(values, 2, 9).tolist() == naive(values, 2).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("horizon", "seasons", "level", "windows"), [(0, (1,), 80, 3), (4, (), 80, 3), (4, (1,), 30, 3), (4, (1,), 80, 99)]
+)
+def test_unusable_settings_are_refused(horizon: int, seasons: tuple[int, ...], level: int, windows: int) -> None:
+    with pytest.raises(InputError, match="out of range"):
+        Setting(horizon, seasons, level, windows)
+
+
+def test_the_same_series_lead_to_the_same_figures() -> None:
+    history, _ = draw_series(12, 50, 4, seed=9)
+    first, second = (forecast_demand(history, Setting(4, counts=False)) for _ in range(2))
+    assert [one.mean.tolist() for one in first.forecasts] == [one.mean.tolist() for one in second.forecasts]
