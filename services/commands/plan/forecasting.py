@@ -21,7 +21,7 @@ from services.planning.calendar import read_calendar
 from services.planning.forecast.document import MAX_WEEKS, ForecastDocument, SeriesForecast, model_hash
 from services.planning.forecast.history import Cut, History
 from services.planning.forecast.making import make_forecast
-from services.planning.forecast.preferences import read_shares
+from services.planning.forecast.preferences import keep_preferences, learn_preferences, read_shares
 from services.planning.forecast.recording import (
     anchored_at,
     find_cut,
@@ -159,6 +159,46 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         "within": lambda one: "-" if one["covered"] is None else f"{one['covered']} of {one['weeks']}",
     }
     return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
+
+
+@FORECAST.list("preferences", "millmark plan forecast preferences", whole=True)
+def preferences(at: At, block: Block = None) -> Listing:
+    """Learn from own orders which values of the options are wanted, and keep the shares: aggregates alone.
+
+    They split the next forecasts by option, and order the values where a product is configured. Needs
+    millmark[quality].
+    """
+    with open_desk(at) as desk:
+        learned = learn_preferences(_history(desk, _cut(desk, block)))
+        with desk.writing() as shelf:
+            keep_preferences(shelf.connection, learned)
+    items = [
+        {
+            "product": one.product,
+            "option": option,
+            "value": value,
+            "share_percent": share // 10_000,
+            "orders": one.orders,
+        }
+        for one in learned
+        for option, values in one.shares.items()
+        for value, share in sorted(values.items(), key=lambda item: -item[1])
+    ]
+    columns: dict[str, Callable[[dict[str, object]], object]] = {
+        "product": lambda one: one["product"],
+        "option": lambda one: one["option"],
+        "value": lambda one: one["value"],
+        "share": lambda one: f"{one['share_percent']} %",
+        "orders": lambda one: one["orders"],
+    }
+    notes = [f"{one.product}: {note}" for one in learned for note in one.notes]
+    worth = [
+        f"{one.product}: a minute less is worth {one.wait[0] / 1000:.3f} of the price's unit, standard error "
+        f"{one.wait[1] / 1000:.3f}"
+        for one in learned
+        if one.wait is not None
+    ]
+    return Listing("what is wanted", items, columns, more=[*worth, *notes])
 
 
 @FORECAST.app.command("export", epilog="Example: millmark plan forecast export --parties parties.json -o demand.json")

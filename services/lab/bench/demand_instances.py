@@ -33,7 +33,7 @@ def draw_intermittent(count: int, weeks: int, seed: int) -> list[_Values]:
     """Demand in few weeks: how many, and how much then, differs between series and drifts within each; sizes are
     negative binomial, as of spare parts."""
     random = np.random.default_rng(seed)
-    found = []
+    found: list[_Values] = []
     while len(found) < count:
         often = np.clip(random.uniform(0.1, 0.45) + random.normal(0, 0.01, weeks).cumsum(), 0.05, 0.6)
         sizes = 1 + random.negative_binomial(2, random.uniform(0.2, 0.6), weeks)

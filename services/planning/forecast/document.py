@@ -67,7 +67,8 @@ class SeriesForecast:
     note: str
     """What was done instead of the usual, and why; empty otherwise."""
     split: str
-    """How it was brought in line with its product: `total`, `history`, or `preferences`."""
+    """How it was brought in line with its product: `total` for the product itself; `history`, `preferences`; or `none`
+    where not all orders chose a value of the option."""
     quantities: tuple[int, ...]
     low: tuple[int, ...] | None
     """Lower ends of the intervals; None where the history is too short to say."""

@@ -101,7 +101,8 @@ def _array(counts: Sequence[int]):  # type: ignore[no-untyped-def]  # an array o
 def _bring_in_line(
     made: Mapping[Key, Forecast], counted: Mapping[Key, Sequence[int]], shares: Mapping[str, Shares]
 ) -> list[SeriesForecast]:
-    """For each product its total, then its options: the values of each option add up to it in every week."""
+    """For each product its total, then its options: the values of an option that all orders chose among add up to it in every
+    week."""
     options: defaultdict[Key, dict[str, list[Key]]] = defaultdict(dict)
     for key in made:
         if key.option:
@@ -109,19 +110,29 @@ def _bring_in_line(
     found = []
     for key in (one for one in made if not one.option):
         given = shares.get(key.product, {})
-        split = {name: keys for name, keys in options[key].items() if not _fits(given.get(name), keys)}
-        total, parts = _reconcile(made, key, split)
+        shared = {name for name, keys in options[key].items() if _fits(given.get(name), keys)}
+        whole = {name for name, keys in options[key].items() if name not in shared and _add_up(counted, key, keys)}
+        total, parts = _reconcile(made, key, {name: keys for name, keys in options[key].items() if name in whole})
         found.append(_series(key, made[key], counted, total, "total"))
         for name, keys in options[key].items():
-            if name in split:
+            if name in shared:
+                wholes = _by_shares(total, [given[name][one.value] for one in keys])
+                pairs = zip(keys, wholes, strict=True)
+                found += [_series(one, made[one], counted, part, "preferences") for one, part in pairs]
+            elif name in whole:
                 found += [_series(one, made[one], counted, parts[one], "history") for one in keys]
             else:
-                wholes = _by_shares(total, [given[name][one.value] for one in keys])
-                found += [
-                    _series(one, made[one], counted, whole, "preferences")
-                    for one, whole in zip(keys, wholes, strict=True)
-                ]
+                found += [_series(one, made[one], counted, _alone(made[one]), "none") for one in keys]
     return found
+
+
+def _add_up(counted: Mapping[Key, Sequence[int]], total: Key, keys: Sequence[Key]) -> bool:
+    """Whether every order chose a value of the option: some may be of a time when the product did not have it."""
+    return tuple(map(sum, zip(*(counted[key] for key in keys), strict=True))) == tuple(counted[total])
+
+
+def _alone(forecast: Forecast) -> _Whole:
+    return _interval(spread([float(one) for one in forecast.mean]), forecast)
 
 
 def _fits(given: Mapping[str, int] | None, keys: Sequence[Key]) -> bool:

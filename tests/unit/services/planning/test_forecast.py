@@ -1,0 +1,426 @@
+"""Forecasts: which orders count at a cut, whole numbers that add up, documents that are refused, and scores."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.canonical import Json, canonical_json
+from ledger.claims import build_claims
+from ledger.errors import InputError
+from ledger.events import topic_of
+from ledger.products import Product, build_order_document, configure
+from ledger.records import Contract, OrderState, OrderTerms
+from ledger.store import Book, Connection, Rows
+from ledger.store.rows import ChainIdentityRow, OrderRow, RecordRow
+from services.planning.calendar import parse_calendar
+from services.planning.errors import ForecastError
+from services.planning.forecast.document import ForecastDocument, model_hash, parse_forecast
+from services.planning.forecast.history import Cut, History, Key, Ordered, count_weeks, read_orders
+from services.planning.forecast.making import make_forecast, spread
+from services.planning.forecast.preferences import SMALLEST_GROUP, learn_preferences, order_options
+from services.planning.forecast.scoring import score_forecast
+from services.planning.forecast.week_based import (
+    Parties,
+    build_capacity_groups,
+    build_material_demands,
+    parse_parties,
+)
+from services.planning.forecast.weeks import WEEK_S, begin_s, parse_week, week_of, week_text
+from services.products.loading import Catalogue
+from tests.support.event_data import encode_event, event_of
+from tests.support.planning_samples import show_calendar
+from tests.support.stores import new_store
+
+ME, OTHER = 1, 2
+MONDAY = date(2026, 1, 5)
+UNIT = b"H87"
+IDENTITY = ChainIdentityRow(1, 77, bytes(32), bytes(20), b"\7" * 20, bytes(32))
+KETTLE = Catalogue().find("appliance")
+CHOSEN = {
+    "size": "1.7-l", "colour": "white", "supply": "230-V", "plug": "type-F", "control": "switch", "cable_mm": 1000,
+}  # fmt: skip
+CORPUS = Path(__file__).parents[5] / "shared" / "corpus" / "catena-x"
+
+
+def cut(weeks: int, block: int = 1_000_000) -> Cut:
+    """In the middle of a week so many weeks after the first."""
+    return Cut(block, b"\5" * 32, begin_s(MONDAY) + weeks * WEEK_S + 3 * 86_400)
+
+
+class Ledger:
+    """Writes orders and their records as the index keeps them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.rows, self.book, self.block = Rows(connection), Book(connection), 0
+
+    def document(self, **options: str | int) -> bytes:
+        claims = build_claims(build_order_document(configure(KETTLE, {**CHOSEN, **options})))
+        self.book.put_document(claims.root, json.dumps(claims.to_json()))
+        return claims.root
+
+    def terms(self, root: bytes, quantity: int = 3) -> OrderTerms:
+        return OrderTerms(3, ME, (), 2**32, quantity, UNIT, root)
+
+    def place(self, name: str, week: int, terms: OrderTerms, buyer: int = ME) -> bytes:
+        order = name.encode().rjust(32, b"\0")
+        self.rows.insert(
+            [
+                OrderRow(
+                    order, self.block + 1, buyer, buyer, "", 3, 0, 0, OrderState.PLACED, 2**32, 0, UNIT, 0, bytes(32)
+                )
+            ]
+        )
+        self.record("OrderPlaced", order, week, terms=terms)
+        return order
+
+    def record(self, kind: str, order: bytes, week: int, **fields: object) -> None:
+        self.block += 1
+        event = event_of(kind, **fields)
+        at = begin_s(MONDAY) + week * WEEK_S + 3600
+        data = encode_event(event, bytes(20), (order,))
+        topic = topic_of(type(event))
+        self.rows.insert(
+            [
+                RecordRow(
+                    Contract.LEDGER.value,
+                    self.block,
+                    kind,
+                    topic,
+                    ME,
+                    order,
+                    bytes(20),
+                    self.block,
+                    bytes(32),
+                    at,
+                    bytes(32),
+                    0,
+                    data,
+                    bytes(32),
+                )
+            ]
+        )
+
+    def read(self, at: Cut, me: int = ME) -> History:
+        return read_orders(self.rows, self.book, me, at, Catalogue().find_digest)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with new_store(tmp_path).transaction() as connection:
+        yield Ledger(connection)
+
+
+def counted(history: History, weeks: int) -> tuple[int, ...]:
+    return count_weeks(history, MONDAY, weeks).get(Key("appliance", "H87"), (0,) * weeks)
+
+
+def test_revisions_count_once_agreed_and_what_was_withdrawn_does_not(ledger: Ledger) -> None:
+    root = ledger.document()
+    kept = ledger.place("kept", 0, ledger.terms(root))
+    pending = ledger.place("pending", 1, ledger.terms(root))
+    for kind, week in (("OrderCancelled", 1), ("OrderRejected", 2), ("OrderEnded", 2)):
+        ledger.record(kind, ledger.place(kind, week, ledger.terms(root, 500)), week)
+    ledger.record("RevisionAccepted", kept, 2, awaited=0, terms=ledger.terms(root, 8))
+    ledger.record("RevisionAccepted", pending, 2, awaited=OTHER, terms=ledger.terms(root, 90))
+    found = ledger.read(cut(3))
+    assert counted(found, 3) == (8, 3, 0)
+    assert found.left_out == Counter(withdrawn=3)
+
+
+def test_an_order_counts_as_it_stood_at_the_cut(ledger: Ledger) -> None:
+    """What came after the cut does not get into the forecast, though it is indexed."""
+    order = ledger.place("order", 0, ledger.terms(ledger.document()))
+    then = cut(3, ledger.block)
+    ledger.record("RevisionAccepted", order, 1, awaited=0, terms=ledger.terms(ledger.document(), 70))
+    ledger.record("OrderCancelled", order, 1)
+    ledger.place("later", 1, ledger.terms(ledger.document()))
+    assert counted(ledger.read(then), 3) == (3, 0, 0)
+    assert counted(ledger.read(cut(3)), 3) == (0, 3, 0)
+
+
+def test_a_duplicate_visible_in_two_ways_counts_once_and_others_orders_do_not(ledger: Ledger) -> None:
+    ledger.place("both", 0, ledger.terms(ledger.document()))  # this company is buyer and coordinator
+    ledger.place("foreign", 0, ledger.terms(ledger.document()), buyer=OTHER)
+    assert counted(ledger.read(cut(1)), 1) == (3,)
+    assert len(ledger.read(cut(1)).orders) == 1
+
+
+def test_what_says_no_product_and_what_is_dated_later_is_left_out_by_name(ledger: Ledger) -> None:
+    plain = build_claims({"specification": {"diameter": 80}})
+    ledger.book.put_document(plain.root, json.dumps(plain.to_json()))
+    ledger.place("plain", 0, ledger.terms(plain.root))
+    ledger.place("unread", 0, ledger.terms(b"\1" * 32))
+    ledger.place("tomorrow", 9, ledger.terms(ledger.document()))
+    ledger.place("none-agreed", 0, ledger.terms(ledger.document(), 0))
+    found = ledger.read(cut(2))
+    assert found.left_out == Counter(unnamed=1, unread=1, later=1)
+    assert counted(found, 2) == (1, 0)
+
+
+def sample(weeks: int = 40, each: int = 6, product: Product | None = KETTLE) -> History:
+    """A history of one product whose buyers mostly take white."""
+    found = History(cut(weeks), products={} if product is None else {product.product: product})
+    for week in range(weeks):
+        for number in range(each + week % 2):
+            colour = ("white", "white", "white", "red", "graphite")[number % 5]
+            options = {"colour": colour, "size": "1.7-l" if number % 2 else "1.0-l"}
+            subject = f"{week}-{number}".encode().rjust(32, b"\0")
+            found.orders.append(
+                Ordered(subject, MONDAY + timedelta(weeks=week), "appliance", "H87", 2, options, {"moulding": 4})
+            )
+    return found
+
+
+@pytest.fixture(scope="module")
+def made() -> ForecastDocument:
+    return make_forecast(sample(), IDENTITY, 8)
+
+
+def test_a_forecast_is_in_whole_numbers_and_its_options_add_up(made: ForecastDocument) -> None:
+    [total] = made.totals()
+    assert all(10 <= one <= 16 for one in total.quantities)
+    by_option = {one.key.option for one in made.options_of(total.key)}
+    assert by_option == {"colour", "size", "supply", "plug", "control"}
+    for option in ("colour", "size"):
+        parts = [one.quantities for one in made.options_of(total.key) if one.key.option == option]
+        assert tuple(map(sum, zip(*parts, strict=True))) == total.quantities
+    assert made.first_week == week_of(made.cut.time_s) == MONDAY + timedelta(weeks=40)
+    # No order says anything of the plug: its values neither add up to the total nor draw it towards zero.
+    assert {one.split for one in made.series if one.key.option == "plug"} == {"none"}
+    assert {one.split for one in made.series if one.key.option == "size"} == {"history"}
+    assert total.low is not None
+    assert made.capacity[0].kind == "moulding"
+    assert made.capacity[0].minutes == tuple(4 * one for one in total.quantities)
+
+
+def test_a_document_is_read_as_it_was_written(made: ForecastDocument) -> None:
+    assert parse_forecast(made.to_bytes()) == made
+    assert parse_forecast(made.to_bytes()).digest == made.digest
+    assert b"." not in canonical_json([one.to_json()["quantities"] for one in made.series])
+    value = made.to_json()["model"]
+    assert isinstance(value, dict)
+    assert value["hash"] == f"0x{model_hash(made.model).hex()}"
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("version", 2),
+        ("weeks", 7),
+        ("weeks", 0),
+        ("first_week", "2026-W54"),
+        ("first_week", "2026-1-1"),
+        ("level_percent", 0.8),
+        ("orders", -1),
+        ("orders", True),
+        ("more", 1),
+        ("series", [{}]),
+        ("capacity", [{"kind": "moulding"}]),
+        ("ledger", {}),
+        ("model", {"hash": "0x" + "00" * 32, "text": {}}),
+    ],
+)
+def test_a_malformed_document_is_refused_in_one_line(made: ForecastDocument, member: str, value: Json) -> None:
+    with pytest.raises(ForecastError, match="the forecast is malformed") as error:
+        parse_forecast(canonical_json({**made.to_json(), member: value}))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"low": None}, {"high": [0] * 8}, {"quantities": [1.5] * 8}, {"quantities": [1] * 7}]
+)
+def test_a_malformed_series_is_refused(made: ForecastDocument, change: dict[str, Json]) -> None:
+    value = made.to_json()
+    value["series"] = [{**made.series[0].to_json(), **change}]
+    with pytest.raises(ForecastError, match="the forecast is malformed"):
+        parse_forecast(canonical_json(value))
+
+
+def test_shares_of_preferences_split_the_total() -> None:
+    shares = {"appliance": {"colour": {"white": 500_000, "graphite": 250_000, "red": 250_000}, "size": {"1.0-l": 1}}}
+    document = make_forecast(sample(), IDENTITY, 4, shares=shares)
+    [total] = document.totals()
+    split = {one.key.value: one for one in document.series if one.key.option == "colour"}
+    assert {one.split for one in split.values()} == {"preferences"}
+    assert sum(split["white"].quantities) == pytest.approx(sum(total.quantities) / 2, abs=4)
+    assert tuple(map(sum, zip(*(one.quantities for one in split.values()), strict=True))) == total.quantities
+    # Shares of other values than the product has are not used.
+    assert {one.split for one in document.series if one.key.option == "size"} == {"history"}
+
+
+def test_one_order_is_forecast_by_its_mean_without_an_interval() -> None:
+    history = sample()
+    history.orders = history.orders[:1]
+    history.cut = cut(1)
+    [total] = make_forecast(history, IDENTITY, 3).totals()
+    assert (total.quantities, total.low, total.history_weeks) == ((2, 2, 2), None, 1)
+    assert "only 1 week of history" in total.note
+
+
+def test_without_orders_nothing_is_made_and_the_reason_is_said() -> None:
+    with pytest.raises(ForecastError, match="no order counts up to this block; left out: 3 withdrawn"):
+        make_forecast(History(cut(3), left_out=Counter(withdrawn=3)), IDENTITY, 4)
+
+
+@given(st.lists(st.floats(0, 50), max_size=60))
+def test_whole_numbers_keep_the_sum(values: list[float]) -> None:
+    found = spread(values)
+    assert all(one >= 0 for one in found)
+    for place in range(len(values) + 1):
+        assert abs(sum(found[:place]) - sum(values[:place])) <= 0.5 + 1e-6
+
+
+def grown(made: ForecastDocument, quantities: list[int]) -> History:
+    """The sample, and what came in the weeks of the forecast."""
+    later = sample()
+    later.cut = cut(40 + len(quantities))
+    for week, quantity in enumerate(quantities):
+        monday = MONDAY + timedelta(weeks=40 + week)
+        subject = f"later-{week}".encode().rjust(32, b"\0")
+        later.orders.append(Ordered(subject, monday, "appliance", "H87", quantity, {"colour": "red"}, {}))
+    return later
+
+
+def test_a_forecast_is_scored_by_what_came_beside_the_naive_one(made: ForecastDocument) -> None:
+    score = score_forecast(made, sample(), grown(made, [12, 13, 14, 15]), made.cut.time_s + 60)
+    [total] = score.totals
+    assert (score.weeks, score.skipped) == (3, 1)  # the week of the cut had begun
+    assert total.actual == (13, 14, 15)
+    assert total.naive == 14
+    assert total.naive_error == 2
+    assert total.error == sum(abs(a - b) for a, b in zip(made.totals()[0].quantities[1:4], (13, 14, 15), strict=True))
+    assert score.actual == 42
+    inside, known = score.covered
+    assert 0 <= inside <= known
+
+
+def test_what_was_not_forecast_at_all_counts_as_an_error(made: ForecastDocument) -> None:
+    later = grown(made, [12, 13, 14])
+    later.orders.append(Ordered(b"\1" * 32, MONDAY + timedelta(weeks=41), "novelty", "H87", 30, {}, {}))
+    assert score_forecast(made, sample(), later, made.cut.time_s).error >= 30
+
+
+@pytest.mark.parametrize(
+    ("anchored", "block", "cause"),
+    [
+        (None, b"\5" * 32, "the ledger does not have the forecast's entry yet"),
+        (0, b"\6" * 32, "is not the one that the forecast was cut at"),
+        (2**40, b"\5" * 32, "no week has ended yet that began after the forecast was recorded"),
+    ],
+)
+def test_a_forecast_that_proves_nothing_is_not_scored(
+    made: ForecastDocument, anchored: int | None, block: bytes, cause: str
+) -> None:
+    then = sample()
+    then.cut = replace(then.cut, hash=block)
+    with pytest.raises(ForecastError, match=cause):
+        score_forecast(made, then, grown(made, [1, 2, 3]), anchored)
+
+
+def test_preferences_are_aggregates_in_whole_per_cent() -> None:
+    [learned] = learn_preferences(sample())
+    colours = learned.shares["colour"]
+    assert list(colours) == ["white", "graphite", "red"]
+    assert sum(colours.values()) == 1_000_000
+    assert colours["white"] == pytest.approx(670_000, abs=40_000)
+    assert all(one % 10_000 == 0 for values in learned.shares.values() for one in values.values())
+    # Nothing was chosen of these: as the catalogue has them.
+    assert learned.shares["supply"] == {"120-V": 500_000, "230-V": 500_000}
+    assert f"plug: fewer than {SMALLEST_GROUP} orders, so its values count as equally likely" in learned.notes
+    text = json.dumps(learned.to_json())
+    assert not any(one.order.hex() in text for one in sample().orders)
+
+
+def test_few_orders_say_nothing_of_preferences() -> None:
+    history = sample()
+    history.orders = history.orders[: SMALLEST_GROUP - 1]
+    [learned] = learn_preferences(history)
+    assert set(learned.shares["colour"].values()) <= {330_000, 340_000}
+    assert learned.wait is None
+
+
+def test_options_are_shown_the_most_wanted_first() -> None:
+    ordered = order_options(KETTLE, {"colour": {"red": 3, "white": 1, "graphite": 2}})
+    assert ordered["colour"] == ("red", "graphite", "white")
+    assert ordered["size"] == ("1.0-l", "1.7-l")
+    assert "cable_mm" not in ordered
+
+
+PARTIES: dict[str, Json] = {
+    "customer": "BPNL8888888888XX", "supplier": "BPNL6666666666YY",
+    "customer_site": "BPNS8888888888XX", "supplier_site": "BPNS6666666666YY",
+    "materials": {"appliance": {"number": "K-17", "description": "kettle", "supplier_number": "S-9"}},
+}  # fmt: skip
+
+
+def parties() -> Parties:
+    return parse_parties(canonical_json(PARTIES))
+
+
+def validator(name: str, aspect: str) -> jsonschema_rs.Draft4Validator:
+    path = CORPUS / f"io.catenax.{name}" / "3.0.1" / "gen" / f"{aspect}-schema.json"
+    if not path.is_file():
+        pytest.skip("the Catena-X schemas are not on this machine")
+    return jsonschema_rs.Draft4Validator(json.loads(path.read_text()), validate_formats=True)
+
+
+def test_the_exported_demand_is_valid_for_catena_x(made: ForecastDocument) -> None:
+    [aspect] = build_material_demands(made, parties())
+    validator("week_based_material_demand", "WeekBasedMaterialDemand").validate(aspect)
+    text = json.dumps(aspect)
+    assert f'"demand": {made.totals()[0].quantities[0]}, "pointInTime": "{made.first_week}"' in text
+    assert build_material_demands(made, parties())[0]["materialDemandId"] == aspect["materialDemandId"]
+
+
+def test_the_exported_capacity_is_valid_for_catena_x_and_closures_lower_it() -> None:
+    text = show_calendar("LATHE", 4000, "Europe/Berlin", "06:00", "14:00")
+    closed = text.replace("[[machine]]", "[[closure]]\nfirst = 2026-01-05\nlast = 2026-01-05\n\n[[machine]]", 1)
+    groups = build_capacity_groups(parse_calendar(closed.encode()), parties(), MONDAY, 2, begin_s(MONDAY))
+    check = validator("week_based_capacity_group", "WeekBasedCapacityGroup")
+    for group in groups:
+        check.validate(group)
+        first, second = json.loads(json.dumps(group))["capacities"]
+        assert first["actualCapacity"] < first["maximumCapacity"]
+        assert second["actualCapacity"] == second["maximumCapacity"]
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"customer": "ACME"}, "customer is not a business partner number; write BPNL and 12 characters"),
+        ({"supplier_site": "BPNL8888888888XX"}, "supplier_site is not a business partner number"),
+        ({"materials": {"appliance": {"number": "1"}}}, "the material of appliance is malformed"),
+        ({"materials": []}, "the file on the parties is malformed"),
+        ({"other": 1}, "the file on the parties is malformed"),
+    ],
+)
+def test_parties_are_not_guessed(change: dict[str, Json], cause: str) -> None:
+    with pytest.raises(ForecastError, match=cause):
+        parse_parties(canonical_json({**PARTIES, **change}))
+
+
+def test_a_product_without_a_number_is_not_exported(made: ForecastDocument) -> None:
+    with pytest.raises(ForecastError, match="the parties' number for appliance is not stated"):
+        build_material_demands(made, parse_parties(canonical_json({**PARTIES, "materials": {}})))
+
+
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
+def test_weeks_are_those_of_iso_8601(day: date) -> None:
+    monday = day - timedelta(days=day.weekday())
+    assert parse_week(week_text(monday)) == monday == week_of(begin_s(monday) + WEEK_S - 1)
+
+
+@pytest.mark.parametrize("text", ["2026-W00", "2026-W54", "2026-53", "W2026-12", "2026-W1", None, 202612])
+def test_what_is_no_week_is_refused(text: object) -> None:
+    with pytest.raises(InputError, match="is not a week; write it as 2026-W48"):
+        parse_week(text)
