@@ -114,8 +114,12 @@ def test_python_on_the_page_of_commands_names_what_the_library_exports() -> None
 
 @pytest.mark.parametrize("name", sorted(_commands()))
 def test_every_command_has_help_with_an_example(name: str) -> None:
-    command = _commands()[name]
-    for leaf in getattr(command, "commands", {name: command}).values():
+    waiting = [_commands()[name]]
+    while waiting:
+        leaf = waiting.pop()
+        if hasattr(leaf, "commands"):  # a group, which may have groups
+            waiting += leaf.commands.values()
+            continue
         assert leaf.help, leaf.name
         assert "Example: millmark" in (leaf.epilog or ""), leaf.name
 

@@ -101,8 +101,8 @@ def _array(counts: Sequence[int]):  # type: ignore[no-untyped-def]  # an array o
 def _bring_in_line(
     made: Mapping[Key, Forecast], counted: Mapping[Key, Sequence[int]], shares: Mapping[str, Shares]
 ) -> list[SeriesForecast]:
-    """For each product its total, then its options: the values of an option that all orders chose among add up to it in every
-    week."""
+    """For each product its total, then its options: the values of an option that all orders chose among add up to it
+    in every week."""
     options: defaultdict[Key, dict[str, list[Key]]] = defaultdict(dict)
     for key in made:
         if key.option:
