@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from ledger.canonical import parse_hex32
 from ledger.errors import CanonicalError, NotFoundError
+from ledger.plans.check import Unseen
 from ledger.provenance.reader import Reader as NameReader
 from ledger.provenance.reader import build_reader
 from ledger.store import Book, Lineage, Rows, Store
@@ -88,6 +89,8 @@ class Plans:
             chart = build_gantt(table, catalogue.say("plan.chart"), catalogue, int(time.time()))
             picture = draw_gantt(chart, catalogue.language.value)
         values: dict[str, Any] = {"table": table, "plan": plan, "checked": checked, "asked": asked}
+        values |= {"coordinates": plan.coordinator.participant == _principal(request).participant}
+        values |= {"unseen_names": {one.value: one.name for one in Unseen}}
         values |= {"figures": _figures(plan), "later": None if latest == name else latest, "picture": picture}
         return self.pages.render(request, "plan.html", forms=self.forms, **values)
 

@@ -1,0 +1,1 @@
+"""The coordinator's pages, which call, plan, propose and replan, and the machine owners', which offer and agree."""

@@ -1,0 +1,278 @@
+"""The machine owner's pages: calls that wait for an offer, what the calendar can offer, own offers, and own rows."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import RedirectResponse, Response
+
+from ledger.canonical import to_hex
+from ledger.errors import InputError, MillmarkError
+from ledger.plans.call import Call
+from ledger.plans.offer import Offer, OfferWithdrawal
+from ledger.plans.plan import CauseKind
+from ledger.records import Role
+from services.access import Principal, Scope
+from services.access.rules import Rule
+from services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
+from services.planning.errors import OfferRefusedError
+from services.planning.offering import build_new_offers, find_own_machines, find_withdrawals, need_open_call, own_leaves
+from services.planning.offers import Made, count_disclosed, grid_of
+from services.planning.proposing import build_decline, find_waiting, judge_waiting
+from services.planning.reading import need_call
+from services.planning.repository import What
+from services.planning.sealing import OwnStream, Sealed, seal_offers
+from services.planning.shelf import Shelf, reading
+from services.planning.showing import OfferShown
+from services.portal.acting.fields import Filled
+from services.portal.acting.form_data import Sent
+from services.portal.forms import Forms
+from services.portal.pages import Pages
+from services.portal.planner.describing import describe_call
+from services.portal.planner.sent import form_key, number_of, one, subject_of, subjects_of
+from services.portal.planner.workshop import Workshop, find_number, key_of, name_reader, plan_reader
+from services.portal.routes import PageRoute
+
+__all__ = ["Owning"]
+
+_RULE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
+_PATH = "/portal/offers"
+_MOST_CALLS = 20
+_DAYS, _DAY_S = 7, 86_400
+_MOST_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer that the calendar leads to."""
+
+    offer: Offer
+    order: str
+    mark: str
+    """By which a form names it: order, operation and machine."""
+    windows: tuple[tuple[datetime, datetime, int], ...]
+    """First start, last start, price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owning:
+    shop: Workshop
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute(_PATH, self.overview, _RULE, menu="offers"),
+            PageRoute(f"{_PATH}/{{call}}", self.show, _RULE),
+            PageRoute(f"{_PATH}/{{call}}", self.offer, _RULE, method="POST"),
+            PageRoute(f"{_PATH}/{{call}}/withdraw", self.withdraw, _RULE, method="POST"),
+            PageRoute(f"{_PATH}/rows/accept", self.accept, _RULE, method="POST"),
+            PageRoute(f"{_PATH}/rows/decline", self.decline, _RULE, method="POST"),
+        )
+
+    def overview(self, request: Request) -> Response:
+        """The calls that are known here, those still open first, and the rows that wait for an answer."""
+        return self._overview(request)
+
+    def show(self, request: Request, call: str) -> Response:
+        """A call: what the calendar offers for it, and what was offered. Raises NotFoundError."""
+        return self._show(request, call)
+
+    def offer(self, request: Request, call: str, sent: Sent) -> Response:
+        """Makes the chosen offers, machine by machine. Raises NotFoundError, FormRefusedError."""
+        self.forms.verify(request, one(sent, "token"))
+        principal, key, digest = _principal(request), form_key(sent), subject_of(call)
+        try:
+            chosen, days = set(sent.get("offer", ())), number_of(sent, "days", 1, 366)
+            if not chosen:
+                raise OfferRefusedError("nothing is chosen", hint="tick what you offer")
+            machines = sorted({_machine_of(mark) for mark in chosen})
+            number = 0
+            for machine in machines:  # each has a stream of its own
+                mine = {mark for mark in chosen if _machine_of(mark) == machine}
+                number = self._seal(principal, key_of(key, machine), digest, machine, mine, days)
+        except MillmarkError as error:
+            return self._show(request, call, error, sent)
+        return _to_record(number, f"{_PATH}/{call}")
+
+    def withdraw(self, request: Request, call: str, sent: Sent) -> Response:
+        """Takes own offers back. Raises NotFoundError, FormRefusedError."""
+        self.forms.verify(request, one(sent, "token"))
+        principal, key = _principal(request), form_key(sent)
+        try:
+            leaves = subjects_of(sent, "offer")
+            with reading(self.shop.store) as shelf:
+                me = self.shop.company(principal)
+                rows = [row for leaf in leaves if (row := shelf.planning.leaf(leaf)) is not None]
+                by_machine = find_withdrawals(shelf, rows, me, self.shop.clock())
+            if not by_machine:
+                raise OfferRefusedError("nothing is chosen", hint="tick what you take back")
+            number = 0
+            for machine, entries in by_machine.items():
+                number = self._seal_entries(principal, key_of(key, machine), machine, entries)
+        except MillmarkError as error:
+            return self._show(request, call, error)
+        return _to_record(number, f"{_PATH}/{call}")
+
+    def accept(self, request: Request, sent: Sent) -> Response:
+        """Accepts rows of plans that are as they were offered: the acceptance commits to the same row. Raises
+        FormRefusedError."""
+        self.forms.verify(request, one(sent, "token"))
+        principal, key = _principal(request), form_key(sent)
+        try:
+            chosen = [int(text) for text in sent.get("assignment", ()) if text.isdecimal() and len(text) < 13]
+            if not chosen:
+                raise InputError("nothing is chosen", hint="tick what you accept")
+            with reading(self.shop.store) as shelf:
+                me = self.shop.company(principal)
+                roots, refused = judge_waiting(shelf, me, find_waiting(shelf, me, chosen), self.shop.clock())
+            if refused:
+                raise refused[0]
+            for number, root in roots.items():
+                body = {"claims_root": to_hex(root)}
+                self.shop.record(principal, "acceptAssignment", key_of(key, number), {"id": number}, body)
+        except MillmarkError as error:
+            return self._overview(request, error)
+        return RedirectResponse(_PATH, 303)
+
+    def decline(self, request: Request, sent: Sent) -> Response:
+        """Declines a row of a plan, with its cause. Raises FormRefusedError."""
+        self.forms.verify(request, one(sent, "token"))
+        principal, key = _principal(request), form_key(sent)
+        try:
+            number = number_of(sent, "assignment", 1, 2**40 - 1)
+            kind = CauseKind.MACHINE_DOWN if one(sent, "cause") == "machine-down" else CauseKind.DECLINED
+            with reading(self.shop.store) as shelf:
+                document = build_decline(shelf, number, kind, one(sent, "text")[:200])
+            done = self.shop.record(principal, "declineAssignment", key, {"id": number}, {"reason": document})
+        except MillmarkError as error:
+            return self._overview(request, error)
+        return _to_record(done, _PATH)
+
+    def _overview(self, request: Request, error: MillmarkError | None = None) -> Response:
+        principal, now_s = _principal(request), self.shop.clock()
+        me = self.shop.company(principal)
+        with reading(self.shop.store) as shelf:
+            names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
+            listed = shelf.planning.calls()[:_MOST_CALLS]
+            calls = [
+                (describe_call(reader.call(row.digest), now_s), len(own_leaves(shelf, need, What.OFFER, me)))
+                for row in listed
+                if (need := need_call(shelf.rows, row.digest))
+            ]
+            waiting = find_waiting(shelf, me)
+            roots, refused = judge_waiting(shelf, me, waiting, now_s)
+            names.name({row.order for row in waiting})
+            rows = [(row, names.identifier(row.order), names.machine(row.machine)) for row in waiting]
+        values: dict[str, Any] = {"calls": calls, "rows": rows, "ready": frozenset(roots), "refused": refused}
+        values |= {"error": error, "key": secrets.token_urlsafe(24)}
+        return self.pages.render(request, "offers.html", 200 if error is None else 400, forms=self.forms, **values)
+
+    def _show(
+        self, request: Request, call: str, error: MillmarkError | None = None, sent: Filled | None = None
+    ) -> Response:
+        principal, digest, now_s = _principal(request), subject_of(call), self.shop.clock()
+        me = self.shop.company(principal)
+        with reading(self.shop.store) as shelf:
+            shown = plan_reader(shelf, me).call(digest)
+            values: dict[str, Any] = {"call": describe_call(shown, now_s), "mine": self._mine(shelf, digest, me)}
+            values |= {"plans": [plan_reader(shelf, me).plan(one) for one in shown.plans]}
+            values |= self._can_offer(shelf, principal, digest, me)
+        values |= {"error": error, "key": secrets.token_urlsafe(24), "filled": sent, "days": _DAYS, "most": _MOST_SHOWN}
+        status = 200 if error is None else 400
+        return self.pages.render(request, "offers_call.html", status, forms=self.forms, **values)
+
+    def _mine(self, shelf: Shelf, digest: bytes, me: int) -> list[OfferShown]:
+        return [one for one in plan_reader(shelf, me).offers(digest) if one.owner.participant == me]
+
+    def _can_offer(self, shelf: Shelf, principal: Principal, digest: bytes, me: int) -> dict[str, Any]:
+        """What the calendar leads to; why there is nothing, where there is nothing."""
+        if self.shop.home is None or not (self.shop.home / CALENDAR_FILE).is_file():
+            return {"offered": [], "passed": [], "against": None, "has_calendar": False, "shown_slots": 0}
+        try:
+            call, made, calendar = self._build(shelf, principal, digest, me, _DAYS)
+        except MillmarkError as error:
+            return {"offered": [], "passed": [], "against": error, "has_calendar": True, "shown_slots": 0}
+        names = name_reader(shelf, principal)
+        names.name({one.order for one in made.offers})
+        offered = [
+            Offered(
+                one,
+                names.identifier(one.order) or to_hex(one.order),
+                _mark(one),
+                tuple((_time(call, first), _time(call, last), price) for first, last, price in one.windows),
+            )
+            for one in made.offers[:_MOST_SHOWN]
+        ]
+        return {
+            "offered": offered,
+            "passed": [*calendar.clock_changes(grid_of(call)), *made.passed],
+            "against": None,
+            "has_calendar": True,
+            "shown_slots": count_disclosed(made.offers),
+        }
+
+    def _build(
+        self, shelf: Shelf, principal: Principal, digest: bytes, me: int, days: int
+    ) -> tuple[Call, Made, Calendar]:
+        """Raises MillmarkError."""
+        calendar, names, now_s = read_calendar(self.shop.need_home()), name_reader(shelf, principal), self.shop.clock()
+        call = need_open_call(shelf, digest, calendar.file.unit, now_s)
+        machines = find_own_machines(shelf, call, calendar, me, lambda name: find_number(names, name))
+        return call, build_new_offers(shelf, call, calendar, machines, me, now_s + days * _DAY_S), calendar
+
+    def _seal(self, principal: Principal, key: str, digest: bytes, machine: int, marks: set[str], days: int) -> int:
+        """The chosen offers of one machine, from the calendar as it is now."""
+        me = self.shop.company(principal)
+
+        def write(shelf: Shelf) -> tuple[OwnStream, Sealed]:
+            _, made, _ = self._build(shelf, principal, digest, me, days)
+            chosen = [one for one in made.offers if _mark(one) in marks]
+            if len(chosen) != len(marks):
+                raise OfferRefusedError(
+                    "the calendar or the machine's work has changed: some of it can no longer be offered",
+                    hint="look at the offers again",
+                )
+            stream = shelf.stream(me, machine)
+            return stream, seal_offers(shelf.connection, stream, chosen)
+
+        return self.shop.seal(principal, key, write)
+
+    def _seal_entries(self, principal: Principal, key: str, machine: int, entries: list[OfferWithdrawal]) -> int:
+        me = self.shop.company(principal)
+
+        def write(shelf: Shelf) -> tuple[OwnStream, Sealed]:
+            stream = shelf.stream(me, machine)
+            return stream, seal_offers(shelf.connection, stream, entries)
+
+        return self.shop.seal(principal, key, write)
+
+
+def _mark(one: Offer) -> str:
+    return f"{one.order.hex()}-{one.operation}-{one.machine}"
+
+
+def _machine_of(mark: str) -> int:
+    """Raises InputError for what no form of this portal has."""
+    text = mark.rpartition("-")[2]
+    if not (text.isascii() and text.isdecimal() and len(text) < 13):
+        raise InputError("the form names an offer in a way that this page does not", hint="load the page again")
+    return int(text)
+
+
+def _time(call: Call, slot: int) -> datetime:
+    return datetime.fromtimestamp(call.origin + slot * call.slot, UTC)
+
+
+def _to_record(number: int, back: str) -> Response:
+    # 303 makes the browser follow with GET, so that a reload does not send the form again.
+    return RedirectResponse(f"/portal/records/{number}?back={back}", 303)
+
+
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
