@@ -137,6 +137,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         partner_tls=build_partner_tls(settings.from_home(settings.partner_ca)),
         directory=_directory(opened),
         find_product=Catalogue(settings.home).find_digest,
+        home=settings.home,
         contact=settings.contact,
         provider=_provider(settings),
         check_page=settings.from_home(settings.check_page) or BUILT,

@@ -187,7 +187,8 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
     subscriptions = Subscriptions(parts.store, loopback=api.loopback_webhooks)
     folder = None if parts.audit is None else parts.audit.folder
     administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
-    return Office(Documents(parts.store, parts.keys), administration)
+    signer = None if parts.recording is None else parts.recording[1]
+    return Office(Documents(parts.store, parts.keys), administration, parts.home, signer)
 
 
 def _find_speaker(parts: GatewayParts) -> Speaker:

@@ -90,6 +90,8 @@ class GatewayParts:
     """Keys that sign credentials, by their names in the DID document."""
     provider: Provider | None = None
     """With it, people sign in with their accounts at the company's OpenID Connect provider too."""
+    home: Path | None = None
+    """Folder with the company's products, calendar and objective, for the pages that order and plan."""
     contact: str | None = None
     """Where readers of pages report a problem."""
     check_page: Path = BUILT

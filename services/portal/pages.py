@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ledger.footprint.figures import kilograms, kilowatt_hours, percent
+from ledger.products import name_in
 from ledger.provenance.answers import Party
 from ledger.verify import Section, Statement, Step
 from ledger.verify.printable import printable, quoted
@@ -196,6 +197,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "digest": _digest,
         "data": _data,
         "brief": _brief,
+        "named": lambda names: name_in(names, catalogue.language.value),
         "called": _called,
         "kilograms": kilograms,
         "kilowatt_hours": kilowatt_hours,

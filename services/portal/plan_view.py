@@ -39,6 +39,7 @@ _TONES = {
 }
 _Key: TypeAlias = "tuple[bytes, int]"
 """Order and operation."""
+_SHORT = 8
 _TICKS = 2
 """Spans into which the time axis is divided: three labels fit on a phone."""
 
@@ -202,7 +203,9 @@ def _lane_name(one: PlannedRow, catalogue: Catalogue) -> str:
 
 
 def short_order(order: str) -> str:
-    """The end of an order's name, where orders differ, without leading zeros."""
+    """The end of an order's name, where orders differ, without leading zeros; all of a short one."""
+    if len(order) <= _SHORT:
+        return order
     return order[-4:].lstrip("0") or order[-1:]
 
 

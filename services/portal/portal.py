@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -12,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from ledger.errors import IdentifierError, NotFoundError
+from ledger.signatures import Signer
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
@@ -19,6 +22,7 @@ from services.access.rules import Rule
 from services.documents import Documents
 from services.planning.tying import Ties
 from services.portal.acting.acting import Acting
+from services.portal.acting.acts import Acts
 from services.portal.acting.declared import ACTS
 from services.portal.acting.desk import Desk
 from services.portal.acting.pages import ActingPages
@@ -29,9 +33,14 @@ from services.portal.forms import Forms
 from services.portal.inspections import InspectionPages
 from services.portal.listings import Listings
 from services.portal.models import ModelPages
+from services.portal.order_act import ORDER_PRODUCT, build_order_act
+from services.portal.ordering import Ordering
 from services.portal.pages import Pages, Speaker
 from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
+from services.portal.planner.coordinating import Coordinating
+from services.portal.planner.owning import Owning
+from services.portal.planner.workshop import Workshop
 from services.portal.plans import Plans
 from services.portal.proofs import Proofs
 from services.portal.recall_files import RecallFiles
@@ -59,6 +68,15 @@ class Office:
 
     documents: Documents
     administration: AdministrationParts
+    home: Path | None
+    """Folder with its products, calendar and objective."""
+    signer: Signer | None
+    """Signs its plans."""
+
+
+def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) -> Response:
+    """The terms of an order for a configured product."""
+    return acting.open(request, ORDER_PRODUCT, {name: [value] for name, value in entries.items()})
 
 
 class Portal:
@@ -87,7 +105,9 @@ class Portal:
         self._store, self._read_status = store, read_status
         self.pages = Pages(secure=secure, build_menu=self._build_menu, speaker=speaker, find_folded=self._find_folded)
         self.forms = Forms(form_key, secure=secure)
-        self.acting = Acting(store, desk, ACTS)
+        self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
+        acting = ActingPages(self.acting, self.pages, self.forms)
+        self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
@@ -99,7 +119,10 @@ class Portal:
             *InspectionPages(store, self.pages, self.forms).routes(),
             *ModelPages(store, self.pages, self.forms).routes(),
             *Listings(store, self.pages, self.forms, self.acting).routes(),
-            *ActingPages(self.acting, self.pages, self.forms).routes(),
+            *acting.routes(),
+            *Ordering(office.home, self.pages, self.forms, partial(_open_order, acting)).routes(),
+            *Coordinating(self.workshop, self.pages, self.forms).routes(),
+            *Owning(self.workshop, self.pages, self.forms).routes(),
             *Registers(store, self.pages, self.forms).routes(),
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),

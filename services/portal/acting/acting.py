@@ -111,7 +111,7 @@ class Acting:
             return Draft(
                 act=act,
                 thing=thing,
-                about=describe(reader, thing),
+                about=(*describe(reader, thing), *(() if act.tells is None else act.tells(entries, scene))),
                 offered=act.offered(scene),
                 filled=entries,
                 options=options,

@@ -6,7 +6,7 @@ about, and when it is offered. Body, roles and rule are those of the operation. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,11 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from services.portal.acting.desk import Asked, Desk
 from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, set_member
+from services.portal.acting.summaries import Line
 from services.portal.acting.things import About, Scene
 
 __all__ = ["Act", "Acts", "Entered", "enter"]
 
 Follows: TypeAlias = "Callable[[Scene], Body]"
+Tells: TypeAlias = "Callable[[Filled, Scene], Sequence[Line]]"
 _ENTRIES = {
     "missing": "entry.missing",
     "int_type": "entry.number",
@@ -56,6 +58,8 @@ class Act:
     """Whether thing and company are such that the contract could accept it. Decides which buttons are shown."""
     complete: Callable[[Body, Scene], Body] | None = None
     """Makes the body of the filled members, if they are not members of it as they are. Raises EntryError."""
+    tells: Tells | None = None
+    """What the form says above its fields, beside what is known of the thing."""
     proposal: Callable[[Scene], int] | None = None
     """The `id` in a path that has a subject, too; 0 if there is none now."""
     called: str = ""

@@ -49,13 +49,17 @@ class ActingPages:
 
     def show(self, request: Request, name: str) -> Response:
         """The form; its summary at once, if nothing has to be filled in. Raises NotFoundError, InputError."""
-        act, query = self.acting.find(_principal(request), name), read_query(request)
-        filled = {one.name: query[one.name] for one in act.fields if one.name in query}
-        draft = self.acting.draft(_principal(request), act, _named(query), filled, None)
+        return self.open(request, name, read_query(request))
+
+    def open(self, request: Request, name: str, entries: Filled) -> Response:
+        """A new form with entries: of its link, or of a page that comes before it. Raises as `show`."""
+        act = self.acting.find(_principal(request), name)
+        filled = {one.name: entries[one.name] for one in act.fields if one.name in entries}
+        draft = self.acting.draft(_principal(request), act, _named(entries), filled, None)
         key = secrets.token_urlsafe(24)
         if act.is_short and draft.offered:
             return self._summarise(request, draft, key)
-        return self._form(request, draft, key)
+        return self._form(request, draft, key, is_new=True)
 
     def check(self, request: Request, name: str, sent: Sent) -> Response:
         """The summary of what the form asks for. Raises NotFoundError, InputError."""
@@ -105,14 +109,17 @@ class ActingPages:
         key: str,
         error: InputError | NotFoundError | None = None,
         used: int | None = None,
+        *,
+        is_new: bool = False,
     ) -> Response:
-        """`used`: the record that the form led to when it was sent before."""
+        """`used`: the record that the form led to when it was sent before. `is_new`: nobody has filled it in yet, so
+        that nothing is wrong with it."""
         status = 200
         if draft.changes or not draft.offered:
             status = 409
-        elif error is not None or (draft.entered.wrong and request.method == "POST"):
+        wrong = {} if is_new or request.method != "POST" else draft.entered.wrong
+        if status == 200 and (error is not None or wrong):
             status = 400
-        wrong = draft.entered.wrong if request.method == "POST" else {}
         return self._render(request, "act.html", draft, key, status, wrong=wrong, error=error, used=used)
 
     def _summarise(self, request: Request, draft: Draft, key: str) -> Response:

@@ -27,7 +27,7 @@ _MAX_LINES, _MAX_VALUES, _MAX_TEXT = 80, 100, 2000
 @dataclass(frozen=True, slots=True)
 class Value:
     """One value, with how it is shown: party, thing, machine, moment, word, unit, number, amount, quantity, gate,
-    hash, yes (or no), text, none (template act_values.html)."""
+    hash, yes (or no), names (in several languages), option (two of them), text, none (template act_values.html)."""
 
     shown: str
     of: object

@@ -176,7 +176,7 @@ class Coordinating:
             self._start(_principal(request), subject_of(call), sent)
         except MillmarkError as error:
             return self._show(request, call, error, sent)
-        return RedirectResponse(f"{_PATH}/{call}#made", 303)
+        return RedirectResponse(f"{_PATH}/{call}", 303)  # browsers do not refresh an address with a fragment
 
     def record(self, request: Request, call: str, sent: Sent) -> Response:
         """Records a plan that was made. Raises NotFoundError, FormRefusedError."""

@@ -103,7 +103,7 @@ def test_work_under_way_reaches_to_now_though_its_plan_had_it_end_before() -> No
 def test_failed_and_reworked_work_is_marked_by_more_than_colour() -> None:
     chart = board(job(1, NOW_S, NOW_S + 60, BarTone.FAILED), job(2, NOW_S + 60, NOW_S + 90, BarTone.REWORKED))
     assert chart is not None
-    assert [bar.label for bar in chart.lanes[0].bars] == ["✕ er-7", "↻ er-7"]
+    assert [bar.label for bar in chart.lanes[0].bars] == ["✕ order-7", "↻ order-7"]
 
 
 def test_what_lies_outside_of_the_days_is_not_drawn() -> None:

@@ -1,0 +1,153 @@
+"""The last steps of the order wizard: the terms of an order for a configured product, and placing it."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from ledger.canonical import Json
+from ledger.errors import SpecificationError
+from ledger.products import Configuration, build_order_document, money, verify_specification
+from ledger.records import ModelState, Role
+from ledger.store.rows import ModelRow, OrderRow, ParticipantRow
+from services.portal.acting.acts import Act
+from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
+from services.portal.acting.summaries import Line, Value
+from services.portal.acting.things import About, Scene
+from services.portal.ordering import Arrival, earliest_of
+from services.products import Catalogue
+
+__all__ = ["ORDER_PRODUCT", "build_order_act"]
+
+ORDER_PRODUCT = "orderProduct"
+_MAX_OPTIONS = 64 * 1024
+_COUNTED = re.compile(r"(.*?)([0-9]{1,9})")
+_PIECE = "H87"
+
+
+def build_order_act(home: Path | None) -> Act:
+    """`home`: the folder with the company's products and calendar."""
+    return Act(
+        "placeOrder",
+        About.NOTHING,
+        (
+            Field("product", FieldKind.HIDDEN),
+            Field("options", FieldKind.HIDDEN),
+            Field("identifier", initial=_suggest_name, label="order_name"),
+            Field("coordinator", FieldKind.CHOICE, "terms.coordinator", options=_coordinators, numeric=True),
+            Field("due_at", FieldKind.MOMENT, "terms.due_at"),
+            Field("pieces", FieldKind.NUMBER, required=False),
+            Field("gates", FieldKind.MANY, required=False, options=_gates),
+        ),
+        complete=lambda body, _: _complete(home, body),
+        tells=lambda filled, _: _tell(home, filled),
+        called=ORDER_PRODUCT,
+    )
+
+
+def _complete(home: Path | None, body: Body) -> Body:
+    """The body of the order. Raises EntryError if the product or its options are not what they were."""
+    made = _configured(home, str(body.pop("product")), str(body.pop("options")))
+    gates, pieces = body.pop("gates", []), body.pop("pieces", 0)
+    terms = body.setdefault("terms", {})
+    terms |= {"operations": len(made.operations), "claims": build_order_document(made), "gates": _read_gates(gates)}
+    if pieces:
+        terms |= {"quantity": pieces, "unit": _PIECE}
+    return body
+
+
+def _configured(home: Path | None, digest: str, options: str) -> Configuration:
+    """Raises EntryError."""
+    if not re.fullmatch("[0-9a-f]{64}", digest) or len(options) > _MAX_OPTIONS:
+        raise EntryError("entry.product_gone")
+    product = Catalogue(home).find_digest(bytes.fromhex(digest))
+    if product is None:
+        raise EntryError("entry.product_gone")
+    try:
+        found: object = json.loads(options)
+        if not isinstance(found, dict):
+            raise EntryError("entry.options_wrong")
+        return verify_specification(product, found)
+    except (ValueError, SpecificationError):
+        raise EntryError("entry.options_wrong") from None
+
+
+def _tell(home: Path | None, filled: Filled) -> Sequence[Line]:
+    """What is being ordered, what it costs, and when it can be ready."""
+    try:
+        made = _configured(home, _one(filled, "product"), _one(filled, "options"))
+    except EntryError:
+        return ()
+    product = made.product
+    lines = [
+        Line("product", (Value("names", product.names),)),
+        Line("options", tuple(_options(made))),
+        Line("price", (Value("text", money(made.price, product.currency)),)),
+    ]
+    return (*lines, *_arrival(earliest_of(home, made)))
+
+
+def _options(made: Configuration) -> Iterable[Value]:
+    for option in made.product.options:
+        value = made.options[option.key]
+        if value == "":
+            continue
+        names = next((one.names for one in getattr(option, "choices", ()) if one.value == value), None)
+        yield Value("option", (option.names, names or {"en": f"{value} {getattr(option, 'unit', '')}".strip()}))
+
+
+def _arrival(arrival: Arrival) -> Iterable[Line]:
+    return () if arrival.at is None else (Line("ready_at", (Value("moment", arrival.at),)),)
+
+
+def _coordinators(scene: Scene) -> Sequence[Option]:
+    return _companies(scene, Role.COORDINATOR)
+
+
+def _companies(scene: Scene, role: Role) -> Sequence[Option]:
+    """Those that may act, by name; the company itself last."""
+    rows = scene.reader.rows.find(ParticipantRow, suspended=False)
+    found = [scene.reader.party(row.number) for row in rows if Role(row.roles) & role and not row.departed]
+    found.sort(key=lambda one: (one.participant == scene.company, one.name or "", one.participant))
+    return [Option(str(one.participant), one.name or f"{one.participant}", chosen=len(found) == 1) for one in found]
+
+
+def _gates(scene: Scene) -> Sequence[Option]:
+    """Inspectors, each by procedure, and on each of its approved models."""
+    found = []
+    for one in _companies(scene, Role.INSPECTOR):
+        found.append(Option(one.value, one.text))
+        models = scene.reader.rows.find(ModelRow, inspector=int(one.value), state=int(ModelState.APPROVED))
+        found += [Option(f"{one.value}:{row.number}", f"{one.text}, model {row.number}") for row in models[:20]]
+    return found
+
+
+def _read_gates(gates: Iterable[str]) -> list[dict[str, Json]]:
+    """As the contract wants them: by ascending inspector. Raises EntryError for an inspector with several."""
+    found: dict[int, dict[str, Json]] = {}
+    for text in gates:
+        inspector, _, model = text.partition(":")
+        if not inspector.isdecimal() or (model and not model.isdecimal()) or int(inspector) in found:
+            raise EntryError("entry.gates")
+        gate: dict[str, Json] = {"inspector": int(inspector)}
+        found[int(inspector)] = {**gate, "model": int(model)} if model else gate
+    return [found[inspector] for inspector in sorted(found)]
+
+
+def _suggest_name(scene: Scene) -> str:
+    """The name after the company's latest order's, if that ends in a number; else one that nobody else has."""
+    rows = scene.reader.rows.latest(OrderRow, "sequence", 1, buyer=scene.company)
+    identifier = scene.reader.identifier(rows[0].subject) if rows else None
+    counted = None if identifier is None else _COUNTED.fullmatch(identifier)
+    # A GS1 key has a check digit, so the next number is no key.
+    if counted is not None and cast("str", identifier).startswith("urn:"):
+        return f"{counted[1]}{int(counted[2]) + 1:0{len(counted[2])}d}"
+    return f"urn:uuid:{uuid.uuid4()}"
+
+
+def _one(filled: Filled, name: str) -> str:
+    return next(iter(filled.get(name, ())), "")

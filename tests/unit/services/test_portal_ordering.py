@@ -1,0 +1,194 @@
+"""The order wizard without scripts, on the real contracts: from the product to the order on the ledger, and what is
+refused on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.claims import Field, parse_claims
+from ledger.products import verify_order_document
+from ledger.store import Book, Rows
+from ledger.store.outbox import Outbox
+from ledger.store.rows import OrderRow
+from services.access.people.roles import PersonRole
+from services.products import Catalogue
+from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
+from tests.support.gateway_client import Caller
+from tests.support.portal_site import Browser
+
+SHIRT = {
+    "option.fabric": "poplin",
+    "option.colour": "sky",
+    "option.collar_mm": "400",
+    "option.chest_mm": "1000",
+    "option.sleeve_mm": "640",
+    "option.cuff": "french",
+    "option.care": "none",
+    "option.monogram": "MX",
+}
+TERMS = {"identifier": "urn:example:shirt-7", "due_at": "2100-01-01T12:00", "pieces": "2"}
+PATH = "/portal/order/garment"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    (folder / "products").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, home: Path) -> Iterator[ActingSite]:
+    for site in open_acting_site(tmp_path):
+        site.portal = site._portal(recording=(site.world.chain, site.signer), home=home)
+        yield site
+
+
+def own_shirt(home: Path, price: int = 6900) -> None:
+    """The company's own product, of which it can change the price."""
+    product = Catalogue().find("garment").to_json()
+    assert isinstance(product, dict)
+    (home / "products" / "garment.json").write_text(json.dumps({**product, "price": price}))
+
+
+def choose(browser: Browser, step: str, **options: str) -> httpx.Response:
+    page = browser.get(PATH)
+    assert page.status_code == 200
+    return browser.post(PATH, {**fields_of(page.text, PATH), **SHIRT, **options, "step": step})
+
+
+def terms(site: ActingSite, browser: Browser, **entries: str) -> httpx.Response:
+    form = choose(browser, "terms")
+    assert form.status_code == 200, read(form.text)
+    sent = {**fields_of(form.text), **TERMS, "coordinator": str(site.number), **entries}
+    return browser.post("/portal/act/orderProduct", sent)
+
+
+def confirm(browser: Browser, summary: httpx.Response) -> httpx.Response:
+    return browser.post("/portal/act/orderProduct/confirm", fields_of(summary.text, "/confirm"))
+
+
+def nothing_recorded(site: ActingSite) -> bool:
+    return not Outbox(site.store).unfinished(10)
+
+
+def test_a_product_is_ordered_from_the_catalogue_to_the_ledger(site: ActingSite) -> None:
+    person = site.person()
+    assert f'href="{PATH}"' in person.get("/portal/order").text
+    checked = choose(person, "check")
+    assert "Price of one piece EUR 84.00" in read(checked.text)
+    assert "Ready at the earliest" in read(checked.text)
+    summary = terms(site, person)
+    assert summary.status_code == 200, read(summary.text)
+    said = read(summary.text)
+    for part in ("On the ledger, for good", "Number of operations 4", "French, for links", "urn:example:shirt-7"):
+        assert part in said, part
+    assert nothing_recorded(site), "looking at it records nothing"
+    confirmed = confirm(person, summary)
+    assert confirmed.status_code == 303
+    site.send()
+    assert "Done: final" in read(person.get(confirmed.headers["location"]).text)
+    assert confirm(person, summary).headers["location"] == confirmed.headers["location"], "sent twice, ordered once"
+    with site.store.reading() as connection:
+        [order] = Rows(connection).find(OrderRow, buyer=site.number)
+        stored = Book(connection).document(order.claims_root)
+    assert (order.operations, order.quantity, order.coordinator) == (4, 2, site.number)
+    assert stored is not None
+    shown = {path[-1]: field for path, field in _fields(stored) if path[:2] == ("specification", "options")}
+    assert shown == {key.removeprefix("option."): _value(text) for key, text in SHIRT.items()}
+
+
+def _fields(stored: str) -> list[tuple[tuple[str, ...], object]]:
+    claims = parse_claims(json.loads(stored))
+    made = verify_order_document(claims.document, 4, Catalogue().find_digest)  # type: ignore[arg-type]  # an object
+    assert made is not None
+    return [(tuple(map(str, path)), field.value) for path, field in claims.fields if isinstance(field, Field)]
+
+
+def _value(text: str) -> object:
+    return int(text) if text.isdecimal() else text
+
+
+def test_options_that_exclude_each_other_say_why_and_lead_no_further(site: ActingSite) -> None:
+    person = site.person()
+    for step in ("check", "terms"):
+        answer = choose(person, step, **{"option.fabric": "merino", "option.colour": "sky"})
+        said = read(answer.text)
+        assert "These options cannot go together" in said
+        assert "fabric: merino jersey" in said
+        assert "/portal/act/" not in answer.text
+    missing = choose(person, "terms", **{"option.cuff": ""})
+    assert missing.status_code == 400
+    assert "Choose this." in read(missing.text)
+    assert nothing_recorded(site)
+
+
+def test_what_is_typed_is_kept_and_never_markup(site: ActingSite) -> None:
+    answer = choose(site.person(), "terms", **{"option.monogram": '"><i>'})
+    assert answer.status_code == 400
+    assert 'value="&#34;&gt;&lt;i&gt;"' in answer.text
+    assert "<i>" not in answer.text
+
+
+def test_a_product_that_changed_meanwhile_is_shown_anew(site: ActingSite, home: Path) -> None:
+    own_shirt(home)
+    person = site.person()
+    before = fields_of(person.get(PATH).text, PATH)
+    own_shirt(home, price=7900)
+    answer = person.post(PATH, {**before, **SHIRT, "step": "terms"})
+    assert "The product has changed since you opened this page" in read(answer.text)
+    assert "EUR 94.00" in read(answer.text)
+    assert "/portal/act/" not in answer.text
+
+
+def test_a_product_that_changes_before_the_order_is_placed_is_not_ordered(site: ActingSite, home: Path) -> None:
+    own_shirt(home, price=7000)
+    person = site.person()
+    summary = terms(site, person)
+    assert summary.status_code == 200
+    own_shirt(home, price=1)
+    answer = confirm(person, summary)
+    assert answer.status_code == 400
+    assert "no longer in the catalogue as you chose it" in read(answer.text)
+    assert nothing_recorded(site)
+
+
+@pytest.mark.parametrize("options", ["", "[]", "{", "{}", '{"fabric": "gold"}', '{"fabric": 1}', "9" * 70_000])
+def test_options_that_no_page_sent_are_refused(site: ActingSite, options: str) -> None:
+    person = site.person()
+    form = fields_of(choose(person, "terms").text)
+    sent = {**form, **TERMS, "coordinator": str(site.number), "options": options}
+    answer = person.post("/portal/act/orderProduct", sent)
+    assert answer.status_code in (400, 413)
+    assert nothing_recorded(site)
+
+
+def test_a_coordinator_that_is_none_and_a_day_that_is_past_are_refused(site: ActingSite) -> None:
+    person = site.person()
+    for entries in ({"coordinator": ""}, {"due_at": "soon"}, {"identifier": "shirt seven"}, {"pieces": "-1"}):
+        assert terms(site, person, **entries).status_code == 400, entries
+    assert nothing_recorded(site)
+
+
+def test_unknown_products_and_files_of_the_machine_are_not_there(site: ActingSite, home: Path) -> None:
+    person = site.person()
+    own_shirt(home)
+    for name in ("nothing", "..%2Fhome%2Fproducts%2Fgarment.json", "garment.json", "%00", "x" * 300):
+        assert person.get(f"/portal/order/{name}").status_code == 404, name
+    (home / "products" / "bad.json").write_text("{")
+    page = person.get("/portal/order")
+    assert "bad.json" in unescape(page.text)
+    assert page.status_code == 200
+
+
+def test_only_whoever_may_record_sees_it(site: ActingSite) -> None:
+    reader, silent = site.person(PersonRole.READER), Browser(Caller(site.silent.app), {})
+    assert reader.get("/portal/order").status_code == 404
+    assert 'href="/portal/order"' not in reader.get("/portal").text
+    assert silent.get("/portal/order").status_code == 303
