@@ -111,16 +111,16 @@ class PlanMaker:
                 self._attempts.pop(call, None)
 
     def _run(self, call: bytes, attempt: Attempt) -> None:
+        over = replace(attempt, problem="the plan could not be made; the gateway's log says why")
         try:
             over = replace(attempt, made=self._make(attempt.task))
         except MillmarkError as error:
             over = replace(attempt, problem=str(error))
-        except Exception as error:
-            over = replace(attempt, problem=f"the plan could not be made: {type(error).__name__}")
-        with self._lock:
-            listed = self._attempts.get(call, [])
-            listed[:] = [over if one.number == attempt.number else one for one in listed]
-            self._busy = None
+        finally:  # whatever happened: the next one can be made
+            with self._lock:
+                listed = self._attempts.get(call, [])
+                listed[:] = [over if one.number == attempt.number else one for one in listed]
+                self._busy = None
 
 
 def make_apart(task: Task) -> Made:
@@ -128,9 +128,7 @@ def make_apart(task: Task) -> Made:
     the process is stopped or fails."""
     command = [sys.executable, "-m", "services.planning.making_process"]
     try:
-        done = subprocess.run(
-            command, input=_encode(task), capture_output=True, timeout=task.most_s, check=False
-        )
+        done = subprocess.run(command, input=_encode(task), stdout=subprocess.PIPE, timeout=task.most_s, check=False)
     except subprocess.TimeoutExpired:
         raise PlanningError(
             f"no plan was made within {task.most_s:.0f} s", hint="call fewer orders, or allow less CPU time"

@@ -1,0 +1,301 @@
+"""Planning in the portal without scripts, on the real contracts: a company calls itself, offers, plans, proposes and
+accepts; a machine fails; and what is refused on the way."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.records import AssignmentState
+from ledger.store.outbox import Outbox
+from ledger.store.rows import AssignmentRow
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from services.planning.consent import find_row
+from services.planning.making_process import Task
+from services.planning.schedule import Made, make_plan
+from services.planning.shelf import reading
+from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
+from tests.support.gateway_client import Caller
+from tests.support.patience import wait_until
+from tests.support.planning_samples import show_calendar
+from tests.support.portal_site import Browser
+from tests.support.sign_in import NOW_S, ORIGIN
+
+HOUR_S = 3600
+ROUTE = {
+    "operations": {
+        "0": {"name": "turn", "need": {"kind": "turning", "values": {"diameter_mm": 80}}},
+        "1": {"name": "mill", "need": {"kind": "milling", "values": {}}},
+    }
+}
+CAPABLE = {
+    "capability": [
+        {"kind": "turning", "limits": {"diameter_mm": [10, 400]}},
+        {"kind": "milling", "limits": {}},
+    ]
+}
+OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n'
+PLANNER, OFFERS = "/portal/planner", "/portal/offers"
+
+
+@dataclass
+class Planning:
+    """A company with every role, whose clock is the chain's."""
+
+    site: ActingSite
+    home: Path
+    person: Browser
+    machine: int
+    order: str
+    """Subject in hex."""
+    ahead_s: int = 0
+
+    def now_s(self) -> int:
+        return NOW_S + self.ahead_s
+
+    def pass_time(self, seconds: int) -> None:
+        self.ahead_s += seconds
+        self.site.world.chain.node.wait(seconds)
+
+    def send(self) -> None:
+        self.site.send()
+
+    def call_fields(self, **entries: str) -> dict[str, str]:
+        page = self.person.get(PLANNER)
+        closes = datetime.fromtimestamp(self.now_s() + HOUR_S, UTC)
+        given = {"closes": f"{closes:%Y-%m-%dT%H:%M}", "order": self.order, "to": str(self.site.number)}
+        return {**fields_of(page.text, PLANNER), **given, **entries}
+
+    def summarise(self, **entries: str) -> httpx.Response:
+        return self.person.post(PLANNER, {**self.call_fields(**entries), "step": "summary"})
+
+    def make_call(self) -> str:
+        """The call's path on the coordinator's side."""
+        summary = self.summarise()
+        assert summary.status_code == 200, read(summary.text)
+        sent = {**fields_of(summary.text, PLANNER), "step": "record"}
+        done = [self.person.post(PLANNER, sent) for _ in range(2)]
+        assert [one.status_code for one in done] == [303, 303], "sent twice"
+        assert done[0].headers["location"] == done[1].headers["location"]
+        self.send()
+        [call] = set(re.findall(r'href="(/portal/planner/[0-9a-f]{64})"', self.person.get(PLANNER).text))
+        return str(call)
+
+    def offer(self, path: str) -> httpx.Response:
+        page = self.person.get(path)
+        assert page.status_code == 200
+        marks = re.findall(r'name="offer" value="([0-9a-f]{64}-\d+-\d+)" checked', page.text)
+        assert len(marks) == 2, read(page.text)
+        form = fields_of(page.text, path)
+        answers = [self.person.post(path, {**form, "offer": mark}) for mark in marks[:1]]
+        self.send()
+        page = self.person.get(path)
+        [rest] = re.findall(r'name="offer" value="([0-9a-f]{64}-\d+-\d+)" checked', page.text)
+        answers.append(self.person.post(path, {**fields_of(page.text, path), "offer": rest}))
+        self.send()
+        return answers[-1]
+
+    def make(self, path: str, **entries: str) -> str:
+        """Has a plan made; the words of the page once it is over."""
+        page = self.person.get(path)
+        begun = self.person.post(f"{path}/make", {**fields_of(page.text, f"{path}/make"), "cpu_s": "1", **entries})
+        assert begun.status_code == 303, read(begun.text)
+        assert "#" not in begun.headers["location"], "a browser does not refresh an address with a fragment"
+        wait_until(lambda: "refresh" not in self.person.get(path).headers)
+        return read(self.person.get(path).text)
+
+    def record(self, path: str) -> None:
+        page = self.person.get(path)
+        sent = fields_of(page.text, f"{path}/record")
+        done = [self.person.post(f"{path}/record", sent) for _ in range(2)]
+        assert [one.status_code for one in done] == [303, 303], read(done[0].text)
+        assert done[0].headers["location"] == done[1].headers["location"], "sent twice"
+        self.send()
+
+    def assignments(self) -> list[AssignmentRow]:
+        with reading(self.site.store) as shelf:
+            return shelf.rows.find(AssignmentRow)
+
+
+def make_here(task: Task) -> Made:
+    """In this process: that the gateway has another one do it is tested where processes may be started."""
+    return make_plan(task.file, tie=task.tie, replan=task.replan, cpu_s=0.2, seed=task.seed)
+
+
+@pytest.fixture
+def planning(tmp_path: Path) -> Iterator[Planning]:
+    home = tmp_path / "home"
+    home.mkdir()
+    for site in open_acting_site(tmp_path):
+        machine = site.final("/v1/machines", identifier="urn:example:LATHE", claims=CAPABLE)["sequence"]
+        site.final("/v1/streams", identifier="urn:example:LATHE:offers", machine=machine)
+        site.final("/v1/streams", identifier="urn:example:plans", machine=0)
+        terms = {"operations": 2, "coordinator": site.number, "due_at": "2100-01-01T00:00:00Z", "claims": ROUTE}
+        order = site.final("/v1/orders", identifier="urn:example:shaft", terms=terms)["subjects"][0]
+        site.final(f"/v1/orders/{order}/accept")
+        (home / "objective.toml").write_text(OBJECTIVE)
+        (home / "calendar.toml").write_text(show_calendar("LATHE", 4000, "UTC", "00:00", "00:00"))
+        planning = Planning(site, home, Browser(site.portal, {}), machine, order[2:])
+        planning.ahead_s = site.world.chain.header(site.world.chain.final_number()).timestamp - NOW_S
+        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=site.number)
+        parts = GatewayParts(
+            site.store,
+            policy,
+            clock=planning.now_s,
+            limiter=Limiter(Rates(1e9, 1e9)),
+            absent_every_s=0,
+            name_keys=site.name_keys,
+            recording=(site.world.chain, site.signer),
+            home=home,
+        )
+        app = create_gateway(parts)
+        # As with a chain that the gateway follows, whose thread does not run here.
+        app.state.portal.workshop.ties._chain = site.world.chain
+        app.state.portal.workshop.maker._make = make_here
+        site.portal = Caller(app)
+        planning.person = site.person()
+        yield planning
+
+
+def test_from_orders_that_wait_to_rows_that_both_sides_committed_to(planning: Planning) -> None:
+    person = planning.person
+    assert "shaft, 2 of 2 operations open" in read(person.get(PLANNER).text)
+    summary = planning.summarise()
+    said = read(summary.text)
+    for part in (
+        "Stands on the ledger for good",
+        "Is sent to the companies that are called",
+        "Stays with your company",
+    ):
+        assert part in said
+    assert not Outbox(planning.site.store).unfinished(10), "looking at it records nothing"
+    path = planning.make_call()
+    mine = path.replace(PLANNER, OFFERS)
+    assert "waits for an offer" in read(person.get(OFFERS).text)
+    assert planning.offer(mine).status_code == 303
+    assert "There is nothing new to offer" in read(person.get(mine).text)
+    early = person.post(f"{path}/make", {**fields_of(person.get(PLANNER).text, PLANNER), "cpu_s": "1", "seed": "1"})
+    assert (early.status_code, "still open" in read(early.text)) == (400, True)
+    planning.pass_time(HOUR_S + 120)
+    said = read(person.get(path).text)
+    assert re.search(r"participant \d+ 2 2 4150 ", said), said
+    made = planning.make(path)
+    assert "124.50 EUR" in made, made
+    assert " 0.0 % " in made
+    again = planning.make(path)
+    assert "cheapest" in again, "what was compared is listed"
+    planning.record(path)
+    page = person.get(path)
+    assert "2 operations are proposed" in read(page.text)
+    sent = fields_of(page.text, f"{path}/propose")
+    proposed = [person.post(f"{path}/propose", sent) for _ in range(2)]
+    assert proposed[0].status_code == 303
+    planning.send()
+    assert [one.state for one in planning.assignments()] == [AssignmentState.PROPOSED] * 2, "sent twice, proposed once"
+    _accept(planning)
+    plan = person.get(proposed[0].headers["location"])
+    assert "Operations agreed 2 /2" in read(plan.text)
+    assert "machines, owners and capabilities are as the ledger has them" in read(plan.text)
+    board = person.get("/portal/machines").text
+    assert re.findall(r'<svg class="([a-z ]+)" x=', board) == ["agreed", "agreed"]
+    _fail(planning, path)
+
+
+def _accept(planning: Planning) -> None:
+    person = planning.person
+    page = person.get(OFFERS)
+    assert "operation 1, LATHE" in read(page.text)
+    accepted = person.post(f"{OFFERS}/rows/accept", fields_of(page.text, f"{OFFERS}/rows/accept"))
+    assert accepted.status_code == 303
+    planning.send()
+    page = person.get(OFFERS)
+    accepted = person.post(f"{OFFERS}/rows/accept", fields_of(page.text, f"{OFFERS}/rows/accept"))
+    planning.send()
+    rows = planning.assignments()
+    assert [one.state for one in rows] == [AssignmentState.ACCEPTED] * 2
+    with reading(planning.site.store) as shelf:
+        for row in rows:
+            proposed = find_row(shelf.book, row)
+            assert proposed is not None
+            assert proposed.root == row.claims_root, "the acceptance commits to the row that was proposed"
+    assert "No row waits for your answer." in read(person.get(OFFERS).text)
+
+
+def _fail(planning: Planning, path: str) -> None:
+    """The only machine fails: a plan without it is impossible, and the page says so."""
+    person = planning.person
+    form = fields_of(person.get(path).text, f"{path}/make")
+    for entries in ({"cause": "machine-down"}, {"cause": "weather"}, {"cause": "declined", "assignment": "1"}):
+        answer = person.post(f"{path}/make", {**form, "machine": "", **entries})
+        assert answer.status_code == 400, entries
+    said = planning.make(path, cause="machine-down", machine=str(planning.machine), text="the <b>spindle</b>")
+    assert "no plan operation 1 of order" in said
+    assert "<b>spindle" not in person.get(path).text
+    drifting = planning.make(path, cause="late", assignment=str(planning.assignments()[0].sequence), machine="")
+    assert "124.50 EUR" in drifting
+    planning.record(path)
+    assert "An operation ended late" in read(person.get(path).text)
+    assert "Everything in the latest plan is proposed." in read(person.get(path).text)
+
+
+def test_what_a_call_cannot_be_made_of_is_said_and_nothing_is_written(planning: Planning) -> None:
+    past = datetime.fromtimestamp(planning.now_s() - HOUR_S, UTC)
+    for entries in (
+        {"closes": f"{past:%Y-%m-%dT%H:%M}"},
+        {"closes": "tomorrow"},
+        {"order": "1a" * 32},
+        {"order": "x"},
+        {"to": "99"},
+        {"days": "0"},
+        {"slot": "9" * 30},
+    ):
+        assert planning.summarise(**entries).status_code == 400, entries
+    (planning.home / "objective.toml").unlink()
+    assert "objective.toml is missing" in read(planning.summarise().text)
+    assert not Outbox(planning.site.store).unfinished(10)
+
+
+def test_offers_follow_the_calendar_and_can_be_withdrawn(planning: Planning) -> None:
+    person = planning.person
+    mine = planning.make_call().replace(PLANNER, OFFERS)
+    kept = (planning.home / "calendar.toml").read_text()
+    page = person.get(mine)
+    form = fields_of(page.text, mine)
+    (planning.home / "calendar.toml").write_text(kept.replace("turning = 60, ", ""))
+    marks = re.findall(r'name="offer" value="([0-9a-f]{64}-0-\d+)" checked', page.text)
+    changed = person.post(mine, {**form, "offer": marks[0]})
+    assert (changed.status_code, "can no longer be offered" in read(changed.text)) == (400, True)
+    (planning.home / "calendar.toml").write_text("time_zone =")
+    assert "cannot be read" in read(person.get(mine).text)
+    (planning.home / "calendar.toml").unlink()
+    assert "no calendar.toml yet" in read(person.get(mine).text)
+    (planning.home / "calendar.toml").write_text(kept)
+    for odd in ("x", "1-2", f"{'1a' * 32}-0-{'9' * 30}"):
+        assert person.post(mine, {**form, "offer": odd}).status_code == 400, odd
+    assert person.post(mine, {**form, "offer": marks[0]}).status_code == 303
+    planning.send()
+    page = person.get(mine)
+    [offer] = re.findall(r'type="checkbox" name="offer" value="([0-9a-f]{64})"', page.text)
+    withdrawn = person.post(f"{mine}/withdraw", {**fields_of(page.text, f"{mine}/withdraw"), "offer": offer})
+    assert withdrawn.status_code == 303
+    planning.send()
+    assert "withdrawn" in read(person.get(mine).text)
+
+
+def test_unknown_calls_and_foreign_forms_are_refused(planning: Planning) -> None:
+    person = planning.person
+    for path in (f"{PLANNER}/{'1a' * 32}", f"{PLANNER}/x", f"{OFFERS}/{'1a' * 32}", f"{OFFERS}/{'9' * 30}"):
+        assert person.get(path).status_code == 404, path
+    call = planning.make_call()
+    for path in (PLANNER, f"{call}/make", f"{call}/record", f"{call}/propose"):
+        assert person.post(path, {"token": "x", "key": "k" * 32}).status_code in (400, 403), path
+    form = json.loads(json.dumps(fields_of(person.get(PLANNER).text, PLANNER)))
+    assert person.post(f"{call}/record", {**form, "attempt": "7"}).status_code == 400
