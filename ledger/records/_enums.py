@@ -45,6 +45,12 @@ class NoteKind(enum.IntEnum):
     MAINTENANCE = 4
     LATER_FACT = 5
     """Something that became known after the lot had left: state of health, status of use, a repair elsewhere."""
+    ACKNOWLEDGEMENT = 8
+    """On lots that a recall notice reaches, by whoever has them: the notices recorded so far were read, and are being
+    acted upon."""
+    RESOLUTION = 9
+    """On such lots: nothing more is to be done about them. By who recorded the notice, on all that it names: the matter
+    is closed."""
 
 
 class ModelState(enum.IntEnum):

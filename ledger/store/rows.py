@@ -119,6 +119,19 @@ class SupersessionRow:
     reason_root: bytes
 
 
+@dataclass(slots=True)
+class NoteRow:
+    """A note; its record's histories are what it is about."""
+
+    sequence: int
+    note_kind: int
+    """A `ledger.records.NoteKind`, or a number that the consortium agreed on."""
+    participant: int
+    """0 for the registry's owner."""
+    recorded_at: int
+    claims_root: bytes
+
+
 # The registry
 
 

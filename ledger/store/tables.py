@@ -20,6 +20,7 @@ records = _table("records", rows.RecordRow, "contract sequence", "subject", "blo
 record_histories = _table("record_histories", rows.RecordHistoryRow, "sequence position", "subject sequence")
 heads = _table("heads", rows.HeadRow, "subject")
 supersessions = _table("supersessions", rows.SupersessionRow, "sequence", "superseded")
+notes = _table("notes", rows.NoteRow, "sequence", "note_kind sequence")
 
 participants = _table("participants", rows.ParticipantRow, "number")
 keys = _table("keys", rows.KeyRow, "address", "participant")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ledger.provenance import OrderTrace, Recall, Trace
+from ledger.provenance import OrderTrace, Trace
 from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
 from ledger.verify.words.english import ENUMERATIONS, UNITS
@@ -124,18 +124,23 @@ def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
 
 
 def build_reach(
-    found: Recall, steps: Iterable[Transformation], company: int | None, words: Words = _ENGLISH, most: int = 60
+    lots: Sequence[RelatedLot],
+    as_of: AsOf,
+    steps: Iterable[Transformation],
+    company: int | None,
+    words: Words = _ENGLISH,
+    most: int = 60,
 ) -> Family:
     """Builds the graph of what a recall reached, by who has it: `company` itself, another company, or nobody any more.
     Only the `most` lots nearest to the cause are in it, and the steps between them."""
-    shown = found.lots[:most]
+    shown = lots[:most]
     nodes = {_key(lot.subject): _reached(lot, company, words) for lot in shown}
     made, links = _steps(steps, nodes, words)
     parents = {lot.subject: lot.parent for lot in shown if lot.parent is not None}
     links += [Link(_key(lot), _key(parent), packed=True) for lot, parent in parents.items() if _key(parent) in nodes]
     roots = tuple(_key(lot.subject) for lot in shown if not lot.depth)
-    counted = words.summary(len(nodes), len(made), found.as_of)
-    cuts = (Cut("lots", "lots", most),) if len(found.lots) > most else ()
+    counted = words.summary(len(nodes), len(made), as_of)
+    cuts = (Cut("lots", "lots", most),) if len(lots) > most else ()
     summary = (counted, *(words.cut(cut) for cut in cuts))
     return Family(words.reach(), summary, roots, {**nodes, **made}, tuple(links), cuts)
 

@@ -27,6 +27,7 @@ from services.portal.acting.declared import ACTS
 from services.portal.acting.desk import Desk
 from services.portal.acting.pages import ActingPages
 from services.portal.administration import Administration, AdministrationParts
+from services.portal.cases import CasePages
 from services.portal.check_page import CheckPage
 from services.portal.document_pages import DocumentPages
 from services.portal.forms import Forms
@@ -127,7 +128,8 @@ class Portal:
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
-            *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain)).routes(),
+            *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
+            *CasePages(store, self.pages, self.forms, self.acting).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
             *Visible(self.pages).routes(),

@@ -57,7 +57,7 @@ def build_view(store: Store, found: Recall, principal: Principal, catalogue: Cat
     with open_reader(store, principal.viewer) as reader:
         drawn = [lot.subject for lot in found.lots[:_DRAWN]]
         steps = build_transformations(reader, drawn)
-    family = build_reach(found, steps, principal.participant, PictureWords(catalogue), _DRAWN)
+    family = build_reach(found.lots, found.as_of, steps, principal.participant, PictureWords(catalogue), _DRAWN)
     places = [where_of(lot, principal.participant) for lot in found.lots]
     return RecallView(
         picture=draw_upright(family, catalogue.language.value) if found.lots else "",

@@ -10,11 +10,14 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError, NotFoundError
-from ledger.provenance import MAX_RECALLED, Recall, answers, listings, recall
+from ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
+from ledger.provenance.cases import find_noteable
 from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
+from services.portal.acting.acting import Acting, Offer
+from services.portal.cases import offer_note
 from services.portal.forms import Forms
 from services.portal.lists import principal_of
 from services.portal.models import may_recall_model
@@ -42,6 +45,7 @@ class Recalls:
     pages: Pages
     forms: Forms
     files: RecallFiles
+    acting: Acting
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -66,6 +70,7 @@ class Recalls:
         values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
         if found is not None:
             values["view"] = build_view(self.store, found, principal, catalogue, _SHOWN)
+            values["notice"] = self._notice(found, principal)
         return self.pages.render(
             request, "recall.html", status, forms=self.forms, refused=refused, most=_SHOWN, **values
         )
@@ -84,6 +89,18 @@ class Recalls:
         body = self.files.build_proof(found, build_csv(self.store, found, self.pages.catalogue(request)))
         headers = {"Content-Disposition": 'attachment; filename="recall.zip"'}
         return Response(body, media_type="application/zip", headers=headers)
+
+    def _notice(self, found: Recall, principal: Principal) -> Offer | None:
+        """The button for a notice on the causes on which the company may record one; without any, on what was made from
+        them."""
+        company = self.acting.desk.company(principal)
+        if company is None:
+            return None
+        causes = [lot.subject for lot in found.lots if not lot.depth]
+        with open_reader(self.store) as reader:
+            lots = find_noteable(reader, company, causes)
+            lots = lots or find_noteable(reader, company, [lot.subject for lot in found.lots if lot.depth])
+        return offer_note(self.acting, principal, "recallNotice", lots)
 
     def _models(self, principal: Principal) -> list[answers.Model]:
         """Those whose recall finds something for the caller."""

@@ -456,8 +456,8 @@ class FakeLedger:
         elif lot.state.is_quarantined and lot.counterparty == inspector:
             lot.state, lot.counterparty = LotState.HELD, 0
 
-    def note(self, participant: int, *subjects: bytes) -> int:
-        return self._ledger("NoteRecorded", participant, *sorted(subjects), kind_=1)
+    def note(self, participant: int, *subjects: bytes, kind: int = 1, root: bytes = bytes(32)) -> int:
+        return self._ledger("NoteRecorded", participant, *sorted(subjects), kind_=kind, claims_root=root)
 
     def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
         own: dict[str, object] = {"superseded": superseded, "reason_root": digest("correction")}

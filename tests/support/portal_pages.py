@@ -67,6 +67,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/portal/models/{number}"): MEMBERS,
     ("GET", "/portal/inspections"): MEMBERS - {"CARRIER"},
     ("GET", "/portal/inspections/{number}"): OWNER,
+    ("GET", "/portal/cases"): MEMBERS,
+    ("GET", "/portal/cases/{number}"): MEMBERS,
     ("GET", "/portal/recall"): MEMBERS - {"CARRIER"},
     ("GET", "/portal/recall.csv"): MEMBERS - {"CARRIER"},
     ("GET", "/portal/recall.zip"): MEMBERS - {"CARRIER"},

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from ledger.events import Recorded, notes
 from ledger.index.state import State, on
+from ledger.store.rows import NoteRow
 
 
-def note_recorded(_record: Recorded[notes.NoteRecorded], _state: State) -> None:
-    """Changes no row: the histories that it enters lead to the record."""
+def note_recorded(record: Recorded[notes.NoteRecorded], state: State) -> None:
+    """Changes no other row: the histories that it enters lead to the record."""
+    event = record.event
+    state.add(NoteRow(record.sequence, event.kind_, record.participant, record.block_time, event.claims_root))
 
 
 PROJECTIONS = dict([on(notes.NoteRecorded, note_recorded)])

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 # The numbers of ledger.records.NoteKind, which help does not import; a test compares them.
-KINDS = {"observation": 1, "recall-notice": 2, "calibration": 3, "maintenance": 4, "later-fact": 5}
+KINDS = {
+    "observation": 1,
+    "recall-notice": 2,
+    "calibration": 3,
+    "maintenance": 4,
+    "later-fact": 5,
+    "acknowledgement": 8,
+    "resolution": 9,
+}
 
 
 def register(app: typer.Typer) -> None:

@@ -66,6 +66,8 @@ class Act:
     """Name in the form's address, if one operation has several forms."""
     grave: bool = False
     """Whether it ends something: its button stands apart."""
+    leads_to: str = ""
+    """The page to which its record's page leads back; by default that of the thing."""
 
     @property
     def name(self) -> str:

@@ -139,7 +139,8 @@ class ActingPages:
 
 def _to_record(number: int, draft: Draft) -> Response:
     # 303 makes the browser follow with GET, so that a reload does not send the form again.
-    return RedirectResponse(f"/portal/records/{number}?{urlencode({'back': draft.thing.path})}", 303)
+    back = draft.act.leads_to or draft.thing.path
+    return RedirectResponse(f"/portal/records/{number}?{urlencode({'back': back})}", 303)
 
 
 def _named(sent: Filled) -> dict[str, str]:

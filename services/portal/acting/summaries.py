@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from ledger.canonical import Json
 from ledger.provenance.reader import Reader, unit
-from ledger.records import Gate, Input, Item, Output, Record
+from ledger.records import Gate, Input, Item, NoteKind, Output, Record
 from ledger.store.rows import MachineRow
 from services.portal.acting.desk import Preview
 
@@ -111,6 +111,8 @@ def _values(reader: Reader, name: str, value: object) -> tuple[Value, ...]:
         return (Value("word", value),)
     if isinstance(value, bool):
         return (Value("yes", value),)
+    if name == "kind" and value in NoteKind.__members__.values():
+        return (Value("word", NoteKind(cast(int, value))),)
     return _of_number(reader, name, cast(int, value))
 
 

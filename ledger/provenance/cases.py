@@ -1,0 +1,272 @@
+"""Quality cases: a recall notice, the lots that it reaches, who has them, and what they answered.
+
+A case is nothing but records. It is opened by a note of kind `RECALL_NOTICE`, and reaches the lots that the note names
+(of an order, all its lots), what is packed in them, and everything made from those. Whoever has one of these lots
+answers with notes on them: `ACKNOWLEDGEMENT` and `RESOLUTION`. So each company finds the cases that concern it in its
+own index, and nobody can say later that it was not recorded; what the notice says in words goes from company to company
+with the hand-over (services/handover/HANDOVER.md).
+
+Not established: that anybody read a notice before acknowledging it, or did what a resolution says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.canonical import Json
+from ledger.claims import parse_claims
+from ledger.errors import MillmarkError, NotFoundError
+from ledger.ids import SubjectKind
+from ledger.provenance import answers
+from ledger.provenance.jsonform import moment
+from ledger.provenance.limits import Limits
+from ledger.provenance.reader import Reader
+from ledger.records import LotState, NoteKind
+from ledger.store.rows import LotRow, NoteRow, OrderRow, RecordHistoryRow, gates_of
+
+__all__ = ["Case", "CaseLot", "CaseParty", "Reply", "find_case", "find_cases", "find_noteable", "find_own"]
+
+_LIMITS = Limits(depth=64, lots=1_000)
+_MAX_REPLIES = 2_000
+MOST_NOTED = 64
+"""Most subjects of one note (Notes.MOST_SUBJECTS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A note that answers a notice, on lots that it reaches."""
+
+    sequence: int
+    by: answers.Party
+    time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLot:
+    """A lot that the notice reaches."""
+
+    lot: answers.RelatedLot
+    acknowledged: Reply | None
+    """The first acknowledgement on it by the company that has it now."""
+    resolved: Reply | None
+    """The first resolution on it by that company."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is left, and the company that has it recorded no resolution."""
+        return self.lot.state is not LotState.SPENT and self.resolved is None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseParty:
+    """A company that has lots which the notice reaches."""
+
+    party: answers.Party
+    lots: int
+    """Of which something is left."""
+    acknowledged: int
+    """How many of these it acknowledged the notice for."""
+    resolved: int
+    first: Reply | None
+    """Its first acknowledgement."""
+    last: Reply | None
+    """Its latest resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`lots`, `parties` and `unheard` are those visible to the reader's participant."""
+
+    number: int
+    """Sequence of the notice."""
+    raised_by: answers.Party
+    time: datetime | None
+    document: Json
+    """What the notice says; None if it was not handed over."""
+    named: tuple[answers.RelatedLot, ...]
+    """The lots that the notice names."""
+    lots: tuple[CaseLot, ...]
+    parties: tuple[CaseParty, ...]
+    closed: Reply | None
+    """The resolution by who recorded the notice, on everything that it names."""
+    truncated: bool
+
+    @property
+    def open_lots(self) -> int:
+        return 0 if self.closed else sum(one.is_open for one in self.lots)
+
+    def awaits(self, participant: int | None) -> bool:
+        """Whether the company has lots for which it has not acknowledged the notice."""
+        return self.closed is None and any(
+            one.party.participant == participant and one.acknowledged < one.lots for one in self.parties
+        )
+
+
+def find_cases(reader: Reader, most: int) -> tuple[Case, ...]:
+    """The latest cases that reach something visible to the reader's participant, or that it opened, newest first."""
+    notices = reader.rows.latest(NoteRow, "sequence", 4 * most, note_kind=int(NoteKind.RECALL_NOTICE))
+    found = (_build(reader, notice) for notice in notices)
+    return tuple(case for case in found if case is not None)[:most]
+
+
+def find_case(reader: Reader, number: int) -> Case:
+    """The case that a notice opened. Raises NotFoundError if there is none, or nothing of it is visible."""
+    notice = reader.rows.get(NoteRow, number)
+    case = None if notice is None or notice.note_kind != NoteKind.RECALL_NOTICE else _build(reader, notice)
+    if case is None:
+        raise NotFoundError(f"record {number} opened no case", hint="use the sequence of the recall notice")
+    return case
+
+
+def find_noteable(reader: Reader, participant: int, lots: Collection[bytes]) -> list[LotRow]:
+    """Those of the lots on which the contract lets a participant record a note: it has them, unpacked; or made them, as
+    its book shows; or is buyer, coordinator or inspector of their order. In the given order, at most 64."""
+    rows = {row.subject: row for row in reader.rows.among(LotRow, "subject", lots)}
+    wanted = {row.order for row in rows.values() if row.order is not None}
+    orders = {
+        row.subject
+        for row in reader.rows.among(OrderRow, "subject", wanted)
+        if participant in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))
+    }
+    found: list[LotRow] = []
+    for lot in lots:
+        row = rows.get(lot)
+        if row is not None and len(found) < MOST_NOTED:
+            has = row.custodian == participant and row.parent is None
+            if has or row.order in orders or _made(reader, participant, lot):
+                found.append(row)
+    return found
+
+
+def find_own(reader: Reader, case: Case, participant: int) -> list[LotRow]:
+    """On what a company can answer a notice: the lots that it has and has not resolved or, where they are packed, those
+    in which they are; at most 64."""
+    open_lots = [one.lot for one in case.lots if one.is_open and one.lot.holder.participant == participant]
+    outermost = {([lot.subject, *(one for one, _ in reader.carriers(lot.subject))])[-1]: None for lot in open_lots}
+    return find_noteable(reader, participant, list(outermost))
+
+
+def _made(reader: Reader, participant: int, lot: bytes) -> bool:
+    identity = reader.book.identity(lot)
+    return identity is not None and identity.creator == participant
+
+
+def _build(reader: Reader, notice: NoteRow) -> Case | None:
+    subjects = sorted(row.subject for row in reader.rows.find(RecordHistoryRow, sequence=notice.sequence))
+    named = [row.subject for row in reader.rows.among(LotRow, "subject", subjects)]
+    of_orders = [row.subject for row in reader.rows.among(LotRow, "order", set(subjects) - set(named))]
+    start = sorted({*named, *of_orders})
+    inside, cuts = reader.nearest("contents", reader.lineage.contents, start, _LIMITS)
+    roots = [*start, *(lot for lot, _ in inside)]
+    made, more = reader.nearest("lots", reader.lineage.downstream, roots, _LIMITS)
+    reached = [*((lot, 0) for lot in roots), *made]
+    visible = _visible(reader, [lot for lot, _ in reached])
+    own = reader.visibility is not None and reader.visibility.participant == notice.participant
+    if not visible and not own and reader.visibility is not None:
+        return None
+    lots = reader.related([(lot, depth) for lot, depth in reached if lot in visible])
+    around = {lot.subject: frozenset([lot.subject, *(one for one, _ in reader.carriers(lot.subject))]) for lot in lots}
+    replies = _replies(reader, notice, frozenset(subjects).union(*around.values()))
+    shown = tuple(_lot(lot, around[lot.subject], replies) for lot in lots)
+    return Case(
+        number=notice.sequence,
+        raised_by=reader.party(notice.participant),
+        time=moment(notice.recorded_at),
+        document=_document(reader, notice.claims_root),
+        named=tuple(one.lot for one in shown if one.lot.subject in named),
+        lots=shown,
+        parties=_parties(shown),
+        closed=_closed(notice.participant, subjects, replies),
+        truncated=bool(cuts or more),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A note that answers, and the subjects that it is about."""
+
+    kind: NoteKind
+    reply: Reply
+    about: frozenset[bytes]
+
+
+def _visible(reader: Reader, lots: Collection[bytes]) -> Collection[bytes]:
+    return set(lots) if reader.visibility is None else reader.visibility.among(SubjectKind.LOT, lots)
+
+
+def _replies(reader: Reader, notice: NoteRow, reached: Collection[bytes]) -> list[_Noted]:
+    """The answers that came after the notice, oldest first."""
+    found: list[_Noted] = []
+    for kind in (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION):
+        rows = reader.rows.page(NoteRow, "sequence", notice.sequence, _MAX_REPLIES, note_kind=int(kind))
+        about: dict[int, set[bytes]] = {}
+        for link in reader.rows.among(RecordHistoryRow, "sequence", (row.sequence for row in rows)):
+            if link.subject in reached:
+                about.setdefault(link.sequence, set()).add(link.subject)
+        found += [
+            _Noted(
+                kind,
+                Reply(row.sequence, reader.party(row.participant), moment(row.recorded_at)),
+                frozenset(about[row.sequence]),
+            )
+            for row in rows
+            if row.sequence in about
+        ]
+    return sorted(found, key=lambda one: one.reply.sequence)
+
+
+def _lot(lot: answers.RelatedLot, around: frozenset[bytes], replies: Collection[_Noted]) -> CaseLot:
+    """`around`: the lot, and those in which it is packed, since on a packed lot its holder can record nothing."""
+
+    def first(kind: NoteKind) -> Reply | None:
+        by = lot.holder.participant
+        fitting = (
+            one.reply for one in replies if one.kind is kind and around & one.about and one.reply.by.participant == by
+        )
+        return next(fitting, None)
+
+    return CaseLot(lot, first(NoteKind.ACKNOWLEDGEMENT), first(NoteKind.RESOLUTION))
+
+
+def _parties(lots: Collection[CaseLot]) -> tuple[CaseParty, ...]:
+    by_holder: dict[int, list[CaseLot]] = {}
+    for one in lots:
+        if one.lot.state is not LotState.SPENT:
+            by_holder.setdefault(one.lot.holder.participant, []).append(one)
+    return tuple(_party(held) for _, held in sorted(by_holder.items()))
+
+
+def _party(held: list[CaseLot]) -> CaseParty:
+    acknowledged = [one.acknowledged for one in held if one.acknowledged is not None]
+    resolved = [one.resolved for one in held if one.resolved is not None]
+    return CaseParty(
+        party=held[0].lot.holder,
+        lots=len(held),
+        acknowledged=len(acknowledged),
+        resolved=len(resolved),
+        first=min(acknowledged, key=lambda one: one.sequence, default=None),
+        last=max(resolved, key=lambda one: one.sequence, default=None),
+    )
+
+
+def _closed(participant: int, subjects: Collection[bytes], replies: Collection[_Noted]) -> Reply | None:
+    """The resolution after which the notice's author has resolved everything that it names."""
+    left = set(subjects)
+    for one in replies:
+        if one.kind is NoteKind.RESOLUTION and one.reply.by.participant == participant:
+            left -= one.about
+            if not left:
+                return one.reply
+    return None
+
+
+def _document(reader: Reader, root: bytes) -> Json:
+    """What the notice says, as far as the book has it. Of another viewer's notice, the book is not asked."""
+    kept = None if reader.visibility is not None else reader.book.document(root)
+    try:
+        return None if kept is None else parse_claims(json.loads(kept)).document
+    except (MillmarkError, ValueError):
+        return None

@@ -1,0 +1,270 @@
+"""Quality cases: who finds them in its own index, what counts as acknowledged and resolved, the pages, and the acts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from ledger.claims import build_claims
+from ledger.errors import NotFoundError
+from ledger.provenance import open_reader
+from ledger.provenance.cases import Case, find_case, find_cases, find_noteable
+from ledger.records import NoteKind
+from ledger.store import Book
+from services.access.people.roles import PersonRole
+from tests.support.acting_site import ActingSite, act, open_acting_site, read
+from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
+from tests.support.portal_site import OWNER, Site
+from tests.support.stores import new_store
+
+NOTICE, SEEN, DONE = NoteKind.RECALL_NOTICE, NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION
+NASTY = "<script>alert(1)</script>\"'\u202e"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with new_store(tmp_path) as store:
+        yield build_world(store)
+
+
+def note(world: World, participant: int, kind: NoteKind, *lots: str) -> int:
+    number = world.fake.note(participant, *(world.lots[lot] for lot in lots), kind=int(kind))
+    world.follow()
+    return number
+
+
+def case_of(world: World, number: int, viewer: int | None = None) -> Case:
+    with open_reader(world.store, viewer) as reader:
+        return find_case(reader, number)
+
+
+def held(case: Case) -> dict[int, tuple[int, int, int]]:
+    """By company: lots, acknowledged, resolved."""
+    return {one.party.participant: (one.lots, one.acknowledged, one.resolved) for one in case.parties}
+
+
+def test_a_notice_reaches_what_was_made_of_its_lots_and_who_has_it(world: World) -> None:
+    case = case_of(world, note(world, SMITH, NOTICE, "bar"))
+    names = {world.name(one.lot.subject) for one in case.lots}
+    assert names == {
+        "bar", "billet", "hip blank", "rail blank", "hip 1", "hip 2", "hip 3", "hip 3 again",
+    }  # fmt: skip
+    assert set(held(case)) == {SMITH, BUYER}
+    assert case.closed is None
+    assert case.awaits(SMITH)
+    assert case.awaits(BUYER)
+    assert not case.awaits(CARRIER)
+
+
+def test_other_notes_open_no_case(world: World) -> None:
+    number = note(world, SMITH, NoteKind.OBSERVATION, "bar")
+    with open_reader(world.store) as reader:
+        assert find_cases(reader, 10) == ()
+    for absent in (number, 10**6, world.certificates["hip 1"]):
+        with pytest.raises(NotFoundError):
+            case_of(world, absent)
+
+
+def test_each_company_finds_the_cases_that_reach_it_and_no_other(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 1")
+    for viewer in (SMITH, BUYER, COORDINATOR, INSPECTOR):
+        with open_reader(world.store, viewer) as reader:
+            assert [one.number for one in find_cases(reader, 10)] == [number], viewer
+    with open_reader(world.store, OTHER_BUYER) as reader:
+        assert find_cases(reader, 10) == ()
+    with pytest.raises(NotFoundError):
+        case_of(world, number, OTHER_BUYER)
+    both = note(world, SMITH, NOTICE, "bar")
+    seen = {world.name(one.lot.subject) for one in case_of(world, both, OTHER_BUYER).lots}
+    assert "rail blank" in seen
+    assert not {name for name in seen if name.startswith("hip")}, "lots of others are not listed"
+
+
+def test_an_acknowledgement_counts_from_the_holder_after_the_notice(world: World) -> None:
+    note(world, BUYER, SEEN, "hip 1")
+    number = note(world, SMITH, NOTICE, "hip 1")
+    assert held(case_of(world, number))[BUYER] == (1, 0, 0), "it was recorded before the notice"
+    note(world, INSPECTOR, SEEN, "hip 1")
+    assert held(case_of(world, number))[BUYER] == (1, 0, 0), "somebody else's"
+    note(world, BUYER, SEEN, "bar")
+    assert held(case_of(world, number))[BUYER] == (1, 0, 0), "of a lot that it does not reach"
+    seen = note(world, BUYER, SEEN, "hip 1")
+    case = case_of(world, number)
+    assert held(case)[BUYER] == (1, 1, 0)
+    assert not case.awaits(BUYER)
+    assert case.parties[0].first is not None
+    assert case.parties[0].first.sequence == seen
+
+
+def test_of_several_lots_each_has_to_be_acknowledged(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 1", "hip 2")
+    note(world, BUYER, SEEN, "hip 1")
+    case = case_of(world, number)
+    assert held(case)[BUYER] == (2, 1, 0)
+    assert case.awaits(BUYER)
+
+
+def test_a_packed_lot_is_answered_on_what_it_is_packed_in(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 2")
+    note(world, BUYER, SEEN, "box")
+    assert held(case_of(world, number))[BUYER] == (1, 1, 0)
+
+
+def test_who_takes_the_lot_over_has_to_answer_anew(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 1")
+    note(world, BUYER, SEEN, "hip 1")
+    world.fake.offer(world.lots["hip 1"], CARRIER)
+    world.fake.take(world.lots["hip 1"])
+    world.follow()
+    assert held(case_of(world, number)) == {CARRIER: (1, 0, 0)}
+
+
+def test_a_case_is_resolved_by_lots_and_closed_by_its_author_alone(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 1", "hip 2")
+    note(world, BUYER, DONE, "hip 1")
+    assert case_of(world, number).open_lots == 1
+    note(world, BUYER, DONE, "box")
+    case = case_of(world, number)
+    assert (case.open_lots, case.closed) == (0, None)
+    note(world, SMITH, DONE, "hip 1")
+    assert case_of(world, number).closed is None, "one of the two that it names"
+    last = note(world, SMITH, DONE, "hip 2")
+    closed = case_of(world, number).closed
+    assert closed is not None
+    assert closed.sequence == last
+
+
+def test_spent_lots_need_no_answer(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 1")
+    world.fake.scrap(world.lots["hip 1"], 1)
+    world.follow()
+    case = case_of(world, number)
+    assert (case.open_lots, case.parties) == (0, ())
+
+
+def test_a_note_may_be_recorded_where_the_contract_lets_it(world: World) -> None:
+    def names(participant: int, *lots: str) -> list[str]:
+        with open_reader(world.store) as reader:
+            found = find_noteable(reader, participant, [world.lots[lot] for lot in lots])
+        return [world.name(row.subject) for row in found]
+
+    lots = ("bar", "hip 1", "hip 2", "rail blank")
+    assert names(SMITH, *lots) == ["bar", "hip 1", "hip 2", "rail blank"], "it made all"
+    assert names(BUYER, *lots) == ["hip 1", "hip 2"], "of its order"
+    assert names(OTHER_BUYER, *lots) == ["rail blank"]
+    assert names(INSPECTOR, *lots) == ["hip 1", "hip 2", "rail blank"], "at its gates"
+    assert names(CARRIER, *lots) == []
+
+
+# Pages
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with new_store(tmp_path_factory.mktemp("cases")) as store:
+        site = Site(store)
+        claims = build_claims({"text": NASTY, NASTY: [NASTY, 1, None]})
+        site.world.fake.note(SMITH, site.world.lots["hip 1"], kind=int(NOTICE), root=claims.root)
+        site.world.fake.note(BUYER, site.world.lots["hip 1"], kind=int(SEEN))
+        site.world.follow()
+        with store.transaction() as connection:
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        yield site
+
+
+def number_in(page: str) -> str:
+    found = re.search(r'href="/portal/cases/(\d+)"', page)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize(("language", "told"), [("en", "1 of 1"), ("zh", "1 / 1")])
+def test_the_pages_say_who_has_what_and_who_acknowledged(site: Site, language: str, told: str) -> None:
+    browser = site.browser(OWNER)
+    number = number_in(browser.get(f"/portal/cases?lang={language}").text)
+    page = browser.get(f"/portal/cases/{number}?lang={language}").text
+    for words in ("hip-1", "Clinic", "Smithy", told, '<g class="away"'):
+        assert words in page, words
+
+
+def test_markup_in_a_notice_is_text(site: Site) -> None:
+    page = site.browser(OWNER).get(f"/portal/cases/{number_in(site.browser(OWNER).get('/portal/cases').text)}").text
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_what_a_notice_says_is_for_the_company_of_the_gateway(site: Site) -> None:
+    number = number_in(site.browser(OWNER).get("/portal/cases").text)
+    for tenant in (SMITH, BUYER, INSPECTOR):
+        assert "alert(1)" not in site.browser(tenant).get(f"/portal/cases/{number}").text
+    hidden = site.browser(OTHER_BUYER).get(f"/portal/cases/{number}")
+    absent = site.browser(OTHER_BUYER).get("/portal/cases/999999")
+    assert hidden.status_code == absent.status_code == 404
+    assert hidden.text.replace(number, "N") == absent.text.replace("999999", "N")
+
+
+@pytest.mark.parametrize("number", ["0", "9" * 30, "-1", "x", "1.5"])
+def test_numbers_of_no_case_are_not_found(site: Site, number: str) -> None:
+    assert site.browser(OWNER).get(f"/portal/cases/{number}").status_code == 404
+
+
+# From the lot to the closed case, on the real contracts
+
+
+@pytest.fixture
+def acting(tmp_path: Path) -> Iterator[ActingSite]:
+    yield from open_acting_site(tmp_path)
+
+
+def link(page: str, act_name: str) -> str:
+    found = re.search(rf'href="(/portal/act/{act_name}\?[^"]+)"', page)
+    assert found is not None, read(page)
+    return found[1].replace("&amp;", "&")
+
+
+def test_a_heat_is_recalled_acknowledged_and_closed_by_forms(acting: ActingSite) -> None:
+    new = {"quantity": 10, "unit": "KGM", "claims": {"heat": "7"}}
+    lot = acting.final("/v1/lots/receive", identifier="urn:example:HEAT7", **new)["subjects"][0]
+    person = acting.person()
+    page = person.get(f"/portal/lots/{lot[2:]}").text
+    assert f'href="/portal/recall?lot={lot}"' in page
+    page = person.get("/portal/recall?lot=HEAT7").text
+    form = link(page, "recallNotice")
+    asked = person.post("/portal/act/recallNotice", {})
+    assert asked.status_code == 400
+    summary = act(person, form, {"text": "slag inclusions"})
+    assert summary.status_code == 303
+    assert parse_qs(urlsplit(summary.headers["location"]).query)["back"] == ["/portal/cases"]
+    acting.send()
+    case = f"/portal/cases/{number_in(person.get('/portal/cases').text)}"
+    page = person.get(case).text
+    assert "slag inclusions" in page
+    assert "awaits your acknowledgement" in page
+    act(person, link(page, "acknowledgeNotice"))
+    acting.send()
+    page = person.get(case).text
+    assert "/portal/act/acknowledgeNotice" not in page
+    act(person, link(page, "resolveNotice"), {"text": "melted again"})
+    acting.send()
+    page = person.get(case).text
+    assert "all lots resolved" in page or "closed" in page
+    reader = acting.person(PersonRole.READER)
+    assert "/portal/act/" not in reader.get(case).text
+    assert "recallNotice" not in reader.get("/portal/recall?lot=HEAT7").text
+
+
+@pytest.mark.parametrize("lots", ["", "x", "1-x", "-", "9" * 16, "1" + "-1" * 64, "１", "999999"])
+def test_a_form_about_no_lots_records_nothing(acting: ActingSite, lots: str) -> None:
+    person = acting.person()
+    page = person.get(f"/portal/act/recallNotice?lots={lots}")
+    assert page.status_code in (200, 400)
+    from tests.support.acting_site import fields_of  # noqa: PLC0415 - next to what it is for
+
+    sent = person.post("/portal/act/recallNotice", {**fields_of(page.text), "lots": lots, "text": "x"})
+    assert sent.status_code == 400
