@@ -27,6 +27,8 @@ _MAX_LOTS = 200
 class Task(enum.Enum):
     """What somebody has to do next."""
 
+    ANSWER_NOTICE = "answer_notice"
+    """Acknowledge a recall notice that reaches lots which the company has."""
     RECOVERY = "recovery"
     """Object to a recovery of the company's keys, if it is not the company's."""
     OPEN_CERTIFICATE = "open_certificate"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ledger.provenance import answers
+from ledger.provenance.cases import find_cases
 from ledger.provenance.inspections import WaitingGate, find_waiting
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import Reader, unit
@@ -36,6 +37,9 @@ _MOST = 200
 _OPEN = (OrderState.PLACED, OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
 _LIVE = (AssignmentState.STARTED, AssignmentState.ACCEPTED, AssignmentState.PROPOSED)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
+_MOST_CASES = 20
+"""Cases that are looked at, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Todo:
     certificate: int | None = None
     model: int | None = None
     proposal: int | None = None
+    case: int | None = None
     who: answers.Party | None = None
     """The other company: who asks for it, or holds it."""
 
@@ -78,9 +83,14 @@ def find_work(reader: Reader, company: int, first: int, most: int) -> WorkList:
     """`most` things that `company` has to do, from the place `first` on. The reader is the company's own, or sees no
     more than the company may."""
     found = _Finder(reader, company)
-    todos = sorted(found.all(), key=lambda one: (one.until or _NEVER, _PLACES[one.task], one.since or _NEVER))
+    todos = sorted(found.all(), key=lambda one: (_deadline(one), _PLACES[one.task], one.since or _NEVER))
     shown = _named(reader, todos[first : first + most])
     return WorkList(shown, len(todos), found.truncated)
+
+
+def _deadline(todo: Todo) -> datetime:
+    """Who has something that was called back has to know it before anything else."""
+    return _AT_ONCE if todo.task is Task.ANSWER_NOTICE else todo.until or _NEVER
 
 
 _PLACES = {task: place for place, task in enumerate(Task)}
@@ -100,6 +110,7 @@ class _Finder:
         yield from self._returns()
         yield from self._certificates()
         yield from self._registry()
+        yield from self._cases()
 
     def _bounded(self, rows: list[R]) -> list[R]:
         self.truncated |= len(rows) >= _MOST
@@ -222,6 +233,11 @@ class _Finder:
             model=gate.model,
             who=gate.lot.holder,
         )
+
+    def _cases(self) -> Iterator[Todo]:
+        for case in find_cases(self._reader, _MOST_CASES):
+            if case.awaits(self._company):
+                yield Todo(Task.ANSWER_NOTICE, None, case.time, False, case=case.number, who=case.raised_by)
 
     def _registry(self) -> Iterator[Todo]:
         for recovery in self._reader.rows.find(RecoveryRow, accepted_at=0):

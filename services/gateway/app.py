@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
-from ledger.store import Book
+from ledger.store import Book, Store
 from services.access import SignIn
 from services.access.people.openid import OpenId
 from services.access.people.passkeys import Passkeys
@@ -37,8 +38,11 @@ from services.gateway.parts import GatewayParts
 from services.gateway.readiness import Readiness
 from services.gateway.recording import FormDesk, RecordingService, add_recording
 from services.gateway.relay import add_relay
+from services.handover.deliveries import State
+from services.handover.repository import HandoverRepository
 from services.planning.tying import Ties
 from services.portal import AdministrationParts, Office, Portal, Proofs
+from services.portal.cases import Told
 from services.portal.check_page import CheckPage
 from services.portal.pages import Speaker
 from services.portal.people import WaysIn
@@ -188,7 +192,17 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
     folder = None if parts.audit is None else parts.audit.folder
     administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
     signer = None if parts.recording is None else parts.recording[1]
-    return Office(Documents(parts.store, parts.keys), administration, parts.home, signer)
+    documents = Documents(parts.store, parts.keys)
+    return Office(documents, administration, parts.home, signer, told=partial(_find_told, parts.store))
+
+
+def _find_told(store: Store, record: int) -> dict[int, Told]:
+    with store.reading() as connection:
+        rows = HandoverRepository(connection).of_record(record)
+    return {
+        row.recipient: Told(row.state == State.DELIVERED, datetime.fromtimestamp(row.changed_ms // 1000, UTC))
+        for row in rows
+    }
 
 
 def _find_speaker(parts: GatewayParts) -> Speaker:

@@ -26,7 +26,7 @@ from ledger.store.rows import (
     RecordHistoryRow,
     RecordRow,
 )
-from services.handover import parties
+from services.handover import notices, parties
 from services.planning import handing
 from services.planning.repository import What
 
@@ -425,6 +425,24 @@ TABLE: tuple[Entry, ...] = (
         _VERDICT | {Gets.PROOF_ALONE},
         parties.actor,
         parties.auditors_alone,
+        parties.always,
+    ),
+    Entry(
+        ("NoteRecorded",),
+        "who records a recall notice",
+        "who made, has or had any of the lots that it names, or of what was made from them",
+        frozenset({Gets.RECORD_DOCUMENT}),
+        parties.actor,
+        notices.called_back,
+        parties.always,
+    ),
+    Entry(
+        ("NoteRecorded",),
+        "who acknowledges a recall notice, or resolves lots that it reaches",
+        "who recorded the notice",
+        frozenset({Gets.RECORD_DOCUMENT}),
+        parties.actor,
+        notices.authors,
         parties.always,
     ),
     Entry(

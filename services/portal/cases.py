@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from fastapi import Request
@@ -31,10 +32,19 @@ from services.portal.picture_words import PictureWords
 from services.portal.recall_view import Contact, contacts_of, sort_naturally
 from services.portal.routes import Number, PageRoute
 
-__all__ = ["CasePages", "offer_note"]
+__all__ = ["CasePages", "Told", "offer_note"]
 
 _RULE = Rule(Scope.PROVENANCE, page=True, cost=10)
 _MOST, _DRAWN, _LOTS, _MAX_TEXT = 50, 60, 200, 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of handing the notice's text over to a company."""
+
+    delivered: bool
+    """Whether its gateway has kept it. Otherwise that is tried again."""
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class CasePages:
     pages: Pages
     forms: Forms
     acting: Acting
+    find_told: Callable[[int], Mapping[int, Told]]
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -75,6 +86,8 @@ class CasePages:
             "most": _LOTS,
             "told": list(_texts(case.document)),
             "offers": offers,
+            # Only the company itself may know what it sent to whom.
+            "told_to": self.find_told(number) if principal.viewer is None else {},
         }
         return self.pages.render(request, "case.html", forms=self.forms, **values)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from services.portal.acting.declared import ACTS
 from services.portal.acting.desk import Desk
 from services.portal.acting.pages import ActingPages
 from services.portal.administration import Administration, AdministrationParts
-from services.portal.cases import CasePages
+from services.portal.cases import CasePages, Told
 from services.portal.check_page import CheckPage
 from services.portal.document_pages import DocumentPages
 from services.portal.forms import Forms
@@ -73,6 +73,8 @@ class Office:
     """Folder with its products, calendar and objective."""
     signer: Signer | None
     """Signs its plans."""
+    told: Callable[[int], Mapping[int, Told]]
+    """By recipient, what became of the hand-overs that are due because of a record."""
 
 
 def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) -> Response:
@@ -129,7 +131,7 @@ class Portal:
             *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
             *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
-            *CasePages(store, self.pages, self.forms, self.acting).routes(),
+            *CasePages(store, self.pages, self.forms, self.acting, office.told).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
             *Visible(self.pages).routes(),

@@ -49,6 +49,7 @@ _ABOUT: Mapping[Task, tuple[About, tuple[str, ...]]] = {
     Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ()),
     Task.APPROVE_MODEL: (About.MODEL, ("approveModel",)),
     Task.RECOVERY: (About.NOTHING, ()),
+    Task.ANSWER_NOTICE: (About.NOTHING, ()),
 }
 """What each task is about, and the acts that do it. One without acts is done on the command line, as its text says."""
 
@@ -102,7 +103,7 @@ class WorkPage:
         about, names = _ABOUT[todo.task]
         key = _key(todo, about)
         if about is About.NOTHING or not key:
-            return Item(todo, "", ())
+            return Item(todo, f"/portal/cases/{todo.case}" if todo.case else "", ())
         thing = find_thing(reader, about, key, key)
         offers = self.acting.offers(principal, self.acting.scene(reader, principal, thing)) if names else ()
         return Item(todo, thing.path, tuple(one for name in names for one in offers if one.name == name))

@@ -24,6 +24,8 @@ from ledger.records import (
     Gate,
     IssueCertificate,
     Item,
+    Note,
+    NoteKind,
     OfferCustody,
     OpenStream,
     OrderTerms,
@@ -293,6 +295,12 @@ class Apart:
 
     def accept(self, lot: bytes, taker: Company, offer: int, word: str, order: bytes = NOTHING) -> int:
         return self.act(taker, word, AcceptCustody((Item(lot, order),), offer, NOTHING))
+
+    def note(self, by: Company, lot: bytes, word: str, kind: NoteKind, text: str) -> int:
+        with self.home(by).store.reading() as connection:
+            identity = Book(connection).identity(lot)
+        ground = hash_of(identity) if identity is not None and identity.creator == by.number else NOTHING
+        return self.act(by, word, Note((lot,), (ground,), int(kind), self.document(by, word, {"text": text})))
 
     def decline(self, lot: bytes, taker: Company, offer: int, word: str) -> int:
         return self.act(taker, word, DeclineCustody(lot, offer, NOTHING))

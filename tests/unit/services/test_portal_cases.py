@@ -14,9 +14,13 @@ from ledger.claims import build_claims
 from ledger.errors import NotFoundError
 from ledger.provenance import open_reader
 from ledger.provenance.cases import Case, find_case, find_cases, find_noteable
+from ledger.provenance.waits import Task
+from ledger.provenance.worklist import find_work
 from ledger.records import NoteKind
 from ledger.store import Book
 from services.access.people.roles import PersonRole
+from services.handover.deliveries import State
+from services.handover.repository import HandoverRepository
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site
@@ -212,6 +216,38 @@ def test_what_a_notice_says_is_for_the_company_of_the_gateway(site: Site) -> Non
 @pytest.mark.parametrize("number", ["0", "9" * 30, "-1", "x", "1.5"])
 def test_numbers_of_no_case_are_not_found(site: Site, number: str) -> None:
     assert site.browser(OWNER).get(f"/portal/cases/{number}").status_code == 404
+
+
+def test_it_is_said_to_whose_gateway_the_text_was_delivered(site: Site) -> None:
+    number = number_in(site.browser(OWNER).get("/portal/cases").text)
+    assert "Text at its gateway" not in site.browser(OWNER).get(f"/portal/cases/{number}").text
+    with site.store.transaction() as connection:
+        deliveries = HandoverRepository(connection)
+        deliveries.add(int(number), BUYER, 1_790_000_000_000)
+    page = site.browser(OWNER).get(f"/portal/cases/{number}").text
+    assert "not delivered yet" in page
+    with site.store.transaction() as connection:
+        deliveries = HandoverRepository(connection)
+        row = deliveries.get(int(number), BUYER)
+        assert row is not None
+        deliveries.change(row, state=State.DELIVERED.value, changed_ms=1_790_000_000_000)
+    page = site.browser(OWNER).get(f"/portal/cases/{number}").text
+    assert "not delivered yet" not in page
+    assert "2026-09-21" in page
+    assert "2026-09-21" not in site.browser(SMITH).get(f"/portal/cases/{number}").text
+
+
+def test_a_notice_that_awaits_an_answer_is_the_first_thing_to_do(world: World) -> None:
+    def first(company: int) -> Task | None:
+        with open_reader(world.store, company) as reader:
+            items = find_work(reader, company, 0, 10).items
+        return items[0].task if items else None
+
+    note(world, SMITH, NOTICE, "hip 1", "hip 2")
+    assert first(BUYER) is Task.ANSWER_NOTICE
+    assert first(SMITH) is not Task.ANSWER_NOTICE
+    note(world, BUYER, SEEN, "hip 1", "box")
+    assert first(BUYER) is not Task.ANSWER_NOTICE
 
 
 # From the lot to the closed case, on the real contracts

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from ledger.claims import parse_claims
+from ledger.records import NoteKind
 from ledger.store import Book
 from services.handover.deliveries import ask_others_to_erase
 from tests.support.apart import Apart, Home, found_apart
@@ -118,6 +119,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     offer = apart.offer(lot, parties.carrier, parties.buyer, "offer to buyer", order)
     apart.accept(lot, parties.buyer, offer, "delivered", order)
     told.moment("delivered")
+    apart.note(maker, lot, "notice", NoteKind.RECALL_NOTICE, "the press was worn")
+    told.moment("called back")
+    apart.note(parties.buyer, lot, "answer", NoteKind.ACKNOWLEDGEMENT, "taken out of use")
+    told.moment("answered")
     told.erase("nordwind", "hip", ("specification", "engraving"))
     told.erase("alder", "press", ("equipment",))
     told.moment("erased")

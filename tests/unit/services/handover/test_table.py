@@ -74,6 +74,8 @@ NEW: dict[str, dict[str, dict[str, set[str]]]] = {
         BUYER: {"fields": offered("offer to buyer") | {"offer to carrier/passport/packed"}},
         CARRIER: {"fields": offered("offer to buyer")},
     },
+    "called back": {one: {"fields": {"notice/text"}} for one in (MAKER, BUYER, CARRIER)},
+    "answered": {BUYER: {"fields": {"answer/text"}}, MAKER: {"fields": {"answer/text"}}},
 }
 
 NEEDS = {
@@ -166,7 +168,7 @@ def test_each_company_reads_exactly_what_the_table_says_of_calls_offers_and_plan
 
 def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Told) -> None:
     """The buyer tells the coordinator, who tells the maker; the maker tells the coordinator of its machine."""
-    before, after = told.moments["delivered"], told.moments["erased"]
+    before, after = told.moments["answered"], told.moments["erased"]
     gone = {
         who: {kind: before[who][kind] - after[who][kind] for kind in kinds if before[who][kind] - after[who][kind]}
         for who, kinds in after.items()
