@@ -4,7 +4,9 @@ Two ways. Without a digest from elsewhere, every block that the snapshot says ha
 its records must be those in the file: all that a rebuild checks, without the blocks that have none. With the digest of
 an index that is trusted (another gateway's `millmark status`), no block is fetched: the digest covers each record's
 content and place. Both ways, the last block and its time must be the chain's, and final, and the numbers of records and
-a sample of the histories' heads are compared with storage proofs at that block.
+a sample of the histories' heads are compared with storage proofs at that block: only they show that no block with
+records was left out. Where the node no longer has the state of that block, the blocks after it are read, up to the last
+final one, whose state has to have all those records and the file's together; a digest makes that needless.
 
 Nothing is written before all of that has passed. Rows are then committed batch by batch, each as it was checked, so
 that a crash leaves an index that ends early, from which following goes on.
@@ -18,9 +20,10 @@ from dataclasses import dataclass, field
 
 from ledger.canonical import to_hex
 from ledger.chain import Chain, fetch_proofs
-from ledger.errors import ChainUnreachableError, InputError, StoreError
+from ledger.errors import ChainError, ChainUnreachableError, InputError, StoreError
 from ledger.events import Event, Header, Recorded
 from ledger.heads import inner_of, link, start_of
+from ledger.index.bloom import may_contain
 from ledger.index.digest import extend_digest, start_digest
 from ledger.index.follower import Follower, verify_identity
 from ledger.index.snapshot import End, Snapshot
@@ -37,6 +40,8 @@ _ONLY = 1
 _SAMPLE = 1_000
 """Heads that are compared with storage proofs, of some 3 kB each."""
 _BATCH_RECORDS = 2_000
+_HEADERS = 100
+"""Blocks after the end that are asked for at once."""
 _HINT = "do not use the file; export another from a gateway that you trust, or run `millmark rebuild`"
 
 
@@ -50,7 +55,9 @@ class Imported:
     blocks: int
     """Blocks that were fetched and compared; 0 where a digest was given."""
     heads: int
-    """Heads that were compared; 0 if the node no longer has the state of the last block."""
+    """Heads that were compared; 0 where a digest was given, and the node no longer has the state of the last block."""
+    compared_at: int
+    """Block whose state the numbers of records and the heads were compared with."""
 
 
 @dataclass(slots=True)
@@ -63,6 +70,13 @@ class _Read:
     batches: list[bytes] = field(default_factory=list)
     """The digest after each batch, by which the second pass sees that the file is still the same."""
     blocks: int = 0
+
+    def count(self, record: Recorded[Event], chain: Chain) -> None:
+        """Count the next record of its contract, and extend its histories. Raises InputError if it is another one."""
+        self.sequences[record.contract] += 1
+        if record.sequence != self.sequences[record.contract]:
+            raise _out_of_order(record)
+        _extend(self.heads, record, chain)
 
 
 def import_index(
@@ -85,11 +99,11 @@ def import_index(
     verify_identity(identity, snapshot.start.identity(), "the snapshot", "use a snapshot of this ledger")
     _verify_empty(store)
     found, end = _check(chain, snapshot, digest, tell)
-    heads = _compare_state(chain, found, end)
+    heads, compared_at = _compare_state(chain, found, end, is_trusted=digest is not None)
     Follower(chain, store).derive(_batches(snapshot, found, end))
     store.analyse()
     records = sum(found.sequences.values())
-    return Imported(end.block_number, records, end.digest, 0 if digest else found.blocks, heads)
+    return Imported(end.block_number, records, end.digest, 0 if digest else found.blocks, heads, compared_at)
 
 
 def _verify_empty(store: Store) -> None:
@@ -114,12 +128,11 @@ def _check(chain: Chain, snapshot: Snapshot, digest: bytes | None, tell: Callabl
             _compare_block(chain, block)
         place = -1
         for record in block.records:
-            found.sequences[record.contract] += 1
-            if record.sequence != found.sequences[record.contract] or record.log_index <= place:
-                raise _forged(f"record {record.sequence} of the {record.contract.value} is out of order")
+            found.count(record, chain)
+            if record.log_index <= place:
+                raise _out_of_order(record)
             place = record.log_index
             found.digest = extend_digest(found.digest, record.contract, record)
-            _extend(found.heads, record, chain)
         found.blocks += 1
         pending += len(block.records)
         if pending >= _BATCH_RECORDS:
@@ -166,25 +179,63 @@ def _verify_end(chain: Chain, found: _Read, end: End, digest: bytes | None, last
         raise _forged(f"block {end.block_number}, where it ends, is another one on the chain")
 
 
-def _compare_state(chain: Chain, found: _Read, end: End) -> int:
-    """Compare the numbers of records, and a sample of the heads, with the state at the last block; returns how many
-    heads. 0 where the node no longer has that state: then following finds what is missing."""
+def _compare_state(chain: Chain, found: _Read, end: End, *, is_trusted: bool) -> tuple[int, int]:
+    """Compare the numbers of records, and a sample of the heads, with the state at the last block, or at a later one if
+    the node no longer has that. Returns how many heads, and the block; 0 heads if there is nothing to compare with, and
+    the digest `is_trusted`. Raises ChainUnreachableError if it is not."""
+    try:
+        return _compare_at(chain, found, end.block_number), end.block_number
+    except ChainUnreachableError:
+        chain.header(end.block_number)  # a node that does not answer at all raises again
+        if is_trusted:
+            return 0, end.block_number
+    counted, last = _read_on(chain, found, end)
+    try:
+        return _compare_at(chain, counted, last), last
+    except ChainUnreachableError as error:
+        raise ChainUnreachableError(
+            f"that the file has all records cannot be shown: {error.cause}",
+            hint="use a node that proves the state of the last final block (eth_getProof), or give --digest",
+        ) from error
+
+
+def _read_on(chain: Chain, found: _Read, end: End) -> tuple[_Read, int]:
+    """What was found, with the records of the blocks after the file's end up to the last final one, and that block.
+
+    Raises InputError if a record does not follow the file's.
+    """
+    counted = _Read(b"", dict(found.sequences), dict(found.heads))
+    last, parent = chain.final_number(), end.block_hash
+    addresses = (chain.registry, chain.ledger)
+    for start in range(end.block_number + 1, last + 1, _HEADERS):
+        numbers = range(start, min(start + _HEADERS, last + 1))
+        for number, header in zip(numbers, chain.node.find_headers(numbers), strict=True):
+            if isinstance(header, ChainError):
+                raise header
+            if header is None or header.parent_hash != parent:
+                raise ChainUnreachableError(f"block {number} is not one that follows the file's", hint="try again")
+            parent = header.hash
+            if any(may_contain(header.logs_bloom, address) for address in addresses):
+                for record in chain.recorded(header):
+                    counted.count(record, chain)
+    return counted, last
+
+
+def _compare_at(chain: Chain, found: _Read, number: int) -> int:
+    """Compare with the state at a block; returns how many heads. Raises ChainUnreachableError if the node lacks it."""
     subjects = sorted(found.heads)
     sample = random.SystemRandom().sample(subjects, min(_SAMPLE, len(subjects)))
     slots = {subject: head_slot(subject) for subject in sample}
     counters = {contract: sequence_slot(contract) for contract in Contract}
     wanted: dict[bytes, list[bytes]] = {chain.address(contract): [slot] for contract, slot in counters.items()}
     wanted[chain.ledger] += slots.values()
-    try:
-        words = fetch_proofs(chain.node, wanted, end.block_number).words
-    except ChainUnreachableError:
-        chain.header(end.block_number)  # a node that does not answer at all raises again
-        return 0
+    words = fetch_proofs(chain.node, wanted, number).words
     for contract, slot in counters.items():
         made = decode_sequence(contract, words[chain.address(contract), slot])
         if made != found.sequences[contract]:
             raise _forged(
                 f"the {contract.value} has {made} records on the chain, {found.sequences[contract]} in the file"
+                f"{' and the blocks after it' if not found.digest else ''}"
             )
     for subject, slot in slots.items():
         if words[chain.ledger, slot] != found.heads[subject]:
@@ -216,6 +267,10 @@ def _batches(snapshot: Snapshot, checked: _Read, end: End) -> Iterator[list[Bloc
 def _verify_same(digest: bytes, checked: bytes) -> None:
     if digest != checked:
         raise InputError("the file was changed while it was imported", hint="run `millmark rebuild`")
+
+
+def _out_of_order(record: Recorded[Event]) -> InputError:
+    return _forged(f"record {record.sequence} of the {record.contract.value} is out of order")
 
 
 def _forged(cause: str) -> InputError:

@@ -69,10 +69,9 @@ def run_import(
     print_lines(f"{found.records} records up to block {found.block_number}, digest {to_hex(found.digest)}")
     print_lines(
         "the digest is the one that you gave" if trusted else f"all {found.blocks} blocks with records are the chain's",
-        f"{found.heads} heads and the numbers of records are the chain's at block {found.block_number}"
+        f"{found.heads} heads and the numbers of records are the chain's at block {found.compared_at}"
         if found.heads
-        else f"not compared: the state at block {found.block_number}, which the node no longer has; following goes on "
-        "from there, and halts at a record that the file lacks",
+        else f"not compared: the state at block {found.block_number}, which the node no longer has",
     )
 
 

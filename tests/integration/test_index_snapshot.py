@@ -13,18 +13,20 @@ from typing import Any
 import pytest
 
 from ledger.canonical import sha256
-from ledger.chain import Chain
-from ledger.errors import InputError, MillmarkError, StoreError, WrongChainError
+from ledger.chain import Chain, Node, RpcError, Transport
+from ledger.errors import ChainUnreachableError, InputError, MillmarkError, StoreError, WrongChainError
 from ledger.index import Follower, compare_rows, export_index, fetch_status, import_index, read_snapshot
 from ledger.index.digest import extend_digest, start_digest
 from ledger.index.snapshot import Snapshot
 from ledger.store import Book, Rows, Store
 from ledger.store.book_rows import IdentityRow
+from ledger.store.outbox import Outbox
 from ledger.store.rows import RecordRow
 from services.lab import cluster
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.fake_chain import FakeChain
 from tests.support.growth import Plant
+from tests.support.ledger_world import build_world
 from tests.support.stores import new_store, on_cluster, prepare_cluster
 
 pytestmark = pytest.mark.integration
@@ -290,3 +292,78 @@ def test_a_snapshot_of_another_chain_is_refused(indexed: tuple[Chain, Store, Pat
         export_index(store, tmp_path / "index.gz")
         with pytest.raises(WrongChainError, match="the snapshot follows chain 1234"):
             import_index(target, indexed[0], read_snapshot(tmp_path / "index.gz"))
+
+
+class _Pruned:
+    """A node that keeps the state of its latest block alone, and says so as geth does."""
+
+    def __init__(self, node: Transport) -> None:
+        self._node = node
+        self.proves = True
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        latest = self._node.request("eth_blockNumber", [])
+        if method == "eth_getProof" and (params[2] != latest or not self.proves):
+            raise RpcError(-32000, "missing trie node 5f (path ) state 0x5f is not available, not found")
+        return self._node.request(method, params)
+
+
+@pytest.fixture
+def pruned(tmp_path: Path) -> tuple[Chain, _Pruned, Path]:
+    """A chain whose node lacks the state at the end of a snapshot, after which more records were made."""
+    world = build_world()
+    with new_store(tmp_path, "source.db") as store:
+        outbox = Outbox(store)
+        submitter = world.submitter(outbox, world.admit(outbox))
+        for _ in range(2):
+            submitter.submit(world.lots(3))
+            submitter.drain()
+        Follower(world.chain, store).follow()
+        export_index(store, tmp_path / "index.gz")
+        submitter.submit(world.lots(2))
+        submitter.drain()
+    node = _Pruned(world.line.node)
+    return Chain(Node(node), world.chain.profile, world.chain.deployment), node, tmp_path / "index.gz"
+
+
+def test_a_node_without_the_state_at_the_end_shows_by_a_later_one_that_nothing_is_missing(
+    pruned: tuple[Chain, _Pruned, Path], tmp_path: Path
+) -> None:
+    chain, _, path = pruned
+    with new_store(tmp_path) as target:
+        found = import_index(target, chain, read_snapshot(path))
+        assert found.heads > 5
+        assert found.block_number < found.compared_at == chain.final_number()
+        assert Follower(chain, target).follow().records == 2
+
+
+def test_a_block_left_out_is_noticed_without_the_state_at_the_end(
+    pruned: tuple[Chain, _Pruned, Path], tmp_path: Path
+) -> None:
+    """The last one with records: no gap in the file shows it, and what comes after it is not in the file."""
+    chain, _, path = pruned
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    lines.pop(-2)
+    _write(path, lines)
+    digest = _digest(path)
+    assert digest is not None
+    lines[-1].update(digest=base64.b64encode(digest[0]).decode(), **digest[1])
+    _write(path, lines)
+    with new_store(tmp_path) as target:
+        with pytest.raises(InputError, match="is out of order"):
+            import_index(target, chain, read_snapshot(path))
+        assert _is_empty(target)
+
+
+def test_a_node_that_proves_nothing_needs_a_digest_that_is_trusted(
+    pruned: tuple[Chain, _Pruned, Path], tmp_path: Path
+) -> None:
+    chain, node, path = pruned
+    node.proves = False
+    end = json.loads(gzip.decompress(path.read_bytes()).splitlines()[-1])
+    with new_store(tmp_path) as target:
+        with pytest.raises(ChainUnreachableError, match=r"cannot be shown: .* missing trie node .*--digest"):
+            import_index(target, chain, read_snapshot(path))
+        assert _is_empty(target)
+        found = import_index(target, chain, read_snapshot(path), base64.b64decode(end["digest"]))
+        assert (found.heads, found.compared_at) == (0, found.block_number)
