@@ -23,7 +23,10 @@ from ledger.seals import (
 
 __all__ = ["fetch_seals", "fetch_validators"]
 
-_KEPT_HEADERS = 1024
+_KEPT_HEADERS = 4096
+_LOOKS = 64
+"""Parts of the chain, at least, between which validators are compared: in each, a set that stood for a whole part is
+found, although the one before it came back."""
 
 
 def fetch_validators(chain: Chain) -> tuple[bytes, ...]:
@@ -59,7 +62,8 @@ def fetch_seals(chain: Chain, number: int) -> SealsShown | None:
 def _fetch_changes(chain: Chain, last: int) -> tuple[SealedHeader, ...]:
     """Set changes up to block `last`, oldest first: as many of the latest ones as a verifier can follow."""
     path: list[SealedHeader] = []
-    for number in _changed(chain, min(chain.deployment.created_number, last), last):
+    first = min(chain.deployment.created_number, last)
+    for number in _changed(chain, first, last, (last - first) // _LOOKS):
         before = _validators(chain, number - 1)
         change = _sealed_by(chain, number, before)
         # What nobody can follow ends the path: who believes a set from before needs another trust file.
@@ -78,10 +82,12 @@ def _sealed_by(chain: Chain, number: int, before: tuple[bytes, ...]) -> SealedHe
     return found if before and len(vouching) > faulty_of(len(before)) else None
 
 
-def _changed(chain: Chain, first: int, last: int) -> Iterator[int]:
-    """Numbers of blocks whose validators are not those of their parent, found by bisection. Changes that were undone
-    between two blocks that are compared may be missing: they are not needed to get from the first to the last."""
-    if _validators(chain, first) == _validators(chain, last):
+def _changed(chain: Chain, first: int, last: int, most: int) -> Iterator[int]:
+    """Numbers of blocks whose validators are not those of their parent, found by bisection. Of changes that were
+    undone, those may be missing that stood for `most` blocks or fewer: they are not needed to get from the first to the
+    last, but a trust file that was made meanwhile leads nowhere."""
+    is_same = _validators(chain, first) == _validators(chain, last)
+    if is_same and last - first <= max(most, 1):
         return
     if last == first + 1:
         yield last
@@ -89,8 +95,8 @@ def _changed(chain: Chain, first: int, last: int) -> Iterator[int]:
     # The same middles whatever the ends are, so that later bundles ask for few headers that are not kept.
     bit = (first ^ (last - 1)).bit_length() - 1
     middle = (last - 1) >> bit << bit
-    yield from _changed(chain, first, middle)
-    yield from _changed(chain, middle, last)
+    yield from _changed(chain, first, middle, most)
+    yield from _changed(chain, middle, last, most)
 
 
 def _validators(chain: Chain, number: int) -> tuple[bytes, ...]:
