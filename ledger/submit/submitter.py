@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ledger.chain import Chain, Sight, call_data
 from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
@@ -102,6 +103,11 @@ class Submitter:
                     hint="check that the chain produces blocks; nothing was lost",
                 )
             time.sleep(_PAUSE_S)
+
+    def begin(self) -> None:
+        """Send what is queued, as far as one step does, without waiting for it. A failure shows when it is awaited."""
+        with suppress(ChainUnreachableError, LeaseHeldError):
+            self.step()
 
     def await_mined(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
         """Run steps until these records are in blocks, which may not be final yet, or will be in none by themselves.

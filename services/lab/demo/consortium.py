@@ -46,6 +46,7 @@ class Desk(Protocol):
     """Where a company's records are queued, and how to wait for them."""
 
     def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
+    def begin(self) -> None: ...
     def await_mined(self, ids: Sequence[int]) -> None: ...
     def drain(self) -> None: ...
 
@@ -124,32 +125,41 @@ class Consortium:
     def carrier(self) -> Company:
         return self.companies[7]
 
-    def record(self, company: Company, records: Sequence[Record]) -> list[int]:
-        """Makes the given records for `company`, in order; returns their sequences on the chain.
+    def record(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> list[int]:
+        """Makes the given records for `company`, in order; returns their sequences on the chain. `after_others`: they
+        may need what others queued.
 
         They are in a block then; `settle` awaits that it is final, where that takes more blocks. Raises SubmitError
         naming the first one that the contract refused.
         """
-        return self.record_all([(company, records)])[0]
+        return self.record_all([(company, records)], after_others=after_others)[0]
 
-    def record_all(self, batches: Sequence[tuple[Company, Sequence[Record]]]) -> list[list[int]]:
+    def record_all(
+        self, batches: Sequence[tuple[Company, Sequence[Record]]], *, after_others: bool = True
+    ) -> list[list[int]]:
         """Like `record` for several companies, side by side."""
-        self._await_others([company for company, _ in batches])
+        if after_others:
+            self._await_others([company for company, _ in batches])
         queued = [self._queue(company, records) for company, records in batches]
         self.await_mined()
         return [one.sequences for one in queued]
 
-    def queue(self, company: Company, records: Sequence[Record]) -> None:
+    def queue(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> None:
         """Has `company` make records whose sequences nobody needs, without waiting for them.
 
-        They go onto the ledger after all that `company` queued before, and after what others queued is in blocks.
+        They go onto the ledger after all that `company` queued before, and after what others queued is in blocks unless
+        `after_others` says that they need none of it.
         """
-        self._await_others([company])
+        if after_others:
+            self._await_others([company])
         self._queue(company, records)
 
     def await_mined(self) -> None:
         """Returns when all that was queued is in blocks. Raises SubmitError naming what the contract refused."""
         waiting, self._waiting = self._waiting, []
+        # All are sent before one is awaited, so that they come into the same block.
+        for company in {one.company.number: one.company for one in waiting}.values():
+            company.submitter.begin()
         for one in waiting:
             one.company.submitter.await_mined(one.ids)
             self._collect(one)

@@ -35,7 +35,7 @@ def sample_components(line: Line, now: int) -> None:
     found = {"lotSize": pieces, "sampleSize": size, "acceptance": accepted, "nonconforming": 0}
     bench, inspector = line.plant.bench, line.consortium.inspector
     entry = bench.note(f"dimensions of {components}", {"unit": "1e-6 m", **found})
-    line.consortium.queue(inspector, [bench.anchor()])
+    line.consortium.queue(inspector, [bench.anchor()], after_others=False)
     statement = Statement(
         items=tuple(Item(box, NOTHING) for box in boxes),
         model=0,
@@ -63,7 +63,7 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
     salts = [secrets.token_bytes(SALT_BYTES) for _ in jobs]
     measured = list(zip(jobs, windows, salts, strict=True))
     entries = [bench.cut(job.lot, window, salt) for job, window, salt in measured]
-    line.consortium.queue(inspector, [bench.anchor()])  # a certificate must name an anchored leaf
+    line.consortium.queue(inspector, [bench.anchor()], after_others=False)  # a certificate must name an anchored leaf
     inferences = [
         _infer(line, _inspected(line, job, entry), window, salt)
         for (job, window, salt), entry in zip(measured, entries, strict=True)

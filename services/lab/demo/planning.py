@@ -76,7 +76,7 @@ class Planning:
         return OwnStream(stream, company.number, 0 if row is None else row.size)
 
     def anchor(self, company: Company, stream: bytes, sealed: Sealed) -> None:
-        self.line.consortium.queue(company, [Anchor(stream, sealed.size, sealed.root)])
+        self.line.consortium.queue(company, [Anchor(stream, sealed.size, sealed.root)], after_others=False)
 
 
 def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
@@ -138,7 +138,8 @@ def _open_streams(line: Line) -> Planning:
         [
             (owner, [OpenStream(hash_of(identity), machine, NOTHING)])
             for (owner, _, machine), identity in zip(wanted, names, strict=True)
-        ]
+        ],
+        after_others=False,
     )
     offers = {machine: identity.subject for (_, _, machine), identity in zip(wanted, names, strict=True) if machine}
     return Planning(line, names[0].subject, offers)
@@ -232,20 +233,19 @@ def agree(planning: Planning, rows: Sequence[Row], cancelled: Sequence[Key] = ()
     line, consortium = planning.line, planning.line.consortium
     ended = [CancelAssignment(*key, line.assignments.pop(key), reason) for key in cancelled]
     if ended:
-        consortium.queue(consortium.coordinator, ended)
+        consortium.queue(consortium.coordinator, ended, after_others=False)
     for row in rows:
         planning.roots[row.key] = consortium.document(consortium.coordinator, planning.plan.row_document(row.key))
     proposals = [ProposeAssignment(*row.key, row.machine, planning.roots[row.key]) for row in rows]
-    found = dict(zip([row.key for row in rows], consortium.record(consortium.coordinator, proposals), strict=True))
+    made = consortium.record(consortium.coordinator, proposals, after_others=False)
+    found = dict(zip([row.key for row in rows], made, strict=True))
     line.assignments |= found
     line.rows |= {row.key: row for row in rows}
-    batches = []
     for maker in consortium.makers:
         own = [row for row in rows if row.owner == maker.number]
         accepted = [AcceptAssignment(*row.key, found[row.key], planning.roots[row.key]) for row in own]
         if accepted:
-            batches.append((maker, accepted))
-    consortium.record_all(batches)
+            consortium.queue(maker, accepted, after_others=False)
 
 
 def find_tie(planning: Planning) -> bytes:

@@ -111,16 +111,11 @@ def build_plant(consortium: Consortium, model: bytes, card: str, product: Produc
     """
     product = product or Catalogue().find("crankshaft")
     factories = build_factories(product)
-    machines = _install(consortium, factories)
     inspector = Inspector(model)
     card_root = consortium.document(consortium.inspector, json.loads(card))
     with consortium.inspector.store.transaction() as connection:
         Book(connection).put_model(inspector.model_digest, model, card)
-    [number] = consortium.record(consortium.inspector, [RegisterModel(inspector.model_digest, card_root)])
-    report_root = consortium.document(
-        consortium.auditor, {"report": "model card, data hashes and held-out metrics re-computed"}
-    )
-    consortium.queue(consortium.auditor, [ApproveModel(number, report_root)])
+    machines, number = _install(consortium, factories, RegisterModel(inspector.model_digest, card_root))
     return Plant(product, factories, machines, number, inspector)
 
 
@@ -135,34 +130,41 @@ def _claims_of_machines(consortium: Consortium, factories: Sequence[Factory]) ->
     return [*found, (consortium.inspector, {"name": "BENCH-1", "equipment": "acoustic test bench", "capability": []})]
 
 
-def _install(consortium: Consortium, factories: Sequence[Factory]) -> list[Machine]:
-    """Registers all machines, and opens a stream for each."""
+def _install(consortium: Consortium, factories: Sequence[Factory], model: RegisterModel) -> tuple[list[Machine], int]:
+    """Registers all machines and the model, opens a stream for each machine, and has the model approved; returns the
+    machines and the model's number. What needs nothing of each other goes side by side."""
     claims = _claims_of_machines(consortium, factories)
     owners, names = [owner for owner, _ in claims], [str(one["name"]) for _, one in claims]
     registrations = []
     for (owner, document), name in zip(claims, names, strict=True):
         machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
         registrations.append(RegisterMachine(hash_of(machine), consortium.document(owner, document)))
-    numbers = _record_each(consortium, owners, registrations)
+    *numbers, model_number = _record_each(consortium, [*owners, consortium.inspector], [*registrations, model])
+    report_root = consortium.document(
+        consortium.auditor, {"report": "model card, data hashes and held-out metrics re-computed"}
+    )
+    consortium.queue(consortium.auditor, [ApproveModel(model_number, report_root)])
     streams = [
         consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
         for owner, name in zip(owners, names, strict=True)
     ]
     openings = [OpenStream(hash_of(one), number, NOTHING) for one, number in zip(streams, numbers, strict=True)]
     _record_each(consortium, owners, openings)
-    return [
+    machines = [
         Machine(owner, name, number, stream.subject, parse_capability(document["capability"]))
         for (owner, document), name, number, stream in zip(claims, names, numbers, streams, strict=True)
     ]
+    return machines, model_number
 
 
 def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:
-    """Records one for each owner, who may come several times; returns the sequences."""
+    """Records one for each owner, who may come several times; returns the sequences. They need nothing of what is
+    queued."""
     batches: dict[int, list[int]] = {}
     for place, owner in enumerate(owners):
         batches.setdefault(owner.number, []).append(place)
     found = consortium.record_all(
-        [(owners[places[0]], [records[place] for place in places]) for places in batches.values()]
+        [(owners[places[0]], [records[place] for place in places]) for places in batches.values()], after_others=False
     )
     pairs = zip(batches.values(), found, strict=True)
     by_place = {place: number for places, numbers in pairs for place, number in zip(places, numbers, strict=True)}
@@ -187,5 +189,5 @@ def receive(
         if footprint is not None:
             claims["passport"] = {"footprint": footprint(identity.subject, quantity)}
         records.append(ReceiveLot(hash_of(identity), quantity, unit, consortium.document(company, claims)))
-    consortium.queue(company, records)
+    consortium.queue(company, records, after_others=False)
     return [identity.subject for identity in identities]

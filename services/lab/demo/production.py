@@ -205,18 +205,20 @@ def hand_over_all(
     consortium: Consortium, given: Sequence[tuple[Company, Sequence[tuple[Item, ...]]]], taker: Company
 ) -> None:
     """Like `hand_over`, from several givers."""
+    # An offer needs what its own giver queued before; that of others need not be in blocks.
     offers = consortium.record_all(
         [
             (giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
             for giver, consignments in given
-        ]
+        ],
+        after_others=False,
     )
     taken = [
         AcceptCustody(items, offer, NOTHING)
         for (_, consignments), made in zip(given, offers, strict=True)
         for items, offer in zip(consignments, made, strict=True)
     ]
-    consortium.queue(taker, taken)
+    consortium.queue(taker, taken, after_others=False)
 
 
 def _bring(line: Line, jobs: Sequence[Job], factory: int) -> None:
@@ -251,7 +253,7 @@ def _assign(line: Line, jobs: Sequence[Job], step: Step) -> list[int]:
         AcceptAssignment(job.order.subject, job.number(step), assignment, NOTHING)
         for job, assignment in zip(jobs, assignments, strict=True)
     ]
-    consortium.queue(consortium.makers[line.plant.factory(step.need.kind)], accepted)
+    consortium.queue(consortium.makers[line.plant.factory(step.need.kind)], accepted, after_others=False)
     return assignments
 
 
@@ -279,7 +281,8 @@ def _operate(
     used = {machine.number: machine for machine in (_machine(line, job, step) for job in jobs)}
     anchors = [machine.anchor() for machine in used.values()]
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
-    line.consortium.queue(maker, [*starts, *work, *anchors, *finishes])
+    # They need what this maker accepted, which goes before them, and proposals and offers that are in blocks.
+    line.consortium.queue(maker, [*starts, *work, *anchors, *finishes], after_others=False)
 
 
 def _finish(line: Line, job: Job, step: Step, measured: Measured) -> FinishAssignment:

@@ -64,5 +64,5 @@ def _offers_of(planning: Planning, machine: int, done: frozenset[Key]) -> frozen
 def _record_failure(planning: Planning, machine: Machine) -> Cause:
     text = f"{machine.name} is down"
     entry = machine.note("machine down", {"state": "down"}, LeafKind.EVENT)
-    planning.line.consortium.queue(machine.owner, [machine.anchor()])
+    planning.line.consortium.queue(machine.owner, [machine.anchor()], after_others=False)
     return Cause(CauseKind.MACHINE_DOWN, text, stream=machine.stream, leaf=entry.index)

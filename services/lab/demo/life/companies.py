@@ -48,6 +48,9 @@ class _OwnGateway:
     def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]:
         return self._outbox.enqueue(self._key, [build_entry(name, record) for name, record in records])
 
+    def begin(self) -> None:
+        """Do nothing: the gateway sends what is queued."""
+
     def await_mined(self, _: Sequence[int]) -> None:
         """Like `drain`: blocks are final at once."""
         self.drain()
