@@ -70,6 +70,8 @@ def test_what_is_due_follows_from_the_ledger(told: Told, maker: Home) -> None:
         ("offer declined", 8),
         ("offer to carrier", 8),
         ("carried", 8),
+        ("notice", 1),
+        ("notice", 8),
         *((word, reader) for word in ("offers mill", "withdrawal", *BAD_OFFERS) for reader in (2, 7)),
     }
     with maker.store.transaction() as connection:
@@ -165,7 +167,7 @@ def test_waits_grow_and_are_bounded(told: Told, maker: Home) -> None:
     assert waits == [*WAITS_S, WAITS_S[-1], WAITS_S[-1], WAITS_S[-1]]
     assert all(one.sequence != told.apart.records["make hip"] or one.recipient != 1 for one in maker.deliveries.due(99))
     with maker.store.transaction() as connection:
-        assert HandoverRepository(connection).retry(1, maker.clock_ms) == 1
+        assert HandoverRepository(connection).retry(1, maker.clock_ms) == 2, "the lot's, and the notice about it"
     assert row_of(told, maker, "make hip", 1) in maker.deliveries.due(99)
 
 

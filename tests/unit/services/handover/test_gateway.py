@@ -162,7 +162,7 @@ def test_a_gateway_that_is_away_delays_only_what_is_for_it(
     waiting = {recipient for (_, recipient), state in states.items() if state == State.WAITING}
     assert waiting == {8}
     assert gateways.asked.count("https://gateway-8.invalid") == 1, "the others for it were not tried"
-    assert count_handovers(maker.store)["delivered"] == 4 + 2 * (2 + len(BAD_OFFERS))
+    assert count_handovers(maker.store)["delivered"] == 5 + 2 * (2 + len(BAD_OFFERS))
     assert dispatcher.trouble() is None
     gateways.answers.clear()
     maker.clock_ms += 10_000
