@@ -39,6 +39,7 @@ from services.portal.ordering import Ordering
 from services.portal.pages import Pages, Speaker
 from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
+from services.portal.planner.at_machine import AtMachine
 from services.portal.planner.coordinating import Coordinating
 from services.portal.planner.owning import Owning
 from services.portal.planner.workshop import Workshop
@@ -126,6 +127,7 @@ class Portal:
             *Ordering(office.home, self.pages, self.forms, partial(_open_order, acting)).routes(),
             *Coordinating(self.workshop, self.pages, self.forms).routes(),
             *Owning(self.workshop, self.pages, self.forms).routes(),
+            *AtMachine(self.workshop, self.acting, self.pages, self.forms).routes(),
             *Registers(store, self.pages, self.forms).routes(),
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),

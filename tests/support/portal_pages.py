@@ -87,6 +87,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/portal/offers/{call}/withdraw"): OWNER,
     ("POST", "/portal/offers/rows/accept"): OWNER,
     ("POST", "/portal/offers/rows/decline"): OWNER,
+    ("GET", "/portal/machines/{number}/work"): OWNER,
+    ("POST", "/portal/machines/{number}/down"): OWNER,
     ("GET", "/portal/plans"): OWNER,
     ("GET", "/portal/plans/{digest}"): OWNER,
     ("GET", "/portal/queues"): OWNER,

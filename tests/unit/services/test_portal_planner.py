@@ -15,7 +15,8 @@ import pytest
 
 from ledger.records import AssignmentState
 from ledger.store.outbox import Outbox
-from ledger.store.rows import AssignmentRow
+from ledger.store.rows import AssignmentRow, RecordRow
+from services.access.people.roles import PersonRole
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.planning.consent import find_row
@@ -206,7 +207,8 @@ def test_from_orders_that_wait_to_rows_that_both_sides_committed_to(planning: Pl
     assert "machines, owners and capabilities are as the ledger has them" in read(plan.text)
     board = person.get("/portal/machines").text
     assert re.findall(r'<svg class="([a-z ]+)" x=', board) == ["agreed", "agreed"]
-    _fail(planning, path)
+    record = _report_down(planning)
+    _fail(planning, path, record)
 
 
 def _accept(planning: Planning) -> None:
@@ -229,16 +231,37 @@ def _accept(planning: Planning) -> None:
     assert "No row waits for your answer." in read(person.get(OFFERS).text)
 
 
-def _fail(planning: Planning, path: str) -> None:
+def _report_down(planning: Planning) -> int:
+    """The operator says so at the machine: a note in the history of the order. The number of its record."""
+    person, path = planning.person, f"/portal/machines/{planning.machine}"
+    said = read(person.get(f"{path}/work").text)
+    assert re.search(r"Next shaft, turn diameter_mm 80 Begins: 2\d{3}.* shaft, mill Begins: ", said), said
+    form = fields_of(person.get(f"{path}/work").text, f"{path}/down")
+    assert person.post(f"{path}/down", {**form, "text": ""}).status_code == 400
+    summary = person.post(f"{path}/down", {**form, "text": "the <b>spindle</b>", "step": "summary"})
+    assert "A note of the kind “maintenance” on the orders" in read(summary.text)
+    assert "<b>spindle" not in summary.text
+    assert not Outbox(planning.site.store).unfinished(10), "looking at it records nothing"
+    sent = {**fields_of(summary.text, f"{path}/down"), "step": "record"}
+    done = [person.post(f"{path}/down", sent) for _ in range(2)]
+    assert done[0].headers["location"] == done[1].headers["location"], "sent twice"
+    planning.send()
+    with reading(planning.site.store) as shelf:
+        [note] = shelf.rows.find(RecordRow, kind="NoteRecorded")
+    assert [one.state for one in planning.assignments()] == [AssignmentState.ACCEPTED] * 2
+    return note.sequence
+
+
+def _fail(planning: Planning, path: str, record: int) -> None:
     """The only machine fails: a plan without it is impossible, and the page says so."""
     person = planning.person
     form = fields_of(person.get(path).text, f"{path}/make")
     for entries in ({"cause": "machine-down"}, {"cause": "weather"}, {"cause": "declined", "assignment": "1"}):
         answer = person.post(f"{path}/make", {**form, "machine": "", **entries})
         assert answer.status_code == 400, entries
-    said = planning.make(path, cause="machine-down", machine=str(planning.machine), text="the <b>spindle</b>")
+    said = planning.make(path, cause="machine-down", machine=str(planning.machine), record=str(record), text="<b>x")
     assert "no plan operation 1 of order" in said
-    assert "<b>spindle" not in person.get(path).text
+    assert "<b>x" not in person.get(path).text
     drifting = planning.make(path, cause="late", assignment=str(planning.assignments()[0].sequence), machine="")
     assert "124.50 EUR" in drifting
     planning.record(path)
@@ -288,6 +311,20 @@ def test_offers_follow_the_calendar_and_can_be_withdrawn(planning: Planning) -> 
     assert withdrawn.status_code == 303
     planning.send()
     assert "withdrawn" in read(person.get(mine).text)
+
+
+def test_the_operators_page_is_of_own_machines_alone(planning: Planning) -> None:
+    person, number = planning.person, planning.machine
+    page = person.get(f"/portal/machines/{number}/work")
+    assert "No work is agreed." in read(page.text)
+    form = fields_of(page.text, "/down")
+    answer = person.post(f"/portal/machines/{number}/down", {**form, "text": "it is down", "step": "record"})
+    assert (answer.status_code, "has no work that is agreed or proposed" in read(answer.text)) == (400, True)
+    for other in ("999", "9" * 30, "x", "0"):
+        assert person.get(f"/portal/machines/{other}/work").status_code == 404, other
+        assert person.post(f"/portal/machines/{other}/down", {**form, "text": "x"}).status_code == 404, other
+    reader = planning.site.person(PersonRole.READER)
+    assert "Report that it is down" not in reader.get(f"/portal/machines/{number}/work").text
 
 
 def test_unknown_calls_and_foreign_forms_are_refused(planning: Planning) -> None:

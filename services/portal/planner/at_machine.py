@@ -1,0 +1,227 @@
+"""The operator's page, for a phone at the machine: what is under way, what comes next, and that the machine is down."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import RedirectResponse, Response
+
+from ledger.canonical import to_hex
+from ledger.claims import Field
+from ledger.errors import InputError, MillmarkError, NotFoundError
+from ledger.plans.plan import CauseKind
+from ledger.products import Product, TextOption
+from ledger.provenance import listings
+from ledger.provenance.resource_answers import RegisteredMachine
+from ledger.records import NoteKind, Role
+from ledger.store.rows import OrderRow
+from services.access import Principal, Scope
+from services.access.rules import Rule
+from services.pictures.gantt import BarTone
+from services.planning.books import find_claims
+from services.planning.consent import PlannedTimes
+from services.planning.proposing import build_decline
+from services.planning.shelf import Shelf, reading
+from services.portal.acting.acting import Acting, Offer
+from services.portal.acting.fields import Filled
+from services.portal.acting.form_data import Sent
+from services.portal.acting.things import About
+from services.portal.board import Work, read_work
+from services.portal.forms import Forms
+from services.portal.pages import Pages
+from services.portal.planner.sent import form_key, one
+from services.portal.planner.workshop import Workshop, key_of, name_reader
+from services.portal.routes import Number, PageRoute
+from services.products import Catalogue
+
+__all__ = ["AtMachine"]
+
+_RULE = Rule(Scope.PROVENANCE, Role.MANUFACTURER, owner=True, page=True, cost=4)
+_RECORDING = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
+_LATELY, _NEXT = 3, 20
+_MAX_TEXT = 200
+_SHOWN = (BarTone.NOW, BarTone.AGREED)
+_OVER = (BarTone.DONE, BarTone.FAILED, BarTone.REWORKED)
+_ACTS = ("startAssignment", "readRegister", "commissionLot", "finishAssignment")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work, as whoever does it needs to know it."""
+
+    work: Work
+    step: str
+    """Name of the operation; empty where the order's document does not say it."""
+    facts: tuple[tuple[Mapping[str, str], Mapping[str, str]], ...]
+    """What the operation needs, and what is written on the piece: names and values by language."""
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What is recorded when a machine is down."""
+
+    noted: tuple[Work, ...]
+    """Agreed or begun: a note on their orders says it."""
+    declined: tuple[Work, ...]
+    """Proposed: they are declined."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtMachine:
+    shop: Workshop
+    acting: Acting
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/machines/{number}/work", self.show, _RULE),
+            PageRoute("/portal/machines/{number}/down", self.down, _RECORDING, method="POST"),
+        )
+
+    def show(self, request: Request, number: Number) -> Response:
+        """The jobs of an own machine. Raises NotFoundError for another company's."""
+        return self._show(request, number)
+
+    def down(self, request: Request, number: Number, sent: Sent) -> Response:
+        """Records that an own machine is down: what will be recorded first, then for good. Raises NotFoundError,
+        FormRefusedError."""
+        self.forms.verify(request, one(sent, "token"))
+        principal, key = _principal(request), form_key(sent)
+        machine, text = self._machine(principal, number), one(sent, "text")[:_MAX_TEXT]
+        try:
+            if not text:
+                raise InputError("what has happened is not said", hint="write it in a line")
+            found = self._find_down(principal, machine)
+            if not found.noted and not found.declined:
+                raise InputError("this machine has no work that is agreed or proposed", hint="there is nobody to tell")
+            if one(sent, "step") == "record":
+                return self._record(principal, key, machine, found, text)
+        except MillmarkError as error:
+            return self._show(request, number, error, sent)
+        values: dict[str, Any] = {"machine": machine, "down": found, "text": text, "key": key}
+        return self.pages.render(request, "machine_down.html", forms=self.forms, **values)
+
+    def _show(
+        self, request: Request, number: int, error: MillmarkError | None = None, sent: Filled | None = None
+    ) -> Response:
+        principal = _principal(request)
+        machine = self._machine(principal, number)
+        work = self._work(principal, machine)
+        jobs = [self._job(principal, item) for item in work if item.tone in _SHOWN]
+        now = [job for job in jobs if job.work.tone is BarTone.NOW]
+        following = [job for job in jobs if job.work.tone is BarTone.AGREED][:_NEXT]
+        values: dict[str, Any] = {
+            "machine": machine,
+            "now": now,
+            "following": following,
+            "proposed": [item for item in work if item.tone is BarTone.PLANNED],
+            "lately": [item for item in work if item.tone in _OVER][-_LATELY:][::-1],
+            "may_record": self.acting.desk.may(principal, "note"),
+            "error": error,
+            "text": "" if sent is None else one(sent, "text")[:_MAX_TEXT],
+            "key": secrets.token_urlsafe(24),
+        }
+        return self.pages.render(request, "at_machine.html", 200 if error is None else 400, forms=self.forms, **values)
+
+    def _machine(self, principal: Principal, number: int) -> RegisteredMachine:
+        """Raises NotFoundError for a machine that is not the company's."""
+        machine = listings.machine(self.shop.store, number, principal.viewer)
+        if machine.owner.participant != self.shop.company(principal):
+            raise NotFoundError("this machine is not one of the company")
+        return machine
+
+    def _work(self, principal: Principal, machine: RegisteredMachine) -> tuple[Work, ...]:
+        with reading(self.shop.store) as shelf:
+            names = name_reader(shelf, principal)
+            return read_work(names, machine, PlannedTimes(shelf.rows, shelf.book)).work
+
+    def _job(self, principal: Principal, work: Work) -> Job:
+        with reading(self.shop.store) as shelf:
+            step, facts = _describe(shelf, work, Catalogue(self.shop.home))
+        offers = self.acting.offers_on(principal, About.ASSIGNMENT, str(work.assignment), *_ACTS)
+        return Job(work, step, facts, offers)
+
+    def _find_down(self, principal: Principal, machine: RegisteredMachine) -> Down:
+        work = self._work(principal, machine)
+        return Down(
+            tuple(item for item in work if item.tone in _SHOWN),
+            tuple(item for item in work if item.tone is BarTone.PLANNED),
+        )
+
+    def _record(self, principal: Principal, key: str, machine: RegisteredMachine, found: Down, text: str) -> Response:
+        """The ledger has no record of its own for it: a note of maintenance is in the histories of the orders, where
+        their coordinators see it, and a plan that replaces another can name it as its cause."""
+        number = 0
+        cause = {"kind": CauseKind.MACHINE_DOWN.value, "machine": machine.machine, "text": text}
+        if found.noted:
+            subjects = sorted({to_hex(item.order) for item in found.noted})
+            body = {"subjects": subjects, "kind": int(NoteKind.MAINTENANCE), "claims": {"cause": cause}}
+            number = self.shop.record(principal, "note", key_of(key, "note"), {}, body)
+        for work in found.declined:
+            with reading(self.shop.store) as shelf:
+                reason = _reason(shelf, work.assignment, cause)
+            asked, own = {"id": work.assignment}, key_of(key, work.assignment)
+            number = self.shop.record(principal, "declineAssignment", own, asked, {"reason": reason})
+        return RedirectResponse(f"/portal/records/{number}?back=/portal/machines/{machine.machine}/work", 303)
+
+
+def _reason(shelf: Shelf, assignment: int, cause: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a row of a plan, with that plan."""
+    try:
+        return dict(build_decline(shelf, assignment, CauseKind.MACHINE_DOWN, str(cause["text"])))
+    except InputError:
+        return {"cause": dict(cause)}
+
+
+def _describe(
+    shelf: Shelf, work: Work, products: Catalogue
+) -> tuple[str, tuple[tuple[Mapping[str, str], Mapping[str, str]], ...]]:
+    """The operation's name, and what it needs; of an order by product in the product's words."""
+    row = shelf.rows.get(OrderRow, work.order)
+    claims = None if row is None else find_claims(shelf.book, row.claims_root)
+    if claims is None:
+        return "", ()
+    shown = {tuple(map(str, path)): str(field.value) for path, field in claims.fields if isinstance(field, Field)}
+    own = ("operations", str(work.operation))
+    product = _product(shown, products)
+    return shown.get((*own, "name"), ""), tuple(_facts(shown, own, product))
+
+
+def _product(shown: Mapping[tuple[str, ...], str], products: Catalogue) -> Product | None:
+    digest = shown.get(("specification", "product"), "")
+    try:
+        return products.find_digest(bytes.fromhex(digest.removeprefix("0x"))) if digest else None
+    except (ValueError, InputError):
+        return None
+
+
+def _facts(
+    shown: Mapping[tuple[str, ...], str], own: tuple[str, ...], product: Product | None
+) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
+    options = {} if product is None else product.by_key
+    for path, value in shown.items():
+        if path[:4] == (*own, "need", "values") and len(path) == 5:
+            yield _named(options, path[4], value)
+    for key, option in options.items():
+        text = shown.get(("specification", "options", key), "")
+        if isinstance(option, TextOption) and text:
+            yield option.names, {"en": text}
+
+
+def _named(options: Mapping[str, Any], key: str, value: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    option = options.get(key)
+    if option is None:
+        return {"en": key}, {"en": value}
+    names = next((one.names for one in getattr(option, "choices", ()) if one.value == value), None)
+    return option.names, names or {"en": f"{value} {getattr(option, 'unit', '')}".strip()}
+
+
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
