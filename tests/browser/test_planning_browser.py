@@ -1,0 +1,267 @@
+"""Ordering and planning in a real Chromium without scripts, on a phone: a buyer orders a configured product to the
+final record; a coordinator calls, has a plan made in a process of its own, and proposes it; the machine's owner offers
+and accepts; the operator sees what comes next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ledger.records import AssignmentState, OrderState
+from ledger.store import Rows
+from ledger.store.rows import AssignmentRow, OrderRow
+from services.access.people.people import People
+from services.access.people.roles import PersonRole
+from services.access.signin import session_cookie
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from services.serving.server import build_server, listen
+from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.loopback import running
+from tests.support.patience import MAX_S
+from tests.support.planning_samples import show_calendar
+from tests.support.recording_site import FOUNDED, Site
+from tests.support.stores import new_store
+
+pytestmark = pytest.mark.browser
+
+HOUR_S = 3600
+CAPABLE = {
+    "capability": [
+        {"kind": "forging", "limits": {"material": ["42CrMo4"], "mass_g": [100, 9000]}},
+        {"kind": "turning", "limits": {"material": ["42CrMo4"], "stroke_mm": [60, 120], "finish": ["ground"]}},
+        {"kind": "assembly", "limits": {"bearings": ["aluminium-tin"]}},
+    ]
+}
+OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n'
+
+
+@dataclass
+class Factory:
+    """A company with every role, a machine, and a gateway that follows and records on a chain of its own."""
+
+    site: Site
+    origin: str
+    ahead_s: int = 0
+
+    def now_s(self) -> int:
+        return int(time.time()) + self.ahead_s
+
+    def pass_time(self, seconds: int) -> None:
+        self.ahead_s += seconds
+        self.site.world.chain.node.wait(seconds)
+
+    @contextmanager
+    def phone(self, chromium: Browser, language: str = "en", width: int = 390) -> Iterator[Page]:
+        """Of a recorder who has signed in; pages have no scripts."""
+        size = {"width": width, "height": 844}
+        context = chromium.new_context(viewport=size, locale=language, java_script_enabled=False)  # type: ignore[arg-type]  # a dict
+        context.set_default_timeout(MAX_S * 1000)
+        context.add_cookies([{"name": session_cookie(secure=False), "value": self._session(), "url": self.origin}])
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
+
+    def _session(self) -> str:
+        people, now_s = People(self.site.store, self.site.number), self.now_s()
+        invited = people.invite("Mei", PersonRole.RECORDER, now_s=now_s)
+        with self.site.store.transaction() as connection:
+            return people.enter(connection, people.welcome(connection, invited.code, now_s), now_s).token
+
+    def order(self) -> OrderRow:
+        with self.site.store.reading() as connection:
+            [found] = Rows(connection).find(OrderRow)
+        return found
+
+    def states(self) -> list[AssignmentState]:
+        with self.site.store.reading() as connection:
+            return [AssignmentState(one.state) for one in Rows(connection).find(AssignmentRow)]
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    folder = tmp_path_factory.mktemp("factory")
+    home = folder / "home"
+    home.mkdir()
+    with new_store(folder) as store, listen("127.0.0.1", 0) as listener:
+        world, (signer, key, number) = FOUNDED.copy(store)
+        site = Site(store, world, signer, number=number, name_keys=[key])
+        _equip(site, home)
+        port = listener.getsockname()[1]
+        policy = build_policy(Auth.REQUIRED, host="127.0.0.1", port=port, owner=number)
+        factory = Factory(site, policy.origin)
+        parts = GatewayParts(
+            store,
+            policy,
+            chain=world.chain,
+            follow_interval_s=0.1,
+            clock=factory.now_s,
+            limiter=Limiter(Rates(1e6, 1e6)),
+            recording=(world.chain, signer),
+            name_keys=[key],
+            home=home,
+        )
+        with running(build_server(create_gateway(parts), "127.0.0.1", port), listener):
+            yield factory
+
+
+def _equip(site: Site, home: Path) -> None:
+    machine = site.final("/v1/machines", identifier="urn:example:CELL", claims=CAPABLE)["sequence"]
+    site.final("/v1/streams", identifier="urn:example:CELL:offers", machine=machine)
+    site.final("/v1/streams", identifier="urn:example:plans", machine=0)
+    calendar = show_calendar("CELL", 4000, "UTC", "00:00", "00:00")
+    minutes = "minutes = { forging = 60, turning = 60, assembly = 60 }"
+    (home / "calendar.toml").write_text(calendar.replace("minutes = { turning = 60, milling = 90 }", minutes))
+    (home / "objective.toml").write_text(OBJECTIVE)
+
+
+def test_from_a_product_on_a_phone_to_work_that_is_agreed(factory: Factory, chromium: Browser) -> None:
+    with factory.phone(chromium) as page:
+        _order(factory, page)
+        _accept_order(factory, page)
+        _call(factory, page)
+        _offer(factory, page)
+        factory.pass_time(HOUR_S + 120)
+        _plan(factory, page)
+        _agree(factory, page)
+        _at_the_machine(factory, page)
+
+
+def _order(factory: Factory, page: Page) -> None:
+    page.goto(f"{factory.origin}/portal")
+    page.get_by_role("link", name="Order a product").first.click()
+    page.get_by_role("link", name="crankshaft").click()
+    page.get_by_label("ground and polished").check()
+    page.get_by_role("group", name="hardening").get_by_label("none").check()
+    page.get_by_label("stroke").fill("92")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("alert")).to_contain_text("ground and polished needs hardening of the journals")
+    _look(page)
+    page.get_by_label("ground", exact=True).check()
+    page.get_by_label("42CrMo4").check()
+    page.get_by_label("aluminium-tin").check()
+    page.get_by_role("button", name="Check").click()
+    expect(page.locator(".cost")).to_contain_text("EUR 518.00")
+    expect(page.locator(".cost")).to_contain_text("Ready at the earliest")
+    page.get_by_role("button", name="Continue to the terms").click()
+    page.get_by_label("Name of the order").fill("urn:example:crank-1")
+    page.get_by_label("Coordinator").select_option(index=1)
+    page.get_by_label("Due").fill("2100-01-01T12:00")
+    _look(page)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="On the ledger, for good")).to_be_visible()
+    _look(page)
+    page.get_by_role("button", name="Place the order").click()
+    _final(page)
+    assert OrderState(factory.order().state) is OrderState.PLACED
+
+
+def _accept_order(factory: Factory, page: Page) -> None:
+    page.goto(f"{factory.origin}/portal/orders/{factory.order().subject.hex()}")
+    page.get_by_role("link", name="Accept the order").click()
+    page.locator("main form button.primary").click()
+    _final(page)
+
+
+def _call(factory: Factory, page: Page) -> None:
+    page.goto(f"{factory.origin}/portal/planner")
+    expect(page.locator("main")).to_contain_text("crank-1, 3 of 3 operations open")
+    page.get_by_label("Offers until").fill(f"{datetime.fromtimestamp(factory.now_s() + HOUR_S, UTC):%Y-%m-%dT%H:%M}")
+    _look(page)
+    page.get_by_role("button", name="Continue to the summary").click()
+    _look(page)
+    page.get_by_role("button", name="Make the call").click()
+    _final(page)
+
+
+def _offer(factory: Factory, page: Page) -> None:
+    page.goto(f"{factory.origin}/portal/offers")
+    expect(page.locator("main")).to_contain_text("waits for an offer")
+    page.locator("tbody a").click()
+    expect(page.locator("main")).to_contain_text("Start 2")
+    _look(page)
+    page.get_by_role("button", name="Make these offers").click()
+    _final(page)
+
+
+def _plan(factory: Factory, page: Page) -> None:
+    page.goto(f"{factory.origin}/portal/planner")
+    page.locator("tbody a").click()
+    page.get_by_label("CPU seconds").fill("1")
+    page.get_by_role("button", name="Make the plan").click()
+    expect(page.locator("main")).to_contain_text("being made")
+    # The page shows it by itself, without a script.
+    expect(page.locator("#made ~ * tbody")).to_contain_text("EUR")
+    _look(page)
+    page.get_by_role("button", name="Record attempt 1").click()
+    _final(page)
+    page.goto(f"{factory.origin}/portal/planner")
+    page.locator("tbody a").click()
+    page.get_by_role("button", name="Propose").click()
+    expect(page.get_by_role("heading", name="Who makes what, when")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("the orders’ terms are those in force")
+    _look(page)
+
+
+def _agree(factory: Factory, page: Page) -> None:
+    _until(page, f"{factory.origin}/portal/offers", "crank-1, operation 3")
+    _look(page)
+    page.get_by_role("button", name="Accept the chosen rows").click()
+    _until(page, f"{factory.origin}/portal/offers", "No row waits for your answer.")
+    assert factory.states() == [AssignmentState.ACCEPTED] * 3
+
+
+def _at_the_machine(factory: Factory, page: Page) -> None:
+    page.goto(f"{factory.origin}/portal/machines")
+    expect(page.get_by_role("img", name="Machine board")).to_be_visible()
+    page.get_by_text("CELL: 3 agreed").click()
+    _look(page)
+    page.get_by_role("link", name="For the operator").click()
+    expect(page.locator("article.job")).to_have_count(3)
+    expect(page.locator("article.job").nth(1)).to_contain_text("crank-1, turning")
+    expect(page.locator("article.job").nth(1)).to_contain_text("92 mm")
+    _look(page)
+    page.get_by_label("What has happened").fill("the spindle is worn")
+    page.get_by_role("button", name="Report that it is down").click()
+    _look(page)
+    page.get_by_role("button", name="Record it").click()
+    _final(page)
+
+
+@pytest.mark.parametrize(("language", "width"), [("zh", 390), ("zh", 1280), ("en", 1280)])
+def test_everybody_can_use_the_pages(factory: Factory, chromium: Browser, language: str, width: int) -> None:
+    with factory.phone(chromium, language, width) as page:
+        for path in ("order", "order/crankshaft", "order/implant", "planner", "offers", "machines", "machines?days=1"):
+            page.goto(f"{factory.origin}/portal/{path}")
+            _look(page)
+        for kind in ("planner", "offers"):
+            page.goto(f"{factory.origin}/portal/{kind}")
+            page.locator(f"tbody a[href*='/portal/{kind}/']").first.click()
+            _look(page)
+
+
+def _final(page: Page) -> None:
+    """The page of a record shows by itself that it is final."""
+    expect(page.locator("main")).to_contain_text("Number on the ledger")
+
+
+def _until(page: Page, address: str, text: str) -> None:
+    end = time.monotonic() + MAX_S
+    page.goto(address)
+    while text not in page.locator("main").inner_text():
+        assert time.monotonic() < end, page.locator("main").inner_text()
+        page.goto(address)
+
+
+def _look(page: Page) -> None:
+    for script in (CONTRAST, NAMELESS, SMALL_TARGETS, CUT_OFF):
+        assert not run_list(page, script), page.url
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
