@@ -42,6 +42,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "services.commands.acts.custody": ["custody"],
         "services.commands.acts.certificates": ["certificates"],
         "services.commands.acts.machines": ["machines", "streams", "models"],
+        "services.commands.acts.setpoints": ["setpoints"],
         "services.commands.acts.notes": ["note"],
         "services.commands.documents": ["documents"],
         "services.commands.handovers": ["handovers", "import"],

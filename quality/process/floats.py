@@ -123,6 +123,11 @@ class _FloatPair:
         self._state, self._other = pair.inner[:, :-1].T / ONE, pair.inner[:, -1] / ONE
         self._inner_bias, self._outer, self._bias = pair.inner_bias / ONE**2, pair.outer / ONE, pair.bias / ONE**2
 
+    def describe(self) -> list[object]:
+        """Weights of the state (n, k) and of the other share (k,), hidden biases (k,), output weights (k,) and bias."""
+        parts = self._state, self._other, self._inner_bias, self._outer
+        return [*(part.tolist() for part in parts), float(self._bias)]
+
     def read(self, states: Floats) -> Floats:
         """The part of the hidden sums (b, k) that the other share does not move."""
         found: Floats = states @ self._state + self._inner_bias
@@ -181,6 +186,42 @@ class Search:
         shares = settle(self.model.utilisation, to_words(self.model.columns, history)[-1:, : self._n])
         self._shares = float(shares[0][0]) / ONE, float(shares[1][0]) / ONE
         self._backlog = float(history[-1, self._n + self._backlog_at]) if self._backlog_at is not None else 0.0
+
+    def describe(self) -> dict[str, object]:
+        """The whole problem in plain numbers, for another solver: matrices and vectors as lists."""
+        joint, limits = self._joint, self.objective.limits
+        column = None if self._backlog_at is None else self.model.columns[self._n + self._backlog_at]
+        utilisation = self.model.utilisation
+        found: dict[str, object] = {
+            "steps": self.steps,
+            "chosen": joint.chosen.tolist(),
+            "linear": joint.linear.tolist(),
+            "bias": joint.bias.tolist(),
+            "inner": joint.inner.tolist(),
+            "inner_bias": joint.inner_bias.tolist(),
+            "outer": joint.outer.tolist(),
+            "state": self._state.tolist(),
+            "anchor": self._anchor.tolist(),
+            "given": self._given.tolist(),
+            "setpoints": self._setpoints.tolist(),
+            "low": limits.low.tolist(),
+            "high": limits.high.tolist(),
+            "energy": self._energy,
+            "cost": [
+                self.objective.eta,
+                self.objective.wh,
+                self.objective.wh_zero,
+                self.objective.backlog,
+                self.objective.left,
+                self.objective.penalty,
+            ],
+        }
+        if self._pairs is not None and utilisation is not None and column is not None:
+            found["pairs"] = [pair.describe() for pair in self._pairs]
+            found["shares"] = list(self._shares)
+            found["backlog"] = [self._backlog_at, self._backlog, self._arrivals, column.zero, column.spread]
+            found["capacity"] = utilisation.capacity
+        return found
 
     def evaluate(self, setpoints: Floats) -> tuple[Floats, Floats]:
         """Costs (b,) and their gradients (b, t, p) for setpoints (b, t, p) in words."""

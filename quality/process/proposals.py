@@ -7,7 +7,7 @@ has, or that it leaves the limits less. So nothing float is in a proposal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from quality.process.records import Integers, ProcessModel, Role
 from quality.process.search import Box, descend
 from quality.process.watching import MachineState, Reason, Refusal, find_obstacle, read_rows
 
-__all__ = ["Bound", "Outcome", "Prices", "Proposal", "Reason", "Refusal", "Step", "propose_setpoint"]
+__all__ = ["Attempt", "Bound", "Outcome", "Prices", "Proposal", "Reason", "Refusal", "Step", "propose_setpoint"]
 
 _PENALTY = 1000.0
 """Cost of a standard deviation outside the limits, in the largest cost of a step."""
@@ -110,11 +110,11 @@ def propose_setpoint(
     rows = read_rows(model, state)
     if isinstance(rows, Refusal):
         return rows
-    places = _find_columns(model, bounds, limits)
+    _find_columns(model, bounds, limits)
     if obstacle := find_obstacle(model, rows, state.overhauled_at) or _find_out_of_bounds(model, rows, bounds):
         return obstacle
     try:
-        return _Attempt(model, rows, state.arrivals, bounds, limits, prices, step, places).propose()
+        return Attempt(model, rows, state.arrivals, bounds, limits, prices, step).propose()
     except InferenceError as error:
         return Refusal(Reason.UNSTABLE, error.cause, error.hint)
 
@@ -148,8 +148,8 @@ def _find_out_of_bounds(model: ProcessModel, rows: Integers, bounds: Mapping[str
     return None
 
 
-class _Attempt:
-    """One search for setpoints."""
+class Attempt:
+    """One search for setpoints: what is proposed once a state has passed all checks."""
 
     def __init__(
         self,
@@ -160,8 +160,9 @@ class _Attempt:
         limits: Mapping[str, tuple[int, int]],
         prices: Prices,
         step: Step,
-        places: Sequence[int],
     ) -> None:
+        """`rows` (r, c) in the columns' integers. Raises InputError for a column that the model does not have."""
+        places = _find_columns(model, bounds, limits)
         self._model, self._rows, self._arrivals = model, rows, arrivals
         self._limits, self._prices, self._step, self._places = limits, prices, step, places
         self._present = rows[-1, places]
@@ -175,7 +176,8 @@ class _Attempt:
 
     def propose(self) -> Proposal | Refusal:
         present = np.repeat(self._present[np.newaxis], self._step.moves, axis=0)
-        found = self._search(present)
+        search, box = self.prepare()
+        found = self.round(descend(self._evaluate(search), box, (present - self._zeros) / self._spreads))
         rollout = self._roll(np.stack([present, found]))
         if rollout.ran_away.any():
             return Refusal(Reason.UNSTABLE, "the predicted state runs away", "train the model again")
@@ -187,28 +189,32 @@ class _Attempt:
             return Refusal(Reason.NO_GAIN, f"the present setpoints cost {kept.cost}, and none cost less", "keep them")
         return self._describe(found, expected, kept)
 
-    def _search(self, present: Integers) -> Integers:
-        """The best moves (k, p) that were found, in the columns' integers, within bounds and rates."""
+    def prepare(self) -> tuple[Search, Box]:
+        """The future whose setpoints are sought, and where they may be."""
         objective = build_objective(self._model, self._prices, self._float_limits(), self._penalty())
         steps = self._step.moves * self._step.hold
-        search = Search(self._model, self._rows[-max(self._model.history, 1) :], self._arrivals, steps, objective)
-        box = Box(
+        search = Search(self._model, self._rows[-self._model.history :], self._arrivals, steps, objective)
+        return search, Box(
             (self._low - self._zeros) / self._spreads,
             (self._high - self._zeros) / self._spreads,
             self._rate / self._spreads,
             (self._present - self._zeros) / self._spreads,
         )
 
+    def _evaluate(self, search: Search) -> Callable[[Floats], tuple[Floats, Floats]]:
         def evaluate(moves: Floats) -> tuple[Floats, Floats]:
             costs, slopes = search.evaluate(np.repeat(moves, self._step.hold, axis=1))
-            by_move = slopes.reshape(len(moves), self._step.moves, self._step.hold, -1).sum(axis=2)
-            return costs, by_move
+            return costs, slopes.reshape(len(moves), self._step.moves, self._step.hold, -1).sum(axis=2)
 
-        found = descend(evaluate, box, (present - self._zeros) / self._spreads)
-        return self._round(found)
+        return evaluate
 
-    def _round(self, moves: Floats) -> Integers:
-        """To integers within bounds and rates: each move from the one before, so that rounding cannot break a rate."""
+    def judge(self, moves: Integers) -> Outcome:
+        """What the exact rollout says of moves (k, p), in the columns' integers."""
+        return self._judge(self._roll(moves[np.newaxis]), 0)
+
+    def round(self, moves: Floats) -> Integers:
+        """Moves (k, p) in words as integers within bounds and rates: each from the one before, so that rounding cannot
+        break a rate."""
         wanted = np.rint(moves * self._spreads + self._zeros).astype(np.int64)
         before, rounded = self._present, []
         for move in wanted:

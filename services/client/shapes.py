@@ -28,6 +28,7 @@ __all__ = [
     "FactorOf",
     "FailureState",
     "FollowerState",
+    "ForecastShown",
     "Gate",
     "GateBody",
     "GatewayStatus",
@@ -67,6 +68,7 @@ __all__ = [
     "PageOfParticipant",
     "PageOfRecordStatus",
     "PageOfRegisteredMachine",
+    "PageOfSetpointShown",
     "Participant",
     "Party",
     "PlanCheckShown",
@@ -81,6 +83,7 @@ __all__ = [
     "RegisteredMachine",
     "RelatedLot",
     "RowShown",
+    "SetpointShown",
     "ShareShown",
     "SharedMeasurement",
     "ShownEntry",
@@ -89,7 +92,10 @@ __all__ = [
     "Transformation",
     "TransformedQuantity",
     "TroubleState",
+    "ValueShown",
     "Waiver",
+    "WantedForecast",
+    "WantedValue",
     "Webhook",
     "Webhooks",
     "WindowShown",
@@ -312,6 +318,14 @@ class FailureState(TypedDict):
 class FollowerState(TypedDict):
     followed_at: str | None
     last_failure: FailureState | None
+
+
+class ForecastShown(TypedDict):
+    cost: int
+    energy_wh: int
+    eta_ppm: int
+    e_ppm: int
+    oee_ppm: int
 
 
 class Gate(TypedDict):
@@ -648,6 +662,11 @@ class PageOfRegisteredMachine(TypedDict):
     next: str | None
 
 
+class PageOfSetpointShown(TypedDict):
+    items: list[SetpointShown]
+    next: str | None
+
+
 class Participant(TypedDict):
     participant: int
     name: str | None
@@ -811,6 +830,25 @@ class RowShown(TypedDict):
     state: str
 
 
+class SetpointShown(TypedDict):
+    setpoint: int
+    machine: int
+    state: str
+    stream: str
+    entry: int | None
+    reason: str | None
+    proposed_at: str
+    until_at: str
+    model: str
+    values: list[ValueShown]
+    horizon_s: int
+    expected: ForecastShown
+    kept: ForecastShown
+    unit: str
+    cause: str
+    document: str
+
+
 class ShareShown(TypedDict):
     owner: Party
     offered: int
@@ -892,6 +930,13 @@ class TroubleState(TypedDict):
     since: str
 
 
+class ValueShown(TypedDict):
+    name: str
+    decimals: int
+    before: int
+    value: int
+
+
 class Waiver(TypedDict):
     sequence: int
     lot: str
@@ -901,6 +946,20 @@ class Waiver(TypedDict):
     holds: bool
     time: str | None
     reason_root: str
+
+
+class WantedForecast(TypedDict):
+    cost: int
+    energy_wh: int
+    eta_ppm: int
+    e_ppm: int
+
+
+class WantedValue(TypedDict):
+    name: str
+    decimals: int
+    before: int
+    value: int
 
 
 class Webhook(TypedDict):

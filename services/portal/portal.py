@@ -44,6 +44,7 @@ from services.portal.planner.coordinating import Coordinating
 from services.portal.planner.owning import Owning
 from services.portal.planner.workshop import Workshop
 from services.portal.plans import Plans
+from services.portal.process import ProcessPages
 from services.portal.proofs import Proofs
 from services.portal.recall_files import RecallFiles
 from services.portal.recalls import Recalls
@@ -132,6 +133,7 @@ class Portal:
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
+            *ProcessPages(store, self.pages, self.forms, self.acting).routes(),
             *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
             *CasePages(store, self.pages, self.forms, self.acting, office.told).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),

@@ -17,11 +17,15 @@ from services.client.shapes import (
     OrderTrace,
     PageOfParticipant,
     PageOfRecordStatus,
+    PageOfSetpointShown,
     Participant,
     Ready,
     Recall,
     RecordStatus,
+    SetpointShown,
     Trace,
+    WantedForecast,
+    WantedValue,
 )
 from services.client.transport import Methods
 
@@ -225,6 +229,82 @@ class GeneralMethods(Methods):
         """
         return cast(
             "OpenedSession", self._ask("POST", "/v1/sessions", body={"message": message, "signature": signature})
+        )
+
+    def iterate_setpoints(self, *, limit: int | None = None) -> Iterator[SetpointShown]:
+        """All pages: List proposed setpoints.
+
+        GET /v1/setpoints
+        """
+        return self._pages("/v1/setpoints", limit=limit)
+
+    def list_setpoints(self, *, limit: int | None = None, cursor: str | None = None) -> PageOfSetpointShown:
+        """List proposed setpoints.
+
+        GET /v1/setpoints
+        """
+        return cast("PageOfSetpointShown", self._ask("GET", "/v1/setpoints", limit=limit, cursor=cursor))
+
+    def propose_setpoint(
+        self,
+        *,
+        machine: int,
+        model: str,
+        values: list[WantedValue],
+        horizon_s: int,
+        expected: WantedForecast,
+        kept: WantedForecast,
+        unit: str,
+        cause: str | None = None,
+        open_s: int | None = None,
+        stream: str | None = None,
+    ) -> SetpointShown:
+        """Propose setpoints for a machine.
+
+        POST /v1/setpoints
+        """
+        return cast(
+            "SetpointShown",
+            self._ask(
+                "POST",
+                "/v1/setpoints",
+                body={
+                    "machine": machine,
+                    "model": model,
+                    "values": values,
+                    "horizon_s": horizon_s,
+                    "expected": expected,
+                    "kept": kept,
+                    "unit": unit,
+                    "cause": cause,
+                    "open_s": open_s,
+                    "stream": stream,
+                },
+            ),
+        )
+
+    def get_setpoint(self, id: int) -> SetpointShown:
+        """Get proposed setpoints.
+
+        GET /v1/setpoints/{id}
+        """
+        return cast("SetpointShown", self._ask("GET", f"/v1/setpoints/{self.quote(id)}"))
+
+    def answer_setpoint(
+        self, id: int, *, answer: str, reason_text: str | None = None, key: str | None = None
+    ) -> RecordStatus:
+        """Accept or refuse proposed setpoints.
+
+        POST /v1/setpoints/{id}/answer
+        """
+        return cast(
+            "RecordStatus",
+            self._ask(
+                "POST",
+                f"/v1/setpoints/{self.quote(id)}/answer",
+                body={"answer": answer, "reason_text": reason_text},
+                key=self.key(key),
+            ),
         )
 
     def offer_sign_in(self, *, address: str) -> MessageToSign:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from services.client.shapes import RecordStatus
     from services.commands.acts.names import At
 
-__all__ = ["Done", "Group", "Listing", "NoWait", "declare_act", "run_act"]
+__all__ = ["Done", "Group", "Listing", "NoWait", "Told", "declare_act", "run_act"]
 
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return once the gateway has stored the record, before it is final.")
@@ -60,7 +60,16 @@ class Listing:
     """Lines after the table."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a command says that records nothing: the gateway's answer for programs, and lines for people."""
+
+    answer: Mapping[str, Any]
+    lines: Sequence[str]
+
+
 _Act: TypeAlias = "Callable[..., Done | Iterator[Done]]"
+_Tell: TypeAlias = "Callable[..., Told]"
 _List: TypeAlias = "Callable[..., Listing]"
 
 
@@ -93,6 +102,23 @@ class Group:
                     _show(function(at, **given), True, as_json)
 
             _add(self.app, verb, example, function, show_whole if whole else show)
+            return function
+
+        return declare
+
+    def tell(self, verb: str, example: str) -> Callable[[_Tell], _Tell]:
+        """Declares a command that asks the gateway for something that is not recorded."""
+
+        def declare(function: _Tell) -> _Tell:
+            def run(context: typer.Context, as_json: AsJson = False, **given: Any) -> None:
+                with _open(context) as at:
+                    told = function(at, **given)
+                if as_json:
+                    print_json(told.answer)
+                else:
+                    print_lines(*told.lines)
+
+            _add(self.app, verb, example, function, run)
             return function
 
         return declare

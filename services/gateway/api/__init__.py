@@ -27,6 +27,7 @@ from services.gateway.api.proofs import add_proofs
 from services.gateway.api.provenance import add_provenance
 from services.gateway.api.recipient_keys import add_recipient_keys
 from services.gateway.api.sessions import add_sessions
+from services.gateway.api.setpoints import add_setpoints
 from services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
 from services.gateway.api.webhooks import add_webhooks
 from services.gateway.http.authentication import Clock
@@ -37,6 +38,7 @@ from services.handover.receiving import Receiver
 from services.interop.credentials.issuer import Issuer
 from services.interop.credentials.keys import CredentialKey
 from services.planning.tying import Ties
+from services.setpoints import Inbox
 from services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["ApiParts", "SseConnections", "add_api", "fetch_gateway_status"]
@@ -80,6 +82,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_orders(table, store)
     add_plans(table, store, parts.ties)
     add_lots(table, store)
+    add_setpoints(table, Inbox(store), parts.policy.owner)
     add_proofs(table, store)
     add_bundles(table, store, parts.chain)
     add_credentials(table, Issuer(store, parts.policy.origin, parts.credential_keys, parts.policy.owner))

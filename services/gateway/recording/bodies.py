@@ -15,6 +15,7 @@ A body has the fields of the record, with these changes:
     stream, leaf_...   of a finished assignment are optional, and leaf_... of a certificate: where the evidence is kept,
                        `event` names it by its id
     registers          have the reading; stream, size and root of the anchor follow from it
+    setpoints          have the answer, likewise
 
 Types are strict: neither "1" nor true is a number. Unknown members are refused.
 """
@@ -244,6 +245,14 @@ _ASKED: dict[str, tuple[Any, Any]] = {
     "stream": (
         Hex32 | None,
         Field(None, description="By default the stream of the work, or the machine's only one."),
+    ),
+    "answer": (
+        Annotated[str, Field(pattern="^(accepted|refused)$", description="Of the operator.", examples=["accepted"])],
+        ...,
+    ),
+    "reason_text": (
+        Annotated[str, Field(min_length=1, max_length=500)] | None,
+        Field(None, description="Why it is refused; required for a refusal.", examples=["the tool is changed today"]),
     ),
     "event": (
         Annotated[str, Field(min_length=1, max_length=128)] | None,

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ledger.canonical import Json
 from ledger.errors import InputError, RegisterError
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from ledger.evidence import EvidenceEntry
 from ledger.footprint import (
     Moment,
     Reading,
@@ -27,12 +26,12 @@ from ledger.footprint import (
     resets_among,
     wh_between,
 )
-from ledger.merkle import Tree, leaf_hash
 from ledger.provenance.listings import find_assignment
 from ledger.provenance.reader import Reader
 from ledger.records import AssignmentState
 from ledger.store import Book
 from ledger.store.rows import AssignmentRow, StreamRow
+from services.gateway.recording.entries import anchor_with, build_event
 
 __all__ = ["find_register"]
 
@@ -66,25 +65,17 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     found = reader.book.find_event(stream.subject, event)
     if found is not None:
         _verify_same(reader.book, stream, found, asked["register_wh"], size)
-        return _anchor(reader.book, stream, [], size)
+        return anchor_with(reader.book, stream, [], size)
     now = int(time.time())
     resets = _resets(asked["reset"], now)
     entry = _build(reader.book, stream.subject, Reading(now, asked["register_wh"], moment, row.sequence), asked, resets)
     draw = cast("Callable[[], bytes]", asked["salt"])
     added = [_write(size + place, f"{event}/reset", RegisterEntry(one), draw) for place, one in enumerate(resets)]
-    return _anchor(reader.book, stream, [*added, _write(size + len(added), event, entry, draw)], size)
+    return anchor_with(reader.book, stream, [*added, _write(size + len(added), event, entry, draw)], size)
 
 
 def _write(index: int, event: str, entry: RegisterEntry, draw: Callable[[], bytes]) -> EvidenceEntry:
-    data: dict[str, Json] = {"data": build_register_data(entry), "id": event}
-    salt = draw()
-    return EvidenceEntry(index, salt, data, leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
-
-
-def _anchor(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
-    leaves = [*book.leaves(stream.subject, size), *(one.leaf_hash for one in added)]
-    root = Tree(leaves).root()
-    return {"stream": stream.subject, "size": len(leaves), "root": root, "added": added}
+    return build_event(index, event, build_register_data(entry), draw)
 
 
 def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> StreamRow:

@@ -115,6 +115,7 @@ from services.gateway.recording.example_bodies import (
     Body,
 )
 from services.gateway.recording.registers import find_register
+from services.gateway.recording.setpoints import find_setpoint_answer
 from services.gateway.recording.specifications import Verify, verify_terms
 
 __all__ = ["LEFT_OUT", "WRITES", "Write"]
@@ -277,6 +278,17 @@ WRITES: tuple[Write, ...] = (
         ("stream", "size", "root"),
         asks=("moment", "register_wh", "quantity", "reset", "stream"),
         called="ReadRegister",
+    ),
+    Write(
+        Anchor,
+        "/v1/setpoints/{id}/answer",
+        "Accept or refuse proposed setpoints",
+        _MAKER,
+        {"answer": "accepted"},
+        find_setpoint_answer,
+        ("stream", "size", "root"),
+        asks=("answer", "reason_text"),
+        called="AnswerSetpoint",
     ),
     _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, REASON),
     Write(

@@ -6,7 +6,8 @@ from services.portal.acting.acts import Acts
 from services.portal.acting.assignments import ASSIGNMENT_ACTS
 from services.portal.acting.notes import NOTE_ACTS
 from services.portal.acting.orders import ORDER_ACTS
+from services.portal.acting.setpoints import SETPOINT_ACTS
 
 __all__ = ["ACTS"]
 
-ACTS = Acts((*ORDER_ACTS, *ASSIGNMENT_ACTS, *NOTE_ACTS))
+ACTS = Acts((*ORDER_ACTS, *ASSIGNMENT_ACTS, *NOTE_ACTS, *SETPOINT_ACTS))

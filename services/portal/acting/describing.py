@@ -11,11 +11,13 @@ from ledger.records import AssignmentState, CertificateState, LotState, ModelSta
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
 from services.portal.acting.summaries import Line, Value, machine_value, named
 from services.portal.acting.things import STATES, Changed, Thing
+from services.setpoints.repository import SetpointRow
+from services.setpoints.views import describe_value
 
 __all__ = ["describe", "describe_change"]
 
 _PARTIES = ("coordinator", "custodian", "counterparty")
-_MOMENTS = ("due_at", "opening_deadline", "revoked_at", "retired_at")
+_MOMENTS = ("due_at", "opening_deadline", "revoked_at", "retired_at", "until")
 
 
 def describe(reader: Reader, thing: Thing) -> tuple[Line, ...]:
@@ -85,6 +87,17 @@ def _model(reader: Reader, row: ModelRow) -> dict[str, Value | None]:
     }
 
 
+def _setpoint(reader: Reader, row: SetpointRow) -> dict[str, Value | None]:
+    document = row.parse()
+    return {
+        "machine": machine_value(reader, row.machine),
+        "settings": Value("text", "; ".join(describe_value(one) for one in document.values)),
+        "cost": Value("text", f"{document.kept.cost} → {document.expected.cost} {document.unit}"),
+        "cause": Value("text", document.cause) if document.cause else None,
+        "until": _moment(row.until),
+    }
+
+
 _TOLD: Mapping[type, Callable[..., dict[str, Value | None]]] = {
     OrderRow: _order,
     LotRow: _lot,
@@ -92,6 +105,7 @@ _TOLD: Mapping[type, Callable[..., dict[str, Value | None]]] = {
     CertificateRow: _certificate,
     MachineRow: _machine,
     ModelRow: _model,
+    SetpointRow: _setpoint,
 }
 
 

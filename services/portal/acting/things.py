@@ -19,10 +19,11 @@ from ledger.records import (
     OrderState,
 )
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
+from services.setpoints.repository import SetpointRow
 
 __all__ = ["MAX_SEEN", "STATES", "About", "Changed", "Row", "Scene", "Thing", "find_thing", "parse_seen"]
 
-Row: TypeAlias = "OrderRow | LotRow | AssignmentRow | CertificateRow | MachineRow | ModelRow"
+Row: TypeAlias = "OrderRow | LotRow | AssignmentRow | CertificateRow | MachineRow | ModelRow | SetpointRow"
 MAX_SEEN = 1024
 """Most characters of the facts that a form carries."""
 _MOST_NUMBER = 2**40
@@ -38,6 +39,7 @@ class About(enum.Enum):
     CERTIFICATE = "certificates"
     MACHINE = "machines"
     MODEL = "models"
+    SETPOINT = "setpoints"
 
     @property
     def is_subject(self) -> bool:
@@ -59,6 +61,7 @@ _ROWS: Mapping[About, type[Row]] = {
     About.CERTIFICATE: CertificateRow,
     About.MACHINE: MachineRow,
     About.MODEL: ModelRow,
+    About.SETPOINT: SetpointRow,
 }
 _FACTS: Mapping[type, tuple[str, ...]] = {
     OrderRow: ("finished", "live", "coordinator", "due_at", "quantity", "claims_root"),
@@ -67,6 +70,7 @@ _FACTS: Mapping[type, tuple[str, ...]] = {
     CertificateRow: ("opening_deadline", "revoked_at"),
     MachineRow: ("retired_at",),
     ModelRow: ("open",),
+    SetpointRow: ("until",),
 }
 """What of a row can change and bears on what somebody decides about it, besides its state."""
 
@@ -98,7 +102,7 @@ class Thing:
             return ""
         if isinstance(self.row, OrderRow | LotRow):
             return self.row.subject.hex()
-        return str(self.row.number if isinstance(self.row, MachineRow | ModelRow) else self.row.sequence)
+        return str(self.row.number if isinstance(self.row, MachineRow | ModelRow | SetpointRow) else self.row.sequence)
 
     @property
     def path(self) -> str:
@@ -109,6 +113,8 @@ class Thing:
             return f"/portal/lots/{self.row.lot.hex()}"
         if self.about is About.MODEL:
             return "/portal/models"
+        if isinstance(self.row, SetpointRow):
+            return f"/portal/process?machine={self.row.machine}"
         return "/portal" if self.row is None else f"/portal/{self.about.value}/{self.key}"
 
     @property

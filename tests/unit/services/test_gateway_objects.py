@@ -206,6 +206,7 @@ ELSEWHERE = {
     "/v1/calls/{root}",
     "/v1/plans/{root}",
     "/v1/plans/{root}/check",
+    "/v1/setpoints/{id}",
     "/v1/lots/{subject}/footprint",
     "/v1/webhooks/{id}",
     "/v1/relay/{digest}",

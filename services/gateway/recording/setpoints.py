@@ -1,0 +1,69 @@
+"""The operator's answer to proposed setpoints: an entry of the machine's stream, which is anchored.
+
+Nothing else accepts a proposal: it is accepted if and only if the stream has the entry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from ledger.canonical import Json
+from ledger.errors import InputError, NotFoundError
+from ledger.provenance.reader import Reader
+from ledger.store.rows import MachineRow, StreamRow
+from services.gateway.recording.entries import anchor_with, build_event
+from services.setpoints import SetpointState
+from services.setpoints.answers import build_answer
+from services.setpoints.document import setpoint_event_id
+from services.setpoints.repository import SetpointRepository, SetpointRow
+from services.setpoints.views import find_answer, state_of
+
+__all__ = ["find_setpoint_answer"]
+
+
+def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
+    """The anchor that has the answer, and the entry to be kept.
+
+    The same answer that is in the stream already and is not anchored is anchored again. Raises NotFoundError for an
+    unknown proposal; InputError for one of another company's machine, for one that is answered, superseded or over, for
+    a refusal without a reason, and for a stream that is captured or kept elsewhere.
+    """
+    repository = SetpointRepository(reader.rows)
+    row = repository.get(asked["id"])
+    if row is None:
+        raise NotFoundError(f"there is no proposal {asked['id']}", hint="millmark setpoints list")
+    machine, stream = reader.rows.get(MachineRow, row.machine), reader.rows.get(StreamRow, row.stream)
+    if machine is None or stream is None or machine.owner != asked["creator"]:
+        raise InputError(f"machine {row.machine} is of another company", hint="its owner answers proposals for it")
+    answer = build_answer(row, asked["answer"], asked["reason_text"])
+    size = reader.book.evidence_size(row.stream)
+    if (found := find_answer(reader.book, row)) is not None:
+        _verify_repeated(row, found, answer, anchored=stream.size)
+        return anchor_with(reader.book, stream, [], size)
+    _verify_open(reader, repository, row)
+    if asked["captured"] or size < stream.size:
+        hint = f"send the node the event {setpoint_event_id(row.number, row.digest)}, as SETPOINTS.md shows it"
+        raise InputError("the evidence of this stream is not kept here", hint=hint)
+    draw = cast("Callable[[], bytes]", asked["salt"])
+    entry = build_event(size, setpoint_event_id(row.number, row.digest), {"setpoint": answer}, draw)
+    return anchor_with(reader.book, stream, [entry], size)
+
+
+def _verify_repeated(
+    row: SetpointRow, found: tuple[int, Mapping[str, object]], answer: Mapping[str, Json], *, anchored: int
+) -> None:
+    index, known = found
+    if known != answer:
+        raise InputError(f"proposal {row.number} is {known.get('answer')} already", hint="an answer is given once")
+    if index < anchored:
+        raise InputError(f"proposal {row.number} is {known.get('answer')} already, and that is anchored")
+
+
+def _verify_open(reader: Reader, repository: SetpointRepository, row: SetpointRow) -> None:
+    state = state_of(reader.book, repository, row, int(time.time()))
+    if state is SetpointState.SUPERSEDED:
+        raise InputError(f"a later proposal took the place of {row.number}", hint="answer that one")
+    if state is SetpointState.EXPIRED:
+        raise InputError(f"proposal {row.number} was for a state that is over", hint="have another one made")

@@ -1,0 +1,164 @@
+"""The page of production state: what the company's machines did lately, and setpoints proposed for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from ledger.errors import NotFoundError
+from ledger.provenance import open_reader
+from ledger.provenance.reader import Reader
+from ledger.store import Store
+from ledger.store.rows import MachineRow, StreamRow
+from services.access import Principal, Scope
+from services.access.rules import Rule
+from services.pictures.plot import Line, Plot, draw_plot
+from services.portal.acting.acting import Acting, Offer
+from services.portal.acting.things import About
+from services.portal.forms import Forms
+from services.portal.language import Catalogue
+from services.portal.lists import principal_of
+from services.portal.pages import Pages
+from services.portal.routes import PageRoute
+from services.setpoints import Inbox, SetpointShown
+from services.setpoints.states import MachineReading, find_readings
+from services.setpoints.views import describe_value
+
+__all__ = ["ProcessPages", "ProposalView", "read_proposals"]
+
+_RULE = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)
+_READINGS = 120
+"""Readings of a machine that are drawn, the latest ones."""
+_MACHINES = 20
+"""Machines on one page."""
+_PROPOSALS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalView:
+    """A proposal, with the buttons for whoever may answer it."""
+
+    one: SetpointShown
+    settings: tuple[str, ...]
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrendView:
+    """A chart, and the rows of the table beside it."""
+
+    key: str
+    title: str
+    picture: str
+    rows: tuple[tuple[str, str], ...]
+    """Time and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    machine: int
+    identifier: str | None
+    latest: MachineReading | None
+    values: tuple[tuple[str, str], ...]
+    """Columns of the latest reading, in the sensors' units."""
+    at: datetime | None
+    trends: tuple[TrendView, ...]
+    proposals: tuple[ProposalView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPages:
+    store: Store
+    pages: Pages
+    forms: Forms
+    acting: Acting
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (PageRoute("/portal/process", self.show, _RULE, menu="process"),)
+
+    def show(self, request: Request, machine: str = "") -> Response:
+        """All own machines with a reading or a proposal, or one of them. Raises NotFoundError for one of others."""
+        principal, catalogue = principal_of(request), self.pages.catalogue(request)
+        wanted = int(machine) if machine.isascii() and machine.isdecimal() and len(machine) <= 12 else None
+        with open_reader(self.store) as reader:
+            rows = reader.rows.find(MachineRow, owner=principal.participant or 0)
+            if machine and wanted not in {row.number for row in rows}:
+                raise NotFoundError("the machine is not known here")
+            chosen = [row for row in rows if wanted in (None, row.number)]
+            reader.name(row.subject for row in chosen)
+            found = [(row, reader.identifier(row.subject), _read(reader, row)) for row in chosen]
+        views = [self._view(principal, catalogue, row, identifier, readings) for row, identifier, readings in found]
+        shown = [view for view in views if wanted is not None or view.latest is not None or view.proposals]
+        values: dict[str, Any] = {"machines": shown[:_MACHINES], "cut": len(shown) > _MACHINES, "most": _MACHINES}
+        return self.pages.render(request, "process.html", forms=self.forms, **values)
+
+    def _view(
+        self,
+        principal: Principal,
+        catalogue: Catalogue,
+        row: MachineRow,
+        identifier: str | None,
+        readings: Sequence[MachineReading],
+    ) -> MachineView:
+        latest = readings[-1] if readings else None
+        return MachineView(
+            row.number,
+            identifier,
+            latest,
+            () if latest is None else tuple((name, _decimal(*pair)) for name, pair in sorted(latest.values.items())),
+            None if latest is None else datetime.fromtimestamp(latest.time_s, UTC),
+            _trends(row.number, readings, catalogue),
+            read_proposals(self.store, self.acting, principal, row.number, _PROPOSALS),
+        )
+
+
+def read_proposals(
+    store: Store, acting: Acting, principal: Principal, machine: int, most: int = 3
+) -> tuple[ProposalView, ...]:
+    """The latest proposals for a machine, with what the caller may answer: for the pages that show a machine."""
+    return tuple(
+        ProposalView(
+            one,
+            tuple(describe_value(value) for value in one.values),
+            acting.offers_on(principal, About.SETPOINT, str(one.setpoint)) if one.state == "open" else (),
+        )
+        for one in Inbox(store).of_machine(machine, most)
+    )
+
+
+def _read(reader: Reader, row: MachineRow) -> Sequence[MachineReading]:
+    streams = [stream.subject for stream in reader.rows.find(StreamRow, machine=row.number)]
+    return find_readings(reader.book, streams, _READINGS)
+
+
+def _trends(machine: int, readings: Sequence[MachineReading], catalogue: Catalogue) -> tuple[TrendView, ...]:
+    """OEE with its two parts, and energy: each with the numbers that are drawn."""
+    found = []
+    for key in ("oee_ppm", "eta_ppm", "e_ppm", "wh"):
+        points = [(one.time_s, value) for one in readings if (value := getattr(one, key)) is not None]
+        if len(points) < 2:
+            continue
+        scale = 1 if key == "wh" else 10_000
+        texts = [f"{value}" if key == "wh" else f"{Decimal(value).scaleb(-4):.1f}" for _, value in points]
+        rows = tuple(
+            (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC", text)
+            for (at, _), text in zip(points, texts, strict=True)
+        )
+        values = tuple(value / scale for _, value in points)
+        mean = sum(values) / len(values)
+        title = catalogue.say(f"process.{key}")
+        summary = catalogue.say("process.summary", count=len(values), first=texts[0], last=texts[-1])
+        lines = (Line("center", catalogue.say("process.mean", value=f"{mean:.1f}"), (mean,) * len(values)),)
+        plot = Plot(title, summary, values, lines, frozenset(), f"{key.replace('_', '-')}-{machine}")
+        found.append(TrendView(plot.key, title, draw_plot(plot, catalogue.language.value), rows))
+    return tuple(found)
+
+
+def _decimal(value: int, decimals: int) -> str:
+    return f"{Decimal(value).scaleb(-decimals):f}"

@@ -1,0 +1,34 @@
+"""The entry that answers a proposal: what the operator agreed to, committed to for good."""
+
+from __future__ import annotations
+
+from ledger.canonical import Json
+from ledger.errors import InputError
+from services.setpoints.repository import SetpointRow
+
+__all__ = ["ACCEPTED", "REFUSED", "build_answer"]
+
+ACCEPTED, REFUSED = "accepted", "refused"
+_MAX_REASON = 500
+
+
+def build_answer(row: SetpointRow, answer: str, reason: str | None) -> dict[str, Json]:
+    """The member `setpoint` of the event's data. Raises InputError for a refusal without a reason."""
+    text = (reason or "").strip()
+    if answer not in (ACCEPTED, REFUSED):
+        raise InputError(f"{answer[:40]!a} is no answer", hint=f"{ACCEPTED} or {REFUSED}")
+    if answer == REFUSED and not text:
+        raise InputError("a refusal has a reason", hint="say why, so that it can be learned from")
+    if len(text) > _MAX_REASON:
+        raise InputError(f"the reason has more than {_MAX_REASON} characters")
+    document = row.parse()
+    found: dict[str, Json] = {
+        "answer": answer,
+        "document": f"0x{row.digest.hex()}",
+        "machine": row.machine,
+        "model": f"0x{document.model}",
+        "values": [[one.name, one.value, one.decimals] for one in document.values],
+    }
+    if text:
+        found["reason"] = text
+    return found

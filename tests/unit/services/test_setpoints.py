@@ -1,0 +1,277 @@
+"""The inbox of proposed setpoints, and answers that become evidence: on the real contracts, by API and by page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import InputError, NotFoundError
+from ledger.merkle import Tree
+from ledger.store import Book, Rows
+from ledger.store.rows import StreamRow
+from services.access.people.roles import PersonRole
+from services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
+from services.setpoints.document import Forecast
+from services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
+from tests.support.acting_site import ActingSite, act, open_acting_site, read
+
+NOW = 1_700_000_000
+DOCUMENT = SetpointDocument(
+    machine=1,
+    model="9d" * 32,
+    values=(SetpointValue("speed_set", 1, 420, 365),),
+    horizon_s=720,
+    expected=Forecast(6878, 2381, 877_105, 714_340),
+    kept=Forecast(7958, 2423, 603_866, 764_984),
+    unit="EUR/100",
+    cause="drift of model 9",
+)
+BODY: dict[str, Any] = {
+    **{name: value for name, value in json.loads(DOCUMENT.build()).items() if name not in ("format", "version")},
+    "model": "0x" + "9d" * 32,
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ActingSite]:
+    yield from open_acting_site(tmp_path)
+
+
+@pytest.fixture
+def machine(site: ActingSite) -> int:
+    """A machine with one stream."""
+    number = site.final("/v1/machines", identifier="urn:example:press", claims={})["sequence"]
+    site.final("/v1/streams", identifier="urn:example:press:log", machine=number)
+    return int(number)
+
+
+def propose(site: ActingSite, machine: int, **changes: Any) -> dict[str, Any]:
+    answer = site.post("/v1/setpoints", {**BODY, "machine": machine, **changes})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def shown(site: ActingSite, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = site.caller.ask(f"/v1/setpoints/{number}").json()
+    return found
+
+
+def test_an_accepted_proposal_is_an_entry_that_the_ledger_anchors(site: ActingSite, machine: int) -> None:
+    number = propose(site, machine)["setpoint"]
+    assert shown(site, number)["state"] == "open"
+    site.final(f"/v1/setpoints/{number}/answer", answer="accepted")
+    found = shown(site, number)
+    assert (found["state"], found["entry"], found["reason"]) == ("accepted", 0, None)
+    stream = bytes.fromhex(found["stream"][2:])
+    with site.store.reading() as connection:
+        book, row = Book(connection), Rows(connection).get(StreamRow, stream)
+        kept = book.evidence_entry(stream, 0)
+        assert row is not None
+        assert kept is not None
+        assert (row.size, row.root) == (1, Tree(book.leaves(stream, 1)).root())
+    assert kept.entry == {
+        "id": f"setpoint/{number}-{replace(DOCUMENT, machine=machine).digest.hex()[:8]}",
+        "data": {
+            "setpoint": {
+                "answer": "accepted",
+                "document": "0x" + replace(DOCUMENT, machine=machine).digest.hex(),
+                "machine": machine,
+                "model": "0x" + "9d" * 32,
+                "values": [["speed_set", 365, 1]],
+            }
+        },
+    }
+
+
+def test_a_proposal_is_answered_once(site: ActingSite, machine: int) -> None:
+    number = propose(site, machine)["setpoint"]
+    site.final(f"/v1/setpoints/{number}/answer", answer="refused", reason_text="the tool is changed")
+    assert shown(site, number)["reason"] == "the tool is changed"
+    for body in ({"answer": "accepted"}, {"answer": "refused", "reason_text": "the tool is changed"}):
+        again = site.post(f"/v1/setpoints/{number}/answer", body)
+        assert again.status_code == 400
+        assert "already" in again.json()["detail"]
+    assert shown(site, number)["state"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"answer": "refused"}, 400),
+        ({"answer": "refused", "reason_text": "   "}, 400),
+        ({"answer": "perhaps"}, 422),
+        ({}, 422),
+    ],
+)
+def test_answers_that_are_none_are_refused(site: ActingSite, machine: int, body: dict[str, str], status: int) -> None:
+    number = propose(site, machine)["setpoint"]
+    assert site.post(f"/v1/setpoints/{number}/answer", body).status_code == status
+    assert shown(site, number)["state"] == "open"
+    assert site.post("/v1/setpoints/99/answer", {"answer": "accepted"}).status_code == 404
+
+
+def test_a_later_proposal_takes_the_place_of_one_without_an_answer(site: ActingSite, machine: int) -> None:
+    first = propose(site, machine)["setpoint"]
+    assert propose(site, machine)["setpoint"] == first, "the same document is one proposal"
+    second = propose(site, machine, horizon_s=600)["setpoint"]
+    assert (shown(site, first)["state"], shown(site, second)["state"]) == ("superseded", "open")
+    late = site.post(f"/v1/setpoints/{first}/answer", {"answer": "accepted"})
+    assert late.status_code == 400
+    assert "later proposal" in late.json()["detail"]
+    listed = site.caller.ask("/v1/setpoints?limit=1").json()
+    assert [one["setpoint"] for one in listed["items"]] == [second]
+    rest = site.caller.ask(f"/v1/setpoints?limit=1&cursor={listed['next']}").json()
+    assert [one["setpoint"] for one in rest["items"]] == [first]
+
+
+def test_time_runs_out(site: ActingSite, machine: int) -> None:
+    inbox = Inbox(site.store, lambda: NOW)
+    made = inbox.propose(site.number, replace(DOCUMENT, machine=machine), 60)
+    assert made.state == "open"
+    assert Inbox(site.store, lambda: NOW + 59).get(made.setpoint).state == "open"
+    assert Inbox(site.store, lambda: NOW + 60).get(made.setpoint).state == "expired"
+    late = site.post(f"/v1/setpoints/{made.setpoint}/answer", {"answer": "accepted"})
+    assert "is over" in late.json()["detail"]
+
+
+def test_machines_of_others_and_those_without_a_stream_are_refused(site: ActingSite, machine: int) -> None:
+    inbox = Inbox(site.store, lambda: NOW)
+    with pytest.raises(NotFoundError):
+        inbox.propose(site.number, replace(DOCUMENT, machine=machine + 7), 60)
+    with pytest.raises(InputError, match="another company"):
+        inbox.propose(site.number + 1, replace(DOCUMENT, machine=machine), 60)
+    with pytest.raises(InputError, match="0 streams"):
+        inbox.propose(site.number, replace(DOCUMENT, machine=machine), 60, bytes(32))
+    with pytest.raises(InputError, match="cannot be open"):
+        inbox.propose(site.number, replace(DOCUMENT, machine=machine), 0)
+
+
+def test_an_event_of_that_id_about_another_proposal_is_no_answer(site: ActingSite, machine: int) -> None:
+    """As after a database that was lost: numbers begin anew, and the stream has answers to the earlier ones."""
+    number = propose(site, machine)["setpoint"]
+    site.final(f"/v1/setpoints/{number}/answer", answer="accepted")
+    other = replace(DOCUMENT, machine=machine, horizon_s=999)
+    with site.store.transaction() as connection:
+        rows = Rows(connection)
+        from services.setpoints.repository import SetpointRow  # noqa: PLC0415 - changed here only
+
+        row = rows.get(SetpointRow, number)
+        assert row is not None
+        rows.put(replace(row, digest=other.digest, document=other.build().decode(), until=2**33))
+    assert shown(site, number)["state"] == "open"
+    site.final(f"/v1/setpoints/{number}/answer", answer="refused", reason_text="no")
+    assert shown(site, number)["state"] == "refused"
+
+
+def test_a_person_accepts_and_another_refuses_on_the_pages(site: ActingSite, machine: int) -> None:
+    number = propose(site, machine)["setpoint"]
+    person = site.person()
+    page = person.get("/portal/process")
+    assert page.status_code == 200
+    assert f'href="/portal/act/acceptSetpoint?id={number}"' in page.text
+    assert "speed_set 42.0 → 36.5" in read(page.text)
+    assert "waits for you" in read(page.text)
+    done = act(person, f"/portal/act/acceptSetpoint?id={number}")
+    assert done.status_code == 303
+    site.send()
+    page = person.get(f"/portal/process?machine={machine}")
+    assert "accepted" in read(page.text)
+    assert "acceptSetpoint" not in page.text
+    second = propose(site, machine, horizon_s=600)["setpoint"]
+    refused = act(person, f"/portal/act/refuseSetpoint?id={second}", {"reason": "new tool"})
+    assert refused.status_code == 303
+    site.send()
+    assert (shown(site, second)["state"], shown(site, second)["reason"]) == ("refused", "new tool")
+
+
+def test_readers_see_no_button_and_others_no_page(site: ActingSite, machine: int) -> None:
+    number = propose(site, machine)["setpoint"]
+    reader = site.person(PersonRole.READER)
+    assert "acceptSetpoint" not in reader.get("/portal/process").text
+    assert reader.get(f"/portal/act/acceptSetpoint?id={number}").status_code == 404
+    assert reader.get("/portal/process?machine=999").status_code == 404
+    assert reader.get("/portal/process?machine=x").status_code == 404
+
+
+def test_the_page_shows_reported_states_with_their_trend(site: ActingSite, machine: int) -> None:
+    with site.store.transaction() as connection:
+        from ledger.evidence import EvidenceLog  # noqa: PLC0415 - used here only
+
+        [stream] = Rows(connection).find(StreamRow, machine=machine)
+        log = EvidenceLog()
+        for place in range(5):
+            reading = MachineReading(
+                NOW + 60 * place, {"temperature": (2099 + place, 1)}, 900_000, 700_000 + place, 198
+            )
+            log.append({"id": f"state/{place}", "data": build_state_data(reading)})
+        log.append({"id": "other", "data": {"state": "running"}})
+        Book(connection).add_evidence(stream.subject, log.entries)
+        assert len(find_readings(Book(connection), [stream.subject], 100)) == 5
+    text = site.person().get("/portal/process").text
+    assert text.count('<svg class="plot"') == 4
+    assert "210.3" in read(text)
+    assert "OEE, % 63.0" in read(text)
+
+
+DAMAGED: list[Any] = [
+    None,
+    [],
+    {},
+    {"format": "millmark.setpoint"},
+    {**json.loads(DOCUMENT.build()), "version": 2},
+    {**json.loads(DOCUMENT.build()), "more": 1},
+    {**json.loads(DOCUMENT.build()), "values": []},
+    {**json.loads(DOCUMENT.build()), "values": "speed"},
+    {**json.loads(DOCUMENT.build()), "values": [{"name": "speed_set", "decimals": 1, "before": 1, "value": 1}]},
+    {**json.loads(DOCUMENT.build()), "values": [{"name": "speed_set", "decimals": 1, "before": 1, "value": 1.5}]},
+    {**json.loads(DOCUMENT.build()), "values": [{"name": "Speed", "decimals": 1, "before": 1, "value": 2}]},
+    {**json.loads(DOCUMENT.build()), "machine": True},
+    {**json.loads(DOCUMENT.build()), "model": "9D" * 32},
+    {**json.loads(DOCUMENT.build()), "unit": "x" * 201},
+    {**json.loads(DOCUMENT.build()), "cause": "\x1b[2J"},
+    {**json.loads(DOCUMENT.build()), "kept": {"cost": 1, "energy_wh": -1, "eta_ppm": 0, "e_ppm": 0}},
+    {**json.loads(DOCUMENT.build()), "expected": {"cost": 1, "energy_wh": 1, "eta_ppm": 1_000_001, "e_ppm": 0}},
+]
+
+
+def test_a_document_is_read_as_it_was_written() -> None:
+    assert parse_setpoint(json.loads(DOCUMENT.build())) == DOCUMENT
+
+
+@pytest.mark.parametrize("value", DAMAGED)
+def test_damaged_documents_are_refused(value: Any) -> None:
+    with pytest.raises(InputError):
+        parse_setpoint(value)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"time": 1},
+        {"time": 1, "values": {}},
+        {"time": 1, "values": {"a": 1}},
+        {"time": 1, "values": {"a": [1]}},
+        {"time": 1, "values": {"a": [1.5, 0]}},
+        {"time": 1, "values": {"a": [1, 10]}},
+        {"time": 1, "values": {"A": [1, 0]}},
+        {"time": -1, "values": {"a": [1, 0]}},
+        {"time": 1, "values": {"a": [1, 0]}, "eta_ppm": 1_000_001},
+        {"time": 1, "values": {"a": [1, 0]}, "e_ppm": -1},
+        {"time": 1, "values": {"a": [1, 0]}, "wh": True},
+        {"time": 1, "values": {"a": [1, 0]}, "more": 1},
+    ],
+)
+def test_states_out_of_range_are_refused(state: Any) -> None:
+    with pytest.raises(InputError):
+        parse_reading({"state": state})
+
+
+def test_an_event_without_a_state_has_none() -> None:
+    assert parse_reading({"register": 1}) is None
+    assert parse_reading(None) is None
