@@ -133,10 +133,10 @@ def _awaiting(reader: Reader, row: OrderRow, proposed: RecordRow, accepted: Sequ
             agreed.add(record.participant)
             if not step.awaited:
                 return
-    for side in dict.fromkeys(sides):
-        if side not in agreed:
-            yield Wait(
-                task,
+    # Who is all sides itself, or the last of them, still has to put it in force.
+    for side in [one for one in dict.fromkeys(sides) if one not in agreed] or [proposed.participant]:
+        yield Wait(
+            task,
                 reader.party(side),
                 row.subject,
                 moment(row.due_at),

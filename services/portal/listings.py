@@ -31,6 +31,7 @@ from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
 from services.portal.routes import MEMBERS, Number, PageRoute
 from services.portal.story import build_story
+from services.portal.tasks import find_pending
 
 __all__ = ["Listings", "build_load"]
 
@@ -123,10 +124,11 @@ class Listings:
         return self._lists.show(request, "orders.html", find, _ORDERS)
 
     def lots(self, request: Request) -> Response:
-        return self._lists.show(request, "lots.html", self._find_lots({}), _LOTS)
+        offers = self.acting.offers_on(principal_of(request), About.NOTHING, "", "receiveLot")
+        return self._lists.show(request, "lots.html", self._find_lots({}), _LOTS, offers=offers)
 
     def quarantine(self, request: Request) -> Response:
-        return self._lists.show(request, "lots.html", self._find_lots({"state": int(LotState.QUARANTINED)}))
+        return self._lists.show(request, "lots.html", self._find_lots({"state": int(LotState.QUARANTINED)}), offers=())
 
     def _find_lots(self, only: Filters) -> Find:
         def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
@@ -142,7 +144,8 @@ class Listings:
             raise NotFoundError("the order is not known here")
         picture = self._draw(request, told.trace) if told.trace.lots else None
         offers = self.acting.offers_on(principal_of(request), About.ORDER, subject)
-        return self._tell_page(request, "order.html", told, picture, offers=offers)
+        pending = find_pending(self.acting, principal_of(request), told.trace.order.subject)
+        return self._tell_page(request, "order.html", told, picture, offers=offers, pending=pending)
 
     def lot(self, request: Request, subject: str) -> Response:
         """The page of a lot. Raises NotFoundError if the lot is unknown or not visible."""
@@ -179,6 +182,7 @@ class Listings:
             "load": load,
             "cut": MAX_WORK if work.cut else None,
             "picture": picture,
+            "offers": self.acting.offers_on(principal_of(request), About.MACHINE, str(number)),
             "may_recall": viewer in (None, machine.owner.participant),
         }
         return self._lists.show(request, "machine.html", find, _WORK, orders=orders, **shown)

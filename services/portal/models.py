@@ -18,6 +18,8 @@ from ledger.store.rows import ModelRow
 from services.access import Principal
 from services.inspections.control import ModelControl, control
 from services.inspections.windows import find_latest_windows
+from services.portal.acting.acting import Acting
+from services.portal.acting.things import About
 from services.portal.charts import build_control_view, build_drift_view, build_window_view
 from services.portal.forms import Forms
 from services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
@@ -57,6 +59,7 @@ class ModelPages:
     store: Store
     pages: Pages
     forms: Forms
+    acting: Acting
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -83,6 +86,7 @@ class ModelPages:
         values: dict[str, Any] = {"model": model, "reached": reached, "most": _REACHED, "known": None}
         values["may_recall"] = may_recall_model(principal, model) and bool(reached.items)
         values |= {"windows": [], "control": None, "drift": None}
+        values["offers"] = self.acting.offers_on(principal, About.MODEL, str(number))
         if principal.viewer is None:
             with open_reader(self.store) as reader:
                 row = reader.need(ModelRow, number)

@@ -20,6 +20,8 @@ from ledger.store import Store
 from services.access import Principal
 from services.directory.document import DirectoryEntry
 from services.directory.repository import DirectoryRepository
+from services.portal.acting.acting import Acting
+from services.portal.acting.things import About
 from services.portal.forms import Forms
 from services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
 from services.portal.pages import Pages
@@ -36,6 +38,7 @@ class Registers:
     store: Store
     pages: Pages
     forms: Forms
+    acting: Acting
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -63,7 +66,8 @@ class Registers:
         found = certificate(self.store, number, viewer=None if _audits(principal) else principal.viewer)
         lots = listings.certified_lots(self.store, number, principal.viewer)
         (shown,) = self._without_names([found], principal.viewer)
-        return self._show(request, "certificate.html", one=shown, lots=lots)
+        offers = self.acting.offers_on(principal, About.CERTIFICATE, str(number))
+        return self._show(request, "certificate.html", one=shown, lots=lots, offers=offers)
 
     def _without_names(self, found: Sequence[Certificate], viewer: int | None) -> tuple[Certificate, ...]:
         """Certificates, without the names of lots that the viewer must not see: those are from this gateway's book."""

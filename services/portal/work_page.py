@@ -3,7 +3,7 @@ ways to all other pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,45 +13,20 @@ from starlette.responses import Response
 from ledger.errors import NotFoundError
 from ledger.provenance import open_reader
 from ledger.provenance.reader import Reader
-from ledger.provenance.waits import Task
 from ledger.provenance.worklist import Todo, WorkList, find_work
 from ledger.store import Store
 from services.access import Principal
 from services.portal.acting.acting import Acting, Offer
-from services.portal.acting.things import About, find_thing
 from services.portal.forms import Forms
 from services.portal.pages import Pages
 from services.portal.routes import MEMBERS, OWNER, PageRoute
+from services.portal.tasks import find_doing
 from services.serving.troubles import Trouble
 
 __all__ = ["WorkPage"]
 
 _ITEMS = 10
 _MAX_PAGE = 1000
-
-_ABOUT: Mapping[Task, tuple[About, tuple[str, ...]]] = {
-    Task.ACCEPT_ORDER: (About.ORDER, ("acceptOrder", "rejectOrder")),
-    Task.AGREE_REVISION: (About.ORDER, ("acceptRevision",)),
-    Task.AGREE_END: (About.ORDER, ("endOrder",)),
-    Task.REWORK: (About.LOT, ("reworkLot", "releaseLot", "returnLot", "scrapLot")),
-    Task.ASSIGN_REWORK: (About.ORDER, ("proposeAssignment",)),
-    Task.REASSIGN: (About.ORDER, ("proposeAssignment",)),
-    Task.ASSIGN: (About.ORDER, ("proposeAssignment",)),
-    Task.ACCEPT_WORK: (About.ASSIGNMENT, ("acceptAssignment", "declineAssignment")),
-    Task.START_WORK: (About.ASSIGNMENT, ("startAssignment",)),
-    Task.FINISH_WORK: (About.ASSIGNMENT, ("finishAssignment",)),
-    Task.INSPECT: (About.LOT, ("certifyLot",)),
-    Task.ACCEPT_CUSTODY: (About.LOT, ("acceptCustody", "acceptInPart", "declineCustody")),
-    Task.ACCEPT_RETURN: (About.LOT, ("acceptCustody", "declineCustody")),
-    Task.COMPLETE_ORDER: (About.ORDER, ("completeOrder",)),
-    Task.HAND_OVER: (About.ORDER, ()),
-    Task.CONFIRM_DELIVERY: (About.ORDER, ("confirmDelivery",)),
-    Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ()),
-    Task.APPROVE_MODEL: (About.MODEL, ("approveModel",)),
-    Task.RECOVERY: (About.NOTHING, ()),
-    Task.ANSWER_NOTICE: (About.NOTHING, ()),
-}
-"""What each task is about, and the acts that do it. One without acts is done on the command line, as its text says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +75,4 @@ class WorkPage:
             return nothing
 
     def _item(self, reader: Reader, principal: Principal, todo: Todo) -> Item:
-        about, names = _ABOUT[todo.task]
-        key = _key(todo, about)
-        if about is About.NOTHING or not key:
-            return Item(todo, f"/portal/cases/{todo.case}" if todo.case else "", ())
-        thing = find_thing(reader, about, key, key)
-        offers = self.acting.offers(principal, self.acting.scene(reader, principal, thing)) if names else ()
-        return Item(todo, thing.path, tuple(one for name in names for one in offers if one.name == name))
-
-
-def _key(todo: Todo, about: About) -> str:
-    keys = {
-        About.ORDER: todo.order,
-        About.LOT: todo.lot,
-        About.ASSIGNMENT: todo.assignment,
-        About.CERTIFICATE: todo.certificate,
-        About.MODEL: todo.model,
-    }
-    key = keys.get(about)
-    return key.hex() if isinstance(key, bytes) else str(key or "")
+        return Item(todo, *find_doing(self.acting, reader, principal, todo))

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from ledger.store.rows import AssignmentRow
 from services.portal.acting.desk import Asked, Desk
 from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, set_member
 from services.portal.acting.summaries import Line
@@ -82,7 +83,8 @@ class Act:
         """The values of the parameters that the operation's path has."""
         found: dict[str, str | int] = {}
         if "subject" in parameters:
-            found["subject"] = f"0x{scene.thing.key}"
+            row = scene.thing.row
+            found["subject"] = f"0x{row.order.hex() if isinstance(row, AssignmentRow) else scene.thing.key}"
         if "id" in parameters:
             found["id"] = int(scene.thing.key) if self.proposal is None else self.proposal(scene)
         return found

@@ -109,10 +109,6 @@ class Thing:
         """Its page; that of the order for an assignment."""
         if self.about is About.ASSIGNMENT and isinstance(self.row, AssignmentRow):
             return f"/portal/orders/{self.row.order.hex()}"
-        if self.about is About.CERTIFICATE and isinstance(self.row, CertificateRow):
-            return f"/portal/lots/{self.row.lot.hex()}"
-        if self.about is About.MODEL:
-            return "/portal/models"
         if isinstance(self.row, SetpointRow):
             return f"/portal/process?machine={self.row.machine}"
         return "/portal" if self.row is None else f"/portal/{self.about.value}/{self.key}"

@@ -1,0 +1,388 @@
+"""Acts about lots: what their holders do with them, and what inspectors and buyers may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from ledger.provenance.build_answers import build_waivers
+from ledger.provenance.reader import unit
+from ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    CustodyChangeRow,
+    LotRow,
+    OrderRow,
+    StandingRow,
+    gates_of,
+)
+from services.portal.acting.acts import Act
+from services.portal.acting.assignments import NEW_LOT
+from services.portal.acting.choices import MAX_OPTIONS, companies, held_lots, list_consignment, lot_options
+from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Option
+from services.portal.acting.orders import NOTE, REASON
+from services.portal.acting.things import About, Scene
+
+__all__ = ["LOT_ACTS", "lot_of", "order_of"]
+
+_MAX_PARTS = 64
+"""Most lots of one transformation."""
+
+
+def lot_of(scene: Scene) -> LotRow:
+    return cast(LotRow, scene.thing.row)
+
+
+def order_of(scene: Scene) -> OrderRow | None:
+    order = lot_of(scene).order
+    return None if order is None else scene.reader.rows.get(OrderRow, order)
+
+
+def _is_mine(scene: Scene, *states: LotState) -> bool:
+    """Whether the company holds it, and it is not packed."""
+    row = lot_of(scene)
+    return row.custodian == scene.company and row.parent is None and row.state in states
+
+
+def _mine(*states: LotState) -> Callable[[Scene], bool]:
+    return lambda scene: _is_mine(scene, *states)
+
+
+def _quantity(scene: Scene) -> str:
+    return str(lot_of(scene).quantity)
+
+
+# Custody
+
+
+def _is_offered(scene: Scene) -> bool:
+    """Whether it is offered to the company. Of a lot that is being returned, its row says who quarantined it."""
+    row = lot_of(scene)
+    if row.state == LotState.OFFERED:
+        return row.counterparty == scene.company
+    change = scene.reader.rows.get(CustodyChangeRow, row.offer, row.subject)
+    return row.state == LotState.RETURNING and change is not None and change.to_participant == scene.company
+
+
+def _is_one_offered(scene: Scene) -> bool:
+    return _is_offered(scene) and lot_of(scene).quantity > 1
+
+
+def _consignment(scene: Scene) -> Body:
+    return {"lots": list_consignment(scene.reader, lot_of(scene))}
+
+
+def _offer(scene: Scene) -> Body:
+    return {"offer": lot_of(scene).offer}
+
+
+def _receivers(scene: Scene) -> list[Option]:
+    """All other companies; the order's buyer is chosen."""
+    order = order_of(scene)
+    return companies(scene, chosen=0 if order is None else order.buyer)
+
+
+def _may_return(scene: Scene) -> bool:
+    """Whether it is in quarantine, and another company made it, of which the book has the proof."""
+    identity = scene.reader.book.identity(lot_of(scene).subject)
+    made_elsewhere = identity is not None and identity.creator != scene.company
+    return _is_mine(scene, LotState.QUARANTINED) and not lot_of(scene).contents and made_elsewhere
+
+
+# Quarantine and gates
+
+
+def _may_quarantine(scene: Scene) -> bool:
+    row, order = lot_of(scene), order_of(scene)
+    if row.state not in (LotState.HELD, LotState.OFFERED):
+        return False
+    inspects = order is not None and any(one.inspector == scene.company for one in gates_of(order))
+    return inspects or (row.custodian == scene.company and row.parent is None)
+
+
+def _may_release(scene: Scene) -> bool:
+    row = lot_of(scene)
+    if row.state != LotState.QUARANTINED:
+        return False
+    return row.counterparty == scene.company or (_is_mine(scene, LotState.QUARANTINED) and _is_liftable(scene))
+
+
+def _is_liftable(scene: Scene) -> bool:
+    """Whether what holds the lot in quarantine does not count any more: its certificate, or, by a waiver, its gate."""
+    row, order = lot_of(scene), order_of(scene)
+    if order is not None and order.state == OrderState.DELIVERED:
+        return True
+    standing = scene.reader.rows.get(StandingRow, row.subject, row.counterparty)
+    number = 0 if standing is None else standing.quarantining
+    certificate = scene.reader.rows.get(CertificateRow, number) if number else None
+    if certificate is not None and scene.reader.status(certificate) is not CertificateStatus.VALID:
+        return True
+    waivers = build_waivers(scene.reader, row.subject)
+    return any(bool(one.holds) and one.inspector.participant == row.counterparty for one in waivers)
+
+
+def _gates(scene: Scene) -> list[Option]:
+    order = order_of(scene)
+    gates = () if order is None else gates_of(order)
+    named = [(one.inspector, scene.reader.party(one.inspector).name) for one in gates]
+    return [Option(str(number), name or f"# {number}", chosen=len(gates) == 1) for number, name in named]
+
+
+def _may_waive(scene: Scene) -> bool:
+    order = order_of(scene)
+    return order is not None and order.buyer == scene.company and bool(order.gates) and _is_left(scene)
+
+
+def _is_left(scene: Scene) -> bool:
+    """Whether it has not reached the company yet."""
+    return lot_of(scene).state != LotState.SPENT and lot_of(scene).custodian != scene.company
+
+
+def _may_unbind(scene: Scene) -> bool:
+    order = order_of(scene)
+    free = lot_of(scene).parent is None and lot_of(scene).state in (LotState.HELD, LotState.QUARANTINED)
+    if order is None or not free:
+        return False
+    return order.buyer == scene.company or (order.coordinator == scene.company and not order.gates)
+
+
+# Making
+
+
+def _operations(scene: Scene) -> list[Option]:
+    """Operations of the lot's order that the company has started: under one of them it may rework."""
+    order = lot_of(scene).order
+    if order is None:
+        return []
+    rows = scene.reader.rows.find(AssignmentRow, order=order, owner=scene.company, state=int(AssignmentState.STARTED))
+    return [Option(str(row.operation), str(row.operation + 1), chosen=len(rows) == 1) for row in rows]
+
+
+def _may_rework(scene: Scene) -> bool:
+    """Whether it is the company's and, if it is of an order, the company has started an operation of that."""
+    able = _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and not lot_of(scene).contents
+    return able and (lot_of(scene).order is None or bool(_operations(scene)))
+
+
+_OPERATION = Field("operation", FieldKind.CHOICE, required=False, options=_operations, numeric=True)
+
+
+def _in_order(body: Body, scene: Scene) -> Body:
+    """Raises EntryError for a lot of an order without the operation."""
+    order, operation = lot_of(scene).order, body.get("operation")
+    if order is not None and operation is None:
+        raise EntryError("entry.operation")
+    return {**body, "operation": operation or 0}
+
+
+def _rework_in_place(body: Body, scene: Scene) -> Body:
+    order = lot_of(scene).order
+    return {**_in_order(body, scene), "order": None if order is None else f"0x{order.hex()}"}
+
+
+def _transformation(scene: Scene, kind: str, **values: object) -> Body:
+    """Of lots that keep unit and quantity."""
+    row = lot_of(scene)
+    order = {} if row.order is None else {"order": f"0x{row.order.hex()}"}
+    same: Body = {"unit": unit(row.unit), "output_unit": unit(row.unit), "loss": 0, "yield_in": 1, "yield_out": 1}
+    return {"kind": kind, "operation": 0, **same, **order, **values}
+
+
+def _input(row: LotRow, quantity: int) -> Body:
+    return {"lot": f"0x{row.subject.hex()}", "quantity": quantity}
+
+
+def _rework_anew(body: Body, scene: Scene) -> Body:
+    row = lot_of(scene)
+    output = {"identifier": body.pop("identifier"), "quantity": row.quantity, "unit": unit(row.unit)}
+    whole = _in_order(body, scene)
+    return _transformation(scene, "rework", inputs=[_input(row, row.quantity)], outputs=[output], **whole)
+
+
+def _split(body: Body, scene: Scene) -> Body:
+    """Each line of `parts` is an identifier and a quantity. Raises EntryError for other lines."""
+    row, outputs = lot_of(scene), list[Body]()
+    for line in str(body.pop("parts")).splitlines():
+        if line.strip():
+            identifier, _, quantity = line.strip().rpartition(" ")
+            if not (identifier.strip() and quantity.isascii() and quantity.isdecimal() and len(quantity) <= 13):
+                raise EntryError("entry.parts")
+            outputs.append({"identifier": identifier.strip(), "quantity": int(quantity), "unit": unit(row.unit)})
+    if not 2 <= len(outputs) <= _MAX_PARTS:
+        raise EntryError("entry.parts")
+    taken = sum(one["quantity"] for one in outputs)
+    return {**_transformation(scene, "split", inputs=[_input(row, taken)], outputs=outputs), **body}
+
+
+def _mates(scene: Scene) -> list[LotRow]:
+    """Other lots of the company in the same unit and order."""
+    row = lot_of(scene)
+    return [one for one in held_lots(scene) if _is_alike(one, row)][: _MAX_PARTS - 1]
+
+
+def _is_alike(one: LotRow, row: LotRow) -> bool:
+    return one.subject != row.subject and one.unit == row.unit and one.order == row.order and not one.contents
+
+
+def _merge(body: Body, scene: Scene) -> Body:
+    row, chosen = lot_of(scene), set(body.pop("lots"))
+    rows = sorted(
+        [row, *(one for one in _mates(scene) if f"0x{one.subject.hex()}" in chosen)], key=lambda one: one.subject
+    )
+    if len(rows) < 2:
+        raise EntryError("entry.missing")
+    output = {
+        "identifier": body.pop("identifier"),
+        "quantity": sum(one.quantity for one in rows),
+        "unit": unit(row.unit),
+    }
+    inputs = [_input(one, one.quantity) for one in rows]
+    return {**_transformation(scene, "merge", inputs=inputs, outputs=[output]), **body}
+
+
+# Packing, scrapping
+
+
+def _packable(scene: Scene) -> list[Option]:
+    others = [row for row in held_lots(scene) if row.subject != lot_of(scene).subject]
+    return lot_options(scene.reader, others[:MAX_OPTIONS])
+
+
+def _contents(scene: Scene) -> list[Option]:
+    rows = scene.reader.rows.find(LotRow, parent=lot_of(scene).subject) if lot_of(scene).contents else []
+    return lot_options(scene.reader, rows[:MAX_OPTIONS], chosen=True)
+
+
+def _ascending(body: Body, _: Scene) -> Body:
+    return {**body, "lots": sorted(set(body["lots"]))}
+
+
+def _dispositions(scene: Scene) -> list[Option]:
+    """What is in quarantine cannot be handed on."""
+    apart = lot_of(scene).state == LotState.QUARANTINED
+    handed = (Disposition.EXPORTED, Disposition.SOLD)
+    kinds = [one for one in Disposition if not (apart and one in handed)]
+    return [Option(one.name.lower(), key=f"act.disposition.{one.name}", chosen=one.value == 0) for one in kinds]
+
+
+def _is_full(scene: Scene) -> bool:
+    return _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and bool(lot_of(scene).contents)
+
+
+def _is_empty(scene: Scene) -> bool:
+    return _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and not lot_of(scene).contents
+
+
+def _is_divisible(scene: Scene) -> bool:
+    return _is_mine(scene, LotState.HELD) and lot_of(scene).quantity > 1 and not lot_of(scene).contents
+
+
+def _may_merge(scene: Scene) -> bool:
+    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and bool(_mates(scene))
+
+
+def _may_pack(scene: Scene) -> bool:
+    return _is_mine(scene, LotState.HELD) and bool(_packable(scene))
+
+
+def _never_named(scene: Scene) -> str:
+    """A proposal for the name of a reworked lot."""
+    identity = scene.reader.book.identity(lot_of(scene).subject)
+    return "" if identity is None else f"{identity.identifier}R"
+
+
+LOT_ACTS = (
+    Act("receiveLot", fields=(*NEW_LOT, NOTE)),
+    # An offer is answered before anything else is done.
+    Act(
+        "acceptCustody",
+        About.LOT,
+        (NOTE,),
+        follows=lambda scene: {**_consignment(scene), **_offer(scene)},
+        offered=_is_offered,
+    ),
+    Act(
+        "acceptInPart",
+        About.LOT,
+        (Field("accepted", FieldKind.NUMBER), REASON),
+        follows=lambda scene: {**_consignment(scene), **_offer(scene)},
+        offered=_is_one_offered,
+    ),
+    Act("declineCustody", About.LOT, (REASON,), follows=_offer, offered=_is_offered, grave=True),
+    Act(
+        "offerCustody",
+        About.LOT,
+        (Field("to", FieldKind.CHOICE, options=_receivers, numeric=True), NOTE),
+        follows=_consignment,
+        offered=_mine(LotState.HELD),
+    ),
+    Act("withdrawCustody", About.LOT, (REASON,), offered=_mine(LotState.OFFERED, LotState.RETURNING)),
+    Act("reworkLot", About.LOT, (_OPERATION, NOTE), offered=_may_rework, complete=_rework_in_place),
+    Act(
+        "transformLots",
+        About.LOT,
+        (Field("identifier", initial=_never_named), _OPERATION, NOTE),
+        offered=_may_rework,
+        complete=_rework_anew,
+        called="reworkAnew",
+    ),
+    Act("releaseLot", About.LOT, (REASON,), offered=_may_release),
+    Act("returnLot", About.LOT, (NOTE,), offered=_may_return),
+    Act(
+        "transformLots",
+        About.LOT,
+        (Field("parts", FieldKind.LONG), NOTE),
+        offered=_is_divisible,
+        complete=_split,
+        called="splitLot",
+    ),
+    Act(
+        "transformLots",
+        About.LOT,
+        (
+            Field(
+                "lots", FieldKind.MANY, options=lambda scene: lot_options(scene.reader, _mates(scene)), label="mates"
+            ),
+            Field("identifier"),
+            NOTE,
+        ),
+        offered=_may_merge,
+        complete=_merge,
+        called="mergeLots",
+    ),
+    Act(
+        "packLots",
+        About.LOT,
+        (Field("lots", FieldKind.MANY, options=_packable, label="packed"),),
+        offered=_may_pack,
+        complete=_ascending,
+    ),
+    Act(
+        "unpackLots",
+        About.LOT,
+        (Field("lots", FieldKind.MANY, options=_contents, label="unpacked"),),
+        offered=_is_full,
+        complete=_ascending,
+    ),
+    Act("deallocateLot", About.LOT, (NOTE,), offered=_may_unbind),
+    Act(
+        "waiveGate",
+        About.LOT,
+        (Field("inspector", FieldKind.CHOICE, options=_gates, numeric=True), REASON),
+        offered=_may_waive,
+        grave=True,
+    ),
+    Act("quarantineLot", About.LOT, (REASON,), offered=_may_quarantine, grave=True),
+    Act(
+        "scrapLot",
+        About.LOT,
+        (
+            Field("quantity", FieldKind.NUMBER, initial=_quantity),
+            Field("disposition", FieldKind.CHOICE, options=_dispositions),
+            REASON,
+        ),
+        offered=_is_empty,
+        grave=True,
+    ),
+)

@@ -1,0 +1,180 @@
+"""Acts about certificates, quality models, machines and their streams."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from ledger.records import CertificateState, LotState, ModelState, Role, Verdict
+from ledger.store.rows import (
+    CertificateRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    OrderRow,
+    ParticipantRow,
+    StreamRow,
+    gates_of,
+)
+from services.portal.acting.acts import Act
+from services.portal.acting.choices import choose_measurement, measurement_options
+from services.portal.acting.fields import Body, Field, FieldKind, Option
+from services.portal.acting.lots import lot_of, order_of
+from services.portal.acting.orders import REASON
+from services.portal.acting.things import About, Scene
+
+__all__ = ["QUALITY_ACTS"]
+
+_VALID_FOR = timedelta(days=365)
+_MAX_STREAMS = 50
+
+
+# Certificates
+
+
+def _may_certify(scene: Scene) -> bool:
+    """Whether the lot waits at a gate of the company that is by a procedure. Verdicts by a model are the node's."""
+    order = order_of(scene)
+    gates = () if order is None else gates_of(order)
+    by_procedure = any(one.inspector == scene.company and not one.model for one in gates)
+    return by_procedure and lot_of(scene).state != LotState.SPENT
+
+
+def _verdicts(_: Scene) -> list[Option]:
+    return [Option(one.name.lower(), key=f"act.verdict.{one.name}") for one in (Verdict.PASS, Verdict.FAIL)]
+
+
+def _until(scene: Scene) -> str:
+    now = datetime.fromtimestamp(scene.reader.cursor.block_time, UTC)
+    return (now + _VALID_FOR).strftime("%Y-%m-%dT00:00")
+
+
+def _measurements(scene: Scene) -> list[Option]:
+    """The newest entries of the company's streams that are kept here."""
+    streams = scene.reader.rows.latest(StreamRow, "sequence", _MAX_STREAMS, owner=scene.company)
+    # One that belongs to no machine, as of plans and logs, measures nothing.
+    return measurement_options(scene.reader, [one for one in streams if one.machine])
+
+
+def _certify(body: Body, scene: Scene) -> Body:
+    """By a procedure, of which the ledger has the SHA-256."""
+    procedure = str(body["claims"]["procedure"])
+    digest = hashlib.sha256(procedure.encode()).hexdigest()
+    return choose_measurement(
+        {**body, "lots": [f"0x{scene.thing.key}"], "model": 0, "inference_digest": f"0x{digest}"}, None
+    )
+
+
+def _certificate(scene: Scene) -> CertificateRow:
+    return cast(CertificateRow, scene.thing.row)
+
+
+def _may_revoke(scene: Scene) -> bool:
+    row = _certificate(scene)
+    standing = (CertificateState.ISSUED, CertificateState.DEMANDED, CertificateState.UPHELD)
+    return row.issuer == scene.company and row.state in standing
+
+
+def _may_demand(scene: Scene) -> bool:
+    """Whether it rests on an inference, and the company may want to see that."""
+    row = _certificate(scene)
+    if not row.model or row.state != CertificateState.ISSUED:
+        return False
+    lot = scene.reader.rows.get(LotRow, row.lot)
+    order = None if lot is None or lot.order is None else scene.reader.rows.get(OrderRow, lot.order)
+    holds = lot is not None and lot.custodian == scene.company and lot.parent is None
+    party = order is not None and scene.company in (order.buyer, order.coordinator)
+    return holds or party or _is_auditor(scene)
+
+
+def _is_auditor(scene: Scene) -> bool:
+    row = scene.reader.rows.get(ParticipantRow, scene.company)
+    return row is not None and bool(row.roles & Role.AUDITOR)
+
+
+# Models
+
+
+def _model(scene: Scene) -> ModelRow:
+    return cast(ModelRow, scene.thing.row)
+
+
+def _may_approve(scene: Scene) -> bool:
+    return _model(scene).state == ModelState.REGISTERED and _model(scene).inspector != scene.company
+
+
+def _is_own_model(scene: Scene, *states: ModelState) -> bool:
+    return _model(scene).inspector == scene.company and _model(scene).state in states
+
+
+def _may_withdraw(scene: Scene) -> bool:
+    row = _model(scene)
+    return row.state in (ModelState.APPROVED, ModelState.RETIRED) and scene.company in (row.inspector, row.approver)
+
+
+def _since(scene: Scene) -> str:
+    return datetime.fromtimestamp(_model(scene).approved_at or _model(scene).registered_at, UTC).strftime(
+        "%Y-%m-%dT%H:%M"
+    )
+
+
+# Machines
+
+
+def _is_own_machine(scene: Scene) -> bool:
+    row = cast(MachineRow, scene.thing.row)
+    return row.owner == scene.company and not row.retired_at
+
+
+QUALITY_ACTS = (
+    Act(
+        "issueCertificate",
+        About.LOT,
+        (
+            Field("verdict", FieldKind.CHOICE, options=_verdicts),
+            Field("procedure", FieldKind.LONG, "claims.procedure"),
+            Field("measurement", FieldKind.CHOICE, options=_measurements),
+            Field("expires_at", FieldKind.MOMENT, initial=_until),
+        ),
+        offered=_may_certify,
+        complete=_certify,
+        called="certifyLot",
+    ),
+    Act("demandOpening", About.CERTIFICATE, offered=_may_demand),
+    Act("revokeCertificate", About.CERTIFICATE, (REASON,), offered=_may_revoke, grave=True),
+    Act(
+        "approveModel",
+        About.MODEL,
+        (Field("report", FieldKind.LONG, "report.text"),),
+        offered=_may_approve,
+    ),
+    Act(
+        "openModel",
+        About.MODEL,
+        (Field("open", FieldKind.TICK),),
+        offered=lambda scene: _is_own_model(scene, ModelState.REGISTERED, ModelState.APPROVED),
+    ),
+    Act(
+        "retireModel",
+        About.MODEL,
+        (REASON,),
+        offered=lambda scene: _is_own_model(scene, ModelState.APPROVED),
+        grave=True,
+    ),
+    Act(
+        "withdrawModel",
+        About.MODEL,
+        (Field("defective_since", FieldKind.MOMENT, initial=_since), REASON),
+        offered=_may_withdraw,
+        grave=True,
+    ),
+    Act(
+        "openStream",
+        About.MACHINE,
+        (Field("identifier", label="stream_name"),),
+        follows=lambda scene: {"machine": int(scene.thing.key)},
+        offered=_is_own_machine,
+    ),
+    Act("retireMachine", About.MACHINE, (REASON,), offered=_is_own_machine, grave=True),
+)

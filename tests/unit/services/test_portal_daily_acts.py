@@ -1,0 +1,297 @@
+"""What people of each role do in a day, by forms alone, on the real contracts: from work list to final record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.evidence import EvidenceLog
+from ledger.ids import SubjectKind, identifier_hash, subject
+from ledger.keys import LocalSigner
+from ledger.records import (
+    ALL_ROLES,
+    AcceptAssignment,
+    AcceptOrder,
+    CommissionLot,
+    Item,
+    LotState,
+    OfferCustody,
+    OpenStream,
+    OrderState,
+    ProposeAssignment,
+    ReceiveLot,
+    Record,
+    RegisterMachine,
+    RegisterModel,
+    StartAssignment,
+)
+from ledger.store import Book, Rows
+from ledger.store.outbox import Outbox
+from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow, ParticipantRow
+from services.gateway.recording.writes import WRITES
+from services.portal.acting.declared import ACTS
+from services.portal.acting.left_out import LEFT_TO_API
+from services.portal.language import read_catalogues
+from tests.support.acting_site import ActingSite, act, open_acting_site, read
+from tests.support.portal_site import Browser
+
+NONE = bytes(32)
+FAR = 4_102_444_800
+
+
+@dataclass
+class Day:
+    """A company, one of its people, and another company on the same ledger."""
+
+    site: ActingSite
+    person: Browser
+    other: LocalSigner
+    other_number: int = 0
+
+    def do(self, name: str, key: str = "", /, **entries: str) -> bytes:
+        """Has it recorded, finally. Returns the subject that it creates, if any."""
+        query = "" if not key else f"?{'subject' if len(key) == 64 else 'id'}={key}"
+        path = f"/portal/act/{name}{query}"
+        answer = act(self.person, path, entries)
+        assert answer.status_code == 303, read(answer.text)
+        self.site.send()
+        page = self.person.get(answer.headers["location"])
+        assert "Done: final" in read(page.text), read(page.text)
+        number = re.search(r"/records/(\d+)", answer.headers["location"])
+        assert number is not None
+        made = self.site.caller.ask(f"/v1/records/{number[1]}").json()["subjects"]
+        return bytes.fromhex(made[0][2:]) if made else b""
+
+    def offered(self, path: str) -> list[str]:
+        """The names of the acts for which a page has buttons."""
+        return re.findall(r'href="/portal/act/(\w+)', self.person.get(path).text)
+
+    def by_other(self, *records: Record) -> None:
+        submitter = self.site.world.submitter(Outbox(self.site.store), self.other)
+        submitter.submit([(f"other-{one!r}"[:200], one) for one in records])
+        submitter.drain()
+        self.site.send()
+
+    def row(self, kind: type[Any], *key: object) -> Any:
+        with self.site.store.reading() as connection:
+            return Rows(connection).get(kind, *key)  # type: ignore[arg-type]
+
+    def last(self, kind: type[Any], column: str = "sequence") -> Any:
+        with self.site.store.reading() as connection:
+            return Rows(connection).latest(kind, column, 1)[0]
+
+    def tasks(self) -> list[str]:
+        """What the first page says that waits."""
+        page = self.person.get("/portal").text
+        return re.findall(r"<h2>([^<]+)</h2>", page)
+
+    def keep(self, stream: str, count: int = 2) -> None:
+        """Entries of a stream, kept here and anchored."""
+        log = EvidenceLog()
+        for place in range(count):
+            log.append({"id": f"gauge-{place}", "data": {"um": place}}, b"s" * 32)
+        with self.site.store.transaction() as connection:
+            Book(connection).add_evidence(bytes.fromhex(stream[2:]), log.entries)
+        self.site.final(f"/v1/streams/{stream}/anchors", size=count, root="0x" + log.tree.root(count).hex())
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Iterator[Day]:
+    for site in open_acting_site(tmp_path):
+        other = site.world.admit(Outbox(site.store), ALL_ROLES)
+        site.send()
+        found = Day(site, site.person(), other)
+        found.other_number = found.last(ParticipantRow, "number").number
+        yield found
+
+
+def test_an_order_from_acceptance_to_delivery(day: Day) -> None:
+    site = day.site
+    machine = str(site.final("/v1/machines", identifier="urn:example:press")["sequence"])
+    terms = {
+        "operations": 1, "coordinator": site.number, "due_at": "2100-01-01T00:00:00Z", "quantity": 1, "unit": "H87",
+    }  # fmt: skip
+    order = site.final("/v1/orders", identifier="urn:example:order", terms=terms)["subjects"][0][2:]
+    assert day.tasks() == ["Accept or decline the order"]
+    day.do("acceptOrder", order)
+    assert day.tasks() == ["Plan the work"]
+    day.do("proposeAssignment", order, machine=machine, operation="0")
+    work = str(day.last(AssignmentRow).sequence)
+    assert day.tasks() == ["Accept or decline the work"]
+    day.do("acceptAssignment", work, note="as planned")
+    assert day.tasks() == ["Start the work"]
+    stream = day.do("openStream", machine, identifier="urn:example:press:log")
+    day.do("startAssignment", work)
+    assert day.row(AssignmentRow, int(work)).stream == stream, "the machine's only one is chosen"
+    day.do("readRegister", work, moment="start", register_wh="1000")
+    lot = day.do("commissionLot", work, identifier="urn:example:part", quantity="1", note="first")
+    day.do("readRegister", work, moment="finish", register_wh="1250")
+    assert day.tasks() == ["Finish the work"]
+    day.do("finishAssignment", work, measurement=f"0x{stream.hex()}:1")
+    assert day.tasks() == ["Declare the order complete"]
+    day.do("completeOrder", order)
+    assert day.tasks() == ["Confirm the delivery"]
+    day.do("confirmDelivery", order)
+    assert day.tasks() == []
+    assert day.row(OrderRow, bytes.fromhex(order)).state == OrderState.DELIVERED
+    assert day.row(LotRow, lot).quantity == 1
+    assert day.offered(f"/portal/orders/{order}") == []
+
+
+def test_a_revision_and_an_end_are_proposed_and_agreed_to(day: Day) -> None:
+    terms = {"operations": 1, "coordinator": day.site.number, "due_at": "2100-01-01T00:00:00Z", "claims": {"size": "L"}}
+    order = day.site.final("/v1/orders", identifier="urn:example:order", terms=terms)["subjects"][0][2:]
+    before = day.row(OrderRow, bytes.fromhex(order))
+    day.do("proposeRevision", order, due_at="2099-05-06T07:08", quantity="3", unit="H87")
+    assert "Agree to new terms" in day.tasks()
+    assert "acceptRevision" in day.offered(f"/portal/orders/{order}")
+    day.do("acceptRevision", order)
+    after = day.row(OrderRow, bytes.fromhex(order))
+    assert (after.quantity, after.unit, after.claims_root) == (3, b"H87", before.claims_root)
+    assert after.due_at == 4_081_734_480
+    assert "Agree to new terms" not in day.tasks()
+    day.do("cancelOrder", order, reason="no longer needed")
+    assert day.row(OrderRow, bytes.fromhex(order)).state == OrderState.CANCELLED
+
+
+def test_assignments_are_declined_cancelled_and_given_again(day: Day) -> None:
+    machine = str(day.site.final("/v1/machines", identifier="urn:example:press")["sequence"])
+    terms = {"operations": 2, "coordinator": day.site.number, "due_at": "2100-01-01T00:00:00Z"}
+    order = day.site.final("/v1/orders", identifier="urn:example:order", terms=terms)["subjects"][0][2:]
+    day.do("acceptOrder", order)
+    day.do("proposeAssignment", order, machine=machine)  # the first operation is chosen
+    day.do("declineAssignment", str(day.last(AssignmentRow).sequence), reason="the press is being mended")
+    assert day.tasks() == ["Find another machine", "Plan the work"]
+    day.do("proposeAssignment", order, machine=machine)
+    day.do("cancelAssignment", str(day.last(AssignmentRow).sequence), reason="another came free")
+    assert day.tasks() == ["Find another machine", "Plan the work"]
+    page = day.person.get(f"/portal/act/proposeAssignment?subject={order}&machine={machine}&operation=1").text
+    assert re.search(rf'<option value="{machine}" selected', page)
+    assert '<option value="1" selected' in page
+
+
+def test_lots_are_received_split_merged_packed_reworked_and_scrapped(day: Day) -> None:
+    bar = day.do("receiveLot", identifier="urn:example:bar", quantity="10", unit="KGM").hex()
+    day.do("splitLot", bar, parts="urn:example:a 4\r\nurn:example:b 5\r\n")
+    part = day.last(LotRow, "number").subject.hex()
+    assert day.row(LotRow, bytes.fromhex(bar)).quantity == 1
+    merged = day.do("mergeLots", part, lots=f"0x{bar}", identifier="urn:example:c").hex()
+    assert day.row(LotRow, bytes.fromhex(merged)).quantity == 6
+    box = day.do("receiveLot", identifier="urn:example:box", quantity="1").hex()
+    day.do("packLots", box, lots=f"0x{merged}")
+    assert "unpackLots" in day.offered(f"/portal/lots/{box}")
+    assert day.offered(f"/portal/lots/{merged}") == [], "what is packed moves with its parent"
+    day.do("unpackLots", box)
+    day.do("quarantineLot", merged, reason="rust")
+    assert day.tasks() == ["Rework, scrap or return"]
+    day.do("releaseLot", merged, reason="it was dirt")
+    day.do("reworkLot", merged, note="brushed")
+    assert day.row(LotRow, bytes.fromhex(merged)).reworked
+    anew = day.do("reworkAnew", merged)
+    assert day.row(LotRow, anew).quantity == 6
+    day.do("scrapLot", anew.hex(), quantity="6", disposition="recycled", reason="too thin")
+    assert day.row(LotRow, anew).state == LotState.SPENT
+    assert day.offered(f"/portal/lots/{anew.hex()}") == []
+
+
+def test_lots_change_hands_with_what_is_packed_in_them(day: Day) -> None:
+    box = day.do("receiveLot", identifier="urn:example:box", quantity="1").hex()
+    inside = [day.do("receiveLot", identifier=f"urn:example:i{n}", quantity="1").hex() for n in range(3)]
+    day.do("packLots", box, lots=f"0x{inside[0]}")
+    day.do("offerCustody", box, to=str(day.other_number))
+    assert day.row(LotRow, bytes.fromhex(box)).counterparty == day.other_number
+    day.do("withdrawCustody", box, reason="the wrong one")
+    hashes = [
+        identifier_hash(NONE, name) for name in ("urn:example:xgiven", "urn:example:xrefused", "urn:example:xshort")
+    ]
+    lots = [subject(SubjectKind.LOT, day.other_number, one) for one in hashes]
+    day.by_other(*(ReceiveLot(one, 5, b"H87", NONE) for one in hashes))
+    day.by_other(*(OfferCustody((Item(lot, NONE),), day.site.number, NONE) for lot in lots))
+    assert day.tasks() == ["Accept what was offered"] * 3
+    day.do("acceptCustody", lots[0].hex())
+    day.do("declineCustody", lots[1].hex(), reason="not ordered")
+    day.do("acceptInPart", lots[2].hex(), accepted="4", reason="one is broken")
+    holders = [day.row(LotRow, lot).custodian for lot in lots]
+    assert holders == [day.site.number, day.other_number, day.site.number]
+    assert day.tasks() == []
+
+
+def gated(day: Day) -> str:
+    """A lot that the other company makes of an order whose gate is by a procedure of this company."""
+    terms: dict[str, Any] = {"operations": 1, "coordinator": day.other_number, "due_at": "2100-01-01T00:00:00Z"}
+    gates = [{"inspector": day.site.number, "model": 0}]
+    order = day.site.final("/v1/orders", identifier="urn:example:order", terms={**terms, "gates": gates})["subjects"][0]
+    of = bytes.fromhex(order[2:])
+    day.by_other(AcceptOrder(of, NONE), RegisterMachine(identifier_hash(NONE, "urn:example:xmill"), NONE))
+    machine = day.last(MachineRow, "number").number
+    log = identifier_hash(NONE, "urn:example:xmill:log")
+    day.by_other(ProposeAssignment(of, 0, machine, NONE), OpenStream(log, machine, NONE))
+    number = day.last(AssignmentRow).sequence
+    stream = subject(SubjectKind.STREAM, day.other_number, log)
+    part = identifier_hash(NONE, "urn:example:xpart")
+    day.by_other(AcceptAssignment(of, 0, number, NONE))
+    day.by_other(StartAssignment(of, 0, number, stream, NONE), CommissionLot(part, of, 0, 1, b"H87", NONE))
+    return subject(SubjectKind.LOT, day.other_number, part).hex()
+
+
+def test_an_inspector_certifies_by_a_procedure_and_takes_it_back(day: Day) -> None:
+    gauge = day.site.final("/v1/machines", identifier="urn:example:gauge")["sequence"]
+    stream = day.site.final("/v1/streams", identifier="urn:example:gauge:log", machine=gauge)["subjects"][0]
+    day.keep(stream)
+    lot = gated(day)
+    assert day.tasks() == ["Inspect"]
+    assert "certifyLot" in day.offered("/portal")
+    day.do("certifyLot", lot, verdict="fail", procedure="by eye, EN 13018", measurement=f"{stream}:1")
+    row = day.last(CertificateRow)
+    assert (row.leaf_index, row.model, row.verdict) == (1, 0, 2)
+    assert day.row(LotRow, bytes.fromhex(lot)).state == LotState.QUARANTINED
+    number = str(row.sequence)
+    assert day.offered(f"/portal/certificates/{number}") == ["revokeCertificate"]
+    day.do("revokeCertificate", number, reason="the gauge was wrong")
+    day.do("waiveGate", lot, reason="inspected here")
+    day.do("releaseLot", lot, reason="set free")
+    assert day.row(LotRow, bytes.fromhex(lot)).state == LotState.HELD
+
+
+def test_an_auditor_approves_a_model_and_its_inspector_may_not(day: Day) -> None:
+    day.by_other(RegisterModel(b"m" * 32, NONE))
+    other = day.last(ModelRow, "number").number
+    assert day.tasks() == ["Approve a quality model"]
+    day.do("approveModel", str(other), report="measured again, as the card says")
+    assert day.tasks() == []
+    own = day.site.final("/v1/models", digest="0x" + "66" * 32)["sequence"]
+    assert "approveModel" not in day.offered(f"/portal/models/{own}")
+    day.do("openModel", str(own), open="1")
+    day.do("withdrawModel", str(other), defective_since="2026-01-01T00:00", reason="it passes everything")
+    assert day.person.get(f"/portal/act/retireModel?id={own}").status_code == 409, "it is not approved"
+
+
+# What is declared
+
+
+def test_every_operation_has_a_form_or_a_reason() -> None:
+    operations = {write.operation for write in WRITES}
+    acts = {one.operation for one in ACTS}
+    elsewhere = {"placeOrder", "note"}
+    """Of the order wizard and of quality cases."""
+    assert acts | LEFT_TO_API.keys() | elsewhere == operations
+    assert not acts & LEFT_TO_API.keys()
+    assert len({one.name for one in ACTS}) == len(list(ACTS))
+
+
+def test_every_field_of_a_record_has_a_word() -> None:
+    from dataclasses import fields  # noqa: PLC0415
+
+    from services.gateway.recording.bodies import struct_of  # noqa: PLC0415
+
+    acts = {one.operation for one in ACTS}
+    kinds = [write.kind for write in WRITES if write.operation in acts]
+    names = {field.name for kind in kinds for one in {kind, struct_of(kind)} for field in fields(one)}
+    nested = {"transformation", "rework", "statement", "opening", "lots_"}
+    for catalogue in read_catalogues().values():
+        assert sorted(one for one in names - nested if not catalogue.knows(f"act.record.{one}")) == []
