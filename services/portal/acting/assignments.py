@@ -18,6 +18,7 @@ from services.portal.acting.choices import (
 )
 from services.portal.acting.fields import Body, Field, FieldKind, Option
 from services.portal.acting.orders import LIVE, NOTE, REASON
+from services.portal.acting.planned import accept_row
 from services.portal.acting.things import About, Scene
 
 __all__ = ["ASSIGNMENT_ACTS", "NEW_LOT"]
@@ -92,7 +93,7 @@ def _moments(_: Scene) -> list[Option]:
 
 
 ASSIGNMENT_ACTS = (
-    Act("acceptAssignment", About.ASSIGNMENT, (NOTE,), offered=_may_accept),
+    Act("acceptAssignment", About.ASSIGNMENT, (NOTE,), offered=_may_accept, complete=accept_row),
     Act(
         "declineAssignment",
         About.ASSIGNMENT,

@@ -213,13 +213,11 @@ def test_from_orders_that_wait_to_rows_that_both_sides_committed_to(planning: Pl
 
 def _accept(planning: Planning) -> None:
     person = planning.person
+    _accept_from_the_order(planning)
     page = person.get(OFFERS)
-    assert "operation 1, LATHE" in read(page.text)
+    assert "operation 2, LATHE" in read(page.text)
     accepted = person.post(f"{OFFERS}/rows/accept", fields_of(page.text, f"{OFFERS}/rows/accept"))
     assert accepted.status_code == 303
-    planning.send()
-    page = person.get(OFFERS)
-    accepted = person.post(f"{OFFERS}/rows/accept", fields_of(page.text, f"{OFFERS}/rows/accept"))
     planning.send()
     rows = planning.assignments()
     assert [one.state for one in rows] == [AssignmentState.ACCEPTED] * 2
@@ -229,6 +227,18 @@ def _accept(planning: Planning) -> None:
             assert proposed is not None
             assert proposed.root == row.claims_root, "the acceptance commits to the row that was proposed"
     assert "No row waits for your answer." in read(person.get(OFFERS).text)
+
+
+def _accept_from_the_order(planning: Planning) -> None:
+    """The button on the order's page commits to the same row; a note would be another text."""
+    person, path = planning.person, "/portal/act/acceptAssignment"
+    first = min(one.sequence for one in planning.assignments())
+    page = person.get(f"{path}?id={first}")
+    assert "claims_root" not in read(page.text)
+    noted = person.post(path, {**fields_of(page.text, path), "note": "as agreed"})
+    assert (noted.status_code, "without a note of your own" in read(noted.text)) == (400, True)
+    assert person.post(f"{path}/confirm", fields_of(page.text, f"{path}/confirm")).status_code == 303
+    planning.send()
 
 
 def _report_down(planning: Planning) -> int:
