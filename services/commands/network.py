@@ -37,8 +37,9 @@ from services.network import (
 )
 from services.network.errors import NodeProgramError
 from services.network.files import MAX_BYTES, parse_request
+from services.network.first_blocks import start_together
 from services.network.kinds import KINDS
-from services.network.processes import NodeProcess, is_running, stop_recorded
+from services.network.processes import READY_S, NodeProcess, is_running, stop_recorded
 from services.network.voting import Act, cast_vote
 from services.output import print_lines
 from services.settings import read_settings
@@ -263,18 +264,29 @@ def run_start(context: typer.Context, program: Program = None) -> None:
         if is_running(folder):
             print_lines(f"{own.peer.name} runs already")
             continue
-        node = NodeProcess(folder, executable.path, own.url, network.chain_id)
-        node.start()
-        started.append((own.peer.name, node))
+        started.append((own.peer.name, NodeProcess(folder, executable.path, own.url, network.chain_id)))
     sys.stdout.flush()  # Besu takes half a minute from here
     try:
-        for name, node in started:
-            node.wait_ready()
-            print_lines(f"{name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
+        _await_started(network, started, is_whole=len(started) == len(network.peers))
     finally:
         for _, node in started:
             node.detach()
     print_lines(f"next: millmark --home {context.obj} network status")
+
+
+def _await_started(network: NetworkFile, started: Sequence[tuple[str, NodeProcess]], *, is_whole: bool) -> None:
+    """Starts nodes of this machine; if they are the `is_whole` network, until its first blocks."""
+    if is_whole and len(started) > 1:
+        times = start_together([node for _, node in started], READY_S, period_s=network.period_s)
+        if times > 1:
+            print_lines(f"the new network made no blocks, and was begun again {times - 1} times")
+    else:
+        for _, node in started:
+            node.start()
+        for _, node in started:
+            node.wait_ready()
+    for name, node in started:
+        print_lines(f"{name} answers at {node.url}, process {node.pid}, log {node.folder.log}")
 
 
 def run_stop(context: typer.Context) -> None:

@@ -5,7 +5,7 @@ To run a network in a test, or in a trial:
 
     program = identify_program(Path("/usr/local/bin/geth"))      # or find_program(): the first on the PATH
     with LocalNetwork.create(folder, program, 5, balances_wei={owner.address: 10**24}) as network:
-        network.start()                       # returns once every node answers JSON-RPC (eth_chainId)
+        network.start()                       # returns once every node answers and has the first blocks
         network.urls                          # one JSON-RPC URL a node, on the loopback
         network.nodes[0].address              # 20 bytes: the validator's address
         network.nodes[0].pid                  # of the node program itself: start.sh becomes it

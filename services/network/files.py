@@ -65,6 +65,14 @@ class NetworkFile:
         return _number(self._genesis().get("gasLimit"), "gas limit")
 
     @property
+    def period_s(self) -> int:
+        """Seconds between blocks, by the genesis. Raises NetworkFileError."""
+        config = self._genesis().get("config")
+        engines = [one for one in config.values() if isinstance(one, dict)] if isinstance(config, dict) else []
+        named = [one[name] for one in engines for name in ("period", "blockperiodseconds") if name in one]
+        return _number(named[0] if named else None, "period of blocks")
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of genesis.json, as sha256sum prints it."""
         return hashlib.sha256(self.genesis).digest()

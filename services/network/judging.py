@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.signatures import Address
+from services.network.first_blocks import FIRST_BLOCKS, FRESH_HINT
 from services.network.kinds import Consensus
 from services.network.observing import Observation, Vote
 
@@ -155,6 +156,8 @@ def _agree(seen: Observation) -> str:
             "wait as long again as it stood, for round time-outs double; if it lasts over ten minutes, restart all "
             "validators within the same few seconds, so that they begin the same round"
         )
+    if seen.number < FIRST_BLOCKS:
+        return f"the network is new, and its signers wait for each other's first turns: {FRESH_HINT}"
     return (
         "start the validators that are down: one more ends the wait of a fork of equal weight. If all run, compare the "
         "latest block's hash at all nodes, and delete the data folder of those on the fork that fewer of them have"

@@ -10,6 +10,7 @@ from types import TracebackType
 from ledger.keys import LocalSigner
 from ledger.signatures import Address
 from services.network.errors import NodeProgramError
+from services.network.first_blocks import start_together
 from services.network.flags import NodePlace
 from services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
 from services.network.keys import public_key_of, unsafe_test_key, write_node_key
@@ -49,10 +50,13 @@ class LocalNetwork:
     """Validators of one program, each in a folder of its own, with keys that everybody knows. As a context manager, all
     nodes are stopped at the end."""
 
-    def __init__(self, program: NodeProgram, nodes: Sequence[LocalNode], reservation: PortReservation | None) -> None:
+    def __init__(
+        self, program: NodeProgram, nodes: Sequence[LocalNode], reservation: PortReservation | None, period_s: int = 1
+    ) -> None:
         self.program = program
         self.nodes = tuple(nodes)
         self._reservation = reservation
+        self._period_s = period_s
 
     @classmethod
     def create(
@@ -94,7 +98,7 @@ class LocalNetwork:
             place = NodePlace(own, others, _HOST, ports[number][1], chain_id, settings.gas_limit)
             write_node_folder(home, program.kind, place, genesis)
             nodes.append(LocalNode(home, program.path, f"http://{_HOST}:{place.rpc_port}", chain_id, own))
-        return cls(program, nodes, reservation)
+        return cls(program, nodes, reservation, period_s)
 
     @property
     def urls(self) -> list[str]:
@@ -102,12 +106,10 @@ class LocalNetwork:
         return [node.url for node in self.nodes]
 
     def start(self, timeout_s: float = READY_S) -> None:
-        """Starts all nodes, and returns once all answer. If one does not, all are stopped. Raises NodeProgramError."""
+        """Starts all nodes, and returns once all answer and, of a new network, have its first blocks
+        (`start_together`). If one does not, all are stopped. Raises NodeProgramError."""
         try:
-            for node in self.nodes:
-                node.start()
-            for node in self.nodes:
-                node.wait_ready(timeout_s)
+            start_together(self.nodes, timeout_s, period_s=self._period_s)
         except (NodeProgramError, KeyboardInterrupt):
             self.stop()
             raise

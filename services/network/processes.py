@@ -18,7 +18,7 @@ from ledger.store.process_identity import describe_process, is_gone
 from services.network.errors import NodeProgramError
 from services.network.layout import NodeFolder
 
-__all__ = ["NodeProcess", "is_running", "stop_recorded"]
+__all__ = ["READY_S", "NodeProcess", "is_running", "stop_recorded"]
 
 READY_S = 180.0
 """Besu needs 16 to 26 s on two busy cores, and several times that when all nodes of a machine start at once."""
@@ -120,6 +120,11 @@ class NodeProcess:
     def resume(self) -> None:
         """SIGCONT. Raises NodeProgramError."""
         os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether it ran before, and was not erased since."""
+        return self.folder.data.exists()
 
     def erase(self) -> None:
         """Deletes its data, not its key: it fetches everything from the peers again. Raises NodeProgramError if it

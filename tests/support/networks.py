@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from services.lab.faults.workload import build_signer
 __all__ = ["FundingTransport", "SharedNetwork", "describe_missing", "shared_network"]
 
 SEED = 17
-_ATTEMPTS = 3
-_FIRST_BLOCKS, _FIRST_BLOCKS_S, _POLL_S = 3, 60.0, 0.2
 
 
 @dataclass
@@ -59,28 +56,6 @@ class SharedNetwork:
 
 @contextmanager
 def shared_network(folder: Path) -> Iterator[SharedNetwork]:
-    """Runs the network of the program that `lab_program` finds.
-
-    Signers of Clique that all make a first block before they are connected may stand still for good, each waiting for
-    the others' turn. Then another network is started.
-    """
-    with ExitStack() as stack:
-        for attempt in range(_ATTEMPTS):
-            place = folder / str(attempt)
-            place.mkdir()
-            linked = stack.enter_context(linked_network(place, lab_program(), SEED))
-            if _makes_blocks(linked):
-                break
-            stack.close()
-        else:
-            raise AssertionError(f"{_ATTEMPTS} networks stood still, one after the other")
+    """Runs the network of the program that `lab_program` finds, with its first blocks."""
+    with linked_network(folder, lab_program(), SEED) as linked:
         yield SharedNetwork(linked, build_signer(SEED, FAUCET))
-
-
-def _makes_blocks(linked: LinkedNetwork) -> bool:
-    node, deadline = Node(HttpTransport(linked.network.urls[0])), time.monotonic() + _FIRST_BLOCKS_S
-    while time.monotonic() < deadline:
-        if node.block_number() >= _FIRST_BLOCKS:
-            return True
-        time.sleep(_POLL_S)
-    return False

@@ -56,6 +56,15 @@ def test_one_more_and_the_chain_is_halted() -> None:
     assert state_of(VALIDATORS[3], seen, _OWN) is State.NOT_CONNECTED
 
 
+def test_a_new_network_that_stands_still_is_to_begin_again() -> None:
+    """Clique's signers may each have made a first block before they were connected."""
+    for number, said in ((1, "the network is new, and its signers wait"), (300, "start the validators that are down")):
+        seen = replace(healthy(5, Consensus.CLIQUE), head_age_s=40, number=number)
+        (found,) = judge(seen, _OWN, _name)
+        assert "HALTED, though 5 of 5 validators are connected" in found.text
+        assert found.remedy.startswith(said)
+
+
 def test_a_node_without_peers_is_not_taken_for_a_halted_chain() -> None:
     seen = healthy(4, head_age_s=20, peers=0, connected=frozenset())
     (found,) = judge(seen, _OWN, _name)
