@@ -79,8 +79,13 @@ def find_pending(acting: Acting, principal: Principal, order: bytes) -> tuple[Pe
         for wait in waits:
             if wait.lot is not None and wait.lot not in seen:
                 continue
-            own = wait.who.participant == company and TASKS[wait.task][0] is not About.ORDER
-            offers = find_doing(acting, reader, principal, wait)[1] if own else ()
+            offers: tuple[Offer, ...] = ()
+            if wait.assignment is not None:
+                # All that may be done about it: an assignment has no other page.
+                thing = find_thing(reader, About.ASSIGNMENT, str(wait.assignment), str(wait.assignment))
+                offers = acting.offers(principal, acting.scene(reader, principal, thing))
+            elif wait.who.participant == company and TASKS[wait.task][0] is not About.ORDER:
+                offers = find_doing(acting, reader, principal, wait)[1]
             found.append(Pending(wait, None if wait.lot is None else reader.identifier(wait.lot), offers))
         return tuple(found)
 

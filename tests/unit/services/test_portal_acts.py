@@ -24,6 +24,7 @@ from tests.support.gateway_client import Caller
 from tests.support.portal_site import HOST, Browser
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
+from tests.unit.services.test_portal_pages import bare_words, bracketed
 
 MARKUP = """"><script>alert(1)</script><b x='"""
 LONG = "9" * 30
@@ -294,6 +295,25 @@ def test_forms_of_another_kind_or_with_too_many_fields_are_refused(site: ActingS
     for kind in ("multipart/form-data; boundary=x", "text/plain", ""):
         answer = site.portal.ask(path, "POST", urlencode(fields).encode(), Host=HOST, Cookie=cookies, Content_Type=kind)
         assert answer.status_code == 400
+
+
+def test_no_page_of_an_act_has_a_word_that_is_in_no_catalogue(
+    site: ActingSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    with bracketed(site.portal, monkeypatch):
+        pages = [
+            person.get("/portal"),
+            person.get(f"/portal/orders/{order}"),
+            person.get(f"/portal/act/acceptOrder?subject={order}"),
+            person.post("/portal/act/rejectOrder", {**fields, "reason": ""}),
+            person.post("/portal/act/rejectOrder", {**fields, "seen": "{}"}),
+            person.get("/portal/records/3"),
+        ]
+        for page in pages:
+            assert "⟦" in page.text
+            assert not bare_words(page.text), page.url
 
 
 # Declarations

@@ -128,6 +128,8 @@ def test_an_order_from_acceptance_to_delivery(day: Day) -> None:
     stream = day.do("openStream", machine, identifier="urn:example:press:log")
     day.do("startAssignment", work)
     assert day.row(AssignmentRow, int(work)).stream == stream, "the machine's only one is chosen"
+    offered = {"finishAssignment", "commissionLot", "readRegister", "cancelAssignment", "proposeEnd"}
+    assert offered <= set(day.offered(f"/portal/orders/{order}"))
     day.do("readRegister", work, moment="start", register_wh="1000")
     lot = day.do("commissionLot", work, identifier="urn:example:part", quantity="1", note="first")
     day.do("readRegister", work, moment="finish", register_wh="1250")
