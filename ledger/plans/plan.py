@@ -59,6 +59,7 @@ class CauseKind(enum.StrEnum):
     DRIFT = "drift"
     CERTIFICATE = "certificate"
     LATE = "late"
+    ENERGY = "energy"
     DECLINED = "declined"
     CALL = "call"
 

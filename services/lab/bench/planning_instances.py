@@ -8,8 +8,9 @@ each tariff period. Goods travel between companies for two slots. Orders have a 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ledger.canonical import sha256
 from ledger.plans.call import Call, Job, Objective, Operation, Transport
@@ -17,7 +18,7 @@ from ledger.plans.capability import Capability, Need
 from ledger.plans.file import Machine, PlanFile
 from ledger.plans.offer import Offer, OpenedOffer
 
-__all__ = ["generate_plan_file"]
+__all__ = ["CLOSES", "SLOT_S", "TRANSPORT_COST", "TRANSPORT_SLOTS", "Tool", "draw_tools", "generate_plan_file", "tariff_at"]
 
 COMPANIES = (1, 2, 3)
 KINDS = ("grinding", "milling", "turning")
@@ -31,7 +32,9 @@ TRANSPORT_SLOTS, TRANSPORT_COST = 2, 60
 
 
 @dataclass(frozen=True, slots=True)
-class _Tool:
+class Tool:
+    """A machine as its owner knows it."""
+
     machine: Machine
     kind: str
     rate: int
@@ -42,13 +45,22 @@ class _Tool:
     """Energy of one slot."""
 
 
-def generate_plan_file(orders: int, seed: int, *, setup: int = 0) -> PlanFile:
+def generate_plan_file(
+    orders: int,
+    seed: int | str,
+    *,
+    setup: int = 0,
+    tools: Sequence[Tool] | None = None,
+    efficiency_per_mille: Mapping[int, int] = MappingProxyType({}),
+) -> PlanFile:
     """Draw a call for `orders` orders of three operations, with objective and offers; the file has no plan.
 
-    With `setup`, operations belong to one of three families, and a change of family takes that many slots.
+    With `setup`, operations belong to one of three families, and a change of family takes that many slots. `tools`: by
+    default drawn as well. `efficiency_per_mille`, by machine: those that are derated take longer, and at 0 they are not
+    offered.
     """
     draw = random.Random(f"millmark planning {orders} {seed}")  # noqa: S311 - instances, not secrets
-    tools = list(_draw_tools(draw))
+    tools = list(draw_tools(draw)) if tools is None else tools
     slots = 96 + 2 * orders
     jobs, nominal = [], {}
     for order in sorted(draw.randbytes(32) for _ in range(orders)):
@@ -85,29 +97,35 @@ def generate_plan_file(orders: int, seed: int, *, setup: int = 0) -> PlanFile:
         objective=objective.commitment,
         jobs=tuple(jobs),
     )
-    offers = tuple(_draw_offers(draw, call, tools, nominal, setup))
+    offers = tuple(_draw_offers(draw, call, tools, nominal, setup, efficiency_per_mille))
     return PlanFile(call, objective, tuple(tool.machine for tool in tools), offers)
 
 
-def _draw_tools(draw: random.Random) -> Iterator[_Tool]:
+def draw_tools(draw: random.Random) -> Iterator[Tool]:
     numbers = iter(range(1, 100))
     for company in COMPANIES:
         for kind in KINDS:
             machine = Machine(next(numbers), company, (Capability(kind),))
-            yield _Tool(machine, kind, draw.randint(30, 70), draw.randint(80, 130), draw.randint(1, 3))
+            yield Tool(machine, kind, draw.randint(30, 70), draw.randint(80, 130), draw.randint(1, 3))
 
 
 def _draw_offers(
-    draw: random.Random, call: Call, tools: list[_Tool], nominal: dict[bytes, list[int]], setup: int
+    draw: random.Random,
+    call: Call,
+    tools: Sequence[Tool],
+    nominal: dict[bytes, list[int]],
+    setup: int,
+    efficiency_per_mille: Mapping[int, int],
 ) -> Iterator[OpenedOffer]:
     digest = call.digest
     for job in call.jobs:
         family = draw.choice("ABC") if setup else ""
         for operation, duration in zip(job.operations, nominal[job.order], strict=True):
             for tool in tools:
-                if tool.kind != operation.need.kind:
+                efficiency = efficiency_per_mille.get(tool.machine.machine, 1000)
+                if tool.kind != operation.need.kind or not efficiency:
                     continue
-                length = max(1, (duration * tool.pace + 50) // 100)
+                length = -(-max(1, (duration * tool.pace + 50) // 100) * 1000 // efficiency)
                 wh = length * tool.kwh * 1000
                 offer = Offer(
                     call=digest,
@@ -126,14 +144,14 @@ def _draw_offers(
                 yield OpenedOffer(offer, draw.randbytes(32))
 
 
-def _windows(tool: _Tool, length: int, slots: int) -> tuple[tuple[int, int, int], ...]:
+def _windows(tool: Tool, length: int, slots: int) -> tuple[tuple[int, int, int], ...]:
     """One for each tariff period; its price is that of the operation when it starts in the first slot."""
     last = slots - length
     return tuple(
-        (first, min(first + PERIOD_SLOTS - 1, last), length * tool.rate + tool.kwh * _tariff(first, length))
+        (first, min(first + PERIOD_SLOTS - 1, last), length * tool.rate + tool.kwh * tariff_at(first, length))
         for first in range(0, last + 1, PERIOD_SLOTS)
     )
 
 
-def _tariff(start: int, length: int) -> int:
+def tariff_at(start: int, length: int) -> int:
     return sum(TARIFF[slot % DAY_SLOTS // PERIOD_SLOTS] for slot in range(start, start + length))

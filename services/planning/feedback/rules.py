@@ -1,0 +1,178 @@
+"""What follows from a cause: one table, one ladder, and the state of a machine on it. Pure: no clock, no database.
+
+A machine stands on a rung of the ladder; on rung 0 nothing is held against it. A cause that counts takes it one rung up
+or to the rung at which its kind begins, and never above the rung at which its kind ends. Every rung asks for more than
+the one below: other settings, then plans that expect less of the machine, then none on it.
+
+Hysteresis. A cause counts only if all that was measured of it was measured after the latest step: what came before, the
+step could not have prevented. Some kinds need several before anything is done, since one may be chance. And it takes
+`RECOVERY` good verdicts in a row, all of work that began after the latest step, to come down by one rung: so a machine
+that is bad every now and then stays where it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from ledger.plans.plan import CauseKind
+from services.planning.feedback.causes import MachineCause
+
+__all__ = ["LADDER", "RECOVERY", "RULES", "Condition", "Judged", "Outcome", "Rule", "Rung", "Step", "judge"]
+
+WHOLE = 1000
+RECOVERY = 8
+"""Good verdicts in a row that take a machine one rung down."""
+
+
+class Step(enum.StrEnum):
+    """What is done because of a cause."""
+
+    SETPOINT = "setpoint"
+    """Other settings are proposed to the operator."""
+    DERATE = "derate"
+    """Offers expect the machine to take longer."""
+    WITHDRAW = "withdraw"
+    """Its offers are withdrawn, and it makes none."""
+    REPLAN = "replan"
+    """The coordinator makes another plan."""
+    LIFT = "lift"
+    """The latest of the steps above is taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One rung of the ladder."""
+
+    step: Step
+    efficiency_per_mille: int = WHOLE
+    """How fast the machine is expected to be from then on, of what its calendar says; 0 if it is not offered."""
+
+
+LADDER = (Rung(Step.SETPOINT), Rung(Step.DERATE, 900), Rung(Step.DERATE, 750), Rung(Step.WITHDRAW, 0))
+"""Rung 1 is the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a kind of cause leads to."""
+
+    first: int
+    """Rung at which it begins; 0 if it says nothing about the machine."""
+    last: int
+    """Rung above which it never leads."""
+    least: int = 1
+    """How many of them, none before the latest step, are needed for the next one."""
+    replans: bool = False
+    """Whether another plan is made whatever the rung. Where offers are withdrawn, it always is."""
+
+
+RULES: Mapping[CauseKind, Rule] = MappingProxyType(
+    {
+        CauseKind.DRIFT: Rule(first=1, last=4),
+        # Gates stop what fails. The machine is taken out of plans by what is measured of it, not by verdicts on few parts.
+        CauseKind.CERTIFICATE: Rule(first=1, last=3, least=2),
+        CauseKind.ENERGY: Rule(first=1, last=2, least=2),
+        CauseKind.LATE: Rule(first=2, last=3, least=2, replans=True),
+        CauseKind.MACHINE_DOWN: Rule(first=4, last=4, replans=True),
+        CauseKind.DECLINED: Rule(first=0, last=0, replans=True),
+    }
+)
+"""One for every kind of cause that is about a machine."""
+
+
+class Outcome(enum.StrEnum):
+    """What became of a cause."""
+
+    ACTED = "acted"
+    COUNTED = "counted"
+    """It alone is not enough."""
+    EARLIER = "earlier"
+    """It began before the latest step, which could not have prevented it."""
+    EXHAUSTED = "exhausted"
+    """Its kind leads no further than the machine is already."""
+    REFUSED = "refused"
+    """It is not of somebody who can say it."""
+    DISMISSED = "dismissed"
+    """A person said that it does not count, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Where a machine stands."""
+
+    rung: int = 0
+    below: int = 0
+    """Rung to which it comes back: a machine that failed on rung 0 is as good as before once it is mended."""
+    since_s: int = 0
+    """When the latest step took effect, seconds since 1970."""
+    good: int = 0
+    """Good verdicts in a row since then."""
+    counts: Mapping[CauseKind, int] = field(default_factory=dict)
+    """Causes since then that were not enough yet, by kind."""
+
+    @property
+    def efficiency_per_mille(self) -> int:
+        """How fast the machine is expected to be, of what its calendar says; 0 if it is not to be offered."""
+        return LADDER[self.rung - 1].efficiency_per_mille if self.rung else WHOLE
+
+    def observe(self, *, good: bool, since_s: int, at_s: int) -> tuple[Condition, bool]:
+        """Takes note of a verdict on work that began at `since_s`. Returns the condition after it, and whether a rung
+        was taken back because of it."""
+        if since_s < self.since_s:
+            return self, False
+        if not good:
+            return replace(self, good=0), False
+        run = self.good + 1
+        if run < RECOVERY:
+            return replace(self, good=run), False
+        # Causes from before so many good ones were chance.
+        return self.lift(at_s) if self.rung else (replace(self, good=run, counts={}), False)
+
+    def lift(self, at_s: int) -> tuple[Condition, bool]:
+        """Takes one rung back: verdicts recovered, the machine was mended, or a person said so."""
+        if not self.rung:
+            return self, False
+        return Condition(self.below, max(self.below - 1, 0), at_s), True
+
+    def pass_over(self, kind: CauseKind, at_s: int) -> Judged:
+        """Goes on to the next rung at once: what a step proposed was refused, or could not be had, and the cause
+        stands."""
+        return _climb(self, RULES[kind], at_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a cause leads to."""
+
+    condition: Condition
+    outcome: Outcome
+    steps: tuple[Step, ...] = ()
+    """What is to be done, in this order."""
+
+
+def judge(condition: Condition, cause: MachineCause) -> Judged:
+    """Decides what a cause leads to at a machine in this condition."""
+    rule = RULES[cause.kind]
+    if not rule.first:
+        return Judged(condition, Outcome.ACTED, (Step.REPLAN,))
+    if cause.since_s < condition.since_s:
+        return Judged(condition, Outcome.EARLIER)
+    count = condition.counts.get(cause.kind, 0) + 1
+    counted = replace(condition, good=0, counts={**condition.counts, cause.kind: count})
+    if count < rule.least:
+        return Judged(counted, Outcome.COUNTED)
+    return _climb(counted, rule, cause.at_s)
+
+
+def _climb(condition: Condition, rule: Rule, at_s: int) -> Judged:
+    rung = max(condition.rung + 1, rule.first)
+    again = (Step.REPLAN,) if rule.replans else ()
+    if rung > rule.last:
+        return Judged(replace(condition, counts={}), Outcome.EXHAUSTED, again)
+    step = LADDER[rung - 1].step
+    if step is Step.WITHDRAW:
+        again = (Step.REPLAN,)
+    return Judged(Condition(rung, condition.rung, at_s), Outcome.ACTED, (step, *again))
