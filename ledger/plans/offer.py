@@ -28,6 +28,7 @@ from ledger.plans._fields import (
     read_object,
     read_text,
 )
+from ledger.plans.plan import Cause, parse_cause
 
 __all__ = [
     "OFFER_FORMAT",
@@ -117,24 +118,28 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class OfferWithdrawal:
-    """Takes an offer back. Counts when it is anchored before the call closes, as the offer itself."""
+    """Takes an offer back. Counts when it is anchored before the call closes, as the offer itself; later, it says that
+    its owner asks to be planned without it."""
 
     call: bytes
     """Digest of the call, 32 bytes."""
     offer: bytes
     """Leaf hash of the offer, 32 bytes."""
+    cause: Cause | None = None
+    """Why, where something at the machine is the reason."""
 
     def __post_init__(self) -> None:
         check_size(self.call, "the call of a withdrawal", 32)
         check_size(self.offer, "the offer of a withdrawal", 32)
 
     def to_json(self) -> dict[str, Json]:
-        return {
+        shown: dict[str, Json] = {
             "format": WITHDRAWAL_FORMAT,
             "version": 1,
             "call": to_hex(self.call),
             "offer": to_hex(self.offer),
         }
+        return shown if self.cause is None else {**shown, "cause": self.cause.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +249,13 @@ def parse_offer(value: Json) -> Offer:
 
 def parse_offer_withdrawal(value: Json) -> OfferWithdrawal:
     """Build a withdrawal from its JSON. Raises PlanError."""
-    members = read_document(value, "a withdrawal", WITHDRAWAL_FORMAT, ("call", "offer"))
+    has_cause = isinstance(value, dict) and "cause" in value
+    names = ("call", "offer", "cause") if has_cause else ("call", "offer")
+    members = read_document(value, "a withdrawal", WITHDRAWAL_FORMAT, names)
     return OfferWithdrawal(
         call=read_bytes(members["call"], "the call of a withdrawal"),
         offer=read_bytes(members["offer"], "the offer of a withdrawal"),
+        cause=parse_cause(members["cause"]) if has_cause else None,
     )
 
 

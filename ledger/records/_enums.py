@@ -51,6 +51,8 @@ class NoteKind(enum.IntEnum):
     RESOLUTION = 9
     """On such lots: nothing more is to be done about them. By who recorded the notice, on all that it names: the matter
     is closed."""
+    DRIFT = 10
+    """What is measured of the lots differs from what the model learned from: their inspector's alarm."""
 
 
 class ModelState(enum.IntEnum):

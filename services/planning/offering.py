@@ -14,6 +14,7 @@ from services.planning.calendar import Calendar
 from services.planning.calls import verify_revisions
 from services.planning.consent import find_busy
 from services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError
+from services.planning.feedback.repository import FeedbackRepository
 from services.planning.offers import Made, OwnMachine, build_offers
 from services.planning.reading import need_call
 from services.planning.repository import LeafRow, What
@@ -59,7 +60,8 @@ def find_own_machines(
             raise OfferRefusedError(f"machine {plan.machine} of the calendar {why}", hint="correct calendar.toml")
         capability = find_capability(shelf.book, row.claims_root)
         busy = find_busy(shelf.rows, shelf.book, call, number, me)
-        found.append(OwnMachine(number, plan, capability, tuple(busy)))
+        efficiency = FeedbackRepository(shelf.connection).condition(number).efficiency_per_mille
+        found.append(OwnMachine(number, plan, capability, tuple(busy), efficiency))
     if not found:
         raise InputError("the calendar has none of these machines", hint="see calendar.toml")
     return found

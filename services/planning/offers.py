@@ -23,6 +23,15 @@ class OwnMachine:
     capability: tuple[Capability, ...]
     busy: tuple[tuple[int, int], ...] = ()
     """Slots of the call that are taken by work it has accepted: from, and up to."""
+    efficiency_per_mille: int = 1000
+    """How fast it is expected to be, of what the calendar says; 0 if feedback has withdrawn it."""
+
+    def minutes(self, kind: str) -> int | None:
+        """How long it takes for a kind of operation; None if it is not offered for that."""
+        minutes = self.plan.minutes.get(kind)
+        if minutes is None or not self.efficiency_per_mille:
+            return None
+        return -(-minutes * 1000 // self.efficiency_per_mille)
 
 
 @dataclass(slots=True)
@@ -65,7 +74,7 @@ def build_offers(
                 if offer is not None:
                     made.offers.append(offer)
                 else:
-                    reasons.append(f"machine {machine.number} {reason or _why_no_time(machine.plan, operation)}")
+                    reasons.append(f"machine {machine.number} {reason or _why_no_time(machine, operation)}")
             if len(reasons) == len(machines):
                 named = f"operation {operation.operation + 1} of order {to_hex(job.order)[:18]}..."
                 made.passed.append(f"no offer for {named}: {'; '.join(reasons) or 'there is no machine'}")
@@ -96,7 +105,7 @@ def _offer(
 ) -> Offer | None:
     """None if the machine has no time for it within the call. `load` is how much it has been offered so far."""
     operation, plan, grid = job.operations[place], machine.plan, day.grid
-    minutes = plan.minutes.get(operation.need.kind)
+    minutes = machine.minutes(operation.need.kind)
     if minutes is None:
         return None
     duration, setup = grid.slots_of(minutes), grid.slots_of(plan.setup_minutes)
@@ -201,8 +210,10 @@ def _family(plan: MachinePlan, operation: Operation) -> str:
     return ", ".join([operation.need.kind, *(str(values[name]) for name in plan.family if name in values)])
 
 
-def _why_no_time(plan: MachinePlan, operation: Operation) -> str:
-    if operation.need.kind not in plan.minutes:
+def _why_no_time(machine: OwnMachine, operation: Operation) -> str:
+    if not machine.efficiency_per_mille:
+        return "is withdrawn because of what happened at it: see `millmark plan causes`"
+    if operation.need.kind not in machine.plan.minutes:
         return f"has no minutes for {operation.need.kind} in the calendar"
     return "has no time for it"
 

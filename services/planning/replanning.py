@@ -38,6 +38,8 @@ class Happened:
     """The failing one."""
     record: int | None = None
     """The record in which a machine's owner said that it is down; None if there is none."""
+    shown: Cause | None = None
+    """What a record or an entry of another stream shows already; it stands for the fields that name records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ _NEEDS = {
     CauseKind.MACHINE_DOWN: "machine",
     CauseKind.DRIFT: "machine",
     CauseKind.LATE: "assignment",
+    CauseKind.ENERGY: "assignment",
     CauseKind.DECLINED: "assignment",
     CauseKind.CERTIFICATE: "certificate",
     CauseKind.CALL: "",
@@ -87,14 +90,16 @@ def prepare_plan(shelf: Shelf, call: Call) -> PlanFile:
 def prepare_replan(shelf: Shelf, call: Call, own: OwnStream, happened: Happened, now_s: int) -> Replacing:
     """What a plan is made from that replaces the latest one. Rows that have begun stay, and accepted ones unless that
     is impossible. Raises InputError for a cause that is not so."""
-    verify_cause(happened)
+    if happened.shown is None:
+        verify_cause(happened)
     before = shelf.latest_plan(call.digest)
     # A cause that a record shows names it; any other is written into the coordinator's stream.
     record = happened.record or happened.certificate or _declined(shelf, happened)
-    cause = _cause(shelf, own, happened, record)
+    cause = happened.shown or _cause(shelf, own, happened, record)
     file = plan_file(shelf.rows, shelf.book, shelf.planning, call, None, before)
     why = _replan(shelf, call, before, cause, happened, now_s)
-    return Replacing(file, before.tie, why, None if record is not None else _entry(happened, now_s))
+    is_shown = record is not None or happened.shown is not None
+    return Replacing(file, before.tie, why, None if is_shown else _entry(happened, now_s))
 
 
 def seal_made(
@@ -103,7 +108,7 @@ def seal_made(
     """Writes a plan, and before it what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
     written = None if entry is None else seal_event(shelf.connection, own, entry).first
-    if plan.cause is not None and plan.cause.leaf != written:
+    if written is not None and plan.cause is not None and plan.cause.leaf != written:
         raise PlanningError("the stream has grown meanwhile", hint="make the plan again")
     return seal_plan(shelf.connection, own, call, plan, signer)
 

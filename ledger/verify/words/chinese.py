@@ -231,6 +231,7 @@ ENUMERATIONS: Mapping[str, str] = {
     "LotState.RETURNING": "退回中，隔离",
     "NoteKind.ACKNOWLEDGEMENT": "确认收到",
     "NoteKind.CALIBRATION": "校准",
+    "NoteKind.DRIFT": "漂移",
     "NoteKind.LATER_FACT": "后续事实",
     "NoteKind.MAINTENANCE": "维护",
     "NoteKind.OBSERVATION": "观察",

@@ -23,7 +23,18 @@ from ledger.plans.call import Call
 from ledger.plans.plan import Key, Row
 from services.lab.bench.planning_instances import TRANSPORT_COST, TRANSPORT_SLOTS, Tool, draw_tools, tariff_at
 
-__all__ = ["PARTS", "Done", "Drift", "DriftingPlant", "Failure", "Week", "Work", "sum_week"]
+__all__ = [
+    "DOWN_SLOTS",
+    "OVERHAUL_COST",
+    "PARTS",
+    "Done",
+    "Drift",
+    "DriftingPlant",
+    "Failure",
+    "Week",
+    "Work",
+    "sum_week",
+]
 
 Work = tuple[int, bytes, int]
 """Machine, order and operation."""
@@ -39,11 +50,11 @@ _SHOCK_PER_MILLE = 25
 _REJECT_PER_MILLE = 20
 """Share of parts that is rejected whatever the state."""
 _FAIL_PER_MILLE = 4
-_DOWN_SLOTS = 32
-"""How long a machine is down that failed."""
+DOWN_SLOTS = 32
+"""How long an overhaul takes, and how long a machine is down that failed."""
 _REJECT_COST = 40
 """Material of a part, and what was put into it before."""
-_OVERHAUL_COST = 900
+OVERHAUL_COST = 900
 _OVERHAUL_WEEKS = 26
 """Machines are overhauled that often, whatever their state."""
 _CENTRE, _SPREAD = 2000, 120
@@ -119,9 +130,9 @@ class DriftingPlant:
         self.tools = tuple(draw_tools(self._draw("tools")))
         self.drifts = {tool.machine.machine: Drift() for tool in self.tools}
 
-    def pass_week(self, week: int) -> int:
-        """Lets the machines drift, and overhauls those whose turn it is. Returns what that costs."""
-        cost = 0
+    def pass_week(self, week: int) -> set[int]:
+        """Lets the machines drift, and overhauls those whose turn it is. Returns these."""
+        overhauled = set()
         for place, (machine, drift) in enumerate(self.drifts.items()):
             draw = self._draw(f"drift {week} {machine}")
             drift.offset += draw.randint(0, _OFFSET_STEP)
@@ -129,13 +140,12 @@ class DriftingPlant:
             if draw.randrange(1000) < _SHOCK_PER_MILLE:
                 drift.offset += _SHOCK
             if (week + place * _OVERHAUL_WEEKS // len(self.drifts)) % _OVERHAUL_WEEKS == _OVERHAUL_WEEKS - 1:
-                cost += self.overhaul(machine)
-        return cost
+                self.overhaul(machine)
+                overhauled.add(machine)
+        return overhauled
 
-    def overhaul(self, machine: int) -> int:
-        """Returns what it costs."""
+    def overhaul(self, machine: int) -> None:
         self.drifts[machine].reset()
-        return _OVERHAUL_COST
 
     def correct(self, machine: int) -> None:
         """Other settings, which do nothing against wear, and are a tenth off."""
@@ -148,7 +158,7 @@ class DriftingPlant:
             draw = self._draw(f"failure {week} {machine}")
             if draw.randrange(1000) < drift.fail_per_mille:
                 slot = draw.randint(4, slots // 3)
-                found.append(Failure(machine, slot, slot + _DOWN_SLOTS))
+                found.append(Failure(machine, slot, slot + DOWN_SLOTS))
         return sorted(found, key=lambda one: (one.slot, one.machine))
 
     def measure(self, week: int, machine: int, operations: int) -> NDArray[np.int64]:

@@ -5,14 +5,14 @@ Each week the coordinator calls for the same orders on both sides, the planner o
 machines without drift take, machines are overhauled when their turn comes or when they fail, and what was to be done on
 a failed machine waits for it. With feedback, the detector of `quality.drift` looks at the words measured, and verdicts,
 late finishes, energy and failures are causes as in the product: its rule table decides, and what it decides is done.
-Settings are taken or refused by a drawn operator; a machine whose offers are withdrawn is overhauled in that week and
-offered again in the next.
+Settings are taken or refused by a drawn operator; a machine whose offers are withdrawn is overhauled when the next week
+begins, which takes as long as any overhaul, and offered again from then on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -23,7 +23,16 @@ from ledger.plans.file import PlanFile
 from ledger.plans.offer import Offer
 from ledger.plans.plan import CauseKind, Key, Plan
 from quality.drift import ALARM_GROUPS, GROUP, Reference, build_reference, watch
-from services.lab.bench.drifting_plant import PARTS, Done, DriftingPlant, Failure, Week, Work, sum_week
+from services.lab.bench.drifting_plant import (
+    DOWN_SLOTS,
+    OVERHAUL_COST,
+    Done,
+    DriftingPlant,
+    Failure,
+    Week,
+    Work,
+    sum_week,
+)
 from services.lab.bench.planning_instances import CLOSES, SLOT_S, generate_plan_file
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.rules import Condition, Step, judge
@@ -166,8 +175,8 @@ class _Loop:
         self._seed, self._orders, self._cpu_s, self._feedback = seed, orders, cpu_s, feedback
         self._plant = DriftingPlant(seed)
         self._side = Side()
-        self._out: set[int] = set()
-        """Machines whose offers are withdrawn, to be overhauled."""
+        self._mended: set[int] = set()
+        """Machines that failed, and were repaired in the same week."""
 
     def run(self, weeks: int) -> Side:
         for week in range(weeks):
@@ -175,40 +184,49 @@ class _Loop:
         return self._side
 
     def _week(self, week: int) -> Week:
-        overhauls = self._plant.pass_week(week)
-        file = self._call(week, {})
+        overhauled = self._plant.pass_week(week) | self._mend(week)
+        file = self._call(week, {}, overhauled)
         nominal = {key: offer.duration for key, offer in _offers(file).items()}
         failures = self._plant.find_failures(week, file.call.slots)
-        plan, offered = self._plan(week, file)
+        plan, offered = self._plan(week, file, overhauled)
         done = self._work(week, offered, plan, nominal, failures)
         found = sum_week(file.call, done, dict(file.objective.tardiness))
-        found.cost += overhauls + sum(self._plant.overhaul(one.machine) for one in failures)
+        for failure in failures:
+            self._plant.overhaul(failure.machine)
+        found.cost += OVERHAUL_COST * (len(overhauled) + len(failures))
         if self._feedback is not None:
-            found.cost += self._mend(week, {one.machine for one in failures})
             self._learn(week, list(done.values()), self._feedback)
         return found
 
-    def _call(self, week: int, efficiency: Mapping[int, int]) -> PlanFile:
-        name = f"loop {self._seed} {week}"
-        return generate_plan_file(self._orders, name, tools=self._plant.tools, efficiency_per_mille=efficiency)
+    def _mend(self, week: int) -> set[int]:
+        """Overhauls what was withdrawn, and takes back what failed and is mended. Returns what it overhauls."""
+        if self._feedback is None:
+            return set()
+        out = {one for one in self._feedback.conditions if not self._feedback.condition(one).efficiency_per_mille}
+        withdrawn = out - self._mended
+        for machine in sorted(out):
+            self._feedback.lift(machine, _time(week, 0 if machine in self._mended else DOWN_SLOTS))
+            self._side.count(Step.LIFT)
+        for machine in withdrawn:
+            self._plant.overhaul(machine)
+        self._mended.clear()
+        return withdrawn
 
-    def _plan(self, week: int, file: PlanFile) -> tuple[Plan, PlanFile]:
+    def _call(self, week: int, efficiency: Mapping[int, int], overhauled: Iterable[int]) -> PlanFile:
+        name, free_from = f"loop {self._seed} {week}", dict.fromkeys(overhauled, DOWN_SLOTS)
+        return generate_plan_file(
+            self._orders, name, tools=self._plant.tools, efficiency_per_mille=efficiency, free_from=free_from
+        )
+
+    def _plan(self, week: int, file: PlanFile, overhauled: Iterable[int]) -> tuple[Plan, PlanFile]:
         """The week's plan, and the offers that it was made of."""
         if self._feedback is not None:
             machines = [tool.machine.machine for tool in self._plant.tools]
-            efficiency = self._feedback.efficiency(machines)
-            try:
-                file = self._call(week, efficiency)
-                return self._make(file), file
-            except UnplannableError:
-                # All that can do some operation are out: their owners are asked again, and offer what they have.
-                file = self._call(week, {one: found or 750 for one, found in efficiency.items()})
+            file = self._call(week, self._feedback.efficiency(machines), overhauled)
         return self._make(file), file
 
     def _make(self, file: PlanFile, replan: Replan | None = None) -> Plan:
-        made = make_plan(
-            file, tie=_TIE, replan=replan, cpu_s=self._cpu_s, seed=1, with_solver=False, repeatable=True
-        )
+        made = make_plan(file, tie=_TIE, replan=replan, cpu_s=self._cpu_s, seed=1, with_solver=False, repeatable=True)
         return made.check.plan
 
     def _work(
@@ -228,11 +246,14 @@ class _Loop:
         at_s = _time(week, failure.slot)
         steps = feedback.judge(CauseKind.MACHINE_DOWN, failure.machine, at_s, at_s)
         self._note(steps)
+        self._mended.add(failure.machine)
         if Step.REPLAN not in steps:
             return plan
         started = frozenset(key for key, one in done.items() if one.start < failure.slot)
         resting = {row.offer for row in plan.rows if row.key in started}
-        offers = [one.id for one in file.offers if isinstance(one.entry, Offer) and one.entry.machine == failure.machine]
+        offers = [
+            one.id for one in file.offers if isinstance(one.entry, Offer) and one.entry.machine == failure.machine
+        ]
         accepted = frozenset(row.key for row in plan.rows if row.machine != failure.machine) - started
         cause = MachineCause(CauseKind.MACHINE_DOWN, failure.machine, "", at_s, at_s, record=week + 1).to_cause()
         dropped = frozenset(plan.offers).intersection(offers) - resting
@@ -241,18 +262,6 @@ class _Loop:
             return self._make(PlanFile(file.call, file.objective, file.machines, file.offers, None, plan), replan)
         except UnplannableError:
             return plan
-
-    def _mend(self, week: int, failed: set[int]) -> int:
-        """Overhauls what was withdrawn before this week, and what failed is mended already. Returns what it costs."""
-        cost = 0
-        for machine in sorted(self._out | failed):
-            if machine not in failed:
-                cost += self._plant.overhaul(machine)
-            if self._feedback is not None:
-                self._feedback.lift(machine, _time(week + 1, 0))
-                self._side.count(Step.LIFT)
-        self._out.clear()
-        return cost
 
     def _learn(self, week: int, done: Sequence[Done], feedback: _Feedback) -> None:
         """What the week showed, in its order, and what follows from it before the next one."""
@@ -283,8 +292,6 @@ class _Loop:
             elif self._feedback is not None:
                 self._side.count("refused")
                 self._act(week, machine, kind, self._feedback.pass_over(kind, machine, at_s), at_s)
-        if Step.WITHDRAW in steps:
-            self._out.add(machine)
 
     def _note(self, steps: tuple[Step, ...]) -> None:
         for step in steps:

@@ -18,7 +18,16 @@ from ledger.plans.capability import Capability, Need
 from ledger.plans.file import Machine, PlanFile
 from ledger.plans.offer import Offer, OpenedOffer
 
-__all__ = ["CLOSES", "SLOT_S", "TRANSPORT_COST", "TRANSPORT_SLOTS", "Tool", "draw_tools", "generate_plan_file", "tariff_at"]
+__all__ = [
+    "CLOSES",
+    "SLOT_S",
+    "TRANSPORT_COST",
+    "TRANSPORT_SLOTS",
+    "Tool",
+    "draw_tools",
+    "generate_plan_file",
+    "tariff_at",
+]
 
 COMPANIES = (1, 2, 3)
 KINDS = ("grinding", "milling", "turning")
@@ -52,12 +61,13 @@ def generate_plan_file(
     setup: int = 0,
     tools: Sequence[Tool] | None = None,
     efficiency_per_mille: Mapping[int, int] = MappingProxyType({}),
+    free_from: Mapping[int, int] = MappingProxyType({}),
 ) -> PlanFile:
     """Draw a call for `orders` orders of three operations, with objective and offers; the file has no plan.
 
     With `setup`, operations belong to one of three families, and a change of family takes that many slots. `tools`: by
     default drawn as well. `efficiency_per_mille`, by machine: those that are derated take longer, and at 0 they are not
-    offered.
+    offered. `free_from`, by machine: the first slot that is offered.
     """
     draw = random.Random(f"millmark planning {orders} {seed}")  # noqa: S311 - instances, not secrets
     tools = list(draw_tools(draw)) if tools is None else tools
@@ -97,7 +107,7 @@ def generate_plan_file(
         objective=objective.commitment,
         jobs=tuple(jobs),
     )
-    offers = tuple(_draw_offers(draw, call, tools, nominal, setup, efficiency_per_mille))
+    offers = tuple(_draw_offers(draw, call, tools, nominal, setup, efficiency_per_mille, free_from))
     return PlanFile(call, objective, tuple(tool.machine for tool in tools), offers)
 
 
@@ -116,6 +126,7 @@ def _draw_offers(
     nominal: dict[bytes, list[int]],
     setup: int,
     efficiency_per_mille: Mapping[int, int],
+    free_from: Mapping[int, int],
 ) -> Iterator[OpenedOffer]:
     digest = call.digest
     for job in call.jobs:
@@ -136,7 +147,7 @@ def _draw_offers(
                     duration=length,
                     setup=setup,
                     family=family,
-                    windows=_windows(tool, length, call.slots),
+                    windows=_windows(tool, length, call.slots, free_from.get(tool.machine.machine, 0)),
                     wh=wh,
                     co2e_mg=wh * 400,
                     until=call.closes + 86_400,
@@ -144,12 +155,13 @@ def _draw_offers(
                 yield OpenedOffer(offer, draw.randbytes(32))
 
 
-def _windows(tool: Tool, length: int, slots: int) -> tuple[tuple[int, int, int], ...]:
+def _windows(tool: Tool, length: int, slots: int, free: int) -> tuple[tuple[int, int, int], ...]:
     """One for each tariff period; its price is that of the operation when it starts in the first slot."""
     last = slots - length
     return tuple(
-        (first, min(first + PERIOD_SLOTS - 1, last), length * tool.rate + tool.kwh * tariff_at(first, length))
+        (max(first, free), end, length * tool.rate + tool.kwh * tariff_at(first, length))
         for first in range(0, last + 1, PERIOD_SLOTS)
+        if (end := min(first + PERIOD_SLOTS - 1, last)) >= free
     )
 
 

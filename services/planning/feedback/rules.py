@@ -20,9 +20,23 @@ from types import MappingProxyType
 from ledger.plans.plan import CauseKind
 from services.planning.feedback.causes import MachineCause
 
-__all__ = ["LADDER", "RECOVERY", "RULES", "Condition", "Judged", "Outcome", "Rule", "Rung", "Step", "judge"]
+__all__ = [
+    "LADDER",
+    "RECOVERY",
+    "RULES",
+    "WHOLE",
+    "Condition",
+    "Judged",
+    "Outcome",
+    "Rule",
+    "Rung",
+    "Step",
+    "judge",
+    "judge_elsewhere",
+]
 
 WHOLE = 1000
+"""The efficiency that a machine's calendar says, per mille."""
 RECOVERY = 8
 """Good verdicts in a row that take a machine one rung down."""
 
@@ -72,7 +86,7 @@ class Rule:
 RULES: Mapping[CauseKind, Rule] = MappingProxyType(
     {
         CauseKind.DRIFT: Rule(first=1, last=4),
-        # Gates stop what fails. The machine is taken out of plans by what is measured of it, not by verdicts on few parts.
+        # Gates stop what fails. What is measured of a machine takes it out of plans, not verdicts on few parts.
         CauseKind.CERTIFICATE: Rule(first=1, last=3, least=2),
         CauseKind.ENERGY: Rule(first=1, last=2, least=2),
         CauseKind.LATE: Rule(first=2, last=3, least=2, replans=True),
@@ -95,6 +109,8 @@ class Outcome(enum.StrEnum):
     """Its kind leads no further than the machine is already."""
     REFUSED = "refused"
     """It is not of somebody who can say it."""
+    ELSEWHERE = "elsewhere"
+    """The machine is another company's, which acts on it."""
     DISMISSED = "dismissed"
     """A person said that it does not count, and why."""
 
@@ -165,6 +181,21 @@ def judge(condition: Condition, cause: MachineCause) -> Judged:
     if count < rule.least:
         return Judged(counted, Outcome.COUNTED)
     return _climb(counted, rule, cause.at_s)
+
+
+def judge_elsewhere(condition: Condition, cause: MachineCause) -> Judged:
+    """Decides what a cause at another company's machine leads to: whether the plan is replaced, and nothing else."""
+    rule = RULES[cause.kind]
+    if not rule.replans:
+        return Judged(condition, Outcome.ELSEWHERE)
+    if cause.since_s < condition.since_s:
+        return Judged(condition, Outcome.EARLIER)
+    count = condition.counts.get(cause.kind, 0) + 1
+    if count < rule.least:
+        return Judged(replace(condition, counts={**condition.counts, cause.kind: count}), Outcome.COUNTED)
+    # An owner that declined rows says nothing about the machine's work.
+    after = Condition(since_s=cause.at_s) if rule.first else condition
+    return Judged(after, Outcome.ACTED, (Step.REPLAN,))
 
 
 def _climb(condition: Condition, rule: Rule, at_s: int) -> Judged:

@@ -1,0 +1,18 @@
+"""Errors of feedback, below the root in `ledger.errors`.
+
+MillmarkError
+  PlanningError            (services.planning.errors)
+    CauseRefusedError      a cause is not of who can say it, is unknown, or is settled already
+"""
+
+from __future__ import annotations
+
+from services.planning.errors import PlanningError
+
+__all__ = ["CauseRefusedError"]
+
+
+class CauseRefusedError(PlanningError):
+    """A cause is not of who can say it, is unknown, or is settled already."""
+
+    code = "cause-refused"

@@ -1,0 +1,132 @@
+"""Makes the plans that causes ask for: with the cause on record, and its rows proposed to their owners, who consent.
+
+A plan takes seconds, so it is made between two transactions. If the plan in force was replaced meanwhile, by a person
+or by another process, nothing is written, and the next look decides anew whether the cause still touches it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from ledger.canonical import Json, to_hex
+from ledger.claims import build_claims
+from ledger.errors import InputError, MillmarkError, UnplannableError
+from ledger.plans.plan import CauseKind
+from ledger.records import Anchor, CancelAssignment, ProposeAssignment
+from ledger.signatures import Signer
+from ledger.store import Store
+from services.planning.errors import PlanningError
+from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
+from services.planning.feedback.rules import Step
+from services.planning.feedback.taking import Queue
+from services.planning.feedback.touching import is_touched
+from services.planning.proposing import find_proposals
+from services.planning.replanning import Happened, Replacing, need_own_call, prepare_replan, seal_made
+from services.planning.schedule import Made, make_plan
+from services.planning.shelf import Shelf, reading, writing
+
+__all__ = ["Replacer"]
+
+MOST_TRIES = 5
+"""How often a plan is made anew because another one was recorded meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacer:
+    """Makes plans of one coordinator."""
+
+    store: Store
+    me: int
+    queue: Queue
+    signer: Signer
+    cpu_s: float = 2.0
+
+    def replace_next(self, now_s: int) -> bool:
+        """Makes the plan that has been due for longest. Returns whether one was due."""
+        with reading(self.store) as shelf:
+            kept = FeedbackRepository(shelf.connection)
+            due = [step for step in kept.steps_in(State.DUE) if step.step == Step.REPLAN]
+            row = kept.cause(due[0].cause) if due else None
+            if row is None:
+                return False
+            prepared = self._prepare(shelf, due[0], row, now_s)
+        if prepared is None:
+            self._settle(due[0], State.SETTLED, "the plan in force needs no change")
+            return True
+        try:
+            made = make_plan(prepared.file, tie=prepared.tie, replan=prepared.why, cpu_s=self.cpu_s)
+        except UnplannableError as error:
+            self._settle(due[0], State.FAILED, f"no plan is possible: {error.cause}")
+            return True
+        self._record(due[0], prepared, made, now_s)
+        return True
+
+    def _prepare(self, shelf: Shelf, step: StepRow, row: CauseRow, now_s: int) -> Replacing | None:
+        """What the plan is made from; None if the cause does not touch the plan in force any more."""
+        call = need_own_call(shelf, bytes.fromhex(step.detail[2:]), self.me)
+        plan, cause = shelf.latest_plan(call.digest), row.cause
+        if not is_touched(shelf, plan, cause):
+            return None
+        late = cause.kind is CauseKind.LATE
+        happened = Happened(
+            cause.kind,
+            cause.text,
+            machine=None if late or cause.kind is CauseKind.DECLINED else cause.machine,
+            assignment=cause.record if cause.kind is CauseKind.DECLINED else None,
+            shown=cause.to_cause(),
+        )
+        return prepare_replan(shelf, call, shelf.stream_of_plans(call.digest, self.me), happened, now_s)
+
+    def _record(self, step: StepRow, prepared: Replacing, made: Made, now_s: int) -> None:
+        plan = made.check.plan
+        try:
+            with writing(self.store) as shelf:
+                call = need_own_call(shelf, plan.call, self.me)
+                if shelf.latest_row(call.digest).digest != plan.before:
+                    raise PlanningError("another plan was recorded meanwhile", hint="it is looked at anew")
+                own = shelf.stream_of_plans(call.digest, self.me)
+                sealed = seal_made(shelf, own, call, made, self.signer, prepared.entry)
+                key = f"feedback/plan/{to_hex(plan.digest)}"
+                self.queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+                moved = self._propose(shelf, made)
+                detail = f"plan {to_hex(plan.digest)[:12]}: {moved} of {len(plan.rows)} rows are proposed anew"
+                done = replace(step, state=State.DONE, at_s=now_s, detail=detail)
+                done = replace(done, stream=own.subject, leaf=sealed.first)
+                FeedbackRepository(shelf.connection).put_step(done)
+        except (PlanningError, InputError) as error:
+            self._fail(step, error)
+
+    def _propose(self, shelf: Shelf, made: Made) -> int:
+        """Cancels what the plan changes, with the plan and its cause as the reason, and proposes the new rows."""
+        proposals = find_proposals(shelf, made.check.plan)
+        plan = to_hex(made.check.plan.digest)
+        reason = _keep(shelf, proposals.reason) if proposals.cancelled else b""
+        for number in proposals.cancelled:
+            given = shelf.need_assignment(number)
+            record = CancelAssignment(given.order, given.operation, number, reason)
+            self.queue(shelf.connection, f"feedback/cancel/{plan}/{number}", record)
+        for row in proposals.rows:
+            root = _keep(shelf, dict(made.check.plan.row_document(row.key)))
+            place = f"{to_hex(row.order)}/{row.operation}"
+            proposal = ProposeAssignment(row.order, row.operation, row.machine, root)
+            self.queue(shelf.connection, f"feedback/propose/{plan}/{place}", proposal)
+        return len(proposals.rows)
+
+    def _fail(self, step: StepRow, error: MillmarkError) -> None:
+        tried = replace(step, tries=step.tries + 1)
+        if tried.tries < MOST_TRIES:
+            with writing(self.store) as shelf:
+                FeedbackRepository(shelf.connection).put_step(tried)
+        else:
+            self._settle(tried, State.FAILED, f"{error.cause}; {error.hint}")
+
+    def _settle(self, step: StepRow, state: str, detail: str) -> None:
+        with writing(self.store) as shelf:
+            FeedbackRepository(shelf.connection).put_step(replace(step, state=state, detail=detail))
+
+
+def _keep(shelf: Shelf, document: Json) -> bytes:
+    claims = build_claims(document)
+    shelf.book.put_document(claims.root, json.dumps(claims.to_json()))
+    return claims.root

@@ -1,0 +1,205 @@
+"""Causes, the steps that were taken because of them, and where each machine stands: their tables, and all access."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ledger.plans.plan import CauseKind
+from ledger.store import Rows, schema_of
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.rules import Condition, Outcome, Step
+
+__all__ = ["CauseRow", "ConditionRow", "FeedbackRepository", "PositionRow", "State", "StepRow"]
+
+
+class State:
+    """What became of a step."""
+
+    DUE = "due"
+    WAITING = "waiting"
+    """For the operator, who accepts or refuses."""
+    DONE = "done"
+    REFUSED = "refused"
+    """By a person, or by the model that would have proposed something."""
+    SETTLED = "settled"
+    """There was nothing left to do."""
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class CauseRow:
+    """A cause."""
+
+    id: bytes
+    kind: str
+    machine: int
+    text: str
+    since_s: int
+    at_s: int
+    record: int
+    """0 if an entry shows it."""
+    stream: bytes
+    leaf: int
+    leaf_hash: bytes
+    outcome: str
+    found_s: int
+    number: int
+    """In the order in which they were found, from 1."""
+    reason: str
+    """Why it was refused, or dismissed; empty otherwise."""
+
+    @property
+    def cause(self) -> MachineCause:
+        place = (
+            (self.record, None, None, None) if self.record else (None, self.stream, self.leaf, self.leaf_hash or None)
+        )
+        return MachineCause(CauseKind(self.kind), self.machine, self.text, self.since_s, self.at_s, *place)
+
+
+@dataclass(slots=True)
+class StepRow:
+    """A step because of a cause."""
+
+    cause: bytes
+    number: int
+    """From 1, in the order in which they are taken."""
+    step: str
+    state: str
+    at_s: int
+    stream: bytes
+    """Whose entry says that it was taken; empty if there is none."""
+    leaf: int
+    detail: str
+    """A line for people."""
+    tries: int
+
+
+@dataclass(slots=True)
+class ConditionRow:
+    """Where a machine stands."""
+
+    machine: int
+    rung: int
+    below: int
+    since_s: int
+    good: int
+    counts: str
+    """JSON object: causes that were not enough yet, by kind."""
+
+    @property
+    def condition(self) -> Condition:
+        counts = {CauseKind(kind): int(count) for kind, count in json.loads(self.counts).items()}
+        return Condition(self.rung, self.below, self.since_s, self.good, counts)
+
+
+@dataclass(slots=True)
+class PositionRow:
+    """Up to where the records were looked at."""
+
+    id: int
+    registry: int
+    ledger: int
+
+
+_SCHEMA = schema_of("services")
+_SCHEMA.table("feedback_causes", CauseRow, "id", "number", "machine")
+_SCHEMA.table("feedback_steps", StepRow, "cause number", "state")
+_SCHEMA.table("feedback_conditions", ConditionRow, "machine")
+_SCHEMA.table("feedback_position", PositionRow, "id")
+
+
+class FeedbackRepository:
+    """Reads and writes in the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = Rows(connection)
+
+    # Causes
+
+    def add_cause(self, cause: MachineCause, outcome: Outcome, found_s: int, reason: str = "") -> CauseRow:
+        """Adds one that is not known. Nothing else may add causes in between."""
+        row = CauseRow(
+            cause.id,
+            cause.kind.value,
+            cause.machine,
+            cause.text,
+            cause.since_s,
+            cause.at_s,
+            cause.record or 0,
+            cause.stream or b"",
+            cause.leaf or 0,
+            cause.leaf_hash or b"",
+            outcome.value,
+            found_s,
+            self._rows.greatest(CauseRow, "number") + 1,
+            reason,
+        )
+        self._rows.insert([row])
+        return row
+
+    def cause(self, name: bytes) -> CauseRow | None:
+        return self._rows.get(CauseRow, name)
+
+    def causes(self, most: int) -> list[CauseRow]:
+        """The latest ones, the latest first."""
+        return sorted(self._rows.latest(CauseRow, "number", most), key=lambda row: -row.number)
+
+    def page_of_causes(self, after: bytes | None, most: int) -> list[CauseRow]:
+        return self._rows.page(CauseRow, "id", after, most)
+
+    def causes_of(self, machine: int) -> list[CauseRow]:
+        """In the order in which they were found."""
+        return sorted(self._rows.find(CauseRow, machine=machine), key=lambda row: row.number)
+
+    def put_cause(self, row: CauseRow) -> None:
+        self._rows.put(row)
+
+    # Steps
+
+    def add_steps(self, cause: bytes, steps: Sequence[tuple[Step, str, str]], at_s: int) -> list[StepRow]:
+        """Adds steps: each with its state and a line for people."""
+        first = len(self.steps(cause)) + 1
+        made = [
+            StepRow(cause, first + place, step.value, state, at_s, b"", 0, detail, 0)
+            for place, (step, state, detail) in enumerate(steps)
+        ]
+        self._rows.insert(made)
+        return made
+
+    def steps(self, cause: bytes) -> list[StepRow]:
+        return sorted(self._rows.find(StepRow, cause=cause), key=lambda row: row.number)
+
+    def steps_in(self, state: str) -> list[StepRow]:
+        return sorted(self._rows.find(StepRow, state=state), key=lambda row: (row.at_s, row.cause, row.number))
+
+    def put_step(self, row: StepRow) -> None:
+        self._rows.put(row)
+
+    # Machines
+
+    def condition(self, machine: int) -> Condition:
+        row = self._rows.get(ConditionRow, machine)
+        return Condition() if row is None else row.condition
+
+    def conditions(self) -> dict[int, Condition]:
+        """By machine."""
+        return {row.machine: row.condition for row in self._rows.find(ConditionRow)}
+
+    def put_condition(self, machine: int, condition: Condition) -> None:
+        counts = json.dumps({kind.value: count for kind, count in sorted(condition.counts.items())})
+        fields = condition.rung, condition.below, condition.since_s, condition.good
+        self._rows.put(ConditionRow(machine, *fields, counts))
+
+    # Records
+
+    def position(self) -> tuple[int, int] | None:
+        """Up to which records of the registry and of the ledger were looked at; None if none ever were."""
+        row = self._rows.get(PositionRow, 1)
+        return None if row is None else (row.registry, row.ledger)
+
+    def put_position(self, registry: int, ledger: int) -> None:
+        self._rows.put(PositionRow(1, registry, ledger))

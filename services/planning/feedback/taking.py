@@ -1,0 +1,163 @@
+"""Takes the steps that a cause leads to: settings, derating, withdrawn offers. Each is an entry of a stream.
+
+A step that has to wait (for a stream, for the operator, for another plan) is a row that says so, and is taken later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ledger.canonical import Json, to_hex
+from ledger.errors import InputError
+from ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from ledger.records import Anchor, Record
+from ledger.store import Connection
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
+from services.planning.feedback.rules import Step
+from services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
+from services.planning.feedback.touching import find_touched
+from services.planning.repository import LeafRow, What
+from services.planning.sealing import OwnStream, Sealed, seal_cause, seal_offers
+from services.planning.shelf import Shelf
+
+__all__ = ["Queue", "Taker"]
+
+Queue = Callable[[Connection, str, Record], None]
+"""Makes a record durable within the transaction, under a key that names it; the same key is the same record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Takes steps of one company, within one transaction."""
+
+    shelf: Shelf
+    me: int
+    """Participant."""
+    queue: Queue
+    setpoints: SetpointDesk
+    now_s: int
+    kept: FeedbackRepository = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", FeedbackRepository(self.shelf.connection))
+
+    def begin(self, cause: MachineCause, steps: Sequence[Step]) -> None:
+        """Begins what a cause leads to. Other plans are made later, outside of the transaction: one for each of the
+        company's calls that the cause touches."""
+        for step in steps:
+            if step is Step.REPLAN:
+                calls = find_touched(self.shelf, self.me, cause)
+                self.kept.add_steps(cause.id, [(step, State.DUE, to_hex(call)) for call in calls], self.now_s)
+            else:
+                [made] = self.kept.add_steps(cause.id, [(step, State.DUE, "")], self.now_s)
+                self._take(cause, made)
+
+    def go_on(self) -> None:
+        """Goes on with what waited."""
+        for step in self.kept.steps_in(State.WAITING):
+            answer, row = self.setpoints.answer(self.shelf, step.cause), self.kept.cause(step.cause)
+            if answer is not None and row is not None:
+                self._hear(row, step, answer)
+        for step in self.kept.steps_in(State.DUE):
+            row = self.kept.cause(step.cause)
+            if row is not None and step.step != Step.REPLAN:
+                self._take(row.cause, step)
+
+    def note_lift(self, cause: MachineCause, detail: str, said: Mapping[str, Json]) -> None:
+        """Keeps that a step was taken back, with its entry."""
+        efficiency = self.kept.condition(cause.machine).efficiency_per_mille
+        [made] = self.kept.add_steps(cause.id, [(Step.LIFT, State.DONE, detail)], self.now_s)
+        try:
+            own = self.shelf.stream(self.me, cause.machine)
+        except InputError:
+            return  # where there never was a stream, nothing was written that this could follow
+        self._write(own, cause, made, detail, {**said, "efficiency_per_mille": efficiency})
+
+    def _take(self, cause: MachineCause, step: StepRow) -> None:
+        """Takes an owner's step, which stays due as long as there is no stream for its entry."""
+        try:
+            own = self.shelf.stream(self.me, cause.machine)
+        except InputError as error:
+            self.kept.put_step(replace(step, detail=f"{error.cause}; {error.hint}", tries=step.tries + 1))
+            return
+        match Step(step.step):
+            case Step.SETPOINT:
+                self._propose(own, cause, step)
+            case Step.DERATE:
+                efficiency = self.kept.condition(cause.machine).efficiency_per_mille
+                detail = f"offers expect {efficiency // 10} % of its speed"
+                self._write(own, cause, step, detail, {"efficiency_per_mille": efficiency})
+            case _:
+                count = self._withdraw(own, cause)
+                self._write(own, cause, step, f"{count} offers withdrawn", {"offers": count})
+
+    def _propose(self, own: OwnStream, cause: MachineCause, step: StepRow) -> None:
+        found = self.setpoints.propose(self.shelf, cause, self.now_s)
+        if isinstance(found, Proposed):
+            self._write(own, cause, step, found.text, {"proposed": found.text}, State.WAITING)
+        else:
+            self._write(own, cause, step, found.text, {"not_proposed": found.text}, State.REFUSED)
+            self._pass_over(cause)
+
+    def _hear(self, row: CauseRow, step: StepRow, answer: Answer) -> None:
+        """What the operator said to proposed settings. A refusal leads to the next rung at once."""
+        try:
+            own = self.shelf.stream(self.me, row.machine)
+        except InputError:
+            return  # as soon as there is a stream again
+        said: dict[str, Json] = {"accepted": answer.accepted, "by": answer.by, "reason": answer.reason}
+        state = State.DONE if answer.accepted else State.REFUSED
+        text = f"{answer.by} accepted" if answer.accepted else f"{answer.by} refused: {answer.reason}"
+        self._write(own, row.cause, step, text, said, state)
+        condition = self.kept.condition(row.machine)
+        if answer.accepted:
+            # Work that began under the settings before says nothing about the new ones.
+            since_s = max(condition.since_s, answer.at_s)
+            self.kept.put_condition(row.machine, replace(condition, since_s=since_s, good=0))
+        elif condition.rung == 1:
+            self._pass_over(row.cause)
+
+    def _pass_over(self, cause: MachineCause) -> None:
+        judged = self.kept.condition(cause.machine).pass_over(cause.kind, cause.at_s)
+        self.kept.put_condition(cause.machine, judged.condition)
+        self.begin(cause, judged.steps)
+
+    def _withdraw(self, own: OwnStream, cause: MachineCause) -> int:
+        """Withdraws what the machine is offered for. Where a call has closed, its coordinator reads it as the wish to
+        be planned without it; what has begun stays. Returns how many offers there were."""
+        entries = []
+        for call in self.shelf.planning.calls():
+            withdrawn = self._own(call.digest, What.WITHDRAWAL)
+            gone = {parse_offer_withdrawal(row.value).offer for row in withdrawn}
+            for row in self._own(call.digest, What.OFFER):
+                offer = parse_offer(row.value)
+                if offer.machine == cause.machine and row.leaf not in gone and offer.until >= self.now_s:
+                    entries.append(OfferWithdrawal(call.digest, row.leaf, cause.to_cause()))
+        if entries:
+            self._anchor(own, seal_offers(self.shelf.connection, own, entries))
+        return len(entries)
+
+    def _own(self, call: bytes, what: str) -> list[LeafRow]:
+        return [row for row in self.shelf.planning.leaves(call, what) if row.owner == self.me]
+
+    def _write(
+        self,
+        own: OwnStream,
+        cause: MachineCause,
+        step: StepRow,
+        detail: str,
+        said: Mapping[str, Json],
+        state: str = State.DONE,
+    ) -> None:
+        """Keeps what became of a step, and its entry in the machine's stream."""
+        entry = {"feedback": step.step, "cause": cause.to_json(), "at": self.now_s, **said}
+        sealed = seal_cause(self.shelf.connection, own, entry)
+        self._anchor(own, sealed)
+        taken = replace(step, state=state, at_s=self.now_s, detail=detail)
+        self.kept.put_step(replace(taken, stream=own.subject, leaf=sealed.first))
+
+    def _anchor(self, own: OwnStream, sealed: Sealed) -> None:
+        key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
+        self.queue(self.shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))

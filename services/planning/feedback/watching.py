@@ -1,0 +1,192 @@
+"""One company's feedback: it takes in causes, and keeps where the machines stand.
+
+Everything that a cause leads to is written in one transaction: the cause itself, where the machine stands, the entries
+of the owner's stream, and the records to be sent. What is on the ledger is looked at once, in its order, and the same
+evidence is the same cause; so a restart, a second look or a second report changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ledger.canonical import to_hex
+from ledger.plans.offer import parse_offer, parse_offer_withdrawal
+from ledger.records import Contract
+from ledger.store.feed import Feed, Position
+from ledger.store.rows import MachineRow
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.errors import CauseRefusedError
+from services.planning.feedback.finding import Finding, find_all
+from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
+from services.planning.feedback.rules import Condition, Outcome, Step, judge, judge_elsewhere
+from services.planning.feedback.setpoints import SetpointDesk
+from services.planning.feedback.taking import Queue, Taker
+from services.planning.feedback.touching import find_touched
+from services.planning.repository import LeafRow, What
+from services.planning.shelf import Shelf
+
+__all__ = ["Watcher"]
+
+_PAGE = 200
+"""Records that are looked at in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Feedback of one company, within one transaction."""
+
+    shelf: Shelf
+    me: int
+    """Participant."""
+    queue: Queue
+    setpoints: SetpointDesk
+    now_s: int
+    _taker: Taker = field(init=False)
+    _kept: FeedbackRepository = field(init=False)
+
+    def __post_init__(self) -> None:
+        taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s)
+        object.__setattr__(self, "_taker", taker)
+        object.__setattr__(self, "_kept", taker.kept)
+
+    def look(self) -> int:
+        """Takes in the next final records, and goes on with what waited. Returns how many records there were: after a
+        full page there may be more."""
+        feed, at = Feed(self.shelf.connection), self._kept.position()
+        if at is None:
+            # What happened before a company's feedback began is history, and nothing acts on it.
+            end = feed.end()
+            self._kept.put_position(end.registry, end.ledger)
+            return 0
+        found = feed.after(Position(*at), _PAGE)
+        for position, record in found:
+            if record.contract == Contract.LEDGER.value:
+                for one in find_all(self.shelf.rows, self.shelf.book, feed, record):
+                    self._take_in(one)
+            at = position.registry, position.ledger
+        if found:
+            self._kept.put_position(*at)
+        self._take_in_withdrawals()
+        self._taker.go_on()
+        return len(found)
+
+    def report(self, cause: MachineCause) -> CauseRow:
+        """Takes in what this company itself says of its own machine. Raises CauseRefusedError for another's machine,
+        and for evidence that is not there."""
+        if not self._owns(cause.machine):
+            raise CauseRefusedError(
+                f"machine {cause.machine} is not one of this company", hint="its owner reports what happens at it"
+            )
+        if cause.stream is not None and self.shelf.book.leaf(cause.stream, cause.leaf or 0) != cause.leaf_hash:
+            raise CauseRefusedError("the entry that it names is not in the book", hint="name stream, index and hash")
+        return self._judge(cause, self.me)
+
+    def dismiss(self, name: bytes, reason: str) -> CauseRow:
+        """Has a person say that a cause does not count: its step is taken back unless another one followed. Raises
+        CauseRefusedError for one that is unknown or settled already."""
+        row = self._kept.cause(name)
+        if row is None:
+            raise CauseRefusedError(f"no cause {to_hex(name)[:18]} is known here", hint="see `millmark plan causes`")
+        if row.outcome in (Outcome.DISMISSED, Outcome.REFUSED):
+            raise CauseRefusedError(f"the cause is {row.outcome} already: {row.reason}")
+        self._take_back(row)
+        for step in self._kept.steps(name):
+            if step.state in (State.DUE, State.WAITING):
+                self._kept.put_step(replace(step, state=State.SETTLED, detail=reason))
+        row = replace(row, outcome=Outcome.DISMISSED.value, reason=reason)
+        self._kept.put_cause(row)
+        if self._owns(row.machine):
+            self._taker.note_lift(row.cause, reason, {"dismissed": True, "reason": reason})
+        return row
+
+    def mend(self, machine: int, reason: str) -> Condition:
+        """Has the owner say that a machine whose offers were withdrawn is mended: it comes down by one rung, and its
+        verdicts decide about the rest. Raises CauseRefusedError unless it is so."""
+        condition = self._kept.condition(machine)
+        if not self._owns(machine) or condition.efficiency_per_mille:
+            raise CauseRefusedError(f"feedback has not withdrawn the offers of machine {machine}, or of no own machine")
+        lifted, _ = condition.lift(self.now_s)
+        self._kept.put_condition(machine, lifted)
+        row = self._latest_acted(machine)
+        if row is not None:
+            self._taker.note_lift(row.cause, reason, {"mended": True, "reason": reason})
+        return lifted
+
+    def _take_in(self, found: Finding) -> None:
+        if self.me not in (found.owner, found.coordinator):
+            return
+        if found.refused:
+            if found.cause is not None and self._kept.cause(found.cause.id) is None:
+                self._kept.add_cause(found.cause, Outcome.REFUSED, self.now_s, found.refused)
+            return
+        if found.good is not None and found.owner == self.me:
+            self._observe(found)
+        if found.cause is not None:
+            self._judge(found.cause, found.owner)
+
+    def _observe(self, found: Finding) -> None:
+        before = self._kept.condition(found.machine)
+        after, lifted = before.observe(good=bool(found.good), since_s=found.since_s, at_s=found.at_s)
+        self._kept.put_condition(found.machine, after)
+        row = self._latest_acted(found.machine)
+        if lifted and row is not None:
+            good = before.good + 1
+            self._taker.note_lift(row.cause, f"{good} good verdicts in a row", {"good": good})
+
+    def _take_in_withdrawals(self) -> None:
+        """What other owners withdrew because of something at a machine, of which the plan in force has rows."""
+        for call in self.shelf.planning.calls():
+            if call.coordinator == self.me and self.shelf.planning.plans(call.digest):
+                for leaf in self.shelf.planning.leaves(call.digest, What.WITHDRAWAL):
+                    cause = self._read_withdrawal(leaf)
+                    # One plan without the machine answers all that was withdrawn of it.
+                    if cause is not None and self._kept.cause(cause.id) is None and self._touches(cause):
+                        self._kept.add_cause(cause, Outcome.ACTED, self.now_s)
+                        self._taker.begin(cause, (Step.REPLAN,))
+
+    def _read_withdrawal(self, leaf: LeafRow) -> MachineCause | None:
+        """Why another company withdrew one of its own offers; None where it did not say, or it is not its own."""
+        withdrawal = parse_offer_withdrawal(leaf.value)
+        offered = self.shelf.planning.leaf(withdrawal.offer)
+        if withdrawal.cause is None or not leaf.sequence or offered is None or offered.owner != leaf.owner:
+            return None
+        text = f"its owner withdrew its offers: {withdrawal.cause.text}"[:200]
+        place = None, leaf.stream, leaf.leaf_index, leaf.leaf
+        machine = parse_offer(offered.value).machine
+        return MachineCause(withdrawal.cause.kind, machine, text, self.now_s, self.now_s, *place)
+
+    def _touches(self, cause: MachineCause) -> bool:
+        return bool(find_touched(self.shelf, self.me, cause)) and not self._has_replan_due(cause.machine)
+
+    def _has_replan_due(self, machine: int) -> bool:
+        due = [row for row in self._kept.steps_in(State.DUE) if row.step == Step.REPLAN]
+        causes = [self._kept.cause(row.cause) for row in due]
+        return any(row is not None and row.machine == machine for row in causes)
+
+    def _judge(self, cause: MachineCause, owner: int) -> CauseRow:
+        known = self._kept.cause(cause.id)
+        if known is not None:
+            return known
+        before = self._kept.condition(cause.machine)
+        judged = judge(before, cause) if owner == self.me else judge_elsewhere(before, cause)
+        self._kept.put_condition(cause.machine, judged.condition)
+        row = self._kept.add_cause(cause, judged.outcome, self.now_s)
+        self._taker.begin(cause, judged.steps)
+        return row
+
+    def _take_back(self, row: CauseRow) -> None:
+        condition, kind = self._kept.condition(row.machine), row.cause.kind
+        if row.outcome == Outcome.ACTED and condition.rung and condition.since_s == row.at_s:
+            lifted, _ = condition.lift(self.now_s)
+            self._kept.put_condition(row.machine, lifted)
+        elif row.outcome == Outcome.COUNTED and condition.counts.get(kind):
+            counts = {**condition.counts, kind: condition.counts[kind] - 1}
+            self._kept.put_condition(row.machine, replace(condition, counts=counts))
+
+    def _latest_acted(self, machine: int) -> CauseRow | None:
+        acted = [row for row in self._kept.causes_of(machine) if row.outcome == Outcome.ACTED]
+        return acted[-1] if acted else None
+
+    def _owns(self, machine: int) -> bool:
+        row = self.shelf.rows.get(MachineRow, machine)
+        return row is not None and row.owner == self.me
