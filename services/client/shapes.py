@@ -13,6 +13,7 @@ __all__ = [
     "AssignmentEnergy",
     "CallShown",
     "Caller",
+    "CauseFound",
     "CauseShown",
     "Certificate",
     "ChainState",
@@ -57,6 +58,7 @@ __all__ = [
     "OutputBody",
     "PageOfAssignment",
     "PageOfCallShown",
+    "PageOfCauseFound",
     "PageOfCertificate",
     "PageOfCustodyChange",
     "PageOfDocument",
@@ -87,6 +89,7 @@ __all__ = [
     "ShareShown",
     "SharedMeasurement",
     "ShownEntry",
+    "StepShown",
     "Stream",
     "Trace",
     "Transformation",
@@ -185,6 +188,23 @@ class Caller(TypedDict):
     scopes: list[str]
     owner: bool
     expires_at: str | None
+
+
+class CauseFound(TypedDict):
+    cause: str
+    kind: str
+    machine: int
+    text: str
+    began_at: str
+    at: str
+    record: int | None
+    stream: str | None
+    leaf: int | None
+    outcome: str
+    reason: str
+    rung: int
+    efficiency_per_mille: int
+    steps: list[StepShown]
 
 
 class CauseShown(TypedDict):
@@ -607,6 +627,11 @@ class PageOfCallShown(TypedDict):
     next: str | None
 
 
+class PageOfCauseFound(TypedDict):
+    items: list[CauseFound]
+    next: str | None
+
+
 class PageOfCertificate(TypedDict):
     items: list[Certificate]
     next: str | None
@@ -866,6 +891,15 @@ class SharedMeasurement(TypedDict):
 class ShownEntry(TypedDict):
     salt: str
     entry: dict[str, Any]
+
+
+class StepShown(TypedDict):
+    step: str
+    state: str
+    at: str
+    stream: str | None
+    leaf: int | None
+    detail: str
 
 
 class Stream(TypedDict):

@@ -145,6 +145,7 @@ def _build_api_parts(
         keys=parts.keys,
         chain=parts.proving_chain,
         ties=Ties(parts.proving_chain),
+        causes=background.feedback,
         credential_keys=parts.credential_keys,
         receiver=parts.receiver,
         verify_fresh=verify_fresh,

@@ -14,6 +14,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.audit_anchors import AuditAnchors
 from services.gateway.directory_follower import DirectoryFollower
+from services.gateway.feedback import Feedback
 from services.gateway.follower import FollowerThread
 from services.gateway.parts import GatewayParts
 from services.gateway.readiness import Readiness
@@ -40,6 +41,7 @@ class Background:
 
     follower: FollowerThread | None
     recorder: Recorder | None
+    feedback: Feedback | None
     readiness: Readiness
     """Watches the others."""
     threads: tuple[_Thread, ...]
@@ -67,6 +69,7 @@ def build_background(
     recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger, parts.name_keys)
     dispatcher = None if delivery is None else _build_dispatcher(store, delivery, logger, follower)
     anchors = _build_anchors(parts, recorder, logger)
+    feedback = _build_feedback(parts, recorder, logger)
     handovers = _build_handovers(parts, logger, follower)
     directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
     signers = [one.key for one in (recorder, parts.relay) if one is not None]
@@ -79,6 +82,7 @@ def build_background(
         funds,
         parts.relay,
         anchors,
+        feedback,
         recorder,
     )
     threads = tuple(one for one in every if one is not None)
@@ -87,7 +91,7 @@ def build_background(
     readiness = Readiness(
         store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
     )
-    return Background(follower, recorder, readiness, (readiness, *threads))
+    return Background(follower, recorder, feedback, readiness, (readiness, *threads))
 
 
 def _build_funds(parts: GatewayParts, signers: Sequence[bytes], logger: FilteringBoundLogger) -> FundsWatch | None:
@@ -112,6 +116,14 @@ def _build_handovers(
     if parts.deliveries is None or follower is None:
         return None
     return HandoverDispatcher(parts.store, parts.deliveries, logger, tls=parts.partner_tls, is_fresh=follower.is_fresh)
+
+
+def _build_feedback(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> Feedback | None:
+    """None where nothing is recorded, or the gateway does not say for which company."""
+    if recorder is None or parts.recording is None or parts.policy.owner is None:
+        return None
+    signer = parts.recording[1]
+    return Feedback(parts.store, recorder, parts.policy.owner, signer, parts.setpoints, parts.clock, logger)
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

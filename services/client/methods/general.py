@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 from services.client.shapes import (
     Caller,
+    CauseFound,
     Contexts,
     Dictionary,
     GatewayStatus,
@@ -15,6 +16,7 @@ from services.client.shapes import (
     Name,
     OpenedSession,
     OrderTrace,
+    PageOfCauseFound,
     PageOfParticipant,
     PageOfRecordStatus,
     PageOfSetpointShown,
@@ -67,6 +69,43 @@ class GeneralMethods(Methods):
         GET /v1/bundles
         """
         return cast("dict[str, Any]", self._ask("GET", "/v1/bundles", lot=lot, disclose=disclose))
+
+    def iterate_causes(self, *, limit: int | None = None) -> Iterator[CauseFound]:
+        """All pages: List causes.
+
+        GET /v1/causes
+        """
+        return self._pages("/v1/causes", limit=limit)
+
+    def list_causes(self, *, limit: int | None = None, cursor: str | None = None) -> PageOfCauseFound:
+        """List causes.
+
+        GET /v1/causes
+        """
+        return cast("PageOfCauseFound", self._ask("GET", "/v1/causes", limit=limit, cursor=cursor))
+
+    def report_cause(self, *, machine: int, kind: str, text: str) -> CauseFound:
+        """Report a cause.
+
+        POST /v1/causes
+        """
+        return cast(
+            "CauseFound", self._ask("POST", "/v1/causes", body={"machine": machine, "kind": kind, "text": text})
+        )
+
+    def get_cause(self, id: str) -> CauseFound:
+        """Get a cause.
+
+        GET /v1/causes/{id}
+        """
+        return cast("CauseFound", self._ask("GET", f"/v1/causes/{self.quote(id)}"))
+
+    def dismiss_cause(self, id: str, *, reason: str) -> CauseFound:
+        """Dismiss a cause.
+
+        POST /v1/causes/{id}/dismissal
+        """
+        return cast("CauseFound", self._ask("POST", f"/v1/causes/{self.quote(id)}/dismissal", body={"reason": reason}))
 
     def list_contexts(self) -> Contexts:
         """List JSON-LD contexts.

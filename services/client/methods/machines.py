@@ -93,6 +93,13 @@ class MachinesMethods(Methods):
             ),
         )
 
+    def mend_machine(self, machine: int, *, reason: str) -> None:
+        """Say that a machine is mended.
+
+        POST /v1/machines/{machine}/mended
+        """
+        self._ask("POST", f"/v1/machines/{self.quote(machine)}/mended", body={"reason": reason})
+
     def iterate_streams(
         self,
         *,

@@ -6,6 +6,7 @@ import typer
 
 from services.commands.plan import (  # noqa: F401 - they declare commands
     calling,
+    causes,
     files,
     forecasting,
     making,

@@ -13,6 +13,7 @@ from ledger.store import Store
 from services.access import SignIn
 from services.documents import Documents, KeyRing, Recipients
 from services.gateway.api.bundles import add_bundles
+from services.gateway.api.causes import CauseDesk, add_causes
 from services.gateway.api.consortium import add_consortium
 from services.gateway.api.contexts import add_contexts
 from services.gateway.api.credentials import add_credentials
@@ -57,6 +58,8 @@ class ApiParts:
     chain: Chain | None
     """Without a chain, there are neither bundles nor trust files."""
     ties: Ties
+    causes: CauseDesk | None
+    """Without it, causes are only read."""
     credential_keys: Mapping[str, CredentialKey]
     receiver: Receiver | None
     """Without it, nothing is taken from other companies."""
@@ -81,6 +84,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_directory(table, store)
     add_orders(table, store)
     add_plans(table, store, parts.ties)
+    add_causes(table, store, parts.causes)
     add_lots(table, store)
     add_setpoints(table, Inbox(store), parts.policy.owner)
     add_proofs(table, store)

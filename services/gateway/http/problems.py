@@ -50,6 +50,7 @@ from services.gateway.http.errors import (
 )
 from services.gateway.http.route_table import RouteTable
 from services.handover.errors import HandoverError, HandoverRefusedError
+from services.planning.errors import PlanningError
 from services.serving.failures import public_cause
 
 __all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem"]
@@ -82,6 +83,7 @@ _STATUS: dict[type, int] = {
     NoChainError: 503,
     NoSignerError: 503,
     NameTakenError: 409,
+    PlanningError: 409,
     OutboxOlderError: 503,
     LedgerSetBackError: 503,
     MillmarkError: 500,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ledger.errors import InputError
+from services.lab.commands.bench_loop import run_loop
 from services.options import AsJson
 from services.output import print_json, print_table, warn
 
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("planning", epilog="Example: millmark bench planning --orders 8,24 --seeds 3 --json")(run_planning)
     group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
     group.command("replan", epilog="Example: millmark bench replan --orders 24 --seeds 5")(run_replan)
+    group.command("loop", epilog="Example: millmark bench loop --weeks 100 --seed 3")(run_loop)
     group.command("network", epilog="Example: millmark bench network --seconds 60 --json")(run_network)
     app.add_typer(group, name="bench")
 

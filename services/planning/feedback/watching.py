@@ -7,6 +7,7 @@ evidence is the same cause; so a restart, a second look or a second report chang
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ledger.canonical import to_hex
@@ -48,6 +49,14 @@ class Watcher:
         taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s)
         object.__setattr__(self, "_taker", taker)
         object.__setattr__(self, "_kept", taker.kept)
+
+    def is_idle(self) -> bool:
+        """Whether a look would find nothing to do."""
+        feed, at = Feed(self.shelf.connection), self._kept.position()
+        if at is None or feed.after(Position(*at), 1):
+            return False
+        waiting = self._kept.steps_in(State.DUE) or self._kept.steps_in(State.WAITING)
+        return not waiting and not any(self._find_withdrawn())
 
     def look(self) -> int:
         """Takes in the next final records, and goes on with what waited. Returns how many records there were: after a
@@ -134,15 +143,20 @@ class Watcher:
             self._taker.note_lift(row.cause, f"{good} good verdicts in a row", {"good": good})
 
     def _take_in_withdrawals(self) -> None:
-        """What other owners withdrew because of something at a machine, of which the plan in force has rows."""
+        """Begins another plan for what other owners withdrew."""
+        for cause in self._find_withdrawn():
+            self._kept.add_cause(cause, Outcome.ACTED, self.now_s)
+            self._taker.begin(cause, (Step.REPLAN,))
+
+    def _find_withdrawn(self) -> Iterator[MachineCause]:
+        """What other owners withdrew because of something at a machine, of which the plan in force has open rows."""
         for call in self.shelf.planning.calls():
             if call.coordinator == self.me and self.shelf.planning.plans(call.digest):
                 for leaf in self.shelf.planning.leaves(call.digest, What.WITHDRAWAL):
                     cause = self._read_withdrawal(leaf)
                     # One plan without the machine answers all that was withdrawn of it.
                     if cause is not None and self._kept.cause(cause.id) is None and self._touches(cause):
-                        self._kept.add_cause(cause, Outcome.ACTED, self.now_s)
-                        self._taker.begin(cause, (Step.REPLAN,))
+                        yield cause
 
     def _read_withdrawal(self, leaf: LeafRow) -> MachineCause | None:
         """Why another company withdrew one of its own offers; None where it did not say, or it is not its own."""

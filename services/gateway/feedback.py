@@ -1,0 +1,105 @@
+"""The thread that closes the loop for the company that runs the gateway: causes lead to steps, and to other plans.
+
+All of a step is written in one transaction with the records that it queues (services.planning.feedback), so a gateway
+that is cut off anywhere, or restarted, takes it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.records import Record
+from ledger.signatures import Signer
+from ledger.store import Connection, Store
+from services.gateway.http.errors import TryLaterError
+from services.gateway.recording import Recorder
+from services.gateway.recording.repository import RecordingRow, describe_subjects
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.repository import CauseRow
+from services.planning.feedback.replacing import Replacer
+from services.planning.feedback.reporting import report_event
+from services.planning.feedback.setpoints import SetpointDesk
+from services.planning.feedback.watching import Watcher
+from services.planning.shelf import Shelf, reading, writing
+from services.serving.loop import Loop
+
+__all__ = ["Feedback"]
+
+_LOOK_S: Final = 2.0
+"""Time between two looks."""
+
+
+class Feedback:
+    """Feedback of one company. The background thread calls `step` repeatedly; routes call the rest."""
+
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        owner: int,
+        signer: Signer,
+        setpoints: SetpointDesk,
+        clock: Callable[[], int],
+        logger: FilteringBoundLogger,
+    ) -> None:
+        self._store, self._recorder, self._me, self._clock = store, recorder, owner, clock
+        self._setpoints = setpoints
+        self._replacer = Replacer(store, owner, self._queue, signer)
+        self.loop = Loop("millmark-feedback", self._round, logger, failed="feedback failed", retry_s=_LOOK_S)
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    def step(self) -> bool:
+        """Takes in what is new, and makes one plan that is due. Returns whether there was anything to do."""
+        with reading(self._store) as shelf:
+            if self._watcher(shelf).is_idle():
+                return False
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            found = self._watcher(shelf).look()
+        replaced = self._replacer.replace_next(self._clock())
+        self._recorder.wake()
+        return replaced or found > 0
+
+    def report(self, machine: int, kind: str, text: str) -> CauseRow:
+        """Takes in what the company says of its own machine, with an entry of the machine's stream as evidence. Raises
+        CauseRefusedError, and InputError for a machine without a stream."""
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            cause: MachineCause = report_event(shelf, self._me, machine, kind, text, self._clock(), self._queue)
+            row = self._watcher(shelf).report(cause)
+        self._recorder.wake()
+        return row
+
+    def dismiss(self, name: bytes, reason: str) -> None:
+        """Raises CauseRefusedError."""
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            self._watcher(shelf).dismiss(name, reason)
+        self._recorder.wake()
+
+    def mend(self, machine: int, reason: str) -> None:
+        """Raises CauseRefusedError."""
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            self._watcher(shelf).mend(machine, reason)
+        self._recorder.wake()
+
+    def _round(self) -> float:
+        try:
+            return 0.0 if self.step() else _LOOK_S
+        except TryLaterError:  # the outbox is still being compared with the ledger, which is no failure
+            return _LOOK_S
+
+    def _watcher(self, shelf: Shelf) -> Watcher:
+        return Watcher(shelf, self._me, self._queue, self._setpoints, self._clock())
+
+    def _queue(self, connection: Connection, key: str, record: Record) -> None:
+        self._recorder.queue_in(connection, RecordingRow(key, self._me, describe_subjects([])), record)

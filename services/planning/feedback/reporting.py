@@ -1,0 +1,32 @@
+"""What a company itself reports of its machine: an entry of the machine's stream, which the cause names as evidence."""
+
+from __future__ import annotations
+
+from ledger.errors import InputError
+from ledger.plans.plan import CauseKind
+from ledger.records import Anchor
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.taking import Queue
+from services.planning.sealing import seal_cause
+from services.planning.shelf import Shelf
+
+__all__ = ["REPORTED", "report_event"]
+
+REPORTED = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT)
+"""What no record of the ledger shows by itself."""
+
+
+def report_event(
+    shelf: Shelf, me: int, machine: int, kind: str, text: str, now_s: int, queue: Queue
+) -> MachineCause:
+    """Writes what happened into the machine's stream, and has it anchored. Raises InputError for a kind that records
+    show by themselves, and for a machine without a stream of the company."""
+    if kind not in REPORTED:
+        raise InputError(f"{kind[:40]!r} is not reported", hint=f"report {' or '.join(REPORTED)}")
+    own = shelf.stream(me, machine)
+    entry = {"cause": kind, "machine": machine, "text": text, "at": now_s}
+    sealed = seal_cause(shelf.connection, own, entry)
+    key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
+    queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+    place = None, own.subject, sealed.first, sealed.leaves[0]
+    return MachineCause(CauseKind(kind), machine, text, now_s, now_s, *place)

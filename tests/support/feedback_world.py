@@ -1,0 +1,165 @@
+"""One machine, its owner's database, and records about what it makes, put straight into the index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ledger.canonical import sha256
+from ledger.events import Event
+from ledger.records import Contract, Gate, Item, Record, Statement, Verdict
+from ledger.store import Book, Connection, Rows, Store
+from ledger.store.rows import (
+    AssignmentRow,
+    CursorRow,
+    LotRow,
+    MachineRow,
+    OrderRow,
+    RecordHistoryRow,
+    RecordRow,
+    StreamRow,
+    write_gates,
+)
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
+from services.planning.feedback.rules import Condition
+from services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from services.planning.feedback.watching import Watcher
+from services.planning.shelf import Shelf, reading, writing
+from tests.support.event_data import build, encode_event, event_of
+
+__all__ = ["COORDINATOR", "INSPECTOR", "MACHINE", "ORDER", "OWNER", "STREAM", "STRANGER", "FeedbackWorld", "Setpoints"]
+
+OWNER, COORDINATOR, INSPECTOR, STRANGER = 3, 2, 5, 6
+MACHINE, OTHERS_MACHINE = 17, 18
+ORDER, STREAM = sha256(b"order"), sha256(b"stream")
+T0 = 1_800_000_000
+
+
+@dataclass
+class Setpoints:
+    """A desk whose operator answers as told."""
+
+    proposes: bool = True
+    asked: list[bytes] = field(default_factory=list)
+    answers: dict[bytes, Answer] = field(default_factory=dict)
+
+    def propose(self, _shelf: Shelf, cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
+        self.asked.append(cause.id)
+        return Proposed("feed 180 in place of 200") if self.proposes else Unproposed("the regime is unseen")
+
+    def answer(self, _shelf: Shelf, cause: bytes) -> Answer | None:
+        return self.answers.get(cause)
+
+
+@dataclass
+class FeedbackWorld:
+    """The database of one company: by default the machine's owner."""
+
+    store: Store
+    me: int = OWNER
+    setpoints: Setpoints = field(default_factory=Setpoints)
+    queued: dict[str, Record] = field(default_factory=dict)
+    """What was to be sent, by its key."""
+    number: int = 0
+    now_s: int = T0
+
+    def found(self) -> None:
+        with self.store.transaction() as connection:
+            rows = Rows(connection)
+            gates = write_gates((Gate(INSPECTOR, 1),))
+            order = ORDER, 1, 1, COORDINATOR, gates, 1, 0, 0, 3, T0, 1, b"H87", T0, bytes(32)
+            for machine, owner in ((MACHINE, OWNER), (OTHERS_MACHINE, STRANGER)):
+                rows.put(MachineRow(machine, sha256(bytes([machine])), owner, T0, 0, bytes(32)))
+            rows.put(OrderRow(*order))
+            rows.put(StreamRow(STREAM, 9, MACHINE, OWNER, 0, bytes(32), T0, bytes(32)))
+            rows.put(CursorRow(1, 10**6, bytes(32), T0, 0, 0, bytes(32)))
+        self.look()
+
+    # Records
+
+    def make(self, *, machine: int = MACHINE, owner: int = OWNER, started_s: int | None = None) -> bytes:
+        """A lot that a machine made. Returns its subject."""
+        self.number += 1
+        lot, assignment = sha256(f"lot {self.number}".encode()), self.number
+        began = self.now_s if started_s is None else started_s
+        with self.store.transaction() as connection:
+            rows = Rows(connection)
+            times = T0, T0, began, began
+            rows.put(AssignmentRow(assignment, ORDER, 0, machine, owner, 4, *times, STREAM, 0, 0, None, bytes(32)))
+            fields = {name: 0 for name in LotRow.__dataclass_fields__}
+            given = {"subject": lot, "order": ORDER, "parent": None, "unit": b"H87", "claims_root": bytes(32)}
+            rows.put(LotRow(**{**fields, **given, "assignment": assignment}))  # type: ignore[arg-type]  # as declared
+        return lot
+
+    def record(self, event: Event, participant: int, histories: tuple[bytes, ...]) -> int:
+        """Puts a final record into the index. Returns its sequence."""
+        self.number += 1
+        self.now_s += 60
+        data = encode_event(event, bytes(20), histories)
+        row = RecordRow(
+            Contract.LEDGER.value,
+            self.number,
+            event.kind,
+            event.topic,
+            participant,
+            histories[0],
+            bytes(20),
+            self.number,
+            bytes(32),
+            self.now_s,
+            bytes(32),
+            0,
+            data,
+            bytes(32),
+        )
+        with self.store.transaction() as connection:
+            Rows(connection).put(row)
+            for place, subject in enumerate(histories):
+                Rows(connection).put(RecordHistoryRow(self.number, place, subject, bytes(32)))
+        return self.number
+
+    def certify(self, lot: bytes, verdict: Verdict, by: int = INSPECTOR) -> int:
+        items = (Item(lot, ORDER),)
+        fields = {"items": items, "model": 1, "verdict": verdict, "expires_at": 2**33, "leaf_index": 0}
+        statement = build(Statement, **fields)
+        return self.record(event_of("CertificateIssued", statement=statement), by, (lot,))
+
+    def note_drift(self, lot: bytes, by: int = INSPECTOR) -> int:
+        return self.record(event_of("NoteRecorded", kind_=6, claims_root=bytes(32)), by, (lot,))
+
+    # What the company does
+
+    def look(self) -> int:
+        with writing(self.store) as shelf:
+            return self.watcher(shelf).look()
+
+    def watcher(self, shelf: Shelf) -> Watcher:
+        return Watcher(shelf, self.me, self._queue, self.setpoints, self.now_s)
+
+    def report(self, cause: MachineCause) -> CauseRow:
+        with writing(self.store) as shelf:
+            return self.watcher(shelf).report(cause)
+
+    def _queue(self, _connection: Connection, key: str, record: Record) -> None:
+        assert self.queued.setdefault(key, record) == record, f"{key} is queued with another record"
+
+    # What came of it
+
+    def causes(self) -> list[CauseRow]:
+        with reading(self.store) as shelf:
+            return FeedbackRepository(shelf.connection).causes(100)[::-1]
+
+    def steps(self) -> list[StepRow]:
+        """Of all causes, in the order in which they were taken."""
+        with reading(self.store) as shelf:
+            kept = FeedbackRepository(shelf.connection)
+            return [step for cause in self.causes() for step in kept.steps(cause.id)]
+
+    def condition(self, machine: int = MACHINE) -> Condition:
+        with reading(self.store) as shelf:
+            return FeedbackRepository(shelf.connection).condition(machine)
+
+    def entries(self) -> list[dict[str, object]]:
+        """Of the machine's stream."""
+        with self.store.reading() as connection:
+            return [one.entry for one in Book(connection).evidence(STREAM).entries]  # type: ignore[misc]  # objects all

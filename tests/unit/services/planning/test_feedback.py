@@ -1,0 +1,226 @@
+"""Causes are taken in once, from who can say them, and lead to entries of the machine's stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.canonical import sha256
+from ledger.plans.plan import CauseKind
+from ledger.records import Anchor, Verdict
+from ledger.store import Rows
+from ledger.store.rows import StreamRow
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.errors import CauseRefusedError
+from services.planning.feedback.reporting import report_event
+from services.planning.feedback.rules import RECOVERY, Outcome
+from services.planning.feedback.setpoints import Answer
+from services.planning.shelf import writing
+from tests.support.feedback_world import (
+    COORDINATOR,
+    MACHINE,
+    OTHERS_MACHINE,
+    STRANGER,
+    STREAM,
+    FeedbackWorld,
+)
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[FeedbackWorld]:
+    with new_store(tmp_path) as store:
+        made = FeedbackWorld(store)
+        made.found()
+        yield made
+
+
+def taken(world: FeedbackWorld) -> list[tuple[str, str]]:
+    return [(step.step, step.state) for step in world.steps()]
+
+
+def drift(world: FeedbackWorld) -> bytes:
+    world.note_drift(world.make())
+    world.look()
+    return world.causes()[-1].id
+
+
+def report(world: FeedbackWorld, kind: str = "machine-down") -> MachineCause:
+    with writing(world.store) as shelf:
+        cause = report_event(shelf, world.me, MACHINE, kind, "it stopped", world.now_s, world._queue)
+    world.report(cause)
+    return cause
+
+
+def test_a_drift_note_leads_to_settings_that_wait_for_the_operator_with_an_entry(world: FeedbackWorld) -> None:
+    drift(world)
+    assert taken(world) == [("setpoint", "waiting")]
+    [entry] = world.entries()
+    assert entry["feedback"] == "setpoint" and entry["proposed"] == "feed 180 in place of 200"
+    [(key, anchor)] = world.queued.items()
+    assert isinstance(anchor, Anchor) and anchor.stream == STREAM and anchor.size == 1
+    assert world.condition().efficiency_per_mille == 1000
+    assert key.startswith("feedback/anchor/")
+
+
+def test_accepted_settings_are_recorded_with_who_accepted(world: FeedbackWorld) -> None:
+    name = drift(world)
+    world.setpoints.answers[name] = Answer(True, world.now_s + 5, "Olga")
+    world.look()
+    assert taken(world) == [("setpoint", "done")]
+    assert world.entries()[-1]["accepted"] is True and world.entries()[-1]["by"] == "Olga"
+    # What began before the settings took effect says nothing about them.
+    assert world.condition().since_s == world.setpoints.answers[name].at_s
+
+
+def test_refused_settings_lead_to_derating_at_once_with_the_reason(world: FeedbackWorld) -> None:
+    name = drift(world)
+    world.setpoints.answers[name] = Answer(False, world.now_s, "Olga", "the coolant was low")
+    world.look()
+    assert taken(world) == [("setpoint", "refused"), ("derate", "done")]
+    assert world.entries()[1]["reason"] == "the coolant was low"
+    assert world.entries()[2]["efficiency_per_mille"] == 900
+    assert world.condition().efficiency_per_mille == 900
+
+
+def test_where_no_settings_can_be_proposed_the_next_step_is_taken_at_once(world: FeedbackWorld) -> None:
+    world.setpoints.proposes = False
+    drift(world)
+    assert taken(world) == [("setpoint", "refused"), ("derate", "done")]
+    assert world.entries()[0]["not_proposed"] == "the regime is unseen"
+
+
+def test_the_same_cause_twice_acts_once_also_after_a_restart(world: FeedbackWorld) -> None:
+    cause = report(world)
+    before, queued = taken(world), dict(world.queued)
+    world.report(cause)
+    world.report(replace(cause, text="told once more"))
+    again = FeedbackWorld(world.store, setpoints=world.setpoints, queued=world.queued, now_s=world.now_s)
+    assert again.look() == 0
+    again.report(cause)
+    assert taken(again) == before and again.queued == queued
+    assert len(world.causes()) == 1
+
+
+def test_records_are_looked_at_once(world: FeedbackWorld) -> None:
+    for _ in range(3):
+        world.certify(world.make(), Verdict.FAIL)
+    assert world.look() == 3
+    assert world.look() == 0
+    assert [row.outcome for row in world.causes()] == ["counted", "acted", "earlier"] or [
+        row.outcome for row in world.causes()
+    ] == ["counted", "acted", "counted"]
+
+
+def test_what_was_recorded_before_feedback_began_moves_nothing(tmp_path: Path) -> None:
+    with new_store(tmp_path, "old.db") as store:
+        world = FeedbackWorld(store)
+        world.found()
+        with store.transaction() as connection:
+            connection.exec_driver_sql("DELETE FROM feedback_position")
+        world.note_drift(world.make())
+        world.look()
+        world.look()
+        assert not world.causes()
+
+
+def test_a_note_of_somebody_without_a_gate_is_refused_and_says_so(world: FeedbackWorld) -> None:
+    lot = world.make()
+    for who in (STRANGER, world.me, COORDINATOR):
+        world.note_drift(lot, by=who)
+        world.certify(lot, Verdict.FAIL, by=who)
+        world.certify(lot, Verdict.PASS, by=who)
+    world.look()
+    assert {row.outcome for row in world.causes()} == {Outcome.REFUSED.value}
+    assert all("inspects at no gate" in row.reason for row in world.causes())
+    assert not world.steps() and not world.queued and world.condition().good == 0
+
+
+def test_a_cause_at_another_companys_machine_is_its_owners_matter(world: FeedbackWorld) -> None:
+    world.note_drift(world.make(machine=OTHERS_MACHINE, owner=STRANGER))
+    world.look()
+    assert not world.causes()  # neither owner nor coordinator
+    elsewhere = FeedbackWorld(world.store, COORDINATOR, number=world.number, now_s=world.now_s)
+    elsewhere.note_drift(elsewhere.make(machine=OTHERS_MACHINE, owner=STRANGER))
+    elsewhere.look()
+    assert [row.outcome for row in elsewhere.causes()] == ["elsewhere"]
+    assert not elsewhere.steps()
+
+
+@pytest.mark.parametrize("machine", [OTHERS_MACHINE, 404])
+def test_nobody_reports_what_happens_at_a_machine_that_is_not_its_own(world: FeedbackWorld, machine: int) -> None:
+    entry = report(world)
+    with pytest.raises(CauseRefusedError, match="not one of this company"):
+        world.report(replace(entry, machine=machine))
+
+
+def test_evidence_that_is_not_there_is_refused(world: FeedbackWorld) -> None:
+    entry = report(world)
+    for forged in (replace(entry, leaf=99), replace(entry, leaf_hash=b"\7" * 32), replace(entry, stream=b"\7" * 32)):
+        with pytest.raises(CauseRefusedError, match="not in the book"):
+            world.report(forged)
+
+
+def test_a_cause_from_before_the_latest_step_is_kept_and_does_nothing(world: FeedbackWorld) -> None:
+    early = world.make()  # begun before the step
+    drift(world)
+    world.note_drift(early)
+    world.look()
+    assert [row.outcome for row in world.causes()] == ["acted", "earlier"]
+    assert taken(world) == [("setpoint", "waiting")]
+
+
+def test_recovered_verdicts_lift_the_derating_and_a_cause_after_that_begins_below(world: FeedbackWorld) -> None:
+    world.setpoints.proposes = False
+    drift(world)
+    for _ in range(RECOVERY):
+        world.certify(world.make(started_s=world.now_s + 1), Verdict.PASS)
+    world.look()
+    assert world.condition().efficiency_per_mille == 1000 and world.condition().rung == 1
+    assert world.entries()[-1]["feedback"] == "lift" and world.entries()[-1]["good"] == RECOVERY
+    world.now_s += 1000
+    world.note_drift(world.make())
+    world.look()
+    assert [step.step for step in world.steps()] == ["setpoint", "derate", "lift", "derate"]
+
+
+def test_a_failed_machine_makes_no_offers_until_it_is_mended(world: FeedbackWorld) -> None:
+    report(world)
+    assert taken(world) == [("withdraw", "done")]
+    assert world.condition().efficiency_per_mille == 0
+    with writing(world.store) as shelf:
+        assert world.watcher(shelf).mend(MACHINE, "a new spindle").efficiency_per_mille == 1000
+    assert world.entries()[-1]["reason"] == "a new spindle"
+    with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
+        world.watcher(shelf).mend(MACHINE, "twice")
+
+
+def test_what_a_person_dismisses_is_taken_back_with_the_reason_on_record(world: FeedbackWorld) -> None:
+    world.setpoints.proposes = False
+    name = drift(world)
+    with writing(world.store) as shelf:
+        row = world.watcher(shelf).dismiss(name, "the sensor was being cleaned")
+    assert (row.outcome, row.reason) == ("dismissed", "the sensor was being cleaned")
+    assert world.condition().rung == 1  # the derating is lifted; the settings were never changed
+    assert world.entries()[-1]["dismissed"] is True
+    for unknown, reason in ((name, "again"), (sha256(b"nothing"), "no such cause")):
+        with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
+            world.watcher(shelf).dismiss(unknown, reason)
+
+
+def test_without_a_stream_the_step_waits_and_is_taken_as_soon_as_there_is_one(world: FeedbackWorld) -> None:
+    with world.store.transaction() as connection:
+        stream = Rows(connection).get(StreamRow, STREAM)
+        assert stream is not None
+        connection.exec_driver_sql("DELETE FROM streams")
+    drift(world)
+    assert taken(world) == [("setpoint", "due")]
+    assert "open one" in world.steps()[0].detail
+    with world.store.transaction() as connection:
+        Rows(connection).put(stream)
+    world.look()
+    assert taken(world) == [("setpoint", "waiting")]
+    assert len(world.setpoints.asked) == 1
