@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     one can test guesses of the company's identifiers. Without them, the gateway names nothing new."""
     gateway_name_passphrase_file: Path | None = None
     """File (mode 0600) with the passphrase of `gateway_name_keys`; prompted for at start when not set."""
+    gateway_feedback: bool = True
+    """Whether what happens at machines leads to settings, deratings, withdrawn offers and other plans by itself
+    (services/planning/FEEDBACK.md); requires `gateway_signer` and `gateway_participant`."""
     gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
     """Rate limit of one participant, in requests per second; bursts of five seconds' worth are allowed."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)

@@ -110,6 +110,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
+    from services.planning.feedback.setpoints import NoSetpoints  # noqa: PLC0415 - as above
     from services.portal.check_page import BUILT  # noqa: PLC0415 - as above
     from services.products import Catalogue  # noqa: PLC0415 - as above
     from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
@@ -142,6 +143,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         provider=_provider(settings),
         check_page=settings.from_home(settings.check_page) or BUILT,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
+        setpoints=NoSetpoints() if settings.gateway_feedback else None,
     )
 
 

@@ -119,11 +119,11 @@ def _build_handovers(
 
 
 def _build_feedback(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> Feedback | None:
-    """None where nothing is recorded, or the gateway does not say for which company."""
-    if recorder is None or parts.recording is None or parts.policy.owner is None:
+    """None where it is switched off, nothing is recorded, or the gateway does not say for which company."""
+    owner, setpoints = parts.policy.owner, parts.setpoints
+    if recorder is None or parts.recording is None or owner is None or setpoints is None:
         return None
-    signer = parts.recording[1]
-    return Feedback(parts.store, recorder, parts.policy.owner, signer, parts.setpoints, parts.clock, logger)
+    return Feedback(parts.store, recorder, owner, parts.recording[1], setpoints, parts.clock, logger)
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

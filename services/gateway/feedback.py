@@ -18,9 +18,9 @@ from services.gateway.http.errors import TryLaterError
 from services.gateway.recording import Recorder
 from services.gateway.recording.repository import RecordingRow, describe_subjects
 from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.repository import CauseRow
 from services.planning.feedback.replacing import Replacer
 from services.planning.feedback.reporting import report_event
+from services.planning.feedback.repository import CauseRow
 from services.planning.feedback.setpoints import SetpointDesk
 from services.planning.feedback.watching import Watcher
 from services.planning.shelf import Shelf, reading, writing

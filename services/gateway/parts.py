@@ -26,8 +26,8 @@ from services.gateway.relay import Relay
 from services.handover.deliveries import Deliveries
 from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
+from services.planning.feedback.setpoints import SetpointDesk
 from services.portal import Proofs
-from services.planning.feedback.setpoints import NoSetpoints, SetpointDesk
 from services.portal.check_page import BUILT
 from services.products import Catalogue
 from services.webhooks.dispatcher import DeliveryPolicy
@@ -75,8 +75,8 @@ class GatewayParts:
     """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
-    setpoints: SetpointDesk = NoSetpoints()  # noqa: RUF009 - it has no state
-    """Where feedback has settings of machines proposed to operators."""
+    setpoints: SetpointDesk | None = None
+    """With it and `recording`, a thread closes the loop; settings of machines are proposed to operators there."""
     receiver: Receiver | None = None
     """With it, the gateway takes what other companies hand over to its own."""
     deliveries: Deliveries | None = None

@@ -95,7 +95,7 @@ class Shelf:
     def _is_for_offers(self, row: StreamRow) -> bool:
         identity = self.book.identity(row.subject)
         name = "" if identity is None else identity.identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-        return name == _OFFERS or name.endswith(f"-{_OFFERS}")
+        return name.lower() == _OFFERS or name.lower().endswith(f"-{_OFFERS}")
 
 
 @contextmanager

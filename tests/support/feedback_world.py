@@ -27,7 +27,7 @@ from services.planning.feedback.watching import Watcher
 from services.planning.shelf import Shelf, reading, writing
 from tests.support.event_data import build, encode_event, event_of
 
-__all__ = ["COORDINATOR", "INSPECTOR", "MACHINE", "ORDER", "OWNER", "STREAM", "STRANGER", "FeedbackWorld", "Setpoints"]
+__all__ = ["COORDINATOR", "INSPECTOR", "MACHINE", "ORDER", "OWNER", "STRANGER", "STREAM", "FeedbackWorld", "Setpoints"]
 
 OWNER, COORDINATOR, INSPECTOR, STRANGER = 3, 2, 5, 6
 MACHINE, OTHERS_MACHINE = 17, 18
@@ -86,7 +86,7 @@ class FeedbackWorld:
             rows = Rows(connection)
             times = T0, T0, began, began
             rows.put(AssignmentRow(assignment, ORDER, 0, machine, owner, 4, *times, STREAM, 0, 0, None, bytes(32)))
-            fields = {name: 0 for name in LotRow.__dataclass_fields__}
+            fields = dict.fromkeys(LotRow.__dataclass_fields__, 0)
             given = {"subject": lot, "order": ORDER, "parent": None, "unit": b"H87", "claims_root": bytes(32)}
             rows.put(LotRow(**{**fields, **given, "assignment": assignment}))  # type: ignore[arg-type]  # as declared
         return lot

@@ -1,10 +1,10 @@
 """A plant whose machines drift, for `millmark bench loop`: what a plan's rows really take, cost and spoil.
 
-Nine machines of three companies, as in `millmark bench planning`. Each has an *offset*, which other settings remove, and
-*wear*, which an overhaul removes; both grow from week to week by drawn amounts. A machine that has drifted rejects more
-parts, works more slowly and is more likely to fail; its energy grows with the time that it takes. Of what is measured on
-it, three words show the two and noise. All of it is drawn from the seed by week, machine, order and part, never by what
-happened before: with and without feedback, the same fate meets the plant.
+Nine machines of three companies, as in `millmark bench planning`. Each has an *offset*, which other settings remove,
+and *wear*, which an overhaul removes; both grow from week to week by drawn amounts. A machine that has drifted rejects
+more parts, works more slowly and is more likely to fail; its energy grows with the time that it takes. Of what is
+measured on it, three words show the two and noise. All of it is drawn from the seed by week, machine, order and part,
+never by what happened before: with and without feedback, the same fate meets the plant.
 
 Amounts are integers, in the unit of the plan. Invented: every figure here. The plant says how feedback works where
 machines drift like this, and nothing about any real one.
@@ -178,7 +178,8 @@ class DriftingPlant:
     def work(
         self, call: Call, rows: Sequence[Row], nominal: Mapping[Work, int], down: Sequence[Failure], week: int
     ) -> dict[Key, Done]:
-        """Works rows off in the order of the plan, each as soon as its machine and its order are there. `nominal` has the slots that a machine without drift takes for an operation."""
+        """Works rows off in the order of the plan, each as soon as its machine and its order are there. `nominal` has
+        the slots that a machine without drift takes for an operation."""
         free, ready = dict.fromkeys(self.drifts, 0), {job.order: job.release for job in call.jobs}
         places: dict[bytes, int] = {}
         done: dict[Key, Done] = {}

@@ -274,15 +274,17 @@ class _Loop:
             for kind in _causes(one, good=good):
                 self._act(week, machine, kind, feedback.judge(kind, machine, since_s, at_s), at_s)
         for tool in self._plant.tools:
-            machine = tool.machine.machine
-            own = [one for one in done if one.row.machine == machine]
+            own = [one for one in done if one.row.machine == tool.machine.machine]
             if own:
-                words = self._plant.measure(week, machine, len(own))
-                since_s = feedback.watch(machine, _time(week, min(one.start for one in own)), words)
-                if since_s is not None:
-                    at_s = _time(week + 1, 0) - 1
-                    steps = feedback.judge(CauseKind.DRIFT, machine, since_s, at_s)
-                    self._act(week, machine, CauseKind.DRIFT, steps, at_s)
+                self._watch(week, tool.machine.machine, own, feedback)
+
+    def _watch(self, week: int, machine: int, own: Sequence[Done], feedback: _Feedback) -> None:
+        """Has the detector look at what was measured of a machine in a week."""
+        words = self._plant.measure(week, machine, len(own))
+        began_s = feedback.watch(machine, _time(week, min(one.start for one in own)), words)
+        if began_s is not None:
+            at_s = _time(week + 1, 0) - 1
+            self._act(week, machine, CauseKind.DRIFT, feedback.judge(CauseKind.DRIFT, machine, began_s, at_s), at_s)
 
     def _act(self, week: int, machine: int, kind: CauseKind, steps: tuple[Step, ...], at_s: int) -> None:
         self._note(steps)

@@ -36,7 +36,17 @@ from services.planning.repository import PlanningRepository, What
 from services.planning.schedule import Made, make_plan
 from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 
-__all__ = ["CPU_S", "Planning", "agree", "call_for_offers", "choose_offers", "find_tie", "read_file", "record_plan"]
+__all__ = [
+    "CPU_S",
+    "Planning",
+    "agree",
+    "call_for_offers",
+    "choose_offers",
+    "find_tie",
+    "read_file",
+    "record_plan",
+    "until",
+]
 
 SLOT_S = 900
 _DAY_S = 86_400
@@ -86,13 +96,13 @@ def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
     """
     consortium, coordinator = line.consortium, line.consortium.coordinator
     planning = _open_streams(line)
-    _until(line, coordinator, lambda connection: _know_orders(line, connection))
+    until(line, coordinator, lambda connection: _know_orders(line, connection))
     open_s = _open_s(consortium)
     while True:
         _seal_call(line, planning, open_s)
         batches = []
         for maker in consortium.makers:
-            _until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
+            until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
             batches.append((maker, _offer(line, planning, maker, calendars.get(_slug(maker)))))
         consortium.record_all(batches)
         if consortium.chain.node.header().timestamp < planning.call.closes:
@@ -100,7 +110,7 @@ def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
         open_s *= 4  # the network was too slow for the first call: what came after its closing time does not count
 
 
-def _until(line: Line, company: Company, holds: Callable[[Connection], bool]) -> None:
+def until(line: Line, company: Company, holds: Callable[[Connection], bool]) -> None:
     """Returns when something holds in a company's database, to which its gateway adds what is recorded or handed over.
 
     Raises SubmitError if it takes too long.
@@ -212,7 +222,7 @@ def _offer(line: Line, planning: Planning, maker: Company, text: str | None) -> 
 def choose_offers(planning: Planning) -> None:
     """Has the coordinator wait for the offers and for the closing time, make the plan, and record it."""
     line, coordinator = planning.line, planning.line.consortium.coordinator
-    _until(line, coordinator, lambda connection: _all_arrived(planning, PlanningRepository(connection)))
+    until(line, coordinator, lambda connection: _all_arrived(planning, PlanningRepository(connection)))
     pass_time(line.consortium.chain.node, line.consortium.chain.profile, planning.call.closes)
     file = read_file(planning, None)
     record_plan(planning, make_plan(file, tie=find_tie(planning), cpu_s=CPU_S))

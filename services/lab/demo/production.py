@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from ledger.canonical import Json
 from ledger.ids import Identity, SubjectKind
@@ -37,7 +38,7 @@ from services.lab.demo.marking import build_marks, find_letter, find_material
 from services.lab.demo.meters import Footprints, Measured, build_table
 from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
 
-__all__ = ["Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
+__all__ = ["Interruption", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
 
 GTIN_OTHERWISE = build_gtin("09999")
 """Of pieces of a product that states none."""
@@ -148,9 +149,18 @@ def _terms(consortium: Consortium, plant: Plant, made: Configuration, due_at: in
     )
 
 
-def make_parts(line: Line, interrupt: Callable[[Step], None] = lambda _: None) -> None:
-    """Performs all operations on all jobs as planned, passing custody from factory to factory. `interrupt` is called
-    when two thirds of the second step are done. What nobody planned alternates between the machines that can do it."""
+class Interruption(Protocol):
+    """Something that happens during a step."""
+
+    def after(self, step: Step, jobs: Sequence[Job]) -> int | None:
+        """After how many of the step's jobs; None if it does not happen in this step."""
+
+    def happen(self, step: Step) -> None: ...
+
+
+def make_parts(line: Line, interruptions: Sequence[Interruption] = ()) -> None:
+    """Performs all operations on all jobs as planned, passing custody from factory to factory. What nobody planned
+    alternates between the machines that can do it."""
     route = line.plant.product.route
     if not line.rows:
         _take_turns(line)
@@ -158,11 +168,14 @@ def make_parts(line: Line, interrupt: Callable[[Step], None] = lambda _: None) -
         jobs = [job for job in line.jobs if job.number(step) >= 0]
         _bring(line, jobs, line.plant.factory(step.need.kind))
         jobs.sort(key=lambda job: line.rows[job.key(step)].start)
-        most = len(jobs) * 2 // 3 if step == route[1] else len(jobs)
-        _work(line, jobs[:most], step)
-        if step == route[1]:
-            interrupt(step)
-        _work(line, jobs[most:], step)
+        done = 0
+        for one in interruptions:
+            place = one.after(step, jobs)
+            if place is not None:
+                _work(line, jobs[done:place], step)
+                one.happen(step)
+                done = place
+        _work(line, jobs[done:], step)
 
 
 def _take_turns(line: Line) -> None:

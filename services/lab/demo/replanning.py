@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ledger.canonical import Json, to_hex
 from ledger.evidence import LeafKind
@@ -11,16 +13,30 @@ from ledger.plans.report import per_cent
 from ledger.products import Step
 from services.lab.demo.planning import CPU_S, Planning, agree, find_tie, read_file, record_plan
 from services.lab.demo.plant import Machine
+from services.lab.demo.production import Job
 from services.planning.schedule import make_plan
 from services.planning.schedule.replan import Replan
 
-__all__ = ["fail_machine"]
+__all__ = ["Failure"]
 
 _LEAST_JOBS = 4
 """With fewer, everything goes well."""
 
 
-def fail_machine(planning: Planning, step: Step) -> None:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A machine fails when two thirds of the second step are done."""
+
+    planning: Planning
+
+    def after(self, step: Step, jobs: Sequence[Job]) -> int | None:
+        return len(jobs) * 2 // 3 if step == self.planning.line.plant.product.route[1] else None
+
+    def happen(self, step: Step) -> None:
+        _fail_machine(self.planning, step)
+
+
+def _fail_machine(planning: Planning, step: Step) -> None:
     """Has a machine fail that has operations of a step yet to do: the one with the fewest.
 
     Whatever it was to do from then on moves, with the consent of the owners; what is done, under way or agreed

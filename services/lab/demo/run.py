@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,7 @@ from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
+from services.lab.demo.drifting import watch_machine
 from services.lab.demo.existing import ExistingChain
 from services.lab.demo.factories import build_factories
 from services.lab.demo.figures import Planned, sum_up
@@ -41,9 +42,9 @@ from services.lab.demo.life.companies import found_in_life
 from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
 from services.lab.demo.planning import Planning, call_for_offers, choose_offers
 from services.lab.demo.plant import Plant, build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
+from services.lab.demo.production import Interruption, Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
-from services.lab.demo.replanning import fail_machine
+from services.lab.demo.replanning import Failure
 from services.lab.demo.troubles import go_on_without_coordinator, send_back
 from services.settings import read_settings
 from services.store import open_store
@@ -225,14 +226,20 @@ def _produce(
     planning = clock("calling for offers, and offering", lambda: call_for_offers(line, given.calendars))
     clock("inspecting the components by a sample", lambda: sample_components(line, now))
     clock("planning on their offers, and agreeing to every operation", lambda: choose_offers(planning))
-    fail = partial(fail_machine, planning)
-    clock("making in three factories, one machine of which fails", lambda: make_parts(line, fail))
+    drifting = clock("watching a machine", lambda: watch_machine(planning))
+    happening: list[Interruption] = [Failure(planning)]
+    if drifting is not None:
+        happening.append(drifting)
+    clock("making in three factories, where a machine fails and another drifts", lambda: make_parts(line, happening))
     windows = to_fixed(table.values, plant.inspector.model.decimals)
-    rows = _pick(table, orders)
+    spoiled = None if drifting is None else {job.index for job in drifting.spoiled}
+    rows = _pick(table, orders, spoiled)
     clock("inspecting and certifying", lambda: inspect_parts(line, line.jobs, windows[rows].tolist(), now))
     for job, row in zip(line.jobs, rows, strict=True):
         job.window = int(row)
     clock("reworking half of what failed", lambda: _rework(line, table, windows, now))
+    if drifting is not None:
+        clock("looking at what the verdicts say of the machine", drifting.finish)
     again = _failing(plant.inspector, table, windows)
     look = None if again is None else partial(send_back, line, row=again, window=windows[again].tolist(), now=now)
     close_one = partial(go_on_without_coordinator, line)
@@ -241,13 +248,16 @@ def _produce(
     return line, planning
 
 
-def _pick(table: Table, count: int) -> NDArray[np.intp]:
-    """Rows of the windows used for the parts: in the order of the data, every sixth with the symptom."""
+def _pick(table: Table, count: int, spoiled: Collection[int] | None) -> NDArray[np.intp]:
+    """Rows of the windows used for the parts, in the order of the data: with the symptom for what was spoiled, or for
+    every sixth."""
     symptom = find_defects(table.labels)
     bad, good = np.flatnonzero(symptom), np.flatnonzero(~symptom)
     index = np.arange(count)
-    with_symptom = index % SYMPTOM_EVERY == SYMPTOM_EVERY - 1
-    return np.where(with_symptom, bad[index // SYMPTOM_EVERY % len(bad)], good[index % len(good)])
+    every = index % SYMPTOM_EVERY == SYMPTOM_EVERY - 1
+    with_symptom = every if spoiled is None else np.isin(index, sorted(spoiled))
+    number = np.cumsum(with_symptom) - 1
+    return np.where(with_symptom, bad[number % len(bad)], good[index % len(good)])
 
 
 def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> None:

@@ -114,16 +114,17 @@ class Replacer:
         return len(proposals.rows)
 
     def _fail(self, step: StepRow, error: MillmarkError) -> None:
-        tried = replace(step, tries=step.tries + 1)
-        if tried.tries < MOST_TRIES:
-            with writing(self.store) as shelf:
-                FeedbackRepository(shelf.connection).put_step(tried)
+        if step.tries + 1 < MOST_TRIES:
+            self._settle(replace(step, tries=step.tries + 1), State.DUE, step.detail)
         else:
-            self._settle(tried, State.FAILED, f"{error.cause}; {error.hint}")
+            self._settle(step, State.FAILED, f"{error.cause}; {error.hint}")
 
     def _settle(self, step: StepRow, state: str, detail: str) -> None:
+        """Keeps what became of a step, unless another process has taken it meanwhile."""
         with writing(self.store) as shelf:
-            FeedbackRepository(shelf.connection).put_step(replace(step, state=state, detail=detail))
+            kept = FeedbackRepository(shelf.connection)
+            if any(one.number == step.number and one.state == State.DUE for one in kept.steps(step.cause)):
+                kept.put_step(replace(step, state=state, detail=detail))
 
 
 def _keep(shelf: Shelf, document: Json) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.canonical import Json
 from ledger.errors import InputError
 from ledger.plans.plan import CauseKind
 from ledger.records import Anchor
@@ -16,15 +17,13 @@ REPORTED = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT)
 """What no record of the ledger shows by itself."""
 
 
-def report_event(
-    shelf: Shelf, me: int, machine: int, kind: str, text: str, now_s: int, queue: Queue
-) -> MachineCause:
+def report_event(shelf: Shelf, me: int, machine: int, kind: str, text: str, now_s: int, queue: Queue) -> MachineCause:
     """Writes what happened into the machine's stream, and has it anchored. Raises InputError for a kind that records
     show by themselves, and for a machine without a stream of the company."""
     if kind not in REPORTED:
         raise InputError(f"{kind[:40]!r} is not reported", hint=f"report {' or '.join(REPORTED)}")
     own = shelf.stream(me, machine)
-    entry = {"cause": kind, "machine": machine, "text": text, "at": now_s}
+    entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
     sealed = seal_cause(shelf.connection, own, entry)
     key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
     queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))

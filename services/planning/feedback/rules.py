@@ -65,7 +65,7 @@ class Rung:
     """How fast the machine is expected to be from then on, of what its calendar says; 0 if it is not offered."""
 
 
-LADDER = (Rung(Step.SETPOINT), Rung(Step.DERATE, 900), Rung(Step.DERATE, 750), Rung(Step.WITHDRAW, 0))
+LADDER = (Rung(Step.SETPOINT), Rung(Step.DERATE, 950), Rung(Step.DERATE, 850), Rung(Step.WITHDRAW, 0))
 """Rung 1 is the first."""
 
 

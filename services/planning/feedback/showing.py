@@ -90,8 +90,8 @@ def _show(kept: FeedbackRepository, row: CauseRow) -> CauseFound:
 
 
 def _show_step(row: StepRow) -> StepShown:
-    place = (row.stream, row.leaf) if row.stream else (None, None)
-    return StepShown(row.step, row.state, _moment(row.at_s), *place, row.detail)
+    leaf = row.leaf if row.stream else None
+    return StepShown(row.step, row.state, _moment(row.at_s), row.stream or None, leaf, row.detail)
 
 
 def _moment(seconds: int) -> datetime:

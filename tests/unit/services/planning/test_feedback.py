@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import sha256
-from ledger.plans.plan import CauseKind
 from ledger.records import Anchor, Verdict
 from ledger.store import Rows
 from ledger.store.rows import StreamRow
@@ -59,9 +58,12 @@ def test_a_drift_note_leads_to_settings_that_wait_for_the_operator_with_an_entry
     drift(world)
     assert taken(world) == [("setpoint", "waiting")]
     [entry] = world.entries()
-    assert entry["feedback"] == "setpoint" and entry["proposed"] == "feed 180 in place of 200"
+    assert entry["feedback"] == "setpoint"
+    assert entry["proposed"] == "feed 180 in place of 200"
     [(key, anchor)] = world.queued.items()
-    assert isinstance(anchor, Anchor) and anchor.stream == STREAM and anchor.size == 1
+    assert isinstance(anchor, Anchor)
+    assert anchor.stream == STREAM
+    assert anchor.size == 1
     assert world.condition().efficiency_per_mille == 1000
     assert key.startswith("feedback/anchor/")
 
@@ -71,7 +73,8 @@ def test_accepted_settings_are_recorded_with_who_accepted(world: FeedbackWorld) 
     world.setpoints.answers[name] = Answer(True, world.now_s + 5, "Olga")
     world.look()
     assert taken(world) == [("setpoint", "done")]
-    assert world.entries()[-1]["accepted"] is True and world.entries()[-1]["by"] == "Olga"
+    assert world.entries()[-1]["accepted"] is True
+    assert world.entries()[-1]["by"] == "Olga"
     # What began before the settings took effect says nothing about them.
     assert world.condition().since_s == world.setpoints.answers[name].at_s
 
@@ -82,8 +85,8 @@ def test_refused_settings_lead_to_derating_at_once_with_the_reason(world: Feedba
     world.look()
     assert taken(world) == [("setpoint", "refused"), ("derate", "done")]
     assert world.entries()[1]["reason"] == "the coolant was low"
-    assert world.entries()[2]["efficiency_per_mille"] == 900
-    assert world.condition().efficiency_per_mille == 900
+    assert world.entries()[2]["efficiency_per_mille"] == 950
+    assert world.condition().efficiency_per_mille == 950
 
 
 def test_where_no_settings_can_be_proposed_the_next_step_is_taken_at_once(world: FeedbackWorld) -> None:
@@ -101,18 +104,18 @@ def test_the_same_cause_twice_acts_once_also_after_a_restart(world: FeedbackWorl
     again = FeedbackWorld(world.store, setpoints=world.setpoints, queued=world.queued, now_s=world.now_s)
     assert again.look() == 0
     again.report(cause)
-    assert taken(again) == before and again.queued == queued
+    assert taken(again) == before
+    assert again.queued == queued
     assert len(world.causes()) == 1
 
 
 def test_records_are_looked_at_once(world: FeedbackWorld) -> None:
-    for _ in range(3):
-        world.certify(world.make(), Verdict.FAIL)
+    lots = [world.make() for _ in range(3)]
+    for lot in lots:
+        world.certify(lot, Verdict.FAIL)
     assert world.look() == 3
     assert world.look() == 0
-    assert [row.outcome for row in world.causes()] == ["counted", "acted", "earlier"] or [
-        row.outcome for row in world.causes()
-    ] == ["counted", "acted", "counted"]
+    assert [row.outcome for row in world.causes()] == ["counted", "acted", "earlier"]
 
 
 def test_what_was_recorded_before_feedback_began_moves_nothing(tmp_path: Path) -> None:
@@ -136,7 +139,9 @@ def test_a_note_of_somebody_without_a_gate_is_refused_and_says_so(world: Feedbac
     world.look()
     assert {row.outcome for row in world.causes()} == {Outcome.REFUSED.value}
     assert all("inspects at no gate" in row.reason for row in world.causes())
-    assert not world.steps() and not world.queued and world.condition().good == 0
+    assert not world.steps()
+    assert not world.queued
+    assert world.condition().good == 0
 
 
 def test_a_cause_at_another_companys_machine_is_its_owners_matter(world: FeedbackWorld) -> None:
@@ -179,8 +184,10 @@ def test_recovered_verdicts_lift_the_derating_and_a_cause_after_that_begins_belo
     for _ in range(RECOVERY):
         world.certify(world.make(started_s=world.now_s + 1), Verdict.PASS)
     world.look()
-    assert world.condition().efficiency_per_mille == 1000 and world.condition().rung == 1
-    assert world.entries()[-1]["feedback"] == "lift" and world.entries()[-1]["good"] == RECOVERY
+    assert world.condition().efficiency_per_mille == 1000
+    assert world.condition().rung == 1
+    assert world.entries()[-1]["feedback"] == "lift"
+    assert world.entries()[-1]["good"] == RECOVERY
     world.now_s += 1000
     world.note_drift(world.make())
     world.look()

@@ -1,0 +1,153 @@
+"""A machine drifts in the demo: an alarm is a cause on the ledger, settings are proposed, and its operator takes them.
+
+Rules and records are the product's. Which windows are measured of the parts is the demo's choice: those with the
+symptom are of what the machine made while it drifted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger.plans.plan import CauseKind
+from ledger.products import Step
+from ledger.records import Record, Verdict
+from ledger.store import Connection
+from ledger.store.feed import Feed
+from quality.drift import Drift
+from services.lab.demo.planning import Planning, until
+from services.lab.demo.plant import Machine
+from services.lab.demo.process import OperatorDesk, Process
+from services.lab.demo.production import Job
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.repository import FeedbackRepository
+from services.planning.feedback.watching import Watcher
+from services.planning.shelf import Shelf, writing
+
+__all__ = ["Drifting", "watch_machine"]
+
+_COOLING = 8.0
+"""Degrees by which something takes heat away when the machine drifts."""
+_LEAST_JOBS = 8
+"""With fewer orders, everything goes well."""
+_SPOILED_PER = 6
+"""One of so many parts is made while the machine drifts."""
+
+
+@dataclass(slots=True)
+class Drifting:
+    """The machine that drifts during the last step, and what its owner does about it."""
+
+    planning: Planning
+    machine: Machine
+    process: Process
+    desk: OperatorDesk
+    spoiled: list[Job] = field(default_factory=list)
+    """What it made while it drifted."""
+    _records: list[Record] = field(default_factory=list)
+
+    def after(self, step: Step, jobs: Sequence[Job]) -> int | None:
+        """After how many of a step's jobs, in their order, the drift is noticed; None if it is another step."""
+        line = self.planning.line
+        if step != line.plant.product.route[-1]:
+            return None
+        places = [at for at, job in enumerate(jobs) if line.rows[job.key(step)].machine == self.machine.number]
+        spoiled = places[: max(1, len(jobs) // _SPOILED_PER)]
+        self.spoiled = [jobs[place] for place in spoiled]
+        return spoiled[-1] + 1 if spoiled else None
+
+    def happen(self, step: Step) -> None:
+        """The alarm, and what follows from it."""
+        self.planning.line.consortium.settle()  # what began before has an earlier time on the ledger
+        rows, found = self.process.measure(_COOLING)
+        cause = self._record_alarm(rows, found)
+        with writing(self.machine.owner.store) as shelf:
+            self._watcher(shelf).report(cause)
+        self._send()
+        self.desk.accept(self._now_s())
+        self.look()
+        _, after = self.process.measure(_COOLING)
+        self.planning.line.events.append(
+            f"{self.machine.name} of {self.machine.owner.name} drifted during {step.name}: index "
+            f"{max(found.latest.values()):.1f}, cause 0x{cause.id.hex()[:10]}, entry {cause.leaf} of its stream; "
+            f"proposed {self.desk.text}, {'accepted' if self.desk.said else 'not accepted'} by its operator; "
+            f"index {max(after.latest.values()):.2f} and {'an' if after.alarms else 'no'} alarm since"
+        )
+
+    def look(self) -> None:
+        """The owner's feedback looks at all that is recorded by now."""
+        owner = self.machine.owner
+        self.planning.line.consortium.settle()
+        until(self.planning.line, owner, self._knows_all)
+        looking = True
+        while looking:
+            with writing(owner.store) as shelf:
+                looking = self._watcher(shelf).look() > 0
+        self._send()
+
+    def finish(self) -> None:
+        """What the verdicts on the ledger have led to in the end."""
+        self.look()
+        with self.machine.owner.store.reading() as connection:
+            kept = FeedbackRepository(connection)
+            condition, causes = kept.condition(self.machine.number), kept.causes_of(self.machine.number)
+        failed = [job for job in self.spoiled if job.reworked or job.verdict is Verdict.FAIL]
+        outcomes = Counter(row.outcome for row in causes if row.kind == CauseKind.CERTIFICATE)
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        stands = "nothing is held against it any more" if not condition.rung else f"it stands on rung {condition.rung}"
+        self.planning.line.events.append(
+            f"{len(failed)} of {len(self.spoiled)} parts that {self.machine.name} made before failed (causes: {told}); "
+            f"after good verdicts on those that it made since, {stands}"
+        )
+
+    def _record_alarm(self, rows: Sequence[Sequence[int]], found: Drift) -> MachineCause:
+        """The owner's node writes what was measured and the alarm into the machine's stream, and anchors it."""
+        machine, words = self.machine, [value for row in rows for value in row]
+        measured: dict[str, int | str | list[int]] = {
+            "columns": " ".join(self.process.columns),
+            "rows": len(rows),
+            "values": words,
+        }
+        machine.note("process state", measured)
+        index = {name: round(1000 * value) for name, value in sorted(found.latest.items())}
+        alarm = machine.note("drift alarm", {"alarms": ", ".join(found.alarms), "psi_per_mille": list(index.values())})
+        self.planning.line.consortium.queue(machine.owner, [machine.anchor()])
+        now_s = self._now_s()
+        place = None, machine.stream, alarm.index, alarm.leaf_hash
+        return MachineCause(CauseKind.DRIFT, machine.number, ", ".join(found.alarms), now_s, now_s, *place)
+
+    def _watcher(self, shelf: Shelf) -> Watcher:
+        return Watcher(shelf, self.machine.owner.number, self._queue, self.desk, self._now_s())
+
+    def _queue(self, _connection: Connection, _key: str, record: Record) -> None:
+        self._records.append(record)
+
+    def _send(self) -> None:
+        """What feedback wrote, once its transaction is over."""
+        records, self._records = self._records, []
+        if records:
+            self.planning.line.consortium.queue(self.machine.owner, records)
+
+    def _now_s(self) -> int:
+        return max(int(time.time()), self.planning.line.consortium.chain.node.header().timestamp)
+
+    def _knows_all(self, connection: Connection) -> bool:
+        chain = self.planning.line.consortium.chain
+        return Feed(connection).final_number() >= chain.node.header().number - chain.profile.finality_depth
+
+
+def watch_machine(planning: Planning) -> Drifting | None:
+    """Has the machine watched that makes most of the last step; None if there are too few orders."""
+    line = planning.line
+    last = line.plant.product.route[-1]
+    if len(line.jobs) < _LEAST_JOBS:
+        return None
+    rows = Counter(line.rows[job.key(last)].machine for job in line.jobs if job.number(last) >= 0)
+    number = max(rows, key=lambda one: (rows[one], -one))
+    machine = next(one for one in line.plant.machines if one.number == number)
+    process = Process()
+    found = Drifting(planning, machine, process, OperatorDesk(process, f"the operator of {machine.name}"))
+    found.look()
+    return found

@@ -1,0 +1,207 @@
+"""From a machine that fails to another plan: across two companies, over the ledger and a hand-over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from ledger.plans.offer import parse_offer_withdrawal
+from ledger.plans.plan import CauseKind, Plan
+from ledger.records import AcceptAssignment, Anchor, CancelAssignment, ProposeAssignment, Record
+from ledger.store import Connection
+from services.lab.demo.consortium import Company
+from services.planning.feedback.replacing import Replacer
+from services.planning.feedback.reporting import report_event
+from services.planning.feedback.repository import FeedbackRepository, State, StepRow
+from services.planning.feedback.rules import Step
+from services.planning.feedback.setpoints import NoSetpoints
+from services.planning.feedback.watching import Watcher
+from services.planning.proposing import find_proposals
+from services.planning.reading import plan_file
+from services.planning.repository import What
+from services.planning.schedule import make_plan
+from services.planning.sealing import seal_plan
+from services.planning.shelf import Shelf, reading, writing
+from tests.support.apart import Home, found_apart
+from tests.support.planned import Planned
+from tests.support.stores import copy_database, new_store
+
+
+@dataclass
+class Loop:
+    """A coordinator whose plan has milling on the cheap mill, agreed to by its owner."""
+
+    planned: Planned
+    queued: list[tuple[str, Record]] = field(default_factory=list)
+
+    @property
+    def coordinator(self) -> Home:
+        return self.planned.home(self.planned.apart.consortium.coordinator)
+
+    @property
+    def mill(self) -> int:
+        return self.planned.apart.world.machines["mill"]
+
+    def pass_on(self) -> None:
+        """Everybody's index and hand-overs."""
+        self.planned.apart.follow()
+        self.planned.apart.hand_over_all()
+        self.planned.apart.follow()
+
+    def queue(self, _connection: Connection, key: str, record: Record) -> None:
+        self.queued.append((key, record))
+
+    def send(self, company: Company) -> list[Record]:
+        """Records what was queued. Returns it."""
+        records, self.queued = [record for _, record in self.queued], []
+        for record in records:
+            self.planned.apart.act(company, f"feedback {len(self.planned.apart.records)}", record)
+        self.pass_on()
+        return records
+
+    def watcher(self, shelf: Shelf, home: Home) -> Watcher:
+        return Watcher(shelf, home.company.number, self.queue, NoSetpoints(), self.planned.apart.world.now())
+
+    def look(self, home: Home) -> None:
+        with writing(home.store) as shelf:
+            self.watcher(shelf, home).look()
+
+    def replacer(self) -> Replacer:
+        company = self.coordinator.company
+        return Replacer(self.coordinator.store, company.number, self.queue, company.signer, 0.2)
+
+    def plan(self) -> Plan:
+        with reading(self.coordinator.store) as shelf:
+            return shelf.latest_plan(self.planned.call.digest)
+
+    def make_plan(self) -> None:
+        with writing(self.coordinator.store) as shelf:
+            file = plan_file(shelf.rows, shelf.book, shelf.planning, self.planned.call, None)
+            plan = make_plan(file, tie=bytes(32), cpu_s=0.2).check.plan
+            own = shelf.stream(self.coordinator.company.number, None)
+            sealed = seal_plan(shelf.connection, own, self.planned.call, plan, self.coordinator.company.signer)
+            self.queue(shelf.connection, "plan", Anchor(own.subject, sealed.size, sealed.root))
+        self.send(self.coordinator.company)
+
+    def agree(self) -> None:
+        with reading(self.coordinator.store) as shelf:
+            proposals = find_proposals(shelf, self.plan())
+        apart = self.planned.apart
+        for row in proposals.rows:
+            name = f"row {row.operation}"
+            root = apart.document(self.coordinator.company, name, dict(proposals.plan.row_document(row.key)))
+            number = apart.act(self.coordinator.company, name, ProposeAssignment(*row.key, row.machine, root))
+            owner = next(home.company for home in apart.homes.values() if home.company.number == row.owner)
+            apart.act(owner, f"accepted {row.operation}", AcceptAssignment(*row.key, number, root))
+        self.pass_on()
+
+    def fail_mill(self) -> None:
+        owner = self.planned.home(self.planned.owner("mill"))
+        with writing(owner.store) as shelf:
+            now_s, me = self.planned.apart.world.now(), owner.company.number
+            cause = report_event(shelf, me, self.mill, "machine-down", "the spindle broke", now_s, self.queue)
+            self.watcher(shelf, owner).report(cause)
+        self.send(owner.company)
+
+    def steps(self) -> list[StepRow]:
+        with reading(self.coordinator.store) as shelf:
+            kept = FeedbackRepository(shelf.connection)
+            return [step for row in reversed(kept.causes(9)) for step in kept.steps(row.id)]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """The mill has failed, and its owner has withdrawn what it offered."""
+    apart = found_apart(tmp_path_factory.mktemp("loop"))
+    planned = Planned(apart)
+    made = Loop(planned)
+    planned.equip()
+    planned.place()
+    made.pass_on()
+    planned.make_call()
+    made.pass_on()
+    planned.offer("lathe", 9000)
+    planned.offer("mill", 100)
+    made.pass_on()
+    made.make_plan()
+    made.agree()
+    for home in apart.homes.values():
+        made.look(home)
+    made.fail_mill()
+    made.look(made.coordinator)
+    yield made
+    apart.close()
+
+
+@pytest.fixture
+def loop(story: Loop, tmp_path: Path) -> Iterator[Loop]:
+    """The same, with a copy of the coordinator's database."""
+    home = story.coordinator
+    with new_store(tmp_path) as store:
+        copy_database(home.store, store)
+        story.planned.apart.homes[home.company.number] = replace(home, store=store)
+        story.queued.clear()
+        yield story
+    story.planned.apart.homes[home.company.number] = home
+
+
+def test_a_failed_machine_leads_to_a_plan_without_it_that_names_the_withdrawal(loop: Loop) -> None:
+    before = loop.plan()
+    [milling] = [row for row in before.rows if row.machine == loop.mill]
+    [step] = loop.steps()
+    assert (step.step, step.state) == (Step.REPLAN.value, State.DUE)
+    loop.look(loop.coordinator)
+    assert len(loop.steps()) == 1, "the same withdrawal is one cause"
+    assert loop.replacer().replace_next(loop.planned.apart.world.now())
+    after = loop.plan()
+    assert after.before == before.digest
+    assert all(row.machine != loop.mill for row in after.rows)
+    assert after.cause is not None
+    assert after.cause.kind is CauseKind.MACHINE_DOWN
+    with reading(loop.coordinator.store) as shelf:
+        [leaf] = shelf.planning.leaves(loop.planned.call.digest, What.WITHDRAWAL)
+        said = parse_offer_withdrawal(leaf.value).cause
+    assert (after.cause.stream, after.cause.leaf) == (leaf.stream, leaf.leaf_index)
+    assert said is not None
+    assert said.text == "the spindle broke"
+    kinds = [type(record) for _, record in loop.queued]
+    assert kinds == [Anchor, CancelAssignment, ProposeAssignment], "turning keeps its assignment"
+    moved = {record.operation for _, record in loop.queued if isinstance(record, CancelAssignment | ProposeAssignment)}
+    assert moved == {milling.operation}
+    assert loop.steps()[0].state == State.DONE
+    loop.look(loop.coordinator)
+    assert not loop.replacer().replace_next(loop.planned.apart.world.now())
+    assert len(loop.queued) == len(kinds)
+
+
+def test_a_plan_that_was_replaced_meanwhile_is_not_replaced_by_what_was_made_of_the_one_before(loop: Loop) -> None:
+    [due] = loop.steps()
+    replacer, now_s = loop.replacer(), loop.planned.apart.world.now()
+    with reading(loop.coordinator.store) as shelf:
+        [cause] = FeedbackRepository(shelf.connection).causes(9)
+        prepared = replacer._prepare(shelf, due, cause, now_s)
+    assert prepared is not None
+    made = make_plan(prepared.file, tie=prepared.tie, replan=prepared.why, cpu_s=0.2)
+    replacer._record(due, prepared, made, now_s)  # by the other process
+    first, queued = loop.plan(), list(loop.queued)
+    replacer._record(due, prepared, made, now_s)
+    assert loop.plan() == first
+    assert loop.queued == queued
+    assert [step.state for step in loop.steps()] == [State.DONE]
+
+
+def test_where_nothing_is_left_to_move_or_no_plan_is_possible_the_step_says_so(loop: Loop) -> None:
+    before = loop.plan()
+    with writing(loop.coordinator.store) as shelf:  # what the other machine is offered for is gone as well
+        connection = shelf.connection
+        lathe = loop.planned.apart.world.streams["lathe-offers"]
+        connection.exec_driver_sql("DELETE FROM planning_leaves WHERE stream = ?", (lathe,))
+    assert loop.replacer().replace_next(loop.planned.apart.world.now())
+    [step] = loop.steps()
+    assert step.state == State.FAILED
+    assert "no plan is possible" in step.detail
+    assert loop.plan() == before
+    assert not loop.queued
