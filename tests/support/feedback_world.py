@@ -125,7 +125,7 @@ class FeedbackWorld:
         return self.record(event_of("CertificateIssued", statement=statement), by, (lot,))
 
     def note_drift(self, lot: bytes, by: int = INSPECTOR) -> int:
-        return self.record(event_of("NoteRecorded", kind_=6, claims_root=bytes(32)), by, (lot,))
+        return self.record(event_of("NoteRecorded", kind_=10, claims_root=bytes(32)), by, (lot,))
 
     # What the company does
 

@@ -8,7 +8,7 @@ from ledger.plans.plan import CauseKind
 from ledger.records import Anchor
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.taking import Queue
-from services.planning.sealing import seal_cause
+from services.planning.sealing import seal_event
 from services.planning.shelf import Shelf
 
 __all__ = ["REPORTED", "report_event"]
@@ -24,7 +24,7 @@ def report_event(shelf: Shelf, me: int, machine: int, kind: str, text: str, now_
         raise InputError(f"{kind[:40]!r} is not reported", hint=f"report {' or '.join(REPORTED)}")
     own = shelf.stream(me, machine)
     entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
-    sealed = seal_cause(shelf.connection, own, entry)
+    sealed = seal_event(shelf.connection, own, entry)
     key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
     queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
     place = None, own.subject, sealed.first, sealed.leaves[0]

@@ -19,7 +19,7 @@ from services.planning.feedback.rules import Step
 from services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
 from services.planning.feedback.touching import find_touched
 from services.planning.repository import LeafRow, What
-from services.planning.sealing import OwnStream, Sealed, seal_cause, seal_offers
+from services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers
 from services.planning.shelf import Shelf
 
 __all__ = ["Queue", "Taker"]
@@ -153,7 +153,7 @@ class Taker:
     ) -> None:
         """Keeps what became of a step, and its entry in the machine's stream."""
         entry = {"feedback": step.step, "cause": cause.to_json(), "at": self.now_s, **said}
-        sealed = seal_cause(self.shelf.connection, own, entry)
+        sealed = seal_event(self.shelf.connection, own, entry)
         self._anchor(own, sealed)
         taken = replace(step, state=state, at_s=self.now_s, detail=detail)
         self.kept.put_step(replace(taken, stream=own.subject, leaf=sealed.first))

@@ -315,7 +315,7 @@ def _happened(sent: Filled) -> Happened:
 _ABOUT = {
     "machine": (CauseKind.MACHINE_DOWN, CauseKind.DRIFT),
     "record": (CauseKind.MACHINE_DOWN,),
-    "assignment": (CauseKind.LATE, CauseKind.DECLINED),
+    "assignment": (CauseKind.LATE, CauseKind.ENERGY, CauseKind.DECLINED),
     "certificate": (CauseKind.CERTIFICATE,),
 }
 

@@ -2,8 +2,8 @@
 
 from ledger.store.migrations.create import create_table
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
