@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +162,15 @@ def test_causes_are_named_by_their_evidence_alone() -> None:
 def test_causes_without_evidence_or_machine_or_sense_are_refused(fields: tuple[object, ...]) -> None:
     with pytest.raises(PlanError):
         MachineCause(*fields)  # type: ignore[arg-type]  # that is the point
+
+
+def test_the_page_has_the_rules_as_they_are() -> None:
+    page = (files("services.planning") / "FEEDBACK.md").read_text("utf-8")
+    for kind, rule in RULES.items():
+        places = (str(rule.first), str(rule.last)) if rule.first else ("-", "-")
+        again = "yes" if rule.replans else "no"
+        assert f"| `{kind}` | {' | '.join(places)} | {rule.least} | {again} |" in page
+    for number, rung in enumerate(LADDER, 1):
+        share = f"{rung.efficiency_per_mille // 10} % of its speed" if rung.efficiency_per_mille else "nothing"
+        assert re.search(rf"^\| {number} \|[^|]*\| {share} \|$", page, re.MULTILINE)
+    assert f"- {RECOVERY} passing certificates in a row" in page
