@@ -1,0 +1,54 @@
+"""Notes that an index had before it kept them by kind are found after the migration, without a rebuild."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from ledger.provenance import open_reader
+from ledger.provenance.cases import find_cases
+from ledger.records import NoteKind
+from ledger.store import Rows, open_store
+from ledger.store.database import Store, build_engine
+from ledger.store.rows import NoteRow
+from ledger.store.schema import read_revisions
+from ledger.store.tables import LEDGER
+from tests.support.fake_world import SMITH, build_world
+from tests.support.schemas import find_differences
+
+
+def migrate(store: Store, revision: str, *, down: bool = False) -> None:
+    with store.transaction() as connection:
+        if down:
+            connection.exec_driver_sql("DROP TABLE notes")
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
+        else:
+            config = Config(attributes={"connection": connection, "schema": LEDGER})
+            config.set_main_option("script_location", "ledger.store:migrations")
+            config.set_main_option("version_locations", "ledger.store:migrations/versions")
+            config.set_main_option("path_separator", "newline")
+            command.upgrade(config, revision)
+        assert read_revisions(connection, LEDGER) == [revision]
+
+
+def test_notes_from_before_are_kept_by_kind(tmp_path: Path) -> None:
+    path = f"sqlite:///{tmp_path / 'old.db'}"
+    with open_store(path) as store:
+        world = build_world(store)
+        notice = world.fake.note(SMITH, world.lots["bar"], kind=int(NoteKind.RECALL_NOTICE), root=b"\7" * 32)
+        world.fake.note(SMITH, world.lots["bar"], world.lots["melt"], kind=40_000)
+        world.follow()
+        with store.reading() as connection:
+            before = Rows(connection).find(NoteRow)
+    assert [one.note_kind for one in before] == [2, 40_000]
+    with Store(build_engine(path)) as old:
+        migrate(old, "0007", down=True)
+        migrate(old, "0008")
+    with open_store(path) as store:
+        assert find_differences(store, LEDGER) == []
+        with store.reading() as connection:
+            assert Rows(connection).find(NoteRow) == before
+        with open_reader(store) as reader:
+            assert [one.number for one in find_cases(reader, 10)] == [notice]
