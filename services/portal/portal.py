@@ -29,6 +29,7 @@ from services.portal.acting.pages import ActingPages
 from services.portal.administration import Administration, AdministrationParts
 from services.portal.cases import CasePages, Told
 from services.portal.check_page import CheckPage
+from services.portal.demand import DemandPages
 from services.portal.document_pages import DocumentPages
 from services.portal.forms import Forms
 from services.portal.inspections import InspectionPages
@@ -133,6 +134,7 @@ class Portal:
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
+            *DemandPages(store, self.pages, self.forms, proofs.chain).routes(),
             *ProcessPages(store, self.pages, self.forms, self.acting).routes(),
             *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
             *CasePages(store, self.pages, self.forms, self.acting, office.told).routes(),

@@ -91,6 +91,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/portal/machines/{number}/down"): OWNER,
     ("GET", "/portal/plans"): OWNER,
     ("GET", "/portal/plans/{digest}"): OWNER,
+    ("GET", "/portal/demand"): OWNER,
+    ("GET", "/portal/demand/{digest}"): OWNER,
     ("GET", "/portal/process"): OWNER,
     ("GET", "/portal/queues"): OWNER,
     ("GET", "/portal/status"): OWNER,

@@ -232,7 +232,7 @@ def export(
 
 def _cut(desk: Desk, block: int | None) -> Cut:
     with desk.reading() as shelf:
-        cursor = read_cursor(shelf.rows)
+        cursor = read_cursor(shelf.connection)
     return find_cut(desk.opened.chain(), cursor, block)
 
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from ledger.canonical import Json
 from ledger.claims import Claims, parse_claims
@@ -24,13 +24,19 @@ from ledger.store.rows import AssignmentRow, OrderRow, RecordRow
 from services.planning.books import assemble
 from services.planning.forecast.weeks import week_of
 
-__all__ = ["LONGEST_WEEKS", "Cut", "History", "Key", "Ordered", "count_weeks", "read_orders"]
+__all__ = ["LONGEST_WEEKS", "Cut", "History", "Key", "Memo", "Ordered", "count_weeks", "read_orders"]
 
 LONGEST_WEEKS: Final = 520
 """Weeks of history that count: ten years."""
 _WITHDRAWN: Final = ("OrderRejected", "OrderCancelled", "OrderEnded")
 _KINDS: Final = ("OrderPlaced", "RevisionAccepted", *_WITHDRAWN)
 _BATCH: Final = 500
+
+
+_Said: TypeAlias = "tuple[str, Product | None, dict[str, str], dict[str, int]]"
+"""Name of the product, the product, chosen values, minutes of work by kind."""
+Memo: TypeAlias = "dict[bytes, _Said | str]"
+"""By claims root: what the document says, or why it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +93,18 @@ class History:
     """By name, the latest document of each."""
 
 
-def read_orders(rows: Rows, book: Book, participant: int, cut: Cut, find: FindProduct) -> History:
-    """The orders that a company is part of: as buyer, as coordinator, or as owner of a machine with work on it."""
-    found = History(cut)
+def read_orders(
+    rows: Rows, book: Book, participant: int, cut: Cut, find: FindProduct, memo: Memo | None = None
+) -> History:
+    """The orders that a company is part of: as buyer, as coordinator, or as owner of a machine with work on it.
+
+    `memo` keeps what documents say between calls on one state of the book, so that each is read once.
+    """
+    found, known = History(cut), {} if memo is None else memo
     subjects = _visible(rows, participant)
     for start in range(0, len(subjects), _BATCH):
         for subject, records in _records(rows, subjects[start : start + _BATCH], cut).items():
-            _add(found, book, subject, records, find)
+            _add(found, book, subject, records, find, known)
     found.orders.sort(key=lambda one: (one.week, one.order))
     return found
 
@@ -144,7 +155,9 @@ def _records(rows: Rows, subjects: Sequence[bytes], cut: Cut) -> Mapping[bytes, 
     return by_order
 
 
-def _add(found: History, book: Book, subject: bytes, records: Sequence[RecordRow], find: FindProduct) -> None:
+def _add(
+    found: History, book: Book, subject: bytes, records: Sequence[RecordRow], find: FindProduct, memo: Memo
+) -> None:
     placed_s, terms = _terms(records)
     if terms is None:
         return
@@ -156,16 +169,13 @@ def _add(found: History, book: Book, subject: bytes, records: Sequence[RecordRow
         reason = "later"
     elif week < last - timedelta(weeks=LONGEST_WEEKS):
         reason = "older"
-    claims = None if reason else _claims(book, terms.claims_root)
-    if not reason and claims is None:
-        reason = "unread"
-    named = None if claims is None else _product(claims, find)
-    if not reason and named is None:
-        reason = "unnamed"
-    if claims is None or named is None:
-        found.left_out[reason] += 1
+    if not reason and terms.claims_root not in memo:
+        memo[terms.claims_root] = _read(book, terms.claims_root, find)
+    said = reason or memo[terms.claims_root]
+    if isinstance(said, str):
+        found.left_out[said] += 1
         return
-    name, product, options, minutes = named
+    name, product, options, minutes = said
     if product is not None:
         found.products[name] = product
     unit = terms.unit.rstrip(b"\0").decode("ascii", "replace")
@@ -184,15 +194,17 @@ def _terms(records: Sequence[RecordRow]) -> tuple[int, OrderTerms | None]:
     return placed_s, terms
 
 
-def _claims(book: Book, root: bytes) -> Claims | None:
+def _read(book: Book, root: bytes, find: FindProduct) -> _Said | str:
+    """What a document says, or why it says nothing."""
     stored = book.document(root)
     try:
-        return None if stored is None else parse_claims(json.loads(stored))
+        claims = None if stored is None else parse_claims(json.loads(stored))
     except (ClaimsError, ValueError):
-        return None
+        claims = None
+    return "unread" if claims is None else _product(claims, find) or "unnamed"
 
 
-def _product(claims: Claims, find: FindProduct) -> tuple[str, Product | None, dict[str, str], dict[str, int]] | None:
+def _product(claims: Claims, find: FindProduct) -> _Said | None:
     """Name, product, chosen values, minutes of work; None for an order that names no product, or does not show it."""
     try:
         specification = assemble(claims, "specification")

@@ -9,19 +9,19 @@ from ledger.store import Book, Connection, Registry, Rows
 from ledger.store.rows import AnchorRow, ChainIdentityRow, CursorRow
 from services.planning.errors import ForecastError
 from services.planning.forecast.document import ForecastDocument, parse_forecast, seal_of
-from services.planning.forecast.history import Cut, History, read_orders
+from services.planning.forecast.history import Cut, History, Memo, read_orders
 from services.planning.forecast.repository import ForecastRepository, ForecastRow
 from services.planning.sealing import OwnStream, Sealed, seal_event
 
-__all__ = ["anchored_at", "find_cut", "need_forecast", "need_identity", "read_history", "seal_forecast"]
+__all__ = ["anchored_at", "find_cut", "need_forecast", "need_identity", "read_cursor", "read_history", "seal_forecast"]
 
 
-def find_cut(chain: Chain, rows_cursor: CursorRow | None, block: int | None = None) -> Cut:
+def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> Cut:
     """The latest final block that is indexed, or another final one. Sends requests, so not within a transaction.
 
     Raises ForecastError if there is none, or the block is not final and indexed yet.
     """
-    indexed = -1 if rows_cursor is None else rows_cursor.block_number
+    indexed = -1 if cursor is None else cursor.block_number
     last = min(chain.final_number(), indexed)
     if last < 0:
         raise ForecastError("no final block is indexed here yet", hint="let the gateway run until it has caught up")
@@ -32,8 +32,9 @@ def find_cut(chain: Chain, rows_cursor: CursorRow | None, block: int | None = No
     return Cut(number, header.hash, header.timestamp)
 
 
-def read_cursor(rows: Rows) -> CursorRow | None:
-    return rows.get(CursorRow, 1)
+def read_cursor(connection: Connection) -> CursorRow | None:
+    """Up to which block the index has come."""
+    return Rows(connection).get(CursorRow, 1)
 
 
 def need_identity(connection: Connection) -> ChainIdentityRow:
@@ -44,9 +45,11 @@ def need_identity(connection: Connection) -> ChainIdentityRow:
     return found
 
 
-def read_history(connection: Connection, participant: int, cut: Cut, find: FindProduct) -> History:
-    """What the company is part of, as the ledger had it at a cut."""
-    return read_orders(Rows(connection), Book(connection), participant, cut, find)
+def read_history(
+    connection: Connection, participant: int, cut: Cut, find: FindProduct, memo: Memo | None = None
+) -> History:
+    """What the company is part of, as the ledger had it at a cut. `memo`: see `read_orders`."""
+    return read_orders(Rows(connection), Book(connection), participant, cut, find, memo)
 
 
 def seal_forecast(connection: Connection, stream: OwnStream, document: ForecastDocument) -> Sealed:

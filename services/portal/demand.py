@@ -1,0 +1,133 @@
+"""The pages of demand, for the company that runs the gateway: its forecasts, and how they did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from ledger.canonical import parse_hex32
+from ledger.chain import Chain
+from ledger.errors import CanonicalError, ChainError, NotFoundError
+from ledger.store import Connection, Store
+from services.access import Principal, Scope
+from services.access.rules import Rule
+from services.planning.errors import ForecastError
+from services.planning.forecast.document import ForecastDocument, model_hash
+from services.planning.forecast.history import Cut, History, Memo
+from services.planning.forecast.recording import (
+    anchored_at,
+    find_cut,
+    need_forecast,
+    read_cursor,
+    read_history,
+)
+from services.planning.forecast.repository import ForecastRepository, ForecastRow
+from services.planning.forecast.scoring import score_forecast
+from services.portal.demand_view import Hit, build_products
+from services.portal.forms import Forms
+from services.portal.pages import Pages
+from services.portal.routes import PageRoute
+from services.products.loading import Catalogue as Products
+
+__all__ = ["DemandPages"]
+
+_READ = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)
+"""Every visit counts the orders anew, also as they stood when the listed forecasts were made."""
+_MOST = 6
+"""Most forecasts that are listed with their scores."""
+
+
+class DemandPages:
+    """`chain` says which blocks are final; None where no chain is configured."""
+
+    def __init__(self, store: Store, pages: Pages, forms: Forms, chain: Chain | None) -> None:
+        self._store, self._pages, self._forms, self._chain = store, pages, forms, chain
+        self._products = Products()
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/demand", self.latest, _READ, menu="demand"),
+            PageRoute("/portal/demand/{digest}", self.show, _READ),
+        )
+
+    def latest(self, request: Request) -> Response:
+        """The latest forecast, if one was made."""
+        with self._store.reading() as connection:
+            rows = ForecastRepository(connection).all()
+        return self._render(request, rows[0].digest if rows else None)
+
+    def show(self, request: Request, digest: str) -> Response:
+        """One forecast, with what came. Raises NotFoundError."""
+        try:
+            return self._render(request, parse_hex32(f"0x{digest}"))
+        except CanonicalError:
+            raise NotFoundError("no such forecast is known here") from None
+
+    def _render(self, request: Request, digest: bytes | None) -> Response:
+        principal: Principal = request.state.principal
+        if principal.participant is None:
+            raise NotFoundError("forecasts are shown to participants alone")
+        values: dict[str, Any] = {"document": None, "products": [], "hits": [], "cut": None}
+        if digest is not None:
+            values |= self._values(request, digest, principal.participant)
+        return self._pages.render(request, "demand.html", forms=self._forms, **values)
+
+    def _values(self, request: Request, digest: bytes, participant: int) -> dict[str, Any]:
+        with self._store.reading() as connection:
+            cursor = read_cursor(connection)
+        cut = self._cut(lambda chain: find_cut(chain, cursor))  # asks the chain, so outside of the transaction
+        with self._store.reading() as connection:
+            document, row = need_forecast(connection, digest)
+            rows = ForecastRepository(connection).all()
+            reader = _Reader(connection, participant, self._products)
+            now = None if cut is None else reader.history(cut)
+            hits = [reader.hit(one, now) for one in rows[:_MOST]]
+            anchored = anchored_at(connection, row) is not None
+        return {
+            "document": document,
+            "digest_of": digest,
+            "model": model_hash(document.model),
+            "anchored": anchored,
+            "latest": rows[0].digest == digest,
+            "products": build_products(document, now, self._pages.catalogue(request)),
+            "hits": hits,
+            "more": len(rows) > _MOST,
+            "cut": cut,
+        }
+
+    def _cut(self, find: Any) -> Cut | None:
+        """None where the chain does not answer now, or nothing is final: the page then says that it shows no score."""
+        if self._chain is None:
+            return None
+        try:
+            found: Cut = find(self._chain)
+        except (ChainError, ForecastError):
+            return None
+        return found
+
+
+class _Reader:
+    """Histories at several cuts, reading each document once."""
+
+    def __init__(self, connection: Connection, participant: int, products: Products) -> None:
+        self._connection, self._participant, self._products = connection, participant, products
+        self._memo: Memo = {}
+
+    def history(self, cut: Cut) -> History:
+        find = self._products.find_digest
+        return read_history(self._connection, self._participant, cut, find, self._memo)
+
+    def hit(self, row: ForecastRow, now: History | None) -> Hit:
+        document, _ = need_forecast(self._connection, row.digest)
+        if now is None:
+            return Hit(row.digest, document, None, "chain")
+        try:
+            then = self.history(document.cut)
+            return Hit(row.digest, document, self._score(document, then, now, row))
+        except ForecastError:
+            return Hit(row.digest, document, None, "waiting")
+
+    def _score(self, document: ForecastDocument, then: History, now: History, row: ForecastRow) -> Any:
+        return score_forecast(document, then, now, anchored_at(self._connection, row))
