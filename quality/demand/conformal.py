@@ -15,7 +15,7 @@ from quality.demand.measures import Values
 
 __all__ = ["LEAST_ERRORS", "half_widths"]
 
-LEAST_ERRORS = 8
+LEAST_ERRORS = 6
 """Fewer errors than these say nothing about an interval of 80 %."""
 _OWN = 0.5
 """Weight of the series' own errors against those of all, in the size of its errors."""

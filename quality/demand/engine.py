@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -167,7 +167,8 @@ def _sparse(history: Values, setting: Setting, choice: intermittent.Choice) -> F
 def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> Outcome:
     if not histories:
         return Outcome((), NAIVE)
-    tested = _back_test(histories, setting, known)
+    length = _window(histories, setting)
+    tested = _back_test(histories, setting, length, known)
     losses = _losses(tested)
     chosen = min(losses, key=lambda name: losses[name], default=NAIVE)
     by_series: list[list[_Tested]] = [[] for _ in histories]
@@ -175,9 +176,11 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
         by_series[one.series].append(one)
     used = [_gate(own, chosen) for own in by_series]
     final = _candidates(histories, setting, known)
-    rows = [_errors(own, chosen, setting.horizon) for own in by_series]
+    rows = [_errors(own, chosen, length) for own in by_series]
     scales = [scale_of(history[-trees.RECENT :], 1) for history in histories]
-    widths = half_widths(rows, scales, setting.horizon, setting.level_percent / 100)
+    widths = half_widths(rows, scales, length, setting.level_percent / 100)
+    if widths is not None:
+        widths = [_lengthen(width, setting.horizon) for width in widths]
     made = tuple(
         _finish(_pick(final[place], used[place]), None if widths is None else widths[place], used[place], setting)
         for place in range(len(histories))
@@ -201,22 +204,28 @@ def _candidates(histories: Sequence[Values], setting: Setting, known: Sequence[V
     return found
 
 
-def _back_test(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> list[_Tested]:
+def _window(histories: Sequence[Values], setting: Setting) -> int:
+    """Steps of a window of the back-test: the horizon, or fewer where half of the histories are too short for that."""
+    middle = sorted(len(history) for history in histories)[len(histories) // 2]
+    return max(1, min(setting.horizon, (middle - _SHORTEST) // setting.windows))
+
+
+def _back_test(
+    histories: Sequence[Values], setting: Setting, length: int, known: Sequence[Values] | None
+) -> list[_Tested]:
     """The last windows of each history that is long enough, forecast from what came before."""
-    tested = []
+    tested, shorter = [], replace(setting, horizon=length)
     for window in range(1, setting.windows + 1):
-        cut = window * setting.horizon
+        cut = window * length
         places = [place for place, history in enumerate(histories) if len(history) - cut >= _SHORTEST]
         if not places:
             break
         past = [histories[place][:-cut] for place in places]
-        extra = (
-            None
-            if known is None
-            else [known[place][: len(one) + setting.horizon] for place, one in zip(places, past, strict=True)]
-        )
-        for place, before, made in zip(places, past, _candidates(past, setting, extra), strict=True):
-            actual = histories[place][len(before) : len(before) + setting.horizon]
+        extra = None
+        if known is not None:
+            extra = [known[place][: len(one) + length] for place, one in zip(places, past, strict=True)]
+        for place, before, made in zip(places, past, _candidates(past, shorter, extra), strict=True):
+            actual = histories[place][len(before) : len(before) + length]
             tested.append(_Tested(place, actual, scale_of(before, max(setting.seasons)), made))
     return tested
 
@@ -252,6 +261,13 @@ def _errors(own: Sequence[_Tested], chosen: str, horizon: int) -> Values:
         name = _gate([*own[:place], *own[place + 1 :]], chosen)
         found[place] = np.abs(one.actual - _pick(one.made, name))
     return found
+
+
+def _lengthen(width: Values, horizon: int) -> Values:
+    """Beyond the windows of the back-test, intervals widen like those of a random walk."""
+    length = len(width)
+    further = width[-1] * np.sqrt(np.arange(length + 1, horizon + 1) / length)
+    return np.concatenate([width, further])
 
 
 def _finish(mean: Values, width: Values | None, method: str, setting: Setting) -> Forecast:

@@ -14,6 +14,8 @@ from rich.progress import Progress
 
 from ledger.errors import InputError
 from services.lab.commands.bench_loop import run_loop
+from services.lab.commands.bench_options import FirstSeed
+from services.lab.commands.demand_bench import run_demand, run_preferences
 from services.options import AsJson
 from services.output import print_json, print_table, warn
 
@@ -37,6 +39,10 @@ def register(app: typer.Typer) -> None:
     group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
     group.command("replan", epilog="Example: millmark bench replan --orders 24 --seeds 5")(run_replan)
     group.command("loop", epilog="Example: millmark bench loop --weeks 100 --seed 3")(run_loop)
+    group.command(
+        "demand", epilog="Example: millmark bench demand --train Weekly-train.csv --test Weekly-test.csv --horizon 13"
+    )(run_demand)
+    group.command("preferences", epilog="Example: millmark bench preferences --peer choice/bin/python")(run_preferences)
     group.command("network", epilog="Example: millmark bench network --seconds 60 --json")(run_network)
     app.add_typer(group, name="bench")
 
@@ -309,9 +315,6 @@ def run_names(
         print_table("foreign and unknown names", columns, rows)
     if any(one.auc > MAX_AUC for one in found):
         raise typer.Exit(1)
-
-
-FirstSeed = Annotated[int, typer.Option(min=0, max=1_000_000, help="The first seed.")]
 
 
 def run_capacities(

@@ -134,6 +134,16 @@ def test_intervals_cover_what_they_say_on_series_like_those_before() -> None:
     assert 0.72 <= np.mean(shares) <= 0.9
 
 
+def test_a_short_history_has_an_interval_from_shorter_windows_that_widens() -> None:
+    made = one([13.0, 17, 9, 14, 11, 18, 10, 15, 12, 16, 13, 19, 11, 14], Setting(8))
+    assert made.low is not None
+    assert made.high is not None
+    widths = made.high - made.mean
+    assert (np.diff(widths) >= 0).all()
+    assert widths[-1] > widths[0] > 0
+    assert one([13.0, 17, 9, 14, 11, 18, 10, 15], Setting(8)).low is None
+
+
 def test_half_a_width_needs_errors() -> None:
     assert half_widths([np.empty((0, 3))], [1.0], 3, 0.8) is None
     assert half_widths([np.ones((2, 3))], [1.0], 3, 0.8) is None

@@ -18,10 +18,10 @@ from ledger.canonical import Json, canonical_json
 from ledger.claims import build_claims
 from ledger.errors import InputError
 from ledger.events import topic_of
-from ledger.products import Product, build_order_document, configure
+from ledger.products import build_order_document, configure
 from ledger.records import Contract, OrderState, OrderTerms
 from ledger.store import Book, Connection, Rows
-from ledger.store.rows import ChainIdentityRow, OrderRow, RecordRow
+from ledger.store.rows import OrderRow, RecordRow
 from services.planning.calendar import parse_calendar
 from services.planning.errors import ForecastError
 from services.planning.forecast.document import ForecastDocument, model_hash, parse_forecast
@@ -38,23 +38,16 @@ from services.planning.forecast.week_based import (
 from services.planning.forecast.weeks import WEEK_S, begin_s, parse_week, week_of, week_text
 from services.products.loading import Catalogue
 from tests.support.event_data import encode_event, event_of
+from tests.support.forecast_samples import IDENTITY, KETTLE, MONDAY, cut, grown, sample
 from tests.support.planning_samples import show_calendar
 from tests.support.stores import new_store
 
 ME, OTHER = 1, 2
-MONDAY = date(2026, 1, 5)
 UNIT = b"H87"
-IDENTITY = ChainIdentityRow(1, 77, bytes(32), bytes(20), b"\7" * 20, bytes(32))
-KETTLE = Catalogue().find("appliance")
 CHOSEN = {
     "size": "1.7-l", "colour": "white", "supply": "230-V", "plug": "type-F", "control": "switch", "cable_mm": 1000,
 }  # fmt: skip
 CORPUS = Path(__file__).parents[5] / "shared" / "corpus" / "catena-x"
-
-
-def cut(weeks: int, block: int = 1_000_000) -> Cut:
-    """In the middle of a week so many weeks after the first."""
-    return Cut(block, b"\5" * 32, begin_s(MONDAY) + weeks * WEEK_S + 3 * 86_400)
 
 
 class Ledger:
@@ -167,20 +160,6 @@ def test_what_says_no_product_and_what_is_dated_later_is_left_out_by_name(ledger
     assert counted(found, 2) == (1, 0)
 
 
-def sample(weeks: int = 40, each: int = 6, product: Product | None = KETTLE) -> History:
-    """A history of one product whose buyers mostly take white."""
-    found = History(cut(weeks), products={} if product is None else {product.product: product})
-    for week in range(weeks):
-        for number in range(each + week % 2):
-            colour = ("white", "white", "white", "red", "graphite")[number % 5]
-            options = {"colour": colour, "size": "1.7-l" if number % 2 else "1.0-l"}
-            subject = f"{week}-{number}".encode().rjust(32, b"\0")
-            found.orders.append(
-                Ordered(subject, MONDAY + timedelta(weeks=week), "appliance", "H87", 2, options, {"moulding": 4})
-            )
-    return found
-
-
 @pytest.fixture(scope="module")
 def made() -> ForecastDocument:
     return make_forecast(sample(), IDENTITY, 8)
@@ -278,17 +257,6 @@ def test_whole_numbers_keep_the_sum(values: list[float]) -> None:
     assert all(one >= 0 for one in found)
     for place in range(len(values) + 1):
         assert abs(sum(found[:place]) - sum(values[:place])) <= 0.5 + 1e-6
-
-
-def grown(made: ForecastDocument, quantities: list[int]) -> History:
-    """The sample, and what came in the weeks of the forecast."""
-    later = sample()
-    later.cut = cut(40 + len(quantities))
-    for week, quantity in enumerate(quantities):
-        monday = MONDAY + timedelta(weeks=40 + week)
-        subject = f"later-{week}".encode().rjust(32, b"\0")
-        later.orders.append(Ordered(subject, monday, "appliance", "H87", quantity, {"colour": "red"}, {}))
-    return later
 
 
 def test_a_forecast_is_scored_by_what_came_beside_the_naive_one(made: ForecastDocument) -> None:

