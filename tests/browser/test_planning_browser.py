@@ -229,10 +229,44 @@ def _at_the_machine(factory: Factory, page: Page) -> None:
     expect(page.locator("article.job").nth(1)).to_contain_text("crank-1, turning")
     expect(page.locator("article.job").nth(1)).to_contain_text("92 mm")
     _look(page)
+    _work(factory, page)
     page.get_by_label("What has happened").fill("the spindle is worn")
     page.get_by_role("button", name="Report that it is down").click()
     _look(page)
     page.get_by_role("button", name="Record it").click()
+    _final(page)
+
+
+def _work(factory: Factory, page: Page) -> None:
+    """The operator reads the meter, starts the first job, and when it is over reads again and finishes it."""
+    here = page.url
+    _read_meter(page, "start", "120000")
+    _until(page, here, "Start")
+    page.locator("article.job").first.get_by_role("link", name="Start", exact=True).click()
+    _look(page)
+    _confirm(page)
+    _until(page, here, "Finish")
+    _read_meter(page, "finish", "120400")
+    page.goto(here)
+    page.locator("article.job").first.get_by_role("link", name="Finish", exact=True).click()
+    page.get_by_label("Measurement").select_option(index=1)
+    _confirm(page)
+    _until(page, here, "Done lately")
+    assert sorted(factory.states()) == [AssignmentState.ACCEPTED] * 2 + [AssignmentState.FINISHED]
+    expect(page.locator("article.job")).to_have_count(2)
+
+
+def _read_meter(page: Page, moment: str, reading: str) -> None:
+    page.locator("article.job").first.get_by_role("link", name="Read the energy meter").click()
+    page.get_by_label("When").select_option(moment)
+    page.get_by_label("Reading in Wh").fill(reading)
+    _confirm(page)
+
+
+def _confirm(page: Page) -> None:
+    """From the form over the summary to the final record."""
+    page.locator("main form button.primary").click()
+    page.locator("main form button.primary").click()
     _final(page)
 
 
@@ -262,6 +296,8 @@ def _until(page: Page, address: str, text: str) -> None:
 
 
 def _look(page: Page) -> None:
+    page.wait_for_load_state()
+    expect(page.locator("footer")).to_be_visible()
     for script in (CONTRAST, NAMELESS, SMALL_TARGETS, CUT_OFF):
         assert not run_list(page, script), page.url
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
