@@ -153,6 +153,11 @@ def _decode(data: bytes) -> Made:
     return Made(file, check, tuple(found["steps"]), found["cpu_s"])
 
 
+def _answer(made: Made) -> bytes:
+    file = b64encode(made.file.to_bytes()).decode()
+    return json.dumps({"file": file, "steps": list(made.steps), "cpu_s": made.cpu_s}).encode()
+
+
 def _replan_to_json(replan: Replan) -> dict[str, Json]:
     keys: Callable[[frozenset[Key]], list[Json]] = lambda found: [[to_hex(one), at] for one, at in sorted(found)]  # noqa: E731 - short
     return {
@@ -187,8 +192,7 @@ def _main() -> None:
     except MillmarkError as error:
         json.dump({"refused": error.cause, "hint": error.hint}, sys.stdout)
         return
-    file = b64encode(made.file.to_bytes()).decode()
-    json.dump({"file": file, "steps": list(made.steps), "cpu_s": made.cpu_s}, sys.stdout)
+    sys.stdout.buffer.write(_answer(made))
 
 
 if __name__ == "__main__":
