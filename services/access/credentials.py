@@ -17,7 +17,7 @@ import re
 import secrets
 from collections.abc import Iterable
 
-from ledger.errors import InputError, NotFoundError
+from ledger.errors import InputError, NotFoundError, StoreError
 from ledger.store import Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
@@ -111,8 +111,9 @@ def new_api_key(
         return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())
 
 
-def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> Principal:
-    """The principal with this credential. `owner` is the participant that the gateway belongs to.
+def authenticate(store: Store, text: str, *, now_s: int, owner: int | None, passive: bool = False) -> Principal:
+    """The principal with this credential. `owner` is the participant that the gateway belongs to. A `passive` request
+    does not prolong a person's session.
 
     Raises UnauthenticatedError, with the same text for every cause. Roles, and whether participant and signing key are
     active, are those in the index now, not those at issue.
@@ -139,7 +140,7 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
         scopes=scopes,
         credential=row.id,
         owner=row.participant == owner,
-        expires_at=_prolong(store, row, now_s) if number else row.expires_at,
+        expires_at=_prolong(store, row, now_s) if number and not passive else row.expires_at,
         person=number,
         name="" if person is None else person.name,
     )
@@ -148,9 +149,14 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
 def _prolong(store: Store, row: CredentialRow, now_s: int) -> int:
     """A session that a person uses lasts on, for a working day. Returns its expiry."""
     expires_at = slide(row.issued_at, row.expires_at, now_s)
-    if expires_at != row.expires_at:
+    if expires_at == row.expires_at:
+        return expires_at
+    try:
         with store.transaction() as connection:
             AccessRepository(connection).prolong(row.id, expires_at)
+    except StoreError:
+        # Reading must go on while nothing can be written: the session then ends when it would have.
+        return row.expires_at
     return expires_at
 
 

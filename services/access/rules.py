@@ -46,6 +46,8 @@ class Rule:
     """Whether each request is written to the audit log; False for routes that reveal nothing about anybody."""
     monitoring: bool = False
     """Whether credentials are accepted although the index is stale, because the answer says only how the gateway is."""
+    passive: bool = False
+    """Whether programs ask by themselves, as an open page does: a person's session does not last longer for it."""
     page: bool = False
     """Whether it is a page of the portal: the credential is the session cookie, and refusals look like missing
     pages."""

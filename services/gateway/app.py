@@ -21,6 +21,7 @@ from services.access.people.passkeys import Passkeys
 from services.access.people.people import People
 from services.documents import Documents
 from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
+from services.gateway.api.events import build_page_events
 from services.gateway.api.monitoring import add_monitoring
 from services.gateway.background import Background, build_background
 from services.gateway.docs import add_documentation, complete_document
@@ -48,10 +49,13 @@ from services.portal.pages import Speaker
 from services.portal.people import WaysIn
 from services.serving.logs import build_logger
 from services.serving.troubles import Trouble
+from services.webhooks.feed import RecordFeed, format_position
 from services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["create_gateway"]
 
+_MAX_WATCHERS, _MAX_WATCHERS_EACH = 256, 96
+"""Most open pages that follow records, in all and of one company: people have several, and only those in view follow."""
 _DESCRIPTION = (
     "Where parts come from, who made and inspected them, and what a bad model or a bad lot affected, according to the "
     "index of the company that runs this gateway. To verify provenance without trusting any server, fetch a bundle and "
@@ -194,7 +198,18 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
     administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
     signer = None if parts.recording is None else parts.recording[1]
     documents = Documents(parts.store, parts.keys)
-    return Office(documents, administration, parts.home, signer, told=partial(_find_told, parts.store))
+    watchers = SseConnections(_MAX_WATCHERS, _MAX_WATCHERS_EACH)
+    watchers.stopping = lambda: api.connections.stopping()  # set by the server, once it runs
+    follow, feed = build_page_events(parts.store, watchers, api.authenticate), RecordFeed(parts.store)
+    return Office(
+        documents,
+        administration,
+        parts.home,
+        signer,
+        told=partial(_find_told, parts.store),
+        follow=follow,
+        find_place=lambda: format_position(feed.end()),
+    )
 
 
 def _find_told(store: Store, record: int) -> dict[int, Told]:

@@ -44,6 +44,8 @@ SCRIPTED = {
     "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 }
 """Passkeys cannot be asked for without a script; these pages have one file of it."""
+LIVE = {"Content-Security-Policy": SCRIPTED["Content-Security-Policy"] + "; connect-src 'self'"}
+"""Pages for those who signed in follow the gateway's records with one file of script; they work without it."""
 _LANGUAGE = "millmark-language"
 _MAX_THINGS = 10
 """Most orders or lots named in one statement."""
@@ -70,7 +72,8 @@ class Speaker:
 
 class Pages:
     """Templates, catalogues and assets. `secure`: whether callers reach the gateway over https. `build_menu` returns
-    the menu entries for a caller, `find_folded` those that the menu folds away."""
+    the menu entries for a caller, `find_folded` those that the menu folds away. `find_place` returns the position in
+    the feed of records from which pages follow it; without it, none does."""
 
     def __init__(
         self,
@@ -80,9 +83,10 @@ class Pages:
         speaker: Callable[[], Speaker] = lambda: Speaker(None, None),
         catalogues: Mapping[Language, Catalogue] | None = None,
         find_folded: Callable[[], frozenset[str]] = frozenset,
+        find_place: Callable[[], str] | None = None,
     ) -> None:
         self._secure, self._build_menu, self._speaker = secure, build_menu, speaker
-        self._find_folded = find_folded
+        self._find_folded, self._find_place = find_folded, find_place
         self._catalogues = catalogues or read_catalogues()
         self._environment = Environment(
             loader=PackageLoader("services.portal"),
@@ -119,6 +123,7 @@ class Pages:
         principal = getattr(request.state, "principal", None)
         cookie = None if forms is None else forms.cookie_of(request)
         helpers = _helpers(catalogue)
+        live = self._live_place(request, status, headers)
         text = self._environment.get_template(template).render(
             **helpers,
             helpers=helpers,
@@ -128,11 +133,19 @@ class Pages:
             speaker=self._speaker(),
             menu=[] if principal is None else self._build_menu(principal),
             folded=self._find_folded(),
+            live=live,
             token=forms.token(request, cookie) if forms and cookie else None,
             **values,
         )
         answer = HTMLResponse(
-            text, status, {**PAGE_HEADERS, "Content-Language": catalogue.language.value, **(headers or {})}
+            text,
+            status,
+            {
+                **PAGE_HEADERS,
+                **(LIVE if live else {}),
+                "Content-Language": catalogue.language.value,
+                **(headers or {}),
+            },
         )
         # Only what has neither session nor form: beside a secret, what a stranger can have a page repeat must not be
         # packed, since the size would tell where they agree (BREACH).
@@ -145,6 +158,15 @@ class Pages:
         if chosen in tuple(Language) and status < 400:
             answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")
         return answer
+
+    def _live_place(self, request: Request, status: int, headers: Mapping[str, str] | None) -> str | None:
+        """The position from which the page follows records; None if it does not: what a form was answered with can only
+        be had once, and pages with a policy of their own have another script."""
+        principal: Principal | None = getattr(request.state, "principal", None)
+        signed_in = principal is not None and (principal.participant is not None or principal.owner)
+        if self._find_place is None or not signed_in or request.method != "GET" or status != 200:
+            return None
+        return None if "Content-Security-Policy" in (headers or {}) else self._find_place()
 
     def asset(self, request: Request, name: str, tag: str) -> Response | None:
         """An asset, cacheable without limit because its URL contains its digest. None if name or digest is unknown."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ from services.portal.proofs import Proofs
 from services.portal.recall_files import RecallFiles
 from services.portal.recalls import Recalls
 from services.portal.registers import Registers
-from services.portal.routes import ANYBODY, OWNER, PageRoute
+from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
 from services.portal.search_page import SearchPage
 from services.portal.sign_in import SignInPages, ask_to_sign_in
 from services.portal.visible import Visible
@@ -63,6 +63,7 @@ _SHOWN = 50
 """Most records shown on the page of queues."""
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
 """States of records. The one left out is a state of transactions."""
+_FOLLOWING = replace(MEMBERS, passive=True)
 _ASSET = Rule(public=True, page=True, cost=0, audited=False)
 
 
@@ -78,6 +79,10 @@ class Office:
     """Signs its plans."""
     told: Callable[[int], Mapping[int, Told]]
     """By recipient, what became of the hand-overs that are due because of a record."""
+    follow: Callable[[Request], Awaitable[Response]]
+    """Answers with the records that the caller may see as they become final, as server-sent events."""
+    find_place: Callable[[], str]
+    """Returns the position after the last of them."""
 
 
 def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) -> Response:
@@ -109,7 +114,13 @@ class Portal:
     ) -> None:
         secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
-        self.pages = Pages(secure=secure, build_menu=self._build_menu, speaker=speaker, find_folded=self._find_folded)
+        self.pages = Pages(
+            secure=secure,
+            build_menu=self._build_menu,
+            speaker=speaker,
+            find_folded=self._find_folded,
+            find_place=office.find_place,
+        )
         self.forms = Forms(form_key, secure=secure)
         self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
         acting = ActingPages(self.acting, self.pages, self.forms)
@@ -119,6 +130,7 @@ class Portal:
             PageRoute("/", self.home, ANYBODY),
             *WorkPage(store, self.pages, self.forms, self.acting, read_troubles).routes(),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
+            PageRoute("/portal/events", office.follow, _FOLLOWING),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *people.routes(),
             *SearchPage(store, self.pages, self.forms).routes(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 ROLES = frozenset({"BUYER", "COORDINATOR", "MANUFACTURER", "INSPECTOR", "CARRIER", "AUDITOR"})
 OWNER = frozenset({"owner"})
 MEMBERS = ROLES | OWNER
+EVENTS = "/portal/events"
+"""A stream that never ends but to a HEAD request."""
 ANYBODY: frozenset[str] | None = None
 """Visible without a session."""
 PAGES: dict[tuple[str, str], frozenset[str] | None] = {
@@ -35,6 +37,7 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/portal/sign-out"): MEMBERS,
     ("GET", "/portal"): MEMBERS,
     ("GET", "/portal/search"): MEMBERS,
+    ("GET", EVENTS): MEMBERS,
     ("GET", "/portal/act/{name}"): OWNER,
     ("POST", "/portal/act/{name}"): OWNER,
     ("POST", "/portal/act/{name}/confirm"): OWNER,

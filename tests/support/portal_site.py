@@ -41,6 +41,9 @@ class Browser:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return self._keep(self.caller.ask(path, Host=self.host, **self._cookies(), **headers))
 
+    def head(self, path: str) -> httpx.Response:
+        return self._keep(self.caller.ask(path, "HEAD", Host=self.host, **self._cookies()))
+
     def post(self, path: str, fields: Mapping[str, str], **headers: str) -> httpx.Response:
         body = urlencode(fields).encode()
         kind = {"Content_Type": "application/x-www-form-urlencoded"}

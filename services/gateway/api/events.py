@@ -30,7 +30,7 @@ from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
 
-__all__ = ["EVENT_SCHEMA", "SseConnections", "add_events"]
+__all__ = ["EVENT_SCHEMA", "SseConnections", "add_events", "build_page_events"]
 
 _AT_ONCE: Final = 100
 _MAX_OPEN: Final = 64
@@ -133,14 +133,15 @@ Subjects = Annotated[
 class SseConnections:
     """Limits the open connections, and ends them when the server stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MAX_OPEN, most_each: int = _MAX_OPEN_EACH) -> None:
         self.stopping: Callable[[], bool] = lambda: False
+        self._most, self._most_each = most, most_each
         self._open: dict[int, int] = {}
 
     def enter(self, participant: int) -> None:
         """Counts a new connection. Raises BusyError if there are too many, in total or from the participant."""
         # Runs on the event loop only, so counting needs no lock.
-        if sum(self._open.values()) >= _MAX_OPEN or self._open.get(participant, 0) >= _MAX_OPEN_EACH:
+        if sum(self._open.values()) >= self._most or self._open.get(participant, 0) >= self._most_each:
             raise BusyError("too many event connections are open", retry_after_s=30, hint="close one")
         self._open[participant] = self._open.get(participant, 0) + 1
 
@@ -192,8 +193,36 @@ def add_events(
         start = parse_position(place) if place else await run_in_threadpool(feed.end)
         participant = principal.participant or 0
         connections.enter(participant)
-        body = _SseConnection(request, principal, feed, wanted, connections, authenticate).run(start)
+        body = _SseConnection(request, principal, feed, wanted, connections, authenticate, _written).run(start)
         return _SseResponse(body, lambda: connections.leave(participant))
+
+
+def build_page_events(
+    store: Store, connections: SseConnections, authenticate: Callable[[Request], Awaitable[None]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint that open pages of the portal follow: which records came that the caller may see, and about what."""
+    feed = RecordFeed(store)
+
+    async def follow(request: Request, after: After = None, last_id: LastId = None) -> Response:
+        principal: Principal = request.state.principal
+        place = last_id or after
+        start = parse_position(place) if place else await run_in_threadpool(feed.end)
+        participant = principal.participant or 0
+        connections.enter(participant)
+        wanted = parse_filter((), ())
+        named = "event: place\ndata: 1\n"
+        body = _SseConnection(request, principal, feed, wanted, connections, authenticate, _noted, named).run(start)
+        return _SseResponse(body, lambda: connections.leave(participant))
+
+    return follow
+
+
+def _noted(entry: FeedEntry) -> str:
+    """What a page has to know of a record: what it is about."""
+    data: Any = entry.event["data"]
+    subjects = sorted({str(one).removeprefix("0x") for one in (data["subject"], *data["histories"])})
+    noted = json.dumps({"kind": data["kind"], "sequence": data["sequence"], "subjects": subjects})
+    return f"id: {format_position(entry.position)}\nevent: record\ndata: {noted}\n\n"
 
 
 class _SseResponse(StreamingResponse):
@@ -224,7 +253,10 @@ class _SseConnection:
         wanted: Filter,
         connections: SseConnections,
         authenticate: Callable[[Request], Awaitable[None]],
+        written: Callable[[FeedEntry], str],
+        named: str = "",
     ) -> None:
+        self._written, self._named = written, named
         self._request, self._principal, self._feed = request, principal, feed
         self._wanted, self._connections, self._authenticate = wanted, connections, authenticate
 
@@ -234,14 +266,14 @@ class _SseConnection:
         loop = asyncio.get_running_loop()
         try:
             # An id before the first event, so that a client that loses the connection at once does not skip any.
-            yield f"retry: 2000\nid: {format_position(place)}\n: from here on\n\n"
+            yield f"retry: 2000\nid: {format_position(place)}\n{self._named}: from here on\n\n"
             beat = loop.time()
             while not self._connections.stopping() and not self._request.state.head:
                 found, end = await run_in_threadpool(
                     self._feed.after, place, _AT_ONCE, self._principal.viewer, self._wanted
                 )
                 for entry in found:
-                    yield _written(entry)
+                    yield self._written(entry)
                 if end == place:
                     await asyncio.sleep(_INTERVAL_S)
                 place = end
@@ -249,7 +281,7 @@ class _SseConnection:
                     beat = loop.time()
                     # So a revoked credential keeps its connection for 15 seconds at most.
                     await self._authenticate(self._request)
-                    yield f"id: {format_position(place)}\n: alive\n\n"
+                    yield f"id: {format_position(place)}\n{self._named}: alive\n\n"
         except MillmarkError:
             return  # the credential ended, or the database failed: the client reconnects and gets the error
 

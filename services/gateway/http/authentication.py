@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -37,6 +38,8 @@ _FORWARDED = (
     "x-forwarded-proto",
     "x-real-ip",
 )
+LIVE_HEADER = "x-millmark-live"
+"""Sent by a page that loads itself again: nobody used it meanwhile."""
 _MAX_WORKED = 10_000
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
 _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
@@ -104,7 +107,9 @@ class Authentication:
             raise UnauthenticatedError("the Authorization header is not a single bearer token", hint="send exactly one")
         self._verify_may_try(request, text)
         now_s, owner = self._clock(), self._policy.owner
-        principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
+        passive = rule.passive or LIVE_HEADER in request.headers
+        find = partial(authenticate, self._store, text, now_s=now_s, owner=owner, passive=passive)
+        principal = await run_in_threadpool(find)
         # A client certificate that names participants restricts which credentials work with it (ACCESS.md).
         named = getattr(request.state, CLIENT, None)
         if named and principal.participant not in named:
