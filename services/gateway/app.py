@@ -55,7 +55,7 @@ from services.webhooks.subscriptions import Subscriptions
 __all__ = ["create_gateway"]
 
 _MAX_WATCHERS, _MAX_WATCHERS_EACH = 256, 96
-"""Most open pages that follow records, in all and of one company: people have several, and only those in view follow."""
+"""Most open pages that follow records, in all and of one company: only those in view do."""
 _DESCRIPTION = (
     "Where parts come from, who made and inspected them, and what a bad model or a bad lot affected, according to the "
     "index of the company that runs this gateway. To verify provenance without trusting any server, fetch a bundle and "

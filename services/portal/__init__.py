@@ -1,4 +1,4 @@
-"""The portal: passports behind the codes on parts, and pages for participants. Server-rendered HTML without scripts.
+"""The portal: passports behind the codes on parts, and pages for participants. All HTML is rendered by the server.
 
     Portal(store, origin, Proofs(store, chain, folder), ...).routes
 

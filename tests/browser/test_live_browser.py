@@ -42,7 +42,9 @@ def receive(world: PortalWorld, name: str) -> Identity:
     return identity
 
 
-def test_a_list_shows_what_came_and_keeps_the_focus(page: Page, world: PortalWorld, request: pytest.FixtureRequest) -> None:
+def test_a_list_shows_what_came_and_keeps_the_focus(
+    page: Page, world: PortalWorld, request: pytest.FixtureRequest
+) -> None:
     complaints = watch(page)
     with page.expect_response(re.compile("/portal/events")):
         page.reload()
@@ -71,13 +73,15 @@ def test_what_was_chosen_in_a_form_stays(page: Page, world: PortalWorld, request
     expect(page.get_by_role("link", name=f"KEPT-{request.node.callspec.id}")).to_be_visible()
 
 
-def test_a_session_that_ended_says_so_and_leads_back(page: Page, world: PortalWorld) -> None:
+def test_a_session_that_ended_says_so_and_leads_back(
+    page: Page, world: PortalWorld, request: pytest.FixtureRequest
+) -> None:
     with page.expect_response(re.compile("/portal/events")):
         page.reload()
     credential = next(one["value"] for one in page.context.cookies() if one.get("name") == "millmark-session")
     with world.store.transaction() as connection:
         AccessRepository(connection).revoke_credential(credential.split("_")[1], "session", 1)
-    receive(world, "ENDED")
+    receive(world, f"ENDED-{request.node.callspec.id}")
     found = page.locator("#live a")
     expect(found).to_be_visible()
     assert (found.get_attribute("href") or "").startswith("/portal/sign-in?next=%2Fportal%2Flots")
