@@ -137,12 +137,12 @@ def _awaiting(reader: Reader, row: OrderRow, proposed: RecordRow, accepted: Sequ
     for side in [one for one in dict.fromkeys(sides) if one not in agreed] or [proposed.participant]:
         yield Wait(
             task,
-                reader.party(side),
-                row.subject,
-                moment(row.due_at),
-                moment(proposed.block_time),
-                proposal=proposed.sequence,
-            )
+            reader.party(side),
+            row.subject,
+            moment(row.due_at),
+            moment(proposed.block_time),
+            proposal=proposed.sequence,
+        )
 
 
 def _load(reader: Reader, rows: Sequence[OrderRow]) -> _Batch:
@@ -267,8 +267,12 @@ def _delivering(batch: _Batch, row: OrderRow, whole: bool) -> Iterator[Wait]:
     elif not away:
         yield Wait(Task.HAND_OVER, reader.party(row.coordinator), row.subject, until)
     elif whole:
-        yield from _inspecting(batch, row)
-        for lot in away[:_MAX_LOTS]:
+        inspected = list(_inspecting(batch, row))
+        yield from inspected
+        kept = {one.lot for one in inspected}
+        # Of an order with a quantity, only what counts for that; nothing that a gate keeps from the buyer.
+        fit = [one for one in away if one.subject not in kept and (not row.quantity or one.unit == row.unit)]
+        for lot in fit[:_MAX_LOTS]:
             offered = lot.state == LotState.OFFERED
             task = Task.ACCEPT_CUSTODY if offered else Task.HAND_OVER
             who = lot.counterparty if offered else lot.custodian

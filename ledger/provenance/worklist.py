@@ -167,6 +167,22 @@ class _Finder:
         yield from (self._of_lot(Task.ACCEPT_CUSTODY, row, row.custodian) for row in offered if row.parent is None)
         for row in self._lots_in("custodian", LotState.QUARANTINED):
             yield self._of_lot(Task.REWORK, row, row.counterparty)
+        yield from self._handing_over()
+
+    def _handing_over(self) -> Iterator[Todo]:
+        """Lots that the company holds, of completed orders whose buyers lack them."""
+        completed = self._bounded(
+            self._reader.rows.page(OrderRow, "sequence", None, _MOST, state=int(OrderState.COMPLETED))
+        )
+        held = self._reader.rows.among(
+            LotRow, "order", [one.subject for one in completed], custodian=self._company, state=int(LotState.HELD)
+        )
+        rows, orders = {one.subject: one for one in held}, {one.order for one in held}
+        for wait in find_waits(self._reader, [one for one in completed if one.subject in orders], whole=True):
+            lot = rows.get(wait.lot or b"")
+            if wait.task is Task.HAND_OVER and lot is not None:
+                buyer = next(one.buyer for one in completed if one.subject == wait.order)
+                yield self._of_lot(Task.HAND_OVER, lot, buyer)
 
     def _lots_in(self, side: str, state: LotState) -> list[LotRow]:
         sided: dict[str, Any] = {side: self._company, "state": int(state)}

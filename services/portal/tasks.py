@@ -32,7 +32,7 @@ TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
     Task.ACCEPT_CUSTODY: (About.LOT, ("acceptCustody", "acceptInPart", "declineCustody")),
     Task.ACCEPT_RETURN: (About.LOT, ("acceptCustody", "declineCustody")),
     Task.COMPLETE_ORDER: (About.ORDER, ("completeOrder",)),
-    Task.HAND_OVER: (About.ORDER, ()),
+    Task.HAND_OVER: (About.LOT, ("offerCustody",)),
     Task.CONFIRM_DELIVERY: (About.ORDER, ("confirmDelivery",)),
     Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ()),
     Task.APPROVE_MODEL: (About.MODEL, ("approveModel",)),

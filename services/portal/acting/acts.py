@@ -65,6 +65,8 @@ class Act:
     """The `id` in a path that has a subject, too; 0 if there is none now."""
     called: str = ""
     """Name in the form's address, if one operation has several forms."""
+    later: tuple[str, ...] = ()
+    """Fields of the record that are not known before it is made, so that the summary cannot show them."""
     grave: bool = False
     """Whether it ends something: its button stands apart."""
     leads_to: str = ""

@@ -137,6 +137,8 @@ ASSIGNMENT_ACTS = (
             Field("made", FieldKind.NUMBER, "quantity", required=False),
         ),
         offered=lambda scene: _is_own(scene, AssignmentState.ACCEPTED, AssignmentState.STARTED),
+        # The entry has its time, and others may come before it.
+        later=("size", "root"),
     ),
     Act("cancelAssignment", About.ASSIGNMENT, (REASON,), offered=_may_cancel, grave=True),
 )

@@ -194,6 +194,15 @@ def test_a_delivery_waits_until_the_buyer_holds_what_it_ordered(store: Store, he
     assert tasks(store, BUYER) == ([Task.CONFIRM_DELIVERY] if expected is Task.CONFIRM_DELIVERY else [])
 
 
+def test_whoever_holds_what_was_ordered_has_to_hand_it_over(store: Store) -> None:
+    made = order(state=OrderState.COMPLETED, quantity=3, unit=b"H87")
+    put(store, made, lot(1, order=made.subject, quantity=3), lot(2, order=made.subject, unit=b"KGM"))
+    [hand] = todo(store, SMITH)
+    assert (hand.task, hand.lot, hand.who and hand.who.participant) == (Task.HAND_OVER, lot(1).subject, BUYER)
+    put(store, lot(1, LotState.OFFERED, order=made.subject, quantity=3, counterparty=BUYER))
+    assert (tasks(store, SMITH), tasks(store, BUYER)) == ([], [Task.ACCEPT_CUSTODY])
+
+
 # Lots, certificates, registry
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from ledger.records import OrderState
+from ledger.records import ALL_ROLES, OrderState
 from ledger.store import Rows
 from ledger.store.outbox import Outbox
 from ledger.store.rows import OrderRow
+from services.access import ALL_SCOPES, Principal
 from services.access.people.roles import PersonRole
 from services.audit import AuditLog
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.recording.writes import WRITES
 from services.portal.acting.declared import ACTS
+from services.portal.acting.desk import Desk, Wish
 from services.portal.language import read_catalogues
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller
@@ -158,6 +161,21 @@ def test_a_form_sent_twice_makes_one_record(site: ActingSite) -> None:
     assert {(one.status_code, one.headers["location"]) for one in answers} == {(303, answers[0].headers["location"])}
     made = site.caller.ask("/v1/records").json()["items"]
     assert [one["kind"] for one in made].count("AcceptOrder") == 1
+
+
+def test_a_form_sent_several_times_at_once_makes_one_record(site: ActingSite) -> None:
+    """As a person who presses the button twice: each answer leads to the same record."""
+    order = place(site)
+    desk: Desk = site.portal.app.state.portal.acting.desk
+    body = desk.body("acceptOrder").model_validate({"claims": {"note": "x"}})
+    wish = Wish("acceptOrder", "k" * 32, {"subject": f"0x{order}"}, body)
+    caller = Principal(site.number, int(ALL_ROLES), ALL_SCOPES, "", owner=True, expires_at=0)
+    with ThreadPoolExecutor(4) as pool:
+        numbers = set(pool.map(lambda _: desk.record(wish, caller), range(8)))
+    assert len(numbers) == 1
+    assert desk.find(wish, caller) in numbers
+    site.send()
+    assert state_of(site, order) is OrderState.ACCEPTED
 
 
 def test_a_form_sent_again_with_other_entries_is_told_so(site: ActingSite) -> None:
