@@ -47,8 +47,8 @@ _WARM: Final = 30
 """Rows before the first proposal."""
 _PROPOSALS: Final = 12
 """Of a run; each holds for `_STEP.hold` rows."""
-_COMPARED: Final = 2
-"""Proposals of a run that the peer answers, too."""
+_COMPARED, _COMPARED_RUNS = 2, 20
+"""Proposals of a run that the peer answers, too, and runs of which: it takes a second or two for each."""
 _STATES: Final = 10_000
 _PEER: Final = Path(__file__).parent / "process_peer.py"
 _LIMIT_S: Final = 1800
@@ -117,7 +117,7 @@ def _run(model: ProcessModel, seed: int, tally: _Tally) -> None:
         if minute < _WARM and minute % 6 == 0:
             setpoints = np.array([206.0, 79.0, 31.0]) + draw.uniform(-1, 1, 3) * (5, 5, 4)
         if minute >= _WARM and (minute - _WARM) % _STEP.hold == 0:
-            first = (minute - _WARM) // _STEP.hold < _COMPARED
+            first = seed < _COMPARED_RUNS and (minute - _WARM) // _STEP.hold < _COMPARED
             setpoints = _ask(model, rows, setpoints, tally, compared=first)
         row = machine.step(setpoints, float(draw.poisson(_ARRIVALS)), draw, cooling)
         rows.append(row.values)

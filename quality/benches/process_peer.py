@@ -2,9 +2,9 @@
 
 PYTHON process_peer.py QUESTIONS.json
 
-The model, its start, the cost and the bounds are the same numbers. eta and e are variables with phi and psi as
-constraints, and rates are constraints, as one writes such a problem for IPOPT. It starts from the present setpoints,
-from the middle of the bounds and from both ends; the best answer counts.
+The model, its start, the cost and the bounds are the same numbers. Variables are the moves; eta and e are solved by
+rounds within the function, since with phi and psi as constraints IPOPT did not converge; rates are constraints. It
+starts from the present setpoints, from the middle of the bounds and from both ends; the best answer counts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+
+_SETTLED = 12
+"""Rounds of the fixed point, each of which leaves a quarter of what is missing."""
+_ROUND = 1e-3
+"""Half of it is by how much a kink is rounded."""
 
 
 def main(path: str) -> None:
@@ -41,7 +46,7 @@ def attempt(question: dict[str, Any], start: np.ndarray[tuple[int, ...], np.dtyp
     box, low, high = question["box"], np.array(question["low"]), np.array(question["high"])
     place, backlog, arrivals, zero, spread = question["backlog"]
     state, before, cost = ca.DM(question["state"]), ca.DM(box["present"]), 0
-    guess_eta, guess_e = question["shares"]
+    eta, e = question["shares"]
     for _ in range(question["moves"]):
         move = problem.variable(len(box["low"]))
         problem.subject_to(problem.bounded(ca.DM(box["low"]), move, ca.DM(box["high"])))
@@ -51,30 +56,29 @@ def attempt(question: dict[str, Any], start: np.ndarray[tuple[int, ...], np.dtyp
         before = move
         for _ in range(question["hold"]):
             chosen = state[question["chosen"]]
-            eta, e = problem.variable(), problem.variable()
-            problem.set_initial(eta, guess_eta)
-            problem.set_initial(e, guess_e)
-            problem.subject_to(eta == share(question["pairs"][0], chosen, e))
-            problem.subject_to(e == share(question["pairs"][1], chosen, eta))
+            for _ in range(_SETTLED):
+                eta = share(question["pairs"][0], chosen, e)
+                e = share(question["pairs"][1], chosen, eta)
             given = ca.MX(ca.DM(question["given"]))
             given[question["setpoints"]] = move
             given[place] = (backlog - zero) / spread
             words = ca.vertcat(state, given, eta, e)
-            hidden = ca.fmax(inner @ words + inner_bias, 0) if inner.shape[0] else None
+            hidden = above(inner @ words + inner_bias) if inner.shape[0] else None
             added = linear @ words + bias - anchor
             state = state + (added if hidden is None else added + outer @ hidden)
-            backlog = ca.fmax(backlog + arrivals - question["capacity"] * eta * e, 0)
+            backlog = above(backlog + arrivals - question["capacity"] * eta * e)
             chosen = state[question["chosen"]]
             cost += by_eta * eta + by_backlog * backlog
-            cost += by_wh * ca.fmax(chosen[question["energy"]] - wh_zero, 0)
+            cost += by_wh * above(chosen[question["energy"]] - wh_zero)
             for at in range(len(low)):
                 if np.isfinite(high[at]):
-                    cost += penalty * ca.fmax(chosen[at] - high[at], 0) ** 2
+                    cost += penalty * above(chosen[at] - high[at]) ** 2
                 if np.isfinite(low[at]):
-                    cost += penalty * ca.fmax(low[at] - chosen[at], 0) ** 2
+                    cost += penalty * above(low[at] - chosen[at]) ** 2
     whole = cost + left * backlog
     problem.minimize(whole)
-    problem.solver("ipopt", {"print_time": False, "ipopt.print_level": 0, "ipopt.sb": "yes", "ipopt.max_iter": 500})
+    options = {"max_iter": 300, "hessian_approximation": "limited-memory", "tol": 1e-6, "acceptable_tol": 1e-4}
+    problem.solver("ipopt", {"print_time": False}, {"print_level": 0, "sb": "yes", **options})
     try:
         value, solved = problem.solve().value, True
     except RuntimeError:
@@ -85,9 +89,13 @@ def attempt(question: dict[str, Any], start: np.ndarray[tuple[int, ...], np.dtyp
 
 def share(pair: list[Any], states: ca.MX, other: ca.MX) -> ca.MX:
     by_state, by_other, bias, outer, last = (ca.DM(np.array(part)) for part in pair)
-    hidden = ca.fmax(by_state.T @ states + by_other * other + bias, 0)
-    logit = ca.fmin(ca.fmax(outer.T @ hidden + last, -8), 8)
-    return 1 / (1 + ca.exp(-logit))
+    hidden = above(by_state.T @ states + by_other * other + bias)
+    return 1 / (1 + ca.exp(-(outer.T @ hidden + last)))
+
+
+def above(value: ca.MX) -> ca.MX:
+    """max(value, 0) without the kink, at which IPOPT does not converge."""
+    return (value + ca.sqrt(value**2 + _ROUND**2)) / 2
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ __all__ = ["add_options"]
 _EXAMPLES = """  python -m quality bench forda
   python -m quality bench steel --data uci/steel_plates
   python -m quality bench digest --model model/model.bin --inputs X.npy
+  python -m quality bench process --data uci --peers peers/bin/python
   python -m quality bench speed"""
 _MODEL = Path(__file__).parents[1] / "models" / "forda.bin"
 
@@ -24,7 +25,7 @@ _MODEL = Path(__file__).parents[1] / "models" / "forda.bin"
 def add_options(parser: Parser) -> None:
     """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("name", choices=["ai4i", "digest", "forda", "speed", "steel"])
+    parser.add_argument("name", choices=["ai4i", "digest", "forda", "process", "speed", "steel"])
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder with the public data (forda: downloaded if omitted)"
     )
@@ -41,11 +42,21 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--rows", type=positive, default=512, metavar="N", help="digest: number of windows, at most (default 512)"
     )
+    parser.add_argument(
+        "--peers", type=Path, metavar="PYTHON", help="process: Python of an environment with tep-studio and casadi"
+    )
+    parser.add_argument(
+        "--parts", default="", metavar="NAMES", help="process: only these of tep,wear,setpoints,settling"
+    )
+    parser.add_argument(
+        "--runs", type=positive, default=100, metavar="N", help="process: disturbed runs of the setpoints (default 100)"
+    )
     parser.set_defaults(command=_bench)
 
 
 def _bench(options: argparse.Namespace) -> Answer:
-    run = {"digest": _bench_digest, "forda": _bench_forda, "speed": _bench_speed}.get(options.name, _bench_trees)
+    kinds = {"digest": _bench_digest, "forda": _bench_forda, "process": _bench_process, "speed": _bench_speed}
+    run = kinds.get(options.name, _bench_trees)
     try:
         bench = run(options)
     except ModuleNotFoundError as missing:
@@ -78,6 +89,13 @@ def _bench_speed(_options: argparse.Namespace) -> Bench:
     from quality.benches.speed import run_speed  # noqa: PLC0415  likewise
 
     return run_speed()
+
+
+def _bench_process(options: argparse.Namespace) -> Bench:
+    from quality.benches.process import PARTS, run_process  # noqa: PLC0415  likewise
+
+    parts = tuple(part for part in options.parts.split(",") if part) or PARTS
+    return run_process(parts, options.data, options.peers, options.runs)
 
 
 def _bench_trees(options: argparse.Namespace) -> Bench:

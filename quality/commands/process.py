@@ -46,8 +46,8 @@ low = 66
 high = 94
 rate = 6
 [setpoint.speed_set]
-low = 22
-high = 43
+low = 21
+high = 45
 rate = 5
 [limit.temperature]
 low = 192
@@ -104,6 +104,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=positive, default=600, metavar="N", help="training rounds (default 600)")
     parser.add_argument("--hidden", type=positive, default=32, metavar="N", help="hidden units (default 32)")
     parser.add_argument("--history", type=positive, default=8, metavar="N", help="rows that it starts from (default 8)")
+    parser.add_argument(
+        "--folds",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="hold out each N-th of the runs in turn (default: the last)",
+    )
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for model.bin and card.json")
     parser.set_defaults(command=_train)
@@ -148,7 +155,7 @@ def _train(options: argparse.Namespace) -> Answer:
     )
     telemetry = load_telemetry(options.inputs, options.step)
     make_folder(options.out)
-    recipe = Recipe(options.horizon, options.history, options.hidden, options.rounds)
+    recipe = Recipe(options.horizon, options.history, options.hidden, options.rounds, folds=options.folds)
     trained = train_process(telemetry, layout, recipe, options.seed)
     card = build_process_card(trained, telemetry, layout, options.inputs[0].name)
     write(options.out / "model.bin", build_process_model(trained.model))

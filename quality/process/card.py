@@ -81,6 +81,7 @@ def _describe_training(trained: TrainedProcess) -> Mapping[str, CardValue]:
     recipe, (order, ridge) = trained.recipe, trained.arx
     return {
         "arx_order": order,
+        "folds": recipe.folds,
         "arx_ridge_1e9": round(ridge * 1e9),
         "hidden": recipe.hidden,
         "history": recipe.history,

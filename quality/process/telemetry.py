@@ -108,7 +108,10 @@ def load_telemetry(paths: Sequence[Path], step_s: int) -> Telemetry:
     for number, path in enumerate(paths):
         content = _read(path)
         digests.append(hashlib.sha256(content).hexdigest())
-        header, *cells = split_rows(path.name, content, ",")
+        lines = split_rows(path.name, content, ",")
+        if not lines:
+            raise InputError(f"{path.name} is empty", hint="write a header and rows of telemetry")
+        header, *cells = lines
         found = tuple(name.lower() for name in header[1])
         if names and found != names:
             raise InputError(f"{path.name} has other columns than {paths[0].name}")
@@ -167,6 +170,8 @@ def _number_runs(times: Integers, run: Integers, step_s: int) -> Integers:
 def build_columns(telemetry: Telemetry, layout: Layout, rows: Integers) -> tuple[tuple[Column, ...], Integers]:
     """The model's columns, scaled on `rows`, and all rows as the columns' integers (r, c). Raises InputError."""
     values = telemetry.select(layout.names)
+    if not np.isfinite(values).all():
+        raise InputError("a value of the telemetry is not finite", hint="leave out rows with missing values")
     columns, fixed = [], []
     for place, name in enumerate(layout.names):
         decimals = _choose_decimals(values[:, place])
@@ -206,21 +211,30 @@ def _longest_run(values: Integers) -> int:
     return int(np.diff(np.concatenate([[-1], changed, [len(values) - 1]])).max())
 
 
-def split_runs(telemetry: Telemetry, least: int) -> tuple[Integers, Integers]:
-    """Rows to train on and rows to validate on: the last fifth of the runs that have `least` rows, or of the one run.
-
-    Raises InputError if a part would have too few rows.
+def split_runs(telemetry: Telemetry, least: int, folds: int = 1) -> list[tuple[Integers, Integers]]:
+    """Rows to train on and rows to validate on: the last fifth of the runs that have `least` rows, or of the one run;
+    with more folds, each such part of the runs in turn. Raises InputError if a part would have too few rows.
     """
     numbers, counts = np.unique(telemetry.run, return_counts=True)
     usable = numbers[counts >= least]
+    if 1 < folds <= len(usable):
+        return [_hold(telemetry, usable, part, least) for part in np.array_split(usable, folds)]
+    if folds > 1:
+        raise InputError(f"{len(usable)} runs are too few for {folds} folds", hint=f"each needs {least} rows")
     if len(usable) >= 5:
-        held = usable[-max(1, len(usable) // 5) :]
-        marked = np.isin(telemetry.run, held)
-    else:
-        marked = np.zeros(len(telemetry.run), dtype=np.bool_)
-        for number in usable:
-            rows = np.flatnonzero(telemetry.run == number)
-            marked[rows[-max(least, len(rows) // 5) :]] = True
+        return [_hold(telemetry, usable, usable[-max(1, len(usable) // 5) :], least)]
+    marked = np.zeros(len(telemetry.run), dtype=np.bool_)
+    for number in usable:
+        rows = np.flatnonzero(telemetry.run == number)
+        marked[rows[-max(least, len(rows) // 5) :]] = True
+    return [_part(telemetry, usable, marked, least)]
+
+
+def _hold(telemetry: Telemetry, usable: Integers, held: Integers, least: int) -> tuple[Integers, Integers]:
+    return _part(telemetry, usable, np.isin(telemetry.run, held), least)
+
+
+def _part(telemetry: Telemetry, usable: Integers, marked: NDArray[np.bool_], least: int) -> tuple[Integers, Integers]:
     training, validation = np.flatnonzero(~marked & np.isin(telemetry.run, usable)), np.flatnonzero(marked)
     if len(training) < least or len(validation) < least:
         raise InputError(

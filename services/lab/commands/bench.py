@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
         "demand", epilog="Example: millmark bench demand --train Weekly-train.csv --test Weekly-test.csv --horizon 13"
     )(run_demand)
     group.command("preferences", epilog="Example: millmark bench preferences --peer choice/bin/python")(run_preferences)
+    group.command("process", epilog="Example: millmark bench process --runs 10 --json")(run_process)
     group.command("network", epilog="Example: millmark bench network --seconds 60 --json")(run_network)
     app.add_typer(group, name="bench")
 
@@ -74,6 +75,32 @@ def run_interpreter(as_json: AsJson = False) -> None:
         return
     columns = ["requests", "blocks", "CPU s", "py-evm CPU s", "ratio"]
     print_table("embedded chain, and on py-evm's own loop", columns, [list(found.values())])
+
+
+def run_process(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of ai4i2020.csv; without it, tool wear is left out.")
+    ] = None,
+    peers: Annotated[
+        Path | None, typer.Option(help="Python of an environment with tep-studio and casadi; without it, left out.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=1000, help="Disturbed runs of the proposed setpoints.")] = 100,
+    parts: Annotated[str, typer.Option(help="Only these of tep,wear,setpoints,settling.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Judge models of production state on a simulated plant and on tool wear, and the setpoints that they propose.
+
+    Beside a linear ARX, persistence, and CasADi with IPOPT. Exit code 1 if a bar is missed.
+    """
+    from quality.benches.process import PARTS, run_process as judge  # noqa: PLC0415, I001 - needs torch
+
+    found = judge(tuple(part for part in parts.split(",") if part) or PARTS, data, peers, runs)
+    if as_json:
+        print_json({**found.answer, "passed": found.passed})
+    else:
+        print_table(found.title, list(found.heads), [list(row) for row in found.rows])
+    if not found.passed:
+        raise typer.Exit(1)
 
 
 def run_network(
