@@ -12,6 +12,7 @@ __all__ = ["Story", "build_story"]
 _VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
 _HARMLESS = ("event_passed", "event_upheld")
 """Events that leave a part beyond doubt."""
+_CALLED_BACK = "recall_notice"
 _HEADING = "part"
 
 
@@ -30,9 +31,10 @@ class Story:
 
     @property
     def is_spotless(self) -> bool:
-        """Whether it passed, and nothing else ever happened to it."""
+        """Whether it passed, nothing else ever happened to it, and nobody called it or what it came from back."""
         passed = {one.code for one in self.verdict} == {"passed"}
-        return passed and all(one.code in _HARMLESS for one in self.history)
+        quiet = all(one.code in _HARMLESS for one in self.history)
+        return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
 
     def verdict_on(self, lot: bytes) -> tuple[Statement, ...]:
         return tuple(one for one in self.verdict if one.subject == lot)

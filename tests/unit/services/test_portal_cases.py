@@ -18,10 +18,12 @@ from ledger.provenance.waits import Task
 from ledger.provenance.worklist import find_work
 from ledger.records import NoteKind
 from ledger.store import Book
+from ledger.verify.statement import say
 from services.access.people.roles import PersonRole
 from services.handover.deliveries import State
 from services.handover.repository import HandoverRepository
-from tests.support.acting_site import ActingSite, act, open_acting_site, read
+from services.portal.story import build_story
+from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
@@ -135,6 +137,8 @@ def test_a_case_is_resolved_by_lots_and_closed_by_its_author_alone(world: World)
     note(world, BUYER, DONE, "box")
     case = case_of(world, number)
     assert (case.open_lots, case.closed) == (0, None)
+    note(world, BUYER, DONE, "hip 1", "hip 2")
+    assert case_of(world, number).closed is None, "not by who was told"
     note(world, SMITH, DONE, "hip 1")
     assert case_of(world, number).closed is None, "one of the two that it names"
     last = note(world, SMITH, DONE, "hip 2")
@@ -250,6 +254,12 @@ def test_a_notice_that_awaits_an_answer_is_the_first_thing_to_do(world: World) -
     assert first(BUYER) is not Task.ANSWER_NOTICE
 
 
+def test_a_part_that_was_called_back_has_no_green_badge() -> None:
+    passed, notice, other = (say(code, bytes(32)) for code in ("passed", "recall_notice", "note"))
+    assert build_story([passed, other]).is_spotless
+    assert not build_story([passed, notice]).is_spotless
+
+
 # From the lot to the closed case, on the real contracts
 
 
@@ -300,7 +310,14 @@ def test_a_form_about_no_lots_records_nothing(acting: ActingSite, lots: str) -> 
     person = acting.person()
     page = person.get(f"/portal/act/recallNotice?lots={lots}")
     assert page.status_code in (200, 400)
-    from tests.support.acting_site import fields_of  # noqa: PLC0415 - next to what it is for
-
     sent = person.post("/portal/act/recallNotice", {**fields_of(page.text), "lots": lots, "text": "x"})
     assert sent.status_code == 400
+
+
+def test_a_lot_that_is_not_there_is_not_left_out_in_silence(acting: ActingSite) -> None:
+    fate = acting.final("/v1/lots/receive", identifier="urn:example:X", quantity=1, unit="H87", claims={})
+    person, known = acting.person(), 64 * fate["sequence"]
+    page = person.get(f"/portal/act/recallNotice?lots={known}")
+    entries = {**fields_of(page.text), "text": "x"}
+    assert person.post("/portal/act/recallNotice", {**entries, "lots": f"{known}-999999"}).status_code == 400
+    assert person.post("/portal/act/recallNotice", {**entries, "lots": f"{known}-{known}"}).status_code == 200
