@@ -25,8 +25,9 @@ from ledger.products import (
     find_possible,
     parse_choices,
 )
+from services.planning.forecast.preferences import order_options
 
-__all__ = ["ChoiceShown", "Configuring", "OptionShown", "build_configuring"]
+__all__ = ["ChoiceShown", "Configuring", "OptionShown", "build_configuring", "show_wanted_first"]
 
 _MOST_REASONS = 40
 """Most values that are explained on one page; of others it says that they do not go with what is chosen."""
@@ -115,6 +116,17 @@ def _read(product: Product, texts: Mapping[str, str]) -> tuple[dict[str, Value],
         except SpecificationError:
             problems[key] = _problem(product.by_key[key], text)
     return chosen, problems
+
+
+def show_wanted_first(state: Configuring, shares: Mapping[str, Mapping[str, int]]) -> Configuring:
+    """The same, with the values of each option in the order in which they are wanted. `shares`: by option and value."""
+    ordered = order_options(state.product, shares)
+    options = tuple(_sort(one, ordered.get(one.option.key, ())) for one in state.options)
+    return replace(state, options=options)
+
+
+def _sort(shown: OptionShown, values: Sequence[str]) -> OptionShown:
+    return replace(shown, choices=tuple(sorted(shown.choices, key=lambda choice: values.index(choice.value))))
 
 
 def _problem(option: Option, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,9 @@ from services.access import Scope
 from services.access.rules import Rule
 from services.planning.calendar import CALENDAR_FILE, read_calendar
 from services.planning.earliest import find_earliest
+from services.planning.forecast.making import Shares
 from services.portal.acting.form_data import Sent
-from services.portal.configuring import build_configuring
+from services.portal.configuring import build_configuring, show_wanted_first
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
 from services.portal.pages import Pages
@@ -59,6 +60,8 @@ class Ordering:
     pages: Pages
     forms: Forms
     go_on: Callable[[Request, dict[str, str]], Response]
+    shares: Callable[[], Mapping[str, Shares]] = dict
+    """What is kept of preferences: by product, option and value, in millionths. The most wanted value is shown first."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -110,7 +113,7 @@ class Ordering:
     ) -> Response:
         catalogue = self.pages.catalogue(request)
         language = catalogue.language.value
-        state = build_configuring(product, filled)
+        state = show_wanted_first(build_configuring(product, filled), self.shares().get(product.product, {}))
         words = Wording(product, catalogue)
         values: dict[str, Any] = {
             "product": product,

@@ -20,6 +20,8 @@ from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.rules import Rule
 from services.documents import Documents
+from services.planning.forecast.making import Shares
+from services.planning.forecast.preferences import read_shares
 from services.planning.tying import Ties
 from services.portal.acting.acting import Acting
 from services.portal.acting.acts import Acts
@@ -85,6 +87,12 @@ class Office:
     """Returns the position after the last of them."""
 
 
+def _read_wanted(store: Store) -> Mapping[str, Shares]:
+    """What is kept of preferences, aggregates alone."""
+    with store.reading() as connection:
+        return read_shares(connection)
+
+
 def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) -> Response:
     """The terms of an order for a configured product."""
     return acting.open(request, ORDER_PRODUCT, {name: [value] for name, value in entries.items()})
@@ -138,7 +146,9 @@ class Portal:
             *ModelPages(store, self.pages, self.forms, self.acting).routes(),
             *Listings(store, self.pages, self.forms, self.acting).routes(),
             *acting.routes(),
-            *Ordering(office.home, self.pages, self.forms, partial(_open_order, acting)).routes(),
+            *Ordering(
+                office.home, self.pages, self.forms, partial(_open_order, acting), partial(_read_wanted, store)
+            ).routes(),
             *Coordinating(self.workshop, self.pages, self.forms).routes(),
             *Owning(self.workshop, self.pages, self.forms).routes(),
             *AtMachine(self.workshop, self.acting, self.pages, self.forms).routes(),

@@ -214,6 +214,24 @@ PROOFS = (
         (*_QUALITY, "bench", "digest"),
     ),
     Proof(
+        "demand",
+        "forecasts of a competition's series beat AutoETS, AutoTheta and naive; needs --train FILE and --test FILE",
+        "3 minutes",
+        (*_MILLMARK, "bench", "demand", "--json"),
+    ),
+    Proof(
+        "intermittent",
+        "quantiles of intermittent demand beat Croston's method, TSB and nothing, on 200 drawn series",
+        "seconds",
+        (*_MILLMARK, "bench", "demand", "--intermittent", "--json"),
+    ),
+    Proof(
+        "preferences",
+        "known log-likelihoods of choice models, and held-out ones beside choice-learn's with --peer PYTHON",
+        "5 minutes",
+        (*_MILLMARK, "bench", "preferences", "--json"),
+    ),
+    Proof(
         "long",
         "how far the longest runs are, in parts that add up in tests/long_runs.jsonl; NAME goes on with one of them",
         "hours",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import SpecificationError
 from ledger.products import ChoiceOption, IntegerOption, Product, configure, find_possible, parse_choices
-from services.portal.configuring import Configuring, build_configuring
+from services.portal.configuring import Configuring, build_configuring, show_wanted_first
 from services.portal.language import Language, read_catalogues
 from services.portal.ordering import Wording
 from services.products import Catalogue
@@ -144,3 +144,13 @@ def test_every_constraint_reads_in_each_language(language: Language, name: str) 
     words = Wording(product(name), read_catalogues()[language])
     for one in product(name).constraints:
         assert "{" not in words.constraint(one)
+
+
+def test_the_most_wanted_value_comes_first_and_nothing_else_changes() -> None:
+    state = build_configuring(product("appliance"), {"colour": "white"})
+    shown = show_wanted_first(state, {"colour": {"red": 500_000, "white": 300_000, "graphite": 200_000}})
+    [before], [after] = ([one for one in each.options if one.option.key == "colour"] for each in (state, shown))
+    assert [one.value for one in after.choices] == ["red", "white", "graphite"]
+    assert sorted(after.choices, key=lambda one: one.value) == sorted(before.choices, key=lambda one: one.value)
+    assert show_wanted_first(state, {}) == state
+    assert (shown.price, shown.made, shown.conflict) == (state.price, state.made, state.conflict)
