@@ -61,7 +61,7 @@ class Ordering:
     forms: Forms
     go_on: Callable[[Request, dict[str, str]], Response]
     shares: Callable[[], Mapping[str, Shares]] = dict
-    """What is kept of preferences: by product, option and value, in millionths. The most wanted value is shown first."""
+    """What is kept of preferences, by product; the most wanted value of each option is shown first."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
