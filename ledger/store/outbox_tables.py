@@ -37,6 +37,7 @@ __all__ = [
     "Version",
     "outbox_attempts",
     "outbox_chain",
+    "outbox_done",
     "outbox_leases",
     "outbox_nonces",
     "outbox_records",
@@ -105,6 +106,14 @@ outbox_records = Table(
     Index("outbox_records_by_dependency", "depends_on"),
     Index("outbox_records_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
 )
+
+outbox_done = Table(
+    "outbox_done",
+    LEDGER.metadata,
+    Column("state", String(16), primary_key=True),
+    Column("records", BigInteger, nullable=False),
+)
+"""Number of records that are final, and that are cancelled. The database's triggers keep it."""
 
 outbox_transactions = Table(
     "outbox_transactions",

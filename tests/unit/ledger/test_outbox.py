@@ -12,6 +12,7 @@ from sqlalchemy import text
 from ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
+from ledger.store.outbox_reopening import reopen
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20
@@ -344,3 +345,41 @@ def test_nothing_is_joined_once_moves_together_have_failed(outbox: Outbox) -> No
     assert {record.state for record in outbox.unfinished(10)} == {S.QUEUED}
     take_and_sign(outbox)
     assert [each.nonce for each in outbox.open_transactions(KEY)] == [0], "the nonce was not spent"
+
+
+def _counted(store: Store) -> dict[str, int]:
+    """One by one."""
+    with store.reading() as connection:
+        found = connection.execute(text("SELECT state, count(*) FROM outbox_records GROUP BY state"))
+        return {str(state): int(count) for state, count in found}
+
+
+def test_the_numbers_of_records_are_those_of_their_states(outbox: Outbox, store: Store) -> None:
+    """Whatever changed a state: those that are done are counted as they move, and not again for each question."""
+    assert outbox.counts() == {}
+    outbox.enqueue(KEY, entries(9))
+    outbox.cancel(["k0", "k1"])
+    assert outbox.counts() == {S.CANCELLED: 2, S.QUEUED: 7} == _counted(store)
+    transaction = start(outbox, most=3)
+    desk = desk_of(outbox)
+    desk.store_signed(transaction.id, b"raw", b"\7" * 32, 9, 1)
+    desk.mark_sent(transaction.id)
+    desk.mark_mined(transaction.id, 5, b"\5" * 32, 1, [1, 2, 3])
+    assert outbox.counts() == _counted(store)
+    desk.mark_final(transaction.id)
+    assert outbox.counts() == {S.CANCELLED: 2, S.FINAL: 3, S.QUEUED: 4} == _counted(store)
+    with store.transaction() as connection:
+        reopen(connection, transaction.id)
+    assert outbox.counts() == {S.CANCELLED: 2, S.SENT: 3, S.QUEUED: 4} == _counted(store)
+    for statement in (
+        "UPDATE outbox_records SET state = 'final' WHERE state <> 'sent'",
+        "UPDATE outbox_records SET state = 'final' WHERE state = 'final'",
+        "DELETE FROM outbox_records WHERE idempotency_key = 'k8'",
+    ):
+        with store.transaction() as connection:
+            connection.execute(text(statement))
+        assert outbox.counts() == _counted(store), statement
+    with pytest.raises(RuntimeError), store.transaction() as connection:
+        connection.execute(text("UPDATE outbox_records SET state = 'cancelled' WHERE state = 'final'"))
+        raise RuntimeError
+    assert outbox.counts() == _counted(store)
