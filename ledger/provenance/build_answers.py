@@ -202,9 +202,14 @@ def build_streams(
     return _build_streams(reader, named, lambda row: _anchors_of(reader, row, named[row.subject]))
 
 
-def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answers.Stream, ...]:
-    """Build streams with all their anchors, in the order in which they were opened. Unknown subjects are left out."""
-    return _build_streams(reader, subjects, lambda row: reader.rows.find(AnchorRow, stream=row.subject))
+def build_stream(reader: Reader, subject: bytes, most: int) -> answers.Stream:
+    """Build a stream that exists, with its latest anchors, at most `most`, oldest first."""
+
+    def latest(row: StreamRow) -> list[AnchorRow]:
+        # By size, which grows with each anchor and is in an index of the stream.
+        return reader.rows.latest(AnchorRow, "size", most, stream=row.subject)[::-1]
+
+    return _build_streams(reader, [subject], latest)[0]
 
 
 def _anchors_of(reader: Reader, row: StreamRow, leaves: Iterable[int]) -> list[AnchorRow]:

@@ -9,9 +9,9 @@ from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError, ProofError
 from ledger.merkle import Tree
 from ledger.provenance import answers
-from ledger.provenance.build_answers import build_streams_of
+from ledger.provenance.build_answers import build_stream
 from ledger.provenance.jsonform import moment
-from ledger.provenance.listings import find_assignment
+from ledger.provenance.listings import Page, find_assignment
 from ledger.provenance.reader import HINT_INDEX, Reader, open_reader
 from ledger.provenance.resolve import build_unknown
 from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, ShownEntry
@@ -19,10 +19,12 @@ from ledger.provenance.traces import find_certificate_row
 from ledger.store import Store
 from ledger.store.rows import AnchorRow, StreamRow
 
-__all__ = ["assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
+__all__ = ["anchors", "assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
 
 _ABSENT = "ask the company that captured it; if that is yours, let its node and this gateway use one database"
 
+_LATEST = 100
+"""Anchors that a stream is shown with; the others come page by page."""
 MAX_LEAVES = 1_000_000
 """Longest stream for which proofs are built on request. For longer ones, build a bundle."""
 
@@ -48,17 +50,31 @@ def assignment_evidence(store: Store, sequence: int, viewer: int | None) -> Incl
         row = find_assignment(reader, sequence)
         if row.stream is None or row.leaf_hash is None:
             raise NotFoundError(f"assignment {sequence} is not finished yet", hint="wait until it is")
-        first = next((one for one in _anchors(reader, row.stream) if one.size > row.leaf_index), None)
+        first = reader.rows.first_after(AnchorRow, "size", row.leaf_index, stream=row.stream)
         if first is None:
             raise NotFoundError(f"the entry of assignment {sequence} is not anchored yet", hint="wait until it is")
         return _inclusion(reader, row.stream, row.leaf_index, first)
 
 
 def stream(store: Store, subject: bytes, viewer: int | None) -> answers.Stream:
-    """A stream with its anchors. Raises NotFoundError if it does not exist, or the viewer is not its owner."""
+    """A stream with its latest anchors. Raises NotFoundError if it does not exist, or the viewer is not its owner."""
     with open_reader(store, viewer) as reader:
         _need_stream(reader, subject)
-        return build_streams_of(reader, [subject])[0]
+        return build_stream(reader, subject, _LATEST)
+
+
+def anchors(store: Store, subject: bytes, viewer: int | None, after: int | None, limit: int) -> Page[answers.Anchor]:
+    """The anchors of a stream, oldest first, after that of size `after`. Raises NotFoundError as `stream` does."""
+    with open_reader(store, viewer) as reader:
+        _need_stream(reader, subject)
+        # One more than wanted, which tells whether there is another page.
+        rows = reader.rows.page(AnchorRow, "size", after, limit + 1, stream=subject)
+        shown = rows[:limit]
+        return Page(
+            tuple(_shown(row) for row in shown),
+            shown[-1].size if len(rows) > limit else None,
+            shown[0].size if shown else None,
+        )
 
 
 def prove_inclusion(store: Store, subject: bytes, index: int, anchor: int, viewer: int | None) -> InclusionProof:
@@ -90,7 +106,7 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
     if index >= anchor.size:
         raise InputError(f"the anchor covers {anchor.size} entries, not entry {index}", hint="use a smaller index")
     # Built up to the latest anchor, which the consistency proof leads to; it has the tree of every earlier one.
-    latest = _anchors(reader, subject)[-1]
+    [latest] = reader.rows.latest(AnchorRow, "size", 1, stream=subject)
     tree = _tree(reader, latest)
     _verify_root(tree, anchor)
     entry, leaf = reader.book.evidence_entry(subject, index), reader.book.leaf(subject, index)
@@ -138,11 +154,6 @@ def _need_stream(reader: Reader, subject: bytes) -> None:
         raise build_unknown(reader, subject)
 
 
-def _anchors(reader: Reader, subject: bytes) -> list[AnchorRow]:
-    """A stream's anchors, oldest first."""
-    return reader.rows.find(AnchorRow, stream=subject)
-
-
 def _anchor(reader: Reader, subject: bytes, sequence: int) -> AnchorRow:
     row = reader.rows.get(AnchorRow, sequence)
     if row is None or row.stream != subject:
@@ -151,9 +162,8 @@ def _anchor(reader: Reader, subject: bytes, sequence: int) -> AnchorRow:
 
 
 def _anchor_of_size(reader: Reader, subject: bytes, size: int) -> AnchorRow:
-    for row in _anchors(reader, subject):
-        if row.size == size:
-            return row
+    for row in reader.rows.find(AnchorRow, stream=subject, size=size):
+        return row
     raise NotFoundError(f"the index lacks the anchor of size {size} of stream {to_hex(subject)}", hint=HINT_INDEX)
 
 

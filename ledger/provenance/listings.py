@@ -273,12 +273,10 @@ def streams(
 def anchors(
     store: Store, stream: bytes, after: int | None, limit: int, *, newest_first: bool = False
 ) -> Page[AnchorRow]:
-    """The anchors of a stream, by sequence. Whether the stream exists for a viewer, `streams` tells."""
+    """The anchors of a stream, by size. Whether the stream exists for a viewer, `streams` tells."""
     with open_reader(store) as reader:
-        rows, last = _page(
-            reader, AnchorRow, "sequence", after, limit, {"stream": stream}, "stream", None, newest_first
-        )
-        return Page(tuple(rows), last, _first(row.sequence for row in rows))
+        rows, last = _page(reader, AnchorRow, "size", after, limit, {"stream": stream}, "stream", None, newest_first)
+        return Page(tuple(rows), last, _first(row.size for row in rows))
 
 
 def cut_numbered(items: Sequence[V], after: int | None, limit: int, *, newest_first: bool = False) -> Page[V]:

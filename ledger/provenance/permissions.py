@@ -24,9 +24,10 @@ from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
 from ledger.provenance.limits import MAX_TRACED
-from ledger.records import AssignmentState, Contract, LotState
+from ledger.records import Contract, LotState
 from ledger.store import Cell, Lineage, Rows
 from ledger.store.book_rows import IdentityRow
+from ledger.store.engagements import WITHDRAWN
 from ledger.store.rows import (
     AssignmentRow,
     CustodyChangeRow,
@@ -65,8 +66,6 @@ class Lots:
 
 _DEPTH, _MAX = MAX_TRACED.depth, MAX_TRACED.lots
 _TAKEN = ("CustodyAccepted", "CustodyAcceptedInPart", "CustodyReclaimed")
-_WITHDRAWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
-_AGREED = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
 
 class Visibility:
@@ -156,15 +155,13 @@ class Visibility:
 
     def _assignments(self, column: str, values: Collection[bytes]) -> list[AssignmentRow]:
         rows = self._rows.among(AssignmentRow, column, values)
-        return [row for row in rows if row.owner == self.participant and row.state not in _WITHDRAWN]
+        return [row for row in rows if row.owner == self.participant and row.state not in WITHDRAWN]
 
     def _machines(self, subjects: Collection[bytes]) -> set[bytes]:
         rows = {row.number: row for row in self._rows.among(MachineRow, "subject", subjects)}
         found = {row.subject for row in rows.values() if row.owner == self.participant}
         rest = [number for number, row in rows.items() if row.subject not in found]
-        agreed = [row for row in self._rows.among(AssignmentRow, "machine", rest) if row.state in _AGREED]
-        orders = self.orders({row.order for row in agreed})
-        return found | {rows[row.machine].subject for row in agreed if row.order in orders}
+        return found | {rows[number].subject for number in self._rows.find_engaged(rest, self.participant)}
 
     def _concerning(self, lots: Collection[bytes]) -> set[bytes]:
         """The lots that are offered to the participant, or of whose order it is buyer, coordinator or inspector."""

@@ -26,6 +26,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
+from ledger.store.engagements import find_engaged
 from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from ledger.store.schema import TABLES
 from ledger.store.statements import AMONG, Cell, Querying, parameter
@@ -124,6 +125,11 @@ class Rows:
         bounds |= {f"most_{name}": value for name, value in most.items()}
         query = _within(kind, tuple(least), tuple(most), tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch(query, {**bounds, **equals}))
+
+    def find_engaged(self, machines: Collection[int], participant: int) -> set[int]:
+        """Which of the machines work, or worked, for an order that the participant has a part in
+        (ledger.store.engagements)."""
+        return find_engaged(self._connection, machines, participant)
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
         """All rows, ordered by the given columns or, without any, by primary key. Only some of them are in memory at a

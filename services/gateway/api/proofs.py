@@ -54,6 +54,10 @@ def _stream() -> Stream:
     return Stream(examples.STREAM, identifier, press, 6, _TREE.root(6), examples.NOW, (_OLDER, _NEWER))
 
 
+def _older() -> Anchor:
+    return _OLDER
+
+
 def _opened() -> OpenedStream:
     press = Machine(17, "urn:example:press-3", examples.MAKER)
     return OpenedStream(examples.STREAM, "urn:example:press-3:telemetry", 88, examples.MAKER, press, 6, examples.NOW)
@@ -159,10 +163,24 @@ def _add_stream(routes: Routes, store: Store) -> None:
         responses=PROBLEMS_404,
     )
     def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """Returns the stream's anchors on the chain, only to the company that owns the stream. Others see it in
-        traces.
+        """Returns the stream with its latest hundred anchors on the chain, only to the company that owns the stream.
+        Others see it in traces.
         """
         return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
+
+    @routes.page(
+        "/v1/streams/{subject}/anchors",
+        "listAnchors",
+        "List the anchors of an evidence stream",
+        Anchor,
+        rule=_PROOF,
+        examples=examples.page_examples(_older),
+        responses=PROBLEMS_404,
+    )
+    def list_anchors(principal: CurrentPrincipal, subject: Subject, paging: Paging) -> Response:
+        """Returns all anchors of the stream, oldest first, only to the company that owns it."""
+        name = parse_subject(subject)
+        return reply_page(paging, evidence_proofs.anchors(store, name, principal.viewer, paging.number, paging.limit))
 
 
 def _add_stream_proofs(routes: Routes, store: Store) -> None:

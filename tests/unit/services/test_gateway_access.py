@@ -156,6 +156,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/certificates/{id}/evidence"): READERS,
     ("GET", "/v1/streams"): READERS,
     ("GET", "/v1/streams/{subject}"): READERS,
+    ("GET", "/v1/streams/{subject}/anchors"): READERS,
     ("GET", "/v1/streams/{subject}/inclusion"): READERS,
     ("GET", "/v1/streams/{subject}/consistency"): READERS,
     ("GET", "/v1/bundles"): READERS,

@@ -112,6 +112,7 @@ class Site:
             yield _number("/v1/models/{id}", model, set(EVERYONE))
         yield _number("/v1/participants/{number}", SMITH, set(EVERYONE))
         yield _subject("/v1/streams/{subject}", "telemetry", world.stream, {SMITH})
+        yield _subject("/v1/streams/{subject}/anchors", "telemetry", world.stream, {SMITH})
         first, second = self.anchors
         for route in (f"inclusion?index=0&anchor={first}", f"consistency?first={first}&second={second}"):
             yield _subject("/v1/streams/{subject}/" + route, "telemetry", world.stream, {SMITH})
