@@ -56,6 +56,7 @@ __all__ = [
     "OrderTermsBody",
     "OrderTrace",
     "OutputBody",
+    "PageOfAnchor",
     "PageOfAssignment",
     "PageOfCallShown",
     "PageOfCauseFound",
@@ -615,6 +616,11 @@ class OutputBody(TypedDict):
     unit: str
     claims: NotRequired[dict[str, Any] | None]
     claims_root: NotRequired[str | None]
+
+
+class PageOfAnchor(TypedDict):
+    items: list[Anchor]
+    next: str | None
 
 
 class PageOfAssignment(TypedDict):

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from services.client.shapes import (
+    Anchor,
     ConsistencyProof,
     InclusionProof,
     OpenedStream,
+    PageOfAnchor,
     PageOfOpenedStream,
     PageOfRegisteredMachine,
     RecordStatus,
@@ -163,6 +165,22 @@ class MachinesMethods(Methods):
         GET /v1/streams/{subject}
         """
         return cast("Stream", self._ask("GET", f"/v1/streams/{self.quote(subject)}"))
+
+    def iterate_anchors(self, subject: str, *, limit: int | None = None) -> Iterator[Anchor]:
+        """All pages: List the anchors of an evidence stream.
+
+        GET /v1/streams/{subject}/anchors
+        """
+        return self._pages(f"/v1/streams/{self.quote(subject)}/anchors", limit=limit)
+
+    def list_anchors(self, subject: str, *, limit: int | None = None, cursor: str | None = None) -> PageOfAnchor:
+        """List the anchors of an evidence stream.
+
+        GET /v1/streams/{subject}/anchors
+        """
+        return cast(
+            "PageOfAnchor", self._ask("GET", f"/v1/streams/{self.quote(subject)}/anchors", limit=limit, cursor=cursor)
+        )
 
     def anchor(self, subject: str, *, size: int, root: str, key: str | None = None) -> RecordStatus:
         """Anchor an evidence stream.

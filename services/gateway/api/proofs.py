@@ -175,7 +175,7 @@ def _add_stream(routes: Routes, store: Store) -> None:
         Anchor,
         rule=_PROOF,
         examples=examples.page_examples(_older),
-        responses=PROBLEMS_404,
+        responses=PROBLEMS_400_404,
     )
     def list_anchors(principal: CurrentPrincipal, subject: Subject, paging: Paging) -> Response:
         """Returns all anchors of the stream, oldest first, only to the company that owns it."""

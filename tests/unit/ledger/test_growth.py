@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from ledger.index import Follower
-from ledger.provenance import Trace, recall
+from ledger.provenance import Trace, evidence_proofs, recall
 from ledger.store import Rows, Store
 from ledger.store.outbox import Outbox
 from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
@@ -19,7 +20,8 @@ from tests.support.growth import Plant, Sender
 from tests.support.stores import new_store
 
 _FEW = ("participant_names", "outbox_leases", "outbox_done", "carriers", "CONSTANT")
-"""What may be read in full: tables with a row for each company, key or state, and the walk from a lot to its carriers."""
+"""What may be read in full: tables with a row for each company, key or state, and the walk from a lot to its
+carriers."""
 _PARTIAL = "outbox_records_unfinished"
 """An index of the unfinished records alone, which may be read in full."""
 
@@ -83,6 +85,23 @@ def test_a_trace_names_the_anchors_of_its_own_entries_and_the_latest(plant: Plan
     first, latest = stream.anchors
     assert (first.size, latest.size) == (certificate.leaf_index + 1, stream.size)
     assert (first.root, latest.root) == (certificate.anchor_root, stream.root)
+
+
+def test_the_anchors_of_a_stream_come_page_by_page(plant: Plant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.reading() as connection:
+        everything = list(Rows(connection).scan(AnchorRow))
+    name = Counter(row.stream for row in everything).most_common(1)[0][0]
+    all_sizes = sorted(row.size for row in everything if row.stream == name)
+    assert len(all_sizes) > 6
+    sizes, after = list[int](), None
+    while page := evidence_proofs.anchors(store, name, None, after, 3):
+        sizes += [one.size for one in page.items]
+        after = page.after
+        if after is None:
+            break
+    assert sizes == all_sizes
+    monkeypatch.setattr("ledger.provenance.evidence_proofs._LATEST", 4)
+    assert [one.size for one in evidence_proofs.stream(store, name, None).anchors] == all_sizes[-4:]
 
 
 def test_a_recall_of_a_machine_finds_what_all_its_work_and_measurements_say(plant: Plant, store: Store) -> None:
