@@ -36,7 +36,7 @@ _MEDIA = {
     "mjs": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_FILE = Rule(public=True, page=True, cost=0, audited=False)
+_FILE = Rule(public=True, page=True, audited=False)
 _LEAST_PACKED = 1024
 
 

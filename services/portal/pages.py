@@ -40,11 +40,11 @@ PAGE_HEADERS = {
     "Vary": "Accept-Language, Cookie",
 }
 SCRIPTED = {
-    "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"] + "; script-src 'self'",
+    "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"] + "; script-src 'self'; connect-src 'self'",
     "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 }
 """Passkeys cannot be asked for without a script; these pages have one file of it."""
-LIVE = {"Content-Security-Policy": SCRIPTED["Content-Security-Policy"] + "; connect-src 'self'"}
+LIVE = {"Content-Security-Policy": SCRIPTED["Content-Security-Policy"]}
 """Pages for those who signed in follow the gateway's records with one file of script; they work without it."""
 _LANGUAGE = "millmark-language"
 _MAX_THINGS = 10

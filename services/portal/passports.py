@@ -18,6 +18,7 @@ from ledger.verify import Statement
 from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
+from services.portal.check_copies import find_copies
 from services.portal.check_page import CheckPage
 from services.portal.footprints import build_waterfall
 from services.portal.pages import Pages
@@ -132,6 +133,7 @@ class Passports:
             "code": code,
             "address": code.address(self.origin) if code.salt else self.origin,
             "checks_here": self.check.is_built,
+            "copies": find_copies(self.store, found.trace, self.origin),
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),
             "windows": build_opened_windows(self.store, lot, opened, catalogue),

@@ -142,6 +142,7 @@ class PeoplePages:
         answer.set_cookie(
             name, entered.token, max_age=PERSON_LIFE_S, secure=self._secure, httponly=True, samesite="strict"
         )
+        request.state.principal = entered.principal  # now that it is known, for the audit log
         return answer
 
     def _refuse(self, request: Request, error: SignInError | ProviderError) -> Response:

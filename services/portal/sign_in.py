@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from ledger.errors import NotFoundError, SigningError
 from ledger.keys import parse_address
 from ledger.store import Store
-from services.access import CredentialKind, SignIn, SignInError, revoke
+from services.access import CredentialKind, Principal, SignIn, SignInError, revoke
 from services.access.credentials import SESSION_LIFE_S
 from services.access.rules import Rule
 from services.access.signin import session_cookie
@@ -86,6 +86,8 @@ class SignInPages:
         answer.set_cookie(
             name, session.token, max_age=SESSION_LIFE_S, secure=self.secure, httponly=True, samesite="strict"
         )
+        # Who signed in is known now, for the audit log; the request itself may still do nothing else.
+        request.state.principal = Principal(session.row.participant, 0, frozenset(), session.row.id, False, 0)
         return answer
 
     def sign_out(self, request: Request, token: Annotated[str, Form(max_length=_MAX_TOKEN)]) -> Response:

@@ -14,6 +14,7 @@ from services.access.credentials import CredentialKind, end_sessions, issue
 from services.access.errors import SignInError
 from services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
 from services.access.people.roles import SCOPES, PersonRole
+from services.access.principals import Principal
 from services.access.repository import AccessRepository
 from services.access.sessions import PERSON_IDLE_S
 
@@ -41,6 +42,16 @@ class Entered:
 
     token: str
     person: PersonRow
+    participant: int
+    """Of the person's company."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who entered, for the audit log; it may do nothing."""
+        credential = self.token.split("_")[1]
+        return Principal(
+            self.participant, 0, frozenset(), credential, True, 0, person=self.person.number, name=self.person.name
+        )
 
 
 class People:
@@ -133,7 +144,7 @@ class People:
             life_s=PERSON_IDLE_S,
             person=person.number,
         )
-        return Entered(text, person)
+        return Entered(text, person, company.number)
 
     def welcome(self, connection: Connection, code: str, now_s: int) -> PersonRow:
         """Uses an invitation: the person that it makes, or lets in again, then without the earlier ways in. Raises

@@ -221,11 +221,16 @@ function steps(last, refused) {
   return made;
 }
 
+let scanning = false;
+
 async function scan() {
+  if (scanning) return; // a second camera would have nobody to switch it off
+  scanning = true;
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
   } catch (error) {
+    scanning = false;
     return state(say("scan.failed", { reason: error.message }), "failed");
   }
   const [view, canvas] = [$("view"), document.createElement("canvas")];
@@ -249,6 +254,7 @@ async function scan() {
     clearInterval(look);
     for (const track of stream.getTracks()) track.stop();
     $("camera").hidden = true;
+    scanning = false;
   };
   $("stop").onclick = end;
 }

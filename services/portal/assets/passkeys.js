@@ -1,4 +1,19 @@
-// Asks the browser for a passkey, and puts its answer into the form: the only script of the portal.
+// Asks the browser for a passkey, and puts its answer into the form.
+const loaded = Date.now(), LASTS_MS = 240_000;
+
+// What a page asks for lasts five minutes: one that was open for longer has it renewed first.
+async function renew(form) {
+  if (Date.now() - loaded < LASTS_MS) return;
+  const code = form.elements.code?.value, token = form.elements.token.value;
+  const given = code ? { method: "POST", body: new URLSearchParams({ code, token }) } : {};
+  const answer = await fetch(code ? "/portal/invitation" : location.href, { ...given, cache: "no-store" });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = [...page.querySelectorAll("form[data-passkey]")].find((one) => one.action === form.action);
+  if (!fresh) return location.reload();
+  form.dataset.passkey = fresh.dataset.passkey;
+  form.elements.token.value = fresh.elements.token.value;
+}
+
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   const button = form.querySelector("button");
   const said = form.querySelector("[role=alert]");
@@ -14,6 +29,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
     event.preventDefault();
     said.hidden = true;
     try {
+      await renew(form);
       const options = JSON.parse(form.dataset.passkey);
       const found = form.dataset.create
         ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })

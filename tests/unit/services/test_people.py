@@ -11,13 +11,18 @@ from random import Random
 
 import pytest
 
-from ledger.errors import InputError, MillmarkError, NotFoundError
+from ledger.errors import InputError, MillmarkError, NotFoundError, StoreError
 from services.access import Principal, Scope, SignInError, UnauthenticatedError, authenticate
 from services.access.people.passkeys import Passkeys
 from services.access.people.people import INVITATION_LIFE_S, People
 from services.access.people.roles import SCOPES, PersonRole
+from services.access.repository import AccessRepository
 from services.access.sessions import PERSON_IDLE_S, PERSON_LIFE_S, slide
 from services.access.signin import NONCE_LIFE_S
+from services.serving.logs import build_logger
+from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from services.webhooks.repository import WebhookRepository
+from services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.authenticator import Authenticator
 from tests.support.recording_site import Site, open_site
 
@@ -247,6 +252,62 @@ def test_a_session_lasts_a_working_day_while_it_is_used(office: Office) -> None:
         assert office.who(token, now_s).person == 1
     with pytest.raises(UnauthenticatedError):
         office.who(token, NOW + PERSON_LIFE_S)
+
+
+def test_a_page_that_follows_records_does_not_make_a_session_last(office: Office) -> None:
+    token = office.hire("Ada", PersonRole.READER, key())
+    for now_s in range(NOW, NOW + PERSON_IDLE_S, 900):
+        authenticate(office.site.store, token, now_s=now_s, owner=office.site.number, passive=True)
+    with pytest.raises(UnauthenticatedError):
+        office.who(token, NOW + PERSON_IDLE_S)
+
+
+def test_a_database_that_cannot_be_written_lets_people_read_on(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = office.hire("Ada", PersonRole.READER, key())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full", hint="free space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AccessRepository, "prolong", refuse)
+        assert office.who(token, NOW + PERSON_IDLE_S - 1).person == 1
+    with pytest.raises(UnauthenticatedError):
+        office.who(token, NOW + PERSON_IDLE_S)
+
+
+def test_who_enters_is_named_in_the_audit_log(office: Office) -> None:
+    found = key()
+    code = office.people.invite("Ada", PersonRole.READER, now_s=NOW).code
+    entered = office.passkeys.register(code, found.create(office.passkeys.ask_invited(code, NOW)), NOW)
+    who = office.who(entered.token)
+    assert entered.principal.acting == who.acting == f"{who.credential}/person-1"
+    assert (entered.principal.participant, entered.principal.scopes) == (who.participant, frozenset())
+
+
+def test_a_webhook_ends_with_the_person_who_had_it(office: Office) -> None:
+    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    token, store = office.hire("Ada", PersonRole.RECORDER, key(2)), office.site.store
+    who = office.who(token)
+    subscriptions = Subscriptions(store)
+    made = subscriptions.add(
+        Subscriber(who.participant or 0, True, who.credential), "https://erp.example/in", now_ms=NOW * 1000
+    )
+    assert made.webhook.person == who.person
+    dispatcher = Dispatcher(store, DeliveryPolicy(), build_logger())
+
+    def ended() -> str:
+        with store.reading() as connection:
+            row = WebhookRepository(connection).get(made.webhook.id)
+            assert row is not None
+            return dispatcher._access_ended(connection, row)
+
+    assert ended() == ""
+    office.people.change_role(who.person, PersonRole.READER)
+    assert "may no longer receive records" in ended()
+    office.people.change_role(who.person, PersonRole.RECORDER)
+    assert ended() == ""
+    office.people.remove(who.person, NOW)
+    assert "was removed" in ended()
 
 
 def test_a_session_that_nobody_uses_ends(office: Office) -> None:

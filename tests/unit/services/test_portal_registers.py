@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from ledger.keys import to_checksum
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.repository import AccessRepository
 from services.audit import Access, AuditLog, read_latest
 from services.documents import Documents, KeyRing, new_version_id
 from services.documents.drafts import Draft
 from services.documents.permissions import Mode
-from services.portal import lists, registers
+from services.portal import registers
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, SMITH
 from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
-from tests.support.sign_in import NOW_S
+from tests.support.sign_in import NOW_S, sign, signer_of
 from tests.support.stores import new_store
 
 LANGUAGES = ("en", "zh")
@@ -257,15 +258,31 @@ def test_the_log_is_read_from_either_end(tmp_path: Path, most_file_bytes: int, n
     assert [one["number"] for one in found.entries] == [7]
 
 
-def test_the_page_of_the_log_names_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists, "PAGE_ITEMS", 25)
+def test_the_page_of_the_log_names_who_acted_also_at_sign_in(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         log = AuditLog(tmp_path / "audit", lambda: NOW_S)
         site = Site(store, audit=log)
         try:
-            site.browser(OWNER).get("/portal/lots")
-            page = site.browser(OWNER).get("/portal/audit").text
+            key, browser = signer_of(OWNER), site.browser()
+            page = browser.get(f"/portal/sign-in?address={to_checksum(key.address)}").text
+            message = re.search(r'<textarea[^>]*name="message"[^>]*>([^<]*)<|<pre[^>]*>([^<]*)</pre>', page)
+            assert message is not None
+            text = unescape(message[1] or message[2])
+            fields = {**hidden(page), "message": text, "signature": sign(text, key)}
+            assert browser.post("/portal/sign-in", fields).status_code == 303
+            browser.get("/portal/lots")
+            shown = browser.get("/portal/audit?target=/portal/sign-in").text
         finally:
             log.close()
-    assert "GET /portal/lots" in page
-    assert "nobody signed in" not in page
+    assert "POST /portal/sign-in" in shown
+    posted = shown.split("POST /portal/sign-in")[0].rpartition("<tr>")[2]
+    assert str(OWNER) in posted
+    assert "nobody signed in" not in posted
+
+
+def test_a_wrong_code_leaves_the_form_to_try_again(site: Site) -> None:
+    browser = site.browser()
+    fields = hidden(browser.get("/portal/invitation").text)
+    answer = browser.post("/portal/invitation", {**fields, "code": "x" * 43})
+    assert answer.status_code == 401
+    assert 'name="code"' in answer.text

@@ -17,9 +17,11 @@ from ledger.records import Role
 from ledger.store import Book, Rows
 from ledger.store.rows import LotRow
 from services.access import ALL_SCOPES, Principal
+from services.directory.repository import DirectoryEntryRow
 from services.portal import listings, search_page
+from services.portal.check_copies import CheckCopy, find_copies
 from services.portal.lot_links import find_lot_links
-from tests.support.fake_world import SMITH
+from tests.support.fake_world import INSPECTOR, OTHER_BUYER, SMITH, lot_trace
 from tests.support.portal_site import OWNER, STRANGER, Site
 from tests.support.stores import new_store
 
@@ -133,3 +135,19 @@ def test_who_only_has_to_do_with_a_lot_is_not_given_its_salt(site: Site) -> None
     for viewer in range(1, 8):
         answer = site.browser(viewer).get(f"/portal/lots/{lot.hex()}")
         assert "salt=" not in answer.text
+
+
+def test_copies_of_the_check_page_are_at_companies_that_took_part(site: Site) -> None:
+    with site.store.transaction() as connection:
+        for number, gateway in (
+            (SMITH, "https://smith.example/"),
+            (OTHER_BUYER, "https://hall.example"),
+            (INSPECTOR, ""),
+        ):
+            Rows(connection).put(DirectoryEntryRow(number, f"company {number}", "", gateway, b"", 0, b""))
+    trace = lot_trace(site.world, "hip 1")
+    assert {one.owner.participant for one in trace.assignments} == {SMITH}
+    assert find_copies(site.store, trace, "https://gateway.example") == (
+        CheckCopy(f"company {SMITH}", "https://smith.example/check/"),
+    )
+    assert find_copies(site.store, trace, "https://smith.example") == ()
