@@ -43,7 +43,7 @@ def test_a_colleague_is_invited_signs_in_and_is_removed(world: PortalWorld, chro
     with phone(chromium) as boss, phone(chromium) as ada:
         _join(boss, _invite(world, "Boss", PersonRole.ADMINISTRATOR))
         boss.goto(f"{world.origin}/portal/people")
-        boss.get_by_label("Name").fill("Ada Lovelace")
+        boss.get_by_label("Name", exact=True).fill("Ada Lovelace")
         boss.get_by_role("button", name="Invite somebody").click()
         link = boss.locator("pre.command").inner_text()
         assert link.startswith(f"{world.origin}/portal/invitation#")
@@ -80,6 +80,18 @@ def test_whoever_cancels_is_told_and_may_try_again(world: PortalWorld, chromium:
         page.get_by_role("button", name="Sign in with a passkey").click()
         expect(page.locator("form[data-passkey] [role=alert]")).to_contain_text("The browser gave no passkey")
         expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_enabled()
+
+
+def test_a_page_that_was_open_for_long_asks_anew(world: PortalWorld, chromium: Browser) -> None:
+    with phone(chromium) as page:
+        _join(page, _invite(world, "Edsger", PersonRole.READER))
+        page.locator("li form[action='/portal/sign-out'] button").click()
+        page.clock.install()
+        page.goto(f"{world.origin}/portal/sign-in")
+        page.clock.fast_forward(290_000)
+        with page.expect_response(f"{world.origin}/portal/sign-in"):
+            page.get_by_role("button", name="Sign in with a passkey").click()
+        expect(page).to_have_url(f"{world.origin}/portal")
 
 
 @pytest.mark.parametrize(("language", "width"), [("en", 390), ("zh", 1280), ("zh", 390)])
