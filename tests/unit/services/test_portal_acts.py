@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from ledger.records import ALL_ROLES, OrderState
+from ledger.records import ALL_ROLES, OrderState, Role
 from ledger.store import Rows
 from ledger.store.outbox import Outbox
-from ledger.store.rows import OrderRow
+from ledger.store.rows import OrderRow, ParticipantRow
 from services.access import ALL_SCOPES, Principal
 from services.access.people.roles import PersonRole
 from services.audit import AuditLog
@@ -241,6 +242,21 @@ def test_a_reader_a_gateway_without_key_and_another_site_see_no_act(site: Acting
     for wrong in ({"token": ""}, {"token": "0" * 64}, {"key": ""}, {"key": "short"}, {"key": MARKUP}):
         assert recorder.post("/portal/act/acceptOrder/confirm", {**fields, **wrong}).status_code == 400
     assert recorder.post("/portal/act/acceptOrder/confirm", fields, Origin="https://evil.example").status_code == 400
+    assert not Outbox(site.store).unfinished(1)
+
+
+def test_a_company_without_the_role_sees_no_act_and_is_refused(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
+    with site.store.transaction() as connection:
+        row = Rows(connection).get(ParticipantRow, site.number)
+        assert row is not None
+        Rows(connection).put(replace(row, roles=int(Role.BUYER)))
+    page = person.get(f"/portal/orders/{order}").text
+    assert "/portal/act/acceptOrder" not in page
+    assert "/portal/act/cancelOrder" in page, "what buyers may"
+    assert person.get(f"/portal/act/acceptOrder?subject={order}").status_code == 404
+    assert person.post("/portal/act/acceptOrder/confirm", fields).status_code == 404
     assert not Outbox(site.store).unfinished(1)
 
 
