@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from services.gateway.audit_anchors import AnchorRule
     from services.gateway.directory_follower import DirectorySource
     from services.gateway.http.policy import Policy
+    from services.planning.feedback.setpoints import SetpointDesk
     from services.portal import Proofs
 
 __all__ = ["register"]
@@ -110,7 +111,6 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
-    from services.planning.feedback.setpoints import NoSetpoints  # noqa: PLC0415 - as above
     from services.portal.check_page import BUILT  # noqa: PLC0415 - as above
     from services.products import Catalogue  # noqa: PLC0415 - as above
     from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
@@ -143,8 +143,20 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         provider=_provider(settings),
         check_page=settings.from_home(settings.check_page) or BUILT,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
-        setpoints=NoSetpoints() if settings.gateway_feedback else None,
+        setpoints=_setpoints(settings),
     )
+
+
+def _setpoints(settings: Settings) -> SetpointDesk | None:
+    """Where feedback proposes settings; None if it is switched off."""
+    from services.planning.feedback.inbox_desk import InboxDesk  # noqa: PLC0415 - as above
+    from services.planning.feedback.setpoints import NoSetpoints  # noqa: PLC0415 - as above
+
+    if not settings.gateway_feedback:
+        return None
+    if settings.gateway_participant is None:
+        return NoSetpoints()
+    return InboxDesk(settings.home, settings.gateway_participant)
 
 
 def _provider(settings: Settings) -> Provider | None:

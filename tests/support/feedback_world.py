@@ -27,7 +27,18 @@ from services.planning.feedback.watching import Watcher
 from services.planning.shelf import Shelf, reading, writing
 from tests.support.event_data import build, encode_event, event_of
 
-__all__ = ["COORDINATOR", "INSPECTOR", "MACHINE", "ORDER", "OWNER", "STRANGER", "STREAM", "FeedbackWorld", "Setpoints"]
+__all__ = [
+    "COORDINATOR",
+    "INSPECTOR",
+    "MACHINE",
+    "ORDER",
+    "OWNER",
+    "STRANGER",
+    "STREAM",
+    "T0",
+    "FeedbackWorld",
+    "Setpoints",
+]
 
 OWNER, COORDINATOR, INSPECTOR, STRANGER = 3, 2, 5, 6
 MACHINE, OTHERS_MACHINE = 17, 18
@@ -47,7 +58,7 @@ class Setpoints:
         self.asked.append(cause.id)
         return Proposed("feed 180 in place of 200") if self.proposes else Unproposed("the regime is unseen")
 
-    def answer(self, _shelf: Shelf, cause: bytes) -> Answer | None:
+    def answer(self, _shelf: Shelf, cause: bytes, _now_s: int) -> Answer | None:
         return self.answers.get(cause)
 
 

@@ -110,7 +110,7 @@ class OperatorDesk:
         self.proposal = found
         return Proposed(self.text)
 
-    def answer(self, _shelf: Shelf, _cause: bytes) -> Answer | None:
+    def answer(self, _shelf: Shelf, _cause: bytes, _now_s: int) -> Answer | None:
         return self.said
 
     @property

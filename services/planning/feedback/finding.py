@@ -6,10 +6,10 @@ the lot's order. Whatever else the ledger lets others record about a lot moves n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.errors import FootprintError
+from ledger.errors import FootprintError, PlanError
 from ledger.events.certificates import CertificateIssued
 from ledger.events.notes import NoteRecorded
 from ledger.events.orders import AssignmentDeclined, AssignmentFinished
@@ -19,7 +19,8 @@ from ledger.plans.plan import CauseKind, Row
 from ledger.records import NoteKind, Verdict
 from ledger.store import Book, Rows
 from ledger.store.feed import Feed
-from ledger.store.rows import AssignmentRow, LotRow, OrderRow, RecordRow, gates_of
+from ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
+from services.planning.books import assemble, find_claims
 from services.planning.consent import find_row
 from services.planning.errors import RowRefusedError
 from services.planning.feedback.causes import MachineCause
@@ -57,6 +58,8 @@ def find_all(rows: Rows, book: Book, feed: Feed, record: RecordRow) -> Iterator[
         yield from _of_certificate(rows, feed, record, event)
     elif isinstance(event, NoteRecorded) and event.kind_ == NoteKind.DRIFT:
         yield from _of_note(rows, feed, record)
+    elif isinstance(event, NoteRecorded) and event.kind_ == NoteKind.MAINTENANCE:
+        yield from _of_maintenance(rows, book, record, event)
     elif isinstance(event, AssignmentDeclined):
         yield from _of_decline(rows, book, record, event)
     elif isinstance(event, AssignmentFinished):
@@ -88,6 +91,25 @@ def _of_note(rows: Rows, feed: Feed, record: RecordRow) -> Iterator[Finding]:
         text = f"participant {record.participant} notes that what it makes drifts"
         cause = MachineCause(CauseKind.DRIFT, machine, text, about.since_s, record.block_time, record.sequence)
         yield Finding(*about.place(record), cause, refused=about.why_not(record.participant))
+
+
+def _of_maintenance(rows: Rows, book: Book, record: RecordRow, event: NoteRecorded) -> Iterator[Finding]:
+    """That a machine is down, as its operator's page records it. What the note says is in the book of who wrote it."""
+    claims = find_claims(book, event.claims_root)
+    try:
+        said = None if claims is None else assemble(claims, "cause")
+    except PlanError:
+        return  # a field of it was erased
+    if not isinstance(said, Mapping) or said.get("kind") != CauseKind.MACHINE_DOWN:
+        return
+    number = said.get("machine")
+    machine = rows.get(MachineRow, number) if isinstance(number, int) else None
+    if machine is None:
+        return
+    at_s, text = record.block_time, str(said.get("text", ""))[:200]
+    cause = MachineCause(CauseKind.MACHINE_DOWN, machine.number, text, at_s, at_s, record.sequence)
+    refused = "" if record.participant == machine.owner else f"participant {record.participant} does not own it"
+    yield Finding(machine.number, machine.owner, 0, at_s, at_s, cause, refused=refused)
 
 
 def _of_decline(rows: Rows, book: Book, record: RecordRow, event: AssignmentDeclined) -> Iterator[Finding]:

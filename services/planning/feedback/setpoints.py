@@ -44,7 +44,7 @@ class SetpointDesk(Protocol):
     def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:
         """Proposes settings because of a cause, once: the same cause leads to the same proposal."""
 
-    def answer(self, shelf: Shelf, cause: bytes) -> Answer | None:
+    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:
         """What the operator said to the proposal that a cause led to; None as long as it waits."""
 
 
@@ -55,6 +55,6 @@ class NoSetpoints:
         """Proposes nothing."""
         return Unproposed("there is no model of the machine's process")
 
-    def answer(self, shelf: Shelf, cause: bytes) -> Answer | None:  # noqa: ARG002
+    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:  # noqa: ARG002
         """Nothing was proposed."""
         return None

@@ -57,7 +57,7 @@ class Taker:
     def go_on(self) -> None:
         """Goes on with what waited."""
         for step in self.kept.steps_in(State.WAITING):
-            answer, row = self.setpoints.answer(self.shelf, step.cause), self.kept.cause(step.cause)
+            answer, row = self.setpoints.answer(self.shelf, step.cause, self.now_s), self.kept.cause(step.cause)
             if answer is not None and row is not None:
                 self._hear(row, step, answer)
         for step in self.kept.steps_in(State.DUE):

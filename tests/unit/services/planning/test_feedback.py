@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import sha256
+from ledger.claims import build_claims
 from ledger.records import Anchor, Verdict
-from ledger.store import Rows
+from ledger.store import Book, Rows
 from ledger.store.rows import StreamRow
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.errors import CauseRefusedError
@@ -18,10 +20,13 @@ from services.planning.feedback.reporting import report_event
 from services.planning.feedback.rules import RECOVERY, Outcome
 from services.planning.feedback.setpoints import Answer
 from services.planning.shelf import writing
+from tests.support.event_data import event_of
 from tests.support.feedback_world import (
     COORDINATOR,
     MACHINE,
+    ORDER,
     OTHERS_MACHINE,
+    OWNER,
     STRANGER,
     STREAM,
     FeedbackWorld,
@@ -231,3 +236,24 @@ def test_without_a_stream_the_step_waits_and_is_taken_as_soon_as_there_is_one(wo
     world.look()
     assert taken(world) == [("setpoint", "waiting")]
     assert len(world.setpoints.asked) == 1
+
+
+def test_a_machine_that_its_operator_notes_as_down_is_withdrawn_and_nobody_else_can_say_it(
+    world: FeedbackWorld,
+) -> None:
+    def note(by: int, said: object) -> None:
+        claims = build_claims({"cause": said})  # type: ignore[dict-item]  # whatever is said
+        with world.store.transaction() as connection:
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        world.record(event_of("NoteRecorded", kind_=4, claims_root=claims.root), by, (ORDER,))
+
+    down = {"kind": "machine-down", "machine": MACHINE, "text": "the spindle broke"}
+    for said in ("broken", {"kind": "drift", "machine": MACHINE}, {**down, "machine": 404}, {**down, "machine": "17"}):
+        note(OWNER, said)
+    note(STRANGER, down)
+    world.look()
+    assert [(row.outcome, row.reason) for row in world.causes()] == [("refused", "participant 6 does not own it")]
+    note(OWNER, down)
+    world.look()
+    assert taken(world) == [("withdraw", "done")]
+    assert world.causes()[-1].text == "the spindle broke"

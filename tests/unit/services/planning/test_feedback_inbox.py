@@ -1,0 +1,130 @@
+"""Settings are proposed by the machine's own model into the operator's inbox, or it is said why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ledger.plans.plan import CauseKind
+from quality.process.example import COLUMNS, Machine
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.inbox_desk import FOLDER, InboxDesk
+from services.planning.feedback.setpoints import Proposed, Unproposed
+from services.planning.shelf import writing
+from services.setpoints.repository import SetpointRepository
+from tests.support.feedback_world import MACHINE, OWNER, STREAM, T0, FeedbackWorld
+from tests.support.planning_samples import show_calendar
+from tests.support.stores import new_store
+
+TERMS = """[prices]
+rate_per_hour = 5400
+price_per_kwh = 31
+price_per_unit = 60
+[horizon]
+moves = 3
+hold = 6
+arrivals = 7.8
+[setpoint.temperature_set]
+low = 195
+high = 225
+rate = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def telemetry() -> str:
+    """An hour of a machine from which something takes heat away."""
+    machine, draw = Machine(backlog=190.0), np.random.default_rng(1)
+    settings = np.array([208.0, 80.0, 33.0])
+    rows = [machine.step(settings, 7.8, draw, 8.0).values for _ in range(60)]
+    lines = [
+        f"{T0 + 60 * (number - 60)},{','.join(f'{value:.4f}' for value in row)}" for number, row in enumerate(rows)
+    ]
+    return "\n".join([f"time,{','.join(COLUMNS)}", *lines, ""])
+
+
+@pytest.fixture
+def world(tmp_path: Path, telemetry: str) -> Iterator[FeedbackWorld]:
+    home = tmp_path / "home"
+    (home / FOLDER / str(MACHINE)).mkdir(parents=True)
+    write(home, "model.bin", (files("quality") / "models" / "moulder.bin").read_bytes())
+    write(home, "terms.toml", TERMS.encode())
+    write(home, "telemetry.csv", telemetry.encode())
+    (home / "calendar.toml").write_text(show_calendar("LATHE-2", 4000, "UTC", "06:00", "22:00"))
+    with new_store(tmp_path) as store:
+        made = FeedbackWorld(store)
+        made.setpoints = InboxDesk(home, OWNER)  # type: ignore[assignment]  # the real one
+        made.found()
+        yield made
+
+
+def write(home: Path, name: str, content: bytes) -> None:
+    (home / FOLDER / str(MACHINE) / name).write_bytes(content)
+
+
+def propose(world: FeedbackWorld, now_s: int = T0) -> Proposed | Unproposed:
+    cause = MachineCause(CauseKind.DRIFT, MACHINE, "the temperature drifts", T0, T0, 7)
+    with writing(world.store) as shelf:
+        return world.setpoints.propose(shelf, cause, now_s)
+
+
+def test_what_the_model_finds_waits_in_the_inbox_and_names_its_cause(world: FeedbackWorld) -> None:
+    world.note_drift(world.make())
+    world.look()
+    [cause], [step] = world.causes(), world.steps()
+    assert (step.step, step.state) == ("setpoint", "waiting")
+    assert step.detail.startswith("temperature_set 208.0000 → 21")
+    with writing(world.store) as shelf:
+        [row] = SetpointRepository(shelf.rows).latest(9)
+        assert world.setpoints.answer(shelf, cause.id, world.now_s) is None
+    document = row.parse()
+    assert cause.id.hex()[:16] in document.cause
+    assert (row.machine, row.stream, document.unit) == (MACHINE, STREAM, "EUR/100")
+    assert document.expected.cost < document.kept.cost
+    world.look()
+    assert world.steps() == [step]
+
+
+def test_what_nobody_answers_counts_as_refused_when_its_time_is_over(world: FeedbackWorld) -> None:
+    world.note_drift(world.make())
+    world.look()
+    world.now_s += 9 * 3600
+    world.look()
+    assert [(step.step, step.state) for step in world.steps()] == [("setpoint", "refused"), ("derate", "done")]
+    assert "expired" in str(world.entries()[1]["reason"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("model.bin", b"MMQPno", "cannot be used"),
+        ("terms.toml", b"[prices]\nrate = 1", "cannot be used"),
+        ("telemetry.csv", b"time,temperature\n1,2", "cannot be used"),
+        ("telemetry.csv", b"x" * (9 << 20), "more than 8 MiB"),
+    ],
+)
+def test_unusable_files_are_named_and_propose_nothing(
+    world: FeedbackWorld, name: str, content: bytes, why: str
+) -> None:
+    desk = world.setpoints
+    assert isinstance(desk, InboxDesk)
+    write(desk.home, name, content)
+    found = propose(world)
+    assert isinstance(found, Unproposed)
+    assert why in found.text
+
+
+def test_old_telemetry_and_a_machine_without_a_model_propose_nothing(world: FeedbackWorld) -> None:
+    desk = world.setpoints
+    assert isinstance(desk, InboxDesk)
+    old = propose(world, T0 + 2 * 3600)
+    assert isinstance(old, Unproposed)
+    assert "ended 121 min ago" in old.text
+    (desk.home / FOLDER / str(MACHINE)).rename(desk.home / FOLDER / "404")
+    without = propose(world)
+    assert isinstance(without, Unproposed)
+    assert "no model" in without.text
