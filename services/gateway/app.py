@@ -206,6 +206,7 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
         administration,
         parts.home,
         signer,
+        api.causes,
         told=partial(_find_told, parts.store),
         follow=follow,
         find_place=lambda: format_position(feed.end()),

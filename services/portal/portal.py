@@ -42,7 +42,7 @@ from services.portal.ordering import Ordering
 from services.portal.pages import Pages, Speaker
 from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
-from services.portal.planner.at_machine import AtMachine
+from services.portal.planner.at_machine import AtMachine, CauseDesk
 from services.portal.planner.coordinating import Coordinating
 from services.portal.planner.owning import Owning
 from services.portal.planner.workshop import Workshop
@@ -79,6 +79,8 @@ class Office:
     """Folder with its products, calendar and objective."""
     signer: Signer | None
     """Signs its plans."""
+    causes: CauseDesk | None
+    """Takes in what happens at its machines."""
     told: Callable[[int], Mapping[int, Told]]
     """By recipient, what became of the hand-overs that are due because of a record."""
     follow: Callable[[Request], Awaitable[Response]]
@@ -151,7 +153,7 @@ class Portal:
             ).routes(),
             *Coordinating(self.workshop, self.pages, self.forms).routes(),
             *Owning(self.workshop, self.pages, self.forms).routes(),
-            *AtMachine(self.workshop, self.acting, self.pages, self.forms).routes(),
+            *AtMachine(self.workshop, self.acting, self.pages, self.forms, office.causes).routes(),
             *Registers(store, self.pages, self.forms, self.acting).routes(),
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),

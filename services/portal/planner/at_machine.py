@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.canonical import to_hex
+from ledger.canonical import Json
 from ledger.claims import Field
 from ledger.errors import InputError, MillmarkError, NotFoundError
 from ledger.plans.plan import CauseKind
 from ledger.products import Product, TextOption
 from ledger.provenance import listings
 from ledger.provenance.resource_answers import RegisteredMachine
-from ledger.records import NoteKind, Role
+from ledger.records import Role
 from ledger.store.rows import OrderRow
 from services.access import Principal, Scope
 from services.access.rules import Rule
@@ -25,6 +25,7 @@ from services.pictures.gantt import BarTone
 from services.planning.books import find_claims
 from services.planning.consent import PlannedTimes
 from services.planning.proposing import build_decline
+from services.planning.sealing import OwnStream, Sealed, seal_event
 from services.planning.shelf import Shelf, reading
 from services.portal.acting.acting import Acting, Offer
 from services.portal.acting.fields import Filled
@@ -38,15 +39,22 @@ from services.portal.planner.workshop import Workshop, key_of, name_reader
 from services.portal.routes import Number, PageRoute
 from services.products import Catalogue
 
-__all__ = ["AtMachine"]
+__all__ = ["AtMachine", "CauseDesk"]
 
 _RULE = Rule(Scope.PROVENANCE, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _RECORDING = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _LATELY, _NEXT = 3, 20
 _MAX_TEXT = 200
+_MOST_FORMS = 1_000
 _SHOWN = (BarTone.NOW, BarTone.AGREED)
 _OVER = (BarTone.DONE, BarTone.FAILED, BarTone.REWORKED)
 _ACTS = ("startAssignment", "readRegister", "commissionLot", "finishAssignment")
+
+
+class CauseDesk(Protocol):
+    """What this page asks of the gateway's feedback."""
+
+    def report(self, machine: int, kind: str, text: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,8 @@ class Job:
 class Down:
     """What is recorded when a machine is down."""
 
-    noted: tuple[Work, ...]
-    """Agreed or begun: a note on their orders says it."""
+    agreed: tuple[Work, ...]
+    """Agreed or begun: it stays until a plan replaces it."""
     declined: tuple[Work, ...]
     """Proposed: they are declined."""
 
@@ -77,6 +85,10 @@ class AtMachine:
     acting: Acting
     pages: Pages
     forms: Forms
+    causes: CauseDesk | None
+    """Without it, nothing follows from a report by itself."""
+    reported: dict[str, None] = field(default_factory=dict)
+    """Keys of forms that were reported, the latest."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -98,7 +110,7 @@ class AtMachine:
             if not text:
                 raise InputError("what has happened is not said", hint="write it in a line")
             found = self._find_down(principal, machine)
-            if not found.noted and not found.declined:
+            if not found.agreed and not found.declined:
                 raise InputError("this machine has no work that is agreed or proposed", hint="there is nobody to tell")
             if one(sent, "step") == "record":
                 return self._record(principal, key, machine, found, text)
@@ -122,8 +134,9 @@ class AtMachine:
             "following": following,
             "proposed": [item for item in work if item.tone is BarTone.PLANNED],
             "lately": [item for item in work if item.tone in _OVER][-_LATELY:][::-1],
-            "may_record": self.acting.desk.may(principal, "note"),
+            "may_record": self.acting.desk.may(principal, "anchor"),
             "error": error,
+            "reported": bool(request.query_params.get("reported")),
             "text": "" if sent is None else one(sent, "text")[:_MAX_TEXT],
             "key": secrets.token_urlsafe(24),
         }
@@ -155,20 +168,41 @@ class AtMachine:
         )
 
     def _record(self, principal: Principal, key: str, machine: RegisteredMachine, found: Down, text: str) -> Response:
-        """The ledger has no record of its own for it: a note of maintenance is in the histories of the orders, where
-        their coordinators see it, and a plan that replaces another can name it as its cause."""
-        number = 0
+        """The ledger has no record of its own for it: what happened is an entry of the machine's stream, whose anchor
+        a plan can name as the reason why it replaces another. What was proposed is declined."""
         cause = {"kind": CauseKind.MACHINE_DOWN.value, "machine": machine.machine, "text": text}
-        if found.noted:
-            subjects = sorted({to_hex(item.order) for item in found.noted})
-            body = {"subjects": subjects, "kind": int(NoteKind.MAINTENANCE), "claims": {"cause": cause}}
-            number = self.shop.record(principal, "note", key_of(key, "note"), {}, body)
+        here = f"/portal/machines/{machine.machine}/work"
+        done = f"{here}?reported=yes"
+        if self.causes is None:
+            entry: dict[str, Json] = {"cause": CauseKind.MACHINE_DOWN.value, "machine": machine.machine, "text": text}
+            number = self.shop.seal(
+                principal, key_of(key, "down"), lambda shelf: self._write(shelf, principal, machine.machine, entry)
+            )
+            done = f"/portal/records/{number}?back={here}"
+        else:
+            self._report(self.causes, key, machine.machine, text)
         for work in found.declined:
             with reading(self.shop.store) as shelf:
                 reason = _reason(shelf, work.assignment, cause)
             asked, own = {"id": work.assignment}, key_of(key, work.assignment)
-            number = self.shop.record(principal, "declineAssignment", own, asked, {"reason": reason})
-        return RedirectResponse(f"/portal/records/{number}?back=/portal/machines/{machine.machine}/work", 303)
+            self.shop.record(principal, "declineAssignment", own, asked, {"reason": reason})
+        return RedirectResponse(done, 303)
+
+    def _report(self, causes: CauseDesk, key: str, machine: int, text: str) -> None:
+        """Feedback does what follows from it, once for each form."""
+        with self.shop.lock:
+            if key not in self.reported:
+                causes.report(machine, CauseKind.MACHINE_DOWN.value, text)
+                self.reported[key] = None
+            while len(self.reported) > _MOST_FORMS:
+                del self.reported[next(iter(self.reported))]
+
+    def _write(
+        self, shelf: Shelf, principal: Principal, machine: int, entry: Mapping[str, Json]
+    ) -> tuple[OwnStream, Sealed]:
+        """Raises InputError if no stream of the machine is kept here."""
+        stream = shelf.stream(self.shop.company(principal), machine)
+        return stream, seal_event(shelf.connection, stream, {**entry, "at": self.shop.clock()})
 
 
 def _reason(shelf: Shelf, assignment: int, cause: Mapping[str, Any]) -> dict[str, Any]:

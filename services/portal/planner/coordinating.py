@@ -305,11 +305,17 @@ def _happened(sent: Filled) -> Happened:
     kind = next((item for item in CauseKind if item.value == one(sent, "cause")), None)
     if kind is None:
         raise CallRefusedError("why the plan is replaced is not said", hint="choose what happened")
-    about: dict[str, int] = {}
-    for name, kinds in _ABOUT.items():
-        if kind in kinds and one(sent, name):
-            about[name] = number_of(sent, name, 1, 2**40 - 1)
-    return Happened(kind, one(sent, "text")[:200], **about)
+    about = {
+        name: number_of(sent, name, 1, 2**40 - 1) for name, kinds in _ABOUT.items() if kind in kinds and one(sent, name)
+    }
+    return Happened(
+        kind,
+        one(sent, "text")[:200],
+        machine=about.get("machine"),
+        assignment=about.get("assignment"),
+        certificate=about.get("certificate"),
+        record=about.get("record"),
+    )
 
 
 _ABOUT = {

@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from ledger.merkle import Tree
 from ledger.records import AssignmentState
 from ledger.store.outbox import Outbox
-from ledger.store.rows import AssignmentRow, RecordRow
+from ledger.store.rows import AnchorRow, AssignmentRow
 from services.access.people.roles import PersonRole
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.planning.consent import find_row
+from services.planning.feedback.repository import FeedbackRepository
+from services.planning.feedback.setpoints import NoSetpoints
+from services.planning.feedback.showing import show_page
 from services.planning.making_process import Task
 from services.planning.schedule import Made, make_plan
 from services.planning.shelf import reading
@@ -44,6 +49,7 @@ CAPABLE = {
     ]
 }
 OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n'
+TEXT = "the <b>spindle</b>"
 PLANNER, OFFERS = "/portal/planner", "/portal/offers"
 
 
@@ -131,6 +137,23 @@ def make_here(task: Task) -> Made:
     return make_plan(task.file, tie=task.tie, replan=task.replan, cpu_s=0.2, seed=task.seed)
 
 
+def serve(planning: Planning, **parts: Any) -> None:
+    """The gateway of the company."""
+    site = planning.site
+    common: dict[str, Any] = {"limiter": Limiter(Rates(1e9, 1e9)), "absent_every_s": 0, "name_keys": site.name_keys}
+    recording = site.world.chain, site.signer
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=site.number)
+    app = create_gateway(
+        GatewayParts(
+            site.store, policy, clock=planning.now_s, recording=recording, home=planning.home, **common, **parts
+        )
+    )
+    # As with a chain that the gateway follows, whose thread does not run here.
+    app.state.portal.workshop.ties._chain = site.world.chain
+    app.state.portal.workshop.maker._make = make_here
+    site.portal = Caller(app)
+
+
 @pytest.fixture
 def planning(tmp_path: Path) -> Iterator[Planning]:
     home = tmp_path / "home"
@@ -146,22 +169,7 @@ def planning(tmp_path: Path) -> Iterator[Planning]:
         (home / "calendar.toml").write_text(show_calendar("LATHE", 4000, "UTC", "00:00", "00:00"))
         planning = Planning(site, home, Browser(site.portal, {}), machine, order[2:])
         planning.ahead_s = site.world.chain.header(site.world.chain.final_number()).timestamp - NOW_S
-        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=site.number)
-        parts = GatewayParts(
-            site.store,
-            policy,
-            clock=planning.now_s,
-            limiter=Limiter(Rates(1e9, 1e9)),
-            absent_every_s=0,
-            name_keys=site.name_keys,
-            recording=(site.world.chain, site.signer),
-            home=home,
-        )
-        app = create_gateway(parts)
-        # As with a chain that the gateway follows, whose thread does not run here.
-        app.state.portal.workshop.ties._chain = site.world.chain
-        app.state.portal.workshop.maker._make = make_here
-        site.portal = Caller(app)
+        serve(planning)
         planning.person = site.person()
         yield planning
 
@@ -242,14 +250,14 @@ def _accept_from_the_order(planning: Planning) -> None:
 
 
 def _report_down(planning: Planning) -> int:
-    """The operator says so at the machine: a note in the history of the order. The number of its record."""
+    """The operator says so at the machine: an entry of its stream. The number of the record that anchors it."""
     person, path = planning.person, f"/portal/machines/{planning.machine}"
     said = read(person.get(f"{path}/work").text)
     assert re.search(r"Next shaft, turn diameter_mm 80 Begins: 2\d{3}.* shaft, mill Begins: ", said), said
     form = fields_of(person.get(f"{path}/work").text, f"{path}/down")
     assert person.post(f"{path}/down", {**form, "text": ""}).status_code == 400
-    summary = person.post(f"{path}/down", {**form, "text": "the <b>spindle</b>", "step": "summary"})
-    assert "A note of the kind “maintenance” on the orders" in read(summary.text)
+    summary = person.post(f"{path}/down", {**form, "text": TEXT, "step": "summary"})
+    assert "This work is agreed or under way." in read(summary.text)
     assert "<b>spindle" not in summary.text
     assert not Outbox(planning.site.store).unfinished(10), "looking at it records nothing"
     sent = {**fields_of(summary.text, f"{path}/down"), "step": "record"}
@@ -257,9 +265,18 @@ def _report_down(planning: Planning) -> int:
     assert done[0].headers["location"] == done[1].headers["location"], "sent twice"
     planning.send()
     with reading(planning.site.store) as shelf:
-        [note] = shelf.rows.find(RecordRow, kind="NoteRecorded")
+        stream = shelf.stream(planning.site.number, planning.machine)
+        entry = shelf.book.latest_evidence(stream.subject)
+        anchor = shelf.rows.latest(AnchorRow, "sequence", 1, stream=stream.subject)[0]
+    assert entry == {"cause": "machine-down", "machine": planning.machine, "text": TEXT, "at": planning.now_s()}
+    assert (anchor.size, anchor.root) == (stream.anchored, stream_root(planning, stream.subject, stream.anchored))
     assert [one.state for one in planning.assignments()] == [AssignmentState.ACCEPTED] * 2
-    return note.sequence
+    return anchor.sequence
+
+
+def stream_root(planning: Planning, stream: bytes, size: int) -> bytes:
+    with reading(planning.site.store) as shelf:
+        return Tree(shelf.book.leaves(stream, size)).root()
 
 
 def _fail(planning: Planning, path: str, record: int) -> None:
@@ -335,6 +352,29 @@ def test_the_operators_page_is_of_own_machines_alone(planning: Planning) -> None
         assert person.post(f"/portal/machines/{other}/down", {**form, "text": "x"}).status_code == 404, other
     reader = planning.site.person(PersonRole.READER)
     assert "Report that it is down" not in reader.get(f"/portal/machines/{number}/work").text
+
+
+def test_a_report_goes_to_the_feedback_of_the_gateway_once(planning: Planning) -> None:
+    site, number = planning.site, planning.machine
+    body = {"order": f"0x{planning.order}", "operation": 0, "machine": number}
+    proposed = site.final("/v1/assignments", **body)["sequence"]
+    serve(planning, setpoints=NoSetpoints())
+    person = site.person()
+    path = f"/portal/machines/{number}"
+    form = fields_of(person.get(f"{path}/work").text, f"{path}/down")
+    summary = person.post(f"{path}/down", {**form, "text": TEXT, "step": "summary"})
+    assert "These proposals are declined" in read(summary.text)
+    sent = {**fields_of(summary.text, f"{path}/down"), "step": "record"}
+    done = [person.post(f"{path}/down", sent) for _ in range(2)]
+    assert [one.headers["location"] for one in done[:1]] == [f"{path}/work?reported=yes"]
+    assert "It is reported" in read(person.get(done[0].headers["location"]).text)
+    planning.send()
+    with reading(site.store) as shelf:
+        [cause] = show_page(FeedbackRepository(shelf.connection), None, 10)
+        row = shelf.rows.get(AssignmentRow, proposed)
+    assert (cause.kind, cause.machine, cause.text) == ("machine-down", number, TEXT)
+    assert row is not None
+    assert row.state == AssignmentState.DECLINED
 
 
 def test_unknown_calls_and_foreign_forms_are_refused(planning: Planning) -> None:
