@@ -203,7 +203,7 @@ def _propose(options: argparse.Namespace) -> Answer:
     except OSError as error:
         raise InputError(f"{options.terms} cannot be read: {error.strerror}", hint="check the path") from error
     rows = read_as(model.columns, telemetry)[telemetry.run == telemetry.run[-1]]
-    state = MachineState(rows.tolist(), terms.arrivals, options.overhauled_at)
+    state = MachineState(rows.tolist(), terms.arrivals, options.overhauled_at or terms.overhauled_at)
     answer = propose_setpoint(model, state, terms.bounds, terms.limits, terms.prices, terms.step)
     if isinstance(answer, Proposal):
         return {"proposed": True, **asdict(answer)}

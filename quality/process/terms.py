@@ -14,6 +14,8 @@ rate = 2.5                        # largest change from one move to the next
 [limit.temperature]
 low = 190
 high = 225
+    [machine]
+    overhauled_at = 1767225600        # Unix time of its last overhaul, if it had one
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from quality.process.records import Column, ProcessModel, Role
 __all__ = ["MAX_BYTES", "Terms", "parse_terms"]
 
 MAX_BYTES: Final = 1 << 16
-_TABLES = ("prices", "horizon", "setpoint", "limit")
+_TABLES = ("prices", "horizon", "setpoint", "limit", "machine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Terms:
     bounds: Mapping[str, Bound]
     limits: Mapping[str, tuple[int, int]]
     arrivals: int
+    overhauled_at: int | None
+    """Unix time of the machine's last overhaul; None if it had none."""
 
 
 def parse_terms(content: bytes, model: ProcessModel) -> Terms:
@@ -58,6 +62,7 @@ def parse_terms(content: bytes, model: ProcessModel) -> Terms:
         raise InputError(f"the table {unknown[0][:40]!a} is not known", hint=f"use {', '.join(_TABLES)}")
     columns = {column.name: column for column in model.columns}
     horizon = _numbers(read.get("horizon", {}), "horizon", {"moves", "hold", "arrivals"})
+    machine = _numbers(read.get("machine", {}), "machine", {"overhauled_at"})
     prices = _numbers(read.get("prices", {}), "prices", {field.name for field in fields(Prices)})
     return Terms(
         Prices(**{name: _whole(value, f"prices.{name}") for name, value in prices.items()}),
@@ -68,6 +73,7 @@ def parse_terms(content: bytes, model: ProcessModel) -> Terms:
         },
         {name: _pair(columns, name, entry) for name, entry in _table(read, "limit")},
         _arrivals(model, horizon.get("arrivals", 0)),
+        _whole(machine["overhauled_at"], "machine.overhauled_at") if machine else None,
     )
 
 

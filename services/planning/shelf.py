@@ -16,7 +16,7 @@ from services.planning.reading import find_whole
 from services.planning.repository import PlanningRepository, PlanRow
 from services.planning.sealing import OwnStream, Sealed
 
-__all__ = ["Shelf", "reading", "writing"]
+__all__ = ["Shelf", "is_for_offers", "reading", "writing"]
 
 _OFFERS = "offers"
 """How the stream of a machine ends whose other entries a node captures."""
@@ -59,7 +59,7 @@ class Shelf:
             found = [row for row in found if row.subject == subject]
         what = "for plans, without a machine" if machine is None else f"of machine {machine}"
         if len(found) > 1:
-            found = [row for row in found if self._is_for_offers(row)] or found
+            found = [row for row in found if is_for_offers(self.book, row)] or found
         if len(found) != 1:
             hint = "name one with --stream" if found else "open one: `millmark streams open`"
             raise InputError(f"this company has {len(found) or 'no'} streams {what}", hint=hint)
@@ -92,10 +92,12 @@ class Shelf:
             raise InputError(f"there is no assignment {number} here", hint="see `millmark assignments list`")
         return found
 
-    def _is_for_offers(self, row: StreamRow) -> bool:
-        identity = self.book.identity(row.subject)
-        name = "" if identity is None else identity.identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-        return name.lower() == _OFFERS or name.lower().endswith(f"-{_OFFERS}")
+
+def is_for_offers(book: Book, row: StreamRow) -> bool:
+    """Whether a stream's name says that it is for offers: then no node captures it."""
+    identity = book.identity(row.subject)
+    name = "" if identity is None else identity.identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return name.lower() == _OFFERS or name.lower().endswith(f"-{_OFFERS}")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from services.setpoints.document import SetpointDocument
 from services.setpoints.repository import SetpointRepository, SetpointRow
 from services.setpoints.views import SetpointShown, SetpointState, show_setpoint, state_of
 
-__all__ = ["MOST_OPEN_S", "Inbox"]
+__all__ = ["MOST_OPEN_S", "Inbox", "put_proposal"]
 
 MOST_OPEN_S = 7 * 86_400
 """Longest time for which a proposal may stay open."""
@@ -40,27 +40,9 @@ class Inbox:
         must own it. `stream`: where the answer is to be recorded; by default the machine's only stream. Raises
         NotFoundError for a machine that is not known, InputError for one of another company or without such a stream.
         """
-        if not 1 <= open_s <= MOST_OPEN_S:
-            raise InputError(f"a proposal cannot be open for {open_s} s", hint=f"1 to {MOST_OPEN_S} seconds")
-        now = self.clock()
         with self.store.transaction() as connection:
             rows, book = Rows(connection), Book(connection)
-            repository = SetpointRepository(rows)
-            found = _find_stream(rows, company, document.machine, stream)
-            for known in repository.with_digest(document.digest):
-                if state_of(book, repository, known, now) is SetpointState.OPEN:
-                    return show_setpoint(book, repository, known, now)
-            row = SetpointRow(
-                repository.next_number(),
-                document.machine,
-                found,
-                document.digest,
-                document.build().decode(),
-                now,
-                now + open_s,
-            )
-            repository.add(row)
-            return show_setpoint(book, repository, row, now)
+            return put_proposal(rows, book, company, document, open_s, stream, self.clock())
 
     def get(self, number: int) -> SetpointShown:
         """Raises NotFoundError."""
@@ -84,6 +66,29 @@ class Inbox:
         with self.store.reading() as connection:
             repository, book = SetpointRepository(Rows(connection)), Book(connection)
             return [show_setpoint(book, repository, row, now) for row in repository.latest(most, machine)]
+
+
+def put_proposal(
+    rows: Rows,
+    book: Book,
+    company: int | None,
+    document: SetpointDocument,
+    open_s: int,
+    stream: bytes | None,
+    now: int,
+) -> SetpointShown:
+    """As `Inbox.propose`, within the caller's transaction."""
+    if not 1 <= open_s <= MOST_OPEN_S:
+        raise InputError(f"a proposal cannot be open for {open_s} s", hint=f"1 to {MOST_OPEN_S} seconds")
+    repository = SetpointRepository(rows)
+    found = _find_stream(rows, company, document.machine, stream)
+    for known in repository.with_digest(document.digest):
+        if state_of(book, repository, known, now) is SetpointState.OPEN:
+            return show_setpoint(book, repository, known, now)
+    number, content = repository.next_number(), document.build().decode()
+    row = SetpointRow(number, document.machine, found, document.digest, content, now, now + open_s)
+    repository.add(row)
+    return show_setpoint(book, repository, row, now)
 
 
 def _find_stream(rows: Rows, company: int | None, machine: int, stream: bytes | None) -> bytes:

@@ -14,6 +14,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.provenance.reader import Reader
 from ledger.store.rows import MachineRow, StreamRow
 from services.gateway.recording.entries import anchor_with, build_event
+from services.planning.shelf import is_for_offers
 from services.setpoints import SetpointState
 from services.setpoints.answers import build_answer
 from services.setpoints.document import setpoint_event_id
@@ -43,7 +44,9 @@ def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, 
         _verify_repeated(row, found, answer, anchored=stream.size)
         return anchor_with(reader.book, stream, [], size)
     _verify_open(reader, repository, row)
-    if asked["captured"] or size < stream.size:
+    # Of a company's streams a node captures all but those for offers.
+    captured = asked["captured"] and not is_for_offers(reader.book, stream)
+    if captured or size < stream.size:
         hint = f"send the node the event {setpoint_event_id(row.number, row.digest)}, as SETPOINTS.md shows it"
         raise InputError("the evidence of this stream is not kept here", hint=hint)
     draw = cast("Callable[[], bytes]", asked["salt"])

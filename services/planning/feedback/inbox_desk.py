@@ -101,7 +101,7 @@ def _search(folder: Path, now_s: int) -> Proposal | Unproposed:
     if telemetry.times[-1] < now_s - _OLD_S:
         return Unproposed(f"its telemetry ended {(now_s - int(telemetry.times[-1])) // 60} min ago")
     rows = read_as(model.columns, telemetry)[telemetry.run == telemetry.run[-1]]
-    state = MachineState(rows.tolist(), terms.arrivals)
+    state = MachineState(rows.tolist(), terms.arrivals, terms.overhauled_at)
     found: Proposal | Refusal = propose_setpoint(model, state, terms.bounds, terms.limits, terms.prices, terms.step)
     return found if isinstance(found, Proposal) else Unproposed(f"no settings are proposed: {found.cause}"[:200])
 

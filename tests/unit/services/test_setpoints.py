@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from ledger.errors import InputError, NotFoundError
+from ledger.evidence import EvidenceLog
 from ledger.merkle import Tree
 from ledger.store import Book, Rows
 from ledger.store.rows import StreamRow
 from services.access.people.roles import PersonRole
 from services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
 from services.setpoints.document import Forecast
+from services.setpoints.repository import SetpointRow
 from services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
 
@@ -159,8 +161,6 @@ def test_an_event_of_that_id_about_another_proposal_is_no_answer(site: ActingSit
     other = replace(DOCUMENT, machine=machine, horizon_s=999)
     with site.store.transaction() as connection:
         rows = Rows(connection)
-        from services.setpoints.repository import SetpointRow  # noqa: PLC0415 - changed here only
-
         row = rows.get(SetpointRow, number)
         assert row is not None
         rows.put(replace(row, digest=other.digest, document=other.build().decode(), until=2**33))
@@ -201,8 +201,6 @@ def test_readers_see_no_button_and_others_no_page(site: ActingSite, machine: int
 
 def test_the_page_shows_reported_states_with_their_trend(site: ActingSite, machine: int) -> None:
     with site.store.transaction() as connection:
-        from ledger.evidence import EvidenceLog  # noqa: PLC0415 - used here only
-
         [stream] = Rows(connection).find(StreamRow, machine=machine)
         log = EvidenceLog()
         for place in range(5):
