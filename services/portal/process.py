@@ -30,7 +30,7 @@ from services.setpoints import Inbox, SetpointShown
 from services.setpoints.states import MachineReading, find_readings
 from services.setpoints.views import describe_value
 
-__all__ = ["ProcessPages", "ProposalView", "read_proposals"]
+__all__ = ["ProcessPages", "ProposalView", "read_open_proposal", "read_proposals"]
 
 _RULE = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)
 _READINGS = 120
@@ -130,6 +130,11 @@ def read_proposals(
         )
         for one in Inbox(store).of_machine(machine, most)
     )
+
+
+def read_open_proposal(store: Store, acting: Acting, principal: Principal, machine: int) -> tuple[ProposalView, ...]:
+    """The proposal that waits for an answer, if there is one: only the latest of a machine can."""
+    return tuple(one for one in read_proposals(store, acting, principal, machine, 1) if one.one.state == "open")
 
 
 def _read(reader: Reader, row: MachineRow) -> Sequence[MachineReading]:

@@ -36,6 +36,7 @@ from services.portal.forms import Forms
 from services.portal.pages import Pages
 from services.portal.planner.sent import form_key, one
 from services.portal.planner.workshop import Workshop, key_of, name_reader
+from services.portal.process import read_open_proposal
 from services.portal.routes import Number, PageRoute
 from services.products import Catalogue
 
@@ -130,6 +131,7 @@ class AtMachine:
         following = [job for job in jobs if job.work.tone is BarTone.AGREED][:_NEXT]
         values: dict[str, Any] = {
             "machine": machine,
+            "settings": read_open_proposal(self.shop.store, self.acting, principal, number),
             "now": now,
             "following": following,
             "proposed": [item for item in work if item.tone is BarTone.PLANNED],

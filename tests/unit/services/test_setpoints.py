@@ -177,12 +177,15 @@ def test_a_person_accepts_and_another_refuses_on_the_pages(site: ActingSite, mac
     assert f'href="/portal/act/acceptSetpoint?id={number}"' in page.text
     assert "speed_set 42.0 → 36.5" in read(page.text)
     assert "waits for you" in read(page.text)
+    at_machine = person.get(f"/portal/machines/{machine}/work")
+    assert f'href="/portal/act/refuseSetpoint?id={number}"' in at_machine.text
     done = act(person, f"/portal/act/acceptSetpoint?id={number}")
     assert done.status_code == 303
     site.send()
     page = person.get(f"/portal/process?machine={machine}")
     assert "accepted" in read(page.text)
     assert "acceptSetpoint" not in page.text
+    assert "speed_set" not in person.get(f"/portal/machines/{machine}/work").text
     second = propose(site, machine, horizon_s=600)["setpoint"]
     refused = act(person, f"/portal/act/refuseSetpoint?id={second}", {"reason": "new tool"})
     assert refused.status_code == 303
