@@ -61,6 +61,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "services.commands.network": ["network"],
         "services.commands.gateway": ["gateway"],
         "services.commands.node": ["node"],
+        "services.commands.login": ["login", "logout"],
         "services.commands.people": ["people"],
         "services.commands.apikeys": ["apikeys"],
         "services.commands.webhooks": ["webhooks"],

@@ -11,6 +11,7 @@ from ledger.keys import read_passphrase
 from ledger.store import Store
 from services.access import ALL_SCOPES, new_api_key
 from services.client.client import Client
+from services.client.login import read_login
 from services.files import write_private_whole
 from services.settings import SETTINGS_FILE, Settings, read_settings
 from services.store import open_store
@@ -25,12 +26,16 @@ _RENEWED_S = 330 * 86_400
 
 
 def open_gateway(home: Path) -> Client:
-    """A client of the gateway that serves the home, with the home's own API key. Close it after use.
+    """A client of the gateway that serves the home, with the home's own API key; after `millmark login`, of the gateway
+    where a person signed in, as that person. Close it after use.
 
     A missing or old key is made anew in the home's database. Nothing is sent yet: the first call raises
     GatewayUnreachableError when the gateway does not run. Raises SettingsError.
     """
-    settings = read_settings(home)
+    settings, login = read_settings(home), read_login(home)
+    if login is not None:
+        trusted = True if login.authority is None else ssl.create_default_context(cafile=login.authority)
+        return Client(login.gateway, login.token, verify=trusted)
     hint = f"start it with `millmark --home {home} gateway`"
     return Client(settings.origin, _key(settings), verify=_trusted(settings), unreachable_hint=hint)
 

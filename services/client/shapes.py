@@ -74,6 +74,7 @@ __all__ = [
     "PageOfSetpointShown",
     "Participant",
     "Party",
+    "PersonSession",
     "PlanCheckShown",
     "PlanShown",
     "Ready",
@@ -712,6 +713,13 @@ class Participant(TypedDict):
 class Party(TypedDict):
     participant: int
     name: str | None
+
+
+class PersonSession(TypedDict):
+    token: str
+    participant: int
+    name: str
+    expires_at: str | None
 
 
 class PlanCheckShown(TypedDict):

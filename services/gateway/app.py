@@ -17,6 +17,7 @@ from ledger.errors import MillmarkError
 from ledger.store import Book, Store
 from services.access import SignIn
 from services.access.people.openid import OpenId
+from services.access.people.pairing import Pairing
 from services.access.people.passkeys import Passkeys
 from services.access.people.people import People
 from services.documents import Documents
@@ -146,6 +147,9 @@ def _build_api_parts(
         sign_in=SignIn(
             parts.store, parts.policy.origin, StoredSecret(parts.store, "sign-in"), verify_fresh=verify_fresh
         ),
+        pairing=Pairing(
+            parts.store, People(parts.store, parts.policy.owner, verify_fresh), StoredSecret(parts.store, "pairing")
+        ),
         keys=parts.keys,
         chain=parts.proving_chain,
         ties=Ties(parts.proving_chain),
@@ -210,6 +214,7 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
         told=partial(_find_told, parts.store),
         follow=follow,
         find_place=lambda: format_position(feed.end()),
+        pairing=api.pairing,
     )
 
 

@@ -18,6 +18,7 @@ from ledger.signatures import Signer
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
+from services.access.people.pairing import Pairing
 from services.access.rules import Rule
 from services.documents import Documents
 from services.planning.forecast.making import Shares
@@ -40,6 +41,7 @@ from services.portal.models import ModelPages
 from services.portal.order_act import ORDER_PRODUCT, build_order_act
 from services.portal.ordering import Ordering
 from services.portal.pages import Pages, Speaker
+from services.portal.pairing_pages import PairingPages
 from services.portal.passports import Passports
 from services.portal.people import PeoplePages, WaysIn
 from services.portal.planner.at_machine import AtMachine, CauseDesk
@@ -87,6 +89,7 @@ class Office:
     """Answers with the records that the caller may see as they become final, as server-sent events."""
     find_place: Callable[[], str]
     """Returns the position after the last of them."""
+    pairing: Pairing
 
 
 def _read_wanted(store: Store) -> Mapping[str, Shares]:
@@ -140,6 +143,7 @@ class Portal:
             PageRoute("/", self.home, ANYBODY),
             *WorkPage(store, self.pages, self.forms, self.acting, read_troubles).routes(),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
+            *PairingPages(office.pairing, self.pages, self.forms, clock).routes(),
             PageRoute("/portal/events", office.follow, _FOLLOWING),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *people.routes(),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from services.access.people.people import People
 from services.access.people.roles import PersonRole
+from services.client.login import LOGIN
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.browser
@@ -134,3 +141,29 @@ def _sign_in(page: Page, world: PortalWorld) -> None:
     page.goto(f"{world.origin}/portal/sign-in")
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page).to_have_url(f"{world.origin}/portal")
+
+
+def test_a_command_signs_in_as_the_person_who_agrees(world: PortalWorld, chromium: Browser, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "services.cli", "--home", str(tmp_path)]
+    with phone(chromium) as page:
+        _join(page, _invite(world, "Katherine", PersonRole.RECORDER))
+        login = [*command, "login", world.origin, "--no-browser", "--json"]
+        with subprocess.Popen(login, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+            assert started.stderr is not None
+            address = started.stderr.readline().removeprefix("Open ").strip()
+            digits = started.stderr.readline().rsplit(maxsplit=1)[-1]
+            page.goto(address)
+            expect(page.get_by_role("heading", name=digits)).to_be_visible()
+            _look(page)
+            page.get_by_role("button", name="Let it sign in").click()
+            expect(page.get_by_text("Signed in. You can close this page.")).to_be_visible()
+            told, _ = started.communicate(timeout=MAX_S)
+        assert json.loads(told)["person"] == "Katherine"
+        token = json.loads((tmp_path / LOGIN).read_text())["token"]
+        with httpx.Client(base_url=world.origin, trust_env=False) as client:
+            given = {"Authorization": f"Bearer {token}"}
+            assert client.get("/v1/session", headers=given).status_code == 200
+            done = subprocess.run([*command, "logout"], capture_output=True, text=True, timeout=MAX_S)
+            assert done.returncode == 0, done.stderr
+            assert client.get("/v1/session", headers=given).status_code == 401
+        assert not (tmp_path / LOGIN).exists()

@@ -38,6 +38,8 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/portal"): MEMBERS,
     ("GET", "/portal/search"): MEMBERS,
     ("GET", EVENTS): MEMBERS,
+    ("GET", "/portal/pairing"): OWNER,
+    ("POST", "/portal/pairing"): OWNER,
     ("GET", "/portal/act/{name}"): OWNER,
     ("POST", "/portal/act/{name}"): OWNER,
     ("POST", "/portal/act/{name}/confirm"): OWNER,

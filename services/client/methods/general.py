@@ -21,6 +21,7 @@ from services.client.shapes import (
     PageOfRecordStatus,
     PageOfSetpointShown,
     Participant,
+    PersonSession,
     Ready,
     Recall,
     RecordStatus,
@@ -178,6 +179,15 @@ class GeneralMethods(Methods):
         GET /v1/participants/{number}
         """
         return cast("Participant", self._ask("GET", f"/v1/participants/{self.quote(number)}"))
+
+    def open_person_session(self, *, code: str, verifier: str) -> PersonSession:
+        """Sign in a person's program.
+
+        POST /v1/people/sessions
+        """
+        return cast(
+            "PersonSession", self._ask("POST", "/v1/people/sessions", body={"code": code, "verifier": verifier})
+        )
 
     def recall(
         self,

@@ -11,6 +11,7 @@ from fastapi import Request
 from ledger.chain import Chain
 from ledger.store import Store
 from services.access import SignIn
+from services.access.people.pairing import Pairing
 from services.documents import Documents, KeyRing, Recipients
 from services.gateway.api.bundles import add_bundles
 from services.gateway.api.causes import CauseDesk, add_causes
@@ -53,6 +54,7 @@ class ApiParts:
     policy: Policy
     clock: Clock
     sign_in: SignIn
+    pairing: Pairing
     keys: KeyRing | None
     """Without a key ring, documents can be neither added nor fetched."""
     chain: Chain | None
@@ -75,7 +77,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     store, clock = parts.store, parts.clock
     add_provenance(table, store)
     add_status(table, parts.read_status)
-    add_sessions(table, store, parts.sign_in, clock)
+    add_sessions(table, store, parts.sign_in, clock, parts.pairing)
     ask_to_erase = partial(ask_others_to_erase_all, store, participant=parts.policy.owner)
     add_documents(table, Documents(store, parts.keys), clock, ask_to_erase)
     add_recipient_keys(table, Recipients(store), clock)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.errors import InputError, SigningError
@@ -15,7 +15,9 @@ from ledger.provenance.jsonform import Printable, moment
 from ledger.records import Role
 from ledger.store import Store
 from services.access import CredentialKind, Principal, SignIn, revoke
+from services.access.people.pairing import Pairing
 from services.access.rules import PUBLIC, Rule
+from services.access.sessions import PERSON_IDLE_S
 from services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import Clock, CurrentPrincipal
@@ -23,7 +25,7 @@ from services.gateway.http.responses import PROBLEM, reply
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 
-__all__ = ["Caller", "MessageToSign", "OpenedSession", "add_sessions"]
+__all__ = ["Caller", "MessageToSign", "OpenedSession", "PersonSession", "add_sessions"]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
 Address = Annotated[
@@ -58,6 +60,19 @@ class OpenedSession(Printable):
 
 
 @dataclass(frozen=True, slots=True)
+class PersonSession(Printable):
+    """A session of a person of the company. The token is not shown again."""
+
+    token: str
+    """Send it as `Authorization: Bearer TOKEN`."""
+    participant: int
+    name: str
+    """Of the person."""
+    expires_at: datetime | None
+    """The session ends then, unless it is used before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller(Printable):
     """The caller of the request, as the gateway sees it."""
 
@@ -80,9 +95,19 @@ class SignedMessage(BaseModel):
     signature: str = Field(pattern="^0x[0-9a-f]{130}$", description="r, s and v = 27 or 28.")
 
 
-def add_sessions(table: RouteTable, store: Store, sign_in: SignIn, clock: Clock) -> None:
+class PairingCode(BaseModel):
+    """The code that a person's agreement gave, and what only the program knows that asked for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(max_length=256, description="From the page on which the person agreed.")
+    verifier: str = Field(max_length=128, description="Its SHA-256 was the challenge.")
+
+
+def add_sessions(table: RouteTable, store: Store, sign_in: SignIn, clock: Clock, pairing: Pairing) -> None:
     routes = Routes(table, "access", _PROBLEMS)
     _add_sign_in(routes, sign_in, clock)
+    _add_pairing(routes, pairing, clock)
     _add_session(routes, store, clock)
 
 
@@ -120,6 +145,25 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
         row = session.row
         opened = OpenedSession(session.token, row.participant, name_roles(session.roles), moment(row.expires_at))
         return reply(opened, 201)
+
+
+def _add_pairing(routes: Routes, pairing: Pairing, clock: Clock) -> None:
+    @routes.post(
+        "/v1/people/sessions",
+        "openPersonSession",
+        "Sign in a person's program",
+        PersonSession,
+        rule=Rule(public=True),
+        examples={"person": _person},
+        status_code=201,
+    )
+    def open_person_session(request: Request, body: PairingCode) -> Response:
+        """Opens a session of the person who agreed on the page `/portal/pairing`, with that person's role. A code is
+        valid for five minutes and one session. `millmark login` does all this."""
+        entered = pairing.redeem(body.code, body.verifier, clock())
+        request.state.principal = entered.principal  # now that it is known, for the audit log
+        expires_at = moment(clock() + PERSON_IDLE_S)
+        return reply(PersonSession(entered.token, entered.participant, entered.person.name, expires_at), 201)
 
 
 def _add_session(routes: Routes, store: Store, clock: Clock) -> None:
@@ -175,6 +219,11 @@ def _message() -> MessageToSign:
 def _opened() -> OpenedSession:
     token = "mms_4f1c09aa27de_" + "x" * 43
     return OpenedSession(token, examples.MAKER.participant, ("manufacturer",), examples.NOW + timedelta(minutes=15))
+
+
+def _person() -> PersonSession:
+    token = "mms_4f1c09aa27de_" + "x" * 43
+    return PersonSession(token, examples.MAKER.participant, "Ada Lovelace", examples.NOW + timedelta(hours=2))
 
 
 def _caller() -> Caller:

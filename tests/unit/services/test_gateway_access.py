@@ -122,6 +122,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/openapi.json"): EVERYBODY,
     ("GET", "/v1/sign-in"): EVERYBODY,
     ("POST", "/v1/sessions"): EVERYBODY,
+    ("POST", "/v1/people/sessions"): EVERYBODY,
     ("GET", "/v1/session"): KNOWN,
     ("DELETE", "/v1/session"): KNOWN,
     ("GET", "/v1/trace/{identifier:path}"): READERS,
