@@ -104,11 +104,11 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_shell_completes_commands_and_options(shell: Callable[[str], list[str]]) -> None:
-    assert shell("millmark lo") == ["lots"]
+    assert shell("millmark lot") == ["lots"]
     assert {"trace", "trust"} <= set(shell("millmark tr"))
     assert "--direction" in shell("millmark trace --d")
     assert shell("millmark custody off") == ["offer"]
-    assert shell("millmark --home x lo") == ["lots"]
+    assert shell("millmark --home x lot") == ["lots"]
 
 
 def test_completing_a_command_loads_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
