@@ -12,19 +12,13 @@ from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptInPart,
-    AcceptKey,
     AcceptOrder,
-    AcceptOwnership,
-    AcceptRecovery,
     AcceptRevision,
-    Admit,
     AllocateLot,
     Anchor,
     ApproveModel,
     CancelAssignment,
     CancelOrder,
-    Challenge,
-    Close,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
@@ -32,25 +26,18 @@ from ledger.records import (
     DeclineAssignment,
     DeclineCustody,
     DemandOpening,
-    Depart,
     EndOrder,
-    Entrust,
     FinishAssignment,
     IssueCertificate,
     Note,
-    ObjectToRecovery,
     OfferCustody,
     OpenModel,
     OpenStream,
-    OverruleObjection,
     PackLots,
     PlaceOrder,
     ProposeAssignment,
     ProposeEnd,
-    ProposeKey,
-    ProposeRecovery,
     ProposeRevision,
-    Publish,
     PublishModel,
     QuarantineLot,
     ReceiveLot,
@@ -58,24 +45,17 @@ from ledger.records import (
     Record,
     RegisterMachine,
     RegisterModel,
-    Reinstate,
     RejectOrder,
     ReleaseLot,
     RetireMachine,
     RetireModel,
     ReturnLot,
     RevokeCertificate,
-    RevokeKey,
     ReworkLot,
     Role,
     ScrapLot,
-    SetKey,
-    SetNameKey,
-    SetRoles,
     StartAssignment,
     Supersede,
-    Suspend,
-    TransferOwnership,
     TransformLots,
     UnpackLots,
     WaiveGate,
@@ -118,7 +98,7 @@ from services.gateway.recording.registers import find_register
 from services.gateway.recording.setpoints import find_setpoint_answer
 from services.gateway.recording.specifications import Verify, verify_terms
 
-__all__ = ["LEFT_OUT", "WRITES", "Write"]
+__all__ = ["WRITES", "Write"]
 
 
 _ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.MACHINE, SubjectKind.STREAM
@@ -501,13 +481,3 @@ WRITES: tuple[Write, ...] = (
         asks=("subject", "sequence"),
     ),
 )
-
-_BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
-LEFT_OUT: dict[type[Record], str] = {
-    **dict.fromkeys((Admit, SetRoles, Suspend, Entrust, Reinstate, Depart, Publish, Close), _BY_OPERATOR),
-    **dict.fromkeys((ProposeKey, AcceptKey, SetKey, RevokeKey, SetNameKey), _BY_OPERATOR),
-    **dict.fromkeys((TransferOwnership, AcceptOwnership), _BY_OPERATOR),
-    **dict.fromkeys((ProposeRecovery, ObjectToRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
-    Challenge: "it publishes measured input permanently: the command line asks a person first",
-}
-"""Kinds of records without a route, and why."""

@@ -15,7 +15,8 @@ from ledger.events import EVENTS, Event, LedgerEvent, signature_of
 from ledger.index.projections import PROJECTIONS
 from ledger.records import RECORD_TYPES, ClaimsRoot, Contract, Record
 from ledger.verify._replay import RULES
-from services.gateway.recording.writes import LEFT_OUT, WRITES
+from services.gateway.recording.left_out import LEFT_OUT
+from services.gateway.recording.writes import WRITES
 
 ROOT = Path(__file__).parents[3]
 Handled: TypeAlias = "Callable[[type[Event]], bool]"
@@ -118,7 +119,7 @@ PLACES: dict[str, Handled] = {
     "ledger/BUNDLE.md: signature and fields": in_the_document,
     "ledger/VISIBLE.md: its fields": in_the_page,
     "services/portal/catalogue/visible.zh.json: its name": translated,
-    "services/gateway/recording/writes.py: a route, or LEFT_OUT with a reason": asked_for,
+    "services/gateway/recording/writes.py: a route, or left_out.py a reason": asked_for,
     "services/lab/bench/gas.py, tests/vectors/gas.json: what it costs": measured,
     "tests/support/fake_ledger.py or bundle_chapters.py, test_index_projections.py: told to the index": lambda kind: (
         written_in("tests/support/fake_ledger.py", "tests/unit/ledger/test_index_projections.py")(kind)

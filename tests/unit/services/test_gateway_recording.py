@@ -28,7 +28,8 @@ from ledger.store.rows import AssignmentRow
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
-from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
+from services.gateway.recording.left_out import LEFT_OUT
+from services.gateway.recording.writes import WRITES, Write
 from services.idempotency.repository import AnswerRepository
 from services.node.errors import EventRefusedError
 from services.node.lots import Lots
