@@ -7,6 +7,7 @@ coefficients differ between people (mixed logit) is decided within those four.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import tempfile
@@ -130,4 +131,5 @@ def _ask_peer(peer: Path, choices: Choices, folds: NDArray[np.int64]) -> dict[st
                 hint="give the Python of an environment with choice-learn 1.3.3 and TensorFlow",
             ) from None
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    # Where some alternatives are not available, its likelihood can be no number: then there is nothing to compare with.
+    return {name: value for name, value in found.items() if math.isfinite(value)}

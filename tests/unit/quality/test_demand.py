@@ -146,7 +146,7 @@ def test_a_short_history_has_an_interval_from_shorter_windows_that_widens() -> N
 
 def test_half_a_width_needs_errors() -> None:
     assert half_widths([np.empty((0, 3))], [1.0], 3, 0.8) is None
-    assert half_widths([np.ones((2, 3))], [1.0], 3, 0.8) is None
+    assert half_widths([np.ones((1, 3))], [1.0], 3, 0.8) is None
     [width] = half_widths([np.zeros((4, 3))], [1.0], 3, 0.8) or []
     assert width.tolist() == [0, 0, 0]
 
