@@ -125,23 +125,26 @@ class Consortium:
     def carrier(self) -> Company:
         return self.companies[7]
 
-    def record(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> list[int]:
-        """Makes the given records for `company`, in order; returns their sequences on the chain. `after_others`: they
-        may need what others queued.
+    def record(self, company: Company, records: Sequence[Record]) -> list[int]:
+        """Makes the given records for `company`, in order; returns their sequences on the chain.
 
         They are in a block then; `settle` awaits that it is final, where that takes more blocks. Raises SubmitError
         naming the first one that the contract refused.
         """
-        return self.record_all([(company, records)], after_others=after_others)[0]
+        return self.record_all([(company, records)])[0]
 
-    def record_all(
-        self, batches: Sequence[tuple[Company, Sequence[Record]]], *, after_others: bool = True
-    ) -> list[list[int]]:
+    def record_all(self, batches: Sequence[tuple[Company, Sequence[Record]]]) -> list[list[int]]:
         """Like `record` for several companies, side by side."""
-        if after_others:
-            self._await_others([company for company, _ in batches])
+        self._await_others([company for company, _ in batches])
         queued = [self._queue(company, records) for company, records in batches]
+        companies = {one.company.number: one.company for one in self._waiting}
         self.await_mined()
+        if self.chain.finality_depth and len(companies) > 1:
+            # A block in the place of theirs may have them in another order, and so with other sequences.
+            for company in companies.values():
+                company.submitter.drain()
+            for one in queued:
+                one.sequences = self._read_sequences(one)
         return [one.sequences for one in queued]
 
     def queue(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> None:
@@ -202,13 +205,20 @@ class Consortium:
         return queued
 
     def _collect(self, queued: _Queued) -> None:
+        queued.sequences = self._read_sequences(queued)
+        outbox = Outbox(queued.company.store)
+        self.recorded.update(outbox.record(number).kind for number in queued.ids)
+
+    def _read_sequences(self, queued: _Queued) -> list[int]:
+        """Of records that are in blocks. Raises SubmitError naming what the contract refused."""
         done = (OutboxState.FINAL, OutboxState.MINED) if self._is_timed else (OutboxState.FINAL,)
-        found = [Outbox(queued.company.store).record(number) for number in queued.ids]
-        for result in found:
+        sequences = []
+        for number in queued.ids:
+            result = Outbox(queued.company.store).record(number)
             if result.state not in done or result.sequence is None:
                 raise SubmitError(f"{queued.company.name}: {result.kind} is {result.state}: {result.error}")
-            self.recorded[result.kind] += 1
-            queued.sequences.append(result.sequence)
+            sequences.append(result.sequence)
+        return sequences
 
     def gas_by_kind(self) -> dict[str, tuple[int, int]]:
         """(number of records, gas) by kind, of the transactions with records of one kind only."""

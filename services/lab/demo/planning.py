@@ -104,7 +104,9 @@ def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
         for maker in consortium.makers:
             until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
             batches.append((maker, _offer(line, planning, maker, calendars.get(_slug(maker)))))
-        consortium.record_all(batches)
+        for maker, anchors in batches:
+            consortium.queue(maker, anchors, after_others=False)
+        consortium.await_mined()
         if consortium.chain.node.header().timestamp < planning.call.closes:
             return planning
         open_s *= 4  # the network was too slow for the first call: what came after its closing time does not count
@@ -144,13 +146,9 @@ def _open_streams(line: Line) -> Planning:
         consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
         for owner, name, _ in wanted
     ]
-    consortium.record_all(
-        [
-            (owner, [OpenStream(hash_of(identity), machine, NOTHING)])
-            for (owner, _, machine), identity in zip(wanted, names, strict=True)
-        ],
-        after_others=False,
-    )
+    for (owner, _, machine), identity in zip(wanted, names, strict=True):
+        consortium.queue(owner, [OpenStream(hash_of(identity), machine, NOTHING)], after_others=False)
+    consortium.await_mined()
     offers = {machine: identity.subject for (_, _, machine), identity in zip(wanted, names, strict=True) if machine}
     return Planning(line, names[0].subject, offers)
 
@@ -247,7 +245,7 @@ def agree(planning: Planning, rows: Sequence[Row], cancelled: Sequence[Key] = ()
     for row in rows:
         planning.roots[row.key] = consortium.document(consortium.coordinator, planning.plan.row_document(row.key))
     proposals = [ProposeAssignment(*row.key, row.machine, planning.roots[row.key]) for row in rows]
-    made = consortium.record(consortium.coordinator, proposals, after_others=False)
+    made = consortium.record(consortium.coordinator, proposals)
     found = dict(zip([row.key for row in rows], made, strict=True))
     line.assignments |= found
     line.rows |= {row.key: row for row in rows}

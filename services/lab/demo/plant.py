@@ -149,7 +149,8 @@ def _install(consortium: Consortium, factories: Sequence[Factory], model: Regist
         for owner, name in zip(owners, names, strict=True)
     ]
     openings = [OpenStream(hash_of(one), number, NOTHING) for one, number in zip(streams, numbers, strict=True)]
-    _record_each(consortium, owners, openings)
+    for owner, places in _by_owner(owners):
+        consortium.queue(owner, [openings[place] for place in places], after_others=False)
     machines = [
         Machine(owner, name, number, stream.subject, parse_capability(document["capability"]))
         for (owner, document), name, number, stream in zip(claims, names, numbers, streams, strict=True)
@@ -157,17 +158,20 @@ def _install(consortium: Consortium, factories: Sequence[Factory], model: Regist
     return machines, model_number
 
 
-def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:
-    """Records one for each owner, who may come several times; returns the sequences. They need nothing of what is
-    queued."""
-    batches: dict[int, list[int]] = {}
+def _by_owner(owners: Sequence[Company]) -> list[tuple[Company, list[int]]]:
+    """Each owner once, with its places in the list."""
+    found: dict[int, list[int]] = {}
     for place, owner in enumerate(owners):
-        batches.setdefault(owner.number, []).append(place)
-    found = consortium.record_all(
-        [(owners[places[0]], [records[place] for place in places]) for places in batches.values()], after_others=False
-    )
-    pairs = zip(batches.values(), found, strict=True)
-    by_place = {place: number for places, numbers in pairs for place, number in zip(places, numbers, strict=True)}
+        found.setdefault(owner.number, []).append(place)
+    return [(owners[places[0]], places) for places in found.values()]
+
+
+def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:
+    """Records one for each owner, who may come several times; returns the sequences."""
+    batches = _by_owner(owners)
+    found = consortium.record_all([(owner, [records[place] for place in places]) for owner, places in batches])
+    pairs = zip(batches, found, strict=True)
+    by_place = {place: number for (_, places), made in pairs for place, number in zip(places, made, strict=True)}
     return [by_place[place] for place in range(len(records))]
 
 

@@ -218,13 +218,11 @@ def hand_over_all(
     consortium: Consortium, given: Sequence[tuple[Company, Sequence[tuple[Item, ...]]]], taker: Company
 ) -> None:
     """Like `hand_over`, from several givers."""
-    # An offer needs what its own giver queued before; that of others need not be in blocks.
     offers = consortium.record_all(
         [
             (giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
             for giver, consignments in given
-        ],
-        after_others=False,
+        ]
     )
     taken = [
         AcceptCustody(items, offer, NOTHING)

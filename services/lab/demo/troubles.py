@@ -66,7 +66,7 @@ def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
     reason = consortium.document(buyer, {"reason": "does not answer any more"})
     consortium.queue(consortium.owner, [Suspend(gone.number, reason)], after_others=False)
     terms = dataclasses.replace(job.terms, coordinator=successor.number)
-    [proposal] = consortium.record(buyer, [ProposeRevision(job.order.subject, terms)], after_others=False)
+    [proposal] = consortium.record(buyer, [ProposeRevision(job.order.subject, terms)])
     consortium.queue(successor, [AcceptRevision(job.order.subject, terms, proposal)])
     consortium.queue(successor, [CompleteOrder(job.order.subject, NOTHING)])
     consortium.queue(consortium.owner, [Reinstate(gone.number)])  # it was found again
