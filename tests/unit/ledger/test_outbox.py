@@ -354,6 +354,12 @@ def _counted(store: Store) -> dict[str, int]:
         return {str(state): int(count) for state, count in found}
 
 
+def _change_and_fail(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("UPDATE outbox_records SET state = 'cancelled' WHERE state = 'final'"))
+        raise RuntimeError
+
+
 def test_the_numbers_of_records_are_those_of_their_states(outbox: Outbox, store: Store) -> None:
     """Whatever changed a state: those that are done are counted as they move, and not again for each question."""
     assert outbox.counts() == {}
@@ -379,7 +385,6 @@ def test_the_numbers_of_records_are_those_of_their_states(outbox: Outbox, store:
         with store.transaction() as connection:
             connection.execute(text(statement))
         assert outbox.counts() == _counted(store), statement
-    with pytest.raises(RuntimeError), store.transaction() as connection:
-        connection.execute(text("UPDATE outbox_records SET state = 'cancelled' WHERE state = 'final'"))
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _change_and_fail(store)
     assert outbox.counts() == _counted(store)
