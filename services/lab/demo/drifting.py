@@ -23,6 +23,7 @@ from services.lab.demo.process import OperatorDesk, Process
 from services.lab.demo.production import Job
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.repository import FeedbackRepository
+from services.planning.feedback.rules import LADDER
 from services.planning.feedback.watching import Watcher
 from services.planning.shelf import Shelf, writing
 
@@ -96,10 +97,12 @@ class Drifting:
         failed = [job for job in self.spoiled if job.reworked or job.verdict is Verdict.FAIL]
         outcomes = Counter(row.outcome for row in causes if row.kind == CauseKind.CERTIFICATE)
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        stands = "nothing is held against it any more" if not condition.rung else f"it stands on rung {condition.rung}"
+        stands = (
+            f"it stands on rung {condition.rung} of {len(LADDER)}" if condition.rung else "nothing is held against it"
+        )
         self.planning.line.events.append(
-            f"{len(failed)} of {len(self.spoiled)} parts that {self.machine.name} made before failed (causes: {told}); "
-            f"after good verdicts on those that it made since, {stands}"
+            f"{len(failed)} of {len(self.spoiled)} parts that {self.machine.name} made before failed (certificates as "
+            f"causes: {told}); by the verdicts on those that it made since, {stands}"
         )
 
     def _record_alarm(self, rows: Sequence[Sequence[int]], found: Drift) -> MachineCause:
