@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -403,32 +403,6 @@ def test_a_refusal_is_final_on_a_second_head_where_blocks_come_by_themselves(
     assert [record.state.value for record in results(outbox, ids)] == ["failed", "failed", "failed", "final"]
     assert {record.error_name for record in results(outbox, ids[:3])} == {"HistorySubjectTaken"}
     verify_final(outbox, first)
-
-
-@pytest.mark.parametrize("pinned", [False, True], ids=["behind always", "behind when asked for the latest"])
-def test_the_refusal_of_a_node_behind_the_one_that_told_the_latest_block_fails_no_record(
-    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, pinned: bool, judge: Judge
-) -> None:
-    """Two nodes behind one address: heads of the one, calls answered by the other, which lacks the key's admission."""
-    before = world.count()
-    signer, real, old = admit_elsewhere(world, elsewhere)
-    world.line.node = real
-
-    def call(params: list[Any]) -> Any:
-        return (real if pinned and params[1] != "latest" else old).request("eth_call", params)
-
-    world.line.handlers["eth_call"] = call
-    submitter = submitter_of(timed(world), outbox, signer)
-    ids = submitter.submit(world.lots(2))
-    for _ in range(4):
-        with nullcontext() if pinned else pytest.raises(ChainUnreachableError, match="unknown block"):
-            submitter.step()
-        mine(real)
-    assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
-    world.line.handlers.clear()
-    submitter.drain()
-    judge("all wait, and are final after healing", **count_records(world.unfaulty, outbox, ids, before))
-    verify_once(world, store, signer, ids, before)
 
 
 def test_a_refusal_that_passes_is_forgotten(world: LedgerWorld, store: Store, outbox: Outbox) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, RpcError
+from ledger.chain import Chain, EmbeddedChain, RpcError
 from ledger.errors import ChainUnreachableError
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from ledger.submit.lease import Lease
+from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.patience import wait_until
 
@@ -104,4 +106,28 @@ def test_a_nonce_that_another_submitter_settled_is_no_trouble_any_more(
     submitter_of(world, outbox, signer, other).drain()
     ids += submitter.submit(world.lots(1))
     wait_until(submitter.step)
+    verify_once(world, store, signer, ids, before)
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["behind always", "behind when asked for the latest"])
+def test_the_refusal_of_a_node_behind_the_one_that_told_the_latest_block_fails_no_record(
+    world: LedgerWorld, store: Store, outbox: Outbox, pinned: bool
+) -> None:
+    """Two nodes behind one address: heads of the one, calls answered by the other, which lacks the key's admission."""
+    real = world.line.node
+    assert isinstance(real, EmbeddedChain)
+    old = copy_chain(real)
+    signer, before = world.admit(outbox), world.count()
+    world.line.handlers["eth_call"] = lambda params: (real if pinned and params[1] != "latest" else old).request(
+        "eth_call", params
+    )
+    submitter = submitter_of(world, outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    for _ in range(4):
+        with nullcontext() if pinned else pytest.raises(ChainUnreachableError, match="unknown block"):
+            submitter.step()
+        mine(world)
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
+    world.line.handlers.clear()
+    submitter.drain()
     verify_once(world, store, signer, ids, before)
