@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def main(path: str) -> None:
     found = np.load(path)
     begin = time.process_time()
 
-    def dataset(kept):  # type: ignore[no-untyped-def]
+    def dataset(kept: Any) -> Any:
         return ChoiceDataset(
             items_features_by_choice=(found["values"][kept].astype(np.float32),),
             items_features_by_choice_names=([str(place) for place in range(found["values"].shape[2])],),
@@ -31,7 +32,7 @@ def main(path: str) -> None:
             choices=found["chosen"][kept].astype(np.int64),
         )
 
-    def score(fit, judged):  # type: ignore[no-untyped-def]
+    def score(fit: Any, judged: Any) -> float:
         model = SimpleMNL(intercept=None, optimizer="lbfgs", epochs=1000, lbfgs_tolerance=1e-8)
         model.fit(dataset(fit), verbose=0)
         shares = np.asarray(model.predict_probas(dataset(judged)))
