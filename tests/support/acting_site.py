@@ -42,7 +42,12 @@ class ActingSite(Site):
     def _portal(self, **parts: Any) -> Caller:
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=self.number)
         limiter = Limiter(Rates(1e9, 1e9))
-        common: dict[str, Any] = {"clock": lambda: NOW_S, "limiter": limiter, "absent_every_s": 0, "name_keys": self.name_keys}
+        common: dict[str, Any] = {
+            "clock": lambda: NOW_S,
+            "limiter": limiter,
+            "absent_every_s": 0,
+            "name_keys": self.name_keys,
+        }
         return Caller(create_gateway(GatewayParts(self.store, policy, **common, **parts)))
 
     def person(self, role: PersonRole = PersonRole.RECORDER, *, caller: Caller | None = None) -> Browser:
