@@ -65,7 +65,7 @@ class Rung:
     """How fast the machine is expected to be from then on, of what its calendar says; 0 if it is not offered."""
 
 
-LADDER = (Rung(Step.SETPOINT), Rung(Step.DERATE, 950), Rung(Step.DERATE, 850), Rung(Step.WITHDRAW, 0))
+LADDER = (Rung(Step.SETPOINT), Rung(Step.DERATE, 950), Rung(Step.DERATE, 900), Rung(Step.WITHDRAW, 0))
 """Rung 1 is the first."""
 
 
@@ -87,9 +87,9 @@ RULES: Mapping[CauseKind, Rule] = MappingProxyType(
     {
         CauseKind.DRIFT: Rule(first=1, last=4),
         # Gates stop what fails. What is measured of a machine takes it out of plans, not verdicts on few parts.
-        CauseKind.CERTIFICATE: Rule(first=1, last=3, least=2),
+        CauseKind.CERTIFICATE: Rule(first=1, last=2, least=2),
         CauseKind.ENERGY: Rule(first=1, last=2, least=2),
-        CauseKind.LATE: Rule(first=2, last=3, least=2, replans=True),
+        CauseKind.LATE: Rule(first=2, last=2, least=2, replans=True),
         CauseKind.MACHINE_DOWN: Rule(first=4, last=4, replans=True),
         CauseKind.DECLINED: Rule(first=0, last=0, replans=True),
     }
