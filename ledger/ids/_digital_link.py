@@ -1,4 +1,4 @@
-"""Parses GS1 Digital Link URIs (GS1 Digital Link 1.4, URI syntax) and writes their canonical form."""
+"""Parses GS1 Digital Link URIs (GS1 Digital Link: URI Syntax) and writes their canonical form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ledger.errors import IdentifierError
 from ledger.ids._gs1 import (
     ATTRIBUTES,
     KEYS,
+    belongs_in_path,
     check_order,
     check_path,
     check_value,
@@ -74,27 +75,28 @@ def link_uri(elements: Iterable[tuple[str, str]]) -> str:
     return _STEM + "".join(f"/{ai}/{quote(value, safe=_UNESCAPED)}" for ai, value in elements)
 
 
-def parse_digital_link(text: str) -> DigitalLink:
+def parse_digital_link(text: str, *, zero_suppressed: bool = False) -> DigitalLink:
     """Parse an uncompressed Digital Link on any host. Raises IdentifierError.
 
     The fragment is dropped, and so are query parameters whose name is not numeric. The values of attributes are not
-    checked.
+    checked. With `zero_suppressed`, the GTIN in the path may have 8, 12 or 13 digits and is padded with zeros; the
+    standard requires 14, so such a link is otherwise refused.
     """
     path, query = _split(text)
     elements = _path_elements(path)
+    if zero_suppressed:
+        elements = _padded(elements)
     return DigitalLink(elements, _attributes(query or "", elements))
 
 
-def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
+def split_digital_link(text: str, *, named: bool = False) -> tuple[tuple[str, str], ...]:
     """Return the key and qualifiers of a URI in the form of a Digital Link, without checking check digits.
 
-    This recognises a link, but does not validate it. A GTIN of 8, 12 or 13 digits is padded with zeros. Raises
-    IdentifierError.
+    This recognises a link, but does not validate it. A GTIN of 8, 12 or 13 digits is padded with zeros. With `named`,
+    the convenience names that GS1 has withdrawn (/gtin/, /ser/) stand for their AIs. Raises IdentifierError.
     """
-    elements = tuple(
-        (ai, value.zfill(14) if ai == "01" and len(value) in (8, 12, 13) else value)
-        for ai, value in _path_elements(_split(text)[0].rstrip("/"))
-    )
+    path = _split(text)[0].rstrip("/")
+    elements = _padded(_path_elements(_numbered(path) if named else path))
     check_order(elements)
     for ai, value in elements:
         check_value(ai, value, digits=False)
@@ -117,7 +119,9 @@ _NAMES: Final = {
     "grai": "8003",
     "giai": "8004",
 }
-"""AI by convenience name, as in Digital Link 1.0 and 1.1."""
+"""Primary key by convenience name, as in Digital Link 1.0 and 1.1."""
+_QUALIFIER_NAMES: Final = {"cpv": "22", "lot": "10", "ser": "21"}
+_SHORT_GTINS: Final = (8, 12, 13)
 _COMPRESSED: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{10,}")
 """Last path segment of a compressed link: base64url (GS1 Digital Link, compression)."""
 
@@ -152,6 +156,26 @@ def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
     raise _without_key(path)
 
 
+def _padded(elements: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """A GTIN-8, -12 or -13 is the GTIN-14 with leading zeros (GS1 General Specifications)."""
+    return tuple(
+        (ai, value.zfill(14) if ai == "01" and len(value) in _SHORT_GTINS else value) for ai, value in elements
+    )
+
+
+def _numbered(path: str) -> str:
+    """Return the path with AIs instead of convenience names, in the places of AIs: a lot may be called "ser"."""
+    segments = path.split("/")
+    for place in range(len(segments) - 2, 0, -2):
+        if segments[place] in _NAMES:
+            segments[place] = _NAMES[segments[place]]
+            break
+        segments[place] = _QUALIFIER_NAMES.get(segments[place], segments[place])
+        if segments[place] in KEYS:
+            break
+    return "/".join(segments)
+
+
 def _without_key(path: str) -> IdentifierError:
     """Return the error for a path without a key, with a hint that depends on the likely mistake."""
     segments = path.split("/")[1:]
@@ -182,7 +206,7 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
             continue
         if ai in seen:
             raise IdentifierError(f"({ai}) occurs twice", hint="leave one of them out")
-        if any(ai in allowed for allowed in KEYS[key]):
+        if belongs_in_path(elements, ai):
             raise IdentifierError(f"({ai}) is a qualifier of ({key})", hint="write it in the path")
         if ai not in ATTRIBUTES:
             raise IdentifierError(f"({ai}) is not a data attribute", hint="leave it out")
@@ -190,7 +214,7 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
             raise IdentifierError(f"({ai}) has no value", hint="leave it out")
         seen.add(ai)
         decoded = unescape(value.replace("+", " "))
-        if ai == "01" and len(decoded) in (8, 12, 13):
+        if ai == "01" and len(decoded) in _SHORT_GTINS:
             decoded = decoded.zfill(14)  # lenient: shorter GTINs are the same number, and an attribute names nothing
         result.append((ai, decoded))
     return tuple(result)

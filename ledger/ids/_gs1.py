@@ -16,6 +16,7 @@ __all__ = [
     "KEYS",
     "RULES",
     "AiRule",
+    "belongs_in_path",
     "check_digit",
     "check_order",
     "check_path",
@@ -125,6 +126,15 @@ def check_order(elements: tuple[tuple[str, str], ...]) -> None:
             f"({', '.join(qualifiers)}) cannot qualify ({key})",
             hint=f"allowed qualifiers of ({key}), in this order: {orders}",
         )
+
+
+def belongs_in_path(elements: tuple[tuple[str, str], ...], ai: str) -> bool:
+    """Whether `ai` could qualify the key in the path, beside its qualifiers, and so must not be a data attribute.
+
+    The serial number of a third party (235) stands alone after the GTIN: with it, a batch is a data attribute.
+    """
+    key, *qualifiers = (one for one, _ in elements)
+    return any(ai in allowed and set(qualifiers) <= set(allowed) for allowed in KEYS[key])
 
 
 def _is_subsequence(some: list[str], allowed: tuple[str, ...]) -> bool:

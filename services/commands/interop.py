@@ -41,9 +41,14 @@ def run_digital_link(
         help="Use the link for the code on the part: at the gateway's address, with the salt from the private book. "
         "Anyone who reads that code can open the part's passport.",
     ),
+    zero_suppressed: bool = typer.Option(
+        False,
+        "--zero-suppressed",
+        help="Also accept a GTIN of 8, 12 or 13 digits in the path, and pad it with zeros; the standard requires 14.",
+    ),
 ) -> None:
     """Check a GS1 Digital Link; print its values by application identifier and its canonical form, as JSON."""
-    report = read_link(uri)
+    report = read_link(uri, zero_suppressed=zero_suppressed)
     link = _find_code(Path(context.obj), report.link) if code else uri
     if qr is not None:
         _write(qr, build_qr_svg(link))

@@ -42,12 +42,13 @@ class LinkReport:
         }
 
 
-def read_link(text: str) -> LinkReport:
+def read_link(text: str, *, zero_suppressed: bool = False) -> LinkReport:
     """Parses and validates an uncompressed Digital Link, including its attributes. Raises IdentifierError.
 
-    Not established: that the key was ever issued, or that the URL resolves.
+    With `zero_suppressed`, a GTIN in the path may have 8, 12 or 13 digits. Not established: that the key was ever
+    issued, or that the URL resolves.
     """
-    link = parse_digital_link(text)
+    link = parse_digital_link(text, zero_suppressed=zero_suppressed)
     return LinkReport(link, tuple(link.check_attributes()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,9 @@ class _KeyConvertor(Convertor[str]):
 register_url_convertor("gs1key", _KeyConvertor())
 CODE_PATH = "/{key:gs1key}/{rest:path}"
 PART_PATH = "/passport/{what}/{key:gs1key}/{rest:path}"
+_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+"""Pages of other companies may read what a code resolves to (GS1-Conformant Resolver). Browsers send no cookies then,
+and the salt in the link is what permits the access."""
 _LIMITS = Limits(depth=64, lots=400)
 
 
@@ -79,7 +83,7 @@ class Passports:
         )
 
     def describe(self) -> Response:
-        return Response(json.dumps(build_description(self.origin)), media_type="application/json")
+        return Response(json.dumps(build_description(self.origin)), media_type="application/json", headers=_ANY_ORIGIN)
 
     def resolve(self, request: Request) -> Response:
         """Returns the passport or another link of the code, by link type and content negotiation. Raises
@@ -92,7 +96,7 @@ class Passports:
         if link is None:
             raise NotFoundError("this code has no link of that type", hint="use linkType=all to list the links")
         if link.media_type == BUNDLE_TYPE:
-            return RedirectResponse(link.path, 307)
+            return RedirectResponse(link.path, 307, _ANY_ORIGIN)
         return self._page(request, code, lot)
 
     def part(self, request: Request, what: str) -> Response:
@@ -111,13 +115,17 @@ class Passports:
 
     def _find(self, request: Request) -> tuple[Code, bytes]:
         code = read_code(request)
-        return code, find_coded_lot(self.store, code.identifier, code.salt)
+        *longer, last = code.names()
+        for one in longer:
+            with suppress(NotFoundError):
+                return one, find_coded_lot(self.store, one.identifier, one.salt)
+        return last, find_coded_lot(self.store, last.identifier, last.salt)
 
     def _linkset(self, request: Request, code: Code) -> Response:
         say = self.pages.catalogue(request).say
         titles = {kind: say(f"link.{kind}") for kind in ("defaultLink", "pip", "certificationInfo", "traceability")}
         body = json.dumps(build_linkset(code, self.origin, titles), ensure_ascii=False)
-        return Response(body, media_type=LINKSET, headers={"Vary": "Accept, Accept-Language, Cookie"})
+        return Response(body, media_type=LINKSET, headers={"Vary": "Accept, Accept-Language, Cookie", **_ANY_ORIGIN})
 
     def _page(self, request: Request, code: Code, lot: bytes) -> Response:
         found = passport(self.store, lot, self.proofs.disclosing, _LIMITS)
@@ -159,4 +167,6 @@ class Passports:
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:
-    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return Response(
+        content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"', **_ANY_ORIGIN}
+    )

@@ -42,6 +42,14 @@ class Code:
     def identifier(self) -> str:
         return self.link.uri
 
+    def names(self) -> tuple[Code, ...]:
+        """This code, then those that name the same thing with fewer qualifiers: a serial number identifies it alone,
+        and the variant and the lot in the same link are facts about it."""
+        numbered = any(ai == "21" for ai, _ in self.link.elements)
+        dropped = ((), ("22",), ("10",), ("10", "22")) if numbered else ((),)
+        kept = {tuple(one for one in self.link.elements if one[0] not in some): None for some in dropped}
+        return tuple(Code(DigitalLink(elements), self.salt) for elements in kept)
+
     def address(self, origin: str) -> str:
         """The link in the part's code, for a gateway at `origin`. Raises IdentifierError without a salt."""
         return build_part_link(self.link, self.salt or b"", base_url=origin)
@@ -56,12 +64,13 @@ class Code:
 def read_code(request: Request) -> Code:
     """Parses the code from path and query without decoding them first: `%2F` and `/` differ in a key.
 
-    A malformed salt is ignored. Raises IdentifierError unless the text is a GS1 Digital Link.
+    A slash at the end is tolerated, and a malformed salt is ignored. Raises IdentifierError unless the text is a GS1
+    Digital Link.
     """
     raw: bytes = request.scope.get("raw_path") or b""
     # latin-1 decodes any byte; the parser refuses what a link must not contain.
     text = f"{_HOST}{_BEFORE.sub(b'', raw, count=1).decode('latin-1')}"
-    link = parse_digital_link(text)
+    link = parse_digital_link(text.removesuffix("/"))
     try:
         salt = read_salt(f"{text}?{request.scope['query_string'].decode('latin-1')}")
     except IdentifierError:
@@ -70,7 +79,9 @@ def read_code(request: Request) -> Code:
 
 
 LINKSET = "application/linkset+json"
-_VOCABULARY = "https://gs1.org/voc/"
+_VOCABULARY = "https://ref.gs1.org/voc/"
+_SPELLINGS = ("gs1:", _VOCABULARY, "https://gs1.org/voc/", "http://gs1.org/voc/")
+"""Namespaces in which callers write link types; GS1 moved its vocabulary."""
 _PAGE_TYPES = ("defaultLink", "pip", "certificationInfo")
 BUNDLE_TYPE = "application/vnd.millmark.bundle+json"
 _HTML = "text/html"
@@ -93,8 +104,8 @@ def _links(code: Code) -> tuple[Link, ...]:
 
 
 def find_link(code: Code, wanted: str) -> Link | None:
-    """The link of the type `wanted`, a CURIE (`gs1:pip`) or a URI."""
-    name = wanted.removeprefix("gs1:").removeprefix(_VOCABULARY)
+    """The link of the type `wanted`: a CURIE (`gs1:pip`), a URI, or the name alone."""
+    name = next((wanted.removeprefix(one) for one in _SPELLINGS if wanted.startswith(one)), wanted)
     return next((link for link in _links(code) if link.type == name), None)
 
 

@@ -1,6 +1,7 @@
 """EPC patterns (`urn:epc:idpat:...`, GS1 EPC Tag Data Standard 2.0): all things of one kind, or of one company.
 
-Wildcards are allowed from the right: the serial number, then the kind of thing, then the company. Keys are stored as
+Wildcards are allowed from the right: the serial number, then the kind of thing (of a piece, first the number of pieces
+and the piece), then the company. Keys are stored as
 Digital Links, so a pattern is translated to an SQL LIKE pattern over these: `_` for each unknown digit, `%` for an
 unknown serial number.
 """
@@ -37,10 +38,12 @@ class _Scheme:
     indicator: bool = False
     """Whether the reference's first digit precedes the company prefix."""
     serial_optional: bool = False
+    pieces: bool = False
+    """Whether the piece and the number of pieces, two digits each, follow the check digit."""
 
     @property
     def fields(self) -> int:
-        return 2 if self.serial is None else 3
+        return (2 if self.serial is None else 3) + (2 if self.pieces else 0)
 
 
 _SCHEMES: Final[Mapping[str, _Scheme]] = {
@@ -58,6 +61,7 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "gsrn": _Scheme("8018", 18),
     "gsrnp": _Scheme("8017", 18),
     "cpi": _Scheme("8010", 0, "/8011/"),
+    "itip": _Scheme("8006", 14, "/21/", indicator=True, pieces=True),
 }
 SCHEMES: Final = tuple(_SCHEMES)
 """Schemes that patterns may use."""
@@ -76,7 +80,7 @@ def parse_pattern(text: str, *, kinds: bool) -> Like:
     if len(parts) != scheme.fields or closed == len(parts) or set(parts[closed:]) != {_OPEN}:
         raise IdentifierError(
             f"a pattern of {name} has {scheme.fields} fields, the last of which are *",
-            hint=f"write it like {PATTERN}{name}:9506000.{'*.*' if scheme.fields == 3 else '*'}",
+            hint=f"write it like {PATTERN}{name}:9506000.{'.'.join('*' * (scheme.fields - 1))}",
         )
     key = _digits(scheme, name, parts[:closed]) if scheme.digits else _letters(scheme, parts[:closed])
     start = link_uri([(scheme.ai, "")])
@@ -95,15 +99,17 @@ def _serial(scheme: _Scheme) -> str:
 
 
 def _digits(scheme: _Scheme, name: str, closed: Sequence[str]) -> str:
+    width = len(scheme.lead) + scheme.digits + (4 if scheme.pieces else 0)
     if not closed:
-        return scheme.lead + "_" * scheme.digits
-    if len(closed) == 1:
-        prefix = _company(closed[0])
-        before = "_" if scheme.indicator else ""
-        return scheme.lead + before + prefix + "_" * (scheme.digits - len(before) - len(prefix))
-    # With any serial number the fields make a complete EPC, whose key has the right check digit.
-    [(_, value), *_] = parse_epc(f"urn:epc:id:{name}:{'.'.join(closed)}.0").elements
-    return value[: len(scheme.lead) + scheme.digits]
+        known = scheme.lead
+    elif len(closed) == 1:
+        known = scheme.lead + ("_" if scheme.indicator else "") + _company(closed[0])
+    else:
+        # With any serial number and pieces the fields make a complete EPC, whose key has the right check digit.
+        pieces = ["01", "99"][len(closed) - 2 :] if scheme.pieces else []
+        [(_, value), *_] = parse_epc(f"urn:epc:id:{name}:{'.'.join([*closed, *pieces, '0'])}").elements
+        known = value[: len(scheme.lead) + scheme.digits + 2 * (len(closed) - 2)]
+    return known.ljust(width, "_")
 
 
 def _letters(scheme: _Scheme, closed: Sequence[str]) -> str:

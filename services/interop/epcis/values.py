@@ -103,7 +103,7 @@ def _key(text: str) -> str:
         if text.startswith("urn:epc:"):
             elements = parse_epc(text).elements
         elif text.startswith(("https://", "http://")):
-            elements = split_digital_link(text)
+            elements = split_digital_link(text, named=True)
         else:
             return text
     except IdentifierError:

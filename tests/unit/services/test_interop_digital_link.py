@@ -40,6 +40,11 @@ ACCEPTED = {
     "a signature with padding": (f"{PRODUCT}/21/A?8030=abc_-w%3D%3D", {"8030": "abc_-w=="}),
     "a roll": (f"{PRODUCT}?8001=00010000200319", {"8001": "00010000200319"}),
     "production to the minute": (f"{PRODUCT}?8008=271231235" + "9", {"8008": "2712312359"}),
+    "the batch of a thing with a third party's serial number": (f"{PRODUCT}/235/T1?10=L1", {"10": "L1"}),
+    "a batch and a date beside a third party's serial number": (
+        f"{PRODUCT}/235/T1?17=271231&10=L%2F1",
+        {"17": "271231", "10": "L/1"},
+    ),
     "a coupon with a serial number": (
         f"{LOGISTIC}?8110=106141416543213150110120",
         {"8110": "106141416543213150110120"},
@@ -66,6 +71,21 @@ REFUSED = {
     "a character outside set 82": (f"{PRODUCT}?240=A%7EB", "ADDITIONAL ID"),
     "a space": (f"{PRODUCT}?240=A+B", "ADDITIONAL ID"),
     "a qualifier in the query": (f"{PRODUCT}?21=A", "is a qualifier of"),
+    "a batch in the query beside a serial number": (f"{PRODUCT}/21/A?10=L1", "is a qualifier of"),
+    "a batch in the query beside a variant": (f"{PRODUCT}/22/V?10=L1", "is a qualifier of"),
+    "a batch before a third party's serial number": (f"{PRODUCT}/10/L1/235/T1", "cannot qualify"),
+    "a batch after a third party's serial number": (f"{PRODUCT}/235/T1/10/L1", "cannot qualify"),
+    "two serial numbers in the path": (f"{PRODUCT}/21/A/235/T1", "cannot qualify"),
+    "a serial number beside a third party's": (f"{PRODUCT}/235/T1?21=A", "not a data attribute"),
+    "a variant beside a third party's serial number": (f"{PRODUCT}/235/T1?22=V", "not a data attribute"),
+    "a third party's serial number in the query": (f"{PRODUCT}?235=T1", "is a qualifier of"),
+    "a third party's serial number twice": (f"{PRODUCT}/235/T1?235=T1", "occurs twice"),
+    "a third party's serial number that is too long": (f"{PRODUCT}/235/{'T' * 29}", "third-party serial"),
+    "a batch of a third party's thing that is too long": (f"{PRODUCT}/235/T1?10={'L' * 21}", "batch or lot"),
+    "a GTIN of 13 digits": ("https://example.com/01/9506000013459", "with 14 digits"),
+    "a GTIN of 12 digits": ("https://example.com/01/614141123452", "with 14 digits"),
+    "a GTIN of 8 digits": ("https://example.com/01/95060004", "with 14 digits"),
+    "a GTIN of 13 digits with a serial number": ("https://example.com/01/9506000013459/21/A", "with 14 digits"),
     "an identifier twice": (f"{PRODUCT}?17=271231&17=271231", "occurs twice"),
     "an identifier in path and query": (f"{PRODUCT}/10/A?10=A", "occurs twice"),
     "a number that is no identifier": (f"{PRODUCT}?999=1", "not a data attribute"),
@@ -97,6 +117,19 @@ def test_refused(says: str) -> None:
     text, reason = REFUSED[says]
     with pytest.raises(IdentifierError, match=reason):
         read_link(text)
+
+
+@pytest.mark.parametrize("short", ["9506000013459", "614141123452", "95060002"])
+def test_zeros_left_out_of_a_gtin_are_restored_if_asked_for(short: str) -> None:
+    found = read_link(f"https://example.com/01/{short}/10/L1?17=271231", zero_suppressed=True)
+    assert found.link.uri == f"https://id.gs1.org/01/{short:0>14}/10/L1"
+    assert read_link(found.link.uri) == read_link(found.link.uri, zero_suppressed=True)
+
+
+@pytest.mark.parametrize("other", ["9506000013458", "506000013459", "00", "095060000134591", "9506000", "00/12345"])
+def test_only_zeros_are_restored(other: str) -> None:
+    with pytest.raises(IdentifierError):
+        read_link(f"https://example.com/01/{other}", zero_suppressed=True)
 
 
 def test_what_is_needed_on_the_same_item_is_told_and_not_refused() -> None:

@@ -26,6 +26,7 @@ EPCS = {
     "gsrn": "9506000.0000000001",
     "gsrnp": "9506000.0000000001",
     "cpi": "9506000.AB-1.5",
+    "itip": "9506000.013435.01.03.A1",
 }
 TWO_FIELDS = {name for name, epc in EPCS.items() if epc.count(".") == 1}
 
@@ -67,10 +68,27 @@ def test_a_pattern_fits_what_it_is_of_and_nothing_else(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", sorted(EPCS.keys() - TWO_FIELDS))
 def test_the_kind_counts_until_it_is_open(scheme: str) -> None:
-    company, kind, serial = EPCS[scheme].split(".")
-    other = key(scheme, f"{company}.{kind.replace('1', '2')}.{serial}")
-    assert not fits(f"{scheme}:{company}.{kind}.*", other)
-    assert fits(f"{scheme}:{company}.*.*", other)
+    company, kind, *rest = EPCS[scheme].split(".")
+    other = key(scheme, ".".join([company, kind.replace("1", "2"), *rest]))
+    opened_rest = ".".join("*" for _ in rest)
+    assert not fits(f"{scheme}:{company}.{kind}.{opened_rest}", other)
+    assert fits(f"{scheme}:{company}.*.{opened_rest}", other)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting"),
+    [("01.03.*", False), ("02.03.*", True), ("02.*.*", True), ("01.*.*", False), ("*.*.*", True)],
+)
+def test_the_piece_counts_until_it_is_open(pattern: str, fitting: bool) -> None:
+    assert fits(f"itip:9506000.013435.{pattern}", key("itip", "9506000.013435.02.03.A1")) is fitting
+
+
+@pytest.mark.parametrize(
+    "body", ["013435.04.03.*", "013435.1.3.*", "013435.*.03.*", "013435.*", "013435.*.*", "*.01.03.*"]
+)
+def test_a_piece_that_is_none_is_refused(body: str) -> None:
+    with pytest.raises(IdentifierError):
+        parse_pattern(f"urn:epc:idpat:itip:9506000.{body}", kinds=False)
 
 
 def test_a_place_without_extension_is_one_of_them() -> None:
@@ -97,7 +115,7 @@ def test_what_only_looks_alike_is_not_found(value: str) -> None:
     [
         "", "sgtin", "sgtin:", "sgtin:*", "sgtin:*.*", "sgtin:*.*.*.*", "sgtin:9506000.*.A1", "sgtin:*.013435.*",
         "sgtin:9506000.013435.A1", "sgtin:%.*.*", "sgtin:_______.*.*", "sgtin:95060.*.*", "sgtin:9506000.0134350.*",
-        "sgtin:9506000.01343_.*", "SGTIN:9506000.*.*", "gid:*.*.*", "itip:9506000.*.*.*.*", "sscc:*.*.*", "giai:*.",
+        "sgtin:9506000.01343_.*", "SGTIN:9506000.*.*", "gid:*.*.*", "itip:9506000.*.*.*", "sscc:*.*.*", "giai:*.",
         "cpi:9506000..*", "sgtin:9506000.٠١٣٤٣٥.*",
     ],
 )  # fmt: skip

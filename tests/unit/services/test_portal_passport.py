@@ -107,6 +107,42 @@ def test_a_serial_number_may_hold_a_slash(caller: Caller) -> None:
     assert caller.ask(f"/01/09506000134352/21/A/1?salt={salt_of(SLASHED)}").status_code == 400
 
 
+@pytest.mark.parametrize("more", ["10/HEAT-7/", "22/V1/", "22/V1/10/HEAT-7/", ""])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_serial_number_names_its_part_also_beside_lot_and_variant(caller: Caller, more: str, slash: str) -> None:
+    path = f"{PART.replace('/21/', f'/{more}21/')}{slash}?salt={salt_of(LINK)}"
+    answer = caller.ask(f"{path}&linkType=linkset")
+    (links,) = answer.json()["linkset"]
+    assert links["anchor"] == LINK
+    assert "A-1" in caller.ask(path).text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/01/09506000134352/10/HEAT-7/21/A-1?salt={salt_of(LOT_KEY)}", 404),  # of the lot, whose code names no part
+        (f"/01/09506000134352?salt={salt_of(LINK)}", 404),
+        (f"/01/09506000134352/10/A-1?salt={salt_of(LINK)}", 404),
+        (f"/01/09506000134352/22/V/10/HEAT-7?salt={salt_of(LOT_KEY)}", 404),
+        (f"/01/09506000134352/235/A-1?salt={salt_of(LINK)}", 404),
+        (f"{PART}/10/HEAT-7?salt={salt_of(LINK)}", 400),
+        (f"{PART}//?salt={salt_of(LINK)}", 400),
+        (f"/01/9506000134352/21/A-1?salt={salt_of(LINK)}", 400),
+    ],
+)
+def test_other_paths_open_nothing(caller: Caller, path: str, status: int) -> None:
+    assert caller.ask(path).status_code == status
+
+
+def test_scripts_of_any_site_may_read_what_a_code_resolves_to(caller: Caller) -> None:
+    path = f"{PART}?salt={salt_of(LINK)}"
+    for url in (f"{path}&linkType=linkset", f"{path}&linkType=gs1:traceability", "/.well-known/gs1resolver"):
+        headers = caller.ask(url, Origin="https://shop.example").headers
+        assert headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in headers
+    assert "access-control-allow-origin" not in caller.ask("/v1/status", Origin="https://shop.example").headers
+
+
 def test_other_keys_open_theirs(caller: Caller) -> None:
     assert caller.ask(f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}").status_code == 200
 
@@ -195,7 +231,7 @@ def test_the_linkset(caller: Caller, query: str, accept: str) -> None:
     (links,) = answer.json()["linkset"]
     assert links.pop("anchor") == LINK
     assert set(links) == {
-        f"https://gs1.org/voc/{kind}" for kind in ("defaultLink", "pip", "certificationInfo", "traceability")
+        f"https://ref.gs1.org/voc/{kind}" for kind in ("defaultLink", "pip", "certificationInfo", "traceability")
     }
     for (one,) in links.values():
         assert f"salt={salt_of(LINK)}" in one["href"]
@@ -206,7 +242,10 @@ def test_the_linkset(caller: Caller, query: str, accept: str) -> None:
 def test_link_types(caller: Caller) -> None:
     path = f"{PART}?salt={salt_of(LINK)}"
     assert caller.ask(f"{path}&linkType=gs1:pip").status_code == 200
-    assert caller.ask(f"{path}&linkType=https://gs1.org/voc/pip").status_code == 200
+    for namespace in ("https://ref.gs1.org/voc/", "https://gs1.org/voc/", "http://gs1.org/voc/", ""):
+        assert caller.ask(f"{path}&linkType={namespace}pip").status_code == 200
+    for unknown in ("https://example.com/voc/pip", "gs1:gs1:pip", "linkset/", "gs1:Pip"):
+        assert caller.ask(f"{path}&linkType={unknown}").status_code == 404
     moved = caller.ask(f"{path}&linkType=gs1:traceability")
     assert (moved.status_code, moved.headers["location"]) == (307, f"/passport/bundle{path}")
     assert caller.ask(f"{path}&linkType=gs1:recipeInfo").status_code == 404
