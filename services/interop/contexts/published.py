@@ -43,7 +43,7 @@ def published_contexts() -> Mapping[str, PublishedContext]:
         _publish(
             "credentials-v2.jsonld",
             BASE_CONTEXT,
-            f"{_OURS} Verifiable Credentials 2.0; no terms of JOSE, SD-JWT, and methods of confidence and rendering",
+            f"{_OURS} Verifiable Credentials 2.0; all terms",
             build_credentials_context(),
         ),
         _publish("did-v1.jsonld", DID_CONTEXT, f"{_OURS} DID 1.0; no services, no aliases", build_did_context()),

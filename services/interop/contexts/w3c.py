@@ -1,7 +1,8 @@
 """JSON-LD contexts for the W3C terms in our credentials and DID documents, written by us.
 
 Sources: Verifiable Credentials Data Model 2.0 (appendix B.1), Data Integrity 1.0, Bitstring Status List 1.0, DID 1.0
-and Multikey. Terms that we neither write nor read are left out; the others have the same IRIs and types as there.
+and Multikey. The context for credentials has all terms, because a term that it lacked would count as unmapped; the
+others leave out what we neither write nor read. IRIs and types are the same as there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _Terms: TypeAlias = dict[str, Json]
 _CREDENTIALS: Final = "https://www.w3.org/2018/credentials#"
 _STATUS: Final = "https://www.w3.org/ns/credentials/status#"
 _SECURITY: Final = "https://w3id.org/security#"
+_JWT: Final = "https://www.iana.org/assignments/jwt#"
+_JOSE: Final = "https://www.iana.org/assignments/jose#"
 _XSD_TIME: Final = "http://www.w3.org/2001/XMLSchema#dateTime"
 _MULTIBASE: Final = _SECURITY + "multibase"
 _KEYWORDS: Final[_Terms] = {"id": "@id", "type": "@type"}
@@ -43,6 +46,7 @@ def build_credentials_context() -> dict[str, Json]:
                 "BitstringStatusList": _kind(_STATUS, "BitstringStatusList", _status_list()),
                 "BitstringStatusListEntry": _kind(_STATUS, "BitstringStatusListEntry", _status_entry()),
                 "DataIntegrityProof": _kind(_SECURITY, "DataIntegrityProof", _proof()),
+                **_jose(),
             }
         )
     }
@@ -107,7 +111,7 @@ def _credential() -> _Terms:
     return {
         **_NAMED,
         **_linked("credentialSchema credentialStatus credentialSubject evidence issuer refreshService relatedResource"),
-        **_linked("termsOfUse"),
+        **_linked("termsOfUse confidenceMethod renderMethod"),
         "proof": _PROOF,
         **{name: _term(_CREDENTIALS, name, _XSD_TIME) for name in ("validFrom", "validUntil")},
     }
@@ -132,7 +136,11 @@ def _status_list() -> _Terms:
 
 
 def _status_entry() -> _Terms:
+    message = _protected({"message": _STATUS + "message", "status": _STATUS + "status"})
     return {
+        "statusMessage": {"@id": _STATUS + "statusMessage", "@context": message},
+        "statusReference": _term(_STATUS, "statusReference", "@id"),
+        "statusSize": _term(_STATUS, "statusSize", "https://www.w3.org/2001/XMLSchema#integer"),
         "statusListCredential": _term(_STATUS, "statusListCredential", "@id"),
         "statusListIndex": _STATUS + "statusListIndex",
         "statusPurpose": _STATUS + "statusPurpose",
@@ -140,7 +148,8 @@ def _status_entry() -> _Terms:
 
 
 def _proof() -> _Terms:
-    purposes = {name: _term(_SECURITY, iri, "@id", "@set") for name, iri in _PURPOSES.items()}
+    named = {**_PURPOSES, "keyAgreement": "keyAgreementMethod"}
+    purposes = {name: _term(_SECURITY, iri, "@id", "@set") for name, iri in named.items()}
     return {
         "created": _term("http://purl.org/dc/terms/", "created", _XSD_TIME),
         "expires": _term(_SECURITY, "expiration", _XSD_TIME),
@@ -150,4 +159,23 @@ def _proof() -> _Terms:
         "proofPurpose": {"@id": _SECURITY + "proofPurpose", "@type": "@vocab", "@context": _protected(purposes)},
         "proofValue": _term(_SECURITY, "proofValue", _MULTIBASE),
         "verificationMethod": _term(_SECURITY, "verificationMethod", "@id"),
+    }
+
+
+def _jose() -> _Terms:
+    """Claims of JSON Web Tokens and SD-JWT in a credential."""
+    number = "https://www.w3.org/2001/XMLSchema#nonNegativeInteger"
+    confirmation: _Terms = {
+        "@protected": True,
+        "kid": _term(_JWT, "kid", "@id"),
+        "jwk": _term(_JWT, "jwk", "@json"),
+    }
+    return {
+        "...": {"@id": _JWT + "..."},
+        "_sd": _term(_JWT, "_sd", "@json"),
+        "_sd_alg": {"@id": _JWT + "_sd_alg"},
+        "aud": _term(_JWT, "aud", "@id"),
+        "cnf": {"@id": _JWT + "cnf", "@context": confirmation},
+        **{name: _term(_JWT, name, number) for name in ("exp", "iat", "nbf")},
+        **{name: _term(_JOSE, name, "@id") for name in ("iss", "jku", "kid", "sub", "x5u")},
     }

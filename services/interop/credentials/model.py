@@ -1,17 +1,21 @@
 """Rules of the data model for credentials and presentations (W3C VC Data Model 2.0 section 4).
 
-They are checked on the JSON itself, without JSON-LD processing. A type that no known context maps is refused only if
-all contexts of the document are known: the base context, and context objects inside the document.
+They are checked on the JSON itself, without JSON-LD processing. Types and terms that no context maps are refused if all
+contexts of the document are known: the base context, and context objects inside the document. If it names another one,
+nothing can be said about them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Final, cast
 
 from ledger.canonical import Json
+from services.interop.contexts.w3c import build_credentials_context
 from services.interop.credentials.proofs import is_timestamp, parse_timestamp
+from services.interop.credentials.terms import UnknownContextError, find_unmapped
 from services.interop.errors import CredentialError
 
 __all__ = ["BASE_CONTEXT", "as_list", "check_credential", "check_presentation", "is_url"]
@@ -20,16 +24,9 @@ BASE_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"{}|\\^`]+")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+\-]+/[A-Za-z0-9!#$&^_.+\-]+(?:\s*;.*)?")
 _SRI = re.compile(r"(?:sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}(?:\s+(?:sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2})*")
-_BASE_TYPES: Final = frozenset(
-    (
-        *("VerifiableCredential", "EnvelopedVerifiableCredential", "VerifiablePresentation"),
-        *("EnvelopedVerifiablePresentation", "JsonSchemaCredential", "JsonSchema", "BitstringStatusListCredential"),
-        *("BitstringStatusList", "BitstringStatusListEntry", "DataIntegrityProof"),
-    )
-)
-"""Types that the base context maps."""
-_PROTECTED: Final = _BASE_TYPES | {"id", "type", "name", "description", "digestMultibase", "digestSRI", "mediaType"}
-"""Terms that the base context protects: no other context may redefine them."""
+_BASE: Final = build_credentials_context()
+_PROTECTED: Final = frozenset(cast("dict[str, Json]", _BASE["@context"])) - {"@protected"}
+"""Terms of the base context, all of which it protects: no other context may redefine them."""
 
 
 def check_credential(value: Json) -> None:
@@ -95,22 +92,23 @@ def _document(value: Json, kind: str) -> Mapping[str, Json]:
         raise _broken("@context", f"redefines {moved[0]!a}", "do not redefine terms of the base context")
     if "id" in value and not is_url(value["id"]):
         raise _broken("id", "is not a URL")
-    _check_types(value.get("type"), kind, contexts)
+    _check_types(value.get("type"), kind)
+    _check_mapped(value)
     return value
 
 
-def _check_types(value: Json, kind: str, contexts: list[Json]) -> None:
+def _check_types(value: Json, kind: str) -> None:
     types = as_list(value)
     if not types or not all(isinstance(one, str) and one for one in types):
         raise _broken("type", "is neither a string nor a list of strings")
     if kind not in types:
         raise _broken("type", f"does not include {kind}")
-    if any(isinstance(one, str) for one in contexts[1:]):
-        return  # a context that we do not have may map it
-    own = {name for one in contexts[1:] if isinstance(one, dict) for name in one}
-    unknown = [one for one in types if one not in _BASE_TYPES and one not in own and not is_url(one)]
-    if unknown and "@vocab" not in own:
-        raise _broken("type", f"{str(unknown[0])[:80]!a} is not mapped by any context")
+
+
+def _check_mapped(document: Mapping[str, Json]) -> None:
+    with suppress(UnknownContextError):  # a context that we do not have may map anything
+        for name in find_unmapped(document, {BASE_CONTEXT: _BASE}):
+            raise _broken(f"{name[:120]!a}", "is not mapped by any context", "declare it in @context")
 
 
 def _check_named(name: str, value: Json) -> None:

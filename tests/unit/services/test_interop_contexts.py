@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyld import jsonld
 from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 
@@ -24,6 +26,7 @@ from services.interop.credentials.certificate import build_certificate_context, 
 from services.interop.credentials.did import DID_CONTEXT, build_did_document
 from services.interop.credentials.model import BASE_CONTEXT
 from services.interop.credentials.status_list import build_status_list
+from services.interop.credentials.terms import find_unmapped
 from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 from services.interop.epcis.schema import event_schema
 from tests.support.gateway_client import Caller
@@ -230,3 +233,37 @@ def test_the_dictionary_in_use_is_there_to_see(caller: Caller) -> None:
     assert shown == {ai: RULES[ai].name for ai in shown}
     assert len(shown) > 150
     assert caller.ask("/v1/application-identifiers", If_None_Match=answer.headers["etag"]).status_code == 304
+
+
+_NAMES = ("grade", "of", "Part", "ex:a", "ex", "urn:a:b", "id", "type", "name", "x", "@value")
+_TARGETS = ("urn:a:grade", "ex:of", "https://a.example/", "grade", "@type", None)
+_DEFINITIONS = st.sampled_from(_TARGETS) | st.fixed_dictionaries(
+    {"@id": st.sampled_from(("urn:a:t", "ex:t"))},
+    optional={
+        "@context": st.fixed_dictionaries({"x": st.sampled_from(("urn:a:x", None))}) | st.none(),
+        "@type": st.sampled_from(("@id", "@json")),
+        "@container": st.sampled_from(("@set", "@index", "@language")),
+    },
+)
+_CONTEXTS = st.dictionaries(st.sampled_from(("grade", "of", "Part", "ex", "x")), _DEFINITIONS, max_size=4) | (
+    st.dictionaries(st.just("@vocab"), st.sampled_from(("urn:v:", None)), max_size=1)
+)
+_NODES = st.recursive(
+    st.sampled_from(("a", 1, True)),
+    lambda inner: st.dictionaries(st.sampled_from(_NAMES[:9]), inner | st.lists(inner, max_size=2), max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_CONTEXTS, max_size=3), st.dictionaries(st.sampled_from(_NAMES[:6]), _NODES, max_size=4), st.data())
+def test_what_a_processor_drops_is_found_unmapped(contexts: list[Json], node: Json, data: st.DataObject) -> None:
+    types = data.draw(st.lists(st.sampled_from(("Part", "urn:a:Type")), max_size=2))
+    document = {"@context": contexts, "@id": "urn:a:s", "@type": types, **node}
+    dropped: list[str] = []
+    try:
+        jsonld.expand(document, {"documentLoader": loader({})}, on_property_dropped=dropped.append)
+    except (jsonld.JsonLdError, KeyError):
+        return  # no document of JSON-LD, or a vocabulary is removed that was not there, which PyLD does not allow
+    found = {path.rpartition(".")[2] for path in find_unmapped(document, {})}
+    assert {name for name in found if not name.startswith("type ")} == set(dropped)

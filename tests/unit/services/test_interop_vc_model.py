@@ -26,13 +26,101 @@ GOOD: dict[str, dict[str, Any]] = {
         "type": ["VerifiableCredential", "A"],
     },
     "times": {"validFrom": "2020-01-01T00:00:00Z", "validUntil": "2020-12-31T24:00:00+14:00"},
-    "several subjects": {"credentialSubject": [{"a": 1}, {"id": "urn:x:y"}]},
+    "several subjects": {"credentialSubject": [{"urn:a:b": 1}, {"id": "urn:x:y"}]},
     "a schema": {"credentialSchema": {"id": "https://a.example/s", "type": "JsonSchema"}},
-    "a status without id": {"credentialStatus": {"type": "A"}},
+    "a status without id": {"credentialStatus": {"type": "urn:a:A"}},
     "a related resource": {
         "relatedResource": [{"id": "https://a.example", "digestSRI": "sha256-" + "A" * 43 + "=", "mediaType": "a/b"}]
     },
-    "terms of use": {"termsOfUse": [{"type": "A"}, {"type": ["B"], "id": "urn:x:y"}]},
+    "terms of use": {"termsOfUse": [{"type": "urn:a:A"}, {"type": ["urn:a:B"], "id": "urn:x:y"}]},
+    "terms of an own context": {
+        "@context": [BASE_CONTEXT, {"grade": "https://a.example/grade", "ex": "https://a.example/", "part": "ex:part"}],
+        "credentialSubject": {"grade": "S355", "ex:mass": 5, "part": {"id": "urn:x:y", "grade": {"@value": "A"}}},
+    },
+    "a vocabulary for all terms": {
+        "@context": [BASE_CONTEXT, {"@vocab": "https://a.example/"}],
+        "type": ["VerifiableCredential", "A"],
+        "credentialSubject": {"grade": {"deep": [{"type": "B", "er": 1}]}},
+    },
+    "terms of a type's own context": {
+        "@context": [BASE_CONTEXT, {"Part": {"@id": "urn:a:Part", "@context": {"grade": "urn:a:grade"}}}],
+        "credentialSubject": {"type": "Part", "grade": "S355"},
+    },
+    "terms below a term": {
+        "@context": [BASE_CONTEXT, {"test": {"@id": "urn:a:test", "@context": {"force": "urn:a:force"}}}],
+        "credentialSubject": {"test": [{"force": 5}]},
+    },
+    "data in a term for JSON": {
+        "@context": [BASE_CONTEXT, {"raw": {"@id": "urn:a:raw", "@type": "@json"}}],
+        "credentialSubject": {"raw": {"anything": {"goes": 1}}},
+    },
+    "texts by language": {
+        "@context": [BASE_CONTEXT, {"label": {"@id": "urn:a:label", "@container": "@language"}}],
+        "credentialSubject": {"label": {"en": "part", "zh": "零件"}},
+    },
+    "a context inside the subject": {
+        "credentialSubject": {"@context": {"grade": "urn:a:grade"}, "grade": 1, "urn:a:of": {"grade": 2}}
+    },
+    "what the base context has for tokens and rendering": {
+        "renderMethod": {"type": "urn:a:R"},
+        "confidenceMethod": {"type": "urn:a:C"},
+        "cnf": {"jwk": {"kty": "EC"}},
+        "credentialStatus": {
+            "type": "BitstringStatusListEntry",
+            "statusSize": 2,
+            "statusMessage": [{"status": "0x0", "message": "ok"}],
+        },
+    },
+    "a term of a context that is not at hand": {
+        "@context": [BASE_CONTEXT, "https://a.example/c"],
+        "credentialSubject": {"grade": 1},
+    },
+    "a context that imports another": {
+        "@context": [BASE_CONTEXT, {"@import": "https://a.example/c"}],
+        "credentialSubject": {"grade": 1},
+    },
+}
+UNMAPPED: dict[str, dict[str, Any]] = {
+    "at the top": {"grade": "A"},
+    "in the subject": {"credentialSubject": {"id": "urn:x:y", "grade": "A"}},
+    "in one subject of two": {"credentialSubject": [{"id": "urn:x:y"}, {"grade": "A"}]},
+    "in the issuer": {"issuer": {"id": DID, "rank": 1}},
+    "of the credential, in the subject": {"credentialSubject": {"validFrom": "2020-01-01T00:00:00Z"}},
+    "in a status": {"credentialStatus": {"type": "BitstringStatusListEntry", "statusColour": "red"}},
+    "in a status of another type": {"credentialStatus": {"type": "urn:a:S", "statusListIndex": "7"}},
+    "in a proof": {"proof": {"type": "DataIntegrityProof", "signed": True}},
+    "below a term that is mapped": {
+        "@context": [BASE_CONTEXT, {"test": "urn:a:test"}],
+        "credentialSubject": {"test": {"force": 5}},
+    },
+    "beside the node of its type": {
+        "@context": [
+            BASE_CONTEXT,
+            {"Part": {"@id": "urn:a:Part", "@context": {"grade": "urn:a:grade"}}, "of": "urn:a:of"},
+        ],
+        "credentialSubject": {"type": "Part", "of": {"grade": "A"}},
+    },
+    "that is taken out": {
+        "@context": [BASE_CONTEXT, {"@vocab": "urn:a:"}, {"grade": None}],
+        "credentialSubject": {"grade": "A"},
+    },
+    "whose definition is null": {
+        "@context": [BASE_CONTEXT, {"@vocab": "urn:a:"}, {"grade": {"@id": None}}],
+        "credentialSubject": {"grade": "A"},
+    },
+    "after the vocabulary is taken out": {
+        "@context": [BASE_CONTEXT, {"@vocab": "urn:a:"}, {"@vocab": None}],
+        "credentialSubject": {"grade": "A"},
+    },
+    "that is defined by a word": {
+        "@context": [BASE_CONTEXT, {"grade": "quality"}],
+        "credentialSubject": {"grade": "A"},
+    },
+    "of a context in another part": {
+        "credentialSubject": {"@context": {"grade": "urn:a:grade"}, "grade": 1},
+        "evidence": {"type": "urn:a:E", "grade": 1},
+    },
+    "after the contexts are cleared": {"credentialSubject": {"@context": None, "id": "urn:x:y"}},
 }
 BAD: dict[str, dict[str, Any]] = {
     "no context": {"@context": ...},
@@ -51,6 +139,13 @@ BAD: dict[str, dict[str, Any]] = {
     "another type": {"type": ["Certificate"]},
     "an empty type": {"type": []},
     "a type that nothing maps": {"type": ["VerifiableCredential", "Unmapped"]},
+    **{f"a term that nothing maps: {says}": members for says, members in UNMAPPED.items()},
+    "a type of the subject that nothing maps": {"credentialSubject": {"type": "Part"}},
+    "a type of the status that nothing maps": {"credentialStatus": {"type": ["BitstringStatusListEntry", "Mine"]}},
+    "a type of the proof that nothing maps": {"proof": {"type": "MySignature"}},
+    "a redefined term of tokens": {"@context": [BASE_CONTEXT, {"exp": "https://a.example/exp"}]},
+    "a subject of many levels": {"credentialSubject": json.loads('{"urn:a:b":' * 70 + "1" + "}" * 70)},
+    "a list of many levels": {"credentialSubject": {"urn:a:b": json.loads("[" * 70 + "]" * 70)}},
     "a type that is a number": {"type": ["VerifiableCredential", 5]},
     "no issuer": {"issuer": ...},
     "an issuer that is no URL": {"issuer": "inspector"},
@@ -139,7 +234,7 @@ def test_an_enveloped_credential_can_be_presented() -> None:
             "@context": [BASE_CONTEXT],
             "type": ["VerifiablePresentation"],
             "verifiableCredential": held,
-            "proof": {"type": "A"},
+            "proof": {"type": "DataIntegrityProof"},
         }
     )
 
