@@ -224,6 +224,41 @@ def test_c5_several_lots_in_one_shipment_change_hands(company: Company) -> None:
         assert trace["lot"]["holder"]["participant"] == other.number
 
 
+@pytest.mark.parametrize("kind", ["AggregationEvent", "AssociationEvent"])
+def test_what_is_assembled_and_shipped_in_one_document_changes_hands_with_its_parts(
+    company: Company, kind: str
+) -> None:
+    """A day's events as a partner's system sends them: EPC URNs, two products of two serials each, one shipment."""
+
+    def epc(serial: str) -> str:
+        return f"urn:epc:id:sgtin:9506000.013435.{serial}"
+
+    other = admit(company.world, company.store, {"legal_name": "Cedar", "gln": OTHER})
+    serials = ("PUMP1", "MOTOR1", "ROTOR1", "PUMP2", "MOTOR2", "ROTOR2")
+    to = [{"type": "possessing_party", "destination": f"https://id.gs1.org/417/{OTHER}"}]
+    moved: Json = {"action": "OBSERVE", "epcList": [epc("PUMP1"), epc("PUMP2")]}
+    day = [
+        event(1, epcList=[epc(one) for one in serials], bizStep="commissioning"),
+        *(
+            event(
+                n + 1,
+                kind,
+                bizStep="assembling",
+                parentID=epc(f"PUMP{n}"),
+                childEPCs=[epc(f"MOTOR{n}"), epc(f"ROTOR{n}")],
+            )
+            for n in (1, 2)
+        ),
+        event(4, bizStep="shipping", destinationList=to, **moved),
+    ]
+    assert company.final(*day) == ["ReceiveLot"] * 6 + ["PackLots"] * 2 + ["OfferCustody"] * 2
+    assert other.final(event(5, bizStep="receiving", **moved)) == ["AcceptCustody"] * 2
+    for serial in serials:
+        [lot] = company.lots(serial)
+        trace = company.caller.ask(f"/v1/trace/{lot['subject']}").json()
+        assert trace["lot"]["holder"]["participant"] == other.number
+
+
 def test_a_name_that_two_companies_have_is_of_neither(company: Company) -> None:
     one, two = (admit(company.world, company.store, {"gln": OTHER, "n": n}) for n in (1, 2))
     assert one.number != two.number
