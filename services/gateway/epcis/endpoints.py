@@ -31,6 +31,7 @@ from services.gateway.epcis.negotiation import (
     verify_media_type,
 )
 from services.gateway.epcis.recording import parse_record
+from services.gateway.epcis.resources import add_resources
 from services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import PROBLEMS_422
@@ -126,6 +127,7 @@ def add_epcis(
     _add_jobs(routes, service)
     _add_events(routes, service)
     _add_event(routes, service)
+    add_resources(routes, service, {"one": _found})
     add_queries(routes, store, clock_ms)
     _add_discovery(table)
 

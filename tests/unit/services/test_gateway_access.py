@@ -111,7 +111,10 @@ SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
 FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
 RELAYED = frozenset(ROLES) | {"key relay", "owner"}
 QUERIES = ("queries", "queries/{name}", "queries/{name}/events")
-EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events", *QUERIES)
+RESOURCES = tuple(
+    f"{name}/{{value:path}}/events" for name in ("eventTypes", "bizSteps", "bizLocations", "readPoints", "dispositions")
+)
+EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events", *RESOURCES, *QUERIES)
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 OWNER_ALONE = frozenset({"owner"})
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
@@ -193,6 +196,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/epcis/v2/events"): READERS,
     ("GET", "/epcis/v2/events/{id:path}"): READERS,
     ("GET", "/epcis/v2/epcs/{epc:path}/events"): READERS,
+    **{("GET", f"/epcis/v2/{path}"): READERS for path in RESOURCES},
     ("POST", "/epcis/v2/queries"): READERS,
     ("GET", "/epcis/v2/queries"): READERS,
     ("GET", "/epcis/v2/queries/{name}"): READERS,

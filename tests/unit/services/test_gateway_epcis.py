@@ -198,6 +198,7 @@ def test_an_unknown_behaviour_is_refused(caller: Caller) -> None:
         EVENTS,
         f"{EVENTS}/urn:x",
         "/epcis/v2/epcs/urn:x/events",
+        "/epcis/v2/bizSteps/shipping/events",
         "/epcis/v2/queries",
         "/epcis/v2/queries/q",
         "/epcis/v2/queries/q/events",

@@ -144,6 +144,38 @@ def test_events_of_one_thing(event_queries: Caller) -> None:
     assert event_queries.ask(f"/epcis/v2/epcs/{THING}/events?MATCH_anyEPC=urn:x:y").status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("resource", "parameter", "value"),
+    [
+        ("eventTypes", "eventType", "ObjectEvent"),
+        ("eventTypes", "eventType", "AggregationEvent"),
+        ("bizSteps", "EQ_bizStep", "shipping"),
+        ("bizSteps", "EQ_bizStep", "https://ref.gs1.org/cbv/BizStep-shipping"),
+        ("bizSteps", "EQ_bizStep", "inspecting"),
+        ("dispositions", "EQ_disposition", "in_transit"),
+        ("readPoints", "EQ_readPoint", "urn:epc:id:sgln:9506000.00001.0"),
+        ("bizLocations", "EQ_bizLocation", "urn:epc:id:sgln:9506000.00001.0"),
+    ],
+)
+def test_events_of_a_resource_are_those_of_its_parameter(
+    event_queries: Caller, resource: str, parameter: str, value: str
+) -> None:
+    name = quote(value, safe="")
+    answer = event_queries.ask(f"/epcis/v2/{resource}/{name}/events")
+    assert found(answer) == found(event_queries.ask(f"{EVENTS}?{parameter}={name}"))
+    assert event_queries.ask(f"/epcis/v2/{resource}/{name}/events?{parameter}={name}").status_code == 400
+
+
+def test_resources_select(event_queries: Caller) -> None:
+    everything = len(found(event_queries.ask(f"{EVENTS}?perPage=200")))
+    assert 0 < len(found(event_queries.ask("/epcis/v2/eventTypes/ObjectEvent/events?perPage=200"))) < everything
+
+
+@pytest.mark.parametrize("path", ["eventTypes/Event", "eventTypes/%00", "bizSteps/%00", "bizLocations/%00"])
+def test_a_resource_that_is_none_is_refused(event_queries: Caller, path: str) -> None:
+    assert event_queries.ask(f"/epcis/v2/{path}/events").status_code in (400, 422)
+
+
 # Who sees which event
 
 HOST = "gateway.example"
