@@ -131,11 +131,11 @@ Subjects = Annotated[
 
 
 class SseConnections:
-    """Limits the open connections, and ends them when the server stops."""
+    """Limits the open connections, in total and of each participant, and ends them when the server stops."""
 
-    def __init__(self, most: int = _MAX_OPEN, most_each: int = _MAX_OPEN_EACH) -> None:
+    def __init__(self, most: int | None = None, most_each: int | None = None) -> None:
         self.stopping: Callable[[], bool] = lambda: False
-        self._most, self._most_each = most, most_each
+        self._most, self._most_each = most or _MAX_OPEN, most_each or _MAX_OPEN_EACH
         self._open: dict[int, int] = {}
 
     def enter(self, participant: int) -> None:
