@@ -17,6 +17,8 @@ __all__ = ["LOGIN", "Login", "forget_login", "read_login", "write_login"]
 LOGIN = "login.json"
 """File (mode 0600) in the home."""
 _TIMEOUT_S = 30.0
+_ENDED = (204, 401)
+"""Answers after which the token is not valid: the session was ended, or had ended before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,17 @@ class Login:
         made = answer.json()
         return cls(gateway, str(made["token"]), str(made["name"]), str(made["expires_at"]), kept)
 
-    def close(self) -> bool:
-        """Ends the session. Returns whether the gateway answered."""
+    def close(self) -> None:
+        """Ends the session; one that has ended already is no error. Raises SettingsError if the gateway cannot be
+        reached, or did not end it: the token is then still valid."""
+        hint = "try again; until then its token is valid, at most for a working day"
         try:
             with _open(self.gateway, self.authority) as client:
-                client.delete("/v1/session", headers={"Authorization": f"Bearer {self.token}"})
-        except (httpx.HTTPError, ssl.SSLError):
-            return False
-        return True
+                answer = client.delete("/v1/session", headers={"Authorization": f"Bearer {self.token}"})
+        except (httpx.HTTPError, OSError) as error:  # OSError: also of a certificate that is not there any more
+            raise SettingsError(f"{self.gateway} cannot be reached: {error}", hint=hint) from None
+        if answer.status_code not in _ENDED:
+            raise SettingsError(f"{self.gateway} did not end the session: HTTP {answer.status_code}", hint=hint)
 
 
 def _open(gateway: str, authority: str | None) -> httpx.Client:

@@ -22,10 +22,11 @@ from services.access.people.repository import PeopleRepository
 from services.access.repository import AccessRepository
 from services.access.signin import Nonces
 
-__all__ = ["CHALLENGE", "Pairing", "challenge_of", "digits_of", "new_verifier"]
+__all__ = ["CHALLENGE", "CODE", "Pairing", "challenge_of", "digits_of", "new_verifier"]
 
 CHALLENGE = r"[A-Za-z0-9_-]{43}"
-_CODE = re.compile(r"([0-9a-f]{1,8})\.([0-9a-f]{40,128})\.([0-9a-f]{64})")
+CODE = re.compile(r"([0-9a-f]{1,8})\.([0-9a-f]{40,128})\.([0-9a-f]{64})")
+"""A code of `Pairing.approve`."""
 _HINT = "start again: `millmark login`"
 
 
@@ -59,7 +60,7 @@ class Pairing:
 
     def redeem(self, code: str, verifier: str, now_s: int) -> Entered:
         """Opens a session of the person. Raises SignInError, with the same text for every cause."""
-        match = _CODE.fullmatch(code)
+        match = CODE.fullmatch(code)
         person, nonce, seal = (int(match[1], 16), match[2], match[3]) if match else (0, "", "")
         expires_at = self._nonces.expiry(nonce)
         fits = hmac.compare_digest(seal, self._seal(person, nonce, challenge_of(verifier)))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from importlib import resources
+
 import pytest
 
 from services.commands.help_writer import build_texts
 from services.help import FOLDER, find_help, print_help
+
+_CATALOGUES = resources.files("services.portal") / "catalogue"
+_COMMAND = re.compile("`(millmark [^`]*)`")
 
 
 def test_the_texts_are_what_the_commands_say() -> None:
@@ -27,3 +34,16 @@ def test_help_is_printed_only_where_nothing_else_is_asked(capsys: pytest.Capture
     assert "Usage: millmark orders" in capsys.readouterr().out
     assert print_help([])
     assert "Usage: millmark [OPTIONS] COMMAND" in capsys.readouterr().out
+
+
+def test_pages_name_the_same_commands_in_both_languages_and_all_exist() -> None:
+    english, chinese = (
+        {key: sorted(_COMMAND.findall(text)) for key, text in json.loads(path.read_text("utf-8")).items()}
+        for path in (_CATALOGUES / "en.json", _CATALOGUES / "zh.json")
+    )
+    assert english == chinese
+    named = {command for commands in english.values() for command in commands}
+    assert named
+    for command in named:
+        words = [word for word in command.split()[1:] if not word.startswith("-")]
+        assert find_help(words) is not None, command
