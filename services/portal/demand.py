@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -40,11 +41,12 @@ _MOST = 6
 
 
 class DemandPages:
-    """`chain` says which blocks are final; None where no chain is configured."""
+    """`chain` says which blocks are final; None where no chain is configured. `home`: the folder with the company's own
+    products, whose options have to be counted as `millmark plan forecast` counts them."""
 
-    def __init__(self, store: Store, pages: Pages, forms: Forms, chain: Chain | None) -> None:
+    def __init__(self, store: Store, pages: Pages, forms: Forms, chain: Chain | None, home: Path | None) -> None:
         self._store, self._pages, self._forms, self._chain = store, pages, forms, chain
-        self._products = Products()
+        self._products = Products(home)
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (

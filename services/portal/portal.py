@@ -162,7 +162,7 @@ class Portal:
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
-            *DemandPages(store, self.pages, self.forms, proofs.chain).routes(),
+            *DemandPages(store, self.pages, self.forms, proofs.chain, office.home).routes(),
             *ProcessPages(store, self.pages, self.forms, self.acting).routes(),
             *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
             *CasePages(store, self.pages, self.forms, self.acting, office.told).routes(),
