@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from ledger.errors import InputError, NotFoundError
@@ -106,6 +106,9 @@ class Acting:
         with open_reader(self.store) as reader:
             thing = find_thing(reader, act.about, named.get("subject", ""), named.get("id", ""))
             scene = self.scene(reader, principal, thing)
+            if act.proposal is not None:
+                thing = replace(thing, proposal=act.proposal(scene))
+                scene = replace(scene, thing=thing)
             options = {one.name: tuple(one.options(scene)) for one in act.fields if one.options is not None}
             entries = filled if seen is not None else {**_initial(act, scene, options), **filled}
             return Draft(
@@ -115,7 +118,7 @@ class Acting:
                 offered=act.offered(scene),
                 filled=entries,
                 options=options,
-                asked=act.asked(scene, self.desk.parameters(act.operation)),
+                asked=act.asked(scene, self.desk.parameters(act.operation), seen),
                 entered=enter(act, scene, entries, self.desk),
                 changes=() if seen is None else _changes(reader, thing, seen),
             )

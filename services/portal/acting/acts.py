@@ -81,14 +81,15 @@ class Act:
         """Whether nothing has to be filled in, so that the summary can be shown at once."""
         return not any(field.required and field.kind is not FieldKind.HIDDEN for field in self.fields)
 
-    def asked(self, scene: Scene, parameters: Collection[str]) -> Asked:
-        """The values of the parameters that the operation's path has."""
+    def asked(self, scene: Scene, parameters: Collection[str], seen: str | None) -> Asked:
+        """The values of the parameters that the operation's path has. `seen`: what a form that was sent says of the
+        thing."""
         found: dict[str, str | int] = {}
         if "subject" in parameters:
             row = scene.thing.row
             found["subject"] = f"0x{row.order.hex() if isinstance(row, AssignmentRow) else scene.thing.key}"
         if "id" in parameters:
-            found["id"] = int(scene.thing.key) if self.proposal is None else self.proposal(scene)
+            found["id"] = int(scene.thing.key) if self.proposal is None else scene.thing.asked(seen)
         return found
 
 

@@ -85,7 +85,8 @@ def _revise(body: Body, scene: Scene) -> Body:
 
 
 def _due(scene: Scene) -> str:
-    return datetime.fromtimestamp(_order(scene).due_at, UTC).strftime("%Y-%m-%dT%H:%M")
+    # With its seconds: a revision of the quantity alone must not move it.
+    return datetime.fromtimestamp(_order(scene).due_at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _quantity(scene: Scene) -> str:

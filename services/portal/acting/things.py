@@ -90,6 +90,8 @@ class Thing:
 
     about: About
     row: Row | None
+    proposal: int | None = None
+    """The proposal that an act agrees to, 0 if there is none now; None for acts that agree to none."""
 
     @property
     def subject(self) -> bytes | None:
@@ -128,7 +130,8 @@ class Thing:
         for name in _FACTS[type(self.row)]:
             value = getattr(self.row, name)
             facts[name] = value.hex() if isinstance(value, bytes) else "" if value is None else str(int(value))
-        return facts
+        # Agreeing to another proposal than the one that was shown must not be possible.
+        return facts if self.proposal is None else {**facts, "proposal": str(self.proposal)}
 
     @property
     def seen(self) -> str:
@@ -141,6 +144,12 @@ class Thing:
         if before is None or before.keys() != self.facts.keys():
             return (Changed("", "", ""),)
         return tuple(Changed(name, before[name], value) for name, value in self.facts.items() if before[name] != value)
+
+    def asked(self, seen: str | None) -> int:
+        """The proposal that a form agrees to: the one that it was made from; the present one for a new form."""
+        before = None if seen is None else parse_seen(seen)
+        said = None if before is None else _number(before.get("proposal", ""))
+        return (self.proposal or 0) if said is None else said
 
 
 @dataclass(frozen=True, slots=True)

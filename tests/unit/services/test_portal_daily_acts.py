@@ -37,7 +37,7 @@ from services.gateway.recording.writes import WRITES
 from services.portal.acting.declared import ACTS
 from services.portal.acting.left_out import LEFT_TO_API
 from services.portal.language import read_catalogues
-from tests.support.acting_site import ActingSite, act, open_acting_site, read
+from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.portal_site import Browser
 
 NONE = bytes(32)
@@ -146,17 +146,32 @@ def test_an_order_from_acceptance_to_delivery(day: Day) -> None:
 
 
 def test_a_revision_and_an_end_are_proposed_and_agreed_to(day: Day) -> None:
-    terms = {"operations": 1, "coordinator": day.site.number, "due_at": "2100-01-01T00:00:00Z", "claims": {"size": "L"}}
+    terms = {"operations": 1, "coordinator": day.site.number, "due_at": "2100-01-01T00:00:59Z", "claims": {"size": "L"}}
     order = day.site.final("/v1/orders", identifier="urn:example:order", terms=terms)["subjects"][0][2:]
     before = day.row(OrderRow, bytes.fromhex(order))
-    day.do("proposeRevision", order, due_at="2099-05-06T07:08", quantity="3", unit="H87")
+    day.do("proposeRevision", order, quantity="2", unit="H87")
+    shown = day.person.get(f"/portal/act/acceptRevision?subject={order}")
+    sent = fields_of(shown.text, "/confirm")
+    day.do("proposeRevision", order, due_at="2099-05-06T07:08:09", quantity="3", unit="H87")
+    stale = day.person.post("/portal/act/acceptRevision/confirm", sent)
+    assert stale.status_code == 409, "nobody agrees to another proposal than the one that was shown"
+    assert "Proposal (record): was" in read(stale.text)
+    assert not Outbox(day.site.store).unfinished(1)
     assert "Agree to new terms" in day.tasks()
     assert "acceptRevision" in day.offered(f"/portal/orders/{order}")
     day.do("acceptRevision", order)
     after = day.row(OrderRow, bytes.fromhex(order))
     assert (after.quantity, after.unit, after.claims_root) == (3, b"H87", before.claims_root)
-    assert after.due_at == 4_081_734_480
+    assert after.due_at == 4_081_734_489
     assert "Agree to new terms" not in day.tasks()
+    day.do("proposeRevision", order, quantity="4", unit="H87")
+    sent = fields_of(day.person.get(f"/portal/act/acceptRevision?subject={order}").text, "/confirm")
+    done = [day.person.post("/portal/act/acceptRevision/confirm", sent)]
+    day.site.send()
+    done.append(day.person.post("/portal/act/acceptRevision/confirm", sent))
+    assert [one.status_code for one in done] == [303, 303], "sent again once it is final"
+    assert done[0].headers["location"] == done[1].headers["location"]
+    assert day.row(OrderRow, bytes.fromhex(order)).due_at == after.due_at, "of the quantity alone"
     day.do("cancelOrder", order, reason="no longer needed")
     assert day.row(OrderRow, bytes.fromhex(order)).state == OrderState.CANCELLED
 
