@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -46,7 +47,7 @@ from services.planning.tying import Ties
 from services.portal import AdministrationParts, Office, Portal, Proofs
 from services.portal.cases import Told
 from services.portal.check_page import CheckPage
-from services.portal.pages import Speaker
+from services.portal.pages import Pages, Speaker
 from services.portal.people import WaysIn
 from services.serving.logs import build_logger
 from services.serving.troubles import Trouble
@@ -119,8 +120,20 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     add_documentation(table, app)
     # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
-        table.add(Route(page.method, page.path, page.rule), page.endpoint)
+        follow = [Depends(_Follow(portal.pages, page.rule.cost))] if page.follows else []
+        table.add(Route(page.method, page.path, page.rule), page.endpoint, dependencies=follow)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Follow:
+    """Has a page follow records from before its data are read."""
+
+    pages: Pages
+    cost: int
+
+    def __call__(self, request: Request) -> None:
+        self.pages.prepare(request, self.cost)
 
 
 def _no_chain() -> None:

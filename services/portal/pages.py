@@ -47,6 +47,8 @@ SCRIPTED = {
 LIVE = {"Content-Security-Policy": SCRIPTED["Content-Security-Policy"]}
 """Pages for those who signed in follow the gateway's records with one file of script; they work without it."""
 _LANGUAGE = "millmark-language"
+_PAUSE_S, _LONG_PAUSE_S, _COSTLY = 2, 30, 5
+"""Least seconds between two loads of a page that follows records; of one whose route costs so many tokens, more."""
 _MAX_THINGS = 10
 """Most orders or lots named in one statement."""
 _LEAST_PACKED = 1024
@@ -58,6 +60,16 @@ _MAX_STATEMENTS = 50
 _MAX_SHOWN = 36
 """Most characters of an identifier shown in a list."""
 _MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a page needs in order to follow records."""
+
+    place: str
+    """Position in the feed before the page's data were read."""
+    pause_s: int
+    """Least seconds between two loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,7 @@ class Pages:
         principal = getattr(request.state, "principal", None)
         cookie = None if forms is None else forms.cookie_of(request)
         helpers = _helpers(catalogue)
-        live = self._live_place(request, status, headers)
+        live = _find_live(request, status, headers)
         text = self._environment.get_template(template).render(
             **helpers,
             helpers=helpers,
@@ -159,14 +171,13 @@ class Pages:
             answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")
         return answer
 
-    def _live_place(self, request: Request, status: int, headers: Mapping[str, str] | None) -> str | None:
-        """The position from which the page follows records; None if it does not: what a form was answered with can only
-        be had once, and pages with a policy of their own have another script."""
+    def prepare(self, request: Request, cost: int) -> None:
+        """Has the page of a route that costs so many tokens follow records. Call it before the page's data are read: a
+        record that is indexed meanwhile would never be shown otherwise."""
         principal: Principal | None = getattr(request.state, "principal", None)
         signed_in = principal is not None and (principal.participant is not None or principal.owner)
-        if self._find_place is None or not signed_in or request.method != "GET" or status != 200:
-            return None
-        return None if "Content-Security-Policy" in (headers or {}) else self._find_place()
+        if self._find_place is not None and signed_in:
+            request.state.live = Live(self._find_place(), _LONG_PAUSE_S if cost >= _COSTLY else _PAUSE_S)
 
     def asset(self, request: Request, name: str, tag: str) -> Response | None:
         """An asset, cacheable without limit because its URL contains its digest. None if name or digest is unknown."""
@@ -182,6 +193,15 @@ class Pages:
 
     def _asset_url(self, name: str) -> str:
         return f"/portal/assets/{_tag(self._assets[name])}/{name}"
+
+
+def _find_live(request: Request, status: int, headers: Mapping[str, str] | None) -> Live | None:
+    """None if the page does not follow records: what a form was answered with can only be had once, and pages with a
+    policy of their own have another script."""
+    if request.method != "GET" or status != 200 or "Content-Security-Policy" in (headers or {}):
+        return None
+    found: Live | None = getattr(request.state, "live", None)
+    return found
 
 
 def pack(request: Request, answer: Response) -> None:

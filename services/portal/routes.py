@@ -36,3 +36,10 @@ class PageRoute:
     method: str = "GET"
     folded: bool = False
     """Whether its menu entry is among those that the menu folds away."""
+    live: bool = True
+    """Whether the page follows records, for those who signed in. Not where it would change what somebody is about to
+    confirm."""
+
+    @property
+    def follows(self) -> bool:
+        return self.live and self.method == "GET" and not self.rule.public

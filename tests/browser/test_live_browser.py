@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from ledger.ids import Identity, SubjectKind
 from ledger.records import ReceiveLot
@@ -71,6 +71,42 @@ def test_what_was_chosen_in_a_form_stays(page: Page, world: PortalWorld, request
     assert page.locator("#filter").input_value() == "quarantined"
     page.locator("#live a").click()
     expect(page.get_by_role("link", name=f"KEPT-{request.node.callspec.id}")).to_be_visible()
+
+
+def test_a_page_that_could_not_be_had_is_asked_for_again(
+    page: Page, world: PortalWorld, request: pytest.FixtureRequest
+) -> None:
+    with page.expect_response(re.compile("/portal/events")):
+        page.reload()
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused or "x-millmark-live" not in route.request.headers:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=503, body="busy")
+
+    page.route(re.compile("/portal/lots"), refuse_once)
+    name = f"AGAIN-{request.node.callspec.id}"
+    receive(world, name)
+    expect(page.get_by_role("link", name=name)).to_be_visible(timeout=30_000)
+    assert len(refused) == 1
+
+
+def test_a_page_that_records_at_once_only_says_that_there_is_news(
+    page: Page, world: PortalWorld, request: pytest.FixtureRequest
+) -> None:
+    with page.expect_response(re.compile("/portal/events")):
+        page.reload()
+    main = page.locator("main")
+    # As pages have on which a button records at once; with a key that differs each time.
+    main.evaluate("one => one.insertAdjacentHTML('beforeend', '<form method=post><button>Agree</button></form>')")
+    name = f"NEWS-{request.node.callspec.id}"
+    receive(world, name)
+    expect(page.locator("#live a")).to_be_visible()
+    assert main.get_by_role("button", name="Agree").count() == 1
+    assert page.get_by_role("link", name=name).count() == 0
 
 
 def test_a_session_that_ended_says_so_and_leads_back(

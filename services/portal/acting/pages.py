@@ -41,7 +41,7 @@ class ActingPages:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/act/{name}", self.show, _RECORDERS),
+            PageRoute("/portal/act/{name}", self.show, _RECORDERS, live=False),
             PageRoute("/portal/act/{name}", self.check, _RECORDERS, method="POST"),
             PageRoute("/portal/act/{name}/confirm", self.confirm, _RECORDERS, method="POST"),
             *RecordPages(self.acting, self.pages, self.forms).routes(),

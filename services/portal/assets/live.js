@@ -2,9 +2,11 @@
 // Without this file every page works the same, and is loaded again by hand.
 const main = document.getElementById("content");
 const said = document.getElementById("live");
-const TRIES = 12, LEAST_MS = 2000, LONGEST_MS = 60000, PAUSE_MS = 1500;
+const TRIES = 12, LONGEST_MS = 60000, PAUSE_MS = 1500, TELL_FAILURES = 3;
+const LEAST_MS = Number(said.dataset.pause) * 1000;
 const ONE = /^\/portal\/(lots|orders)\/([0-9a-f]{64})$/;
 let place = said.dataset.place, source = null, tries = 0, due = 0, loading = false, again = false;
+let failures = 0, last = shownOf(main);
 
 function tell(text, link) {
   said.textContent = text;
@@ -36,6 +38,18 @@ function isChanged(field) {
   return field.value !== field.defaultValue;
 }
 
+// A button that records at once must not change under the finger. Forms that lead to a summary first say so.
+function records(node) {
+  return node.querySelector("form[method=post]:not([data-summary])") !== null;
+}
+
+// Keys and tokens of forms differ each time.
+function shownOf(node) {
+  const copy = node.cloneNode(true);
+  for (const one of copy.querySelectorAll("input[type=hidden]")) one.remove();
+  return copy.innerHTML;
+}
+
 const NAMED = ["id", "href", "name", "value", "aria-describedby"];
 function keyOf(node) {
   const owner = node.closest("form")?.getAttribute("action") ?? "";
@@ -61,25 +75,41 @@ async function load() {
   try {
     const answer = await fetch(location.href, { headers: { "X-Millmark-Live": "1" }, redirect: "manual", cache: "no-store" });
     if (answer.type === "opaqueredirect" || answer.status === 401) return end();
-    if (!answer.ok) return;
+    if (answer.status === 429 || answer.status >= 500) return fail(answer);
+    if (!answer.ok) return tell(said.dataset.news, location.href);
+    if (failures >= TELL_FAILURES) said.hidden = true;
+    failures = 0;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("content");
-    if (!fresh || fresh.innerHTML === main.dataset.last) return;
-    if (!("last" in main.dataset) && fresh.innerHTML === main.innerHTML) return;
-    if (isBusy()) return tell(said.dataset.news, location.href);
-    main.dataset.last = fresh.innerHTML;
+    const shown = fresh && shownOf(fresh);
+    if (!fresh || shown === last) return;
+    if (isBusy() || records(main) || records(fresh)) return tell(said.dataset.news, location.href);
+    last = shown;
     replace(fresh);
     const now = new Date().toLocaleTimeString(document.documentElement.lang);
     tell(said.dataset.updated.replace("{time}", now));
-  } catch { /* the stream notices that the gateway is gone, and says so */ } finally {
+  } catch { fail(); } finally {
     loading = false;
     if (again) { again = false; later(); }
   }
 }
 
-// At once for the first record, and then not more often than every two seconds.
+// A page that could not be had is asked for again, later each time: otherwise the record would never be shown.
+function fail(answer) {
+  failures += 1;
+  if (failures >= TELL_FAILURES) tell(said.dataset.failed, location.href);
+  const wait = Math.min(LEAST_MS * 2 ** (failures - 1), LONGEST_MS);
+  due = Date.now() + Math.max(wait, 1000 * (Number(answer?.headers.get("Retry-After")) || 0));
+  again = true;
+}
+
+// At once for the first record, and then not more often than the page may be loaded.
 function later() {
   clearTimeout(later.timer);
-  later.timer = setTimeout(() => { due = Date.now() + LEAST_MS; load(); }, Math.max(due - Date.now(), 100));
+  later.timer = setTimeout(() => {
+    if (document.hidden) { again = true; return; }
+    due = Date.now() + LEAST_MS;
+    load();
+  }, Math.max(due - Date.now(), 100));
 }
 
 function end() {
@@ -119,6 +149,10 @@ function follow() {
 // A page that nobody looks at costs the gateway nothing; it catches up when somebody does.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) stop();
-  else { tries = 0; follow(); }
+  else {
+    tries = 0;
+    follow();
+    if (again && !loading) { again = false; later(); }
+  }
 });
 follow();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -198,6 +199,15 @@ def test_a_stale_form_says_what_changed_and_records_nothing(site: ActingSite) ->
         assert "State: was placed, now rejected" in read(answer.text)
         assert "This cannot be done now" in read(answer.text)
     assert not Outbox(site.store).unfinished(1)
+
+
+def test_pages_follow_records_costly_ones_less_often_and_forms_not_at_all(site: ActingSite) -> None:
+    order, person = place(site), site.person()
+    pauses = {
+        path: re.findall(r'data-place="[^"]+" data-pause="(\d+)"', person.get(path).text)
+        for path in (f"/portal/orders/{order}", "/portal/cases", f"/portal/act/acceptOrder?subject={order}")
+    }
+    assert list(pauses.values()) == [["2"], ["30"], []]
 
 
 def test_a_form_of_a_changed_thing_is_offered_again_as_it_was_filled_in(site: ActingSite) -> None:
