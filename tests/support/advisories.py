@@ -17,7 +17,7 @@ __all__ = ["judge_npm", "judge_pip", "main"]
 
 ROOT = Path(__file__).parents[2]
 _LOCKS = ("dev", "lowest", "halmos", "supply")
-_PACKAGES = ("contracts", "services/check")
+_PACKAGES = ("contracts", "services/check", "tests/browser")
 _LIMIT_S = 900
 _NONE, _FOUND, _UNKNOWN = 0, 1, 3
 
