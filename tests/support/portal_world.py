@@ -9,17 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from ledger.ids import Identity, parse_digital_link
+from ledger.ids import Identity, SubjectKind, parse_digital_link
 from ledger.index import Follower
 from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
-from ledger.records import Verdict
+from ledger.records import Item, OfferCustody, ReceiveLot, Verdict
 from ledger.store import Store
+from services.access.people.people import People
+from services.access.people.roles import PersonRole
+from services.audit import AuditLog
+from services.documents import Documents, KeyRing
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
-from services.lab.demo.consortium import Company, found_consortium
+from services.lab.demo.consortium import Company, found_consortium, hash_of
 from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
@@ -78,26 +83,70 @@ class PortalWorld:
     def address(self, company: Company) -> str:
         return to_checksum(company.signer.address)
 
+    def session(self, company: Company, name: str, role: PersonRole) -> str:
+        """The session of somebody who works for the company, whose gateway this is."""
+        people, now_s = People(self.store, company.number), int(time.time())
+        invited = people.invite(name, role, now_s=now_s)
+        with self.store.transaction() as connection:
+            return people.enter(connection, people.welcome(connection, invited.code, now_s), now_s).token
+
+    @property
+    def documents(self) -> Documents:
+        """Of a gateway that acts."""
+        return Documents(self.store, KeyRing(self.folder / "documents.keys"))
+
+    def offer_lot(self, giver: str, taker: str, identifier: str) -> bytes:
+        """A lot that the giver received, and offers to the taker. Returns its subject."""
+        consortium, source = self.line.consortium, self.company(giver)
+        identity = consortium.name(SubjectKind.LOT, source, identifier)
+        claims = consortium.document(source, {"note": identifier})
+        consortium.record(source, [ReceiveLot(hash_of(identity), 1, b"H87", claims)])
+        offer = OfferCustody((Item(identity.subject, bytes(32)),), self.company(taker).number, bytes(32))
+        consortium.record(source, [offer])
+        return identity.subject
+
     def follow(self) -> None:
         Follower(self.line.consortium.chain, self.store).follow()
 
 
 @contextmanager
-def serve_world(folder: Path, check_page: Path | None = None, host: str = "127.0.0.1") -> Iterator[PortalWorld]:
+def serve_world(
+    folder: Path,
+    check_page: Path | None = None,
+    host: str = "127.0.0.1",
+    owner: str = "Cedar Assembly",
+    *,
+    acting: bool = False,
+) -> Iterator[PortalWorld]:
     """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `host`: the name under
-    which browsers reach the gateway; passkeys need `localhost`."""
+    which browsers reach the gateway; passkeys need `localhost`. `owner`: whose gateway it is. `acting`: whether it
+    follows the chain, records for its company, keeps an audit log, and has a folder for planning."""
     with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
         port = listening.getsockname()[1]
-        buyer = line.consortium.buyer.number
-        policy = build_policy(Auth.REQUIRED, host=host, port=port, owner=line.consortium.makers[2].number)
-        assert buyer != policy.owner
+        company = next(one for one in line.consortium.companies if one.name == owner)
+        policy = build_policy(Auth.REQUIRED, host=host, port=port, owner=company.number)
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
         limiter, page = Limiter(Rates(1e6, 1e6)), check_page or folder / "no page"
-        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page))
+        more = _acting_parts(folder, line, company) if acting else {}
+        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
         with running(build_server(app, "127.0.0.1", port), listening):
             yield PortalWorld(store, line, policy.origin, folder)
+
+
+def _acting_parts(folder: Path, line: Line, company: Company) -> dict[str, Any]:
+    chain, home = line.consortium.chain, folder / "home"
+    home.mkdir()
+    return {
+        "chain": chain,
+        "follow_interval_s": 0.1,
+        "recording": (chain, company.signer),
+        "name_keys": [company.name_key],
+        "audit": AuditLog(folder / "audit", lambda: int(time.time())),
+        "home": home,
+        "keys": KeyRing(folder / "documents.keys"),
+    }
 
 
 def _windows(width: int, decimals: int) -> list[list[int]]:
