@@ -44,9 +44,11 @@ class Feedback:
         setpoints: SetpointDesk,
         clock: Callable[[], int],
         logger: FilteringBoundLogger,
+        *,
+        captured: bool = False,
     ) -> None:
         self._store, self._recorder, self._me, self._clock = store, recorder, owner, clock
-        self._setpoints = setpoints
+        self._setpoints, self._captured = setpoints, captured
         self._replacer = Replacer(store, owner, self._queue, signer)
         self.loop = Loop("millmark-feedback", self._round, logger, failed="feedback failed", retry_s=_LOOK_S)
 
@@ -73,7 +75,9 @@ class Feedback:
         CauseRefusedError, and InputError for a machine without a stream."""
         self._recorder.verify_current()
         with writing(self._store) as shelf:
-            cause: MachineCause = report_event(shelf, self._me, machine, kind, text, self._clock(), self._queue)
+            cause: MachineCause = report_event(
+                shelf, self._me, machine, kind, text, self._clock(), self._queue, captured=self._captured
+            )
             row = self._watcher(shelf).report(cause)
         self._recorder.wake()
         return row
@@ -99,7 +103,7 @@ class Feedback:
             return _LOOK_S
 
     def _watcher(self, shelf: Shelf) -> Watcher:
-        return Watcher(shelf, self._me, self._queue, self._setpoints, self._clock())
+        return Watcher(shelf, self._me, self._queue, self._setpoints, self._clock(), self._captured)
 
     def _queue(self, connection: Connection, key: str, record: Record) -> None:
         self._recorder.queue_in(connection, RecordingRow(key, self._me, describe_subjects([])), record)

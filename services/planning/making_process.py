@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from threading import Lock, Thread
 
 from ledger.canonical import Json, parse_hex32, to_hex
-from ledger.errors import MillmarkError, PlanError
+from ledger.errors import MillmarkError, PlanError, UnplannableError
 from ledger.plans.check import PlanCheck, check_plan
 from ledger.plans.file import PlanFile, parse_plan_file
 from ledger.plans.plan import Key, parse_cause
@@ -147,7 +147,8 @@ def _encode(task: Task) -> bytes:
 def _decode(data: bytes) -> Made:
     found = json.loads(data)
     if "refused" in found:
-        raise PlanError(found["refused"], hint=found["hint"])
+        refused = UnplannableError if found["unplannable"] else PlanError
+        raise refused(found["refused"], hint=found["hint"])
     file = parse_plan_file(b64decode(found["file"]))
     check: PlanCheck = check_plan(file)
     return Made(file, check, tuple(found["steps"]), found["cpu_s"])
@@ -190,7 +191,8 @@ def _main() -> None:
     try:
         made = make_plan(task.file, tie=task.tie, replan=task.replan, cpu_s=task.cpu_s, seed=task.seed)
     except MillmarkError as error:
-        json.dump({"refused": error.cause, "hint": error.hint}, sys.stdout)
+        unplannable = isinstance(error, UnplannableError)
+        json.dump({"refused": error.cause, "hint": error.hint, "unplannable": unplannable}, sys.stdout)
         return
     sys.stdout.buffer.write(_answer(made))
 

@@ -24,7 +24,7 @@ from services.planning.handing import KIND_OF
 from services.planning.papers import build_seal
 from services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
-__all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan"]
+__all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan", "verify_kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def seal_plan(connection: Connection, stream: OwnStream, call: Call, plan: Plan,
 def seal_event(connection: Connection, stream: OwnStream, entry: Mapping[str, Json]) -> Sealed:
     """Writes what no record and no entry of another stream says: what happened, or that a forecast was made."""
     book = Book(connection)
-    size = _verify_kept(book, stream)
+    size = verify_kept(book, stream)
     made = _entry(LeafKind.EVENT, size, entry)
     book.add_evidence(stream.subject, [made])
     return _sealed(book, stream, [made])
@@ -90,7 +90,7 @@ def seal_event(connection: Connection, stream: OwnStream, entry: Mapping[str, Js
 
 def _append(connection: Connection, stream: OwnStream, entries: Sequence[tuple[str, bytes, Json]]) -> Sealed:
     book, planning = Book(connection), PlanningRepository(connection)
-    size = _verify_kept(book, stream)
+    size = verify_kept(book, stream)
     made = [_entry(KIND_OF[what], size + place, value) for place, (what, _, value) in enumerate(entries)]
     book.add_evidence(stream.subject, made)
     for entry, (what, call, value) in zip(made, entries, strict=True):
@@ -100,7 +100,7 @@ def _append(connection: Connection, stream: OwnStream, entries: Sequence[tuple[s
     return _sealed(book, stream, made)
 
 
-def _verify_kept(book: Book, stream: OwnStream) -> int:
+def verify_kept(book: Book, stream: OwnStream) -> int:
     """How many entries the book has. Raises InputError if the stream is captured elsewhere."""
     size = book.evidence_size(stream.subject)
     if size < stream.anchored:

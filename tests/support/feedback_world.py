@@ -73,6 +73,7 @@ class FeedbackWorld:
     """What was to be sent, by its key."""
     number: int = 0
     now_s: int = T0
+    captured: bool = False
 
     def found(self) -> None:
         with self.store.transaction() as connection:
@@ -129,11 +130,11 @@ class FeedbackWorld:
                 Rows(connection).put(RecordHistoryRow(self.number, place, subject, bytes(32)))
         return self.number
 
-    def certify(self, lot: bytes, verdict: Verdict, by: int = INSPECTOR) -> int:
-        items = (Item(lot, ORDER),)
+    def certify(self, lot: bytes, verdict: Verdict, by: int = INSPECTOR, more: tuple[bytes, ...] = ()) -> int:
+        items = tuple(Item(one, ORDER) for one in (lot, *more))
         fields = {"items": items, "model": 1, "verdict": verdict, "expires_at": 2**33, "leaf_index": 0}
         statement = build(Statement, **fields)
-        return self.record(event_of("CertificateIssued", statement=statement), by, (lot,))
+        return self.record(event_of("CertificateIssued", statement=statement), by, (lot, *more))
 
     def note_drift(self, lot: bytes, by: int = INSPECTOR) -> int:
         return self.record(event_of("NoteRecorded", kind_=10, claims_root=bytes(32)), by, (lot,))
@@ -145,7 +146,15 @@ class FeedbackWorld:
             return self.watcher(shelf).look()
 
     def watcher(self, shelf: Shelf) -> Watcher:
-        return Watcher(shelf, self.me, self._queue, self.setpoints, self.now_s)
+        return Watcher(shelf, self.me, self._queue, self.setpoints, self.now_s, self.captured)
+
+    def is_idle(self) -> bool:
+        with reading(self.store) as shelf:
+            return self.watcher(shelf).is_idle()
+
+    def dismiss(self, name: bytes, reason: str = "the sensor was being cleaned") -> CauseRow:
+        with writing(self.store) as shelf:
+            return self.watcher(shelf).dismiss(name, reason)
 
     def report(self, cause: MachineCause) -> CauseRow:
         with writing(self.store) as shelf:

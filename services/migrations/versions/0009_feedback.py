@@ -23,5 +23,9 @@ def upgrade() -> None:
         "cause number",
         "state",
     )
-    create_table("feedback_conditions", "machine:int rung:int below:int since_s:int good:int counts:str", "machine")
+    create_table(
+        "feedback_conditions",
+        "machine:int rung:int below:int since_s:int good:int counts:str cause:bytes before:int",
+        "machine",
+    )
     create_table("feedback_position", "id:int registry:int ledger:int", "id")

@@ -70,7 +70,8 @@ def find_all(rows: Rows, book: Book, feed: Feed, record: RecordRow) -> Iterator[
 
 def _of_certificate(rows: Rows, feed: Feed, record: RecordRow, event: CertificateIssued) -> Iterator[Finding]:
     fails = event.statement.verdict == Verdict.FAIL
-    for about in _works(rows, feed.histories([record.sequence])[record.sequence], record):
+    # One verdict, over however many lots.
+    for about in _by_machine(rows, feed, record):
         place = about.place(record)
         refused = about.why_not(record.participant)
         if not fails:
@@ -84,12 +85,9 @@ def _of_certificate(rows: Rows, feed: Feed, record: RecordRow, event: Certificat
 
 
 def _of_note(rows: Rows, feed: Feed, record: RecordRow) -> Iterator[Finding]:
-    """Of several lots that a machine made, the earliest: what it was measured of began with that."""
-    works = _works(rows, feed.histories([record.sequence])[record.sequence], record)
-    for machine in sorted({one.machine for one in works}):
-        about = min((one for one in works if one.machine == machine), key=lambda one: one.since_s)
+    for about in _by_machine(rows, feed, record):
         text = f"participant {record.participant} notes that what it makes drifts"
-        cause = MachineCause(CauseKind.DRIFT, machine, text, about.since_s, record.block_time, record.sequence)
+        cause = MachineCause(CauseKind.DRIFT, about.machine, text, about.since_s, record.block_time, record.sequence)
         yield Finding(*about.place(record), cause, refused=about.why_not(record.participant))
 
 
@@ -106,7 +104,7 @@ def _of_maintenance(rows: Rows, book: Book, record: RecordRow, event: NoteRecord
     machine = rows.get(MachineRow, number) if isinstance(number, int) else None
     if machine is None:
         return
-    at_s, text = record.block_time, str(said.get("text", ""))[:200]
+    at_s, text = record.block_time, "".join(filter(str.isprintable, str(said.get("text", ""))))[:200]
     cause = MachineCause(CauseKind.MACHINE_DOWN, machine.number, text, at_s, at_s, record.sequence)
     refused = "" if record.participant == machine.owner else f"participant {record.participant} does not own it"
     yield Finding(machine.number, machine.owner, 0, at_s, at_s, cause, refused=refused)
@@ -164,6 +162,16 @@ class _Work:
         if participant in self.inspectors:
             return ""
         return f"participant {participant} inspects at no gate of the lot's order"
+
+
+def _by_machine(rows: Rows, feed: Feed, record: RecordRow) -> list[_Work]:
+    """One of the lots that a record is about for each machine: of those on which its author's word counts, the one
+    that was begun first, since what was measured began with that."""
+    works = _works(rows, feed.histories([record.sequence])[record.sequence], record)
+    first: dict[int, _Work] = {}
+    for about in sorted(works, key=lambda one: (bool(one.why_not(record.participant)), one.since_s)):
+        first.setdefault(about.machine, about)
+    return [first[machine] for machine in sorted(first)]
 
 
 def _works(rows: Rows, subjects: Sequence[bytes], record: RecordRow) -> list[_Work]:

@@ -7,11 +7,12 @@ or by another process, nothing is written, and the next look decides anew whethe
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ledger.canonical import Json, to_hex
 from ledger.claims import build_claims
-from ledger.errors import InputError, MillmarkError, UnplannableError
+from ledger.errors import InputError, MillmarkError, NotFoundError, SigningError, UnplannableError
 from ledger.plans.plan import CauseKind
 from ledger.records import Anchor, CancelAssignment, ProposeAssignment
 from ledger.signatures import Signer
@@ -21,15 +22,16 @@ from services.planning.feedback.repository import CauseRow, FeedbackRepository, 
 from services.planning.feedback.rules import Step
 from services.planning.feedback.taking import Queue
 from services.planning.feedback.touching import is_touched
+from services.planning.making_process import Task, make_apart
 from services.planning.proposing import find_proposals
 from services.planning.replanning import Happened, Replacing, need_own_call, prepare_replan, seal_made
-from services.planning.schedule import Made, make_plan
+from services.planning.schedule import Made
 from services.planning.shelf import Shelf, reading, writing
 
 __all__ = ["Replacer"]
 
 MOST_TRIES = 5
-"""How often a plan is made anew because another one was recorded meanwhile."""
+"""How often it is tried to make a plan: another one may be recorded meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Replacer:
     queue: Queue
     signer: Signer
     cpu_s: float = 2.0
+    make: Callable[[Task], Made] = make_apart
 
     def replace_next(self, now_s: int) -> bool:
         """Makes the plan that has been due for longest. Returns whether one was due."""
@@ -50,17 +53,29 @@ class Replacer:
             row = kept.cause(due[0].cause) if due else None
             if row is None:
                 return False
-            prepared = self._prepare(shelf, due[0], row, now_s)
-        if prepared is None:
+            try:
+                prepared = self._prepare(shelf, due[0], row, now_s)
+            except MillmarkError as error:
+                failed: MillmarkError | None = error
+            else:
+                failed = None
+        if failed is not None:
+            self._fail(due[0], failed)  # so that the others get their turn
+        elif prepared is None:
             self._settle(due[0], State.SETTLED, "the plan in force needs no change")
-            return True
-        try:
-            made = make_plan(prepared.file, tie=prepared.tie, replan=prepared.why, cpu_s=self.cpu_s)
-        except UnplannableError as error:
-            self._settle(due[0], State.FAILED, f"no plan is possible: {error.cause}")
-            return True
-        self._record(due[0], prepared, made, now_s)
+        else:
+            self._make(due[0], prepared, now_s)
         return True
+
+    def _make(self, step: StepRow, prepared: Replacing, now_s: int) -> None:
+        try:
+            made = self.make(Task(prepared.file, prepared.tie, prepared.why, self.cpu_s))
+        except UnplannableError as error:
+            self._settle(step, State.FAILED, f"no plan is possible: {error.cause}")
+        except MillmarkError as error:
+            self._fail(step, error)
+        else:
+            self._record(step, prepared, made, now_s)
 
     def _prepare(self, shelf: Shelf, step: StepRow, row: CauseRow, now_s: int) -> Replacing | None:
         """What the plan is made from; None if the cause does not touch the plan in force any more."""
@@ -94,7 +109,7 @@ class Replacer:
                 done = replace(step, state=State.DONE, at_s=now_s, detail=detail)
                 done = replace(done, stream=own.subject, leaf=sealed.first)
                 FeedbackRepository(shelf.connection).put_step(done)
-        except (PlanningError, InputError) as error:
+        except (PlanningError, InputError, NotFoundError, SigningError) as error:
             self._fail(step, error)
 
     def _propose(self, shelf: Shelf, made: Made) -> int:

@@ -7,7 +7,7 @@ from ledger.errors import InputError
 from ledger.plans.plan import CauseKind
 from ledger.records import Anchor
 from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.taking import Queue
+from services.planning.feedback.taking import Queue, find_kept_stream
 from services.planning.sealing import seal_event
 from services.planning.shelf import Shelf
 
@@ -17,12 +17,15 @@ REPORTED = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT)
 """What no record of the ledger shows by itself."""
 
 
-def report_event(shelf: Shelf, me: int, machine: int, kind: str, text: str, now_s: int, queue: Queue) -> MachineCause:
+def report_event(
+    shelf: Shelf, me: int, machine: int, kind: str, text: str, now_s: int, queue: Queue, *, captured: bool = False
+) -> MachineCause:
     """Writes what happened into the machine's stream, and has it anchored. Raises InputError for a kind that records
-    show by themselves, and for a machine without a stream of the company."""
+    show by themselves, and for a machine without a stream of the company to which this gateway writes. `captured`:
+    whether a node captures the company's streams."""
     if kind not in REPORTED:
         raise InputError(f"{kind[:40]!r} is not reported", hint=f"report {' or '.join(REPORTED)}")
-    own = shelf.stream(me, machine)
+    own = find_kept_stream(shelf, me, machine, captured=captured)
     entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
     sealed = seal_event(shelf.connection, own, entry)
     key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"

@@ -89,11 +89,15 @@ class ConditionRow:
     good: int
     counts: str
     """JSON object: causes that were not enough yet, by kind."""
+    cause: bytes
+    """That led to the rung; empty if there is none."""
+    before: int
+    """Rung before that cause."""
 
     @property
     def condition(self) -> Condition:
         counts = {CauseKind(kind): int(count) for kind, count in json.loads(self.counts).items()}
-        return Condition(self.rung, self.below, self.since_s, self.good, counts)
+        return Condition(self.rung, self.below, self.since_s, self.good, counts, self.cause, self.before)
 
 
 @dataclass(slots=True)
@@ -192,7 +196,7 @@ class FeedbackRepository:
     def put_condition(self, machine: int, condition: Condition) -> None:
         counts = json.dumps({kind.value: count for kind, count in sorted(condition.counts.items())})
         fields = condition.rung, condition.below, condition.since_s, condition.good
-        self._rows.put(ConditionRow(machine, *fields, counts))
+        self._rows.put(ConditionRow(machine, *fields, counts, condition.cause, condition.before))
 
     # Records
 

@@ -33,6 +33,7 @@ __all__ = [
     "Step",
     "judge",
     "judge_elsewhere",
+    "may_withdraw",
 ]
 
 WHOLE = 1000
@@ -97,6 +98,12 @@ RULES: Mapping[CauseKind, Rule] = MappingProxyType(
 """One for every kind of cause that is about a machine."""
 
 
+def may_withdraw(kind: CauseKind) -> bool:
+    """Whether a kind of cause can lead to offers being withdrawn."""
+    rule = RULES.get(kind)
+    return rule is not None and any(rung.step is Step.WITHDRAW for rung in LADDER[: rule.last])
+
+
 class Outcome(enum.StrEnum):
     """What became of a cause."""
 
@@ -128,6 +135,10 @@ class Condition:
     """Good verdicts in a row since then."""
     counts: Mapping[CauseKind, int] = field(default_factory=dict)
     """Causes since then that were not enough yet, by kind."""
+    cause: bytes = b""
+    """Id of the cause that led to the rung; empty if there is none, or if its part of the way up was taken back."""
+    before: int = 0
+    """Rung before that cause, however many rungs it has led to."""
 
     @property
     def efficiency_per_mille(self) -> int:
@@ -149,14 +160,20 @@ class Condition:
 
     def lift(self, at_s: int) -> tuple[Condition, bool]:
         """Takes one rung back: verdicts recovered, the machine was mended, or a person said so."""
-        if not self.rung:
-            return self, False
-        return Condition(self.below, max(self.below - 1, 0), at_s), True
+        return self._come_down(self.below, at_s) if self.rung else (self, False)
+
+    def take_back(self, cause: bytes, at_s: int) -> tuple[Condition, bool]:
+        """Takes all rungs back to which a cause led that does not count, unless another one followed."""
+        return self._come_down(self.before, at_s) if cause and cause == self.cause else (self, False)
+
+    def _come_down(self, rung: int, at_s: int) -> tuple[Condition, bool]:
+        made_by = (self.cause, self.before) if rung > self.before else (b"", 0)
+        return Condition(rung, max(rung - 1, 0), at_s, 0, {}, *made_by), True
 
     def pass_over(self, kind: CauseKind, at_s: int) -> Judged:
         """Goes on to the next rung at once: what a step proposed was refused, or could not be had, and the cause
         stands."""
-        return _climb(self, RULES[kind], at_s)
+        return _climb(self, RULES[kind], at_s, self.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +197,7 @@ def judge(condition: Condition, cause: MachineCause) -> Judged:
     counted = replace(condition, good=0, counts={**condition.counts, cause.kind: count})
     if count < rule.least:
         return Judged(counted, Outcome.COUNTED)
-    return _climb(counted, rule, cause.at_s)
+    return _climb(counted, rule, cause.at_s, cause.id)
 
 
 def judge_elsewhere(condition: Condition, cause: MachineCause) -> Judged:
@@ -198,7 +215,7 @@ def judge_elsewhere(condition: Condition, cause: MachineCause) -> Judged:
     return Judged(after, Outcome.ACTED, (Step.REPLAN,))
 
 
-def _climb(condition: Condition, rule: Rule, at_s: int) -> Judged:
+def _climb(condition: Condition, rule: Rule, at_s: int, cause: bytes) -> Judged:
     rung = max(condition.rung + 1, rule.first)
     again = (Step.REPLAN,) if rule.replans else ()
     if rung > rule.last:
@@ -206,4 +223,5 @@ def _climb(condition: Condition, rule: Rule, at_s: int) -> Judged:
     step = LADDER[rung - 1].step
     if step is Step.WITHDRAW:
         again = (Step.REPLAN,)
-    return Judged(Condition(rung, condition.rung, at_s), Outcome.ACTED, (step, *again))
+    before = condition.before if cause == condition.cause else condition.rung
+    return Judged(Condition(rung, condition.rung, at_s, 0, {}, cause, before), Outcome.ACTED, (step, *again))

@@ -13,16 +13,17 @@ from ledger.errors import InputError
 from ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offer_withdrawal
 from ledger.records import Anchor, Record
 from ledger.store import Connection
+from ledger.store.rows import StreamRow
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
-from services.planning.feedback.rules import Step
+from services.planning.feedback.rules import LADDER, Condition, Step
 from services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
 from services.planning.feedback.touching import find_touched
 from services.planning.repository import LeafRow, What
-from services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers
-from services.planning.shelf import Shelf
+from services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
+from services.planning.shelf import Shelf, is_for_offers
 
-__all__ = ["Queue", "Taker"]
+__all__ = ["Queue", "Taker", "find_kept_stream"]
 
 Queue = Callable[[Connection, str, Record], None]
 """Makes a record durable within the transaction, under a key that names it; the same key is the same record."""
@@ -38,6 +39,8 @@ class Taker:
     queue: Queue
     setpoints: SetpointDesk
     now_s: int
+    captured: bool = False
+    """Whether a node captures the company's streams, so that nothing else may be added to them."""
     kept: FeedbackRepository = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,22 +68,44 @@ class Taker:
             if row is not None and step.step != Step.REPLAN:
                 self._take(row.cause, step)
 
+    def can_go_on(self) -> bool:
+        """Whether anything that waited can be gone on with."""
+        return any(map(self._can_take, self.kept.steps_in(State.DUE))) or any(
+            map(self._can_hear, self.kept.steps_in(State.WAITING))
+        )
+
+    def _can_take(self, step: StepRow) -> bool:
+        row = self.kept.cause(step.cause)
+        if row is None or step.step == Step.REPLAN:
+            return row is not None
+        return self._is_stale(row.cause, step) or self._why_no_stream(row.machine) != step.detail
+
+    def _can_hear(self, step: StepRow) -> bool:
+        row = self.kept.cause(step.cause)
+        if row is None or self._why_no_stream(row.machine):
+            return False
+        return self.setpoints.answer(self.shelf, step.cause, self.now_s) is not None
+
     def note_lift(self, cause: MachineCause, detail: str, said: Mapping[str, Json]) -> None:
         """Keeps that a step was taken back, with its entry."""
         efficiency = self.kept.condition(cause.machine).efficiency_per_mille
         [made] = self.kept.add_steps(cause.id, [(Step.LIFT, State.DONE, detail)], self.now_s)
         try:
-            own = self.shelf.stream(self.me, cause.machine)
+            own = find_kept_stream(self.shelf, self.me, cause.machine, captured=self.captured)
         except InputError:
-            return  # where there never was a stream, nothing was written that this could follow
+            return  # where there is no stream for it, nothing was written that this could follow
         self._write(own, cause, made, detail, {**said, "efficiency_per_mille": efficiency})
 
     def _take(self, cause: MachineCause, step: StepRow) -> None:
         """Takes an owner's step, which stays due as long as there is no stream for its entry."""
+        if self._is_stale(cause, step):
+            self.kept.put_step(replace(step, state=State.SETTLED, detail="the machine is on another rung by now"))
+            return
         try:
-            own = self.shelf.stream(self.me, cause.machine)
+            own = find_kept_stream(self.shelf, self.me, cause.machine, captured=self.captured)
         except InputError as error:
-            self.kept.put_step(replace(step, detail=f"{error.cause}; {error.hint}", tries=step.tries + 1))
+            if (detail := _say(error)) != step.detail:
+                self.kept.put_step(replace(step, detail=detail))
             return
         match Step(step.step):
             case Step.SETPOINT:
@@ -93,6 +118,21 @@ class Taker:
                 count = self._withdraw(own, cause)
                 self._write(own, cause, step, f"{count} offers withdrawn", {"offers": count})
 
+    def _is_stale(self, cause: MachineCause, step: StepRow) -> bool:
+        """Whether a step had to wait for so long that the machine is on a rung that asks for another one."""
+        condition = self.kept.condition(cause.machine)
+        if step.step == Step.SETPOINT:
+            return not _is_first(condition, cause.id)
+        return not condition.rung or LADDER[condition.rung - 1].step != step.step
+
+    def _why_no_stream(self, machine: int) -> str:
+        """Why no entry can be written about a machine; empty if one can."""
+        try:
+            find_kept_stream(self.shelf, self.me, machine, captured=self.captured)
+        except InputError as error:
+            return _say(error)
+        return ""
+
     def _propose(self, own: OwnStream, cause: MachineCause, step: StepRow) -> None:
         found = self.setpoints.propose(self.shelf, cause, self.now_s)
         if isinstance(found, Proposed):
@@ -104,7 +144,7 @@ class Taker:
     def _hear(self, row: CauseRow, step: StepRow, answer: Answer) -> None:
         """What the operator said to proposed settings. A refusal leads to the next rung at once."""
         try:
-            own = self.shelf.stream(self.me, row.machine)
+            own = find_kept_stream(self.shelf, self.me, row.machine, captured=self.captured)
         except InputError:
             return  # as soon as there is a stream again
         said: dict[str, Json] = {"accepted": answer.accepted, "by": answer.by, "reason": answer.reason}
@@ -115,8 +155,8 @@ class Taker:
         if answer.accepted:
             # Work that began under the settings before says nothing about the new ones.
             since_s = max(condition.since_s, answer.at_s)
-            self.kept.put_condition(row.machine, replace(condition, since_s=since_s, good=0))
-        elif condition.rung == 1:
+            self.kept.put_condition(row.machine, replace(condition, since_s=since_s, good=0, counts={}))
+        elif _is_first(condition, row.id):
             self._pass_over(row.cause)
 
     def _pass_over(self, cause: MachineCause) -> None:
@@ -161,3 +201,27 @@ class Taker:
     def _anchor(self, own: OwnStream, sealed: Sealed) -> None:
         key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
         self.queue(self.shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+
+
+def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> OwnStream:
+    """The stream of a machine to which this gateway writes. Raises InputError if there is none, and for one that a node
+    captures: two writers would make two streams of it. `captured`: whether a node captures the company's streams."""
+    own = shelf.stream(me, machine)
+    row = shelf.rows.get(StreamRow, own.subject)
+    # Of a company's streams a node captures all but those for offers.
+    if captured and row is not None and not is_for_offers(shelf.book, row):
+        raise InputError(
+            f"a node captures the stream of machine {machine}",
+            hint="open one for offers: `millmark streams open` with an identifier that ends in -offers",
+        )
+    verify_kept(shelf.book, own)
+    return own
+
+
+def _say(error: InputError) -> str:
+    return f"{error.cause}; {error.hint}"
+
+
+def _is_first(condition: Condition, cause: bytes) -> bool:
+    """Whether a machine stands where a cause has settings proposed, and no other cause has taken it there since."""
+    return condition.rung == 1 and condition.cause in (b"", cause)

@@ -14,15 +14,16 @@ from ledger.canonical import to_hex
 from ledger.plans.offer import parse_offer, parse_offer_withdrawal
 from ledger.records import Contract
 from ledger.store.feed import Feed, Position
-from ledger.store.rows import MachineRow
+from ledger.store.rows import MachineRow, RecordRow
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.errors import CauseRefusedError
 from services.planning.feedback.finding import Finding, find_all
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
-from services.planning.feedback.rules import Condition, Outcome, Step, judge, judge_elsewhere
+from services.planning.feedback.rules import RULES, Condition, Outcome, Step, judge, judge_elsewhere, may_withdraw
 from services.planning.feedback.setpoints import SetpointDesk
 from services.planning.feedback.taking import Queue, Taker
 from services.planning.feedback.touching import find_touched
+from services.planning.handing import find_call
 from services.planning.repository import LeafRow, What
 from services.planning.shelf import Shelf
 
@@ -30,6 +31,8 @@ __all__ = ["Watcher"]
 
 _PAGE = 200
 """Records that are looked at in one transaction."""
+_MAKING_S = 3600
+"""Longer than any plan takes from the offers that it reads to its record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,13 @@ class Watcher:
     queue: Queue
     setpoints: SetpointDesk
     now_s: int
+    captured: bool = False
+    """Whether a node captures the company's streams, so that nothing else may be added to them."""
     _taker: Taker = field(init=False)
     _kept: FeedbackRepository = field(init=False)
 
     def __post_init__(self) -> None:
-        taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s)
+        taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s, self.captured)
         object.__setattr__(self, "_taker", taker)
         object.__setattr__(self, "_kept", taker.kept)
 
@@ -55,8 +60,7 @@ class Watcher:
         feed, at = Feed(self.shelf.connection), self._kept.position()
         if at is None or feed.after(Position(*at), 1):
             return False
-        waiting = self._kept.steps_in(State.DUE) or self._kept.steps_in(State.WAITING)
-        return not waiting and not any(self._find_withdrawn())
+        return not self._taker.can_go_on() and not any(True for _ in self._find_withdrawn())
 
     def look(self) -> int:
         """Takes in the next final records, and goes on with what waited. Returns how many records there were: after a
@@ -91,20 +95,20 @@ class Watcher:
         return self._judge(cause, self.me)
 
     def dismiss(self, name: bytes, reason: str) -> CauseRow:
-        """Has a person say that a cause does not count: its step is taken back unless another one followed. Raises
+        """Has a person say that a cause does not count: its steps are taken back unless another cause followed. Raises
         CauseRefusedError for one that is unknown or settled already."""
         row = self._kept.cause(name)
         if row is None:
             raise CauseRefusedError(f"no cause {to_hex(name)[:18]} is known here", hint="see `millmark plan causes`")
         if row.outcome in (Outcome.DISMISSED, Outcome.REFUSED):
             raise CauseRefusedError(f"the cause is {row.outcome} already: {row.reason}")
-        self._take_back(row)
+        lifted = self._take_back(row)
         for step in self._kept.steps(name):
             if step.state in (State.DUE, State.WAITING):
                 self._kept.put_step(replace(step, state=State.SETTLED, detail=reason))
         row = replace(row, outcome=Outcome.DISMISSED.value, reason=reason)
         self._kept.put_cause(row)
-        if self._owns(row.machine):
+        if lifted:
             self._taker.note_lift(row.cause, reason, {"dismissed": True, "reason": reason})
         return row
 
@@ -116,7 +120,7 @@ class Watcher:
             raise CauseRefusedError(f"feedback has not withdrawn the offers of machine {machine}, or of no own machine")
         lifted, _ = condition.lift(self.now_s)
         self._kept.put_condition(machine, lifted)
-        row = self._latest_acted(machine)
+        row = self._find_cause(machine, condition)
         if row is not None:
             self._taker.note_lift(row.cause, reason, {"mended": True, "reason": reason})
         return lifted
@@ -137,26 +141,48 @@ class Watcher:
         before = self._kept.condition(found.machine)
         after, lifted = before.observe(good=bool(found.good), since_s=found.since_s, at_s=found.at_s)
         self._kept.put_condition(found.machine, after)
-        row = self._latest_acted(found.machine)
+        row = self._find_cause(found.machine, before)
         if lifted and row is not None:
             good = before.good + 1
             self._taker.note_lift(row.cause, f"{good} good verdicts in a row", {"good": good})
 
     def _take_in_withdrawals(self) -> None:
         """Begins another plan for what other owners withdrew."""
-        for cause in self._find_withdrawn():
+        for cause, touches in self._find_withdrawn():
             self._kept.add_cause(cause, Outcome.ACTED, self.now_s)
-            self._taker.begin(cause, (Step.REPLAN,))
+            if touches:
+                self._taker.begin(cause, (Step.REPLAN,))
+            else:
+                settled = Step.REPLAN, State.SETTLED, "the plan in force needs no change"
+                self._kept.add_steps(cause.id, [settled], self.now_s)
 
-    def _find_withdrawn(self) -> Iterator[MachineCause]:
-        """What other owners withdrew because of something at a machine, of which the plan in force has open rows."""
-        for call in self.shelf.planning.calls():
-            if call.coordinator == self.me and self.shelf.planning.plans(call.digest):
-                for leaf in self.shelf.planning.leaves(call.digest, What.WITHDRAWAL):
-                    cause = self._read_withdrawal(leaf)
-                    # One plan without the machine answers all that was withdrawn of it.
-                    if cause is not None and self._kept.cause(cause.id) is None and self._touches(cause):
-                        yield cause
+    def _find_withdrawn(self) -> Iterator[tuple[MachineCause, bool]]:
+        """What other owners withdrew because of something at a machine, and whether a plan in force has open rows on
+        it. What touches no plan is found when no plan that was made before it can be recorded any more."""
+        touched: dict[int, bool] = {}
+        for leaf in self._open_withdrawals():
+            cause = self._read_withdrawal(leaf)
+            if cause is None or self._kept.cause(cause.id) is not None:
+                continue
+            if cause.machine not in touched:
+                touched[cause.machine] = bool(find_touched(self.shelf, self.me, cause))
+            # One plan without the machine answers all that was withdrawn of it.
+            if touched[cause.machine] and not self._has_replan_due(cause.machine):
+                yield cause, True
+            elif not touched[cause.machine] and self._is_old(leaf):
+                yield cause, False
+
+    def _open_withdrawals(self) -> Iterator[LeafRow]:
+        for row in self.shelf.planning.calls():
+            if row.coordinator != self.me or not self.shelf.planning.plans(row.digest):
+                continue
+            call = find_call(self.shelf.rows, row.digest)
+            if call is not None and self.now_s < call.origin + call.slots * call.slot:
+                yield from self.shelf.planning.leaves(row.digest, What.WITHDRAWAL)
+
+    def _is_old(self, leaf: LeafRow) -> bool:
+        found = self.shelf.rows.find(RecordRow, contract=Contract.LEDGER.value, sequence=leaf.sequence)
+        return any(row.block_time + _MAKING_S < self.now_s for row in found)
 
     def _read_withdrawal(self, leaf: LeafRow) -> MachineCause | None:
         """Why another company withdrew one of its own offers; None where it did not say, or it is not its own."""
@@ -164,13 +190,12 @@ class Watcher:
         offered = self.shelf.planning.leaf(withdrawal.offer)
         if withdrawal.cause is None or not leaf.sequence or offered is None or offered.owner != leaf.owner:
             return None
+        if not may_withdraw(withdrawal.cause.kind):
+            return None  # its owner's gateway withdraws for no such reason, and people give none
         text = f"its owner withdrew its offers: {withdrawal.cause.text}"[:200]
         place = None, leaf.stream, leaf.leaf_index, leaf.leaf
         machine = parse_offer(offered.value).machine
         return MachineCause(withdrawal.cause.kind, machine, text, self.now_s, self.now_s, *place)
-
-    def _touches(self, cause: MachineCause) -> bool:
-        return bool(find_touched(self.shelf, self.me, cause)) and not self._has_replan_due(cause.machine)
 
     def _has_replan_due(self, machine: int) -> bool:
         due = [row for row in self._kept.steps_in(State.DUE) if row.step == Step.REPLAN]
@@ -188,18 +213,24 @@ class Watcher:
         self._taker.begin(cause, judged.steps)
         return row
 
-    def _take_back(self, row: CauseRow) -> None:
+    def _take_back(self, row: CauseRow) -> bool:
+        """Returns whether a rung was taken back."""
         condition, kind = self._kept.condition(row.machine), row.cause.kind
-        if row.outcome == Outcome.ACTED and condition.rung and condition.since_s == row.at_s:
-            lifted, _ = condition.lift(self.now_s)
-            self._kept.put_condition(row.machine, lifted)
-        elif row.outcome == Outcome.COUNTED and condition.counts.get(kind):
-            counts = {**condition.counts, kind: condition.counts[kind] - 1}
-            self._kept.put_condition(row.machine, replace(condition, counts=counts))
+        after, lifted = condition.take_back(row.id, self.now_s)
+        # What counted towards an earlier step is not among the counts any more.
+        if row.outcome == Outcome.COUNTED and row.since_s >= condition.since_s and condition.counts.get(kind):
+            after = replace(condition, counts={**condition.counts, kind: condition.counts[kind] - 1})
+        self._kept.put_condition(row.machine, after)
+        return lifted
 
-    def _latest_acted(self, machine: int) -> CauseRow | None:
+    def _find_cause(self, machine: int, condition: Condition) -> CauseRow | None:
+        """The cause that led a machine to its rung."""
+        known = self._kept.cause(condition.cause)
+        if known is not None:
+            return known
         acted = [row for row in self._kept.causes_of(machine) if row.outcome == Outcome.ACTED]
-        return acted[-1] if acted else None
+        climbed = [row for row in acted if RULES[row.cause.kind].first]
+        return climbed[-1] if climbed else None
 
     def _owns(self, machine: int) -> bool:
         row = self.shelf.rows.get(MachineRow, machine)

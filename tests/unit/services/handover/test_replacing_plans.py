@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,21 +13,32 @@ from ledger.plans.plan import CauseKind, Plan
 from ledger.records import AcceptAssignment, Anchor, CancelAssignment, ProposeAssignment, Record
 from ledger.store import Connection
 from services.lab.demo.consortium import Company
-from services.planning.feedback.replacing import Replacer
+from services.planning.errors import PlanningError
+from services.planning.feedback.replacing import MOST_TRIES, Replacer
 from services.planning.feedback.reporting import report_event
 from services.planning.feedback.repository import FeedbackRepository, State, StepRow
 from services.planning.feedback.rules import Step
 from services.planning.feedback.setpoints import NoSetpoints
 from services.planning.feedback.watching import Watcher
+from services.planning.making_process import Task
 from services.planning.proposing import find_proposals
 from services.planning.reading import plan_file
 from services.planning.repository import What
-from services.planning.schedule import make_plan
+from services.planning.schedule import Made, make_plan
 from services.planning.sealing import seal_plan
 from services.planning.shelf import Shelf, reading, writing
 from tests.support.apart import Home, found_apart
 from tests.support.planned import Planned
 from tests.support.stores import copy_database, new_store
+
+
+def make_here(task: Task) -> Made:
+    """Without another process."""
+    return make_plan(task.file, tie=task.tie, replan=task.replan, cpu_s=task.cpu_s)
+
+
+def fail(_task: Task) -> Made:
+    raise PlanningError("the process that makes the plan has failed", hint="see the gateway's log")
 
 
 @dataclass
@@ -69,9 +80,9 @@ class Loop:
         with writing(home.store) as shelf:
             self.watcher(shelf, home).look()
 
-    def replacer(self) -> Replacer:
+    def replacer(self, make: Callable[[Task], Made] | None = None) -> Replacer:
         company = self.coordinator.company
-        return Replacer(self.coordinator.store, company.number, self.queue, company.signer, 0.2)
+        return Replacer(self.coordinator.store, company.number, self.queue, company.signer, 0.2, make or make_here)
 
     def plan(self) -> Plan:
         with reading(self.coordinator.store) as shelf:
@@ -205,3 +216,44 @@ def test_where_nothing_is_left_to_move_or_no_plan_is_possible_the_step_says_so(l
     assert "no plan is possible" in step.detail
     assert loop.plan() == before
     assert not loop.queued
+
+
+def test_a_step_whose_plan_cannot_be_made_fails_in_the_end_and_blocks_no_other(loop: Loop) -> None:
+    replacer, now_s = loop.replacer(fail), loop.planned.apart.world.now()
+    with writing(loop.coordinator.store) as shelf:
+        kept = FeedbackRepository(shelf.connection)
+        [row] = kept.causes(9)
+        [unknown] = kept.add_steps(row.id, [(Step.REPLAN, State.DUE, f"0x{'07' * 32}")], 0)  # the first in turn
+    assert unknown.number == 2
+    for _ in range(2 * MOST_TRIES):
+        assert replacer.replace_next(now_s)
+    assert [step.state for step in loop.steps()] == [State.FAILED, State.FAILED]
+    assert not replacer.replace_next(now_s)
+
+
+def rewrite_withdrawal(loop: Loop, kind: str) -> None:
+    """As if it had another cause, and feedback had not seen it yet."""
+    with writing(loop.coordinator.store) as shelf:
+        shelf.connection.exec_driver_sql("DELETE FROM feedback_causes")
+        shelf.connection.exec_driver_sql("DELETE FROM feedback_steps")
+        change = "UPDATE planning_leaves SET entry = replace(entry, 'machine-down', ?) WHERE what = ?"
+        shelf.connection.exec_driver_sql(change, (kind, What.WITHDRAWAL))
+
+
+@pytest.mark.parametrize("kind", ["call", "late", "declined"])
+def test_a_withdrawal_for_a_cause_that_withdraws_nothing_is_not_believed(loop: Loop, kind: str) -> None:
+    rewrite_withdrawal(loop, kind)
+    loop.look(loop.coordinator)
+    assert not loop.steps()
+
+
+def test_a_withdrawal_that_touches_no_plan_is_settled_once_it_is_old(loop: Loop) -> None:
+    assert loop.replacer().replace_next(loop.planned.apart.world.now())
+    rewrite_withdrawal(loop, "drift")
+    home, now_s = loop.coordinator, loop.planned.apart.world.now()
+    for later_s, states in ((0, []), (7200, [State.SETTLED]), (7200, [State.SETTLED])):
+        with writing(home.store) as shelf:
+            watcher = Watcher(shelf, home.company.number, loop.queue, NoSetpoints(), now_s + later_s)
+            watcher.look()
+            assert watcher.is_idle()
+        assert [step.state for step in loop.steps()] == states

@@ -11,6 +11,7 @@ import pytest
 
 from ledger.canonical import sha256
 from ledger.claims import build_claims
+from ledger.errors import InputError
 from ledger.records import Anchor, Verdict
 from ledger.store import Book, Rows
 from ledger.store.rows import StreamRow
@@ -54,7 +55,8 @@ def drift(world: FeedbackWorld) -> bytes:
 
 def report(world: FeedbackWorld, kind: str = "machine-down") -> MachineCause:
     with writing(world.store) as shelf:
-        cause = report_event(shelf, world.me, MACHINE, kind, "it stopped", world.now_s, world._queue)
+        said = MACHINE, kind, "it stopped", world.now_s, world._queue
+        cause = report_event(shelf, world.me, *said, captured=world.captured)
     world.report(cause)
     return cause
 
@@ -213,11 +215,11 @@ def test_a_failed_machine_makes_no_offers_until_it_is_mended(world: FeedbackWorl
 def test_what_a_person_dismisses_is_taken_back_with_the_reason_on_record(world: FeedbackWorld) -> None:
     world.setpoints.proposes = False
     name = drift(world)
-    with writing(world.store) as shelf:
-        row = world.watcher(shelf).dismiss(name, "the sensor was being cleaned")
+    row = world.dismiss(name)
     assert (row.outcome, row.reason) == ("dismissed", "the sensor was being cleaned")
-    assert world.condition().rung == 1  # the derating is lifted; the settings were never changed
+    assert world.condition().rung == 0  # both rungs to which it led
     assert world.entries()[-1]["dismissed"] is True
+    assert [step.step for step in world.steps()] == ["setpoint", "derate", "lift"]
     for unknown, reason in ((name, "again"), (sha256(b"nothing"), "no such cause")):
         with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
             world.watcher(shelf).dismiss(unknown, reason)
@@ -238,6 +240,93 @@ def test_without_a_stream_the_step_waits_and_is_taken_as_soon_as_there_is_one(wo
     assert len(world.setpoints.asked) == 1
 
 
+def test_dismissing_takes_accepted_settings_off_the_ladder_and_nothing_of_another_cause(world: FeedbackWorld) -> None:
+    first = drift(world)
+    world.setpoints.answers[first] = Answer(True, world.now_s + 5, "Olga")
+    world.look()
+    world.now_s += 100
+    second = drift(world)
+    assert world.condition().rung == 2
+    world.dismiss(first)
+    assert world.condition().rung == 2  # another one followed
+    assert "lift" not in [step.step for step in world.steps()]
+    world.dismiss(second)
+    assert world.condition().rung == 1
+    assert world.entries()[-1]["cause"]["id"] == f"0x{second.hex()}"  # type: ignore[index]  # an object
+
+
+def test_dismissing_after_accepted_settings_takes_the_rung_back(world: FeedbackWorld) -> None:
+    name = drift(world)
+    world.setpoints.answers[name] = Answer(True, world.now_s + 5, "Olga")
+    world.look()
+    world.dismiss(name)
+    assert world.condition().rung == 0
+    assert world.entries()[-1]["feedback"] == "lift"
+
+
+def test_dismissing_what_counted_towards_an_earlier_step_changes_no_later_count(world: FeedbackWorld) -> None:
+    world.setpoints.proposes = False
+    for _ in range(3):
+        world.certify(world.make(started_s=world.now_s + 1), Verdict.FAIL)
+        world.look()
+    assert [row.outcome for row in world.causes()] == ["counted", "acted", "counted"]
+    world.dismiss(world.causes()[0].id)
+    assert list(world.condition().counts.values()) == [1]
+    world.dismiss(world.causes()[2].id)
+    assert list(world.condition().counts.values()) == [0]
+    assert "lift" not in [step.step for step in world.steps()]
+
+
+def test_one_certificate_over_many_lots_is_one_verdict(world: FeedbackWorld) -> None:
+    lots = [world.make() for _ in range(RECOVERY)]
+    world.certify(lots[0], Verdict.PASS, more=tuple(lots[1:]))
+    world.look()
+    assert world.condition().good == 1
+
+
+@pytest.mark.parametrize("how", ["never anchored", "kept by the node"])
+def test_a_stream_that_a_node_captures_gets_no_entry_and_stops_nothing(world: FeedbackWorld, how: str) -> None:
+    if how == "never anchored":
+        world.captured = True
+    else:
+        with world.store.transaction() as connection:
+            connection.exec_driver_sql("UPDATE streams SET size = 5")
+    first = drift(world)
+    assert taken(world) == [("setpoint", "due")]
+    assert "node" in world.steps()[0].detail
+    assert not world.queued
+    assert world.is_idle(), "it is not tried anew as long as nothing has changed"
+    world.note_drift(world.make())
+    world.look()
+    assert [row.outcome for row in world.causes()] == ["acted", "acted"]
+    world.dismiss(first)
+    assert not world.entries()
+    with pytest.raises(InputError):
+        report(world)
+
+
+def test_settings_for_which_it_is_too_late_are_not_proposed(world: FeedbackWorld) -> None:
+    world.captured = True
+    drift(world)
+    drift(world)
+    world.captured = False
+    assert not world.is_idle()
+    world.look()
+    assert taken(world) == [("setpoint", "settled"), ("derate", "done")]
+    assert world.condition().rung == 2
+    assert not world.setpoints.asked
+
+
+def test_a_lift_names_the_cause_of_its_rung(world: FeedbackWorld) -> None:
+    down = report(world)
+    with world.store.transaction() as connection:
+        row = replace(world.causes()[0], id=bytes(32), kind="declined", number=9, stream=b"", record=7)
+        Rows(connection).put(row)
+    with writing(world.store) as shelf:
+        world.watcher(shelf).mend(MACHINE, "a new spindle")
+    assert world.entries()[-1]["cause"]["id"] == f"0x{down.id.hex()}"  # type: ignore[index]  # an object
+
+
 def test_a_machine_that_its_operator_notes_as_down_is_withdrawn_and_nobody_else_can_say_it(
     world: FeedbackWorld,
 ) -> None:
@@ -250,7 +339,7 @@ def test_a_machine_that_its_operator_notes_as_down_is_withdrawn_and_nobody_else_
     down = {"kind": "machine-down", "machine": MACHINE, "text": "the spindle broke"}
     for said in ("broken", {"kind": "drift", "machine": MACHINE}, {**down, "machine": 404}, {**down, "machine": "17"}):
         note(OWNER, said)
-    note(STRANGER, down)
+    note(STRANGER, {**down, "text": "two\nlines"})
     world.look()
     assert [(row.outcome, row.reason) for row in world.causes()] == [("refused", "participant 6 does not own it")]
     note(OWNER, down)

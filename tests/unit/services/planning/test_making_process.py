@@ -101,10 +101,11 @@ def test_what_comes_back_is_checked_and_a_refusal_is_one(
 
     monkeypatch.setattr(subprocess, "run", answer(0, making_process._answer(made)))
     assert make_apart(task).check == made.check
-    refused = json.dumps({"refused": "no plan", "hint": "call for more slots"}).encode()
-    monkeypatch.setattr(subprocess, "run", answer(0, refused))
-    with pytest.raises(PlanError, match="call for more slots"):
-        make_apart(task)
+    for unplannable, kind in ((True, UnplannableError), (False, PlanError)):
+        refused = {"refused": "no plan", "hint": "call for more slots", "unplannable": unplannable}
+        monkeypatch.setattr(subprocess, "run", answer(0, json.dumps(refused).encode()))
+        with pytest.raises(kind, match="call for more slots"):
+            make_apart(task)
     monkeypatch.setattr(subprocess, "run", answer(-9, b""))
     with pytest.raises(PlanningError, match="has failed"):
         make_apart(task)
