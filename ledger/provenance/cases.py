@@ -15,6 +15,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from ledger.canonical import Json
 from ledger.claims import parse_claims
@@ -30,7 +31,6 @@ from ledger.store.rows import LotRow, NoteRow, OrderRow, RecordHistoryRow, gates
 __all__ = ["Case", "CaseLot", "CaseParty", "Reply", "find_case", "find_cases", "find_noteable", "find_own"]
 
 _LIMITS = Limits(depth=64, lots=1_000)
-_MAX_REPLIES = 2_000
 MOST_NOTED = 64
 """Most subjects of one note (Notes.MOST_SUBJECTS)."""
 
@@ -108,8 +108,9 @@ class Case:
 def find_cases(reader: Reader, most: int) -> tuple[Case, ...]:
     """The latest cases that reach something visible to the reader's participant, or that it opened, newest first."""
     notices = reader.rows.latest(NoteRow, "sequence", 4 * most, note_kind=int(NoteKind.RECALL_NOTICE))
-    found = (_build(reader, notice) for notice in notices)
-    return tuple(case for case in found if case is not None)[:most]
+    built = (_build(reader, notice) for notice in notices)
+    # No further than needed: to build a case is a walk through everything made of its lots.
+    return tuple(islice((case for case in built if case is not None), most))
 
 
 def find_case(reader: Reader, number: int) -> Case:
@@ -198,23 +199,21 @@ def _visible(reader: Reader, lots: Collection[bytes]) -> Collection[bytes]:
 
 
 def _replies(reader: Reader, notice: NoteRow, reached: Collection[bytes]) -> list[_Noted]:
-    """The answers that came after the notice, oldest first."""
-    found: list[_Noted] = []
-    for kind in (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION):
-        rows = reader.rows.page(NoteRow, "sequence", notice.sequence, _MAX_REPLIES, note_kind=int(kind))
-        about: dict[int, set[bytes]] = {}
-        for link in reader.rows.among(RecordHistoryRow, "sequence", (row.sequence for row in rows)):
-            if link.subject in reached:
-                about.setdefault(link.sequence, set()).add(link.subject)
-        found += [
-            _Noted(
-                kind,
-                Reply(row.sequence, reader.party(row.participant), moment(row.recorded_at)),
-                frozenset(about[row.sequence]),
-            )
-            for row in rows
-            if row.sequence in about
-        ]
+    """The answers that came after the notice, oldest first. Found in the histories of what it reaches: among all notes
+    of the network, others' would hide them."""
+    about: dict[int, set[bytes]] = {}
+    for link in reader.rows.among(RecordHistoryRow, "subject", reached):
+        if link.sequence > notice.sequence:
+            about.setdefault(link.sequence, set()).add(link.subject)
+    found = [
+        _Noted(
+            kind,
+            Reply(row.sequence, reader.party(row.participant), moment(row.recorded_at)),
+            frozenset(about[row.sequence]),
+        )
+        for kind in (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
+        for row in reader.rows.among(NoteRow, "sequence", about, note_kind=int(kind))
+    ]
     return sorted(found, key=lambda one: one.reply.sequence)
 
 

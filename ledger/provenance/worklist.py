@@ -34,6 +34,8 @@ __all__ = ["Todo", "WorkList", "find_work"]
 R = TypeVar("R")
 _MOST = 200
 """Rows of each kind that are looked at."""
+_MOST_BROAD = 2_000
+"""Rows that are looked at where the index cannot tell which of them concern the company."""
 _OPEN = (OrderState.PLACED, OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
 _LIVE = (AssignmentState.STARTED, AssignmentState.ACCEPTED, AssignmentState.PROPOSED)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -112,8 +114,8 @@ class _Finder:
         yield from self._registry()
         yield from self._cases()
 
-    def _bounded(self, rows: list[R]) -> list[R]:
-        self.truncated |= len(rows) >= _MOST
+    def _bounded(self, rows: list[R], most: int | None = None) -> list[R]:
+        self.truncated |= len(rows) >= (_MOST if most is None else most)
         return rows
 
     def _orders(self) -> Iterator[Todo]:
@@ -170,19 +172,20 @@ class _Finder:
         yield from self._handing_over()
 
     def _handing_over(self) -> Iterator[Todo]:
-        """Lots that the company holds, of completed orders whose buyers lack them."""
-        completed = self._bounded(
-            self._reader.rows.page(OrderRow, "sequence", None, _MOST, state=int(OrderState.COMPLETED))
+        """Lots that the company holds, of completed orders whose buyers lack them. Begins at the company's lots, the
+        newest first: what waits in the whole network would hide its own, and of what it holds, the old is mostly what
+        it bought."""
+        held = self._bounded(
+            self._reader.rows.latest(LotRow, "number", _MOST_BROAD, custodian=self._company, state=int(LotState.HELD)),
+            _MOST_BROAD,
         )
-        held = self._reader.rows.among(
-            LotRow, "order", [one.subject for one in completed], custodian=self._company, state=int(LotState.HELD)
-        )
-        rows, orders = {one.subject: one for one in held}, {one.order for one in held}
-        for wait in find_waits(self._reader, [one for one in completed if one.subject in orders], whole=True):
+        rows, wanted = {one.subject: one for one in held}, {one.order for one in held}
+        found = self._reader.rows.among(OrderRow, "subject", wanted, state=int(OrderState.COMPLETED))
+        orders = {one.subject: one for one in self._bounded(sorted(found, key=lambda one: one.sequence)[:_MOST])}
+        for wait in find_waits(self._reader, list(orders.values()), whole=True):
             lot = rows.get(wait.lot or b"")
             if wait.task is Task.HAND_OVER and lot is not None:
-                buyer = next(one.buyer for one in completed if one.subject == wait.order)
-                yield self._of_lot(Task.HAND_OVER, lot, buyer)
+                yield self._of_lot(Task.HAND_OVER, lot, orders[wait.order].buyer)
 
     def _lots_in(self, side: str, state: LotState) -> list[LotRow]:
         sided: dict[str, Any] = {side: self._company, "state": int(state)}
@@ -190,12 +193,17 @@ class _Finder:
 
     def _returns(self) -> Iterator[Todo]:
         """Lots in quarantine that are offered to their maker. The lot's row says who quarantined it, not to whom it is
-        offered."""
-        rows = self._bounded(self._reader.rows.page(LotRow, "number", None, _MOST, state=int(LotState.RETURNING)))
-        for row in rows:
-            change = self._reader.rows.get(CustodyChangeRow, row.offer, row.subject)
-            if change is not None and change.to_participant == self._company:
-                yield self._of_lot(Task.ACCEPT_RETURN, row, row.custodian)
+        offered, so this looks at all that are being returned now."""
+        rows = self._bounded(
+            self._reader.rows.page(LotRow, "number", None, _MOST_BROAD, state=int(LotState.RETURNING)), _MOST_BROAD
+        )
+        offers = self._reader.rows.among(
+            CustodyChangeRow, "sequence", {row.offer for row in rows}, to_participant=self._company
+        )
+        own = {(one.sequence, one.lot) for one in offers}
+        yield from (
+            self._of_lot(Task.ACCEPT_RETURN, row, row.custodian) for row in rows if (row.offer, row.subject) in own
+        )
 
     def _of_lot(self, task: Task, row: LotRow, who: int, until: datetime | None = None) -> Todo:
         order = None if row.order is None else self._reader.rows.get(OrderRow, row.order)
@@ -251,7 +259,9 @@ class _Finder:
         )
 
     def _cases(self) -> Iterator[Todo]:
-        for case in find_cases(self._reader, _MOST_CASES):
+        cases = find_cases(self._reader, _MOST_CASES)
+        self.truncated |= len(cases) >= _MOST_CASES
+        for case in cases:
             if case.awaits(self._company):
                 yield Todo(Task.ANSWER_NOTICE, None, case.time, False, case=case.number, who=case.raised_by)
 

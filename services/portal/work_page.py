@@ -15,17 +15,20 @@ from ledger.provenance import open_reader
 from ledger.provenance.reader import Reader
 from ledger.provenance.worklist import Todo, WorkList, find_work
 from ledger.store import Store
-from services.access import Principal
+from services.access import Principal, Scope
+from services.access.rules import Rule
 from services.portal.acting.acting import Acting, Offer
 from services.portal.forms import Forms
 from services.portal.pages import Pages
-from services.portal.routes import MEMBERS, OWNER, PageRoute
+from services.portal.routes import OWNER, PageRoute
 from services.portal.tasks import find_doing
 from services.serving.troubles import Trouble
 
 __all__ = ["WorkPage"]
 
 _ITEMS = 10
+_RULE = Rule(Scope.PROVENANCE, page=True, cost=3)
+"""It looks at everything that the company has to do, and at the latest quality cases."""
 _MAX_PAGE = 1000
 
 
@@ -47,7 +50,7 @@ class WorkPage:
     read_troubles: Callable[[], Sequence[Trouble]]
 
     def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal", self.show, MEMBERS),)
+        return (PageRoute("/portal", self.show, _RULE),)
 
     def show(self, request: Request, page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal

@@ -221,6 +221,26 @@ def test_offers_and_returns_wait_for_whom_they_are_made_to(store: Store) -> None
     assert tasks(store, INSPECTOR) == []
 
 
+def test_what_waits_for_others_does_not_hide_what_waits_for_the_company(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        holder, maker = (BUYER, INSPECTOR) if number < 5 else (SMITH, SMITH)
+        made = order(number, OrderState.COMPLETED, quantity=3, unit=b"H87", buyer=COORDINATOR)
+        put(store, made, lot(number, order=made.subject, quantity=3, custodian=holder))
+        back = lot(10 + number, LotState.RETURNING, custodian=BUYER, offer=70 + number)
+        put(store, back, CustodyChangeRow(70 + number, back.subject, "ReturnOffered", BUYER, maker, BEGUN + 9))
+    monkeypatch.setattr("ledger.provenance.worklist._MOST", 3)
+    found = todo(store, SMITH)
+    assert {(one.task, one.lot) for one in found} == {
+        (Task.HAND_OVER, lot(5).subject),
+        (Task.ACCEPT_RETURN, lot(15).subject),
+    }
+    monkeypatch.setattr("ledger.provenance.worklist._MOST_BROAD", 3)
+    with open_reader(store, SMITH) as reader:
+        assert find_work(reader, SMITH, 0, 10).truncated
+
+
 def certificate(number: int, deadline: int) -> CertificateRow:
     made = CertificateRow(
         number, lot(1).subject, None, INSPECTOR, 1, 1, 2, BEGUN, FAR, deadline, 0, 0, 0,

@@ -12,12 +12,14 @@ import pytest
 
 from ledger.claims import build_claims
 from ledger.errors import NotFoundError
-from ledger.provenance import open_reader
+from ledger.provenance import cases, open_reader
 from ledger.provenance.cases import Case, find_case, find_cases, find_noteable
+from ledger.provenance.reader import Reader
 from ledger.provenance.waits import Task
 from ledger.provenance.worklist import find_work
 from ledger.records import NoteKind
 from ledger.store import Book
+from ledger.store.rows import NoteRow
 from ledger.verify.statement import say
 from services.access.people.roles import PersonRole
 from services.handover.deliveries import State
@@ -105,6 +107,30 @@ def test_an_acknowledgement_counts_from_the_holder_after_the_notice(world: World
     assert not case.awaits(BUYER)
     assert case.parties[0].first is not None
     assert case.parties[0].first.sequence == seen
+
+
+def test_answers_to_other_notices_hide_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.provenance.cases._MAX_REPLIES", 3, raising=False)
+    number = note(world, SMITH, NOTICE, "hip 1")
+    for _ in range(4):
+        note(world, BUYER, SEEN, "bar")
+    note(world, BUYER, SEEN, "hip 1")
+    assert held(case_of(world, number))[BUYER] == (1, 1, 0)
+
+
+def test_no_more_cases_are_built_than_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [note(world, SMITH, NOTICE, "hip 1") for _ in range(4)]
+    built: list[int] = []
+    build = cases._build
+
+    def build_one(reader: Reader, notice: NoteRow) -> Case | None:
+        built.append(notice.sequence)
+        return build(reader, notice)
+
+    monkeypatch.setattr(cases, "_build", build_one)
+    with open_reader(world.store, BUYER) as reader:
+        found = [one.number for one in find_cases(reader, 2)]
+    assert found == built == numbers[:1:-1]
 
 
 def test_of_several_lots_each_has_to_be_acknowledged(world: World) -> None:
