@@ -118,7 +118,7 @@ class Rows:
         found = self._querying.fetch(_next(kind, column, tuple(equals)), {"after": after, **equals})  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
         return _build(kind, found)[0] if found else None
 
-    def within(self, kind: type[R], least: Mapping[str, int], most: Mapping[str, int], **equals: Cell) -> list[R]:
+    def within(self, kind: type[R], least: Mapping[str, int], most: Mapping[str, int], /, **equals: Cell) -> list[R]:
         """The rows whose columns are at least and at most these numbers, and whose other columns have the given values,
         ordered by primary key."""
         bounds = {f"least_{name}": value for name, value in least.items()}

@@ -21,7 +21,7 @@ from services.planning.calendar import read_calendar
 from services.planning.forecast.document import MAX_WEEKS, ForecastDocument, SeriesForecast, model_hash
 from services.planning.forecast.history import Cut, History
 from services.planning.forecast.making import make_forecast
-from services.planning.forecast.preferences import keep_preferences, learn_preferences, read_shares
+from services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
 from services.planning.forecast.recording import (
     anchored_at,
     find_cut,
@@ -72,8 +72,9 @@ def make(
     with open_desk(at) as desk:
         own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
         with desk.reading() as shelf:
-            identity, shares = need_identity(shelf.connection), read_shares(shelf.connection)
-        made = make_forecast(history, identity, weeks, level, shares)
+            identity = need_identity(shelf.connection)
+            preferences = read_preferences(shelf.connection, history.cut)
+        made = make_forecast(history, identity, weeks, level, preferences)
         for line in _told(made):
             warn(f"millmark: {line}")
         with desk.writing() as shelf:

@@ -301,10 +301,10 @@ class _Loop:
 
 
 def _causes(one: Done, *, good: bool) -> Iterator[CauseKind]:
-    offered = one.row.end - one.row.start
+    offered, taken = one.row.end - one.row.start, one.end - one.start
     if not good:
         yield CauseKind.CERTIFICATE
-    if one.slots > offered + 1 and one.slots * 1000 > offered * _TOLERANCE_PER_MILLE:
+    if taken > offered + 1 and taken * 1000 > offered * _TOLERANCE_PER_MILLE:
         yield CauseKind.LATE
     if one.wh * 1000 > one.row.wh * _TOLERANCE_PER_MILLE:
         yield CauseKind.ENERGY

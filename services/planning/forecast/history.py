@@ -96,15 +96,19 @@ class History:
 def read_orders(
     rows: Rows, book: Book, participant: int, cut: Cut, find: FindProduct, memo: Memo | None = None
 ) -> History:
-    """The orders that a company is part of: as buyer, as coordinator, or as owner of a machine with work on it.
+    """The orders that a company is part of at the cut: as buyer, as coordinator, or as owner of a machine with work on
+    it.
 
     `memo` keeps what documents say between calls on one state of the book, so that each is read once.
     """
     found, known = History(cut), {} if memo is None else memo
-    subjects = _visible(rows, participant)
+    own = {row.subject for row in rows.find(OrderRow, buyer=participant)} | _worked(rows, participant, cut)
+    subjects = sorted(own | _coordinated(rows, participant, cut))
     for start in range(0, len(subjects), _BATCH):
         for subject, records in _records(rows, subjects[start : start + _BATCH], cut).items():
-            _add(found, book, subject, records, find, known)
+            placed_s, terms = _terms(records)
+            if terms is not None and (subject in own or terms.coordinator == participant):
+                _add(found, book, subject, placed_s, terms, records, find, known)
     found.orders.sort(key=lambda one: (one.week, one.order))
     return found
 
@@ -137,11 +141,19 @@ def _values_of(product: Product | None, total: Key) -> Iterable[Key]:
             yield from (Key(total.product, total.unit, option.key, value) for value in option.values)
 
 
-def _visible(rows: Rows, participant: int) -> list[bytes]:
-    own = [*rows.find(OrderRow, buyer=participant), *rows.find(OrderRow, coordinator=participant)]
-    worked = {row.order for row in rows.find(AssignmentRow, owner=participant)}
-    # Each once: a company may be buyer and coordinator of an order, and own the machine as well.
-    return sorted({row.subject for row in own} | worked)
+def _worked(rows: Rows, participant: int, cut: Cut) -> set[bytes]:
+    """The orders on which a machine of the company had work by the cut."""
+    orders = {row.sequence: row.order for row in rows.find(AssignmentRow, owner=participant)}
+    proposed = rows.among(RecordRow, "sequence", sorted(orders), contract=Contract.LEDGER.value)
+    return {orders[row.sequence] for row in proposed if row.block_number <= cut.block}
+
+
+def _coordinated(rows: Rows, participant: int, cut: Cut) -> set[bytes]:
+    """The orders that the company may have coordinated at the cut: what it coordinates now, and what was revised since,
+    as a revision may name another coordinator."""
+    now = {row.subject for row in rows.find(OrderRow, coordinator=participant)}
+    revised = rows.within(RecordRow, {"block_number": cut.block + 1}, {}, kind="RevisionAccepted")
+    return now | {row.subject for row in revised}
 
 
 def _records(rows: Rows, subjects: Sequence[bytes], cut: Cut) -> Mapping[bytes, list[RecordRow]]:
@@ -156,11 +168,15 @@ def _records(rows: Rows, subjects: Sequence[bytes], cut: Cut) -> Mapping[bytes, 
 
 
 def _add(
-    found: History, book: Book, subject: bytes, records: Sequence[RecordRow], find: FindProduct, memo: Memo
+    found: History,
+    book: Book,
+    subject: bytes,
+    placed_s: int,
+    terms: OrderTerms,
+    records: Sequence[RecordRow],
+    find: FindProduct,
+    memo: Memo,
 ) -> None:
-    placed_s, terms = _terms(records)
-    if terms is None:
-        return
     week, last = week_of(placed_s), week_of(found.cut.time_s)
     reason = ""
     if any(row.kind in _WITHDRAWN for row in records):

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
+from ledger.errors import InputError
 from ledger.store.rows import ChainIdentityRow
 from services.planning.errors import ForecastError
 from services.planning.forecast.capacity import find_needed
 from services.planning.forecast.document import MAX_WEEKS, BackTest, ForecastDocument, SeriesForecast
 from services.planning.forecast.history import History, Key, count_weeks
+from services.planning.forecast.preferences import KeptPreferences
 from services.planning.forecast.weeks import week_of
 
 if TYPE_CHECKING:
@@ -44,12 +46,13 @@ def make_forecast(
     identity: ChainIdentityRow,
     weeks: int,
     level_percent: int = 80,
-    shares: Mapping[str, Shares] | None = None,
+    preferences: Mapping[str, KeptPreferences] | None = None,
 ) -> ForecastDocument:
     """Forecasts the week of the cut, which has not ended, and those after it.
 
-    `shares`: by product, how the model of preferences splits its demand by option; the others are split by their
-    history. Raises ForecastError where no order counts, QualityError if a package is missing that the history needs.
+    `preferences`: by product, how a model of preferences splits its demand by option; the others are split by their
+    history. Raises ForecastError where no order counts, QualityError if a package is missing that the history needs,
+    and InputError for preferences that were learned from orders after the cut.
     """
     from quality.demand import Setting, forecast_demand  # noqa: PLC0415 - needs numpy, which others do not
 
@@ -57,6 +60,9 @@ def make_forecast(
         raise ForecastError(f"a forecast covers 1 to {MAX_WEEKS} weeks, not {weeks}")
     if not history.orders:
         raise ForecastError("no order counts up to this block", hint=_why(history))
+    kept = preferences or {}
+    if any(one.cut_block > history.cut.block for one in kept.values()):
+        raise InputError("preferences were learned from orders after the cut", hint="leave them out")
     now = week_of(history.cut.time_s)
     counted = _count(history, now)
     long = max(len(counts) for counts in counted.values()) >= _SMALLEST_SEASONAL
@@ -64,7 +70,8 @@ def make_forecast(
     keys = list(counted)
     outcome = forecast_demand([_array(counted[key]) for key in keys], setting)
     made = dict(zip(keys, outcome.forecasts, strict=True))
-    series = tuple(_bring_in_line(made, counted, shares or {}))
+    series = tuple(_bring_in_line(made, counted, {product: one.shares for product, one in kept.items()}))
+    split = {one.key.product for one in series if one.split == "preferences"}
     return ForecastDocument(
         chain_id=identity.chain_id,
         ledger=identity.ledger,
@@ -74,7 +81,7 @@ def make_forecast(
         level_percent=level_percent,
         orders=len(history.orders),
         left_out=dict(sorted(history.left_out.items())),
-        model=_model(setting.seasons, outcome),
+        model=_model(setting.seasons, outcome, {product: kept[product] for product in sorted(split)}),
         back_test=_back_test(outcome),
         series=series,
         capacity=tuple(find_needed(history, series, weeks)),
@@ -215,12 +222,16 @@ def _split(count: int, parts: Sequence[float]) -> list[int]:
     return found
 
 
-def _model(seasons: Sequence[int], outcome: Outcome) -> dict[str, Json]:
-    """Names everything that decides the figures: the method's version, its packages, and what was chosen."""
+def _model(seasons: Sequence[int], outcome: Outcome, preferences: Mapping[str, KeptPreferences]) -> dict[str, Json]:
+    """Names everything that decides the figures: the method's version, its packages, what was chosen, and the
+    preferences that split a total."""
     from quality.demand.about import describe  # noqa: PLC0415 - needs numpy, which others do not
 
     named: dict[str, Json] = {"seasons": list(seasons), "python": platform.python_version()}
-    return {**named, **describe(outcome)}
+    used: dict[str, Json] = {
+        product: {"cut_block": one.cut_block, "digest": to_hex(one.digest)} for product, one in preferences.items()
+    }
+    return {**named, **describe(outcome), "preferences": used}
 
 
 def _back_test(outcome: Outcome) -> BackTest:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger.canonical import Json, canonical_json, parse_json
+from ledger.canonical import Json, canonical_json, parse_json, sha256
 from ledger.errors import InputError
 from ledger.products import ChoiceOption, Product, ValueSet
 from ledger.store import Connection
@@ -26,9 +26,19 @@ if TYPE_CHECKING:
 
     from quality.preference import Choices, Fitted
 
-__all__ = ["SMALLEST_GROUP", "Preferences", "keep_preferences", "learn_preferences", "order_options", "read_shares"]
+__all__ = [
+    "SMALLEST_GROUP",
+    "KeptPreferences",
+    "Preferences",
+    "keep_preferences",
+    "learn_preferences",
+    "order_options",
+    "read_preferences",
+    "read_shares",
+]
 
 FORMAT: Final = "millmark.preferences"
+_TAG: Final = b"millmark.preferences.v1\0"
 SMALLEST_GROUP: Final = 10
 """Orders, below which nothing is said of an option: its values count as equally likely, as the catalogue has them."""
 _MILLION: Final = 1_000_000
@@ -66,6 +76,18 @@ class Preferences:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPreferences:
+    """What is kept of one product."""
+
+    cut_block: int
+    """Up to which orders were learned from."""
+    digest: bytes
+    """SHA-256(`millmark.preferences.v1\\0` || canonical JSON of `Preferences.to_json`)."""
+    shares: Mapping[str, Mapping[str, int]]
+    """As in `Preferences`."""
+
+
 def learn_preferences(history: History) -> list[Preferences]:
     """For each product whose document is here. Needs torch where at least one option has enough orders: raises
     QualityError otherwise."""
@@ -79,18 +101,27 @@ def keep_preferences(connection: Connection, learned: Sequence[Preferences]) -> 
         ForecastRepository(connection).put_preferences(PreferenceRow(one.product, one.cut.block, text))
 
 
-def read_shares(connection: Connection) -> dict[str, dict[str, dict[str, int]]]:
+def read_shares(connection: Connection) -> dict[str, Mapping[str, Mapping[str, int]]]:
     """The shares that are kept: by product, option and value, in millionths."""
-    found = {}
-    for row in ForecastRepository(connection).all_preferences():
-        value = parse_json(row.document.encode(), max_bytes=_MAX_BYTES, max_depth=6)
-        shares = value["shares_ppm"] if isinstance(value, dict) else {}
-        found[row.product] = {
-            str(option): {str(key): int(str(share)) for key, share in values.items()}
-            for option, values in (shares.items() if isinstance(shares, Mapping) else ())
-            if isinstance(values, Mapping)
-        }
-    return found
+    return {product: kept.shares for product, kept in read_preferences(connection).items()}
+
+
+def read_preferences(connection: Connection, cut: Cut | None = None) -> dict[str, KeptPreferences]:
+    """What is kept, by product; with a cut, only what was learned from no later orders."""
+    rows = ForecastRepository(connection).all_preferences()
+    return {row.product: _read(row) for row in rows if cut is None or row.cut_block <= cut.block}
+
+
+def _read(row: PreferenceRow) -> KeptPreferences:
+    text = row.document.encode()
+    value = parse_json(text, max_bytes=_MAX_BYTES, max_depth=6)
+    shares = value["shares_ppm"] if isinstance(value, dict) else {}
+    parsed = {
+        str(option): {str(key): int(str(share)) for key, share in values.items()}
+        for option, values in (shares.items() if isinstance(shares, Mapping) else ())
+        if isinstance(values, Mapping)
+    }
+    return KeptPreferences(row.cut_block, sha256(_TAG + text), parsed)
 
 
 def order_options(product: Product, shares: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[str, ...]]:

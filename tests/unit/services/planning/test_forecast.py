@@ -21,13 +21,21 @@ from ledger.events import topic_of
 from ledger.products import build_order_document, configure
 from ledger.records import Contract, OrderState, OrderTerms
 from ledger.store import Book, Connection, Rows
-from ledger.store.rows import OrderRow, RecordRow
+from ledger.store.rows import AssignmentRow, OrderRow, RecordRow
 from services.planning.calendar import parse_calendar
 from services.planning.errors import ForecastError
 from services.planning.forecast.document import ForecastDocument, model_hash, parse_forecast
 from services.planning.forecast.history import Cut, History, Key, Ordered, count_weeks, read_orders
 from services.planning.forecast.making import make_forecast, spread
-from services.planning.forecast.preferences import SMALLEST_GROUP, learn_preferences, order_options
+from services.planning.forecast.preferences import (
+    SMALLEST_GROUP,
+    KeptPreferences,
+    keep_preferences,
+    learn_preferences,
+    order_options,
+    read_preferences,
+    read_shares,
+)
 from services.planning.forecast.scoring import score_forecast
 from services.planning.forecast.week_based import (
     Parties,
@@ -61,20 +69,34 @@ class Ledger:
         self.book.put_document(claims.root, json.dumps(claims.to_json()))
         return claims.root
 
-    def terms(self, root: bytes, quantity: int = 3) -> OrderTerms:
-        return OrderTerms(3, ME, (), 2**32, quantity, UNIT, root)
+    def terms(self, root: bytes, quantity: int = 3, coordinator: int = ME) -> OrderTerms:
+        return OrderTerms(3, coordinator, (), 2**32, quantity, UNIT, root)
 
     def place(self, name: str, week: int, terms: OrderTerms, buyer: int = ME) -> bytes:
         order = name.encode().rjust(32, b"\0")
         self.rows.insert(
             [
                 OrderRow(
-                    order, self.block + 1, buyer, buyer, "", 3, 0, 0, OrderState.PLACED, 2**32, 0, UNIT, 0, bytes(32)
+                    *(order, self.block + 1, buyer, terms.coordinator, "", 3, 0, 0, OrderState.PLACED, 2**32, 0, UNIT),
+                    *(0, bytes(32)),
                 )
             ]
         )
         self.record("OrderPlaced", order, week, terms=terms)
         return order
+
+    def coordinate(self, order: bytes, week: int, terms: OrderTerms) -> None:
+        """An agreed revision, which names another coordinator."""
+        row = self.rows.get(OrderRow, order)
+        assert row is not None
+        self.rows.put(replace(row, coordinator=terms.coordinator))
+        self.record("RevisionAccepted", order, week, awaited=0, terms=terms)
+
+    def assign(self, order: bytes, week: int, owner: int) -> None:
+        fields = {"operation": 1, "machine": 7, "owner": owner, "claims_root": bytes(32)}
+        self.record("AssignmentProposed", order, week, **fields)
+        times = 0, 0, 0, 0
+        self.rows.insert([AssignmentRow(self.block, order, 1, 7, owner, 1, *times, None, 0, 0, None, bytes(32))])
 
     def record(self, kind: str, order: bytes, week: int, **fields: object) -> None:
         self.block += 1
@@ -143,9 +165,29 @@ def test_an_order_counts_as_it_stood_at_the_cut(ledger: Ledger) -> None:
 
 def test_a_duplicate_visible_in_two_ways_counts_once_and_others_orders_do_not(ledger: Ledger) -> None:
     ledger.place("both", 0, ledger.terms(ledger.document()))  # this company is buyer and coordinator
-    ledger.place("foreign", 0, ledger.terms(ledger.document()), buyer=OTHER)
+    ledger.place("foreign", 0, ledger.terms(ledger.document(), coordinator=OTHER), buyer=OTHER)
     assert counted(ledger.read(cut(1)), 1) == (3,)
     assert len(ledger.read(cut(1)).orders) == 1
+
+
+def test_an_order_on_which_a_machine_gets_work_after_the_cut_does_not_count_at_it(ledger: Ledger) -> None:
+    order = ledger.place("foreign", 0, ledger.terms(ledger.document(), coordinator=OTHER), buyer=OTHER)
+    then = cut(1, ledger.block)
+    ledger.assign(order, 1, OTHER)
+    ledger.assign(order, 1, ME)
+    assert counted(ledger.read(then), 1) == (0,)
+    assert counted(ledger.read(cut(1, ledger.block)), 1) == (3,)
+
+
+def test_an_order_counts_for_who_coordinated_it_at_the_cut(ledger: Ledger) -> None:
+    document = ledger.document()
+    gained = ledger.place("gained", 0, ledger.terms(document, 3, OTHER), buyer=OTHER)
+    lost = ledger.place("lost", 0, ledger.terms(document, 50), buyer=OTHER)
+    then = cut(1, ledger.block)
+    ledger.coordinate(gained, 1, ledger.terms(document, 3))
+    ledger.coordinate(lost, 1, ledger.terms(document, 50, OTHER))
+    assert counted(ledger.read(then), 1) == (50,)
+    assert counted(ledger.read(cut(1)), 1) == (3,)
 
 
 def test_what_says_no_product_and_what_is_dated_later_is_left_out_by_name(ledger: Ledger) -> None:
@@ -227,7 +269,8 @@ def test_a_malformed_series_is_refused(made: ForecastDocument, change: dict[str,
 
 def test_shares_of_preferences_split_the_total() -> None:
     shares = {"appliance": {"colour": {"white": 500_000, "graphite": 250_000, "red": 250_000}, "size": {"1.0-l": 1}}}
-    document = make_forecast(sample(), IDENTITY, 4, shares=shares)
+    kept = {"appliance": KeptPreferences(1_000_000, b"\3" * 32, shares["appliance"])}
+    document = make_forecast(sample(), IDENTITY, 4, preferences=kept)
     [total] = document.totals()
     split = {one.key.value: one for one in document.series if one.key.option == "colour"}
     assert {one.split for one in split.values()} == {"preferences"}
@@ -235,6 +278,22 @@ def test_shares_of_preferences_split_the_total() -> None:
     assert tuple(map(sum, zip(*(one.quantities for one in split.values()), strict=True))) == total.quantities
     # Shares of other values than the product has are not used.
     assert {one.split for one in document.series if one.key.option == "size"} == {"history"}
+    assert document.model["preferences"] == {"appliance": {"cut_block": 1_000_000, "digest": "0x" + "03" * 32}}
+    other = make_forecast(
+        sample(), IDENTITY, 4, preferences={"appliance": replace(kept["appliance"], digest=bytes(32))}
+    )
+    assert model_hash(other.model) != model_hash(document.model)
+
+
+def test_preferences_learned_after_the_cut_split_no_forecast(tmp_path: Path, made: ForecastDocument) -> None:
+    with new_store(tmp_path).transaction() as connection:
+        keep_preferences(connection, learn_preferences(sample()))
+        [kept] = read_preferences(connection, cut(40)).values()
+        assert read_preferences(connection, cut(40, 999_999)) == {}
+        assert read_shares(connection) == {"appliance": kept.shares}
+    assert made.model["preferences"] == {}
+    with pytest.raises(InputError, match="preferences were learned from orders after the cut; leave them out"):
+        make_forecast(sample(), IDENTITY, 4, preferences={"appliance": replace(kept, cut_block=1_000_001)})
 
 
 def test_one_order_is_forecast_by_its_mean_without_an_interval() -> None:
