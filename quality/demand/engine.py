@@ -150,18 +150,14 @@ def _plain(history: Values, setting: Setting, kind: str) -> Forecast:
 
 
 def _sparse(history: Values, setting: Setting, choice: intermittent.Choice) -> Forecast:
-    quantiles = intermittent.forecast_quantiles(history, choice.quantiles)
     mean = intermittent.forecast_mean(history, setting.horizon, choice.mean)
-    tail = (100 - setting.level_percent) / 200
-    low, high = np.interp([tail, 1 - tail], intermittent.LEVELS, quantiles)
-    steps = setting.horizon
-    return Forecast(
-        np.repeat(mean, steps),
-        np.repeat(min(low, mean), steps),
-        np.repeat(max(high, mean), steps),
-        f"{choice.mean}; quantiles of {choice.quantiles}",
-        "demand in few of the weeks",
-    )
+    interval = intermittent.forecast_interval(history, choice.quantiles, setting.level_percent / 100)
+    steps, method = setting.horizon, f"{choice.mean}; quantiles of {choice.quantiles}"
+    made, note = np.repeat(mean, steps), "demand in few of the weeks"
+    if interval is None:
+        return Forecast(made, None, None, method, f"{note}, and too few weeks for an interval")
+    low, high = interval
+    return Forecast(made, np.repeat(min(low, mean), steps), np.repeat(max(high, mean), steps), method, note)
 
 
 def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> Outcome:

@@ -15,10 +15,20 @@ from typing import Final
 
 import numpy as np
 
+from quality.demand.conformal import reaches
 from quality.demand.measures import Values, scaled_pinball
 from quality.demand.members import intermittent_models
 
-__all__ = ["LEVELS", "Choice", "choose", "forecast_mean", "forecast_quantiles", "is_intermittent", "scale_of_demand"]
+__all__ = [
+    "LEVELS",
+    "Choice",
+    "choose",
+    "forecast_interval",
+    "forecast_mean",
+    "forecast_quantiles",
+    "is_intermittent",
+    "scale_of_demand",
+]
 
 LEVELS: Final = tuple(step / 10 for step in range(1, 10))
 _LONGEST_GAP = 1.32
@@ -74,9 +84,19 @@ def choose(histories: Sequence[Values], horizon: int, windows: int) -> Choice:
     )
 
 
-def forecast_quantiles(history: Values, name: str) -> Values:
-    """Quantiles of a week's demand at `LEVELS`, the same for all coming weeks."""
-    return _candidates(history)[name]
+def forecast_quantiles(history: Values, name: str, levels: Sequence[float] = LEVELS) -> Values:
+    """Quantiles of a week's demand at these levels, the same for all coming weeks."""
+    return _candidates(history, levels)[name]
+
+
+def forecast_interval(history: Values, name: str, level: float) -> tuple[float, float] | None:
+    """The interval that leaves out as much below as above; None where so few weeks count that the largest of them says
+    too little about so high a level."""
+    if not reaches(_counting(len(history), name), level):
+        return None
+    tail = (1 - level) / 2
+    low, high = forecast_quantiles(history, name, (tail, 1 - tail))
+    return float(low), float(high)
 
 
 def forecast_mean(history: Values, horizon: int, name: str) -> float:
@@ -84,24 +104,37 @@ def forecast_mean(history: Values, horizon: int, name: str) -> float:
     return _means(history, horizon)[name] if name != "Past mean" else float(history[-52:].mean())
 
 
-def _candidates(history: Values) -> dict[str, Values]:
+def _candidates(history: Values, levels: Sequence[float] = LEVELS) -> dict[str, Values]:
     found = {}
     for name, span in _SPANS.items():
         part = history[-span:]
-        found[name] = _weighted(part, np.ones(len(part)))
-    ages = np.arange(len(history))[::-1]
+        found[name] = _weighted(part, np.ones(len(part)), levels)
     for name, half_life in _HALF_LIVES.items():
-        found[name] = _weighted(history, 0.5 ** (ages / half_life))
+        found[name] = _weighted(history, _weights(len(history), half_life), levels)
     found["Blend"] = np.mean(list(found.values()), axis=0)
     return found
 
 
-def _weighted(values: Values, weights: Values) -> Values:
+def _weights(weeks: int, half_life: float) -> Values:
+    return np.asarray(0.5 ** (np.arange(weeks)[::-1] / half_life))
+
+
+def _counting(weeks: int, name: str) -> float:
+    """How many weeks of equal weight say as much as those that a candidate takes its quantiles from (Kish 1965)."""
+    if name in _SPANS:
+        return min(weeks, _SPANS[name] or weeks)
+    if name in _HALF_LIVES:
+        weights = _weights(weeks, _HALF_LIVES[name])
+        return float(weights.sum() ** 2 / (weights**2).sum())
+    return min(_counting(weeks, one) for one in (*_SPANS, *_HALF_LIVES))
+
+
+def _weighted(values: Values, weights: Values, levels: Sequence[float]) -> Values:
     """Quantiles of a weighted sample: linear between the middles of the steps, so that they do not jump."""
     order = np.argsort(values, kind="stable")
     summed = np.cumsum(weights[order])
     middles = (summed - weights[order] / 2) / summed[-1]
-    return np.asarray(np.interp(LEVELS, middles, values[order]))
+    return np.asarray(np.interp(levels, middles, values[order]))
 
 
 def _means(history: Values, horizon: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quality.demand import Forecast, Setting, forecast_demand
 from quality.demand.conformal import half_widths
 from quality.demand.engine import NAIVE, SEASONAL
-from quality.demand.intermittent import LEVELS, is_intermittent
+from quality.demand.intermittent import LEVELS, forecast_interval, is_intermittent
 from quality.demand.measures import Values, coverage, mase, scale_of, scaled_pinball, smape
 from quality.demand.members import naive, seasonal_naive
 from quality.demand.reconcile import reconcile
@@ -94,6 +94,32 @@ def test_weeks_of_nothing_go_to_the_quantiles_of_what_was_seen() -> None:
     assert outcome.intermittent.quantile_losses[outcome.intermittent.quantiles] == min(
         outcome.intermittent.quantile_losses.values()
     )
+
+
+def test_intervals_of_intermittent_demand_widen_with_their_level_and_cover_it() -> None:
+    drawn = draw_intermittent(150, 234, seed=3)
+    past, later = [one[:-26] for one in drawn], [one[-26:] for one in drawn]
+    widths = []
+    for level in (0.8, 0.95, 0.99):
+        made = [forecast_interval(one, "all weeks", level) or (0.0, 0.0) for one in past]
+        inside = [((low <= came) & (came <= high)).mean() for (low, high), came in zip(made, later, strict=True)]
+        assert np.mean(inside) >= level - 0.02
+        widths.append(np.mean([high - low for low, high in made]))
+    assert widths[0] < widths[1] < widths[2]
+
+
+def test_no_interval_is_stated_that_so_few_weeks_cannot_show() -> None:
+    weeks = np.array([0.0, 0, 3, 0, 1] * 12)
+    assert forecast_interval(weeks, "all weeks", 0.98) is not None
+    assert forecast_interval(weeks, "all weeks", 0.99) is None
+    assert forecast_interval(weeks, "26 weeks", 0.97) is None
+    assert forecast_interval(weeks, "half-life 8", 0.96) is None
+    made = one(weeks.tolist(), Setting(4, level_percent=99))
+    assert (made.low, made.high) == (None, None)
+    assert made.note == "demand in few of the weeks, and too few weeks for an interval"
+    errors = [np.arange(1.0, 13).reshape(4, 3)]
+    assert half_widths(errors, [1.0], 3, 0.92) is not None
+    assert half_widths(errors, [1.0], 3, 0.93) is None
 
 
 def test_what_is_always_or_never_wanted_is_not_intermittent() -> None:
