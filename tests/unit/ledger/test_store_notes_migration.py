@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import event
 
 from ledger.provenance import open_reader
 from ledger.provenance.cases import find_cases
@@ -22,6 +24,10 @@ from tests.support.schemas import find_differences
 def migrate(store: Store, revision: str, *, down: bool = False) -> None:
     with store.transaction() as connection:
         if down:
+            later = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'outbox_done%'"
+            for trigger in connection.exec_driver_sql(later).scalars().all():
+                connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+            connection.exec_driver_sql("DROP TABLE outbox_done")
             connection.exec_driver_sql("DROP TABLE notes")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
         else:
@@ -43,9 +49,17 @@ def test_notes_from_before_are_kept_by_kind(tmp_path: Path) -> None:
         with store.reading() as connection:
             before = Rows(connection).find(NoteRow)
     assert [one.note_kind for one in before] == [2, 40_000]
-    with Store(build_engine(path)) as old:
+    engine, at_once = build_engine(path), []
+
+    def note(_connection: object, _cursor: object, statement: str, *rest: Any) -> None:
+        if statement.startswith("SELECT records.sequence"):
+            at_once.append(rest[1].execution_options.get("yield_per"))
+
+    event.listen(engine, "before_cursor_execute", note)
+    with Store(engine) as old:
         migrate(old, "0007", down=True)
         migrate(old, "0008")
+    assert at_once == [500]
     with open_store(path) as store:
         assert find_differences(store, LEDGER) == []
         with store.reading() as connection:

@@ -28,7 +28,8 @@ def upgrade() -> None:
     wanted = sa.select(records.c.sequence, records.c.participant, records.c.block_time, records.c.data)
     wanted = wanted.where(records.c.contract == "ledger", records.c.kind == "NoteRecorded")
     connection = op.get_bind()
-    for rows in connection.execute(wanted).partitions(_AT_ONCE):
+    # Without it, psycopg fetches all rows before the first is used.
+    for rows in connection.execute(wanted.execution_options(yield_per=_AT_ONCE)).partitions():
         connection.execute(sa.insert(notes), [_note(*row) for row in rows])
 
 
