@@ -66,6 +66,7 @@ class Feedback:
         self._recorder.verify_current()
         with writing(self._store) as shelf:
             found = self._watcher(shelf).look()
+        self._search()
         replaced = self._replacer.replace_next(self._clock())
         self._recorder.wake()
         return replaced or found > 0
@@ -95,6 +96,15 @@ class Feedback:
         with writing(self._store) as shelf:
             self._watcher(shelf).mend(machine, reason)
         self._recorder.wake()
+
+    def _search(self) -> None:
+        """Looks for settings while others may write, and then goes on with their steps."""
+        with reading(self._store) as shelf:
+            causes = self._watcher(shelf).to_search()
+        if causes:
+            self._setpoints.search(causes, self._clock())
+            with writing(self._store) as shelf:
+                self._watcher(shelf).look()
 
     def _round(self) -> float:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import sha256
@@ -53,6 +54,9 @@ class Setpoints:
     proposes: bool = True
     asked: list[bytes] = field(default_factory=list)
     answers: dict[bytes, Answer] = field(default_factory=dict)
+
+    def search(self, _causes: Sequence[MachineCause], _now_s: int) -> None:
+        pass
 
     def propose(self, _shelf: Shelf, cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
         self.asked.append(cause.id)
@@ -142,8 +146,16 @@ class FeedbackWorld:
     # What the company does
 
     def look(self) -> int:
+        """As the gateway's thread does."""
         with writing(self.store) as shelf:
-            return self.watcher(shelf).look()
+            found = self.watcher(shelf).look()
+        with reading(self.store) as shelf:
+            causes = self.watcher(shelf).to_search()
+        if causes:
+            self.setpoints.search(causes, self.now_s)
+            with writing(self.store) as shelf:
+                self.watcher(shelf).look()
+        return found
 
     def watcher(self, shelf: Shelf) -> Watcher:
         return Watcher(shelf, self.me, self._queue, self.setpoints, self.now_s, self.captured)

@@ -102,6 +102,9 @@ class OperatorDesk:
     proposal: Proposal | None = None
     said: Answer | None = None
 
+    def search(self, _causes: Sequence[MachineCause], _now_s: int) -> None:
+        """Settings are looked for when they are proposed: nobody else waits for the database."""
+
     def propose(self, _shelf: Shelf, _cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
         """Settings by the process model."""
         found = self._search()

@@ -8,7 +8,8 @@ there. Nothing is proposed on telemetry that is old, or where the model must not
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,9 @@ _OPEN_S = 8 * 3600
 """For how long a proposal can be accepted: a shift."""
 _OLD_S = 3600
 _MOST_BYTES = 8 << 20
-"""Of telemetry: a proposal is looked for within a transaction."""
+"""Of telemetry."""
+MOST_READ = 5
+"""How often it is tried to read telemetry that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,37 @@ class InboxDesk:
     home: Path
     me: int
     """Participant."""
+    _found: dict[bytes, SetpointDocument | Unproposed] = field(default_factory=dict)
+    """By cause: what was looked for last."""
+    _unread: dict[bytes, int] = field(default_factory=dict)
+    """By cause: how often telemetry could not be read."""
 
-    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:
-        """Puts a proposal into the inbox, or says why there is none."""
+    def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
+        """Looks for settings. Where telemetry cannot be read, there is nothing yet: it may be half written."""
+        found = {cause.id: self._search(cause, now_s) for cause in causes}
+        unread = {name: self._unread.get(name, 0) + 1 for name, one in found.items() if isinstance(one, _Unreadable)}
+        for kept in (self._found, self._unread):
+            kept.clear()
+        for name, one in found.items():
+            if not isinstance(one, _Unreadable):
+                self._found[name] = one
+            elif unread[name] >= MOST_READ:
+                self._found[name] = _unusable(one.why)
+            else:
+                self._unread[name] = unread[name]
+
+    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
+        """Puts what was found into the inbox, or says why there is nothing."""
+        document = self._found.get(cause.id)
+        if document is None or isinstance(document, Unproposed):
+            return document
+        repository = SetpointRepository(shelf.rows)
+        stream = shelf.stream(self.me, cause.machine).subject
+        place = repository.next_number(), cause.machine, stream, document.digest, document.build().decode()
+        repository.add(SetpointRow(*place, now_s, now_s + _OPEN_S))
+        return Proposed("; ".join(map(describe_value, document.values)))
+
+    def _search(self, cause: MachineCause, now_s: int) -> SetpointDocument | Unproposed | _Unreadable:
         folder = self.home / FOLDER / str(cause.machine)
         if not folder.is_dir():
             return Unproposed("there is no model of the machine's process")
@@ -57,16 +88,11 @@ class InboxDesk:
 
         try:
             unit, found = read_calendar(self.home).file.unit, _search(folder, now_s)
+            if isinstance(found, Unproposed | _Unreadable):
+                return found
+            return _document(cause, found, unit)
         except (QualityError, MillmarkError, OSError) as error:
-            return Unproposed(f"the model of the machine's process cannot be used: {str(error)[:120]}")
-        if isinstance(found, Unproposed):
-            return found
-        document = _document(cause, found, unit)
-        repository = SetpointRepository(shelf.rows)
-        stream = shelf.stream(self.me, cause.machine).subject
-        place = repository.next_number(), cause.machine, stream, document.digest, document.build().decode()
-        repository.add(SetpointRow(*place, now_s, now_s + _OPEN_S))
-        return Proposed("; ".join(map(describe_value, document.values)))
+            return _unusable(str(error))
 
     def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:
         """The answer in the machine's evidence. A proposal that nobody answered in time counts as refused."""
@@ -87,7 +113,19 @@ class InboxDesk:
         return Answer(state is SetpointState.ACCEPTED, now_s, "the operator", reason)
 
 
-def _search(folder: Path, now_s: int) -> Proposal | Unproposed:
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Telemetry that cannot be read now."""
+
+    why: str
+
+
+def _unusable(why: str) -> Unproposed:
+    return Unproposed(f"the model of the machine's process cannot be used: {why[:120]}")
+
+
+def _search(folder: Path, now_s: int) -> Proposal | Unproposed | _Unreadable:
+    from quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
     from quality.model import MAX_MODEL_BYTES  # noqa: PLC0415 - as above
     from quality.process import MachineState, Proposal, parse_process_model, propose_setpoint  # noqa: PLC0415 - numpy
     from quality.process.telemetry import load_telemetry, read_as  # noqa: PLC0415 - as above
@@ -95,9 +133,14 @@ def _search(folder: Path, now_s: int) -> Proposal | Unproposed:
 
     model = parse_process_model(read_bounded(folder / "model.bin", MAX_MODEL_BYTES))
     terms = parse_terms(read_bounded(folder / "terms.toml", MAX_BYTES), model)
-    if (folder / "telemetry.csv").stat().st_size > _MOST_BYTES:
-        return Unproposed(f"its telemetry has more than {_MOST_BYTES >> 20} MiB: keep the latest rows alone there")
-    telemetry = load_telemetry([folder / "telemetry.csv"], model.step_s)
+    try:
+        if (folder / "telemetry.csv").stat().st_size > _MOST_BYTES:
+            return Unproposed(f"its telemetry has more than {_MOST_BYTES >> 20} MiB: keep the latest rows alone there")
+        telemetry = load_telemetry([folder / "telemetry.csv"], model.step_s)
+    except (QualityError, OSError) as error:
+        return _Unreadable(str(error))
+    if telemetry.times[-1] > now_s + model.step_s:
+        return Unproposed("its telemetry is of a time to come: see the clock of what writes it")
     if telemetry.times[-1] < now_s - _OLD_S:
         return Unproposed(f"its telemetry ended {(now_s - int(telemetry.times[-1])) // 60} min ago")
     rows = read_as(model.columns, telemetry)[telemetry.run == telemetry.run[-1]]
@@ -106,8 +149,10 @@ def _search(folder: Path, now_s: int) -> Proposal | Unproposed:
     return found if isinstance(found, Proposal) else Unproposed(f"no settings are proposed: {found.cause}"[:200])
 
 
-def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocument:
+def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocument | Unproposed:
     changed = [name for name, value in found.setpoints.items() if value != found.present[name]]
+    if not changed:
+        return Unproposed("no settings are proposed: only later moves would make it cheaper")
     values = (SetpointValue(name, found.decimals[name], found.present[name], found.setpoints[name]) for name in changed)
     mark = _mark(cause.id)
     return SetpointDocument(

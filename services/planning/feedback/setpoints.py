@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,17 +40,25 @@ class Answer:
 
 
 class SetpointDesk(Protocol):
-    """Where settings are proposed to operators, by machine. Called within the caller's transaction."""
+    """Where settings are proposed to operators, by machine."""
 
-    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:
-        """Proposes settings because of a cause, once: the same cause leads to the same proposal."""
+    def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
+        """Looks for settings because of causes, which may take seconds: not within a transaction."""
+
+    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
+        """Proposes settings because of a cause, within the caller's transaction; None if they have yet to be looked
+        for."""
 
     def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:
-        """What the operator said to the proposal that a cause led to; None as long as it waits."""
+        """What the operator said to the proposal that a cause led to, within the caller's transaction; None as long as
+        it waits."""
 
 
 class NoSetpoints:
     """Of a company without models of its machines' processes."""
+
+    def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
+        """There is nothing to look for."""
 
     def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:  # noqa: ARG002
         """Proposes nothing."""

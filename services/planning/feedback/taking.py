@@ -29,6 +29,9 @@ Queue = Callable[[Connection, str, Record], None]
 """Makes a record durable within the transaction, under a key that names it; the same key is the same record."""
 
 
+_SEARCHING = "settings are being looked for"
+
+
 @dataclass(frozen=True, slots=True)
 class Taker:
     """Takes steps of one company, within one transaction."""
@@ -67,6 +70,12 @@ class Taker:
             row = self.kept.cause(step.cause)
             if row is not None and step.step != Step.REPLAN:
                 self._take(row.cause, step)
+
+    def to_search(self) -> list[MachineCause]:
+        """Causes for which settings are to be looked for."""
+        due = [step for step in self.kept.steps_in(State.DUE) if step.step == Step.SETPOINT and self._can_take(step)]
+        rows = [(step, self.kept.cause(step.cause)) for step in due]
+        return [row.cause for step, row in rows if row is not None and not self._is_stale(row.cause, step)]
 
     def can_go_on(self) -> bool:
         """Whether anything that waited can be gone on with."""
@@ -135,7 +144,10 @@ class Taker:
 
     def _propose(self, own: OwnStream, cause: MachineCause, step: StepRow) -> None:
         found = self.setpoints.propose(self.shelf, cause, self.now_s)
-        if isinstance(found, Proposed):
+        if found is None:
+            if step.detail != _SEARCHING:
+                self.kept.put_step(replace(step, detail=_SEARCHING))
+        elif isinstance(found, Proposed):
             self._write(own, cause, step, found.text, {"proposed": found.text}, State.WAITING)
         else:
             self._write(own, cause, step, found.text, {"not_proposed": found.text}, State.REFUSED)

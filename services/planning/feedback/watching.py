@@ -83,6 +83,10 @@ class Watcher:
         self._taker.go_on()
         return len(found)
 
+    def to_search(self) -> list[MachineCause]:
+        """Causes for which settings are to be looked for before the next look, outside of a transaction."""
+        return self._taker.to_search()
+
     def report(self, cause: MachineCause) -> CauseRow:
         """Takes in what this company itself says of its own machine. Raises CauseRefusedError for another's machine,
         and for evidence that is not there."""
