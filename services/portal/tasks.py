@@ -62,7 +62,7 @@ def find_doing(
         case = todo.case if isinstance(todo, Todo) else None
         return f"/portal/cases/{case}" if case else "", ()
     thing = find_thing(reader, about, key, key)
-    offers = acting.offers(principal, acting.scene(reader, principal, thing)) if names else ()
+    offers = acting.offers(principal, acting.scene(reader, principal, thing), *names) if names else ()
     return thing.path, tuple(one for name in names for one in offers if one.name == name)
 
 

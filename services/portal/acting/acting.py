@@ -69,12 +69,13 @@ class Acting:
             raise NotFoundError("there is no such form for you")
         return act
 
-    def offers(self, principal: Principal, scene: Scene) -> tuple[Offer, ...]:
-        """The acts that the caller may do about a thing now."""
+    def offers(self, principal: Principal, scene: Scene, *names: str) -> tuple[Offer, ...]:
+        """The acts that the caller may do about a thing now; only those `names`, if any are given. Whether others are
+        possible is then not asked, which may take many rows."""
         return tuple(
             self.offer_of(act, scene.thing)
             for act in self.acts.on(scene.thing.about)
-            if self.desk.may(principal, act.operation) and act.offered(scene)
+            if (not names or act.name in names) and self.desk.may(principal, act.operation) and act.offered(scene)
         )
 
     def offers_on(self, principal: Principal, about: About, key: str = "", *names: str) -> tuple[Offer, ...]:
@@ -87,8 +88,7 @@ class Acting:
                 thing = find_thing(reader, about, key, key)
             except NotFoundError:
                 return ()
-            found = self.offers(principal, self.scene(reader, principal, thing))
-        return tuple(one for one in found if not names or one.name in names)
+            return self.offers(principal, self.scene(reader, principal, thing), *names)
 
     def offer_of(self, act: Act, thing: Thing, **filled: str) -> Offer:
         """The button for an act about a thing; `filled`: entries that its form has already."""

@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 MAX_OPTIONS = 200
+_MAX_CHOSEN = 1000
+"""Companies or machines of a list, in which a browser finds one by its first letters."""
 _MAX_ENTRIES = 20
 """Newest entries of a stream that are offered."""
 _MAX_STREAMS = 5
@@ -44,30 +46,39 @@ def name_of(reader: Reader, subject: bytes) -> str:
 
 
 def companies(scene: Scene, role: Role | None = None, chosen: int = 0) -> list[Option]:
-    """Other companies that may act, with a role if one is given."""
-    rows = scene.reader.rows.page(ParticipantRow, "number", None, MAX_OPTIONS)
-    fit = [one for one in rows if not one.inactive_since and (role is None or one.roles & role)]
-    parties = [(one.number, scene.reader.party(one.number).name) for one in fit if one.number != scene.company]
-    return [Option(str(number), name or f"# {number}", chosen=number == chosen) for number, name in parties]
+    """Other companies that may act, with a role if one is given. The one that is chosen is never cut off."""
+    rows = scene.reader.rows.find(ParticipantRow, inactive_since=0)
+    fit = [one.number for one in rows if one.number != scene.company and (role is None or one.roles & role)]
+    fit.sort(key=lambda number: (number != chosen, number))
+    shown = sorted(fit[:_MAX_CHOSEN])
+    parties = [(number, scene.reader.party(number).name) for number in shown]
+    found = [Option(str(number), name or f"# {number}", chosen=number == chosen) for number, name in parties]
+    return [*found, *_cut(len(fit))]
 
 
 def machines(scene: Scene) -> list[Option]:
     """Machines that are in use, with their owners."""
-    rows = [row for row in scene.reader.rows.page(MachineRow, "number", None, MAX_OPTIONS) if not row.retired_at]
+    # One more than is shown, to know whether there are more.
+    rows = scene.reader.rows.page(MachineRow, "number", None, _MAX_CHOSEN + 1, retired_at=0)
+    total, rows = len(rows), rows[:_MAX_CHOSEN]
     scene.reader.name(row.subject for row in rows)
     found = []
     for row in rows:
         owner = scene.reader.party(row.owner).name or f"# {row.owner}"
         found.append(Option(str(row.number), f"{name_of(scene.reader, row.subject)} · {owner}"))
-    return found
+    return [*found, *_cut(total)]
 
 
-def held_lots(scene: Scene) -> list[LotRow]:
+def _cut(total: int) -> list[Option]:
+    """An option that cannot be sent, and says that there are more than those before it."""
+    return [Option("", key="act.cut")] if total > _MAX_CHOSEN else []
+
+
+def held_lots(scene: Scene, most: int = MAX_OPTIONS) -> list[LotRow]:
     """The newest lots that the company holds and could do something with: not offered, in quarantine or packed."""
-    rows = scene.reader.rows.latest(
-        LotRow, "number", MAX_OPTIONS, custodian=scene.company, state=int(LotState.HELD), parent=None
+    return scene.reader.rows.latest(
+        LotRow, "number", most, custodian=scene.company, state=int(LotState.HELD), parent=None
     )
-    return [row for row in rows if row.parent is None]
 
 
 def lot_options(reader: Reader, rows: Iterable[LotRow], *, chosen: bool = False) -> list[Option]:

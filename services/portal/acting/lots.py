@@ -216,13 +216,18 @@ def _split(body: Body, scene: Scene) -> Body:
 
 
 def _mates(scene: Scene) -> list[LotRow]:
-    """Other lots of the company in the same unit and order."""
+    """Other lots of the company in the same unit and order, the newest first."""
     row = lot_of(scene)
-    return [one for one in held_lots(scene) if _is_alike(one, row)][: _MAX_PARTS - 1]
+    if row.order is None:
+        near = held_lots(scene)
+    else:
+        near = sorted(scene.reader.rows.find(LotRow, order=row.order), key=lambda one: one.number, reverse=True)
+    return [one for one in near if _is_mate(one, row)][: _MAX_PARTS - 1]
 
 
-def _is_alike(one: LotRow, row: LotRow) -> bool:
-    return one.subject != row.subject and one.unit == row.unit and one.order == row.order and not one.contents
+def _is_mate(one: LotRow, row: LotRow) -> bool:
+    alike = one.unit == row.unit and one.order == row.order and one.custodian == row.custodian
+    return one.subject != row.subject and alike and one.state == LotState.HELD and not one.contents and not one.parent
 
 
 def _merge(body: Body, scene: Scene) -> Body:
@@ -283,7 +288,7 @@ def _may_merge(scene: Scene) -> bool:
 
 
 def _may_pack(scene: Scene) -> bool:
-    return _is_mine(scene, LotState.HELD) and bool(_packable(scene))
+    return _is_mine(scene, LotState.HELD) and len(held_lots(scene, 2)) > 1  # it is one of them itself
 
 
 def _never_named(scene: Scene) -> str:
