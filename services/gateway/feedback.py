@@ -19,7 +19,7 @@ from services.gateway.recording import Recorder
 from services.gateway.recording.repository import RecordingRow, describe_subjects
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.replacing import Replacer
-from services.planning.feedback.reporting import report_event
+from services.planning.feedback.reporting import name_report, report_event
 from services.planning.feedback.repository import CauseRow
 from services.planning.feedback.setpoints import SetpointDesk
 from services.planning.feedback.watching import Watcher
@@ -71,13 +71,19 @@ class Feedback:
         self._recorder.wake()
         return replaced or found > 0
 
-    def report(self, machine: int, kind: str, text: str) -> CauseRow:
-        """Takes in what the company says of its own machine, with an entry of the machine's stream as evidence. Raises
+    def has_reported(self, form: str) -> bool:
+        """Whether a form with this name was reported."""
+        return self._recorder.find(name_report(form)) is not None
+
+    def report(self, machine: int, kind: str, text: str, form: str = "") -> CauseRow:
+        """Takes in what the company says of its own machine, with an entry of the machine's stream as evidence.
+        `form`: the name of the form that says so, if one does; two of one name are never taken in. Raises
         CauseRefusedError, and InputError for a machine without a stream."""
         self._recorder.verify_current()
         with writing(self._store) as shelf:
+            now_s, captured = self._clock(), self._captured
             cause: MachineCause = report_event(
-                shelf, self._me, machine, kind, text, self._clock(), self._queue, captured=self._captured
+                shelf, self._me, machine, kind, text, now_s, self._queue, captured=captured, form=form
             )
             row = self._watcher(shelf).report(cause)
         self._recorder.wake()

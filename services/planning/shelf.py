@@ -16,7 +16,7 @@ from services.planning.reading import find_whole
 from services.planning.repository import PlanningRepository, PlanRow
 from services.planning.sealing import OwnStream, Sealed
 
-__all__ = ["Shelf", "is_for_offers", "reading", "writing"]
+__all__ = ["Shelf", "is_for_offers", "reading", "shelf_on", "writing"]
 
 _OFFERS = "offers"
 """How the stream of a machine ends whose other entries a node captures."""
@@ -103,14 +103,15 @@ def is_for_offers(book: Book, row: StreamRow) -> bool:
 @contextmanager
 def reading(store: Store) -> Iterator[Shelf]:
     with store.reading() as connection:
-        yield _shelf(connection)
+        yield shelf_on(connection)
 
 
 @contextmanager
 def writing(store: Store) -> Iterator[Shelf]:
     with store.transaction() as connection:
-        yield _shelf(connection)
+        yield shelf_on(connection)
 
 
-def _shelf(connection: Connection) -> Shelf:
+def shelf_on(connection: Connection) -> Shelf:
+    """The database within a transaction that is open already."""
     return Shelf(connection, Rows(connection), Book(connection), PlanningRepository(connection))

@@ -26,6 +26,7 @@ __all__ = ["ORDER_PRODUCT", "build_order_act"]
 ORDER_PRODUCT = "orderProduct"
 _MAX_OPTIONS = 64 * 1024
 _COUNTED = re.compile(r"(.*?)([0-9]{1,9})")
+_NUMBER = re.compile(r"[0-9]{1,12}")
 _PIECE = "H87"
 
 
@@ -72,7 +73,7 @@ def _configured(home: Path | None, digest: str, options: str) -> Configuration:
         if not isinstance(found, dict):
             raise EntryError("entry.options_wrong")
         return verify_specification(product, found)
-    except (ValueError, SpecificationError):
+    except (ValueError, RecursionError, SpecificationError):
         raise EntryError("entry.options_wrong") from None
 
 
@@ -131,7 +132,7 @@ def _read_gates(gates: Iterable[str]) -> list[dict[str, Json]]:
     found: dict[int, dict[str, Json]] = {}
     for text in gates:
         inspector, _, model = text.partition(":")
-        if not inspector.isdecimal() or (model and not model.isdecimal()) or int(inspector) in found:
+        if not _NUMBER.fullmatch(inspector) or (model and not _NUMBER.fullmatch(model)) or int(inspector) in found:
             raise EntryError("entry.gates")
         gate: dict[str, Json] = {"inspector": int(inspector)}
         found[int(inspector)] = {**gate, "model": int(model)} if model else gate

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from fastapi import Response
 from pydantic import BaseModel
 
+from ledger.records import Record
+from ledger.store import Connection
 from services.access import Principal
 from services.gateway.http.errors import InFlightError, KeyReusedError
 from services.gateway.http.idempotency import IdempotencyStore, KeyedRequest
@@ -71,6 +73,10 @@ class FormDesk:
         except KeyReusedError as error:
             raise FormUsedError("the form was sent before, with other entries", hint="open the form again") from error
         return _number(answer)
+
+    def seal(self, key: str, principal: Principal, write: Callable[[Connection], Record]) -> int:
+        name = hashlib.sha256(f"{principal.participant or 0}\n{key}".encode()).hexdigest()
+        return self._service.seal(f"form:{name}", principal, write).id
 
     def status(self, number: int) -> RecordStatus:
         return self._service.status(number)

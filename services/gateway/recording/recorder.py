@@ -134,6 +134,13 @@ class Recorder:
         self.wake()
         return self._outbox.record(number)
 
+    def queue_with(self, row: RecordingRow, write: Callable[[Connection], Record]) -> QueuedRecord:
+        """Like `queue`, for a record that follows from what `write` stores in the same transaction."""
+        with self._store.transaction() as connection:
+            number = self.queue_in(connection, row, write(connection))
+        self.wake()
+        return self._outbox.record(number)
+
     def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
         """Like `queue`, but within the caller's transaction. The caller wakes the recorder afterwards. Returns the
         id.

@@ -14,7 +14,7 @@ from ledger.ids import Identity, SubjectKind
 from ledger.products import FindProduct
 from ledger.provenance import open_reader
 from ledger.records import Record
-from ledger.store import Registry, Store
+from ledger.store import Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from services.access import Principal
 from services.gateway.http.errors import NoSignerError
@@ -57,6 +57,17 @@ class RecordingService:
         recorder = self._need()
         # Looked up first: after a crash the response may be lost although the record was queued.
         return self._status(recorder.find(wanted.attempt.key) or self._queue(recorder, wanted))
+
+    def seal(self, key: str, caller: Principal, write: Callable[[Connection], Record]) -> RecordStatus:
+        """Queues the record that `write` returns, in the transaction in which that writes what the record is about.
+        Idempotent under the key, of the outbox. Raises NoSignerError, OutboxOlderError or TryLaterError before
+        anything is written, and what `write` raises."""
+        recorder = self._need()
+        found = recorder.find(key)
+        if found is None:
+            recorder.participant(caller.participant)
+            found = recorder.queue_with(RecordingRow(key, caller.participant or 0, describe_subjects([])), write)
+        return self._status(found)
 
     def find(self, attempt: Attempt) -> RecordStatus | None:
         """The status of the record that an earlier attempt queued, if any."""

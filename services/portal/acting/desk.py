@@ -3,7 +3,7 @@ portal does not import the gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ledger.canonical import Json
 from ledger.errors import InputError
 from ledger.records import Record
+from ledger.store import Connection
 from services.access import Principal
 
 __all__ = ["Asked", "Desk", "FormUsedError", "Preview", "RecordStatus", "Refusal", "Wish"]
@@ -113,6 +114,11 @@ class Desk(Protocol):
     def record(self, wish: Wish, principal: Principal) -> int:
         """Queues the record and returns its number. A form that was sent before leads to the same record. Raises as
         `preview`, and FormUsedError for a form that was sent with other entries."""
+
+    def seal(self, key: str, principal: Principal, write: Callable[[Connection], Record]) -> int:
+        """Queues the record that `write` returns, in the transaction in which that writes what the record is about;
+        returns its number. A form that was sent before leads to the same record, and nothing is written. Raises what
+        `write` raises, and NoSignerError, OutboxOlderError or TryLaterError before anything is written."""
 
     def status(self, number: int) -> RecordStatus:
         """Raises NotFoundError."""

@@ -166,7 +166,7 @@ def parse_seen(seen: str) -> dict[str, str] | None:
     """None for what no form of this portal has."""
     try:
         found = json.loads(seen) if len(seen) <= MAX_SEEN else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
         return None

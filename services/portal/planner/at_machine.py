@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -46,7 +46,6 @@ _RULE = Rule(Scope.PROVENANCE, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _RECORDING = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _LATELY, _NEXT = 3, 20
 _MAX_TEXT = 200
-_MOST_FORMS = 1_000
 _SHOWN = (BarTone.NOW, BarTone.AGREED)
 _OVER = (BarTone.DONE, BarTone.FAILED, BarTone.REWORKED)
 _ACTS = ("startAssignment", "readRegister", "commissionLot", "finishAssignment")
@@ -55,7 +54,8 @@ _ACTS = ("startAssignment", "readRegister", "commissionLot", "finishAssignment")
 class CauseDesk(Protocol):
     """What this page asks of the gateway's feedback."""
 
-    def report(self, machine: int, kind: str, text: str) -> object: ...
+    def has_reported(self, form: str) -> bool: ...
+    def report(self, machine: int, kind: str, text: str, form: str = "") -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,6 @@ class AtMachine:
     forms: Forms
     causes: CauseDesk | None
     """Without it, nothing follows from a report by itself."""
-    reported: dict[str, None] = field(default_factory=dict)
-    """Keys of forms that were reported, the latest."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -140,7 +138,8 @@ class AtMachine:
             "error": error,
             "reported": bool(request.query_params.get("reported")),
             "text": "" if sent is None else one(sent, "text")[:_MAX_TEXT],
-            "key": secrets.token_urlsafe(24),
+            # Kept on the page of an error: sent again, the form reports nothing twice.
+            "key": secrets.token_urlsafe(24) if sent is None else form_key(sent),
         }
         return self.pages.render(request, "at_machine.html", 200 if error is None else 400, forms=self.forms, **values)
 
@@ -192,12 +191,10 @@ class AtMachine:
 
     def _report(self, causes: CauseDesk, key: str, machine: int, text: str) -> None:
         """Feedback does what follows from it, once for each form."""
+        form = key_of(key, "down")
         with self.shop.lock:
-            if key not in self.reported:
-                causes.report(machine, CauseKind.MACHINE_DOWN.value, text)
-                self.reported[key] = None
-            while len(self.reported) > _MOST_FORMS:
-                del self.reported[next(iter(self.reported))]
+            if not causes.has_reported(form):
+                causes.report(machine, CauseKind.MACHINE_DOWN.value, text, form)
 
     def _write(
         self, shelf: Shelf, principal: Principal, machine: int, entry: Mapping[str, Json]

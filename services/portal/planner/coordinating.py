@@ -92,10 +92,12 @@ class Coordinating:
                 return self._summarise(request, me, sent, key)
             number = self.shop.seal(principal, key, lambda shelf: self._seal_call(shelf, principal, me, sent))
         except MillmarkError as error:
-            return self._overview(request, sent, error)
+            return self._overview(request, sent, error, key)
         return _to_record(number, _PATH)
 
-    def _overview(self, request: Request, sent: Filled | None = None, error: MillmarkError | None = None) -> Response:
+    def _overview(
+        self, request: Request, sent: Filled | None = None, error: MillmarkError | None = None, key: str | None = None
+    ) -> Response:
         principal, now_s = _principal(request), self.shop.clock()
         me = self.shop.company(principal)
         with reading(self.shop.store) as shelf:
@@ -108,7 +110,8 @@ class Coordinating:
                 "calls": [describe_call(reader.call(row.digest), now_s) for row in mine[:_MOST_CALLS]],
                 "cut": len(mine) > _MOST_CALLS,
             }
-        values |= {"filled": sent or {}, "error": error, "key": secrets.token_urlsafe(24), "has_objective": self._has()}
+        key = key or secrets.token_urlsafe(24)
+        values |= {"filled": sent or {}, "error": error, "key": key, "has_objective": self._has()}
         closes = datetime.fromtimestamp((now_s + _CLOSES_IN_S) // _HOUR_S * _HOUR_S, UTC)
         values |= {"closes": f"{closes:%Y-%m-%dT%H:%M}", "most": _MOST_CALLS}
         return self.pages.render(request, "planner.html", 200 if error is None else 400, forms=self.forms, **values)
@@ -187,7 +190,7 @@ class Coordinating:
             wanted = number_of(sent, "attempt", 0, 10**9)
             number = self.shop.seal(principal, key, lambda shelf: self._seal_plan(shelf, digest, me, wanted))
         except MillmarkError as error:
-            return self._show(request, call, error)
+            return self._show(request, call, error, key=key)
         self.shop.maker.forget(digest)
         return _to_record(number, f"{_PATH}/{call}")
 
@@ -199,9 +202,12 @@ class Coordinating:
             with reading(self.shop.store) as shelf:
                 need_own_call(shelf, subject_of(call), self.shop.company(principal))
                 found = find_proposals(shelf, shelf.latest_plan(subject_of(call)))
+            if one(sent, "plan") != found.plan.digest.hex():
+                error = CallRefusedError("another plan was recorded meanwhile", hint="look at it before it is proposed")
+                return self._show(request, call, error, status=409)
             self._record_all(principal, key, found)
         except MillmarkError as error:
-            return self._show(request, call, error)
+            return self._show(request, call, error, key=key)
         return RedirectResponse(f"/portal/plans/{found.plan.digest.hex()}", 303)
 
     def _record_all(self, principal: Principal, key: str, found: Proposals) -> None:
@@ -263,8 +269,16 @@ class Coordinating:
         return own, seal_made(shelf, own, call, found.made, self.shop.signer, entry)
 
     def _show(
-        self, request: Request, call: str, error: MillmarkError | None = None, sent: Filled | None = None
+        self,
+        request: Request,
+        call: str,
+        error: MillmarkError | None = None,
+        sent: Filled | None = None,
+        *,
+        key: str | None = None,
+        status: int = 400,
     ) -> Response:
+        """`key` is kept on the page of an error, so that sending the form again does nothing twice."""
         principal, digest, now_s = _principal(request), subject_of(call), self.shop.clock()
         me = self.shop.company(principal)
         attempts = self.shop.maker.attempts(digest)
@@ -285,11 +299,11 @@ class Coordinating:
             }
         busy = any(not item.is_over for item in attempts)
         values |= {"busy": busy, "other_busy": self.shop.maker.is_busy and not busy, "error": error}
-        values |= {"solver": has_solver(), "key": secrets.token_urlsafe(24), "filled": sent or {}}
+        values |= {"solver": has_solver(), "key": key or secrets.token_urlsafe(24), "filled": sent or {}}
         values |= {"causes": tuple(CauseKind), "cpu_s": _DEFAULT_CPU_S, "seed": len(attempts) + 1}
         # A page that is open while a plan is made shows it once it is there, without a script.
         headers = {"Refresh": str(_REFRESH_S)} if busy else None
-        status = 200 if error is None else 400
+        status = 200 if error is None else status
         return self.pages.render(request, "planner_plan.html", status, headers, forms=self.forms, **values)
 
     def _todo(self, shelf: Shelf, digest: bytes) -> Proposals | str:

@@ -94,9 +94,9 @@ class Owning:
             number = 0
             for machine in machines:  # each has a stream of its own
                 mine = {mark for mark in chosen if _machine_of(mark) == machine}
-                number = self._seal(principal, key_of(key, machine), digest, machine, mine, days)
+                number = self._seal(principal, key_of(key, machine, *sorted(mine)), digest, machine, mine, days)
         except MillmarkError as error:
-            return self._show(request, call, error, sent)
+            return self._show(request, call, error, sent, key)
         return _to_record(number, f"{_PATH}/{call}")
 
     def withdraw(self, request: Request, call: str, sent: Sent) -> Response:
@@ -113,9 +113,10 @@ class Owning:
                 raise OfferRefusedError("nothing is chosen", hint="tick what you take back")
             number = 0
             for machine, entries in by_machine.items():
-                number = self._seal_entries(principal, key_of(key, machine), machine, entries)
+                own = key_of(key, machine, *sorted(to_hex(leaf) for leaf in leaves))
+                number = self._seal_entries(principal, own, machine, entries)
         except MillmarkError as error:
-            return self._show(request, call, error)
+            return self._show(request, call, error, key=key)
         return _to_record(number, f"{_PATH}/{call}")
 
     def accept(self, request: Request, sent: Sent) -> Response:
@@ -136,7 +137,7 @@ class Owning:
                 body = {"claims_root": to_hex(root)}
                 self.shop.record(principal, "acceptAssignment", key_of(key, number), {"id": number}, body)
         except MillmarkError as error:
-            return self._overview(request, error)
+            return self._overview(request, error, key)
         return RedirectResponse(_PATH, 303)
 
     def decline(self, request: Request, sent: Sent) -> Response:
@@ -150,10 +151,10 @@ class Owning:
                 document = build_decline(shelf, number, kind, one(sent, "text")[:200])
             done = self.shop.record(principal, "declineAssignment", key, {"id": number}, {"reason": document})
         except MillmarkError as error:
-            return self._overview(request, error)
+            return self._overview(request, error, key)
         return _to_record(done, _PATH)
 
-    def _overview(self, request: Request, error: MillmarkError | None = None) -> Response:
+    def _overview(self, request: Request, error: MillmarkError | None = None, key: str | None = None) -> Response:
         principal, now_s = _principal(request), self.shop.clock()
         me = self.shop.company(principal)
         with reading(self.shop.store) as shelf:
@@ -169,12 +170,18 @@ class Owning:
             names.name({row.order for row in waiting})
             rows = [(row, names.identifier(row.order), names.machine(row.machine)) for row in waiting]
         values: dict[str, Any] = {"calls": calls, "rows": rows, "ready": frozenset(roots), "refused": refused}
-        values |= {"error": error, "key": secrets.token_urlsafe(24)}
+        values |= {"error": error, "key": key or secrets.token_urlsafe(24)}
         return self.pages.render(request, "offers.html", 200 if error is None else 400, forms=self.forms, **values)
 
     def _show(
-        self, request: Request, call: str, error: MillmarkError | None = None, sent: Filled | None = None
+        self,
+        request: Request,
+        call: str,
+        error: MillmarkError | None = None,
+        sent: Filled | None = None,
+        key: str | None = None,
     ) -> Response:
+        """`key` is kept on the page of an error, so that sending the form again does nothing twice."""
         principal, digest, now_s = _principal(request), subject_of(call), self.shop.clock()
         me = self.shop.company(principal)
         with reading(self.shop.store) as shelf:
@@ -182,7 +189,8 @@ class Owning:
             values: dict[str, Any] = {"call": describe_call(shown, now_s), "mine": self._mine(shelf, digest, me)}
             values |= {"plans": [plan_reader(shelf, me).plan(one) for one in shown.plans]}
             values |= self._can_offer(shelf, principal, digest, me)
-        values |= {"error": error, "key": secrets.token_urlsafe(24), "filled": sent, "days": _DAYS, "most": _MOST_SHOWN}
+        values |= {"error": error, "key": key or secrets.token_urlsafe(24), "filled": sent}
+        values |= {"days": _DAYS, "most": _MOST_SHOWN}
         status = 200 if error is None else 400
         return self.pages.render(request, "offers_call.html", status, forms=self.forms, **values)
 

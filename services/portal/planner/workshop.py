@@ -9,20 +9,19 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance.reader import Reader as NameReader
 from ledger.provenance.reader import build_reader
 from ledger.provenance.resolve import find_machine, find_subject
-from ledger.records import Role
+from ledger.records import Anchor, Record, Role
 from ledger.signatures import Signer
-from ledger.store import Lineage, Store
+from ledger.store import Connection, Lineage, Store
 from ledger.store.rows import ParticipantRow
 from services.access import Principal
 from services.planning.making_process import PlanMaker
 from services.planning.sealing import OwnStream, Sealed
-from services.planning.shelf import Shelf, writing
+from services.planning.shelf import Shelf, shelf_on
 from services.planning.showing import Reader
 from services.planning.tying import Ties
 from services.portal.acting.desk import Asked, Desk, Wish
@@ -72,23 +71,16 @@ class Workshop:
         return self.desk.record(Wish(operation, key, asked, made), principal)
 
     def seal(self, principal: Principal, key: str, write: Callable[[Shelf], tuple[OwnStream, Sealed]]) -> int:
-        """Writes entries of an own stream and has them anchored; returns the number of the record. Nothing is written
+        """Writes entries of an own stream and has them anchored, in one transaction: what is written without its anchor
+        would be written again by whoever sends the form again. Returns the number of the record. Nothing is written
         for a form that was sent before: its key finds its record."""
+
+        def work(connection: Connection) -> Record:
+            stream, sealed = write(shelf_on(connection))
+            return Anchor(stream.subject, sealed.size, sealed.root)
+
         with self.lock:
-            found = self.recorded(principal, key)
-            if found is not None:
-                return found
-            with writing(self.store) as shelf:
-                stream, sealed = write(shelf)
-            return self.anchor(principal, key, stream, sealed)
-
-    def anchor(self, principal: Principal, key: str, stream: OwnStream, sealed: Sealed) -> int:
-        body = {"size": sealed.size, "root": to_hex(sealed.root)}
-        return self.record(principal, "anchor", key, {"subject": to_hex(stream.subject)}, body)
-
-    def recorded(self, principal: Principal, key: str) -> int | None:
-        """The record that the form with this key led to already, if any."""
-        return self.desk.used("anchor", key, principal)
+            return self.desk.seal(key, principal, work)
 
 
 def name_reader(shelf: Shelf, principal: Principal) -> NameReader:

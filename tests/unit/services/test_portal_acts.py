@@ -223,7 +223,9 @@ def test_a_form_of_a_changed_thing_is_offered_again_as_it_was_filled_in(site: Ac
     assert person.post("/portal/act/acceptOrder/confirm", fields_of(summary.text, "/confirm")).status_code == 303
 
 
-@pytest.mark.parametrize("seen", ["", "{", "[]", '{"state":7}', "{}", '{"state":"PLACED"}', "x" * 5000, MARKUP])
+@pytest.mark.parametrize(
+    "seen", ["", "{", "[]", '{"state":7}', "{}", '{"state":"PLACED"}', "x" * 5000, "[" * 1024, MARKUP]
+)
 def test_a_form_that_does_not_say_what_it_was_made_from_is_stale(site: ActingSite, seen: str) -> None:
     order, person = place(site), site.person()
     fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")

@@ -159,13 +159,21 @@ def test_a_product_that_changes_before_the_order_is_placed_is_not_ordered(site: 
     assert nothing_recorded(site)
 
 
-@pytest.mark.parametrize("options", ["", "[]", "{", "{}", '{"fabric": "gold"}', '{"fabric": 1}', "9" * 70_000])
+@pytest.mark.parametrize(
+    "options", ["", "[]", "{", "{}", '{"fabric": "gold"}', '{"fabric": 1}', "9" * 70_000, "[" * 60_000]
+)
 def test_options_that_no_page_sent_are_refused(site: ActingSite, options: str) -> None:
     person = site.person()
     form = fields_of(choose(person, "terms").text)
     sent = {**form, **TERMS, "coordinator": str(site.number), "options": options}
     answer = person.post("/portal/act/orderProduct", sent)
     assert answer.status_code in (400, 413)
+    assert nothing_recorded(site)
+
+
+@pytest.mark.parametrize("gate", ["9" * 5000, "1:" + "9" * 5000, "x", "1:x", "\u0663"])
+def test_gates_that_no_page_sent_are_refused(site: ActingSite, gate: str) -> None:
+    assert terms(site, site.person(), gates=gate).status_code == 400
     assert nothing_recorded(site)
 
 

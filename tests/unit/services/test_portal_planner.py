@@ -20,6 +20,7 @@ from ledger.store.outbox import Outbox
 from ledger.store.rows import AnchorRow, AssignmentRow
 from services.access.people.roles import PersonRole
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.http.errors import TryLaterError
 from services.gateway.http.policy import Auth
 from services.planning.consent import find_row
 from services.planning.feedback.repository import FeedbackRepository
@@ -205,6 +206,9 @@ def test_from_orders_that_wait_to_rows_that_both_sides_committed_to(planning: Pl
     page = person.get(path)
     assert "2 operations are proposed" in read(page.text)
     sent = fields_of(page.text, f"{path}/propose")
+    other = person.post(f"{path}/propose", {**sent, "plan": "1a" * 32})
+    assert (other.status_code, "another plan was recorded meanwhile" in read(other.text)) == (409, True)
+    assert not Outbox(planning.site.store).unfinished(10)
     proposed = [person.post(f"{path}/propose", sent) for _ in range(2)]
     assert proposed[0].status_code == 303
     planning.send()
@@ -313,6 +317,29 @@ def test_what_a_call_cannot_be_made_of_is_said_and_nothing_is_written(planning: 
     assert not Outbox(planning.site.store).unfinished(10)
 
 
+def test_nothing_is_written_while_nothing_can_be_recorded(planning: Planning, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = planning.person
+    sent = {**fields_of(planning.summarise().text, PLANNER), "step": "record"}
+    recorder = planning.site.portal.app.state.portal.workshop.desk._service.recorder
+
+    def refuse() -> None:
+        raise TryLaterError("the outbox is being compared with the ledger", retry_after_s=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder, "verify_current", refuse)
+        refused = person.post(PLANNER, sent)
+    assert (refused.status_code, fields_of(refused.text, PLANNER)["key"]) == (400, sent["key"])
+    with reading(planning.site.store) as shelf:
+        stream = shelf.stream(planning.site.number, None)
+        assert shelf.book.evidence_size(stream.subject) == 0
+    done = [person.post(PLANNER, sent) for _ in range(2)]
+    assert done[0].headers["location"] == done[1].headers["location"]
+    planning.send()
+    with reading(planning.site.store) as shelf:
+        stream = shelf.stream(planning.site.number, None)
+        assert (stream.anchored, shelf.book.evidence_size(stream.subject)) == (1, 1)
+
+
 def test_offers_follow_the_calendar_and_can_be_withdrawn(planning: Planning) -> None:
     person = planning.person
     mine = planning.make_call().replace(PLANNER, OFFERS)
@@ -368,6 +395,11 @@ def test_a_report_goes_to_the_feedback_of_the_gateway_once(planning: Planning) -
     done = [person.post(f"{path}/down", sent) for _ in range(2)]
     assert [one.headers["location"] for one in done[:1]] == [f"{path}/work?reported=yes"]
     assert "It is reported" in read(person.get(done[0].headers["location"]).text)
+    serve(planning, setpoints=NoSetpoints())
+    again = site.person()
+    form = fields_of(again.get(f"{path}/work").text, f"{path}/down")
+    repeated = again.post(f"{path}/down", {**sent, **form, "key": sent["key"], "text": TEXT, "step": "record"})
+    assert repeated.status_code == 303, "also after a restart"
     planning.send()
     with reading(site.store) as shelf:
         [cause] = show_page(FeedbackRepository(shelf.connection), None, 10)
