@@ -12,8 +12,9 @@ ACCEPTED, REFUSED = "accepted", "refused"
 _MAX_REASON = 500
 
 
-def build_answer(row: SetpointRow, answer: str, reason: str | None) -> dict[str, Json]:
-    """The member `setpoint` of the event's data. Raises InputError for a refusal without a reason."""
+def build_answer(row: SetpointRow, answer: str, reason: str | None, at_s: int) -> dict[str, Json]:
+    """The member `setpoint` of the event's data; `at_s`: when it was answered, Unix seconds. Raises InputError for a
+    refusal without a reason."""
     text = (reason or "").strip()
     if answer not in (ACCEPTED, REFUSED):
         raise InputError(f"{answer[:40]!a} is no answer", hint=f"{ACCEPTED} or {REFUSED}")
@@ -24,6 +25,7 @@ def build_answer(row: SetpointRow, answer: str, reason: str | None) -> dict[str,
     document = row.parse()
     found: dict[str, Json] = {
         "answer": answer,
+        "at": at_s,
         "document": f"0x{row.digest.hex()}",
         "machine": row.machine,
         "model": f"0x{document.model}",

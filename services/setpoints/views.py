@@ -119,6 +119,9 @@ def find_answer(book: Book, row: SetpointRow) -> tuple[int, Mapping[str, object]
 def state_of(book: Book, repository: SetpointRepository, row: SetpointRow, now: int) -> SetpointState:
     """What became of a proposal, from the machine's evidence, later proposals, and the time."""
     if (found := find_answer(book, row)) is not None:
+        at_s = found[1].get("at")
+        if not isinstance(at_s, int) or at_s >= row.until:
+            return SetpointState.EXPIRED  # an answer to a state that was over, or one of an unknown time
         return SetpointState.ACCEPTED if found[1].get("answer") == "accepted" else SetpointState.REFUSED
     latest = repository.latest(1, row.machine)
     if latest and latest[0].number != row.number:

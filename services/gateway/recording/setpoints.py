@@ -38,12 +38,13 @@ def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, 
     machine, stream = reader.rows.get(MachineRow, row.machine), reader.rows.get(StreamRow, row.stream)
     if machine is None or stream is None or machine.owner != asked["creator"]:
         raise InputError(f"machine {row.machine} is of another company", hint="its owner answers proposals for it")
-    answer = build_answer(row, asked["answer"], asked["reason_text"])
+    now_s = int(time.time())
+    answer = build_answer(row, asked["answer"], asked["reason_text"], now_s)
     size = reader.book.evidence_size(row.stream)
     if (found := find_answer(reader.book, row)) is not None:
         _verify_repeated(row, found, answer, anchored=stream.size)
         return anchor_with(reader.book, stream, [], size)
-    _verify_open(reader, repository, row)
+    _verify_open(reader, repository, row, now_s)
     # Of a company's streams a node captures all but those for offers.
     captured = asked["captured"] and not is_for_offers(reader.book, stream)
     if captured or size < stream.size:
@@ -58,14 +59,14 @@ def _verify_repeated(
     row: SetpointRow, found: tuple[int, Mapping[str, object]], answer: Mapping[str, Json], *, anchored: int
 ) -> None:
     index, known = found
-    if known != answer:
+    if {**known, "at": answer["at"]} != answer:
         raise InputError(f"proposal {row.number} is {known.get('answer')} already", hint="an answer is given once")
     if index < anchored:
         raise InputError(f"proposal {row.number} is {known.get('answer')} already, and that is anchored")
 
 
-def _verify_open(reader: Reader, repository: SetpointRepository, row: SetpointRow) -> None:
-    state = state_of(reader.book, repository, row, int(time.time()))
+def _verify_open(reader: Reader, repository: SetpointRepository, row: SetpointRow, now_s: int) -> None:
+    state = state_of(reader.book, repository, row, now_s)
     if state is SetpointState.SUPERSEDED:
         raise InputError(f"a later proposal took the place of {row.number}", hint="answer that one")
     if state is SetpointState.EXPIRED:

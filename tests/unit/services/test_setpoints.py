@@ -77,11 +77,14 @@ def test_an_accepted_proposal_is_an_entry_that_the_ledger_anchors(site: ActingSi
         assert row is not None
         assert kept is not None
         assert (row.size, row.root) == (1, Tree(book.leaves(stream, 1)).root())
+    at_s = kept.entry["data"]["setpoint"]["at"]  # type: ignore[index, call-overload]  # an object
+    assert isinstance(at_s, int)
     assert kept.entry == {
         "id": f"setpoint/{number}-{replace(DOCUMENT, machine=machine).digest.hex()[:8]}",
         "data": {
             "setpoint": {
                 "answer": "accepted",
+                "at": at_s,
                 "document": "0x" + replace(DOCUMENT, machine=machine).digest.hex(),
                 "machine": machine,
                 "model": "0x" + "9d" * 32,
@@ -140,6 +143,19 @@ def test_time_runs_out(site: ActingSite, machine: int) -> None:
     assert Inbox(site.store, lambda: NOW + 60).get(made.setpoint).state == "expired"
     late = site.post(f"/v1/setpoints/{made.setpoint}/answer", {"answer": "accepted"})
     assert "is over" in late.json()["detail"]
+
+
+def test_an_answer_that_was_written_too_late_is_none(site: ActingSite, machine: int) -> None:
+    """As a node may write it, which knows no proposals."""
+    number = propose(site, machine)["setpoint"]
+    site.final(f"/v1/setpoints/{number}/answer", answer="accepted")
+    assert shown(site, number)["state"] == "accepted"
+    with site.store.transaction() as connection:
+        rows = Rows(connection)
+        row = rows.get(SetpointRow, number)
+        assert row is not None
+        rows.put(replace(row, until=row.proposed_at))
+    assert shown(site, number)["state"] == "expired"
 
 
 def test_machines_of_others_and_those_without_a_stream_are_refused(site: ActingSite, machine: int) -> None:
