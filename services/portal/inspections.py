@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +51,9 @@ class InspectionPages:
         """What waits, for all companies that the caller may see. Windows are of the company's own book."""
         principal, catalogue = principal_of(request), self.pages.catalogue(request)
         with open_reader(self.store, principal.viewer) as reader:
+            waiting = find_waiting(reader, _WAITING)
             values: dict[str, Any] = {
-                "waiting": find_waiting(reader, _WAITING),
+                "waiting": waiting,
                 "demands": find_demands(reader, _DEMANDS),
                 "challenged": find_challenged(reader, _CHALLENGED),
                 "most": _WAITING,
@@ -62,7 +64,9 @@ class InspectionPages:
             if principal.viewer is None:
                 found = find_latest_windows(reader, _WINDOWS)
                 values["windows"] = [build_window_view(one, catalogue) for one in found]
-                values["models"] = _models(reader)
+                used = {one.model for one in waiting.items}
+                used |= {one.certificate.model.model for one in found if one.certificate.model is not None}
+                values["models"] = _models(reader, used)
         return self.pages.render(request, "inspections.html", forms=self.forms, **values)
 
     def window(self, request: Request, number: Number) -> Response:
@@ -77,10 +81,11 @@ class InspectionPages:
         return self.pages.render(request, "inspection.html", forms=self.forms, view=view, rows=rows)
 
 
-def _models(reader: Reader) -> list[tuple[int, ModelState, int, int]]:
-    """Of each model in use: its number, state, certificates, and points at which a rule of its control charts fired."""
+def _models(reader: Reader, used: Collection[int | None]) -> list[tuple[int, ModelState, int, int]]:
+    """Of each model that the page shows at work: its number, state, certificates, and points at which a rule of its
+    control charts fired. Of the others, their own pages say it: a chart counts all of a model's certificates."""
     found = []
-    for row in reader.rows.find(ModelRow):
+    for row in sorted(reader.rows.among(ModelRow, "number", used), key=lambda one: one.number):
         charts = control(reader, row.number)
         if charts.inspections:
             found.append((row.number, ModelState(row.state), charts.inspections, charts.signals))

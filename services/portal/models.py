@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -74,9 +74,13 @@ class ModelPages:
             return listings.models(self.store, after, PAGE_ITEMS, wanted, newest_first=newest_first)
 
         principal = principal_of(request)
-        known = _describe_models(self.store) if principal.viewer is None else {}
-        values: dict[str, Any] = {"known": known, "may_recall": partial(may_recall_model, principal)}
-        return Lists(self.pages, self.forms).show(request, "models.html", find, _MODELS, **values)
+
+        def describe(shown: Sequence[answers.Model]) -> dict[str, Any]:
+            return {"known": _describe_models(self.store, shown) if principal.viewer is None else {}}
+
+        may_recall = partial(may_recall_model, principal)
+        lists = Lists(self.pages, self.forms)
+        return lists.show(request, "models.html", find, _MODELS, describe, may_recall=may_recall)
 
     def show(self, request: Request, number: Number) -> Response:
         """The page of one model. Raises NotFoundError if there is none with that number."""
@@ -110,10 +114,11 @@ def may_recall_model(principal: Principal, model: answers.Model) -> bool:
     return principal.viewer is None or principal.viewer in parties
 
 
-def _describe_models(store: Store) -> dict[int, _KnownModel]:
+def _describe_models(store: Store, shown: Sequence[answers.Model]) -> dict[int, _KnownModel]:
     """By number of the model. A model whose card is not stored has no metrics."""
     with open_reader(store) as reader:
-        return {row.number: _describe(reader, row) for row in reader.rows.find(ModelRow)}
+        rows = reader.rows.among(ModelRow, "number", {one.model for one in shown})
+        return {row.number: _describe(reader, row) for row in rows}
 
 
 def _describe(reader: Reader, row: ModelRow) -> _KnownModel:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from itertools import islice
 
 from fastapi import Request
 from starlette.responses import Response
@@ -27,6 +27,7 @@ from services.portal.lists import principal_of
 from services.portal.pages import Pages
 from services.portal.routes import PageRoute
 from services.setpoints import Inbox, SetpointShown
+from services.setpoints.repository import SetpointRepository
 from services.setpoints.states import MachineReading, find_readings
 from services.setpoints.views import describe_value
 
@@ -82,21 +83,24 @@ class ProcessPages:
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/portal/process", self.show, _RULE, menu="process"),)
 
-    def show(self, request: Request, machine: str = "") -> Response:
-        """All own machines with a reading or a proposal, or one of them. Raises NotFoundError for one of others."""
+    def show(self, request: Request, machine: str = "", after: str = "") -> Response:
+        """Own machines with a reading or a proposal, those with a number greater than `after`, or one of them. Raises
+        NotFoundError for one of others."""
         principal, catalogue = principal_of(request), self.pages.catalogue(request)
-        wanted = int(machine) if machine.isascii() and machine.isdecimal() and len(machine) <= 12 else None
+        wanted, least = _number(machine), _number(after) or 0
         with open_reader(self.store) as reader:
             rows = reader.rows.find(MachineRow, owner=principal.participant or 0)
             if machine and wanted not in {row.number for row in rows}:
                 raise NotFoundError("the machine is not known here")
-            chosen = [row for row in rows if wanted in (None, row.number)]
-            reader.name(row.subject for row in chosen)
-            found = [(row, reader.identifier(row.subject), _read(reader, row)) for row in chosen]
-        views = [self._view(principal, catalogue, row, identifier, readings) for row, identifier, readings in found]
-        shown = [view for view in views if wanted is not None or view.latest is not None or view.proposals]
-        values: dict[str, Any] = {"machines": shown[:_MACHINES], "cut": len(shown) > _MACHINES, "most": _MACHINES}
-        return self.pages.render(request, "process.html", forms=self.forms, **values)
+            chosen = [row for row in rows if row.number == wanted or (wanted is None and row.number > least)]
+            # One more than is shown, to know whether there are more: what nobody sees is neither read nor drawn.
+            found = list(islice(_find_active(reader, chosen, wanted), _MACHINES + 1))
+        shown = [
+            self._view(principal, catalogue, row, identifier, readings)
+            for row, identifier, readings in found[:_MACHINES]
+        ]
+        more = shown[-1].machine if len(found) > _MACHINES else None
+        return self.pages.render(request, "process.html", forms=self.forms, machines=shown, more=more)
 
     def _view(
         self,
@@ -135,6 +139,22 @@ def read_proposals(
 def read_open_proposal(store: Store, acting: Acting, principal: Principal, machine: int) -> tuple[ProposalView, ...]:
     """The proposal that waits for an answer, if there is one: only the latest of a machine can."""
     return tuple(one for one in read_proposals(store, acting, principal, machine, 1) if one.one.state == "open")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 12 else None
+
+
+def _find_active(
+    reader: Reader, rows: Sequence[MachineRow], wanted: int | None
+) -> Iterator[tuple[MachineRow, str | None, Sequence[MachineReading]]]:
+    """Machines with a reading or a proposal, and the one that is `wanted`, with their readings."""
+    reader.name(row.subject for row in rows)
+    proposals = SetpointRepository(reader.rows)
+    for row in rows:
+        readings = _read(reader, row)
+        if readings or row.number == wanted or proposals.latest(1, row.number):
+            yield row, reader.identifier(row.subject), readings
 
 
 def _read(reader: Reader, row: MachineRow) -> Sequence[MachineReading]:

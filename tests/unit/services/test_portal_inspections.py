@@ -7,18 +7,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
+from typing import Any
 
 import pytest
 
 from ledger.provenance import open_reader
 from ledger.provenance.inspections import find_challenged, find_demands, find_waiting
-from ledger.records import Gate, Verdict
+from ledger.provenance.reader import Reader
+from ledger.records import Gate, ModelState, Verdict
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, ModelRow
 from quality import model_digest
 from quality.inputs import pack_window
 from services.inspections.control import GROUP, REFERENCE, REFERENCE_GROUPS, control
 from services.inspections.windows import find_latest_windows
+from services.portal import models
 from tests.support.fake_world import AUDITOR, BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
@@ -301,3 +304,30 @@ def test_logits_of_another_shape_have_no_score(site: Site) -> None:
     page = site.browser(OWNER).get(f"/portal/inspections/{number}")
     assert page.status_code == 200
     assert re.search("The model is not stored here|does not fit", page.text)
+
+
+def test_only_models_on_the_page_are_described(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may be many, and each takes all of its certificates to describe."""
+    with site.store.transaction() as connection:
+        rows = Rows(connection)
+        row = rows.get(ModelRow, site.world.model)
+        assert row is not None
+        rows.put(replace(row, number=row.number + 50, state=int(ModelState.WITHDRAWN), digest=b"d" * 32))
+    asked: list[int] = []
+    describe = models._describe
+
+    def describe_one(reader: Reader, one: ModelRow) -> Any:
+        asked.append(one.number)
+        return describe(reader, one)
+
+    def chart_one(reader: Reader, number: int) -> Any:
+        asked.append(number)
+        return control(reader, number)
+
+    monkeypatch.setattr(models, "_describe", describe_one)
+    monkeypatch.setattr("services.portal.inspections.control", chart_one)
+    browser = site.browser(OWNER)
+    assert browser.get(f"/portal/models?state={ModelState(row.state).name.lower()}").status_code == 200
+    assert browser.get("/portal/inspections").status_code == 200
+    assert row.number in asked
+    assert row.number + 50 not in asked

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from ledger.errors import InputError, NotFoundError
 from ledger.evidence import EvidenceLog
 from ledger.merkle import Tree
+from ledger.provenance.reader import Reader
 from ledger.store import Book, Rows
-from ledger.store.rows import StreamRow
+from ledger.store.rows import MachineRow, StreamRow
 from services.access.people.roles import PersonRole
+from services.portal import process
 from services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
 from services.setpoints.document import Forecast
 from services.setpoints.repository import SetpointRow
@@ -292,3 +295,37 @@ def test_states_out_of_range_are_refused(state: Any) -> None:
 def test_an_event_without_a_state_has_none() -> None:
     assert parse_reading({"register": 1}) is None
     assert parse_reading(None) is None
+
+
+def test_machines_are_shown_page_by_page_and_only_those_are_drawn(
+    site: ActingSite, machine: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = propose(site, machine)["setpoint"]
+    with site.store.transaction() as connection:
+        rows = Rows(connection)
+        one, proposal = rows.get(MachineRow, machine), rows.get(SetpointRow, number)
+        assert one is not None
+        assert proposal is not None
+        for place in range(1, 5):
+            rows.put(replace(one, number=machine + place, subject=bytes([place]) * 32))
+            if place != 2:
+                rows.put(replace(proposal, number=number + place, machine=machine + place))
+    monkeypatch.setattr(process, "_MACHINES", 2)
+    read_machines: list[int] = []
+    read_one = process._read
+
+    def count(reader: Reader, row: MachineRow) -> Sequence[MachineReading]:
+        read_machines.append(row.number)
+        return read_one(reader, row)
+
+    monkeypatch.setattr(process, "_read", count)
+    person = site.person()
+    page = person.get("/portal/process").text
+    assert re.findall(r'<h2 id="machine-(\d+)"', page) == [f"{machine}", f"{machine + 1}"]
+    assert read_machines == [machine + place for place in range(4)], "no further than to know that there are more"
+    assert f'href="/portal/process?after={machine + 1}"' in page
+    page = person.get(f"/portal/process?after={machine + 1}").text
+    assert re.findall(r'<h2 id="machine-(\d+)"', page) == [f"{machine + 3}", f"{machine + 4}"]
+    assert "More machines" not in page
+    for odd in ("x", "-1", "9" * 30, "１"):
+        assert f'id="machine-{machine}"' in person.get(f"/portal/process?after={odd}").text
