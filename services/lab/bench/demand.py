@@ -121,11 +121,12 @@ def draw(competition: Competition, count: int, seed: int) -> Competition:
 
 
 def compare_regular(
-    competition: Competition, horizon: int, frequency: int, seasons: Sequence[int]
+    competition: Competition, horizon: int, frequency: int, seasons: Sequence[int], *, counts: bool = False
 ) -> Iterator[Compared]:
     """Our forecast, then AutoETS, AutoTheta, the seasonal naive and the naive. `frequency`: the season by which the
-    competition scales errors and makes the seasonal naive forecast; `seasons`: those that our forecast looks for."""
-    setting = Setting(horizon, tuple(seasons), counts=False)
+    competition scales errors and makes the seasonal naive forecast; `seasons`: those that our forecast looks for;
+    `counts`: whether it takes the values for quantities, as it does those of orders."""
+    setting = Setting(horizon, tuple(seasons), counts=counts)
     begin = time.process_time()
     outcome = forecast_demand(competition.histories, setting)
     cpu_s = time.process_time() - begin
@@ -135,7 +136,7 @@ def compare_regular(
         for one, actual in zip(outcome.forecasts, competition.actual, strict=True)
         if one.low is not None and one.high is not None
     ]
-    said = f"{outcome.chosen}; naive for {outcome.gated} series"
+    said = f"{outcome.chosen}; naive for {outcome.gated} series; intervals for {len(inside)} of {len(means)}"
     covered = float(np.mean(inside)) if inside else None
     yield replace(_judge(OURS, competition, means, frequency, cpu_s), covered=covered, said=said)
     season = frequency if frequency <= 24 else 1

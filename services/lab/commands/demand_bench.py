@@ -27,6 +27,9 @@ def run_demand(
     intermittent: Annotated[
         bool, typer.Option("--intermittent", help="Intermittent demand, by quantiles; drawn without --train.")
     ] = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Take the values for quantities, as those of orders: none is below zero.")
+    ] = False,
     first_seed: FirstSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +48,7 @@ def run_demand(
         raise InputError("there is nothing to forecast", hint="give --train and --test, or --intermittent")
     else:
         competition = demand.draw(demand.read_competition(train, test, horizon), limit, first_seed)
-        found = list(demand.compare_regular(competition, horizon, frequency, season or [frequency]))
+        found = list(demand.compare_regular(competition, horizon, frequency, season or [frequency], counts=counts))
         ours = [one.mase for one in found]
     covered = found[0].covered
     passed = ours[0] == min(ours, key=lambda one: one or 0.0) and (covered is None or 0.77 <= covered <= 0.83)

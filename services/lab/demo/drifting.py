@@ -61,7 +61,7 @@ class Drifting:
 
     def happen(self, step: Step) -> None:
         """The alarm, and what follows from it."""
-        self.planning.line.consortium.settle()  # what began before has an earlier time on the ledger
+        self.planning.line.consortium.settle()
         rows, found = self.process.measure(_COOLING)
         cause = self._record_alarm(rows, found)
         with writing(self.machine.owner.store) as shelf:
@@ -117,6 +117,8 @@ class Drifting:
         index = {name: round(1000 * value) for name, value in sorted(found.latest.items())}
         alarm = machine.note("drift alarm", {"alarms": ", ".join(found.alarms), "psi_per_mille": list(index.values())})
         self.planning.line.consortium.queue(machine.owner, [machine.anchor()])
+        # The block of the anchor is later than that in which the last of the work before began.
+        self.planning.line.consortium.settle()
         now_s = self._now_s()
         place = None, machine.stream, alarm.index, alarm.leaf_hash
         return MachineCause(CauseKind.DRIFT, machine.number, ", ".join(found.alarms), now_s, now_s, *place)
