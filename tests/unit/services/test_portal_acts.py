@@ -210,6 +210,21 @@ def test_pages_follow_records_costly_ones_less_often_and_forms_not_at_all(site: 
     assert list(pauses.values()) == [["2"], ["30"], []]
 
 
+def test_a_page_has_what_was_recorded_before_the_place_from_which_it_follows(
+    site: ActingSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, person = site.portal.app.state.portal.pages, site.person()
+    find_place = pages._find_place
+
+    def find_then_record() -> str:
+        found = find_place()
+        place(site, "meanwhile")
+        return str(found)
+
+    monkeypatch.setattr(pages, "_find_place", find_then_record)
+    assert "meanwhile" in read(person.get("/portal/orders").text)
+
+
 def test_a_form_of_a_changed_thing_is_offered_again_as_it_was_filled_in(site: ActingSite) -> None:
     order, person = place(site), site.person()
     fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
