@@ -93,7 +93,7 @@ def _as_link(text: str) -> str:
     """The Digital Link of what is printed below a code, such as `(01)09506000134352(21)A0006`; other text as it is."""
     if not _PRINTED.fullmatch(text):
         return text
-    return "https://id.gs1.org/" + text[1:].replace("(", "/").replace(")", "/")
+    return "https://id.gs1.org/" + text[1:].translate(str.maketrans("()", "//"))
 
 
 def _companies(store: Store, text: str) -> Iterator[Found]:

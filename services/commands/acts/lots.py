@@ -321,7 +321,8 @@ def show(at: At, lot: LotName) -> Listing:
 
 
 def _describe(lot: Lot) -> Iterator[str]:
-    yield f"{quantity_of(lot)} of {lot['quantity_created']} left, held by {party(lot['holder'])}"
+    created = quantity_of({**lot, "quantity": lot["quantity_created"]})
+    yield f"{lot['quantity']} of {created} left, held by {party(lot['holder'])}"
     if lot["offer"] is not None:
         yield f"offered to {party(lot['counterparty'])} by record {lot['offer']}"
     if lot["parent"] is not None:

@@ -24,6 +24,7 @@ KINDS = {
     "later-fact": 5,
     "acknowledgement": 8,
     "resolution": 9,
+    "drift": 10,
 }
 
 

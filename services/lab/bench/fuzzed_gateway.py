@@ -12,6 +12,7 @@ from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployme
 from ledger.keys import open_name_key, open_signer
 from services.documents import KeyRing
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.planning.feedback.setpoints import NoSetpoints
 from services.serving.server import serve
 from services.settings import read_settings
 from services.store import open_store
@@ -31,11 +32,12 @@ def main(home: Path, port: int) -> None:
         app = create_gateway(
             GatewayParts(
                 store,
-                build_policy("loopback-open", port=port),
+                build_policy("loopback-open", port=port, owner=settings.gateway_participant),
                 keys=KeyRing(settings.document_keys_path),
                 chain=chain,
                 limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),
                 recording=(chain, signer),
+                setpoints=NoSetpoints(),
                 name_keys=[open_name_key(uri) for uri in settings.gateway_name_key_uris],
             )
         )

@@ -207,6 +207,7 @@ ELSEWHERE = {
     "/v1/calls/{root}",
     "/v1/plans/{root}",
     "/v1/plans/{root}/check",
+    "/v1/causes/{id}",
     "/v1/setpoints/{id}",
     "/v1/lots/{subject}/footprint",
     "/v1/webhooks/{id}",

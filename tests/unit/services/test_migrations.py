@@ -44,6 +44,10 @@ def new_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
+COUNTERS = {"outbox_done"}
+"""Tables that the database itself fills."""
+
+
 def _make(connection: Connection, schema: Schema, revision: str) -> None:
     config = Config(attributes={"connection": connection, "schema": schema})
     config.set_main_option("script_location", "ledger.store:migrations")
@@ -100,14 +104,14 @@ def test_rows_outlive_the_migration(new_url: str, library: str, services: str) -
         with old.reading() as connection:
             before = _read(connection)
     assert len(before) > 50
-    assert all(len(rows) == 1 for rows in before.values())
+    assert {name for name, rows in before.items() if len(rows) != 1} <= COUNTERS
     with open_store(new_url) as store:
         assert find_differences(store, LEDGER, SERVICES) == []
         with store.reading() as connection:
             assert read_revisions(connection, LEDGER) + read_revisions(connection, SERVICES) == list(LATEST)
             after = _read(connection)
     assert {name: after[name] for name in before} == before
-    assert all(not rows for name, rows in after.items() if name not in before)
+    assert {name for name, rows in after.items() if rows and name not in before} <= COUNTERS
 
 
 def test_a_migrated_outbox_takes_numbers_of_64_bits(new_url: str) -> None:
