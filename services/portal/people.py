@@ -64,7 +64,7 @@ class PeoplePages:
             PageRoute(ACCOUNT, self.account, _SIGNED_IN),
             PageRoute(f"{ACCOUNT}/passkey", self.add, _SIGNED_IN, method="POST"),
             PageRoute(f"{ACCOUNT}/passkey/remove", self.drop, _SIGNED_IN, method="POST"),
-            PageRoute(PEOPLE, self.list, _ADMINISTRATORS, menu="people"),
+            PageRoute(PEOPLE, self.list, _ADMINISTRATORS, menu="people", folded=True),
             PageRoute(PEOPLE, self.invite, _ADMINISTRATORS, method="POST"),
             PageRoute(f"{PEOPLE}/change", self.change, _ADMINISTRATORS, method="POST"),
             PageRoute(f"{PEOPLE}/remove", self.remove, _ADMINISTRATORS, method="POST"),

@@ -139,6 +139,7 @@ class Portal:
         acting = ActingPages(self.acting, self.pages, self.forms)
         self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
+        # The menu has them in this order: what is done every day first.
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
             *WorkPage(store, self.pages, self.forms, self.acting, read_troubles).routes(),
@@ -146,27 +147,27 @@ class Portal:
             *PairingPages(office.pairing, self.pages, self.forms, clock).routes(),
             PageRoute("/portal/events", office.follow, _FOLLOWING),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
-            *people.routes(),
             *SearchPage(store, self.pages, self.forms).routes(),
-            *InspectionPages(store, self.pages, self.forms).routes(),
-            *ModelPages(store, self.pages, self.forms, self.acting).routes(),
-            *Listings(store, self.pages, self.forms, self.acting).routes(),
-            *acting.routes(),
             *Ordering(
                 office.home, self.pages, self.forms, partial(_open_order, acting), partial(_read_wanted, store)
             ).routes(),
-            *Coordinating(self.workshop, self.pages, self.forms).routes(),
-            *Owning(self.workshop, self.pages, self.forms).routes(),
+            *Listings(store, self.pages, self.forms, self.acting).routes(),
+            *acting.routes(),
             *AtMachine(self.workshop, self.acting, self.pages, self.forms, office.causes).routes(),
-            *Registers(store, self.pages, self.forms, self.acting).routes(),
-            *DocumentPages(office.documents, self.pages, self.forms).routes(),
-            *Administration(office.administration, self.pages, self.forms).routes(),
+            *Coordinating(self.workshop, self.pages, self.forms).routes(),
             *Plans(store, self.pages, self.forms, ties).routes(),
+            *Owning(self.workshop, self.pages, self.forms).routes(),
             *DemandPages(store, self.pages, self.forms, proofs.chain, office.home).routes(),
             *ProcessPages(store, self.pages, self.forms, self.acting).routes(),
+            *InspectionPages(store, self.pages, self.forms).routes(),
+            *ModelPages(store, self.pages, self.forms, self.acting).routes(),
             *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
             *CasePages(store, self.pages, self.forms, self.acting, office.told).routes(),
-            PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
+            *Registers(store, self.pages, self.forms, self.acting).routes(),
+            *DocumentPages(office.documents, self.pages, self.forms).routes(),
+            *people.routes(),
+            *Administration(office.administration, self.pages, self.forms).routes(),
+            PageRoute("/portal/queues", self.queues, OWNER, menu="queues", folded=True),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
             *Visible(self.pages).routes(),
             *check.routes(),
