@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ledger.bundle import SealsShown
 from ledger.chain.chain import Chain
-from ledger.errors import ChainError, ChainUnreachableError, CheckpointError, ProofError, SealsError
+from ledger.errors import ChainUnreachableError, CheckpointError, InputError, ProofError, SealsError
 from ledger.headers import build_qbft_preimage, encode_header, hashed_header, parse_header
 from ledger.seals import (
     MAX_CHANGES,
@@ -32,14 +32,15 @@ found, although the one before it came back."""
 def fetch_validators(chain: Chain) -> tuple[bytes, ...]:
     """Return the validators that the last final block lists, ascending by address.
 
-    Raises ChainError when the chain is not one of QBFT, or keeps its validators in a contract.
+    Raises InputError when the chain is not one of QBFT, or keeps its validators in a contract: nothing failed, but it
+    cannot be asked for.
     """
     number = chain.final_number()
     try:
         listed = parse_extra(parse_header(_stored(chain, number)).extra_data).validators
         verify_order(listed)
     except SealsError as error:
-        raise ChainError(
+        raise InputError(
             f"block {number} has no seals that could be verified: {error.cause}",
             hint="use a block or co-signers instead of validators: --block or --quorum",
         ) from None

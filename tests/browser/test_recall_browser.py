@@ -87,7 +87,8 @@ def page(request: pytest.FixtureRequest, shop: Shop, chromium: Browser) -> Itera
 
 def look(page: Page) -> None:
     """Nothing sticks out, is too pale, too small or without a name."""
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390, page.url
+    page.wait_for_load_state()  # a record's page loads itself again until it is final
+    assert page.locator("html").evaluate("(root) => root.scrollWidth") <= 390, page.url
     for name, script in (("pale", CONTRAST), ("nameless", NAMELESS), ("cut off", CUT_OFF), ("small", SMALL_TARGETS)):
         assert not run_list(page, script), (page.url, name)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from services.gateway.relay.relay import LONGEST_S, MAX_GAS
 from tests.support.creating import create_code
 from tests.support.engines import running_anvil
 from tests.support.ledger_world import NOTHING, verify_final
+from tests.support.patience import wait_until
 from tests.support.relay_world import RelayWorld, open_relay_world
 from tests.support.toolchain import describe_missing
 
@@ -186,6 +188,18 @@ def test_the_key_that_pays_has_no_other_use(tmp_path: Path) -> None:
 # Once, and no more than once
 
 
+def _finish(world: RelayWorld, request: SignedRequest) -> dict[str, Any]:
+    """Steps until the node has a receipt: it may take a moment after it took the transaction."""
+
+    def is_done() -> bool:
+        world.gateway_relay.step()
+        return hand_in(world, request).json()["state"] != "sent"
+
+    wait_until(is_done)
+    found: dict[str, Any] = hand_in(world, request).json()
+    return found
+
+
 def test_a_request_handed_in_twice_is_one(world: RelayWorld) -> None:
     good = world.request(lot("a"))
     first, second = hand_in(world, good), hand_in(world, good)
@@ -193,8 +207,7 @@ def test_a_request_handed_in_twice_is_one(world: RelayWorld) -> None:
     other = world.request(lot("b"))
     refuse_other = hand_in(world, other)
     assert (refuse_other.status_code, "another request with this nonce" in refuse_other.text) == (400, True)
-    world.gateway_relay.step()
-    done = hand_in(world, good).json()
+    done = _finish(world, good)
     assert (done["state"], done["error"]) == ("final", None)
     assert world.world.count() == 1
     replayed = hand_in(world, SignedRequest(replace(good.request), good.signature))

@@ -24,7 +24,7 @@ from ledger.bundle import (
     parse_bundle,
 )
 from ledger.chain import Chain, fetch_checkpoint, fetch_trust, fetch_validators
-from ledger.errors import ChainError, MillmarkError
+from ledger.errors import InputError, MillmarkError
 from ledger.events import HISTORY_EVENTS, topic_of
 from ledger.events.certificates import CertificateIssued
 from ledger.footprint import Moment, build_register_data, parse_register_entry
@@ -95,7 +95,7 @@ def _find_believed(chain: Chain, companies: Iterable[int], number: int) -> Trust
     block `number`, at which the bundle ends: the chain may have gone on since."""
     try:
         listed = fetch_validators(chain)
-    except ChainError:
+    except InputError:
         point = fetch_checkpoint(chain, number)
         return BelievedBlock(point.block_number, point.block_hash)
     return Validators(tuple(Validator(*one) for one in itertools.zip_longest(listed, [*companies][: len(listed)])))

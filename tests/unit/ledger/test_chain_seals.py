@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.chain import EmbeddedChain, Node, fetch_headers, fetch_seals, fetch_validators
-from ledger.errors import ChainError, ChainUnreachableError, InputError
+from ledger.errors import ChainUnreachableError, InputError
 from ledger.headers import FIELDS, encode_header, parse_header
 from ledger.keys import LocalSigner
 from ledger.rlp import encode_integer
@@ -72,7 +72,7 @@ def test_a_chain_has_at_most_100_validators_and_each_once() -> None:
 
 def test_a_chain_without_seals_has_none(plain: LedgerWorld) -> None:
     assert fetch_seals(plain.chain, plain.chain.final_number()) is None
-    with pytest.raises(ChainError, match=r"not that of QBFT.*--quorum"):
+    with pytest.raises(InputError, match=r"not that of QBFT.*--quorum"):
         fetch_validators(plain.chain)
 
 
@@ -188,7 +188,7 @@ def test_a_change_that_nobody_could_follow_ends_the_path(plain: LedgerWorld) -> 
 def test_where_validators_are_in_a_contract_there_are_no_seals_and_it_is_said_why(plain: LedgerWorld) -> None:
     resealed(plain, lambda _: [])
     assert fetch_seals(plain.chain, plain.chain.final_number()) is None
-    with pytest.raises(ChainError, match=r"keeps them in a contract.*--quorum"):
+    with pytest.raises(InputError, match=r"keeps them in a contract.*--quorum"):
         fetch_validators(plain.chain)
 
 
