@@ -193,7 +193,7 @@ def _finish(world: RelayWorld, request: SignedRequest) -> dict[str, Any]:
 
     def is_done() -> bool:
         world.gateway_relay.step()
-        return hand_in(world, request).json()["state"] != "sent"
+        return bool(hand_in(world, request).json()["state"] != "sent")
 
     wait_until(is_done)
     found: dict[str, Any] = hand_in(world, request).json()
