@@ -495,12 +495,3 @@ TABLE: tuple[Entry, ...] = (
 _BY_KIND: Mapping[str, list[Entry]] = {
     kind: [entry for entry in TABLE if kind in entry.kinds] for entry in TABLE for kind in entry.kinds
 }
-
-
-def describe_table() -> str:
-    """The table in Markdown, as HANDOVER.md shows it."""
-    rows = ["| record | from | to | contents |", "|---|---|---|---|"]
-    for entry in TABLE:
-        gets = "; ".join(one.value for one in Gets if one in entry.gets)
-        rows.append(f"| {', '.join(entry.kinds)} | {entry.sender} | {entry.recipient} | {gets} |")
-    return "\n".join(rows)

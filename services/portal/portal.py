@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,6 @@ class Portal:
         )
         self.forms = Forms(form_key, secure=secure)
         self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
-        acting = ActingPages(self.acting, self.pages, self.forms)
         self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         # The menu has them in this order: what is done every day first.
@@ -148,21 +147,8 @@ class Portal:
             PageRoute("/portal/events", office.follow, _FOLLOWING),
             *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
             *SearchPage(store, self.pages, self.forms).routes(),
-            *Ordering(
-                office.home, self.pages, self.forms, partial(_open_order, acting), partial(_read_wanted, store)
-            ).routes(),
-            *Listings(store, self.pages, self.forms, self.acting).routes(),
-            *acting.routes(),
-            *AtMachine(self.workshop, self.acting, self.pages, self.forms, office.causes).routes(),
-            *Coordinating(self.workshop, self.pages, self.forms).routes(),
-            *Plans(store, self.pages, self.forms, ties).routes(),
-            *Owning(self.workshop, self.pages, self.forms).routes(),
-            *DemandPages(store, self.pages, self.forms, proofs.chain, office.home).routes(),
-            *ProcessPages(store, self.pages, self.forms, self.acting).routes(),
-            *InspectionPages(store, self.pages, self.forms).routes(),
-            *ModelPages(store, self.pages, self.forms, self.acting).routes(),
-            *Recalls(store, self.pages, self.forms, RecallFiles(store, proofs.chain), self.acting).routes(),
-            *CasePages(store, self.pages, self.forms, self.acting, office.told).routes(),
+            *self._build_orders(office, ties),
+            *self._build_quality(office, proofs),
             *Registers(store, self.pages, self.forms, self.acting).routes(),
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *people.routes(),
@@ -173,6 +159,29 @@ class Portal:
             *check.routes(),
             *Passports(store, self.pages, proofs, origin, clock, check).routes(),
         )
+
+    def _build_orders(self, office: Office, ties: Ties) -> Iterator[PageRoute]:
+        """Ordering, acting and planning."""
+        store, pages, forms = self._store, self.pages, self.forms
+        acting = ActingPages(self.acting, pages, forms)
+        open_order, read_wanted = partial(_open_order, acting), partial(_read_wanted, store)
+        yield from Ordering(office.home, pages, forms, open_order, read_wanted).routes()
+        yield from Listings(store, pages, forms, self.acting).routes()
+        yield from acting.routes()
+        yield from AtMachine(self.workshop, self.acting, pages, forms, office.causes).routes()
+        yield from Coordinating(self.workshop, pages, forms).routes()
+        yield from Plans(store, pages, forms, ties).routes()
+        yield from Owning(self.workshop, pages, forms).routes()
+
+    def _build_quality(self, office: Office, proofs: Proofs) -> Iterator[PageRoute]:
+        """What is expected, how machines do, what was inspected, and what went wrong."""
+        store, pages, forms, acting = self._store, self.pages, self.forms, self.acting
+        yield from DemandPages(store, pages, forms, proofs.chain, office.home).routes()
+        yield from ProcessPages(store, pages, forms, acting).routes()
+        yield from InspectionPages(store, pages, forms).routes()
+        yield from ModelPages(store, pages, forms, acting).routes()
+        yield from Recalls(store, pages, forms, RecallFiles(store, proofs.chain), acting).routes()
+        yield from CasePages(store, pages, forms, acting, office.told).routes()
 
     def _build_menu(self, principal: Principal) -> list[str]:
         """Menu entries of the pages that the principal may see."""

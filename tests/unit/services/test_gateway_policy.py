@@ -1,0 +1,57 @@
+"""Settings of a gateway that would expose data or tokens to the network are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.errors import SettingsError
+from services.gateway import build_policy
+from services.gateway.http.policy import Auth
+from services.settings import Settings
+from tests.support.sign_in import ORIGIN
+
+HOST = "gateway.example"
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        {"host": "0.0.0.0"},  # noqa: S104  # what is refused
+        {"host": "192.168.1.7"},
+        {"host": "::"},
+        {"auth": Auth.LOOPBACK_OPEN, "url": "https://gateway.example"},
+        {"auth": Auth.LOOPBACK_OPEN_SIGNING, "url": "https://gateway.example"},
+        {"auth": Auth.LOOPBACK_OPEN, "signs": True},
+        {"url": "http://gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "http://gateway.example"},
+        {"auth": Auth.REQUIRED, "host": "0.0.0.0"},  # noqa: S104  # what is refused
+        {"auth": Auth.LOOPBACK_OPEN, "host": "0.0.0.0", "url": "http://localhost:8600"},  # noqa: S104  # as above
+        {"auth": Auth.REQUIRED, "url": "gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "https://"},
+        {"auth": Auth.REQUIRED, "url": "https://gateway.example/"},
+        {"auth": Auth.REQUIRED, "url": "https://gateway.example/v1?x#y"},
+        {"auth": Auth.REQUIRED, "url": "https://user:secret@gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "https://GATEWAY.example"},
+        {"auth": Auth.REQUIRED, "url": "https://gateway.example:99999"},
+        {"auth": Auth.REQUIRED, "url": "ftp://gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "https://[::1"},
+    ],
+)
+def test_unsafe_settings_are_refused(unsafe: dict[str, str | bool]) -> None:
+    with pytest.raises(SettingsError):
+        build_policy(**unsafe)  # type: ignore[arg-type]  # of the parameters' types
+
+
+def test_a_credential_is_needed_unless_the_settings_say_otherwise() -> None:
+    assert build_policy().needs_credential
+    assert Auth(Settings().gateway_auth) is Auth.REQUIRED
+    assert not build_policy(Auth.LOOPBACK_OPEN_SIGNING, signs=True).needs_credential
+
+
+def test_safe_settings_are_not() -> None:
+    assert build_policy().origin == "http://127.0.0.1:8600"
+    assert build_policy(host="::1", port=1).origin == "http://[::1]:1"
+    behind = build_policy(Auth.REQUIRED, url=ORIGIN)
+    assert (behind.origin, HOST in behind.hosts) == (ORIGIN, True)
+    far = build_policy(Auth.REQUIRED, host="0.0.0.0", url=ORIGIN)  # noqa: S104  # behind TLS
+    assert far.hosts == {HOST}
