@@ -74,7 +74,7 @@ def test_files_are_verified_and_a_forgery_is_refused(world: PortalWorld, page: P
     content["records"][0][3] += 1  # the time of its block
     bundle.write_bytes(canonical_json(content))
     expect(page.locator("#result")).to_be_visible()
-    page.set_input_files("#bundle", bundle)
+    _set_file(page, "bundle", bundle)
     expect(page.locator("#result")).to_be_hidden()  # it is not about the file that was chosen now
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#result")).to_contain_text("Step 5 of 11 failed. Do not rely on this proof.")
@@ -102,7 +102,7 @@ def test_what_is_too_large_is_not_read(world: PortalWorld, page: Page, tmp_path:
     with large.open("wb") as file:
         file.truncate(33 * 2**20)
     page.goto(f"{world.origin}/check/")
-    page.set_input_files("#bundle", large)
+    _set_file(page, "bundle", large)
     expect(page.locator("#state")).to_have_text("large.bundle is larger than 32 MB, which no proof is.")
 
 
@@ -148,7 +148,13 @@ def _download(world: PortalWorld, page: Page, folder: Path) -> tuple[Path, Path]
     return found[0], found[1]
 
 
+def _set_file(page: Page, what: str, path: Path) -> None:
+    """Chooses a file, once the page takes one."""
+    expect(page.locator(f"#{what}")).to_be_enabled()
+    page.set_input_files(f"#{what}", path)
+
+
 def _choose(page: Page, what: str, path: Path) -> None:
     """Chooses a file, and waits until the page has it: a click at once may come before it."""
-    page.set_input_files(f"#{what}", path)
+    _set_file(page, what, path)
     expect(page.locator(f"#{what}-name")).to_contain_text(path.name)

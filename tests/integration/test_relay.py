@@ -189,11 +189,11 @@ def test_the_key_that_pays_has_no_other_use(tmp_path: Path) -> None:
 
 
 def _finish(world: RelayWorld, request: SignedRequest) -> dict[str, Any]:
-    """Steps until the node has a receipt: it may take a moment after it took the transaction."""
+    """Steps until the request is through: the node may take a moment for the receipt, and for what is final."""
 
     def is_done() -> bool:
         world.gateway_relay.step()
-        return bool(hand_in(world, request).json()["state"] != "sent")
+        return hand_in(world, request).json()["state"] not in ("queued", "sent", "mined")
 
     wait_until(is_done)
     found: dict[str, Any] = hand_in(world, request).json()

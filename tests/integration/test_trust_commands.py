@@ -129,7 +129,7 @@ def test_the_validators_of_a_sealed_chain_are_those_that_its_blocks_list(
 
 def test_where_nobody_seals_blocks_there_are_no_validators(site: Site) -> None:
     code, err = site.run.refused("trust", "-o", str(site.path("trust.json")), "--validators")
-    assert code == 1
+    assert code == 2
     assert "not that of QBFT" in err
     assert "--quorum" in err
 

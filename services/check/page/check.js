@@ -262,13 +262,15 @@ async function scan() {
 async function begin() {
   translate();
   $("given").reset(); // browsers restore what was entered before, also in what is folded away
-  for (const what of ["bundle", "trust"])
+  for (const what of ["bundle", "trust"]) {
     $(what).onchange = ({ target }) => {
       const [file] = target.files;
       if (file) keep(what, file.name, file, "chosen", false);
       // Browsers report no change when the same name is chosen again, although the file may be another by then.
       target.value = "";
     };
+    $(what).disabled = false; // until now a file would have been taken without a word, and not read
+  }
   $("days").oninput = $("any").onchange = forget;
   $("fetch").onclick = () => loadAddress($("address").value);
   $("scan").hidden = !navigator.mediaDevices?.getUserMedia;
