@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ledger.errors import SettingsError
 
-__all__ = ["SETTINGS_FILE", "Settings", "read_settings"]
+__all__ = ["SETTINGS_FILE", "Settings", "check_environment", "read_settings"]
 
 SETTINGS_FILE = "millmark.toml"
 
@@ -210,13 +210,20 @@ class Settings(BaseSettings):
         return f"{prefix}{self.home / path}"
 
 
-def read_settings(home: Path, **overrides: Any) -> Settings:
-    """The settings of `home`. Raises SettingsError for an unknown name, an invalid value or a file that is not TOML."""
+def check_environment() -> None:
+    """Raises SettingsError for an environment variable that looks like a setting and is none.
+
+    pydantic ignores unknown environment variables: a misspelt one would silently leave the default in force.
+    """
     known = {f"MILLMARK_{name.upper()}" for name in Settings.model_fields} | {"MILLMARK_SOLC"}
-    # pydantic ignores unknown environment variables: a misspelt one would silently leave the default in force.
     for name in os.environ:
         if name.startswith("MILLMARK_") and name not in known:
             raise SettingsError(f"there is no setting {name}", hint="unset it, or see the README for the settings")
+
+
+def read_settings(home: Path, **overrides: Any) -> Settings:
+    """The settings of `home`. Raises SettingsError for an unknown name, an invalid value or a file that is not TOML."""
+    check_environment()
     try:
         return Settings(home=home, **overrides)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from ledger.errors import InputError
 from ledger.keys import open_signer
 from services.output import print_lines, warn
 from services.products import Catalogue
+from services.settings import check_environment
 
 __all__ = ["register"]
 
@@ -57,6 +58,7 @@ def run(
     from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
     from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
 
+    check_environment()  # its last step reads settings, after minutes of work
     made = Catalogue().find(product)
     existing = None
     if chain_url is not None:

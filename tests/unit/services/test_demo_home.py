@@ -8,6 +8,7 @@ import pytest
 
 from ledger.errors import SettingsError
 from services.lab.demo.home import clear_home
+from tests.support.command_line import run_millmark
 
 
 @pytest.mark.parametrize("name", ["millmark.toml", "chain.journal", "keys/treasury.key"])
@@ -27,3 +28,11 @@ def test_keys_that_somebody_put_beside_a_former_demonstrations_stay(tmp_path: Pa
         (tmp_path / name).write_text("x")
     clear_home(tmp_path)
     assert [one.name for one in tmp_path.rglob("*") if one.is_file()] == ["treasury.key"]
+
+
+def test_an_unknown_setting_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLMARK_ORIGN", "https://parts.example")
+    ended = run_millmark("demo", "--fast", "--out", tmp_path / "demo")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("millmark: there is no setting MILLMARK_ORIGN; unset it")
+    assert not (tmp_path / "demo").exists()
