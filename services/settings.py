@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     """PEM file of authorities, beside the machine's, that issue certificates of other companies' gateways."""
     operator_signer: str | None = None
     """URI of the key that owns the registry: what commands of the operator sign with, unless `--signer` is given."""
+    gateway_operates: bool = False
+    """Whether people who may record act as the operator at this gateway, with `operator_signer`: they admit and suspend
+    companies, and publish the directory."""
     operator_passphrase_file: Path | None = None
     """File (mode 0600) with the passphrase or PIN of `operator_signer`; prompted for when not set."""
     credential_keys: tuple[Path, ...] = ()

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from services.access.credentials import CredentialKind, authenticate, build_refusal, new_api_key, revoke
 from services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
-from services.access.principals import ALL_SCOPES, Principal, Scope
+from services.access.principals import ALL_SCOPES, OPERATOR, Principal, Scope
 from services.access.signin import Session, SignIn
 
 __all__ = [
     "ALL_SCOPES",
+    "OPERATOR",
     "AccessError",
     "CredentialKind",
     "ForbiddenError",

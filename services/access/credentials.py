@@ -18,12 +18,13 @@ import secrets
 from collections.abc import Iterable
 
 from ledger.errors import InputError, NotFoundError, StoreError
+from ledger.records import ALL_ROLES
 from ledger.store import Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
 from services.access.people.repository import PeopleRepository
 from services.access.people.roles import SCOPES, PersonRole
-from services.access.principals import Principal, Scope
+from services.access.principals import OPERATOR, Principal, Scope
 from services.access.repository import AccessRepository, CredentialRow
 from services.access.sessions import slide
 
@@ -128,15 +129,15 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None, pass
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
         number = access.person_of(row.id) if row.kind == CredentialKind.SESSION else 0
-        participant = _find_active(Registry(connection), row, number)
+        roles = _find_roles(Registry(connection), row, number, owner)
         person = PeopleRepository(connection).person(number) if number else None
-    if row.revoked_at or now_s >= row.expires_at or participant is None or (number and person is None):
+    if row.revoked_at or now_s >= row.expires_at or roles is None or (number and person is None):
         raise build_refusal()
     # A person's role as it is now: one who may no longer record stops at once.
     scopes = frozenset(map(Scope, row.scopes.split())) if person is None else SCOPES[PersonRole(person.role)]
     return Principal(
-        participant=row.participant,
-        roles=participant.roles,
+        participant=None if row.participant == OPERATOR else row.participant,
+        roles=roles,
         scopes=scopes,
         credential=row.id,
         owner=row.participant == owner,
@@ -172,6 +173,14 @@ def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
     with store.transaction() as connection:
         if not AccessRepository(connection).revoke_credential(id_, kind.value, now_s):
             raise NotFoundError(f"no active {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
+
+
+def _find_roles(registry: Registry, row: CredentialRow, person: int, owner: int | None) -> int | None:
+    """The participant's roles; None if it is not active. People of the operator may read what each role may."""
+    if row.participant == OPERATOR:
+        return ALL_ROLES if person and owner == OPERATOR else None
+    found = _find_active(registry, row, person)
+    return None if found is None else found.roles
 
 
 def _find_active(registry: Registry, row: CredentialRow, person: int) -> ParticipantRow | None:

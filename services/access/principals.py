@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["ALL_SCOPES", "Principal", "Scope"]
+__all__ = ["ALL_SCOPES", "OPERATOR", "Principal", "Scope"]
+
+OPERATOR = 0
+"""Stands for the consortium's operator, which is no participant, where the gateway is its own."""
 
 
 class Scope(enum.StrEnum):
@@ -39,7 +42,7 @@ class Principal:
     """The caller of a request: a participant with a credential, the operator, or anonymous."""
 
     participant: int | None
-    """None without a credential."""
+    """None without a credential, and for people of the consortium's operator."""
     roles: int
     """Bit mask as in the registry (ledger.records.Role)."""
     scopes: frozenset[Scope]

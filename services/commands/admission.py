@@ -3,66 +3,22 @@ do. Each step looks at the ledger first, so that an interrupted command can simp
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from ledger.claims import Claims, build_claims
 from ledger.errors import InputError, SettingsError
-from ledger.keys import to_checksum
-from ledger.records import Admit, PublicationKind, Publish, Role
+from ledger.records import PublicationKind, Publish
 from ledger.signatures import Address, Signer
-from ledger.store import Book, Registry, Rows, Store
-from ledger.store.rows import KeyRow
+from ledger.store import Registry
 from services.commands.context import Context
-from services.directory import DirectoryEntry, SignedDirectory, fetch_operators, take_directory
+from services.directory import SignedDirectory, fetch_operators, take_directory
 from services.directory.following import published_digest
 from services.directory.issuing import issue_directory, keep_admission, verify_admissible
-from services.home import AdmissionRequest, find_admitted
+from services.home import Candidate, find_admitted
+from services.home.candidates import add_names, keep_candidate
 
-__all__ = ["Candidate", "admit_all", "candidate_of", "publish_directory", "verify_for_this_ledger"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A company to be admitted, or whose entry in the directory changes."""
-
-    key: Address
-    roles: Role
-    entry: DirectoryEntry
-
-    @property
-    def claims(self) -> Claims:
-        """The claims behind its admission; new salts each time."""
-        gln = self.entry.gln
-        return build_claims({"legal_name": self.entry.name, **({"gln": gln} if gln else {})})
-
-
-def candidate_of(request: AdmissionRequest) -> Candidate:
-    return Candidate(request.key, request.roles, request.entry)
-
-
-def verify_for_this_ledger(store: Store, requests: Sequence[AdmissionRequest]) -> None:
-    """Raises InputError for a request for another ledger or of a revoked key, or if two are for one key."""
-    with store.reading() as connection:
-        identity = Registry(connection).identity()
-        keys = Rows(connection).among(KeyRow, "address", [request.key for request in requests])
-    revoked = {key.address for key in keys if key.revoked_at}
-    for request in requests:
-        if request.key in revoked:
-            raise InputError(
-                f"the request of {request.entry.name} is signed with a revoked key",
-                hint="have the company write it again with `millmark join --renew`, with its present key",
-            )
-        if identity is not None and (request.chain_id, request.ledger) != (identity.chain_id, identity.ledger):
-            raise InputError(
-                f"the request of {request.entry.name} is for chain {request.chain_id} and ledger "
-                f"{to_checksum(request.ledger)}",
-                hint="have the company join with your own consortium.json",
-            )
-    if len({request.key for request in requests}) != len(requests):
-        raise InputError("two requests are for one key", hint="give each company's request once")
+__all__ = ["admit_all", "publish_directory"]
 
 
 def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) -> dict[Address, int]:
@@ -89,25 +45,15 @@ def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) 
                 raise InputError(f"{one.entry.name} was admitted, but the index does not show it", hint="try again")
             keep_admission(connection, one.key, replace(one.entry, participant=number))
             names[number] = one.entry.name
-        _add_names(Book(connection), names)
+        add_names(connection, names)
     return {key: number for key, number in found.items() if number is not None}
 
 
 def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> None:
-    records = []
     with opened.store.transaction() as connection:  # first: a crash must not lose what the records commit to
-        for one in new:
-            claims = one.claims
-            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-            records.append(Admit(int(one.roles), one.key, claims.root))
+        records = [keep_candidate(connection, one) for one in new]
     opened.record(signer, records)
     opened.follow()
-
-
-def _add_names(book: Book, names: Mapping[int, str]) -> None:
-    changed = {**book.names(), **names}
-    if changed != book.names():  # each change invalidates cached answers
-        book.set_names(changed)
 
 
 def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory, bool]:

@@ -97,10 +97,19 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
         host=settings.gateway_host,
         port=settings.gateway_port,
         url=settings.gateway_url,
-        owner=settings.gateway_participant,
+        owner=_owner(settings),
         tls=tls is not None,
-        signs=settings.gateway_signer is not None,
+        signs=settings.gateway_signer is not None or settings.gateway_operates,
     )
+
+
+def _owner(settings: Settings) -> int | None:
+    """Whose gateway it is: a company's, by its number, or the operator's, who is no participant."""
+    from services.access import OPERATOR  # noqa: PLC0415 - as above
+
+    if settings.gateway_participant is None and settings.operator_signer is not None:
+        return OPERATOR
+    return settings.gateway_participant
 
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
@@ -122,6 +131,8 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         policy,
         clock=SteadyClock(opened.store),
         recording=recording,
+        operator=(opened.chain(), opened.unlock_operator(None, None)) if settings.gateway_operates else None,
+        governing=None if settings.chain_url is None else opened.chain,
         captured=(settings.home / CAPTURED).is_dir(),
         receiver=find_receiver(opened),
         deliveries=None if recording is None else Deliveries(opened.store, opened.chain(), recording[1]),

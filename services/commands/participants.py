@@ -24,17 +24,12 @@ from ledger.records import (
     SetRoles,
     Suspend,
 )
-from services.commands.admission import (
-    Candidate,
-    admit_all,
-    candidate_of,
-    publish_directory,
-    verify_for_this_ledger,
-)
+from services.commands.admission import admit_all, publish_directory
 from services.commands.context import open_context
 from services.commands.funding import tell_fees
 from services.directory.document import DirectoryEntry, verify_gln, verify_name
 from services.files import read_bounded
+from services.home import Candidate, candidate_of, verify_for_this_ledger
 from services.home.admitted import find_admitted
 from services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
 from services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles

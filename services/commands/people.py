@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ledger.errors import SettingsError
+from services.access import OPERATOR
 from services.access.people.people import INVITATION_LIFE_S, People
 from services.access.people.roles import PersonRole
 from services.commands.audit import audited
@@ -87,7 +88,10 @@ def run_remove(context: typer.Context, person: Number) -> None:
 
 
 def _people(opened: Context) -> People:
-    owner = opened.settings.gateway_participant
+    settings = opened.settings
+    owner = settings.gateway_participant
+    if owner is None and settings.operator_signer is not None:
+        owner = OPERATOR
     if owner is None:
         raise SettingsError("the settings do not say which company this is", hint="set gateway_participant")
     return People(opened.store, owner)

@@ -26,6 +26,7 @@ from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gatewa
 from services.gateway.api.events import build_page_events
 from services.gateway.api.monitoring import add_monitoring
 from services.gateway.background import Background, build_background
+from services.gateway.consortium import GatewayConsortiumDesk
 from services.gateway.docs import add_documentation, complete_document
 from services.gateway.epcis import add_epcis, reword_problem
 from services.gateway.http.authentication import Authentication, require_guarded
@@ -95,7 +96,9 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     recording = RecordingService(parts.store, background.recorder, parts.find_product, captured=parts.captured)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     desk = FormDesk(recording, app.state.idempotency)
-    portal = _build_portal(parts, api, desk, partial(_read_troubles, background.readiness))
+    portal = _build_portal(
+        parts, api, desk, _build_consortium(parts, background), partial(_read_troubles, background.readiness)
+    )
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
     # FastAPI has handlers of its own for the last two, which would answer in another form.
@@ -185,7 +188,11 @@ def _read_troubles(readiness: Readiness) -> Sequence[Trouble]:
 
 
 def _build_portal(
-    parts: GatewayParts, api: ApiParts, desk: FormDesk, read_troubles: Callable[[], Sequence[Trouble]]
+    parts: GatewayParts,
+    api: ApiParts,
+    desk: FormDesk,
+    consortium: GatewayConsortiumDesk,
+    read_troubles: Callable[[], Sequence[Trouble]],
 ) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
@@ -204,12 +211,19 @@ def _build_portal(
         partial(_find_speaker, parts),
         api.ties,
         desk,
-        _build_office(parts, api, ways_in.people),
+        _build_office(parts, api, ways_in.people, consortium),
         read_troubles,
     )
 
 
-def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
+def _build_consortium(parts: GatewayParts, background: Background) -> GatewayConsortiumDesk:
+    operator = None
+    if background.operator is not None and parts.operator is not None:
+        operator = background.operator, parts.operator[1]
+    return GatewayConsortiumDesk(parts.store, parts.governing, operator, background.recorder, parts.clock)
+
+
+def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: GatewayConsortiumDesk) -> Office:
     subscriptions = Subscriptions(parts.store, loopback=api.loopback_webhooks)
     folder = None if parts.audit is None else parts.audit.folder
     administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
@@ -228,6 +242,7 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People) -> Office:
         follow=follow,
         find_place=lambda: format_position(feed.end()),
         pairing=api.pairing,
+        consortium=desk,
     )
 
 

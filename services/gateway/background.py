@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.audit_anchors import AuditAnchors
+from services.gateway.consortium import Upkeep
 from services.gateway.directory_follower import DirectoryFollower
 from services.gateway.feedback import Feedback
 from services.gateway.follower import FollowerThread
@@ -41,6 +42,8 @@ class Background:
 
     follower: FollowerThread | None
     recorder: Recorder | None
+    operator: Recorder | None
+    """Records with the key of the consortium's operator."""
     feedback: Feedback | None
     readiness: Readiness
     """Watches the others."""
@@ -67,12 +70,14 @@ def build_background(
     # Recorder last: threads that queue records stop before the thread that sends them.
     follower = None if chain is None else FollowerThread(chain, store, parts.follow_interval_s, logger)
     recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger, parts.name_keys)
+    operator = None if parts.operator is None else Recorder(store, *parts.operator, logger)
+    upkeep = None if parts.operator is None or parts.governing is None else Upkeep(store, parts.governing, logger)
     dispatcher = None if delivery is None else _build_dispatcher(store, delivery, logger, follower)
     anchors = _build_anchors(parts, recorder, logger)
     feedback = _build_feedback(parts, recorder, logger)
     handovers = _build_handovers(parts, logger, follower)
     directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
-    signers = [one.key for one in (recorder, parts.relay) if one is not None]
+    signers = [one.key for one in (recorder, operator, parts.relay) if one is not None]
     funds = _build_funds(parts, signers, logger)
     every: tuple[_Thread | None, ...] = (
         follower,
@@ -83,6 +88,8 @@ def build_background(
         parts.relay,
         anchors,
         feedback,
+        upkeep,
+        operator,
         recorder,
     )
     threads = tuple(one for one in every if one is not None)
@@ -91,7 +98,7 @@ def build_background(
     readiness = Readiness(
         store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
     )
-    return Background(follower, recorder, feedback, readiness, (readiness, *threads))
+    return Background(follower, recorder, operator, feedback, readiness, (readiness, *threads))
 
 
 def _build_funds(parts: GatewayParts, signers: Sequence[bytes], logger: FilteringBoundLogger) -> FundsWatch | None:

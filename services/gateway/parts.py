@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class GatewayParts:
     that it does not tell whether something exists that they must not see. Several times what a look-up takes."""
     recording: tuple[Chain, Signer] | None = None
     """With it, a thread sends the records that callers request, signed with this key."""
+    operator: tuple[Chain, Signer] | None = None
+    """With it, people who may record act as the consortium's operator, with this key."""
+    governing: Callable[[], Chain] | None = None
+    """Connects to the chain. With it, the page of the consortium says who decides, and members of its council vote
+    there."""
     captured: bool = False
     """Whether a node captures the streams of the company, so that nothing else may be added to them."""
     name_keys: Sequence[NameKey] = ()

@@ -10,6 +10,7 @@ them when a company joins.
 from __future__ import annotations
 
 from services.home.admitted import find_admitted, find_unaccepted
+from services.home.candidates import Candidate, candidate_of, verify_for_this_ledger
 from services.home.consortium import Consortium, parse_consortium
 from services.home.layout import Layout
 from services.home.missing import Missing, find_missing, find_missing_files
@@ -19,9 +20,11 @@ from services.home.settings_text import company_settings, operator_settings, set
 
 __all__ = [
     "AdmissionRequest",
+    "Candidate",
     "Consortium",
     "Layout",
     "Missing",
+    "candidate_of",
     "company_settings",
     "find_admitted",
     "find_missing",
@@ -32,4 +35,5 @@ __all__ = [
     "parse_consortium",
     "parse_request",
     "set_setting",
+    "verify_for_this_ledger",
 ]

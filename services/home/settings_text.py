@@ -36,6 +36,9 @@ _OPERATOR = """
 # The key that owns the registry: what commands of the operator sign with, unless --signer names another one.
 operator_signer = "keystore:key.json"
 {passphrase}
+
+# Whether people who may record also act as the operator on the gateway's pages, with this key.
+# gateway_operates = false
 """
 _COMPANY = """
 # The company. The number is set when the operator has admitted it.

@@ -32,6 +32,8 @@ from services.portal.acting.pages import ActingPages
 from services.portal.administration import Administration, AdministrationParts
 from services.portal.cases import CasePages, Told
 from services.portal.check_page import CheckPage
+from services.portal.consortium import ConsortiumPages
+from services.portal.consortium_desk import ConsortiumDesk
 from services.portal.demand import DemandPages
 from services.portal.document_pages import DocumentPages
 from services.portal.forms import Forms
@@ -90,6 +92,7 @@ class Office:
     find_place: Callable[[], str]
     """Returns the position after the last of them."""
     pairing: Pairing
+    consortium: ConsortiumDesk
 
 
 def _read_wanted(store: Store) -> Mapping[str, Shares]:
@@ -150,6 +153,7 @@ class Portal:
             *self._build_orders(office, ties),
             *self._build_quality(office, proofs),
             *Registers(store, self.pages, self.forms, self.acting).routes(),
+            *ConsortiumPages(store, self.pages, self.forms, office.consortium, read_status).routes(),
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *people.routes(),
             *Administration(office.administration, self.pages, self.forms).routes(),

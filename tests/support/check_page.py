@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -86,17 +86,30 @@ def run_checker(unpacked: Path) -> Iterator[Checker]:
             process.wait(MAX_S)
 
 
-def compare_forgeries(checker: Checker, content: Content, per_step: int, seed: int) -> tuple[int, list[str]]:
-    """Has forged bundles judged by the verifier and by the page. Returns their number, and the differences."""
+def compare_forgeries(
+    checker: Checker,
+    content: Content,
+    per_step: int,
+    seed: int,
+    steps: Iterable[Step] = Step,
+    shows: TextIO | None = None,
+) -> tuple[int, list[str]]:
+    """Has forged bundles judged by the verifier and by the page, and writes a line for each step to `shows`, for runs
+    of an hour. Returns their number, and the differences."""
     differing: list[str] = []
-    for step in Step:
-        rng = Random(f"{seed} page {step.name}")  # noqa: S311  # to be had again, not secret
+    tried = 0
+    for step in steps:
+        rng, before = Random(f"{seed} page {step.name}"), len(differing)  # noqa: S311  # to be had again, not secret
         for _ in range(per_step):
             _, forged = forge(content, step, rng)
             expected, found = _judge(forged), _ask(checker, forged)
             if found != expected or found[0] is not step:
                 differing.append(f"{step.name}: {found} instead of {expected}")
-    return per_step * len(Step), differing
+        tried += per_step
+        if shows is not None:
+            shows.write(f"{step.name}: {per_step} tried, {len(differing) - before} differing\n")
+            shows.flush()
+    return tried, differing
 
 
 def _judge(forged: Forged) -> tuple[Step | None, str | None]:
@@ -123,6 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Compare the page's verifier with the command line's on forgeries.")
     parser.add_argument("--per-step", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--step", choices=[step.name for step in Step], action="append", help="this step alone")
     given, vectors = parser.parse_args(arguments), ROOT / "tests" / "vectors" / "bundle"
     trust = parse_trust((vectors / "trust.json").read_bytes())
     content = read_content(parse_bundle((vectors / "part.bundle").read_bytes()), trust)
@@ -130,7 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
     with TemporaryDirectory() as folder:
         digest = build_page(Path(folder) / "page")
         with run_checker(unpack_page(Path(folder) / "page", Path(folder) / "unpacked")) as checker:
-            tried, differing = compare_forgeries(checker, content, given.per_step, given.seed)
+            steps = [Step[name] for name in given.step] if given.step else Step
+            tried, differing = compare_forgeries(checker, content, given.per_step, given.seed, steps, sys.stderr)
     found = {"page": digest, "tried": tried, "differing": len(differing), "examples": differing[:10]}
     sys.stdout.write(json.dumps({**found, "seconds": round(time.monotonic() - began, 1)}, indent=2) + "\n")
     return 1 if differing else 0

@@ -14,7 +14,7 @@ from services.access.credentials import CredentialKind, end_sessions, issue
 from services.access.errors import SignInError
 from services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
 from services.access.people.roles import SCOPES, PersonRole
-from services.access.principals import Principal
+from services.access.principals import OPERATOR, Principal
 from services.access.repository import AccessRepository
 from services.access.sessions import PERSON_IDLE_S
 
@@ -55,7 +55,8 @@ class Entered:
 
 
 class People:
-    """The people of one company. `owner` is its number; None if the settings do not say which company it is."""
+    """The people of one company, or of the consortium's operator. `owner` is its number; None if the settings do not
+    say which company it is."""
 
     def __init__(self, store: Store, owner: int | None, verify_fresh: Callable[[], None] = lambda: None) -> None:
         """`verify_fresh` raises an error while the index may lack that the company was suspended."""
@@ -127,8 +128,7 @@ class People:
         """Opens a session for a person who proved to be that person, in the transaction that spent the proof. Raises
         SignInError if their company is not active."""
         self._verify_fresh()
-        company = None if self._owner is None else Registry(connection).participant(self._owner)
-        if company is None:
+        if not self._is_active(connection):
             raise SignInError(
                 "the company of this gateway is suspended, or the settings do not say which it is",
                 hint="set gateway_participant; see `millmark participants list`",
@@ -138,13 +138,19 @@ class People:
         text, _ = issue(
             access,
             CredentialKind.SESSION,
-            company.number,
+            self._owner or OPERATOR,
             SCOPES[PersonRole(person.role)],
             now_s=now_s,
             life_s=PERSON_IDLE_S,
             person=person.number,
         )
-        return Entered(text, person, company.number)
+        return Entered(text, person, self._owner or OPERATOR)
+
+    def _is_active(self, connection: Connection) -> bool:
+        """Whether the gateway's company may act. The operator is no participant, so nothing suspends it."""
+        if self._owner is None:
+            return False
+        return self._owner == OPERATOR or Registry(connection).participant(self._owner) is not None
 
     def welcome(self, connection: Connection, code: str, now_s: int) -> PersonRow:
         """Uses an invitation: the person that it makes, or lets in again, then without the earlier ways in. Raises

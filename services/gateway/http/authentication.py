@@ -13,7 +13,15 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.records import ALL_ROLES
 from ledger.store import Store
-from services.access import ALL_SCOPES, ForbiddenError, Principal, UnauthenticatedError, authenticate, build_refusal
+from services.access import (
+    ALL_SCOPES,
+    OPERATOR,
+    ForbiddenError,
+    Principal,
+    UnauthenticatedError,
+    authenticate,
+    build_refusal,
+)
 from services.access.rules import Rule
 from services.access.signin import session_cookie
 from services.gateway.http.errors import StaleIndexError
@@ -79,8 +87,8 @@ class Authentication:
             # Failed attempts are charged to the address, so that guessing credentials is limited as well.
             self._charge_address(request, 1)
             raise
-        if principal.participant is not None:
-            self._limiter.take(principal.participant, cost)
+        if principal.participant is not None or principal.person:
+            self._limiter.take(principal.participant or OPERATOR, cost)
         request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
 

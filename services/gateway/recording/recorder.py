@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from structlog.typing import FilteringBoundLogger
 
@@ -52,7 +54,9 @@ class Recorder:
         self._outbox = Outbox(store)
         self._submitter = Submitter(chain, self._outbox, signer)
         self._comparison = Comparison(chain, store, signer.address)
-        self._address = signer.address
+        self._signer, self._address = signer, signer.address
+        self._sending = threading.Lock()
+        """Held while something is sent for the key."""
         self._funded = False
         self.loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
 
@@ -60,6 +64,16 @@ class Recorder:
     def key(self) -> bytes:
         """The signing address."""
         return self._address
+
+    @contextmanager
+    def alone(self) -> Iterator[tuple[Chain, Signer]]:
+        """Chain and key for a transaction that makes no record, such as a vote; no record is sent for the key during
+        the `with` block. Raises TryLaterError while some are on their way, LeaseHeldError while another process
+        sends for the key."""
+        with self._sending:
+            if not self._submitter.step():
+                raise TryLaterError("records of the company are on their way", retry_after_s=5)
+            yield self._chain, self._signer
 
     def verify_current(self) -> None:
         """Call it before anything is queued, outside of transactions. Raises OutboxOlderError if the outbox is older
@@ -169,7 +183,8 @@ class Recorder:
             self._funded = True
         try:
             self.verify_current()
-            return _IDLE_S if self._submitter.step() else _PAUSE_S
+            with self._sending:
+                return _IDLE_S if self._submitter.step() else _PAUSE_S
         except TryLaterError:  # the index is being brought up to the ledger
             return _TROUBLE_S
         except LeaseHeldError:  # another process submits under this key: not a failure

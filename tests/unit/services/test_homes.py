@@ -20,7 +20,6 @@ from ledger.records import Role
 from ledger.store import Book, Rows, Store
 from ledger.store.rows import KeyRow, NameKeyRow
 from services.commands import questions
-from services.commands.admission import verify_for_this_ledger
 from services.commands.questions import Question, answers_to, read_secret
 from services.directory import DirectoryEntry, take_directory
 from services.directory.issuing import draft_entries, keep_admission, verify_admissible
@@ -35,6 +34,7 @@ from services.home import (
     parse_consortium,
     parse_request,
     set_setting,
+    verify_for_this_ledger,
 )
 from services.settings import Settings, read_settings
 from tests.support.command_line import Runner

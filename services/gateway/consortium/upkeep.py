@@ -1,0 +1,53 @@
+"""The thread of an operator's gateway that completes what records of the operator began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.chain import Chain
+from ledger.store import Store
+from services.directory.following import fetch_operators, published_digest, take_directory
+from services.directory.repository import DirectoryRepository, DirectoryState
+from services.home.candidates import keep_numbers
+from services.serving.loop import Loop
+
+__all__ = ["Upkeep"]
+
+_LOOK_S, _RETRY_S = 1.0, 5.0
+
+
+class Upkeep:
+    """Notes the numbers of companies that the ledger admitted, and puts the directory that was signed here in force
+    once its digest is published. `millmark participants admit` and `directory publish` do the same when they have waited."""
+
+    def __init__(self, store: Store, connect: Callable[[], Chain], logger: FilteringBoundLogger) -> None:
+        self._store, self._connect, self._logger = store, connect, logger
+        failed = "the directory was not put in force"
+        self.loop = Loop("millmark-operator", self._round, logger, failed=failed, retry_s=_RETRY_S)
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    def _round(self) -> float:
+        self.step()
+        return _LOOK_S
+
+    def step(self) -> bool:
+        """Returns whether anything changed. Raises DirectoryError, ChainError."""
+        with self._store.transaction() as connection:
+            noted = keep_numbers(connection)
+        with self._store.reading() as connection:
+            issued = DirectoryRepository(connection).signed(DirectoryState.ISSUED)
+            is_published = issued is not None and published_digest(connection) == issued.digest
+        if issued is None or not is_published:
+            return bool(noted)
+        operators = fetch_operators(self._connect())
+        with self._store.transaction() as connection:
+            taken = take_directory(connection, issued, operators)
+        self._logger.info("directory in force", companies=len(issued.directory.entries))
+        return taken or bool(noted)

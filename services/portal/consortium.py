@@ -1,0 +1,223 @@
+"""The page of the consortium: who belongs to it and who asks to, the directory, who decides, and the council's motions.
+
+Everybody of the gateway's company may look at it. The forms are those of the operator's gateway, or of a company whose
+key is a council member's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from ledger.chain.council import CALLS, MotionState, kebab
+from ledger.errors import ChainError, InputError, MillmarkError, NotFoundError
+from ledger.keys import to_checksum
+from ledger.provenance.consortium import participant, participants
+from ledger.records import Role
+from ledger.store import Store
+from services.access import Scope
+from services.access.rules import Rule
+from services.home.requests import MAX_REQUEST_BYTES
+from services.portal.consortium_desk import ConsortiumDesk, CouncilView, Governance, MotionView, Vote
+from services.portal.forms import Forms
+from services.portal.lists import principal_of
+from services.portal.pages import Pages
+from services.portal.routes import OWNER, Number, PageRoute
+
+__all__ = ["ConsortiumPages"]
+
+HERE = "/portal/consortium"
+_RECORDERS = Rule(Scope.RECORDING, owner=True, page=True, cost=4)
+_RECORD = "/portal/records/{}?back=" + HERE
+_Token = Annotated[str, Form(max_length=128)]
+_Key = Annotated[str, Form(pattern="^[A-Za-z0-9_-]{20,40}$")]
+_Request = Annotated[str, Form(max_length=MAX_REQUEST_BYTES)]
+_Reason = Annotated[str, Form(max_length=2000)]
+_Call = Annotated[str, Form(max_length=40)]
+_Arguments = Annotated[str, Form(max_length=2000)]
+_CALLS = tuple(map(kebab, CALLS))
+_VOTES = {
+    MotionState.OPEN: (Vote.APPROVE, Vote.RETRACT),
+    MotionState.WAITING: (Vote.RETRACT,),
+    MotionState.DUE: (Vote.EXECUTE, Vote.RETRACT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConsortiumPages:
+    store: Store
+    pages: Pages
+    forms: Forms
+    desk: ConsortiumDesk
+    read_status: Callable[[], Any]
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        acts = (
+            ("admission", self.ask_admission),
+            ("admission/confirm", self.admit),
+            ("directory", self.publish),
+            ("motions", self.ask_motion),
+            ("motions/confirm", self.propose),
+            ("motions/{number}/{vote}", self.vote),
+            ("{number}/suspend", self.suspend),
+            ("{number}/reinstate", self.reinstate),
+        )
+        return (
+            PageRoute(HERE, self.show, OWNER, menu="consortium", folded=True, live=False),
+            PageRoute(f"{HERE}/{{number}}/suspend", self.ask_suspend, _RECORDERS, live=False),
+            PageRoute(f"{HERE}/{{number}}/reinstate", self.ask_reinstate, _RECORDERS, live=False),
+            *(PageRoute(f"{HERE}/{path}", endpoint, _RECORDERS, method="POST") for path, endpoint in acts),
+        )
+
+    # The page
+
+    def show(self, request: Request) -> Response:
+        return self._show(request)
+
+    def _show(self, request: Request, refused: MillmarkError | None = None, **entered: str) -> Response:
+        governance, silent = self._governance()
+        may = _RECORDERS.is_met_by(principal_of(request))
+        council, member = None if governance is None else governance.council, self.desk.member()
+        votes = may and council is not None and member in council.members
+        values: dict[str, Any] = {
+            "companies": participants(self.store),
+            "waiting": self.desk.waiting(),
+            "changes": self.desk.changes(),
+            "owner": None if governance is None else to_checksum(governance.owner),
+            "council": council,
+            "address": None if council is None else to_checksum(council.address),
+            "names": {one.participant: one for one in participants(self.store)},
+            "offered": self._offered(council, member) if votes else {},
+            "silent": silent,
+            "operates": may and governance is not None and self.desk.operates(governance),
+            "votes": votes,
+            "calls": _CALLS,
+            "gateway": self.read_status(),
+            "refused": refused,
+            "entered": entered,
+            "key": _new_key(),
+        }
+        status = 400 if refused is not None else 200
+        return self.pages.render(request, "consortium.html", status, forms=self.forms, **values)
+
+    def _governance(self) -> tuple[Governance | None, ChainError | None]:
+        """And why it is not known, if the node does not answer: the rest of the page is worth showing."""
+        try:
+            return self.desk.governance(), None
+        except ChainError as error:
+            return None, error
+
+    def _offered(self, council: CouncilView | None, member: int | None) -> dict[int, tuple[Vote, ...]]:
+        """By motion, what the member can do with it now."""
+        return {one.motion.number: _votes(one, member) for one in (council.motions if council else ())}
+
+    # Admission
+
+    def ask_admission(self, request: Request, token: _Token, asked: _Request = "") -> Response:
+        """What a company asks for, before it is admitted. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        try:
+            found, number = self.desk.read_request(asked.encode())
+        except InputError as error:
+            return self._show(request, error, asked=asked)
+        values: dict[str, Any] = {
+            "asked": asked,
+            "entry": found.entry,
+            "address": to_checksum(found.key),
+            "roles": [str(role.name).lower() for role in Role if role & found.roles],
+            "number": number,
+        }
+        return self._confirm(request, "admission", **values)
+
+    def admit(self, request: Request, token: _Token, key: _Key, asked: _Request) -> Response:
+        """Raises FormRefusedError."""
+        return self._act(request, token, lambda: self.desk.admit(key, asked.encode()))
+
+    # Suspension
+
+    def ask_suspend(self, request: Request, number: Number) -> Response:
+        """Raises NotFoundError."""
+        return self._ask(request, "suspend", number)
+
+    def ask_reinstate(self, request: Request, number: Number) -> Response:
+        """Raises NotFoundError."""
+        return self._ask(request, "reinstate", number)
+
+    def _ask(self, request: Request, act: str, number: int, missing: bool = False) -> Response:
+        found = participant(self.store, number)
+        governance, _ = self._governance()
+        if governance is None or not self.desk.operates(governance) or found.suspended is (act == "suspend"):
+            raise NotFoundError("this cannot be done here now")
+        return self._confirm(request, act, one=found, missing=missing)
+
+    def suspend(self, request: Request, number: Number, token: _Token, key: _Key, reason: _Reason = "") -> Response:
+        """Raises FormRefusedError, NotFoundError."""
+        if not reason.strip():
+            self.forms.verify(request, token)
+            return self._ask(request, "suspend", number, missing=True)
+        return self._act(request, token, lambda: self.desk.suspend(key, number, reason.strip()))
+
+    def reinstate(self, request: Request, number: Number, token: _Token, key: _Key) -> Response:
+        """Raises FormRefusedError, NotFoundError."""
+        return self._act(request, token, lambda: self.desk.reinstate(key, number))
+
+    # Directory
+
+    def publish(self, request: Request, token: _Token, key: _Key) -> Response:
+        """Raises FormRefusedError."""
+        return self._act(request, token, lambda: self.desk.publish(key))
+
+    # Motions
+
+    def ask_motion(self, request: Request, token: _Token, call: _Call, arguments: _Arguments = "") -> Response:
+        """What would be proposed. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        try:
+            found = self.desk.describe(call, arguments.split())
+        except (InputError, NotFoundError, ChainError) as error:
+            return self._show(request, error, call=call, arguments=arguments)
+        return self._confirm(request, "motion", call=call, arguments=arguments, shown=found.call)
+
+    def propose(self, request: Request, token: _Token, call: _Call, arguments: _Arguments = "") -> Response:
+        """Raises FormRefusedError."""
+        return self._act(request, token, lambda: self._voted(lambda: self.desk.propose(call, arguments.split())))
+
+    def vote(
+        self, request: Request, number: Number, vote: Vote, token: _Token, mark: Annotated[str, Form(max_length=65_536)]
+    ) -> Response:
+        """Raises FormRefusedError, NotFoundError."""
+        return self._act(request, token, lambda: self._voted(lambda: self.desk.vote(number, mark, vote)))
+
+    def _voted(self, act: Callable[[], object]) -> None:
+        """Votes are no records: they are on the chain when this returns."""
+        act()
+
+    # What all have in common
+
+    def _act(self, request: Request, token: str, act: Callable[[], int | None]) -> Response:
+        """Does it, and leads to the record's page, or back. What is refused is shown on the page."""
+        self.forms.verify(request, token)
+        try:
+            number = act()
+        except (InputError, ChainError) as error:
+            return self._show(request, error)
+        return RedirectResponse(HERE if number is None else _RECORD.format(number), 303)
+
+    def _confirm(self, request: Request, act: str, **values: Any) -> Response:
+        values |= {"act": act, "key": _new_key()}
+        return self.pages.render(request, "consortium_confirm.html", forms=self.forms, **values)
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def _votes(view: MotionView, member: int | None) -> tuple[Vote, ...]:
+    approves = member in view.motion.approvals
+    hidden = Vote.APPROVE if approves else Vote.RETRACT
+    return tuple(one for one in _VOTES.get(view.motion.state, ()) if one is not hidden)
