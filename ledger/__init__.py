@@ -12,8 +12,9 @@ provenance.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
     from ledger.chain import (
@@ -98,11 +99,5 @@ _HOMES = {
     "ledger.trust": ("parse_trust",),
     "ledger.verify": ("verify_bundle",),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use (PEP 562)."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+__getattr__ = import_on_use(__name__, _HOMES)

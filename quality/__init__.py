@@ -1,7 +1,7 @@
 """Quality inspection that anybody can re-execute: integer-only models, one canonical byte layout, one digest.
 
-`import quality` needs neither numpy nor torch. `Inspector`, `verify_inference` and `to_fixed` import numpy on first
-use; only the torch evaluator and the training of networks import torch. `quality/FORMAT.md` specifies the byte layouts.
+Names are imported on first use. `Inspector`, `verify_inference` and `to_fixed` need numpy; only the torch evaluator and
+the training of networks import torch. `quality/FORMAT.md` specifies the byte layouts.
 
 This package imports neither `ledger` nor `services`, so that an auditor can run it alone. Its `Inference`, `Verdict`
 and `build_context` therefore have counterparts in `ledger`; a test holds the two contexts equal.
@@ -12,17 +12,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from quality.decision import Decision, Verdict
-from quality.digest import Inference, build_input_commitment, combine_digests
-from quality.errors import DataError, ExportError, InferenceError, InputError, ModelError, QualityError
-from quality.header import FORMAT_VERSION
-from quality.inputs import Scale
-from quality.model import Model, build_model, model_digest, parse_model
-from quality.network import Conv, Dense, Network, SumPool
-
 if TYPE_CHECKING:
     from quality.data import to_fixed
+    from quality.decision import Decision, Verdict
+    from quality.digest import Inference, build_input_commitment, combine_digests
+    from quality.errors import DataError, ExportError, InferenceError, InputError, ModelError, QualityError
+    from quality.header import FORMAT_VERSION
+    from quality.inputs import Scale
     from quality.inspection import Inspector, verify_inference
+    from quality.model import Model, build_model, model_digest, parse_model
+    from quality.network import Conv, Dense, Network, SumPool
 
 __all__ = [
     "FORMAT_VERSION",
@@ -51,15 +50,22 @@ __all__ = [
     "verify_inference",
 ]
 
-_NEEDING_NUMPY = {
-    "Inspector": "quality.inspection",
-    "to_fixed": "quality.data",
-    "verify_inference": "quality.inspection",
+_HOMES = {
+    "quality.data": ("to_fixed",),
+    "quality.decision": ("Decision", "Verdict"),
+    "quality.digest": ("Inference", "build_input_commitment", "combine_digests"),
+    "quality.errors": ("DataError", "ExportError", "InferenceError", "InputError", "ModelError", "QualityError"),
+    "quality.header": ("FORMAT_VERSION",),
+    "quality.inputs": ("Scale",),
+    "quality.inspection": ("Inspector", "verify_inference"),
+    "quality.model": ("Model", "build_model", "model_digest", "parse_model"),
+    "quality.network": ("Conv", "Dense", "Network", "SumPool"),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """Import the names that need numpy on first access (PEP 562)."""
-    if name not in _NEEDING_NUMPY:
+    """Import a public name on first use (PEP 562): the errors alone are needed by commands that judge nothing."""
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_NEEDING_NUMPY[name]), name)
+    return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -22,10 +22,10 @@ from ledger.store.sqlite_file import give_identity
 from services.files import read_bounded, write_private_whole
 from services.products import FOLDER
 from services.settings import SETTINGS_FILE, Settings
+from services.store import sqlite_path
 
-__all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_sqlite", "restore_home", "sqlite_path"]
+__all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_sqlite", "restore_home"]
 
-_SQLITE = "sqlite:///"
 _MANIFEST, _FORMAT, _MAX_MANIFEST_BYTES = "backup.json", "millmark-backup", 1 << 24
 _HINT_DATABASE = "with PostgreSQL, run pg_dump first, then this command with --without-database"
 
@@ -57,11 +57,6 @@ def _file(setting: str, what: str, *, copied: bool = False, name: str = "") -> P
 def _of_uri(uri: str | None) -> list[Path]:
     scheme, _, place = (uri or "").partition(":")
     return [Path(place.removeprefix("//"))] if scheme in ("keystore", "file") else []
-
-
-def sqlite_path(url: str) -> Path | None:
-    """The file of a database; None for one that is not SQLite."""
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
 
 def _database(settings: Settings) -> Sequence[Path]:

@@ -5,10 +5,14 @@ Each domain declares its tables in a module `repository`, the only one to access
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ledger import store as library
 from ledger.store import Store, schema_of
 
-__all__ = ["SERVICES", "open_store"]
+__all__ = ["SERVICES", "open_store", "sqlite_path"]
+
+_SQLITE = "sqlite:///"
 
 SERVICES = schema_of("services")
 """One schema for all services: they share a database, which commands, gateway and node open alike."""
@@ -17,3 +21,8 @@ SERVICES = schema_of("services")
 def open_store(url: str) -> Store:
     """Like the library's `open_store`, with the tables of all services."""
     return library.open_store(url, SERVICES)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a database; None for one that is not SQLite."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.chain.artifacts import load_abi, load_artifact, verify_code
-from ledger.chain.blocks import BlockTransaction
-from ledger.chain.chain import Chain, Sight
-from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
-from ledger.chain.deployment import (
-    Deployment,
-    deploy,
-    read_deployment,
-    write_deployment,
-)
-from ledger.chain.fees import Fees, first_fees, raised_fees
-from ledger.chain.forwarder import execute_data, read_execute
-from ledger.chain.node import Head, Node, Receipt, Reception
-from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
-from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
-from ledger.chain.receptions import fee_too_low
-from ledger.chain.seals import fetch_seals, fetch_validators
-from ledger.chain.sending import await_receipt, send_values
-from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
-from ledger.chain.transport import HttpTransport, RpcError, Transport
-from ledger.errors import NotInstalledError
+from ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
+    from ledger.chain.artifacts import load_abi, load_artifact, verify_code
+    from ledger.chain.blocks import BlockTransaction
+    from ledger.chain.chain import Chain, Sight
+    from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
+    from ledger.chain.deployment import Deployment, deploy, read_deployment, write_deployment
     from ledger.chain.embedded import EmbeddedChain
+    from ledger.chain.fees import Fees, first_fees, raised_fees
+    from ledger.chain.forwarder import execute_data, read_execute
+    from ledger.chain.node import Head, Node, Receipt, Reception
+    from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
+    from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
+    from ledger.chain.receptions import fee_too_low
+    from ledger.chain.seals import fetch_seals, fetch_validators
+    from ledger.chain.sending import await_receipt, send_values
+    from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
+    from ledger.chain.transport import HttpTransport, RpcError, Transport
+from ledger.errors import NotInstalledError
 
 __all__ = [
     "PROFILES",
@@ -80,14 +76,46 @@ __all__ = [
     "write_deployment",
 ]
 
+_HOMES = {
+    "ledger.chain.artifacts": ("load_abi", "load_artifact", "verify_code"),
+    "ledger.chain.blocks": ("BlockTransaction",),
+    "ledger.chain.chain": ("Chain", "Sight"),
+    "ledger.chain.codec": (
+        "RawLog",
+        "call_data",
+        "decode_log",
+        "decode_revert",
+        "multicall_data",
+        "read_calls",
+        "read_kinds",
+    ),
+    "ledger.chain.deployment": ("Deployment", "deploy", "read_deployment", "write_deployment"),
+    "ledger.chain.fees": ("Fees", "first_fees", "raised_fees"),
+    "ledger.chain.forwarder": ("execute_data", "read_execute"),
+    "ledger.chain.node": ("Head", "Node", "Receipt", "Reception"),
+    "ledger.chain.profiles": ("PROFILES", "EngineProfile", "find_profile"),
+    "ledger.chain.proofs": (
+        "StateProofs",
+        "fetch_checkpoint",
+        "fetch_headers",
+        "fetch_proofs",
+        "fetch_trust",
+        "verify_seen",
+    ),
+    "ledger.chain.receptions": ("fee_too_low",),
+    "ledger.chain.seals": ("fetch_seals", "fetch_validators"),
+    "ledger.chain.sending": ("await_receipt", "send_values"),
+    "ledger.chain.transactions": ("SignedTransaction", "Transaction", "is_legacy", "sign_transaction"),
+    "ledger.chain.transport": ("HttpTransport", "RpcError", "Transport"),
+}
+
+_import_name = import_on_use(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> object:
-    """Import the embedded chain on first use (PEP 562), since it loads a whole EVM.
-
-    Raises NotInstalledError if its packages are not installed.
-    """
+    """Raises NotInstalledError if the packages of the embedded chain, which is a whole EVM, are not installed."""
     if name != "EmbeddedChain":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _import_name(name)
     try:
         from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
     except ModuleNotFoundError as missing:

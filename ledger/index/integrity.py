@@ -20,7 +20,8 @@ from ledger.canonical import to_hex
 from ledger.chain import Chain, fetch_proofs
 from ledger.heads import inner_of, link, start_of
 from ledger.index.digest import extend_digest, start_digest
-from ledger.index.follower import Follower, fetch_status
+from ledger.index.follower import Follower
+from ledger.index.status import fetch_status
 from ledger.records import Contract
 from ledger.slots import decode_sequence, head_slot, sequence_slot
 from ledger.store import Rows, Store, key_of

@@ -10,22 +10,15 @@ In Python:
 
 from __future__ import annotations
 
-from ledger.bundle import Bundle, OpenBundle, open_bundle
-from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.errors import BundleError, NotABundleError, ProofError
-from ledger.headers import BlockHeader, parse_header
-from ledger.trust import TrustFile
-from ledger.verify._checkpoint import verify_checkpoint, verify_distance
-from ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
-from ledger.verify._histories import verify_histories
-from ledger.verify._names import verify_identifiers
-from ledger.verify._proofs import StateProof, verify_listed
-from ledger.verify._replay import replay
-from ledger.verify._reporting import build_report
-from ledger.verify._status import Verified, verify_status
-from ledger.verify.refusals import FormatRefused, StatusRefused, Step, VerificationError
-from ledger.verify.report import Report, describe
-from ledger.verify.statement import Kind, Section, Statement
+from typing import TYPE_CHECKING
+
+from ledger.lazy import import_on_use
+
+if TYPE_CHECKING:
+    from ledger.verify.refusals import Step, VerificationError
+    from ledger.verify.report import Report, describe
+    from ledger.verify.statement import Kind, Section, Statement
+    from ledger.verify.verifier import verify_bundle
 
 __all__ = [
     "Kind",
@@ -38,88 +31,11 @@ __all__ = [
     "verify_bundle",
 ]
 
+_HOMES = {
+    "ledger.verify.refusals": ("Step", "VerificationError"),
+    "ledger.verify.report": ("Report", "describe"),
+    "ledger.verify.statement": ("Kind", "Section", "Statement"),
+    "ledger.verify.verifier": ("verify_bundle",),
+}
 
-def verify_bundle(
-    data: bytes,
-    trust: TrustFile,
-    *,
-    now_s: int,
-    max_age_s: int = DEFAULT_MAX_AGE_S,
-    max_behind: int = MAX_ANCESTRY,
-    any_status: bool = False,
-) -> Report:
-    """Verify a bundle's bytes and return what they prove.
-
-    1. Format: the canonical text of a bundle, within the limits. What is disclosed is looked at after step 3.
-    2. Trust: chain, addresses and code are those of the trust file.
-    3. Checkpoint: the proof block is the believed one or an ancestor of it, and not too old. The block is believed
-        because the trust file names it, its co-signers signed it, or its validators sealed it.
-    4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
-    5. Heads: the records are all that each history contains, each once and in order.
-    6. Replay: every record could follow the earlier ones, and every history that the parts need is included.
-    7. Identifiers lead to the subjects that they name, by salts that their creators could not choose, and every part
-        has one; with `any_status`, parts may lack one.
-    8. Claims: disclosed fields are those that the records commit to.
-    9. Evidence is in its stream, and the stream only grew.
-    10. Inferences are those that the certificates commit to.
-    11. Status: no part has a certificate that does not count or a failing verdict, is quarantined, or is spent. Skipped
-        with `any_status`; the report then says so.
-
-    Raises the VerificationError of the step that failed; that of step 11 has the report as its `report`. `now_s` is the
-    verifier's clock, in seconds since 1970; `max_age_s` is the maximum age of the proof block, and `max_behind` by how
-    many blocks it may precede the one that is believed.
-    """
-    # The contracts before the checkpoint: headers of another chain would otherwise be refused for a misleading reason.
-    opened, headers = _open(data)
-    proof = StateProof(opened.frame, headers[0])
-    proof.verify_contracts(opened.frame, trust)
-    reasons = verify_checkpoint(opened.frame, trust, headers, now_s, max_age_s)
-    verify_distance(headers, max_behind)
-    # Only now: what a stranger disclosed may take a hundred times as long as all steps so far.
-    bundle = _parse(opened)
-    verify_listed(bundle, trust)
-    proved = proof.read(bundle)
-    entries = verify_histories(bundle, proved.heads)
-    state = replay(bundle, entries, proved, headers[0].timestamp)
-    by_sequence = {entry.sequence: entry for entry in entries}
-    identifiers = verify_identifiers(bundle, state, nameless=any_status)
-    verify_claims(bundle, by_sequence)
-    verify_evidence(bundle, state, by_sequence)
-    verify_inferences(bundle, state)
-    verified = Verified(bundle, trust, headers, reasons, state, entries, identifiers, now_s, max_age_s)
-    return _report(verified, any_status=any_status)
-
-
-def _report(verified: Verified, *, any_status: bool) -> Report:
-    """Step 11, and the report."""
-    report = build_report(verified)  # before the status is judged: a receiver also wants to see why a part is refused
-    if not any_status:
-        try:
-            verify_status(verified)
-        except StatusRefused as error:
-            error.report = report
-            raise
-    return report
-
-
-def _open(data: bytes) -> tuple[OpenBundle, tuple[BlockHeader, ...]]:
-    """Step 1, except for what is disclosed."""
-    try:
-        opened = open_bundle(data)
-        headers = tuple(parse_header(header) for header in opened.frame.headers)
-    except NotABundleError as error:
-        # A file of another kind is the user's mistake, so the exit code is another.
-        raise FormatRefused(error.cause, hint=error.hint, usable=False) from None
-    except (BundleError, ProofError) as error:
-        raise FormatRefused(error.cause, hint=error.hint) from None
-    if not headers:
-        raise FormatRefused("the bundle has no block header")
-    return opened, headers
-
-
-def _parse(opened: OpenBundle) -> Bundle:
-    """Step 1, for what is disclosed."""
-    try:
-        return opened.parse()
-    except BundleError as error:
-        raise FormatRefused(error.cause, hint=error.hint) from None
+__getattr__ = import_on_use(__name__, _HOMES)

@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None, program: str = "python -m ledger.ve
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program,
+        allow_abbrev=False,
         description="Verify a provenance bundle offline. Exit code 0: verified, 1: refused, 2: unusable input, "
         "3: no answer.",
         epilog=f"Example: {program} part.bundle --trust trust.json",

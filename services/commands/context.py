@@ -11,19 +11,20 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
+from ledger.chain import HttpTransport, Node, find_profile, read_deployment
 from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
-from ledger.index import Follower, IndexCheck, check_index, fetch_status
-from ledger.records import Record
-from ledger.signatures import Signer
+from ledger.index import fetch_status
 from ledger.store import Feed, Store
-from services.backup import sqlite_path
 from services.output import warn
 from services.settings import Settings, read_settings
-from services.store import open_store
+from services.store import open_store, sqlite_path
 
 if TYPE_CHECKING:
+    from ledger.chain import Chain
+    from ledger.index import IndexCheck
     from ledger.names import NameKey
+    from ledger.records import Record
+    from ledger.signatures import Signer
     from ledger.store.outbox import QueuedRecord
 
 __all__ = ["Context", "ask", "open_context", "unlock"]
@@ -78,6 +79,8 @@ class Context:
 
     def chain(self) -> Chain:
         """The deployed contracts, after their code was checked. Raises SettingsError, ChainError or a subclass."""
+        from ledger.chain import Chain  # noqa: PLC0415 - not needed where the index is up to date
+
         profile = find_profile(self.settings.engine)
         return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
@@ -95,6 +98,8 @@ class Context:
         """
         if self.settings.chain_url is None:
             return None
+        from ledger.index import Follower  # noqa: PLC0415 - as in `chain`
+
         try:
             if not self._is_at_head():
                 Follower(self.chain_at_hand(), self.store).follow()
@@ -121,6 +126,8 @@ class Context:
     def compare_index(self) -> IndexCheck | None:
         """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
         node no longer has the state of the index's block."""
+        from ledger.index import check_index  # noqa: PLC0415 - few commands compare
+
         try:
             return check_index(self.store, self.chain_at_hand())
         except ChainError as error:

@@ -6,12 +6,10 @@ import enum
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.chain import Chain
-from ledger.checkpoint import SignedCheckpoint
 from ledger.errors import InputError
 from ledger.provenance import (
     MAX_RECALLED,
@@ -21,19 +19,21 @@ from ledger.provenance import (
     OrderTrace,
     Recall,
     Trace,
-    build_recall_bundles,
     recall,
     trace,
 )
-from ledger.store import Store
-from services.commands.bundle import describe_bundle, read_point
 from services.commands.context import Context, open_context
 from services.files import write_whole
 from services.options import AsJson
 from services.output import print_json, print_lines, warn, write_text
-from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
+from services.pictures import describe_cut
 from services.text.shortening import shorten
 from services.text.trace import describe_order, describe_recall, describe_trace
+
+if TYPE_CHECKING:
+    from ledger.chain import Chain
+    from ledger.checkpoint import SignedCheckpoint
+    from ledger.store import Store
 
 __all__ = ["register"]
 
@@ -118,7 +118,7 @@ def run_recall(
     """List every certificate, lot, order and holder affected by a bad model, lot or machine."""
     if checkpoint is not None and bundle is None:
         raise InputError("--checkpoint needs --bundle", hint="give --bundle as well")
-    point = read_point(checkpoint)
+    point = _read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
     limits = _limits(depth, limit, MAX_RECALLED)
     with open_context(context.obj) as opened:
@@ -142,6 +142,8 @@ def _show(found: Trace | OrderTrace, form: Form, direction: Direction, *, full: 
         return "\n".join(lines if full else shorten(lines)) + "\n"
     if form is Form.JSON:
         return json.dumps(found.to_json(), indent=2) + "\n"
+    from services.pictures import build_family, draw_dot, draw_svg, draw_tree  # noqa: PLC0415 - tables are no drawings
+
     family = build_family(found)
     if form is Form.TREE:
         lines = draw_tree(family, direction)
@@ -199,12 +201,23 @@ def _write_recall(
 
     Raises InputError, and the errors of `build_recall_bundles`.
     """
+    from ledger.provenance import build_recall_bundles  # noqa: PLC0415 - for `--bundle` alone
+    from services.commands.bundle import describe_bundle  # noqa: PLC0415 - as above
+
     # All are built before the first is written, so that a failure leaves no incomplete set of files.
     built = [bundle.data for bundle in build_recall_bundles(store, chain, found, checkpoint)]
     paths = [output] if len(built) == 1 else [_numbered(output, place) for place in range(1, len(built) + 1)]
     for path, data in zip(paths, built, strict=True):
         write_whole(path, data)
     return [describe_bundle(data, path) for path, data in zip(paths, built, strict=True)]
+
+
+def _read_point(path: Path | None) -> SignedCheckpoint | None:
+    if path is None:
+        return None
+    from services.commands.bundle import read_point  # noqa: PLC0415 - for `--bundle` alone
+
+    return read_point(path)
 
 
 def _numbered(path: Path, place: int) -> Path:

@@ -13,10 +13,11 @@ from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import InputError, SettingsError
-from services.backup import copy_sqlite, sqlite_path
+from services.backup import copy_sqlite
 from services.node.agent import lock_folder
 from services.node.config import NodeConfig
 from services.node.streamlog import StreamLog
+from services.store import sqlite_path
 
 __all__ = ["back_up", "restore"]
 

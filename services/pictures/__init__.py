@@ -5,11 +5,16 @@ draw_svg(build_family(trace(store, identifier)))
 
 from __future__ import annotations
 
-from services.pictures.family import Family, Words, build_family, build_reach, describe_cut
-from services.pictures.svg import draw_svg
-from services.pictures.tree import draw_dot, draw_tree
-from services.pictures.upright import draw_upright
-from services.pictures.waterfall import Bar, draw_waterfall
+from typing import TYPE_CHECKING
+
+from ledger.lazy import import_on_use
+
+if TYPE_CHECKING:
+    from services.pictures.family import Family, Words, build_family, build_reach, describe_cut
+    from services.pictures.svg import draw_svg
+    from services.pictures.tree import draw_dot, draw_tree
+    from services.pictures.upright import draw_upright
+    from services.pictures.waterfall import Bar, draw_waterfall
 
 __all__ = [
     "Bar",
@@ -24,3 +29,13 @@ __all__ = [
     "draw_upright",
     "draw_waterfall",
 ]
+
+_HOMES = {
+    "services.pictures.family": ("Family", "Words", "build_family", "build_reach", "describe_cut"),
+    "services.pictures.svg": ("draw_svg",),
+    "services.pictures.tree": ("draw_dot", "draw_tree"),
+    "services.pictures.upright": ("draw_upright",),
+    "services.pictures.waterfall": ("Bar", "draw_waterfall"),
+}
+
+__getattr__ = import_on_use(__name__, _HOMES)

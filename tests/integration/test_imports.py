@@ -40,7 +40,9 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         ("import quality.trees.train", {"torch"}),
         (
             "import services.commands.provenance",
-            {"eth_abi", "eth_utils", "ledger.keys", "ledger.submit", "quality.audit", "rich", "rlp"},
+            {"eth_abi", "eth_utils", "ledger.keys", "ledger.submit", "quality.audit", "rich", "rlp"}
+            | {"ledger.bundle", "ledger.chain.chain", "ledger.checkpoint", "ledger.footprint", "ledger.index.writer"}
+            | {"ledger.products", "ledger.verify.verifier", "quality.model", "services.pictures.svg"},
         ),
     ],
 )
@@ -54,6 +56,17 @@ def test_importing_the_verifier_brings_in_nothing_else() -> None:
     found = set(run(f"import sys, ledger.verify, ledger.verify.__main__; {show}").stdout.split())
     assert "ledger" in found
     assert not found & FOREIGN
+
+
+def test_the_verify_command_brings_in_the_verifier_alone() -> None:
+    show = "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    program = (
+        "import sys\nfrom services.entry import main\nsys.argv[1:] = ['verify', 'nothing', '--trust', 'nothing']\n"
+    )
+    done = run(f"{program}try:\n    main()\nexcept SystemExit:\n    {show}")
+    found = set(done.stderr.split())
+    assert "ledger" in found
+    assert not found & (FOREIGN | {"pydantic", "quality", "typer"})
 
 
 def test_a_database_of_this_version_opens_without_alembic(tmp_path: Path) -> None:

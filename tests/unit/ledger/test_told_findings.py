@@ -359,7 +359,7 @@ def test_v13_a_document_of_which_no_field_is_shown_is_not_shown() -> None:
     first = content.bundle.claims[0]
     with pytest.MonkeyPatch.context() as patch:
         # Taken as proved: what is asked here is what is said about it.
-        patch.setattr("ledger.verify.verify_claims", lambda *_: None)
+        patch.setattr("ledger.verify.verifier.verify_claims", lambda *_: None)
         content.change(
             claims=(replace(first, disclosure=replace(first.disclosure, shown=())), *content.bundle.claims[1:])
         )

@@ -345,7 +345,7 @@ def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
         content.change(evidence=(replace(evidence, shown=shown),))
         # Taken as proved: the leaf of an honest inspector fits no other entry.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ledger.verify.verify_evidence", lambda *_: None)
+            patch.setattr("ledger.verify.verifier.verify_evidence", lambda *_: None)
             assert [one for one in report(content, any_status=True).attention if cause in str(one)], cause
 
 
