@@ -23,6 +23,7 @@ import numpy as np
 from quality.benches.process_control import run_control, run_settling
 from quality.benches.tables import Bench
 from quality.errors import InputError
+from quality.process.records import Integers
 from quality.process.telemetry import Floats, Layout, Telemetry, read_as
 from quality.process.training import (
     Recipe,
@@ -39,7 +40,9 @@ PARTS: Final = ("tep", "wear", "setpoints", "settling")
 BETTER: Final = 0.85
 """The model's error over 60 steps, at most, in that of the better of linear ARX and persistence."""
 _STEP_S: Final = 180
-_TRAINED, _UNSEEN = range(1, 6), range(6, 13)
+_TRAINED, _UNSEEN, _UNTOUCHED = range(1, 6), range(6, 13), range(13, 21)
+"""Disturbances: trained on; seen only in their errors, while the form of the model was chosen; and not looked at before
+that form was final."""
 _SEEDS: Final = (4, 2)
 """Runs of each disturbance that is trained on, and of each that is not."""
 _SIMULATE: Final = Path(__file__).parent / "tennessee_eastman.py"
@@ -109,8 +112,13 @@ def _run_tep(peers: Path) -> Part:
     )
     # What is asked is how it does on disturbances that it has not seen: so each of the five is held out in turn.
     trained = train_process(training, layout, Recipe(rounds=400, folds=len(_TRAINED)))
-    unseen = [(number, _simulate(peers, [number], _SEEDS[1])) for number in _UNSEEN]
-    return _compare("tep", trained, unseen, time.process_time() - began, None)
+    unseen, untouched = (
+        [(number, _simulate(peers, [number], _SEEDS[1])) for number in numbers] for numbers in (_UNSEEN, _UNTOUCHED)
+    )
+    cpu_s = time.process_time() - began
+    parts = [_compare("tep", trained, unseen, cpu_s, None), _compare("tep 13 to 20", trained, untouched, cpu_s, None)]
+    answer = {**parts[0].answer, "untouched": parts[1].answer}
+    return Part([row for part in parts for row in part.rows], answer, all(part.passed for part in parts))
 
 
 def _simulate(peers: Path, disturbances: Sequence[int], seeds: int) -> Telemetry:
@@ -167,11 +175,11 @@ def _compare(
     cuts = []
     for _, telemetry in tests:
         fixed = read_as(model.columns, telemetry)
-        cuts.append(cut_windows(fixed, telemetry.run, np.arange(len(fixed)), history, horizon))
+        cuts.append(_cut(fixed, telemetry.run, history, horizon))
     whole = np.concatenate(cuts)
     place = [column_.name for column_ in model.columns].index(column) if column else None
     read: Callable[[Floats], float] = lambda errors: float(errors.mean() if place is None else errors[place])  # noqa: E731
-    ways: dict[str, Callable[[np.ndarray[tuple[int, ...], np.dtype[np.int64]]], float]] = {
+    ways: dict[str, Callable[[Integers], float]] = {
         "model": lambda cut: read(simulate_errors(model, cut, horizon)),
         "arx": lambda cut: read(simulate_errors(trained.linear, cut, horizon)),
         "persistence": lambda cut: read(persistence_errors(model.columns, cut, horizon)),
@@ -179,9 +187,12 @@ def _compare(
     errors = {way: measure(whole) for way, measure in ways.items()}
     best = min(errors["arx"], errors["persistence"])
     rows = [_line(name, "all", errors, f"<= {BETTER * best:.4f}")]
-    by_test = {}
+    by_test: dict[str, dict[str, float] | None] = {}
     for (number, _), cut in zip(tests, cuts, strict=True):
-        if number:
+        if number and not len(cut):
+            by_test[str(number)] = None
+            rows.append((name, f"disturbance {number}", "left out", "the plant shut down too early", ""))
+        elif number:
             found = {way: measure(cut) for way, measure in ways.items()}
             by_test[str(number)] = found
             rows.append(_line(name, f"disturbance {number}", found, ""))
@@ -198,6 +209,14 @@ def _compare(
         "windows": len(whole),
     }
     return Part(rows, json.loads(json.dumps(answer)), passed)
+
+
+def _cut(fixed: Integers, run: Integers, history: int, horizon: int) -> Integers:
+    """The windows of a test, none where the plant shut itself down before there was a whole one."""
+    try:
+        return cut_windows(fixed, run, np.arange(len(fixed)), history, horizon)
+    except InputError:
+        return np.empty((0, history + horizon, fixed.shape[1]), np.int64)
 
 
 def _line(name: str, what: str, errors: Mapping[str, float], bar: str) -> Line:
