@@ -94,8 +94,9 @@ class FeedbackWorld:
     # Records
 
     def make(self, *, machine: int = MACHINE, owner: int = OWNER, started_s: int | None = None) -> bytes:
-        """A lot that a machine made. Returns its subject."""
+        """A lot that a machine made, by default from now on. Returns its subject."""
         self.number += 1
+        self.now_s += 1  # what begins in the very second of a step would not count
         lot, assignment = sha256(f"lot {self.number}".encode()), self.number
         began = self.now_s if started_s is None else started_s
         with self.store.transaction() as connection:

@@ -4,8 +4,8 @@ A machine stands on a rung of the ladder; on rung 0 nothing is held against it. 
 or to the rung at which its kind begins, and never above the rung at which its kind ends. Every rung asks for more than
 the one below: other settings, then plans that expect less of the machine, then none on it.
 
-Hysteresis. A cause counts only if all that was measured of it was measured after the latest step: what came before, the
-step could not have prevented. Some kinds need several before anything is done, since one may be chance. And it takes
+Hysteresis. A cause counts only if all that was measured of it was measured after the latest step: what came before, or
+in the same second, the step could not have prevented. Some kinds need several before anything is done, since one may be chance. And it takes
 `RECOVERY` good verdicts in a row, all of work that began after the latest step, to come down by one rung: so a machine
 that is bad every now and then stays where it is.
 """
@@ -82,6 +82,8 @@ class Rule:
     """How many of them, none before the latest step, are needed for the next one."""
     replans: bool = False
     """Whether another plan is made whatever the rung. Where offers are withdrawn, it always is."""
+    instant: bool = False
+    """Whether it is about the moment in which it is said, and not about work that began before."""
 
 
 RULES: Mapping[CauseKind, Rule] = MappingProxyType(
@@ -91,8 +93,8 @@ RULES: Mapping[CauseKind, Rule] = MappingProxyType(
         CauseKind.CERTIFICATE: Rule(first=1, last=2, least=2),
         CauseKind.ENERGY: Rule(first=1, last=2, least=2),
         CauseKind.LATE: Rule(first=2, last=2, least=2, replans=True),
-        CauseKind.MACHINE_DOWN: Rule(first=4, last=4, replans=True),
-        CauseKind.DECLINED: Rule(first=0, last=0, replans=True),
+        CauseKind.MACHINE_DOWN: Rule(first=4, last=4, replans=True, instant=True),
+        CauseKind.DECLINED: Rule(first=0, last=0, replans=True, instant=True),
     }
 )
 """One for every kind of cause that is about a machine."""
@@ -148,7 +150,7 @@ class Condition:
     def observe(self, *, good: bool, since_s: int, at_s: int) -> tuple[Condition, bool]:
         """Takes note of a verdict on work that began at `since_s`. Returns the condition after it, and whether a rung
         was taken back because of it."""
-        if since_s < self.since_s:
+        if since_s <= self.since_s:
             return self, False
         if not good:
             return replace(self, good=0), False
@@ -191,7 +193,7 @@ def judge(condition: Condition, cause: MachineCause) -> Judged:
     rule = RULES[cause.kind]
     if not rule.first:
         return Judged(condition, Outcome.ACTED, (Step.REPLAN,))
-    if cause.since_s < condition.since_s:
+    if _is_earlier(condition, cause):
         return Judged(condition, Outcome.EARLIER)
     count = condition.counts.get(cause.kind, 0) + 1
     counted = replace(condition, good=0, counts={**condition.counts, cause.kind: count})
@@ -205,7 +207,7 @@ def judge_elsewhere(condition: Condition, cause: MachineCause) -> Judged:
     rule = RULES[cause.kind]
     if not rule.replans:
         return Judged(condition, Outcome.ELSEWHERE)
-    if cause.since_s < condition.since_s:
+    if _is_earlier(condition, cause):
         return Judged(condition, Outcome.EARLIER)
     count = condition.counts.get(cause.kind, 0) + 1
     if count < rule.least:
@@ -213,6 +215,14 @@ def judge_elsewhere(condition: Condition, cause: MachineCause) -> Judged:
     # An owner that declined rows says nothing about the machine's work.
     after = Condition(since_s=cause.at_s) if rule.first else condition
     return Judged(after, Outcome.ACTED, (Step.REPLAN,))
+
+
+def _is_earlier(condition: Condition, cause: MachineCause) -> bool:
+    """Whether what was measured may have begun before the latest step. Times are whole seconds, so what began in the
+    very second of the step may have; what is said in that second was said once the step was taken."""
+    if RULES[cause.kind].instant:
+        return cause.since_s < condition.since_s
+    return cause.since_s <= condition.since_s
 
 
 def _climb(condition: Condition, rule: Rule, at_s: int, cause: bytes) -> Judged:

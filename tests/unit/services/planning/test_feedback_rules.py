@@ -40,7 +40,7 @@ def test_drift_leads_to_settings_first_then_derating_then_withdrawal_then_anothe
     condition, steps = climb(Condition(), [CauseKind.DRIFT] * 4)
     assert steps == [Step.SETPOINT, Step.DERATE, Step.DERATE, Step.WITHDRAW, Step.REPLAN]
     assert condition.efficiency_per_mille == 0
-    assert judge(condition, cause(CauseKind.DRIFT, condition.since_s)).outcome is Outcome.EXHAUSTED
+    assert judge(condition, cause(CauseKind.DRIFT, condition.since_s + 1)).outcome is Outcome.EXHAUSTED
 
 
 def test_every_kind_about_a_machine_has_a_rule_and_ends_where_it_says() -> None:
@@ -60,7 +60,24 @@ def test_one_failing_certificate_is_chance_and_two_are_not() -> None:
 def test_what_was_measured_before_a_step_does_not_count_against_it() -> None:
     condition = judge(Condition(), cause(CauseKind.DRIFT, 10, at_s=50)).condition
     assert judge(condition, cause(CauseKind.DRIFT, 49, 2)).outcome is Outcome.EARLIER
-    assert judge(condition, cause(CauseKind.DRIFT, 50, 3)).steps == (Step.DERATE,)
+    assert judge(condition, cause(CauseKind.DRIFT, 51, 3)).steps == (Step.DERATE,)
+
+
+def test_work_that_began_in_the_very_second_of_a_step_says_nothing_about_it() -> None:
+    condition = judge(Condition(), cause(CauseKind.DRIFT, 10, at_s=50)).condition
+    assert judge(condition, cause(CauseKind.DRIFT, 50, 2, at_s=70)).outcome is Outcome.EARLIER
+    assert condition.observe(good=True, since_s=50, at_s=70) == (condition, False)
+    assert condition.observe(good=False, since_s=50, at_s=70) == (condition, False)
+    late = judge_elsewhere(judge_elsewhere(Condition(), cause(CauseKind.LATE, 5)).condition, cause(CauseKind.LATE, 6))
+    assert judge_elsewhere(late.condition, cause(CauseKind.LATE, 6, 2, at_s=9)).outcome is Outcome.EARLIER
+
+
+def test_what_is_said_in_the_very_second_of_a_step_was_said_after_it() -> None:
+    condition = judge(Condition(), cause(CauseKind.DRIFT, 50)).condition
+    assert judge(condition, cause(CauseKind.MACHINE_DOWN, 50, 2)).steps == (Step.WITHDRAW, Step.REPLAN)
+    mended, _ = judge(condition, cause(CauseKind.MACHINE_DOWN, 50, 2)).condition.lift(60)
+    assert judge(mended, cause(CauseKind.MACHINE_DOWN, 60, 3)).steps == (Step.WITHDRAW, Step.REPLAN)
+    assert judge_elsewhere(condition, cause(CauseKind.DECLINED, 50)).steps == (Step.REPLAN,)
 
 
 def test_recovered_verdicts_take_back_one_step_at_a_time() -> None:
@@ -78,11 +95,11 @@ def test_recovered_verdicts_take_back_one_step_at_a_time() -> None:
 def test_a_bad_verdict_begins_the_count_anew_and_old_work_does_not_count() -> None:
     condition, _ = climb(Condition(), [CauseKind.DRIFT, CauseKind.DRIFT])
     for _ in range(RECOVERY - 1):
-        condition, _ = condition.observe(good=True, since_s=condition.since_s, at_s=100)
+        condition, _ = condition.observe(good=True, since_s=condition.since_s + 1, at_s=100)
     condition, lifted = condition.observe(good=True, since_s=condition.since_s - 1, at_s=100)
     assert not lifted
     assert condition.good == RECOVERY - 1
-    condition, _ = condition.observe(good=False, since_s=condition.since_s, at_s=100)
+    condition, _ = condition.observe(good=False, since_s=condition.since_s + 1, at_s=100)
     assert condition.good == 0
     assert condition.rung == 2
 
