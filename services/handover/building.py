@@ -16,9 +16,10 @@ from ledger.provenance import Disclosing, build_bundle
 from ledger.provenance.disclosure import choose_fields
 from ledger.store import Book, Connection, Rows, Store
 from ledger.store.rows import RecordRow
+from services.handover.allowances import roots_of_order
 from services.handover.content import Content
 from services.handover.errors import HandoverEarlyError, HandoverError
-from services.handover.table import Allowance, Gets, allow, find_record, is_standing, roots_of_order
+from services.handover.table import Allowance, Gets, allow, find_record, is_standing
 from services.planning.handing import open_leaves
 from services.planning.leaves import OpenedLeaf
 

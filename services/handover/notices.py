@@ -1,4 +1,5 @@
-"""Who is told what a recall notice says, and who what an answer to it says (ledger/provenance/cases.py)."""
+"""Who is told what a recall notice or a drift note says, and who what an answer to a notice says
+(ledger/provenance/cases.py)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from ledger.events.notes import NoteRecorded
 from ledger.records import Contract, NoteKind
 from ledger.store import Rows
 from ledger.store.rows import (
+    AssignmentRow,
     CustodyChangeRow,
     LotInputRow,
     LotOutputRow,
@@ -19,7 +21,7 @@ from ledger.store.rows import (
     RecordRow,
 )
 
-__all__ = ["authors", "called_back"]
+__all__ = ["authors", "called_back", "makers"]
 
 _MOST_LOTS, _MOST_NOTICES = 2_000, 1_000
 """Lots that are followed, and notices that an answer may be about, the latest."""
@@ -57,6 +59,14 @@ def authors(rows: Rows, record: RecordRow, event: Event) -> set[int]:
     orders = {row.order for row in rows.among(LotRow, "subject", origins) if row.order is not None}
     links = rows.among(RecordHistoryRow, "sequence", earlier)
     return {earlier[one.sequence] for one in links if one.subject in origins or one.subject in orders}
+
+
+def makers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Owners of the machines that made the lots which a drift note names."""
+    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.DRIFT:
+        return set()
+    works = {row.assignment for row in rows.among(LotRow, "subject", _named(rows, record))}
+    return {row.owner for row in rows.among(AssignmentRow, "sequence", works)}
 
 
 def _named(rows: Rows, record: RecordRow) -> set[bytes]:

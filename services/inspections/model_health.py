@@ -19,7 +19,7 @@ from quality.inputs import unpack_window
 from quality.metrics import wilson
 from quality.model import load_family, parse_model
 
-__all__ = ["FieldFigures", "ModelHealth", "Share", "find_health", "monitor"]
+__all__ = ["FieldFigures", "ModelHealth", "Share", "find_health", "measure_drift", "monitor"]
 
 MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""
@@ -151,7 +151,7 @@ def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
     file = reader.book.model(row.digest)
     drift, why_not = None, None
     try:
-        drift = _drift(file, [kept[sequence] for sequence in latest if sequence in kept])
+        drift = measure_drift(file, [kept[sequence] for sequence in latest if sequence in kept])
     except InputError as error:
         why_not = error.cause
     return ModelHealth(
@@ -166,7 +166,9 @@ def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
     )
 
 
-def _drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
+def measure_drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
+    """A model's inspections, in order, beside the reference in its card. Raises InputError if that is not here, or does
+    not fit."""
     if file is None or not file.card:
         raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
     model = parse_model(file.content)

@@ -13,7 +13,7 @@ from ledger.store import Rows, schema_of
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.rules import Condition, Outcome, Step
 
-__all__ = ["CauseRow", "ConditionRow", "FeedbackRepository", "PositionRow", "State", "StepRow"]
+__all__ = ["CauseRow", "ConditionRow", "FeedbackRepository", "InspectionRow", "PositionRow", "State", "StepRow"]
 
 
 class State:
@@ -109,11 +109,26 @@ class PositionRow:
     ledger: int
 
 
+@dataclass(slots=True)
+class InspectionRow:
+    """What a model said of what a machine made, as far as it waits to be compared."""
+
+    model: int
+    machine: int
+    waiting: str
+    """JSON list of the sequences of certificates that are in no group yet."""
+    above: str
+    """JSON list of the statistics that were above their limit in the group before."""
+    first: bytes
+    """Subject of the lot of that group that was begun first; empty if nothing was above."""
+
+
 _SCHEMA = schema_of("services")
 _SCHEMA.table("feedback_causes", CauseRow, "id", "number", "machine")
 _SCHEMA.table("feedback_steps", StepRow, "cause number", "state")
 _SCHEMA.table("feedback_conditions", ConditionRow, "machine")
 _SCHEMA.table("feedback_position", PositionRow, "id")
+_SCHEMA.table("feedback_inspections", InspectionRow, "model machine")
 
 
 class FeedbackRepository:
@@ -207,3 +222,14 @@ class FeedbackRepository:
 
     def put_position(self, registry: int, ledger: int) -> None:
         self._rows.put(PositionRow(1, registry, ledger))
+
+    # Inspections
+
+    def inspections(self, model: int, machine: int) -> InspectionRow | None:
+        return self._rows.get(InspectionRow, model, machine)
+
+    def all_inspections(self) -> list[InspectionRow]:
+        return self._rows.find(InspectionRow)
+
+    def put_inspections(self, row: InspectionRow) -> None:
+        self._rows.put(row)

@@ -5,9 +5,9 @@ or to the rung at which its kind begins, and never above the rung at which its k
 the one below: other settings, then plans that expect less of the machine, then none on it.
 
 Hysteresis. A cause counts only if all that was measured of it was measured after the latest step: what came before, or
-in the same second, the step could not have prevented. Some kinds need several before anything is done, since one may be chance. And it takes
-`RECOVERY` good verdicts in a row, all of work that began after the latest step, to come down by one rung: so a machine
-that is bad every now and then stays where it is.
+in the same second, the step could not have prevented. Some kinds need several before anything is done, since one may be
+chance. And it takes `RECOVERY` good verdicts in a row, all of work that began after the latest step, to come down by
+one rung: so a machine that is bad every now and then stays where it is.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from ledger.records import Contract
 from ledger.store.feed import Feed, Position
 from ledger.store.rows import MachineRow, RecordRow
 from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.drift_alarms import DriftAlarms
 from services.planning.feedback.errors import CauseRefusedError
 from services.planning.feedback.finding import Finding, find_all
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
@@ -49,18 +50,20 @@ class Watcher:
     """Whether a node captures the company's streams, so that nothing else may be added to them."""
     _taker: Taker = field(init=False)
     _kept: FeedbackRepository = field(init=False)
+    _alarms: DriftAlarms = field(init=False)
 
     def __post_init__(self) -> None:
         taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s, self.captured)
         object.__setattr__(self, "_taker", taker)
         object.__setattr__(self, "_kept", taker.kept)
+        object.__setattr__(self, "_alarms", DriftAlarms(self.shelf, self.me, self.queue))
 
     def is_idle(self) -> bool:
         """Whether a look would find nothing to do."""
         feed, at = Feed(self.shelf.connection), self._kept.position()
         if at is None or feed.after(Position(*at), 1):
             return False
-        return not self._taker.can_go_on() and not any(True for _ in self._find_withdrawn())
+        return not self._taker.can_go_on() and self._alarms.is_idle() and not any(True for _ in self._find_withdrawn())
 
     def look(self) -> int:
         """Takes in the next final records, and goes on with what waited. Returns how many records there were: after a
@@ -76,11 +79,13 @@ class Watcher:
             if record.contract == Contract.LEDGER.value:
                 for one in find_all(self.shelf.rows, self.shelf.book, feed, record):
                     self._take_in(one)
+                self._alarms.take(feed, record, record.event())
             at = position.registry, position.ledger
         if found:
             self._kept.put_position(*at)
         self._take_in_withdrawals()
         self._taker.go_on()
+        self._alarms.go_on()
         return len(found)
 
     def to_search(self) -> list[MachineCause]:
