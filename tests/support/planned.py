@@ -12,7 +12,7 @@ from ledger.plans.call import Call
 from ledger.plans.offer import Offer, OfferWithdrawal
 from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
 from ledger.plans.problem import build_problem
-from ledger.records import AcceptOrder, Anchor, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
+from ledger.records import AcceptOrder, Anchor, Gate, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
 from ledger.store import Book, Rows
 from ledger.store.rows import StreamRow
 from services.lab.demo.consortium import Company, hash_of
@@ -68,12 +68,12 @@ class Planned:
         self.apart.act(owner, name, OpenStream(hash_of(stream), machine, NOTHING))
         self.apart.world.streams[name] = stream.subject
 
-    def place(self, name: str = "shaft") -> None:
+    def place(self, name: str = "shaft", gates: tuple[Gate, ...] = ()) -> None:
         buyer, coordinator = self.apart.consortium.buyer, self.apart.consortium.coordinator
         order = self.apart.named(SubjectKind.ORDER, buyer, name)
         document: Json = {"specification": {"diameter": 80}, "operations": OPERATIONS}
         root = self.apart.document(buyer, name, document)
-        terms = OrderTerms(2, coordinator.number, (), self.apart.world.now() + YEAR_S, 1, PIECE, root)
+        terms = OrderTerms(2, coordinator.number, gates, self.apart.world.now() + YEAR_S, 1, PIECE, root)
         self.apart.act(buyer, f"place {name}", PlaceOrder(hash_of(order), terms))
         self.apart.act(coordinator, f"accept {name}", AcceptOrder(order.subject, NOTHING))
         self.apart.world.orders[name] = order.subject

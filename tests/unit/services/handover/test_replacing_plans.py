@@ -2,125 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.plans.offer import parse_offer_withdrawal
-from ledger.plans.plan import CauseKind, Plan
-from ledger.records import AcceptAssignment, Anchor, CancelAssignment, ProposeAssignment, Record
-from ledger.store import Connection
-from services.lab.demo.consortium import Company
+from ledger.plans.plan import CauseKind
+from ledger.records import Anchor, CancelAssignment, ProposeAssignment
 from services.planning.errors import PlanningError
-from services.planning.feedback.replacing import MOST_TRIES, Replacer
-from services.planning.feedback.reporting import report_event
-from services.planning.feedback.repository import FeedbackRepository, State, StepRow
+from services.planning.feedback.replacing import MOST_TRIES
+from services.planning.feedback.repository import FeedbackRepository, State
 from services.planning.feedback.rules import Step
 from services.planning.feedback.setpoints import NoSetpoints
 from services.planning.feedback.watching import Watcher
 from services.planning.making_process import Task
-from services.planning.proposing import find_proposals
-from services.planning.reading import plan_file
 from services.planning.repository import What
 from services.planning.schedule import Made, make_plan
-from services.planning.sealing import seal_plan
-from services.planning.shelf import Shelf, reading, writing
-from tests.support.apart import Home, found_apart
+from services.planning.shelf import reading, writing
+from tests.support.apart import found_apart
+from tests.support.feedback_loop import Loop
 from tests.support.planned import Planned
 from tests.support.stores import copy_database, new_store
 
 
-def make_here(task: Task) -> Made:
-    """Without another process."""
-    return make_plan(task.file, tie=task.tie, replan=task.replan, cpu_s=task.cpu_s)
-
-
 def fail(_task: Task) -> Made:
     raise PlanningError("the process that makes the plan has failed", hint="see the gateway's log")
-
-
-@dataclass
-class Loop:
-    """A coordinator whose plan has milling on the cheap mill, agreed to by its owner."""
-
-    planned: Planned
-    queued: list[tuple[str, Record]] = field(default_factory=list)
-
-    @property
-    def coordinator(self) -> Home:
-        return self.planned.home(self.planned.apart.consortium.coordinator)
-
-    @property
-    def mill(self) -> int:
-        return self.planned.apart.world.machines["mill"]
-
-    def pass_on(self) -> None:
-        """Everybody's index and hand-overs."""
-        self.planned.apart.follow()
-        self.planned.apart.hand_over_all()
-        self.planned.apart.follow()
-
-    def queue(self, _connection: Connection, key: str, record: Record) -> None:
-        self.queued.append((key, record))
-
-    def send(self, company: Company) -> list[Record]:
-        """Records what was queued. Returns it."""
-        records, self.queued = [record for _, record in self.queued], []
-        for record in records:
-            self.planned.apart.act(company, f"feedback {len(self.planned.apart.records)}", record)
-        self.pass_on()
-        return records
-
-    def watcher(self, shelf: Shelf, home: Home) -> Watcher:
-        return Watcher(shelf, home.company.number, self.queue, NoSetpoints(), self.planned.apart.world.now())
-
-    def look(self, home: Home) -> None:
-        with writing(home.store) as shelf:
-            self.watcher(shelf, home).look()
-
-    def replacer(self, make: Callable[[Task], Made] | None = None) -> Replacer:
-        company = self.coordinator.company
-        return Replacer(self.coordinator.store, company.number, self.queue, company.signer, 0.2, make or make_here)
-
-    def plan(self) -> Plan:
-        with reading(self.coordinator.store) as shelf:
-            return shelf.latest_plan(self.planned.call.digest)
-
-    def make_plan(self) -> None:
-        with writing(self.coordinator.store) as shelf:
-            file = plan_file(shelf.rows, shelf.book, shelf.planning, self.planned.call, None)
-            plan = make_plan(file, tie=bytes(32), cpu_s=0.2).check.plan
-            own = shelf.stream(self.coordinator.company.number, None)
-            sealed = seal_plan(shelf.connection, own, self.planned.call, plan, self.coordinator.company.signer)
-            self.queue(shelf.connection, "plan", Anchor(own.subject, sealed.size, sealed.root))
-        self.send(self.coordinator.company)
-
-    def agree(self) -> None:
-        with reading(self.coordinator.store) as shelf:
-            proposals = find_proposals(shelf, self.plan())
-        apart = self.planned.apart
-        for row in proposals.rows:
-            name = f"row {row.operation}"
-            root = apart.document(self.coordinator.company, name, dict(proposals.plan.row_document(row.key)))
-            number = apart.act(self.coordinator.company, name, ProposeAssignment(*row.key, row.machine, root))
-            owner = next(home.company for home in apart.homes.values() if home.company.number == row.owner)
-            apart.act(owner, f"accepted {row.operation}", AcceptAssignment(*row.key, number, root))
-        self.pass_on()
-
-    def fail_mill(self) -> None:
-        owner = self.planned.home(self.planned.owner("mill"))
-        with writing(owner.store) as shelf:
-            now_s, me = self.planned.apart.world.now(), owner.company.number
-            cause = report_event(shelf, me, self.mill, "machine-down", "the spindle broke", now_s, self.queue)
-            self.watcher(shelf, owner).report(cause)
-        self.send(owner.company)
-
-    def steps(self) -> list[StepRow]:
-        with reading(self.coordinator.store) as shelf:
-            kept = FeedbackRepository(shelf.connection)
-            return [step for row in reversed(kept.causes(9)) for step in kept.steps(row.id)]
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ledger.plans.plan import CauseKind
 from quality.process import Proposal
-from quality.process.example import COLUMNS, Machine
 from quality.process.proposals import Outcome
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.inbox_desk import FOLDER, MOST_READ, InboxDesk, _document
@@ -19,44 +16,14 @@ from services.planning.feedback.setpoints import Proposed, Unproposed
 from services.planning.shelf import writing
 from services.setpoints.repository import SetpointRepository
 from tests.support.feedback_world import MACHINE, OWNER, STREAM, T0, FeedbackWorld
-from tests.support.planning_samples import show_calendar
+from tests.support.process_home import keep_process
 from tests.support.stores import new_store
-
-TERMS = """[prices]
-rate_per_hour = 5400
-price_per_kwh = 31
-price_per_unit = 60
-[horizon]
-moves = 3
-hold = 6
-arrivals = 7.8
-[setpoint.temperature_set]
-low = 195
-high = 225
-rate = 8
-"""
-
-
-@pytest.fixture(scope="module")
-def telemetry() -> str:
-    """An hour of a machine from which something takes heat away."""
-    machine, draw = Machine(backlog=190.0), np.random.default_rng(1)
-    settings = np.array([208.0, 80.0, 33.0])
-    rows = [machine.step(settings, 7.8, draw, 8.0).values for _ in range(60)]
-    lines = [
-        f"{T0 + 60 * (number - 60)},{','.join(f'{value:.4f}' for value in row)}" for number, row in enumerate(rows)
-    ]
-    return "\n".join([f"time,{','.join(COLUMNS)}", *lines, ""])
 
 
 @pytest.fixture
-def world(tmp_path: Path, telemetry: str) -> Iterator[FeedbackWorld]:
+def world(tmp_path: Path) -> Iterator[FeedbackWorld]:
     home = tmp_path / "home"
-    (home / FOLDER / str(MACHINE)).mkdir(parents=True)
-    write(home, "model.bin", (files("quality") / "models" / "moulder.bin").read_bytes())
-    write(home, "terms.toml", TERMS.encode())
-    write(home, "telemetry.csv", telemetry.encode())
-    (home / "calendar.toml").write_text(show_calendar("LATHE-2", 4000, "UTC", "06:00", "22:00"))
+    keep_process(home, MACHINE, T0 - 60)
     with new_store(tmp_path) as store:
         made = FeedbackWorld(store)
         made.setpoints = InboxDesk(home, OWNER)  # type: ignore[assignment]  # the real one
@@ -139,13 +106,14 @@ def test_old_telemetry_and_a_machine_without_a_model_propose_nothing(world: Feed
     assert "no model" in without.text
 
 
-def test_half_written_telemetry_is_read_anew_until_it_is_whole(world: FeedbackWorld, telemetry: str) -> None:
-    write(world.setpoints.home, "telemetry.csv", telemetry.encode()[:-20])  # type: ignore[attr-defined]  # the real one
+def test_half_written_telemetry_is_read_anew_until_it_is_whole(world: FeedbackWorld) -> None:
+    telemetry = (world.setpoints.home / FOLDER / str(MACHINE) / "telemetry.csv").read_bytes()  # type: ignore[attr-defined]  # the real one
+    write(world.setpoints.home, "telemetry.csv", telemetry[:-20])  # type: ignore[attr-defined]  # the real one
     world.note_drift(world.make())
     world.look()
     assert [(step.state, step.detail) for step in world.steps()] == [("due", "settings are being looked for")]
     assert not world.is_idle()
-    write(world.setpoints.home, "telemetry.csv", telemetry.encode())  # type: ignore[attr-defined]  # the real one
+    write(world.setpoints.home, "telemetry.csv", telemetry)  # type: ignore[attr-defined]  # the real one
     world.look()
     assert [step.state for step in world.steps()] == ["waiting"]
     assert world.is_idle()
