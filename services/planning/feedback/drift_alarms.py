@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ledger.canonical import Json
 from ledger.claims import build_claims
 from ledger.events import Event
 from ledger.events.certificates import CertificateIssued
@@ -149,8 +150,8 @@ class DriftAlarms:
         """Queues the note about the first and the last of what was measured, and keeps its document."""
         named = sorted(set(lots))
         orders = {lot.subject: lot.order or _NOTHING for lot in self.shelf.rows.among(LotRow, "subject", named)}
-        indices = {name: round(1000 * found.latest[name]) for name in alarms}
-        cause = {
+        indices: dict[str, Json] = {name: round(1000 * found.latest[name]) for name in alarms}
+        cause: dict[str, Json] = {
             "kind": CauseKind.DRIFT.value,
             "machine": row.machine,
             "model": row.model,

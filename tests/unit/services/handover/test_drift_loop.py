@@ -204,4 +204,4 @@ def test_an_inspectors_alarm_changes_settings_then_offers_then_the_plan(inspecte
     said = [one for one in entries if isinstance(one, dict) and "feedback" in one]
     assert anchored == len(entries)
     assert [one["feedback"] for one in said] == ["setpoint", "setpoint", "derate", "derate", "withdraw"]
-    assert {one["cause"]["record"] for one in said} == {row.record for row in inspected.causes(owner)}  # type: ignore[index, call-overload]
+    assert {one["cause"]["record"] for one in said} == {row.record for row in inspected.causes(owner)}
