@@ -68,7 +68,7 @@ def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory,
     with opened.store.transaction() as connection:
         if not operators.may_sign(Registry(connection), signer.address):
             raise SettingsError("the key does not own the registry", hint="sign with the operator's key")
-        signed, in_force = issue_directory(connection, signer, int(time.time()))
+        signed, in_force = issue_directory(connection, signer, operators, int(time.time()))
         is_published = published_digest(connection) == signed.digest
     if in_force and is_published:
         return signed, False

@@ -17,6 +17,7 @@ from services.directory.document import (
     sign_directory,
     verify_each_once,
 )
+from services.directory.following import Operators
 from services.directory.repository import AdmissionRow, DirectoryRepository, DirectoryState
 
 __all__ = ["draft_entries", "issue_directory", "keep_admission", "verify_admissible"]
@@ -72,19 +73,25 @@ def draft_entries(connection: Connection) -> list[DirectoryEntry]:
     return [found[number] for number in sorted(found) if number in known]
 
 
-def issue_directory(connection: Connection, signer: Signer, now_s: int) -> tuple[SignedDirectory, bool]:
+def issue_directory(
+    connection: Connection, signer: Signer, operators: Operators, now_s: int
+) -> tuple[SignedDirectory, bool]:
     """The directory with what is known now, and whether it is in force. Signs another one only if none that says
-    the same is signed yet: an interrupted publication goes on with the same document, and so with the same digest.
+    the same is signed yet by an operator: an interrupted publication goes on with the same document, and so with the
+    same digest. Nobody who joins believes a signer who was an operator once.
 
     Raises NotFoundError if nothing is indexed, DirectoryError for entries that cannot be listed together.
     """
-    directories, identity = DirectoryRepository(connection), Registry(connection).identity()
+    directories, registry = DirectoryRepository(connection), Registry(connection)
+    identity = registry.identity()
     if identity is None:
         raise NotFoundError("nothing is indexed yet", hint="run the command again when the chain answers")
     entries = tuple(draft_entries(connection))
     known: Sequence[SignedDirectory | None] = [directories.signed(), directories.signed(DirectoryState.ISSUED)]
     for place, signed in enumerate(known):
-        if signed is not None and signed.directory.entries == entries:
+        if signed is None or signed.directory.entries != entries:
+            continue
+        if operators.may_sign(registry, signed.recover_signer()):
             return signed, place == 0
     latest = max((signed.directory.issued_at for signed in known if signed is not None), default=0)
     issued_at = max(now_s, latest + 1)

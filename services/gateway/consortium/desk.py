@@ -18,7 +18,7 @@ from ledger.signatures import Signer
 from ledger.store import Book, Connection, Registry, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.directory.document import DirectoryEntry
-from services.directory.following import fetch_operators, published_digest
+from services.directory.following import Operators, fetch_operators, published_digest
 from services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
 from services.directory.repository import DirectoryRepository
 from services.gateway.recording import Recorder
@@ -134,7 +134,9 @@ class GatewayConsortiumDesk:
         recorder, signer = self._sign()
 
         def write(connection: Connection) -> Record:
-            signed, in_force = issue_directory(connection, signer, self._clock())
+            # Its owner alone: a council publishes by a motion.
+            operators = Operators(signer.address)
+            signed, in_force = issue_directory(connection, signer, operators, self._clock())
             if in_force and published_digest(connection) == signed.digest:
                 raise InputError("the directory in force says all of it already", hint="load the page again")
             return Publish(PublicationKind.DIRECTORY, signed.digest)
