@@ -13,6 +13,7 @@ __all__ = [
     "AssignmentEnergy",
     "CallShown",
     "Caller",
+    "CapacityShown",
     "CauseFound",
     "CauseShown",
     "Certificate",
@@ -29,6 +30,8 @@ __all__ = [
     "FactorOf",
     "FailureState",
     "FollowerState",
+    "ForecastFound",
+    "ForecastListed",
     "ForecastShown",
     "Gate",
     "GateBody",
@@ -52,6 +55,7 @@ __all__ = [
     "OfferShown",
     "OpenedSession",
     "OpenedStream",
+    "OptionWanted",
     "Order",
     "OrderTermsBody",
     "OrderTrace",
@@ -63,12 +67,14 @@ __all__ = [
     "PageOfCertificate",
     "PageOfCustodyChange",
     "PageOfDocument",
+    "PageOfForecastListed",
     "PageOfLot",
     "PageOfModel",
     "PageOfOfferShown",
     "PageOfOpenedStream",
     "PageOfOrder",
     "PageOfParticipant",
+    "PageOfPreferencesFound",
     "PageOfRecordStatus",
     "PageOfRegisteredMachine",
     "PageOfSetpointShown",
@@ -77,6 +83,7 @@ __all__ = [
     "PersonSession",
     "PlanCheckShown",
     "PlanShown",
+    "PreferencesFound",
     "Ready",
     "Recall",
     "RecallCounts",
@@ -87,6 +94,9 @@ __all__ = [
     "RegisteredMachine",
     "RelatedLot",
     "RowShown",
+    "ScoreFound",
+    "ScoredShown",
+    "SeriesShown",
     "SetpointShown",
     "ShareShown",
     "SharedMeasurement",
@@ -98,6 +108,7 @@ __all__ = [
     "TransformedQuantity",
     "TroubleState",
     "ValueShown",
+    "ValueWanted",
     "Waiver",
     "WantedForecast",
     "WantedValue",
@@ -190,6 +201,13 @@ class Caller(TypedDict):
     scopes: list[str]
     owner: bool
     expires_at: str | None
+
+
+class CapacityShown(TypedDict):
+    kind: str
+    minutes: list[int]
+    low: list[int]
+    high: list[int]
 
 
 class CauseFound(TypedDict):
@@ -340,6 +358,32 @@ class FailureState(TypedDict):
 class FollowerState(TypedDict):
     followed_at: str | None
     last_failure: FailureState | None
+
+
+class ForecastFound(TypedDict):
+    forecast: str
+    first_week: str
+    weeks: int
+    level_percent: int
+    orders: int
+    block: int
+    block_hash: str
+    model: str
+    method: str
+    anchored: bool
+    series: list[SeriesShown]
+    capacity: list[CapacityShown]
+
+
+class ForecastListed(TypedDict):
+    forecast: str
+    first_week: str
+    weeks: int
+    products: int
+    orders: int
+    block: int
+    level_percent: int
+    anchored: bool
 
 
 class ForecastShown(TypedDict):
@@ -563,6 +607,11 @@ class OpenedStream(TypedDict):
     opened_at: str | None
 
 
+class OptionWanted(TypedDict):
+    option: str
+    values: list[ValueWanted]
+
+
 class Order(TypedDict):
     subject: str
     identifier: str | None
@@ -654,6 +703,11 @@ class PageOfDocument(TypedDict):
     next: str | None
 
 
+class PageOfForecastListed(TypedDict):
+    items: list[ForecastListed]
+    next: str | None
+
+
 class PageOfLot(TypedDict):
     items: list[Lot]
     next: str | None
@@ -681,6 +735,11 @@ class PageOfOrder(TypedDict):
 
 class PageOfParticipant(TypedDict):
     items: list[Participant]
+    next: str | None
+
+
+class PageOfPreferencesFound(TypedDict):
+    items: list[PreferencesFound]
     next: str | None
 
 
@@ -753,6 +812,13 @@ class PlanShown(TypedDict):
     offers: int
     rows: list[RowShown]
     legs: list[LegShown]
+
+
+class PreferencesFound(TypedDict):
+    product: str
+    digest: str
+    block: int
+    options: list[OptionWanted]
 
 
 class Ready(TypedDict):
@@ -869,6 +935,43 @@ class RowShown(TypedDict):
     state: str
 
 
+class ScoreFound(TypedDict):
+    forecast: str
+    block: int
+    weeks: int
+    skipped: int
+    bias_permille: int | None
+    error: int
+    naive_error: int
+    series: list[ScoredShown]
+
+
+class ScoredShown(TypedDict):
+    product: str
+    unit: str
+    option: str
+    value: str
+    weeks: int
+    forecast: int
+    actual: int
+    error: int
+    naive_error: int
+    covered: int | None
+
+
+class SeriesShown(TypedDict):
+    product: str
+    unit: str
+    option: str
+    value: str
+    history_weeks: int
+    method: str
+    note: str
+    quantities: list[int]
+    low: list[int] | None
+    high: list[int] | None
+
+
 class SetpointShown(TypedDict):
     setpoint: int
     machine: int
@@ -983,6 +1086,11 @@ class ValueShown(TypedDict):
     decimals: int
     before: int
     value: int
+
+
+class ValueWanted(TypedDict):
+    value: str
+    share_percent: int
 
 
 class Waiver(TypedDict):

@@ -168,6 +168,7 @@ def _build_api_parts(
         ),
         keys=parts.keys,
         chain=parts.proving_chain,
+        find_product=parts.find_product,
         ties=Ties(parts.proving_chain),
         causes=background.feedback,
         credential_keys=parts.credential_keys,

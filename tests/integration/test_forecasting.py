@@ -82,3 +82,9 @@ def test_orders_become_a_forecast_that_the_ledger_scores(homes: Homes) -> None:
     [total] = [one for one in show(homes, "score") if not one["option"]]
     assert (total["weeks"], total["actual"]) == (1, 5)
     assert "bias" in homes.call("Hub", "plan", "forecast", "score")
+    with open_gateway(homes.folder / "Hub") as gateway:
+        [one] = gateway.iterate_forecasts()
+        assert (one["weeks"], one["orders"], one["anchored"]) == (4, 10, True)
+        assert gateway.get_forecast(one["forecast"])["series"][0]["quantities"] == totals
+        scored = gateway.score_forecast(one["forecast"])
+        assert (scored["weeks"], scored["series"][0]["actual"]) == (1, 5)

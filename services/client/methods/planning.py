@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from services.client.shapes import CallShown, OfferShown, PageOfCallShown, PageOfOfferShown, PlanCheckShown, PlanShown
+from services.client.shapes import (
+    CallShown,
+    ForecastFound,
+    ForecastListed,
+    OfferShown,
+    PageOfCallShown,
+    PageOfForecastListed,
+    PageOfOfferShown,
+    PageOfPreferencesFound,
+    PlanCheckShown,
+    PlanShown,
+    PreferencesFound,
+    ScoreFound,
+)
 from services.client.transport import Methods
 
 __all__ = ["PlanningMethods"]
@@ -32,6 +45,34 @@ class PlanningMethods(Methods):
         GET /v1/calls/{root}
         """
         return cast("CallShown", self._ask("GET", f"/v1/calls/{self.quote(root)}"))
+
+    def iterate_forecasts(self, *, limit: int | None = None) -> Iterator[ForecastListed]:
+        """All pages: List forecasts of demand.
+
+        GET /v1/forecasts
+        """
+        return self._pages("/v1/forecasts", limit=limit)
+
+    def list_forecasts(self, *, limit: int | None = None, cursor: str | None = None) -> PageOfForecastListed:
+        """List forecasts of demand.
+
+        GET /v1/forecasts
+        """
+        return cast("PageOfForecastListed", self._ask("GET", "/v1/forecasts", limit=limit, cursor=cursor))
+
+    def get_forecast(self, id: str) -> ForecastFound:
+        """Get a forecast of demand.
+
+        GET /v1/forecasts/{id}
+        """
+        return cast("ForecastFound", self._ask("GET", f"/v1/forecasts/{self.quote(id)}"))
+
+    def score_forecast(self, id: str) -> ScoreFound:
+        """Score a forecast.
+
+        GET /v1/forecasts/{id}/score
+        """
+        return cast("ScoreFound", self._ask("GET", f"/v1/forecasts/{self.quote(id)}/score"))
 
     def iterate_offers(self, *, call: str, limit: int | None = None) -> Iterator[OfferShown]:
         """All pages: List the offers for a call.
@@ -60,3 +101,17 @@ class PlanningMethods(Methods):
         GET /v1/plans/{root}/check
         """
         return cast("PlanCheckShown", self._ask("GET", f"/v1/plans/{self.quote(root)}/check"))
+
+    def iterate_preferences(self, *, limit: int | None = None) -> Iterator[PreferencesFound]:
+        """All pages: List what is wanted.
+
+        GET /v1/preferences
+        """
+        return self._pages("/v1/preferences", limit=limit)
+
+    def list_preferences(self, *, limit: int | None = None, cursor: str | None = None) -> PageOfPreferencesFound:
+        """List what is wanted.
+
+        GET /v1/preferences
+        """
+        return cast("PageOfPreferencesFound", self._ask("GET", "/v1/preferences", limit=limit, cursor=cursor))

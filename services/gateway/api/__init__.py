@@ -9,6 +9,7 @@ from functools import partial
 from fastapi import Request
 
 from ledger.chain import Chain
+from ledger.products import FindProduct
 from ledger.store import Store
 from services.access import SignIn
 from services.access.people.pairing import Pairing
@@ -21,6 +22,7 @@ from services.gateway.api.credentials import add_credentials
 from services.gateway.api.directory import add_directory
 from services.gateway.api.documents import add_documents
 from services.gateway.api.events import SseConnections, add_events
+from services.gateway.api.forecasts import add_forecasts
 from services.gateway.api.handovers import add_handovers
 from services.gateway.api.lots import add_lots
 from services.gateway.api.orders import add_orders
@@ -58,7 +60,8 @@ class ApiParts:
     keys: KeyRing | None
     """Without a key ring, documents can be neither added nor fetched."""
     chain: Chain | None
-    """Without a chain, there are neither bundles nor trust files."""
+    """Without a chain, there are neither bundles nor trust files, and no scores of forecasts."""
+    find_product: FindProduct
     ties: Ties
     causes: CauseDesk | None
     """Without it, causes are only read."""
@@ -87,6 +90,7 @@ def add_api(table: RouteTable, parts: ApiParts) -> None:
     add_orders(table, store)
     add_plans(table, store, parts.ties)
     add_causes(table, store, parts.causes)
+    add_forecasts(table, store, parts.chain, parts.policy.owner, parts.find_product)
     add_lots(table, store)
     add_setpoints(table, Inbox(store), parts.policy.owner)
     add_proofs(table, store)

@@ -32,6 +32,8 @@ _ROOMS = {
     "calls": "planning",
     "offers": "planning",
     "plans": "planning",
+    "forecasts": "planning",
+    "preferences": "planning",
     "lots": "lots",
     "custody": "custody",
     "certificates": "inspections",

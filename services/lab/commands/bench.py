@@ -39,9 +39,7 @@ def register(app: typer.Typer) -> None:
     group.command("capacities", epilog="Example: millmark bench capacities --orders 8 --seeds 5")(run_capacities)
     group.command("replan", epilog="Example: millmark bench replan --orders 24 --seeds 5")(run_replan)
     group.command("loop", epilog="Example: millmark bench loop --weeks 100 --seed 3")(run_loop)
-    group.command(
-        "demand", epilog="Example: millmark bench demand --train Weekly-train.csv --test Weekly-test.csv --horizon 13"
-    )(run_demand)
+    group.command("demand", epilog="Example: millmark bench demand --set weekly --data M4")(run_demand)
     group.command("preferences", epilog="Example: millmark bench preferences --peer choice/bin/python")(run_preferences)
     group.command("process", epilog="Example: millmark bench process --runs 10 --json")(run_process)
     group.command("network", epilog="Example: millmark bench network --seconds 60 --json")(run_network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,39 @@ from services.output import print_json, print_table
 __all__ = ["run_demand", "run_preferences"]
 
 
+@dataclass(frozen=True, slots=True)
+class M4Set:
+    """A set of the competition: as its guide has it, and the seasons that our forecast looks for."""
+
+    file: str
+    horizon: int
+    frequency: int
+    seasons: tuple[int, ...]
+
+
+M4_SETS = {
+    "yearly": M4Set("Yearly", 6, 1, (1,)),
+    "quarterly": M4Set("Quarterly", 8, 4, (4,)),
+    "monthly": M4Set("Monthly", 18, 12, (12,)),
+    "weekly": M4Set("Weekly", 13, 1, (52,)),
+    "daily": M4Set("Daily", 14, 1, (7,)),
+    "hourly": M4Set("Hourly", 48, 24, (24, 168)),
+}
+
+
 def run_demand(
     train: Annotated[Path | None, typer.Option(help="The histories, as CSV of the M competitions.")] = None,
     test: Annotated[Path | None, typer.Option(help="What came after each.")] = None,
-    horizon: Annotated[int, typer.Option(min=1, max=520, help="Steps to be forecast.")] = 13,
-    frequency: Annotated[int, typer.Option(min=1, help="The season by which the competition scales errors.")] = 1,
+    name: Annotated[
+        str | None, typer.Option("--set", metavar="SET", help=f"A set of M4, from --data: {', '.join(M4_SETS)}.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with SET-train.csv and SET-test.csv.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, max=520, help="Steps to be forecast; by default the set's, or 13.")
+    ] = None,
+    frequency: Annotated[
+        int | None, typer.Option(min=1, help="The season by which the competition scales errors; the set's, or 1.")
+    ] = None,
     season: Annotated[
         list[int] | None, typer.Option(min=1, help="A season in steps, may be repeated; by default the frequency.")
     ] = None,
@@ -40,15 +69,20 @@ def run_demand(
     from services.lab.bench import demand  # noqa: PLC0415 - statsforecast is optional
     from services.lab.bench.demand_instances import draw_intermittent  # noqa: PLC0415 - numpy is optional
 
+    task = _plan(train, test, name, data, horizon, frequency, season)
     if intermittent:
-        series = draw_intermittent(200, 156, first_seed) if train is None else list(demand.read_series(train).values())
-        found = list(demand.compare_intermittent(series, horizon))
+        series = (
+            draw_intermittent(200, 156, first_seed)
+            if task.train is None
+            else list(demand.read_series(task.train).values())
+        )
+        found = list(demand.compare_intermittent(series, task.horizon))
         ours = [one.pinball for one in found]
-    elif train is None or test is None:
-        raise InputError("there is nothing to forecast", hint="give --train and --test, or --intermittent")
+    elif task.train is None or task.test is None:
+        raise InputError("there is nothing to forecast", hint="give --set, --train and --test, or --intermittent")
     else:
-        competition = demand.draw(demand.read_competition(train, test, horizon), limit, first_seed)
-        found = list(demand.compare_regular(competition, horizon, frequency, season or [frequency], counts=counts))
+        competition = demand.draw(demand.read_competition(task.train, task.test, task.horizon), limit, first_seed)
+        found = list(demand.compare_regular(competition, task.horizon, task.frequency, task.seasons, counts=counts))
         ours = [one.mase for one in found]
     covered = found[0].covered
     passed = ours[0] == min(ours, key=lambda one: one or 0.0) and (covered is None or 0.77 <= covered <= 0.83)
@@ -99,6 +133,38 @@ def run_preferences(
         print_table("choice models", columns, rows)
     if not all(one.passed for one in found):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    train: Path | None
+    test: Path | None
+    horizon: int
+    frequency: int
+    seasons: tuple[int, ...]
+
+
+def _plan(
+    train: Path | None,
+    test: Path | None,
+    name: str | None,
+    data: Path | None,
+    horizon: int | None,
+    frequency: int | None,
+    season: list[int] | None,
+) -> _Task:
+    """What is forecast from which files. Raises InputError for a set that is not known, or without its folder."""
+    if name is None:
+        often = frequency or 1
+        return _Task(train, test, horizon or 13, often, tuple(season or [often]))
+    known = M4_SETS.get(name.lower())
+    if known is None:
+        raise InputError(f"there is no set {name[:40]!r}", hint=f"choose from {', '.join(M4_SETS)}")
+    if data is None or train is not None or test is not None:
+        raise InputError("a set comes from a folder", hint="give --set with --data, or --train with --test")
+    before, after = (data / f"{known.file}-{part}.csv" for part in ("train", "test"))
+    asked = horizon or known.horizon, frequency or known.frequency
+    return _Task(before, after, *asked, tuple(season or known.seasons))
 
 
 def _shown(value: float | None, digits: int = 3) -> str:

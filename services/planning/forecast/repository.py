@@ -56,6 +56,10 @@ class ForecastRepository:
         """The one with the latest cut first; of one cut, the one recorded last."""
         return sorted(self._rows.find(ForecastRow), key=lambda row: (-row.cut_block, -row.leaf_index, row.digest))
 
+    def page(self, after: bytes | None, most: int) -> list[ForecastRow]:
+        """In the order of their digests, from behind one."""
+        return self._rows.page(ForecastRow, "digest", after, most)
+
     def put_preferences(self, row: PreferenceRow) -> None:
         self._rows.put(row)
 

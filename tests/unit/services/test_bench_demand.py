@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from ledger.errors import InputError
 from quality.forda import default_cache
@@ -21,6 +24,7 @@ from services.lab.bench.demand import (
 )
 from services.lab.bench.demand_instances import draw_intermittent, draw_series
 from services.lab.bench.preferences import KNOWN
+from services.lab.commands.demand_bench import run_demand
 
 M4 = Path(__file__).parents[4] / "shared" / "corpus" / "demand" / "m4"
 HEAD = "V1,V2,V3,V4\n"
@@ -76,6 +80,41 @@ def test_the_official_naive_figures_are_reproduced_to_three_digits() -> None:
     found = _timed("naive", whole, 1, lambda past: naive(past, 13))
     assert found.mase == pytest.approx(2.777, abs=5e-4)
     assert found.smape == pytest.approx(9.161, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--set", "biweekly"],
+            "there is no set 'biweekly'; choose from yearly, quarterly",
+        ),
+        (["--set", "weekly"], "a set comes from a folder; give --set with --data, or --train with --test"),
+        (["--set", "weekly", "--data", "FOLDER", "--train", "FOLDER/Weekly-train.csv"], "a set comes from a folder"),
+        (["--set", "daily", "--data", "FOLDER"], "Daily-train.csv cannot be read"),
+        ([], "there is nothing to forecast; give --set, --train and --test, or --intermittent"),
+    ],
+    ids=["unknown", "no folder", "two sources", "no file", "nothing"],
+)
+def test_a_set_without_its_files_is_refused(tmp_path: Path, words: list[str], said: str) -> None:
+    app = typer.Typer()
+    app.command()(run_demand)
+    found = CliRunner().invoke(app, [word.replace("FOLDER", str(tmp_path)) for word in words])
+    assert isinstance(found.exception, InputError)
+    assert said in str(found.exception)
+
+
+def test_a_set_has_its_own_horizon_and_seasons(tmp_path: Path) -> None:
+    histories, actual = draw_series(6, 60, 8, seed=3)
+    for part, series in (("train", histories), ("test", actual)):
+        rows = [f"Q{place},{','.join(map(str, values))}" for place, values in enumerate(series)]
+        write(tmp_path, f"Quarterly-{part}.csv", "\n".join([HEAD.strip(), *rows, ""]))
+    app = typer.Typer()
+    app.command()(run_demand)
+    found = CliRunner().invoke(app, ["--set", "Quarterly", "--data", str(tmp_path), "--json"])
+    assert [one["method"] for one in json.loads(found.stdout)["methods"]][3:] == ["seasonal naive", "naive"]
+    errors = [one["mase"] for one in json.loads(found.stdout)["methods"]]
+    assert errors[3] != errors[4]  # scaled by, and repeated after, four steps
 
 
 def test_all_methods_are_judged_on_the_same_series() -> None:

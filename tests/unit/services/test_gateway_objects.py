@@ -208,6 +208,8 @@ ELSEWHERE = {
     "/v1/plans/{root}",
     "/v1/plans/{root}/check",
     "/v1/causes/{id}",
+    "/v1/forecasts/{id}",
+    "/v1/forecasts/{id}/score",
     "/v1/setpoints/{id}",
     "/v1/lots/{subject}/footprint",
     "/v1/webhooks/{id}",

@@ -1,0 +1,80 @@
+"""Forecasts over the API: listed page by page, each with its series, and what is wanted. Scores need a chain, which
+tests/integration/test_forecasting.py has."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from ledger.merkle import leaf_hash
+from ledger.store import Book
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.planning.forecast.document import ForecastDocument, seal_of
+from services.planning.forecast.making import make_forecast
+from services.planning.forecast.preferences import Preferences, keep_preferences
+from services.planning.forecast.repository import ForecastRepository, ForecastRow
+from tests.support.forecast_samples import IDENTITY, cut, sample
+from tests.support.gateway_client import Caller
+from tests.support.stores import new_store
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[ForecastDocument]:
+    return [make_forecast(sample(), IDENTITY, weeks) for weeks in (2, 3, 4)]
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory, documents: list[ForecastDocument]) -> Caller:
+    store, stream = new_store(tmp_path_factory.mktemp("forecasts")), b"\x2a" * 32
+    with store.transaction() as connection:
+        for place, document in enumerate(documents):
+            entry, salt = seal_of(document.digest), bytes([place]) * 32
+            leaf = leaf_hash(build_leaf_data(LeafKind.EVENT, salt, entry))
+            Book(connection).add_evidence(stream, [EvidenceEntry(place, salt, entry, leaf)])
+            row = document.digest, stream, place, document.cut.block, document.cut.time_s, document.to_bytes().decode()
+            ForecastRepository(connection).add(ForecastRow(*row))
+        for product in ("appliance", "garment"):
+            shares = {"colour": {"red": 250_000, "white": 750_000}}
+            keep_preferences(connection, [Preferences(product, cut(3), 12, shares, None, ())])
+    return Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
+
+
+def test_all_forecasts_are_listed_page_by_page(caller: Caller, documents: list[ForecastDocument]) -> None:
+    found, path = [], "/v1/forecasts?limit=2"
+    while path:
+        page = caller.ask(path).json()
+        found += page["items"]
+        path = f"/v1/forecasts?limit=2&cursor={page['next']}" if page["next"] else ""
+    assert [one["forecast"] for one in found] == sorted("0x" + one.digest.hex() for one in documents)
+    assert {one["weeks"] for one in found} == {2, 3, 4}
+    assert all(one["anchored"] is False and one["products"] == 1 for one in found)
+
+
+def test_a_forecast_has_its_series_and_the_work_that_they_need(
+    caller: Caller, documents: list[ForecastDocument]
+) -> None:
+    [document] = [one for one in documents if one.weeks == 3]
+    found = caller.ask(f"/v1/forecasts/0x{document.digest.hex()}").json()
+    assert [one["quantities"] for one in found["series"]] == [list(one.quantities) for one in document.series]
+    assert found["series"][0]["low"] == list(document.series[0].low or ())
+    assert [one["kind"] for one in found["capacity"]] == ["moulding"]
+    assert caller.ask(f"/v1/forecasts/0x{'00' * 32}").status_code == 404
+
+
+def test_without_a_chain_nothing_is_scored_and_that_is_said(caller: Caller, documents: list[ForecastDocument]) -> None:
+    answer = caller.ask(f"/v1/forecasts/0x{documents[0].digest.hex()}/score")
+    assert answer.status_code == 503
+    assert "follows no chain" in answer.json()["detail"]
+
+
+def test_preferences_are_aggregates_the_most_wanted_first(caller: Caller) -> None:
+    first = caller.ask("/v1/preferences?limit=1").json()
+    second = caller.ask(f"/v1/preferences?limit=1&cursor={first['next']}").json()
+    assert [one["product"] for one in (*first["items"], *second["items"])] == ["appliance", "garment"]
+    assert second["next"] is None
+    [option] = first["items"][0]["options"]
+    assert option == {
+        "option": "colour",
+        "values": [{"value": "white", "share_percent": 75}, {"value": "red", "share_percent": 25}],
+    }
+    assert first["items"][0].keys() == {"product", "digest", "block", "options"}
