@@ -56,6 +56,11 @@ Program = Annotated[
     typer.Option("--program", help="Executable of the node program; node_program, or the PATH, if omitted."),
 ]
 
+Local = Annotated[int | None, typer.Option("--local", min=1, max=20, help="Make this many validators here, to try.")]
+Fund = Annotated[
+    list[str] | None, typer.Option("--fund", help="Key that has money for fees from the start; repeatable.")
+]
+
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Set up and watch the chain that the companies run together.")
@@ -82,17 +87,13 @@ def run_init(
         typer.Argument(metavar="[REQUEST]...", dir_okay=False, help="Each company's validator.json."),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="Node program: " + ", ".join(KINDS))] = "besu",
-    local: Annotated[
-        int | None, typer.Option("--local", min=1, max=20, help="Make this many validators here, to try.")
-    ] = None,
+    local: Local = None,
     chain_id: Annotated[
         int | None, typer.Option("--chain-id", min=1, max=(1 << 53) - 1, help="A random one if omitted.")
     ] = None,
     period_s: Annotated[int, typer.Option("--period-s", min=1, max=60, help="Seconds between blocks.")] = 1,
     gas_limit: Annotated[int, typer.Option("--gas-limit", min=10_000_000, help="Gas of a block.")] = GAS_LIMIT,
-    fund: Annotated[
-        list[str] | None, typer.Option("--fund", help="Key that has money for fees from the start; repeatable.")
-    ] = None,
+    fund: Fund = None,
     port: Annotated[
         int, typer.Option("--port", min=1, max=65_000, help="With --local: first port for peers.")
     ] = 30_303,

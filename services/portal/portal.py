@@ -159,9 +159,7 @@ class Portal:
             *Administration(office.administration, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues", folded=True),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
-            *Visible(self.pages).routes(),
-            *check.routes(),
-            *Passports(store, self.pages, proofs, origin, clock, check).routes(),
+            *self._build_public(proofs, origin, clock, check),
         )
 
     def _build_orders(self, office: Office, ties: Ties) -> Iterator[PageRoute]:
@@ -186,6 +184,14 @@ class Portal:
         yield from ModelPages(store, pages, forms, acting).routes()
         yield from Recalls(store, pages, forms, RecallFiles(store, proofs.chain), acting).routes()
         yield from CasePages(store, pages, forms, acting, office.told).routes()
+
+    def _build_public(
+        self, proofs: Proofs, origin: str, clock: Callable[[], int], check: CheckPage
+    ) -> Iterator[PageRoute]:
+        """What anybody reads."""
+        yield from Visible(self.pages).routes()
+        yield from check.routes()
+        yield from Passports(self._store, self.pages, proofs, origin, clock, check).routes()
 
     def _build_menu(self, principal: Principal) -> list[str]:
         """Menu entries of the pages that the principal may see."""

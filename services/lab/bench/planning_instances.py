@@ -81,18 +81,7 @@ def generate_plan_file(
         operations = tuple(Operation(number, Need(kind)) for number, kind in enumerate(kinds))
         jobs.append(Job(order, sha256(order), release, due, operations))
         nominal[order] = durations
-    objective = Objective(
-        salt=draw.randbytes(32),
-        tardiness=tuple((job.order, draw.randint(10, 60)) for job in jobs),
-        transport=tuple(
-            Transport(origin, destination, TRANSPORT_SLOTS, TRANSPORT_COST, 0)
-            for origin in COMPANIES
-            for destination in COMPANIES
-            if origin != destination
-        ),
-        destination=(),
-        carbon_price=10,
-    )
+    objective = _draw_objective(draw, jobs)
     call = Call(
         chain_id=1,
         ledger=bytes(20),
@@ -109,6 +98,21 @@ def generate_plan_file(
     )
     offers = tuple(_draw_offers(draw, call, tools, nominal, setup, efficiency_per_mille, free_from))
     return PlanFile(call, objective, tuple(tool.machine for tool in tools), offers)
+
+
+def _draw_objective(draw: random.Random, jobs: Sequence[Job]) -> Objective:
+    return Objective(
+        salt=draw.randbytes(32),
+        tardiness=tuple((job.order, draw.randint(10, 60)) for job in jobs),
+        transport=tuple(
+            Transport(origin, destination, TRANSPORT_SLOTS, TRANSPORT_COST, 0)
+            for origin in COMPANIES
+            for destination in COMPANIES
+            if origin != destination
+        ),
+        destination=(),
+        carbon_price=10,
+    )
 
 
 def draw_tools(draw: random.Random) -> Iterator[Tool]:

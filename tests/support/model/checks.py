@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tests.support.model.goals import (
     order_ended,
 )
 from tests.support.model.layout import Columns, Mask
-from tests.support.model.search import Graph, explore
+from tests.support.model.space import Goal, Space
 from tests.support.model.walks import bring_to_end, walk
 from tests.support.model.world import BUYER, MAKER, Act, Lot, World, active
 
@@ -54,29 +55,33 @@ class Walked:
 
 def search(world: World) -> Searched:
     """All states of a world."""
-    graph = explore(world)
-    dead = {}
-    for name, states in _dead_ends(graph).items():
+    space, goals, dead = Space(world), goals_of(world), {}
+    for goal, states in zip(goals, space.unmet(goals), strict=True):
         if states.any():
-            dead[name] = graph.walk_to(graph.nearest(states))
-    return Searched(len(graph.keys), graph.count, int(graph.distance.max()), dead)
+            dead[goal.unmet] = space.walk_to_nearest(states)
+    return Searched(len(space.keys), space.acts_accepted, int(space.distance.max()), dead)
 
 
-def _dead_ends(graph: Graph) -> dict[str, Mask]:
-    world, s = graph.world, graph.columns
-    found = {}
+def goals_of(world: World) -> list[Goal]:
+    """What every state of a world should be able to come to."""
+    goals = []
     if not world.any_order:
-        ended = graph.can_reach(order_ended(s), order_acts_only)
-        found["an order that cannot end"] = ~ended
+        goals.append(Goal("an order that cannot end", order_ended, order_acts_only, _every))
     if world.lots and not world.any_order:
-        delivered = graph.can_reach(order_delivered(s), in_standing) | order_ended(s)
-        found["an order that cannot be delivered, though nobody is gone"] = (
-            ~delivered & _is_whole(world, s) & _has_lots(world, s)
-        )
+        unmet = "an order that cannot be delivered, though nobody is gone"
+        goals.append(Goal(unmet, order_delivered, in_standing, partial(_deliverable, world)))
     for lot in range(world.lots):
-        ended = graph.can_reach(lot_ended(s, lot), lot_acts_only)
-        found[f"lot {lot} that cannot end by acts on lots"] = ~ended
-    return found
+        unmet = f"lot {lot} that cannot end by acts on lots"
+        goals.append(Goal(unmet, partial(lot_ended, lot=lot), lot_acts_only, _every))
+    return goals
+
+
+def _every(s: Columns) -> Mask:
+    return np.ones(len(s["os"]), dtype=bool)
+
+
+def _deliverable(world: World, s: Columns) -> Mask:
+    return _is_whole(world, s) & _has_lots(world, s) & ~order_ended(s)
 
 
 def _is_whole(world: World, s: Columns) -> Mask:

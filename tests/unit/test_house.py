@@ -1,0 +1,93 @@
+"""Ceilings of the source that no other tool holds: tests.support.house says how each is counted."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import (
+    GENERATED,
+    Source,
+    count_levels,
+    draw,
+    find_cycles,
+    find_duplicates,
+    find_imports,
+    read_sources,
+)
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[Source]:
+    return read_sources()
+
+
+@pytest.fixture(scope="module")
+def imports(sources: list[Source]) -> dict[str, set[str]]:
+    return find_imports(sources)
+
+
+def test_functions_and_files_stay_under_their_ceilings(sources: list[Source]) -> None:
+    judged = [source for source in sources if not source.path.startswith(GENERATED)]
+    assert [one for source in judged for one in source.functions if one.lines > 50] == []
+    assert [source.path for source in judged if source.lines > 500] == []
+    assert [source.path for source in read_sources(["tests"]) if source.lines > 500] == []
+
+
+def test_modules_import_each_other_one_way(imports: dict[str, set[str]]) -> None:
+    assert find_cycles(imports) == []
+    assert [count_levels(imports, package) for package in ("ledger", "services")] == [9, 6]
+
+
+def test_functions_say_few_things_twice(sources: list[Source]) -> None:
+    judged = [source for source in sources if not source.path.startswith(GENERATED)]
+    assert len(find_duplicates(judged)) <= 5
+
+
+def test_what_is_generated_is_there(sources: list[Source]) -> None:
+    for start in GENERATED:
+        assert any(source.path.startswith(start) and "scripts/generate_client" in source.text for source in sources)
+
+
+def test_a_cycle_is_found_with_what_stands_around_it_left_out() -> None:
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str](), "e": {"a"}}
+    assert find_cycles(imports) == [{"b", "c"}]
+    imports["c"] = {"d"}
+    assert find_cycles(imports) == []
+
+
+def test_duplicates_are_found_whatever_stands_around_them() -> None:
+    lines = [f"{name} = do({name})" for name in "abcdefg"]
+    one = _source("one.py", "def first():\n    begin()\n" + "".join(f"    {line}\n" for line in lines))
+    body = "".join(f"        {line}\n" for line in lines)
+    other = _source("other.py", 'class A:\n    def second(self):\n        """Says."""\n' + body + "        return a\n")
+    assert find_duplicates([one, other]) == [("one.py:3", "other.py:4", 7)]
+    assert find_duplicates([one, _source("other.py", other.text.replace("d = do(d)", "d = done(d)"))]) == []
+
+
+def test_imports_of_functions_and_of_types_do_not_count() -> None:
+    text = """
+from typing import TYPE_CHECKING
+from a import b
+if TYPE_CHECKING:
+    from a import c
+def f():
+    from a import d
+"""
+    sources = [_source(f"a/{name}.py", "") for name in ("b", "c", "d")] + [_source("a/x.py", text)]
+    assert find_imports(sources)["a.x"] == {"a.b"}
+
+
+def test_what_is_drawn_is_in_the_source(sources: list[Source]) -> None:
+    messages = {text for source in sources for text in source.messages}
+    drawn = draw(messages, 60, seed=11)
+    assert (len(set(drawn)), drawn) == (60, draw(messages, 60, seed=11))
+    assert all(isinstance(ast.parse(text).body[0], ast.Expr) for text in drawn)
+
+
+def _source(name: str, text: str) -> Source:
+    source = Source(Path(__file__))
+    source.path, source.text = name, text
+    return source
