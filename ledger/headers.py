@@ -140,7 +140,7 @@ def hashed_header(data: bytes, block_hash: bytes) -> bytes | None:
     """Return the bytes whose Keccak-256 is the block's hash: the header as the chain stores it or, on QBFT chains,
     without its seals; None if neither has that hash. Only the right form can have it, whatever the engine.
 
-    Raises ProofError when `data` is no header.
+    Raises ProofError when `data` is not a header.
     """
     if keccak256(data) == block_hash:
         parse_header(data)

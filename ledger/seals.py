@@ -147,10 +147,10 @@ def parse_extra(data: bytes) -> QbftExtra:
     except ProofError as error:
         raise SealsError(f"the block's extraData is not that of QBFT: {error.cause}") from None
     if isinstance(items, bytes) or len(items) != _ITEMS:
-        raise SealsError(f"the block's extraData is not that of QBFT: it is no list of {_ITEMS} items")
+        raise SealsError(f"the block's extraData is not that of QBFT: it is not a list of {_ITEMS} items")
     vanity, validators, vote, committed, seals = items
     if not isinstance(vanity, bytes):
-        raise SealsError("the block's extraData is not that of QBFT: it does not begin with bytes")
+        raise SealsError("the block's extraData is not that of QBFT: its first item is a list, not bytes")
     listed = _texts(validators, ADDRESS_BYTES, "validators")
     if listed:
         verify_order(listed)
@@ -261,7 +261,7 @@ def collect_seals(stored: bytes, preferred: Collection[bytes] = ()) -> Seals:
 
 def _texts(item: RlpItem, size: int, what: str) -> tuple[bytes, ...]:
     if isinstance(item, bytes):
-        raise SealsError(f"the block's extraData is not that of QBFT: its {what} are no list")
+        raise SealsError(f"the block's extraData is not that of QBFT: its {what} are not a list")
     found = tuple(one for one in item if isinstance(one, bytes) and len(one) == size)
     if len(found) != len(item):
         raise SealsError(f"the block's extraData is not that of QBFT: one of its {what} does not have {size} bytes")
@@ -274,7 +274,7 @@ def _vote(item: RlpItem) -> tuple[bytes, bytes] | None:
             return None
         case [bytes(recipient), (b"\xff" | b"") as kind] if len(recipient) == ADDRESS_BYTES:
             return recipient, bytes(kind)
-    raise SealsError("the block's extraData is not that of QBFT: its third item is no vote")
+    raise SealsError("the block's extraData is not that of QBFT: its third item is not a vote")
 
 
 def _round(item: RlpItem) -> int:
@@ -283,7 +283,7 @@ def _round(item: RlpItem) -> int:
     except ProofError:
         number = MAX_ROUND + 1
     if number > MAX_ROUND:
-        raise SealsError(f"the block's extraData is not that of QBFT: its round is no integer from 0 to {MAX_ROUND}")
+        raise SealsError(f"the block's extraData is not that of QBFT: its round is not one of 0 to {MAX_ROUND}")
     return number
 
 

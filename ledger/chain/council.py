@@ -1,6 +1,6 @@
 """The council that owns a registry: its state, its motions, and the transactions by which members vote.
 
-Votes are no records: they enter neither the index nor the outbox. What a motion does to the registry is a record.
+Votes are not records: they enter neither the index nor the outbox. What a motion does to the registry is a record.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class ChainReader(Protocol):
 
     @property
     def finality_depth(self) -> int:
-        """Number of later blocks after which a block is final, as `final_number` reckoned last."""
+        """Number of later blocks after which a block is final, as of the last call of `final_number`."""
 
     def header(self, number: int) -> Header: ...
     def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:

@@ -181,10 +181,11 @@ def _latest_end(problem: Problem, route: Route, number: int, reached: int, limit
 def _cost_by_start(
     choice: Choice, prices: Occupation, earliest: int, latest: int, ready: Mapping[int, list[int]] | None
 ) -> tuple[Choice, int, list[int]] | None:
-    """Choice, first start, and by start the cost of the cheapest path up to and including this choice, if any.
+    """The choice, its first possible start, and for each start from there the cost of the cheapest path that ends with
+    it. None if it cannot start in time.
 
-    It starts in slot `earliest` or later and ends by slot `latest`. `ready` has, by owner, the cost of being there by
-    slot `earliest`, the next one, and so on.
+    The choice starts in slot `earliest` or later and ends by slot `latest`. `ready` has, by owner, the cost of being
+    there by slot `earliest`, the next one, and so on.
     """
     windows = choice.windows
     last = latest - choice.duration

@@ -1,4 +1,5 @@
-"""Register readings that another company showed: who has them can show them on, with what was made of the lots."""
+"""Register readings that another company disclosed in a bundle. Whoever holds them may disclose them further, with what
+was made of those lots."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Retention of evidence: old measurements are dropped, and everything that was proved stays provable.
 
-Of an entry of an own stream, salt and content go; its leaf hash stays, so that proofs of all other entries, and of the
-whole log, keep verifying. Whoever still has a dropped entry can show it, and its proof is made here as before.
+An entry of the company's own stream loses its salt and its content. Its leaf hash stays, so that proofs of all other
+entries, and of the whole log, keep verifying. Whoever still has a dropped entry can show it, and its proof is made here
+as before.
 
 Dropped are rows (of up to 256 entries) that the ledger anchored before a moment, and in which nothing is needed:
 
@@ -105,7 +106,7 @@ def _size(row: EvidenceRow) -> int:
 
 
 class _Needed:
-    """What of a stream somebody may still ask for."""
+    """Which entries of a stream must be kept: somebody may still ask for them."""
 
     def __init__(self, connection: Connection, stream: bytes, rule: Rule) -> None:
         self._rows, self._book, self._rule = Rows(connection), Book(connection), rule
@@ -149,7 +150,7 @@ class _Needed:
 
 
 def _window(text: str) -> Iterator[tuple[int, int]]:
-    """The entries from which a window was cut; none if it is no window's entry."""
+    """The entries from which a window was cut; none if the entry is not a window's."""
     entry = json.loads(text) if '"commitment":' in text else None
     if isinstance(entry, dict) and isinstance(entry.get("first"), int) and isinstance(entry.get("last"), int):
         yield entry["first"], entry["last"]

@@ -166,7 +166,7 @@ def _may_be_withheld(found: Selection, number: int) -> bool:
 def _note_names(found: Selection, row: RecordRow) -> None:
     event = found.events[row.sequence]
     found.participants.update(event.numbers(Names.PARTICIPANT))
-    if row.participant:  # the registry's owner, 0, is no participant: nothing about it is in the state to prove
+    if row.participant:  # the registry's owner, 0, is not a participant: nothing about it is in the state to prove
         found.participants.add(row.participant)
         found.keys.add(row.key)
     found.machines.update(event.numbers(Names.MACHINE))

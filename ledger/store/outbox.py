@@ -225,8 +225,8 @@ class Outbox:
             return [read_record(row) for row in connection.execute(oldest).mappings()]
 
     def latest_final_key(self, prefix: str) -> str | None:
-        """The greatest idempotency key among the final records, of those that continue a prefix with at most 20 digits;
-        None if there is none."""
+        """The greatest idempotency key of a final record that consists of the prefix and at most 20 digits; None if no
+        record has such a key."""
         keys = outbox_records.c.idempotency_key
         # A range instead of LIKE, so that the index on keys is read from its end up to the first final record.
         query = (

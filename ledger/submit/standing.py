@@ -75,7 +75,7 @@ def forward_key(digest: bytes) -> str:
 def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> Standing:
     """Compare the outbox with what the key did on the ledger, for others if it is a `relay`'s. Raises ChainError.
 
-    The first use of an empty outbox is remembered: what the key did before is no concern of that outbox.
+    The first use of an empty outbox is remembered: what the key did before does not concern that outbox.
     """
     if is_set_back(chain, store, signer):
         return Standing.SET_BACK

@@ -134,7 +134,7 @@ def _waived(verified: Verified) -> Iterator[Statement]:
 
 
 def _lots(verified: Verified) -> Iterator[Statement]:
-    """Lots in quarantine, and parts of which nothing is left."""
+    """Lots that are in quarantine, and parts that were scrapped or used up."""
     for lot in verified.state.lots.values():
         if lot.state.is_quarantined:
             # What withheld records took is not known: it may be all, and then the contract quarantines nothing.

@@ -105,7 +105,7 @@ def _upheld(entry: Entry[certificates.CertificateUpheld], state: State) -> None:
 def _refuted(entry: Entry[certificates.CertificateRefuted], state: State) -> None:
     certificate = _openable(entry, state)
     executed = entry.event.executed
-    hold(executed in tuple(Verdict), entry, f"{executed} is no verdict")
+    hold(executed in tuple(Verdict), entry, f"{executed} is not a verdict")
     published = any(state.proved.model(entry, certificate.model).code)
     hold(published or executed == Verdict.NONE, entry, "a model that is not published was executed")
     lot = state.lot(entry, certificate.lot)

@@ -285,7 +285,7 @@ def _taken_from(entry: Entry[Event], lot: bytes) -> int:
 
 
 def _needs_work(event: Event) -> bool:
-    """Whether a record made something else of what it took, by operations that used energy."""
+    """Whether what a record made needed operations, which use energy: all but splitting and merging."""
     if isinstance(event, LotsTransformed):
         return event.transformation.kind not in (TransformationKind.SPLIT, TransformationKind.MERGE)
     return isinstance(event, LotReworked | LotCommissioned)

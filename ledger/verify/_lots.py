@@ -43,7 +43,7 @@ def _received(entry: Entry[lots.LotReceived], state: State) -> None:
 def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
     lot = own(entry, state.lot(entry, entry.histories[0]))
     disposition = entry.event.disposition
-    hold(disposition in tuple(Disposition), entry, f"{disposition} is no disposition")
+    hold(disposition in tuple(Disposition), entry, f"{disposition} is not a disposition")
     free = lot.state is LotState.HELD or (lot.state is LotState.QUARANTINED and disposition not in _HANDED_ON)
     hold(free, entry, f"{Disposition(disposition).name.lower()} while {lot.state.name.lower()}")
     consume(entry, lot, entry.event.quantity)

@@ -68,7 +68,7 @@ def _is_one_work(verified: Verified, entries: list[Entry[Event]]) -> bool:
 
 
 def _other_windows(verified: Verified) -> Iterator[Statement]:
-    """Certificates by inference whose shown entry is no window of their lot, or commits to other data than the shown
+    """Certificates by inference whose shown entry is not a window of their lot, or commits to other data than the shown
     inference."""
     opened = {one.record: build_window_commitment(one.salt, one.window) for one in verified.bundle.inferences}
     for evidence in verified.bundle.evidence:

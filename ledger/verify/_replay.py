@@ -120,7 +120,7 @@ def _pass_withheld(state: State, name: bytes, count: int) -> None:
 def _apply(entry: Entry[Event], state: State) -> None:
     if len(entry.histories) != 1 and not isinstance(entry.event, _SEVERAL):
         raise broken(entry, f"a {entry.kind} of several histories")
-    # The registry's owner is no participant: what it may record, the rule of the kind says.
+    # The registry's owner is not a participant: what it may record, the rule of the kind says.
     if entry.participant or not isinstance(entry.event, NoteRecorded):
         _verify_signer(entry, state)
     RULES[type(entry.event)](entry, state)

@@ -138,7 +138,7 @@ def verify_status(verified: Verified) -> None:
                     f"the part's certificate is {status.name.lower()}", subject=name, sequence=latest.sequence
                 )
             if latest.verdict is not Verdict.PASS:
-                raise StatusRefused("the part's verdict is fail", subject=name, sequence=latest.sequence)
+                raise StatusRefused("the part's latest verdict is a fail", subject=name, sequence=latest.sequence)
         if lot.state.is_quarantined:
             raise StatusRefused(f"the part is quarantined by {verified.party(lot.counterparty)}", subject=name)
         if lot.state is LotState.SPENT:  # otherwise scrapping a quarantined part would make it acceptable

@@ -32,7 +32,7 @@ class ShareNetwork(nn.Module):
         self.outer = nn.Linear(hidden, 1)
 
     def forward(self, states: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """(b,) from states (b, n) and the other share (b,)."""
+        """Compute the share, (b,), from states, (b, n), and the other share, (b,)."""
         words = torch.cat([states, other[:, None]], dim=1)
         logits: torch.Tensor = self.outer(torch.relu(self.inner(words)))[:, 0]
         return torch.sigmoid(logits.clamp(-8, 8))

@@ -51,7 +51,7 @@ class Login:
         return cls(gateway, str(made["token"]), str(made["name"]), str(made["expires_at"]), kept)
 
     def close(self) -> None:
-        """Ends the session; one that has ended already is no error. Raises SettingsError if the gateway cannot be
+        """Ends the session; one that has ended already is not an error. Raises SettingsError if the gateway cannot be
         reached, or did not end it: the token is then still valid."""
         hint = "try again; until then its token is valid, at most for a working day"
         try:

@@ -93,7 +93,7 @@ def _write_extract(context: typer.Context, identifiers: list[str], output: Path)
     if len(identifiers) != 1:
         raise InputError("an extract covers exactly one lot", hint="give one identifier with --audit")
     with open_context(context.obj) as opened:
-        # An unreachable chain is no obstacle: the book may hold the model's bytes.
+        # An unreachable chain is not an obstacle: the book may hold the model's bytes.
         silent = opened.catch_up()
         chain = None if silent is not None or opened.settings.chain_url is None else opened.chain()
         extract = find_extract(opened.store, chain, identifiers[0])

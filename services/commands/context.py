@@ -214,7 +214,7 @@ class Context:
 def open_context(home: Path, *, looking: bool = False) -> Iterator[Context]:
     """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError.
 
-    `looking`: leaves a folder that is no home as it is; an empty database in memory stands in for that of a home.
+    `looking`: leaves a folder that is not a home as it is; an empty database in memory stands in for that of a home.
     """
     settings = read_settings(home)
     if not home.is_dir():

@@ -89,7 +89,7 @@ def _admitted_number(opened: Context, signer: Signer) -> int:
 
 
 def first_act(home: Path) -> str:
-    """The command that a company gives first, by the roles that it asked for."""
+    """The command to suggest to a company that has just joined, by the roles that it asked for."""
     roles = parse_request(read_bounded(Layout(home).request, MAX_REQUEST_BYTES)).roles
     if Role.BUYER in roles:
         act = "orders place IDENTIFIER --coordinator COMPANY --due DAY"

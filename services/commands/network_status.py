@@ -116,7 +116,7 @@ class _Nodes:
 
 
 def _own_chain(home: Path) -> str | None:
-    """The chain that the home's settings name. Raises InputError for one that is no network."""
+    """The chain that the home's settings name. Raises InputError if it is not a network."""
     settings = read_settings(home)
     if settings.chain_url is not None and not find_profile(settings.engine).timed_blocks:
         raise InputError(

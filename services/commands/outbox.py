@@ -122,7 +122,7 @@ def run_hand_over(
 def _choose(keys: list[str] | None, found: list[QueuedRecord], failed: bool) -> list[str]:
     """The named keys, or those of all `found` records. Raises SettingsError if both or neither are asked for."""
     if failed == bool(keys):
-        raise SettingsError("name records, or all failed ones", hint="give idempotency keys, or --failed")
+        raise SettingsError("it is not said which records", hint="give idempotency keys, or --failed for all")
     return [one.idempotency_key for one in found] if failed else keys or []
 
 

@@ -118,7 +118,9 @@ def run_admit(
         _admit_by_hand(context, who[0], who[1], signer, roles, gln, passphrase_file)
         return
     if roles or gln:
-        raise InputError("roles and GLN are in the requests", hint="leave out --roles and --gln, or give NAME ADDRESS")
+        raise InputError(
+            "a request states its own roles and GLN", hint="leave out --roles and --gln, or give NAME ADDRESS"
+        )
     requests = [parse_request(read_bounded(Path(file), MAX_REQUEST_BYTES)) for file in who]
     with open_context(context.obj) as opened:
         opened.follow()

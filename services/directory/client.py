@@ -36,7 +36,7 @@ def fetch_directory(
     tls: ssl.SSLContext | None = None,
 ) -> SignedDirectory:
     """The directory that a gateway serves, parsed and not checked. Raises DirectoryUnreachableError with the gateway's
-    reason, and DirectoryError for something that is no directory. `tls`: by default, the machine's authorities."""
+    reason, and DirectoryError if what is served is not a directory. `tls`: by default, the machine's authorities."""
     # Without the environment's proxies and .netrc: the token is for this gateway only.
     with client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False, verify=tls or True) as opened:
         token = _sign_in(opened, url, signer, chain_id)

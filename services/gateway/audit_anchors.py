@@ -77,7 +77,7 @@ class AuditAnchors:
         """Catches up without pauses when the log is far ahead."""
         try:
             return 0.0 if self.step() else _LOOK_S
-        except TryLaterError:  # the outbox is still being compared with the ledger, which is no failure
+        except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
             return _LOOK_S
 
     def step(self) -> bool:

@@ -115,7 +115,7 @@ class Feedback:
     def _round(self) -> float:
         try:
             return 0.0 if self.step() else _LOOK_S
-        except TryLaterError:  # the outbox is still being compared with the ledger, which is no failure
+        except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
             return _LOOK_S
 
     def _watcher(self, shelf: Shelf) -> Watcher:

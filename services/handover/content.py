@@ -48,7 +48,7 @@ class Content:
 
 
 def encode_content(content: Content) -> bytes:
-    """The bytes that are encrypted."""
+    """The content as bytes, which are then encrypted."""
     shown: Json = {
         "bundle": len(content.bundle),
         "documents": [claims.to_json() for claims in sorted(content.documents, key=lambda one: one.root)],

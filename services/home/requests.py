@@ -27,7 +27,7 @@ _HINT = "have the company write it again with `millmark join`"
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRequest:
-    """A company that wants to be admitted to a ledger, or that was admitted and has something else to be listed."""
+    """What a company asks of the operator: to be admitted to a ledger or, once admitted, to be listed differently."""
 
     chain_id: int
     ledger: bytes

@@ -55,7 +55,7 @@ class GenesisSettings:
 def build_genesis(kind: Kind, settings: GenesisSettings) -> bytes:
     """genesis.json for a node program. Raises NetworkError for validators that are named twice or not at all."""
     if not settings.validators or len(set(settings.validators)) != len(settings.validators):
-        raise NetworkError("the validators of a network are at least one, and each is named once")
+        raise NetworkError("a network needs at least one validator, and each may be named only once")
     return json.dumps(_BUILDERS[kind.name](settings), indent=2).encode() + b"\n"
 
 

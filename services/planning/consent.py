@@ -68,7 +68,7 @@ class TakenTimes:
         return self._by_machine[machine]
 
     def add(self, one: Taken) -> None:
-        """Take a time as well, of a row that is being accepted."""
+        """Adds the time of a row that is being accepted, so that later rows are compared with it too."""
         insort(self.of(one.machine), one, key=_begin_of)
         self._longest[one.machine] = max(self._longest[one.machine], one.end - one.begin)
 

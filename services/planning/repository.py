@@ -180,7 +180,7 @@ class PlanningRepository:
 
 
 def own_leaves(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[LeafRow]:
-    """The entries of an own stream that the anchor of this record is the first to cover, by index."""
+    """The entries of the company's own stream that the anchor of this record is the first to cover, by index."""
     made = [row for row in rows.find(LeafRow, stream=stream) if row.sequence == 0 and row.leaf_index < size]
     if not made:  # the common case: a machine's measurements
         return ()

@@ -1,4 +1,4 @@
-"""Writes calls, offers, withdrawals and plans as entries of an own stream, within the caller's transaction.
+"""Writes calls, offers, withdrawals and plans as entries of the company's own stream, within the caller's transaction.
 
 The book has the entry before the anchor is sent; the anchor covers whatever was written, so the next one makes up for
 one that was lost.

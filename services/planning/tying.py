@@ -39,7 +39,7 @@ class Ties:
         try:
             found = find_tie(times_of(self._chain), closes)
         except (ChainError, PlanningError):
-            return None  # whoever asks says that it was not compared
+            return None  # the caller says that it was not compared
         with self._lock:
             if len(self._known) >= _MOST:
                 self._known.clear()

@@ -176,7 +176,7 @@ def _chart(
 
 
 def _fired(signals: Sequence[Signal], catalogue: Catalogue) -> dict[int, list[str]]:
-    """By point, the rules in words."""
+    """The rules that each point breaks, in words, by the point's place."""
     found: dict[int, list[str]] = {}
     for one in signals:
         found.setdefault(one.place, []).append(catalogue.say(f"rule.{one.rule.name}"))

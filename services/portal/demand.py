@@ -100,7 +100,7 @@ class DemandPages:
         }
 
     def _cut(self, find: Any) -> Cut | None:
-        """None where the chain does not answer now, or nothing is final: the page then says that it shows no score."""
+        """None if the chain does not answer or has no final block yet: the page then says that it shows no score."""
         if self._chain is None:
             return None
         try:

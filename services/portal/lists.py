@@ -52,7 +52,7 @@ class Filter:
         text = request.query_params.get(self.name, "")
         found = {one.name.lower(): one for one in self.values}
         if text and text not in found:
-            raise InputError(f"{text[:40]!a} is no value of {self.name}", hint=f"choose one of {', '.join(found)}")
+            raise InputError(f"{text[:40]!a} is not a value of {self.name}", hint=f"choose one of {', '.join(found)}")
         return found.get(text)
 
 

@@ -144,7 +144,7 @@ def _suggest_name(scene: Scene) -> str:
     rows = scene.reader.rows.latest(OrderRow, "sequence", 1, buyer=scene.company)
     identifier = scene.reader.identifier(rows[0].subject) if rows else None
     counted = None if identifier is None else _COUNTED.fullmatch(identifier)
-    # A GS1 key has a check digit, so the next number is no key.
+    # A GS1 key has a check digit, so the next number is not a key.
     if counted is not None and cast("str", identifier).startswith("urn:"):
         return f"{counted[1]}{int(counted[2]) + 1:0{len(counted[2])}d}"
     return f"urn:uuid:{uuid.uuid4()}"

@@ -326,7 +326,7 @@ class PeoplePages:
 
     def _openid(self) -> OpenId:
         if self.ways.openid is None:
-            raise NotFoundError("the company has named no provider", hint="set openid_issuer")
+            raise NotFoundError("the company has named no OpenID provider", hint="set openid_issuer")
         return self.ways.openid
 
     def _person(self, request: Request) -> int:

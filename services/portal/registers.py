@@ -144,5 +144,5 @@ def _subject(text: str) -> bytes:
     except ValueError:
         name = b""
     if len(name) != 32:
-        raise NotFoundError(f"{to_hex(name)[:40]} is no subject")
+        raise NotFoundError(f"{to_hex(name)[:40]} is not a subject")
     return name

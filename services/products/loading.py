@@ -63,7 +63,7 @@ class Catalogue:
         raise NotFoundError(f"no product is called {name_or_file[:80]!a}", hint=f"there are {names}; or name a file")
 
     def find_digest(self, digest: bytes) -> Product | None:
-        """The product with a digest; None if the home knows none. Files that are no products are passed over."""
+        """The product with a digest; None if the home knows none. Files that are not products are skipped."""
         return next((one.product for one in self.entries() if one.product and one.product.digest == digest), None)
 
     def _own(self) -> Iterator[Entry]:

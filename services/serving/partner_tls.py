@@ -21,7 +21,7 @@ def build_partner_tls(authorities: Path | None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=authorities)
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
-                f"partner_ca: {authorities} cannot be used: {getattr(error, 'strerror', None) or 'it is no PEM file'}",
+                f"partner_ca: {authorities} cannot be used: {getattr(error, 'strerror', None) or 'not a PEM file'}",
                 hint="name a PEM file with the certificates of authorities",
             ) from None
     return context

@@ -17,7 +17,7 @@ def build_answer(row: SetpointRow, answer: str, reason: str | None, at_s: int) -
     refusal without a reason."""
     text = (reason or "").strip()
     if answer not in (ACCEPTED, REFUSED):
-        raise InputError(f"{answer[:40]!a} is no answer", hint=f"{ACCEPTED} or {REFUSED}")
+        raise InputError(f"{answer[:40]!a} is not an answer", hint=f"{ACCEPTED} or {REFUSED}")
     if answer == REFUSED and not text:
         raise InputError("a refusal has a reason", hint="say why, so that it can be learned from")
     if len(text) > _MAX_REASON:

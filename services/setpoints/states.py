@@ -75,7 +75,8 @@ def parse_reading(data: Json) -> MachineReading | None:
     if state is None:
         return None
     if not isinstance(state, Mapping) or not {"time", "values"} <= state.keys() <= _MEMBERS:
-        raise InputError("a state has other members than its form", hint="see SETPOINTS.md")
+        allowed = ", ".join(sorted(_MEMBERS))
+        raise InputError(f"a state needs time and values, and may only have {allowed}", hint="see SETPOINTS.md")
     members: Mapping[str, Any] = state
     values = members["values"]
     if not isinstance(values, Mapping) or not all(isinstance(pair, list | tuple) for pair in values.values()):

@@ -70,11 +70,11 @@ def published(record: Recorded[registry.Published], state: State) -> None:
 
 
 def ownership_offered(_record: Recorded[registry.OwnershipOffered], _state: State) -> None:
-    """Changes no row: the owner stays, and is no participant."""
+    """Changes no row: the owner stays, and is not a participant."""
 
 
 def ownership_accepted(_record: Recorded[registry.OwnershipAccepted], _state: State) -> None:
-    """Changes no row: the owner is no participant."""
+    """Changes no row: the owner is not a participant."""
 
 
 def closed(_record: Recorded[registry.Closed], _state: State) -> None:

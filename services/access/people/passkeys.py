@@ -245,7 +245,7 @@ def _parse(parse: Callable[[str], C], answer: str) -> C:
 
 
 def _challenge(credential: RegistrationCredential | AuthenticationCredential) -> str:
-    """The challenge that the browser signed; what is no text of ours is nobody's nonce."""
+    """The challenge that the browser signed; a text that is not ours is nobody's nonce."""
     with _refusing():
         found = parse_client_data_json(credential.response.client_data_json)
         return found.challenge.decode("ascii", "replace")

@@ -225,7 +225,7 @@ def find_measured(reader: Reader, asked: Given) -> Given:
 def _find_leaf(reader: Reader, stream: bytes, least: int, asked: Given) -> int:
     index, event = asked["leaf_index"], asked["event"]
     if (index is None) is (event is None):
-        raise InputError("one entry of the stream has to be named", hint="give either leaf_index or event")
+        raise InputError("the stream's entry must be named in one way", hint="give either leaf_index or event")
     found = index if event is None else reader.book.find_event(stream, event, least)
     if found is None:
         raise NotFoundError(

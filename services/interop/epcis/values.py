@@ -65,7 +65,7 @@ def _stem(head: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def canonical_time(text: str) -> str:
-    """A timestamp in UTC with milliseconds, rounded half up. Text that is no such timestamp is unchanged."""
+    """A timestamp in UTC with milliseconds, rounded half up. Any other text is returned unchanged."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         return text.strip()

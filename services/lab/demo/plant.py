@@ -55,7 +55,7 @@ class Machine:
     """How many entries are in the owner's book."""
 
     def anchor(self) -> Anchor:
-        """The record that anchors the log in its present state, which goes to the owner's book first."""
+        """Stores new entries in the owner's book, then builds the record that anchors the log as it is now."""
         with self.owner.store.transaction() as connection:
             Book(connection).add_evidence(self.stream, self.log.entries[self._kept :])
         self._kept = len(self.log.entries)

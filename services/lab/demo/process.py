@@ -103,7 +103,7 @@ class OperatorDesk:
     said: Answer | None = None
 
     def search(self, _causes: Sequence[MachineCause], _now_s: int) -> None:
-        """Settings are looked for when they are proposed: nobody else waits for the database."""
+        """Does nothing: `propose` searches. Only the gateway has to search outside the transaction."""
 
     def propose(self, _shelf: Shelf, _cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
         """Settings by the process model."""

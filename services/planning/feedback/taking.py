@@ -128,7 +128,7 @@ class Taker:
                 self._write(own, cause, step, f"{count} offers withdrawn", {"offers": count})
 
     def _is_stale(self, cause: MachineCause, step: StepRow) -> bool:
-        """Whether a step had to wait for so long that the machine is on a rung that asks for another one."""
+        """Whether the machine has moved to another rung of the ladder while the step waited."""
         condition = self.kept.condition(cause.machine)
         if step.step == Step.SETPOINT:
             return not _is_first(condition, cause.id)

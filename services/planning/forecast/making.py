@@ -182,7 +182,7 @@ def _interval(quantities: tuple[int, ...], forecast: Forecast) -> _Whole:
 
 
 def _by_shares(total: _Whole, shares: Sequence[int]) -> list[_Whole]:
-    """Each value's part of the total, and of both ends of its interval."""
+    """Splits a total, and the ends of its interval, between several by their shares."""
     parts = [list(map(float, shares)) for _ in total.quantities]
     columns = [_split(count, part) for count, part in zip(total.quantities, parts, strict=True)]
     whole = sum(shares)

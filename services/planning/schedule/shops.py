@@ -1,8 +1,8 @@
 """Job shops and flexible job shops with the makespan as objective: the classic benchmark instances.
 
-A makespan is no sum over orders, so slot prices prove nothing about it. What bounds it are elementary arguments: a job
-takes its shortest times one after the other, and a machine does what no other can do between the earliest head and the
-shortest tail. Plans by dispatching rules give CP-SAT a horizon and something to improve.
+A makespan is not a sum over orders, so slot prices prove nothing about it. What bounds it are elementary arguments: a
+job takes its shortest times one after the other, and a machine does what no other can do between the earliest head and
+the shortest tail. Plans by dispatching rules give CP-SAT a horizon and something to improve.
 """
 
 from __future__ import annotations

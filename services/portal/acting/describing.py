@@ -29,7 +29,7 @@ def describe(reader: Reader, thing: Thing) -> tuple[Line, ...]:
 
 
 def describe_change(reader: Reader, thing: Thing, changed: Changed) -> tuple[Value, Value]:
-    """The fact before and now. What a form claims is shown as text if it is no value of the fact."""
+    """The fact before and now. What a form claims is shown as text if the fact has no such value."""
     return _value(reader, thing, changed.name, changed.before), _value(reader, thing, changed.name, changed.now)
 
 

@@ -135,7 +135,7 @@ def _may_waive(scene: Scene) -> bool:
 
 
 def _is_left(scene: Scene) -> bool:
-    """Whether it has not reached the company yet."""
+    """Whether the lot still exists and is not with the company yet."""
     return lot_of(scene).state != LotState.SPENT and lot_of(scene).custodian != scene.company
 
 

@@ -58,7 +58,7 @@ def _measurements(scene: Scene) -> list[Option]:
 
 
 def _certify(body: Body, scene: Scene) -> Body:
-    """By a procedure, of which the ledger has the SHA-256."""
+    """Certifies by a procedure, without a model: the SHA-256 of its name stands in the place of an inference."""
     procedure = str(body["claims"]["procedure"])
     digest = hashlib.sha256(procedure.encode()).hexdigest()
     return choose_measurement(

@@ -180,7 +180,7 @@ def find_thing(reader: Reader, about: About, subject: str, number: str) -> Thing
     key = _subject(subject) if about.is_subject else _number(number)
     row = None if key is None else reader.rows.get(_ROWS[about], key)
     if row is None:
-        raise NotFoundError("the thing is not known here")
+        raise NotFoundError(f"the gateway's index has no {about.name.lower()} {(subject or number)[:80]!a}")
     return Thing(about, row)
 
 

@@ -96,12 +96,13 @@ class AtMachine:
         )
 
     def show(self, request: Request, number: Number) -> Response:
-        """The jobs of an own machine. Raises NotFoundError for another company's."""
+        """The jobs of one of the company's machines. Raises NotFoundError for another company's."""
         return self._show(request, number)
 
     def down(self, request: Request, number: Number, sent: Sent) -> Response:
-        """Records that an own machine is down: what will be recorded first, then for good. Raises NotFoundError,
-        FormRefusedError."""
+        """Records that one of the company's machines is down; the first time it is sent, shows what will be recorded.
+
+        Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
         principal, key = _principal(request), form_key(sent)
         machine, text = self._machine(principal, number), one(sent, "text")[:_MAX_TEXT]
@@ -190,7 +191,7 @@ class AtMachine:
         return RedirectResponse(done, 303)
 
     def _report(self, causes: CauseDesk, key: str, machine: int, text: str) -> None:
-        """Feedback does what follows from it, once for each form."""
+        """Reports to feedback that the machine is down, once for each form, however often that is sent."""
         form = key_of(key, "down")
         with self.shop.lock:
             if not causes.has_reported(form):

@@ -35,7 +35,7 @@ def number_of(sent: Filled, name: str, least: int, most: int) -> int:
     text = one(sent, name)
     found = int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else -1
     if not least <= found <= most:
-        raise InputError(f"{name} is no whole number from {least} to {most}")
+        raise InputError(f"{name} is not a whole number from {least} to {most}")
     return found
 
 

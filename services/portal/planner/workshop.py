@@ -71,9 +71,9 @@ class Workshop:
         return self.desk.record(Wish(operation, key, asked, made), principal)
 
     def seal(self, principal: Principal, key: str, write: Callable[[Shelf], tuple[OwnStream, Sealed]]) -> int:
-        """Writes entries of an own stream and has them anchored, in one transaction: what is written without its anchor
-        would be written again by whoever sends the form again. Returns the number of the record. Nothing is written
-        for a form that was sent before: its key finds its record."""
+        """Writes entries of the company's own stream and has them anchored, in one transaction: what is written without
+        its anchor would be written again when the form is sent again. Returns the number of the record. Nothing is
+        written for a form that was sent before: its key finds its record."""
 
         def work(connection: Connection) -> Record:
             stream, sealed = write(shelf_on(connection))

@@ -228,7 +228,7 @@ def opened_too_late(story: Story) -> None:
     story.settle("CertificateUpheld", A, certificate)
 
 
-@broken("is no verdict")
+@broken("is not a verdict")
 def refuted_with_no_verdict(story: Story) -> None:
     certificate = certified(story, model=PUBLISHED)
     story.settle("CertificateRefuted", A, certificate, executed=3)

@@ -228,7 +228,7 @@ def sold_out_of_quarantine(story: Story) -> None:
     story.on_lot("LotScrapped", A, quantity=1, disposition=Disposition.SOLD)
 
 
-@broken("9 is no disposition")
+@broken("9 is not a disposition")
 def disposed_of_somehow(story: Story) -> None:
     story.receive(A)
     story.on_lot("LotScrapped", A, quantity=1, disposition=9)

@@ -174,7 +174,7 @@ def test_a_number_is_set_once_wherever_it_stands() -> None:
         (("init", "--name=N", "--engine=motor", "--passphrase-file=p"), "engine profile 'motor' does not exist"),
         (("init", "--name=N", "--chain-url=node", "--passphrase-file=p"), "not the URL of a chain node"),
         (("participants", "admit", "{file}"), "the request cannot be used"),
-        (("participants", "admit", "{file}", "--roles=BUYER"), "roles and GLN are in the requests"),
+        (("participants", "admit", "{file}", "--roles=BUYER"), "a request states its own roles and GLN"),
         (("participants", "admit", "Alder", "0x" + "11" * 20), "no roles are given"),
         (("directory", "show"), "there is no directory here yet; run `millmark directory import`"),
         (("directory", "publish"), "no key of the operator is named; give --signer, or set operator_signer"),

@@ -107,4 +107,7 @@ def test_all_failed_records_are_dealt_with_at_once(run: Runner, tmp_path: Path) 
         assert outbox.failed(9) == []
     for arguments in ((), ("a", "--failed")):
         code, err = run.refused("outbox", "cancel", *arguments)
-        assert (code, err) == (2, "millmark: name records, or all failed ones; give idempotency keys, or --failed\n")
+        assert (code, err) == (
+            2,
+            "millmark: it is not said which records; give idempotency keys, or --failed for all\n",
+        )

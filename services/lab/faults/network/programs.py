@@ -26,8 +26,8 @@ def lab_program() -> NodeProgram:
 
 
 def describe_missing() -> str | None:
-    """Why no network can run on this machine, or None. A program that was named and cannot be used is no reason to go
-    on without: that raises NodeProgramError."""
+    """Why no network can run on this machine, or None. Raises NodeProgramError if a program was named and cannot be
+    used."""
     if os.environ.get(PROGRAM_VARIABLE):
         lab_program()
         return None
