@@ -120,7 +120,7 @@ def test_a_network_begins_once(tmp_path: Path, requests: list[Path]) -> None:
 
 
 def test_the_same_company_twice_is_refused(tmp_path: Path, requests: list[Path]) -> None:
-    assert "each is named once" in _refused(tmp_path / "operator", "init", *requests[:4], requests[0])
+    assert "each may be named only once" in _refused(tmp_path / "operator", "init", *requests[:4], requests[0])
 
 
 def test_a_local_network_is_complete(tmp_path: Path) -> None:
