@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from ledger.errors import InputError
 from services.lab.commands.bench_options import FirstSeed
 from services.options import AsJson
 from services.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from services.lab.bench.demand import Compared
 
 __all__ = ["run_demand", "run_preferences"]
 
@@ -36,6 +40,15 @@ M4_SETS = {
 }
 
 
+Horizon = Annotated[int | None, typer.Option(min=1, max=520, help="Steps to be forecast; by default the set's, or 13.")]
+Frequency = Annotated[
+    int | None, typer.Option(min=1, help="The season by which the competition scales errors; the set's, or 1.")
+]
+Seasons = Annotated[
+    list[int] | None, typer.Option(min=1, help="A season in steps, may be repeated; by default the frequency.")
+]
+
+
 def run_demand(
     train: Annotated[Path | None, typer.Option(help="The histories, as CSV of the M competitions.")] = None,
     test: Annotated[Path | None, typer.Option(help="What came after each.")] = None,
@@ -43,15 +56,9 @@ def run_demand(
         str | None, typer.Option("--set", metavar="SET", help=f"A set of M4, from --data: {', '.join(M4_SETS)}.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with SET-train.csv and SET-test.csv.")] = None,
-    horizon: Annotated[
-        int | None, typer.Option(min=1, max=520, help="Steps to be forecast; by default the set's, or 13.")
-    ] = None,
-    frequency: Annotated[
-        int | None, typer.Option(min=1, help="The season by which the competition scales errors; the set's, or 1.")
-    ] = None,
-    season: Annotated[
-        list[int] | None, typer.Option(min=1, help="A season in steps, may be repeated; by default the frequency.")
-    ] = None,
+    horizon: Horizon = None,
+    frequency: Frequency = None,
+    season: Seasons = None,
     limit: Annotated[int, typer.Option(min=0, help="Draw so many of the series; 0 for all.")] = 0,
     intermittent: Annotated[
         bool, typer.Option("--intermittent", help="Intermittent demand, by quantiles; drawn without --train.")
@@ -89,17 +96,21 @@ def run_demand(
     if as_json:
         print_json({"methods": [one.to_json() for one in found], "passed": passed})
     else:
-        rows = [
-            [
-                *(one.method, _shown(one.mase), _shown(one.smape), _shown(one.pinball)),
-                *("-" if one.covered is None else f"{one.covered * 100:.1f} %", _shown(one.cpu_s, 1), one.said),
-            ]
-            for one in found
-        ]
-        columns = ["method", "MASE", "sMAPE", "scaled pinball", "within 80 %", "CPU s", "by"]
-        print_table("forecasts of demand", columns, rows)
+        _print_methods(found)
     if not passed:
         raise typer.Exit(1)
+
+
+def _print_methods(found: Sequence[Compared]) -> None:
+    rows = [
+        [
+            *(one.method, _shown(one.mase), _shown(one.smape), _shown(one.pinball)),
+            *("-" if one.covered is None else f"{one.covered * 100:.1f} %", _shown(one.cpu_s, 1), one.said),
+        ]
+        for one in found
+    ]
+    columns = ["method", "MASE", "sMAPE", "scaled pinball", "within 80 %", "CPU s", "by"]
+    print_table("forecasts of demand", columns, rows)
 
 
 def run_preferences(
