@@ -117,7 +117,7 @@ def derive_bound(problem: Problem, prices: SlotPrices, known: Sequence[int | Non
     `known` may have, by order, what some path of it costs with slot prices: dearer ones are then not looked at, which
     saves half of the time and changes nothing.
     """
-    value = -prices.total
+    value = problem.spent - prices.total
     for place, route in enumerate(problem.routes):
         best = tabulate(problem, route, prices, None if known is None else known[place]).value
         if best >= NO_PATH:

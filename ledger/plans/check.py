@@ -81,7 +81,8 @@ class PlanCheck:
     gap_per_mille: int
     """How much cheaper a plan on these offers could be at most, in per mille of the cost, rounded up."""
     moved: int | None
-    """Rows of the plan before that have another offer or start; None when there is none, or it was not given."""
+    """Rows of the plan before that have another offer or start, and were not reworked; None when there is none, or it
+    was not given."""
     not_checked: tuple[str, ...]
     """What a file alone cannot show."""
 
@@ -116,11 +117,13 @@ def check_plan(file: PlanFile) -> PlanCheck:
     _verify_origin(file, plan, counted.call)
     offers = _verify_offers(plan, counted)
     verify_rows(call, plan, offers)
-    problem = build_problem(call, objective, offers.items(), now=plan.now, fixed=fixed_rows(plan))
+    problem = build_problem(
+        call, objective, offers.items(), now=plan.now, fixed=fixed_rows(plan), reworked=plan.reworked
+    )
     verify_legs(problem, plan)
     verify_machines(plan, offers)
     try:
-        cost = sum_cost(problem, objective, plan.rows, plan.legs)
+        cost = sum_cost(problem, objective, plan.rows, plan.legs, plan.reworked)
     except PlanError as error:
         refuse(PlanRule.SUMS, error.cause)
     if cost != plan.cost:
@@ -252,7 +255,8 @@ def _describe(file: PlanFile, plan: Plan, counted: Counted) -> PlanCheck:
     moved = None
     if file.before is not None:
         now = {row.key: (row.offer, row.start) for row in plan.rows}
-        moved = sum(now.get(row.key) != (row.offer, row.start) for row in file.before.rows)
+        done = frozenset(plan.reworked)
+        moved = sum(now.get(row.key) != (row.offer, row.start) for row in file.before.rows if row not in done)
     return PlanCheck(
         plan=plan,
         counted=counted,
@@ -312,6 +316,8 @@ def _not_checked_before(file: PlanFile, plan: Plan) -> Iterator[str]:
         yield "that the plan before is the one on the ledger, and holds"
     if plan.fixed:
         yield f"that the {len(plan.fixed)} fixed rows were accepted or had begun"
+    if plan.reworked:
+        yield f"that the parts of {len(plan.reworked)} reworked rows were made and failed"
     if plan.dropped:
         yield f"that the cause took away the {len(plan.dropped)} offers set aside"
     if early := sum(leg.start < plan.now for leg in plan.legs):

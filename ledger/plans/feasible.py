@@ -20,7 +20,7 @@ def verify_rows(call: Call, plan: Plan, offers: Mapping[bytes, Offer]) -> None:
     """Rules order, offer, machine, window, slots and sequence."""
     _verify_keys(call, plan)
     releases = {job.order: job.release for job in call.jobs}
-    fixed = frozenset(plan.fixed)
+    fixed, holders = frozenset(plan.fixed), {row.key: row.owner for row in plan.reworked}
     if unknown := fixed - {row.key for row in plan.rows}:
         refuse(PlanRule.BEFORE, "is fixed, and has no row", min(unknown))
     before: Row | None = None
@@ -35,6 +35,8 @@ def verify_rows(call: Call, plan: Plan, offers: Mapping[bytes, Offer]) -> None:
             refuse(PlanRule.SLOTS, f"starts in slot {row.start}, before the order's {releases[row.order]}", row.key)
         if row.start < plan.now and row.key not in fixed:
             refuse(PlanRule.SLOTS, f"starts in slot {row.start}, before the plan's first, {plan.now}", row.key)
+        if holders.get(row.key, row.owner) != row.owner:
+            refuse(PlanRule.MACHINE, f"is reworked by {row.owner}, and {holders[row.key]} has the part", row.key)
         if before is not None and before.order == row.order and before.end > row.start:
             refuse(PlanRule.SEQUENCE, f"starts in slot {row.start}, and the one before ends in {before.end}", row.key)
         before = row
@@ -128,18 +130,20 @@ def rows_by_machine(rows: Sequence[Row]) -> dict[int, list[Row]]:
     return result
 
 
-def sum_cost(problem: Problem, objective: Objective, rows: Sequence[Row], legs: Sequence[Leg]) -> Cost:
-    """Return what rows and legs cost. Raises PlanError when a sum is beyond 2^53 - 1."""
+def sum_cost(
+    problem: Problem, objective: Objective, rows: Sequence[Row], legs: Sequence[Leg], reworked: Sequence[Row] = ()
+) -> Cost:
+    """Return what rows and legs cost, and what was reworked. Raises PlanError when a sum is beyond 2^53 - 1."""
     ends = {row.order: row.end for row in rows}  # rows ascend by operation: the last one's end stays
     last = {row.order: row.operation for row in rows}
     for leg in legs:
         if leg.after == last[leg.order]:
             ends[leg.order] = leg.end
     return Cost(
-        price=sum(row.price for row in rows),
+        price=sum(row.price for row in (*rows, *reworked)),
         transport=sum(leg.cost for leg in legs),
         tardiness=sum(lateness_cost(route, ends[route.order]) for route in problem.routes),
-        carbon=sum(carbon_cost(row.co2e_mg, objective.carbon_price) for row in rows),
+        carbon=sum(carbon_cost(row.co2e_mg, objective.carbon_price) for row in (*rows, *reworked)),
     )
 
 
@@ -163,6 +167,7 @@ def verify_before(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> N
     if not frozenset(plan.dropped) <= frozenset(before.offers) | frozenset(before.dropped):
         refuse(PlanRule.BEFORE, "it drops an offer that the plan before did not have")
     _verify_dropped(plan, before, counted)
+    _verify_reworked(plan, before)
     known = frozenset(before.legs)
     for leg in plan.legs:
         if leg.start < plan.now and leg not in known:
@@ -184,6 +189,25 @@ def _verify_dropped(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) ->
             refuse(PlanRule.BEFORE, cause, _key_of(other))
         if kind is CauseKind.DECLINED and _key_of(other) != _key_of(first):
             refuse(PlanRule.BEFORE, "is not the operation that was declined, and its offer is dropped", _key_of(other))
+
+
+def _verify_reworked(plan: Plan, before: Plan) -> None:
+    """What was reworked by the plan before is so by this one; a failing certificate adds rows of the plan before, of as
+    many operations as it has parts of."""
+    added = list(plan.reworked)
+    for row in before.reworked:
+        if row not in added:
+            refuse(PlanRule.BEFORE, "was reworked by the plan before, and is not by this one", row.key)
+        added.remove(row)
+    for place, row in enumerate(added):
+        if row in added[:place]:
+            refuse(PlanRule.BEFORE, "is reworked twice, and the plan before has it once", row.key)
+        if plan.cause is not None and plan.cause.kind is not CauseKind.CERTIFICATE:
+            refuse(PlanRule.BEFORE, f"is reworked, and the cause {plan.cause.kind.value} asks for none", row.key)
+        if row not in before.rows:
+            refuse(PlanRule.BEFORE, "is reworked, and the plan before has it otherwise", row.key)
+        if row.key in plan.fixed:
+            refuse(PlanRule.BEFORE, "is reworked, and stays fixed", row.key)
 
 
 def _key_of(offer: Offer) -> Key:

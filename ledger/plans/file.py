@@ -164,6 +164,8 @@ class PlanPart:
     bound: Bound
     before: bytes | None = None
     cause: Cause | None = None
+    reworked: tuple[Row, ...] = ()
+    """Those of its machines that were carried out, and whose operation is done again."""
 
     def __post_init__(self) -> None:
         for name, value in (("plan", self.plan), ("call", self.call), ("tie hash", self.tie)):
@@ -187,6 +189,7 @@ class PlanPart:
             "offers": [to_hex(item) for item in self.offers],
             "dropped": [to_hex(item) for item in self.dropped],
             "tie": to_hex(self.tie),
+            "reworked": [row.to_json() for row in self.reworked],
             "rows": [row.to_json() for row in self.rows],
             "legs": [leg.to_json() for leg in self.legs],
             "total": self.total,
@@ -209,14 +212,15 @@ def build_part(plan: Plan, participant: int) -> PlanPart:
         bound=plan.bound,
         before=plan.before,
         cause=plan.cause,
+        reworked=tuple(row for row in plan.reworked if row.owner == participant),
     )
 
 
 def parse_part(value: Json) -> PlanPart:
     """Build a plan's part from its JSON. Raises PlanError."""
     names = (
-        *("plan", "call", "before", "cause", "participant", "offers", "dropped", "tie", "rows", "legs", "total"),
-        "bound",
+        *("plan", "call", "before", "cause", "participant", "offers", "dropped", "tie", "reworked", "rows", "legs"),
+        *("total", "bound"),
     )
     members = read_document(value, "a plan's part", PART_FORMAT, names)
     before, cause = members["before"], members["cause"]
@@ -229,6 +233,7 @@ def parse_part(value: Json) -> PlanPart:
         offers=read_ids(members["offers"], "the offers of a plan's part"),
         dropped=read_ids(members["dropped"], "the dropped offers of a plan's part"),
         tie=read_bytes(members["tie"], "the tie hash of a plan's part"),
+        reworked=tuple(parse_row(item) for item in read_array(members["reworked"], "the reworked rows of a part")),
         rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan's part")),
         legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan's part")),
         total=read_integer(members["total"], "the total of a plan's part"),

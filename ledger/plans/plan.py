@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ledger.canonical import Json, canonical_json, sha256, to_hex
 from ledger.errors import PlanError
@@ -277,6 +278,9 @@ class Plan:
     """Leaf hashes of offers that the cause took away, ascending: they are not among `offers`."""
     fixed: tuple[Key, ...] = ()
     """Rows of the plan before that stay, ascending."""
+    reworked: tuple[Row, ...] = ()
+    """Rows of plans before that were carried out and whose part failed, ascending by order and operation, of one
+    operation the first one first: `rows` has its rework. They count in the cost."""
 
     def __post_init__(self) -> None:
         check_size(self.call, "the call of a plan", 32)
@@ -285,8 +289,10 @@ class Plan:
             raise PlanError("a plan names a plan before without a cause, or a cause without a plan before")
         if self.before is not None:
             check_size(self.before, "the plan before", 32)
-        elif self.dropped or self.fixed or self.now:
-            raise PlanError("a plan without one before drops offers, fixes rows or starts later than slot 0")
+        elif self.dropped or self.fixed or self.now or self.reworked:
+            raise PlanError(
+                "a plan without one before drops offers, fixes or reworks rows, or starts later than slot 0"
+            )
         check_range(self.now, "the first slot of a plan", 0, MAX_SLOTS)
         for name, ids in (("offers", self.offers), ("dropped offers", self.dropped)):
             check_count(ids, f"{name} of a plan", 0, MAX_OFFERS)
@@ -298,6 +304,7 @@ class Plan:
         check_ascending(self.fixed, "the fixed rows of a plan")
         check_ascending([row.key for row in self.rows], "the rows of a plan")
         check_ascending([leg.key for leg in self.legs], "the legs of a plan")
+        _check_reworked(self)
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -311,6 +318,7 @@ class Plan:
             "dropped": [to_hex(item) for item in self.dropped],
             "tie": to_hex(self.tie),
             "fixed": [[to_hex(order), operation] for order, operation in self.fixed],
+            "reworked": [row.to_json() for row in self.reworked],
             "rows": [row.to_json() for row in self.rows],
             "legs": [leg.to_json() for leg in self.legs],
             "cost": self.cost.to_json(),
@@ -322,17 +330,37 @@ class Plan:
         """32 bytes that name the plan."""
         return sha256(_PLAN_TAG + canonical_json(self.to_json()))
 
+    def reworks(self, key: Key) -> int:
+        """Which rework of its operation a row is; 0 for the first time that it is done."""
+        return sum(row.key == key for row in self.reworked)
+
     def row_document(self, key: Key) -> dict[str, Json]:
-        """The claims of the records that propose and accept one row. Raises PlanError when the plan lacks it."""
+        """The claims of the records that propose and accept one row; of one that is a rework, with which one it is.
+        Raises PlanError when the plan lacks it."""
         for row in self.rows:
             if row.key == key:
-                return {"plan": to_hex(self.digest), "row": row.to_json()}
+                shown: dict[str, Json] = {"plan": to_hex(self.digest), "row": row.to_json()}
+                times = self.reworks(key)
+                return {**shown, "rework": times} if times else shown
         raise PlanError(f"the plan has no row for operation {key[1] + 1} of order {to_hex(key[0])}")
+
+
+def _check_reworked(plan: Plan) -> None:
+    check_count(plan.reworked, "reworked rows of a plan", 0, MAX_OFFERS)
+    keys = [row.key for row in plan.reworked]
+    if any(low > high for low, high in pairwise(keys)):
+        raise PlanError("the reworked rows of a plan are not ascending")
+    if unknown := set(keys) - {row.key for row in plan.rows}:
+        order, operation = min(unknown)
+        raise PlanError(f"operation {operation + 1} of order {to_hex(order)} is reworked, and has no row")
 
 
 def parse_plan(value: Json) -> Plan:
     """Build a plan from its JSON. Raises PlanError."""
-    names = (*("call", "before", "cause", "now", "offers", "dropped", "tie", "fixed", "rows", "legs", "cost", "bound"),)
+    names = (
+        *("call", "before", "cause", "now", "offers", "dropped", "tie", "fixed", "reworked", "rows", "legs", "cost"),
+        "bound",
+    )
     members = read_document(value, "a plan", PLAN_FORMAT, names)
     before, cause = members["before"], members["cause"]
     return Plan(
@@ -344,6 +372,7 @@ def parse_plan(value: Json) -> Plan:
         dropped=read_ids(members["dropped"], "the dropped offers of a plan"),
         tie=read_bytes(members["tie"], "the tie hash of a plan"),
         fixed=tuple(_parse_key(item) for item in read_array(members["fixed"], "the fixed rows of a plan")),
+        reworked=tuple(parse_row(item) for item in read_array(members["reworked"], "the reworked rows of a plan")),
         rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan")),
         legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan")),
         cost=parse_cost(members["cost"]),

@@ -74,6 +74,8 @@ class Problem:
     routes: tuple[Route, ...]
     """Ascending by order."""
     transport: Mapping[tuple[int, int], Transport]
+    spent: int = 0
+    """Price and carbon cost of what is reworked: part of what every plan costs."""
 
     def way(self, origin: int, destination: int | None) -> Transport | None:
         """How an order gets from one participant to another; None when it cannot."""
@@ -90,21 +92,26 @@ def build_problem(
     now: int = 0,
     fixed: Mapping[Key, Row] | None = None,
     legs: Collection[Leg] | None = None,
+    reworked: Collection[Row] = (),
 ) -> Problem:
     """Build the problem from the offers that count, given with their leaf hashes.
 
     Rows of `fixed` stay where they are; other operations start from slot `now` on. With `legs`, those of the plan
     before, what follows a fixed row elsewhere starts when a leg from slot `now` on can be there, or one of these that
     was under way by then. Without, that leg may have begun at any time after the row: the bound of a plan is about all
-    of these, because a file alone does not show what was under way.
+    of these, because a file alone does not show what was under way. What is `reworked` stays with its owner, who
+    has the part.
     """
     by_key: dict[Key, list[Choice]] = defaultdict(list)
     held = fixed or {}
     transport = {(item.origin, item.destination): item for item in objective.transport}
     under_way = None if legs is None else {leg.key: leg for leg in legs if leg.start < now}
+    keepers = {row.key: row.owner for row in reworked}
     for identifier, offer in offers:
         key = (offer.order, offer.operation)
         row = held.get(key)
+        if keepers.get(key, offer.owner) != offer.owner:
+            continue
         if row is None or row.offer == identifier:
             low, high = (now, call.slots - offer.duration) if row is None else (row.start, row.start)
             if row is None and under_way is not None:
@@ -128,7 +135,8 @@ def build_problem(
                 least_slots=least_slots,
             )
         )
-    return Problem(call.slots, tuple(routes), transport)
+    spent = sum(row.price + carbon_cost(row.co2e_mg, objective.carbon_price) for row in reworked)
+    return Problem(call.slots, tuple(routes), transport, spent)
 
 
 def _first_start(

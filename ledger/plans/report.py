@@ -74,6 +74,8 @@ def check_lines(file: PlanFile, found: PlanCheck) -> Iterator[str]:
     yield f"evenness of that (Jain's index): {jain_per_mille(shares) / 1000:.3f}"
     if found.moved is not None and file.before is not None:
         yield f"moved: {found.moved} of {len(file.before.rows)} rows of the plan before"
+    if plan.reworked:
+        yield f"reworked: {len({row.key for row in plan.reworked})} operations, whose cost counts each time"
     if plan.dropped and plan.cause is not None:
         yield f"set aside: {len(plan.dropped)} offers, by the cause {plan.cause.kind.value}"
     for reason, count in sorted(Counter(found.counted.refused.values()).items()):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.canonical import parse_hex32, to_hex
 from ledger.errors import CanonicalError, ClaimsError, PlanError
 from ledger.plans.call import Call
 from ledger.plans.offer import Offer, parse_offer
-from ledger.plans.plan import Row, parse_row
+from ledger.plans.plan import Key, Row, parse_row
 from ledger.records import AssignmentState
 from ledger.store import Book, Rows
 from ledger.store.rows import AssignmentRow
@@ -21,6 +21,8 @@ from services.planning.repository import LeafRow, PlanRow, What
 
 __all__ = ["PlannedTimes", "ProposedRow", "Taken", "TakenTimes", "consent_to", "find_busy", "find_row", "verify_row"]
 
+MAX_REWORKS = 255
+"""The ledger counts no more of a lot."""
 _TAKEN = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
 
@@ -33,6 +35,8 @@ class ProposedRow:
     row: Row
     root: bytes
     """Claims root of the document: to accept the row is to commit to the same."""
+    rework: int = 0
+    """Which rework of its operation it is; 0 for the first time that it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,14 @@ class Taken:
     begin: int
     """Unix seconds."""
     end: int
+    work: Key
+    """Order and operation."""
+    is_done: bool = False
+    """Whether it is finished, perhaps earlier than planned: then its rework may begin before the planned end."""
 
     def overlaps(self, other: Taken) -> bool:
+        if self.work == other.work and (self.is_done or other.is_done):
+            return False
         return self.machine == other.machine and self.begin < other.end and other.begin < self.end
 
 
@@ -98,7 +108,10 @@ class PlannedTimes:
         if leaf.call not in self._calls:
             self._calls[leaf.call] = find_call(self._rows, leaf.call)
         call = self._calls[leaf.call]
-        return None if call is None else _time_of(call, proposed.row, assignment.sequence)
+        if call is None:
+            return None
+        taken = _time_of(call, proposed.row, assignment.sequence)
+        return replace(taken, is_done=assignment.state == AssignmentState.FINISHED)
 
 
 def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
@@ -108,9 +121,13 @@ def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
         return None
     try:
         shown = claims.document
-        if not isinstance(shown, dict) or shown.keys() != {"plan", "row"}:
-            raise PlanError("it has other members than plan and row")
-        return ProposedRow(parse_hex32(str(shown["plan"])), parse_row(shown["row"]), assignment.claims_root)
+        if not isinstance(shown, dict) or shown.keys() - {"rework"} != {"plan", "row"}:
+            raise PlanError("it has other members than plan, row and rework")
+        rework = shown.get("rework", 0)
+        if not isinstance(rework, int) or isinstance(rework, bool) or not 0 <= rework <= MAX_REWORKS:
+            raise PlanError("it does not say which rework it is")
+        plan, row = parse_hex32(str(shown["plan"])), parse_row(shown["row"])
+        return ProposedRow(plan, row, assignment.claims_root, rework)
     except (CanonicalError, ClaimsError, PlanError) as error:
         raise RowRefusedError(f"the row of assignment {assignment.sequence} is malformed: {error.cause}") from None
 
@@ -181,7 +198,8 @@ def _begin_of(one: Taken) -> int:
 
 
 def _time_of(call: Call, row: Row, assignment: int) -> Taken:
-    return Taken(row.machine, assignment, *(call.origin + at * call.slot for at in (row.start, row.end)))
+    begin, end = (call.origin + at * call.slot for at in (row.start, row.end))
+    return Taken(row.machine, assignment, begin, end, row.key)
 
 
 def _find_difference(assignment: AssignmentRow, row: Row, offer: Offer) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from ledger.plans.call import Call
+from ledger.plans.file import PlanPart
 from ledger.plans.offer import Offer
-from ledger.plans.plan import CauseKind, Key, Plan, Row
+from ledger.plans.plan import CauseKind, Key, Plan
 from ledger.records import AssignmentState
 from ledger.store import Book, Rows
 from ledger.store.rows import AssignmentRow, OperationRow
@@ -55,6 +57,8 @@ class Standing:
     """Whether its document has this very row, of this plan or of one before."""
     is_planned: bool = True
     """Whether its document has a row of a plan at all."""
+    is_rework: bool = False
+    """Whether the operation was done before, and its part failed."""
 
     @property
     def state(self) -> AssignmentState | None:
@@ -63,15 +67,18 @@ class Standing:
         return AssignmentState(self.assignment.state)
 
 
-def find_standing(rows: Rows, book: Book, wanted: Iterable[Row]) -> dict[Key, Standing]:
-    """What became of the rows of a plan. An assignment that other hands made counts as another row."""
+def find_standing(rows: Rows, book: Book, plan: Plan | PlanPart) -> dict[Key, Standing]:
+    """What became of the rows of a plan. An assignment that other hands made counts as another row, and so does the one
+    under which an operation was done before its rework."""
     found = {}
-    for row in wanted:
+    reworks = Counter(row.key for row in plan.reworked)
+    for row in plan.rows:
         operation = rows.get(OperationRow, row.order, row.operation)
         assignment = None if operation is None else rows.get(AssignmentRow, operation.assignment)
         proposed = None if assignment is None else find_row(book, assignment)
         is_planned = assignment is None or proposed is not None
-        found[row.key] = Standing(assignment, proposed is not None and proposed.row == row, is_planned)
+        is_same = proposed is not None and (proposed.row, proposed.rework) == (row, reworks[row.key])
+        found[row.key] = Standing(assignment, is_same, is_planned, is_rework=row.key in reworks)
     return found
 
 

@@ -167,6 +167,7 @@ def _replan_to_json(replan: Replan) -> dict[str, Json]:
         "started": keys(replan.started),
         "accepted": keys(replan.accepted),
         "dropped": [to_hex(one) for one in sorted(replan.dropped)],
+        "rework": keys(replan.rework),
     }
 
 
@@ -175,11 +176,11 @@ def _read(data: bytes) -> Task:
     found = json.loads(data)
     replan, why = None, found["replan"]
     if why is not None:
-        started, accepted = (
-            frozenset((parse_hex32(order), at) for order, at in why[name]) for name in ("started", "accepted")
+        started, accepted, rework = (
+            frozenset((parse_hex32(order), at) for order, at in why[name]) for name in ("started", "accepted", "rework")
         )
         dropped = frozenset(map(parse_hex32, why["dropped"]))
-        replan = Replan(parse_cause(why["cause"]), why["now"], started, accepted, dropped)
+        replan = Replan(parse_cause(why["cause"]), why["now"], started, accepted, dropped, rework)
     return Task(
         parse_plan_file(b64decode(found["file"])), parse_hex32(found["tie"]), replan, found["cpu_s"], found["seed"]
     )

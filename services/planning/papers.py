@@ -35,7 +35,9 @@ _DEPTH = 8
 _SHARED = ("before", "call", "cause", "dropped", "offers", "tie")
 """Members that everybody gets who gets a part, each as canonical JSON."""
 _WHOLE = ("fixed", "now")
-_LISTS = ("rows", "legs")
+_LISTS = ("rows", "legs", "reworked")
+_EMPTY = tuple((name,) for name in _LISTS)
+"""An empty list is itself a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,12 @@ def _hex(value: Json) -> bytes:
 
 
 def _may_read(claims: Claims, path: Path, participant: int) -> bool:
-    if path[0] in (*_SHARED, "plan", "bound") or path == ("cost", "total") or path in (("rows",), ("legs",)):
+    if path[0] in (*_SHARED, "plan", "bound") or path == ("cost", "total") or path in _EMPTY:
         return True
     if path[0] not in _LISTS:
         return False
     item = _object(_read(claims.value(path)))
-    return participant in ([item["owner"]] if path[0] == "rows" else [item["from"], item["to"], item["carrier"]])
+    return participant in ([item["owner"]] if path[0] != "legs" else [item["from"], item["to"], item["carrier"]])
 
 
 def _listed(known: Mapping[Path, Json], name: str) -> Iterator[Json]:

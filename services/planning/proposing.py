@@ -43,7 +43,7 @@ class Proposals:
 def find_proposals(shelf: Shelf, plan: Plan) -> Proposals:
     """A row that is as it was in the plan before keeps its assignment; one that moved is cancelled first. Raises
     CallRefusedError for orders with other terms by now, InputError for work that no plan assigned."""
-    standing = find_standing(shelf.rows, shelf.book, plan.rows)
+    standing = find_standing(shelf.rows, shelf.book, plan)
     todo = [row for row in plan.rows if not _is_settled(standing[row.key])]
     verify_revisions(shelf.rows, shelf.book, need_call(shelf.rows, plan.call), {row.order for row in todo})
     cancelled = (_replaced(standing[row.key]) for row in todo)
@@ -94,6 +94,8 @@ def _of_no_plan(shelf: Shelf, row: AssignmentRow) -> RowRefusedError:
 def _is_settled(standing: Standing) -> bool:
     """Whether nothing is to be proposed: the row is, or its operation is finished, whoever assigned it."""
     is_finished = standing.assignment is not None and standing.assignment.state == AssignmentState.FINISHED
+    if standing.is_rework and not standing.is_same:
+        return False  # what is finished is what failed
     return is_finished or standing.state in _LIVE
 
 

@@ -9,11 +9,12 @@ from ledger.canonical import Json
 from ledger.errors import InputError
 from ledger.plans.call import Call
 from ledger.plans.file import PlanFile
-from ledger.plans.plan import Cause, CauseKind, Plan
+from ledger.plans.plan import Cause, CauseKind, Key, Plan
 from ledger.records import AssignmentState
 from ledger.signatures import Signer
 from services.planning.calls import verify_revisions
 from services.planning.errors import CallRefusedError, PlanningError
+from services.planning.failed import find_failed
 from services.planning.making import find_dropped, find_kept, find_standing, slot_now
 from services.planning.reading import count_known, need_call, plan_file
 from services.planning.schedule import Made, Replan
@@ -139,12 +140,16 @@ def _entry(happened: Happened, now_s: int) -> Mapping[str, Json]:
 
 
 def _replan(shelf: Shelf, call: Call, before: Plan, cause: Cause, happened: Happened, now_s: int) -> Replan:
-    standing = find_standing(shelf.rows, shelf.book, before.rows)
+    standing = find_standing(shelf.rows, shelf.book, before)
     offers = count_known(shelf.rows, shelf.book, shelf.planning, call).offers
+    rework = frozenset[Key]()
+    if happened.certificate is not None:
+        rework = find_failed(shelf.rows, standing, happened.certificate)
     started, accepted = find_kept(before, standing, cause.kind, happened.machine)
+    started -= rework
     declined: Sequence[tuple[bytes, int]] = ()
     if happened.assignment is not None and cause.kind is CauseKind.DECLINED:
         row = shelf.need_assignment(happened.assignment)
         declined = [(row.order, row.operation)]
     dropped = find_dropped(before, offers, started, happened.machine, declined)
-    return Replan(cause, max(before.now, slot_now(call, now_s)), started, accepted, dropped)
+    return Replan(cause, max(before.now, slot_now(call, now_s)), started, accepted, dropped, rework)

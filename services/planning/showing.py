@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,7 +19,7 @@ from ledger.plans.check import (
     verify_tie,
 )
 from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Cause, Leg, Plan, Row
+from ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from ledger.provenance.answers import Party
 from ledger.provenance.jsonform import Printable
 from ledger.store import Book, Rows
@@ -141,7 +142,9 @@ class RowShown(Printable):
     assignment: int | None
     """The operation's current assignment, if that is of this very row."""
     state: str
-    """`planned`, or the state of that assignment."""
+    """`planned`, or the state of that assignment; `failed` if it was done and its operation is done again."""
+    rework: int
+    """Which rework of its operation it is; 0 for the first time that it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ class PlanShown(Printable):
     offers: int
     """How many offers it lists."""
     rows: tuple[RowShown, ...]
+    reworked: tuple[RowShown, ...]
+    """Rows of plans before that were done and whose part failed; `rows` has each of these operations once more."""
     legs: tuple[LegShown, ...]
 
 
@@ -267,7 +272,8 @@ class Reader:
         part = plan or find_part(self._book, row, leaf, self._me)
         total = plan.cost.total if plan is not None else getattr(part, "total", 0)
         latest = self._planning.plans(row.call)[-1].digest == digest
-        standing = find_standing(self._rows, self._book, part.rows)
+        standing, reworks = find_standing(self._rows, self._book, part), Counter(row.key for row in part.reworked)
+        failed = [self._row(call, one, None, number) for one, number in _number(part.reworked)]
         return PlanShown(
             plan=digest,
             call=row.call,
@@ -282,7 +288,8 @@ class Reader:
             bound=part.bound.value,
             gap_per_mille=gap_per_mille(total, part.bound.value),
             offers=len(part.offers),
-            rows=tuple(self._row(call, one, standing) for one in part.rows),
+            rows=tuple(self._row(call, one, standing[one.key], reworks[one.key]) for one in part.rows),
+            reworked=tuple(failed),
             legs=tuple(self._leg(call, one) for one in part.legs),
         )
 
@@ -368,9 +375,11 @@ class Reader:
             reason=reason,
         )
 
-    def _row(self, call: Call, row: Row, standing: Mapping[tuple[bytes, int], Standing]) -> RowShown:
-        identity, what = self._book.identity(row.order), standing[row.key]
-        state = what.state
+    def _row(self, call: Call, row: Row, what: Standing | None, rework: int) -> RowShown:
+        """`what`: what became of it; None if it was done, and failed."""
+        identity = self._book.identity(row.order)
+        state = None if what is None else what.state
+        given = None if what is None or state is None else what.assignment
         return RowShown(
             order=row.order,
             identifier=None if identity is None else identity.identifier,
@@ -385,8 +394,9 @@ class Reader:
             price=row.price,
             wh=row.wh,
             co2e_mg=row.co2e_mg,
-            assignment=None if state is None or what.assignment is None else what.assignment.sequence,
-            state="planned" if state is None else state.name.lower(),
+            assignment=None if given is None else given.sequence,
+            state="failed" if what is None else "planned" if state is None else state.name.lower(),
+            rework=rework,
         )
 
     def _leg(self, call: Call, leg: Leg) -> LegShown:
@@ -397,6 +407,14 @@ class Reader:
     def _anchored_at(self, leaf: LeafRow) -> datetime | None:
         anchors = [one for one in self._rows.find(AnchorRow, stream=leaf.stream) if one.size > leaf.leaf_index]
         return None if not anchors else _moment(min(anchors, key=lambda one: one.size).anchored_at)
+
+
+def _number(reworked: Iterable[Row]) -> Iterator[tuple[Row, int]]:
+    """Each row with the number of times that its operation was done before."""
+    seen = Counter[Key]()
+    for row in reworked:
+        yield row, seen[row.key]
+        seen[row.key] += 1
 
 
 def _orders(rows: Iterable[Row]) -> set[bytes]:

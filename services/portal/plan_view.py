@@ -69,6 +69,13 @@ class PlanTable:
 
     rows: tuple[PlannedRow, ...]
     legs: tuple[PlannedLeg, ...]
+    failed: tuple[PlannedRow, ...] = ()
+    """Rows that were done and whose part failed: `rows` has the rework."""
+
+    @property
+    def all(self) -> list[PlannedRow]:
+        """What is planned, and what was done in vain, by start."""
+        return sorted((*self.rows, *self.failed), key=lambda one: (one.row.start, _key(one.row), one.row.rework))
 
     def count(self, *tones: BarTone) -> int:
         return sum(row.tone in tones for row in self.rows)
@@ -84,14 +91,28 @@ class PlanTable:
 
 
 def read_tones(rows: Rows, planned: Sequence[RowShown]) -> dict[_Key, BarTone]:
-    """What the ledger says became of each row: that of the latest assignment of its operation to its machine."""
+    """What the ledger says became of each row: that of the latest assignment of its operation to its machine; of a
+    rework, of those since the operation was finished so many times."""
     by_key = _by_operation(rows, {row.order for row in planned})
     latest = {
-        _key(row): max((one for one in by_key[_key(row)] if one.machine == row.machine), key=_sequence, default=None)
+        _key(row): max(
+            (one for one in _since(by_key[_key(row)], row.rework) if one.machine == row.machine),
+            key=_sequence,
+            default=None,
+        )
         for row in planned
     }
     tones = _tones(rows, [one for one in latest.values() if one is not None], by_key)
     return {key: BarTone.PLANNED if one is None else tones[one.sequence] for key, one in latest.items()}
+
+
+def _since(assignments: Sequence[AssignmentRow], reworks: int) -> list[AssignmentRow]:
+    """Those after the operation was finished so many times."""
+    finished = sorted(one.sequence for one in assignments if AssignmentState(one.state) is AssignmentState.FINISHED)
+    if len(finished) < reworks:
+        return []
+    last = finished[reworks - 1] if reworks else 0
+    return [one for one in assignments if one.sequence > last]
 
 
 def tones_of(rows: Rows, assignments: Sequence[AssignmentRow]) -> dict[int, BarTone]:
@@ -147,18 +168,25 @@ def build_table(reader: Reader, plan: PlanShown, before: Sequence[RowShown]) -> 
     reader.name({row.order for row in plan.rows} | {leg.order for leg in plan.legs})
     tones = read_tones(reader.rows, plan.rows)
     earlier = {_key(row): (row.machine, row.start) for row in before}
+    again = {(_key(row), row.rework + 1) for row in plan.reworked}  # what is done again has not moved
     rows = [
         PlannedRow(
             row,
             _order(reader, row.order),
             reader.machine(row.machine),
             tones[_key(row)],
-            earlier.get(_key(row), (row.machine, row.start)) != (row.machine, row.start),
+            (_key(row), row.rework) not in again
+            and earlier.get(_key(row), (row.machine, row.start)) != (row.machine, row.start),
         )
         for row in sorted(plan.rows, key=lambda row: (row.start, _key(row)))
     ]
+    failed = [
+        PlannedRow(row, _order(reader, row.order), reader.machine(row.machine), BarTone.FAILED, moved=False)
+        for row in plan.reworked
+    ]
     legs = sorted(plan.legs, key=lambda leg: (leg.starts_at, leg.order, leg.after))
-    return PlanTable(tuple(rows), tuple(PlannedLeg(leg, _order(reader, leg.order)) for leg in legs))
+    listed = tuple(PlannedLeg(leg, _order(reader, leg.order)) for leg in legs)
+    return PlanTable(tuple(rows), listed, tuple(failed))
 
 
 def _order(reader: Reader, subject: bytes) -> str:
@@ -168,7 +196,7 @@ def _order(reader: Reader, subject: bytes) -> str:
 
 def build_gantt(table: PlanTable, title: str, catalogue: Catalogue, now_s: int) -> Gantt:
     """The chart, in seconds: a lane per machine, one for each way, over the time in which anything is planned."""
-    spans = [_span(one.row) for one in table.rows] + [_span(one.leg) for one in table.legs]
+    spans = [_span(one.row) for one in table.all] + [_span(one.leg) for one in table.legs]
     first, last = min(start for start, _ in spans), max(end for _, end in spans)
     ticks = (first + place * (last - first) // _TICKS for place in range(_TICKS + 1))
     return Gantt(
@@ -188,7 +216,7 @@ def _span(one: RowShown | LegShown) -> tuple[int, int]:
 
 def _machine_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
     lanes: defaultdict[tuple[int, int], list[PlannedRow]] = defaultdict(list)
-    for one in table.rows:
+    for one in table.all:
         lanes[one.row.owner.participant, one.row.machine].append(one)
     return [
         Lane(_lane_name(shown[0], catalogue), tuple(_bar(one, catalogue) for one in shown))

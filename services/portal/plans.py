@@ -128,7 +128,8 @@ def _figures(plan: PlanShown) -> _Figures:
     """`EUR/100` counts hundredths; amounts of another unit are shown as they are."""
     currency, _, parts = plan.unit.partition("/")
     decimals = len(parts) - 1 if re.fullmatch("10+", parts) else 0
-    wh, co2e_mg = sum(row.wh for row in plan.rows), sum(row.co2e_mg for row in plan.rows)
+    done = (*plan.reworked, *plan.rows)
+    wh, co2e_mg = sum(row.wh for row in done), sum(row.co2e_mg for row in done)
     return _Figures(
         amount=f"{Decimal(plan.total).scaleb(-decimals):,}",
         currency=currency,

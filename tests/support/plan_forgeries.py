@@ -51,8 +51,10 @@ def _fit(file: PlanFile) -> PlanFile:
     """Make sums, offers, bound and the plan's call fit whatever else was changed."""
     plan = replace(_plan(file), call=file.call.digest)
     offers = {item.id: item.entry for item in file.offers if isinstance(item.entry, Offer) and item.id in plan.offers}
-    problem = build_problem(file.call, file.objective, offers.items(), now=plan.now, fixed=fixed_rows(plan))
-    cost = sum_cost(problem, file.objective, plan.rows, plan.legs)
+    problem = build_problem(
+        file.call, file.objective, offers.items(), now=plan.now, fixed=fixed_rows(plan), reworked=plan.reworked
+    )
+    cost = sum_cost(problem, file.objective, plan.rows, plan.legs, plan.reworked)
     value = derive_bound(problem, build_slot_prices(problem, plan.bound))
     bound = replace(plan.bound, value=plan.bound.value if value is None else value)
     return replace(file, plan=replace(plan, cost=cost, bound=bound))
@@ -342,6 +344,48 @@ def _leave_early(file: PlanFile, draw: Draw) -> PlanFile:
     return _fit(_with(file, legs=(*plan.legs[:place], early, *plan.legs[place + 1 :])))
 
 
+def _hide_rework(file: PlanFile, draw: Draw) -> PlanFile:
+    """What was done in vain is left out, or what is done again stands for two."""
+    plan = _plan(file)
+    if not plan.reworked:
+        return file
+    gone = draw.choice(plan.reworked)
+    less = tuple(row for row in plan.reworked if row is not gone)
+    more = tuple(sorted((*plan.reworked, gone), key=lambda row: row.key))
+    return _fit(_with(file, reworked=draw.choice((less, less, more))))
+
+
+def _invent_rework(file: PlanFile, draw: Draw) -> PlanFile:
+    """A row of the plan before is said to have failed, or one that never was."""
+    plan, before = _plan(file), _before(file)
+    row = draw.choice((*before.rows, *plan.rows))
+    if draw.random() < 0.5:
+        row = replace(row, price=row.price + draw.choice((-1, 1)) if row.price else 1)
+    added = tuple(sorted((*plan.reworked, row), key=lambda row: row.key))
+    return _fit(_with(file, reworked=added))
+
+
+def _change_reworked(file: PlanFile, draw: Draw) -> PlanFile:
+    """What was done in vain was cheaper, by another owner, or at another time."""
+    rows = list(_plan(file).reworked)
+    if not rows:
+        return file
+    place = draw.randrange(len(rows))
+    row = rows[place]
+    changes: dict[str, object] = _pick(
+        draw,
+        (
+            {"price": max(0, row.price - 1)},
+            {"co2e_mg": row.co2e_mg // 2},
+            {"owner": 23 - row.owner},
+            {"start": row.start + 1, "end": row.end + 1},
+            {"operation": 3 - row.operation},
+        ),
+    )
+    rows[place] = replace(row, **changes)  # type: ignore[arg-type]
+    return _fit(_with(file, reworked=tuple(sorted(rows, key=lambda row: row.key))))
+
+
 REPLAN_FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
     _hide_move,
     _let_go,
@@ -351,6 +395,9 @@ REPLAN_FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
     _change_before,
     _change_now,
     _leave_early,
+    _hide_rework,
+    _invent_rework,
+    _change_reworked,
 )
 """What only a plan that replaces another can be forged in."""
 

@@ -7,6 +7,7 @@ found by trying all of them.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations, pairwise, product
 
@@ -33,6 +34,14 @@ def is_true(file: PlanFile) -> bool:
         return False
     if not all(_matches(row, offers[row.offer]) for row in plan.rows):
         return False
+    if not _reworks_hold(plan, file.before):
+        return False
+    holders = {row.key: row.owner for row in plan.reworked}
+    offers = {
+        key: one for key, one in offers.items() if holders.get((one.order, one.operation), one.owner) == one.owner
+    }
+    if any(row.offer not in offers for row in plan.rows):
+        return False
     path = {row.key: (offers[row.offer], row.start) for row in plan.rows}
     if not is_feasible(call, objective, path, plan.now, frozenset(plan.fixed)) or not _legs_hold(file, plan):
         return False
@@ -43,10 +52,32 @@ def is_true(file: PlanFile) -> bool:
     if file.before is not None and not _follows(file, plan, file.before):
         return False
     prices = {(machine, slot): price for machine, pairs in plan.bound.prices for slot, price in pairs}
-    if any(slot >= call.slots or machine not in {o.machine for o in offers.values()} for machine, slot in prices):
+    known = {offer.machine for key, offer in counting(file).items() if key not in plan.dropped}
+    if any(slot >= call.slots or machine not in known for machine, slot in prices):
         return False
     fixed = {row.key: row for row in plan.rows if row.key in plan.fixed}
-    return plan.bound.value == brute_bound(file, offers, prices, plan.now, fixed) and not _has_tie(file, plan, offers)
+    bound = brute_bound(file, offers, prices, plan.now, fixed)
+    spent = sum(row.price + _carbon(file, row) for row in plan.reworked)
+    return bound is not None and plan.bound.value == bound + spent and not _has_tie(file, plan, offers)
+
+
+def _reworks_hold(plan: Plan, before: Plan | None) -> bool:
+    """Whether what is said to have been done in vain was a row of the plan before, by a certificate, and goes on."""
+    if [row.key for row in plan.reworked] != sorted(row.key for row in plan.reworked):
+        return False
+    if before is None:
+        return plan.before is not None or not plan.reworked
+    old, new = Counter(before.reworked), Counter(plan.reworked)
+    added = new - old
+    return (
+        not old - new
+        and all(row in before.rows and count == 1 and row.key not in plan.fixed for row, count in added.items())
+        and (not added or (plan.cause is not None and plan.cause.kind == "certificate"))
+    )
+
+
+def _carbon(file: PlanFile, row: Row) -> int:
+    return row.co2e_mg * file.objective.carbon_price // 1_000_000
 
 
 def counting(file: PlanFile) -> dict[bytes, Offer]:
@@ -190,8 +221,9 @@ def _costs(file: PlanFile, plan: Plan) -> tuple[int, int, int, int]:
         row = [item for item in plan.rows if item.order == job.order][-1]
         ends = [row.end, *(leg.end for leg in plan.legs if leg.key == row.key)]
         late += weights.get(job.order, 0) * max(0, ends[-1] - job.due)
-    carbon = sum(row.co2e_mg * file.objective.carbon_price // 1_000_000 for row in plan.rows)
-    return sum(row.price for row in plan.rows), sum(leg.cost for leg in plan.legs), late, carbon
+    done = (*plan.rows, *plan.reworked)
+    carbon = sum(_carbon(file, row) for row in done)
+    return sum(row.price for row in done), sum(leg.cost for leg in plan.legs), late, carbon
 
 
 def _follows(file: PlanFile, plan: Plan, before: Plan) -> bool:

@@ -13,11 +13,12 @@ from ledger.plans.call import Call, Job, Objective, Operation, Transport
 from ledger.plans.capability import Capability, Need, Range
 from ledger.plans.file import Machine, PlanFile
 from ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
-from ledger.plans.plan import Cause, CauseKind
+from ledger.plans.plan import Cause, CauseKind, Key, Plan
 from services.planning.schedule import Replan, make_plan
 
 __all__ = ["CLOSES", "TIE", "anchor", "draw_file", "made_file", "replanned_file"]
 
+_TAKING = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED)
 CLOSES = 1_800_000_000
 TIE = sha256(b"the first block after closing")
 _STREAM_OF = {1: sha256(b"stream 1"), 2: sha256(b"stream 2"), 3: sha256(b"stream 3")}
@@ -97,9 +98,9 @@ def replanned_file(seed: int, *, anchored: bool = False) -> PlanFile:
     now = draw.randint(1, max(row.start for row in before.rows))
     started = frozenset(row.key for row in before.rows if row.start < now)
     accepted = frozenset(row.key for row in before.rows if draw.random() < 0.5)
-    kind = draw.choice((CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED, CauseKind.LATE, CauseKind.CALL))
+    kind = draw.choice((*_TAKING, CauseKind.LATE, CauseKind.CALL, CauseKind.CERTIFICATE))
     lost: frozenset[bytes] = frozenset()
-    if kind not in (CauseKind.LATE, CauseKind.CALL):
+    if kind in _TAKING:
         # What every order can do without: the third machine, or a row's offer where there is another.
         resting = {row.offer for row in before.rows if row.key in started}
         offers = {item.id: item.entry for item in first.offers if isinstance(item.entry, Offer)}
@@ -107,12 +108,34 @@ def replanned_file(seed: int, *, anchored: bool = False) -> PlanFile:
         lost = frozenset(key for key in before.offers if offers[key].machine == machine and key not in resting)
         if kind is CauseKind.DECLINED:
             lost = frozenset([row.offer for row in before.rows if row.key not in started][:1])
-    replan = Replan(Cause(kind, "", record=5), now, started, accepted, lost)
-    world = replace(first, plan=None, before=before)
+    failed: frozenset[Key] = frozenset()
+    if kind is CauseKind.CERTIFICATE:
+        # The last one that was begun of each of one or two orders.
+        last = sorted({key[0]: key for key in sorted(started)}.values())
+        failed = frozenset(draw.sample(last, min(len(last), draw.randint(1, 2))))
+    replan = Replan(Cause(kind, "", record=5), now, started - failed, accepted - failed, lost, failed)
     try:
-        return make_plan(world, tie=TIE, replan=replan, cpu_s=0.15, with_solver=False, repeatable=True).file
+        found = _replace(first, before, replan)
+        return _reworked_on(found, draw) if failed and draw.random() < 0.5 else found
     except UnplannableError:
         return replanned_file(seed + 1000, anchored=anchored)
+
+
+def _replace(file: PlanFile, before: Plan, replan: Replan) -> PlanFile:
+    world = replace(file, plan=None, before=before)
+    return make_plan(world, tie=TIE, replan=replan, cpu_s=0.15, with_solver=False, repeatable=True).file
+
+
+def _reworked_on(file: PlanFile, draw: random.Random) -> PlanFile:
+    """A plan with rework is replaced in turn, the rework still to come or begun, and may have failed once more."""
+    before = file.plan
+    assert before is not None
+    now = before.now + draw.randint(0, 4)
+    started = frozenset(row.key for row in before.rows if row.start < now)
+    last = {key[0]: key for key in sorted(started)}.values()
+    again = frozenset(key for key in last if before.reworks(key)) if draw.random() < 0.5 else frozenset()
+    kind = CauseKind.CERTIFICATE if again else CauseKind.LATE
+    return _replace(file, before, Replan(Cause(kind, "", record=6), now, started - again, rework=again))
 
 
 def _draw_offer(draw: random.Random, call: Call, order: bytes, operation: int, machine: Machine) -> Offer:

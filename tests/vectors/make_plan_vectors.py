@@ -35,6 +35,7 @@ def main() -> None:
         "offers in anchored trees": made_file(1, anchored=True),
         "after a machine went down": _replanned(),
         "two equal offers": _tied(),
+        "a part failed, and its operation is done again": _reworked(),
     }
     files = {name: json.loads(file.to_bytes()) for name, file in accepted.items()}
     vectors = {
@@ -96,6 +97,16 @@ def _replanned() -> PlanFile:
     ).file
 
 
+def _reworked() -> PlanFile:
+    before = made_file(3)
+    assert before.plan is not None
+    failed = before.plan.rows[0].key
+    cause = Cause(CauseKind.CERTIFICATE, "the journal is out of round", record=31)
+    replan = Replan(cause, now=before.plan.rows[0].end, rework=frozenset({failed}))
+    world = replace(before, plan=None, before=before.plan)
+    return make_plan(world, tie=TIE, replan=replan, cpu_s=0.2, with_solver=False, repeatable=True).file
+
+
 def _tied() -> PlanFile:
     """A file in which one operation is offered on two machines on the same terms."""
     for seed in range(200):
@@ -114,7 +125,7 @@ def _tied() -> PlanFile:
 
 
 def _cases(files: dict[str, Any]) -> list[tuple[str, str, str, list[Change]]]:
-    plain, anchored, replanned, tied = files
+    plain, anchored, replanned, tied, reworked = files
     plan = files[plain]["plan"]
     row = plan["rows"][0]
     numbers = [place for place, item in enumerate(files[anchored]["offers"]) if _id_is_used(files[anchored], place)]
@@ -207,9 +218,30 @@ def _cases(files: dict[str, Any]) -> list[tuple[str, str, str, list[Change]]]:
             [(["plan", "fixed"], sorted([*files[replanned]["plan"]["fixed"], ["0x" + "ff" * 32, 0]]))],
         ),
     ]
+    cases += [(reworked, *case) for case in _rework_cases(files[reworked])]
     cases += _found_cases(files[plain], plain)
     cases.append((tied, "of equal offers the other one", "ties", _other_tie(files[tied])))
     return cases
+
+
+def _rework_cases(file: Any) -> list[tuple[str, str, list[Change]]]:
+    [row] = file["plan"]["reworked"]
+    cheaper, mine = {**row, "price": row["price"] - 1}, ["plan", "reworked"]
+    cost = file["plan"]["cost"]
+    lower = [([*mine], [cheaper]), (["plan", "cost"], _less(cost))]
+    lower.append((["plan", "bound", "value"], file["plan"]["bound"]["value"] - 1))
+    return [
+        ("what was reworked was cheaper than in the plan before", "before", lower),
+        ("what was reworked costs nothing", "sums", [([*mine], [{**row, "price": 0}])]),
+        ("another has the part that is reworked", "machine", [([*mine], [{**row, "owner": row["owner"] + 1}])]),
+        ("reworked because a machine went down", "before", [(["plan", "cause", "kind"], "machine-down")]),
+        ("reworked, and without a row", "form", [([*mine], [{**row, "operation": 9}])]),
+        ("a plan that replaces none and reworks", "form", [(["plan", "before"], None), (["plan", "cause"], None)]),
+    ]
+
+
+def _less(cost: Any) -> Any:
+    return {**cost, "price": cost["price"] - 1, "total": cost["total"] - 1}
 
 
 def _id_is_used(file: Any, place: int) -> bool:

@@ -125,7 +125,7 @@ def show(
     check = at.gateway.check_plan(to_hex(row.digest))
     columns = {
         "order": lambda one: short(one["identifier"] or one["order"][:12]),
-        "operation": operation,
+        "operation": lambda one: f"{operation(one)}{', rework' if one['rework'] else ''}",
         "machine": lambda one: f"{one['machine']} of {party(one['owner'])}",
         "from": lambda one: one["starts_at"][5:16].replace("T", " "),
         "until": lambda one: one["ends_at"][5:16].replace("T", " "),
@@ -143,7 +143,10 @@ def show(
     lines += [f"not checked: {line}" for line in check["not_checked"]]
     if found["cause"] is not None:
         lines.append(f"it replaces {str(found['before'])[:12]}: {found['cause']['kind']}, {found['cause']['text']}")
-    return Listing(title, found["rows"], columns, more=lines)
+    if found["reworked"]:
+        lines.append(f"{len(found['reworked'])} rows were done and their parts failed; what they cost is in the total")
+    rows = sorted((*found["reworked"], *found["rows"]), key=lambda one: (one["order"], one["operation"], one["rework"]))
+    return Listing(title, rows, columns, more=lines)
 
 
 def _checked(holds: bool, whole: bool, rule: str | None, reason: str | None) -> str:

@@ -193,6 +193,7 @@ def _plan() -> PlanShown:
         co2e_mg=3_420_000,
         assignment=131,
         state="accepted",
+        rework=0,
     )
     leg = LegShown(
         examples.ORDER, 0, examples.MAKER, examples.HUB, None, row.ends_at, row.ends_at + timedelta(hours=2), 500
@@ -212,6 +213,7 @@ def _plan() -> PlanShown:
         gap_per_mille=26,
         offers=3,
         rows=(row,),
+        reworked=(),
         legs=(leg,),
     )
 

@@ -29,7 +29,7 @@ def find_touched(shelf: Shelf, me: int, cause: MachineCause) -> list[bytes]:
 def is_touched(shelf: Shelf, plan: Plan, cause: MachineCause) -> bool:
     """Whether a plan has open rows on the machine; or, for a row that was declined, whether it still has that one; or,
     for a machine that was late, whether anything has not begun."""
-    standing = find_standing(shelf.rows, shelf.book, plan.rows)
+    standing = find_standing(shelf.rows, shelf.book, plan)
     if cause.kind is CauseKind.DECLINED:
         return any(_is_declined(standing[row.key], cause) for row in plan.rows)
     rows = plan.rows if cause.kind is CauseKind.LATE else [row for row in plan.rows if row.machine == cause.machine]
@@ -47,6 +47,7 @@ def _is_declined(standing: Standing, cause: MachineCause) -> bool:
 
 
 def _is_open(standing: Standing) -> bool:
-    if standing.assignment is not None and standing.assignment.state == AssignmentState.FINISHED:
+    is_finished = standing.assignment is not None and standing.assignment.state == AssignmentState.FINISHED
+    if is_finished and (standing.is_same or not standing.is_rework):
         return False
     return standing.state in _OPEN

@@ -107,7 +107,9 @@ class _Maker:
         self._dropped = () if replan is None else tuple(sorted(replan.dropped & counted.keys()))
         self._offers: Mapping[bytes, Offer] = {key: counted[key] for key in counted if key not in self._dropped}
         self._held: Mapping[Key, Row] = {}
+        self._reworked: tuple[Row, ...] = ()
         if replan is not None and file.before is not None:
+            self._reworked = replan.reworked(file.before)
             self._held = keep_started(self._offers, file.before, replan)
         self._problem = self._build()
         self._proof = self._build_proof()
@@ -124,6 +126,7 @@ class _Maker:
             now=self._now,
             fixed=self._held,
             legs=self._legs_before,
+            reworked=self._reworked,
         )
         for route in problem.routes:
             for place, choices in enumerate(route.choices):
@@ -137,8 +140,8 @@ class _Maker:
 
     def _build_proof(self) -> Problem:
         """What the bound is about: the file alone does not show which legs were under way."""
-        call, objective = self._file.call, self._file.objective
-        return build_problem(call, objective, self._offers.items(), now=self._now, fixed=self._held)
+        call, objective, offers = self._file.call, self._file.objective, self._offers.items()
+        return build_problem(call, objective, offers, now=self._now, fixed=self._held, reworked=self._reworked)
 
     @property
     def _now(self) -> int:
@@ -312,13 +315,14 @@ class _Maker:
             tie=tie,
             rows=tuple(rows),
             legs=tuple(legs),
-            cost=sum_cost(self._problem, self._file.objective, rows, legs),
+            cost=sum_cost(self._problem, self._file.objective, rows, legs, self._reworked),
             bound=Bound(value, sparse(self._prices)),
             before=None if before is None else before.digest,
             cause=None if replan is None else replan.cause,
             now=self._now,
             dropped=self._dropped,
             fixed=tuple(sorted(fixed)),
+            reworked=self._reworked,
         )
 
 

@@ -36,6 +36,15 @@ class Replan:
     """Rows that owners have accepted: they stay unless that is impossible."""
     dropped: frozenset[bytes] = frozenset()
     """Leaf hashes of offers that the cause took away."""
+    rework: frozenset[Key] = frozenset()
+    """Rows that were carried out, and whose parts failed: their operations are done again."""
+
+    def reworked(self, before: Plan) -> tuple[Row, ...]:
+        """The reworked rows of the new plan. Raises PlanError for one that the plan before lacks."""
+        rows = [row for row in before.rows if row.key in self.rework]
+        if len(rows) != len(self.rework) or self.rework & (self.started | self.accepted):
+            raise PlanError("what is to be reworked is no row of the plan before, or stays")
+        return tuple(sorted((*before.reworked, *rows), key=_key_of))
 
 
 def keep_started(offers: Mapping[bytes, Offer], before: Plan, replan: Replan) -> dict[Key, Row]:
@@ -69,7 +78,8 @@ def keep_rows(
     """
     started = keep_started(offers, before, replan)
     held = {**started, **find_staying(offers, before, replan)}
-    keeper = _Keeper(call, objective, offers, before.legs, replan.now, budget, held, started)
+    reworked = replan.reworked(before)
+    keeper = _Keeper(call, objective, offers, before.legs, replan.now, budget, held, started, reworked)
     for job in call.jobs:
         keys = [(job.order, item.operation) for item in job.operations]
         if all(key in held for key in keys) or not any(key in held for key in keys):
@@ -92,6 +102,7 @@ class _Keeper:
     held: dict[Key, Row]
     """Rows that stay."""
     started: Mapping[Key, Row]
+    reworked: tuple[Row, ...]
 
     def release(self, order: bytes) -> None:
         """Take as few accepted rows of one order out of `held` as it needs to have a path around the rest; where that
@@ -135,7 +146,11 @@ class _Keeper:
 
     def _has_path(self, held: Mapping[Key, Row], order: bytes) -> bool:
         problem = build_problem(
-            self.call, self.objective, self.offers.items(), now=self.now, fixed=held, legs=self.legs
+            *(self.call, self.objective, self.offers.items()),
+            now=self.now,
+            fixed=held,
+            legs=self.legs,
+            reworked=self.reworked,
         )
         [route] = [route for route in problem.routes if route.order == order]
         table = tabulate(problem, route, _taken_by_others(problem, held))
@@ -183,6 +198,10 @@ def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths
     if not timeline.is_sound():
         return problem.routes[moved[0] if moved else 0].order
     return [path for path in timeline.paths if path is not None]
+
+
+def _key_of(row: Row) -> Key:
+    return row.key
 
 
 def _same_path(problem: Problem, number: int, rows: Sequence[Row]) -> Path | None:

@@ -343,7 +343,7 @@ _ABOUT = {
 def _used(shelf: Shelf, digest: bytes) -> list[tuple[Any, AssignmentRow | None]]:
     """The rows of the latest plan, each with its assignment."""
     plan = shelf.latest_plan(digest)
-    standing = find_standing(shelf.rows, shelf.book, plan.rows)
+    standing = find_standing(shelf.rows, shelf.book, plan)
     return [(row, standing[row.key].assignment if standing[row.key].is_same else None) for row in plan.rows]
 
 

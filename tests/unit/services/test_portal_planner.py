@@ -223,6 +223,74 @@ def test_from_orders_that_wait_to_rows_that_both_sides_committed_to(planning: Pl
     _fail(planning, path, record)
 
 
+def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(planning: Planning) -> None:
+    """From the verdict to the rework: planned, checked, proposed, agreed, done; and each bar of the chart."""
+    person, site = planning.person, planning.site
+    path = planning.make_call()
+    planning.offer(path.replace(PLANNER, OFFERS))
+    planning.pass_time(HOUR_S + 120)
+    planning.make(path)
+    planning.record(path)
+    _propose_and_agree(planning, path)
+    [first, _] = planning.assignments()
+    lot = _carry_out(planning, first.sequence, lot="urn:example:shaft-1")
+    verdict = {"items": [{"lot": lot, "order": "0x" + planning.order}], "inspection": {"checked": "by gauge"}}
+    passed = site.final("/v1/certificates", **_stated(planning, verdict, "pass"))["sequence"]
+    refused = _refused(planning, path, passed)
+    assert f"record {passed} is no failing certificate that stands" in refused
+    failing = site.final("/v1/certificates", **_stated(planning, verdict, "fail"))["sequence"]
+    made = planning.make(path, cause="certificate", certificate=str(failing), machine="", text="out of round")
+    assert "none made" not in made, made
+    planning.record(path)
+    page = person.get(path)
+    assert "1 operation" in read(page.text), read(page.text)
+    shown = _plan_page(planning, path)
+    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "planned", "agreed"], "in the order of time"
+    assert "rework" in read(shown)
+    _propose_and_agree(planning, path)
+    [_, second, again] = planning.assignments()
+    assert (again.operation, again.state, second.state) == (0, AssignmentState.ACCEPTED, AssignmentState.ACCEPTED)
+    with reading(site.store) as shelf:
+        found = find_row(shelf.book, again)
+    assert found is not None
+    assert found.rework == 1
+    shown = _plan_page(planning, path)
+    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "agreed", "agreed"]
+    assert "Everything in the latest plan is proposed." in read(person.get(path).text)
+    _carry_out(planning, again.sequence, rework=lot)
+    shown = _plan_page(planning, path)
+    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "reworked", "agreed"]
+    assert "was followed by a rework" in _refused(planning, path, failing)
+
+
+def _propose_and_agree(planning: Planning, path: str) -> None:
+    person = planning.person
+    sent = fields_of(person.get(path).text, f"{path}/propose")
+    assert person.post(f"{path}/propose", sent).status_code == 303
+    planning.send()
+    while (form := f"{OFFERS}/rows/accept") in (page := person.get(OFFERS).text):
+        assert person.post(form, fields_of(page, form)).status_code == 303
+        planning.send()
+
+
+def _carry_out(planning: Planning, assignment: int, *, lot: str = "", rework: str = "") -> str:
+    """Does the work of an assignment: makes a lot, or reworks one. Returns the lot's subject."""
+    site, path = planning.site, f"/v1/assignments/{assignment}"
+    with reading(site.store) as shelf:
+        stream = shelf.stream(site.number, planning.machine)
+        size, leaves = stream.anchored, shelf.book.leaves(stream.subject, stream.anchored)
+    site.final(f"{path}/start", stream="0x" + stream.subject.hex())
+    if rework:
+        site.final(f"/v1/lots/{rework}/rework", order="0x" + planning.order, operation=0, components=[])
+    else:
+        order = {"order": "0x" + planning.order, "operation": 0}
+        rework = site.final("/v1/lots/commission", identifier=lot, **order, quantity=1, unit="H87")["subjects"][0]
+    tree = Tree([*leaves, bytes(31) + b"\1"])
+    _anchor(planning, stream.subject, tree)
+    site.final(f"{path}/finish", stream="0x" + stream.subject.hex(), leaf_index=size, leaf_hash="0x" + bytes(31).hex() + "01")
+    return rework
+
+
 def _accept(planning: Planning) -> None:
     person = planning.person
     _accept_from_the_order(planning)

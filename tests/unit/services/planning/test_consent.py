@@ -139,7 +139,9 @@ def test_a_machine_does_not_have_the_same_time_for_two_rows(owner: Owner) -> Non
         assert found is not None
         proposed = find_row(book, found)
         assert proposed is not None
-        before, after = Taken(MACHINE, 9, CALL.origin, CALL.origin + 5 * CALL.slot), Taken(MACHINE + 1, 9, 0, 2**40)
+        other = bytes([9]) * 32, 0
+        before = Taken(MACHINE, 9, CALL.origin, CALL.origin + 5 * CALL.slot, other)
+        after = Taken(MACHINE + 1, 9, 0, 2**40, other)
         times = TakenTimes(rows, book, OWNER)
         times.add(before)
         times.add(after)
@@ -156,7 +158,7 @@ def test_times_are_found_as_if_each_were_looked_at(owner: Owner) -> None:
         times, all_of_them = TakenTimes(Rows(connection), Book(connection), OWNER), list[Taken]()
         for number in range(400):
             begin = draw.randrange(1000)
-            wanted = Taken(draw.randint(1, 3), number, begin, begin + draw.choice((1, 2, 3, 40)))
+            wanted = Taken(draw.randint(1, 3), number, begin, begin + draw.choice((1, 2, 3, 40)), (b"", number))
             expected = [one for one in all_of_them if one.overlaps(wanted)]
             found = times.find_overlap(wanted)
             assert found in expected if expected else found is None

@@ -191,6 +191,41 @@ def test_accepted_rows_that_have_become_impossible_move() -> None:
     assert is_true(file)
 
 
+FAILED = Cause(CauseKind.CERTIFICATE, "the journal is out of round", record=31)
+
+
+def test_what_failed_is_done_again_by_who_has_the_part_and_costs_both_times() -> None:
+    before = _plan(made_file(3))
+    row = before.rows[0]
+    file = _replanned(Replan(FAILED, row.end, rework=frozenset({row.key})))
+    plan = _plan(file)
+    [again] = [one for one in plan.rows if one.key == row.key]
+    assert plan.reworked == (row,)
+    assert (again.owner, again.start >= row.end) == (row.owner, True)
+    assert plan.cost.price == sum(one.price for one in plan.rows) + row.price
+    assert plan.row_document(row.key) == {"plan": "0x" + plan.digest.hex(), "row": again.to_json(), "rework": 1}
+    assert "rework" not in plan.row_document(plan.rows[1].key)
+    assert is_true(file)
+    assert "reworked: 1 operations, whose cost counts each time" in check_lines(file, check_plan(file))
+    # It failed once more, which a later plan knows: the rework that failed counts as well.
+    twice = replace(file, plan=None, before=plan)
+    replan = Replan(FAILED, again.end, rework=frozenset({row.key}))
+    made = make_plan(twice, tie=TIE, replan=replan, cpu_s=0.2, with_solver=False).file
+    assert _plan(made).reworked == (row, again)
+    assert _plan(made).row_document(row.key)["rework"] == 2
+    assert is_true(made)
+
+
+def test_a_rework_needs_an_offer_of_who_has_the_part() -> None:
+    before = _plan(made_file(3))
+    row = before.rows[0]
+    with pytest.raises(UnplannableError, match="has no offer that starts in time"):
+        _replanned(Replan(FAILED, 24 - (row.end - row.start) + 1, rework=frozenset({row.key})))
+    for wrong in (frozenset({(row.order, 9)}), frozenset({row.key})):
+        with pytest.raises(PlanError, match="is no row of the plan before, or stays"):
+            _replanned(Replan(FAILED, 0, started=frozenset({row.key}), rework=wrong))
+
+
 def test_a_replan_needs_rows_and_offers_that_are_there() -> None:
     before = _plan(made_file(3))
     with pytest.raises(PlanError, match="the plan before has no row for operation 10"):
