@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -232,13 +232,12 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     planning.make(path)
     planning.record(path)
     _propose_and_agree(planning, path)
+    work = Work(planning, site.final("/v1/streams", identifier="urn:example:LATHE:log", machine=planning.machine))
     [first, _] = planning.assignments()
-    lot = _carry_out(planning, first.sequence, lot="urn:example:shaft-1")
-    verdict = {"items": [{"lot": lot, "order": "0x" + planning.order}], "inspection": {"checked": "by gauge"}}
-    passed = site.final("/v1/certificates", **_stated(planning, verdict, "pass"))["sequence"]
-    refused = _refused(planning, path, passed)
-    assert f"record {passed} is no failing certificate that stands" in refused
-    failing = site.final("/v1/certificates", **_stated(planning, verdict, "fail"))["sequence"]
+    lot = work.carry_out(first.sequence)
+    passed = work.certify(lot, "pass")
+    assert f"record {passed} is no failing certificate that stands" in _refused(planning, path, passed)
+    failing = work.certify(lot, "fail")
     made = planning.make(path, cause="certificate", certificate=str(failing), machine="", text="out of round")
     assert "none made" not in made, made
     planning.record(path)
@@ -257,7 +256,7 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     shown = _plan_page(planning, path)
     assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "agreed", "agreed"]
     assert "Everything in the latest plan is proposed." in read(person.get(path).text)
-    _carry_out(planning, again.sequence, rework=lot)
+    assert work.carry_out(again.sequence, lot) == lot
     shown = _plan_page(planning, path)
     assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "reworked", "agreed"]
     assert "was followed by a rework" in _refused(planning, path, failing)
@@ -273,22 +272,58 @@ def _propose_and_agree(planning: Planning, path: str) -> None:
         planning.send()
 
 
-def _carry_out(planning: Planning, assignment: int, *, lot: str = "", rework: str = "") -> str:
-    """Does the work of an assignment: makes a lot, or reworks one. Returns the lot's subject."""
-    site, path = planning.site, f"/v1/assignments/{assignment}"
-    with reading(site.store) as shelf:
-        stream = shelf.stream(site.number, planning.machine)
-        size, leaves = stream.anchored, shelf.book.leaves(stream.subject, stream.anchored)
-    site.final(f"{path}/start", stream="0x" + stream.subject.hex())
-    if rework:
-        site.final(f"/v1/lots/{rework}/rework", order="0x" + planning.order, operation=0, components=[])
-    else:
-        order = {"order": "0x" + planning.order, "operation": 0}
-        rework = site.final("/v1/lots/commission", identifier=lot, **order, quantity=1, unit="H87")["subjects"][0]
-    tree = Tree([*leaves, bytes(31) + b"\1"])
-    _anchor(planning, stream.subject, tree)
-    site.final(f"{path}/finish", stream="0x" + stream.subject.hex(), leaf_index=size, leaf_hash="0x" + bytes(31).hex() + "01")
-    return rework
+@dataclass
+class Work:
+    """What is done at the machine, and found of it."""
+
+    planning: Planning
+    opened: dict[str, Any]
+    """The stream of its measurements."""
+    leaves: list[bytes] = field(default_factory=list)
+
+    @property
+    def stream(self) -> str:
+        return str(self.opened["subjects"][0])
+
+    def measure(self) -> dict[str, Any]:
+        self.leaves.append((len(self.leaves) + 1).to_bytes(32, "big"))
+        root = Tree(self.leaves).root()
+        self.planning.site.final(f"/v1/streams/{self.stream}/anchors", size=len(self.leaves), root=f"0x{root.hex()}")
+        place = {"leaf_index": len(self.leaves) - 1, "leaf_hash": f"0x{self.leaves[-1].hex()}"}
+        return {"stream": self.stream, **place}
+
+    def carry_out(self, assignment: int, lot: str = "") -> str:
+        """Makes a lot, or reworks the one that is given. Returns its subject."""
+        site, path = self.planning.site, f"/v1/assignments/{assignment}"
+        site.final(f"{path}/start", stream=self.stream)
+        if lot:
+            site.final(f"/v1/lots/{lot}/rework", operation=0, components=[])
+        else:
+            given = {"identifier": "urn:example:shaft-1", "order": f"0x{self.planning.order}", "operation": 0}
+            lot = site.final("/v1/lots/commission", **given, quantity=1, unit="H87")["subjects"][0]
+        site.final(f"{path}/finish", **self.measure())
+        return lot
+
+    def certify(self, lot: str, verdict: str) -> int:
+        found = {"lots": [lot], "model": 0, "verdict": verdict, "expires_at": "2100-01-01T00:00:00Z"}
+        digest = "0x" + "77" * 32
+        done = self.planning.site.final("/v1/certificates", **found, inference_digest=digest, **self.measure())
+        return int(done["sequence"])
+
+
+def _refused(planning: Planning, path: str, certificate: int) -> str:
+    """Why no plan can be made because of a certificate."""
+    form = fields_of(planning.person.get(path).text, f"{path}/make")
+    entries = {"cause": "certificate", "certificate": str(certificate), "machine": "", "cpu_s": "1"}
+    answer = planning.person.post(f"{path}/make", {**form, **entries})
+    assert answer.status_code == 400, read(answer.text)
+    return read(answer.text)
+
+
+def _plan_page(planning: Planning, path: str) -> str:
+    """The page of the latest plan."""
+    latest = re.findall(r'href="(/portal/plans/[0-9a-f]{64})"', planning.person.get(path).text)[-1]
+    return planning.person.get(latest).text
 
 
 def _accept(planning: Planning) -> None:
