@@ -811,6 +811,7 @@ class PlanShown(TypedDict):
     gap_per_mille: int
     offers: int
     rows: list[RowShown]
+    reworked: list[RowShown]
     legs: list[LegShown]
 
 
@@ -933,6 +934,7 @@ class RowShown(TypedDict):
     co2e_mg: int
     assignment: int | None
     state: str
+    rework: int
 
 
 class ScoreFound(TypedDict):

@@ -1,5 +1,4 @@
-"""Makes plans in a process of their own, one at a time: a gateway's threads stay free, and a plan that takes too long
-can be stopped.
+"""Makes a plan in a process of its own: a gateway's threads stay free, and a plan that takes too long can be stopped.
 
 The process is given the plan file and the reason on its input, and writes the plan and its steps; it has neither
 database nor key. What it wrote is checked here like any plan.
@@ -15,8 +14,7 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from threading import Lock, Thread
+from dataclasses import dataclass
 
 from ledger.canonical import Json, parse_hex32, to_hex
 from ledger.errors import MillmarkError, PlanError, UnplannableError
@@ -26,13 +24,9 @@ from ledger.plans.plan import Key, parse_cause
 from services.planning.errors import PlanningError
 from services.planning.schedule import Made, Replan, make_plan
 
-__all__ = ["Attempt", "PlanMaker", "Task", "make_apart"]
+__all__ = ["Task", "make_apart"]
 
 MOST_CPU_S = 120.0
-_MOST_TRIED = 6
-"""Attempts of one call that are remembered."""
-_MOST_CALLS = 4
-"""Whose attempts are remembered: a plan with its offers is some megabytes."""
 _SPARE_S = 120.0
 """Beside ten times the CPU seconds: other processes may want the processor, too."""
 
@@ -52,75 +46,6 @@ class Task:
     def most_s(self) -> float:
         """After which wall time the process is stopped."""
         return 10 * self.cpu_s + _SPARE_S
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A plan that somebody wanted made."""
-
-    number: int
-    """From 1, of its call."""
-    task: Task
-    entry: object = None
-    """What whoever asked for it wants to have again with it."""
-    made: Made | None = None
-    problem: str = ""
-    """Why there is none: one line. Empty while it is being made, too."""
-
-    @property
-    def is_over(self) -> bool:
-        return self.made is not None or bool(self.problem)
-
-
-class PlanMaker:
-    """Makes one plan at a time, and remembers the last attempts of each call until the gateway stops."""
-
-    def __init__(self, make: Callable[[Task], Made] | None = None) -> None:
-        self._make, self._lock = make or make_apart, Lock()
-        self._attempts: dict[bytes, list[Attempt]] = {}
-        self._busy: bytes | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        return self._busy is not None
-
-    def attempts(self, call: bytes) -> tuple[Attempt, ...]:
-        """The attempts for a call, the first one first."""
-        with self._lock:
-            return tuple(self._attempts.get(call, ()))
-
-    def start(self, call: bytes, task: Task, entry: object = None) -> Attempt:
-        """Begins to make a plan. Raises PlanningError while another one is being made."""
-        with self._lock:
-            if self._busy is not None:
-                raise PlanningError("another plan is being made", hint="wait until it is done")
-            self._busy = call
-            listed = self._attempts.setdefault(call, [])
-            attempt = Attempt(listed[-1].number + 1 if listed else 1, task, entry)
-            listed.append(attempt)
-            del listed[:-_MOST_TRIED]
-            while len(self._attempts) > _MOST_CALLS:
-                del self._attempts[next(iter(self._attempts))]
-        Thread(target=self._run, args=(call, attempt), name="millmark-plan", daemon=True).start()
-        return attempt
-
-    def forget(self, call: bytes) -> None:
-        """Forgets the attempts for a call, once one of them is recorded."""
-        with self._lock:
-            if self._busy != call:
-                self._attempts.pop(call, None)
-
-    def _run(self, call: bytes, attempt: Attempt) -> None:
-        over = replace(attempt, problem="the plan could not be made; the gateway's log says why")
-        try:
-            over = replace(attempt, made=self._make(attempt.task))
-        except MillmarkError as error:
-            over = replace(attempt, problem=str(error))
-        finally:  # whatever happened: the next one can be made
-            with self._lock:
-                listed = self._attempts.get(call, [])
-                listed[:] = [over if one.number == attempt.number else one for one in listed]
-                self._busy = None
 
 
 def make_apart(task: Task) -> Made:

@@ -17,7 +17,7 @@ from services.planning.errors import CallRefusedError, PlanningError
 from services.planning.failed import find_failed
 from services.planning.making import find_dropped, find_kept, find_standing, slot_now
 from services.planning.reading import count_known, need_call, plan_file
-from services.planning.schedule import Made, Replan
+from services.planning.schedule import Replan
 from services.planning.sealing import OwnStream, Sealed, seal_event, seal_plan
 from services.planning.shelf import Shelf
 
@@ -104,10 +104,9 @@ def prepare_replan(shelf: Shelf, call: Call, own: OwnStream, happened: Happened,
 
 
 def seal_made(
-    shelf: Shelf, own: OwnStream, call: Call, made: Made, signer: Signer, entry: Mapping[str, Json] | None = None
+    shelf: Shelf, own: OwnStream, call: Call, plan: Plan, signer: Signer, entry: Mapping[str, Json] | None = None
 ) -> Sealed:
     """Writes a plan, and before it what led to it. Raises PlanningError if something else was written in between."""
-    plan = made.check.plan
     written = None if entry is None else seal_event(shelf.connection, own, entry).first
     if written is not None and plan.cause is not None and plan.cause.leaf != written:
         raise PlanningError("the stream has grown meanwhile", hint="make the plan again")

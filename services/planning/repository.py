@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from ledger.canonical import Json
 from ledger.merkle import HASH_BYTES
 from ledger.store import Rows, schema_of
 from ledger.store.rows import AnchorRow
 
-__all__ = ["CallRow", "LeafRow", "PlanRow", "PlanningRepository", "ReceiptRow", "What", "own_leaves"]
+__all__ = ["AttemptRow", "CallRow", "LeafRow", "PlanRow", "PlanningRepository", "ReceiptRow", "What", "own_leaves"]
 
 
 class What:
@@ -103,18 +103,44 @@ class ReceiptRow:
     """65 bytes."""
 
 
+@dataclass(slots=True)
+class AttemptRow:
+    """A plan that somebody wanted made, until one for its call is recorded."""
+
+    call: bytes
+    number: int
+    """From 1, of its call."""
+    begun_ms: int
+    """Milliseconds since 1970, as all times here."""
+    cpu_s: int
+    seed: int
+    until_ms: int
+    """Until when whoever makes it was last said to be at work; 0 once it is over."""
+    entry: str
+    """Canonical JSON of what is written with it about its cause; empty if nothing is."""
+    plan: str
+    """Canonical JSON; empty if there is none."""
+    moved: int
+    """Rows of the plan before that have another offer or start; -1 if there is none."""
+    steps: str
+    """How it came about: JSON, an array of lines."""
+    problem: str
+    """Why there is no plan; empty if there is one, or may be."""
+
+
 _SCHEMA = schema_of("services")
 _SCHEMA.table("planning_leaves", LeafRow, "leaf", "stream leaf_index", "call what", "sequence")
 _SCHEMA.table("planning_calls", CallRow, "digest")
 _SCHEMA.table("planning_plans", PlanRow, "digest", "call place")
 _SCHEMA.table("planning_receipts", ReceiptRow, "offer")
+_ATTEMPTS = _SCHEMA.table("planning_attempts", AttemptRow, "call number", "until_ms")
 
 
 class PlanningRepository:
     """Reads and writes calls, offers and plans in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        self._rows = Rows(connection)
+        self._connection, self._rows = connection, Rows(connection)
 
     # Entries
 
@@ -165,6 +191,32 @@ class PlanningRepository:
     def plans(self, call: bytes) -> list[PlanRow]:
         """Of a call, the first one first."""
         return sorted(self._rows.find(PlanRow, call=call), key=lambda row: row.place)
+
+    # Plans that are not recorded
+
+    def put_attempt(self, row: AttemptRow) -> None:
+        self._rows.put(row)
+
+    def attempt(self, call: bytes, number: int) -> AttemptRow | None:
+        return self._rows.get(AttemptRow, call, number)
+
+    def attempts(self, call: bytes) -> list[AttemptRow]:
+        """Of a call, the first one first."""
+        return self._rows.find(AttemptRow, call=call)
+
+    def making(self, now_ms: int) -> list[AttemptRow]:
+        """Those that are being made."""
+        return self._rows.within(AttemptRow, {"until_ms": now_ms}, {})
+
+    def attempted_calls(self) -> list[bytes]:
+        """The calls with attempts, the one that was tried last first."""
+        latest = {row.call: row.begun_ms for row in self._rows.scan(AttemptRow, "begun_ms")}
+        return sorted(latest, key=lambda call: (-latest[call], call))
+
+    def forget_attempts(self, call: bytes, last: int = 2**31) -> None:
+        """Those of a call, up to number `last`."""
+        gone = _ATTEMPTS.c.call == call, _ATTEMPTS.c.number <= last
+        self._connection.execute(delete(_ATTEMPTS).where(*gone))
 
     # Receipts
 

@@ -21,6 +21,7 @@ from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.people.pairing import Pairing
 from services.access.rules import Rule
 from services.documents import Documents
+from services.planning.attempts import PlanMaker
 from services.planning.forecast.making import Shares
 from services.planning.forecast.preferences import read_shares
 from services.planning.tying import Ties
@@ -139,7 +140,7 @@ class Portal:
         )
         self.forms = Forms(form_key, secure=secure)
         self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
-        self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock)
+        self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
         # The menu has them in this order: what is done every day first.
         self.routes: tuple[PageRoute, ...] = (

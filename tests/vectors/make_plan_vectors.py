@@ -226,9 +226,9 @@ def _cases(files: dict[str, Any]) -> list[tuple[str, str, str, list[Change]]]:
 
 def _rework_cases(file: Any) -> list[tuple[str, str, list[Change]]]:
     [row] = file["plan"]["reworked"]
-    cheaper, mine = {**row, "price": row["price"] - 1}, ["plan", "reworked"]
+    cheaper, mine = {**row, "price": row["price"] - 1}, ("plan", "reworked")
     cost = file["plan"]["cost"]
-    lower = [([*mine], [cheaper]), (["plan", "cost"], _less(cost))]
+    lower: list[Change] = [([*mine], [cheaper]), (["plan", "cost"], _less(cost))]
     lower.append((["plan", "bound", "value"], file["plan"]["bound"]["value"] - 1))
     return [
         ("what was reworked was cheaper than in the plan before", "before", lower),

@@ -169,7 +169,7 @@ def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mappin
     """Writes a plan and what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
     with desk.writing() as shelf:
-        sealed = seal_made(shelf, own, call, made, desk.opened.unlock_company(), happened)
+        sealed = seal_made(shelf, own, call, plan, desk.opened.unlock_company(), happened)
     for step in made.steps:
         warn(f"millmark: {step}")
     owners = {row.owner for row in plan.rows}

@@ -101,7 +101,7 @@ class Replacer:
                 if shelf.latest_row(call.digest).digest != plan.before:
                     raise PlanningError("another plan was recorded meanwhile", hint="it is looked at anew")
                 own = shelf.stream_of_plans(call.digest, self.me)
-                sealed = seal_made(shelf, own, call, made, self.signer, prepared.entry)
+                sealed = seal_made(shelf, own, call, plan, self.signer, prepared.entry)
                 key = f"feedback/plan/{to_hex(plan.digest)}"
                 self.queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
                 moved = self._propose(shelf, made)

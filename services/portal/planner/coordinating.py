@@ -256,17 +256,15 @@ class Coordinating:
         if number == 0 and (rest := shelf.unanchored(shelf.stream_of_plans(digest, me))) is not None:
             return shelf.stream_of_plans(digest, me), rest
         found = next((item for item in self.shop.maker.attempts(digest) if item.number == number), None)
-        if found is None or found.made is None:
+        if found is None or found.plan is None:
             raise CallRefusedError("this plan is no longer here", hint="make it again")
         plans = shelf.planning.plans(digest)
-        plan = found.made.check.plan
-        if (plans[-1].digest if plans else None) != plan.before:
+        if (plans[-1].digest if plans else None) != found.plan.before:
             raise CallRefusedError("another plan was recorded meanwhile", hint="make the plan again")
         if self.shop.signer is None:
             raise PlanningError("this gateway has no key that signs plans", hint="set gateway_signer")
         own = shelf.stream_of_plans(digest, me) if plans else shelf.stream(me, None)
-        entry: Any = found.entry
-        return own, seal_made(shelf, own, call, found.made, self.shop.signer, entry)
+        return own, seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
 
     def _show(
         self,

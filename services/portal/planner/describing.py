@@ -13,7 +13,7 @@ from ledger.provenance.answers import Machine, Party
 from ledger.provenance.reader import Reader
 from ledger.records import AssignmentState
 from ledger.store.rows import AssignmentRow, OrderRow
-from services.planning.making_process import Attempt
+from services.planning.attempts import Attempt
 from services.planning.showing import CallShown, OfferShown, PlanShown
 
 __all__ = [
@@ -141,19 +141,18 @@ def _owner(names: Reader, number: int, offers: Sequence[OfferShown], was_called:
 
 def describe_attempts(attempts: Sequence[Attempt], unit: str, before: PlanShown | None) -> list[Tried]:
     """All that was tried, with the cheapest marked."""
-    totals = [one.made.check.plan.cost.total for one in attempts if one.made is not None]
+    totals = [one.plan.cost.total for one in attempts if one.plan is not None]
     best = min(totals, default=None)
     return [_tried(one, unit, before, best) for one in attempts]
 
 
 def _tried(one: Attempt, unit: str, before: PlanShown | None, best: int | None) -> Tried:
-    if one.made is None:
+    if one.plan is None:
         return Tried(one, "", "", "", None, 0, "", is_best=False)
-    check = one.made.check
-    total, gap = check.plan.cost.total, check.gap_per_mille
+    total, gap = one.plan.cost.total, one.gap_per_mille
     difference = "" if before is None else money_of(total - before.total, unit, sign=True)
-    shown = money_of(total, unit), money_of(check.plan.bound.value, unit), f"{gap // 10}.{gap % 10}"
-    return Tried(one, *shown, check.moved, len(check.plan.rows), difference, is_best=total == best)
+    shown = money_of(total, unit), money_of(one.plan.bound.value, unit), f"{gap // 10}.{gap % 10}"
+    return Tried(one, *shown, one.moved, len(one.plan.rows), difference, is_best=total == best)
 
 
 def describe_failures(names: Reader, used: Iterable[tuple[Row, AssignmentRow | None]]) -> Failures:

@@ -19,7 +19,7 @@ from ledger.signatures import Signer
 from ledger.store import Connection, Lineage, Store
 from ledger.store.rows import ParticipantRow
 from services.access import Principal
-from services.planning.making_process import PlanMaker
+from services.planning.attempts import PlanMaker
 from services.planning.sealing import OwnStream, Sealed
 from services.planning.shelf import Shelf, shelf_on
 from services.planning.showing import Reader
@@ -49,7 +49,7 @@ class Workshop:
     signer: Signer | None
     ties: Ties
     clock: Callable[[], int]
-    maker: PlanMaker = field(default_factory=PlanMaker)
+    maker: PlanMaker
     lock: Lock = field(default_factory=Lock)
 
     def company(self, principal: Principal) -> int:
