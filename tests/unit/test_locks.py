@@ -41,7 +41,7 @@ def test_a_lock_holds_everything_that_its_packages_require(lock: str, python: st
 
 def test_every_lock_of_the_scripts_is_judged() -> None:
     """But for those of programs in a .venv of their own, which the project does not import."""
-    names = {f"requirements-{lock}.lock" for lock in (*LOCKS, "halmos", "supply")}
+    names = {f"requirements-{lock}.lock" for lock in (*LOCKS, "halmos", "peers", "supply")}
     assert {path.name for path in SCRIPTS.glob("*.lock")} == names
 
 

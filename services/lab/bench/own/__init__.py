@@ -1,0 +1,1 @@
+"""Millmark's sides of the comparisons of scripts/bench, beside those in `peers`."""

@@ -1,0 +1,66 @@
+"""`scripts/bench [ROW...]`: measures the rows and prints the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown
+from services.lab.bench.table.rows import ROWS
+from services.lab.bench.table.runner import Outcome, measure_here, run_rows
+from services.output import print_json, print_table, warn
+
+_PAGE = Path(__file__).parents[1] / "TABLE.md"
+_FIGURES = _PAGE.with_suffix(".json")
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 1 if a row failed, 2 for an unknown row; a reach that is missed is only marked."""
+    known = {row.name: row for row in ROWS}
+    options = _parser().parse_args(arguments)
+    names = options.rows or list(known)
+    if unknown := [name for name in names if name not in known]:
+        warn(f"no row {', '.join(unknown)}; there are {', '.join(known)}")
+        return 2
+    if options.list:
+        print_table("rows", ["row", "what", "beside"], [[row.name, row.title, row.peer] for row in ROWS])
+        return 0
+    if options.measure:
+        sys.stdout.write(json.dumps(measure_here(known[names[0]])))
+        return 0
+    load = os.getloadavg()[0]
+    outcomes = list(run_rows([known[name] for name in names], warn))
+    _show(outcomes, load, as_json=options.json)
+    if options.write:
+        _FIGURES.write_text(json.dumps(build_json(outcomes, load), indent=1) + "\n")
+        _PAGE.write_text(build_markdown(outcomes, load))
+    return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measures Millmark beside its peers; exit code 1 if a row fails."
+    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows")
+    parser.add_argument("--list", action="store_true", help="list the rows and measure nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--write", action="store_true", help="also write services/lab/bench/TABLE.md and TABLE.json")
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _show(outcomes: list[Outcome], load: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json(build_json(outcomes, load))
+        return
+    print_table("Millmark beside its peers", list(HEADS), [list(line) for line in build_lines(outcomes)])
+    for outcome in outcomes:
+        for note in outcome.notes:
+            warn(f"{outcome.row.name}: {note}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""The table as JSON, as Markdown, and on the terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from services.lab.bench.table.declared import Bound, Figure, Goal
+from services.lab.bench.table.runner import Outcome
+
+__all__ = ["HEADS", "build_json", "build_lines", "build_markdown"]
+
+HEADS = ("row", "what", "Millmark", "peer", "times", "least to most", "reach", "")
+_MISSED, _REACHED = "**missed**", "reached"
+
+
+def build_lines(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
+    """The table's lines, one for each goal; a row that failed or was left out has one that says so."""
+    return [line for outcome in outcomes for line in _lines(outcome)]
+
+
+def _lines(outcome: Outcome) -> list[tuple[str, ...]]:
+    row = outcome.row
+    if outcome.failure:
+        return [(row.name, row.title, "", "", "", "", "", f"**failed**: {outcome.failure}")]
+    if "" in outcome.left_out:
+        return [(row.name, row.title, "", "", "", "", "", f"left out: {outcome.left_out['']}")]
+    return [_line(outcome, goal) for goal in row.goals]
+
+
+def _line(outcome: Outcome, goal: Goal) -> tuple[str, ...]:
+    name, figure = outcome.row.name, outcome.figures.get(goal.figure)
+    if figure is None:
+        why = outcome.left_out.get(goal.figure, "not measured")
+        return (name, goal.what, "", "", "", "", _reach(goal, ""), f"left out: {why}")
+    reached = goal.is_reached(figure)
+    verdict = "" if reached is None else (_REACHED if reached else _MISSED)
+    times = _slower(figure) if goal.bound is Bound.SLOWER else _number(figure.times)
+    spread = "" if figure.low is None or figure.high is None else f"{_number(figure.low)} to {_number(figure.high)}"
+    peer = "" if figure.peer is None else f"{_number(figure.peer)} {figure.unit}"
+    return (name, goal.what, f"{_number(figure.own)} {figure.unit}", peer, times, spread, _reach(goal, figure.unit), verdict)
+
+
+def _slower(figure: Figure) -> str:
+    return "" if not figure.times else f"{_number(1 / figure.times)} slower"
+
+
+def _reach(goal: Goal, unit: str) -> str:
+    if goal.bound is Bound.SHOWN:
+        return ""
+    if goal.bound in (Bound.OWN, Bound.LEAST):
+        return f"{'at most' if goal.bound is Bound.OWN else 'at least'} {_number(goal.reach)} {unit}".strip()
+    return f"{_number(goal.reach)}" if goal.bound is Bound.TIMES else f"at most {_number(goal.reach)} slower"
+
+
+def _number(value: float | None) -> str:
+    """Three significant digits, whole numbers from 100 on."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def describe_machine() -> str:
+    """Processors, their model, system and Python, in a line."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        model = platform.processor()
+    return f"{os.cpu_count()} processors ({model}), {platform.system()}, Python {platform.python_version()}"
+
+
+def build_json(outcomes: Sequence[Outcome], load: float) -> dict[str, Any]:
+    """Everything that was measured, with reaches."""
+    return {
+        "machine": describe_machine(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "load_before": round(load, 2),
+        "rows": [_row_json(outcome) for outcome in outcomes],
+    }
+
+
+def _row_json(outcome: Outcome) -> dict[str, Any]:
+    row, goals = outcome.row, []
+    for goal in row.goals:
+        figure = outcome.figures.get(goal.figure)
+        if figure is not None:
+            goals.append({
+                "figure": goal.figure, "what": goal.what, "own": figure.own, "peer": figure.peer, "unit": figure.unit,
+                "times": figure.times, "low": figure.low, "high": figure.high, "bound": goal.bound.value,
+                "reach": None if goal.bound is Bound.SHOWN else goal.reach, "reached": goal.is_reached(figure),
+            })  # fmt: skip
+    return {
+        "name": row.name, "title": row.title, "peer": row.peer, "failure": outcome.failure,
+        "left_out": outcome.left_out, "notes": list(outcome.notes), "wall_s": round(outcome.wall_s, 1), "goals": goals,
+    }  # fmt: skip
+
+
+def build_markdown(outcomes: Sequence[Outcome], load: float) -> str:
+    """The page that the repository keeps."""
+    lines = build_lines(outcomes)
+    found = build_json(outcomes, load)
+    whole = sum(outcome.wall_s for outcome in outcomes)
+    parts = [
+        "# Beside its peers",
+        "",
+        "Written by `scripts/bench --write`. Costs are CPU seconds of the process that works, unless a line says",
+        "otherwise; *times* is the peer's cost divided by Millmark's, so above 1 Millmark is cheaper. The sides are asked",
+        "in turns, the first round is dropped, the figures are medians; the least and the most are of single rounds.",
+        "What each row compares is in [table/rows.py](table/rows.py), how in the modules that it names.",
+        "",
+        f"{found['date']}, {found['machine']}, load {found['load_before']} before; the run took {whole / 60:.1f} minutes.",
+        "",
+        f"| {' | '.join(HEADS)} |",
+        f"|{'---|' * len(HEADS)}",
+        *(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines),
+    ]
+    notes = [f"- {outcome.row.name}: {note}" for outcome in outcomes for note in outcome.notes]
+    return "\n".join([*parts, *(["", *notes] if notes else []), ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
