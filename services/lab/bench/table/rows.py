@@ -8,6 +8,42 @@ __all__ = ["ROWS"]
 
 ROWS = (
     Row(
+        "anchor-gas",
+        "gas of an anchored entry, 100,000 in a batch",
+        "EAS: attest; multiTimestamp",
+        "chain_gas:measure_anchor_gas",
+        (
+            Goal("attest", "gas of an anchored entry; EAS attest", Bound.TIMES, 500_000),
+            Goal("multiTimestamp", "the same; EAS multiTimestamp, 300 in a transaction", Bound.TIMES, 45_000),
+        ),
+        90,
+    ),
+    Row(
+        "record-gas",
+        "gas of a record, 50 in a transaction",
+        "EAS multiAttest",
+        "chain_gas:measure_record_gas",
+        (
+            Goal("new", "dearest record that begins a history; EAS multiAttest", Bound.TIMES, 3.6),
+            Goal("update", "dearest record about a subject that is there; EAS multiAttest", Bound.TIMES, 7.8),
+            Goal("dearer", "kinds dearer than tests/vectors/gas.json", Bound.OWN, 0),
+        ),
+        120,
+    ),
+    Row(
+        "ingest",
+        "durable ingest of a node's events, in batches of 500",
+        "pydantic, eth-account, pymerkle, SQLite",
+        "ingest:measure_ingest",
+        (
+            Goal("ingest", "one signature for 500 events; one for each, and a commit", Bound.TIMES, 60),
+            Goal("ingest wall", "the same, wall time"),
+            Goal("check", "each event's signature checked; the same", Bound.TIMES, 8),
+            Goal("check wall", "the same, wall time"),
+        ),
+        60,
+    ),
+    Row(
         "typed-data",
         "hash, sign and recover EIP-712 typed data",
         "eth-account with coincurve",
