@@ -75,4 +75,50 @@ ROWS = (
         (Goal("root", "salted root of 50 fields; plain json and hashlib", Bound.TIMES, 1),),
         30,
     ),
+    Row(
+        "index",
+        "index of 6,000 records, 50 a block, reorg-safe",
+        "web3.py get_logs loop, not safe",
+        "chain:measure_index_batches",
+        (
+            Goal("cpu", "index a record, 50 a block; web3.py get_logs", Bound.TIMES, 10),
+            Goal("wall", "the same, wall time"),
+        ),
+        90,
+    ),
+    Row(
+        "index-alone",
+        "index of 1,500 records, one a block, reorg-safe",
+        "web3.py get_logs loop, not safe",
+        "chain:measure_index_alone",
+        (
+            Goal("cpu", "index a record, one a block; web3.py get_logs", Bound.TIMES, 3),
+            Goal("wall", "the same, wall time"),
+        ),
+        90,
+    ),
+    Row(
+        "write",
+        "records written to anvil, 50 a transaction",
+        "textbook web3.py; pipelined web3.py",
+        "chain:measure_write",
+        (
+            Goal("textbook", "write a record, 50 a transaction; textbook web3.py", Bound.TIMES, 30),
+            Goal("textbook wall", "the same, wall time", Bound.TIMES, 150),
+            Goal("pipelined", "write a record, 50 a transaction; pipelined web3.py", Bound.TIMES, 12),
+            Goal("pipelined wall", "the same, wall time"),
+        ),
+        90,
+    ),
+    Row(
+        "write-alone",
+        "records written to anvil, one a transaction",
+        "pipelined web3.py",
+        "chain:measure_write_alone",
+        (
+            Goal("pipelined", "write a record, one a transaction; pipelined web3.py", Bound.TIMES, 1.5),
+            Goal("pipelined wall", "the same, wall time"),
+        ),
+        60,
+    ),
 )

@@ -16,7 +16,7 @@ from typing import Any
 from ledger.errors import SettingsError
 from services.lab.bench.table.declared import Figure
 
-__all__ = ["ROOT", "MissingPeerError", "Side", "Timed", "ask_in_turns", "compare", "open_side", "peer_python"]
+__all__ = ["ROOT", "MissingPeerError", "Side", "Timed", "ask_in_turns", "ask_tasks_in_turns", "compare", "open_side", "open_sides", "peer_python"]
 
 ROOT = Path(__file__).parents[4]
 _LAST_CHARACTERS = 160
@@ -127,10 +127,15 @@ def _explain(error: Exception, report: Path) -> Exception:
 
 def ask_in_turns(sides: Mapping[str, Side], task: str, rounds: int) -> dict[str, list[Timed]]:
     """A-B-A-B; a first round warms up and is dropped."""
+    return ask_tasks_in_turns(sides, dict.fromkeys(sides, task), rounds)
+
+
+def ask_tasks_in_turns(sides: Mapping[str, Side], tasks: Mapping[str, str], rounds: int) -> dict[str, list[Timed]]:
+    """As `ask_in_turns`, with a task for each side."""
     found: dict[str, list[Timed]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
         for name, side in sides.items():
-            timed = side.ask(task)
+            timed = side.ask(tasks[name])
             if turn:
                 found[name].append(timed)
     return found

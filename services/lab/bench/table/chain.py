@@ -1,0 +1,111 @@
+"""Rows of what is read from a chain and written to it. The chain is anvil, in a process of its own that counts for no
+side."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ledger.chain import (
+    Chain,
+    HttpTransport,
+    Transaction,
+    call_data,
+    find_profile,
+    first_fees,
+    sign_transaction,
+    write_deployment,
+)
+from ledger.records import Contract
+from services.lab.bench.table.declared import Figure, Measured
+from services.lab.bench.table.sides import ROOT, ask_in_turns, ask_tasks_in_turns, compare, open_sides
+from services.lab.faults.chains import running_chain
+from services.lab.faults.workload import Site, build_events, found_site
+
+__all__ = ["measure_index_alone", "measure_index_batches", "measure_write", "measure_write_alone"]
+
+_ABI = ROOT / "ledger" / "artifacts" / "ITraceLedger.json"
+_AT_ONCE = 50
+_TERMS = [1, 2, 0, 4_000_000_000, 0, "0x000000"]
+"""Terms of the workload's orders, without their claims root."""
+
+
+def measure_index_batches() -> Measured:
+    """6,000 records, 50 a block."""
+    return _measure_index(6_000, 50)
+
+
+def measure_index_alone() -> Measured:
+    """1,500 records, one a block."""
+    return _measure_index(1_500, 1)
+
+
+def _measure_index(records: int, batch: int) -> Measured:
+    figures: dict[str, Figure] = {}
+    with tempfile.TemporaryDirectory() as name, running_chain(Path(name), need_anvil=True) as running:
+        site = found_site(Path(name), running.transport, running.profile, 1)
+        _fill(site, running.transport, records, batch)
+        write_deployment(Path(name) / "deployment.json", site.deployment)
+        own = {"url": running.url, "deployment": f"{name}/deployment.json"}
+        peer = {"url": running.url, "abi": str(_ABI), "ledger": site.deployment.ledger.hex()}
+        with open_sides(Path(name), {"own": ("own.index", own), "web3": ("peers.index", peer)}) as (sides, missing):
+            found = ask_in_turns(sides, "index", 5)
+    if "web3" in found:
+        figures["cpu"] = compare(found["own"], found["web3"], 1e6, "us")
+        figures["wall"] = compare(found["own"], found["web3"], 1e6, "us", "wall")
+    return Measured(figures, {clock: why for clock in ("cpu", "wall") for why in missing.values()})
+
+
+def _fill(site: Site, transport: HttpTransport, records: int, batch: int) -> None:
+    """Writes records, `batch` in each transaction, and so in each block."""
+    chain = site.connect(transport)
+    calls = [call_data(site.record(event)) for event in build_events(records)]
+    joined = [chain.join_calls(Contract.LEDGER, calls[at : at + batch]) for at in range(0, records, batch)]
+    for at in range(0, len(joined), _AT_ONCE):
+        for reception in chain.node.send_all(_sign(chain, site, joined[at : at + _AT_ONCE])):
+            if isinstance(reception, Exception):
+                raise reception
+
+
+def _sign(chain: Chain, site: Site, calls: list[bytes]) -> list[bytes]:
+    gas = chain.simulate(Contract.LEDGER, calls[0], site.signer.address)
+    first, fees = chain.node.transaction_count(site.signer.address), first_fees(chain.node, chain.profile)
+    return [
+        sign_transaction(
+            Transaction(
+                chain.chain_id, first + place, fees.priority_fee_wei, 10 * fees.max_fee_wei, gas, chain.ledger, data
+            ),
+            site.signer,
+        ).raw
+        for place, data in enumerate(calls)
+    ]
+
+
+def measure_write() -> Measured:
+    """Records through the outbox, 50 a transaction, beside web3.py, one a transaction."""
+    return _measure_write("batches", ("textbook", "pipelined"))
+
+
+def measure_write_alone() -> Measured:
+    """Records through the outbox, one a transaction."""
+    return _measure_write("alone", ("pipelined",))
+
+
+def _measure_write(task: str, ways: Sequence[str]) -> Measured:
+    figures: dict[str, Figure] = {}
+    with tempfile.TemporaryDirectory() as name, running_chain(Path(name), need_anvil=True) as running:
+        # A ledger and a key for each side, so that neither meets the other's nonces.
+        site = found_site(Path(name), running.transport, running.profile, 2)
+        own = {"url": running.url, "seed": 1, "records": 1_000, "alone": 100}
+        peer = {
+            "url": running.url, "abi": str(_ABI), "ledger": site.deployment.ledger.hex(), "terms": _TERMS,
+            "order": site.orders[0].hex(), "secret": site.signer.unsafe_secret().hex(),
+            "chain_id": running.transport.request("eth_chainId", []), "singles": 20, "pipelined": 100,
+        }  # fmt: skip
+        with open_sides(Path(name), {"own": ("own.write", own), "web3": ("peers.write", peer)}) as (sides, missing):
+            for way in ways if "web3" in sides else ():
+                found = ask_tasks_in_turns(sides, {"own": task, "web3": way}, 4)
+                figures[way] = compare(found["own"], found["web3"], 1e3, "ms")
+                figures[f"{way} wall"] = compare(found["own"], found["web3"], 1e3, "ms", "wall")
+    return Measured(figures, {f"{way}{clock}": why for way in ways for clock in ("", " wall") for why in missing.values()})
