@@ -121,4 +121,19 @@ ROWS = (
         ),
         60,
     ),
+    Row(
+        "lineage",
+        "lineage in a plant of 200,000 lots",
+        "SQLAlchemy query; PostgreSQL recursive query; rustworkx in memory",
+        "lineage:measure_lineage",
+        (
+            Goal("ancestors orm", "ancestors of 600; SQLAlchemy query", Bound.TIMES, 25),
+            Goal("ancestors postgresql", "the same; PostgreSQL recursive query, wall time", Bound.TIMES, 10),
+            Goal("ancestors rustworkx", "the same; rustworkx in memory", Bound.TIMES, 1),
+            Goal("descendants orm", "descendants of 10,000; SQLAlchemy query", Bound.TIMES, 10),
+            Goal("descendants postgresql", "the same; PostgreSQL recursive query, wall time"),
+            Goal("descendants rustworkx", "the same; rustworkx in memory"),
+        ),
+        180,
+    ),
 )
