@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.bundle import parse_bundle
-from ledger.chain import fetch_checkpoint, fetch_trust
+from ledger.chain import Transport, fetch_checkpoint, fetch_trust
 from ledger.errors import InputError
 from ledger.ids import SubjectKind
 from ledger.index import Follower
@@ -84,15 +84,16 @@ class BundleFigures:
         }
 
 
-def measure_bundle(leaves: int, rounds: int) -> BundleFigures:
-    """Measures the bundle of a part made from `leaves` received lots, each lot passed back and forth `rounds` times.
+def measure_bundle(leaves: int, rounds: int, transport: Transport | None = None) -> BundleFigures:
+    """Measures the bundle of a part made from `leaves` received lots, each lot passed back and forth `rounds` times,
+    on an embedded chain unless another one is given.
 
     Raises InputError for numbers out of range.
     """
     if not 2 <= leaves <= 500 or not 0 <= rounds <= 100:
         raise InputError("leaves or rounds out of range", hint="give 2 to 500 leaves and 0 to 100 rounds")
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
-        consortium = found_consortium(store)
+        consortium = found_consortium(store, transport)
         part = grow_part(consortium, leaves, rounds)
         return _measure(consortium, store, part)
 

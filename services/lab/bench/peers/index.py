@@ -30,12 +30,12 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         )
         web3 = Web3(HTTPProvider(arguments["url"]))
         contract = web3.eth.contract(address=Web3.to_checksum_address(arguments["ledger"]), abi=abi)
-        events = {event.topic: event for event in contract.events}
+        events: dict[str, Any] = {event.topic: event for event in contract.events}  # type: ignore[attr-defined]
 
         def act() -> tuple[int, object]:
             last, count = web3.eth.block_number, 0
             for first in range(0, last + 1, _STEP):
-                span = {"fromBlock": first, "toBlock": min(first + _STEP - 1, last), "address": contract.address}
+                span: Any = {"fromBlock": first, "toBlock": min(first + _STEP - 1, last), "address": contract.address}
                 rows = []
                 for log in web3.eth.get_logs(span):
                     found = events["0x" + log["topics"][0].hex().removeprefix("0x")]().process_log(log)

@@ -14,7 +14,8 @@ from services.lab.bench.peers.walks import build_tasks
 _WALK = """
 WITH RECURSIVE walk (lot) AS (
     SELECT %(lot)s::bytea
-    UNION SELECT far.lot FROM walk JOIN {near} near ON near.lot = walk.lot JOIN {far} far ON far.sequence = near.sequence
+    UNION SELECT far.lot FROM walk
+    JOIN {near} near ON near.lot = walk.lot JOIN {far} far ON far.sequence = near.sequence
 ) SELECT lot FROM walk
 """
 _UP = _WALK.format(near="lot_outputs", far="lot_inputs")

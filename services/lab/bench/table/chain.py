@@ -3,8 +3,11 @@ side."""
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ledger.chain import (
@@ -12,21 +15,23 @@ from ledger.chain import (
     HttpTransport,
     Transaction,
     call_data,
-    find_profile,
     first_fees,
     sign_transaction,
     write_deployment,
 )
 from ledger.records import Contract
+from services.lab.bench.plant_store import draw_plant, write_plant
 from services.lab.bench.table.declared import Figure, Measured
 from services.lab.bench.table.sides import ROOT, ask_in_turns, ask_tasks_in_turns, compare, open_sides
 from services.lab.faults.chains import running_chain
 from services.lab.faults.workload import Site, build_events, found_site
+from services.store import open_store
 
-__all__ = ["measure_index_alone", "measure_index_batches", "measure_write", "measure_write_alone"]
+__all__ = ["measure_growth", "measure_index_alone", "measure_index_batches", "measure_write", "measure_write_alone"]
 
 _ABI = ROOT / "ledger" / "artifacts" / "ITraceLedger.json"
 _AT_ONCE = 50
+_TRACED = 30
 _TERMS = [1, 2, 0, 4_000_000_000, 0, "0x000000"]
 """Terms of the workload's orders, without their claims root."""
 
@@ -82,6 +87,39 @@ def _sign(chain: Chain, site: Site, calls: list[bytes]) -> list[bytes]:
     ]
 
 
+def measure_growth() -> Measured:
+    """Traces, and the index of the same chain, in a store of 20,000 lots and in one of 200,000."""
+    blocks, rounds, batch = 20, 5, 50
+    with tempfile.TemporaryDirectory() as name, running_chain(Path(name), need_anvil=True) as running:
+        site = found_site(Path(name), running.transport, running.profile, 1)
+        # In the first round the index also takes the blocks in which the ledger was founded.
+        _fill(site, running.transport, (rounds + 2) * blocks * batch, batch)
+        write_deployment(Path(name) / "deployment.json", site.deployment)
+        arguments = {"url": running.url, "deployment": f"{name}/deployment.json", "blocks": blocks}
+        modules = {
+            size: ("own.growth", arguments | _write_plant(Path(name), size, lots))
+            for size, lots in (("small", 20_000), ("large", 200_000))
+        }
+        with open_sides(Path(name), modules) as (sides, _):
+            figures = {}
+            for task, scale, unit in (("index", 1e6, "us"), ("trace", 1e3, "ms")):
+                found = ask_in_turns(sides, task, rounds)
+                figures[task] = compare(found["large"], found["small"], scale, unit)
+    return Measured(figures)
+
+
+def _write_plant(folder: Path, name: str, lots: int) -> dict[str, object]:
+    plant, url = draw_plant(lots, 1), f"sqlite:///{folder / name}.sqlite"
+    with open_store(url) as store:
+        write_plant(store, plant)
+    # So that the follower begins there with the ledger that it is given.
+    with closing(sqlite3.connect(folder / f"{name}.sqlite")) as database, database:
+        database.execute("DELETE FROM chain_identity")
+        database.execute("DELETE FROM cursor")
+    sample = random.Random(1).sample(plant.finished, _TRACED)  # noqa: S311 - a sample, not a secret
+    return {"database": url, "lots": [plant.subject(lot).hex() for lot in sample]}
+
+
 def measure_write() -> Measured:
     """Records through the outbox, 50 a transaction, beside web3.py, one a transaction."""
     return _measure_write("batches", ("textbook", "pipelined"))
@@ -108,4 +146,6 @@ def _measure_write(task: str, ways: Sequence[str]) -> Measured:
                 found = ask_tasks_in_turns(sides, {"own": task, "web3": way}, 4)
                 figures[way] = compare(found["own"], found["web3"], 1e3, "ms")
                 figures[f"{way} wall"] = compare(found["own"], found["web3"], 1e3, "ms", "wall")
-    return Measured(figures, {f"{way}{clock}": why for way in ways for clock in ("", " wall") for why in missing.values()})
+    return Measured(
+        figures, {f"{way}{clock}": why for way in ways for clock in ("", " wall") for why in missing.values()}
+    )

@@ -23,9 +23,21 @@ _ENTRIES = 100_000
 _NEW = ("CommissionLot", "OpenStream", "PlaceOrder", "ReceiveLot")
 """Records that begin the history of a subject."""
 _UPDATES = (
-    "AcceptAssignment", "AcceptCustody", "AcceptOrder", "AllocateLot", "CancelOrder", "CompleteOrder", "ConfirmDelivery",
-    "DeallocateLot", "FinishAssignment", "Note", "QuarantineLot", "ReleaseLot", "ScrapLot", "StartAssignment",
-)  # fmt: skip
+    "AcceptAssignment",
+    "AcceptCustody",
+    "AcceptOrder",
+    "AllocateLot",
+    "CancelOrder",
+    "CompleteOrder",
+    "ConfirmDelivery",
+    "DeallocateLot",
+    "FinishAssignment",
+    "Note",
+    "QuarantineLot",
+    "ReleaseLot",
+    "ScrapLot",
+    "StartAssignment",
+)
 """Records about a subject that is there."""
 
 
@@ -81,5 +93,3 @@ def _measure_anchor(consortium: Consortium) -> int:
         consortium.record(machine.owner, [Anchor(identity.subject, size, log.tree.root())])
         gas.append(consortium.gas_by_kind()["Anchor"][1] - before)
     return gas[-1]
-
-

@@ -25,4 +25,7 @@ def measure_ingest() -> Measured:
             if "peer" in found:
                 figures[task] = compare(found["own"], found["peer"], 1e6, "us")
                 figures[f"{task} wall"] = compare(found["own"], found["peer"], 1e6, "us", "wall")
-    return Measured(figures, {f"{task}{clock}": why for task in ("ingest", "check") for clock in ("", " wall") for why in missing.values()})
+    return Measured(
+        figures,
+        {f"{task}{clock}": why for task in ("ingest", "check") for clock in ("", " wall") for why in missing.values()},
+    )

@@ -41,8 +41,17 @@ def _line(outcome: Outcome, goal: Goal) -> tuple[str, ...]:
     verdict = "" if reached is None else (_REACHED if reached else _MISSED)
     times = _slower(figure) if goal.bound is Bound.SLOWER else _number(figure.times)
     spread = "" if figure.low is None or figure.high is None else f"{_number(figure.low)} to {_number(figure.high)}"
-    peer = "" if figure.peer is None else f"{_number(figure.peer)} {figure.unit}"
-    return (name, goal.what, f"{_number(figure.own)} {figure.unit}", peer, times, spread, _reach(goal, figure.unit), verdict)
+    own, peer = (f"{_number(cost)} {figure.unit}" if cost is not None else "" for cost in (figure.own, figure.peer))
+    return (
+        name,
+        goal.what,
+        own,
+        peer,
+        times,
+        spread,
+        _reach(goal, figure.unit),
+        verdict,
+    )
 
 
 def _slower(figure: Figure) -> str:
@@ -109,11 +118,13 @@ def build_markdown(outcomes: Sequence[Outcome], load: float) -> str:
         "# Beside its peers",
         "",
         "Written by `scripts/bench --write`. Costs are CPU seconds of the process that works, unless a line says",
-        "otherwise; *times* is the peer's cost divided by Millmark's, so above 1 Millmark is cheaper. The sides are asked",
-        "in turns, the first round is dropped, the figures are medians; the least and the most are of single rounds.",
+        "otherwise; *times* is the peer's cost divided by Millmark's, so above 1 Millmark is cheaper. The sides are",
+        "asked in turns, the first round is dropped, the figures are medians; the least and the most are of single",
+        "rounds.",
         "What each row compares is in [table/rows.py](table/rows.py), how in the modules that it names.",
         "",
-        f"{found['date']}, {found['machine']}, load {found['load_before']} before; the run took {whole / 60:.1f} minutes.",
+        f"{found['date']}, {found['machine']}, load {found['load_before']} before;",
+        f"the run took {whole / 60:.1f} minutes.",
         "",
         f"| {' | '.join(HEADS)} |",
         f"|{'---|' * len(HEADS)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -80,10 +81,8 @@ def _run(command: list[str], most_s: float) -> tuple[int | None, str, str]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -96,5 +95,3 @@ def _read(row: Row, code: int | None, out: str, errors: str, wall_s: float) -> O
     found = json.loads(out)
     figures = {name: Figure(**one) for name, one in found["figures"].items()}
     return Outcome(row, figures, found["left_out"], tuple(found["notes"]), wall_s=wall_s)
-
-

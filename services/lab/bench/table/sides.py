@@ -16,7 +16,18 @@ from typing import Any
 from ledger.errors import SettingsError
 from services.lab.bench.table.declared import Figure
 
-__all__ = ["ROOT", "MissingPeerError", "Side", "Timed", "ask_in_turns", "ask_tasks_in_turns", "compare", "open_side", "open_sides", "peer_python"]
+__all__ = [
+    "ROOT",
+    "MissingPeerError",
+    "Side",
+    "Timed",
+    "ask_in_turns",
+    "ask_tasks_in_turns",
+    "compare",
+    "open_side",
+    "open_sides",
+    "peer_python",
+]
 
 ROOT = Path(__file__).parents[4]
 _LAST_CHARACTERS = 160
@@ -151,7 +162,9 @@ def compare(own: Sequence[Timed], peer: Sequence[Timed], scale: float, unit: str
 
 
 @contextmanager
-def open_sides(folder: Path, modules: Mapping[str, tuple[str, Mapping[str, object]]]) -> Iterator[tuple[dict[str, Side], dict[str, str]]]:
+def open_sides(
+    folder: Path, modules: Mapping[str, tuple[str, Mapping[str, object]]]
+) -> Iterator[tuple[dict[str, Side], dict[str, str]]]:
     """Opens sides by name; yields those that run, and why the others are left out. The first is Millmark's own."""
     running: dict[str, Side] = {}
     missing: dict[str, str] = {}

@@ -1,0 +1,58 @@
+"""Rows of proofs, plans and a network, which the benchmarks of their own measure in full."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from services.lab.bench.bundle import measure_bundle
+from services.lab.bench.network import measure_network
+from services.lab.bench.planning import compare_plans, summarise
+from services.lab.bench.table.declared import Figure, Measured
+from services.lab.bench.table.sides import MissingPeerError
+from services.lab.faults.chains import running_chain
+from services.network import find_program
+from services.network.errors import NetworkError
+from services.output import warn
+
+__all__ = ["measure_bundles", "measure_network_row", "measure_plan"]
+
+
+def measure_bundles() -> Measured:
+    """CPU time of verifying a part's bundle; the file of 1,100 records is that of 26 lots."""
+    figures = {}
+    for name, leaves, rounds in (("1,100", 26, 5), ("5,000", 51, 12)):
+        with tempfile.TemporaryDirectory() as folder, running_chain(Path(folder), need_anvil=True) as chain:
+            found = measure_bundle(leaves, rounds, chain.transport)
+        figures[name] = Figure(found.verify_cpu_ms, "ms")
+        figures[f"{name} records"] = Figure(found.records, "records")
+        figures[f"{name} decode"] = Figure(found.decode_ms, "ms")
+    return Measured(figures)
+
+
+def measure_plan() -> Measured:
+    """Three instances of 24 orders, 10 CPU seconds a side."""
+    [found] = summarise(list(compare_plans([24], range(3), 10.0)))
+    figures = {"gap": Figure(found.gap_per_mille / 10, "%"), "check": Figure(found.check_ms, "ms")}
+    if found.ratio is not None:
+        figures["cost"] = Figure(found.ratio * 100, "% of CP-SAT's")
+    return Measured(figures, {} if found.ratio is not None else {"cost": "CP-SAT alone found no plan"})
+
+
+def measure_network_row() -> Measured:
+    """30 seconds a side, in two turns."""
+    try:
+        program = find_program()
+    except NetworkError as error:
+        raise MissingPeerError(str(error)) from error
+    found = measure_network(program, 30, 2, warn)
+    return Measured(
+        {
+            "share": Figure(100 * found.share, "% of pre-signed"),
+            "rate": Figure(found.own.per_s, "records/s"),
+            "behind": Figure(found.behind, "blocks"),
+            "cpu": Figure(1e3 * found.own.cpu_s / max(found.own.records, 1), "ms"),
+        },
+        notes=(f"{found.network}, {os.cpu_count()} cores; bound by: {found.bound_by()}", *found.errors[:3]),
+    )

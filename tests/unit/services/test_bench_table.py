@@ -1,0 +1,109 @@
+"""The table of scripts/bench: what counts as reached, what is named as missing, and what each row declares."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from services.lab.bench.table.declared import Bound, Figure, Goal, Row
+from services.lab.bench.table.report import build_json, build_lines, build_markdown
+from services.lab.bench.table.rows import ROWS
+from services.lab.bench.table.runner import Outcome, _read
+from services.lab.bench.table.sides import Timed, compare
+
+BENCH = Path(__file__).parents[3] / "services" / "lab" / "bench"
+ROW = Row("hash", "hashes", "a peer", "hashing:measure", (Goal("cpu", "hash; a peer", Bound.TIMES, 3),), 10)
+
+
+@pytest.mark.parametrize(
+    ("bound", "reach", "figure", "reached"),
+    [
+        (Bound.TIMES, 3.0, Figure(1, "us", 3), True),
+        (Bound.TIMES, 3.0, Figure(1, "us", 2.99), False),
+        (Bound.SLOWER, 1.5, Figure(1.5, "us", 1), True),
+        (Bound.SLOWER, 1.5, Figure(1.51, "us", 1), False),
+        (Bound.OWN, 60.0, Figure(60, "ms", 1), True),
+        (Bound.OWN, 60.0, Figure(60.1, "ms"), False),
+        (Bound.LEAST, 35.0, Figure(34, "%"), False),
+        (Bound.LEAST, 35.0, Figure(35, "%"), True),
+        (Bound.SHOWN, 0.0, Figure(1, "us", 2), None),
+        (Bound.TIMES, 3.0, Figure(1, "us"), None),
+    ],
+)  # fmt: skip
+def test_a_reach_is_reached_on_its_own_side(bound: Bound, reach: float, figure: Figure, reached: bool | None) -> None:
+    assert Goal("cpu", "", bound, reach).is_reached(figure) is reached
+
+
+def test_a_comparison_has_medians_and_the_ratios_of_single_rounds() -> None:
+    own = [Timed(1.0, 9.0, 2, None), Timed(2.0, 9.0, 2, None), Timed(3.0, 9.0, 2, None)]
+    peer = [Timed(8.0, 9.0, 1, None), Timed(8.0, 9.0, 1, None), Timed(9.0, 9.0, 1, None)]
+    found = compare(own, peer, 1.0, "s")
+    assert (found.own, found.peer, found.times) == (1.0, 8.0, 8.0)
+    assert (found.low, found.high) == (6.0, 16.0)
+    assert compare(own, peer, 1.0, "s", "wall").own == 4.5
+
+
+def test_what_failed_or_is_missing_is_named() -> None:
+    outcomes = [
+        Outcome(ROW, failure="the chain did not start"),
+        Outcome(ROW, left_out={"": "no time left"}),
+        Outcome(ROW, left_out={"cpu": "No module named 'pymerkle'"}),
+        Outcome(ROW),
+        Outcome(ROW, {"cpu": Figure(2.0, "us", 3.0, 1.4, 1.6)}),
+    ]
+    last = [line[-1] for line in build_lines(outcomes)]
+    assert last == [
+        "**failed**: the chain did not start",
+        "left out: no time left",
+        "left out: No module named 'pymerkle'",
+        "left out: not measured",
+        "**missed**",
+    ]
+    assert build_lines(outcomes[-1:])[0] == (
+        "hash", "hash; a peer", "2 us", "3 us", "1.5", "1.4 to 1.6", "3", "**missed**",
+    )  # fmt: skip
+
+
+def test_the_page_and_its_json_hold_every_row() -> None:
+    outcomes = [Outcome(ROW, {"cpu": Figure(1.0, "us", 4.0)}, notes=("on one core",)), Outcome(ROW, failure="a | b")]
+    page = build_markdown(outcomes, 0.5)
+    assert "| hash | hash; a peer | 1 us | 4 us | 4 |" in page
+    assert "a \\| b" in page
+    assert "- hash: on one core" in page
+    found = build_json(outcomes, 0.5)
+    assert [row["failure"] for row in found["rows"]] == ["", "a | b"]
+    assert found["rows"][0]["goals"][0]["reached"] is True
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_end_of_a_measurement_is_read() -> None:
+    assert _read(ROW, None, "", "", 10.0).failure == "not done after 10 s"
+    assert _read(ROW, 1, "", "trace\nValueError: no\n", 1.0).failure == "ValueError: no"
+    assert _read(ROW, -9, "", "", 1.0).failure == "exit code -9"
+    out = {"figures": {"cpu": {"own": 1, "unit": "us", "peer": None, "low": None, "high": None}}}
+    found = _read(ROW, 0, json.dumps({**out, "left_out": {}, "notes": ["so"]}), "", 1.0)
+    assert (found.failure, found.figures["cpu"], found.notes) == ("", Figure(1, "us"), ("so",))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_names_a_measurement_that_is_there(row: Row) -> None:
+    module, _, name = row.measure.partition(":")
+    tree = ast.parse((BENCH / "table" / f"{module}.py").read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert len({goal.figure for goal in row.goals}) == len(row.goals) > 0
+    assert row.budget_s <= 180
+
+
+def test_rows_have_names_of_their_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("path", sorted((BENCH / "peers").glob("*.py")), ids=lambda path: path.stem)
+def test_a_peer_imports_nothing_of_millmark(path: Path) -> None:
+    """It runs in the peers' environment, which has none of Millmark's packages."""
+    allowed = {"services.lab.bench.peers.answer", "services.lab.bench.peers.walks", "services.lab.bench.orm_peer"}
+    imported = {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    assert {one for one in imported if one.partition(".")[0] in ("ledger", "quality", "services")} <= allowed
