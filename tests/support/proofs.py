@@ -238,6 +238,19 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.long_runs"),
     ),
     Proof(
+        "mutants",
+        "code changed in one place at a time: at least 95 % of the changes are noticed by a test; PACKAGE is verify, "
+        "submit, plans or contracts, without one the counts so far",
+        "hours",
+        (sys.executable, "-m", "tests.support.mutation.command"),
+    ),
+    Proof(
+        "joined",
+        "outbox, chain and index in 1,000 random histories of two keys: nothing lost, doubled, phantom or misordered",
+        "5 minutes",
+        (sys.executable, "-m", "tests.support.joined_model"),
+    ),
+    Proof(
         "builds",
         "two builds of wheel, contracts and bills of materials, in other places and at other times: equal bytes",
         "2 minutes",

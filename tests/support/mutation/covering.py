@@ -1,0 +1,107 @@
+"""Which tests run which lines, how much processor time each takes, and which modules they need from elsewhere.
+
+`python -m tests.support.mutation.covering FOLDER TARGET TEST...` runs the tests once, under coverage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import coverage
+import pytest
+
+__all__ = ["Covering", "main"]
+
+ROOT = Path(__file__).parents[3]
+_BUDGET_CPU_S = 10.0
+"""What a mutant's tests may take together on the code as it is; the slowest are left out. So a mutant may be called a
+survivor that one of those would have killed, never the other way round."""
+
+
+@dataclass(frozen=True)
+class Covering:
+    """What the tests of a package cover."""
+
+    by_line: dict[str, dict[int, list[str]]]
+    """Tests by file and line."""
+    cpu_s: dict[str, float]
+    foreign: list[str]
+    """Modules of other packages that were loaded in the end."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Covering:
+        kept = json.loads((folder / "covering.json").read_text())
+        by_line = {path: {int(line): tests for line, tests in lines.items()} for path, lines in kept["by_line"].items()}
+        return cls(by_line, kept["cpu_s"], kept["foreign"])
+
+    def tests_of(self, path: str, lines: tuple[int, ...], *, in_function: bool) -> list[str]:
+        """Those that run one of the lines, the quickest first, within a budget of processor time. What stands outside
+        functions runs when it is imported, for all tests of the file."""
+        own = self.by_line.get(path, {})
+        lines = lines if in_function else tuple(own)
+        found = {test for line in lines for test in own.get(line, ())} & self.cpu_s.keys()
+        chosen, left_s = list[str](), _BUDGET_CPU_S
+        for test in sorted(found, key=lambda test: (self.cpu_s[test], test)):
+            left_s -= self.cpu_s[test]
+            if left_s < 0 and chosen:
+                break
+            chosen.append(test)
+        return chosen
+
+
+class _Clock:
+    """Takes the processor time of each test, and says to coverage which one runs."""
+
+    def __init__(self, measured: coverage.Coverage) -> None:
+        self.measured = measured
+        self.cpu_s: dict[str, float] = {}
+        self.failed: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self.measured.switch_context(item.nodeid)
+        begun = time.process_time()
+        try:
+            return (yield)
+        finally:
+            self.cpu_s[item.nodeid] = round(time.process_time() - begun, 4)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def _lines(measured: coverage.Coverage) -> dict[str, dict[int, list[str]]]:
+    data = measured.get_data()
+    return {
+        str(Path(file).relative_to(ROOT)): {
+            line: [test for test in tests if test]
+            for line, tests in data.contexts_by_lineno(file).items()
+            if any(tests)
+        }
+        for file in data.measured_files()
+    }
+
+
+def main(folder: Path, target: str, tests: list[str]) -> int:
+    """Writes covering.json into the folder. Returns pytest's exit code; 1 if there is nothing to go by."""
+    measured = coverage.Coverage(data_file=None, source=[target], config_file=False)
+    clock = _Clock(measured)
+    measured.start()
+    code = pytest.main(["-q", "-n0", "-p", "no:cacheprovider", "--no-header", *tests], plugins=[clock])
+    measured.stop()
+    own = {"ledger", "services", "quality", "tests", "conftest"}
+    foreign = sorted(name for name in sys.modules if name.split(".")[0] not in own and not name.startswith("test_"))
+    kept = {"by_line": _lines(measured), "cpu_s": clock.cpu_s, "foreign": foreign}
+    if code == pytest.ExitCode.OK:
+        (folder / "covering.json").write_text(json.dumps(kept))
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))

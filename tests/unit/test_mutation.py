@@ -1,0 +1,107 @@
+"""Mutants of Python code: which changes there are, how they are named, and how their outcomes are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+from tests.support.mutation import kept
+from tests.support.mutation.command import PACKAGES
+from tests.support.mutation.covering import Covering
+from tests.support.mutation.python_mutants import build, find_mutants
+
+SOURCE = '''
+"""Text."""
+from typing import TYPE_CHECKING
+
+__all__ = ["f"]
+if TYPE_CHECKING:
+    import os
+LIMIT: int = 3
+
+def f(a: int | None, b: str = "key") -> bool:
+    """Text."""
+    if a is None or not b:
+        raise ValueError(f"{a} is nothing")
+    for one in range(LIMIT):
+        if one < a and one + 1:
+            continue
+    return isinstance(a, int | str) and bool(b"x")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "module.py").write_text(SOURCE)
+    return tmp_path
+
+
+def test_every_change_has_a_name_of_its_own(folder: Path) -> None:
+    names = [one.name.removeprefix("module.py:") for one in find_mutants(folder, "module.py")]
+    assert names == [
+        ": 3 -> 4",
+        "f: 'key' -> 'XXkeyXX'",
+        "f: a is None or not b -> a is None and (not b)",
+        "f: a is None -> a is not None",
+        "f: not b -> b",
+        "f: raise ValueError(f'{a} is nothing') -> pass",
+        "f: one < a and one + 1 -> one < a or one + 1",
+        "f: one < a -> one <= a",
+        "f: one + 1 -> one - 1",
+        "f: 1 -> 2",
+        "f: continue -> break",
+        "f: return isinstance(a, int | str) and bool(b'x') -> return None",
+        "f: isinstance(a, int | str) and bool(b'x') -> isinstance(a, int | str) or bool(b'x')",
+        "f: b'x' -> b'XXx'",
+    ]
+
+
+def test_what_runs_on_import_is_told_from_what_runs_in_functions(folder: Path) -> None:
+    outside = [one.name for one in find_mutants(folder, "module.py") if not one.in_function]
+    assert outside == ["module.py:: 3 -> 4", "module.py:f: 'key' -> 'XXkeyXX'"]
+
+
+def test_a_change_is_built_alone_and_keeps_the_lines(folder: Path) -> None:
+    for mutant in find_mutants(folder, "module.py"):
+        built = build(folder, mutant)
+        [function] = [one for one in built.co_consts if isinstance(one, CodeType)]
+        original = compile(SOURCE, str(folder / "module.py"), "exec", dont_inherit=True)
+        [before] = [one for one in original.co_consts if isinstance(one, CodeType)]
+        assert (built.co_code, built.co_consts) != (original.co_code, original.co_consts), mutant.name
+        assert function.co_firstlineno == before.co_firstlineno
+
+
+def test_the_quickest_tests_of_a_line_come_first_within_the_budget() -> None:
+    covering = Covering(
+        {"a.py": {3: ["slow", "quick", "endless"], 4: ["other"]}}, {"slow": 2, "quick": 1, "endless": 20}, []
+    )
+    assert covering.tests_of("a.py", (3,), in_function=True) == ["quick", "slow"]
+    assert covering.tests_of("a.py", (5,), in_function=True) == []
+    assert covering.tests_of("a.py", (), in_function=False) == ["quick", "slow"]
+
+
+def test_equivalent_mutants_count_neither_way() -> None:
+    outcomes = {"a": "killed", "b": "endless", "c": "survived", "d": "uncovered", "e": "killed"}
+    sample = kept.count("plans", 1, 9, outcomes, {"c": "why", "e": "wrong"}, cpu_seconds=1, commit="0", ended="")
+    assert (sample.killed, sample.endless, sample.explained, sample.survived) == (3, 1, 1, 1)
+    assert sample.share == pytest.approx(3 / 4)
+    assert list(kept.tell_survivors(outcomes, {"c": "why"})) == ["uncovered: d"]
+
+
+def test_a_sample_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "mutants.jsonl"
+    for killed in ("killed", "survived"):
+        made = kept.count("plans", 1, 9, {"a": killed}, {}, cpu_seconds=1, commit="0", ended="")
+        kept.add(made, path)
+    assert kept.read_samples(path) == [made]
+
+
+def test_every_explanation_is_of_a_mutant_that_exists() -> None:
+    explained = kept.read_explained()
+    for package in PACKAGES.values():
+        paths = {name.split(":")[0] for name in explained if name.startswith(f"{package.folder}/")}
+        names = [one.name for path in paths for one in find_mutants(kept.ROOT, path)]
+        assert kept.unknown_explanations(names, explained, package.folder) == []
+    assert all(len(why.split()) > 3 for why in explained.values())
