@@ -23,6 +23,7 @@ from ledger.products._marks import build_mark, element_string
 from ledger.products._model import (
     MAX_BYTES,
     MAX_FILE_BYTES,
+    Choice,
     ChoiceOption,
     Condition,
     Constraint,
@@ -42,6 +43,7 @@ from ledger.products._values import Value, money
 __all__ = [
     "MAX_BYTES",
     "MAX_FILE_BYTES",
+    "Choice",
     "ChoiceOption",
     "Condition",
     "Configuration",

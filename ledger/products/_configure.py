@@ -9,6 +9,7 @@ from ledger.canonical import Json
 from ledger.errors import SpecificationError
 from ledger.products._domains import Domain, Span
 from ledger.products._model import (
+    Choice,
     ChoiceOption,
     FromOption,
     IntegerOption,
@@ -65,6 +66,22 @@ class Configuration:
     def minutes(self) -> int:
         """Indicative time of all operations for one piece, in minutes; without waiting and transport."""
         return sum(operation.minutes for operation in self.operations)
+
+    @property
+    def co2e_mg(self) -> int | None:
+        """What the chosen values add to the footprint of a piece, in mg of CO2e; None where none of them states it."""
+        stated = [one.co2e_mg for one in self._choices() if one.co2e_mg is not None]
+        return sum(stated) if stated else None
+
+    @property
+    def lead_hours(self) -> int | None:
+        """By how many hours a piece is ready later: what the chosen values wait for comes side by side, so the longest
+        counts. None where none of them states it."""
+        return max((one.lead_hours for one in self._choices() if one.lead_hours is not None), default=None)
+
+    def _choices(self) -> list[Choice]:
+        options = [option for option in self.product.options if isinstance(option, ChoiceOption)]
+        return [one for option in options for one in option.choices if one.value == self.options[option.key]]
 
     @property
     def specification(self) -> dict[str, Json]:

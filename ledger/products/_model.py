@@ -56,9 +56,15 @@ class Choice:
     names: Names
     price: int
     """Added to the product's price, in its currency's unit."""
+    co2e_mg: int | None = None
+    """Added to the footprint of a piece, in mg of CO2e; below 0 where it saves some. None where that is not stated."""
+    lead_hours: int | None = None
+    """By how many hours a piece is ready later; None where that is not stated."""
 
     def to_json(self) -> Json:
-        return {"value": self.value, "names": self.names, "price": self.price}
+        stated = {"co2e_mg": self.co2e_mg, "lead_hours": self.lead_hours}
+        members: dict[str, Json] = {name: value for name, value in stated.items() if value is not None}
+        return {"value": self.value, "names": self.names, "price": self.price, **members}
 
 
 @dataclass(frozen=True, slots=True)

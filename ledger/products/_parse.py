@@ -53,7 +53,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}/10{0,4}")
-_MAY_LACK: Final = frozenset({"gtin", "marks", "when", "characters"})
+_MAX_LEAD_HOURS: Final = 10 * 366 * 24
+_MAY_LACK: Final = frozenset({"gtin", "marks", "when", "characters", "co2e_mg", "lead_hours"})
 
 
 def parse_product(data: bytes) -> Product:
@@ -154,9 +155,14 @@ def _characters(members: Mapping[str, Json], where: str) -> str | None:
 
 
 def _choice(value: Json, where: str) -> Choice:
-    members = _members(value, "value names price", where)
+    members = _members(value, "value names price co2e_mg lead_hours", where)
     price = _integer(members["price"], 0, MAX_PRICE, f"{where}: price")
-    return Choice(_text(members["value"], f"{where}: value"), _names(members["names"], where), price)
+    co2e_mg, lead_hours = (
+        _integer(members[name], least, most, f"{where}: {name}") if name in members else None
+        for name, least, most in (("co2e_mg", -_MAX_INTEGER, _MAX_INTEGER), ("lead_hours", 0, _MAX_LEAD_HOURS))
+    )
+    named = _text(members["value"], f"{where}: value"), _names(members["names"], where)
+    return Choice(*named, price, co2e_mg, lead_hours)
 
 
 def _named(members: Mapping[str, Json], where: str) -> tuple[str, Names]:

@@ -42,6 +42,10 @@ class ChoiceShown:
     names: Mapping[str, str]
     price: int
     """Added to the product's price."""
+    co2e_mg: int | None
+    """Added to the footprint of a piece; None where that is not stated."""
+    lead_hours: int | None
+    """By how many hours a piece is ready later; None where that is not stated."""
     is_chosen: bool
     is_possible: bool
     """Beside the other chosen options."""
@@ -185,7 +189,8 @@ def _choice(
         left[0] -= 1
         reasons = _find_reasons(product, {**others, option.key: one.value})
     is_chosen = chosen.get(option.key) == one.value
-    return ChoiceShown(one.value, one.names, one.price, is_chosen, is_possible, reasons)
+    stated = one.price, one.co2e_mg, one.lead_hours
+    return ChoiceShown(one.value, one.names, *stated, is_chosen, is_possible, reasons)
 
 
 def _follows(option: Option, domain: Domain) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,10 @@ class Wording:
 
     def money(self, amount: int) -> str:
         return money(amount, self.product.currency)
+
+    def co2e(self, mg: int) -> str:
+        """Grams of CO2e with their sign, such as +310 g."""
+        return self.catalogue.say("wizard.co2e", grams=f"{Decimal(mg).scaleb(-3).normalize():+,f}".replace("-", "−"))
 
     def value(self, key: str, text: str) -> str:
         """A value of an option as people read it."""

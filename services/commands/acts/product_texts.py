@@ -82,9 +82,20 @@ def configuration_lines(made: Configuration) -> list[str]:
         *options,
         f"price: {money(made.price, made.product.currency)} a piece",
         f"indicative time: {time_text(made.minutes)} of work a piece, without waiting and transport",
+        *_stated_lines(made),
         "route:",
         *route,
     ]
+
+
+def _stated_lines(made: Configuration) -> list[str]:
+    """What the chosen values state beside their prices."""
+    lines = []
+    if made.co2e_mg is not None:
+        lines.append(f"CO2e of the choices: {made.co2e_mg / 1000:+,.3f} g a piece, as the maker states it")
+    if made.lead_hours is not None:
+        lines.append(f"lead time of the choices: {made.lead_hours} h")
+    return lines
 
 
 def time_text(minutes: int) -> str:

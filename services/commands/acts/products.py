@@ -209,6 +209,8 @@ def _result(made: Configuration) -> dict[str, Json]:
         **_head(made.product),
         "price": made.price,
         "minutes": made.minutes,
+        "co2e_mg": made.co2e_mg,
+        "lead_hours": made.lead_hours,
         "implied": list(made.implied),
         "specification": made.specification,
         "operations": [{**one.to_json(), "minutes": one.minutes} for one in made.operations],

@@ -194,10 +194,10 @@ def preferences(at: At, block: Block = None) -> Listing:
     }
     notes = [f"{one.product}: {note}" for one in learned for note in one.notes]
     worth = [
-        f"{one.product}: a minute less is worth {one.wait[0] / 1000:.3f} of the price's unit, standard error "
-        f"{one.wait[1] / 1000:.3f}"
+        f"{one.product}: a {unit} less is worth {value / 1000:.3f} of the price's unit, "
+        f"standard error {error / 1000:.3f}"
         for one in learned
-        if one.wait is not None
+        for unit, (value, error) in one.worth.items()
     ]
     return Listing("what is wanted", items, columns, more=[*worth, *notes])
 

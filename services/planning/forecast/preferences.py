@@ -1,8 +1,9 @@
 """What a company's own orders say about preferences: shares of options, and what buyers would pay or wait for.
 
-Every option that has a list of values is one choice in every order: among its values, at their prices, and with the
-work that each adds. One logit model over all of them has a coefficient for price and one for work, the same for all
-options, and a constant for each value, held back towards zero (`quality.preference`).
+Every option that has a list of values is one choice in every order: among its values, at their prices, with the work
+that each adds, and with the CO2e and the lead time that the product states for them. One logit model over all of them
+has a coefficient for each of these, the same for all options, and a constant for each value, held back towards zero
+(`quality.preference`).
 
 The choices stay in the company's database. What is kept and shown is the aggregate: shares in whole per cent, and only
 of options that enough orders chose among.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.canonical import Json, canonical_json, parse_json, sha256
 from ledger.errors import InputError
-from ledger.products import ChoiceOption, Product, ValueSet
+from ledger.products import Choice, ChoiceOption, Product, ValueSet
 from ledger.store import Connection
 from services.planning.forecast.history import Cut, History, Ordered
 from services.planning.forecast.repository import ForecastRepository, PreferenceRow
@@ -44,7 +45,14 @@ SMALLEST_GROUP: Final = 10
 _MILLION: Final = 1_000_000
 _PER_CENT: Final = 10_000
 _MAX_BYTES: Final = 1 << 18
-_PRICE, _WORK = "price", "minutes"
+_PRICE = "price"
+_WORTH: Final = {
+    "minutes": (1, "minute of work"),
+    "co2e_mg": (1_000_000, "kg of CO2e"),
+    "lead_hours": (1, "hour of lead time"),
+}
+"""Attributes that buyers may pay to have less of: in how many of their units what they are worth is told, and the
+word for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +64,9 @@ class Preferences:
     orders: int
     shares: Mapping[str, Mapping[str, int]]
     """By option and value, in millionths; those of an option add up to a million."""
-    wait: tuple[int, int] | None
-    """What a minute less of work is worth, in thousandths of the price's unit, and its standard error; None where the
-    orders do not determine it."""
+    worth: Mapping[str, tuple[int, int]]
+    """By unit, such as `kg of CO2e`: what one less of it is worth, in thousandths of the price's unit, and the standard
+    error. Only what the orders determine is in it."""
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Json]:
@@ -69,9 +77,9 @@ class Preferences:
             "cut": {"block": self.cut.block, "hash": f"0x{self.cut.hash.hex()}", "time": self.cut.time_s},
             "orders": self.orders,
             "shares_ppm": {option: dict(values) for option, values in self.shares.items()},
-            "minute_worth_thousandths": None
-            if self.wait is None
-            else {"value": self.wait[0], "standard_error": self.wait[1]},
+            "worth_thousandths": {
+                unit: {"value": value, "standard_error": error} for unit, (value, error) in self.worth.items()
+            },
             "notes": list(self.notes),
         }
 
@@ -145,17 +153,17 @@ def _learn(history: History, product: Product) -> Preferences:
         if option not in enough
     ]
     shares: dict[str, dict[str, int]] = {option.key: _equal(option.values) for option in options}
-    wait = None
+    worth: dict[str, tuple[int, int]] = {}
     if enough:
         from quality.preference.logit import fit_logit  # noqa: PLC0415 - torch is an extra
 
         choices, starts = _choices(product, enough, orders)
-        constants = [name for name in choices.names if name not in (_PRICE, _WORK)]
+        constants = [name for name in choices.names if name not in (_PRICE, *_WORTH)]
         fitted = fit_logit(choices, held_back=constants)
         shares |= _shares(fitted, choices, enough, starts)
-        wait = _worth(fitted)
+        worth = _worth(fitted)
         notes += [note for note in fitted.notes if not note.startswith(tuple(constants))]
-    return Preferences(product.product, history.cut, len(orders), shares, wait, tuple(notes))
+    return Preferences(product.product, history.cut, len(orders), shares, worth, tuple(notes))
 
 
 def _equal(values: Sequence[str]) -> dict[str, int]:
@@ -182,7 +190,9 @@ def _choices(
     from quality.preference import build_choices  # noqa: PLC0415 - as above
 
     constants = [(option.key, value) for option in options for value in option.values[1:]]
-    names = (_PRICE, _WORK, *(f"{key}={value}" for key, value in constants))
+    stated = _stated(options)
+    attributes = (_PRICE, *stated)
+    names = (*attributes, *(f"{key}={value}" for key, value in constants))
     most = max(len(option.values) for option in options)
     rows: list[NDArray[np.int64]] = []
     there: list[list[bool]] = []
@@ -193,20 +203,32 @@ def _choices(
         starts[option.key] = len(rows)
         block = np.zeros((most, len(names)), dtype=np.int64)
         for place, choice in enumerate(option.choices):
-            block[place, 0], block[place, 1] = choice.price, _work(product, option.key, choice.value)
+            block[place, 0] = choice.price
+            for number, name in enumerate(stated, 1):
+                block[place, number] = _attribute(product, option.key, choice, name)
             if place:
-                block[place, 2 + constants.index((option.key, choice.value))] = 1
+                block[place, len(attributes) + constants.index((option.key, choice.value))] = 1
         for number, one in enumerate(orders):
             if one.options.get(option.key) in option.values:
                 rows.append(block)
                 there.append([place < len(option.values) for place in range(most)])
                 taken.append(option.values.index(one.options[option.key]))
                 people.append(number)
-    scale = max(1, max(abs(choice.price) for option in options for choice in option.choices))
-    longest = max(1, max(_work(product, option.key, value) for option in options for value in option.values))
-    scales = (scale, longest, *(1 for _ in constants))
+    whole = np.abs(np.array(rows)).max(axis=(0, 1))
+    scales = *(max(1, int(one)) for one in whole[: len(attributes)]), *(1 for _ in constants)
     made = build_choices(np.array(rows), np.array(there), np.array(taken), names, scales, np.array(people))
     return made, starts
+
+
+def _stated(options: Sequence[ChoiceOption]) -> list[str]:
+    """Work, and what else the product states of at least one value."""
+    choices = [choice for option in options for choice in option.choices]
+    return [name for name in _WORTH if name == "minutes" or any(getattr(one, name) is not None for one in choices)]
+
+
+def _attribute(product: Product, option: str, choice: Choice, name: str) -> int:
+    """What is not stated of a value counts as nothing added: its constant has the rest."""
+    return _work(product, option, choice.value) if name == "minutes" else getattr(choice, name) or 0
 
 
 def _work(product: Product, option: str, value: str) -> int:
@@ -229,13 +251,19 @@ def _shares(
     return found
 
 
-def _worth(fitted: Fitted) -> tuple[int, int] | None:
-    """What a minute less is worth, where more of either makes a value less wanted: no other ratio is a price."""
-    price, work = (float(fitted.coefficients[fitted.names.index(name)]) for name in (_PRICE, _WORK))
-    if price >= 0 or work >= 0:
-        return None
-    try:
-        ratio = fitted.ratio(_WORK, _PRICE)
-    except InputError:
-        return None
-    return None if ratio.error is None else (round(ratio.value * 1000), round(ratio.error * 1000))
+def _worth(fitted: Fitted) -> dict[str, tuple[int, int]]:
+    """What less of an attribute is worth, where more of it, and a higher price, make a value less wanted: no other
+    ratio is a price."""
+    found = {}
+    for name, (units, word) in _WORTH.items():
+        if name not in fitted.names or fitted.coefficients[fitted.names.index(name)] >= 0:
+            continue
+        if fitted.coefficients[fitted.names.index(_PRICE)] >= 0:
+            continue
+        try:
+            ratio = fitted.ratio(name, _PRICE)
+        except InputError:
+            continue
+        if ratio.error is not None:
+            found[word] = round(ratio.value * 1000 * units), round(ratio.error * 1000 * units)
+    return found

@@ -35,7 +35,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory, documents: list[ForecastDoc
             ForecastRepository(connection).add(ForecastRow(*row))
         for product in ("appliance", "garment"):
             shares = {"colour": {"red": 250_000, "white": 750_000}}
-            keep_preferences(connection, [Preferences(product, cut(3), 12, shares, None, ())])
+            keep_preferences(connection, [Preferences(product, cut(3), 12, shares, {}, ())])
     return Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
 
 

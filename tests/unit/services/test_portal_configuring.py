@@ -41,6 +41,33 @@ def test_nothing_chosen_is_neither_wrong_nor_made() -> None:
     assert all(choice.is_possible for one in state.options for choice in one.choices)
 
 
+@pytest.mark.parametrize(
+    ("language", "shown"), [(Language.EN, "−420 g CO₂e"), (Language.ZH, "−420 克 CO₂e")], ids=["en", "zh"]
+)
+def test_what_a_value_adds_to_the_footprint_is_shown_with_its_sign(language: Language, shown: str) -> None:
+    state = build_configuring(product("garment"), {"fabric": "linen"})
+    [fabric] = [one for one in state.options if one.option.key == "fabric"]
+    stated = {one.value: (one.co2e_mg, one.lead_hours) for one in fabric.choices}
+    assert stated == {"poplin": (0, 0), "oxford": (310_000, 0), "linen": (-420_000, 48), "merino": (5_900_000, 72)}
+    words = Wording(state.product, read_catalogues()[language])
+    assert words.co2e(-420_000) == shown
+    assert words.co2e(5_900_000).startswith("+5,900 ")
+    assert words.co2e(1).startswith("+0.001 ")
+    assert words.co2e(0).startswith("+0 ")
+
+
+def test_choices_add_up_their_co2e_and_wait_side_by_side() -> None:
+    garment = product("garment")
+    filled = {"fabric": "merino", "colour": "navy", "collar_mm": "400", "chest_mm": "1000", "sleeve_mm": "600"}
+    made = build_configuring(garment, {**filled, "cuff": "button", "care": "none"}).made
+    assert made is not None
+    assert (made.co2e_mg, made.lead_hours) == (5_900_000, 72)
+    kettle = {"size": "1.0-l", "colour": "red", "supply": "230-V", "plug": "type-F", "control": "switch"}
+    plain = build_configuring(product("appliance"), {**kettle, "cable_mm": "900"}).made
+    assert plain is not None
+    assert (plain.co2e_mg, plain.lead_hours) == (None, None)
+
+
 def test_what_does_not_go_with_a_choice_says_which_constraint_is_why() -> None:
     state = build_configuring(product("crankshaft"), {"finish": "polished"})
     assert why(state, "hardening", "none") == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from ledger.canonical import Json, canonical_json
 from ledger.claims import build_claims
 from ledger.errors import InputError
 from ledger.events import topic_of
-from ledger.products import build_order_document, configure
+from ledger.products import ChoiceOption, build_order_document, configure
 from ledger.records import Contract, OrderState, OrderTerms
 from ledger.store import Book, Connection, Rows
 from ledger.store.rows import AssignmentRow, OrderRow, RecordRow
@@ -373,7 +374,35 @@ def test_few_orders_say_nothing_of_preferences() -> None:
     history.orders = history.orders[: SMALLEST_GROUP - 1]
     [learned] = learn_preferences(history)
     assert set(learned.shares["colour"].values()) <= {330_000, 340_000}
-    assert learned.wait is None
+    assert learned.worth == {}
+
+
+def test_what_less_co2e_and_waiting_are_worth_is_learned_from_what_was_chosen() -> None:
+    """Buyers who would pay 5 cents more for a kilogram of CO2e less, and 10 for an hour less."""
+    garment = Catalogue().find("garment")
+    history = sample(1, 1, product=None)
+    history.products = {"garment": garment}
+    [fabric] = [option for option in garment.options if option.key == "fabric"]
+    assert isinstance(fabric, ChoiceOption)
+    for choice in fabric.choices:
+        utility = -0.001 * (choice.price + 5e-6 * (choice.co2e_mg or 0) + 10 * (choice.lead_hours or 0))
+        for number in range(round(4000 * math.exp(utility))):
+            subject = f"{choice.value}-{number}".encode().rjust(32, b"\0")
+            options = {"fabric": choice.value}
+            history.orders.append(Ordered(subject, MONDAY, "garment", "H87", 1, options, {"sewing": 46}))
+    history.orders = [one for one in history.orders if one.product == "garment"]
+    [learned] = learn_preferences(history)
+    for unit, cents in (("kg of CO2e", 5), ("hour of lead time", 10)):
+        value, error = learned.worth[unit]
+        assert value / 1000 == pytest.approx(cents, abs=2 * error / 1000)
+        assert error > 0
+    assert "minute of work" not in learned.worth  # no fabric takes longer than another
+    assert learned.to_json()["worth_thousandths"].keys() == {"kg of CO2e", "hour of lead time"}  # type: ignore[union-attr]
+
+
+def test_a_product_that_states_neither_says_nothing_of_them() -> None:
+    [learned] = learn_preferences(sample())
+    assert not {"kg of CO2e", "hour of lead time"} & set(learned.worth)
 
 
 def test_options_are_shown_the_most_wanted_first() -> None:
