@@ -84,6 +84,13 @@ class Context:
         profile = find_profile(self.settings.engine)
         return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
+    def late_chain(self) -> Chain:
+        """As `chain`, but if the node does not answer now, it connects when it is needed: for programs that stay."""
+        from ledger.chain.late import connect_or_wait  # noqa: PLC0415 - as above
+
+        profile = find_profile(self.settings.engine)
+        return connect_or_wait(self.node(), profile, read_deployment(self.settings.deployment_path))
+
     def chain_at_hand(self) -> Chain:
         """The chain of this command's own thread: connecting asks the node two dozen things, so it is done once."""
         if self._chain is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ledger.chain import Chain
-from ledger.errors import SettingsError
+from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import Signer, read_passphrase
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
@@ -131,15 +131,15 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         policy,
         clock=SteadyClock(opened.store),
         recording=recording,
-        operator=(opened.chain(), opened.unlock_operator(None, None)) if settings.gateway_operates else None,
+        operator=(opened.late_chain(), opened.unlock_operator(None, None)) if settings.gateway_operates else None,
         governing=None if settings.chain_url is None else opened.chain,
         captured=(settings.home / CAPTURED).is_dir(),
         receiver=find_receiver(opened),
-        deliveries=None if recording is None else Deliveries(opened.store, opened.chain(), recording[1]),
+        deliveries=None if recording is None else Deliveries(opened.store, opened.late_chain(), recording[1]),
         name_keys=open_name_keys(opened),
         relay=relay,
         keys=KeyRing(settings.document_keys_path),
-        chain=None if settings.chain_url is None else opened.chain(),
+        chain=None if settings.chain_url is None else opened.late_chain(),
         follow_interval_s=settings.follow_interval_s,
         limiter=Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
         proofs=_proofs(opened),
@@ -191,7 +191,9 @@ def _proofs(opened: Context) -> Proofs:
     settings = opened.settings
     return Proofs(
         opened.store,
-        None if settings.chain_url is None else opened.chain(),  # not the follower's connection: threads do not share
+        None
+        if settings.chain_url is None
+        else opened.late_chain(),  # not the follower's connection: threads do not share
         settings.home / PASSPORTS,
         parse_disclosing(list(settings.passport_disclose)),
     )
@@ -224,7 +226,7 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
             f"gateway_signer is a key of participant {known.number}, but gateway_participant names another",
             hint="set both for the company that runs this gateway",
         )
-    return opened.chain(), signer
+    return opened.late_chain(), signer
 
 
 def _directory(opened: Context) -> DirectorySource | None:
@@ -236,7 +238,7 @@ def _directory(opened: Context) -> DirectorySource | None:
     if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
         return None
     tls = build_partner_tls(settings.from_home(settings.partner_ca))
-    return DirectorySource(settings.directory_url, opened.unlock_company(), opened.chain(), tls)
+    return DirectorySource(settings.directory_url, opened.unlock_company(), opened.late_chain(), tls)
 
 
 def _anchoring(opened: Context) -> AnchorRule | None:
@@ -248,7 +250,10 @@ def _anchoring(opened: Context) -> AnchorRule | None:
         return None
     if settings.gateway_signer is None:
         raise SettingsError("audit_stream is set, but the gateway has no key to record with", hint="set gateway_signer")
-    verify_audit_stream(opened.chain(), stream, settings.gateway_participant)
+    try:
+        verify_audit_stream(opened.late_chain(), stream, settings.gateway_participant)
+    except ChainUnreachableError as error:
+        warn(f"audit_stream was not compared with the ledger: {error.cause}")
     return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
 
 

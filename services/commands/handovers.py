@@ -161,7 +161,7 @@ def find_receiver(opened: Context) -> Receiver | None:
     if settings.chain_url is None or settings.gateway_participant is None or key_file is None:
         return None
     unlock = None if settings.gateway_signer_uri is None else opened.unlock_company
-    return Receiver(opened.store, opened.chain(), settings.gateway_participant, key_file, unlock=unlock)
+    return Receiver(opened.store, opened.late_chain(), settings.gateway_participant, key_file, unlock=unlock)
 
 
 def _choose(opened: Context, sequence: int, to: int | None) -> int:
