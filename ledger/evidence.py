@@ -61,6 +61,12 @@ class LeafKind(enum.IntEnum):
     AUDIT = 6
     """Heads of an audit log."""
 
+    @property
+    def shows_work(self) -> bool:
+        """Whether such an entry can show what was done to a lot or measured of it. The contracts cannot tell: they see
+        its hash alone."""
+        return self in (LeafKind.EVENT, LeafKind.WINDOW, LeafKind.OPERATION)
+
 
 def build_leaf_data(kind: LeafKind, salt: bytes, entry: Json) -> bytes:
     """Return the data whose RFC 9162 leaf hash goes into the stream's tree.

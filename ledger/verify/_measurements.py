@@ -24,6 +24,7 @@ def measurements(verified: Verified) -> Iterator[Statement]:
     yield from _same_digests(verified)
     yield from _same_measurements(verified)
     yield from _other_windows(verified)
+    yield from _other_kinds(verified)
     ages = _Ages(verified)
     for lot in verified.state.lots.values():
         for certificate in lot.certificates:
@@ -81,6 +82,21 @@ def _other_windows(verified: Verified) -> Iterator[Statement]:
             yield say("no_window", certificate.lot, (number,), **named)
         elif number in opened and entry.get("commitment") != to_hex(opened[number]):
             yield say("other_window", certificate.lot, (number,), **named)
+
+
+def _other_kinds(verified: Verified) -> Iterator[Statement]:
+    """Finished operations, and certificates by procedure, whose shown entry is an offer, a plan or the like."""
+    shown = {one.record: one.shown for one in verified.bundle.evidence if one.shown and not one.shown.kind.shows_work}
+    if not shown:
+        return
+    for entry in verified.entries:
+        event, leaf = entry.event, entry.event.leaf()
+        certificate = verified.state.certificates.get(entry.sequence)
+        judged = isinstance(event, AssignmentFinished) or certificate is not None and certificate.model == 0
+        found = shown.get(entry.sequence)
+        if judged and leaf is not None and found is not None:
+            named = {"stream": leaf.stream, "index": leaf.index, "kind": found.kind}
+            yield say("no_work", None, (entry.sequence,), record=entry.sequence, **named)
 
 
 def compared_inputs(verified: Verified) -> tuple[tuple[int, ...], tuple[int, ...]]:

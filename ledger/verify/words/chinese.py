@@ -88,6 +88,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "而当时该证据流已有 {size} 个条目",
         "other_measurement": "{lot} 的证书 {certificate} 引用证据流的条目 {index}，而制造该批次的工序"
         "引用的是同一证据流的条目 {finished}：所认证的未必是完工后的状态",
+        "no_work": "记录 {record} 以证据流 {stream} 的条目 {index} 作为所做工作或测量的证据，但该条目的类型是{kind}",
         "no_window": "证书 {certificate} 所依据的条目不是对 {lot} 的测量",
         "other_window": "{lot} 的证书 {certificate} 的推理所用数据与其引用的测量不同",
         "odd_register": "任务 {assignment} 的电表读数（证据流 {stream} 的条目 {start} 和 {index}）不可能来自同一电表："

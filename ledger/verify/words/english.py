@@ -96,6 +96,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "{work}): entry {index} of a stream that had {size} entries by then",
         "other_measurement": "certificate {certificate} of {lot} is on entry {index} of a stream, but the operation in "
         "which the lot was made names entry {finished} of it: what was certified may not be what was finished",
+        "no_work": "record {record} names entry {index} of stream {stream} as what was done or measured, but that is "
+        "of the kind {kind}",
         "no_window": "certificate {certificate} is on an entry that was not measured on {lot}",
         "other_window": "certificate {certificate} of {lot} is by an inference on other data than the measurement that "
         "it names",

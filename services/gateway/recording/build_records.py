@@ -203,13 +203,14 @@ def find_finished(reader: Reader, asked: Given) -> Given:
 
     Where this gateway keeps the evidence of the stream, it finds the entry by the event's id, and supplies or checks
     the leaf hash: the contract cannot, and would record a wrong one for good. Raises NotFoundError for an assignment
-    or event that is not known here, InputError for a wrong or missing leaf.
+    or event that is not known here, InputError for a wrong or missing leaf, or one of a kind that shows no work.
     """
     row = find_assignment(reader, asked["id"])
     stream = row.stream if asked["stream"] is None else _raw(asked["stream"])
     if stream is None:
         raise InputError(f"assignment {row.sequence} is not started", hint="start it first, with the machine's stream")
     index = _find_leaf(reader, stream, row.stream_size, asked)
+    _verify_kind(reader, stream, index)
     leaf = {"stream": stream, "leaf_index": index, "leaf_hash": _leaf_hash(reader, stream, index, asked["leaf_hash"])}
     return {"order": row.order, "operation": row.operation, "assignment": row.sequence, **leaf}
 
@@ -219,6 +220,7 @@ def find_measured(reader: Reader, asked: Given) -> Given:
     assignment's work. Raises as `find_finished` does."""
     stream = _raw(asked["stream"])
     index = _find_leaf(reader, stream, 0, asked)
+    _verify_kind(reader, stream, index)
     return {"leaf_index": index, "leaf_hash": _leaf_hash(reader, stream, index, asked["leaf_hash"])}
 
 
@@ -233,6 +235,17 @@ def _find_leaf(reader: Reader, stream: bytes, least: int, asked: Given) -> int:
             hint="wait until the node has anchored it, or give leaf_index and leaf_hash as the node answered them",
         )
     return cast(int, found)
+
+
+def _verify_kind(reader: Reader, stream: bytes, index: int) -> None:
+    """Raises InputError for an entry that is kept here and shows no work: the contract would take it."""
+    entry = reader.book.evidence_entry(stream, index)
+    if entry is not None and not entry.kind.shows_work:
+        raise InputError(
+            f"entry {index} of the stream is of the kind {entry.kind.name.lower()}, which shows neither work nor a "
+            "measurement",
+            hint="name the event, window or operation that does",
+        )
 
 
 def _leaf_hash(reader: Reader, stream: bytes, index: int, stated: str | None) -> bytes:

@@ -349,6 +349,21 @@ def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
             assert [one for one in report(content, any_status=True).attention if cause in str(one)], cause
 
 
+@pytest.mark.parametrize("kind", list(LeafKind))
+def test_m9_an_operation_finished_by_an_entry_that_shows_no_work_is_told(kind: LeafKind) -> None:
+    """The contract sees the entry's hash alone, so it takes an offer or a plan as well."""
+    content = vector_content()
+    finished = {one.sequence for one in content.bundle.records if one.kind == "AssignmentFinished"}
+    evidence = next(one for one in content.bundle.evidence if one.record in finished and one.shown is not None)
+    assert evidence.shown is not None
+    content.change(evidence=(replace(evidence, shown=replace(evidence.shown, kind=kind)),))
+    with pytest.MonkeyPatch.context() as patch:  # taken as proved
+        patch.setattr("ledger.verify.verifier.verify_evidence", lambda *_: None)
+        told = [one for one in report(content, any_status=True).attention if one.code == "no_work"]
+    shows = kind in (LeafKind.EVENT, LeafKind.WINDOW, LeafKind.OPERATION)
+    assert [(one.records, one.values["kind"]) for one in told] == ([] if shows else [((evidence.record,), kind)])
+
+
 @pytest.mark.parametrize("step", list(Step))
 def test_every_step_has_an_error_of_its_own(step: Step) -> None:
     classes = [one for one in VerificationError.__subclasses__() if one.step is step]

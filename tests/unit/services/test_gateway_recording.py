@@ -14,7 +14,7 @@ import pytest
 from ledger.canonical import Json, sha256
 from ledger.claims import parse_claims
 from ledger.errors import StoreError
-from ledger.evidence import EvidenceLog
+from ledger.evidence import EvidenceLog, LeafKind
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.index import Follower
 from ledger.keys import LocalSigner
@@ -148,9 +148,10 @@ def test_an_assignment_is_finished_with_the_entry_that_the_gateway_keeps(site: S
     for place in range(4):
         data: Json = {"id": f"mill-{place % 3}", "force_n": place}
         log.append({"id": f"mill-{place}" if place else 'odd"%_\\', "data": data}, b"s" * 32)
+    log.append({"id": "a plan"}, b"s" * 32, LeafKind.PLAN)
     with site.store.transaction() as connection:
         Book(connection).add_evidence(raw, log.entries)
-    site.final(f"/v1/streams/{stream}/anchors", size=4, root="0x" + log.tree.root(4).hex())
+    site.final(f"/v1/streams/{stream}/anchors", size=5, root="0x" + log.tree.root(5).hex())
     leaves = ["0x" + entry.leaf_hash.hex() for entry in log.entries]
     finish = f"{paths[0]}/finish"
     for wrong, status, said in (
@@ -160,7 +161,8 @@ def test_an_assignment_is_finished_with_the_entry_that_the_gateway_keeps(site: S
         ({"event": "mill-0"}, 404, "no event 'mill-0' is kept here"),
         ({"event": "mill-1", "leaf_index": 1}, 400, "give either leaf_index or event"),
         ({}, 400, "give either leaf_index or event"),
-        ({"leaf_index": 4}, 400, "entry 4 of the stream is not kept here"),
+        ({"leaf_index": 4}, 400, "is of the kind plan, which shows neither work nor a measurement"),
+        ({"leaf_index": 5}, 400, "entry 5 of the stream is not kept here"),
     ):
         answer = site.post(finish, wrong)
         assert (answer.status_code, said in json.dumps(answer.json(), ensure_ascii=False)) == (status, True), (
