@@ -22,6 +22,7 @@ from pathlib import Path
 __all__ = [
     "GENERATED",
     "PACKAGES",
+    "ROOT",
     "Function",
     "Source",
     "count_levels",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.support.house import (
     GENERATED,
+    ROOT,
     Source,
     count_levels,
     draw,
@@ -44,6 +47,14 @@ def test_modules_import_each_other_one_way(imports: dict[str, set[str]]) -> None
 def test_functions_say_few_things_twice(sources: list[Source]) -> None:
     judged = [source for source in sources if not source.path.startswith(GENERATED)]
     assert len(find_duplicates(judged)) <= 5
+
+
+def test_a_word_is_defined_once() -> None:
+    """A second meaning has a qualifier: `offer` is of a lot, and there is an `offer, for an operation`."""
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "ledger" / "WORDS.md").read_text(encoding="utf-8"), re.MULTILINE)
+    words = [word for row in rows for word in re.split(r", (?!for |of )", row) if row not in ("word", "not", "---")]
+    assert len(words) > 80
+    assert [word for word, count in Counter(words).items() if count > 1] == []
 
 
 def test_what_is_generated_is_there(sources: list[Source]) -> None:
