@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from ledger.plans.call import Call, Objective, Transport
+from ledger.plans.call import Call, Job, Objective, Transport
 from ledger.plans.offer import Offer
 from ledger.plans.plan import Key, Leg, Row
 
@@ -118,25 +118,27 @@ def build_problem(
                 low = _first_start(offer, held.get((offer.order, offer.operation - 1)), now, transport, under_way)
             by_key[key].append(_build_choice(identifier, offer, objective.carbon_price, low, high))
     weights, destinations = dict(objective.tardiness), dict(objective.destination)
-    routes = []
-    for job in call.jobs:
-        choices = [tuple(sorted(by_key[job.order, item.operation], key=_offer_of)) for item in job.operations]
-        least_cost, least_slots = _least(choices)
-        routes.append(
-            Route(
-                order=job.order,
-                first=job.operations[0].operation,
-                release=job.release,
-                due=job.due,
-                weight=weights.get(job.order, 0),
-                destination=destinations.get(job.order),
-                choices=tuple(choices),
-                least_cost=least_cost,
-                least_slots=least_slots,
-            )
-        )
+    routes = tuple(
+        _build_route(job, by_key, weights.get(job.order, 0), destinations.get(job.order)) for job in call.jobs
+    )
     spent = sum(row.price + carbon_cost(row.co2e_mg, objective.carbon_price) for row in reworked)
-    return Problem(call.slots, tuple(routes), transport, spent)
+    return Problem(call.slots, routes, transport, spent)
+
+
+def _build_route(job: Job, by_key: Mapping[Key, list[Choice]], weight: int, destination: int | None) -> Route:
+    choices = [tuple(sorted(by_key[job.order, item.operation], key=_offer_of)) for item in job.operations]
+    least_cost, least_slots = _least(choices)
+    return Route(
+        order=job.order,
+        first=job.operations[0].operation,
+        release=job.release,
+        due=job.due,
+        weight=weight,
+        destination=destination,
+        choices=tuple(choices),
+        least_cost=least_cost,
+        least_slots=least_slots,
+    )
 
 
 def _first_start(
