@@ -259,6 +259,15 @@ TABLE: tuple[Entry, ...] = (
         parties.find(handing.readers, What.PLAN),
         parties.always,
     ),
+    Entry(
+        ("StreamAnchored",),
+        "coordinator, of a capacity signal in its stream",
+        "the owner of machines that it is for",
+        frozenset({Gets.SIGNAL}),
+        parties.actor,
+        parties.find(handing.signalled, What.SIGNAL),
+        parties.always,
+    ),
 )
 
 _BY_KIND: Mapping[str, list[Entry]] = {

@@ -18,8 +18,9 @@ from ledger.plans.call import CALL_FORMAT, Call, Objective, parse_call, parse_ob
 from ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, parse_offer, parse_offer_withdrawal
 from ledger.signatures import Signer
 from ledger.store import Book, Rows
-from ledger.store.rows import ChainIdentityRow, KeyRow, MachineRow, OrderRow, RecordRow, StreamRow
+from ledger.store.rows import AssignmentRow, ChainIdentityRow, KeyRow, MachineRow, OrderRow, RecordRow, StreamRow
 from services.planning.errors import PlanningError
+from services.planning.forecast.signalling import SIGNAL_FORMAT, parse_signal
 from services.planning.handing import find_call
 from services.planning.leaves import OpenedLeaf, join_hashes, verify_opened_leaf
 from services.planning.offers import why_not_lawful
@@ -96,10 +97,11 @@ class _Verifier:
             (OFFER_FORMAT, LeafKind.OFFER): self._offer,
             (WITHDRAWAL_FORMAT, LeafKind.OFFER): self._withdrawal,
             (SEAL_FORMAT, LeafKind.PLAN): self._plan,
+            (SIGNAL_FORMAT, LeafKind.PLAN): self._signal,
         }
         verify = forms.get((form, opened.kind))
         if verify is None:
-            cause = f"entry {opened.index} in it is neither a call, an offer nor a plan"
+            cause = f"entry {opened.index} in it is neither a call, an offer, a plan nor a capacity signal"
             raise PlanningError(cause, hint="update this program")
         what, call = verify(opened, leaf)
         sender, proof = self._record.participant, join_hashes(opened.proof)
@@ -169,6 +171,22 @@ class _Verifier:
         self.arrival.roots.add(seal.claims)
         self.arrival.plans.append(PlanRow(seal.plan, seal.call, leaf, seal.claims, opened.index))
         return What.PLAN, seal.call
+
+    def _signal(self, opened: OpenedLeaf, _: bytes) -> tuple[str, bytes]:
+        signal = parse_signal(opened.entry)
+        if (signal.chain_id, signal.ledger) != (self._ledger.chain_id, self._ledger.ledger):
+            raise PlanningError("a capacity signal in it is for another ledger")
+        if (signal.sender, signal.to) != (self._record.participant, self._recipient):
+            raise PlanningError("a capacity signal in it is not from its sender to this company")
+        if not self._works_for(signal.sender):
+            raise PlanningError("its sender has neither called this company nor an order on its machines")
+        return What.SIGNAL, signal.forecast
+
+    def _works_for(self, coordinator: int) -> bool:
+        if self._rows.find(CallRow, coordinator=coordinator):
+            return True
+        orders = self._rows.values(AssignmentRow, "order", "owner", [self._recipient])
+        return bool(self._rows.among(OrderRow, "subject", orders, coordinator=coordinator))
 
     def _known(self, digest: bytes) -> Call:
         call = self._calls.get(digest) or find_call(self._rows, digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from ledger.canonical import Json
 from ledger.claims import Claims, parse_claims
 from ledger.errors import PlanError
 from ledger.evidence import LeafKind
@@ -31,6 +32,7 @@ __all__ = [
     "owners_and_carriers",
     "plan_paths",
     "readers",
+    "signalled",
 ]
 
 KIND_OF = {
@@ -38,6 +40,7 @@ KIND_OF = {
     What.OFFER: LeafKind.OFFER,
     What.WITHDRAWAL: LeafKind.OFFER,
     What.PLAN: LeafKind.PLAN,
+    What.SIGNAL: LeafKind.PLAN,
 }
 Paths = tuple[tuple[str, ...], ...]
 
@@ -75,6 +78,16 @@ def owners_and_carriers(rows: Rows, leaf: LeafRow) -> set[int]:
     """Who made offers for the call of a plan, and who carries something by it; readers get it whole."""
     offers = rows.find(LeafRow, call=leaf.call, what=What.OFFER)
     return ({row.owner for row in offers} | _carriers(rows, leaf)) - readers(rows, leaf)
+
+
+def signalled(_rows: Rows, leaf: LeafRow) -> set[int]:
+    """Whom a capacity signal tells what is expected of its machines."""
+    return {_to(leaf.value)}
+
+
+def _to(value: Json) -> int:
+    to = value.get("to") if isinstance(value, dict) else None
+    return to if isinstance(to, int) else 0
 
 
 def objective_of(rows: Rows, leaf: LeafRow) -> str:

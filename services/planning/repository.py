@@ -23,6 +23,7 @@ class What:
     OFFER = "offer"
     WITHDRAWAL = "withdrawal"
     PLAN = "plan"
+    SIGNAL = "signal"
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class LeafRow:
     leaf: bytes
     """RFC 9162 leaf hash."""
     call: bytes
-    """Digest of the call that it belongs to."""
+    """Digest of the call that it belongs to; of a signal, that of its forecast."""
     what: str
     """A constant of `What`."""
     owner: int

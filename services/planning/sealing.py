@@ -24,7 +24,7 @@ from services.planning.handing import KIND_OF
 from services.planning.papers import build_seal
 from services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
-__all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan", "verify_kept"]
+__all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan", "seal_signals", "verify_kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def seal_plan(connection: Connection, stream: OwnStream, call: Call, plan: Plan,
         PlanRow(plan.digest, plan.call, sealed.leaves[0], claims.root, sealed.first)
     )
     return sealed
+
+
+def seal_signals(connection: Connection, stream: OwnStream, forecast: bytes, signals: Sequence[Json]) -> Sealed:
+    """Writes what owners of machines are told of a forecast, by its digest: at least one entry."""
+    return _append(connection, stream, [(What.SIGNAL, forecast, one) for one in signals])
 
 
 def seal_event(connection: Connection, stream: OwnStream, entry: Mapping[str, Json]) -> Sealed:

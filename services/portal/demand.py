@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from ledger.canonical import parse_hex32
 from ledger.chain import Chain
 from ledger.errors import CanonicalError, ChainError, NotFoundError
+from ledger.provenance import open_reader
 from ledger.store import Connection, Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
@@ -26,6 +28,9 @@ from services.planning.forecast.recording import (
 )
 from services.planning.forecast.repository import ForecastRepository, ForecastRow
 from services.planning.forecast.scoring import score_forecast
+from services.planning.forecast.signalling import CapacitySignal, read_received
+from services.planning.forecast.weeks import week_text
+from services.planning.shelf import reading
 from services.portal.demand_view import Hit, build_products
 from services.portal.forms import Forms
 from services.portal.pages import Pages
@@ -72,6 +77,9 @@ class DemandPages:
         if principal.participant is None:
             raise NotFoundError("forecasts are shown to participants alone")
         values: dict[str, Any] = {"document": None, "products": [], "hits": [], "cut": None}
+        with open_reader(self._store, principal.viewer) as reader, reading(self._store) as shelf:
+            received = read_received(shelf, principal.participant)
+            values["received"] = [(reader.party(one.sender), _weekly(one)) for one in received]
         if digest is not None:
             values |= self._values(request, digest, principal.participant)
         return self._pages.render(request, "demand.html", forms=self._forms, **values)
@@ -108,6 +116,20 @@ class DemandPages:
         except (ChainError, ForecastError):
             return None
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one company expects of this company's machines, of one kind."""
+
+    kind: str
+    weeks: tuple[tuple[str, int, int, int], ...]
+    """Week, lower end, minutes, upper end."""
+
+
+def _weekly(signal: CapacitySignal) -> list[_Work]:
+    names = [week_text(monday) for monday in signal.mondays]
+    return [_Work(one.kind, tuple(zip(names, one.low, one.minutes, one.high, strict=True))) for one in signal.capacity]
 
 
 class _Reader:

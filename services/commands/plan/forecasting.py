@@ -33,6 +33,7 @@ from services.planning.forecast.recording import (
 )
 from services.planning.forecast.repository import ForecastRepository, ForecastRow
 from services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
+from services.planning.forecast.signalling import find_signals
 from services.planning.forecast.week_based import (
     MAX_PARTIES_BYTES,
     build_capacity_groups,
@@ -79,7 +80,8 @@ def make(
             warn(f"millmark: {line}")
         with desk.writing() as shelf:
             known = ForecastRepository(shelf.connection).find(made.digest)
-            sealed = None if known is not None else seal_forecast(shelf.connection, own, made)
+            signals = [] if known is not None else find_signals(shelf, desk.me, made)
+            sealed = None if known is not None else seal_forecast(shelf.connection, own, made, signals)
         if sealed is None:
             lost = desk.anchor_rest(own)
             if lost is None:
@@ -90,6 +92,8 @@ def make(
             f"forecast {short_hash(made.digest)} of {len(made.totals())} products over {weeks} weeks from "
             f"{week_text(made.first_week)}: {total} in all, from {made.orders} orders up to block {made.cut.block}"
         )
+        if signals:
+            warn(f"millmark: {len(signals)} owners of machines are told what work to expect, each its own part")
         return Done(desk.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
 
 

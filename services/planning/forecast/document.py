@@ -218,7 +218,7 @@ def _parse(value: Any) -> ForecastDocument:
         model=dict(value["model"]["text"]),
         back_test=_parse_back_test(value["back_test"]),
         series=tuple(_parse_series(one, weeks) for one in value["series"]),
-        capacity=tuple(_parse_capacity(one, weeks) for one in value["capacity"]),
+        capacity=tuple(parse_capacity(one, weeks) for one in value["capacity"]),
     )
 
 
@@ -250,7 +250,8 @@ def _parse_back_test(value: Any) -> BackTest:
     return BackTest(str(value["chosen"]), _count(value["windows"]), _count(value["naive_instead"]), losses, pinballs)
 
 
-def _parse_capacity(value: Any, weeks: int) -> NeededCapacity:
+def parse_capacity(value: Any, weeks: int) -> NeededCapacity:
+    """Raises ValueError or TypeError."""
     if not isinstance(value, dict) or value.keys() != {"kind", "minutes", "low", "high"}:
         raise ValueError("a needed capacity has other members")
     return NeededCapacity(str(value["kind"]), *(_counts(value[name], weeks) for name in ("minutes", "low", "high")))

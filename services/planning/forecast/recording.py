@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledger.chain import Chain
 from ledger.errors import NotFoundError
 from ledger.products import FindProduct
@@ -11,7 +13,8 @@ from services.planning.errors import ForecastError
 from services.planning.forecast.document import ForecastDocument, parse_forecast, seal_of
 from services.planning.forecast.history import Cut, History, Memo, read_orders
 from services.planning.forecast.repository import ForecastRepository, ForecastRow
-from services.planning.sealing import OwnStream, Sealed, seal_event
+from services.planning.forecast.signalling import CapacitySignal
+from services.planning.sealing import OwnStream, Sealed, seal_event, seal_signals
 
 __all__ = ["anchored_at", "find_cut", "need_forecast", "need_identity", "read_cursor", "read_history", "seal_forecast"]
 
@@ -52,8 +55,11 @@ def read_history(
     return read_orders(Rows(connection), Book(connection), participant, cut, find, memo)
 
 
-def seal_forecast(connection: Connection, stream: OwnStream, document: ForecastDocument) -> Sealed:
-    """Writes the entry that commits to a forecast, and keeps the forecast."""
+def seal_forecast(
+    connection: Connection, stream: OwnStream, document: ForecastDocument, signals: Sequence[CapacitySignal] = ()
+) -> Sealed:
+    """Writes the entry that commits to a forecast, and what owners are told of it; keeps the forecast. Returns what is
+    to be anchored for all of it."""
     sealed = seal_event(connection, stream, seal_of(document.digest))
     ForecastRepository(connection).add(
         ForecastRow(
@@ -65,6 +71,8 @@ def seal_forecast(connection: Connection, stream: OwnStream, document: ForecastD
             document.to_bytes().decode(),
         )
     )
+    if signals:
+        return seal_signals(connection, stream, document.digest, [one.to_json() for one in signals])
     return sealed
 
 

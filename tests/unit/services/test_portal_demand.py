@@ -10,17 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.canonical import canonical_json
 from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import leaf_hash
 from ledger.store import Book
 from services.pictures.fan import Fan, draw_fan
-from services.planning.forecast.document import ForecastDocument, seal_of
+from services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from services.planning.forecast.making import make_forecast
 from services.planning.forecast.repository import ForecastRepository, ForecastRow
+from services.planning.forecast.signalling import CapacitySignal
+from services.planning.repository import LeafRow, PlanningRepository, What
 from services.portal.demand_view import build_products
 from services.portal.language import Language, read_catalogues
 from tests.support.fake_world import SMITH
-from tests.support.forecast_samples import IDENTITY, grown, sample
+from tests.support.forecast_samples import IDENTITY, MONDAY, grown, sample
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
@@ -110,6 +113,24 @@ def test_an_unknown_forecast_is_not_found(site: Site, recorded: str, name: str) 
 
 def test_another_company_sees_no_forecast(site: Site, recorded: str) -> None:
     assert site.browser(SMITH).get("/portal/demand").status_code == 404
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_work_that_others_expect_is_shown_by_week_also_without_an_own_forecast(tmp_path: Path, language: str) -> None:
+    site = Site(new_store(tmp_path))
+    work = NeededCapacity("milling", (1_200, 60), (900, 0), (1_500, 90))
+    place = 77, b"\7" * 20, b"\6" * 32, SMITH, OWNER, MONDAY, 2, 80
+    signal = CapacitySignal(*place, (work,))
+    with site.store.transaction() as connection:
+        text = canonical_json(signal.to_json()).decode()
+        row = b"\1" * 32, signal.forecast, What.SIGNAL, SMITH, b"\2" * 32, 0, b"\3" * 32, text, 1, b"", 9
+        PlanningRepository(connection).add_leaf(LeafRow(*row))
+    page = site.browser(OWNER).get(f"/portal/demand?lang={language}")
+    assert page.status_code == 200
+    said = {"en": "Work that others expect of your machines", "zh": "其他公司预计需要您的机器完成的工作"}[language]
+    assert said in page.text
+    assert "1,260" in page.text
+    assert "2026-W02" in page.text
 
 
 def test_before_the_first_forecast_the_command_is_named(tmp_path: Path) -> None:
