@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.errors import ChainUnreachableError
 from ledger.store import Store
 from ledger.store.outbox import OutboxState
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.disturbances import CANCELLED_PREFIX
-from services.lab.faults.ledger_check import LedgerCheck, Outcome, check_ledger
+from services.lab.faults.ledger_check import LedgerCheck, Outcome, ask_again, check_ledger
 from services.lab.faults.workload import Event, Site, found_site
 from services.store import open_store
 
@@ -51,7 +50,6 @@ _LATEST_KILL_S = 1.0
 _EVENTS_A_RUN = 6
 _DEPTH = 2
 _RUN_S = 90.0
-_CHECK_S = 30.0
 _MACHINES = 4
 _DISORDERLY = ("overtake", "give up")
 _CALM_RUNS = 3
@@ -100,18 +98,10 @@ def run_kill(folder: Path, count: int, seed: int) -> Outcome:
 def _check(
     folder: Path, process: ChainProcess, site: Site, store: Store, events: Sequence[Event], runs: _Runs
 ) -> LedgerCheck:
-    """Compares ledger and index with the events. Repeated while the chain does not answer: at a high load, anvil was
-    seen to give no block for a number that it had. Raises ChainUnreachableError if that lasts."""
+    """Compares ledger and index with the events."""
     victims, failed = _victims(store)
-    deadline = time.monotonic() + _CHECK_S
-    while True:
-        try:
-            chain = site.connect(process.transport)
-            return check_ledger(site, chain, store, folder, [*events, *victims], runs.acknowledged, failed)
-        except ChainUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1.0)
+    chain = ask_again(lambda: site.connect(process.transport))
+    return check_ledger(site, chain, store, folder, [*events, *victims], runs.acknowledged, failed)
 
 
 @dataclass(frozen=True, slots=True)

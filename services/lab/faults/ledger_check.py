@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from ledger.chain import Chain
+from ledger.errors import ChainUnreachableError
 from ledger.events.orders import RevisionProposed
 from ledger.index import Follower, fetch_status
 from ledger.records import Contract
@@ -17,7 +20,10 @@ from ledger.store.rows import HeadRow, RecordRow
 from services.lab.faults.workload import Event, Site
 from services.store import open_store
 
-__all__ = ["LedgerCheck", "Outcome", "check_ledger", "count_misordered", "heads_equal"]
+__all__ = ["LedgerCheck", "Outcome", "ask_again", "check_ledger", "count_misordered", "heads_equal"]
+
+_ASKING_S, _PAUSE_S = 30.0, 1.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,33 @@ def check_ledger(
     """Compares ledger and index with the events; `acknowledged` and `failed` hold their keys.
 
     `chain` is a direct connection without faults. The index is brought up to date first; a second one is built from
-    scratch.
+    scratch. Raises ChainUnreachableError as `ask_again` does.
     """
+    return ask_again(lambda: _check(site, chain, index, folder, events, acknowledged, failed))
+
+
+def ask_again(act: Callable[[], T]) -> T:
+    """Repeats what asks the chain until it is answered: at a high load, anvil was seen to give no block for a number
+    that it had. Raises ChainUnreachableError if that lasts for 30 s."""
+    deadline = time.monotonic() + _ASKING_S
+    while True:
+        try:
+            return act()
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+def _check(
+    site: Site,
+    chain: Chain,
+    index: Store,
+    folder: Path,
+    events: Sequence[Event],
+    acknowledged: Collection[str],
+    failed: Collection[str],
+) -> LedgerCheck:
     # Replayed from scratch in a database of its own: the node's index is part of what is checked.
     fresh_path = folder / "fresh.sqlite"
     fresh_path.unlink(missing_ok=True)

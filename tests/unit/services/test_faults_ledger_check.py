@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import EmbeddedChain, find_profile
-from ledger.errors import SettingsError
+from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.index import Follower, follower
 from ledger.store import Store, outbox, outbox_writer
 from ledger.store.outbox import Outbox
@@ -20,6 +20,7 @@ from services.lab.faults.ledger_check import LedgerCheck, check_ledger
 from services.lab.faults.runs import run_faults
 from services.lab.faults.soak import fit_slope, judge_growth
 from services.lab.faults.workload import Event, Site, build_events, found_site
+from tests.support.rpc import Line
 from tests.support.stores import new_store
 
 
@@ -58,6 +59,22 @@ def test_what_is_right_passes(judged: Judged) -> None:
     found = check_of(judged, events, {event.key for event in events})
     assert found.passed
     assert (found.events, found.acknowledged, found.unknown) == (8, 8, 0)
+
+
+def test_a_chain_that_gives_no_block_once_is_asked_again(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.lab.faults.ledger_check._PAUSE_S", 0)
+    site, chain, store, folder = judged
+    events = build_events(2)
+    record(site, chain, store, events)
+    line = Line(chain)
+    direct = site.connect(line)
+    line.cut("eth_getBlockByNumber", after=True)
+    keys = {event.key for event in events}
+    assert check_ledger(site, direct, store, folder, events, keys).passed
+    monkeypatch.setattr("services.lab.faults.ledger_check._ASKING_S", -1)
+    line.cut("eth_getBlockByNumber", after=True)
+    with pytest.raises(ChainUnreachableError):
+        check_ledger(site, direct, store, folder, events, keys)
 
 
 def test_each_wrong_is_counted(judged: Judged) -> None:
