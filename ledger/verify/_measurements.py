@@ -92,7 +92,7 @@ def _other_kinds(verified: Verified) -> Iterator[Statement]:
     for entry in verified.entries:
         event, leaf = entry.event, entry.event.leaf()
         certificate = verified.state.certificates.get(entry.sequence)
-        judged = isinstance(event, AssignmentFinished) or certificate is not None and certificate.model == 0
+        judged = isinstance(event, AssignmentFinished) or (certificate is not None and certificate.model == 0)
         found = shown.get(entry.sequence)
         if judged and leaf is not None and found is not None:
             named = {"stream": leaf.stream, "index": leaf.index, "kind": found.kind}
