@@ -5,12 +5,15 @@ A model of the ledger's state machines is searched for states where they do not,
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.support.figures import Tell
 from tests.support.model.acts import acts_of
 from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, TWO_GATES, search, walk_and_end
 from tests.support.model.findings import FINDINGS, Finding
+from tests.support.model.goals import order_acts_only, order_ended
+from tests.support.model.search import explore
 from tests.support.model.stream import fields_read
 from tests.support.model.walks import LARGE
 from tests.support.model.world import OF_A_LOT, Kind, World
@@ -23,6 +26,25 @@ def test_order_and_lots_can_always_end(world: World, tell: Tell) -> None:
     found = search(world)
     tell(f"{found.states} states, {found.acts} acts between them, at most {found.deepest} acts deep")
     assert {name: [str(act) for act in walk] for name, walk in found.dead.items()} == {}
+
+
+def test_a_search_that_keeps_no_edges_finds_the_same() -> None:
+    """States, acts, and a dead end that the old rules have, as many acts from the start."""
+    world = World(operations=1, demands=False, withdrawals=False).without(
+        "H8_production_is_ended", "H8_coordinator_is_replaced"
+    )
+    found, graph = search(world), explore(world)
+    assert (found.states, found.acts, found.deepest) == (len(graph.keys), graph.count, graph.distance.max())
+    dead = ~graph.can_reach(order_ended(graph.columns), order_acts_only)
+    walk = found.dead.pop("an order that cannot end")
+    assert len(walk) == len(graph.walk_to(graph.nearest(dead))) > 0
+    assert found.dead == {}
+    state = np.array([world.layout().pack(world.start())], dtype=np.uint64)
+    for act in walk:
+        columns = world.layout().unpack(state)
+        assert act.guard(columns).all(), act
+        state = world.layout().change(state, act.change(columns))
+    assert dead[np.searchsorted(graph.keys, state)].all()
 
 
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda one: one.name.replace(" ", "-"))

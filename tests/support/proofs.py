@@ -63,7 +63,8 @@ PROOFS = (
     ),
     Proof(
         "model",
-        "a model of the state machines, searched and walked a million times: no dead end; the contracts do as it does",
+        "a model of the state machines, searched and walked a million times: no dead end; the contracts do as it does. "
+        "Append --large for two lots at once, up to hundreds of millions of states",
         "an hour",
         (sys.executable, "-m", "tests.support.model"),
     ),
