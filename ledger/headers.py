@@ -85,13 +85,9 @@ def parse_header(data: bytes) -> BlockHeader:
     Raises ProofError when the bytes are too long or not canonical RLP, when the number of fields is not that of a known
     fork, or when a field has a wrong size.
     """
-    if not isinstance(data, bytes) or len(data) > MAX_HEADER_BYTES:
-        raise ProofError(f"a block header has more than {MAX_HEADER_BYTES} bytes")
+    _check_size(data)
     items = decode_rlp(data, max_depth=1)
-    if isinstance(items, bytes) or len(items) not in _COUNTS:
-        raise ProofError("the number of fields in a block header is not that of any known fork")
-    for (name, is_integer, size), item in zip(FIELDS, items, strict=False):  # earlier forks have fewer fields
-        _check_field(name, is_integer, size, item)
+    _check_items(items)
     fields: list[bytes] = [item for item in items if isinstance(item, bytes)]
     return BlockHeader(
         hash=keccak256(data),
@@ -104,13 +100,29 @@ def parse_header(data: bytes) -> BlockHeader:
     )
 
 
+def _check_size(data: bytes) -> None:
+    if not isinstance(data, bytes) or len(data) > MAX_HEADER_BYTES:
+        raise ProofError(f"a block header has more than {MAX_HEADER_BYTES} bytes")
+
+
+def _check_items(items: RlpItem) -> None:
+    if isinstance(items, bytes) or len(items) not in _COUNTS:
+        raise ProofError("the number of fields in a block header is not that of any known fork")
+    for (name, is_integer, size), item in zip(FIELDS, items, strict=False):  # earlier forks have fewer fields
+        _check_field(name, is_integer, size, item)
+
+
 def encode_header(fields: Sequence[bytes]) -> bytes:
     """Encode a header's fields, given in the order of `FIELDS`, integers without leading zeros.
 
     Raises ProofError when `parse_header` would refuse the result.
     """
     data = encode_rlp(list(fields))
-    parse_header(data)
+    _check_size(data)
+    # Decoding the result would find the same fields again.
+    _check_items(fields)
+    for name in ("number", "timestamp"):
+        _number(fields, name)
     return data
 
 

@@ -27,7 +27,6 @@ __all__ = [
 T = TypeVar("T")
 HINT = "check that the node is in sync; try again"
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+")
-_BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,12 @@ def parse_amount(value: Any) -> int:
 
 
 def parse_bytes(value: Any) -> bytes:
-    if not _BYTES.fullmatch(value):
+    if value[:2] != "0x":
         raise ValueError("not 0x and pairs of hexadecimal digits")
-    return bytes.fromhex(value[2:])
+    parsed = bytes.fromhex(value[2:])
+    if 2 * len(parsed) + 2 != len(value):  # fromhex skips whitespace
+        raise ValueError("not 0x and pairs of hexadecimal digits")
+    return parsed
 
 
 def parse_sized(value: Any, size: int) -> bytes:

@@ -7,7 +7,7 @@ every node has it. The last two know no order, so the block's transactions are a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ledger.chain.answers import (
@@ -22,7 +22,7 @@ from ledger.chain.answers import (
 from ledger.chain.blocks import BlockTransaction
 from ledger.chain.codec import RawLog
 from ledger.chain.receipts import EMPTY_ROOT, build_root, encode_receipt
-from ledger.errors import ChainUnreachableError, MethodMissingError
+from ledger.errors import ChainError, ChainUnreachableError, MethodMissingError
 from ledger.events import Header
 from ledger.rlp import decode_integer, decode_rlp
 
@@ -42,13 +42,20 @@ class Ask(Protocol):
     def __call__(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T: ...
 
 
+class AskAll(Protocol):
+    """Sends several requests at once, as `ledger.chain.node.Node` does."""
+
+    def __call__(self, questions: Sequence[tuple[str, list[Any], Callable[[Any], T]]]) -> list[T | ChainError]: ...
+
+
 class BlockReceipts:
     """Asks one node. Remembers the call that it has, until it lacks it or does not answer: then it may be another one,
     or a newer version."""
 
-    def __init__(self, ask: Ask, transactions: Callable[[Header], Sequence[BlockTransaction]]) -> None:
+    def __init__(self, ask: Ask, ask_all: AskAll, transactions: Callable[[Header], Sequence[BlockTransaction]]) -> None:
         """`transactions`: those of a block, all of them and no others. Raises ChainError."""
         self._ask = ask
+        self._ask_all = ask_all
         self._transactions = transactions
         self._calls = (self._by_block, self._by_encoding, self._by_transaction)
         self._call: Callable[[Header], tuple[Receipt, ...]] | None = None
@@ -74,8 +81,26 @@ class BlockReceipts:
                 return found
         raise missing
 
+    def fetch_each(self, headers: Sequence[Header]) -> Iterator[tuple[Receipt, ...] | ChainError]:
+        """Like `fetch` for each block, all asked for at once if the node is known to have a call that takes one request
+        for a block. In place of an answer that failed stands its error."""
+        asked = [header for header in headers if header.receipts_root != EMPTY_ROOT]
+        answers: Iterator[tuple[Receipt, ...] | ChainError] | None = None
+        if self._call == self._by_block and len(asked) > 1:
+            answers = iter(self._ask_all([_block_question(header) for header in asked]))
+        for header in headers:
+            answer = next(answers) if answers is not None and header.receipts_root != EMPTY_ROOT else None
+            # Another node may answer behind the same address, which lacks the call: then each is asked for in turn.
+            yield self._fetch_or_error(header) if answer is None or isinstance(answer, MethodMissingError) else answer
+
+    def _fetch_or_error(self, header: Header) -> tuple[Receipt, ...] | ChainError:
+        try:
+            return self.fetch(header)
+        except ChainError as error:
+            return error
+
     def _by_block(self, header: Header) -> tuple[Receipt, ...]:
-        return self._ask("eth_getBlockReceipts", [_hex(header.hash)], lambda raw: _verified(raw, header))
+        return self._ask(*_block_question(header))
 
     def _by_encoding(self, header: Header) -> tuple[Receipt, ...]:
         method = "debug_getRawReceipts"
@@ -90,6 +115,10 @@ class BlockReceipts:
         if [one.transaction_hash for one in found] != hashes:
             raise ChainUnreachableError(f"the receipts of block {header.number} are of other transactions", hint=HINT)
         return found
+
+
+def _block_question(header: Header) -> tuple[str, list[Any], Callable[[Any], tuple[Receipt, ...]]]:
+    return "eth_getBlockReceipts", [_hex(header.hash)], lambda raw: _verified(raw, header)
 
 
 def _verified(raw: Any, header: Header) -> tuple[Receipt, ...]:

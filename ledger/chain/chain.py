@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ledger.chain.artifacts import verify_code
-from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
+from ledger.chain.codec import RawLog, decode_log, decode_result, encode_function, multicall_data
 from ledger.chain.deployment import Deployment, fetch_ledger_id
 from ledger.chain.finality import FinalityDepth
 from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
@@ -158,8 +158,23 @@ class Chain:
 
     def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
         """All records of one block, in log order. Complete: the receipts are checked against the header's root."""
-        contracts = {self.registry: Contract.REGISTRY, self.ledger: Contract.LEDGER}
-        logs = self.node.logs(header, list(contracts))
+        return self._decode(header, self.node.logs(header, self._recording))
+
+    def headers_of(self, numbers: Sequence[int]) -> Iterator[Header]:
+        """Headers of these blocks, asked for at once. Raises in the place of one that is not to be had."""
+        return self.node.headers(numbers)
+
+    def recorded_in_each(self, headers: Sequence[Header]) -> Iterator[tuple[Recorded[Event], ...]]:
+        """As `recorded`, of several blocks, asked for at once. Raises in the place of one that is not to be had."""
+        for header, logs in zip(headers, self.node.logs_of_each(headers, self._recording), strict=True):
+            yield self._decode(header, logs)
+
+    @property
+    def _recording(self) -> tuple[bytes, bytes]:
+        return self.registry, self.ledger
+
+    def _decode(self, header: Header, logs: Iterable[RawLog]) -> tuple[Recorded[Event], ...]:
+        contracts = dict(zip(self._recording, (Contract.REGISTRY, Contract.LEDGER), strict=True))
         decoded = (decode_log(contracts[log.address], log, header.timestamp) for log in logs)
         return tuple(record for record in decoded if record is not None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -73,7 +73,7 @@ class Node:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._receipts = BlockReceipts(self._ask, self._transactions_of)
+        self._receipts = BlockReceipts(self._ask, self._ask_all, self._transactions_of)
 
     def chain_id(self) -> int:
         return self._ask("eth_chainId", [], parse_number)
@@ -99,6 +99,11 @@ class Node:
     def find_headers(self, numbers: Sequence[int]) -> list[Header | ChainError | None]:
         """Like `find_header` for each number. In place of an answer that failed stands its error."""
         return self._ask_all([_header_question(number) for number in numbers])
+
+    def headers(self, numbers: Sequence[int]) -> Iterator[Header]:
+        """Like `header` for each number, all asked for at once. Raises in the place of an answer that failed."""
+        questions = [("eth_getBlockByNumber", [hex(number), False], _header) for number in numbers]
+        return map(_unfailed, self._ask_all(questions))
 
     def look(self, address: bytes, number: int) -> tuple[Header | None, Head, int]:
         """Header of block `number`, or None, the latest block, and the number of nonces that the address used.
@@ -163,7 +168,12 @@ class Node:
     def logs(self, header: Header, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
         """Logs of these contracts in one block, all of them. Raises ChainUnreachableError if any could be missing."""
         # From the receipts, whose root is in the header: `eth_getLogs` could leave out logs unnoticed.
-        return tuple(log for receipt in self.receipts(header) for log in receipt.logs if log.address in addresses)
+        return _logs_of(self.receipts(header), addresses)
+
+    def logs_of_each(self, headers: Sequence[Header], addresses: Sequence[bytes]) -> Iterator[tuple[RawLog, ...]]:
+        """Like `logs` for each block, all asked for at once. Raises in the place of an answer that failed."""
+        for answer in self._receipts.fetch_each(headers):
+            yield _logs_of(_unfailed(answer), addresses)
 
     def code(self, address: bytes) -> bytes:
         return self._ask("eth_getCode", [_hex(address), "latest"], parse_bytes)
@@ -292,6 +302,10 @@ def _unfailed(answer: T | ChainError) -> T:
     if isinstance(answer, ChainError):
         raise answer
     return answer
+
+
+def _logs_of(receipts: Sequence[Receipt], addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
+    return tuple(log for receipt in receipts for log in receipt.logs if log.address in addresses)
 
 
 def _header_question(number: int) -> _Question[Header | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ledger.canonical import to_hex
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
@@ -29,6 +29,10 @@ CRASH_POINTS = ("index",)
 _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
 """A batch ends at whichever limit comes first: few commits, and little to fetch again after a crash."""
+_AHEAD = 64
+"""Number of blocks that are asked for at once."""
+_AHEAD_RECORDS = 256
+"""Number of records, nearly, that are asked for at once."""
 _HINT_CHANGED = "find out why a final block changed; if the chain is right: `millmark rebuild`, then start again"
 _ANY = 2**63 - 1
 """Above every block number."""
@@ -67,6 +71,14 @@ class ChainReader(Protocol):
         """Both contracts' records in the block with this header's hash, in log order."""
 
 
+@runtime_checkable
+class AheadReader(ChainReader, Protocol):
+    """A chain of which several blocks cost little more than one. Both raise in the place of what is not to be had."""
+
+    def headers_of(self, numbers: Sequence[int]) -> Iterator[Header]: ...
+    def recorded_in_each(self, headers: Sequence[Header]) -> Iterator[tuple[Recorded[Event], ...]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What one call of `follow` did."""
@@ -88,7 +100,10 @@ class Follower:
 
     def __init__(self, chain: ChainReader, store: Store) -> None:
         self._chain = chain
+        self._ahead = chain if isinstance(chain, AheadReader) else None
         self._store = store
+        self._stride = 1
+        """Number of blocks whose records are asked for at once: the more, the fewer are in each."""
 
     def follow(self, limit: int | None = None) -> Progress:
         """Index at most `limit` new blocks; stops early at the latest block, or if the chain is reorganised meanwhile.
@@ -214,10 +229,25 @@ class Follower:
 
     def _blocks(self, cursor: CursorRow, last: int, final: int) -> Iterator[Block]:
         """Yield linked blocks. Ends early at a reorganisation above the final block, which the next `follow` undoes."""
+        linked: list[Header] = []
+        try:
+            for header in self._linked(cursor, last, final):
+                linked.append(header)
+                if len(linked) >= self._stride:
+                    yield from self._complete(linked)
+                    linked = []
+        except MillmarkError:
+            # The blocks before the error are good.
+            yield from self._complete(linked)
+            raise
+        yield from self._complete(linked)
+
+    def _linked(self, cursor: CursorRow, last: int, final: int) -> Iterator[Header]:
+        """Yield the headers of linked blocks."""
         # The first block has no indexed parent; only the genesis block's own hash is known in advance.
         parent = cursor.block_hash if cursor.block_number >= self._chain.first_block else None
-        for number in range(cursor.block_number + 1, last + 1):
-            header = self._chain.header(number)
+        numbers = range(cursor.block_number + 1, last + 1)
+        for number, header in zip(numbers, self._headers(numbers), strict=True):
             found = header.parent_hash if number else header.hash
             expected = parent if number else self._chain.genesis_hash()
             if header.number != number or (expected is not None and found != expected):
@@ -227,14 +257,31 @@ class Follower:
                     return
                 raise _changed(max(number - 1, 0), found, expected or b"")
             parent = header.hash
-            yield Block(header, self._records(header))
+            yield header
 
-    def _records(self, header: Header) -> tuple[Recorded[Event], ...]:
+    def _headers(self, numbers: range) -> Iterator[Header]:
+        if self._ahead is None:
+            yield from map(self._chain.header, numbers)
+            return
+        while numbers:
+            # Fewer where blocks are full: a batch ends after so many records, and the rest would be asked for again.
+            size = min(_AHEAD, 4 * self._stride)
+            yield from self._ahead.headers_of(numbers[:size])
+            numbers = numbers[size:]
+
+    def _complete(self, headers: Sequence[Header]) -> Iterator[Block]:
+        """Yield the blocks of these headers, with their records."""
         addresses = (self._chain.registry, self._chain.ledger)
-        # The header is authenticated by its hash, so its bloom filter saves a query for most blocks, and hides nothing.
-        if not any(may_contain(header.logs_bloom, address) for address in addresses):
-            return ()
-        return self._chain.recorded(header)
+        # A header is authenticated by its hash, so its bloom filter saves a query for most blocks, and hides nothing.
+        asked = [one for one in headers if any(may_contain(one.logs_bloom, address) for address in addresses)]
+        found = map(self._chain.recorded, asked) if self._ahead is None else self._ahead.recorded_in_each(asked)
+        places, records = {one.number for one in asked}, 0
+        for header in headers:
+            block = Block(header, next(found) if header.number in places else ())
+            records += len(block.records)
+            yield block
+        if self._ahead is not None and headers:
+            self._stride = max(1, min(_AHEAD, _AHEAD_RECORDS * len(headers) // max(records, 1)))
 
     def _write(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
         """Commit a batch; if it halts, commit block by block, so that the index ends right before the bad one."""

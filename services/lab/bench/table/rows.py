@@ -16,7 +16,7 @@ ROWS = (
             Goal("attest", "gas of an anchored entry; EAS attest", Bound.TIMES, 500_000),
             Goal("multiTimestamp", "the same; EAS multiTimestamp, 300 in a transaction", Bound.TIMES, 45_000),
         ),
-        90,
+        120,
     ),
     Row(
         "record-gas",
@@ -41,7 +41,7 @@ ROWS = (
             Goal("check", "each event's signature checked; the same", Bound.TIMES, 8),
             Goal("check wall", "the same, wall time"),
         ),
-        60,
+        120,
     ),
     Row(
         "typed-data",
@@ -52,7 +52,7 @@ ROWS = (
             Goal("digest", "hash a forward request; eth-account", Bound.TIMES, 35),
             Goal("cycle", "sign and recover it; eth-account", Bound.TIMES, 8),
         ),
-        60,
+        120,
     ),
     Row(
         "merkle",
@@ -73,7 +73,7 @@ ROWS = (
         "plain json and hashlib, no disclosure",
         "hashing:measure_claims",
         (Goal("root", "salted root of 50 fields; plain json and hashlib", Bound.TIMES, 1),),
-        30,
+        120,
     ),
     Row(
         "index",
@@ -84,7 +84,7 @@ ROWS = (
             Goal("cpu", "index a record, 50 a block; web3.py get_logs", Bound.TIMES, 10),
             Goal("wall", "the same, wall time"),
         ),
-        90,
+        120,
     ),
     Row(
         "index-alone",
@@ -95,7 +95,7 @@ ROWS = (
             Goal("cpu", "index a record, one a block; web3.py get_logs", Bound.TIMES, 3),
             Goal("wall", "the same, wall time"),
         ),
-        90,
+        120,
     ),
     Row(
         "write",
@@ -108,7 +108,7 @@ ROWS = (
             Goal("pipelined", "write a record, 50 a transaction; pipelined web3.py", Bound.TIMES, 12),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        90,
+        120,
     ),
     Row(
         "write-alone",
@@ -119,7 +119,7 @@ ROWS = (
             Goal("pipelined", "write a record, one a transaction; pipelined web3.py", Bound.TIMES, 1.5),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        60,
+        120,
     ),
     Row(
         "lineage",
@@ -178,7 +178,7 @@ ROWS = (
         "float32 in Torch",
         "models:measure_inference",
         (Goal("batch", "integers, a batch of 1,024, one thread; float32 in Torch", Bound.SLOWER, 1.5),),
-        60,
+        120,
     ),
     Row(
         "rocket",
@@ -217,7 +217,7 @@ ROWS = (
             Goal("verify", "python -m ledger.verify --help", Bound.OWN, 0.2),
             Goal("python", "python that does nothing"),
         ),
-        60,
+        120,
     ),
     Row(
         "memory",
@@ -225,7 +225,7 @@ ROWS = (
         "",
         "servers:measure_memory",
         (Goal("gateway", "gateway, resident", Bound.OWN, 90), Goal("node", "node, resident", Bound.OWN, 60)),
-        90,
+        120,
     ),
     Row(
         "growth",
