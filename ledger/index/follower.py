@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from ledger.canonical import to_hex
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
@@ -67,16 +67,12 @@ class ChainReader(Protocol):
         """Number of later blocks after which a block is final, as of the last call of `final_number`."""
 
     def header(self, number: int) -> Header: ...
-    def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
-        """Both contracts' records in the block with this header's hash, in log order."""
+    def headers_of(self, numbers: Sequence[int]) -> Iterator[Header]:
+        """Headers of several blocks, which cost little more than one. Raises in the place of one that fails."""
 
-
-@runtime_checkable
-class AheadReader(ChainReader, Protocol):
-    """A chain of which several blocks cost little more than one. Both raise in the place of what is not to be had."""
-
-    def headers_of(self, numbers: Sequence[int]) -> Iterator[Header]: ...
-    def recorded_in_each(self, headers: Sequence[Header]) -> Iterator[tuple[Recorded[Event], ...]]: ...
+    def recorded_in_each(self, headers: Sequence[Header]) -> Iterator[tuple[Recorded[Event], ...]]:
+        """Both contracts' records in each of the blocks with these headers' hashes, in log order. Raises in the place
+        of one that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +96,6 @@ class Follower:
 
     def __init__(self, chain: ChainReader, store: Store) -> None:
         self._chain = chain
-        self._ahead = chain if isinstance(chain, AheadReader) else None
         self._store = store
         self._stride = 1
         """Number of blocks whose records are asked for at once: the more, the fewer are in each."""
@@ -260,13 +255,10 @@ class Follower:
             yield header
 
     def _headers(self, numbers: range) -> Iterator[Header]:
-        if self._ahead is None:
-            yield from map(self._chain.header, numbers)
-            return
         while numbers:
             # Fewer where blocks are full: a batch ends after so many records, and the rest would be asked for again.
             size = min(_AHEAD, 4 * self._stride)
-            yield from self._ahead.headers_of(numbers[:size])
+            yield from self._chain.headers_of(numbers[:size])
             numbers = numbers[size:]
 
     def _complete(self, headers: Sequence[Header]) -> Iterator[Block]:
@@ -274,13 +266,13 @@ class Follower:
         addresses = (self._chain.registry, self._chain.ledger)
         # A header is authenticated by its hash, so its bloom filter saves a query for most blocks, and hides nothing.
         asked = [one for one in headers if any(may_contain(one.logs_bloom, address) for address in addresses)]
-        found = map(self._chain.recorded, asked) if self._ahead is None else self._ahead.recorded_in_each(asked)
+        found = self._chain.recorded_in_each(asked)
         places, records = {one.number for one in asked}, 0
         for header in headers:
             block = Block(header, next(found) if header.number in places else ())
             records += len(block.records)
             yield block
-        if self._ahead is not None and headers:
+        if headers:
             self._stride = max(1, min(_AHEAD, _AHEAD_RECORDS * len(headers) // max(records, 1)))
 
     def _write(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:

@@ -4,6 +4,7 @@ eth_bloom, so that the index is compared with independent code."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from eth_abi.abi import encode
@@ -64,6 +65,12 @@ class FakeChain:
 
     def header(self, number: int) -> Header:
         return self.headers[number]
+
+    def headers_of(self, numbers: Sequence[int]) -> Iterator[Header]:
+        return map(self.header, numbers)
+
+    def recorded_in_each(self, headers: Sequence[Header]) -> Iterator[tuple[Recorded[Event], ...]]:
+        return map(self.recorded, headers)
 
     def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
         self.fetched.append(header.number)

@@ -190,3 +190,41 @@ def test_a_block_that_hides_a_transaction_is_no_answer(world: LedgerWorld, heade
     engine.changed["eth_getBlockByHash"] = lambda found: {**found, "transactions": found["transactions"][:-1]}
     with pytest.raises(ChainUnreachableError, match="eth_getBlockByHash cannot be used"):
         Node(engine).receipts(header)
+
+
+def with_logs(world: LedgerWorld) -> list[Header]:
+    node = Node(world.line.node)
+    return list(node.headers(range(node.block_number() + 1)))
+
+
+@pytest.mark.parametrize("call", [BY_BLOCK, BY_ENCODING, BY_TRANSACTION])
+def test_several_blocks_have_the_receipts_of_each(world: LedgerWorld, call: str) -> None:
+    headers = with_logs(world)
+    node, addresses = Node(Engine(world, call)), [world.chain.ledger, world.chain.registry]
+    expected = [node.logs(header, addresses) for header in headers]
+    assert any(expected)
+    assert list(node.logs_of_each(headers, addresses)) == expected
+
+
+def test_of_several_blocks_one_that_fails_is_raised_in_its_place(world: LedgerWorld) -> None:
+    headers = [one for one in with_logs(world) if Node(world.line.node).receipts(one)]
+    engine = Engine(world, BY_BLOCK)
+    node = Node(engine)
+    node.receipts(headers[0])
+    bad = "0x" + headers[2].hash.hex()
+    engine.changed[BY_BLOCK] = lambda answer: answer[:-1] if answer and answer[0]["blockHash"] == bad else answer
+    found = node.logs_of_each(headers, [])
+    assert [next(found), next(found)] == [(), ()]
+    with pytest.raises(ChainUnreachableError):
+        next(found)
+
+
+def test_a_node_that_lost_the_call_is_asked_by_another(world: LedgerWorld) -> None:
+    """Behind one address there may be another node from one request to the next."""
+    headers = with_logs(world)
+    engine = Engine(world, BY_BLOCK, BY_ENCODING)
+    node, addresses = Node(engine), [world.chain.ledger]
+    expected = list(node.logs_of_each(headers, addresses))
+    engine.calls.remove(BY_BLOCK)
+    assert list(node.logs_of_each(headers, addresses)) == expected
+    assert BY_ENCODING in engine.asked
