@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.lab.bench.table.declared import Bound, Figure, Goal, Row
-from services.lab.bench.table.report import build_json, build_lines, build_markdown
+from services.lab.bench.table.report import build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
 from services.lab.bench.table.runner import Outcome, _read
 from services.lab.bench.table.sides import Timed, compare
@@ -69,14 +69,26 @@ def test_what_failed_or_is_missing_is_named() -> None:
 
 def test_the_page_and_its_json_hold_every_row() -> None:
     outcomes = [Outcome(ROW, {"cpu": Figure(1.0, "us", 4.0)}, notes=("on one core",)), Outcome(ROW, failure="a | b")]
-    page = build_markdown(outcomes, 0.5)
+    page = build_markdown(build_json(outcomes, 0.5))
     assert "| hash | hash; a peer | 1 us | 4 us | 4 |" in page
     assert "a \\| b" in page
     assert "- hash: on one core" in page
     found = build_json(outcomes, 0.5)
-    assert [row["failure"] for row in found["rows"]] == ["", "a | b"]
-    assert found["rows"][0]["goals"][0]["reached"] is True
+    assert [row["failure"] for row in found] == ["", "a | b"]
+    assert found[0]["goals"][0]["reached"] is True
     json.dumps(found, allow_nan=False)
+
+
+def test_rows_that_were_not_measured_again_stay_with_their_date() -> None:
+    [old] = build_json([Outcome(ROW, failure="once")], 1.0)
+    [new] = build_json([Outcome(ROW, {"cpu": Figure(1.0, "us", 4.0)})], 0.0)
+    other = {**new, "name": "other", "date": "2020-01-01"}
+    rows = join_rows(["other", "hash", "gone"], [old, other], [new])
+    assert [row["name"] for row in rows] == ["other", "hash"]
+    page = build_markdown(rows)
+    assert "once" not in page
+    assert "- 2020-01-01, " in page
+    assert "before: other, in" in page
 
 
 def test_the_end_of_a_measurement_is_read() -> None:

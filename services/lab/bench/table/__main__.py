@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown
+from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
 from services.lab.bench.table.runner import Outcome, measure_here, run_rows
 from services.output import print_json, print_table, warn
@@ -35,8 +35,11 @@ def main(arguments: list[str]) -> int:
     outcomes = list(run_rows([known[name] for name in names], warn))
     _show(outcomes, load, as_json=options.json)
     if options.write:
-        _FIGURES.write_text(json.dumps(build_json(outcomes, load), indent=1) + "\n")
-        _PAGE.write_text(build_markdown(outcomes, load))
+        # Rows that were not asked for stay as an earlier run left them, with its date.
+        kept = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else []
+        rows = join_rows(list(known), kept, build_json(outcomes, load))
+        _FIGURES.write_text(json.dumps(rows, indent=1) + "\n")
+        _PAGE.write_text(build_markdown(rows))
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from services.lab.bench.table.declared import Bound, Figure, Goal
 from services.lab.bench.table.runner import Outcome
 
-__all__ = ["HEADS", "build_json", "build_lines", "build_markdown"]
+__all__ = ["HEADS", "build_json", "build_lines", "build_markdown", "join_rows"]
 
 HEADS = ("row", "what", "Millmark", "peer", "times", "least to most", "reach", "")
 _MISSED, _REACHED = "**missed**", "reached"
@@ -83,14 +83,14 @@ def describe_machine() -> str:
     return f"{os.cpu_count()} processors ({model}), {platform.system()}, Python {platform.python_version()}"
 
 
-def build_json(outcomes: Sequence[Outcome], load: float) -> dict[str, Any]:
-    """Everything that was measured, with reaches."""
-    return {
+def build_json(outcomes: Sequence[Outcome], load: float) -> list[dict[str, Any]]:
+    """A row each: everything that was measured, with reaches, and where and when."""
+    measured = {
         "machine": describe_machine(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "load_before": round(load, 2),
-        "rows": [_row_json(outcome) for outcome in outcomes],
+        "load_before": round(load, 1),
     }
+    return [{**_row_json(outcome), **measured} for outcome in outcomes]
 
 
 def _row_json(outcome: Outcome) -> dict[str, Any]:
@@ -106,32 +106,48 @@ def _row_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "name": row.name, "title": row.title, "peer": row.peer, "failure": outcome.failure,
         "left_out": outcome.left_out, "notes": list(outcome.notes), "wall_s": round(outcome.wall_s, 1), "goals": goals,
+        "lines": [list(line) for line in _lines(outcome)],
     }  # fmt: skip
 
 
-def build_markdown(outcomes: Sequence[Outcome], load: float) -> str:
+def join_rows(names: Sequence[str], kept: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[Any]:
+    """The rows of an earlier run and of this one, this one's first, in the order of `names`."""
+    found = {row["name"]: row for row in [*kept, *new]}
+    return [found[name] for name in names if name in found]
+
+
+def build_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The page that the repository keeps."""
-    lines = build_lines(outcomes)
-    found = build_json(outcomes, load)
-    whole = sum(outcome.wall_s for outcome in outcomes)
     parts = [
         "# Beside its peers",
         "",
         "Written by `scripts/bench --write`. Costs are CPU seconds of the process that works, unless a line says",
         "otherwise; *times* is the peer's cost divided by Millmark's, so above 1 Millmark is cheaper. The sides are",
         "asked in turns, the first round is dropped, the figures are medians; the least and the most are of single",
-        "rounds.",
-        "What each row compares is in [table/rows.py](table/rows.py), how in the modules that it names.",
-        "",
-        f"{found['date']}, {found['machine']}, load {found['load_before']} before;",
-        f"the run took {whole / 60:.1f} minutes.",
+        "rounds. What each row compares is in [table/rows.py](table/rows.py), how in the modules that it names; the",
+        "same figures are in [TABLE.json](TABLE.json).",
         "",
         f"| {' | '.join(HEADS)} |",
         f"|{'---|' * len(HEADS)}",
-        *(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines),
+        *(f"| {' | '.join(_cell(cell) for cell in line)} |" for row in rows for line in row["lines"]),
+        "",
+        *_measured(rows),
     ]
-    notes = [f"- {outcome.row.name}: {note}" for outcome in outcomes for note in outcome.notes]
+    notes = [f"- {row['name']}: {note}" for row in rows for note in row["notes"]]
     return "\n".join([*parts, *(["", *notes] if notes else []), ""])
+
+
+def _measured(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Where and when: in a line if all rows are of one run."""
+    runs: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault((row["date"], row["machine"], row["load_before"]), []).append(row)
+    return [
+        f"- {date}, {machine}, load {load} before: "
+        + ("all rows" if len(runs) == 1 else ", ".join(row["name"] for row in found))
+        + f", in {sum(row['wall_s'] for row in found) / 60:.1f} minutes"
+        for (date, machine, load), found in runs.items()
+    ]
 
 
 def _cell(text: str) -> str:
