@@ -14,6 +14,7 @@ is spent if and only if the call succeeds. All that a relay can do to a request 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
 from ledger.errors import RequestError, SigningError, TrustError
@@ -45,6 +46,7 @@ _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chain
 _REQUEST_TYPE = keccak256(
     b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
 )
+_PADDING = bytes(32 - ADDRESS_BYTES)
 _NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
 _HINT = "have it signed again with this version"
 
@@ -81,18 +83,11 @@ class ForwardRequest:
     @property
     def digest(self) -> bytes:
         """The 32-byte digest to sign (EIP-712 section "Specification"), which also identifies the request."""
-        domain = keccak256(_DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + _word(self.chain_id) + _padded(self.forwarder))
-        message = keccak256(
-            _REQUEST_TYPE
-            + _padded(self.signer)
-            + _padded(self.to)
-            + _word(0)
-            + _word(self.gas)
-            + _word(self.nonce)
-            + _word(self.deadline)
-            + keccak256(self.data)
-        )
-        return keccak256(b"\x19\x01" + domain + message)
+        # Value (0), gas, nonce and deadline, a word each, as one number: a conversion each would take half of the time.
+        numbers = ((self.gas << 512) | (self.nonce << 256) | self.deadline).to_bytes(128, "big")
+        parts = (_REQUEST_TYPE, _PADDING, self.signer, _PADDING, self.to, numbers, keccak256(self.data))
+        message = keccak256(b"".join(parts))
+        return keccak256(_prefix(self.chain_id, self.forwarder) + message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +125,13 @@ class SignedRequest:
                 "signature": "0x" + self.signature.hex(),
             }
         )
+
+
+@lru_cache(maxsize=64)
+def _prefix(chain_id: int, forwarder: bytes) -> bytes:
+    """What a digest begins with: it is the same for all requests to a forwarder, of which a process knows few."""
+    domain = keccak256(_DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + _word(chain_id) + _padded(forwarder))
+    return b"\x19\x01" + domain
 
 
 def sign_request(request: ForwardRequest, signer: Signer) -> SignedRequest:

@@ -50,10 +50,12 @@ class Tree:
     None of them ever changes, so earlier sizes need no state of their own.
     """
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_edges", "_levels")
 
     def __init__(self, leaf_hashes: Iterable[bytes] = ()) -> None:
         self._levels: list[list[bytes]] = [[]]
+        self._edges: tuple[int, dict[int, bytes]] = (0, {})
+        """Of the size of the latest proof, roots from a leaf to the last one, which many proofs share."""
         self.extend(leaf_hashes)
 
     @property
@@ -69,8 +71,9 @@ class Tree:
     def extend(self, leaf_hashes: Iterable[bytes]) -> None:
         """Add leaf hashes in order. Raises ProofError, and adds none, if one of them does not have 32 bytes."""
         added = list(leaf_hashes)
-        for leaf in added:
-            _check_hash("leaf hash", leaf)
+        if set(map(type, added)) != {bytes} or set(map(len, added)) != {HASH_BYTES}:  # seen at once: they are many
+            for leaf in added:
+                _check_hash("leaf hash", leaf)
         self._levels[0] += added
         for number, below in enumerate(self._levels):
             if len(below) < 2:
@@ -95,7 +98,17 @@ class Tree:
         """
         size = self._known_size(size)
         _check_below("index", index, size)
-        return [self._range_root(low, high) for low, high in _siblings(index, size)][::-1]
+        # The tree consists of complete subtrees, one for each bit of its size, the largest at the left. The leaf's own
+        # one is of the highest bit in which index and size differ.
+        levels, height = self._levels, (index ^ size).bit_length() - 1
+        proof = [levels[level][(index >> level) ^ 1] for level in range(height)]
+        right = ((index >> height) + 1) << height
+        if right < size:
+            proof.append(self._edge_root(right, size))
+        for level in range(height + 1, size.bit_length()):
+            if size >> level & 1:
+                proof.append(levels[level][(size >> level) - 1])
+        return proof
 
     def consistency_proof(self, first: int, second: int | None = None) -> list[bytes]:
         """Return the consistency proof from size `first` to size `second` (RFC 9162 section 2.1.4.1).
@@ -132,6 +145,16 @@ class Tree:
         if size > self.size:
             raise ProofError(f"size {size} is larger than the tree's size {self.size}")
         return size
+
+    def _edge_root(self, low: int, size: int) -> bytes:
+        """As `_range_root` up to the last leaf, remembered: unlike the hashes in the levels, it has to be computed."""
+        edges = self._edges
+        if edges[0] != size:
+            edges = self._edges = (size, {})
+        roots = edges[1]
+        if low not in roots:
+            roots[low] = self._range_root(low, size)
+        return roots[low]
 
     def _range_root(self, low: int, high: int) -> bytes:
         """Root of leaves low..high-1, where `low` is a multiple of the largest power of two up to high - low."""
