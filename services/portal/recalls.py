@@ -70,7 +70,7 @@ class Recalls:
         values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
         if found is not None:
             values["view"] = build_view(self.store, found, principal, catalogue, _SHOWN)
-            values["notice"] = self._notice(found, principal)
+            values["notice"], values["noticed"] = self._notice(found, principal)
         return self.pages.render(
             request, "recall.html", status, forms=self.forms, refused=refused, most=_SHOWN, **values
         )
@@ -90,17 +90,19 @@ class Recalls:
         headers = {"Content-Disposition": 'attachment; filename="recall.zip"'}
         return Response(body, media_type="application/zip", headers=headers)
 
-    def _notice(self, found: Recall, principal: Principal) -> Offer | None:
+    def _notice(self, found: Recall, principal: Principal) -> tuple[Offer | None, int]:
         """The button for a notice on the causes on which the company may record one; without any, on what was made from
-        them."""
-        company = self.acting.desk.company(principal)
+        them. And how many of these it names, 0 if it names the causes."""
+        company, named = self.acting.desk.company(principal), 0
         if company is None:
-            return None
+            return None, 0
         causes = [lot.subject for lot in found.lots if not lot.depth]
         with open_reader(self.store) as reader:
             lots = find_noteable(reader, company, causes)
-            lots = lots or find_noteable(reader, company, [lot.subject for lot in found.lots if lot.depth])
-        return offer_note(self.acting, principal, "recallNotice", lots)
+            if not lots:
+                lots = find_noteable(reader, company, [lot.subject for lot in found.lots if lot.depth])
+                named = len(lots)
+        return offer_note(self.acting, principal, "recallNotice", lots), named
 
     def _models(self, principal: Principal) -> list[answers.Model]:
         """Those whose recall finds something for the caller."""

@@ -17,6 +17,7 @@ from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Item, OfferCustody, ReceiveLot, Verdict
 from ledger.store import Store
+from services.access.people.openid import Provider
 from services.access.people.people import People
 from services.access.people.roles import PersonRole
 from services.audit import AuditLog
@@ -117,10 +118,12 @@ def serve_world(
     owner: str = "Cedar Assembly",
     *,
     acting: bool = False,
+    provider: Provider | None = None,
 ) -> Iterator[PortalWorld]:
     """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `host`: the name under
     which browsers reach the gateway; passkeys need `localhost`. `owner`: whose gateway it is. `acting`: whether it
-    follows the chain, records for its company, keeps an audit log, and has a folder for planning."""
+    follows the chain, records for its company, keeps an audit log, and has a folder for planning. `provider`: where its
+    people may sign in."""
     with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
         port = listening.getsockname()[1]
@@ -130,6 +133,7 @@ def serve_world(
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
         limiter, page = Limiter(Rates(1e6, 1e6)), check_page or folder / "no page"
         more = _acting_parts(folder, line, company) if acting else {}
+        more["provider"] = provider
         app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
         with running(build_server(app, "127.0.0.1", port), listening):
             yield PortalWorld(store, line, policy.origin, folder)

@@ -85,9 +85,17 @@ def _receivers(scene: Scene) -> list[Option]:
 
 def _may_return(scene: Scene) -> bool:
     """Whether it is in quarantine, and another company made it, of which the book has the proof."""
+    return _is_mine(scene, LotState.QUARANTINED) and not lot_of(scene).contents and _is_made_elsewhere(scene)
+
+
+def _is_made_elsewhere(scene: Scene) -> bool:
     identity = scene.reader.book.identity(lot_of(scene).subject)
-    made_elsewhere = identity is not None and identity.creator != scene.company
-    return _is_mine(scene, LotState.QUARANTINED) and not lot_of(scene).contents and made_elsewhere
+    return identity is not None and identity.creator != scene.company
+
+
+def _may_send_back(scene: Scene) -> bool:
+    """Whether it can be returned once it is in quarantine."""
+    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and _is_made_elsewhere(scene)
 
 
 # Quarantine and gates
@@ -378,6 +386,8 @@ LOT_ACTS = (
         offered=_may_waive,
         grave=True,
     ),
+    # The first of the two records that sending back takes: whoever wants to do that looks for it under this name.
+    Act("quarantineLot", About.LOT, (REASON,), offered=_may_send_back, grave=True, called="sendBack"),
     Act("quarantineLot", About.LOT, (REASON,), offered=_may_quarantine, grave=True),
     Act(
         "scrapLot",
