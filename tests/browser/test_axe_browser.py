@@ -51,7 +51,7 @@ LEFT_OUT = {
     "/portal/plans/{digest}": "test_planning_browser.py",
     "/portal/cases/{number}": "test_recall_browser.py",
 }
-"""Routes that are not visited here: why, or which tests look at their pages, without axe-core."""
+"""Routes that are not visited here: why, or which tests look at their pages, with axe-core too."""
 LINKED = {"/portal/demand/{digest}", "/portal/inspections/{number}"}
 """Pages that are visited only if one that is visited before happens to link to them."""
 ROUTES = [path for method, path in PAGES if method == "GET" and path not in LEFT_OUT]

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from ledger.canonical import canonical_json
+from tests.support.axe import find_violations
 from tests.support.check_page import build_page
 from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.portal_world import PortalWorld, serve_world
@@ -120,20 +121,49 @@ def test_markup_in_a_proof_is_shown_as_text(world: PortalWorld, page: Page, tmp_
 
 
 @pytest.mark.parametrize(("language", "width"), [("en", 390), ("zh", 390), ("en", 1280), ("zh", 1280)])
-def test_everybody_can_read_it(world: PortalWorld, chromium: Browser, language: str, width: int) -> None:
+def test_everybody_can_read_it_in_every_state(
+    world: PortalWorld, chromium: Browser, tmp_path: Path, language: str, width: int
+) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 844}, locale=language)
     page = context.new_page()
+    page.goto(f"{world.origin}/check/")
+    expect(page.locator("#go")).to_be_enabled()
+    _measure(page)
+    page.locator("#go").click()  # nothing was chosen
+    expect(page.locator("#state")).not_to_be_empty()
+    _measure(page)
+    page.goto(world.code(world.failed))
+    page.locator("a[href^='/check/#']").click()
+    expect(page.locator("#result .badge.bad")).to_be_visible()
+    _measure(page)
     page.goto(world.code())
     page.locator("a[href^='/check/#']").click()
     expect(page.locator("#result .badge.good")).to_be_visible()
     assert page.locator("html").get_attribute("lang") == language
-    assert not run_list(page, CONTRAST)
-    assert not run_list(page, NAMELESS)
-    assert not run_list(page, SMALL_TARGETS)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    _measure(page)
     chinese = re.search(r"[\u4e00-\u9fff]", page.locator("#given").inner_text())
     assert (chinese is not None) == (language == "zh")
+    broken = tmp_path / "broken.bundle"
+    broken.write_text("no bundle")
+    _choose(page, "bundle", broken)
+    page.locator("#go").click()
+    expect(page.locator("#result .badge.none")).to_be_visible()
+    _measure(page)
     context.close()
+
+
+def _measure(page: Page) -> None:
+    """Also in the dark, and with the pointer on the button."""
+    for script in (CONTRAST, NAMELESS, SMALL_TARGETS):
+        assert not run_list(page, script)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert find_violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert find_violations(page, "color-contrast") == []
+    page.locator("#go").hover()
+    assert find_violations(page, "color-contrast") == []
+    page.emulate_media(color_scheme="light")
+    page.mouse.move(0, 0)
 
 
 def _download(world: PortalWorld, page: Page, folder: Path) -> tuple[Path, Path]:

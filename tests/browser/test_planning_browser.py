@@ -23,6 +23,7 @@ from services.access.signin import session_cookie
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen
+from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
@@ -59,10 +60,12 @@ class Factory:
         self.site.world.chain.node.wait(seconds)
 
     @contextmanager
-    def phone(self, chromium: Browser, language: str = "en", width: int = 390) -> Iterator[Page]:
-        """Of a recorder who has signed in; pages have no scripts."""
+    def phone(
+        self, chromium: Browser, language: str = "en", width: int = 390, *, scripts: bool = False
+    ) -> Iterator[Page]:
+        """Of a recorder who has signed in; pages have no scripts unless they are wanted."""
         size = {"width": width, "height": 844}
-        context = chromium.new_context(viewport=size, locale=language, java_script_enabled=False)  # type: ignore[arg-type]  # a dict
+        context = chromium.new_context(viewport=size, locale=language, java_script_enabled=scripts)  # type: ignore[arg-type]  # a dict
         context.set_default_timeout(MAX_S * 1000)
         context.add_cookies([{"name": session_cookie(secure=False), "value": self._session(), "url": self.origin}])
         try:
@@ -270,16 +273,29 @@ def _confirm(page: Page) -> None:
     _final(page)
 
 
-@pytest.mark.parametrize(("language", "width"), [("zh", 390), ("zh", 1280), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), [("zh", 390), ("zh", 1280), ("en", 1280), ("en", 390)])
 def test_everybody_can_use_the_pages(factory: Factory, chromium: Browser, language: str, width: int) -> None:
-    with factory.phone(chromium, language, width) as page:
-        for path in ("order", "order/crankshaft", "order/implant", "planner", "offers", "machines", "machines?days=1"):
+    with factory.phone(chromium, language, width, scripts=True) as page:
+        pages = ("order", "order/crankshaft", "order/implant", "planner", "offers", "machines", "machines?days=1")
+        for path in (*pages, "demand", "process", "plans", "lots/00"):
             page.goto(f"{factory.origin}/portal/{path}")
-            _look(page)
+            _measure(page)
         for kind in ("planner", "offers"):
             page.goto(f"{factory.origin}/portal/{kind}")
             page.locator(f"tbody a[href*='/portal/{kind}/']").first.click()
-            _look(page)
+            _measure(page)
+        page.goto(f"{factory.origin}/portal/order/crankshaft")
+        page.locator("main form button.primary").click()  # nothing was chosen
+        _measure(page)
+
+
+def _measure(page: Page) -> None:
+    """With axe-core, also in the dark."""
+    _look(page)
+    assert find_violations(page) == [], page.url
+    page.emulate_media(color_scheme="dark")
+    assert find_violations(page, "color-contrast") == [], page.url
+    page.emulate_media(color_scheme="light")
 
 
 def _final(page: Page) -> None:

@@ -16,6 +16,7 @@ from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen
 from tests.support.acting_site import ActingSite, open_acting_site
+from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.loopback import running
 from tests.support.patience import MAX_S, wait_until
@@ -91,6 +92,7 @@ def look(page: Page) -> None:
     assert page.locator("html").evaluate("(root) => root.scrollWidth") <= 390, page.url
     for name, script in (("pale", CONTRAST), ("nameless", NAMELESS), ("cut off", CUT_OFF), ("small", SMALL_TARGETS)):
         assert not run_list(page, script), (page.url, name)
+    assert find_violations(page) == [], page.url
 
 
 def finish(page: Page, shop: Shop) -> None:
@@ -166,4 +168,8 @@ def test_the_inspectors_pages_and_the_choices_fit(shop: Shop, chromium: Browser,
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         for script in (CONTRAST, NAMELESS, CUT_OFF, SMALL_TARGETS):
             assert not run_list(page, script), (path, script[:60])
+        assert find_violations(page) == [], path
+        page.emulate_media(color_scheme="dark")
+        assert find_violations(page, "color-contrast") == [], path
+        page.emulate_media(color_scheme="light")
     context.close()

@@ -17,6 +17,7 @@ from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Item, OfferCustody, ReceiveLot, Verdict
 from ledger.store import Store
+from services.access import OPERATOR
 from services.access.people.openid import Provider
 from services.access.people.people import People
 from services.access.people.roles import PersonRole
@@ -35,7 +36,7 @@ from services.serving.server import build_server, listen
 from services.store import open_store
 from tests.support.loopback import running
 
-__all__ = ["PortalWorld", "serve_world"]
+__all__ = ["PortalWorld", "serve_beside", "serve_world"]
 
 ORDERS = 2
 _DISCLOSED = ["names", "/passport"]
@@ -84,9 +85,9 @@ class PortalWorld:
     def address(self, company: Company) -> str:
         return to_checksum(company.signer.address)
 
-    def session(self, company: Company, name: str, role: PersonRole) -> str:
-        """The session of somebody who works for the company, whose gateway this is."""
-        people, now_s = People(self.store, company.number), int(time.time())
+    def session(self, company: Company | None, name: str, role: PersonRole) -> str:
+        """The session of somebody who works for the company; without one, for the consortium's operator."""
+        people, now_s = People(self.store, OPERATOR if company is None else company.number), int(time.time())
         invited = people.invite(name, role, now_s=now_s)
         with self.store.transaction() as connection:
             return people.enter(connection, people.welcome(connection, invited.code, now_s), now_s).token
@@ -137,6 +138,28 @@ def serve_world(
         app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
         with running(build_server(app, "127.0.0.1", port), listening):
             yield PortalWorld(store, line, policy.origin, folder)
+
+
+@contextmanager
+def serve_beside(world: PortalWorld, owner: str | None, check_page: Path | None = None) -> Iterator[str]:
+    """Another gateway over the same index, which the first one keeps up to date: of a company that records there, or of
+    the consortium's operator. Yields its origin."""
+    with listen("127.0.0.1", 0) as listening:
+        port, consortium = listening.getsockname()[1], world.line.consortium
+        company, chain = None if owner is None else world.company(owner), consortium.chain
+        policy = build_policy(
+            Auth.REQUIRED, host="localhost", port=port, owner=OPERATOR if company is None else company.number
+        )
+        more: dict[str, Any] = {"governing": lambda: chain}
+        if company is None:
+            more["operator"] = chain, consortium.owner.signer
+        else:
+            more |= {"recording": (chain, company.signer), "name_keys": [company.name_key]}
+        proofs = Proofs(world.store, chain, None, parse_disclosing(_DISCLOSED))
+        limiter, page = Limiter(Rates(1e6, 1e6)), check_page or world.folder / "no page"
+        app = create_gateway(GatewayParts(world.store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
+        with running(build_server(app, "127.0.0.1", port), listening):
+            yield policy.origin
 
 
 def _acting_parts(folder: Path, line: Line, company: Company) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import unescape
 
+from ledger.bundle import InferenceShown
 from ledger.errors import MillmarkError
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
@@ -60,9 +61,12 @@ class _StoryChain(FakeChain):
 class _Proved(Proofs):
     """Has the report of a story for its proof, or no proof."""
 
-    def __init__(self, store: Store, report: Report | None, *, kept: bool) -> None:
+    def __init__(
+        self, store: Store, report: Report | None, opened: tuple[InferenceShown, ...] = (), *, kept: bool
+    ) -> None:
         super().__init__(store, None, None, Disclosing(names=True))
-        self._found = None if report is None else Proof(b"", b"", kept=kept, report=report, refused=None)
+        known = report is not None
+        self._found = Proof(b"", b"", kept=kept, report=report, refused=None, inferences=opened) if known else None
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:  # noqa: ARG002  # as in Proofs
         return self._found
@@ -75,6 +79,8 @@ class StorySite:
     store: Store
     story: Story
     report: Report
+    opened: tuple[InferenceShown, ...] = ()
+    """What its proof opens."""
     chain: _StoryChain = field(default_factory=_StoryChain)
     callers: dict[str, Caller] = field(default_factory=dict)
     """Of gateways with a proof that they made or kept, and of one without."""
@@ -108,7 +114,7 @@ class StorySite:
     def _page(self, path: str, language: str, proof: str) -> str:
         """What is read on a page, in one line, with a pilcrow between its items."""
         if proof not in self.callers:
-            proofs = _Proved(self.store, None if proof == "none" else self.report, kept=proof == "kept")
+            proofs = _Proved(self.store, None if proof == "none" else self.report, self.opened, kept=proof == "kept")
             parts = GatewayParts(
                 self.store, build_policy("loopback-open"), limiter=Limiter(Rates(1e6, 1e6)), proofs=proofs
             )
