@@ -82,7 +82,11 @@ def on_the_way_back(page: Page, world: PortalWorld, act: Callable[[CDPSession, d
     """Has the browser stop before it brings the gateway what the provider gave it: a redirect, which Playwright's own
     routes do not see."""
     session = page.context.new_cdp_session(page)
-    session.on("Fetch.requestPaused", lambda event: act(session, {"requestId": event["requestId"]}))
+
+    def stop(event: dict[str, Any]) -> None:
+        act(session, {"requestId": event["requestId"]})
+
+    session.on("Fetch.requestPaused", stop)
     session.send("Fetch.enable", {"patterns": [{"urlPattern": f"{world.origin}{BACK_PATH}?code=*"}]})
 
 
