@@ -18,12 +18,15 @@ from tests.support.mutation.solidity_mutants import find_mutants as find_solidit
 _MODULE, _TESTS = "ledger/rlp.py", "tests/unit/ledger/test_rlp.py"
 _OTHERWISE = f"{_MODULE}:encode_integer: 7 -> 8"
 """Gets only tests that do not come across it."""
+_UNCOVERED = f"{_MODULE}:encode_integer: 8 -> 9"
+"""Gets no test at all."""
 _EXPECTED = {
     f"{_MODULE}:: 55 -> 56": "killed",
     f"{_MODULE}:encode_rlp: 192 -> 193": "killed",
     f"{_MODULE}:decode_rlp: return item -> return None": "killed",
     f"{_MODULE}:_payload: length > _SHORT -> length >= _SHORT": "killed",
     _OTHERWISE: "survived",
+    _UNCOVERED: "uncovered",
     "unchanged True": "survived",
     "unchanged False": "survived",
 }
@@ -42,6 +45,8 @@ def test_tests_are_run_on_mutants_in_and_outside_functions(tmp_path: Path) -> No
     for place, (one, tests) in enumerate(jobs):
         if one.name == _OTHERWISE:
             jobs[place] = one, sorted(covering.cpu_s.keys() - set(tests))[:1]
+        elif one.name == _UNCOVERED:
+            jobs[place] = one, []
     for here in (True, False):
         jobs.append((PythonMutant(_MODULE, f"unchanged {here}", UNCHANGED, (), here), list(covering.cpu_s)))
     (tmp_path / "jobs.json").write_text(json.dumps([{"mutant": asdict(one), "tests": tests} for one, tests in jobs]))

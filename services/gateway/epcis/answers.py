@@ -13,7 +13,7 @@ from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.repository import EpcisCaptureRow
 
-__all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
+__all__ = ["SIMPLE", "collection", "describe_capture", "query_document", "recorded_of"]
 
 SIMPLE: Final = "SimpleEventQuery"
 """The standard's predefined query, with its parameters in the URL."""
@@ -30,6 +30,11 @@ def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json
         "creationDate": _moment(int(datetime.now(UTC).timestamp() * 1000)),
         "epcisBody": {"queryResults": {"queryName": name, "resultsBody": {"eventList": list(events)}}},
     }
+
+
+def collection(members: Sequence[str]) -> dict[str, Json]:
+    """A list of values, as the standard's top-level resources answer."""
+    return {"@context": [CONTEXT], "type": "Collection", "member": list(members)}
 
 
 def recorded_of(row: EpcisCaptureRow) -> set[int]:

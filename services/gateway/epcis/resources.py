@@ -1,33 +1,59 @@
-"""Routes of the standard's top-level resources: the events of a kind, a step, a disposition, a place."""
+"""Routes of the standard's top-level resources: the values of a kind, and the events of one value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Path, Request, Response
 
-from services.access import Scope
+from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.gateway.epcis import schemas
+from services.gateway.epcis.answers import collection
 from services.gateway.epcis.capture import CaptureService
-from services.gateway.epcis.negotiation import PREFIX
-from services.gateway.epcis.search import find_events, read_query
+from services.gateway.epcis.negotiation import PREFIX, verify_acceptable
+from services.gateway.epcis.search import find_events, link_to_next, read_place, read_query, reply_json
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.route_table import Examples
 from services.gateway.http.routes import Routes
+from services.interop.epcis.query_parameters import EVENT_TYPES
+from services.interop.epcis.terms import THINGS
+from services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
 
-__all__ = ["RESOURCES", "add_resources"]
+__all__ = ["RESOURCES", "Resource", "add_resources"]
 
 _FIND: Final = Rule(Scope.PROVENANCE, cost=4, by_name=True)
-RESOURCES: Final[Mapping[str, str]] = {
-    "eventTypes": "eventType",
-    "bizSteps": "EQ_bizStep",
-    "bizLocations": "EQ_bizLocation",
-    "readPoints": "EQ_readPoint",
-    "dispositions": "EQ_disposition",
+_LIST: Final = Rule(Scope.PROVENANCE, cost=4)
+_PAGING: Final = {"perPage", "nextPageToken"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of values."""
+
+    parameter: str
+    """The query parameter that selects the events of a value."""
+    fields: tuple[str, ...]
+    """Of events, which have such values; none if there are no others than the standard's."""
+    standard: tuple[str, ...] = ()
+    """The standard's own values, which are listed even if no event has them."""
+    prefix: str = ""
+    """How the standard's own values begin where they are written out."""
+    example: str = ""
+
+
+RESOURCES: Final[Mapping[str, Resource]] = {
+    "eventTypes": Resource("eventType", (), EVENT_TYPES, example="ObjectEvent"),
+    "bizSteps": Resource("EQ_bizStep", ("bizStep",), BIZ_STEPS, f"{CBV}BizStep-", "shipping"),
+    "bizLocations": Resource("EQ_bizLocation", ("bizLocation",), example="https://id.gs1.org/414/9506000000015"),
+    "readPoints": Resource("EQ_readPoint", ("readPoint",), example="https://id.gs1.org/414/9506000000015/254/5"),
+    "dispositions": Resource("EQ_disposition", ("disposition",), DISPOSITIONS, f"{CBV}Disp-", "in_transit"),
 }
-"""The query parameter that selects the events of a resource, by the resource's name in the path."""
+"""By the resource's name in the path."""
+_EPCS: Final = Resource("MATCH_anyEPC", THINGS, example="https://id.gs1.org/01/09506000013459/21/A0001")
 
 Value = Annotated[
     str,
@@ -41,9 +67,11 @@ Value = Annotated[
 
 
 def add_resources(routes: Routes, service: CaptureService, examples: Examples) -> None:
-    """Adds `/RESOURCE/VALUE/events` for every resource."""
-    for resource, parameter in RESOURCES.items():
-        _add_events(routes, service, examples, resource, parameter)
+    """Adds `/RESOURCE` and `/RESOURCE/VALUE/events` for every resource, and `/epcs`."""
+    for name, resource in RESOURCES.items():
+        _add_events(routes, service, examples, name, resource.parameter)
+        _add_values(routes, service, name, resource)
+    _add_values(routes, service, "epcs", _EPCS)
 
 
 def _add_events(routes: Routes, service: CaptureService, examples: Examples, resource: str, parameter: str) -> None:
@@ -60,3 +88,34 @@ def _add_events(routes: Routes, service: CaptureService, examples: Examples, res
         return find_events(
             request, principal, service.event_queries(principal), read_query(request, more=[(parameter, value)])
         )
+
+
+def _add_values(routes: Routes, service: CaptureService, name: str, resource: Resource) -> None:
+    @routes.get(
+        f"{PREFIX}/{name}",
+        f"list{name[0].upper()}{name[1:]}",
+        f"List EPCIS {name}",
+        rule=_LIST,
+        examples={"one": partial(collection, [resource.example])},
+        **schemas.describe(schemas.COLLECTION, parameters=schemas.PAGE_PARAMETERS),
+    )
+    def values(request: Request, principal: CurrentPrincipal) -> Response:
+        """Returns the standard's own values, then those of events that the caller sent, or of all events for the
+        company that runs the gateway. Standard values are bare words, others are URIs in the form of the event hash."""
+        return _list_values(request, principal, service, resource)
+
+
+def _list_values(request: Request, principal: Principal, service: CaptureService, resource: Resource) -> Response:
+    verify_acceptable(request.headers)
+    parsed = read_query(request, _PAGING)
+    known, after = read_place(request, principal, parsed) or (0, "")
+    limit = parsed.per_page + 1  # one more shows whether there is a next page
+    shown = list(resource.standard[int(known) : int(known) + limit])
+    if len(shown) < limit and resource.fields:
+        queries = service.event_queries(principal)
+        shown += queries.values(resource.fields, resource.prefix, str(after), limit - len(shown))
+    page = shown[: parsed.per_page]
+    next_known = min(int(known) + len(page), len(resource.standard))
+    is_own = bool(page) and page[-1] not in resource.standard
+    last = (next_known, page[-1] if is_own else str(after)) if len(shown) > parsed.per_page else None
+    return reply_json(collection(page), 200, **link_to_next(request, principal, last))

@@ -13,6 +13,7 @@ from services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARA
 
 __all__ = [
     "CAPTURE_PARAMETERS",
+    "COLLECTION",
     "DEFINITION",
     "DEFINITIONS",
     "DEFINITION_BODY",
@@ -44,6 +45,10 @@ def _list(item: _Schema) -> _Schema:
     return {"type": "array", "items": item}
 
 
+COLLECTION: Final = _object(
+    "A list of values.",
+    {"@context": _list(_TEXT), "type": {"const": "Collection"}, "member": {**_list(_TEXT), "uniqueItems": True}},
+)
 _RECORDED = _object(
     "A record. Lists of jobs contain only its id.",
     {

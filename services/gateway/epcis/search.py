@@ -13,7 +13,7 @@ from ledger.store import Store
 from services.access import Principal
 from services.gateway.epcis.answers import SIMPLE, query_document
 from services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
-from services.gateway.http.paging import Pager
+from services.gateway.http.paging import Key, Pager
 from services.interop.epcis.event_queries import EventQueries
 from services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
 
@@ -22,6 +22,7 @@ __all__ = [
     "link_to_next",
     "number_of",
     "open_event_queries",
+    "read_place",
     "read_query",
     "read_token",
     "reply_json",
@@ -90,16 +91,17 @@ def _scope(request: Request, principal: Principal, asked: str) -> str:
 
 def read_token(request: Request, principal: Principal, parsed: ParsedQuery, asked: str = "") -> tuple[int, int] | None:
     """The position after which the page starts; None for the first page. Raises CursorError."""
-    if parsed.token is None:
-        return None
+    place = read_place(request, principal, parsed, asked)
+    return None if place is None else (int(place[0]), int(place[1]))
+
+
+def read_place(request: Request, principal: Principal, parsed: ParsedQuery, asked: str = "") -> Key | None:
+    """As `read_token`, for lists in any order."""
     pager: Pager = request.app.state.pager
-    first, second = pager.open(_scope(request, principal, asked), parsed.token)
-    return int(first), int(second)
+    return None if parsed.token is None else pager.open(_scope(request, principal, asked), parsed.token)
 
 
-def link_to_next(
-    request: Request, principal: Principal, last: tuple[int, int] | None, asked: str = ""
-) -> dict[str, str]:
+def link_to_next(request: Request, principal: Principal, last: Key | None, asked: str = "") -> dict[str, str]:
     """The Link header for the next page (RFC 8288); empty on the last one."""
     if last is None:
         return {}

@@ -8,7 +8,7 @@ names something else is hidden, because showing it would disclose that identifie
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -79,6 +79,13 @@ class EventQueries:
         if not page.events:
             raise NotFoundError("no event has that id", hint="look it up in its capture job, or ask its sender")
         return page.events[0]
+
+    def values(self, fields: Collection[str], without: str, after: str, limit: int) -> list[str]:
+        """Values above `after` of the events that the caller sent, or of all if it may see everything, ascending, but
+        for those that begin as `without` says."""
+        with self._store.reading() as connection:
+            sender = None if self._viewer is None else self._participant
+            return EpcisRepository(connection).values(fields, sender, without, after, limit)
 
     def capture(self, id_: str) -> EpcisCaptureRow:
         """A capture job of the caller, or of anyone if the caller may see everything. Raises NotFoundError."""

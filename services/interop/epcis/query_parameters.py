@@ -19,6 +19,7 @@ from services.interop.epcis.tree import namespaces_of, text_of
 
 __all__ = [
     "COUNTS",
+    "EVENT_TYPES",
     "MAX_CHARACTERS",
     "PARAMETERS",
     "ParsedQuery",
@@ -57,7 +58,7 @@ _EQUALS: Final[Mapping[str, tuple[str, str]]] = {
 """For each parameter, the field of the terms, and the field of events by whose rules its values are normalised."""
 _LINKED: Final = ("bizTransaction", "source", "destination")
 """Fields of the parameters `EQ_bizTransaction_TYPE` and so on, whose names contain the type."""
-_TYPES: Final = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
+EVENT_TYPES: Final = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
 _SPANS: Final = {"eventTime": "event_time_ms", "recordTime": "record_time_ms"}
 _NAMESPACES: Final = namespaces_of(None)
 _PLAIN: Final = ("eventType", "EQ_action", "EQ_eventID", "EQ_errorReason", "EXISTS_errorDeclaration")
@@ -190,7 +191,7 @@ def _condition(name: str, value: str) -> TermCondition:
 
 def _plain(name: str, values: tuple[str, ...]) -> TermCondition:
     if name == "eventType":
-        return TermCondition(("type",), _known(name, values, _TYPES))
+        return TermCondition(("type",), _known(name, values, EVENT_TYPES))
     if name == "EQ_action":
         return TermCondition(("action",), _known(name, values, ("ADD", "OBSERVE", "DELETE")))
     if name == "EQ_eventID":

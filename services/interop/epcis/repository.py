@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, tuple_
 
 from ledger.store import Book, Rows, schema_of
 
@@ -217,6 +217,20 @@ class EpcisRepository:
         order = (column, epcis_events.c.number)
         found = found.order_by(*(one.desc() if query.descending else one.asc() for one in order))
         return [EpcisEventRow(*row) for row in self._connection.execute(found)]
+
+    def values(
+        self, fields: Collection[str], participant: int | None, without: str, after: str, limit: int
+    ) -> list[str]:
+        """Values above `after` that events have in one of the fields, ascending, but for those that begin as `without`
+        says (nothing if it is empty). With a participant, only of events that it sent."""
+        value, columns = epcis_terms.c.value, epcis_terms.c
+        wanted = select(value).distinct().where(columns.field.in_(fields), value > after)
+        if without:
+            wanted = wanted.where(func.substr(value, 1, len(without)) != without)
+        if participant is not None:
+            sent = (_MATCHING.c.participant == participant) & _MATCHING.c.number.between(columns.first, _LAST)
+            wanted = wanted.where(exists().where(sent))
+        return list(self._connection.execute(wanted.order_by(value).limit(limit)).scalars())
 
     def entries(self, rows: Iterable[EpcisEventRow]) -> dict[tuple[bytes, int], str]:
         """The evidence entries of events, as canonical JSON, by stream and index."""

@@ -36,8 +36,9 @@ __all__ = ["Job", "main"]
 
 ROOT = Path(__file__).parents[3]
 _KILLED, _SURVIVED, _BROKEN = 1, 0, 3
-_TIMES, _SPARE_CPU_S, _WALL_S = 4, 10, 900
-"""A mutant may take so many times what its tests take, and so much more, before it counts as endless."""
+_TIMES, _SPARE_CPU_S, _STUCK_S = 4, 10, 300
+"""A mutant may take so many times the processor time of its tests, and so much more, before it counts as endless; or it
+does if it takes none at all for so long."""
 _MEMORY = 8 << 30
 
 
@@ -172,7 +173,7 @@ def _run_here(job: Job, items: Sequence[pytest.Item], functions: dict[CodeType, 
     if items:
         items[0].config._tmp_path_factory._basetemp = told.parent.resolve() / "tmp"  # type: ignore[attr-defined]
         (told.parent / "tmp").mkdir()
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip(items, [*items[1:], None][: len(items)], strict=True):
         if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
             told.write_text(item.nodeid)
             return _KILLED
@@ -241,6 +242,8 @@ def _quieten() -> None:
 
 
 def _measure(job: Job, covering: Covering, run: Callable[[Path], int]) -> dict[str, object]:
+    if not job.tests:
+        return {"outcome": "uncovered", "killer": "", "cpu_s": 0.0}
     folder = Path(tempfile.mkdtemp(prefix="mutant-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))  # noqa: S108
     told = folder / "killer"
     cpu_s = sum(covering.cpu_s[test] for test in job.tests)
@@ -251,7 +254,7 @@ def _measure(job: Job, covering: Covering, run: Callable[[Path], int]) -> dict[s
     killer = told.read_text() if told.exists() else ""
     shutil.rmtree(folder, ignore_errors=True)
     return {
-        "outcome": _outcome(status, job),
+        "outcome": _outcome(status),
         "killer": killer,
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
     }
@@ -262,31 +265,34 @@ def _guard(run: Callable[[Path], int], told: Path, cpu_s: int) -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     try:
         return run(told)
-    except BaseException:  # a mutant may break the runner itself: then it is noticed
-        return _KILLED
+    except BaseException:
+        return _BROKEN  # the runner, not a test
 
 
 def _await(child: int) -> tuple[int, resource.struct_rusage]:
-    ends = time.monotonic() + _WALL_S
-    pause_s = 0.005
+    """Waits until it ends. One that takes no processor time any more is stuck, however busy the machine is."""
+    pause_s, seen, moved = 0.005, 0, time.monotonic()
     while True:
         found, status, usage = os.wait4(child, os.WNOHANG)
         if found:
             return status, usage
-        if time.monotonic() > ends:
+        ticks = sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        if ticks > seen:
+            seen, moved = ticks, time.monotonic()
+        elif time.monotonic() - moved > _STUCK_S:
             os.kill(child, signal.SIGKILL)
             _, status, usage = os.wait4(child, 0)
             return status, usage
         time.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, 0.1)
+        pause_s = min(pause_s * 1.5, 0.2)
 
 
-def _outcome(status: int, job: Job) -> str:
+def _outcome(status: int) -> str:
     if os.WIFSIGNALED(status):
         return "endless" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "killed"
     code = os.waitstatus_to_exitcode(status)
     if code == _SURVIVED:
-        return "survived" if job.tests else "uncovered"
+        return "survived"
     return "unfit" if code == _BROKEN else "killed"
 
 

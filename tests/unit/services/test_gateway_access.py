@@ -112,7 +112,11 @@ QUERIES = ("queries", "queries/{name}", "queries/{name}/events")
 RESOURCES = tuple(
     f"{name}/{{value:path}}/events" for name in ("eventTypes", "bizSteps", "bizLocations", "readPoints", "dispositions")
 )
-EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events", *RESOURCES, *QUERIES)
+VALUES = ("eventTypes", "bizSteps", "bizLocations", "readPoints", "dispositions", "epcs")
+EPCIS = (
+    *("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events"),
+    *(*RESOURCES, *VALUES, *QUERIES),
+)
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 OWNER_ALONE = frozenset({"owner"})
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
@@ -203,7 +207,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/epcis/v2/events"): READERS,
     ("GET", "/epcis/v2/events/{id:path}"): READERS,
     ("GET", "/epcis/v2/epcs/{epc:path}/events"): READERS,
-    **{("GET", f"/epcis/v2/{path}"): READERS for path in RESOURCES},
+    **{("GET", f"/epcis/v2/{path}"): READERS for path in (*RESOURCES, *VALUES)},
     ("POST", "/epcis/v2/queries"): READERS,
     ("GET", "/epcis/v2/queries"): READERS,
     ("GET", "/epcis/v2/queries/{name}"): READERS,

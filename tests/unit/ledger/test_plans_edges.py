@@ -1,0 +1,156 @@
+"""Where a plan's rules turn: the first slot that counts, the last that does, and offers that nearly tie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.canonical import sha256
+from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans.call import Job, Objective, Operation, Transport
+from ledger.plans.capability import Need
+from ledger.plans.check import check_plan
+from ledger.plans.file import build_part
+from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer_withdrawal
+from ledger.plans.plan import Bound, Cause, CauseKind, Leg, Row
+from ledger.plans.problem import Problem, build_problem
+from ledger.plans.ties import find_tied, tie_rank
+from tests.support.plan_world import made_file
+
+CALL, ORDER = bytes(32), b"\1" * 32
+HOME, AWAY = 11, 12
+WINDOWS = ((0, 9, 5),)
+WAYS = (Transport(HOME, AWAY, 2, 0, 0), Transport(AWAY, HOME, 3, 0, 0))
+
+
+def _offer(owner: int, operation: int, machine: int, windows: tuple[tuple[int, int, int], ...] = WINDOWS) -> Offer:
+    return Offer(CALL, owner, machine, ORDER, operation, 1, 0, "a", windows, 0, 0, 0)
+
+
+def _named(*offers: Offer) -> list[tuple[bytes, Offer]]:
+    return [(sha256(bytes([number])), offer) for number, offer in enumerate(offers)]
+
+
+def _build(named: list[tuple[bytes, Offer]], *, destination: int | None = None, **more: object) -> Problem:
+    job = Job(ORDER, bytes(32), 0, 9, tuple(Operation(number, Need("turning")) for number in (0, 1)))
+    goal = () if destination is None else ((ORDER, destination),)
+    objective: Objective = replace(made_file(0).objective, transport=WAYS, destination=goal, tardiness=((ORDER, 1),))
+    return build_problem(replace(made_file(0).call, jobs=(job,), slots=12), objective, named, **more)  # type: ignore[arg-type]
+
+
+def _row(named: list[tuple[bytes, Offer]], number: int, start: int) -> Row:
+    name, offer = named[number]
+    return Row(ORDER, offer.operation, name, offer.machine, offer.owner, start, start + offer.duration, 5, 0, 0)
+
+
+def _tied(named: list[tuple[bytes, Offer]], rows: list[Row], destination: int | None = None) -> list[int]:
+    """Machines of the offers that tie, by whichever hash prefers them."""
+    problem = _build(named, destination=destination)
+    ties = (sha256(bytes([number])) for number in range(40))
+    return sorted({choice.machine for tie in ties for _, choice in find_tied(problem, rows, tie, frozenset())})
+
+
+@pytest.mark.parametrize(("second", "tied"), [(3, []), (4, []), (5, [2]), (6, [2])])
+def test_an_offer_ties_only_if_its_part_is_at_the_next_machine_in_time(second: int, tied: list[int]) -> None:
+    """From AWAY, three slots after the first operation has ended in slot 2."""
+    named = _named(_offer(HOME, 0, 1), _offer(AWAY, 0, 2), _offer(HOME, 1, 3))
+    assert _tied(named, [_row(named, 0, 1), _row(named, 2, second)]) == tied
+
+
+@pytest.mark.parametrize(("second", "tied"), [(2, []), (3, []), (4, [4]), (5, [4])])
+def test_an_offer_ties_only_if_the_part_can_be_there_in_time(second: int, tied: list[int]) -> None:
+    """At AWAY, two slots after the first operation has ended in slot 2."""
+    named = _named(_offer(HOME, 0, 1), _offer(HOME, 1, 3), _offer(AWAY, 1, 4))
+    assert _tied(named, [_row(named, 0, 1), _row(named, 1, second)]) == tied
+
+
+@pytest.mark.parametrize(("start", "tied"), [(5, [4]), (6, []), (7, [])])
+def test_an_offer_that_makes_the_order_late_is_no_tie(start: int, tied: list[int]) -> None:
+    """Due in slot 9 at HOME: from AWAY, which is three slots away, what ends after slot 6 is late."""
+    named = _named(_offer(HOME, 0, 1), _offer(HOME, 1, 3), _offer(AWAY, 1, 4))
+    assert _tied(named, [_row(named, 0, 1), _row(named, 1, start)], destination=HOME) == tied
+
+
+def test_equal_offers_tie_only_where_the_machine_is_free() -> None:
+    named = _named(_offer(HOME, 0, 1), _offer(HOME, 0, 2), _offer(HOME, 1, 2))
+    assert _tied(named, [_row(named, 0, 1), _row(named, 2, 2)]) == [2]
+    longer = [(name, replace(offer, duration=1 + (offer.machine == 2))) for name, offer in named]
+    assert _tied(longer, [_row(longer, 0, 1), _row(longer, 2, 2)]) == []
+
+
+def test_the_hash_decides_between_equal_offers() -> None:
+    named = _named(_offer(HOME, 0, 1), _offer(HOME, 0, 2), _offer(HOME, 1, 3))
+    rows, problem = [_row(named, 0, 1), _row(named, 2, 5)], _build(named)
+    for number in range(20):
+        tie = sha256(bytes([number]))
+        preferred = tie_rank(tie, named[1][0]) < tie_rank(tie, named[0][0])
+        assert bool(list(find_tied(problem, rows, tie, frozenset()))) == preferred
+        assert not list(find_tied(problem, rows, tie, frozenset([rows[0].key])))
+
+
+def test_an_offer_may_start_in_the_last_slot_of_its_window() -> None:
+    named = _named(_offer(HOME, 0, 1, ((0, 3, 5), (4, 4, 6), (6, 11, 7))), _offer(HOME, 1, 3))
+    windows = {now: _build(named, now=now).routes[0].choices[0][0].windows for now in (3, 4, 5)}
+    assert windows == {
+        3: ((3, 3, 5), (4, 4, 6), (6, 11, 7)),
+        4: ((4, 4, 6), (6, 11, 7)),
+        5: ((6, 11, 7),),
+    }
+    [choice] = _build(named, now=4).routes[0].choices[0]
+    assert [choice.cost_at(start) for start in (3, 4, 5, 6, 11, 12)] == [None, 6, None, 7, 7, None]
+
+
+def test_what_follows_a_fixed_row_waits_for_its_leg() -> None:
+    """The first operation is done, at HOME. What is at HOME starts at once, and what is elsewhere, when a leg can be
+    there: that which was under way, or a new one."""
+    named = _named(_offer(HOME, 0, 1), _offer(HOME, 1, 3), _offer(AWAY, 1, 4))
+    done = _row(named, 0, 1)
+    leg = Leg(ORDER, 0, HOME, AWAY, 0, 3, 7, 0)
+
+    def first(*legs: Leg, now: int = 4) -> dict[int, int]:
+        problem = _build(named, now=now, fixed={done.key: done}, legs=legs)
+        return {choice.machine: choice.windows[0][0] for choice in problem.routes[0].choices[1]}
+
+    assert first() == {3: 4, 4: 6}
+    assert first(leg) == {3: 4, 4: 7}
+    assert first(leg, now=8) == {3: 8, 4: 8}
+    assert first(replace(leg, start=4)) == {3: 4, 4: 6}, "it had not left"
+    assert first(replace(leg, destination=HOME)) == {3: 4, 4: 6}, "it goes elsewhere"
+
+
+def test_a_withdrawal_says_its_cause() -> None:
+    plain = OfferWithdrawal(CALL, ORDER)
+    caused = replace(plain, cause=Cause(CauseKind.MACHINE_DOWN, "spindle", record=7))
+    for withdrawal in (plain, caused):
+        assert parse_offer_withdrawal(withdrawal.to_json()) == withdrawal
+    assert "cause" not in plain.to_json()
+
+
+def test_a_total_is_at_most_what_every_reader_of_json_keeps() -> None:
+    file = made_file(3)
+    assert file.plan is not None
+    part = build_part(file.plan, 12)
+    assert replace(part, total=2**53 - 1).total == 2**53 - 1
+    for total in (-1, 2**53):
+        with pytest.raises(PlanError, match="the total of a plan's part"):
+            replace(part, total=total)
+
+
+def test_who_declines_one_operation_declines_no_other() -> None:
+    file = made_file(3)
+    before = file.plan
+    assert before is not None
+    used = {row.offer for row in before.rows}
+    offers = {item.id: item.entry for item in file.offers if isinstance(item.entry, Offer)}
+    by_machine = [name for name in before.offers if name not in used and offers[name].machine == 2]
+    dropped = tuple(sorted(by_machine)[:2])
+    assert len(dropped) == 2
+    kept = tuple(name for name in before.offers if name not in dropped)
+    for kind, cause in (
+        (CauseKind.DECLINED, "is not the operation that was declined"),
+        (CauseKind.MACHINE_DOWN, "^(?!.*dropped)"),
+    ):
+        plan = replace(before, before=before.digest, cause=Cause(kind, "", record=1), dropped=dropped, offers=kept)
+        with pytest.raises(PlanRefusedError, match=cause):
+            check_plan(replace(file, plan=replace(plan, bound=Bound(0, ())), before=before))
