@@ -1,4 +1,5 @@
-"""The guide "Your own network": its commands as printed, from an empty folder to a part that its buyer proves alone."""
+"""The guides' commands as printed: "Your own network", from an empty folder to a part that its buyer proves alone, and
+"A plan over two companies' machines", to a machine that fails."""
 
 from __future__ import annotations
 
@@ -10,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.figures import Tell
-from tests.support.guide_shell import Shell, agrees, read_transcript
+from tests.support.guide_shell import File, Shell, agrees, read_document, read_transcript
 from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
 
 GUIDE = (Path(__file__).parents[2] / "services" / "home" / "GUIDE.md").read_text()
 STEPS = read_transcript(GUIDE)
+PLANNING = (Path(__file__).parents[2] / "services" / "planning" / "GUIDE.md").read_text()
 PORTS = (8545, *range(8600, 8608))
-"""Of the chain, the operator and the companies, as the guide has them."""
+"""Of the chain, the operator and the companies, as the guides have them."""
 EACH_SEES_EACH = "participants list"
 
 
@@ -41,6 +43,20 @@ def test_the_guide_is_what_happens(shell: Shell, tell: Tell) -> None:
     took = time.monotonic() - began
     shell.stop()
     tell(f"guide: {len(STEPS)} commands in {took:.0f} s, {shell.processor_s():.0f} s of processor")
+
+
+def test_the_guide_to_planning_is_what_happens(shell: Shell, tell: Tell) -> None:
+    pytest.importorskip("ortools")
+    steps = read_document(PLANNING)
+    for step in steps:
+        if isinstance(step, File):
+            (shell.folder / step.name).write_text(step.text)
+            continue
+        command, expected = step
+        printed = shell.run(command, expected)
+        assert agrees(expected, printed), f"$ {command}\n{printed}"
+    shell.stop()
+    tell(f"guide to planning: {len(steps)} steps, {shell.processor_s():.0f} s of processor, of all guides")
 
 
 def test_it_takes_seven_steps_and_few_commands() -> None:

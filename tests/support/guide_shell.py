@@ -16,19 +16,41 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from ledger.chain import HttpTransport, Node
 from ledger.keys import create_keystore
 from services.cli import main
 from services.commands import questions
+from services.commands.plan.desk import Desk
 from tests.support.patience import MAX_S
 
-__all__ = ["Shell", "agrees", "read_transcript"]
+__all__ = ["File", "Shell", "agrees", "read_document", "read_transcript"]
 
+CHAIN_PORT = 8545
 _PAUSE_S = 0.2
 _NOT_YET = re.compile(r"is called \S+ here|is not known here|is offered to nobody")
 """What a command says of something that another company recorded a moment ago; the document says so."""
 _READS = re.compile(r" (list|show|status)( |$)")
 """Commands that record nothing, and may be asked again."""
 _PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a document shows: its block begins with its kind and its name."""
+
+    name: str
+    text: str
+
+
+def read_document(text: str) -> list[File | tuple[str, str]]:
+    """The files and commands of a document's blocks, in their order; commands with the output that is shown."""
+    parts: list[File | tuple[str, str]] = []
+    for head, body in re.findall(r"^```(console|(?:json|toml) \S+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        if head == "console":
+            parts += read_transcript(f"```console\n{body}```\n")
+        else:
+            parts.append(File(head.partition(" ")[2], body))
+    return parts
 
 
 def read_transcript(text: str) -> list[tuple[str, str]]:
@@ -61,6 +83,8 @@ class Shell:
     folder: Path
     ports: Mapping[int, int]
     jobs: list[tuple[BaseProcess, Path]] = field(default_factory=list)
+    ahead_s: int = 0
+    """How much later it is for commands than for this machine: `sleep` does not wait."""
 
     def run(self, command: str, expected: str) -> str:
         """Returns what a command printed, once it printed what is expected; or what it printed last."""
@@ -69,6 +93,9 @@ class Shell:
             return subprocess.run(
                 ["bash", "-c", command], capture_output=True, text=True, check=True, cwd=self.folder
             ).stdout
+        if command.startswith("sleep "):
+            self.sleep(int(command.split()[1]))
+            return ""
         if command.startswith("kill "):
             self.stop([int(one) for one in re.findall(r"%(\d+)", command)])
             return ""
@@ -87,6 +114,11 @@ class Shell:
             if time.monotonic() > end:
                 return printed
             time.sleep(_PAUSE_S)
+
+    def sleep(self, seconds: int) -> None:
+        """It is later for the chain and for the commands to come, but not for the gateways that run."""
+        Node(HttpTransport(f"http://127.0.0.1:{self.ports[CHAIN_PORT]}")).wait(seconds)
+        self.ahead_s += seconds
 
     @staticmethod
     def processor_s() -> float:
@@ -112,7 +144,8 @@ class Shell:
         output.touch()
         typed, _, log = self._ported(command).partition(" 2> ")
         errors = self.folder / log if log else output
-        process = context.Process(target=_run, args=(self._words(typed), self.folder, output, errors), daemon=True)
+        given = self._words(typed), self.folder, output, errors, self.ahead_s
+        process = context.Process(target=_run, args=given, daemon=True)
         process.start()
         return process, output
 
@@ -134,10 +167,12 @@ def _replace(text: str, ports: Mapping[int, int]) -> str:
     return re.sub(r"\b\d{4,5}\b", lambda found: str(ports.get(int(found[0]), found[0])), text)
 
 
-def _run(arguments: Sequence[str], folder: Path, output: Path, errors: Path) -> None:
+def _run(arguments: Sequence[str], folder: Path, output: Path, errors: Path, ahead_s: int) -> None:
     """In the forked process: the command, with an empty HOME and none of the settings of who runs the tests."""
     # A key that takes a second to open protects nothing here.
     questions.create_keystore = functools.partial(create_keystore, scrypt_cost=2)  # type: ignore[attr-defined]
+    if ahead_s:
+        Desk.now_s = lambda _: int(time.time()) + ahead_s  # type: ignore[method-assign]
     for name in [name for name in os.environ if name.startswith("MILLMARK_")]:
         del os.environ[name]
     os.environ["HOME"] = str(folder)

@@ -211,7 +211,10 @@ class _Maker:
         found = stay_most(self._problem, accepted, self._budget, cpu_s, self._seed)
         if found is not None:
             proof = "the fewest possible" if found.least == found.moved else f"no fewer than {found.least} possible"
-            self.steps.append(f"CP-SAT: {found.moved} accepted rows move, {proof}")
+            able = len(accepted)
+            self.steps.append(
+                f"CP-SAT: of {able} accepted rows that can be kept by themselves {found.moved} move, {proof}"
+            )
         return found
 
     def _start_from(self, before: Plan, replan: Replan) -> None:

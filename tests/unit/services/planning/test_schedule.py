@@ -281,3 +281,22 @@ def test_the_check_is_a_program_of_its_own(tmp_path: Path, capsys: pytest.Captur
     assert main([str(path)]) == 2
     assert main([str(tmp_path / "none.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_a_cost_that_no_safe_integer_holds_is_refused_in_one_line() -> None:
+    """Amounts up to 2^40 are allowed, so lateness alone can pass 2^53: the sum is not made, by plan or check."""
+    file = draw_file(0, orders=1)
+    [job] = file.call.jobs
+    objective = replace(file.objective, tardiness=((job.order, 2**40),))
+    call = replace(file.call, slots=20_000, objective=objective.commitment)
+    late = [
+        replace(item, entry=replace(item.entry, call=call.digest, windows=((15_000, 15_020, 5),)))
+        for item in file.offers
+        if isinstance(item.entry, Offer) and item.entry.until >= call.closes
+    ]
+    world = replace(file, call=call, objective=objective, offers=tuple(late))
+    with pytest.raises(
+        PlanError, match=r"the tardiness in a plan's cost is beyond 2\^53 - 1; use a larger unit of money"
+    ) as refused:
+        make_plan(world, tie=TIE, cpu_s=0.2, with_solver=False)
+    assert "\n" not in str(refused.value)
