@@ -172,7 +172,7 @@ def _run(arguments: Sequence[str], folder: Path, output: Path, errors: Path, ahe
     # A key that takes a second to open protects nothing here.
     questions.create_keystore = functools.partial(create_keystore, scrypt_cost=2)  # type: ignore[attr-defined]
     if ahead_s:
-        Desk.now_s = lambda _: int(time.time()) + ahead_s  # type: ignore[method-assign]
+        Desk.now_s = lambda self: int(time.time()) + ahead_s  # type: ignore[method-assign]  # noqa: ARG005
     for name in [name for name in os.environ if name.startswith("MILLMARK_")]:
         del os.environ[name]
     os.environ["HOME"] = str(folder)

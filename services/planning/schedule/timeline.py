@@ -13,8 +13,8 @@ from ledger.plans.problem import Choice, Problem
 __all__ = ["TAKEN", "Path", "Timeline", "trace_path"]
 
 TAKEN = 1 << 59
-"""Cost of a slot that is taken; a path that costs as much does not fit. Above what any path costs: lateness of 2^40 a slot
-over four times 2^17 slots is the most."""
+"""Cost of a slot that is taken; a path that costs as much does not fit. Above what any path costs: the most of that is
+lateness, 2^40 a slot over at most 2^18 slots."""
 
 Path = tuple[tuple[Choice, int], ...]
 """Choice and start of each operation of an order."""
