@@ -218,10 +218,26 @@ def _machine_lanes(table: PlanTable, catalogue: Catalogue) -> list[Lane]:
     lanes: defaultdict[tuple[int, int], list[PlannedRow]] = defaultdict(list)
     for one in table.all:
         lanes[one.row.owner.participant, one.row.machine].append(one)
-    return [
-        Lane(_lane_name(shown[0], catalogue), tuple(_bar(one, catalogue) for one in shown))
-        for _, shown in sorted(lanes.items())
-    ]
+    found = []
+    for _, shown in sorted(lanes.items()):
+        hidden = [one for one in shown if one.tone is BarTone.FAILED and _is_covered(one, shown)]
+        for part in ([one for one in shown if one not in hidden], hidden):
+            if part:
+                found.append(Lane(_lane_name(shown[0], catalogue), tuple(_bar(one, catalogue) for one in part)))
+    return found
+
+
+def _is_covered(one: PlannedRow, others: Sequence[PlannedRow]) -> bool:
+    """Whether another bar of the machine would be drawn over one that failed: it was done earlier than planned, and the
+    time is used again."""
+    begin, end = _span(one.row)
+    return any(
+        other is not one
+        and other.tone is not BarTone.FAILED
+        and _span(other.row)[0] < end
+        and begin < _span(other.row)[1]
+        for other in others
+    )
 
 
 def _lane_name(one: PlannedRow, catalogue: Catalogue) -> str:

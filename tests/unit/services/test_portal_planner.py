@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ledger.merkle import Tree
+from ledger.plans.check import Unseen, check_plan
 from ledger.records import AssignmentState
 from ledger.store.outbox import Outbox
 from ledger.store.rows import AnchorRow, AssignmentRow
@@ -24,7 +25,10 @@ from services.planning.feedback.repository import FeedbackRepository
 from services.planning.feedback.setpoints import NoSetpoints
 from services.planning.feedback.showing import show_page
 from services.planning.shelf import reading
+from services.portal.language import read_catalogues
+from services.portal.plans import _UNSEEN, _say_unseen
 from tests.support.acting_site import fields_of, read
+from tests.support.plan_world import replanned_file
 from tests.support.planning_portal import HOUR_S, OFFERS, PLANNER, TEXT, Planning, open_planning, serve
 
 
@@ -102,7 +106,7 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     page = person.get(path)
     assert "1 operation" in read(page.text), read(page.text)
     shown = _plan_page(planning, path)
-    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "planned", "agreed"], "in the order of time"
+    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["planned", "agreed", "failed"], "beside its rework"
     assert "rework" in read(shown)
     _propose_and_agree(planning, path)
     [_, second, again] = planning.assignments()
@@ -112,11 +116,11 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     assert found is not None
     assert found.rework == 1
     shown = _plan_page(planning, path)
-    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "agreed", "agreed"]
+    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["agreed", "agreed", "failed"]
     assert "Everything in the latest plan is proposed." in read(person.get(path).text)
     assert work.carry_out(again.sequence, lot) == lot
     shown = _plan_page(planning, path)
-    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["failed", "reworked", "agreed"]
+    assert re.findall(r'<svg class="([a-z ]+)" x=', shown) == ["reworked", "agreed", "failed"]
     assert "was followed by a rework" in _refused(planning, path, failing)
 
 
@@ -379,3 +383,20 @@ def test_unknown_calls_and_foreign_forms_are_refused(planning: Planning) -> None
         assert person.post(path, {"token": "x", "key": "k" * 32}).status_code in (400, 403), path
     form = json.loads(json.dumps(fields_of(person.get(PLANNER).text, PLANNER)))
     assert person.post(f"{call}/record", {**form, "attempt": "7"}).status_code == 400
+
+
+def test_what_was_not_compared_is_said_in_both_languages() -> None:
+    """Of whatever plan: whole or in part, the first or one that replaces another."""
+    said = {line for seed in range(12) for line in check_plan(replanned_file(seed, anchored=True)).not_checked}
+    alone = replanned_file(0, anchored=True)
+    said |= {
+        *check_plan(replace(alone, before=None)).not_checked,
+        "what others offered, and so the plan's cost and bound",
+    }
+    said.add("that the cause took away 2 own offers, which the plan sets aside")
+    kinds = {re.sub(r"\d+", "0", line) for line in said}
+    assert len(kinds) == len(_UNSEEN) + len(Unseen)
+    for catalogue in read_catalogues().values():
+        words = [_say_unseen(line, catalogue) for line in said]
+        assert all(words), said
+        assert len({re.sub(r"\d+", "0", one) for one in words}) == len(kinds)
