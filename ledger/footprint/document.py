@@ -222,7 +222,7 @@ def _share(value: Json) -> Share:
 def _other(value: Json) -> Other:
     found = members_of(value, "another emission", ("amount", "factor", "what"), ("recycled",))
     if found.get("recycled", True) is not True:
-        raise FootprintError("recycled is given and not true", hint="omit it")
+        raise FootprintError("recycled may only be true", hint="leave it out where nothing is recycled")
     return Other(
         text_of(found["what"], "what"),
         text_of(found["factor"], "factor", 64),

@@ -112,7 +112,7 @@ def _live_orders(reader: Reader) -> list[OrderRow]:
 
 
 def _lots(reader: Reader, orders: dict[bytes, OrderRow]) -> list[LotRow]:
-    """Those whose operation was the last of their order, or is not on the ledger."""
+    """Lots of the orders that are finished: made in the order's last operation, or in none that the ledger knows."""
     rows = reader.rows.among(LotRow, "order", orders)
     made = {row.assignment for row in rows if row.assignment}
     operations = {row.sequence: row.operation for row in reader.rows.among(AssignmentRow, "sequence", made)}

@@ -196,7 +196,7 @@ def _counted(votes: Sequence[Mapping[str, Any]]) -> tuple[Vote, ...]:
 
 def _gather(blocks: Sequence[SealedBy], validators: frozenset[Address]) -> tuple[Vote, ...]:
     """Votes in headers, the latest block first. A later vote of the same voter on the same candidate replaces its
-    earlier one; a vote that has been fulfilled is none any more."""
+    earlier one; a vote that has taken effect no longer counts."""
     latest: dict[tuple[Address, Address], bool] = {}
     for block in blocks:
         if block.vote is not None:

@@ -206,7 +206,7 @@ class PlanningRepository:
         return self._rows.find(AttemptRow, call=call)
 
     def making(self, now_ms: int) -> list[AttemptRow]:
-        """Those that are being made."""
+        """The attempts at a plan that are still running."""
         return self._rows.within(AttemptRow, {"until_ms": now_ms}, {})
 
     def attempted_calls(self) -> list[bytes]:

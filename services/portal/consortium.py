@@ -200,7 +200,7 @@ class ConsortiumPages:
     # What all have in common
 
     def _act(self, request: Request, token: str, act: Callable[[], int | None]) -> Response:
-        """Does it, and leads to the record's page, or back. What is refused is shown on the page."""
+        """Records what the form asks for, and leads to the record's page, or back. A refusal is shown on the page."""
         self.forms.verify(request, token)
         try:
             number = act()
