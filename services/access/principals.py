@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["ALL_SCOPES", "OPERATOR", "Principal", "Scope"]
 
 OPERATOR = 0
-"""Stands for the consortium's operator, which is no participant, where the gateway is its own."""
+"""Stands for the consortium's operator, which is not a participant, where the gateway is its own."""
 
 
 class Scope(enum.StrEnum):

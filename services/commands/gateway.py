@@ -104,7 +104,7 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
 
 
 def _owner(settings: Settings) -> int | None:
-    """Whose gateway it is: a company's, by its number, or the operator's, who is no participant."""
+    """Whose gateway it is: a company's, by its number, or the operator's, who is not a participant."""
     from services.access import OPERATOR  # noqa: PLC0415 - as above
 
     if settings.gateway_participant is None and settings.operator_signer is not None:

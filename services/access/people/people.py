@@ -147,7 +147,7 @@ class People:
         return Entered(text, person, self._owner or OPERATOR)
 
     def _is_active(self, connection: Connection) -> bool:
-        """Whether the gateway's company may act. The operator is no participant, so nothing suspends it."""
+        """Whether the gateway's company may act. The operator is not a participant, so nothing suspends it."""
         if self._owner is None:
             return False
         return self._owner == OPERATOR or Registry(connection).participant(self._owner) is not None

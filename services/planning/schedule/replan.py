@@ -43,7 +43,7 @@ class Replan:
         """The reworked rows of the new plan. Raises PlanError for one that the plan before lacks."""
         rows = [row for row in before.rows if row.key in self.rework]
         if len(rows) != len(self.rework) or self.rework & (self.started | self.accepted):
-            raise PlanError("what is to be reworked is no row of the plan before, or stays")
+            raise PlanError("what is to be reworked is not a row of the plan before, or stays")
         return tuple(sorted((*before.reworked, *rows), key=_key_of))
 
 

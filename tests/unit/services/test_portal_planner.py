@@ -98,7 +98,7 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     [first, _] = planning.assignments()
     lot = work.carry_out(first.sequence)
     passed = work.certify(lot, "pass")
-    assert f"record {passed} is no failing certificate that stands" in _refused(planning, path, passed)
+    assert f"record {passed} is not a failing certificate that stands" in _refused(planning, path, passed)
     failing = work.certify(lot, "fail")
     made = planning.make(path, cause="certificate", certificate=str(failing), machine="", text="out of round")
     assert "none made" not in made, made

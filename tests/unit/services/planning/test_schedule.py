@@ -222,7 +222,7 @@ def test_a_rework_needs_an_offer_of_who_has_the_part() -> None:
     with pytest.raises(UnplannableError, match="has no offer that starts in time"):
         _replanned(Replan(FAILED, 24 - (row.end - row.start) + 1, rework=frozenset({row.key})))
     for wrong in (frozenset({(row.order, 9)}), frozenset({row.key})):
-        with pytest.raises(PlanError, match="is no row of the plan before, or stays"):
+        with pytest.raises(PlanError, match="is not a row of the plan before, or stays"):
             _replanned(Replan(FAILED, 0, started=frozenset({row.key}), rework=wrong))
 
 
