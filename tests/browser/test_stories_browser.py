@@ -122,6 +122,7 @@ def test_a_carrier_accepts_what_was_offered_and_hands_it_on(
     expect(page.locator("ol.work > li").filter(has_text=name)).to_have_count(0)
     page.goto(f"{world.origin}/portal/lots/{subject.hex()}")
     look(page)
+    expect(page.locator('main a[href^="/portal/act/sendBack"]')).to_be_visible()  # another company made it
     page.locator('main a[href^="/portal/act/offerCustody"]').click()
     page.locator("select[name=to]").select_option(str(taker.number))
     look(page)
