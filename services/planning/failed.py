@@ -20,8 +20,8 @@ def find_failed(rows: Rows, standing: Mapping[Key, Standing], certificate: int) 
     """The operations that made the parts of a failing certificate, by what became of each row of the plan. Nothing is
     done again that is not finished yet: whoever does it can go on.
 
-    Raises InputError if the record is not a failing certificate that stands, if none of its parts is of the plan, or if it
-    was reworked since, or if a later operation has begun.
+    Raises InputError if the record is not a failing certificate that stands, if none of its parts is of the plan, or if
+    it was reworked since, or if a later operation has begun.
     """
     row = rows.get(CertificateRow, certificate)
     if row is None or Verdict(row.verdict) is not Verdict.FAIL or CertificateState(row.state) in _WITHOUT_FORCE:

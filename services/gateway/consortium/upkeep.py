@@ -20,7 +20,8 @@ _LOOK_S, _RETRY_S = 1.0, 5.0
 
 class Upkeep:
     """Notes the numbers of companies that the ledger admitted, and puts the directory that was signed here in force
-    once its digest is published. `millmark participants admit` and `directory publish` do the same when they have waited."""
+    once its digest is published. `millmark participants admit` and `directory publish` do the same when they
+    have waited."""
 
     def __init__(self, store: Store, connect: Callable[[], Chain], logger: FilteringBoundLogger) -> None:
         self._store, self._connect, self._logger = store, connect, logger
