@@ -50,6 +50,8 @@ LEFT_OUT = {
     "/portal/offers/{call}": "test_planning_browser.py",
     "/portal/plans/{digest}": "test_planning_browser.py",
     "/portal/cases/{number}": "test_recall_browser.py",
+    "/portal/consortium/{number}/suspend": "test_stories_browser.py",
+    "/portal/consortium/{number}/reinstate": "test_stories_browser.py",
 }
 """Routes that are not visited here: why, or which tests look at their pages, with axe-core too."""
 LINKED = {"/portal/demand/{digest}", "/portal/inspections/{number}"}
