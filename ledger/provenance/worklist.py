@@ -41,7 +41,7 @@ _LIVE = (AssignmentState.STARTED, AssignmentState.ACCEPTED, AssignmentState.PROP
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 _MOST_CASES = 20
-"""Cases that are looked at, the latest."""
+"""Cases that are listed, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +259,10 @@ class _Finder:
         )
 
     def _cases(self) -> Iterator[Todo]:
-        cases = find_cases(self._reader, _MOST_CASES)
+        cases = find_cases(self._reader, _MOST_CASES, awaiting=self._company)
         self.truncated |= len(cases) >= _MOST_CASES
         for case in cases:
-            if case.awaits(self._company):
-                yield Todo(Task.ANSWER_NOTICE, None, case.time, False, case=case.number, who=case.raised_by)
+            yield Todo(Task.ANSWER_NOTICE, None, case.time, False, case=case.number, who=case.raised_by)
 
     def _registry(self) -> Iterator[Todo]:
         for recovery in self._reader.rows.find(RecoveryRow, accepted_at=0):

@@ -66,6 +66,11 @@ class CasePages:
         principal = principal_of(request)
         with open_reader(self.store, principal.viewer) as reader:
             cases = find_cases(reader, _MOST)
+            company = principal.participant
+            awaiting = () if company is None else find_cases(reader, _MOST, awaiting=company)
+        # What awaits an answer is listed however old it is.
+        known = {one.number for one in cases}
+        cases += tuple(one for one in awaiting if one.number not in known)
         values: dict[str, Any] = {"cases": cases, "most": _MOST, "own": principal.participant}
         return self.pages.render(request, "cases.html", forms=self.forms, **values)
 

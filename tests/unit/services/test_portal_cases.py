@@ -27,6 +27,7 @@ from services.handover.repository import HandoverRepository
 from services.portal.story import build_story
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
+from tests.support.figures import Tell
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
@@ -347,3 +348,29 @@ def test_a_lot_that_is_not_there_is_not_left_out_in_silence(acting: ActingSite) 
     entries = {**fields_of(page.text), "text": "x"}
     assert person.post("/portal/act/recallNotice", {**entries, "lots": f"{known}-999999"}).status_code == 400
     assert person.post("/portal/act/recallNotice", {**entries, "lots": f"{known}-{known}"}).status_code == 200
+
+
+def test_an_old_notice_is_found_behind_many_that_concern_others(
+    world: World, monkeypatch: pytest.MonkeyPatch, tell: Tell
+) -> None:
+    monkeypatch.setattr(cases, "_PART", 16)
+    old = note(world, SMITH, NOTICE, "hip 1")
+    for _ in range(60):
+        world.fake.note(OTHER_BUYER, world.lots["rail blank"], kind=int(NOTICE))
+    world.follow()
+    built: list[int] = []
+    build = cases._build
+
+    def build_one(reader: Reader, notice: NoteRow) -> Case | None:
+        built.append(notice.sequence)
+        return build(reader, notice)
+
+    monkeypatch.setattr(cases, "_build", build_one)
+    with open_reader(world.store, BUYER) as reader:
+        assert [one.number for one in find_cases(reader, 10)] == [old]
+    assert built == [old], "the others are passed over"
+    with open_reader(world.store) as reader:
+        assert [one.number for one in find_cases(reader, 10, awaiting=BUYER)] == [old]
+        assert len(find_cases(reader, 10)) == 10
+    assert built[1] == old
+    tell("1 case of 61 notices found by a company, with 1 case built")
