@@ -16,6 +16,7 @@ from services.commands.context import Context
 from services.commands.funding import tell_fees
 from services.commands.questions import Question, answers_to, parse_port, read_secret
 from services.directory import DirectoryEntry, fetch_operators, sign_statement
+from services.directory.contact import Contact, parse_contact
 from services.directory.document import verify_gateway_url, verify_gln, verify_name
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.files import read_bounded, write_whole
@@ -35,6 +36,8 @@ class Wanted:
 
     name: str | None
     gln: str | None
+    contact: str | None
+    """As `parse_contact` reads it."""
     roles: str | None
     port: int | None
     chain_url: str | None
@@ -47,12 +50,16 @@ class Wanted:
             {
                 "name": self.name,
                 "gln": self.gln,
+                "contact": self.contact,
                 "roles": self.roles,
                 "port": None if self.port is None else str(self.port),
             },
             {
                 "name": Question("--name", f"Name of your company, which joins {consortium.name}"),
                 "gln": Question("--gln", "Its GLN, if it has one", required=False),
+                "contact": Question(
+                    "--contact", "Whom others reach there: name, mail or telephone, country", required=False
+                ),
                 "roles": Question("--roles", f"Its roles, of {', '.join(Role.__members__)}"),
                 "port": Question("--port", "Port of its gateway", "8600"),
             },
@@ -64,7 +71,9 @@ class Wanted:
             lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url), lambda: verify_chain_url(chain_url)
         )
         _verify_gln(gln)
-        return _Company(answers["name"], gln, parse_roles(answers["roles"]), port, chain_url, self.gateway_url, url)
+        contact = parse_contact(answers["contact"]) if answers["contact"] else None
+        roles = parse_roles(answers["roles"])
+        return _Company(answers["name"], gln, contact, roles, port, chain_url, self.gateway_url, url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,7 @@ class _Company:
 
     name: str
     gln: str | None
+    contact: Contact | None
     roles: Role
     port: int
     chain_url: str
@@ -110,7 +120,7 @@ def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None
         consortium.gateway,
     )
     write_whole(layout.settings, text.encode())
-    entry = DirectoryEntry(0, company.name, company.gln, company.url)
+    entry = DirectoryEntry(0, company.name, company.gln, company.url, contact=company.contact)
     _write_request(layout, layout.recipient_key, consortium.deployment, signer, company.roles, entry)
     print_lines(
         f"the home of {company.name} is in {layout.home}; its key is {to_checksum(signer.address)}",
@@ -122,13 +132,22 @@ def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None
     )
 
 
-def renew_request(opened: Context, layout: Layout, name: str | None, gln: str | None) -> None:
+def renew_request(
+    opened: Context, layout: Layout, name: str | None, gln: str | None, contact: str | None = None
+) -> None:
     before = parse_request(read_bounded(layout.request, MAX_REQUEST_BYTES))
     settings = opened.settings
     recipient_key = settings.from_home(settings.recipient_key)
     if recipient_key is None:
         raise SettingsError("no recipient key is named", hint="set recipient_key in millmark.toml")
-    entry = replace(before.entry, name=name or before.entry.name, gln=gln or before.entry.gln, gateway=settings.origin)
+    listed = before.entry
+    entry = replace(
+        listed,
+        name=name or listed.name,
+        gln=gln or listed.gln,
+        gateway=settings.origin,
+        contact=parse_contact(contact) if contact else listed.contact,
+    )
     verify_listed(lambda: verify_name(entry.name), lambda: verify_gateway_url(settings.origin))
     _verify_gln(entry.gln)
     deployment = read_deployment(settings.deployment_path)

@@ -104,10 +104,10 @@ def run_show(context: typer.Context, output: Output = None, as_json: AsJson = Fa
         print_json(_as_json(signed, is_latest, states))
         return
     rows = [
-        [one.participant, one.name, one.gln or "", one.gateway or "", states[one.participant]]
+        [one.participant, one.name, one.gln or "", one.gateway or "", str(one.contact or ""), states[one.participant]]
         for one in signed.directory.entries
     ]
-    print_table("directory", ["id", "name", "GLN", "gateway", "recipient key"], rows)
+    print_table("directory", ["id", "name", "GLN", "gateway", "contact", "recipient key"], rows)
     issued = datetime.fromtimestamp(signed.directory.issued_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     later = "" if is_latest else "; a later one is published: run `millmark directory import`"
     print_lines(f"issued {issued} UTC by {to_checksum(signed.recover_signer())}{later}")

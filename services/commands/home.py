@@ -165,6 +165,10 @@ def run_join(
     ] = None,
     name: Name = None,
     gln: Annotated[str | None, typer.Option("--gln", help="Party GLN of the company, 13 digits.")] = None,
+    contact: Annotated[
+        str | None,
+        typer.Option("--contact", help='Whom others reach: "Quality office, quality@alder.example, DE".'),
+    ] = None,
     roles: Annotated[
         str | None, typer.Option("--roles", help="Role names separated by commas: " + ", ".join(Role.__members__))
     ] = None,
@@ -174,7 +178,9 @@ def run_join(
     passphrase_file: SecretFile = None,
     renew: Annotated[
         bool,
-        typer.Option("--renew", help="Write the request again: with --name or --gln, the present key and gateway_url."),
+        typer.Option(
+            "--renew", help="Write the request again: with what is given here, the present key and gateway_url."
+        ),
     ] = False,
 ) -> None:
     """Make the home of a company that joins a consortium; once the operator has admitted it, complete the joining.
@@ -183,14 +189,14 @@ def run_join(
     """
     layout = Layout(context.obj)
     if not (layout.settings.exists() and layout.request.exists()):
-        wanted = Wanted(name, gln, roles, port, chain_url, gateway_url, passphrase_file)
+        wanted = Wanted(name, gln, contact, roles, port, chain_url, gateway_url, passphrase_file)
         make_company_home(layout, file, wanted)
         return
     if file is not None:
         verify_same_ledger(layout, file)
     with open_context(layout.home) as opened:
         if renew:
-            renew_request(opened, layout, name, gln)
+            renew_request(opened, layout, name, gln, contact)
             return
         number = complete_joining(opened, print_lines)
         try_directory(opened, opened.unlock_company(), print_lines)

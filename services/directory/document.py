@@ -19,6 +19,7 @@ from ledger.ids import canonical_identifier
 from ledger.signatures import Address, Signature, Signer, recover_address, to_checksum
 from ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
 from ledger.verify.printable import printable
+from services.directory.contact import Contact, contact_from_json
 from services.directory.errors import DirectoryError
 from services.directory.recipient_keys import KeyStatement, typed_digest
 
@@ -61,6 +62,7 @@ class DirectoryEntry:
     """URL under which others reach its gateway: scheme, host and port."""
     recipient_key: KeyStatement | None = None
     """To be checked at every use, with `verify_statement`."""
+    contact: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def entry_to_json(entry: DirectoryEntry) -> dict[str, Json]:
         "name": entry.name,
         "gln": entry.gln,
         "gateway": entry.gateway,
+        "contact": None if entry.contact is None else entry.contact.to_json(),
         "recipient_key": None
         if key is None
         else {
@@ -166,8 +169,8 @@ def entry_to_json(entry: DirectoryEntry) -> dict[str, Json]:
 
 def entry_from_json(value: Json) -> DirectoryEntry:
     """Raises TrustError."""
-    participant, name, gln, gateway, key = parse_members(
-        value, *("participant", "name", "gln", "gateway", "recipient_key")
+    participant, name, gln, gateway, contact, key = parse_members(
+        value, *("participant", "name", "gln", "gateway", "contact", "recipient_key")
     )
     if not isinstance(name, str):
         raise TrustError("a company's name is not a string")
@@ -179,7 +182,9 @@ def entry_from_json(value: Json) -> DirectoryEntry:
     if gateway is not None:
         verify_gateway_url(gateway)
     number = parse_number(participant, _MAX_PARTICIPANT)
-    return DirectoryEntry(number, name, gln, gateway, None if key is None else _parse_statement(key))
+    stated = None if key is None else _parse_statement(key)
+    reached = None if contact is None else contact_from_json(contact)
+    return DirectoryEntry(number, name, gln, gateway, stated, reached)
 
 
 def verify_name(name: str) -> None:

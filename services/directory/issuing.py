@@ -43,6 +43,7 @@ def keep_admission(connection: Connection, key: bytes, entry: DirectoryEntry) ->
             b"" if stated is None else stated.public_key,
             0 if stated is None else stated.issued_at,
             b"" if stated is None else stated.signature,
+            "" if entry.contact is None else entry.contact.to_text(),
         )
     )
 

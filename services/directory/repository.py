@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete
 
 from ledger.store import Book, Rows, schema_of
+from services.directory.contact import Contact
 from services.directory.document import DirectoryEntry, SignedDirectory, parse_directory
 from services.directory.recipient_keys import KeyStatement
 
@@ -42,6 +43,8 @@ class DirectoryEntryRow:
     public_key: bytes
     issued_at: int
     signature: bytes
+    contact: str
+    """As `Contact.to_text`."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class AdmissionRow:
     public_key: bytes
     issued_at: int
     signature: bytes
+    contact: str
 
     def to_entry(self) -> DirectoryEntry:
         return _entry(self)
@@ -142,9 +146,12 @@ def _row(entry: DirectoryEntry) -> DirectoryEntryRow:
         key.public_key,
         key.issued_at,
         key.signature,
+        "" if entry.contact is None else entry.contact.to_text(),
     )
 
 
 def _entry(row: DirectoryEntryRow | AdmissionRow) -> DirectoryEntry:
     key = KeyStatement(row.public_key, row.issued_at, row.signature) if row.public_key else None
-    return DirectoryEntry(row.participant, row.name, row.gln or None, row.gateway or None, key)
+    return DirectoryEntry(
+        row.participant, row.name, row.gln or None, row.gateway or None, key, Contact.from_text(row.contact)
+    )

@@ -21,6 +21,7 @@ from services.access.people.openid import OpenId
 from services.access.people.pairing import Pairing
 from services.access.people.passkeys import Passkeys
 from services.access.people.people import People
+from services.directory.repository import DirectoryRepository
 from services.documents import Documents
 from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
 from services.gateway.api.events import build_page_events
@@ -262,7 +263,9 @@ def _find_speaker(parts: GatewayParts) -> Speaker:
         return Speaker(None, parts.contact)
     try:
         with parts.store.reading() as connection:
-            return Speaker(Book(connection).names().get(parts.policy.owner), parts.contact)
+            entry = DirectoryRepository(connection).entry(parts.policy.owner)
+            name = Book(connection).names().get(parts.policy.owner)
+        return Speaker(name, parts.contact, None if entry is None else entry.contact)
     except MillmarkError:  # also on the page that says that the database fails
         return Speaker(None, parts.contact)
 

@@ -67,7 +67,7 @@ def parse_request(data: bytes) -> AdmissionRequest:
 
 
 def _parse(value: Json) -> AdmissionRequest:
-    listed = ("name", "gln", "gateway", "recipient_key")
+    listed = ("name", "gln", "gateway", "contact", "recipient_key")
     form, version, chain_id, ledger, key, roles, *rest = parse_members(
         value, "format", "version", "chain_id", "ledger", "key", "roles", *listed
     )

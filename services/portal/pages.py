@@ -28,6 +28,7 @@ from ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
 from ledger.verify.values import Party as Proved
 from ledger.verify.wording import Words, words_of
 from services.access import Principal
+from services.directory.contact import Contact
 from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
@@ -80,6 +81,8 @@ class Speaker:
     """None if the company's own book does not say."""
     contact: str | None
     """Where readers report a problem: a `mailto:` or `https:` address, or text."""
+    listed: Contact | None = None
+    """Whom others reach at the company, as the directory says."""
 
 
 class Pages:

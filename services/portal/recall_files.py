@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters at the start of a cell that make a spreadsheet evaluate it (OWASP, CSV injection)."""
 _COLUMNS = (
     "identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "holder_number",
-    "holder_gln", "holder_gateway", "verdict", "status",
+    "holder_gln", "holder_gateway", "holder_contact", "verdict", "status",
 )  # fmt: skip
 _BOM = "\ufeff"
 """Without it, spreadsheets read UTF-8 as the local code page."""
@@ -94,6 +94,7 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue) -> str:
             lot.state.name.lower(), "yes" if lot.quarantined else "no",
             lot.holder.name or f"participant {lot.holder.participant}", lot.holder.participant,
             (entry.gln if entry else None) or "", (entry.gateway if entry else None) or "",
+            str((entry and entry.contact) or ""),
             lot.verdict.name.lower(), lot.status.name.lower(),
         )  # fmt: skip
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])

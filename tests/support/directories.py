@@ -14,6 +14,7 @@ from services.directory import (
     sign_directory,
     sign_statement,
 )
+from services.directory.contact import Contact
 from tests.support.sign_in import NOW_S, signer_of
 
 CHAIN, LEDGER = 77_001, bytes([1]) * 20
@@ -26,7 +27,14 @@ def state_key(participant: int, by: int | None = None) -> KeyStatement:
 
 
 ENTRIES = (
-    DirectoryEntry(ALDER, "Alder Forge", "4012345000009", "https://alder.example", state_key(ALDER)),
+    DirectoryEntry(
+        ALDER,
+        "Alder Forge",
+        "4012345000009",
+        "https://alder.example",
+        state_key(ALDER),
+        Contact("Quality office", "quality@alder.example", "+49301234567", "DE"),
+    ),
     DirectoryEntry(BIRCH, "Birch Müller 铸造", None, "http://127.0.0.1:8602", None),
 )
 BASE = Directory(CHAIN, LEDGER, NOW_S, ENTRIES)

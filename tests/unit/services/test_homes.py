@@ -117,6 +117,7 @@ def test_a_consortium_file_that_does_not_fit_is_refused(data: bytes, why: str) -
         (_changed(REQUEST.to_bytes(), roles=["KING"]), "a role is not one of BUYER"),
         (_changed(REQUEST.to_bytes(), gln="4012345000008"), "not a GLN"),
         (_changed(REQUEST.to_bytes(), gateway="https://alder.example/path"), "not the URL of a gateway"),
+        (_changed(REQUEST.to_bytes(), contact={"name": "x"}), "exactly the members"),
         (_changed(REQUEST.to_bytes(), recipient_key=None), "not signed with its key"),
         (_changed(REQUEST.to_bytes(), chain_id=1), "not signed with its key"),
         (_changed(REQUEST.to_bytes(), ledger=to_checksum(bytes(20))), "not signed with its key"),

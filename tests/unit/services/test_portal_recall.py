@@ -10,6 +10,7 @@ import pytest
 
 from ledger.provenance import open_reader, recall
 from ledger.store import Book, Rows
+from services.directory.contact import Contact
 from services.directory.repository import DirectoryEntryRow
 from services.portal.recall_view import sort_naturally, where_of
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH
@@ -18,6 +19,8 @@ from tests.support.stores import new_store
 from tests.unit.services.test_portal_contents import seen
 
 NASTY = "<img src=x onerror=alert(1)>\"'\u202e"
+
+CONTACT = Contact("Ward 3", "ward@clinic.example", None, "CH").to_text()
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +69,21 @@ def test_holders_have_the_contacts_of_the_directory(site: Site) -> None:
     assert "not in the directory" in page
     with site.store.transaction() as connection:
         Rows(connection).insert(
-            [DirectoryEntryRow(BUYER, "Clinic", "9506000000005", f"https://clinic.example/{NASTY}", b"", 0, b"")]
+            [
+                DirectoryEntryRow(
+                    BUYER, "Clinic", "9506000000005", f"https://clinic.example/{NASTY}", b"", 0, b"", CONTACT
+                )
+            ]
         )
     page = site.browser(OWNER).get("/portal/recall?lot=bar").text
     assert "9506000000005" in page
     assert "https://clinic.example/&lt;img" in page
     assert "<img src=x" not in page
+    assert '<a href="mailto:ward@clinic.example"' in page
     assert "\u202e" not in page
-    assert "https://clinic.example/" in site.browser(OWNER).get("/portal/recall.csv?lot=bar").text
+    table = site.browser(OWNER).get("/portal/recall.csv?lot=bar").text
+    assert "https://clinic.example/" in table
+    assert "ward@clinic.example" in table
 
 
 def test_names_are_sorted_as_people_sort(site: Site) -> None:

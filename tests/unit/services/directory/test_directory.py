@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import canonical_json
+from ledger.errors import InputError
 from ledger.store import Book, Registry, Rows, Store
 from ledger.store.rows import KeyRow
 from services.directory import (
@@ -25,6 +26,7 @@ from services.directory import (
     take_directory,
     verify_statement,
 )
+from services.directory.contact import Contact, parse_contact
 from services.directory.document import entry_to_json
 from services.documents.repository import DocumentRepository, RecipientKeyRow
 from services.gateway.epcis.known_names import find_parties
@@ -184,8 +186,13 @@ def _changed(**changes: object) -> bytes:
     return canonical_json({**value, **changes})  # type: ignore[dict-item]  # JSON, as the tests give it
 
 
+def _contact(**changes: object) -> dict[str, object]:
+    plain = {"name": "Quality", "mail": "quality@alder.example", "telephone": None, "country": "DE"}
+    return _entry(contact={**plain, **changes})
+
+
 def _entry(**changes: object) -> dict[str, object]:
-    plain = {"participant": 1, "name": "Alder", "gln": None, "gateway": None, "recipient_key": None}
+    plain = {"participant": 1, "name": "Alder", "gln": None, "gateway": None, "contact": None, "recipient_key": None}
     return {**plain, **changes}
 
 
@@ -220,6 +227,16 @@ MALFORMED = [
     (_changed(entries=[_entry(gateway="file:///etc/passwd")]), "not the URL of a gateway"),
     (_changed(entries=[_entry(gateway="https://alder.example:70000")]), "not the URL of a gateway"),
     (_changed(entries=[_entry(recipient_key={})]), "exactly the members"),
+    (_changed(entries=[_entry(contact={})]), "exactly the members"),
+    (_changed(entries=[_contact(name="")]), "visible characters"),
+    (_changed(entries=[_contact(name="Quality\u202e")]), "visible characters"),
+    (_changed(entries=[_contact(name=7)]), "not a string"),
+    (_changed(entries=[_contact(mail=7)]), "neither a string nor null"),
+    (_changed(entries=[_contact(mail=None)]), "neither a mail address nor a telephone number"),
+    (_changed(entries=[_contact(mail="a@b.example?bcc=x@y.example")]), "not a mail address"),
+    (_changed(entries=[_contact(mail='"><script>@b.example')]), "not a mail address"),
+    (_changed(entries=[_contact(telephone="030 1234567")]), "not a telephone number"),
+    (_changed(entries=[_contact(country="Germany")]), "not a country"),
     (_changed(signature="0x00"), "lower-case hexadecimal"),
 ]
 
@@ -261,3 +278,22 @@ def test_documents_are_encrypted_for_the_later_of_two_keys(store: Store) -> None
 def test_what_the_consortium_sees_lists_every_field_of_an_entry() -> None:
     page = (Path(__file__).parents[4] / "ledger" / "VISIBLE.md").read_text().partition("\n## Directory\n")[2]
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(entry_to_json(ENTRIES[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "contact"),
+    [
+        ("Quality office, quality@alder.example, DE", Contact("Quality office", "quality@alder.example", None, "DE")),
+        ("张伟, +86 (10) 1234-5678, CN", Contact("张伟", None, "+861012345678", "CN")),
+        ("Ada, Quality,a@b.example,+4930123456,DE", Contact("Ada, Quality", "a@b.example", "+4930123456", "DE")),
+    ],
+)
+def test_a_contact_is_read_as_people_write_it(text: str, contact: Contact) -> None:
+    assert parse_contact(text) == contact
+    assert Contact.from_text(contact.to_text()) == contact
+
+
+@pytest.mark.parametrize("text", ["", "Quality", "Quality, DE", "a@b.example, DE", "Q, a@b.example", "Q, 030123, DE"])
+def test_a_contact_that_nobody_could_be_reached_by_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"contact|country"):
+        parse_contact(text)
