@@ -29,7 +29,7 @@ __all__ = ["COMMANDS", "COMPLETING", "PANELS", "app", "build_app", "main"]
 PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Look": {
         "services.commands.chain": ["status"],
-        "services.commands.provenance": ["trace", "recall"],
+        "services.commands.provenance": ["find", "trace", "recall"],
         "services.commands.footprint": ["footprint"],
         "services.commands.participants": ["participants"],
     },

@@ -19,7 +19,7 @@ from ledger.provenance.consortium import participants
 from ledger.provenance.jsonform import Printable
 from ledger.store import Store
 
-__all__ = ["MAX_FOUND", "MAX_TEXT", "Found", "FoundKind", "search"]
+__all__ = ["MAX_FOUND", "MAX_TEXT", "Found", "FoundKind", "FoundThings", "search"]
 
 MAX_FOUND = 50
 """Most things that one search returns."""
@@ -54,6 +54,16 @@ class Found(Printable):
     """Its identifier, or the name of a company; null if the gateway does not know it."""
     number: int
     """Sequence of the record that created it; of a participant, its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundThings(Printable):
+    """What a text names, as far as it exists for the viewer."""
+
+    found: tuple[Found, ...]
+    """Empty if there is nothing."""
+    truncated: bool
+    """Whether there may be more than are listed."""
 
 
 def search(store: Store, text: str, viewer: int | None) -> tuple[Found, ...]:

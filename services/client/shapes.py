@@ -33,6 +33,8 @@ __all__ = [
     "ForecastFound",
     "ForecastListed",
     "ForecastShown",
+    "Found",
+    "FoundThings",
     "Gate",
     "GateBody",
     "GatewayStatus",
@@ -392,6 +394,18 @@ class ForecastShown(TypedDict):
     eta_ppm: int
     e_ppm: int
     oee_ppm: int
+
+
+class Found(TypedDict):
+    kind: Literal["order", "lot", "machine", "stream", "participant", "model", "certificate"]
+    key: str
+    name: str | None
+    number: int
+
+
+class FoundThings(TypedDict):
+    found: list[Found]
+    truncated: bool
 
 
 class Gate(TypedDict):

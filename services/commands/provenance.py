@@ -1,4 +1,4 @@
-"""`millmark trace` and `millmark recall`: where things come from, and where they went."""
+"""`millmark find`, `trace` and `recall`: what a text names, where things come from, and where they went."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError
+from ledger.errors import InputError, NotFoundError
 from ledger.provenance import (
     MAX_RECALLED,
     MAX_TRACED,
@@ -25,7 +25,7 @@ from ledger.provenance import (
 from services.commands.context import Context, open_context
 from services.files import write_whole
 from services.options import AsJson
-from services.output import print_json, print_lines, warn, write_text
+from services.output import print_json, print_lines, print_table, warn, write_text
 from services.pictures import describe_cut
 from services.text.shortening import shorten
 from services.text.trace import describe_order, describe_recall, describe_trace
@@ -52,8 +52,34 @@ class Form(enum.Enum):
 
 
 def register(app: typer.Typer) -> None:
+    app.command("find", epilog="Example: millmark find A0006R")(run_find)
     app.command("trace", epilog="Example: millmark trace https://id.gs1.org/01/09506000013459/21/A0001")(run_trace)
     app.command("recall", epilog="Example: millmark recall --model 9 --bundle recall.bundle")(run_recall)
+
+
+def run_find(
+    context: typer.Context,
+    text: Annotated[
+        str,
+        typer.Argument(help="Identifier or its last part, what a code holds, a subject, a number, a company's name."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Find what a text names: orders, lots, machines, streams, companies, models and certificates."""
+    from ledger.provenance.search import MAX_FOUND, FoundThings, search  # noqa: PLC0415 - traces start without it
+
+    with open_context(context.obj) as opened:
+        _catch_up(opened)
+        found = search(opened.store, text, None)
+    if as_json:
+        print_json(FoundThings(found, len(found) >= MAX_FOUND).to_json())
+        return
+    if not found:
+        raise NotFoundError(f"nothing here is called {text[:80]!a}", hint="try a part of the name, or its number")
+    rows = [[one.kind.value, one.name or one.key, one.number] for one in found]
+    print_table("found", ["kind", "name", "number"], rows)
+    if len(found) >= MAX_FOUND:
+        print_lines(f"only the first {MAX_FOUND} are shown: write more of the name")
 
 
 def run_trace(

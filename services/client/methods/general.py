@@ -10,6 +10,7 @@ from services.client.shapes import (
     CauseFound,
     Contexts,
     Dictionary,
+    FoundThings,
     GatewayStatus,
     Health,
     MessageToSign,
@@ -256,6 +257,13 @@ class GeneralMethods(Methods):
         GET /v1/records/{id}
         """
         return cast("RecordStatus", self._ask("GET", f"/v1/records/{self.quote(id)}"))
+
+    def search(self, *, text: str) -> FoundThings:
+        """Find what a text names.
+
+        GET /v1/search
+        """
+        return cast("FoundThings", self._ask("GET", "/v1/search", text=text))
 
     def get_session(self) -> Caller:
         """Get the caller's identity.

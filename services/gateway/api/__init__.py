@@ -30,6 +30,7 @@ from services.gateway.api.plans import add_plans
 from services.gateway.api.proofs import add_proofs
 from services.gateway.api.provenance import add_provenance
 from services.gateway.api.recipient_keys import add_recipient_keys
+from services.gateway.api.search import add_search
 from services.gateway.api.sessions import add_sessions
 from services.gateway.api.setpoints import add_setpoints
 from services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
@@ -79,6 +80,7 @@ class ApiParts:
 def add_api(table: RouteTable, parts: ApiParts) -> None:
     store, clock = parts.store, parts.clock
     add_provenance(table, store)
+    add_search(table, store)
     add_status(table, parts.read_status)
     add_sessions(table, store, parts.sign_in, clock, parts.pairing)
     ask_to_erase = partial(ask_others_to_erase_all, store, participant=parts.policy.owner)

@@ -131,6 +131,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/session"): KNOWN,
     ("DELETE", "/v1/session"): KNOWN,
     ("GET", "/v1/trace/{identifier:path}"): READERS,
+    ("GET", "/v1/search"): READERS,
     ("GET", "/v1/recall"): READERS - {"CARRIER"},
     ("GET", "/v1/directory"): READERS,
     ("GET", "/v1/participants"): READERS,

@@ -351,3 +351,22 @@ def test_entries_are_shown_to_the_gateways_company_alone(site: Site) -> None:
             for tenant in thing.seers:
                 shown = site.ask(thing.path, tenant).json()["shown"]
                 assert (shown is not None) is (tenant == OWNER)
+
+
+def test_a_search_finds_for_each_company_what_it_may_see(site: Site) -> None:
+    for name, subject in site.world.lots.items():
+        for tenant in TENANTS.values():
+            answer = site.ask(f"/v1/search?text=0x{subject.hex()}", tenant)
+            if tenant is None:
+                assert answer.status_code == 401
+                continue
+            found = [one["key"] for one in answer.json()["found"]]
+            assert (answer.status_code, found == ["0x" + subject.hex()]) == (200, tenant in LOTS[name] | {OWNER}), (
+                name,
+                tenant,
+            )
+
+
+@pytest.mark.parametrize("text", ["", "%00", "a" * 5000, "%E2%80%AE"])
+def test_a_search_for_what_nothing_can_be_called_is_refused(site: Site, text: str) -> None:
+    assert site.ask(f"/v1/search?text={text}", OWNER).status_code in (400, 422)

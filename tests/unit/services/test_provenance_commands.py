@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.provenance import Limits, recall, trace
+from ledger.provenance.search import FoundThings, search
 from services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.fake_world import World, build_world
@@ -165,3 +166,21 @@ def test_a_cut_recall_says_so(run: Runner, world: World) -> None:
 def test_a_mistake_in_a_recall_is_one_line(run: Runner, arguments: tuple[str, ...], told: str) -> None:
     code, err = run.refused("recall", *arguments)
     assert (code, told in err) == (2, True), err
+
+
+def test_find_lists_what_a_text_names(run: Runner, world: World) -> None:
+    code, out, err = run("find", "hip-3-again")
+    assert (code, err) == (0, "")
+    assert HIP in out
+    assert "lot" in out
+    found = json.loads(run("find", HIP, "--json")[1])
+    assert found == FoundThings(search(world.store, HIP, None), truncated=False).to_json()
+    assert [one["kind"] for one in found["found"]] == ["lot"]
+
+
+def test_what_nothing_is_called_is_said_in_one_line(run: Runner) -> None:
+    for text in ("nothing-of-that-name", "9" * 30, "0x" + "ab" * 32):
+        code, out, err = run("find", text)
+        assert (code, out) == (1, "")
+        assert "nothing here is called" in err
+    assert run("find", "\u202e")[0] == 2
