@@ -62,6 +62,12 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.check_page"),
     ),
     Proof(
+        "check-tests",
+        "the verifier's own tests in the Python of the browser page, under Node, but those that sign or need hypothesis",
+        "2 minutes",
+        (sys.executable, "-m", "tests.support.check_tests"),
+    ),
+    Proof(
         "model",
         "a model of the state machines, searched and walked a million times: no dead end; the contracts do as it does. "
         "Append --large for two lots at once, up to hundreds of millions of states",
