@@ -36,7 +36,7 @@ TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
     Task.CONFIRM_DELIVERY: (About.ORDER, ("confirmDelivery",)),
     Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ()),
     Task.APPROVE_MODEL: (About.MODEL, ("approveModel",)),
-    Task.RECOVERY: (About.NOTHING, ()),
+    Task.RECOVERY: (About.NOTHING, ("objectToRecovery",)),
     Task.ANSWER_NOTICE: (About.NOTHING, ()),
 }
 """What each task is about, and the acts that do it. One without acts is done on the command line, as its text says."""
@@ -58,6 +58,9 @@ def find_doing(
     """The page of what a task is about, and the buttons that do it; empty if there are none."""
     about, names = TASKS[todo.task]
     key = _key(todo, about)
+    if about is About.NOTHING and names:
+        scene = acting.scene(reader, principal, find_thing(reader, about, "", ""))
+        return "", acting.offers(principal, scene, *names)
     if about is About.NOTHING or not key:
         case = todo.case if isinstance(todo, Todo) else None
         return f"/portal/cases/{case}" if case else "", ()

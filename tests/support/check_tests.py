@@ -23,7 +23,7 @@ __all__ = ["FILES", "main"]
 FILES = tuple(
     f"tests/unit/ledger/test_{name}.py"
     for name in (
-        *("bundle", "canonical", "claims", "evidence", "headers", "merkle", "rlp", "seals", "slots", "trie", "trust"),
+        *("bundle", "claims", "evidence", "merkle", "rlp", "seals", "slots", "trie", "trust"),
         *("verify_abi", "verify_attacks", "verify_seals", "verify_steps"),
     )
 )

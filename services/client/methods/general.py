@@ -258,6 +258,13 @@ class GeneralMethods(Methods):
         """
         return cast("RecordStatus", self._ask("GET", f"/v1/records/{self.quote(id)}"))
 
+    def object_to_recovery(self, *, key: str | None = None) -> RecordStatus:
+        """Object to the recovery of your company's keys.
+
+        POST /v1/recovery/objection
+        """
+        return cast("RecordStatus", self._ask("POST", "/v1/recovery/objection", body={}, key=self.key(key)))
+
     def search(self, *, text: str) -> FoundThings:
         """Find what a text names.
 

@@ -11,7 +11,6 @@ from ledger.records import (
     Close,
     Depart,
     Entrust,
-    ObjectToRecovery,
     OverruleObjection,
     ProposeKey,
     ProposeRecovery,
@@ -33,7 +32,7 @@ LEFT_OUT: dict[type[Record], str] = {
     **dict.fromkeys((Admit, SetRoles, Suspend, Entrust, Reinstate, Depart, Publish, Close), _BY_OPERATOR),
     **dict.fromkeys((ProposeKey, AcceptKey, SetKey, RevokeKey, SetNameKey), _BY_OPERATOR),
     **dict.fromkeys((TransferOwnership, AcceptOwnership), _BY_OPERATOR),
-    **dict.fromkeys((ProposeRecovery, ObjectToRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
+    **dict.fromkeys((ProposeRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
     Challenge: "it publishes measured input permanently: the command line asks a person first",
 }
 """Kinds of records without a route, and why."""

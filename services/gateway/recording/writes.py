@@ -30,6 +30,7 @@ from ledger.records import (
     FinishAssignment,
     IssueCertificate,
     Note,
+    ObjectToRecovery,
     OfferCustody,
     OpenModel,
     OpenStream,
@@ -469,6 +470,13 @@ WRITES: tuple[Write, ...] = (
         find_grounds,
         ("subjects", "grounds"),
         asks=("subjects",),
+    ),
+    Write(
+        ObjectToRecovery,
+        "/v1/recovery/objection",
+        "Object to the recovery of your company's keys",
+        ALL_ROLES,
+        {},
     ),
     Write(
         Supersede,

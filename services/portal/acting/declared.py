@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from services.portal.acting.acts import Acts
 from services.portal.acting.assignments import ASSIGNMENT_ACTS
+from services.portal.acting.conversions import CONVERSION_ACTS
 from services.portal.acting.lots import LOT_ACTS
 from services.portal.acting.notes import NOTE_ACTS
 from services.portal.acting.orders import ORDER_ACTS
 from services.portal.acting.quality import QUALITY_ACTS
+from services.portal.acting.recovering import RECOVERY_ACTS
 from services.portal.acting.setpoints import SETPOINT_ACTS
 
 __all__ = ["ACTS"]
 
-ACTS = Acts((*ORDER_ACTS, *ASSIGNMENT_ACTS, *LOT_ACTS, *QUALITY_ACTS, *NOTE_ACTS, *SETPOINT_ACTS))
+ACTS = Acts(
+    (
+        *ORDER_ACTS,
+        *ASSIGNMENT_ACTS,
+        *LOT_ACTS,
+        *CONVERSION_ACTS,
+        *QUALITY_ACTS,
+        *NOTE_ACTS,
+        *SETPOINT_ACTS,
+        *RECOVERY_ACTS,
+    )
+)

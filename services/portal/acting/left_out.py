@@ -12,5 +12,5 @@ LEFT_TO_API: Mapping[str, str] = {
     "registerMachine": "what a machine can do is in a document, on which plans rest: `millmark machines register`",
     "registerModel": "a model is a file with a card: `millmark quality register`",
     "publishModel": "a model is a file with a card: `millmark quality register`",
-    "supersede": "a record is corrected by its number in a history: `POST /v1/supersessions`",
+    "supersede": "it says for good that an own record was wrong, which it names by number: `POST /v1/supersessions`",
 }

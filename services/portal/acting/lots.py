@@ -24,7 +24,7 @@ from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Op
 from services.portal.acting.orders import NOTE, REASON
 from services.portal.acting.things import About, Scene
 
-__all__ = ["LOT_ACTS", "lot_of", "order_of"]
+__all__ = ["LOT_ACTS", "OPERATION", "in_order", "lot_of", "mates", "order_of"]
 
 _MAX_PARTS = 64
 """Most lots of one transformation."""
@@ -173,10 +173,10 @@ def _may_rework(scene: Scene) -> bool:
     return able and (lot_of(scene).order is None or bool(_operations(scene)))
 
 
-_OPERATION = Field("operation", FieldKind.CHOICE, required=False, options=_operations, numeric=True)
+OPERATION = Field("operation", FieldKind.CHOICE, required=False, options=_operations, numeric=True)
 
 
-def _in_order(body: Body, scene: Scene) -> Body:
+def in_order(body: Body, scene: Scene) -> Body:
     """Raises EntryError for a lot of an order without the operation."""
     order, operation = lot_of(scene).order, body.get("operation")
     if order is not None and operation is None:
@@ -186,7 +186,7 @@ def _in_order(body: Body, scene: Scene) -> Body:
 
 def _rework_in_place(body: Body, scene: Scene) -> Body:
     order = lot_of(scene).order
-    return {**_in_order(body, scene), "order": None if order is None else f"0x{order.hex()}"}
+    return {**in_order(body, scene), "order": None if order is None else f"0x{order.hex()}"}
 
 
 def _transformation(scene: Scene, kind: str, **values: object) -> Body:
@@ -204,7 +204,7 @@ def _input(row: LotRow, quantity: int) -> Body:
 def _rework_anew(body: Body, scene: Scene) -> Body:
     row = lot_of(scene)
     output = {"identifier": body.pop("identifier"), "quantity": row.quantity, "unit": unit(row.unit)}
-    whole = _in_order(body, scene)
+    whole = in_order(body, scene)
     return _transformation(scene, "rework", inputs=[_input(row, row.quantity)], outputs=[output], **whole)
 
 
@@ -223,7 +223,7 @@ def _split(body: Body, scene: Scene) -> Body:
     return {**_transformation(scene, "split", inputs=[_input(row, taken)], outputs=outputs), **body}
 
 
-def _mates(scene: Scene) -> list[LotRow]:
+def mates(scene: Scene) -> list[LotRow]:
     """Other lots of the company in the same unit and order, the newest first."""
     row = lot_of(scene)
     if row.order is None:
@@ -241,7 +241,7 @@ def _is_mate(one: LotRow, row: LotRow) -> bool:
 def _merge(body: Body, scene: Scene) -> Body:
     row, chosen = lot_of(scene), set(body.pop("lots"))
     rows = sorted(
-        [row, *(one for one in _mates(scene) if f"0x{one.subject.hex()}" in chosen)], key=lambda one: one.subject
+        [row, *(one for one in mates(scene) if f"0x{one.subject.hex()}" in chosen)], key=lambda one: one.subject
     )
     if len(rows) < 2:
         raise EntryError("entry.missing")
@@ -292,7 +292,7 @@ def _is_divisible(scene: Scene) -> bool:
 
 
 def _may_merge(scene: Scene) -> bool:
-    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and bool(_mates(scene))
+    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and bool(mates(scene))
 
 
 def _may_pack(scene: Scene) -> bool:
@@ -331,11 +331,11 @@ LOT_ACTS = (
         offered=_mine(LotState.HELD),
     ),
     Act("withdrawCustody", About.LOT, (REASON,), offered=_mine(LotState.OFFERED, LotState.RETURNING)),
-    Act("reworkLot", About.LOT, (_OPERATION, NOTE), offered=_may_rework, complete=_rework_in_place),
+    Act("reworkLot", About.LOT, (OPERATION, NOTE), offered=_may_rework, complete=_rework_in_place),
     Act(
         "transformLots",
         About.LOT,
-        (Field("identifier", initial=_never_named), _OPERATION, NOTE),
+        (Field("identifier", initial=_never_named), OPERATION, NOTE),
         offered=_may_rework,
         complete=_rework_anew,
         called="reworkAnew",
@@ -354,9 +354,7 @@ LOT_ACTS = (
         "transformLots",
         About.LOT,
         (
-            Field(
-                "lots", FieldKind.MANY, options=lambda scene: lot_options(scene.reader, _mates(scene)), label="mates"
-            ),
+            Field("lots", FieldKind.MANY, options=lambda scene: lot_options(scene.reader, mates(scene)), label="mates"),
             Field("identifier"),
             NOTE,
         ),

@@ -24,6 +24,7 @@ from ledger.records import (
     OpenStream,
     OrderState,
     ProposeAssignment,
+    ProposeRecovery,
     ReceiveLot,
     Record,
     RegisterMachine,
@@ -32,7 +33,16 @@ from ledger.records import (
 )
 from ledger.store import Book, Rows
 from ledger.store.outbox import Outbox
-from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow, ParticipantRow
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    OrderRow,
+    ParticipantRow,
+    RecoveryRow,
+)
 from services.gateway.recording.writes import WRITES
 from services.portal.acting.declared import ACTS
 from services.portal.acting.left_out import LEFT_TO_API
@@ -190,6 +200,43 @@ def test_assignments_are_declined_cancelled_and_given_again(day: Day) -> None:
     page = day.person.get(f"/portal/act/proposeAssignment?subject={order}&machine={machine}&operation=1").text
     assert re.search(rf'<option value="{machine}" selected', page)
     assert '<option value="1" selected' in page
+
+
+def test_lots_become_another_thing_with_what_is_built_in(day: Day) -> None:
+    bar, rest, seal = (
+        day.do("receiveLot", identifier=f"urn:example:{name}", quantity=amount, unit=unit).hex()
+        for name, amount, unit in (("bar", "10", "KGM"), ("rest", "2", "KGM"), ("seal", "4", "H87"))
+    )
+    refused = day.person.post(
+        "/portal/act/convertLots",
+        {**fields_of(day.person.get(f"/portal/act/convertLots?subject={bar}").text), "lots": f"0x{rest}",
+         "components": f"0x{rest}", "identifier": "urn:example:x", "made": "4", "unit": "H87"},
+    )  # fmt: skip
+    assert "in both lists" in read(refused.text)
+    made = day.do(
+        "convertLots", bar, used="6", lots=f"0x{rest}", components=f"0x{seal}", identifier="urn:example:pump",
+        made="4", unit="H87",
+    )  # fmt: skip
+    assert day.row(LotRow, made).quantity == 4
+    assert day.row(LotRow, bytes.fromhex(bar)).quantity == 4, "what was left over stays"
+    for gone in (rest, seal):
+        assert day.row(LotRow, bytes.fromhex(gone)).state == LotState.SPENT
+
+
+def test_a_company_objects_to_a_recovery_of_its_keys(day: Day) -> None:
+    site = day.site
+    assert day.person.get("/portal/act/objectToRecovery").status_code == 409
+    owner = site.world.submitter(Outbox(site.store), site.world.owner)
+    owner.submit([("recover", ProposeRecovery(site.number, LocalSigner.generate().address))])
+    owner.drain()
+    site.send()
+    page = day.person.get("/portal")
+    assert 'href="/portal/act/objectToRecovery"' in page.text
+    day.do("objectToRecovery")
+    with site.store.reading() as connection:
+        [row] = Rows(connection).find(RecoveryRow, participant=site.number)
+    assert row.objected
+    assert 'href="/portal/act/objectToRecovery"' not in day.person.get("/portal").text
 
 
 def test_lots_are_received_split_merged_packed_reworked_and_scrapped(day: Day) -> None:

@@ -1,0 +1,19 @@
+"""What a company can do against a recovery of its keys that it did not ask for."""
+
+from __future__ import annotations
+
+from ledger.store.rows import RecoveryRow
+from services.portal.acting.acts import Act
+from services.portal.acting.things import About, Scene
+
+__all__ = ["RECOVERY_ACTS"]
+
+
+def _is_being_recovered(scene: Scene) -> bool:
+    company = scene.company
+    if company is None:
+        return False
+    return any(not one.objected for one in scene.reader.rows.find(RecoveryRow, participant=company, accepted_at=0))
+
+
+RECOVERY_ACTS = (Act("objectToRecovery", About.NOTHING, offered=_is_being_recovered, grave=True),)
