@@ -63,7 +63,7 @@ PROOFS = (
     ),
     Proof(
         "check-tests",
-        "the verifier's own tests in the Python of the browser page, under Node, but those that sign or need hypothesis",
+        "the verifier's tests in the browser page's Python, under Node, but those that sign or need hypothesis",
         "2 minutes",
         (sys.executable, "-m", "tests.support.check_tests"),
     ),

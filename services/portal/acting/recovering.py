@@ -10,10 +10,8 @@ __all__ = ["RECOVERY_ACTS"]
 
 
 def _is_being_recovered(scene: Scene) -> bool:
-    company = scene.company
-    if company is None:
-        return False
-    return any(not one.objected for one in scene.reader.rows.find(RecoveryRow, participant=company, accepted_at=0))
+    found = scene.reader.rows.find(RecoveryRow, participant=scene.company, accepted_at=0)
+    return any(not one.objected for one in found)
 
 
 RECOVERY_ACTS = (Act("objectToRecovery", About.NOTHING, offered=_is_being_recovered, grave=True),)

@@ -42,7 +42,7 @@ def _unchanged(*_: Any, **__: Any) -> Callable[[Any], Any]:
     return lambda test: test
 
 
-class settings:  # hypothesis's own name
+class settings:  # noqa: N801  # hypothesis's own name
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
     def __call__(self, test: Any) -> Any:
