@@ -43,7 +43,7 @@ class DirectoryEntryRow:
     public_key: bytes
     issued_at: int
     signature: bytes
-    contact: str
+    contact: str = ""
     """As `Contact.to_text`."""
 
 
@@ -60,7 +60,7 @@ class AdmissionRow:
     public_key: bytes
     issued_at: int
     signature: bytes
-    contact: str
+    contact: str = ""
 
     def to_entry(self) -> DirectoryEntry:
         return _entry(self)

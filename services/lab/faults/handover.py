@@ -119,7 +119,7 @@ def _found(folder: Path, consortium: Consortium) -> _Homes:
     key = create_recipient_key(folder / "recipient.json")
     statement = sign_statement(chain.chain_id, chain.ledger, key, 1, taker.signer)
     entry = DirectoryEntryRow(
-        taker.number, taker.name, "", f"http://127.0.0.1:{port}", key, statement.issued_at, statement.signature, ""
+        taker.number, taker.name, "", f"http://127.0.0.1:{port}", key, statement.issued_at, statement.signature
     )
     for role in ("sender", "receiver"):
         with open_store(homes.database(role)) as store, store.transaction() as connection:
