@@ -333,6 +333,7 @@ ELSEWHERE = {
     "openModel": "quality open",
     "retireModel": "quality retire",
     "withdrawModel": "quality withdraw",
+    "objectToRecovery": "keys object",
     "supersede": "programs correct, which know what they sent",
 }
 """Records that no business command makes, and what makes them."""
