@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         kept = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else []
         rows = join_rows(list(known), kept, build_json(outcomes, load))
         _FIGURES.write_text(json.dumps(rows, indent=1) + "\n")
-        _PAGE.write_text(build_markdown(rows))
+        _PAGE.write_text(build_markdown(list(known), rows))
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 

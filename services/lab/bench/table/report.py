@@ -116,8 +116,8 @@ def join_rows(names: Sequence[str], kept: Sequence[dict[str, Any]], new: Sequenc
     return [found[name] for name in names if name in found]
 
 
-def build_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The page that the repository keeps."""
+def build_markdown(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    """The page that the repository keeps. `names`: of all rows; those that were never measured are named."""
     parts = [
         "# Beside its peers",
         "",
@@ -133,6 +133,8 @@ def build_markdown(rows: Sequence[dict[str, Any]]) -> str:
         "",
         *_measured(rows),
     ]
+    if missing := [name for name in names if name not in {row["name"] for row in rows}]:
+        parts.append(f"- not measured yet: {', '.join(missing)}")
     notes = [f"- {row['name']}: {note}" for row in rows for note in row["notes"]]
     return "\n".join([*parts, *(["", *notes] if notes else []), ""])
 

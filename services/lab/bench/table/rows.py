@@ -16,7 +16,7 @@ ROWS = (
             Goal("attest", "gas of an anchored entry; EAS attest", Bound.TIMES, 500_000),
             Goal("multiTimestamp", "the same; EAS multiTimestamp, 300 in a transaction", Bound.TIMES, 45_000),
         ),
-        120,
+        240,
     ),
     Row(
         "record-gas",
@@ -28,7 +28,7 @@ ROWS = (
             Goal("update", "dearest record about a subject that is there; EAS multiAttest", Bound.TIMES, 7.8),
             Goal("dearer", "kinds dearer than tests/vectors/gas.json", Bound.OWN, 0),
         ),
-        120,
+        240,
     ),
     Row(
         "ingest",
@@ -41,7 +41,7 @@ ROWS = (
             Goal("check", "each event's signature checked; the same", Bound.TIMES, 8),
             Goal("check wall", "the same, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "typed-data",
@@ -52,7 +52,7 @@ ROWS = (
             Goal("digest", "hash a forward request; eth-account", Bound.TIMES, 35),
             Goal("cycle", "sign and recover it; eth-account", Bound.TIMES, 8),
         ),
-        120,
+        240,
     ),
     Row(
         "merkle",
@@ -65,7 +65,7 @@ ROWS = (
             Goal("build openzeppelin", "build it (another tree); OpenZeppelin"),
             Goal("prove openzeppelin", "one inclusion proof; OpenZeppelin"),
         ),
-        120,
+        240,
     ),
     Row(
         "claims",
@@ -73,7 +73,7 @@ ROWS = (
         "plain json and hashlib, no disclosure",
         "hashing:measure_claims",
         (Goal("root", "salted root of 50 fields; plain json and hashlib", Bound.TIMES, 1),),
-        120,
+        240,
     ),
     Row(
         "index",
@@ -84,7 +84,7 @@ ROWS = (
             Goal("cpu", "index a record, 50 a block; web3.py get_logs", Bound.TIMES, 10),
             Goal("wall", "the same, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "index-alone",
@@ -95,7 +95,7 @@ ROWS = (
             Goal("cpu", "index a record, one a block; web3.py get_logs", Bound.TIMES, 3),
             Goal("wall", "the same, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "write",
@@ -108,7 +108,7 @@ ROWS = (
             Goal("pipelined", "write a record, 50 a transaction; pipelined web3.py", Bound.TIMES, 12),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "write-alone",
@@ -119,7 +119,7 @@ ROWS = (
             Goal("pipelined", "write a record, one a transaction; pipelined web3.py", Bound.TIMES, 1.5),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "lineage",
@@ -134,7 +134,7 @@ ROWS = (
             Goal("descendants postgresql", "the same; PostgreSQL recursive query, wall time"),
             Goal("descendants rustworkx", "the same; rustworkx in memory"),
         ),
-        180,
+        240,
     ),
     Row(
         "demo",
@@ -146,7 +146,7 @@ ROWS = (
             Goal("whole", "CPU time of the whole run"),
             Goal("records", "records made"),
         ),
-        150,
+        240,
     ),
     Row(
         "capture",
@@ -158,7 +158,7 @@ ROWS = (
             Goal("memory", "the same; FastAPI, pydantic, kept in memory"),
             Goal("wall", "the same, stored, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "epcis",
@@ -170,7 +170,7 @@ ROWS = (
             Goal("memory", "the same; FastAPI, pydantic, kept in memory"),
             Goal("wall", "the same, stored, wall time"),
         ),
-        120,
+        240,
     ),
     Row(
         "inference",
@@ -178,7 +178,7 @@ ROWS = (
         "float32 in Torch",
         "models:measure_inference",
         (Goal("batch", "integers, a batch of 1,024, one thread; float32 in Torch", Bound.SLOWER, 1.5),),
-        120,
+        240,
     ),
     Row(
         "rocket",
@@ -189,7 +189,7 @@ ROWS = (
             Goal("alone", "one window; aeon's MiniRocket and ridge", Bound.TIMES, 4),
             Goal("batch", "a window of a batch of 512; the same", Bound.TIMES, 3),
         ),
-        180,
+        240,
     ),
     Row(
         "bundle",
@@ -204,7 +204,7 @@ ROWS = (
             Goal("5,000 records", "its records"),
             Goal("5,000 decode", "json.loads of the file alone"),
         ),
-        180,
+        240,
     ),
     Row(
         "start",
@@ -217,7 +217,7 @@ ROWS = (
             Goal("verify", "python -m ledger.verify --help", Bound.OWN, 0.2),
             Goal("python", "python that does nothing"),
         ),
-        120,
+        240,
     ),
     Row(
         "memory",
@@ -225,7 +225,7 @@ ROWS = (
         "",
         "servers:measure_memory",
         (Goal("gateway", "gateway, resident", Bound.OWN, 90), Goal("node", "node, resident", Bound.OWN, 60)),
-        120,
+        240,
     ),
     Row(
         "growth",
@@ -236,7 +236,7 @@ ROWS = (
             Goal("trace", "a trace of at most 50 lots, 200,000 lots; the same, 20,000 lots", Bound.SLOWER, 1.1),
             Goal("index", "index a record into 200,000 lots; the same, 20,000 lots", Bound.SLOWER, 1.1),
         ),
-        150,
+        240,
     ),
     Row(
         "plan",
@@ -248,7 +248,7 @@ ROWS = (
             Goal("gap", "proved gap, median", Bound.OWN, 5),
             Goal("check", "checking a plan, CPU time", Bound.OWN, 20),
         ),
-        150,
+        240,
     ),
     Row(
         "network",
@@ -261,6 +261,6 @@ ROWS = (
             Goal("behind", "index behind what is final, at most", Bound.OWN, 2),
             Goal("cpu", "CPU time of the submitting process a record"),
         ),
-        180,
+        240,
     ),
 )
