@@ -2,7 +2,7 @@
 check-tests`). They run in Pyodide under Node, with the page's stand-ins for extension modules.
 
 Left out by name: property tests, since hypothesis has a native part; tests that sign, since the page only verifies;
-and files that open a socket, start a process, or test what the page does not have.
+data outside the repository; and files that open a socket, start a process, or test what the page does not have.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FILES = tuple(
 )
 _INI = "tests/support/pyodide/pytest.ini"
 _LIMIT_S = 1800
-_REASONS = ("property tests need hypothesis", "signs, which the page does not")
-"""Why a test may be skipped."""
+_REASONS = ("property tests need hypothesis", "signs, which the page does not", "is absent")
+"""Why a test may be skipped; the last is said of data that is not part of the repository."""
 
 
 def main() -> int:
