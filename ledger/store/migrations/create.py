@@ -1,11 +1,11 @@
-"""Creates tables in migrations. Do not change what it does: existing databases were migrated with it."""
+"""Creates tables and columns in migrations. Do not change what it does: existing databases were migrated with it."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-__all__ = ["create_table"]
+__all__ = ["add_text", "create_table"]
 
 _TYPES = {"int": sa.BigInteger, "bytes": sa.LargeBinary, "str": sa.Text, "bool": sa.Boolean}
 
@@ -28,3 +28,8 @@ def create_table(name: str, columns: str, key: str, *indexes: str, with_rowid: b
     )
     for index in indexes:
         op.create_index(f"ix_{name}_{index.replace(' ', '_')}", name, index.split())
+
+
+def add_text(table: str, column: str) -> None:
+    """Add a column for text, empty in the rows that exist."""
+    op.add_column(table, sa.Column(column, sa.Text, nullable=False, server_default=""))

@@ -1,7 +1,6 @@
 """Keeps whom other companies reach at a company: canonical JSON, or empty."""
 
-import sqlalchemy as sa
-from alembic import op
+from ledger.store.migrations.create import add_text
 
 revision = "0012"
 down_revision = "0011"
@@ -11,4 +10,4 @@ depends_on = None
 
 def upgrade() -> None:
     for table in ("directory_entries", "admissions"):
-        op.add_column(table, sa.Column("contact", sa.Text, nullable=False, server_default=""))
+        add_text(table, "contact")

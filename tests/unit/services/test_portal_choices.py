@@ -17,7 +17,7 @@ from services.portal.acting import choices
 from services.portal.acting.acting import Acting
 from services.portal.acting.acts import Act, Acts
 from services.portal.acting.choices import companies, machines
-from services.portal.acting.lots import _mates, _may_pack
+from services.portal.acting.lots import _may_pack, mates
 from services.portal.acting.things import About, Scene, Thing, find_thing
 from tests.support.fake_world import BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
@@ -81,7 +81,7 @@ def test_lots_of_the_same_order_are_found_behind_newer_ones(world: World, monkey
     put(world, *own, *newer)
     with open_reader(world.store) as reader:
         scene = Scene(reader, find_thing(reader, About.LOT, own[0].subject.hex(), ""), SMITH)
-        assert [one.subject for one in _mates(scene)] == [own[1].subject]
+        assert [one.subject for one in mates(scene)] == [own[1].subject]
         assert _may_pack(scene)
 
 
