@@ -13,8 +13,9 @@ from ledger.verify.printable import printable
 __all__ = ["Contact", "contact_from_json", "parse_contact"]
 
 _MAX_NAME = 200
-_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}")
-"""What HTML takes for an address, with a dot in the domain."""
+_MAIL = re.compile(r"[A-Za-z0-9.!$'*+/^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}")
+"""What HTML takes for an address, with a dot in the domain, but without the characters that mean something in a mailto
+URI (RFC 6068): with those, whoever follows the link could write to others than the page shows."""
 _TELEPHONE = re.compile(r"\+[1-9][0-9]{4,14}")
 """ITU-T E.164, without spaces."""
 _COUNTRY = re.compile(r"[A-Z]{2}")

@@ -235,6 +235,11 @@ MALFORMED = [
     (_changed(entries=[_contact(mail=None)]), "neither a mail address nor a telephone number"),
     (_changed(entries=[_contact(mail="a@b.example?bcc=x@y.example")]), "not a mail address"),
     (_changed(entries=[_contact(mail='"><script>@b.example')]), "not a mail address"),
+    (_changed(entries=[_contact(mail="boss?bcc=mallory@evil.example")]), "not a mail address"),
+    *(
+        (_changed(entries=[_contact(mail=f"a{one}b@b.example")]), "not a mail address")
+        for one in "?&%=# \t\n\0\x7f\u2028"
+    ),
     (_changed(entries=[_contact(telephone="030 1234567")]), "not a telephone number"),
     (_changed(entries=[_contact(country="Germany")]), "not a country"),
     (_changed(signature="0x00"), "lower-case hexadecimal"),
@@ -293,7 +298,11 @@ def test_a_contact_is_read_as_people_write_it(text: str, contact: Contact) -> No
     assert Contact.from_text(contact.to_text()) == contact
 
 
-@pytest.mark.parametrize("text", ["", "Quality", "Quality, DE", "a@b.example, DE", "Q, a@b.example", "Q, 030123, DE"])
+_REFUSED = ["", "Quality", "Quality, DE", "a@b.example, DE", "Q, a@b.example", "Q, 030123, DE"]
+_REFUSED += ["Q, boss?bcc=mallory@evil.example, DE", "Q, a%0Ab@b.example, DE"]
+
+
+@pytest.mark.parametrize("text", _REFUSED)
 def test_a_contact_that_nobody_could_be_reached_by_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"contact|country"):
+    with pytest.raises(InputError, match=r"contact|country|mail address"):
         parse_contact(text)
