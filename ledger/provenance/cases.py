@@ -12,10 +12,9 @@ Not established: that anybody read a notice before acknowledging it, or did what
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from ledger.canonical import Json
 from ledger.claims import parse_claims
@@ -28,11 +27,22 @@ from ledger.provenance.reader import Nearest, Reader
 from ledger.records import LotState, NoteKind
 from ledger.store.rows import LotRow, NoteRow, OrderRow, RecordHistoryRow, gates_of
 
-__all__ = ["Case", "CaseLot", "CaseParty", "Reply", "find_case", "find_cases", "find_noteable", "find_own"]
+__all__ = [
+    "LIMITS",
+    "MOST_NOTED",
+    "Case",
+    "CaseLot",
+    "CaseParty",
+    "Reply",
+    "build_case",
+    "find_case",
+    "find_noteable",
+    "find_own",
+    "reach",
+]
 
-_LIMITS = Limits(depth=64, lots=1_000)
-_PART = 64
-"""Notices that are looked at together."""
+LIMITS = Limits(depth=64, lots=1_000)
+"""Of what a case lists."""
 MOST_NOTED = 64
 """Most subjects of one note (Notes.MOST_SUBJECTS)."""
 
@@ -107,60 +117,10 @@ class Case:
         )
 
 
-def find_cases(reader: Reader, most: int, *, awaiting: int | None = None) -> tuple[Case, ...]:
-    """The latest cases that reach something visible to the reader's participant, or that it opened, newest first; with
-    `awaiting`, only those that await that company's answer. All notices are considered, however many later ones
-    concern others alone."""
-    built = (_build(reader, notice) for notice in _concerning(reader, awaiting))
-    found = (case for case in built if case is not None and (awaiting is None or case.awaits(awaiting)))
-    # No further than needed: to build a case is a walk through everything made of its lots.
-    return tuple(islice(found, most))
-
-
-def _concerning(reader: Reader, holder: int | None) -> Iterator[NoteRow]:
-    """Newest first."""
-    before: int | None = None
-    while True:
-        notices = reader.rows.page(
-            NoteRow, "sequence", before, _PART, newest_first=True, note_kind=int(NoteKind.RECALL_NOTICE)
-        )
-        if not notices:
-            return
-        before = notices[-1].sequence
-        yield from _narrow(reader, notices, holder)
-
-
-def _narrow(reader: Reader, notices: Sequence[NoteRow], holder: int | None) -> Iterator[NoteRow]:
-    """Those that may concern the reader. Asked for all at once, then for halves: most notices of a network concern
-    others alone, and are passed over with a few questions for many of them."""
-    if not _may_concern(reader, notices, holder):
-        return
-    if len(notices) == 1:
-        yield notices[0]
-        return
-    middle = len(notices) // 2
-    yield from _narrow(reader, notices[:middle], holder)
-    yield from _narrow(reader, notices[middle:], holder)
-
-
-def _may_concern(reader: Reader, notices: Sequence[NoteRow], holder: int | None) -> bool:
-    seen = reader.visibility
-    if holder is None and (seen is None or any(one.participant == seen.participant for one in notices)):
-        return True
-    links = reader.rows.among(RecordHistoryRow, "sequence", [one.sequence for one in notices])
-    limits = Limits(_LIMITS.depth, _LIMITS.lots * len(notices))
-    roots, made, _ = _reach(reader, sorted({link.subject for link in links}), limits)
-    lots = [*roots, *(lot for lot, _ in made)]
-    if holder is None:
-        return bool(_visible(reader, lots))
-    held = reader.rows.among(LotRow, "subject", lots, custodian=holder)
-    return any(one.state != LotState.SPENT for one in held)
-
-
 def find_case(reader: Reader, number: int) -> Case:
     """The case that a notice opened. Raises NotFoundError if there is none, or nothing of it is visible."""
     notice = reader.rows.get(NoteRow, number)
-    case = None if notice is None or notice.note_kind != NoteKind.RECALL_NOTICE else _build(reader, notice)
+    case = None if notice is None or notice.note_kind != NoteKind.RECALL_NOTICE else build_case(reader, notice)
     if case is None:
         raise NotFoundError(f"record {number} opened no case", hint="use the sequence of the recall notice")
     return case
@@ -199,10 +159,11 @@ def _made(reader: Reader, participant: int, lot: bytes) -> bool:
     return identity is not None and identity.creator == participant
 
 
-def _build(reader: Reader, notice: NoteRow) -> Case | None:
+def build_case(reader: Reader, notice: NoteRow) -> Case | None:
+    """The case that a notice opened; None if nothing of it is visible to the reader's participant."""
     subjects = sorted(row.subject for row in reader.rows.find(RecordHistoryRow, sequence=notice.sequence))
     named = [row.subject for row in reader.rows.among(LotRow, "subject", subjects)]
-    roots, made, truncated = _reach(reader, subjects, _LIMITS)
+    roots, made, truncated = reach(reader, subjects, LIMITS)
     reached = [*((lot, 0) for lot in roots), *made]
     visible = _visible(reader, [lot for lot, _ in reached])
     own = reader.visibility is not None and reader.visibility.participant == notice.participant
@@ -225,7 +186,7 @@ def _build(reader: Reader, notice: NoteRow) -> Case | None:
     )
 
 
-def _reach(reader: Reader, subjects: Sequence[bytes], limits: Limits) -> tuple[list[bytes], Nearest, bool]:
+def reach(reader: Reader, subjects: Sequence[bytes], limits: Limits) -> tuple[list[bytes], Nearest, bool]:
     """The lots named, of orders named and packed in these; what was made of them; whether the limits ended it."""
     named = [row.subject for row in reader.rows.among(LotRow, "subject", subjects)]
     of_orders = [row.subject for row in reader.rows.among(LotRow, "order", set(subjects) - set(named))]

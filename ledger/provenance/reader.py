@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
@@ -178,6 +178,20 @@ class Reader:
         """The participant who physically has a lot: the custodian of its outermost carrier, or its own."""
         return self.lot(([(subject, 0), *self.carriers(subject)])[-1][0]).custodian
 
+    def around(self, subjects: Iterable[bytes]) -> dict[bytes, list[LotRow]]:
+        """For each lot, its row and those of the lots in which it is packed, innermost first. All are read together and
+        without identifiers, since of many lots few are shown. Lots that are not in the index are left out. Raises
+        StoreDamagedError if a lot is packed in itself, NotFoundError if the index lacks what one is packed in.
+        """
+        given = set(subjects)
+        rows: dict[bytes, LotRow] = {}
+        wanted = given
+        while wanted:
+            found = self._rows_of_lots.among(wanted)
+            rows.update((row.subject, row) for row in found)
+            wanted = {row.parent for row in found if row.parent is not None} - rows.keys()
+        return {subject: _chain(rows, subject) for subject in given & rows.keys()}
+
     def nearest(
         self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
     ) -> tuple[Nearest, tuple[answers.Cut, ...]]:
@@ -303,6 +317,19 @@ class Reader:
             anchor_root=row.anchor_root,
             claims_root=row.claims_root,
         )
+
+
+def _chain(rows: Mapping[bytes, LotRow], subject: bytes) -> list[LotRow]:
+    chain: dict[bytes, LotRow] = {}
+    inner: bytes | None = subject
+    while inner is not None:
+        if inner in chain:
+            raise StoreDamagedError(f"the index has lot {to_hex(inner)} packed in itself", hint=HINT_INDEX)
+        if inner not in rows:
+            raise NotFoundError(f"the index lacks lot {to_hex(inner)}", hint=HINT_INDEX)
+        chain[inner] = rows[inner]
+        inner = rows[inner].parent
+    return list(chain.values())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What waits for one company: everything that it, and nobody else, has to do next, the most urgent first.
 
-Each query reads an index, and a bounded number of rows. What is beyond a bound is not lost: it moves up as the rest is
-done, and `truncated` says that there is more.
+Each query reads an index, and a bounded number of rows. `truncated` says that there may be more beyond a bound. Mostly
+that moves up as the rest is done; not so a recall notice that is older than those looked at (case_search).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ledger.provenance import answers
-from ledger.provenance.cases import find_cases
+from ledger.provenance.case_search import find_cases
 from ledger.provenance.inspections import WaitingGate, find_waiting
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import Reader, unit
@@ -78,7 +78,7 @@ class WorkList:
     count: int
     """Of all that was found, on all pages."""
     truncated: bool
-    """Whether there is more than was looked at."""
+    """Whether there may be more than was looked at."""
 
 
 def find_work(reader: Reader, company: int, first: int, most: int) -> WorkList:
@@ -260,8 +260,8 @@ class _Finder:
 
     def _cases(self) -> Iterator[Todo]:
         cases = find_cases(self._reader, _MOST_CASES, awaiting=self._company)
-        self.truncated |= len(cases) >= _MOST_CASES
-        for case in cases:
+        self.truncated |= cases.truncated or len(cases.items) >= _MOST_CASES
+        for case in cases.items:
             yield Todo(Task.ANSWER_NOTICE, None, case.time, False, case=case.number, who=case.raised_by)
 
     def _registry(self) -> Iterator[Todo]:

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from ledger.canonical import Json
 from ledger.provenance import open_reader
 from ledger.provenance.build_answers import build_transformations
-from ledger.provenance.cases import Case, find_case, find_cases, find_noteable, find_own
+from ledger.provenance.case_search import CaseList, find_cases
+from ledger.provenance.cases import Case, find_case, find_noteable, find_own
 from ledger.provenance.reader import Reader
 from ledger.provenance.recall_answers import Holder
 from ledger.store import Store
@@ -65,13 +66,14 @@ class CasePages:
         """Cases that reach something that the caller may see, newest first; those that await its answer are marked."""
         principal = principal_of(request)
         with open_reader(self.store, principal.viewer) as reader:
-            cases = find_cases(reader, _MOST)
+            latest = find_cases(reader, _MOST)
             company = principal.participant
-            awaiting = () if company is None else find_cases(reader, _MOST, awaiting=company)
-        # What awaits an answer is listed however old it is.
-        known = {one.number for one in cases}
-        cases += tuple(one for one in awaiting if one.number not in known)
-        values: dict[str, Any] = {"cases": cases, "most": _MOST, "own": principal.participant}
+            awaiting = CaseList((), truncated=False) if company is None else find_cases(reader, _MOST, awaiting=company)
+        # What awaits an answer is listed even if newer cases fill the list.
+        known = {one.number for one in latest.items}
+        cases = latest.items + tuple(one for one in awaiting.items if one.number not in known)
+        truncated = latest.truncated or awaiting.truncated
+        values: dict[str, Any] = {"cases": cases, "most": _MOST, "own": company, "truncated": truncated}
         return self.pages.render(request, "cases.html", forms=self.forms, **values)
 
     def show(self, request: Request, number: Number) -> Response:

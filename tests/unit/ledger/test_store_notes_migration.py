@@ -10,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy import event
 
 from ledger.provenance import open_reader
-from ledger.provenance.cases import find_cases
+from ledger.provenance.case_search import find_cases
 from ledger.records import NoteKind
 from ledger.store import Rows, open_store
 from ledger.store.database import Store, build_engine
@@ -65,4 +65,4 @@ def test_notes_from_before_are_kept_by_kind(tmp_path: Path) -> None:
         with store.reading() as connection:
             assert Rows(connection).find(NoteRow) == before
         with open_reader(store) as reader:
-            assert [one.number for one in find_cases(reader, 10)] == [notice]
+            assert [one.number for one in find_cases(reader, 10).items] == [notice]

@@ -12,12 +12,14 @@ import pytest
 
 from ledger.claims import build_claims
 from ledger.errors import NotFoundError
-from ledger.provenance import cases, open_reader
-from ledger.provenance.cases import Case, find_case, find_cases, find_noteable
+from ledger.provenance import case_search, cases, open_reader
+from ledger.provenance.case_search import CaseList, find_cases
+from ledger.provenance.cases import Case, find_case, find_noteable
+from ledger.provenance.limits import Limits
 from ledger.provenance.reader import Reader
 from ledger.provenance.waits import Task
 from ledger.provenance.worklist import find_work
-from ledger.records import NoteKind
+from ledger.records import NoteKind, TransformationKind
 from ledger.store import Book
 from ledger.store.rows import NoteRow
 from ledger.verify.statement import say
@@ -39,6 +41,20 @@ NASTY = "<script>alert(1)</script>\"'\u202e"
 def world(tmp_path: Path) -> Iterator[World]:
     with new_store(tmp_path) as store:
         yield build_world(store)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the cases that are built, in this order."""
+    built: list[int] = []
+    build = cases.build_case
+
+    def build_one(reader: Reader, notice: NoteRow) -> Case | None:
+        built.append(notice.sequence)
+        return build(reader, notice)
+
+    monkeypatch.setattr(case_search, "build_case", build_one)
+    return built
 
 
 def note(world: World, participant: int, kind: NoteKind, *lots: str) -> int:
@@ -73,7 +89,7 @@ def test_a_notice_reaches_what_was_made_of_its_lots_and_who_has_it(world: World)
 def test_other_notes_open_no_case(world: World) -> None:
     number = note(world, SMITH, NoteKind.OBSERVATION, "bar")
     with open_reader(world.store) as reader:
-        assert find_cases(reader, 10) == ()
+        assert find_cases(reader, 10) == CaseList((), truncated=False)
     for absent in (number, 10**6, world.certificates["hip 1"]):
         with pytest.raises(NotFoundError):
             case_of(world, absent)
@@ -83,9 +99,9 @@ def test_each_company_finds_the_cases_that_reach_it_and_no_other(world: World) -
     number = note(world, SMITH, NOTICE, "hip 1")
     for viewer in (SMITH, BUYER, COORDINATOR, INSPECTOR):
         with open_reader(world.store, viewer) as reader:
-            assert [one.number for one in find_cases(reader, 10)] == [number], viewer
+            assert [one.number for one in find_cases(reader, 10).items] == [number], viewer
     with open_reader(world.store, OTHER_BUYER) as reader:
-        assert find_cases(reader, 10) == ()
+        assert find_cases(reader, 10) == CaseList((), truncated=False)
     with pytest.raises(NotFoundError):
         case_of(world, number, OTHER_BUYER)
     both = note(world, SMITH, NOTICE, "bar")
@@ -119,18 +135,10 @@ def test_answers_to_other_notices_hide_none(world: World, monkeypatch: pytest.Mo
     assert held(case_of(world, number))[BUYER] == (1, 1, 0)
 
 
-def test_no_more_cases_are_built_than_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_cases_are_built_than_shown(world: World, built: list[int]) -> None:
     numbers = [note(world, SMITH, NOTICE, "hip 1") for _ in range(4)]
-    built: list[int] = []
-    build = cases._build
-
-    def build_one(reader: Reader, notice: NoteRow) -> Case | None:
-        built.append(notice.sequence)
-        return build(reader, notice)
-
-    monkeypatch.setattr(cases, "_build", build_one)
     with open_reader(world.store, BUYER) as reader:
-        found = [one.number for one in find_cases(reader, 2)]
+        found = [one.number for one in find_cases(reader, 2).items]
     assert found == built == numbers[:1:-1]
 
 
@@ -351,26 +359,113 @@ def test_a_lot_that_is_not_there_is_not_left_out_in_silence(acting: ActingSite) 
 
 
 def test_an_old_notice_is_found_behind_many_that_concern_others(
-    world: World, monkeypatch: pytest.MonkeyPatch, tell: Tell
+    world: World, built: list[int], monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:
-    monkeypatch.setattr(cases, "_PART", 16)
+    monkeypatch.setattr(case_search, "_PART", 16)
     old = note(world, SMITH, NOTICE, "hip 1")
     for _ in range(60):
         world.fake.note(OTHER_BUYER, world.lots["rail blank"], kind=int(NOTICE))
     world.follow()
-    built: list[int] = []
-    build = cases._build
-
-    def build_one(reader: Reader, notice: NoteRow) -> Case | None:
-        built.append(notice.sequence)
-        return build(reader, notice)
-
-    monkeypatch.setattr(cases, "_build", build_one)
     with open_reader(world.store, BUYER) as reader:
-        assert [one.number for one in find_cases(reader, 10)] == [old]
+        assert [one.number for one in find_cases(reader, 10).items] == [old]
     assert built == [old], "the others are passed over"
     with open_reader(world.store) as reader:
-        assert [one.number for one in find_cases(reader, 10, awaiting=BUYER)] == [old]
-        assert len(find_cases(reader, 10)) == 10
+        assert [one.number for one in find_cases(reader, 10, awaiting=BUYER).items] == [old]
+        assert len(find_cases(reader, 10).items) == 10
     assert built[1] == old
     tell("1 case of 61 notices found by a company, with 1 case built")
+
+
+def awaited(world: World, company: int, viewer: int | None = None) -> list[int]:
+    """The notices that await the company's answer, newest first."""
+    with open_reader(world.store, viewer) as reader:
+        return [one.number for one in find_cases(reader, 20, awaiting=company).items]
+
+
+def test_a_notice_on_packed_lots_awaits_who_has_what_they_are_packed_in(world: World) -> None:
+    number = note(world, SMITH, NOTICE, "hip 2")
+    world.fake.offer(world.lots["box"], CARRIER)
+    world.fake.take(world.lots["box"])
+    world.follow()
+    assert (awaited(world, CARRIER), awaited(world, BUYER)) == ([number], [])
+    assert awaited(world, CARRIER, CARRIER) == [number]
+    world.lots["crate"] = world.fake.receive("crate", CARRIER, 1)
+    world.fake.pack(world.lots["crate"], world.lots["box"])
+    world.fake.offer(world.lots["crate"], OTHER_BUYER)
+    world.fake.take(world.lots["crate"])
+    world.follow()
+    assert (awaited(world, CARRIER), awaited(world, OTHER_BUYER)) == ([], [number])
+    assert awaited(world, OTHER_BUYER, OTHER_BUYER) == [number]
+    note(world, OTHER_BUYER, SEEN, "crate")
+    assert awaited(world, OTHER_BUYER) == []
+
+
+def split(world: World, lot: str, *into: str) -> None:
+    made = world.fake.transform(TransformationKind.SPLIT, {world.lots[lot]: len(into)}, dict.fromkeys(into, 1))
+    world.lots.update(zip(into, made, strict=True))
+
+
+def test_a_notice_that_reaches_very_much_hides_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "LIMITS", Limits(depth=8, lots=3))
+    world.lots["coil"] = world.fake.receive("coil", SMITH, 12)
+    split(world, "coil", *(f"nail {place}" for place in range(12)))
+    world.lots["rod"] = world.fake.receive("rod", SMITH, 1)
+    split(world, "rod", "pin blank")
+    split(world, "pin blank", "pin")
+    world.fake.offer(world.lots["pin"], CARRIER)
+    world.fake.take(world.lots["pin"])
+    number = note(world, SMITH, NOTICE, "rod")
+    note(world, SMITH, NOTICE, "coil")
+    assert awaited(world, CARRIER) == [number]
+
+
+def test_what_was_answered_or_closed_is_not_built_again(world: World, built: list[int]) -> None:
+    for _ in range(3):
+        note(world, SMITH, NOTICE, "hip 1", "hip 2")
+    note(world, BUYER, SEEN, "hip 1", "box")
+    closed = [note(world, SMITH, NOTICE, "hip 1", "hip 2") for _ in range(3)]
+    note(world, SMITH, DONE, "hip 1")
+    assert awaited(world, BUYER) == built == closed[::-1], "one of the two that they name"
+    note(world, SMITH, DONE, "hip 2")
+    half = note(world, SMITH, NOTICE, "hip 1", "hip 2")
+    note(world, BUYER, SEEN, "hip 1")
+    built.clear()
+    assert awaited(world, BUYER) == built == [half]
+
+
+def test_no_more_notices_are_looked_at_than_bounded_and_that_is_said(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say_so = "Not every notice could be looked at"
+    assert say_so not in site.browser(OWNER).get("/portal/cases").text
+    with open_reader(site.store, OTHER_BUYER) as reader:
+        assert not find_cases(reader, 10).truncated
+    monkeypatch.setattr(case_search, "_MOST_NOTICES", 0)
+    with open_reader(site.store, OTHER_BUYER) as reader:
+        assert find_cases(reader, 10) == CaseList((), truncated=True)
+        assert find_work(reader, OTHER_BUYER, 0, 10).truncated
+    assert say_so in site.browser(OTHER_BUYER).get("/portal/cases").text
+
+
+@pytest.mark.parametrize("name", ["_MOST_NOTICES", "_MOST_LOTS"])
+def test_an_older_notice_than_those_looked_at_is_not_left_out_in_silence(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(case_search, "_PART", 1)
+    note(world, SMITH, NOTICE, "hip 1")
+    note(world, OTHER_BUYER, NOTICE, "rail blank")
+    for most, expected in ((1, (0, True)), (2, (1, False))):
+        monkeypatch.setattr(case_search, name, most)
+        with open_reader(world.store) as reader:
+            found = find_cases(reader, 10, awaiting=BUYER)
+        assert (len(found.items), found.truncated) == expected
+
+
+def test_what_lies_beyond_the_limits_of_one_notice_is_not_left_out_in_silence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(world, SMITH, NOTICE, "bar")
+    with open_reader(world.store) as reader:
+        assert not find_cases(reader, 10, awaiting=CARRIER).truncated
+        monkeypatch.setattr(cases, "LIMITS", Limits(depth=1, lots=10))
+        assert find_cases(reader, 10, awaiting=CARRIER).truncated
