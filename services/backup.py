@@ -21,7 +21,7 @@ from ledger.files import sync_folder
 from ledger.store.sqlite_file import give_identity
 from services.files import read_bounded, write_private_whole
 from services.products import FOLDER
-from services.settings import SETTINGS_FILE, Settings
+from services.settings import AUTHORITY_FILES, SETTINGS_FILE, Settings
 from services.store import sqlite_path
 
 __all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_sqlite", "restore_home"]
@@ -87,6 +87,14 @@ PARTS: tuple[Part, ...] = (
     Part("", "credential_keys", "the keys that sign credentials", False, lambda one: one.credential_key_paths),
     _file("gateway_tls_certificate", "the gateway's certificate"),
     _file("gateway_tls_key", "the key of its certificate"),
+    Part(
+        AUTHORITY_FILES[0],
+        "",
+        "certificate and key of the gateway's own authority",
+        False,
+        lambda one: [one.home / name for name in AUTHORITY_FILES],
+        optional=True,
+    ),
     _file("gateway_tls_client_ca", "the authorities of clients"),
     _file("gateway_tls_crl", "their revocation lists"),
     _file("devchain_journal", "an embedded chain for development: the ledger itself, not a part of a home"),

@@ -62,6 +62,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "services.commands.gateway": ["gateway"],
         "services.commands.node": ["node"],
         "services.commands.login": ["login", "logout"],
+        "services.commands.tls": ["tls"],
         "services.commands.people": ["people"],
         "services.commands.apikeys": ["apikeys"],
         "services.commands.webhooks": ["webhooks"],

@@ -14,9 +14,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ledger.errors import SettingsError
 
-__all__ = ["SETTINGS_FILE", "Settings", "check_environment", "read_settings"]
+__all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Settings", "check_environment", "read_settings"]
 
 SETTINGS_FILE = "millmark.toml"
+AUTHORITY_FILES = "authority.pem", "authority-key.pem"
+"""Certificate and key of a home's own authority, which no setting names: the gateway needs neither."""
 
 
 class Settings(BaseSettings):

@@ -14,7 +14,8 @@ from ledger.records import Role
 from ledger.signatures import Signer
 from services.commands.context import Context
 from services.commands.funding import tell_fees
-from services.commands.questions import Question, answers_to, parse_port, read_secret
+from services.commands.questions import Question, answers_to, read_secret
+from services.commands.tls import OR_NAME, Place, choose_place
 from services.directory import DirectoryEntry, fetch_operators, sign_statement
 from services.directory.contact import Contact, parse_contact
 from services.directory.document import verify_gateway_url, verify_gln, verify_name
@@ -40,6 +41,8 @@ class Wanted:
     """As `parse_contact` reads it."""
     roles: str | None
     port: int | None
+    hostname: str | None
+    """Name under which others reach the gateway over TLS."""
     chain_url: str | None
     gateway_url: str | None
     passphrase_file: Path | None
@@ -61,19 +64,19 @@ class Wanted:
                     "--contact", "Whom others reach there: name, mail or telephone, country", required=False
                 ),
                 "roles": Question("--roles", f"Its roles, of {', '.join(Role.__members__)}"),
-                "port": Question("--port", "Port of its gateway", "8600"),
+                "port": Question("--port", f"Port of its gateway{OR_NAME}", "8600"),
             },
             self.passphrase_file,
         )
-        port, chain_url = parse_port(answers["port"]), self.chain_url or consortium.chain_url
-        url, gln = self.gateway_url or f"http://127.0.0.1:{port}", answers["gln"] or None
+        place, chain_url = choose_place(answers["port"], self.hostname, self.gateway_url), self.chain_url
+        chain, gln = chain_url or consortium.chain_url, answers["gln"] or None
         verify_listed(
-            lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url), lambda: verify_chain_url(chain_url)
+            lambda: verify_name(answers["name"]), lambda: verify_gateway_url(place.url), lambda: verify_chain_url(chain)
         )
         _verify_gln(gln)
         contact = parse_contact(answers["contact"]) if answers["contact"] else None
         roles = parse_roles(answers["roles"])
-        return _Company(answers["name"], gln, contact, roles, port, chain_url, self.gateway_url, url)
+        return _Company(answers["name"], gln, contact, roles, place, chain, self.gateway_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,11 @@ class _Company:
     gln: str | None
     contact: Contact | None
     roles: Role
-    port: int
+    place: Place
+    """Where others reach the gateway."""
     chain_url: str
     gateway_url: str | None
     """Set if others reach the gateway elsewhere than where it listens."""
-    url: str
-    """Where others reach it."""
 
 
 def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None:
@@ -114,15 +116,16 @@ def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None
         company.name,
         company.chain_url,
         consortium.engine,
-        company.port,
+        company.place.port,
         company.gateway_url,
         secret.named_in(layout),
         consortium.gateway,
     )
-    write_whole(layout.settings, text.encode())
-    entry = DirectoryEntry(0, company.name, company.gln, company.url, contact=company.contact)
+    told = company.place.write_settings(layout, text)
+    entry = DirectoryEntry(0, company.name, company.gln, company.place.url, contact=company.contact)
     _write_request(layout, layout.recipient_key, consortium.deployment, signer, company.roles, entry)
     print_lines(
+        *told,
         f"the home of {company.name} is in {layout.home}; its key is {to_checksum(signer.address)}",
         *tell_fees(Node(HttpTransport(company.chain_url)), find_profile(consortium.engine), [signer.address]),
         f"next: give {layout.request} to the operator of {consortium.name}, who admits the company:",

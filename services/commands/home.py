@@ -26,7 +26,8 @@ from services.commands.company_home import Wanted, make_company_home, renew_requ
 from services.commands.context import ask, open_context
 from services.commands.funding import endow_operator
 from services.commands.joining import complete_joining, try_directory
-from services.commands.questions import Question, answers_to, parse_port, read_secret
+from services.commands.questions import Question, answers_to, read_secret
+from services.commands.tls import OR_NAME, choose_place
 from services.directory.document import verify_gateway_url, verify_name
 from services.files import write_whole
 from services.home import (
@@ -46,6 +47,14 @@ Port = Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Por
 GatewayUrl = Annotated[
     str | None,
     typer.Option("--gateway-url", help="URL under which others reach the gateway; http://127.0.0.1:PORT if omitted."),
+]
+HostName = Annotated[
+    str | None,
+    typer.Option(
+        "--hostname",
+        help="Name under which devices of your network reach the gateway over TLS, as passkeys need it; makes its "
+        "certificate.",
+    ),
 ]
 SecretFile = Annotated[
     Path | None,
@@ -85,6 +94,7 @@ def run_init(
     chain_url: ChainUrl = None,
     engine: Annotated[str | None, typer.Option("--engine", help="Kind of the chain, see SETTINGS.md.")] = None,
     port: Port = None,
+    hostname: HostName = None,
     gateway_url: GatewayUrl = None,
     passphrase_file: SecretFile = None,
     treasury: Treasury = None,
@@ -102,13 +112,13 @@ def run_init(
             "name": Question("--name", "Name of the consortium"),
             "chain_url": Question("--chain-url", "JSON-RPC of the chain", "http://127.0.0.1:8545"),
             "engine": Question("--engine", "Kind of the chain", "embedded"),
-            "port": Question("--port", "Port of the operator's gateway", "8600"),
+            "port": Question("--port", f"Port of the operator's gateway{OR_NAME}", "8600"),
         },
         passphrase_file,
     )
-    url = gateway_url or f"http://127.0.0.1:{parse_port(answers['port'])}"
+    place = choose_place(answers["port"], hostname, gateway_url)
     chain_url, engine = answers["chain_url"], answers["engine"]
-    verify_listed(lambda: verify_name(answers["name"]), lambda: verify_gateway_url(url))
+    verify_listed(lambda: verify_name(answers["name"]), lambda: verify_gateway_url(place.url))
     verify_listed(lambda: verify_chain_url(answers["chain_url"]))
     node, profile = Node(HttpTransport(chain_url)), find_profile(engine)
     _verify_reachable(node)  # before anything is made
@@ -119,12 +129,11 @@ def run_init(
         payer = open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=ask)
         endow_operator(node, profile, payer, signer.address)
     deployment = _deployed(layout, node, profile, signer)
-    text = operator_settings(
-        answers["name"], chain_url, engine, int(answers["port"]), gateway_url, secret.named_in(layout)
-    )
-    write_whole(layout.settings, text.encode())
-    consortium = Consortium(answers["name"], chain_url, engine, deployment, signer.address, url)
+    text = operator_settings(answers["name"], chain_url, engine, place.port, gateway_url, secret.named_in(layout))
+    told = place.write_settings(layout, text)
+    consortium = Consortium(answers["name"], chain_url, engine, deployment, signer.address, place.url)
     write_whole(layout.consortium, consortium.to_bytes())  # last: with it, the home is complete
+    print_lines(*told)
     _tell(layout, deployment)
 
 
@@ -173,6 +182,7 @@ def run_join(
         str | None, typer.Option("--roles", help="Role names separated by commas: " + ", ".join(Role.__members__))
     ] = None,
     port: Port = None,
+    hostname: HostName = None,
     chain_url: ChainUrl = None,
     gateway_url: GatewayUrl = None,
     passphrase_file: SecretFile = None,
@@ -189,7 +199,7 @@ def run_join(
     """
     layout = Layout(context.obj)
     if not (layout.settings.exists() and layout.request.exists()):
-        wanted = Wanted(name, gln, contact, roles, port, chain_url, gateway_url, passphrase_file)
+        wanted = Wanted(name, gln, contact, roles, port, hostname, chain_url, gateway_url, passphrase_file)
         make_company_home(layout, file, wanted)
         return
     if file is not None:

@@ -17,7 +17,7 @@ from services.commands.context import ask
 from services.home import Layout
 from services.output import print_lines
 
-__all__ = ["Question", "Secret", "answers_to", "parse_port", "read_secret"]
+__all__ = ["Question", "Secret", "answers_to", "parse_place", "read_secret"]
 
 _RANDOM_BYTES = 24
 
@@ -93,7 +93,23 @@ def read_secret(layout: Layout, file: Path | None) -> Secret:
     return Secret(None, text)
 
 
-def parse_port(text: str) -> int:
+def parse_place(text: str, name: str | None) -> tuple[str | None, int]:
+    """Host name and port of a gateway: from PORT or NAME:PORT, and from a flag that names the host. Raises InputError.
+
+    One question asks for both, and who gives only a port is asked for no name.
+    """
+    host, _, port = text.rpartition(":")
+    if name and host and host != name:
+        raise InputError(f"the gateway cannot be both {name} and {host[:80]!a}", hint="give one name")
+    found = name or host or None
+    if found is not None:
+        from services.home.authority import verify_hostname  # noqa: PLC0415 - X.509, used with a name only
+
+        verify_hostname(found)
+    return found, _parse_port(port)
+
+
+def _parse_port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:
         raise InputError(f"{text[:20]!a} is not a port", hint="give a number from 1 to 65535")
     return int(text)

@@ -16,7 +16,7 @@ from services.home.layout import Layout
 from services.home.missing import Missing, find_missing, find_missing_files
 from services.home.paying_keys import find_paying_keys
 from services.home.requests import AdmissionRequest, parse_request
-from services.home.settings_text import company_settings, operator_settings, set_setting
+from services.home.settings_text import company_settings, operator_settings, set_setting, set_tls
 
 __all__ = [
     "AdmissionRequest",
@@ -35,5 +35,6 @@ __all__ = [
     "parse_consortium",
     "parse_request",
     "set_setting",
+    "set_tls",
     "verify_for_this_ledger",
 ]

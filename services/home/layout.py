@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import SettingsError
-from services.settings import SETTINGS_FILE
+from services.settings import AUTHORITY_FILES, SETTINGS_FILE
 
 __all__ = ["Layout"]
 
@@ -49,6 +49,26 @@ class Layout:
     def recipient_key(self) -> Path:
         """The key that opens what others encrypt for the company."""
         return self.home / "recipient.json"
+
+    @property
+    def tls_certificate(self) -> Path:
+        """The certificate of a gateway that terminates TLS itself."""
+        return self.home / "tls.pem"
+
+    @property
+    def tls_key(self) -> Path:
+        """The key of that certificate."""
+        return self.home / "tls-key.pem"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that issued it: what devices and partners trust."""
+        return self.home / AUTHORITY_FILES[0]
+
+    @property
+    def authority_key(self) -> Path:
+        """The key of that authority."""
+        return self.home / AUTHORITY_FILES[1]
 
     def create_folder(self) -> None:
         """Creates the home, for its owner alone if it does not exist. Raises SettingsError."""

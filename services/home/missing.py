@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import socket
 import stat
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger.keys import to_checksum
 from ledger.store import Connection, Registry, Rows
 from ledger.store.rows import KeyRow, NameKeyRow
+from services.access.people.addresses import accepts_passkeys
+from services.access.people.repository import PeopleRepository
 from services.directory import DirectoryRepository, RecipientKeyError, verify_statement
 from services.directory.following import published_digest
 from services.directory.issuing import draft_entries
 from services.home.admitted import find_admitted, find_unaccepted
+from services.home.lacking import Missing
 from services.home.layout import Layout
 from services.home.paying_keys import address_of, key_path
 from services.settings import Settings
@@ -22,15 +26,6 @@ from services.settings import Settings
 __all__ = ["Missing", "find_missing", "find_missing_files"]
 
 _WAIT_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Something that a home lacks."""
-
-    what: str
-    hint: str
-    """The command that mends it, or what else to do."""
 
 
 def find_missing_files(settings: Settings) -> list[Missing]:
@@ -45,7 +40,8 @@ def find_missing_files(settings: Settings) -> list[Missing]:
 
 def find_missing(connection: Connection, settings: Settings) -> list[Missing]:
     """What is missing according to the index and the files of the home."""
-    return [*_of_company(connection, settings), *_of_operator(connection, settings)]
+    found = [*_of_company(connection, settings), *_of_operator(connection, settings)]
+    return [*found, *_of_people(connection, settings)]
 
 
 def _files(settings: Settings) -> Iterator[Missing]:
@@ -54,6 +50,7 @@ def _files(settings: Settings) -> Iterator[Missing]:
         "gateway_name_passphrase_file": settings.gateway_name_passphrase_file,
         "operator_passphrase_file": settings.operator_passphrase_file,
         "recipient_key": settings.recipient_key,
+        "gateway_tls_key": settings.gateway_tls_key,
     }
     found = {name: settings.home / path for name, path in secrets.items() if path is not None}
     for name, uri in (
@@ -68,6 +65,12 @@ def _files(settings: Settings) -> Iterator[Missing]:
     for name, path in found.items():
         yield from _secret_file(name, path)
     layout = Layout(settings.home)
+    if layout.authority_key.exists():  # it may be kept elsewhere until it is needed
+        yield from _secret_file("the authority", layout.authority_key)
+    if settings.gateway_tls_certificate is not None:
+        from services.home.tls_state import find_missing_of_tls  # noqa: PLC0415 - X.509, used with a certificate only
+
+        yield from find_missing_of_tls(settings, settings.home / settings.gateway_tls_certificate, datetime.now(UTC))
     if (layout.request.exists() or layout.consortium.exists()) and not _is_listening(settings):
         yield Missing(
             f"no gateway answers at {settings.origin}", f"start it with `millmark --home {settings.home} gateway`"
@@ -119,6 +122,18 @@ def _of_company(connection: Connection, settings: Settings) -> Iterator[Missing]
     if settings.gateway_participant is None:
         yield Missing(f"the settings lack gateway_participant = {number}", complete)
     yield from _of_directory(connection, settings, number)
+
+
+def _of_people(connection: Connection, settings: Settings) -> Iterator[Missing]:
+    """Where people are to sign in, there has to be a way in."""
+    origin, people = settings.origin, PeopleRepository(connection)
+    if settings.openid_issuer is not None or accepts_passkeys(origin):
+        return
+    if people.people() or people.open_invitations(int(time.time())):
+        yield Missing(
+            f"passkeys cannot work at {origin}: browsers offer them at a name over https, or at localhost",
+            f"run `millmark --home {settings.home} tls new NAME`, or set gateway_url or openid_issuer",
+        )
 
 
 def _of_directory(connection: Connection, settings: Settings, number: int) -> Iterator[Missing]:

@@ -6,7 +6,12 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["company_settings", "operator_settings", "set_setting"]
+from services.home.layout import Layout
+from services.serving.hosts import LOOPBACK_HOSTS
+
+__all__ = ["company_settings", "operator_settings", "set_setting", "set_tls"]
+
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - others reach it, with credentials and over TLS alone
 
 _HEAD = """\
 # {whose}. All settings: services/SETTINGS.md; relative paths start at this folder.
@@ -23,6 +28,11 @@ database = "sqlite:///millmark.sqlite"
 # gateway_host = "127.0.0.1"
 gateway_port = {port}
 {url}
+
+# Its certificate and key, if it terminates TLS itself. `millmark tls new NAME` makes both, and sets what is needed.
+# gateway_tls_certificate = "tls.pem"
+# gateway_tls_key = "tls-key.pem"
+
 # Who may call it: "required" is a credential of a participant (the default).
 # gateway_auth = "required"
 
@@ -90,11 +100,26 @@ def company_settings(
     )
 
 
-def set_setting(text: str, name: str, value: int) -> str:
-    """The text with a number set: in the line that sets it or keeps its place, or else in a new line at the end."""
-    line = f"{name} = {value}"
-    changed, count = re.subn(rf"(?m)^#? ?{name} = .*$", line, text, count=1)
-    return changed if count else f"{text.rstrip()}\n{line}\n"
+def set_setting(text: str, name: str, value: int | str) -> str:
+    """The text with a value set: in the line that sets it, or else that keeps its place, or else in a new line at the
+    end."""
+    line = f"{name} = {_quote(value) if isinstance(value, str) else value}"
+    for kept in ("", "# ?"):
+        changed, count = re.subn(rf"(?m)^{kept}{name} *=.*$", lambda _: line, text, count=1)
+        if count:
+            return changed
+    return f"{text.rstrip()}\n{line}\n"
+
+
+def set_tls(text: str, layout: Layout, url: str) -> str:
+    """The text of settings with which a gateway is reached at `url`, with the certificate of the layout. An address to
+    listen on that others reach is kept."""
+    listens = re.search(r"(?m)^gateway_host *= *[\"'](.*?)[\"']", text)
+    if listens is None or listens[1] in LOOPBACK_HOSTS:
+        text = set_setting(text, "gateway_host", _EVERYWHERE)
+    text = set_setting(text, "gateway_url", url)
+    text = set_setting(text, "gateway_tls_certificate", layout.tls_certificate.name)
+    return set_setting(text, "gateway_tls_key", layout.tls_key.name)
 
 
 def _head(whose: str, chain_url: str, engine: str, port: int, gateway_url: str | None) -> str:

@@ -40,6 +40,7 @@ from ledger.errors import NotFoundError
 from ledger.store import Connection, Store
 from services.access.credentials import end_sessions
 from services.access.errors import SignInError
+from services.access.people.addresses import accepts_passkeys
 from services.access.people.people import Entered, People, find_invitation, handle_of, need_person
 from services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
 from services.access.repository import AccessRepository
@@ -66,9 +67,8 @@ class Passkeys:
 
     @property
     def possible(self) -> bool:
-        """Whether browsers offer passkeys at this address: a name, by https, or `localhost`."""
-        named = not self._host.replace(".", "").isdigit() and ":" not in self._host
-        return self._host == "localhost" or (named and self._origin.startswith("https:"))
+        """Whether browsers offer passkeys at this address."""
+        return accepts_passkeys(self._origin)
 
     # Offering
 
