@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ledger.errors import InputError, MillmarkError
 from services.access.people.addresses import accepts_passkeys
@@ -101,7 +102,7 @@ def test_what_is_issued_is_what_devices_ask_for(tmp_path: Path) -> None:
     assert server.not_valid_before_utc < NOW  # devices whose clock is behind
     assert isinstance(server.public_key(), ec.EllipticCurvePublicKey)
     assert server.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value == x509.ExtendedKeyUsage(
-        [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+        [ExtendedKeyUsageOID.SERVER_AUTH]
     )
     constraints = issuer.extensions.get_extension_for_class(x509.NameConstraints)
     assert constraints.critical
