@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import typer
 
 from ledger.errors import InputError, SettingsError
-from services.commands.audit import audited
 from services.commands.questions import parse_place
 from services.files import read_bounded, write_whole
 from services.home import Layout, parse_consortium, set_tls
@@ -46,9 +45,8 @@ def run_new(
     """
     settings, layout = read_settings(context.obj), Layout(context.obj)
     _verify_free(settings, layout)
-    with audited(settings, "tls new", name[:253]):
-        place = Place(name, settings.gateway_port, _kept_url(settings, name) or _url_of(name, settings.gateway_port))
-        told = place.write_settings(layout, _read_text(layout))
+    place = Place(name, settings.gateway_port, _kept_url(settings, name) or _url_of(name, settings.gateway_port))
+    told = place.write_settings(layout, _read_text(layout))
     moved, url = _tell_consortium(layout, place.url), place.url
     if layout.request.exists() and url != settings.origin:
         moved = ["the directory names another address: `millmark join --renew`, and give the operator request.json"]
@@ -74,8 +72,7 @@ def run_renew(context: typer.Context) -> None:
         )
     _verify_free(settings, layout)
     name = read_authority_name(layout)
-    with audited(settings, "tls renew", name):
-        certify(layout, name, datetime.now(UTC))
+    certify(layout, name, datetime.now(UTC))
     ends = show_certificate(layout.tls_certificate).ends
     print_lines(f"{layout.tls_certificate} is valid until {ends:%Y-%m-%d}; start the gateway again to use it")
 

@@ -212,6 +212,9 @@ def test_a_home_gets_its_certificate_and_settings(run: Runner) -> None:
     assert "start the gateway again to use it" in out
     assert layout.authority.read_bytes() == authority
     assert run("tls", "new", NAME)[0] == 0  # can be repeated
+    assert not read_settings(
+        run.home
+    ).audit_path.exists()  # with one, a home without a database yet is taken for damaged
     assert layout.authority.read_bytes() == authority
 
 
