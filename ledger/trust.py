@@ -221,12 +221,15 @@ def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, hint
     return value
 
 
-def parse_members(value: Json, *names: str) -> list[Json]:
-    """Return the values of an object's members, which must be exactly those named. Raises TrustError."""
+def parse_members(value: Json, *names: str, optional: str | None = None) -> list[Json]:
+    """Return the values of an object's members, which must be exactly those named; of one that is `optional` and left
+    out, None, and null for it is refused. Raises TrustError."""
     found = _object(value)
-    if found.keys() != set(names):
+    if found.keys() | {optional} - {None} != set(names):
         raise TrustError(f"an object does not have exactly the members {', '.join(names)}")
-    return [found[name] for name in names]
+    if optional is not None and found.get(optional, ...) is None:
+        raise TrustError(f"the member {optional} is null, and must be left out instead")
+    return [found.get(name) for name in names]
 
 
 def parse_number(value: Json, most: int) -> int:

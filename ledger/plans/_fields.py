@@ -28,23 +28,26 @@ T = TypeVar("T")
 _HEX = re.compile("0x(?:[0-9a-f]{2})*")
 
 
-def read_object(value: Json, what: str, names: Iterable[str]) -> Mapping[str, Json]:
-    """Return `value` if it is an object with exactly the members `names`. Raises PlanError."""
+def read_object(value: Json, what: str, names: Iterable[str], optional: Iterable[str] = ()) -> Mapping[str, Json]:
+    """Return `value` if it is an object with exactly the members `names`, and perhaps some of those `optional`. Raises
+    PlanError."""
     if not isinstance(value, Mapping):
         raise PlanError(f"{what} is not a JSON object")
     expected = frozenset(names)
-    if unknown := sorted(value.keys() - expected):
+    if unknown := sorted(value.keys() - expected - frozenset(optional)):
         raise PlanError(f"{what} has the unknown member {unknown[0][:60]!a}", hint="see PLANS.md")
     if missing := sorted(expected - value.keys()):
         raise PlanError(f"{what} lacks the member {missing[0]!r}", hint="see PLANS.md")
     return value
 
 
-def read_document(value: Json, what: str, name: str, names: Iterable[str]) -> Mapping[str, Json]:
+def read_document(
+    value: Json, what: str, name: str, names: Iterable[str], optional: Iterable[str] = ()
+) -> Mapping[str, Json]:
     """Like `read_object`, for a document of format `name`, version 1; `names` are its further members."""
     if not isinstance(value, Mapping) or value.get("format") != name:
         raise PlanError(f"not {what}", hint=f'its member "format" must be {name!r}')
-    members = read_object(value, what, ("format", "version", *names))
+    members = read_object(value, what, ("format", "version", *names), optional)
     if members["version"] != 1 or type(members["version"]) is not int:
         raise PlanError(f"{what} is of a version other than 1", hint="use a version of Millmark that knows it")
     return members
@@ -76,6 +79,17 @@ def read_array(value: Json, what: str, length: int | None = None) -> Sequence[Js
     if length is not None and len(value) != length:
         raise PlanError(f"{what} has {len(value)} items instead of {length}")
     return value
+
+
+def read_optional_array(members: Mapping[str, Json], name: str, what: str) -> Sequence[Json]:
+    """Return the items of an optional member, none if it is left out. An empty array is refused: leaving the member out
+    is the one form for that."""
+    if name not in members:
+        return ()
+    items = read_array(members[name], what)
+    if not items:
+        raise PlanError(f"{what} are an empty array", hint=f"leave {name!r} out where there are none")
+    return items
 
 
 def read_integers(value: Json, what: str, length: int | None = None) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from ledger.plans.counted import Counted, count_offers
 from ledger.plans.feasible import (
     fixed_rows,
     sum_cost,
+    verify_alone,
     verify_before,
     verify_legs,
     verify_machines,
@@ -79,7 +80,8 @@ class PlanCheck:
     plan: Plan
     counted: Counted
     gap_per_mille: int
-    """How much cheaper a plan on these offers could be at most, in per mille of the cost, rounded up."""
+    """How much cheaper a plan on these offers could be at most, in per mille of the cost without what was spent on rows
+    that are reworked, rounded up."""
     moved: int | None
     """Rows of the plan before that have another offer or start, and were not reworked; None when there is none, or it
     was not given."""
@@ -128,7 +130,9 @@ def check_plan(file: PlanFile) -> PlanCheck:
         refuse(PlanRule.SUMS, error.cause)
     if cost != plan.cost:
         refuse(PlanRule.SUMS, f"the cost is {cost.total} ({cost}), and the plan says {plan.cost.total}")
-    if file.before is not None:
+    if file.before is None:
+        verify_alone(plan)
+    else:
         verify_before(plan, file.before, counted.offers)
     verify_ties(problem, plan)
     _verify_slots(call, plan.bound, offers)
@@ -212,9 +216,13 @@ def _unsold(part: PlanPart, machines: set[int]) -> int:
     )
 
 
-def gap_per_mille(cost: int, bound: int) -> int:
-    """Return (cost - bound) / cost in per mille, rounded up: a claim must not look better than it is."""
-    return -(-(cost - bound) * 1000 // cost) if cost else 0
+def gap_per_mille(total: int, bound: int, *, spent: int) -> int:
+    """Return (total - bound) / (total - spent) in per mille, rounded up: a claim must not look better than it is.
+
+    What was spent is in total and bound alike. Measured by it, any gap would look small after a costly rework.
+    """
+    cost = total - spent
+    return -(-(total - bound) * 1000 // cost) if cost else 0
 
 
 def _verify_offers(plan: Plan, counted: Counted) -> dict[bytes, Offer]:
@@ -260,7 +268,7 @@ def _describe(file: PlanFile, plan: Plan, counted: Counted) -> PlanCheck:
     return PlanCheck(
         plan=plan,
         counted=counted,
-        gap_per_mille=gap_per_mille(plan.cost.total, plan.bound.value),
+        gap_per_mille=gap_per_mille(plan.cost.total, plan.bound.value, spent=plan.cost.spent),
         moved=moved,
         not_checked=_not_checked(file, plan, counted),
     )

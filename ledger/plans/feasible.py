@@ -9,7 +9,7 @@ from itertools import pairwise
 from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer
 from ledger.plans.plan import CauseKind, Cost, Key, Leg, Plan, Row
-from ledger.plans.problem import Problem, Route, carbon_cost
+from ledger.plans.problem import Problem, Route, carbon_cost, spent_on
 from ledger.plans.rules import PlanRule, refuse
 
 _TAKES_OFFERS = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED)
@@ -140,16 +140,25 @@ def sum_cost(
         if leg.after == last[leg.order]:
             ends[leg.order] = leg.end
     return Cost(
-        price=sum(row.price for row in (*rows, *reworked)),
+        price=sum(row.price for row in rows),
         transport=sum(leg.cost for leg in legs),
         tardiness=sum(lateness_cost(route, ends[route.order]) for route in problem.routes),
-        carbon=sum(carbon_cost(row.co2e_mg, objective.carbon_price) for row in (*rows, *reworked)),
+        carbon=sum(carbon_cost(row.co2e_mg, objective.carbon_price) for row in rows),
+        spent=spent_on(reworked, objective.carbon_price),
     )
 
 
 def lateness_cost(route: Route, end: int) -> int:
     """Cost of an order that is where it belongs in slot `end`."""
     return route.weight * max(0, end - route.due)
+
+
+def verify_alone(plan: Plan) -> None:
+    """Rule before, where the plan before is not at hand. What is reworked decides which offers count for its operation,
+    and nothing else says that there was such a row: so it is refused."""
+    if plan.reworked:
+        key = plan.reworked[0].key
+        refuse(PlanRule.BEFORE, "is reworked, and the plan before, which has that row, is not in the file", key)
 
 
 def verify_before(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:

@@ -17,6 +17,7 @@ from ledger.plans._fields import (
     read_document,
     read_integer,
     read_object,
+    read_optional_array,
 )
 from ledger.plans.call import Call, Objective, parse_call, parse_objective
 from ledger.plans.capability import MAX_KINDS, Capability, parse_capability
@@ -33,6 +34,7 @@ from ledger.plans.plan import (
     parse_plan,
     parse_row,
     read_ids,
+    read_spent,
 )
 
 __all__ = [
@@ -166,6 +168,8 @@ class PlanPart:
     cause: Cause | None = None
     reworked: tuple[Row, ...] = ()
     """Those of its machines that were carried out, and whose operation is done again."""
+    spent: int = 0
+    """Of `total`, what all reworked rows of the plan cost."""
 
     def __post_init__(self) -> None:
         for name, value in (("plan", self.plan), ("call", self.call), ("tie hash", self.tie)):
@@ -176,8 +180,14 @@ class PlanPart:
         check_ascending([row.key for row in self.rows], "the rows of a plan's part")
         check_ascending([leg.key for leg in self.legs], "the legs of a plan's part")
         check_range(self.total, "the total of a plan's part", 0, 2**53 - 1)
+        check_range(self.spent, "the amount spent in a plan's part", 0, self.total)
+        if self.before is None and (self.reworked or self.spent):
+            raise PlanError("a part of a plan without one before reworks rows")
+        if sum(row.price for row in self.reworked) > self.spent:
+            raise PlanError("the reworked rows of a plan's part cost more than all reworked rows of the plan")
 
     def to_json(self) -> dict[str, Json]:
+        """Without `reworked` and `spent` where there is nothing of that, as in a plan."""
         return {
             "format": PART_FORMAT,
             "version": 1,
@@ -189,9 +199,10 @@ class PlanPart:
             "offers": [to_hex(item) for item in self.offers],
             "dropped": [to_hex(item) for item in self.dropped],
             "tie": to_hex(self.tie),
-            "reworked": [row.to_json() for row in self.reworked],
+            **({"reworked": [row.to_json() for row in self.reworked]} if self.reworked else {}),
             "rows": [row.to_json() for row in self.rows],
             "legs": [leg.to_json() for leg in self.legs],
+            **({"spent": self.spent} if self.spent else {}),
             "total": self.total,
             "bound": self.bound.to_json(),
         }
@@ -213,16 +224,18 @@ def build_part(plan: Plan, participant: int) -> PlanPart:
         before=plan.before,
         cause=plan.cause,
         reworked=tuple(row for row in plan.reworked if row.owner == participant),
+        spent=plan.cost.spent,
     )
 
 
 def parse_part(value: Json) -> PlanPart:
     """Build a plan's part from its JSON. Raises PlanError."""
     names = (
-        *("plan", "call", "before", "cause", "participant", "offers", "dropped", "tie", "reworked", "rows", "legs"),
-        *("total", "bound"),
+        *("plan", "call", "before", "cause", "participant", "offers", "dropped", "tie", "rows", "legs", "total"),
+        "bound",
     )
-    members = read_document(value, "a plan's part", PART_FORMAT, names)
+    members = read_document(value, "a plan's part", PART_FORMAT, names, ("reworked", "spent"))
+    reworked = read_optional_array(members, "reworked", "the reworked rows of a part")
     before, cause = members["before"], members["cause"]
     return PlanPart(
         plan=read_bytes(members["plan"], "the plan of a plan's part"),
@@ -233,7 +246,8 @@ def parse_part(value: Json) -> PlanPart:
         offers=read_ids(members["offers"], "the offers of a plan's part"),
         dropped=read_ids(members["dropped"], "the dropped offers of a plan's part"),
         tie=read_bytes(members["tie"], "the tie hash of a plan's part"),
-        reworked=tuple(parse_row(item) for item in read_array(members["reworked"], "the reworked rows of a part")),
+        reworked=tuple(parse_row(item) for item in reworked),
+        spent=read_spent(members, "a plan's part"),
         rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan's part")),
         legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan's part")),
         total=read_integer(members["total"], "the total of a plan's part"),

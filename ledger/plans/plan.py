@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,6 +27,7 @@ from ledger.plans._fields import (
     read_integer,
     read_integers,
     read_object,
+    read_optional_array,
     read_text,
 )
 
@@ -201,6 +203,10 @@ class Cost:
     transport: int
     tardiness: int
     carbon: int
+    """Of the rows' greenhouse gases."""
+    spent: int = 0
+    """Price and carbon cost of what is reworked: the same in every plan that could take this one's place, so no gap is
+    measured by it."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -208,6 +214,7 @@ class Cost:
             ("transport", self.transport),
             ("tardiness", self.tardiness),
             ("carbon", self.carbon),
+            ("amount spent", self.spent),
             ("total", self.total),
         ):
             check_range(value, f"the {name} in a plan's cost", 0, 2**62)
@@ -215,14 +222,16 @@ class Cost:
 
     @property
     def total(self) -> int:
-        return self.price + self.transport + self.tardiness + self.carbon
+        return self.price + self.transport + self.tardiness + self.carbon + self.spent
 
     def to_json(self) -> dict[str, Json]:
+        """Without `spent` if that is 0: plans were first written without it."""
         return {
             "price": self.price,
             "transport": self.transport,
             "tardiness": self.tardiness,
             "carbon": self.carbon,
+            **({"spent": self.spent} if self.spent else {}),
             "total": self.total,
         }
 
@@ -307,6 +316,7 @@ class Plan:
         _check_reworked(self)
 
     def to_json(self) -> dict[str, Json]:
+        """Without `reworked` if that is empty: plans were first written without it, and their digests stay."""
         return {
             "format": PLAN_FORMAT,
             "version": 1,
@@ -318,7 +328,7 @@ class Plan:
             "dropped": [to_hex(item) for item in self.dropped],
             "tie": to_hex(self.tie),
             "fixed": [[to_hex(order), operation] for order, operation in self.fixed],
-            "reworked": [row.to_json() for row in self.reworked],
+            **({"reworked": [row.to_json() for row in self.reworked]} if self.reworked else {}),
             "rows": [row.to_json() for row in self.rows],
             "legs": [leg.to_json() for leg in self.legs],
             "cost": self.cost.to_json(),
@@ -357,11 +367,9 @@ def _check_reworked(plan: Plan) -> None:
 
 def parse_plan(value: Json) -> Plan:
     """Build a plan from its JSON. Raises PlanError."""
-    names = (
-        *("call", "before", "cause", "now", "offers", "dropped", "tie", "fixed", "reworked", "rows", "legs", "cost"),
-        "bound",
-    )
-    members = read_document(value, "a plan", PLAN_FORMAT, names)
+    names = ("call", "before", "cause", "now", "offers", "dropped", "tie", "fixed", "rows", "legs", "cost", "bound")
+    members = read_document(value, "a plan", PLAN_FORMAT, names, ("reworked",))
+    reworked = read_optional_array(members, "reworked", "the reworked rows of a plan")
     before, cause = members["before"], members["cause"]
     return Plan(
         call=read_bytes(members["call"], "the call of a plan"),
@@ -372,7 +380,7 @@ def parse_plan(value: Json) -> Plan:
         dropped=read_ids(members["dropped"], "the dropped offers of a plan"),
         tie=read_bytes(members["tie"], "the tie hash of a plan"),
         fixed=tuple(_parse_key(item) for item in read_array(members["fixed"], "the fixed rows of a plan")),
-        reworked=tuple(parse_row(item) for item in read_array(members["reworked"], "the reworked rows of a plan")),
+        reworked=tuple(parse_row(item) for item in reworked),
         rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan")),
         legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan")),
         cost=parse_cost(members["cost"]),
@@ -428,12 +436,21 @@ def parse_cause(value: Json) -> Cause:
 def parse_cost(value: Json) -> Cost:
     """Build a cost from its JSON. Raises PlanError, also when the total is not the sum of the parts."""
     names = ("price", "transport", "tardiness", "carbon", "total")
-    members = read_object(value, "a plan's cost", names)
+    members = read_object(value, "a plan's cost", names, ("spent",))
     *parts, total = (read_integer(members[name], f"the {name} in a plan's cost") for name in names)
-    cost = Cost(*parts)
+    cost = Cost(*parts, read_spent(members, "a plan's cost"))
     if cost.total != total:
         raise PlanError(f"the total in a plan's cost is {total}, and its parts add up to {cost.total}")
     return cost
+
+
+def read_spent(members: Mapping[str, Json], what: str) -> int:
+    """What was spent on rows that are reworked: 0 if the member is left out, which is the one form for that."""
+    if "spent" not in members:
+        return 0
+    spent = read_integer(members["spent"], f"the amount spent in {what}")
+    check_range(spent, f"the amount spent in {what}", 1, 2**62)
+    return spent
 
 
 def parse_bound(value: Json) -> Bound:

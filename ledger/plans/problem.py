@@ -121,8 +121,7 @@ def build_problem(
     routes = tuple(
         _build_route(job, by_key, weights.get(job.order, 0), destinations.get(job.order)) for job in call.jobs
     )
-    spent = sum(row.price + carbon_cost(row.co2e_mg, objective.carbon_price) for row in reworked)
-    return Problem(call.slots, routes, transport, spent)
+    return Problem(call.slots, routes, transport, spent_on(reworked, objective.carbon_price))
 
 
 def _build_route(job: Job, by_key: Mapping[Key, list[Choice]], weight: int, destination: int | None) -> Route:
@@ -161,6 +160,11 @@ def _first_start(
 def carbon_cost(co2e_mg: int, carbon_price: int) -> int:
     """Cost of the greenhouse gases of one operation, rounded down."""
     return co2e_mg * carbon_price // _GRAM_SCALE
+
+
+def spent_on(reworked: Collection[Row], carbon_price: int) -> int:
+    """Price and carbon cost of what is reworked."""
+    return sum(row.price + carbon_cost(row.co2e_mg, carbon_price) for row in reworked)
 
 
 def _build_choice(identifier: bytes, offer: Offer, carbon_price: int, low: int, high: int) -> Choice:

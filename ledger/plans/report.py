@@ -75,7 +75,10 @@ def check_lines(file: PlanFile, found: PlanCheck) -> Iterator[str]:
     if found.moved is not None and file.before is not None:
         yield f"moved: {found.moved} of {len(file.before.rows)} rows of the plan before"
     if plan.reworked:
-        yield f"reworked: {len({row.key for row in plan.reworked})} operations, whose cost counts each time"
+        yield (
+            f"reworked: {len({row.key for row in plan.reworked})} operations, on which {cost.spent} {unit} were spent: "
+            "part of cost and bound, and left out of the percentage"
+        )
     if plan.dropped and plan.cause is not None:
         yield f"set aside: {len(plan.dropped)} offers, by the cause {plan.cause.kind.value}"
     for reason, count in sorted(Counter(found.counted.refused.values()).items()):

@@ -822,6 +822,7 @@ class PlanShown(TypedDict):
     unit: str
     total: int
     bound: int
+    spent: int
     gap_per_mille: int
     offers: int
     rows: list[RowShown]

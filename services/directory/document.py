@@ -150,13 +150,14 @@ def parse_directory(data: bytes) -> SignedDirectory:
 
 
 def entry_to_json(entry: DirectoryEntry) -> dict[str, Json]:
+    """Without `contact` if there is none: directories were first signed without it, and stay as they are."""
     key = entry.recipient_key
     return {
         "participant": entry.participant,
         "name": entry.name,
         "gln": entry.gln,
         "gateway": entry.gateway,
-        "contact": None if entry.contact is None else entry.contact.to_json(),
+        **({} if entry.contact is None else {"contact": entry.contact.to_json()}),
         "recipient_key": None
         if key is None
         else {
@@ -170,7 +171,7 @@ def entry_to_json(entry: DirectoryEntry) -> dict[str, Json]:
 def entry_from_json(value: Json) -> DirectoryEntry:
     """Raises TrustError."""
     participant, name, gln, gateway, contact, key = parse_members(
-        value, *("participant", "name", "gln", "gateway", "contact", "recipient_key")
+        value, *("participant", "name", "gln", "gateway", "contact", "recipient_key"), optional="contact"
     )
     if not isinstance(name, str):
         raise TrustError("a company's name is not a string")

@@ -69,7 +69,7 @@ def parse_request(data: bytes) -> AdmissionRequest:
 def _parse(value: Json) -> AdmissionRequest:
     listed = ("name", "gln", "gateway", "contact", "recipient_key")
     form, version, chain_id, ledger, key, roles, *rest = parse_members(
-        value, "format", "version", "chain_id", "ledger", "key", "roles", *listed
+        value, "format", "version", "chain_id", "ledger", "key", "roles", *listed, optional="contact"
     )
     if (form, version) != (_FORMAT, _VERSION):
         raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
@@ -78,8 +78,13 @@ def _parse(value: Json) -> AdmissionRequest:
         ledger=parse_checksum(ledger),
         key=parse_checksum(key),
         roles=_parse_roles(roles),
-        entry=entry_from_json({"participant": 0, **dict(zip(listed, rest, strict=True))}),
+        entry=entry_from_json({"participant": 0, **_given(dict(zip(listed, rest, strict=True)))}),
     )
+
+
+def _given(members: dict[str, Json]) -> dict[str, Json]:
+    """Without a contact that was left out."""
+    return {name: value for name, value in members.items() if name != "contact" or value is not None}
 
 
 def _parse_roles(value: Json) -> Role:

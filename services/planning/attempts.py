@@ -55,7 +55,8 @@ class Attempt:
     @property
     def gap_per_mille(self) -> int:
         """Of a plan that was made."""
-        return 0 if self.plan is None else gap_per_mille(self.plan.cost.total, self.plan.bound.value)
+        plan = self.plan
+        return 0 if plan is None else gap_per_mille(plan.cost.total, plan.bound.value, spent=plan.cost.spent)
 
 
 class PlanMaker:

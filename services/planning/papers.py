@@ -36,6 +36,9 @@ _SHARED = ("before", "call", "cause", "dropped", "offers", "tie")
 """Members that everybody gets who gets a part, each as canonical JSON."""
 _WHOLE = ("fixed", "now")
 _LISTS = ("rows", "legs", "reworked")
+"""`reworked` is left out if there are none, as in the plan."""
+_AMOUNTS = (("cost", "total"), ("cost", "spent"))
+"""What of the cost everybody gets, so that all come to the same gap."""
 _EMPTY = tuple((name,) for name in _LISTS)
 """An empty list is itself a field."""
 
@@ -78,7 +81,7 @@ def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tupl
     SigningError."""
     value = plan.to_json()
     document: dict[str, Json] = {name: _write(value[name]) for name in (*_SHARED, *_WHOLE)}
-    document |= {name: [_write(one) for one in _items(value[name])] for name in _LISTS}
+    document |= {name: [_write(one) for one in _items(value[name])] for name in _LISTS if name in value}
     document |= {"plan": to_hex(plan.digest), "cost": value["cost"]}
     document["bound"] = {"value": plan.bound.value, "prices": _write(plan.bound.to_json()["prices"])}
     try:
@@ -115,7 +118,7 @@ def read_plan(claims: Claims, seal: PlanSeal) -> Plan | None:
     try:
         shown = _object(claims.document)
         members: dict[str, Json] = {name: _read(shown[name]) for name in (*_SHARED, *_WHOLE)}
-        members |= {name: [_read(one) for one in _items(shown[name])] for name in _LISTS}
+        members |= {name: [_read(one) for one in _items(shown[name])] for name in _LISTS if name in shown}
         bound = _object(shown["bound"])
         members |= {"cost": shown["cost"], "bound": {"value": bound["value"], "prices": _read(bound["prices"])}}
         plan = parse_plan({"format": PLAN_FORMAT, "version": 1, **members})
@@ -132,6 +135,10 @@ def read_part(claims: Claims, seal: PlanSeal, participant: int) -> PlanPart:
     try:
         members: dict[str, Json] = {name: _read(known[name,]) for name in _SHARED}
         members |= {name: [_read(value) for value in _listed(known, name)] for name in _LISTS}
+        if ("cost", "spent") in known:
+            members["spent"] = known["cost", "spent"]
+        if not members["reworked"]:
+            del members["reworked"]
         members["plan"], members["total"] = known["plan",], known["cost", "total"]
         members["bound"] = {"value": known["bound", "value"], "prices": _read(known["bound", "prices"])}
         members["participant"] = participant
@@ -154,7 +161,7 @@ def _hex(value: Json) -> bytes:
 
 
 def _may_read(claims: Claims, path: Path, participant: int) -> bool:
-    if path[0] in (*_SHARED, "plan", "bound") or path == ("cost", "total") or path in _EMPTY:
+    if path[0] in (*_SHARED, "plan", "bound") or path in (*_AMOUNTS, *_EMPTY):
         return True
     if path[0] not in _LISTS:
         return False

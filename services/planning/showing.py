@@ -180,7 +180,10 @@ class PlanShown(Printable):
     """Cost of the whole plan."""
     bound: int
     """No plan on these offers costs less."""
+    spent: int
+    """Of `total` and `bound`, what rows cost that are reworked."""
     gap_per_mille: int
+    """How much cheaper a plan on these offers could be at most, of the cost without what was spent."""
     offers: int
     """How many offers it lists."""
     rows: tuple[RowShown, ...]
@@ -270,7 +273,7 @@ class Reader:
         call = need_call(self._rows, row.call)
         plan = find_plan(self._book, row, leaf)
         part = plan or find_part(self._book, row, leaf, self._me)
-        total = plan.cost.total if plan is not None else getattr(part, "total", 0)
+        total, spent = (part.cost.total, part.cost.spent) if isinstance(part, Plan) else (part.total, part.spent)
         latest = self._planning.plans(row.call)[-1].digest == digest
         standing, reworks = find_standing(self._rows, self._book, part), Counter(row.key for row in part.reworked)
         failed = [self._row(call, one, None, number) for one, number in _number(part.reworked)]
@@ -286,7 +289,8 @@ class Reader:
             unit=call.unit,
             total=total,
             bound=part.bound.value,
-            gap_per_mille=gap_per_mille(total, part.bound.value),
+            spent=spent,
+            gap_per_mille=gap_per_mille(total, part.bound.value, spent=spent),
             offers=len(part.offers),
             rows=tuple(self._row(call, one, standing[one.key], reworks[one.key]) for one in part.rows),
             reworked=tuple(failed),
@@ -339,7 +343,7 @@ class Reader:
         own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
         found = check_part(part, own)
         compared = self._verify_ledger(call, _orders(part.rows), part.tie, tie)
-        gap = gap_per_mille(part.total, part.bound.value)
+        gap = gap_per_mille(part.total, part.bound.value, spent=part.spent)
         unseen = ["what others offered, and so the plan's cost and bound"]
         unseen += [] if Unseen.TIE in compared else [Unseen.TIE]
         if found.dropped:

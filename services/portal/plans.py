@@ -54,12 +54,14 @@ _UNSEEN = {
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """What a plan's page shows in large type."""
+    """Amounts of a plan's page."""
 
     amount: str
     currency: str
     gap: str
     """In per cent, rounded up."""
+    spent: str
+    """Of the amount, on parts that failed."""
     kwh: str
     co2e_kg: str
 
@@ -156,6 +158,7 @@ def _figures(plan: PlanShown) -> _Figures:
     wh, co2e_mg = sum(row.wh for row in done), sum(row.co2e_mg for row in done)
     return _Figures(
         amount=f"{Decimal(plan.total).scaleb(-decimals):,}",
+        spent=f"{Decimal(plan.spent).scaleb(-decimals):,}",
         currency=currency,
         gap=f"{plan.gap_per_mille // 10}.{plan.gap_per_mille % 10}",
         kwh=f"{Decimal(wh).scaleb(-3).quantize(_TENTH):,}",

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans._fields import MAX_AMOUNT
 from ledger.plans.bound import build_slot_prices, derive_bound
 from ledger.plans.check import check_plan
 from ledger.plans.feasible import fixed_rows, sum_cost
@@ -386,6 +387,19 @@ def _change_reworked(file: PlanFile, draw: Draw) -> PlanFile:
     return _fit(_with(file, reworked=tuple(sorted(rows, key=lambda row: row.key))))
 
 
+def _dear_rework(file: PlanFile, draw: Draw) -> PlanFile:
+    """A costly row is said to have failed, so that the gap is small beside it, or one of a company that never had the
+    part, so that the offers of the others do not count; and the plan before is mostly kept back."""
+    plan = _plan(file)
+    row = draw.choice(plan.rows)
+    cause = replace(plan.cause, kind=CauseKind.CERTIFICATE) if plan.cause else None
+    dear = replace(row, price=draw.choice((row.price, MAX_AMOUNT)), owner=draw.choice((row.owner, 23 - row.owner)))
+    added = tuple(sorted((*plan.reworked, dear), key=lambda row: row.key))
+    fixed = tuple(key for key in plan.fixed if key != row.key)
+    forged = _fit(_with(file, cause=cause, fixed=fixed, reworked=added))
+    return replace(forged, before=None) if draw.random() < 0.8 else forged
+
+
 REPLAN_FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
     _hide_move,
     _let_go,
@@ -398,6 +412,7 @@ REPLAN_FORGERIES: tuple[Callable[[PlanFile, Draw], PlanFile], ...] = (
     _hide_rework,
     _invent_rework,
     _change_reworked,
+    _dear_rework,
 )
 """What only a plan that replaces another can be forged in."""
 

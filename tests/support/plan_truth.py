@@ -49,6 +49,9 @@ def is_true(file: PlanFile) -> bool:
     stated = plan.cost
     if costs != (stated.price, stated.transport, stated.tardiness, stated.carbon):
         return False
+    spent = sum(row.price + _carbon(file, row) for row in plan.reworked)
+    if (stated.spent, stated.total) != (spent, sum(costs) + spent):
+        return False
     if file.before is not None and not _follows(file, plan, file.before):
         return False
     prices = {(machine, slot): price for machine, pairs in plan.bound.prices for slot, price in pairs}
@@ -57,7 +60,6 @@ def is_true(file: PlanFile) -> bool:
         return False
     fixed = {row.key: row for row in plan.rows if row.key in plan.fixed}
     bound = brute_bound(file, offers, prices, plan.now, fixed)
-    spent = sum(row.price + _carbon(file, row) for row in plan.reworked)
     return bound is not None and plan.bound.value == bound + spent and not _has_tie(file, plan, offers)
 
 
@@ -66,7 +68,7 @@ def _reworks_hold(plan: Plan, before: Plan | None) -> bool:
     if [row.key for row in plan.reworked] != sorted(row.key for row in plan.reworked):
         return False
     if before is None:
-        return plan.before is not None or not plan.reworked
+        return not plan.reworked
     old, new = Counter(before.reworked), Counter(plan.reworked)
     added = new - old
     return (
@@ -221,9 +223,8 @@ def _costs(file: PlanFile, plan: Plan) -> tuple[int, int, int, int]:
         row = [item for item in plan.rows if item.order == job.order][-1]
         ends = [row.end, *(leg.end for leg in plan.legs if leg.key == row.key)]
         late += weights.get(job.order, 0) * max(0, ends[-1] - job.due)
-    done = (*plan.rows, *plan.reworked)
-    carbon = sum(_carbon(file, row) for row in done)
-    return sum(row.price for row in done), sum(leg.cost for leg in plan.legs), late, carbon
+    carbon = sum(_carbon(file, row) for row in plan.rows)
+    return sum(row.price for row in plan.rows), sum(leg.cost for leg in plan.legs), late, carbon
 
 
 def _follows(file: PlanFile, plan: Plan, before: Plan) -> bool:

@@ -224,14 +224,25 @@ def _cases(files: dict[str, Any]) -> list[tuple[str, str, str, list[Change]]]:
     return cases
 
 
+_ALONE: Change = (["before"], None)
+"""A file without the plan before."""
+
+
 def _rework_cases(file: Any) -> list[tuple[str, str, list[Change]]]:
     [row] = file["plan"]["reworked"]
     cheaper, mine = {**row, "price": row["price"] - 1}, ("plan", "reworked")
-    cost = file["plan"]["cost"]
-    lower: list[Change] = [([*mine], [cheaper]), (["plan", "cost"], _less(cost))]
-    lower.append((["plan", "bound", "value"], file["plan"]["bound"]["value"] - 1))
+    lower = _spending(file, [cheaper], -1)
+    dear = _spending(file, [{**row, "price": 2**40}], 2**40 - row["price"])
+    cost = {name: value for name, value in file["plan"]["cost"].items() if name != "spent"}
+    hidden = {**cost, "price": cost["price"] + file["plan"]["cost"]["spent"]}
     return [
         ("what was reworked was cheaper than in the plan before", "before", lower),
+        ("a costly rework makes the gap look small, and the plan before is kept back", "before", [*dear, _ALONE]),
+        ("a costly rework makes the gap look small", "before", dear),
+        ("a rework, and the plan before is kept back", "before", [_ALONE]),
+        ("what was spent counts as part of what was open", "sums", [(["plan", "cost"], hidden)]),
+        ("what was spent is said to be nothing", "form", [(["plan", "cost"], {**cost, "spent": 0})]),
+        ("an empty list of reworked rows", "form", [([*mine], [])]),
         ("what was reworked costs nothing", "sums", [([*mine], [{**row, "price": 0}])]),
         ("another has the part that is reworked", "machine", [([*mine], [{**row, "owner": row["owner"] + 1}])]),
         ("reworked because a machine went down", "before", [(["plan", "cause", "kind"], "machine-down")]),
@@ -240,8 +251,12 @@ def _rework_cases(file: Any) -> list[tuple[str, str, list[Change]]]:
     ]
 
 
-def _less(cost: Any) -> Any:
-    return {**cost, "price": cost["price"] - 1, "total": cost["total"] - 1}
+def _spending(file: Any, reworked: list[Any], more: int) -> list[Change]:
+    """These reworked rows, with cost and bound made to fit: `more` was spent on them."""
+    plan, cost = file["plan"], file["plan"]["cost"]
+    spent = {**cost, "spent": cost["spent"] + more, "total": cost["total"] + more}
+    value = plan["bound"]["value"] + more
+    return [(["plan", "reworked"], reworked), (["plan", "cost"], spent), (["plan", "bound", "value"], value)]
 
 
 def _id_is_used(file: Any, place: int) -> bool:

@@ -144,7 +144,10 @@ def show(
     if found["cause"] is not None:
         lines.append(f"it replaces {str(found['before'])[:12]}: {found['cause']['kind']}, {found['cause']['text']}")
     if found["reworked"]:
-        lines.append(f"{len(found['reworked'])} rows were done and their parts failed; what they cost is in the total")
+        lines.append(
+            f"{len(found['reworked'])} rows were done and their parts failed: the {found['spent']} {found['unit']} "
+            "spent on them are part of both amounts, and left out of the percentage"
+        )
     rows = sorted((*found["reworked"], *found["rows"]), key=lambda one: (one["order"], one["operation"], one["rework"]))
     return Listing(title, rows, columns, more=lines)
 

@@ -210,6 +210,7 @@ def _plan() -> PlanShown:
         unit="EUR/100",
         total=7700,
         bound=7500,
+        spent=0,
         gap_per_mille=26,
         offers=3,
         rows=(row,),

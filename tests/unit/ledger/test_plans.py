@@ -21,7 +21,7 @@ from ledger.plans.check import check_part, check_plan, gap_per_mille, jain_per_m
 from ledger.plans.counted import count_offers
 from ledger.plans.file import PlanFile, build_part, parse_part, parse_plan_file
 from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
-from ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row
+from ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row, parse_plan
 from ledger.plans.problem import build_problem
 from ledger.plans.rules import PlanRule
 from ledger.plans.ties import find_tied, tie_rank
@@ -145,6 +145,40 @@ def test_an_owner_checks_its_part_alone() -> None:
     prices = ((2, ((23, 9000),)),)
     with pytest.raises(PlanRefusedError, match="rule bound: unused slots with prices add up to 9000"):
         check_part(replace(part, bound=replace(part.bound, prices=prices)), own)
+
+
+def test_plans_from_before_there_was_rework_are_read_and_keep_their_digests() -> None:
+    """The vectors without rework are as they were then. So are parts of such plans."""
+    for vector in VECTORS["accepted"][:-1]:
+        value = vector["file"]["plan"]
+        assert "reworked" not in value
+        assert "spent" not in value["cost"]
+        plan = parse_plan(value)
+        assert (plan.to_json(), "0x" + plan.digest.hex()) == (value, vector["plan"])
+        part = build_part(plan, 12).to_json()
+        assert part.keys().isdisjoint({"reworked", "spent"})
+        assert parse_part(part) == build_part(plan, 12)
+
+
+OLD_PLAN = "0x98be2b98cba8d07f4305230c6b0281e337b6d3b873ca821de4607d71053b92ce"
+"""Digest of the first vector, as plans were first written."""
+
+
+def test_the_first_vector_has_the_digest_that_it_always_had() -> None:
+    assert VECTORS["accepted"][0]["plan"] == OLD_PLAN
+
+
+def test_what_is_optional_has_one_form() -> None:
+    plan = VECTORS["accepted"][-1]["file"]["plan"]
+    part = build_part(parse_plan(plan), plan["reworked"][0]["owner"])
+    assert (part.spent, parse_part(part.to_json())) == (plan["cost"]["spent"], part)
+    for change, why in (({"reworked": []}, "empty array"), ({"spent": 0}, "must be an integer from 1")):
+        with pytest.raises(PlanError, match=why):
+            parse_part(cast("dict[str, Json]", part.to_json()) | change)
+    with pytest.raises(PlanError, match="cost more than all"):
+        replace(part, spent=part.spent - 1)
+    with pytest.raises(PlanError, match="without one before"):
+        replace(part, before=None, cause=None)
 
 
 def test_a_plan_on_an_old_revision_is_refused() -> None:
@@ -272,7 +306,10 @@ def test_a_problem_that_no_memory_holds_is_not_checked() -> None:
 
 
 def test_gap_and_evenness_do_not_flatter() -> None:
-    assert gap_per_mille(1000, 999) == 1
-    assert gap_per_mille(100_000, 99_999) == 1  # rounded up
-    assert gap_per_mille(0, 0) == 0
+    assert gap_per_mille(1000, 999, spent=0) == 1
+    assert gap_per_mille(100_000, 99_999, spent=0) == 1  # rounded up
+    assert gap_per_mille(0, 0, spent=0) == 0
+    assert gap_per_mille(1500, 1000, spent=0) == 334
+    assert gap_per_mille(2**40 + 1500, 2**40 + 1000, spent=2**40) == 334  # what was spent makes it no smaller
+    assert gap_per_mille(700, 700, spent=700) == 0
     assert jain_per_mille(check_plan(made_file(0)).shares()) <= 1000

@@ -22,6 +22,7 @@ from ledger.store.rows import KeyRow, NameKeyRow
 from services.commands import questions
 from services.commands.questions import Question, answers_to, read_secret
 from services.directory import DirectoryEntry, take_directory
+from services.directory.contact import Contact
 from services.directory.issuing import draft_entries, keep_admission, verify_admissible
 from services.home import (
     AdmissionRequest,
@@ -77,6 +78,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_files_between_operator_and_company_are_read_as_they_were_written() -> None:
     assert parse_consortium(CONSORTIUM.to_bytes()) == CONSORTIUM
     assert parse_request(REQUEST.to_bytes()) == REQUEST
+    kept = json.loads((Path(__file__).parents[2] / "vectors" / "kept_documents.json").read_text("utf-8"))
+    assert parse_request(kept["request"].encode()) == REQUEST  # written before there were contacts
+    reached = replace(REQUEST, entry=replace(REQUEST.entry, contact=Contact("Office", "a@b.example", None, "DE")))
+    assert parse_request(reached.to_bytes()) == reached
 
 
 def _changed(written: bytes, **changes: Json) -> bytes:
@@ -118,6 +123,7 @@ def test_a_consortium_file_that_does_not_fit_is_refused(data: bytes, why: str) -
         (_changed(REQUEST.to_bytes(), gln="4012345000008"), "not a GLN"),
         (_changed(REQUEST.to_bytes(), gateway="https://alder.example/path"), "not the URL of a gateway"),
         (_changed(REQUEST.to_bytes(), contact={"name": "x"}), "exactly the members"),
+        (_changed(REQUEST.to_bytes(), contact=None), "the member contact is null"),
         (_changed(REQUEST.to_bytes(), recipient_key=None), "not signed with its key"),
         (_changed(REQUEST.to_bytes(), chain_id=1), "not signed with its key"),
         (_changed(REQUEST.to_bytes(), ledger=to_checksum(bytes(20))), "not signed with its key"),

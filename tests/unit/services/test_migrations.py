@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,15 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, LargeBinary, MetaData, func, insert, select
 
-from ledger.store import Schema
+from ledger.plans.file import build_part
+from ledger.store import Book, Schema
 from ledger.store.database import Store, build_engine
 from ledger.store.schema import read_revisions
 from ledger.store.tables import LEDGER
+from services.directory import DirectoryRepository
+from services.directory.repository import DirectoryState
+from services.planning.books import find_claims
+from services.planning.papers import list_shown, parse_seal, read_part, read_plan
 from services.store import SERVICES, open_store
 from tests.support.schemas import find_differences
 from tests.unit.services.test_store import declare_tables
@@ -122,6 +128,33 @@ def test_rows_outlive_the_migration(new_url: str, library: str, services: str) -
     added = {name: after[name][0].keys() - rows[0].keys() for name, rows in before.items() if rows}
     assert {name for name, columns in added.items() if any(after[name][0][one] != "" for one in columns)} == set()
     assert {name for name, rows in after.items() if rows and name not in before} <= COUNTERS
+
+
+def test_documents_kept_in_an_earlier_schema_are_read_after_the_migration(new_url: str) -> None:
+    """A directory from before there were contacts, and a plan from before there was rework, whole and in part."""
+    declare_tables()
+    kept = json.loads((ROOT / "tests" / "vectors" / "kept_documents.json").read_text("utf-8"))
+    old, seal, document = kept["directory"], kept["plan"]["seal"], json.dumps(kept["plan"]["document"])
+    digest, claims = (bytes.fromhex(text[2:]) for text in (old["digest"], seal["claims"]))
+    with Store(build_engine(new_url)) as store, store.transaction() as connection:
+        _make(connection, LEDGER, "0009")
+        _make(connection, SERVICES, "0009")
+        tables = _reflect(connection).tables
+        row = {"state": DirectoryState.IN_FORCE.value, "issued_at": 7, "digest": digest}
+        connection.execute(insert(tables["directories"]).values(row | {"content": old["document"].encode()}))
+        Book(connection).put_document(claims, document)
+    with open_store(new_url) as store, store.reading() as connection:
+        signed = DirectoryRepository(connection).signed()
+        assert signed is not None
+        assert (signed.digest, signed.recover_signer()) == (digest, bytes.fromhex(old["signer"][2:]))
+        found = find_claims(Book(connection), claims)
+        assert found is not None
+    plan = read_plan(found, parse_seal(seal))
+    assert plan is not None
+    assert "0x" + plan.digest.hex() == kept["plan"]["digest"]
+    chosen = set(list_shown(found, 3))
+    part = found.erase([path for path in found.paths if path not in chosen])
+    assert read_part(part, parse_seal(seal), 3) == build_part(plan, 3)
 
 
 def test_a_migrated_outbox_takes_numbers_of_64_bits(new_url: str) -> None:

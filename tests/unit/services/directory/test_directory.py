@@ -64,6 +64,20 @@ def test_a_directory_is_read_again_as_it_was_written() -> None:
     assert signed().recover_signer() == signer_of(OPERATOR).address
 
 
+def test_a_directory_from_before_there_were_contacts_stays_in_force(store: Store) -> None:
+    """Written and signed when entries had no contact: it is read and verified, and its digest is the published one."""
+    old = json.loads((Path(__file__).parents[3] / "vectors" / "kept_documents.json").read_text("utf-8"))["directory"]
+    one = parse_directory(old["document"].encode())
+    assert one.to_bytes() == old["document"].encode()
+    assert "0x" + one.digest.hex() == old["digest"]
+    assert one.recover_signer() == signer_of(OPERATOR).address == bytes.fromhex(old["signer"][2:])
+    assert [entry.contact for entry in one.directory.entries] == [None, None]
+    publish(store, one)
+    assert take(store, one) is True
+    with store.reading() as connection:
+        assert DirectoryRepository(connection).signed() == one
+
+
 def test_the_operators_directory_names_everybody(store: Store) -> None:
     publish(store, signed())
     assert take(store, signed()) is True
@@ -192,7 +206,7 @@ def _contact(**changes: object) -> dict[str, object]:
 
 
 def _entry(**changes: object) -> dict[str, object]:
-    plain = {"participant": 1, "name": "Alder", "gln": None, "gateway": None, "contact": None, "recipient_key": None}
+    plain = {"participant": 1, "name": "Alder", "gln": None, "gateway": None, "recipient_key": None}
     return {**plain, **changes}
 
 
@@ -227,6 +241,7 @@ MALFORMED = [
     (_changed(entries=[_entry(gateway="file:///etc/passwd")]), "not the URL of a gateway"),
     (_changed(entries=[_entry(gateway="https://alder.example:70000")]), "not the URL of a gateway"),
     (_changed(entries=[_entry(recipient_key={})]), "exactly the members"),
+    (_changed(entries=[_entry(contact=None)]), "the member contact is null"),
     (_changed(entries=[_entry(contact={})]), "exactly the members"),
     (_changed(entries=[_contact(name="")]), "visible characters"),
     (_changed(entries=[_contact(name="Quality\u202e")]), "visible characters"),

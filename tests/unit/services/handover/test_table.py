@@ -118,7 +118,7 @@ BOUGHT = {"lathe": {"lathe/bought"}, "mill": {"mill/bought"}}
 BIRCH, LATHE_OFFERS, MILL_OFFERS = "birch", {"offers lathe 1", "offers lathe 2"}, {"offers mill 1", "withdrawal 1"}
 SHARED = {
     *(f"plan/{name}" for name in ("before", "call", "cause", "dropped", "offers", "plan", "tie")),
-    *("plan/bound/prices", "plan/bound/value", "plan/cost/total", "plan/legs", "plan/reworked"),
+    *("plan/bound/prices", "plan/bound/value", "plan/cost/total", "plan/legs"),
 }
 WHOLE_PLAN = {
     *SHARED,

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.claims import Claims
 from ledger.plans.file import build_part
-from ledger.plans.plan import Leg, Plan
+from ledger.plans.plan import Cause, CauseKind, Leg, Plan
 from services.planning.errors import PlanningError
 from services.planning.papers import build_seal, list_shown, parse_seal, read_part, read_plan
 from tests.support.planning_samples import LEDGER, ORDERS, build_call, build_plan, build_row
@@ -54,6 +54,40 @@ def test_a_plan_without_rows_or_legs_has_parts_too() -> None:
     seal, claims = sealed(empty)
     assert read_plan(claims, seal) == empty
     assert read_part(part_for(claims, 3), seal, 3) == build_part(empty, 3)
+
+
+def test_a_plan_without_rework_has_the_document_that_it_always_had() -> None:
+    _, claims = sealed()
+    assert {path[0] for path in claims.paths} == {
+        *(
+            "before",
+            "call",
+            "cause",
+            "dropped",
+            "offers",
+            "tie",
+            "fixed",
+            "now",
+            "rows",
+            "legs",
+            "plan",
+            "cost",
+            "bound",
+        )
+    }
+    assert ("cost", "spent") not in claims.paths
+
+
+@pytest.mark.parametrize("participant", [3, 4, 8])
+def test_everybody_gets_what_was_spent_and_each_its_own_reworked_rows(participant: int) -> None:
+    cause = Cause(CauseKind.CERTIFICATE, "out of round", record=31)
+    cost = replace(PLAN.cost, spent=950)
+    again = replace(PLAN, before=b"\1" * 32, cause=cause, reworked=(build_row(3, 0),), cost=cost)
+    seal, claims = sealed(again)
+    assert read_plan(claims, seal) == again
+    part = read_part(part_for(claims, participant), seal, participant)
+    assert part == build_part(again, participant)
+    assert (part.spent, len(part.reworked)) == (950, participant == 3)
 
 
 def test_a_document_of_another_plan_is_refused() -> None:

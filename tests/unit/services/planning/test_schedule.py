@@ -9,10 +9,12 @@ import pytest
 
 from ledger.errors import InputError, PlanError, PlanRefusedError, UnplannableError
 from ledger.plans.__main__ import main
-from ledger.plans.check import check_plan
-from ledger.plans.file import PlanFile, parse_plan_file
+from ledger.plans._fields import MAX_AMOUNT
+from ledger.plans.check import check_plan, gap_per_mille
+from ledger.plans.file import PlanFile, build_part, parse_plan_file
 from ledger.plans.offer import Offer
 from ledger.plans.plan import Bound, Cause, CauseKind, Plan
+from ledger.plans.problem import spent_on
 from ledger.plans.report import check_lines
 from services.lab.bench.planning_instances import generate_plan_file
 from services.planning.schedule import Replan, make_plan
@@ -202,11 +204,16 @@ def test_what_failed_is_done_again_by_who_has_the_part_and_costs_both_times() ->
     [again] = [one for one in plan.rows if one.key == row.key]
     assert plan.reworked == (row,)
     assert (again.owner, again.start >= row.end) == (row.owner, True)
-    assert plan.cost.price == sum(one.price for one in plan.rows) + row.price
+    assert plan.cost.price == sum(one.price for one in plan.rows)
+    assert plan.cost.spent == row.price + row.co2e_mg * file.objective.carbon_price // 1_000_000
+    assert plan.cost.to_json()["spent"] == plan.cost.spent > 0
     assert plan.row_document(row.key) == {"plan": "0x" + plan.digest.hex(), "row": again.to_json(), "rework": 1}
     assert "rework" not in plan.row_document(plan.rows[1].key)
     assert is_true(file)
-    assert "reworked: 1 operations, whose cost counts each time" in check_lines(file, check_plan(file))
+    said = (
+        f"reworked: 1 operations, on which {plan.cost.spent} {file.call.unit} were spent: part of cost and bound, and"
+    )
+    assert f"{said} left out of the percentage" in check_lines(file, check_plan(file))
     # It failed once more, which a later plan knows: the rework that failed counts as well.
     twice = replace(file, plan=None, before=plan)
     replan = Replan(FAILED, again.end, rework=frozenset({row.key}))
@@ -214,6 +221,45 @@ def test_what_failed_is_done_again_by_who_has_the_part_and_costs_both_times() ->
     assert _plan(made).reworked == (row, again)
     assert _plan(made).row_document(row.key)["rework"] == 2
     assert is_true(made)
+
+
+def test_no_gap_is_measured_by_what_was_spent() -> None:
+    """However dear the row was that failed: what is left to save is the same, and so is its part of what is open."""
+    world = made_file(3)
+    before = _plan(world)
+    failed = before.rows[0]
+    gaps = set()
+    for price in (0, failed.price, MAX_AMOUNT):
+        done = replace(failed, price=price)
+        earlier = replace(before, rows=(done, *before.rows[1:]))
+        file = make_plan(
+            replace(world, plan=None, before=earlier),
+            tie=TIE,
+            replan=Replan(FAILED, failed.end, rework=frozenset({failed.key})),
+            cpu_s=0.2,
+            with_solver=False,
+            repeatable=True,
+        ).file
+        plan, found = _plan(file), check_plan(file)
+        assert plan.cost.spent == spent_on([done], file.objective.carbon_price)
+        gaps.add(found.gap_per_mille)
+        part = build_part(plan, failed.owner)
+        assert gap_per_mille(part.total, part.bound.value, spent=part.spent) == found.gap_per_mille
+    assert len(gaps) == 1
+    assert gaps != {0}
+
+
+@pytest.mark.parametrize("owner", [11, 12])
+def test_rework_is_refused_where_no_plan_before_shows_it(owner: int) -> None:
+    """It decides whose offers count: an owner who never had the part would take those of all others away."""
+    file = _replanned(
+        Replan(FAILED, _plan(made_file(3)).rows[0].end, rework=frozenset({_plan(made_file(3)).rows[0].key}))
+    )
+    plan = _plan(file)
+    [row] = plan.reworked
+    forged = replace(plan, reworked=(replace(row, owner=owner),))
+    with pytest.raises(PlanRefusedError, match="not in the file" if owner == row.owner else "has the part"):
+        check_plan(replace(file, plan=forged, before=None))
 
 
 def test_a_rework_needs_an_offer_of_who_has_the_part() -> None:
