@@ -437,8 +437,10 @@ def parse_cost(value: Json) -> Cost:
     """Build a cost from its JSON. Raises PlanError, also when the total is not the sum of the parts."""
     names = ("price", "transport", "tardiness", "carbon", "total")
     members = read_object(value, "a plan's cost", names, ("spent",))
-    *parts, total = (read_integer(members[name], f"the {name} in a plan's cost") for name in names)
-    cost = Cost(*parts, read_spent(members, "a plan's cost"))
+    price, transport, tardiness, carbon, total = (
+        read_integer(members[name], f"the {name} in a plan's cost") for name in names
+    )
+    cost = Cost(price, transport, tardiness, carbon, read_spent(members, "a plan's cost"))
     if cost.total != total:
         raise PlanError(f"the total in a plan's cost is {total}, and its parts add up to {cost.total}")
     return cost
