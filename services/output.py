@@ -5,25 +5,52 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import InputError
 from ledger.terminal import NO_ANSWER, is_coloured, paint, write
 
 if TYPE_CHECKING:
+    import typer
     from rich.console import Console
 
-__all__ = ["print_json", "print_lines", "print_table", "warn", "write_text"]
+__all__ = ["json_format", "print_document", "print_json", "print_lines", "print_table", "warn", "write_text"]
 
 _BETWEEN = " │ "
 """Between two columns of a table."""
 _ENDLESS = 1 << 20
 
 
-def print_json(value: object) -> None:
-    _print(json.dumps(value, indent=2) + "\n")
+_VERSIONS: Final[Mapping[str, int]] = {}
+"""Versions of the JSON of commands, by their words, where it is not the first: raised when a program that read the
+earlier version would misread the new one. New members alone do not raise it."""
+
+
+def json_format(words: Sequence[str]) -> str:
+    """The format of the JSON that a command prints, such as `millmark.lots.list/1` of `millmark lots list`."""
+    return f"millmark.{'.'.join(words)}/{_VERSIONS.get(' '.join(words), 1)}"
+
+
+def print_json(context: typer.Context, members: Mapping[str, object]) -> None:
+    """Prints what a command found as one JSON object that begins with the format of that command.
+
+    A list stands under the name of what it lists, so that members can be added beside it. A document that has a format
+    of its own keeps it.
+    """
+    print_document({"format": json_format(_words(context)), **members})
+
+
+def print_document(document: Mapping[str, object]) -> None:
+    """Prints a document whose form others define, or that says its own format."""
+    _print(json.dumps(document, indent=2) + "\n")
+
+
+def _words(context: Any) -> list[str]:
+    """The words of a command, without the program's name."""
+    found = [] if context.parent is None else _words(context.parent)
+    return found if context.parent is None else [*found, context.info_name or ""]
 
 
 def print_lines(*lines: str) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from ledger.canonical import Json, to_hex
 from ledger.errors import MillmarkError, PlanError, PlanRefusedError
@@ -18,7 +19,10 @@ from ledger.plans.file import MAX_PLAN_FILE_BYTES, PlanFile, parse_plan_file
 from ledger.plans.plan import Plan
 from ledger.terminal import NO_ANSWER, write
 
-__all__ = ["check_lines", "check_to_json", "per_cent", "read_plan_file", "tell_check"]
+__all__ = ["FORMAT", "check_lines", "check_to_json", "per_cent", "read_plan_file", "tell_check"]
+
+FORMAT: Final = "millmark.plan.check/1"
+"""As of all commands that print JSON; services.output, which names theirs, may not be there."""
 
 
 def read_plan_file(path: Path) -> PlanFile:
@@ -39,17 +43,21 @@ def tell_check(path: Path, *, as_json: bool) -> int:
         found = check_plan(file)
     except PlanRefusedError as error:
         if as_json:
-            write(sys.stdout, json.dumps(_refusal(error), indent=2) + "\n")
+            write(sys.stdout, _as_text(_refusal(error)) + "\n")
         write(sys.stderr, f"millmark: REFUSED {error}\n")
         return error.exit_code
     except MillmarkError as error:
         write(sys.stderr, f"millmark: {error}\n")
         return error.exit_code
-    shown = json.dumps(check_to_json(file, found), indent=2) if as_json else "\n".join(check_lines(file, found))
+    shown = _as_text(check_to_json(file, found)) if as_json else "\n".join(check_lines(file, found))
     if not write(sys.stdout, f"{shown}\n"):
         write(sys.stderr, "millmark: the answer cannot be written; check the output and its disk\n")
         return NO_ANSWER
     return 0
+
+
+def _as_text(members: dict[str, Json]) -> str:
+    return json.dumps({"format": FORMAT, **members}, indent=2)
 
 
 def check_lines(file: PlanFile, found: PlanCheck) -> Iterator[str]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Final
 
 from ledger.errors import MillmarkError
 from ledger.terminal import NO_ANSWER, is_coloured, paint, write
 from ledger.verify.files import Answer
 
-__all__ = ["fail", "tell"]
+__all__ = ["FORMAT", "fail", "tell"]
+
+FORMAT: Final = "millmark.verify/1"
+"""As of all commands that print JSON; services.output, which names theirs, may not be there."""
 
 
 def tell(answer: Answer, *, as_json: bool) -> int:
     """Print an answer and return its exit code."""
-    shown = json.dumps(answer.to_json(), indent=2) if as_json else "\n".join(answer.lines())
+    shown = json.dumps({"format": FORMAT, **answer.to_json()}, indent=2) if as_json else "\n".join(answer.lines())
     if not as_json and is_coloured(sys.stdout):
         shown = paint(shown)
     if shown and not write(sys.stdout, f"{shown}\n"):

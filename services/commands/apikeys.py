@@ -44,7 +44,7 @@ def run_new(
         _await_participant(opened, participant)
         text, row = new_api_key(opened.store, participant, wanted, label, now_s=int(time.time()), life_s=days * _DAY_S)
     if as_json:
-        print_json({"key": text, **_plain(row, row.issued_at)})
+        print_json(context, {"key": text, **_plain(row, row.issued_at)})
         return
     print_lines(text, f"expires {_moment(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
 
@@ -71,7 +71,7 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
         rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
     plain = [_plain(row, int(time.time())) for row in rows]
     if as_json:
-        print_json(plain)
+        print_json(context, {"keys": plain})
         return
     columns = ("id", "participant", "label", "scopes", "expires_at", "state")
     cells = [[_cell(one[name]) for name in columns] for one in plain]

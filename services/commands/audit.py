@@ -56,7 +56,7 @@ def run_verify(
         "anchored": None if anchored is None else anchored.last,
     }
     if as_json:
-        print_json(shown)
+        print_json(context, shown)
         return
     older = f"; older entries, up to hash {shown['follows']}, are not here" if found.first > 1 else ""
     print_lines(f"entries {found.first} to {found.last} in {found.files} files are as they were written{older}")
@@ -82,7 +82,7 @@ def run_show(
         if fits and participant in (None, entry["participant"]):
             chosen.append(entry)
     if as_json:
-        print_json(list(chosen))
+        print_json(context, {"entries": list(chosen)})
         return
     columns = ["number", "time", "participant", "action", "target", "decision"]
     print_table("audit log", columns, [[_cell(entry[name]) for name in columns] for entry in chosen])

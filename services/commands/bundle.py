@@ -65,7 +65,7 @@ def run_bundle(
     write_whole(output, data)
     found = describe_bundle(data, output)
     if as_json:
-        print_json(found)
+        print_json(context, found)
     else:
         print_lines(
             f"{found['records']} records of {found['histories']} orders and lots, "

@@ -139,7 +139,7 @@ def run_status(
     found["funds"] = [one.to_json() for one in funds]
     found["missing"] = [asdict(one) for one in missing]
     if as_json:
-        print_json(found)
+        print_json(context, found)
     else:
         drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
         print_lines(*_as_text(found, alarms), *_findings(check), *_book_findings(book, deep), *drift)

@@ -70,7 +70,7 @@ def run_status(context: typer.Context, as_json: AsJson = False) -> None:
             names = Book(connection).names()
         motions = [(motion, _called(council, motion)) for motion in council.motions()]
         if as_json:
-            print_json(_as_json(council, owns, motions))
+            print_json(context, _as_json(council, owns, motions))
             return
         who = ", ".join(f"{number} {names.get(number, '')}".strip() for number in sorted(council.members))
         print_lines(

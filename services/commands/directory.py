@@ -101,7 +101,7 @@ def run_show(context: typer.Context, output: Output = None, as_json: AsJson = Fa
             states = {one.participant: _key_state(registry, one) for one in signed.directory.entries}
     _write(signed, output)
     if as_json:
-        print_json(_as_json(signed, is_latest, states))
+        print_json(context, _as_json(signed, is_latest, states))
         return
     rows = [
         [one.participant, one.name, one.gln or "", one.gateway or "", str(one.contact or ""), states[one.participant]]

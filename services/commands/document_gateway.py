@@ -51,6 +51,7 @@ def verify_id(document: str) -> str:
 
 
 def run_publish(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File to publish.")],
     gateway: Gateway,
     token_file: TokenFile,
@@ -69,13 +70,14 @@ def run_publish(
     with open_client(gateway, token_file) as documents:
         added = documents.add(content, guess_media_type(file, media_type), given)
     if as_json:
-        print_json(added)
+        print_json(context, added)
         return
     document, version = _of(added)
     print_lines(f"{document} version {version['version']} {mode.value}", f"root {version['root']}")
 
 
 def run_found(
+    context: typer.Context,
     gateway: Gateway,
     token_file: TokenFile,
     about: Annotated[str | None, typer.Option(help="Lot or order, by identifier; includes linked documents.")] = None,
@@ -85,13 +87,14 @@ def run_found(
     with open_client(gateway, token_file) as documents:
         items = documents.page(about)
     if as_json:
-        print_json(items)
+        print_json(context, {"documents": items})
         return
     for document, version in map(_of, items):
         print_lines(f"{document} version {version['version']} {version['name']!a}", f"  root {version['root']}")
 
 
 def run_fetch(
+    context: typer.Context,
     document: DocumentId,
     gateway: Gateway,
     token_file: TokenFile,
@@ -114,7 +117,9 @@ def run_fetch(
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:
-        print_json({"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root})
+        print_json(
+            context, {"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root}
+        )
         return
     print_lines(f"{opened.name!a} ({opened.media_type!a}, {len(opened.content)} bytes) is in {output}", f"root {root}")
 

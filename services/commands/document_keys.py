@@ -18,7 +18,7 @@ from services.documents import Documents, KeyRing
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.files import read_bounded
 from services.options import Gateway, PassphraseFile, SignerUri, TokenFile
-from services.output import print_json, print_lines
+from services.output import print_document, print_lines
 from services.settings import read_settings
 
 __all__ = ["build_keys"]
@@ -58,12 +58,12 @@ def run_sign(context: typer.Context, file: KeyFile, signer: SignerUri, passphras
     settings = read_settings(context.obj)
     unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
     statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, int(time.time()), unlocked)
-    print_json(
+    print_document(
         {
             "public_key": "0x" + public_key.hex(),
             "issued_at": statement.issued_at,
             "signature": "0x" + statement.signature.hex(),
-        }
+        },
     )
 
 

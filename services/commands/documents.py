@@ -78,7 +78,7 @@ def run_add(
         Draft(version_id, file.name, guess_media_type(file, media_type)) as draft,
     ):
         draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
-        _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
+        _print(context, _documents(opened).add(draft, mode, about, int(time.time())), as_json)
 
 
 def run_update(
@@ -89,7 +89,7 @@ def run_update(
         documents = _documents(opened)
         with Draft(documents.next_version_id(id_), file.name, guess_media_type(file, media_type)) as draft:
             draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
-            _print(documents.add_version(draft, int(time.time())), as_json)
+            _print(context, documents.add_version(draft, int(time.time())), as_json)
 
 
 def run_list(
@@ -103,7 +103,7 @@ def run_list(
     if page.next is not None:
         warn(f"millmark: only the first {_MAX_SHOWN} are shown; narrow the list with --about")
     if as_json:
-        print_json([one.to_json() for one in page.documents])
+        print_json(context, {"documents": [one.to_json() for one in page.documents]})
         return
     columns = ["id", "mode", "about", "version", "name", "root", "named"]
     print_table("documents", columns, [_row(one) for one in page.documents])
@@ -112,7 +112,7 @@ def run_list(
 def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = False) -> None:
     """Change who may read a document from now on. Leaving the mode `restricted` ends all grants."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents mode", id_):
-        _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
+        _print(context, _documents(opened).set_mode(id_, mode), as_json, _RECALL)
 
 
 def _build_grant(*, granted: bool) -> Callable[..., None]:
@@ -131,9 +131,9 @@ def _build_grant(*, granted: bool) -> Callable[..., None]:
         with open_context(context.obj) as opened, audited(opened.settings, action, f"{id_} {participant}"):
             documents = _documents(opened)
             if granted:
-                _print(documents.grant(id_, participant, int(time.time())), as_json)
+                _print(context, documents.grant(id_, participant, int(time.time())), as_json)
             else:
-                _print(documents.revoke(id_, participant), as_json, _RECALL)
+                _print(context, documents.revoke(id_, participant), as_json, _RECALL)
 
     return run
 
@@ -147,7 +147,7 @@ def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
         roots = [one.root for one in documents.get(id_, None).versions]
         # Noted first: were it cut off between the two, the others would be told, and the command repeated.
         told = ask_others_to_erase_all(opened.store, roots, opened.settings.gateway_participant)
-        _print(documents.erase(id_, int(time.time())), as_json, f"{_describe_told(told)}{_RECALL}")
+        _print(context, documents.erase(id_, int(time.time())), as_json, f"{_describe_told(told)}{_RECALL}")
 
 
 def run_erase_field(
@@ -173,6 +173,7 @@ def _describe_told(told: int) -> str:
 
 
 def run_open(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Sealed file, as the gateway sent it.")],
     key: Annotated[Path, typer.Option(help="Recipient key file.", dir_okay=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", dir_okay=False)],
@@ -183,7 +184,9 @@ def run_open(
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:
-        print_json({"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root})
+        print_json(
+            context, {"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root}
+        )
         return
     print_lines(f"{opened.name} ({opened.media_type}, {len(opened.content)} bytes) is in {output}", f"root {root}")
 
@@ -211,9 +214,9 @@ def _row(one: Document) -> list[object]:
     return [one.document, one.mode.value, about, last.version, name, "0x" + last.root.hex(), named]
 
 
-def _print(one: Document, as_json: bool, note: str = "") -> None:
+def _print(context: typer.Context, one: Document, as_json: bool, note: str = "") -> None:
     if as_json:
-        print_json(one.to_json())
+        print_json(context, one.to_json())
         return
     last = one.versions[-1]
     state = "erased" if one.erased_at else one.mode.value

@@ -37,7 +37,7 @@ def run_status(context: typer.Context, as_json: AsJson = False) -> None:
     with open_context(context.obj, looking=True) as opened, opened.store.reading() as connection:
         counts = Book(connection).evidence_counts()
         found = [Retained(stream, *counted) for stream, counted in sorted(counts.items())]
-        _print(found, Book(connection).identifiers(counts), as_json, "")
+        _print(context, found, Book(connection).identifiers(counts), as_json, "")
 
 
 def run_drop(
@@ -63,7 +63,7 @@ def run_drop(
         found = find_droppable(opened.store, rule) if dry_run else _drop(opened, rule, older_than)
         with opened.store.reading() as connection:
             names = Book(connection).identifiers(one.stream for one in found)
-    _print(found, names, as_json, "would be dropped" if dry_run else "dropped now")
+    _print(context, found, names, as_json, "would be dropped" if dry_run else "dropped now")
 
 
 def _drop(opened: Context, rule: Rule, days: int) -> list[Retained]:
@@ -76,7 +76,7 @@ def _of_epcis(store: Store) -> frozenset[bytes]:
         return frozenset(EpcisRepository(connection).streams())
 
 
-def _print(found: Sequence[Retained], names: dict[bytes, str], as_json: bool, now: str) -> None:
+def _print(context: typer.Context, found: Sequence[Retained], names: dict[bytes, str], as_json: bool, now: str) -> None:
     rows = [
         {
             "stream": to_hex(one.stream),
@@ -89,7 +89,7 @@ def _print(found: Sequence[Retained], names: dict[bytes, str], as_json: bool, no
         for one in found
     ]
     if as_json:
-        print_json(rows)
+        print_json(context, {"streams": rows})
         return
     for row in rows:
         shown = (

@@ -18,7 +18,7 @@ from ledger.provenance.resolve import find_subject, verify_name
 from services.commands.context import open_context
 from services.files import read_bounded
 from services.options import AsJson
-from services.output import print_json, print_lines, print_table, warn
+from services.output import print_document, print_json, print_lines, print_table, warn
 from services.text.footprint import describe_source
 
 __all__ = ["register"]
@@ -60,9 +60,9 @@ def run_footprint(
         with open_reader(opened.store) as reader:
             found = build_lot_footprint(reader, find_subject(reader, identifier, SubjectKind.LOT)[1])
     if export is not None:
-        print_json(export(found))
+        print_document(export(found))
     elif as_json:
-        print_json(found.to_json())
+        print_json(context, found.to_json())
     else:
         _show(found)
 

@@ -35,7 +35,7 @@ def run_balance(context: typer.Context, addresses: Addresses = None, as_json: As
     with open_context(context.obj, looking=True) as opened:
         found = _look(opened, addresses)
     if as_json:
-        print_json([funds.to_json() for funds in found])
+        print_json(context, {"keys": [funds.to_json() for funds in found]})
         return
     print_lines(*(f"{to_checksum(funds.key)}: {funds.describe()}" for funds in found))
 

@@ -54,7 +54,7 @@ def run_list(
         kept = [] if waiting else handovers.all_kept()
         names = Book(connection).names()
     if as_json:
-        print_json({"sent": [_sent(row) for row in sent], "received": [_received(row) for row in kept]})
+        print_json(context, {"sent": [_sent(row) for row in sent], "received": [_received(row) for row in kept]})
         return
     rows = [
         [row.sequence, _party(names, row.recipient), _STATES[State(row.state)], row.reason, _next_try(row)]
@@ -137,7 +137,7 @@ def run_import(
             )
         kept = receiver.import_file(data)
     if as_json:
-        print_json({"record": kept.sequence or None, "names": kept.names, "documents": kept.documents})
+        print_json(context, {"record": kept.sequence or None, "names": kept.names, "documents": kept.documents})
     else:
         print_lines(_told(kept))
 

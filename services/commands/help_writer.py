@@ -13,19 +13,39 @@ import typer.main
 
 from services.cli import build_app
 from services.help import join_texts
+from services.output import json_format
 
-__all__ = ["build_texts"]
+__all__ = ["build_formats", "build_texts"]
 
 _WIDTH = "80"
+_FORMATS = """# Formats of JSON
+
+With `--json`, a command prints one JSON object whose first member, `format`, names the command and the version of what
+it prints. A list stands under the name of what it lists: `{"format": "millmark.lots.list/1", "lots": [...]}`. A version
+keeps its members and their meaning; members may be added to it, so a program leaves alone what it does not know.
+Commands that print JSON without being asked, such as `keys derive`, do the same.
+
+A document that has a format of its own, such as the directory, keeps it. What others define is printed as they
+define it: `footprint --catena-x` and `--pact`, and `documents keys sign`, whose output `documents keys publish` sends. `demo --json FILE` writes its object to a file. `scripts/generate_help`
+writes this page.
+
+| Command | Format |
+|---|---|
+"""
 
 
 def build_texts() -> dict[str, str]:
     """The content of each file, by its name."""
-    command: Any = typer.main.get_command(build_app())
     texts: dict[str, dict[str, str]] = {}
-    for context, words in _walk(command.context_class(command, info_name="millmark"), ()):
+    for context, words in _walk_all():
         texts.setdefault(words[0] if words else "millmark", {})[" ".join(words)] = _render(context)
     return {f"{name}.txt": join_texts(found) for name, found in texts.items()}
+
+
+def build_formats() -> str:
+    """The page that names the format of the JSON of every command that has `--json`."""
+    found = [words for context, words in _walk_all() if any("--json" in one.opts for one in context.command.params)]
+    return _FORMATS + "".join(f"| `millmark {' '.join(words)}` | `{json_format(words)}` |\n" for words in found)
 
 
 def _render(context: Any) -> str:
@@ -35,6 +55,11 @@ def _render(context: Any) -> str:
         context.command.format_help(context, context.make_formatter())
     lines = (line.rstrip() for line in shown.getvalue().strip("\n").splitlines())
     return "\n".join(lines) + "\n"
+
+
+def _walk_all() -> Iterator[tuple[Any, tuple[str, ...]]]:
+    command: Any = typer.main.get_command(build_app())
+    return _walk(command.context_class(command, info_name="millmark"), ())
 
 
 def _walk(context: Any, words: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:

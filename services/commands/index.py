@@ -40,7 +40,7 @@ def run_export(
         end = export_index(opened.store, file)
     records = end.registry_sequence + end.ledger_sequence
     if as_json:
-        print_json({"block_number": end.block_number, "records": records, "digest": to_hex(end.digest)})
+        print_json(context, {"block_number": end.block_number, "records": records, "digest": to_hex(end.digest)})
         return
     print_lines(f"{records} records up to block {end.block_number}, digest {to_hex(end.digest)}, written to {file}")
 
@@ -64,7 +64,7 @@ def run_import(
         found = import_index(opened.store, opened.chain(), read_snapshot(file), trusted, _tell)
     if as_json:
         values = {"block_number": found.block_number, "records": found.records, "digest": to_hex(found.digest)}
-        print_json({**values, "blocks_compared": found.blocks, "heads_compared": found.heads})
+        print_json(context, {**values, "blocks_compared": found.blocks, "heads_compared": found.heads})
         return
     print_lines(f"{found.records} records up to block {found.block_number}, digest {to_hex(found.digest)}")
     print_lines(

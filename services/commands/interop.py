@@ -52,7 +52,7 @@ def run_digital_link(
     link = _find_code(Path(context.obj), report.link) if code else uri
     if qr is not None:
         _write(qr, build_qr_svg(link))
-    print_json(report.to_json() | ({"code": link} if code else {}))
+    print_json(context, report.to_json() | ({"code": link} if code else {}))
 
 
 def _find_code(home: Path, link: DigitalLink) -> str:

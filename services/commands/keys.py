@@ -179,13 +179,14 @@ def run_derive(
     deployment = read_deployment(read_settings(context.obj).deployment_path)
     named = derive_identity(deployment, keys, SubjectKind[kind.upper()], participant, identifier)
     print_json(
+        context,
         {
             "identifier": named.identifier,
             "subject": "0x" + named.subject.hex(),
             "identifier_hash": "0x" + identifier_hash(named.salt, named.identifier).hex(),
             "salt": "0x" + named.salt.hex(),
             "proofs": ["0x" + proof.hex() for proof in named.proofs],
-        }
+        },
     )
 
 

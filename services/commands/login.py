@@ -61,7 +61,7 @@ def run_login(
         login = await_code(listening, _WAIT_S, typed=sys.stdin if sys.stdin.isatty() else None)
     _keep(context.obj, login)
     if as_json:
-        print_json({"gateway": login.gateway, "person": login.name, "expires_at": login.expires_at})
+        print_json(context, {"gateway": login.gateway, "person": login.name, "expires_at": login.expires_at})
         return
     print_lines(f"signed in at {login.gateway} as {login.name}; `millmark logout` ends it")
 

@@ -45,7 +45,7 @@ def run_status(
     found, own, others = nodes.look(vote_blocks)
     findings = by_gravity([*others, *judge(found, own, nodes.name, nodes.down)])
     if as_json:
-        print_json(_as_json(found, own, nodes, findings))
+        print_json(context, _as_json(found, own, nodes, findings))
     else:
         print_lines(*_as_text(found, own, nodes, findings))
     raise typer.Exit(findings[0].level.value if findings else 0)

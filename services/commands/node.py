@@ -62,7 +62,7 @@ def run_status(context: typer.Context, as_json: AsJson = False) -> None:
         with open_store(config.database_url) as store:
             found = {"status": "not running", "outbox": describe_outbox(Outbox(store))}
     if as_json:
-        print_json(found)
+        print_json(context, found)
         return
     print_lines(*_lines(found))
 
@@ -76,7 +76,7 @@ def run_dead_letters(
     config: NodeConfig = context.obj
     found = read_dead_letters(config.data_folder / DEAD_LETTERS, most)
     if as_json:
-        print_json([letter.to_json() for letter in found])
+        print_json(context, {"events": [letter.to_json() for letter in found]})
     elif not found:
         print_lines("nothing was refused")
     for one in () if as_json else found:
@@ -105,9 +105,10 @@ def run_leaf(
     if not leaves:
         raise NotFoundError(f"no event {event[:80]!r} is in the node's database", hint="wait until it is anchored")
     if as_json:
-        print_json(
-            [{"stream": name, "leaf_index": one.index, "leaf_hash": to_hex(one.leaf_hash)} for name, one in leaves]
-        )
+        entries = [
+            {"stream": name, "leaf_index": one.index, "leaf_hash": to_hex(one.leaf_hash)} for name, one in leaves
+        ]
+        print_json(context, {"entries": entries})
     for name, one in () if as_json else leaves:
         print_lines(f"stream {name}: leaf_index {one.index}, leaf_hash {to_hex(one.leaf_hash)}")
 

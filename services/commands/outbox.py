@@ -55,7 +55,7 @@ def run_list(
     now = time.time()
     rows = [describe_waiting(record, now) for record in found]
     if as_json:
-        print_json(rows)
+        print_json(context, {"records": rows})
     elif not rows:
         print_lines("the outbox is empty")
     else:

@@ -64,7 +64,7 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
         opened.catch_up()
         found = participants(opened.store)
     if as_json:
-        print_json([participant.to_json() for participant in found])
+        print_json(context, {"participants": [participant.to_json() for participant in found]})
         return
     rows = [
         [

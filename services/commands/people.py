@@ -50,7 +50,9 @@ def run_invite(
         found = _people(opened).invite(name, role, now_s=int(time.time()), person=again)
         link = f"{opened.settings.origin}{_INVITED}#{found.code}"
     if as_json:
-        print_json({"link": link, "name": found.name, "role": found.role, "expires_at": _time(found.expires_at)})
+        print_json(
+            context, {"link": link, "name": found.name, "role": found.role, "expires_at": _time(found.expires_at)}
+        )
         return
     days = INVITATION_LIFE_S // 86_400
     print_lines(link, f"give it to {found.name}, {found.role}: it works once, for {days} days, and is not shown again")
@@ -61,9 +63,10 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     with open_context(context.obj) as opened:
         found = _people(opened).listed()
     if as_json:
-        print_json(
-            [{"person": one.number, "name": one.name, "role": one.role, "since": _time(one.added_at)} for one in found]
-        )
+        listed = [
+            {"person": one.number, "name": one.name, "role": one.role, "since": _time(one.added_at)} for one in found
+        ]
+        print_json(context, {"people": listed})
         return
     rows = [[one.number, one.name, one.role, _time(one.added_at)] for one in found]
     print_table("people", ["person", "name", "role", "since"], rows)

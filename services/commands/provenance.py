@@ -25,7 +25,7 @@ from ledger.provenance import (
 from services.commands.context import Context, open_context
 from services.files import write_whole
 from services.options import AsJson
-from services.output import print_json, print_lines, print_table, warn, write_text
+from services.output import json_format, print_json, print_lines, print_table, warn, write_text
 from services.pictures import describe_cut
 from services.text.shortening import shorten
 from services.text.trace import describe_order, describe_recall, describe_trace
@@ -72,7 +72,7 @@ def run_find(
         _catch_up(opened)
         found = search(opened.store, text, None)
     if as_json:
-        print_json(FoundThings(found, len(found) >= MAX_FOUND).to_json())
+        print_json(context, FoundThings(found, len(found) >= MAX_FOUND).to_json())
         return
     if not found:
         raise NotFoundError(f"nothing here is called {text[:80]!a}", hint="try a part of the name, or its number")
@@ -154,7 +154,7 @@ def run_recall(
         )
         files = None if bundle is None else _write_recall(opened.store, opened.chain(), found, bundle, point)
     if as_json:
-        print_json(found.to_json() | ({} if files is None else {"bundles": files}))
+        print_json(context, found.to_json() | ({} if files is None else {"bundles": files}))
         for cut in found.cuts:
             warn(f"millmark: cut off: {describe_cut(cut)}")
     else:
@@ -167,7 +167,7 @@ def _show(found: Trace | OrderTrace, form: Form, direction: Direction, *, full: 
         lines = describe_trace(found) if isinstance(found, Trace) else describe_order(found)
         return "\n".join(lines if full else shorten(lines)) + "\n"
     if form is Form.JSON:
-        return json.dumps(found.to_json(), indent=2) + "\n"
+        return json.dumps({"format": json_format(["trace"]), **found.to_json()}, indent=2) + "\n"
     from services.pictures import build_family, draw_dot, draw_svg, draw_tree  # noqa: PLC0415 - tables are no drawings
 
     family = build_family(found)

@@ -266,7 +266,7 @@ def run_monitor(context: typer.Context, as_json: AsJson = False) -> None:
         opened.catch_up()
         found = monitor(opened.store)
     if as_json:
-        print_json([health.to_json() for health in found])
+        print_json(context, {"models": [health.to_json() for health in found]})
     else:
         print_lines(*(line for health in found for line in health.describe()))
     if any(health.drift is not None and health.drift.alarms for health in found):

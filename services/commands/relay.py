@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run_terms(
+    context: typer.Context,
     address: Annotated[str, typer.Argument(help="Address of the signing key.")],
     gateway: Gateway,
     token_file: TokenFile,
@@ -86,7 +87,7 @@ def run_terms(
         "now": _moment(terms.now_s),
     }
     if as_json:
-        print_json(found)
+        print_json(context, found)
     else:
         print_lines(*(f"{name:<10}{value}" for name, value in found.items()))
 
@@ -127,7 +128,7 @@ def run_sign(
     key = unlock(settings, signer, passphrase_file)
     request = _build(parsed, deployment, key.address, nonce, deadline_s, gas)
     # Shown in full before the key signs: the signature commits to the chain, the contract and every field.
-    _tell(request, deployment, parsed, as_json)
+    _tell(context, request, deployment, parsed, as_json)
     if dry or output is None:
         return
     if deadline_s > time.time() + _USUAL_S:
@@ -142,7 +143,7 @@ def run_show(context: typer.Context, file: RequestFile, as_json: AsJson = False)
     """Show a signed request after checking its signature and that it is for the deployment file's ledger."""
     deployment = read_deployment(read_settings(context.obj).deployment_path)
     signed = _read(file, deployment)
-    _tell(signed.request, deployment, (), as_json)
+    _tell(context, signed.request, deployment, (), as_json)
 
 
 def run_submit(
@@ -170,7 +171,7 @@ def run_submit(
         relay.close()
     digest, (state, sequences) = "0x" + signed.request.digest.hex(), found
     if as_json:
-        print_json({"digest": digest, "state": state, "sequences": sequences})
+        print_json(context, {"digest": digest, "state": state, "sequences": sequences})
     else:
         print_lines(f"{digest} is {state}", *(f"record {number}" for number in sequences))
 
@@ -274,7 +275,9 @@ def _open(gateway: str, token_file: Path) -> HttpRelay:
     return HttpRelay(gateway, read_secret(token_file))
 
 
-def _tell(request: ForwardRequest, deployment: Deployment, records: tuple[Record, ...], as_json: bool) -> None:
+def _tell(
+    context: typer.Context, request: ForwardRequest, deployment: Deployment, records: tuple[Record, ...], as_json: bool
+) -> None:
     """Prints what is signed: with the fields of `records` if they are given, otherwise the kinds of its records."""
     contract = _contract_of(request, deployment)
     shown: dict[str, Json] = {
@@ -290,7 +293,7 @@ def _tell(request: ForwardRequest, deployment: Deployment, records: tuple[Record
     kinds = read_kinds(contract, request.data)
     if as_json:
         made: list[Json] = [{"record": type(one).__name__, "fields": _printable(one)} for one in records] or list(kinds)
-        print_json({**shown, "records": made})
+        print_json(context, {**shown, "records": made})
         return
     print_lines(*(f"{name:<10}{value}" for name, value in shown.items()))
     for number, kind in enumerate(kinds, start=1):

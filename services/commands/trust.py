@@ -52,7 +52,7 @@ def run_fetch(context: typer.Context, output: Output, block: Number = None, as_j
         found = SignedCheckpoint(fetch_checkpoint(opened.chain(), block))
         opened.warn_of_differences()
     write_whole(output, found.to_bytes())
-    _print(found, output, as_json)
+    _print(context, found, output, as_json)
 
 
 def run_sign(
@@ -70,10 +70,11 @@ def run_sign(
         signed = sign_checkpoint(point, opened.unlock(signer, passphrase_file))
         opened.warn_of_differences()
     write_whole(output, signed.to_bytes())
-    _print(signed, output, as_json)
+    _print(context, signed, output, as_json)
 
 
 def run_combine(
+    context: typer.Context,
     checkpoints: list[Path],
     output: Output,
     trust: Annotated[Path | None, typer.Option("--trust", help="Trust file whose quorum the result must have.")] = None,
@@ -84,7 +85,7 @@ def run_combine(
     if trust is not None:
         _verify_quorum(parse_trust(read_bounded(trust, MAX_TRUST_BYTES)), whole)
     write_whole(output, whole.to_bytes())
-    _print(whole, output, as_json)
+    _print(context, whole, output, as_json)
 
 
 def run_trust(
@@ -130,7 +131,7 @@ def run_trust(
         trust = build_trust_file(opened.store, chain, block, quorum, cosigner or [], believed)
     write_whole(output, trust.to_bytes())
     if as_json:
-        print_json({"file": str(output), **_described(trust)})
+        print_json(context, {"file": str(output), **_described(trust)})
     else:
         print_lines(*(f"{name:<13} {value}" for name, value in _described(trust).items()), f"written to {output}")
         print_lines(f"next, wherever a bundle is: millmark verify BUNDLE --trust {output}")
@@ -182,12 +183,13 @@ def _read_checkpoint(path: Path) -> SignedCheckpoint:
     return parse_checkpoint(read_bounded(path, MAX_CHECKPOINT_BYTES))
 
 
-def _print(signed: SignedCheckpoint, output: Path, as_json: bool) -> None:
+def _print(context: typer.Context, signed: SignedCheckpoint, output: Path, as_json: bool) -> None:
     point, signers = signed.checkpoint, [to_checksum(address) for address in signed.signers()]
     if as_json:
         block_hash = "0x" + point.block_hash.hex()
         print_json(
-            {"file": str(output), "block_number": point.block_number, "block_hash": block_hash, "signers": signers}
+            context,
+            {"file": str(output), "block_number": point.block_number, "block_hash": block_hash, "signers": signers},
         )
         return
     print_lines(

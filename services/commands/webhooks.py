@@ -55,7 +55,7 @@ def run_add(
             after=None if after is None else parse_position(after),
             now_ms=_now_ms(),
         )
-    _show_secret(made.to_json(), as_json)
+    _show_secret(context, made.to_json(), as_json)
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
@@ -63,7 +63,7 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     with open_context(context.obj) as opened:
         found = [one.to_json() for one in _subscriptions(opened).list(_OPERATOR)]
     if as_json:
-        print_json(found)
+        print_json(context, {"webhooks": found})
         return
     columns = ("id", "participant", "url", "state", "position", "attempts", "reason")
     print_table("webhooks", list(columns), [[one[name] or "" for name in columns] for one in found])
@@ -84,7 +84,7 @@ def run_secret(
     """Create a new secret and print it once. For one more day, deliveries are signed with the old secret too."""
     with open_context(context.obj) as opened:
         made = _subscriptions(opened).rotate(_OPERATOR, id_, now_ms=_now_ms())
-    _show_secret(made.to_json(), as_json)
+    _show_secret(context, made.to_json(), as_json)
 
 
 def run_remove(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="Id that `list` shows.")) -> None:
@@ -98,9 +98,9 @@ def _subscriptions(opened: Context) -> Subscriptions:
     return Subscriptions(opened.store, loopback=opened.settings.webhook_loopback)
 
 
-def _show_secret(made: dict[str, object], as_json: bool) -> None:
+def _show_secret(context: typer.Context, made: dict[str, object], as_json: bool) -> None:
     if as_json:
-        print_json(made)
+        print_json(context, made)
         return
     webhook = made["webhook"]
     assert isinstance(webhook, dict)  # noqa: S101 - for the type checker

@@ -161,7 +161,7 @@ def test_from_an_order_to_the_buyers_custody(homes: dict[str, Path]) -> None:
     forge("lots pack pallet-1 A0006R")
     assert "with 1 packed in it is offered to 2" in forge("custody offer pallet-1 --to 2")
     wait_for(homes["Wheelworks"], lambda gateway: any(gateway.iterate_lots(state="offered")))
-    [pallet] = json.loads(buyer("custody list --json"))
+    [pallet] = json.loads(buyer("custody list --json"))["offers"]
     assert "with 1 packed in it is yours" in buyer(f"custody accept {pallet['subject']}")
     buyer(f"lots unpack {pallet['subject']} {part}")
     assert "is delivered" in buyer(f"orders confirm order-7 {part}")

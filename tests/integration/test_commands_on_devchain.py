@@ -97,7 +97,7 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     _ok(home, "keys", "revoke", first, *successor)
     assert "RegistryKeyRevoked" in _refused(home, "keys", "propose", "0x" + "ab" * 20, "--roles=BUYER", *company)
 
-    [listed] = json.loads(_ok(home, "participants", "list", "--json"))
+    [listed] = json.loads(_ok(home, "participants", "list", "--json"))["participants"]
     assert (listed["name"], listed["roles"]) == ("Alder", ["buyer", "manufacturer"])
     [key] = listed["keys"]
     assert (key["address"], key["roles"], key["admin"]) == (second.lower(), ["manufacturer"], True)
@@ -118,7 +118,7 @@ def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
     _ok(home, "keys", "object", *successor)
     assert "RegistryRecoveryObjected" in _refused(home, "keys", "object", *successor)
     assert "RegistryRecoveryEarly" in _refused(home, "participants", "overrule", "1", *owner)
-    [listed] = json.loads(_ok(home, "participants", "list", "--json"))
+    [listed] = json.loads(_ok(home, "participants", "list", "--json"))["participants"]
     assert (listed["recovery"]["key"], listed["recovery"]["objected"]) == (third.lower(), True)
     _ok(home, "participants", "publish", "22" * 32, *owner)
 

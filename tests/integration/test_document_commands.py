@@ -111,7 +111,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_from_the_companys_file_to_the_partners(desk: Desk) -> None:
     document = desk.publish(f"--about={BILLET}", "--mode=linked")
     desk.publish_key(DESCENDANT)
-    listed = json.loads(desk.ok("found", f"--about={BILLET}", *desk.at(DESCENDANT), "--json"))
+    listed = json.loads(desk.ok("found", f"--about={BILLET}", *desk.at(DESCENDANT), "--json"))["documents"]
     assert [one["document"] for one in listed] == [document]
     assert document in desk.ok("found", f"--about={BILLET}", *desk.at(DESCENDANT))
     told = json.loads(desk.ok(*desk.fetching(document, DESCENDANT, "--json")))

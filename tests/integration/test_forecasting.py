@@ -46,8 +46,8 @@ def refused(homes: Homes, *words: str) -> str:
 
 
 def show(homes: Homes, *words: str) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(homes.call("Hub", "plan", "forecast", *words, "--json"))
-    return found
+    found: dict[str, list[dict[str, object]]] = json.loads(homes.call("Hub", "plan", "forecast", *words, "--json"))
+    return found[{"list": "forecasts", "show": "quantities", "score": "scores"}[words[0]]]
 
 
 def test_orders_become_a_forecast_that_the_ledger_scores(homes: Homes) -> None:

@@ -302,7 +302,7 @@ def test_from_empty_folders_to_names(site: Site) -> None:
     ]
     assert shown["latest"] is True
     assert {one["recipient_key_state"] for one in shown["entries"]} == {"valid"}
-    listed = json.loads(site.ok("alder", "participants", "list", "--json"))
+    listed = json.loads(site.ok("alder", "participants", "list", "--json"))["participants"]
     assert [one["name"] for one in listed] == ["Alder Forge", "Birch Müller 铸造"]
     trust = site.folder / "trust.json"
     site.ok("birch", "trust", "-o", str(trust))  # with it, the verifier prints the names
@@ -349,7 +349,7 @@ def _rename(site: Site) -> None:
     assert site.ok("birch", "directory", "import", str(second)) == "2 companies have names\n"
     assert "is older than the one that is known here" in site.refused("birch", "directory", "import", str(first))
     assert site.ok("birch", "directory", "import", str(second)).startswith("nothing new")
-    [alder, _] = json.loads(site.ok("birch", "participants", "list", "--json"))
+    [alder, _] = json.loads(site.ok("birch", "participants", "list", "--json"))["participants"]
     assert alder["name"] == "Alder & Söhne"
     assert (site.records("birch", "ParticipantAdmitted"), site.records("birch", "Published")) == (2, 2)
     _publish_as_council(site)

@@ -148,7 +148,7 @@ def _agree(homes: Homes) -> None:
         # The rows are handed over once their proposals are final.
         wait_until(partial(_accept, homes, name, mine))
     homes.wait_for("Hub", lambda gateway: len(list(gateway.iterate_assignments(state="accepted"))) == 4)
-    shown = json.loads(homes.call("Hub", "plan", "show", "--json"))
+    shown = json.loads(homes.call("Hub", "plan", "show", "--json"))["rows"]
     assert [one["state"] for one in shown] == ["accepted"] * 4
     assert {one["assignment"] for one in shown} == set(proposed)
 

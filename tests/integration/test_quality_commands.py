@@ -280,7 +280,7 @@ def _admit_inspector(desk: Desk) -> Company:
 def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Line) -> None:
     desk.ok("quality", "finding", _name(line.jobs[0]), "--defect")
     desk.ok("quality", "finding", _name(line.jobs[1]), "--sound")
-    by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))
+    by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))["models"]
     assert (by_digest["on_chain"], published["on_chain"]) == (False, True)
     assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (4, 1, 1)
     assert published["field"]["recall"]["value"] == 0

@@ -89,17 +89,20 @@ class Group:
 
         return declare
 
-    def list(self, verb: str, example: str, *, whole: bool = False) -> Callable[[_List], _List]:
-        """Declares a command that shows items: all with `whole`, else the open ones unless --all is given."""
+    def list(self, verb: str, example: str, *, of: str, whole: bool = False) -> Callable[[_List], _List]:
+        """Declares a command that shows items: all with `whole`, else the open ones unless --all is given.
+
+        `of` says what they are, and is the member of the JSON that holds them.
+        """
 
         def declare(function: _List) -> _List:
             def show(context: typer.Context, every: Every = False, as_json: AsJson = False, **given: Any) -> None:
                 with _open(context) as at:
-                    _show(function(at, **given), every, as_json)
+                    _show(context, of, function(at, **given), every, as_json)
 
             def show_whole(context: typer.Context, as_json: AsJson = False, **given: Any) -> None:
                 with _open(context) as at:
-                    _show(function(at, **given), True, as_json)
+                    _show(context, of, function(at, **given), True, as_json)
 
             _add(self.app, verb, example, function, show_whole if whole else show)
             return function
@@ -114,7 +117,7 @@ class Group:
                 with _open(context) as at:
                     told = function(at, **given)
                 if as_json:
-                    print_json(told.answer)
+                    print_json(context, told.answer)
                 else:
                     print_lines(*told.lines)
 
@@ -144,7 +147,7 @@ def run_act(
         else:
             records = [_finish(at, one, no_wait, as_json) for one in done]
     if as_json:
-        print_json(records[0] if isinstance(done, Done) else records)
+        print_json(context, records[0] if isinstance(done, Done) else {"records": records})
 
 
 def _add(app: typer.Typer, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:
@@ -196,7 +199,7 @@ def _filled(text: str, record: RecordStatus) -> str:
     return text
 
 
-def _show(listing: Listing, every: bool, as_json: bool) -> None:
+def _show(context: typer.Context, of: str, listing: Listing, every: bool, as_json: bool) -> None:
     shown: list[Mapping[str, Any]] = []
     more = False
     for item in listing.items:
@@ -207,7 +210,7 @@ def _show(listing: Listing, every: bool, as_json: bool) -> None:
             break
         shown.append(item)
     if as_json:
-        print_json(shown)
+        print_json(context, {of: shown})
         return
     print_table(
         listing.title, list(listing.columns), [[read(one) for read in listing.columns.values()] for one in shown]

@@ -218,7 +218,7 @@ def cancel(at: At, assignment: AssignmentNumber, reason: Reason) -> Done:
     return Done(done, f"assignment {assignment} is cancelled")
 
 
-@ASSIGNMENTS.list("list", "millmark assignments list --machine LATHE-2")
+@ASSIGNMENTS.list("list", "millmark assignments list --machine LATHE-2", of="assignments")
 def list_assignments(
     at: At,
     order: OfOrder = None,

@@ -108,7 +108,7 @@ def waive(at: At, lot: LotName, inspector: Company, reason: Reason) -> Done:
     return Done(done, f"the gate of {inspector} is waived for lot {lot}")
 
 
-@CERTIFICATES.list("list", "millmark certificates list --lot A0006R")
+@CERTIFICATES.list("list", "millmark certificates list --lot A0006R", of="certificates")
 def list_certificates(
     at: At,
     lot: Annotated[str | None, typer.Option(help="Only those of this lot.")] = None,

@@ -82,7 +82,7 @@ def reclaim(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
         yield Done(done, f"lot {lot}{_with(items)} is reclaimed")
 
 
-@CUSTODY.list("list", "millmark custody list", whole=True)
+@CUSTODY.list("list", "millmark custody list", of="offers", whole=True)
 def list_offers(at: At) -> Listing:
     """List the offers that stand, to you and from you."""
     columns = {

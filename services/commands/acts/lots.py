@@ -288,7 +288,7 @@ def release(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
         yield Done(at.gateway.release_lot(subject, reason=reason_of(reason)), f"lot {lot} is released")
 
 
-@LOTS.list("list", "millmark lots list --order order-7")
+@LOTS.list("list", "millmark lots list --order order-7", of="lots")
 def list_lots(
     at: At,
     order: OfOrder = None,
@@ -306,7 +306,7 @@ def list_lots(
     return Listing("lots", found, COLUMNS, lambda one: state_ is not None or one["state"] != "spent")
 
 
-@LOTS.list("show", "millmark lots show A0006R", whole=True)
+@LOTS.list("show", "millmark lots show A0006R", of="certificates", whole=True)
 def show(at: At, lot: LotName) -> Listing:
     """Show a lot, and its certificates. `millmark trace` shows where it comes from."""
     from services.commands.acts.certificates import COLUMNS as CERTIFIED  # noqa: PLC0415 - they import this module

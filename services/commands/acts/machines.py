@@ -64,7 +64,7 @@ def retire(at: At, machine: Machine, reason: Reason) -> Done:
     )
 
 
-@MACHINES.list("list", "millmark machines list --owner Forge")
+@MACHINES.list("list", "millmark machines list --owner Forge", of="machines")
 def list_machines(at: At, owner: OfCompany = None) -> Listing:
     """List machines that are not retired: your own, and those that work for your orders."""
     columns = {
@@ -118,7 +118,7 @@ def add(
     return Done(done, f"event {event} is entry {size} of stream {short(stream)}", then)
 
 
-@STREAMS.list("list", "millmark streams list --machine LATHE-2", whole=True)
+@STREAMS.list("list", "millmark streams list --machine LATHE-2", of="streams", whole=True)
 def list_streams(
     at: At,
     machine: Annotated[str | None, typer.Option(help="Only those of this machine.")] = None,
@@ -139,7 +139,7 @@ def list_streams(
     return Listing("streams", found, columns)
 
 
-@MODELS.list("list", "millmark models list --inspector Lab")
+@MODELS.list("list", "millmark models list --inspector Lab", of="models")
 def list_models(at: At, inspector: OfCompany = None, state_: InState = None) -> Listing:
     """List quality models that are neither retired nor withdrawn."""
     columns = {

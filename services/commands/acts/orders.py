@@ -201,7 +201,7 @@ def confirm(
     return Done(done, f"order {order} is delivered", [f"millmark bundle {lot} -o FILE" for lot in (lots or [])[:1]])
 
 
-@ORDERS.list("list", "millmark orders list --state in-production")
+@ORDERS.list("list", "millmark orders list --state in-production", of="orders")
 def list_orders(at: At, state_: InState = None, buyer: OfCompany = None, coordinator: OfCompany = None) -> Listing:
     """List orders that are not over."""
     found = at.gateway.iterate_orders(
@@ -210,7 +210,7 @@ def list_orders(at: At, state_: InState = None, buyer: OfCompany = None, coordin
     return Listing("orders", found, _COLUMNS, lambda one: state_ is not None or one["state"] not in _OVER)
 
 
-@ORDERS.list("show", "millmark orders show order-7", whole=True)
+@ORDERS.list("show", "millmark orders show order-7", of="assignments", whole=True)
 def show(at: At, order: OrderName) -> Listing:
     """Show an order, its terms, and who does which operation."""
     found = at.gateway.get_order(at.order(order))

@@ -40,7 +40,8 @@ def list_products(context: typer.Context, as_json: AsJson = False) -> None:
 
     entries = Catalogue(context.obj).entries()
     if as_json:
-        print_json([{"source": one.source, "problem": one.problem, **_head(one.product)} for one in entries])
+        listed = [{"source": one.source, "problem": one.problem, **_head(one.product)} for one in entries]
+        print_json(context, {"products": listed})
         return
     found = [(one.product, one.source) for one in entries if one.product is not None]
     rows = [
@@ -65,7 +66,7 @@ def show(context: typer.Context, product: ProductName, as_json: AsJson = False) 
 
     found = _find(context, product)
     if as_json:
-        print_json({"digest": "0x" + found.digest.hex(), "product": found.to_json()})
+        print_json(context, {"digest": "0x" + found.digest.hex(), "product": found.to_json()})
         return
     print_table(_title(found), ["option", "name", "名称", "values", "adds"], option_rows(found))
     print_lines("", *constraint_lines(found), "", "route:", *route_lines(found))
@@ -123,7 +124,7 @@ def configure(
         write_whole(output, f"{text}\n".encode())
     earliest = _earliest(context, made)
     if as_json:
-        print_json({**_result(made), "earliest": _earliest_json(earliest)})
+        print_json(context, {**_result(made), "earliest": _earliest_json(earliest)})
         return
     how = (
         f"--operations {len(made.operations)} --claims {shlex.quote(str(output))}"

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(SETPOINTS.app, name=SETPOINTS.name)
 
 
-@SETPOINTS.list("list", "millmark setpoints list")
+@SETPOINTS.list("list", "millmark setpoints list", of="setpoints")
 def list_setpoints(at: At) -> Listing:
     """List proposed setpoints: the open ones, or all with --all."""
     columns = {

@@ -60,7 +60,7 @@ def call(
         return Done(desk.anchor(own, sealed), said, then)
 
 
-@PLAN.list("list", "millmark plan list", whole=True)
+@PLAN.list("list", "millmark plan list", of="calls", whole=True)
 def list_calls(at: At) -> Listing:
     """List the calls that are known here."""
 

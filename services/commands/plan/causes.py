@@ -26,7 +26,7 @@ MachineName = Annotated[str, typer.Argument(metavar="MACHINE", help="A machine o
 Reason = Annotated[str, typer.Option(help="Why, in a line. It is kept, and recorded in the machine's stream.")]
 
 
-@CAUSES.list("list", "millmark plan causes list")
+@CAUSES.list("list", "millmark plan causes list", of="causes")
 def list_causes(at: At) -> Listing:
     """List causes, the latest first: those that count, and with --all those that do not."""
     found = sorted(at.gateway.iterate_causes(), key=lambda one: one["at"], reverse=True)
@@ -48,7 +48,7 @@ def show_cause(context: typer.Context, cause: CauseName, as_json: AsJson = False
     from services.client import open_gateway  # noqa: PLC0415 - help needs no client
 
     with open_gateway(context.obj) as gateway:
-        _print(_find(gateway, cause), as_json)
+        _print(context, _find(gateway, cause), as_json)
 
 
 @CAUSES.app.command("dismiss", epilog="Example: millmark plan causes dismiss 0x4d4d --reason 'the sensor was cleaned'")
@@ -57,7 +57,7 @@ def dismiss_cause(context: typer.Context, cause: CauseName, reason: Reason, as_j
     from services.client import open_gateway  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
-        _print(gateway.dismiss_cause(_find(gateway, cause)["cause"], reason=reason), as_json)
+        _print(context, gateway.dismiss_cause(_find(gateway, cause)["cause"], reason=reason), as_json)
 
 
 @CAUSES.app.command(
@@ -75,7 +75,7 @@ def report_cause(
 
     with open_gateway(context.obj) as gateway:
         number = At(gateway, context.obj).machine(machine)
-        _print(gateway.report_cause(machine=number, kind=kind, text=text), as_json)
+        _print(context, gateway.report_cause(machine=number, kind=kind, text=text), as_json)
 
 
 @CAUSES.app.command("mended", epilog="Example: millmark plan causes mended LATHE-2 --reason 'the spindle was replaced'")
@@ -95,9 +95,9 @@ def _find(gateway: Client, name: str) -> CauseFound:
     return choose("cause", name, list(gateway.iterate_causes()), lambda one: bytes.fromhex(one["cause"][2:]))
 
 
-def _print(found: CauseFound, as_json: bool) -> None:
+def _print(context: typer.Context, found: CauseFound, as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json(context, found)
         return
     shown = f"record {found['record']}"
     if found["stream"] is not None:

@@ -83,11 +83,19 @@ def make(
         return
     if what is None:
         raise InputError("no plan file is named", hint="give one, or a call without --output")
-    _make_from_file(Path(what), output, tie, cpu_seconds, seed, repeatable=repeatable, as_json=as_json)
+    _make_from_file(context, Path(what), output, tie, cpu_seconds, seed, repeatable=repeatable, as_json=as_json)
 
 
 def _make_from_file(
-    path: Path, output: Path, tie: str, cpu_s: float, seed: int, *, repeatable: bool, as_json: bool
+    context: typer.Context,
+    path: Path,
+    output: Path,
+    tie: str,
+    cpu_s: float,
+    seed: int,
+    *,
+    repeatable: bool,
+    as_json: bool,
 ) -> None:
     from services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
 
@@ -95,7 +103,7 @@ def _make_from_file(
     write_private_whole(output, made.file.to_bytes())
     if as_json:
         steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}
-        print_json({**check_to_json(made.file, made.check), **steps})
+        print_json(context, {**check_to_json(made.file, made.check), **steps})
         return
     ties = ["ties: by a hash of zeros, for no block hash was given"] if tie == _NO_TIE else []
     print_lines(

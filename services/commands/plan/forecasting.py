@@ -97,7 +97,7 @@ def make(
         return Done(desk.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
 
 
-@FORECAST.list("list", "millmark plan forecast list", whole=True)
+@FORECAST.list("list", "millmark plan forecast list", of="forecasts", whole=True)
 def list_forecasts(at: At) -> Listing:
     """List the forecasts that were made here."""
     with open_desk(at) as desk, desk.reading() as shelf:
@@ -117,7 +117,7 @@ def list_forecasts(at: At) -> Listing:
     return Listing("forecasts", items, columns)
 
 
-@FORECAST.list("show", "millmark plan forecast show 0x3c4d5e", whole=True)
+@FORECAST.list("show", "millmark plan forecast show 0x3c4d5e", of="quantities", whole=True)
 def show(
     at: At,
     forecast: ForecastName = None,
@@ -143,7 +143,7 @@ def show(
     )
 
 
-@FORECAST.list("score", "millmark plan forecast score 0x3c4d5e", whole=True)
+@FORECAST.list("score", "millmark plan forecast score 0x3c4d5e", of="scores", whole=True)
 def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing:
     """Score a forecast by what the ledger shows since: bias, error beside the naive forecast's, coverage."""
     with open_desk(at) as desk:
@@ -166,7 +166,7 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
     return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
 
 
-@FORECAST.list("preferences", "millmark plan forecast preferences", whole=True)
+@FORECAST.list("preferences", "millmark plan forecast preferences", of="shares", whole=True)
 def preferences(at: At, block: Block = None) -> Listing:
     """Learn from own orders which values of the options are wanted, and keep the shares: aggregates alone.
 

@@ -107,7 +107,7 @@ def replan(
         return _record(desk, own, wanted, made, ready.entry)
 
 
-@PLAN.list("show", "millmark plan show 0x3c4d5e", whole=True)
+@PLAN.list("show", "millmark plan show 0x3c4d5e", of="rows", whole=True)
 def show(
     at: At,
     call: CallName = None,

@@ -83,7 +83,7 @@ def withdraw(
             yield _record(desk, number, entries)
 
 
-@PLAN.list("offers", "millmark plan offers 0x3c4d5e", whole=True)
+@PLAN.list("offers", "millmark plan offers 0x3c4d5e", of="offers", whole=True)
 def list_offers(at: At, call: CallName = None) -> Listing:
     """List the offers for a call that are known here, whether each counts, and whether its receipt is here."""
 

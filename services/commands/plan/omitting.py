@@ -78,7 +78,7 @@ def omission(
                 _verify_ledger(Registry(connection), found)
                 offer = verify_omission(found, _by_index(Rows(connection)))
     if as_json:
-        print_json({"proved": True, "offer": to_hex(found.receipt.offer), "plan": to_hex(found.seal.plan)})
+        print_json(context, {"proved": True, "offer": to_hex(found.receipt.offer), "plan": to_hex(found.seal.plan)})
         return
     print_lines(
         f"proved: participant {found.call.coordinator} had offer {to_hex(found.receipt.offer)} of participant "

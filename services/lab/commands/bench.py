@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="bench")
 
 
-def run_gas(as_json: AsJson = False) -> None:
+def run_gas(context: typer.Context, as_json: AsJson = False) -> None:
     """Measure gas per record of every kind, with 50 of a kind in one transaction, on the embedded chain.
 
     The figures are exact and reproducible.
@@ -55,12 +55,13 @@ def run_gas(as_json: AsJson = False) -> None:
 
     found = measure_gas()
     if as_json:
-        print_json({kind: {"records": count, "gas": gas // count} for kind, (count, gas) in found.items()})
+        kinds = {kind: {"records": count, "gas": gas // count} for kind, (count, gas) in found.items()}
+        print_json(context, {"kinds": kinds})
         return
     print_table("gas per record", ["kind", "records", "gas"], [[kind, n, gas // n] for kind, (n, gas) in found.items()])
 
 
-def run_interpreter(as_json: AsJson = False) -> None:
+def run_interpreter(context: typer.Context, as_json: AsJson = False) -> None:
     """Compare the embedded chain with one on py-evm's own loop, on what `bench gas` sends: answers, blocks, CPU time.
 
     Takes a few minutes, most of them in py-evm's own loop. Fails if an answer or a block differs.
@@ -69,13 +70,14 @@ def run_interpreter(as_json: AsJson = False) -> None:
 
     found = measure_interpreter().to_json()
     if as_json:
-        print_json(found)
+        print_json(context, found)
         return
     columns = ["requests", "blocks", "CPU s", "py-evm CPU s", "ratio"]
     print_table("embedded chain, and on py-evm's own loop", columns, [list(found.values())])
 
 
 def run_process(
+    context: typer.Context,
     data: Annotated[
         Path | None, typer.Option(help="Folder of ai4i2020.csv; without it, tool wear is left out.")
     ] = None,
@@ -94,7 +96,7 @@ def run_process(
 
     found = judge(tuple(part for part in parts.split(",") if part) or PARTS, data, peers, runs)
     if as_json:
-        print_json({**found.answer, "passed": found.passed})
+        print_json(context, {**found.answer, "passed": found.passed})
     else:
         print_table(found.title, list(found.heads), [list(row) for row in found.rows])
     if not found.passed:
@@ -102,6 +104,7 @@ def run_process(
 
 
 def run_network(
+    context: typer.Context,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of each side, over all turns.")] = 30,
     rounds: Annotated[int, typer.Option(min=1, help="Number of turns of each side.")] = 2,
     node: Annotated[Path | None, typer.Option(help="Node program; by default the first one on the PATH.")] = None,
@@ -117,7 +120,7 @@ def run_network(
 
     found = measure_network(identify_program(node) if node else find_program(), seconds, rounds, warn)
     if as_json:
-        print_json(found.to_json())
+        print_json(context, found.to_json())
     else:
         columns = ["side", "records/s", "records", "CPU s", "validators' CPU s"]
         sides = (("own", found.own), ("pre-signed", found.presigned), ("FireFly, published, 4 cores", None))
@@ -134,6 +137,7 @@ def run_network(
 
 
 def run_executions(
+    context: typer.Context,
     inputs: Annotated[int, typer.Option(min=10, max=100_000, help="Number of random inputs per network.")] = 10_000,
     seed: Annotated[int, typer.Option(help="The same seed generates the same networks and inputs.")] = 1,
     as_json: AsJson = False,
@@ -152,7 +156,7 @@ def run_executions(
         with tempfile.TemporaryDirectory() as folder, running_chain(Path(folder)) as chain:
             found = compare_executions(inputs, seed, tell, chain.transport)
     if as_json:
-        print_json([{"network": agreement.name, **asdict(agreement)} for agreement in found])
+        print_json(context, {"networks": [{"network": agreement.name, **asdict(agreement)} for agreement in found]})
     else:
         rows = [[one.name, one.inputs, one.invalid, one.differing, one.digest[:16]] for one in found]
         print_table("contract, numpy, Python, Torch", ["network", "inputs", "invalid", "differing", "digest"], rows)
@@ -161,6 +165,7 @@ def run_executions(
 
 
 def run_genealogy(
+    context: typer.Context,
     lots: Annotated[int, typer.Option(help="Number of lots of the plant.")] = 200_000,
     seed: Annotated[int, typer.Option(help="The same seed generates the same plant.")] = 1,
     as_json: AsJson = False,
@@ -173,7 +178,8 @@ def run_genealogy(
 
     found = measure_genealogy(lots, seed)
     if as_json:
-        print_json({"lots": lots, "seed": seed, **{timing.question: timing.to_json() for timing in found}})
+        questions = {timing.question: timing.to_json() for timing in found}
+        print_json(context, {"lots": lots, "seed": seed, "questions": questions})
         return
     columns = ["question", "asked", "lots found", "median ms", "CPU ms", "ORM objects ms", "ORM query ms"]
     rows = [
@@ -184,6 +190,7 @@ def run_genealogy(
 
 
 def run_bundle(
+    context: typer.Context,
     leaves: Annotated[
         int, typer.Option(help="Number N of received lots in the part, which has 2 N - 2 ancestors.")
     ] = 26,
@@ -195,7 +202,7 @@ def run_bundle(
 
     found = measure_bundle(leaves, rounds)
     if as_json:
-        print_json(found.to_json())
+        print_json(context, found.to_json())
         return
     columns = ["ancestors", "records", "bytes", "build ms", "verify ms", "CPU ms", "least CPU ms", "JSON decode ms"]
     row = [found.ancestors, found.records, found.bytes, found.build_ms, found.verify_ms, found.verify_cpu_ms]
@@ -203,6 +210,7 @@ def run_bundle(
 
 
 def run_gateway(
+    context: typer.Context,
     ancestors: Annotated[int, typer.Option(help="Number of ancestors of the traced part.")] = 50,
     rate: Annotated[
         int, typer.Option(min=1, max=2000, help="Requests per second, sent whether or not responses arrive.")
@@ -216,7 +224,7 @@ def run_gateway(
 
     found = measure_gateway(ancestors, rate, seconds, rounds)
     if as_json:
-        print_json([times.to_json() for times in found])
+        print_json(context, {"rounds": [times.to_json() for times in found]})
         return
     columns = ["round", "requests", "errors", "p50 ms", "p99 ms", "slowest ms", "server CPU ms", "load"]
     rows = [list(times.to_json().values()) for times in found]
@@ -224,6 +232,7 @@ def run_gateway(
 
 
 def run_api(
+    context: typer.Context,
     cases: Annotated[int, typer.Option(min=200, help="Minimum number of requests.")] = 10_000,
     seed: Annotated[int, typer.Option(help="The same seed generates the same requests.")] = 1,
     postgresql: Annotated[
@@ -239,7 +248,7 @@ def run_api(
 
     found = measure_api(cases, seed, postgresql=postgresql)
     if as_json:
-        print_json(found.to_json())
+        print_json(context, found.to_json())
     else:
         print_table(
             "the API against its document", ["figure", "value"], [[n, str(v)] for n, v in found.to_json().items()]
@@ -249,6 +258,7 @@ def run_api(
 
 
 def run_capture(
+    context: typer.Context,
     events: Annotated[int, typer.Option(min=1000, help="Number of batched events per round.")] = 50_000,
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Number of events in a batch.")] = 5000,
     rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events per second.")] = 1000,
@@ -270,12 +280,13 @@ def run_capture(
     found = {**throughput.to_json(), **{f"ack_{name}": value for name, value in ack.to_json().items()}}
     found |= {f"http_{name}": value for name, value in http.to_json().items()}
     if as_json:
-        print_json(found)
+        print_json(context, found)
         return
     print_table("capture", ["figure", "value"], [[name, str(value)] for name, value in found.items()])
 
 
 def run_dictionary(
+    context: typer.Context,
     guesses: Annotated[
         int, typer.Option(min=1, max=1_000_000_000, help="Number of guesses; true values come first.")
     ] = 1_000_000,
@@ -291,7 +302,8 @@ def run_dictionary(
     found, tried = measure_dictionary(guesses, orders)
     held = not any(one.hits for one in found) and all(one.control_hits == one.control for one in found)
     if as_json:
-        print_json({"guesses": tried, "held": held, **{one.name: one.to_json() for one in found}})
+        hashes = {one.name: one.to_json() for one in found}
+        print_json(context, {"guesses": tried, "held": held, "hashes": hashes})
     else:
         columns = ["hashes", "published", "hit", "without salts", "hit"]
         rows = [[one.name, one.published, one.hits, one.control, one.control_hits] for one in found]
@@ -301,6 +313,7 @@ def run_dictionary(
 
 
 def run_epcis(
+    context: typer.Context,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Number of events in a batch.")] = 100,
     batches: Annotated[int, typer.Option(min=4, max=1000, help="Number of batches per round.")] = 40,
     singles: Annotated[int, typer.Option(min=50, max=10_000, help="Number of single events per round.")] = 400,
@@ -315,12 +328,13 @@ def run_epcis(
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
         found = measure_epcis(Path(folder), batches, batch, singles).to_json()
     if as_json:
-        print_json(found)
+        print_json(context, found)
         return
     print_table("EPCIS capture, per event", ["figure", "value"], [[name, str(value)] for name, value in found.items()])
 
 
 def run_names(
+    context: typer.Context,
     requests: Annotated[int, typer.Option(min=20, max=10_000, help="Number of requests for each kind of name.")] = 400,
     seed: Annotated[int, typer.Option(help="The same seed asks for the same names.")] = 1,
     as_json: AsJson = False,
@@ -333,7 +347,7 @@ def run_names(
 
     found = measure_names(requests, seed)
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json(context, {"paths": [one.to_json() for one in found]})
     else:
         columns = ["path", "requests", "foreign ms", "unknown ms", "AUC"]
         rows = [[one.path, one.requests, one.foreign_ms, one.unknown_ms, one.auc] for one in found]
@@ -343,6 +357,7 @@ def run_names(
 
 
 def run_capacities(
+    context: typer.Context,
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
     windows: Annotated[int, typer.Option(min=1, max=50, help="Windows offered for each operation.")] = 3,
@@ -358,7 +373,7 @@ def run_capacities(
     sizes = _parse_sizes(orders)
     found = list(compare_capacities(sizes, range(seeds), cpu_seconds, windows))
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json(context, {"instances": [asdict(one) for one in found]})
         return
     rows = []
     for size in sizes:
@@ -373,6 +388,7 @@ def run_capacities(
 
 
 def run_replan(
+    context: typer.Context,
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "24,60",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 5,
     first_seed: FirstSeed = 0,
@@ -391,7 +407,7 @@ def run_replan(
         compare_replans(_parse_sizes(orders), range(first_seed, first_seed + seeds), first_seconds, cpu_seconds)
     )
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json(context, {"instances": [asdict(one) for one in found]})
         return
     columns = [
         "orders",
@@ -420,6 +436,7 @@ def run_replan(
 
 
 def run_planning(
+    context: typer.Context,
     orders: Annotated[str, typer.Option(help="Numbers of orders, with commas between.")] = "8,24,60",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")] = 20,
     first_seed: FirstSeed = 0,
@@ -436,7 +453,7 @@ def run_planning(
     for each.
     """
     if instances is not None:
-        _run_shops(instances, cpu_seconds, as_json)
+        _run_shops(context, instances, cpu_seconds, as_json)
         return
     from services.lab.bench.planning import compare_plans, summarise  # noqa: PLC0415 - OR-Tools is optional
 
@@ -449,7 +466,9 @@ def run_planning(
             progress.advance(task)
     summaries = summarise(found)
     if as_json:
-        print_json({"instances": [asdict(one) for one in found], "summaries": [one.to_json() for one in summaries]})
+        print_json(
+            context, {"instances": [asdict(one) for one in found], "summaries": [one.to_json() for one in summaries]}
+        )
         return
     columns = ["orders", "seeds", "cost/CP-SAT", "worst", "unsolved by it", "cost/rules", "gap", "check ms", "CPU s"]
     rows = [
@@ -463,12 +482,13 @@ def run_planning(
     print_table(f"plans against CP-SAT alone, {cpu_seconds:g} CPU seconds a side", columns, rows)
 
 
-def _run_shops(folder: Path, cpu_seconds: float, as_json: bool) -> None:
+def _run_shops(context: typer.Context, folder: Path, cpu_seconds: float, as_json: bool) -> None:
     from services.lab.bench.planning_shops import compare_shops  # noqa: PLC0415 - OR-Tools is optional
 
     found = list(compare_shops(folder, cpu_seconds, seed=1))
     if as_json:
-        print_json([{**asdict(one), "gap": one.gap, "solver_gap": one.solver_gap} for one in found])
+        shops = [{**asdict(one), "gap": one.gap, "solver_gap": one.solver_gap} for one in found]
+        print_json(context, {"instances": shops})
         return
     columns = ["instance", "best known", "makespan", "bound", "CP-SAT alone", "its bound", "CPU s"]
     rows = [

@@ -15,6 +15,7 @@ _NAMES = {"cost": "cost", "rejects": "rejected parts", "late_slots": "slots late
 
 
 def run_loop(
+    context: typer.Context,
     weeks: Annotated[int, typer.Option(min=1, max=10_000, help="Weeks to simulate.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="First seed: the fate of the machines.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many seeds.")] = 1,
@@ -42,6 +43,6 @@ def run_loop(
         print_table(f"seed {one.seed}, {weeks} weeks, {one.cpu_s:.0f} CPU seconds", columns, rows)
         print_lines(", ".join(f"{step}: {count}" for step, count in sorted(one.with_feedback.steps.items())))
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json(context, {"seeds": [one.to_json() for one in found]})
     if not all(one.holds() for one in found):
         raise typer.Exit(1)

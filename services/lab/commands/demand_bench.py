@@ -50,6 +50,7 @@ Seasons = Annotated[
 
 
 def run_demand(
+    context: typer.Context,
     train: Annotated[Path | None, typer.Option(help="The histories, as CSV of the M competitions.")] = None,
     test: Annotated[Path | None, typer.Option(help="What came after each.")] = None,
     name: Annotated[
@@ -94,7 +95,7 @@ def run_demand(
     covered = found[0].covered
     passed = ours[0] == min(ours, key=lambda one: one or 0.0) and (covered is None or 0.77 <= covered <= 0.83)
     if as_json:
-        print_json({"methods": [one.to_json() for one in found], "passed": passed})
+        print_json(context, {"methods": [one.to_json() for one in found], "passed": passed})
     else:
         _print_methods(found)
     if not passed:
@@ -114,6 +115,7 @@ def _print_methods(found: Sequence[Compared]) -> None:
 
 
 def run_preferences(
+    context: typer.Context,
     sets: Annotated[str, typer.Option(help="Sets of choices, with commas between.")] = "swissmetro,heating,modecanada",
     peer: Annotated[
         Path | None, typer.Option(help="A Python that has choice-learn, in an environment of its own.")
@@ -130,7 +132,7 @@ def run_preferences(
 
     found = list(compare_choices(sets.split(","), peer, most))
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json(context, {"sets": [one.to_json() for one in found]})
     else:
         rows = [
             [

@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run_named(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help=f"One of {', '.join((*RUNS, *NETWORK_RUNS))}.")],
     count: Annotated[int, typer.Option(min=1, help="Minimum number of faults; for soak, seconds.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed injects the same faults.")] = 1,
@@ -34,7 +35,7 @@ def run_named(
     """
     report = run_faults(name, count, seed, keep)
     if as_json:
-        print_json(report.to_json())
+        print_json(context, report.to_json())
     else:
         print_lines(*_as_text(report))
     if not report.passed:

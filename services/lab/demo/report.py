@@ -12,7 +12,7 @@ from services.interop.digital_link import build_qr_text
 from services.lab.demo.figures import describe_plan
 from services.lab.demo.proof import BUNDLE, TRUST
 from services.lab.demo.run import DemoResult
-from services.output import print_lines, print_table
+from services.output import json_format, print_lines, print_table
 from services.settings import read_settings
 from services.text.trace import describe_trace
 
@@ -41,6 +41,7 @@ def print_summary(result: DemoResult, program: str) -> None:
 def build_json(result: DemoResult) -> dict[str, object]:
     """The same result as JSON."""
     return {
+        "format": json_format(["demo"]),
         "orders": result.orders,
         "product": {
             "name": result.product.product,

@@ -37,6 +37,7 @@ def test_the_answer_in_json_says_the_same(capsys: pytest.CaptureFixture[str]) ->
     code, out, _ = run(capsys, DATA, "--trust", TRUST, "--json", *AGE)
     answer = json.loads(out)
     assert (code, answer["verified"], answer["refused"]) == (0, True, None)
+    assert next(iter(answer.items())) == ("format", "millmark.verify/1")
     said = answer["statements"]
     code, out, _ = run(capsys, DATA, "--trust", TRUST, *AGE)
     assert all(one["text"] in out for one in said)

@@ -208,7 +208,7 @@ def test_the_commands_make_list_and_revoke(runner: Runner) -> None:
     assert made["id"] in listed
     assert made["key"][17:] not in listed
     assert runner("apikeys", "revoke", made["id"])[0] == 0
-    assert json.loads(runner("apikeys", "list", "--json")[1])[0]["state"] == "revoked"
+    assert json.loads(runner("apikeys", "list", "--json")[1])["keys"][0]["state"] == "revoked"
     assert runner.refused("apikeys", "revoke", made["id"])[0] == 1
 
 

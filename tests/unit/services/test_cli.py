@@ -166,6 +166,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
     code, out, err = run("status", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == {
+        "format": "millmark.status/1",
         "chain": None,
         "index": None,
         "equal": None,

@@ -72,7 +72,7 @@ def test_the_homes_key_is_topped_up_to_what_was_asked(run: Runner, ledger: Ledge
     asked = ("keys", "fund", "--signer", f"file:{run.home / 'treasury.key'}", "--records", "2000")
     first = printed(run, *asked)
     assert f"to {to_checksum(company.address)}" in first
-    found = json.loads(printed(run, "keys", "balance", "--json"))
+    found = json.loads(printed(run, "keys", "balance", "--json"))["keys"]
     assert [one["key"] for one in found] == ["0x" + company.address.hex()]
     assert found[0]["records_left"] >= 1000, "the base fee of an embedded chain falls from block to block"
     before = ledger.chain.node.balance_wei(company.address)

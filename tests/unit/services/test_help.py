@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from importlib import resources
 
 import pytest
 
-from services.commands.help_writer import build_texts
-from services.help import FOLDER, find_help, print_help
+from ledger.plans.report import FORMAT as checked_as
+from ledger.verify.output import FORMAT as verified_as
+from services.commands.help_writer import build_formats, build_texts
+from services.help import FOLDER, FORMATS, find_help, print_help
 
 _CATALOGUES = resources.files("services.portal") / "catalogue"
 _COMMAND = re.compile("`(millmark [^`]*)`")
@@ -18,6 +21,24 @@ _COMMAND = re.compile("`(millmark [^`]*)`")
 def test_the_texts_are_what_the_commands_say() -> None:
     kept = {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.txt")}
     assert kept == build_texts(), "run scripts/generate_help"
+
+
+def test_the_page_of_formats_has_every_command_that_prints_json() -> None:
+    page = FORMATS.read_text("utf-8")
+    assert page == build_formats(), "run scripts/generate_help"
+    listed = dict(re.findall(r"^\| `millmark ([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
+    texts = {words for name in FOLDER.glob("*.txt") for words in _with_json(name.read_text("utf-8"))}
+    assert listed.keys() == texts
+    assert all(name == f"millmark.{words.replace(' ', '.')}/{name[-1]}" for words, name in listed.items())
+    # The verifier and the check of a plan also run without the services, and name their formats themselves.
+    assert (listed["verify"], listed["plan check"]) == (verified_as, checked_as)
+
+
+def _with_json(content: str) -> Iterator[str]:
+    for text in content.split("======== ")[1:]:
+        words, _, shown = text.partition("\n")
+        if re.search(r"^│ .. --json ", shown, re.MULTILINE):
+            yield words
 
 
 @pytest.mark.parametrize("words", [["no-such"], ["orders", "no-such"], ["..", "x"], ["/etc/passwd"], ["trace", "x"]])

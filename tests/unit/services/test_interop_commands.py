@@ -37,6 +37,7 @@ def test_a_link_is_answered_as_json_and_drawn(run: Runner) -> None:
     code, out, err = run("digital-link", f"{GTIN}/21/A?17=271231", "--qr", str(run.home / "code.svg"))
     assert (code, err) == (0, "")
     assert json.loads(out) == {
+        "format": "millmark.digital-link/1",
         "ai": {"01": "09506000013459", "21": "A", "17": "271231"},
         "canonical": "https://id.gs1.org/01/09506000013459/21/A",
         "unmet": [],

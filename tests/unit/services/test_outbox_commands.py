@@ -27,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def listed(run: Runner) -> list[tuple[str, str, str]]:
     code, out, _ = run("outbox", "list", "--json")
     assert code == 0
-    return [(row["key"], row["state"], row["why"]) for row in json.loads(out)]
+    return [(row["key"], row["state"], row["why"]) for row in json.loads(out)["records"]]
 
 
 def test_each_record_says_why_it_waits(run: Runner) -> None:

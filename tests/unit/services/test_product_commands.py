@@ -176,7 +176,7 @@ def test_products_are_listed_with_those_that_are_unusable(run: Runner) -> None:
     assert code == 0
     assert all(name in out for name in ("crankshaft", "曲轴", "bracket", "支架", "EUR 12.00"))
     assert "unusable: " in out
-    listed = json.loads(run("products", "list", "--json")[1])
+    listed = json.loads(run("products", "list", "--json")[1])["products"]
     assert [one["product"] for one in listed][:2] == ["bracket", None]
 
 

@@ -37,7 +37,7 @@ def run(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def test_json_is_the_answer_whichever_way_it_is_asked_for(run: Runner, world: World) -> None:
-    expected = trace(world.store, HIP).to_json()
+    expected = {"format": "millmark.trace/1", **trace(world.store, HIP).to_json()}
     for form in (("--json",), ("--as", "json"), ("--as", "json", "--json")):
         code, out, err = run("trace", HIP, *form)
         assert (code, json.loads(out), err) == (0, expected, "")
@@ -112,7 +112,7 @@ def test_a_recall_lists_counts_lots_orders_and_holders(run: Runner, world: World
     assert "orders: 2\n  hip: in production, for Clinic\n" in out
     assert "  Smithy: 4 lots, 0 quarantined\n" in out
     shown = json.loads(run("recall", "--lot", "urn:example:billet", "--json")[1])
-    assert shown == recall(world.store, lot="urn:example:billet").to_json()
+    assert shown == {"format": "millmark.recall/1", **recall(world.store, lot="urn:example:billet").to_json()}
 
 
 @pytest.mark.parametrize("span", [("2025-01-01", "2026-01-01"), ("2025-01-01T00:00:00Z", "2026-01-01T00:00:00+01:00")])
@@ -137,7 +137,8 @@ def test_a_cut_recall_says_so(run: Runner, world: World) -> None:
     _, out, err = run("recall", "--lot", "urn:example:bar", "--limit", "2", "--json")
     assert err == "millmark: cut off: lots at the limit of 2; use a larger limit\n"
     limits = Limits(depth=256, lots=2)
-    assert json.loads(out) == recall(world.store, lot="urn:example:bar", limits=limits).to_json()
+    found = recall(world.store, lot="urn:example:bar", limits=limits)
+    assert json.loads(out) == {"format": "millmark.recall/1", **found.to_json()}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,8 @@ def test_find_lists_what_a_text_names(run: Runner, world: World) -> None:
     assert HIP in out
     assert "lot" in out
     found = json.loads(run("find", HIP, "--json")[1])
-    assert found == FoundThings(search(world.store, HIP, None), truncated=False).to_json()
+    expected = FoundThings(search(world.store, HIP, None), truncated=False).to_json()
+    assert found == {"format": "millmark.find/1", **expected}
     assert [one["kind"] for one in found["found"]] == ["lot"]
 
 

@@ -25,7 +25,7 @@ def test_a_webhook_from_adding_to_removing(runner: Runner) -> None:
     id_ = made["webhook"]["id"]
     assert (made["webhook"]["participant"], made["webhook"]["kinds"]) == (3, ["LotReceived"])
     code, out, _ = runner("webhooks", "list", "--json")
-    assert json.loads(out) == [made["webhook"]]
+    assert json.loads(out) == {"format": "millmark.webhooks.list/1", "webhooks": [made["webhook"]]}
     assert made["secret"] not in out
     code, out, _ = runner("webhooks", "secret", id_, "--json")
     assert json.loads(out)["secret"] != made["secret"]
@@ -47,7 +47,7 @@ def test_a_webhook_from_adding_to_removing(runner: Runner) -> None:
 )
 def test_webhooks_that_are_refused(runner: Runner, arguments: list[str]) -> None:
     assert runner.refused("webhooks", "add", *arguments)[0] == 2
-    assert json.loads(runner("webhooks", "list", "--json")[1]) == []
+    assert json.loads(runner("webhooks", "list", "--json")[1])["webhooks"] == []
 
 
 def test_this_machine_only_where_the_operator_says_so(runner: Runner) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
 from services.lab.bench.table.runner import Outcome, measure_here, run_rows
-from services.output import print_json, print_table, warn
+from services.output import json_format, print_document, print_table, warn
 
 _PAGE = Path(__file__).parents[1] / "TABLE.md"
 _FIGURES = _PAGE.with_suffix(".json")
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(outcomes: list[Outcome], load: float, *, as_json: bool) -> None:
     if as_json:
-        print_json(build_json(outcomes, load))
+        print_document({"format": json_format(["bench", "table"]), "rows": build_json(outcomes, load)})
         return
     print_table("Millmark beside its peers", list(HEADS), [list(line) for line in build_lines(outcomes)])
     for outcome in outcomes:

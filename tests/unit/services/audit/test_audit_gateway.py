@@ -146,7 +146,7 @@ def test_commands_are_in_it_and_it_is_checked_and_shown(
     run("documents", "erase", id_)
     run("documents", "keys", "rotate")
     _, out, _ = run("audit", "show", "--json")
-    assert [(one["action"], one["target"], one["decision"]) for one in json.loads(out)] == [
+    assert [(one["action"], one["target"], one["decision"]) for one in json.loads(out)["entries"]] == [
         ("documents add", id_, "allowed"),
         ("documents grant", f"{id_} {OTHER}", "allowed"),
         ("documents grant", f"{'0' * 32} {OTHER}", "refused"),
@@ -158,7 +158,7 @@ def test_commands_are_in_it_and_it_is_checked_and_shown(
     head = json.loads(out)["head"]
     assert run("audit", "verify", "--head", head)[0] == 0
     _, out, _ = run("audit", "show", "--target", id_, "--decision", "allowed", "--last", "1", "--json")
-    assert [one["action"] for one in json.loads(out)] == ["documents erase"]
+    assert [one["action"] for one in json.loads(out)["entries"]] == ["documents erase"]
     assert "denied" not in run("audit", "show")[1]
     (path,) = (home / "audit").glob("audit-*.jsonl")
     assert b"canary" not in path.read_bytes()

@@ -106,7 +106,7 @@ def number(text: str) -> int:
 
 def begin(run: Runner, site: Site, order: str) -> int:
     """An order in production, by short names alone; the number of its started assignment."""
-    if not json.loads(ok(run, "machines list --json")):
+    if not json.loads(ok(run, "machines list --json"))["machines"]:
         ok(run, "machines register urn:example:LATHE-2")
         ok(run, "streams open urn:example:LATHE-2:log --machine LATHE-2")
     ok(run, f"orders place urn:example:{order} --coordinator {site.number} --due 2100-01-01 --operations 2")
@@ -141,7 +141,7 @@ def test_from_order_to_custody(run: Runner, at: Callable[[str], Runner], sites: 
     made = ok(run, f"lots commission {LINK}A0006R --order order-7 --operation 2")
     assert made.startswith("lot 0x")
     # Operations count from 1 for people, and from 0 in JSON: the commands are the one boundary.
-    [found] = json.loads(ok(run, "assignments list --json"))
+    [found] = json.loads(ok(run, "assignments list --json"))["assignments"]
     assert (found["operation"], operation(found)) == (1, 2)
     assert run("assignments", "propose", "order-7", "--operation", "0", "--machine", "LATHE-2")[0] == 2
     assert "operation 2: LATHE-2" in ok(run, "trace order-7")
@@ -172,15 +172,15 @@ def test_several_loose_lots_are_offered_one_by_one(run: Runner, at: Callable[[st
     part = buyer("custody", "accept", lots[0], "--only", "2", "--reason", "three broke")
     assert "is yours" in part[1], part
     assert buyer.refused("custody", "accept", lots[0], "--only", "2")[0] == 2
-    [answer] = json.loads(ok(buyer, f"custody accept {lots[1]} --json"))
+    [answer] = json.loads(ok(buyer, f"custody accept {lots[1]} --json"))["records"]
     assert answer["state"] == "final"
     assert "is offered to nobody; see `millmark custody list`" in buyer.refused("custody", "accept", lots[1])[1]
     ok(run, "lots receive urn:example:c")
     ok(run, f"custody offer c --to {site.number + 1}")
     assert "is withdrawn" in ok(run, "custody withdraw c --reason wrong")
     lot = ok(run, f"custody offer c --to {site.number + 1} --json")
-    assert json.loads(lot)[0]["kind"] == "OfferCustody"
-    [standing] = [one for one in json.loads(ok(buyer, "custody list --json")) if one["offer"] is not None]
+    assert json.loads(lot)["records"][0]["kind"] == "OfferCustody"
+    [standing] = [one for one in json.loads(ok(buyer, "custody list --json"))["offers"] if one["offer"] is not None]
     assert "is declined" in ok(buyer, f"custody decline {standing['subject']} --reason broken")
 
 
@@ -198,12 +198,12 @@ def test_lists_show_what_is_open_and_all_of_it_when_asked(run: Runner, at: Calla
         ok(run, f"orders place urn:example:{name} --coordinator {site.number} --due 2100-01-01 --quantity 3")
     ok(run, "orders reject two --reason full")
     for words, there in (("", False), (" --all", True), (" --state rejected", True)):
-        found = json.loads(ok(run, f"orders list --json{words}"))
+        found = json.loads(ok(run, f"orders list --json{words}"))["orders"]
         assert ("urn:example:two" in [one["identifier"] for one in found]) is there
     assert "one" in ok(run, "orders list")
     for kind in ("certificates", "models"):
-        assert json.loads(ok(at("buyer"), f"{kind} list --json")) == []
-    assert json.loads(ok(at("buyer"), f"streams list --owner {site.number + 1} --json")) == []
+        assert json.loads(ok(at("buyer"), f"{kind} list --json")) == {"format": f"millmark.{kind}.list/1", kind: []}
+    assert json.loads(ok(at("buyer"), f"streams list --owner {site.number + 1} --json"))["streams"] == []
     assert "LATHE" not in ok(at("buyer"), "streams list"), "names do not travel by the chain"
     _, err = run.refused("lots", "quarantine", "nothing", "--reason", "x")
     assert err == "millmark: no lot is called nothing here; see `millmark lots list --all`\n"
@@ -373,7 +373,7 @@ def test_each_remaining_act_reaches_the_contract(run: Runner, site: Site) -> Non
 def test_a_stream_without_a_machine(run: Runner) -> None:
     """Of a coordinator or auditor, for plans and logs."""
     assert ok(run, "streams open urn:example:plans").startswith("stream plans is open: 0x")
-    assert None in [one["machine"] for one in json.loads(ok(run, "streams list --json"))]
+    assert None in [one["machine"] for one in json.loads(ok(run, "streams list --json"))["streams"]]
 
 
 @pytest.mark.parametrize(

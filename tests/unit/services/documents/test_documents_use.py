@@ -90,7 +90,7 @@ def test_a_company_shares_and_a_partner_opens(shared: SharedWorld, run: Runner, 
     assert late(f"/v1/documents/{id_}/versions/1").status_code == 404
     assert run("documents", "keys", "rotate")[1].startswith("1 data keys")
     _, out, _ = run("documents", "list", "--about", BILLET, "--json")
-    assert [one["document"] for one in json.loads(out)] == [id_]
+    assert [one["document"] for one in json.loads(out)["documents"]] == [id_]
     assert run("documents", "erase", id_)[0] == 0
     assert "(erased)" in run("documents", "list")[1]
 

@@ -321,6 +321,7 @@ def test_the_check_is_a_program_of_its_own(tmp_path: Path, capsys: pytest.Captur
     path.write_bytes(changed.to_bytes())
     assert main([str(path), "--json"]) == 1
     shown = capsys.readouterr()
+    assert shown.out.startswith('{\n  "format": "millmark.plan.check/1",\n')
     assert '"rule": "call"' in shown.out
     assert shown.err == "millmark: REFUSED rule call: the plan is for another call\n"
     path.write_bytes(b"{}")
