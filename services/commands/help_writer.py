@@ -26,8 +26,8 @@ keeps its members and their meaning; members may be added to it, so a program le
 Commands that print JSON without being asked, such as `keys derive`, do the same.
 
 A document that has a format of its own, such as the directory, keeps it. What others define is printed as they
-define it: `footprint --catena-x` and `--pact`, and `documents keys sign`, whose output `documents keys publish` sends. `demo --json FILE` writes its object to a file. `scripts/generate_help`
-writes this page.
+define it: `footprint --catena-x` and `--pact`. `documents keys sign` prints what `documents keys publish` sends.
+`demo --json FILE` writes its object to a file. `scripts/generate_help` writes this page.
 
 | Command | Format |
 |---|---|

@@ -9,8 +9,8 @@ from importlib import resources
 
 import pytest
 
-from ledger.plans.report import FORMAT as checked_as
-from ledger.verify.output import FORMAT as verified_as
+from ledger.plans.report import FORMAT as CHECKED
+from ledger.verify.output import FORMAT as VERIFIED
 from services.commands.help_writer import build_formats, build_texts
 from services.help import FOLDER, FORMATS, find_help, print_help
 
@@ -31,13 +31,13 @@ def test_the_page_of_formats_has_every_command_that_prints_json() -> None:
     assert listed.keys() == texts
     assert all(name == f"millmark.{words.replace(' ', '.')}/{name[-1]}" for words, name in listed.items())
     # The verifier and the check of a plan also run without the services, and name their formats themselves.
-    assert (listed["verify"], listed["plan check"]) == (verified_as, checked_as)
+    assert (listed["verify"], listed["plan check"]) == (VERIFIED, CHECKED)
 
 
 def _with_json(content: str) -> Iterator[str]:
     for text in content.split("======== ")[1:]:
         words, _, shown = text.partition("\n")
-        if re.search(r"^│ .. --json ", shown, re.MULTILINE):
+        if re.search(r"^│[ *]+--json ", shown, re.MULTILINE):
             yield words
 
 
