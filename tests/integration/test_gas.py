@@ -1,6 +1,6 @@
 """Gas per record of every kind: as in the snapshot, and under its bar.
 
-After a deliberate change: `millmark bench gas --json`, and take its figures over into tests/vectors/gas.json.
+After a deliberate change: `millmark bench gas --json`, and take its `kinds` over into tests/vectors/gas.json.
 """
 
 from __future__ import annotations

@@ -94,15 +94,15 @@ def run_demand(
         ours = [one.mase for one in found]
     covered = found[0].covered
     passed = ours[0] == min(ours, key=lambda one: one or 0.0) and (covered is None or 0.77 <= covered <= 0.83)
-    if as_json:
-        print_json(context, {"methods": [one.to_json() for one in found], "passed": passed})
-    else:
-        _print_methods(found)
+    _print_methods(context, found, passed, as_json)
     if not passed:
         raise typer.Exit(1)
 
 
-def _print_methods(found: Sequence[Compared]) -> None:
+def _print_methods(context: typer.Context, found: Sequence[Compared], passed: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(context, {"methods": [one.to_json() for one in found], "passed": passed})
+        return
     rows = [
         [
             *(one.method, _shown(one.mase), _shown(one.smape), _shown(one.pinball)),

@@ -1,10 +1,14 @@
-"""Tables for people: no word is broken, however narrow the terminal is."""
+"""Tables for people: no word is broken, however narrow the terminal is. JSON for programs: it says what it is."""
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from services.output import print_table
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from services.output import print_json, print_table
 
 PART = "https://id.gs1.org/01/09506000013459/21/A0006R-of-the-second-batch"
 COLUMNS = ["lot", "quantity", "holder", "note"]
@@ -52,3 +56,19 @@ def test_a_narrow_terminal_shows_a_list(capsys: pytest.CaptureFixture[str], monk
         "  holder: Cedar Assembly",
         "  note: scratched on one side, see the photograph",
     ]
+
+
+def test_json_begins_with_the_format_of_its_command_or_of_its_document() -> None:
+    app, group = typer.Typer(), typer.Typer()
+    app.add_typer(group, name="lots")
+    app.callback()(lambda: None)
+
+    @group.command("list")
+    def run(context: typer.Context, format_: str = "") -> None:
+        print_json(context, {"lots": []} | ({"format": format_} if format_ else {}))
+
+    group.command("other")(lambda: None)
+    for asked, expected in (([], "millmark.lots.list/1"), (["--format", "millmark-directory"], "millmark-directory")):
+        for name in ("millmark", "python -m services.cli"):
+            told = json.loads(CliRunner().invoke(app, ["lots", "list", *asked], prog_name=name).stdout)
+            assert list(told.items()) == [("format", expected), ("lots", [])]
