@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from services.lab.commands.bench_loop import run_loop
 from services.lab.commands.demand_bench import run_demand, run_preferences

@@ -64,11 +64,11 @@ def test_json_begins_with_the_format_of_its_command_or_of_its_document() -> None
     app.callback()(lambda: None)
 
     @group.command("list")
-    def run(context: typer.Context, format_: str = "") -> None:
-        print_json(context, {"lots": []} | ({"format": format_} if format_ else {}))
+    def run(context: typer.Context, own: str = "") -> None:
+        print_json(context, {"lots": []} | ({"format": own} if own else {}))
 
     group.command("other")(lambda: None)
-    for asked, expected in (([], "millmark.lots.list/1"), (["--format", "millmark-directory"], "millmark-directory")):
+    for asked, expected in (([], "millmark.lots.list/1"), (["--own", "millmark-directory"], "millmark-directory")):
         for name in ("millmark", "python -m services.cli"):
             told = json.loads(CliRunner().invoke(app, ["lots", "list", *asked], prog_name=name).stdout)
             assert list(told.items()) == [("format", expected), ("lots", [])]
