@@ -134,7 +134,7 @@ def test_what_is_signed_offline_comes_onto_the_ledger_in_the_factorys_name(
     desk.world.gateway_relay.step()
     assert desk.ok(*desk.submitting()) == f"{digest} is final\nrecord 1\nrecord 2\n"
     told = json.loads(desk.ok(*desk.submitting("--json")))
-    assert told == {"digest": digest, "state": "final", "sequences": [1, 2]}
+    assert told == {"format": "millmark.relay.submit/1", "digest": digest, "state": "final", "sequences": [1, 2]}
     chain = desk.world.world.chain
     recorded = [one for number in range(chain.head_number() + 1) for one in chain.recorded(chain.header(number))]
     assert {one.key for one in recorded if one.kind == "LotReceived"} == {desk.world.factory.address}
