@@ -29,7 +29,7 @@ CHAIN_PORT = 8545
 _PAUSE_S = 0.2
 _NOT_YET = re.compile(r"is called \S+ here|is not known here|is offered to nobody")
 """What a command says of something that another company recorded a moment ago; the document says so."""
-_READS = re.compile(r" (list|show|status)( |$)")
+_READS = re.compile(r" (list|show|status|offers)( |$)")
 """Commands that record nothing, and may be asked again."""
 _PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
 

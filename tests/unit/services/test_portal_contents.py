@@ -232,7 +232,7 @@ def test_status_says_when_the_index_is_behind(tmp_path: Path, chain: ServedChain
     ("language", "told"),
     [
         ("en", ("There is no chain to compare the index with.", "No chain was indexed yet.")),
-        ("zh", ("没有可供比较的链。", "尚未跟随任何链。")),
+        ("zh", ("没有可供比较的链。", "尚未连接任何链。")),
     ],
 )
 def test_status_without_chain_and_index_says_so(tmp_path: Path, language: str, told: tuple[str, ...]) -> None:
