@@ -1150,6 +1150,7 @@ class Webhook(TypedDict):
     created_at: str | None
     delivered_at: str | None
     person: int | None
+    query: str | None
 
 
 class Webhooks(TypedDict):

@@ -118,7 +118,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     )
     add_api(table, api)
     add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
-    add_epcis(table, parts.store, background.recorder)
+    add_epcis(table, parts.store, background.recorder, loopback=api.loopback_webhooks)
     add_relay(table, parts.relay)
     add_recording(table, recording)
     add_documentation(table, app)

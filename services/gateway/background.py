@@ -15,6 +15,7 @@ from ledger.store.outbox import Outbox
 from services.gateway.audit_anchors import AuditAnchors
 from services.gateway.consortium import Upkeep
 from services.gateway.directory_follower import DirectoryFollower
+from services.gateway.epcis import QuerySource
 from services.gateway.feedback import Feedback
 from services.gateway.follower import FollowerThread
 from services.gateway.parts import GatewayParts
@@ -113,8 +114,8 @@ def _build_dispatcher(
     store: Store, delivery: DeliveryPolicy, logger: FilteringBoundLogger, follower: FollowerThread | None
 ) -> Dispatcher:
     if follower is None:
-        return Dispatcher(store, delivery, logger)
-    return Dispatcher(store, delivery, logger, is_fresh=follower.is_fresh)
+        return Dispatcher(store, delivery, logger, queries=QuerySource(store))
+    return Dispatcher(store, delivery, logger, is_fresh=follower.is_fresh, queries=QuerySource(store))
 
 
 def _build_handovers(

@@ -1,6 +1,7 @@
-"""The thread that delivers records to webhooks: one delivery at a time per subscription, subscriptions concurrently.
+"""The thread that delivers records, or the events of a query, to webhooks: one delivery at a time per subscription,
+subscriptions concurrently.
 
-    1 read the next records after the subscription's cursor
+    1 read what follows the subscription's cursor (services.webhooks.sources)
     2 send one
     3 once the receiver has accepted it, advance the cursor on disk, then send the next
 
@@ -20,7 +21,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -28,32 +29,29 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
-from ledger.store import Connection, Feed, Position, Rows, Store
+from ledger.store import Connection, Rows, Store
 from ledger.store.process_identity import describe_process, is_gone
 from ledger.store.rows import ParticipantRow
-from services.access import Scope
 from services.access.people.repository import PeopleRepository
 from services.access.people.roles import SCOPES, PersonRole
 from services.access.repository import AccessRepository
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
-from services.webhooks.feed import FeedEntry, Filter, RecordFeed
-from services.webhooks.http_post import DeliveryResult, Mode, build_request, post, resolve_host
+from services.webhooks.http_post import DeliveryResult, post, resolve_host
 from services.webhooks.repository import WebhookRepository, WebhookRow
-from services.webhooks.signatures import sign
-from services.webhooks.subscriptions import PERSON, State, signing_secrets
+from services.webhooks.sources import Batch, Delivery, RecordSource, Source
+from services.webhooks.subscriptions import PERSON, State
 from services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]
 
 R = TypeVar("R")
 
-_AT_ONCE: Final = 100
-"""Records read per query."""
 _MAX_SIDE_BY_SIDE: Final = 64
 _DATABASE_THREADS: Final = 4
 _RETRY_S: Final = 2.0
 _MAX_STOP_S: Final = 15.0
+_TOO_LARGE: Final = 413
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +84,13 @@ class Dispatcher:
         logger: FilteringBoundLogger,
         clock_ms: Callable[[], int] = _now_ms,
         is_fresh: Callable[[], bool] = lambda: True,
+        queries: Source | None = None,
     ) -> None:
-        """`is_fresh` tells whether the index has the latest suspensions; nothing is delivered while it has not."""
+        """`is_fresh` tells whether the index has the latest suspensions; nothing is delivered while it has not. Without
+        `queries`, subscriptions to queries wait."""
         self._is_fresh = is_fresh
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
-        self._feed = RecordFeed(store)
+        self._records, self._queries = RecordSource(store), queries
         self._holder = describe_process(os.getpid())
         self._not_read, self._not_served = (
             FailureLog(logger, "webhooks not read"),
@@ -152,11 +152,21 @@ class Dispatcher:
         return found
 
     def _read_due(self) -> list[WebhookRow]:
+        now_ms = self._clock_ms()
         with self._store.reading() as connection:
             # Read without a claim: whether the subscription is really free is decided in `_claim`, in one transaction.
-            rows, end = WebhookRepository(connection).due(self._clock_ms()), Feed(connection).end()
-        behind = [row for row in rows if row.registry_sequence < end.registry or row.ledger_sequence < end.ledger]
-        return [row for row in behind if self._may_claim(row)]
+            rows = WebhookRepository(connection).due(now_ms)
+            sources = {id(one): one for row in rows if (one := self._source(row)) is not None}
+            behind = {
+                row.id
+                for source in sources.values()
+                for row in source.behind(connection, [row for row in rows if self._source(row) is source], now_ms)
+            }
+        # In the order of the rows, in which the longest overdue come first, whatever their source.
+        return [row for row in rows if row.id in behind and self._may_claim(row)]
+
+    def _source(self, row: WebhookRow) -> Source | None:
+        return self._queries if row.query else self._records
 
     def _may_claim(self, row: WebhookRow) -> bool:
         # A claim ends when it expires, or at once if its process is known to be dead (after a crash).
@@ -170,28 +180,26 @@ class Dispatcher:
                 found = await self._in_database(self._claim_next, id_)
                 if found is None:
                     return
-                row, entries, end = found
-                for entry in entries:
+                row, batch = found
+                for delivery in batch.deliveries:
                     if not self._is_fresh():
                         return  # a backlog may last longer than the index is fresh
-                    result = await self._send(row, entry)
-                    if not await self._in_database(self._record_result, row, entry, result):
+                    result = await self._send(row, delivery)
+                    if not await self._in_database(self._record_result, row, delivery, result):
                         return
-                if not await self._in_database(self._advance, row, end):
+                if not await self._in_database(self._advance, row, batch.cursor):
                     return
         except Exception as error:  # the subscription stays due, and the loop tries again
             self._not_served.note(error)
 
-    def _claim_next(self, id_: str) -> tuple[WebhookRow, list[FeedEntry], Position] | None:
-        """Claims a subscription and reads its next records. None if there are none, or it cannot be claimed."""
+    def _claim_next(self, id_: str) -> tuple[WebhookRow, Batch] | None:
+        """Claims a subscription and reads its next deliveries. None if there are none, or it cannot be claimed."""
         row = self._claim(id_)
-        if row is None:
+        source = None if row is None else self._source(row)
+        if row is None or source is None:
             return None
-        position = Position(row.registry_sequence, row.ledger_sequence)
-        wanted = Filter(frozenset(row.kinds.split()), frozenset(map(bytes.fromhex, row.subjects.split())))
-        viewer = None if row.owner else row.participant
-        entries, end = self._feed.after(position, _AT_ONCE, viewer, wanted)
-        return None if end == position else (row, entries, end)
+        batch = source.next(row, self._clock_ms())
+        return None if batch is None else (row, batch)
 
     def _claim(self, id_: str) -> WebhookRow | None:
         with self._store.transaction() as connection:
@@ -214,24 +222,26 @@ class Dispatcher:
     def _access_ended(self, connection: Connection, row: WebhookRow) -> str:
         """Why the API key or the person that the subscription is bound to has no access any more; empty while it has,
         or if it is bound to neither."""
-        if not row.credential:
+        source = self._source(row)
+        if not row.credential or source is None:
             return ""
         if row.credential.startswith(PERSON):
             person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
-            may = person is not None and Scope.EVENTS in SCOPES[PersonRole(person.role)]
+            may = person is not None and source.scope in SCOPES[PersonRole(person.role)]
             return "" if may else "the person who had it was removed, or may no longer receive records"
         found = AccessRepository(connection).credential(row.credential)
-        is_over = found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000
-        return f"API key {row.credential} was revoked, or has expired" if is_over else ""
+        if found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000:
+            return f"API key {row.credential} was revoked, or has expired"
+        # It may have been resumed with a key that could not have made it.
+        may = source.scope in found.scopes.split()
+        return "" if may else f"API key {row.credential} lacks the scope {source.scope}"
 
     def _held_until(self) -> int:
         # Twice the longest delivery and a second: a live process renews its claim before another may take over.
         return self._clock_ms() + int(2000 * self._policy.timeout_s) + 1000
 
-    async def _send(self, row: WebhookRow, entry: FeedEntry) -> DeliveryResult:
-        now_ms = self._clock_ms()
-        headers, body = build_request(entry.event, Mode(row.mode))
-        signed = sign(signing_secrets(row, now_ms), f"{row.id}-{entry.id}", now_ms // 1000, body)
+    async def _send(self, row: WebhookRow, delivery: Delivery) -> DeliveryResult:
+        signed = delivery.sign(self._clock_ms())
         try:
             # Checked again, since the operator may have changed what is allowed after the subscription was made.
             target = parse_target(row.url, loopback=self._policy.loopback)
@@ -239,25 +249,29 @@ class Dispatcher:
             return DeliveryResult(0, error.cause)
         return await post(
             target,
-            {**headers, **signed, "user-agent": "millmark"},
-            body,
+            {**delivery.headers, **signed, "user-agent": "millmark"},
+            delivery.body,
             resolve=self._policy.resolve,
             loopback=self._policy.loopback,
             timeout_s=self._policy.timeout_s,
             tls=self._policy.tls,
         )
 
-    def _record_result(self, row: WebhookRow, entry: FeedEntry, result: DeliveryResult) -> bool:
+    def _record_result(self, row: WebhookRow, delivery: Delivery, result: DeliveryResult) -> bool:
         """Stores the result of a delivery. Returns whether the next one may follow at once."""
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             if result.is_accepted:
                 now_ms = self._clock_ms()
-                goes_on = self._move(webhooks, row.id, entry.position, delivered_ms=now_ms, attempts=0, reason="")
+                goes_on = self._move(webhooks, row.id, delivery.cursor, delivered_ms=now_ms, attempts=0, reason="")
                 # The API key may have ended during the delivery.
                 return goes_on and not self._access_ended(connection, row)
             found = self._held(webhooks, row.id)
             if found is None:
+                return False
+            if result.status == _TOO_LARGE and delivery.size > 1:
+                # The standard's way to ask for smaller parts, and no failure: there is something else to try at once.
+                webhooks.change(row.id, most_events=delivery.size // 2, reason=result.reason)
                 return False
             attempts = found.attempts + 1
             waits = self._policy.retry_waits_s
@@ -269,19 +283,18 @@ class Dispatcher:
             webhooks.change(row.id, attempts=attempts, reason=result.reason, next_try_ms=next_ms)
             return False
 
-    def _advance(self, row: WebhookRow, end: Position) -> bool:
-        """Moves the cursor past records that are not for this receiver. Returns whether to continue."""
+    def _advance(self, row: WebhookRow, cursor: Mapping[str, int]) -> bool:
+        """Moves the cursor past what is not for this receiver. Returns whether to continue."""
         with self._store.transaction() as connection:
-            return self._move(WebhookRepository(connection), row.id, end)
+            return self._move(WebhookRepository(connection), row.id, cursor)
 
-    def _move(self, webhooks: WebhookRepository, id_: str, position: Position, **values: object) -> bool:
+    def _move(self, webhooks: WebhookRepository, id_: str, cursor: Mapping[str, int], **values: object) -> bool:
         """Sets the cursor and renews the claim. False if the subscription was removed, parked or claimed by another
         process in the meantime."""
         row = self._held(webhooks, id_)
         if row is None:
             return False
-        place = {"registry_sequence": position.registry, "ledger_sequence": position.ledger}
-        webhooks.change(id_, **place, held_until_ms=self._held_until(), **values)
+        webhooks.change(id_, **cursor, held_until_ms=self._held_until(), **values)
         return row.state == State.ACTIVE
 
     def _held(self, webhooks: WebhookRepository, id_: str) -> WebhookRow | None:

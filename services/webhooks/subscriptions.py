@@ -30,6 +30,7 @@ __all__ = [
     "Subscriber",
     "Subscriptions",
     "Webhook",
+    "holder_of",
     "signing_secrets",
 ]
 
@@ -75,7 +76,7 @@ class Webhook(Printable):
     """0 for one that the gateway's operator created without a credential."""
     url: str
     mode: str
-    """Content mode of CloudEvents over HTTP: `structured` or `binary`."""
+    """Content mode of CloudEvents over HTTP, `structured` or `binary`; `epcis` for a subscription to an EPCIS query."""
     kinds: tuple[str, ...]
     """Kinds of record that are sent; all if empty."""
     subjects: tuple[str, ...]
@@ -87,7 +88,7 @@ class Webhook(Printable):
     attempts: int
     """Failed attempts at the next delivery."""
     position: str
-    """Position in the feed up to which records were delivered."""
+    """Position in the feed up to which records were delivered; for a query, the number of the last captured event."""
     api_key: str | None
     """Public part of the API key that created or last resumed it; deliveries end when that key does. Null if a person
     or the company's own key did it."""
@@ -97,6 +98,8 @@ class Webhook(Printable):
     person: int | None = None
     """Number of the person of the company who created or last resumed it; deliveries end when that person is removed,
     or may no longer receive records. Null if nobody who signed in did it."""
+    query: str | None = None
+    """Name of the company's EPCIS query whose events it receives; null for one to records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
-            if len(webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
+            if sum(not one.query for one in webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
                 raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
@@ -155,7 +158,7 @@ class Subscriptions:
                 delivered_ms=0,
                 holder="",
                 held_until_ms=0,
-                credential=_holder(AccessRepository(connection), subscriber),
+                credential=holder_of(AccessRepository(connection), subscriber),
             )
             webhooks.add(row)
         return NewWebhook(secret, describe(row))
@@ -176,17 +179,22 @@ class Subscriptions:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)
             # The earlier key may have ended, which would park the subscription again at the next delivery.
-            holder = _holder(AccessRepository(connection), subscriber)
+            holder = holder_of(AccessRepository(connection), subscriber)
             webhooks.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=holder)
             return describe(_find(webhooks, subscriber, id_))
 
     def rotate(self, subscriber: Subscriber, id_: str, *, now_ms: int) -> NewWebhook:
         """Creates a new secret. The previous one signs for another day; older ones stop at once. Raises
-        NotFoundError."""
+        NotFoundError, and InputError for a subscription to an EPCIS query."""
         secret = new_secret()
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             row = _find(webhooks, subscriber, id_)
+            if row.query:
+                raise InputError(
+                    f"webhook {id_} is a subscription to an EPCIS query, whose token its subscriber chose",
+                    hint="subscribe again with another signatureToken, then delete this subscription",
+                )
             # Only the newest secret lives on for a day: a second rotation ends the oldest one at once, in case it
             # leaked.
             newest = json.loads(row.secrets)[0][0]
@@ -217,12 +225,19 @@ def describe(row: WebhookRow) -> Webhook:
         state=row.state,
         reason=row.reason or None,
         attempts=row.attempts,
-        position=format_position(Position(row.registry_sequence, row.ledger_sequence)),
+        position=_place(row),
         api_key=None if row.credential.startswith(PERSON) else row.credential or None,
         created_at=moment(row.created_ms // 1000),
         delivered_at=moment(row.delivered_ms // 1000),
         person=int(row.credential.removeprefix(PERSON)) if row.credential.startswith(PERSON) else None,
+        query=row.query or None,
     )
+
+
+def _place(row: WebhookRow) -> str:
+    if row.query:
+        return str(row.event_number)
+    return format_position(Position(row.registry_sequence, row.ledger_sequence))
 
 
 def _find(webhooks: WebhookRepository, subscriber: Subscriber, id_: str) -> WebhookRow:
@@ -233,7 +248,7 @@ def _find(webhooks: WebhookRepository, subscriber: Subscriber, id_: str) -> Webh
     return row
 
 
-def _holder(access: AccessRepository, subscriber: Subscriber) -> str:
+def holder_of(access: AccessRepository, subscriber: Subscriber) -> str:
     """To what a subscription is bound: an API key, by its public part, or a person, as `person-NUMBER`; empty for a
     company's own key, whose sessions expire within minutes."""
     found = access.credential(subscriber.credential)

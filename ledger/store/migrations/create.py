@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-__all__ = ["add_text", "create_table"]
+__all__ = ["add_number", "add_text", "create_table"]
 
 _TYPES = {"int": sa.BigInteger, "bytes": sa.LargeBinary, "str": sa.Text, "bool": sa.Boolean}
 
@@ -33,3 +33,8 @@ def create_table(name: str, columns: str, key: str, *indexes: str, with_rowid: b
 def add_text(table: str, column: str) -> None:
     """Add a column for text, empty in the rows that exist."""
     op.add_column(table, sa.Column(column, sa.Text, nullable=False, server_default=""))
+
+
+def add_number(table: str, column: str) -> None:
+    """Add a column for whole numbers, 0 in the rows that exist."""
+    op.add_column(table, sa.Column(column, sa.BigInteger, nullable=False, server_default="0"))

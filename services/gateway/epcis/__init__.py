@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from services.gateway.epcis.endpoints import add_epcis
 from services.gateway.epcis.negotiation import reword_problem
+from services.gateway.epcis.standing_queries import QuerySource
 
-__all__ = ["add_epcis", "reword_problem"]
+__all__ = ["QuerySource", "add_epcis", "reword_problem"]

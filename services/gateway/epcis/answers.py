@@ -13,7 +13,7 @@ from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.repository import EpcisCaptureRow
 
-__all__ = ["SIMPLE", "collection", "describe_capture", "query_document", "recorded_of"]
+__all__ = ["SIMPLE", "collection", "describe_capture", "format_moment", "query_document", "recorded_of"]
 
 SIMPLE: Final = "SimpleEventQuery"
 """The standard's predefined query, with its parameters in the URL."""
@@ -21,14 +21,15 @@ _SHOWN_MEMBERS: Final = ("kind", "state", "done", "sequence", "refusal")
 """Members of a record's status that a capture job includes."""
 
 
-def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json]:
-    """The response to the query with this name."""
+def query_document(events: Sequence[Json], name: str = SIMPLE, subscription: str | None = None) -> dict[str, Json]:
+    """The response to the query with this name, or what is delivered to a subscription."""
+    subscribed: dict[str, Json] = {} if subscription is None else {"subscriptionID": subscription}
     return {
         "@context": [CONTEXT],
         "type": "EPCISQueryDocument",
         "schemaVersion": "2.0",
-        "creationDate": _moment(int(datetime.now(UTC).timestamp() * 1000)),
-        "epcisBody": {"queryResults": {"queryName": name, "resultsBody": {"eventList": list(events)}}},
+        "creationDate": format_moment(int(datetime.now(UTC).timestamp() * 1000)),
+        "epcisBody": {"queryResults": {"queryName": name, **subscribed, "resultsBody": {"eventList": list(events)}}},
     }
 
 
@@ -62,8 +63,8 @@ def describe_capture(row: EpcisCaptureRow, statuses: Mapping[int, RecordStatus] 
     ]
     return {
         "captureID": row.id,
-        "createdAt": _moment(row.created_ms),
-        "finishedAt": _moment(row.finished_ms),
+        "createdAt": format_moment(row.created_ms),
+        "finishedAt": format_moment(row.finished_ms),
         "running": False,
         "success": row.success,
         "captureErrorBehaviour": row.behaviour,
@@ -79,5 +80,5 @@ def _status(status: RecordStatus | None) -> dict[str, Json]:
     return {name: members[name] for name in _SHOWN_MEMBERS if members[name] is not None}
 
 
-def _moment(ms: int) -> str:
+def format_moment(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

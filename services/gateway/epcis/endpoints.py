@@ -33,6 +33,7 @@ from services.gateway.epcis.negotiation import (
 from services.gateway.epcis.recording import parse_record
 from services.gateway.epcis.resources import add_resources
 from services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
+from services.gateway.epcis.subscriptions import SubscriptionParts, add_subscriptions
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import PROBLEMS_422
 from services.gateway.http.route_table import Examples, Route, RouteTable
@@ -119,9 +120,15 @@ _JOBS: Examples = {
 
 
 def add_epcis(
-    table: RouteTable, store: Store, recorder: Recorder | None = None, clock_ms: Callable[[], int] = _now_ms
+    table: RouteTable,
+    store: Store,
+    recorder: Recorder | None = None,
+    clock_ms: Callable[[], int] = _now_ms,
+    *,
+    loopback: bool = False,
 ) -> None:
-    """Adds the routes. Without a recorder, events are stored as evidence only."""
+    """Adds the routes. Without a recorder, events are stored as evidence only. `loopback` allows subscribers on this
+    machine."""
     routes, service = Routes(table, "epcis", PROBLEMS_422), CaptureService(store, recorder, clock_ms)
     _add_capture(routes, service)
     _add_jobs(routes, service)
@@ -129,6 +136,7 @@ def add_epcis(
     _add_event(routes, service)
     add_resources(routes, service, {"one": _found})
     add_queries(routes, store, clock_ms)
+    add_subscriptions(routes, SubscriptionParts(store, clock_ms, loopback))
     _add_discovery(table)
 
 

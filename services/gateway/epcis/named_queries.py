@@ -1,4 +1,4 @@
-"""Routes of the caller's named queries: add, list, get, run and delete. Subscriptions are not supported."""
+"""Routes of the caller's named queries: add, list, get, run and delete."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import PROBLEM
 from services.gateway.http.routes import Routes
 from services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
+from services.webhooks.repository import WebhookRepository
 
 __all__ = ["QUERIES", "add_queries"]
 
@@ -36,7 +37,7 @@ _PAGING: Final = {"perPage", "nextPageToken"}
 _SUBSCRIBING: Final = frozenset(
     ["stream", "second", "minute", "hour", "dayOfMonth", "month", "dayOfWeek", "reportIfEmpty", "initialRecordTime"]
 )
-"""Parameters with which the standard subscribes to a query."""
+"""Parameters with which the standard subscribes to a query over WebSocket."""
 _READ = Rule(Scope.PROVENANCE)
 QueryName = Annotated[str, Path(pattern=NAME, description="Name of a query.", examples=["shipped-parts"])]
 
@@ -111,8 +112,10 @@ def _add_one(routes: Routes, store: Store) -> None:
         responses={**dict.fromkeys((400, 404), PROBLEM), "default": PROBLEM},
     )
     def drop_query(principal: CurrentPrincipal, name: QueryName) -> Response:
-        """Deletes the query, whose name can then be used again."""
-        _mine(store, principal).drop(name)
+        """Deletes the query and its subscriptions. The name can then be used again."""
+        _mine(store, principal).drop(
+            name, lambda connection: WebhookRepository(connection).drop_query(number_of(principal), name)
+        )
         return Response(status_code=204)
 
 
@@ -126,11 +129,12 @@ def _add_events(routes: Routes, store: Store) -> None:
         **schemas.describe(schemas.DOCUMENT, 404, 413, parameters=schemas.PAGE_PARAMETERS),
     )
     def events_of_query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
-        """Returns the matching events that are visible to the caller. Subscriptions are refused: use `/v1/events` or a
-        webhook to be notified of new records."""
+        """Returns the matching events that are visible to the caller. Subscriptions over WebSocket are refused:
+        subscribe with a webhook (`/queries/{name}/subscriptions`)."""
         if _SUBSCRIBING & request.query_params.keys() or "upgrade" in request.headers:
             raise SubscriptionError(
-                "subscriptions to queries are not supported", hint="poll the query, or use /v1/events or a webhook"
+                "subscriptions over WebSocket are not supported",
+                hint=f"subscribe with a webhook: POST {QUERIES}/{name}/subscriptions",
             )
         read_query(request, _PAGING)
         definition = _mine(store, principal).get(name)

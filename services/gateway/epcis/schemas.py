@@ -10,6 +10,7 @@ from services.gateway.http.responses import PROBLEM, Problems
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.named_queries import NAME
 from services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS
+from services.interop.epcis.schedules import FIELDS
 
 __all__ = [
     "CAPTURE_PARAMETERS",
@@ -28,6 +29,10 @@ __all__ = [
     "PAGE_PARAMETERS",
     "QUERY_EXAMPLE",
     "QUERY_PARAMETERS",
+    "SUBSCRIPTION",
+    "SUBSCRIPTION_BODY",
+    "SUBSCRIPTION_EXAMPLE",
+    "SUBSCRIPTION_LIST",
     "describe",
 ]
 
@@ -274,4 +279,80 @@ DEFINITION_BODY: Final = {
             "examples": {"shipped": {"value": QUERY_EXAMPLE}},
         }
     },
+}
+
+
+_CONTROLS: Final[dict[str, _Schema]] = {
+    "stream": {"const": True, "description": "Send events as soon as they are recorded. Excludes `schedule`."},
+    "schedule": {
+        "type": "object",
+        "description": "When to execute the query, in UTC: numbers and ranges such as `0,[15-20]`. A field that is "
+        "left out matches every value; `second` is then 0. At most once a minute.",
+        "properties": {name: {"type": ["string", "integer"]} for name in FIELDS},
+        "minProperties": 1,
+        "additionalProperties": False,
+    },
+    "reportIfEmpty": {"type": "boolean", "description": "With a schedule: also send results without events."},
+    "initialRecordTime": {**_TIME, "description": "Consider events recorded since then; by default, from now on."},
+}
+_DEST: Final[_Schema] = {**_TEXT, "description": "https URL with a public address and port 443 or 8443."}
+_WANTED: Final = {
+    **_object(
+        "A subscription to a named query.",
+        {
+            "dest": _DEST,
+            "signatureToken": {**_TEXT, "pattern": "^[!-~]{16,256}$", "description": "Key of the signatures."},
+            **_CONTROLS,
+        },
+        ("signatureToken", *_CONTROLS),
+    ),
+    "additionalProperties": False,
+}
+SUBSCRIPTION_BODY: Final = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": _WANTED,
+            "examples": {
+                "daily": {
+                    "value": {
+                        "dest": "https://client.example.com/queryCallback",
+                        "signatureToken": "13df38d8275b13f05704629e5f1cf3d45d6132d5",
+                        "reportIfEmpty": True,
+                        "schedule": {"hour": "1", "minute": "5"},
+                    }
+                }
+            },
+        }
+    },
+}
+SUBSCRIPTION: Final = _object(
+    "A subscription, without its token.",
+    {
+        "subscriptionID": _TEXT,
+        "queryName": _TEXT,
+        "dest": _DEST,
+        "createdAt": _TIME,
+        "minRecordTime": {**_TIME, "description": "Events recorded before it are done with."},
+        "epcFormat": {"const": "Never_Translates"},
+        **_CONTROLS,
+        "lastNotifiedAt": {**_TIME, "description": "When the receiver last accepted a delivery."},
+        "state": {"enum": ["active", "parked"]},
+        "reason": {**_TEXT, "description": "Why the last delivery failed, or why deliveries stopped."},
+    },
+    ("stream", "schedule", "reportIfEmpty", "lastNotifiedAt", "reason"),
+)
+SUBSCRIPTION_LIST: Final = _list(SUBSCRIPTION)
+SUBSCRIPTION_EXAMPLE: Final[dict[str, Any]] = {
+    "subscriptionID": "4f1c09aa27de4f1c",
+    "queryName": "shipped-parts",
+    "dest": "https://client.example.com/queryCallback",
+    "createdAt": "2026-03-01T12:00:00.000Z",
+    "initialRecordTime": "2026-03-01T12:00:00.000Z",
+    "minRecordTime": EXAMPLE_TIME,
+    "epcFormat": "Never_Translates",
+    "reportIfEmpty": True,
+    "schedule": {"hour": "1", "minute": "5"},
+    "state": "active",
+    "lastNotifiedAt": "2026-03-03T01:05:00.412Z",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -24,7 +24,7 @@ from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, Ep
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 
-__all__ = ["CONTEXT", "EventQueries", "Page"]
+__all__ = ["CONTEXT", "EventQueries", "Page", "Recorded"]
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 _MAX_SCANNED: Final = 1_000
@@ -41,6 +41,18 @@ class Page:
     events: list[Json]
     last: tuple[int, int] | None
     """Time and number after which the next page starts; None if there is no next page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Events in the order in which they were recorded."""
+
+    events: list[tuple[int, Json]]
+    """Each with its number."""
+    end: int
+    """Number of the last event that was examined."""
+    is_whole: bool
+    """Whether no event follows that one."""
 
 
 class EventQueries:
@@ -67,6 +79,19 @@ class EventQueries:
                 hint="restrict it to a thing or a shorter period, or read it page by page",
             )
         return Page([_event(row, entries[row.stream, row.index]) for row in rows], last)
+
+    def recorded(self, query: EventQuery, after: int, limit: int) -> Recorded:
+        """At most `limit` visible events with numbers above `after`, in the order in which they were recorded. As in
+        `find`, the number of events examined is bounded."""
+        ordered = replace(query, order="number", descending=False)
+        # One read transaction: an event that is recorded between two would be left out.
+        with self._store.reading() as connection:
+            repository = EpcisRepository(connection)
+            named = Named(Rows(connection), Lineage(connection), self._viewer)
+            rows, last = self._look(repository, named, ordered, (after, after), limit)
+            entries, end = repository.entries(rows), repository.last_number()
+        events = [(row.number, _event(row, entries[row.stream, row.index])) for row in rows]
+        return Recorded(events, end if last is None else last[1], last is None)
 
     def event(self, event_id: str) -> Json:
         """The last captured event with that id; for a corrected event, that is the error declaration.

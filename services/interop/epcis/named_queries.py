@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, InputError, NotFoundError
-from ledger.store import Store
+from ledger.store import Connection, Store
 from services.interop.epcis.query_parameters import COUNTS, QueryError, parse_query
 from services.interop.epcis.repository import EpcisQueryRow, EpcisRepository
 
@@ -21,6 +21,7 @@ __all__ = [
     "SubscriptionError",
     "UnknownQueryError",
     "parse_definition",
+    "read_query_named",
 ]
 
 NAME: Final = r"^[A-Za-z0-9._~-]{1,64}$"
@@ -48,7 +49,7 @@ class QueryNameTakenError(InputError):
 
 
 class SubscriptionError(InputError):
-    """Subscriptions to queries are not supported."""
+    """A subscription to a query is not possible as asked."""
 
     code = "epcis-subscription-refused"
 
@@ -133,10 +134,7 @@ class NamedQueries:
     def get(self, name: str) -> Definition:
         """The query of that name. Raises UnknownQueryError."""
         with self._store.reading() as connection:
-            row = EpcisRepository(connection).query(self._participant, name)
-        if row is None:
-            raise UnknownQueryError(f"no query is named {name[:80]!a}", hint="create it, or see the list of queries")
-        return _definition(row)
+            return read_query_named(connection, self._participant, name)
 
     def find(self, after: int, limit: int) -> list[tuple[int, Definition]]:
         """Queries with numbers above `after`, in the order of creation, with their numbers."""
@@ -144,11 +142,20 @@ class NamedQueries:
             rows = EpcisRepository(connection).queries(self._participant, after, limit)
         return [(row.number, _definition(row)) for row in rows]
 
-    def drop(self, name: str) -> None:
-        """Deletes the query of that name. Raises UnknownQueryError."""
+    def drop(self, name: str, unsubscribe: Callable[[Connection], object] = lambda _: None) -> None:
+        """Deletes the query of that name, and its subscriptions in the same transaction. Raises UnknownQueryError."""
         with self._store.transaction() as connection:
+            unsubscribe(connection)
             if not EpcisRepository(connection).drop_query(self._participant, name):
                 raise UnknownQueryError(f"no query is named {name[:80]!a}", hint="see the list of queries")
+
+
+def read_query_named(connection: Connection, participant: int, name: str) -> Definition:
+    """A participant's query of that name. Raises UnknownQueryError."""
+    row = EpcisRepository(connection).query(participant, name)
+    if row is None:
+        raise UnknownQueryError(f"no query is named {name[:80]!a}", hint="create it, or see the list of queries")
+    return _definition(row)
 
 
 def _definition(row: EpcisQueryRow) -> Definition:

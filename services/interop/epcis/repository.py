@@ -166,6 +166,21 @@ class EpcisRepository:
         last, call = (self._rows.greatest(kind, "number") for kind in (EpcisEventRow, EpcisCaptureRow))
         return last + 1, call + 1
 
+    def last_number(self) -> int:
+        """Number of the last event; 0 without events."""
+        return self._rows.greatest(EpcisEventRow, "number")
+
+    def first_number(self, record_time_ms: int) -> int:
+        """Number of the first event that was recorded at that time or later; of the next one if there is none."""
+        found = select(func.min(epcis_events.c.number)).where(epcis_events.c.record_time_ms >= record_time_ms)
+        first = self._connection.execute(found).scalar()
+        return self.last_number() + 1 if first is None else int(first)
+
+    def record_time(self, number: int) -> int | None:
+        """When the event with that number was recorded; None without such an event."""
+        row = self._rows.get(EpcisEventRow, number)
+        return None if row is None else row.record_time_ms
+
     def add(self, events: Sequence[EpcisEventRow], terms: Sequence[EpcisTermRow]) -> None:
         """Stores events, whose evidence must be in the book, with their terms, each of them once."""
         self._rows.insert(events)

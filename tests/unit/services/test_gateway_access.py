@@ -108,7 +108,10 @@ READERS = frozenset(ROLES) | {"key provenance", "owner"}
 SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
 FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
 RELAYED = frozenset(ROLES) | {"key relay", "owner"}
-QUERIES = ("queries", "queries/{name}", "queries/{name}/events")
+QUERIES = (
+    *("queries", "queries/{name}", "queries/{name}/events"),
+    *("queries/{name}/subscriptions", "queries/{name}/subscriptions/{id}"),
+)
 RESOURCES = tuple(
     f"{name}/{{value:path}}/events" for name in ("eventTypes", "bizSteps", "bizLocations", "readPoints", "dispositions")
 )
@@ -214,6 +217,10 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/epcis/v2/queries/{name}"): READERS,
     ("DELETE", "/epcis/v2/queries/{name}"): READERS,
     ("GET", "/epcis/v2/queries/{name}/events"): READERS,
+    ("POST", "/epcis/v2/queries/{name}/subscriptions"): READERS,
+    ("GET", "/epcis/v2/queries/{name}/subscriptions"): READERS,
+    ("GET", "/epcis/v2/queries/{name}/subscriptions/{id}"): READERS,
+    ("DELETE", "/epcis/v2/queries/{name}/subscriptions/{id}"): READERS,
     ("GET", "/v1/documents"): DOCUMENT_READERS,
     ("POST", "/v1/documents"): frozenset({"owner"}),
     ("GET", "/v1/documents/{id}"): DOCUMENT_READERS,

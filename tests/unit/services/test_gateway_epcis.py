@@ -202,6 +202,8 @@ def test_an_unknown_behaviour_is_refused(caller: Caller) -> None:
         "/epcis/v2/queries",
         "/epcis/v2/queries/q",
         "/epcis/v2/queries/q/events",
+        "/epcis/v2/queries/q/subscriptions",
+        "/epcis/v2/queries/q/subscriptions/4f1c09aa27de4f1c",
     ],
 )
 def test_discovery(caller: Caller, path: str) -> None:

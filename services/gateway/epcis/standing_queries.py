@@ -1,0 +1,234 @@
+"""Named queries to which a company subscribed: their subscriptions, which are webhooks, and what is delivered to them.
+
+Events are delivered in the order in which they were recorded, by the dispatcher of webhooks and under its rules: at
+least once, with retries, and only those that the subscriber may see at the time of delivery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets as random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.canonical import Json
+from ledger.errors import NotFoundError
+from ledger.store import Connection, Store
+from services.access import Principal, Scope
+from services.access.repository import AccessRepository
+from services.gateway.epcis.answers import format_moment, query_document
+from services.gateway.epcis.search import number_of
+from services.interop.epcis.event_queries import EventQueries, Recorded
+from services.interop.epcis.named_queries import SubscriptionError, read_query_named
+from services.interop.epcis.query_parameters import parse_query
+from services.interop.epcis.repository import EpcisRepository
+from services.interop.epcis.subscription_controls import Controls, Wanted, read_controls, verify_subscribable
+from services.webhooks.repository import WebhookRepository, WebhookRow
+from services.webhooks.sources import Batch, Delivery
+from services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets
+from services.webhooks.targets import parse_target
+
+__all__ = ["MAX_PER_COMPANY", "MAX_PER_QUERY", "SIGNATURE", "QuerySource", "StandingQueries"]
+
+MAX_PER_COMPANY: Final = 20
+MAX_PER_QUERY: Final = 5
+SIGNATURE: Final = "GS1-Signature"
+"""Header with HMAC-SHA256 of the body, keyed with the token's bytes, in lower-case hex."""
+_MODE: Final = "epcis"
+_MOST_EVENTS: Final = 100
+_MOST_BYTES: Final = 1 << 20
+"""Most bytes of events in one delivery, unless a single event is larger."""
+
+
+class StandingQueries:
+    """The subscriptions of the caller's company to its queries. `loopback` allows receivers on this machine."""
+
+    def __init__(self, store: Store, principal: Principal, *, loopback: bool = False) -> None:
+        self._store, self._principal, self._loopback = store, principal, loopback
+        self._participant = number_of(principal)
+
+    def subscribe(self, name: str, wanted: Wanted, now_ms: int) -> dict[str, Json]:
+        """Subscribes to the query of that name. Raises UnknownQueryError, SubscriptionError and TargetRefusedError."""
+        parse_target(wanted.dest, loopback=self._loopback)
+        subscriber = Subscriber(self._participant, self._principal.owner, self._principal.credential)
+        with self._store.transaction() as connection:
+            verify_subscribable(read_query_named(connection, self._participant, name))
+            webhooks = WebhookRepository(connection)
+            # Counted in the transaction that adds, so that concurrent requests cannot exceed the limits.
+            queries = [one.query for one in webhooks.all(self._participant) if one.query]
+            if len(queries) >= MAX_PER_COMPANY or queries.count(name) >= MAX_PER_QUERY:
+                raise SubscriptionError(
+                    f"the company has {MAX_PER_QUERY} subscriptions to {name}, or {MAX_PER_COMPANY} in all",
+                    hint="delete one",
+                )
+            holder = holder_of(AccessRepository(connection), subscriber)
+            row = _row(name, subscriber, wanted, now_ms, holder, _start(connection, wanted.controls))
+            webhooks.add(row)
+            return _describe(connection, row)
+
+    def list(self, name: str) -> list[dict[str, Json]]:
+        """The subscriptions to the query of that name, oldest first. Raises UnknownQueryError."""
+        with self._store.reading() as connection:
+            read_query_named(connection, self._participant, name)
+            return [
+                _describe(connection, one) for one in WebhookRepository(connection).of_query(self._participant, name)
+            ]
+
+    def get(self, name: str, id_: str) -> dict[str, Json]:
+        """Raises UnknownQueryError and NotFoundError."""
+        with self._store.reading() as connection:
+            return _describe(connection, self._find(connection, name, id_))
+
+    def unsubscribe(self, name: str, id_: str) -> None:
+        """Raises UnknownQueryError and NotFoundError."""
+        with self._store.transaction() as connection:
+            WebhookRepository(connection).remove(self._find(connection, name, id_).id)
+
+    def _find(self, connection: Connection, name: str, id_: str) -> WebhookRow:
+        read_query_named(connection, self._participant, name)
+        row = WebhookRepository(connection).get(id_)
+        if row is None or (row.participant, row.query) != (self._participant, name):
+            raise NotFoundError(f"subscription {id_[:40]!a} not found", hint="list the subscriptions to see their ids")
+        return row
+
+
+def _row(name: str, subscriber: Subscriber, wanted: Wanted, now_ms: int, holder: str, event_number: int) -> WebhookRow:
+    due_ms = _next_due(wanted.controls, now_ms)
+    return WebhookRow(
+        id=random.token_hex(8),
+        participant=subscriber.participant,
+        owner=subscriber.owner,
+        url=wanted.dest,
+        mode=_MODE,
+        kinds="",
+        subjects="",
+        secrets=json.dumps([(wanted.token, 0)] if wanted.token else []),
+        created_ms=now_ms,
+        registry_sequence=0,
+        ledger_sequence=0,
+        state=State.ACTIVE.value,
+        reason="",
+        attempts=0,
+        next_try_ms=due_ms,
+        delivered_ms=0,
+        holder="",
+        held_until_ms=0,
+        credential=holder,
+        query=name,
+        controls=wanted.controls.to_text(),
+        event_number=event_number,
+        due_ms=due_ms,
+        most_events=_MOST_EVENTS,
+    )
+
+
+def _start(connection: Connection, controls: Controls) -> int:
+    """Number of the last event that is not considered."""
+    events = EpcisRepository(connection)
+    if controls.initial_record_ms is None:
+        return events.last_number()
+    return events.first_number(controls.initial_record_ms) - 1
+
+
+def _next_due(controls: Controls, now_ms: int) -> int:
+    """The next time of the schedule; 0 for a stream. A schedule was refused if it never has one."""
+    return 0 if controls.schedule is None else controls.schedule.next_after(now_ms) or 0
+
+
+def _controls(row: WebhookRow) -> Controls:
+    # Judged as of its creation: what was accepted then is not refused later.
+    return read_controls(json.loads(row.controls), row.created_ms)
+
+
+def _describe(connection: Connection, row: WebhookRow) -> dict[str, Json]:
+    """The standard's description, without the token, and the state of the deliveries as an extension."""
+    controls = _controls(row)
+    since_ms = row.created_ms if controls.initial_record_ms is None else controls.initial_record_ms
+    # A client that subscribes anew from this time on misses nothing: later events have higher numbers.
+    recorded_ms = EpcisRepository(connection).record_time(row.event_number) or 0
+    shown: dict[str, Json] = {
+        "subscriptionID": row.id,
+        "queryName": row.query,
+        "dest": row.url,
+        "createdAt": format_moment(row.created_ms),
+        "initialRecordTime": format_moment(since_ms),
+        "minRecordTime": format_moment(max(since_ms, recorded_ms)),
+        "epcFormat": "Never_Translates",
+        **{name: one for name, one in controls.given.items() if name != "initialRecordTime"},
+        "state": row.state,
+    }
+    if row.delivered_ms:
+        shown["lastNotifiedAt"] = format_moment(row.delivered_ms)
+    return {**shown, "reason": row.reason} if row.reason else shown
+
+
+class QuerySource:
+    """The events of named queries, for the dispatcher (services.webhooks.sources.Source)."""
+
+    scope = Scope.PROVENANCE
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def behind(self, connection: Connection, rows: Sequence[WebhookRow], now_ms: int) -> list[WebhookRow]:
+        last = EpcisRepository(connection).last_number()
+        # A schedule has to be executed even without new events: an empty result may have to be reported.
+        return [row for row in rows if (row.due_ms <= now_ms if row.due_ms else row.event_number < last)]
+
+    def next(self, row: WebhookRow, now_ms: int) -> Batch | None:
+        if row.due_ms > now_ms:
+            return None
+        recorded = self._read(row)
+        if recorded is None or (not row.due_ms and recorded.end == row.event_number):
+            return None
+        controls = _controls(row)
+        end = {"event_number": recorded.end}
+        if recorded.is_whole and row.due_ms:
+            # The execution ends, and times that passed in the meantime are not made up for.
+            end["due_ms"] = end["next_try_ms"] = _next_due(controls, now_ms)
+        deliveries = [_deliver(row, [event for _, event in part], part[-1][0]) for part in _split(recorded.events)]
+        # A part with events of this execution may have been delivered before, also before a restart.
+        was_sent = bool(deliveries) or row.delivered_ms >= row.due_ms
+        if controls.report_if_empty and recorded.is_whole and not was_sent:
+            deliveries.append(_deliver(row, [], recorded.end, end))
+        return Batch(deliveries, end)
+
+    def _read(self, row: WebhookRow) -> Recorded | None:
+        """What follows; None if the query is being deleted, and the subscription with it."""
+        with self._store.reading() as connection:
+            if EpcisRepository(connection).query(row.participant, row.query) is None:
+                return None
+            definition = read_query_named(connection, row.participant, row.query)
+        query = parse_query(definition.parameters, most_per_page=1, per_page=1).query
+        viewer = None if row.owner else row.participant
+        return EventQueries(self._store, row.participant, viewer).recorded(query, row.event_number, row.most_events)
+
+
+def _split(events: Sequence[tuple[int, Json]]) -> Iterator[list[tuple[int, Json]]]:
+    """Parts that are small enough for one delivery."""
+    part: list[tuple[int, Json]] = []
+    size = 0
+    for number, event in events:
+        length = len(msgspec.json.encode(event))
+        if part and size + length > _MOST_BYTES:
+            yield part
+            part, size = [], 0
+        part.append((number, event))
+        size += length
+    if part:
+        yield part
+
+
+def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mapping[str, int] | None = None) -> Delivery:
+    body = msgspec.json.encode(query_document(events, row.query, row.id))
+
+    def sign_at(now_ms: int) -> Mapping[str, str]:
+        tokens = signing_secrets(row, now_ms)  # one, or none where the client gave none
+        return {SIGNATURE: hmac.new(tokens[0].encode(), body, hashlib.sha256).hexdigest()} if tokens else {}
+
+    headers = {"content-type": "application/json", "GS1-EPCIS-Version": "2.0.0", "GS1-CBV-Version": "2.0.0"}
+    return Delivery(headers, body, sign_at, cursor or {"event_number": number}, len(events))
