@@ -30,9 +30,11 @@ _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
 """A batch ends at whichever limit comes first: few commits, and little to fetch again after a crash."""
 _AHEAD = 64
-"""Number of blocks that are asked for at once."""
+"""Number of blocks that are asked for at once, at most."""
 _AHEAD_RECORDS = 256
 """Number of records, nearly, that are asked for at once."""
+_STEP = 4
+"""How many times as many blocks are asked for after a success, at most, and how many times fewer after an error."""
 _HINT_CHANGED = "find out why a final block changed; if the chain is right: `millmark rebuild`, then start again"
 _ANY = 2**63 - 1
 """Above every block number."""
@@ -94,9 +96,11 @@ class Progress:
 class Follower:
     """The only writer of an index. If two follow into one store, the one that commits second halts."""
 
-    def __init__(self, chain: ChainReader, store: Store) -> None:
+    def __init__(self, chain: ChainReader, store: Store, ahead: int = _AHEAD) -> None:
+        """`ahead`: number of blocks that are asked for at once, at most."""
         self._chain = chain
         self._store = store
+        self._ahead = ahead
         self._stride = 1
         """Number of blocks whose records are asked for at once: the more, the fewer are in each."""
 
@@ -137,10 +141,10 @@ class Follower:
 
     def derive(self, batches: Iterable[Sequence[Block]]) -> CursorRow:
         """Index blocks that the caller has compared with the chain, all final, each batch in one transaction; returns
-        the cursor after them. Raises IndexHaltedError as `follow` does."""
+        the cursor after them. Blocks without records may be left out. Raises IndexHaltedError as `follow` does."""
         cursor = self._open()
         for batch in batches:
-            cursor = self._commit(cursor, batch, _ANY)
+            cursor = self._commit(cursor, batch, _ANY, are_all=False)
         return cursor
 
     def _open(self) -> CursorRow:
@@ -217,6 +221,9 @@ class Follower:
                 if len(batch) == _BATCH_BLOCKS or records >= _BATCH_RECORDS:
                     break
         except MillmarkError:
+            # Fewer the next time: a node may fail because an answer as large takes it too long, or is refused here.
+            # Otherwise each fetch would ask for the same group again, and never get past it.
+            self._stride = max(1, self._stride // _STEP)
             # The blocks before the error are good: they are committed, then the next fetch raises it, if it lasts.
             if not batch:
                 raise
@@ -224,18 +231,27 @@ class Follower:
 
     def _blocks(self, cursor: CursorRow, last: int, final: int) -> Iterator[Block]:
         """Yield linked blocks. Ends early at a reorganisation above the final block, which the next `follow` undoes."""
-        linked: list[Header] = []
+        for group in self._groups(cursor, last, final):
+            yield from self._complete(group)
+
+    def _groups(self, cursor: CursorRow, last: int, final: int) -> Iterator[list[Header]]:
+        """Yield the headers of linked blocks, in groups whose records are asked for at once.
+
+        A generator of its own, so that an error in completing a group cannot be taken for one in the headers after it:
+        then the group would be completed twice, and its first blocks come twice.
+        """
+        group: list[Header] = []
         try:
             for header in self._linked(cursor, last, final):
-                linked.append(header)
-                if len(linked) >= self._stride:
-                    yield from self._complete(linked)
-                    linked = []
+                group.append(header)
+                if len(group) >= self._stride:
+                    yield group
+                    group = []
         except MillmarkError:
             # The blocks before the error are good.
-            yield from self._complete(linked)
+            yield group
             raise
-        yield from self._complete(linked)
+        yield group
 
     def _linked(self, cursor: CursorRow, last: int, final: int) -> Iterator[Header]:
         """Yield the headers of linked blocks."""
@@ -257,7 +273,7 @@ class Follower:
     def _headers(self, numbers: range) -> Iterator[Header]:
         while numbers:
             # Fewer where blocks are full: a batch ends after so many records, and the rest would be asked for again.
-            size = min(_AHEAD, 4 * self._stride)
+            size = min(self._ahead, _STEP * self._stride)
             yield from self._chain.headers_of(numbers[:size])
             numbers = numbers[size:]
 
@@ -273,7 +289,9 @@ class Follower:
             records += len(block.records)
             yield block
         if headers:
-            self._stride = max(1, min(_AHEAD, _AHEAD_RECORDS * len(headers) // max(records, 1)))
+            fitting = _AHEAD_RECORDS * len(headers) // max(records, 1)
+            # No faster than it falls after an error: else every group that succeeds is followed by one that fails.
+            self._stride = max(1, min(self._ahead, _STEP * self._stride, fitting))
 
     def _write(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
         """Commit a batch; if it halts, commit block by block, so that the index ends right before the bad one."""
@@ -290,13 +308,15 @@ class Follower:
     def _start_of(self, subject: bytes) -> bytes:
         return start_of(self._chain.chain_id, self._chain.ledger, self._chain.ledger_id, subject)
 
-    def _commit(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
+    def _commit(self, cursor: CursorRow, batch: Sequence[Block], final: int, *, are_all: bool = True) -> CursorRow:
+        """`are_all`: no block between them is left out."""
         with self._store.transaction() as connection:
             rows, undo = Rows(connection), Undo(connection)
             _verify_alone(rows, cursor)
             state = State(rows)
             for block in batch:
                 before = cursor
+                _verify_next(block.header.number, before.block_number, are_all=are_all)
                 if block.header.number > final:
                     state.flush()  # first writes what final blocks changed, which is never undone, so it is not logged
                 cursor = write_block(block, state, cursor, self._start_of)
@@ -315,6 +335,15 @@ def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
     # Checked under the write lock. A lease would need renewing; the cursor itself shows that nobody else has written.
     if rows.get(CursorRow, _ONLY) != cursor:
         raise IndexHaltedError("another follower writes this index", hint="run one follower for each store")
+
+
+def _verify_next(number: int, before: int, *, are_all: bool) -> None:
+    # A block without records would pass every other check, and set the cursor back, or over blocks with records.
+    if number != before + 1 and (are_all or number <= before):
+        raise IndexHaltedError(
+            f"block {number} cannot be indexed after block {before}",
+            hint="start again; if it halts here again: `millmark rebuild`",
+        )
 
 
 def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:

@@ -52,6 +52,8 @@ _PROFILE = dataclasses.replace(
     find_profile("clique"), finality_depth=_DEPTH, depth_by_signers=False, bump_percent=0, priority_fee_wei=1
 )
 _KEYS = st.integers(0, 1)
+_AHEAD = 4
+"""Blocks that the index asks for at once: few, so that requests for as many as that fail too."""
 _PATIENCE = 400
 """Blocks within which a healthy network has everything."""
 
@@ -75,6 +77,7 @@ class JoinedModel(RuleBasedStateMachine):
         self.node = SharedNode([one.address for one in self.signers], chance, self.verify_stored, most=most)
         self.chain = SharedLedger(self.node, _PROFILE)
         self.submitters = [self.start(number, 3) for number in range(2)]
+        self.follower = Follower(self.chain, self.store, _AHEAD)
 
     def start(self, number: int, size: int) -> Submitter:
         outbox, signer = Outbox(self.store), self.signers[number]
@@ -108,9 +111,11 @@ class JoinedModel(RuleBasedStateMachine):
         with suppress(ChainError):
             self.submitters[key].step()
 
-    @rule(most=st.integers(0, 5))
-    def mine(self, most: int) -> None:
-        self.node.mine(most)
+    @rule(most=st.integers(0, 5), blocks=st.integers(1, 2 * _AHEAD))
+    def mine(self, most: int, blocks: int) -> None:
+        """Several blocks, so that the index, which follows now and then, asks for as many at once."""
+        for _ in range(blocks):
+            self.node.mine(most)
 
     @rule(depth=st.integers(1, _DEPTH))
     def reorganise(self, depth: int) -> None:
@@ -129,7 +134,7 @@ class JoinedModel(RuleBasedStateMachine):
     @rule(limit=st.none() | st.integers(1, 4))
     def follow(self, limit: int | None) -> None:
         with suppress(ChainError):
-            Follower(self.chain, self.store).follow(limit)
+            self.follower.follow(limit)
 
     @rule(key=_KEYS, size=st.integers(1, 5))
     def restart(self, key: int, size: int) -> None:
@@ -157,7 +162,7 @@ class JoinedModel(RuleBasedStateMachine):
         for _ in range(_DEPTH + 1):
             self.node.mine()
         copy_database(kept, self.store)
-        Follower(self.chain, self.store).follow()
+        self.follower.follow()
         for key, signer in enumerate(self.signers):
             adopt_records(self.chain, self.store, signer.address)
             assert verify_outbox(self.chain, self.store, signer.address)
@@ -202,7 +207,7 @@ class JoinedModel(RuleBasedStateMachine):
             self.node.mine(8)
             idle = [submitter.step() for submitter in self.submitters]
             if all(idle):
-                Follower(self.chain, self.store).follow()
+                self.follower.follow()
                 return
         raise AssertionError(f"records are still under way: {Outbox(self.store).counts()}")
 

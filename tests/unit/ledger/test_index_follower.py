@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from ledger.chain import RawLog, decode_log
-from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
+from ledger.errors import ChainUnreachableError, IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
 from ledger.events import Event, Header, LedgerEvent, Recorded
 from ledger.events.lots import LotReleased
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower, IndexStatus, fetch_status
 from ledger.index.bloom import may_contain
+from ledger.index.writer import Block
 from ledger.records import TransformationKind
 from ledger.store import Book, Feed, Rows, Store
 from ledger.store.rows import BlockRow, CursorRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
@@ -329,3 +330,116 @@ def test_a_node_that_fails_half_way_loses_nothing(fake: FakeLedger, store: Store
     assert after[RecordRow.__name__] == before[RecordRow.__name__]
     Follower(fake.chain, store).follow()
     assert status(store).ledger_sequence == 8
+
+
+@dataclass
+class FaultyChain(FakeChain):
+    """Fails where a node or its answers do."""
+
+    failing: dict[int, MillmarkError] = field(default_factory=dict)
+    """The error of each block whose records are not to be had."""
+    once: bool = True
+    """Whether each fails only once."""
+    most: int = 1_000
+    """Number of blocks whose records are answered at once; of more, none are."""
+
+    def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
+        error = self.failing.pop(header.number, None) if self.once else self.failing.get(header.number)
+        if error is not None:
+            raise error
+        return super().recorded(header)
+
+    def recorded_in_each(self, headers: Sequence[Header]) -> Iterator[tuple[Recorded[Event], ...]]:
+        if len(headers) > self.most:
+            raise ChainUnreachableError("the answer is too large")
+        yield from super().recorded_in_each(headers)
+
+
+BAD = 93
+
+
+def faulty(depth: int) -> FaultyChain:
+    """300 blocks, so that records are asked for in large groups; every third from 81 to 102 has some, as does BAD."""
+    made = FakeLedger()
+    made.admit(1)
+    made.chain.mine(80)
+    for number in range(81, 103, 3):
+        made.receive(f"lot-{number}", 1, 10)
+        made.chain.mine(3)
+    made.chain.mine(300 - len(made.chain.headers))
+    return FaultyChain(finality_depth=depth, headers=made.chain.headers, records=made.chain.records)
+
+
+def verify_whole(chain: FaultyChain, store: Store, tmp_path: Path) -> None:
+    """The index is as if nothing had ever failed, and can be undone as far."""
+    chain.failing, chain.most = {}, 1_000
+    with new_store(tmp_path, "clean.db") as clean:
+        Follower(chain, clean).follow()
+        assert dump(store) == dump(clean)
+        assert status(store) == status(clean)
+        with store.reading() as left, clean.reading() as right:
+            assert (Undo(left).count(), Undo(left).first()) == (Undo(right).count(), Undo(right).first())
+
+
+@pytest.mark.parametrize("depth", [0, 1_000], ids=["final", "not-final"])
+def test_one_lost_answer_in_a_group_neither_loses_nor_doubles_a_block(depth: int, store: Store, tmp_path: Path) -> None:
+    chain = faulty(depth)
+    chain.failing = {BAD: ChainUnreachableError("no answer")}
+    follower = Follower(chain, store)
+    assert follower.follow().blocks == 300
+    verify_whole(chain, store, tmp_path)
+
+
+@pytest.mark.parametrize("depth", [0, 1_000], ids=["final", "not-final"])
+def test_a_bad_record_in_a_group_halts_right_before_it(depth: int, store: Store, tmp_path: Path) -> None:
+    chain = faulty(depth)
+    chain.failing, chain.once = {BAD: IndexHaltedError(f"record 5 of block {BAD} does not decode")}, False
+    follower = Follower(chain, store)
+    for _ in range(3):
+        with pytest.raises(IndexHaltedError, match="does not decode"):
+            follower.follow()
+        assert status(store).block_number == BAD - 1
+    chain.failing = {}
+    assert follower.follow().block_number == 299
+    verify_whole(chain, store, tmp_path)
+
+
+@pytest.mark.parametrize("most", [1, 3, 20])
+def test_asks_for_fewer_blocks_of_a_node_that_fails_at_many(most: int, store: Store, tmp_path: Path) -> None:
+    """As one does whose answer is too large, or takes too long."""
+    made = FakeLedger()
+    for number in range(1, 100):
+        made.admit(number)
+        made.chain.mine()
+    chain = FaultyChain(headers=made.chain.headers, records=made.chain.records)
+    follower = Follower(chain, store)
+    follower.follow(limit=30)
+    chain.most = most
+    follow_until_whole(follower)
+    verify_whole(chain, store, tmp_path)
+
+
+def follow_until_whole(follower: Follower) -> None:
+    """Follows again after each failure. At most three are without progress in a row: then a group has a 64th."""
+    for _ in range(4):
+        try:
+            assert follower.follow().block_number == 99
+        except ChainUnreachableError:
+            continue
+        return
+    pytest.fail("asks for the same group for ever")
+
+
+def test_no_block_is_indexed_twice_or_left_out(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    cursor = follower.derive([])
+    blocks = [Block(*one) for one in zip(fake.chain.headers, fake.chain.records, strict=True)]
+    before = dump(store)
+    for batch in ([*blocks[:4], blocks[3]], [*blocks[:4], blocks[0]], [*blocks[:2], blocks[3]]):
+        with pytest.raises(IndexHaltedError, match="cannot be indexed after block"):
+            follower._commit(cursor, batch, -1)
+        assert dump(store) == before
+    with pytest.raises(IndexHaltedError, match="block 3 cannot be indexed after block 3"):
+        follower.derive([[*blocks[:4], blocks[3]]])
+    assert dump(store) == before
+    assert follower.derive([[blocks[1], blocks[3]]]).block_number == 3  # those between have no records
