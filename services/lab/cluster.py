@@ -104,8 +104,8 @@ class _Server:
 
     @contextmanager
     def running(self, settings: str) -> Iterator[None]:
-        self.start(settings)
         try:
+            self.start(settings)  # within: it may serve already when the wait for it is interrupted
             yield
         finally:
             self.stop()

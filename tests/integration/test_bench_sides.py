@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import select
+import shutil
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import SettingsError
 from services.lab.bench.table import sides
+from services.lab.bench.table.runner import _end
 from services.lab.bench.table.sides import ask_in_turns, compare, open_sides
+from services.lab.cluster import describe_missing
 
 pytestmark = pytest.mark.integration
 ARGUMENTS: dict[str, object] = {"documents": [{"a": [1, 2], "b": "c"}] * 10}
@@ -43,3 +51,37 @@ def test_without_the_peers_environment_the_peer_is_left_out(tmp_path: Path, monk
     monkeypatch.setattr(sides, "ROOT", tmp_path)
     with open_sides(tmp_path, {"plain": ("peers.claims", ARGUMENTS)}) as (running, missing):
         assert (running, missing) == ({}, {"plain": "the peers' environment .venv-peers is not set up"})
+
+
+def test_a_measurement_that_is_ended_stops_its_postgresql() -> None:
+    """The server leaves the process group, so that only the measurement itself can stop it."""
+    if missing := describe_missing():
+        pytest.skip(missing)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MEASURING], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    folder = Path(process.stdout.readline().strip())
+    server = os.pidfd_open(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    try:
+        _end(process)
+        is_ended = bool(select.select([server], [], [], 10)[0])
+        assert (process.returncode, folder.exists(), is_ended) == (128 + signal.SIGTERM, False, True)
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(server, signal.SIGKILL)
+        os.close(server)
+        process.stdout.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_MEASURING = """
+import signal
+from urllib.parse import parse_qs, urlsplit
+from services.lab.bench.table.runner import end_on_term
+from services.lab.cluster import running_cluster
+end_on_term()
+with running_cluster() as url:
+    print(parse_qs(urlsplit(url).query)["host"][0], flush=True)
+    signal.pause()
+"""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from services.lab.bench.table import __main__ as table
 from services.lab.bench.table.declared import Bound, Figure, Goal, Row
 from services.lab.bench.table.report import build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
@@ -83,13 +85,55 @@ def test_rows_that_were_not_measured_again_stay_with_their_date() -> None:
     [old] = build_json([Outcome(ROW, failure="once")], 1.0)
     [new] = build_json([Outcome(ROW, {"cpu": Figure(1.0, "us", 4.0)})], 0.0)
     other = {**new, "name": "other", "date": "2020-01-01"}
-    rows = join_rows(["other", "hash", "gone"], [old, other], [new])
-    assert [row["name"] for row in rows] == ["other", "hash"]
+    rows, staying = join_rows([replace(ROW, name=name) for name in ("other", "hash", "gone")], [old, other], [new])
+    assert ([row["name"] for row in rows], staying) == (["other", "hash"], {})
     page = build_markdown(["other", "hash", "gone"], rows)
     assert "- not measured yet: gone\n" in page
     assert "once" not in page
     assert "- 2020-01-01, " in page
     assert "before: other, in" in page
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(ROW, failure="not done after 10 s"),
+        Outcome(ROW, left_out={"": "no time left"}),
+        Outcome(ROW, left_out={"cpu": "the peer is missing"}),
+        Outcome(ROW),
+    ],
+)
+def test_a_figure_stays_until_there_is_another_one(outcome: Outcome) -> None:
+    [old] = build_json([Outcome(ROW, {"cpu": Figure(1.0, "us", 4.0)})], 0.0)
+    old["date"] = "2020-01-01"
+    rows, staying = join_rows([ROW], [old], build_json([outcome], 1.0))
+    assert (rows, staying) == ([old], {"hash": "2020-01-01"})
+    [line] = build_lines([outcome], staying)
+    assert line[-1].endswith("; the figures of 2020-01-01 stay")
+    unmeasured = {**old, "goals": []}
+    new = build_json([outcome], 1.0)
+    assert join_rows([ROW], [unmeasured], new) == (new, {})
+    # A figure that is declared no more is not waited for.
+    renamed = replace(ROW, goals=(replace(ROW.goals[0], figure="wall"),))
+    assert join_rows([renamed], [old], new) == (new, {})
+
+
+@pytest.mark.parametrize(
+    ("figures", "code"), [({"cpu": Figure(1.0, "us", 4.0)}, 0), ({}, 1)], ids=["measured", "nothing measured"]
+)
+def test_a_run_that_measured_nothing_fails(
+    figures: dict[str, Figure], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    row = ROWS[0]
+    monkeypatch.setattr(table, "run_rows", lambda *_: [Outcome(row, figures, {} if figures else {"": "no peer"})])
+    monkeypatch.setattr(table, "_FIGURES", tmp_path / "TABLE.json")
+    monkeypatch.setattr(table, "_PAGE", tmp_path / "TABLE.md")
+    [old] = build_json([Outcome(row, {row.goals[0].figure: Figure(1.0, "us", 4.0)})], 0.0)
+    (tmp_path / "TABLE.json").write_text(json.dumps([{**old, "date": "2020-01-01"}]))
+    assert table.main([row.name, "--write"]) == code
+    assert json.loads((tmp_path / "TABLE.json").read_text())[0]["date"] == "2020-01-01"
+    assert "the figures of 2020-01-01 stay" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_end_of_a_measurement_is_read() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
-from services.lab.bench.table.runner import Outcome, measure_here, run_rows
+from services.lab.bench.table.runner import Outcome, end_on_term, measure_here, run_rows
 from services.output import json_format, print_document, print_table, warn
 
 _PAGE = Path(__file__).parents[1] / "TABLE.md"
@@ -18,7 +18,7 @@ _FIGURES = _PAGE.with_suffix(".json")
 
 
 def main(arguments: list[str]) -> int:
-    """Returns 1 if a row failed, 2 for an unknown row; a reach that is missed is only marked."""
+    """Returns 1 if a row failed or none was measured, 2 for an unknown row; a reach that is missed is only marked."""
     known = {row.name: row for row in ROWS}
     options = _parser().parse_args(arguments)
     names = options.rows or list(known)
@@ -29,23 +29,31 @@ def main(arguments: list[str]) -> int:
         print_table("rows", ["row", "what", "beside"], [[row.name, row.title, row.peer] for row in ROWS])
         return 0
     if options.measure:
+        end_on_term()
         sys.stdout.write(json.dumps(measure_here(known[names[0]])))
         return 0
     load = os.getloadavg()[0]
     outcomes = list(run_rows([known[name] for name in names], warn))
-    _show(outcomes, load, as_json=options.json)
-    if options.write:
-        # Rows that were not asked for stay as an earlier run left them, with its date.
-        kept = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else []
-        rows = join_rows(list(known), kept, build_json(outcomes, load))
-        _FIGURES.write_text(json.dumps(rows, indent=1) + "\n")
-        _PAGE.write_text(build_markdown(list(known), rows))
-    return 1 if any(outcome.failure for outcome in outcomes) else 0
+    staying = _write(outcomes, load) if options.write else {}
+    _show(outcomes, load, staying, as_json=options.json)
+    is_measured = any(outcome.figures for outcome in outcomes)
+    return 1 if not is_measured or any(outcome.failure for outcome in outcomes) else 0
+
+
+def _write(outcomes: list[Outcome], load: float) -> dict[str, str]:
+    """Returns the date of each row whose earlier figures stay because they were not all measured again, by name."""
+    # Rows that were not asked for stay as an earlier run left them, with its date.
+    kept = json.loads(_FIGURES.read_text()) if _FIGURES.exists() else []
+    rows, staying = join_rows(ROWS, kept, build_json(outcomes, load))
+    _FIGURES.write_text(json.dumps(rows, indent=1) + "\n")
+    _PAGE.write_text(build_markdown([row.name for row in ROWS], rows))
+    return staying
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description="Measures Millmark beside its peers; exit code 1 if a row fails."
+        prog="scripts/bench",
+        description="Measures Millmark beside its peers; exit code 1 if a row fails, or none is measured.",
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows")
     parser.add_argument("--list", action="store_true", help="list the rows and measure nothing")
@@ -55,11 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show(outcomes: list[Outcome], load: float, *, as_json: bool) -> None:
+def _show(outcomes: list[Outcome], load: float, staying: dict[str, str], *, as_json: bool) -> None:
     if as_json:
         print_document({"format": json_format(["bench", "table"]), "rows": build_json(outcomes, load)})
         return
-    print_table("Millmark beside its peers", list(HEADS), [list(line) for line in build_lines(outcomes)])
+    print_table("Millmark beside its peers", list(HEADS), [list(line) for line in build_lines(outcomes, staying)])
     for outcome in outcomes:
         for note in outcome.notes:
             warn(f"{outcome.row.name}: {note}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.lab.bench.table.declared import Bound, Figure, Goal
+from services.lab.bench.table.declared import Bound, Figure, Goal, Row
 from services.lab.bench.table.runner import Outcome
 
 __all__ = ["HEADS", "build_json", "build_lines", "build_markdown", "join_rows"]
@@ -18,9 +18,17 @@ HEADS = ("row", "what", "Millmark", "peer", "times", "least to most", "reach", "
 _MISSED, _REACHED = "**missed**", "reached"
 
 
-def build_lines(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """The table's lines, one for each goal; a row that failed or was left out has one that says so."""
-    return [line for outcome in outcomes for line in _lines(outcome)]
+def build_lines(outcomes: Sequence[Outcome], staying: Mapping[str, str] | None = None) -> list[tuple[str, ...]]:
+    """The table's lines, one for each goal; a row that failed or was left out has one that says so. `staying`: the date
+    of the earlier figures that the repository keeps, by the row's name."""
+    dates = staying or {}
+    return [
+        (*line[:-1], f"{line[-1]}; the figures of {dates[outcome.row.name]} stay".removeprefix("; "))
+        if outcome.row.name in dates
+        else line
+        for outcome in outcomes
+        for line in _lines(outcome)
+    ]
 
 
 def _lines(outcome: Outcome) -> list[tuple[str, ...]]:
@@ -110,10 +118,25 @@ def _row_json(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def join_rows(names: Sequence[str], kept: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[Any]:
-    """The rows of an earlier run and of this one, this one's first, in the order of `names`."""
-    found = {row["name"]: row for row in [*kept, *new]}
-    return [found[name] for name in names if name in found]
+def join_rows(
+    declared: Sequence[Row], kept: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]
+) -> tuple[list[Any], dict[str, str]]:
+    """The rows of an earlier run and of this one, in the order of `declared`; of a row that is in both this one's,
+    unless it lacks a figure that the earlier one has. Also the date of each that stays for this reason, by name."""
+    found = {row["name"]: row for row in kept}
+    goals = {row.name: {goal.figure for goal in row.goals} for row in declared}
+    staying = dict[str, str]()
+    for row in new:
+        name = row["name"]
+        if name in found and (_figures(found[name]) & goals[name]) - _figures(row):
+            staying[name] = found[name]["date"]
+        else:
+            found[name] = row
+    return [found[name] for name in goals if name in found], staying
+
+
+def _figures(row: dict[str, Any]) -> set[str]:
+    return {goal["figure"] for goal in row["goals"]}
 
 
 def build_markdown(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:

@@ -18,11 +18,13 @@ from typing import Any
 from services.lab.bench.table.declared import Figure, Measured, Row
 from services.lab.bench.table.sides import MissingPeerError
 
-__all__ = ["MOST_S", "Outcome", "measure_here", "run_rows"]
+__all__ = ["MOST_S", "Outcome", "end_on_term", "measure_here", "run_rows"]
 
 MOST_S = 20 * 60.0
 """A run takes no longer: rows that are left then are named as left out."""
 _WORDS = 200
+_LEAVE_S = 30.0
+"""A measurement that is to end has so long to stop what it started: PostgreSQL, which leaves the process group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,16 @@ class Outcome:
     notes: tuple[str, ...] = ()
     failure: str = ""
     wall_s: float = 0.0
+
+
+def end_on_term() -> None:
+    """Has SIGTERM end this process as an exit does, so that contexts are left and `finally` blocks run."""
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleaning up
+    sys.exit(128 + number)
 
 
 def measure_here(row: Row) -> dict[str, Any]:
@@ -81,6 +93,11 @@ def _run(command: list[str], most_s: float) -> tuple[int | None, str, str]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        # It alone first: it knows how to stop what it started, and what has left its group.
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVE_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
