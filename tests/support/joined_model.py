@@ -52,7 +52,7 @@ _PROFILE = dataclasses.replace(
     find_profile("clique"), finality_depth=_DEPTH, depth_by_signers=False, bump_percent=0, priority_fee_wei=1
 )
 _KEYS = st.integers(0, 1)
-_AHEAD = 4
+_AHEAD = 2
 """Blocks that the index asks for at once: few, so that requests for as many as that fail too."""
 _PATIENCE = 400
 """Blocks within which a healthy network has everything."""
@@ -111,11 +111,9 @@ class JoinedModel(RuleBasedStateMachine):
         with suppress(ChainError):
             self.submitters[key].step()
 
-    @rule(most=st.integers(0, 5), blocks=st.integers(1, 2 * _AHEAD))
-    def mine(self, most: int, blocks: int) -> None:
-        """Several blocks, so that the index, which follows now and then, asks for as many at once."""
-        for _ in range(blocks):
-            self.node.mine(most)
+    @rule(most=st.integers(0, 5))
+    def mine(self, most: int) -> None:
+        self.node.mine(most)
 
     @rule(depth=st.integers(1, _DEPTH))
     def reorganise(self, depth: int) -> None:
