@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     gateway_feedback: bool = True
     """Whether what happens at machines leads to settings, deratings, withdrawn offers and other plans by itself
     (services/planning/FEEDBACK.md); requires `gateway_signer` and `gateway_participant`."""
+    gateway_drift_notes: bool = False
+    """Whether the gateway of an inspector signs and records a note when what a machine makes drifts, which may be
+    another company's; requires `gateway_feedback`."""
     gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
     """Rate limit of one participant, in requests per second; bursts of five seconds' worth are allowed."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)

@@ -120,6 +120,7 @@ def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None
         company.gateway_url,
         secret.named_in(layout),
         consortium.gateway,
+        inspects=Role.INSPECTOR in company.roles,
     )
     told = company.place.write_settings(layout, text)
     entry = DirectoryEntry(0, company.name, company.gln, company.place.url, contact=company.contact)

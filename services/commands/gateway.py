@@ -155,6 +155,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         check_page=settings.from_home(settings.check_page) or BUILT,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
         setpoints=_setpoints(settings),
+        drift_notes=_notes_drift(settings),
     )
 
 
@@ -168,6 +169,17 @@ def _setpoints(settings: Settings) -> SetpointDesk | None:
     if settings.gateway_participant is None:
         return NoSetpoints()
     return InboxDesk(settings.home, settings.gateway_participant)
+
+
+def _notes_drift(settings: Settings) -> bool:
+    """Whether drift alarms become notes. Raises SettingsError if nothing would record them."""
+    needed = settings.gateway_feedback, settings.gateway_signer, settings.gateway_participant
+    if settings.gateway_drift_notes and not all(needed):
+        raise SettingsError(
+            "gateway_drift_notes is set, but the gateway has no feedback, no key or no participant to note them with",
+            hint="set gateway_signer and gateway_participant, and leave gateway_feedback on",
+        )
+    return settings.gateway_drift_notes
 
 
 def _provider(settings: Settings) -> Provider | None:

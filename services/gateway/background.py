@@ -131,8 +131,8 @@ def _build_feedback(parts: GatewayParts, recorder: Recorder | None, logger: Filt
     owner, setpoints = parts.policy.owner, parts.setpoints
     if recorder is None or parts.recording is None or owner is None or setpoints is None:
         return None
-    signer, captured = parts.recording[1], parts.captured
-    return Feedback(parts.store, recorder, owner, signer, setpoints, parts.clock, logger, captured=captured)
+    given = parts.store, recorder, owner, parts.recording[1], setpoints, parts.clock, logger
+    return Feedback(*given, captured=parts.captured, drift_notes=parts.drift_notes)
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

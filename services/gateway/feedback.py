@@ -46,9 +46,11 @@ class Feedback:
         logger: FilteringBoundLogger,
         *,
         captured: bool = False,
+        drift_notes: bool = False,
     ) -> None:
         self._store, self._recorder, self._me, self._clock = store, recorder, owner, clock
         self._setpoints, self._captured = setpoints, captured
+        self._drift_notes, self._logger = drift_notes, logger
         self._replacer = Replacer(store, owner, self._queue, signer)
         self.loop = Loop("millmark-feedback", self._round, logger, failed="feedback failed", retry_s=_LOOK_S)
 
@@ -119,7 +121,8 @@ class Feedback:
             return _LOOK_S
 
     def _watcher(self, shelf: Shelf) -> Watcher:
-        return Watcher(shelf, self._me, self._queue, self._setpoints, self._clock(), self._captured)
+        given = self._me, self._queue, self._setpoints, self._clock(), self._captured
+        return Watcher(shelf, *given, self._drift_notes, self._logger)
 
     def _queue(self, connection: Connection, key: str, record: Record) -> None:
         self._recorder.queue_in(connection, RecordingRow(key, self._me, describe_subjects([])), record)

@@ -82,6 +82,8 @@ class GatewayParts:
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
     setpoints: SetpointDesk | None = None
     """With it and `recording`, a thread closes the loop; settings of machines are proposed to operators there."""
+    drift_notes: bool = False
+    """Whether alarms of the company's inspections become notes on what others made, which that thread records."""
     receiver: Receiver | None = None
     """With it, the gateway takes what other companies hand over to its own."""
     deliveries: Deliveries | None = None

@@ -67,8 +67,14 @@ recipient_key = "recipient.json"
 # The gateway from which names and addresses of the companies come: the operator's.
 directory_url = {directory_url}
 
-# The authority of their certificates, if it is a private one.
+{drift_notes}# The authority of their certificates, if it is a private one.
 # partner_ca = "partners.pem"
+"""
+_DRIFT_NOTES = """\
+# Whether the gateway signs a note on the ledger when inspections show that what a machine makes drifts, which may be
+# another company's machine.
+# gateway_drift_notes = false
+
 """
 _UNKNOWN = "# gateway_participant = 0"
 
@@ -90,13 +96,16 @@ def company_settings(
     gateway_url: str | None,
     passphrase_file: str | None,
     directory_url: str,
+    *,
+    inspects: bool = False,
 ) -> str:
-    """Settings of a company that joins; its number is not known yet."""
+    """Settings of a company that joins; its number is not known yet. `inspects`: whether it is an inspector."""
     return _head(name, chain_url, engine, port, gateway_url) + _COMPANY.format(
         participant=_UNKNOWN,
         passphrase=_or_comment("gateway_passphrase_file", passphrase_file, "passphrase"),
         name_passphrase=_or_comment("gateway_name_passphrase_file", passphrase_file, "passphrase"),
         directory_url=_quote(directory_url),
+        drift_notes=_DRIFT_NOTES if inspects else "",
     )
 
 

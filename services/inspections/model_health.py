@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ledger.provenance import Reader, open_reader
 from ledger.records import ModelState, Verdict
@@ -19,7 +20,16 @@ from quality.inputs import unpack_window
 from quality.metrics import wilson
 from quality.model import load_family, parse_model
 
-__all__ = ["FieldFigures", "ModelHealth", "Share", "find_health", "measure_drift", "monitor"]
+__all__ = [
+    "FieldFigures",
+    "ModelHealth",
+    "Share",
+    "find_health",
+    "measure_drift",
+    "monitor",
+    "read_reference",
+    "read_statistics",
+]
 
 MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""
@@ -168,25 +178,36 @@ def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
 
 def measure_drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
     """A model's inspections, in order, beside the reference in its card. Raises InputError if that is not here, or does
-    not fit."""
-    if file is None or not file.card:
-        raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
-    model = parse_model(file.content)
-    reference = _reference(file.card)
+    not fit, and ModelError."""
+    return watch(read_reference(file), *read_statistics(file, inferences))
+
+
+def read_statistics(
+    file: ModelFileRow | None, inferences: Sequence[InferenceRow]
+) -> tuple[NDArray[np.signedinteger], NDArray[np.int64]]:
+    """Words (n, width) and margins (n,) of a model's inspections, in order. Raises InputError if the model is not here,
+    and ModelError."""
+    model = parse_model(_require(file).content)
     windows = np.array([unpack_window(row.window) for row in inferences], dtype=np.int64)
     words = load_family(model.family, "arrays").quantise(model, windows.reshape(len(inferences), model.width))
     margins = np.array([model.decision.margin(json.loads(row.logits)) for row in inferences], dtype=np.int64)
-    return watch(reference, words, margins)
+    return words, margins
 
 
-def _reference(card: str) -> Reference:
-    """A card is whatever file was given with the model. Raises InputError."""
+def read_reference(file: ModelFileRow | None) -> Reference:
+    """The reference in a model's card, which is whatever file was given with the model. Raises InputError."""
     try:
-        read = json.loads(card)
+        read = json.loads(_require(file).card)
     except (ValueError, RecursionError):
         raise InputError("the card is not JSON", hint="add it again with `millmark quality keep`") from None
     reference: Reference = parse_reference(read.get("drift") if isinstance(read, dict) else None)
     return reference
+
+
+def _require(file: ModelFileRow | None) -> ModelFileRow:
+    if file is None or not file.card:
+        raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
+    return file
 
 
 def _field(reader: Reader, certificates: Sequence[CertificateRow]) -> FieldFigures:

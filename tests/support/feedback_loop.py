@@ -66,7 +66,8 @@ class Loop:
         return records
 
     def watcher(self, shelf: Shelf, home: Home) -> Watcher:
-        return Watcher(shelf, home.company.number, self.queue, self.desk, self.planned.apart.world.now())
+        given = home.company.number, self.queue, self.desk, self.planned.apart.world.now()
+        return Watcher(shelf, *given, drift_notes=True)
 
     def look(self, home: Home) -> None:
         """As the gateway's thread does."""

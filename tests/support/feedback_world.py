@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from structlog.typing import FilteringBoundLogger
+
 from ledger.canonical import sha256
 from ledger.events import Event
 from ledger.records import Contract, Gate, Item, Record, Statement, Verdict
@@ -78,6 +80,8 @@ class FeedbackWorld:
     number: int = 0
     now_s: int = T0
     captured: bool = False
+    drift_notes: bool = True
+    logger: FilteringBoundLogger | None = None
 
     def found(self) -> None:
         with self.store.transaction() as connection:
@@ -159,7 +163,8 @@ class FeedbackWorld:
         return found
 
     def watcher(self, shelf: Shelf) -> Watcher:
-        return Watcher(shelf, self.me, self._queue, self.setpoints, self.now_s, self.captured)
+        given = self.me, self._queue, self.setpoints, self.now_s, self.captured
+        return Watcher(shelf, *given, self.drift_notes, self.logger)
 
     def is_idle(self) -> bool:
         with reading(self.store) as shelf:

@@ -1,11 +1,12 @@
-"""Creates tables and columns in migrations. Do not change what it does: existing databases were migrated with it."""
+"""Creates tables and columns in migrations, and drops columns. Do not change what it does: existing databases were
+migrated with it."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-__all__ = ["add_number", "add_text", "create_table"]
+__all__ = ["add_number", "add_text", "create_table", "drop_column"]
 
 _TYPES = {"int": sa.BigInteger, "bytes": sa.LargeBinary, "str": sa.Text, "bool": sa.Boolean}
 
@@ -38,3 +39,8 @@ def add_text(table: str, column: str) -> None:
 def add_number(table: str, column: str) -> None:
     """Add a column for whole numbers, 0 in the rows that exist."""
     op.add_column(table, sa.Column(column, sa.BigInteger, nullable=False, server_default="0"))
+
+
+def drop_column(table: str, column: str) -> None:
+    """Drop a column whose content nothing reads any more."""
+    op.drop_column(table, column)

@@ -1,8 +1,10 @@
 """An inspector's drift alarm becomes a note on the ledger, which is a cause at the machine's owner.
 
-What one model said of what one machine made is compared with the model's reference in groups, by the rule of
-`quality.drift`: the alarm is given when a statistic is above its limit in two groups in a row. Every inspection counts
-once, in the order of the ledger; after an alarm, the next one needs two new groups. So a model that inspects for many
+What one model said of what one machine made is compared in groups, by the rule of `quality.drift`: a change is a
+statistic above its limit in two groups in a row. Every inspection counts once, in the order of the ledger. After a
+change, the groups that showed it are what later ones are compared with, so that each change is noted once, however
+long it lasts. The model's reference is what is usual, unless the machine's first two groups already differ from it:
+then they are, since a machine that makes one variant of several has changed nothing. So a model that inspects for many
 machines blames the one that drifts.
 
 Only what can be a cause counts: certificates of this company on what one machine made, at a gate of the lot's order.
@@ -16,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from structlog.typing import FilteringBoundLogger
+
 from ledger.canonical import Json
 from ledger.claims import build_claims
 from ledger.events import Event
@@ -25,13 +29,13 @@ from ledger.records import Note, NoteKind
 from ledger.store.book_rows import InferenceRow
 from ledger.store.feed import Feed
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, ModelRow, OrderRow, RecordRow, gates_of
-from quality.errors import InputError
-from services.planning.feedback.repository import FeedbackRepository, InspectionRow
+from quality.errors import QualityError
+from services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
 from services.planning.feedback.taking import Queue
 from services.planning.shelf import Shelf
 
 if TYPE_CHECKING:
-    from quality.drift import Drift
+    from services.planning.feedback.comparing import Change
 
 __all__ = ["DriftAlarms"]
 
@@ -48,6 +52,8 @@ class DriftAlarms:
     me: int
     """Participant."""
     queue: Queue
+    logger: FilteringBoundLogger | None = None
+    """Is told of inspections that could not be compared."""
     _kept: FeedbackRepository = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,10 +63,12 @@ class DriftAlarms:
         """Takes note of a final record, if it is a certificate of this company. Without numpy, nothing is compared."""
         if record.participant != self.me or not isinstance(event, CertificateIssued) or not _can_compare():
             return
+        if not event.statement.model:
+            return  # by a procedure, which measures nothing that could be compared
         machine = self._find_machine(feed.histories([record.sequence]).get(record.sequence, []))
         if machine:
             model = event.statement.model
-            row = self._kept.inspections(model, machine) or InspectionRow(model, machine, "[]", "[]", b"")
+            row = self._kept.inspections(model, machine) or InspectionRow(model, machine, "[]")
             waiting = [*json.loads(row.waiting), record.sequence][-_MOST:]
             self._kept.put_inspections(replace(row, waiting=json.dumps(waiting)))
 
@@ -89,38 +97,41 @@ class DriftAlarms:
         return group if len(group) == GROUP else []
 
     def _compare(self, row: InspectionRow, group: Sequence[int]) -> InspectionRow:
-        waiting = [one for one in json.loads(row.waiting) if one > group[-1]]
-        left = replace(row, waiting=json.dumps(waiting), above="[]", first=b"")
-        found = self._measure(row.model, group)
+        waiting = json.dumps([one for one in json.loads(row.waiting) if one > group[-1]])
+        both = [*json.loads(row.before or "[]"), *group]
+        found = self._measure(row, both)
         if found is None:
+            return replace(row, waiting=waiting, before="")
+        left = replace(row, waiting=waiting, before=json.dumps(list(group)))
+        if row.before and not row.usual:
+            # Where the first two groups differ from the reference, the machine did not change while it was watched.
+            return replace(left, before="", usual=found.state) if found.index else replace(left, usual=MODELS)
+        if not found.index:
             return left
-        from quality.drift import ALARM_PSI  # noqa: PLC0415 - numpy is optional
+        if found.unusual:
+            self._note(row, found, both, self._find_ends(both))
+        return replace(left, before="", latest=found.state)
 
-        above = sorted(name for name, index in found.latest.items() if index > ALARM_PSI)
-        first, last = self._find_ends(group, row.first)
-        if alarms := [name for name in above if name in json.loads(row.above)]:
-            self._note(row, alarms, found, group, (first, last))
-            return left
-        return replace(left, above=json.dumps(above), first=self._find_ends(group, b"")[0])
+    def _measure(self, row: InspectionRow, group: Sequence[int]) -> Change | None:
+        """None where the inspections cannot be compared; why is on the model's page too."""
+        from services.planning.feedback.comparing import find_change  # noqa: PLC0415 - numpy is optional
 
-    def _measure(self, model: int, group: Sequence[int]) -> Drift | None:
-        """The group beside the model's reference; None where that is not here, as the model's page says."""
-        from services.inspections.model_health import measure_drift  # noqa: PLC0415 - numpy is optional
-
-        row, kept = self.shelf.rows.get(ModelRow, model), self.shelf.book.inferences(group)
+        model, kept = self.shelf.rows.get(ModelRow, row.model), self.shelf.book.inferences(group)
+        file = None if model is None else self.shelf.book.model(model.digest)
         try:
-            return (
-                None if row is None else measure_drift(self.shelf.book.model(row.digest), [kept[one] for one in group])
-            )
-        except InputError:
+            return find_change(file, [kept[one] for one in group], row.usual.removeprefix(MODELS), row.latest)
+        except (QualityError, ValueError, ImportError) as error:
+            # Files of models come from whoever trained them. One that cannot be read must not stop all feedback.
+            if self.logger is not None:
+                place = {"model": row.model, "machine": row.machine, "last_certificate": group[-1]}
+                self.logger.warning("inspections were not compared", **place, error=str(error))
             return None
 
-    def _find_ends(self, group: Sequence[int], before: bytes) -> tuple[bytes, bytes]:
-        """Of the group, and of the one before: the lot that was begun first, and the one that was inspected last. What
-        was measured began with the first."""
+    def _find_ends(self, group: Sequence[int]) -> tuple[bytes, bytes]:
+        """The lot of these certificates that was begun first, and the one that was inspected last. What was measured
+        began with the first."""
         lots = {row.sequence: row.lot for row in self.shelf.rows.among(CertificateRow, "sequence", group)}
-        named = {*lots.values(), *filter(None, [before])}
-        rows = {row.subject: row for row in self.shelf.rows.among(LotRow, "subject", named)}
+        rows = {row.subject: row for row in self.shelf.rows.among(LotRow, "subject", set(lots.values()))}
         works = {row.sequence: row for row in self._works(list(rows.values()))}
 
         def begun(lot: bytes) -> tuple[int, int]:
@@ -144,22 +155,20 @@ class DriftAlarms:
         order = None if lot.order is None or not lot.assignment else self.shelf.rows.get(OrderRow, lot.order)
         return order is not None and any(gate.inspector == self.me for gate in gates_of(order))
 
-    def _note(
-        self, row: InspectionRow, alarms: Sequence[str], found: Drift, group: Sequence[int], lots: Sequence[bytes]
-    ) -> None:
+    def _note(self, row: InspectionRow, found: Change, group: Sequence[int], lots: Sequence[bytes]) -> None:
         """Queues the note about the first and the last of what was measured, and keeps its document."""
         named = sorted(set(lots))
         orders = {lot.subject: lot.order or _NOTHING for lot in self.shelf.rows.among(LotRow, "subject", named)}
-        indices: dict[str, Json] = {name: round(1000 * found.latest[name]) for name in alarms}
+        indices: dict[str, Json] = {name: found.index[name] for name in found.unusual}
         cause: dict[str, Json] = {
             "kind": CauseKind.DRIFT.value,
             "machine": row.machine,
             "model": row.model,
-            "inspections": 2 * len(group),
+            "inspections": len(group),
             "last_certificate": group[-1],
             "psi_per_mille": indices,
         }
-        text = f"model {row.model} on machine {row.machine}: drift of {', '.join(alarms)}"[:200]
+        text = f"model {row.model} on machine {row.machine}: drift of {', '.join(found.unusual)}"[:200]
         claims = build_claims({"cause": cause, "text": text})
         self.shelf.book.put_document(claims.root, json.dumps(claims.to_json()))
         note = Note(tuple(named), tuple(orders[one] for one in named), NoteKind.DRIFT, claims.root)

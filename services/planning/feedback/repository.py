@@ -13,7 +13,16 @@ from ledger.store import Rows, schema_of
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.rules import Condition, Outcome, Step
 
-__all__ = ["CauseRow", "ConditionRow", "FeedbackRepository", "InspectionRow", "PositionRow", "State", "StepRow"]
+__all__ = [
+    "MODELS",
+    "CauseRow",
+    "ConditionRow",
+    "FeedbackRepository",
+    "InspectionRow",
+    "PositionRow",
+    "State",
+    "StepRow",
+]
 
 
 class State:
@@ -117,11 +126,17 @@ class InspectionRow:
     machine: int
     waiting: str
     """JSON list of the sequences of certificates that are in no group yet."""
-    above: str
-    """JSON list of the statistics that were above their limit in the group before."""
-    first: bytes
-    """Subject of the lot of that group that was begun first; empty if nothing was above."""
+    before: str = ""
+    """JSON list of the sequences of the group before; empty if there is none, or it has led to a change."""
+    usual: str = ""
+    """JSON of a reference made of the machine's first two groups; `MODELS` if they fit the model's own; empty until
+    both were compared."""
+    latest: str = ""
+    """JSON of a reference made of the two groups of the latest change; empty if there was none."""
 
+
+MODELS = "model"
+"""What is usual at a machine is the reference in the model's card."""
 
 _SCHEMA = schema_of("services")
 _SCHEMA.table("feedback_causes", CauseRow, "id", "number", "machine")

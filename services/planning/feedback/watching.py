@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from structlog.typing import FilteringBoundLogger
+
 from ledger.canonical import to_hex
 from ledger.plans.offer import parse_offer, parse_offer_withdrawal
 from ledger.records import Contract
@@ -48,22 +50,28 @@ class Watcher:
     now_s: int
     captured: bool = False
     """Whether a node captures the company's streams, so that nothing else may be added to them."""
+    drift_notes: bool = False
+    """Whether alarms of the company's inspections become notes on what others made."""
+    logger: FilteringBoundLogger | None = None
     _taker: Taker = field(init=False)
     _kept: FeedbackRepository = field(init=False)
-    _alarms: DriftAlarms = field(init=False)
+    _alarms: DriftAlarms | None = field(init=False)
 
     def __post_init__(self) -> None:
         taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s, self.captured)
         object.__setattr__(self, "_taker", taker)
         object.__setattr__(self, "_kept", taker.kept)
-        object.__setattr__(self, "_alarms", DriftAlarms(self.shelf, self.me, self.queue))
+        alarms = DriftAlarms(self.shelf, self.me, self.queue, self.logger) if self.drift_notes else None
+        object.__setattr__(self, "_alarms", alarms)
 
     def is_idle(self) -> bool:
         """Whether a look would find nothing to do."""
         feed, at = Feed(self.shelf.connection), self._kept.position()
         if at is None or feed.after(Position(*at), 1):
             return False
-        return not self._taker.can_go_on() and self._alarms.is_idle() and not any(True for _ in self._find_withdrawn())
+        if self._taker.can_go_on() or not (self._alarms is None or self._alarms.is_idle()):
+            return False
+        return not any(True for _ in self._find_withdrawn())
 
     def look(self) -> int:
         """Takes in the next final records, and goes on with what waited. Returns how many records there were: after a
@@ -79,13 +87,15 @@ class Watcher:
             if record.contract == Contract.LEDGER.value:
                 for one in find_all(self.shelf.rows, self.shelf.book, feed, record):
                     self._take_in(one)
-                self._alarms.take(feed, record, record.event())
+                if self._alarms is not None:
+                    self._alarms.take(feed, record, record.event())
             at = position.registry, position.ledger
         if found:
             self._kept.put_position(*at)
         self._take_in_withdrawals()
         self._taker.go_on()
-        self._alarms.go_on()
+        if self._alarms is not None:
+            self._alarms.go_on()
         return len(found)
 
     def to_search(self) -> list[MachineCause]:

@@ -107,7 +107,9 @@ def read_received(shelf: Shelf, me: int) -> list[CapacitySignal]:
     latest: dict[int, LeafRow] = {}
     for row in shelf.rows.find(LeafRow, what=What.SIGNAL):
         known = latest.get(row.owner)
-        if row.owner != me and (known is None or known.sequence < row.sequence):
+        # Several signals may be under one anchor, which is one record: then the later entry counts.
+        place = row.sequence, row.leaf_index
+        if row.owner != me and (known is None or (known.sequence, known.leaf_index) < place):
             latest[row.owner] = row
     return [parse_signal(row.value) for _, row in sorted(latest.items())]
 

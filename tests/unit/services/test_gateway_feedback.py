@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import SettingsError
 from ledger.store import Book
+from services.commands.gateway import _notes_drift
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.feedback import Feedback
 from services.gateway.recording import Recorder
 from services.planning.feedback.setpoints import NoSetpoints
 from services.serving.logs import build_logger
+from services.settings import Settings
 from tests.support.gateway_client import Caller
 from tests.support.recording_site import Site, open_site
 
@@ -108,3 +111,13 @@ def test_what_cannot_be_a_report_is_refused(site: Site, body: dict[str, object],
     assert site.post("/v1/causes", body).status_code == status
     assert site.caller.ask("/v1/causes").json()["items"] == []
     assert site.caller.ask(f"/v1/causes/0x{'00' * 32}").status_code == 404
+
+
+@pytest.mark.parametrize("missing", ["gateway_feedback", "gateway_signer", "gateway_participant"])
+def test_drift_notes_that_nothing_would_record_are_refused(tmp_path: Path, missing: str) -> None:
+    whole = Settings(home=tmp_path, gateway_drift_notes=True, gateway_signer="file:key", gateway_participant=7)
+    assert _notes_drift(whole) is True
+    assert _notes_drift(Settings(home=tmp_path)) is False
+    lacking = whole.model_copy(update={missing: False if missing == "gateway_feedback" else None})
+    with pytest.raises(SettingsError, match="gateway_drift_notes is set"):
+        _notes_drift(lacking)

@@ -153,6 +153,19 @@ def test_the_settings_that_are_written_are_those_that_are_read(tmp_path: Path) -
     assert (found.gateway_participant, found.gateway_url, found.gateway_port) == (7, "https://alder.example", 8601)
     assert (found.gateway_passphrase_file, found.gateway_name_keys) == (None, ("keystore:names.json",))
     assert (found.recipient_key, found.directory_url) == (Path("recipient.json"), "https://op")
+    assert found.gateway_drift_notes is False
+    assert "gateway_drift_notes" not in text
+
+
+def test_the_settings_of_an_inspector_name_the_notes_that_it_could_sign(tmp_path: Path) -> None:
+    common = "Birch", "http://node:8545", "embedded", 8601, None, None, "https://op"
+    text = company_settings(*common, inspects=True)
+    assert "# gateway_drift_notes = false\n" in text
+    path = tmp_path / "millmark.toml"
+    path.write_text(text)
+    assert read_settings(tmp_path).gateway_drift_notes is False
+    path.write_text(text.replace("# gateway_drift_notes = false", "gateway_drift_notes = true"))
+    assert read_settings(tmp_path).gateway_drift_notes is True
 
 
 def test_a_number_is_set_once_wherever_it_stands() -> None:

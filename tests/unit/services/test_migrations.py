@@ -41,6 +41,9 @@ EARLIER = [
 COUNTERS = {"outbox_done"}
 """Tables that a migration itself fills, from those that they count."""
 
+DROPPED = {"feedback_inspections": {"above", "first"}}
+"""Columns that a migration drops, by table: what they hold can be read elsewhere."""
+
 Rows = dict[str, list[dict[str, object]]]
 
 
@@ -99,6 +102,13 @@ def _columns_of(row: dict[str, object], later: dict[str, object]) -> dict[str, o
     return {name: later[name] for name in row}
 
 
+def _outliving(rows: Rows) -> Rows:
+    return {
+        name: [{one: value for one, value in row.items() if one not in DROPPED.get(name, ())} for row in found]
+        for name, found in rows.items()
+    }
+
+
 def test_the_first_schema_is_among_those_that_are_migrated() -> None:
     assert EARLIER[0] == ("0001", "0001")
     assert len(EARLIER) >= 3
@@ -113,7 +123,7 @@ def test_rows_outlive_the_migration(new_url: str, library: str, services: str) -
             _make(connection, SERVICES, services)
             _fill(connection)
         with old.reading() as connection:
-            before = _read(connection)
+            before = _outliving(_read(connection))
     assert len(before) > 50
     assert {name for name, rows in before.items() if len(rows) != 1} <= COUNTERS
     with open_store(new_url) as store:

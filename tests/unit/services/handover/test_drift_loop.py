@@ -56,6 +56,8 @@ class Inspected:
     """Orders that are planned on the mill, and inspected by a model that knows what the mill makes when it is well."""
 
     loop: Loop
+    level: int = 0
+    """Of both values that the inspector measures on what the mill makes."""
 
     @property
     def inspector(self) -> Home:
@@ -93,7 +95,7 @@ class Inspected:
             Book(connection).put_model(MODEL_DIGEST, build_model(tiny_network()), card)
 
     def drift(self, order: str) -> None:
-        """The mill makes a part of an order, on which the inspector measures what it never did before."""
+        """The mill makes a part of an order, on which the inspector measures more than ever before."""
         apart, maker = self.loop.planned.apart, self.owner.company
         subject, stream = apart.world.orders[order], apart.world.streams["mill-offers"]
         with reading(self.owner.store) as shelf:
@@ -101,13 +103,19 @@ class Inspected:
         apart.act(maker, f"start {order}", StartAssignment(subject, 1, work.sequence, stream, NOTHING))
         lot = apart.named(SubjectKind.LOT, maker, order)
         apart.act(maker, f"make {order}", CommissionLot(hash_of(lot), subject, 1, 1, PIECE, NOTHING))
-        for _ in range(2 * GROUP):
-            self._certify(lot.subject, subject)
+        if not self.level:  # what is usual at this mill, by its first two groups
+            self._certify_groups(lot.subject, subject)
+        self.level += 30
+        self._certify_groups(lot.subject, subject)
         self.loop.pass_on()
+
+    def _certify_groups(self, lot: bytes, order: bytes) -> None:
+        for _ in range(2 * GROUP):
+            self._certify(lot, order)
 
     def _certify(self, lot: bytes, order: bytes) -> None:
         apart, inspector = self.loop.planned.apart, self.inspector
-        window, salt = pack_window([90, 90]), secrets.token_bytes(32)
+        window, salt = pack_window([self.level, self.level]), secrets.token_bytes(32)
         entry = apart._measure(inspector.company, lot, build_window_commitment(salt, window))
         inference = apart.world._inference(lot, entry, Verdict.PASS, salt, window)
         place = self.loop.planned.apart.world.streams["bench"], entry.index, entry.leaf_hash
@@ -151,6 +159,7 @@ class Inspected:
 @pytest.fixture
 def inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inspected]:
     monkeypatch.setattr("quality.drift.GROUP", GROUP)
+    monkeypatch.setattr("quality.drift.BINS", 2)  # as many as a reference of two such groups can have
     apart = found_apart(tmp_path)
     made = Inspected(Loop(Planned(apart)))
     made.begin()

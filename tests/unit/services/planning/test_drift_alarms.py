@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
+from structlog import DropEvent
+from structlog.typing import EventDict
 
 from ledger.claims import parse_claims
 from ledger.records import Contract, Item, Note, NoteKind, Statement, Verdict
@@ -25,7 +28,7 @@ from tests.support.stores import new_store
 
 MODEL = 3
 CONTENT = build_model(tiny_network())
-STEADY, SHIFTED = 0, 45
+STEADY, SHIFTED, FURTHER = 0, 45, 85
 Window = tuple[int, int]
 
 
@@ -57,27 +60,36 @@ def world(tmp_path: Path) -> Iterator[FeedbackWorld]:
 
 
 def inspect(
-    world: FeedbackWorld, lots: Sequence[bytes], windows: Sequence[Window], by: int = INSPECTOR, *, kept: bool = True
+    world: FeedbackWorld,
+    lots: Sequence[bytes],
+    windows: Sequence[Window],
+    by: int = INSPECTOR,
+    *,
+    kept: bool = True,
+    model: int = MODEL,
 ) -> list[int]:
     """Certificates on the lots in turn. Returns their sequences. `kept`: whether the measurements are here."""
     found = []
     with world.store.transaction() as connection:
         rows, book = Rows(connection), Book(connection)
+        made: tuple[list[RecordRow], list[RecordHistoryRow], list[CertificateRow]] = [], [], []
         for place, words in enumerate(windows):
             world.number += 1
             lot, number = lots[place % len(lots)], world.number
-            given = {"items": (Item(lot, ORDER),), "model": MODEL, "verdict": Verdict.PASS, "expires_at": 2**33}
+            given = {"items": (Item(lot, ORDER),), "model": model, "verdict": Verdict.PASS, "expires_at": 2**33}
             event = event_of("CertificateIssued", statement=build(Statement, **given, leaf_index=0))
             placed = Contract.LEDGER.value, number, event.kind, event.topic, by, lot, bytes(20), number, bytes(32)
             data = encode_event(event, bytes(20), (lot,))
-            rows.put(RecordRow(*placed, world.now_s, bytes(32), 0, data, bytes(32)))
-            rows.put(RecordHistoryRow(number, 0, lot, bytes(32)))
+            made[0].append(RecordRow(*placed, world.now_s, bytes(32), 0, data, bytes(32)))
+            made[1].append(RecordHistoryRow(number, 0, lot, bytes(32)))
             blank = {one.name: bytes(32) if str(one.type) == "bytes" else 0 for one in fields(CertificateRow)}
-            named = {"sequence": number, "lot": lot, "order": ORDER, "issuer": by, "model": MODEL}
-            rows.put(CertificateRow(**{**blank, **named}))  # type: ignore[arg-type]  # as declared
+            named = {"sequence": number, "lot": lot, "order": ORDER, "issuer": by, "model": model}
+            made[2].append(CertificateRow(**{**blank, **named}))  # type: ignore[arg-type]  # as declared
             if kept:
                 book.put_inference(number, bytes(32), pack_window(words), [logit(words)])
             found.append(number)
+        for one in made:
+            rows.insert(one)
     return found
 
 
@@ -104,6 +116,7 @@ def test_two_groups_above_the_limit_are_noted_once_on_what_was_begun_first_and_i
 ) -> None:
     first, last = world.make(started_s=world.now_s - 50), world.make()
     middle = world.make(started_s=world.now_s - 10)
+    inspect(world, [world.make(started_s=world.now_s - 90)], draw(9, STEADY))
     inspect(world, [middle, first], draw(2, SHIFTED))
     assert look(world) == []
     numbers = inspect(world, [middle, last], draw(3, SHIFTED))
@@ -115,11 +128,62 @@ def test_two_groups_above_the_limit_are_noted_once_on_what_was_begun_first_and_i
     assert (document["cause/inspections"], document["cause/last_certificate"]) == (2 * GROUP, numbers[-1])
     assert {name: value for name, value in document.items() if "psi" in name and value <= 1000 * ALARM_PSI} == {}  # type: ignore[operator]
     assert str(document["text"]).startswith(f"model {MODEL} on machine {MACHINE}: drift of column 0")
-    # What was noted does not count again: the next alarm needs two new groups.
-    inspect(world, [last], draw(4, SHIFTED))
-    assert len(look(world)) == 1
-    inspect(world, [last], draw(5, SHIFTED))
-    assert len(look(world)) == 2
+
+
+def test_what_stays_as_it_was_noted_is_not_noted_again_and_each_change_is(world: FeedbackWorld) -> None:
+    lot, seeds = world.make(), iter(range(20, 60))
+    noted = []
+    for shift in (STEADY, SHIFTED, SHIFTED, FURTHER, STEADY, SHIFTED):
+        for _ in range(2):
+            inspect(world, [lot], draw(next(seeds), shift))
+        noted.append(len(look(world)))
+    # A return to what is usual is a change, but no drift; what comes after it is one again.
+    assert noted == [0, 1, 1, 2, 2, 3]
+
+
+def test_a_machine_that_always_differed_from_the_reference_is_noted_when_it_changes(world: FeedbackWorld) -> None:
+    """As one that makes only one of the variants that the model was trained on."""
+    lot = world.make()
+    for seed in range(20, 26):
+        inspect(world, [lot], draw(seed, SHIFTED))
+    assert look(world) == []
+    for seed in (28, 29):
+        inspect(world, [lot], draw(seed, STEADY))
+    [note] = look(world)
+    assert said(world, note)["cause/inspections"] == 2 * GROUP
+
+
+def test_certificates_by_procedure_do_not_wait(world: FeedbackWorld) -> None:
+    inspect(world, [world.make()], draw(2, STEADY, 3), model=0)
+    assert look(world) == []
+    assert waiting(world) == []
+
+
+def test_a_model_that_cannot_be_read_stops_nothing_and_is_logged_once(world: FeedbackWorld) -> None:
+    """Its file is in the company's own book, but nobody looked into it there."""
+    with world.store.transaction() as connection:
+        Book(connection).put_model(model_digest(CONTENT), b"not a model", json.dumps({"drift": {}}))
+    logged: list[dict[str, object]] = []
+
+    def keep(_logger: object, _level: str, entry: EventDict) -> str:
+        logged.append(dict(entry))
+        raise DropEvent
+
+    world.logger = structlog.wrap_logger(None, [keep], structlog.make_filtering_bound_logger(0))
+    inspect(world, [world.make()], draw(2, SHIFTED))
+    assert look(world) == []
+    assert look(world) == []
+    assert [row.waiting for row in waiting(world)] == ["[]"]
+    [entry] = logged
+    assert (entry["model"], entry["machine"]) == (MODEL, MACHINE)
+    assert "model" in str(entry["error"])
+
+
+def test_nothing_is_noted_unless_it_is_asked_for(world: FeedbackWorld) -> None:
+    world.drift_notes = False
+    inspect(world, [world.make()], draw(2, STEADY, GROUP) + draw(3, SHIFTED, 2 * GROUP))
+    assert look(world) == []
+    assert waiting(world) == []
 
 
 def test_one_group_above_the_limit_is_chance_and_steady_ones_are_none(world: FeedbackWorld) -> None:
@@ -132,8 +196,8 @@ def test_one_group_above_the_limit_is_chance_and_steady_ones_are_none(world: Fee
 
 def test_of_two_machines_the_one_that_drifts_is_noted(world: FeedbackWorld) -> None:
     steady, drifting = world.make(), world.make(machine=OTHERS_MACHINE, owner=STRANGER)
-    for seed in (2, 3):
-        both = [one for pair in zip(draw(seed, STEADY), draw(seed + 9, SHIFTED), strict=True) for one in pair]
+    for seed, shift in ((2, STEADY), (3, SHIFTED), (4, SHIFTED)):
+        both = [one for pair in zip(draw(seed, STEADY), draw(seed + 9, shift), strict=True) for one in pair]
         inspect(world, [steady, drifting], both)
     [note] = look(world)
     assert note.subjects == (drifting,)
@@ -142,6 +206,7 @@ def test_of_two_machines_the_one_that_drifts_is_noted(world: FeedbackWorld) -> N
 
 def test_measurements_that_come_after_the_certificates_count_when_they_are_here(world: FeedbackWorld) -> None:
     lot, windows = world.make(), draw(2, SHIFTED, 2 * GROUP)
+    inspect(world, [lot], draw(9, STEADY))
     numbers = inspect(world, [lot], windows, kept=False)
     assert look(world) == []
     for part in (slice(0, GROUP), slice(GROUP, 2 * GROUP)):
