@@ -101,7 +101,8 @@ class Settings(BaseSettings):
     gateway_connections_per_address: int = Field(default=128, ge=1, le=100_000)
     """Maximum number of connections of one address (IPv6: one /64). Behind a proxy, set it to `gateway_connections`."""
     contact: str | None = Field(default=None, max_length=200)
-    """Where readers of the passport report a problem: a `mailto:` or `https:` address, or a text such as a number."""
+    """Where readers of pages and passports, with or without a credential, report a problem: a `mailto:` or `https:`
+    address, or a text such as a number. Without it, the contact that the directory has; empty to show none."""
     openid_issuer: str | None = None
     """URL of the company's OpenID Connect provider, exactly as it names itself; with it, people sign in there too."""
     openid_client_id: str | None = None

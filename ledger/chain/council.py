@@ -20,7 +20,17 @@ from ledger.errors import InputError, NotFoundError, WrongContractError
 from ledger.records import Contract, Value
 from ledger.signatures import Signer
 
-__all__ = ["CALLS", "Council", "Motion", "MotionState", "build_call", "deploy_council", "describe_call", "find_council"]
+__all__ = [
+    "CALLS",
+    "Council",
+    "CouncilTerms",
+    "Motion",
+    "MotionState",
+    "build_call",
+    "deploy_council",
+    "describe_call",
+    "find_council",
+]
 
 _NAME = "Council"
 _NOBODY = bytes(20)
@@ -63,6 +73,25 @@ class Motion:
     """In seconds since 1970: until then it can be approved, or executed."""
 
 
+@dataclass(frozen=True, slots=True)
+class CouncilTerms:
+    """What all motions of a council have in common, at one block."""
+
+    members: tuple[int, ...]
+    quorum: int
+    delay_s: int
+    lapse_s: int
+    term: int
+    """Counts the lists of members."""
+    now_s: int
+    """Time of the latest block, in seconds since 1970."""
+
+    @property
+    def supermajority(self) -> int:
+        """How many must approve what overrules an objection to a recovery, or makes several calls at once."""
+        return max(self.quorum, (2 * len(self.members) + 2) // 3)
+
+
 class Council:
     """A council, after its code and its registry were compared. `chain` is the one that it governs."""
 
@@ -86,29 +115,51 @@ class Council:
     def delay_s(self) -> int:
         return cast(int, self._read("delay"))
 
-    def motions(self) -> Iterator[Motion]:
-        """All motions, the latest first."""
-        return (self.motion(number) for number in range(cast(int, self._read("motions")), 0, -1))
+    def terms(self) -> CouncilTerms:
+        lapse_s, term = cast(int, self._read("LAPSE")), cast(int, self._read("term"))
+        now_s = self.chain.node.header().timestamp
+        return CouncilTerms(self.members, self.quorum, self.delay_s, lapse_s, term, now_s)
+
+    def motions(self, terms: CouncilTerms | None = None) -> Iterator[Motion]:
+        """All motions, the latest first. `terms`, if they were read already, are not read again."""
+        known, needed = terms or self.terms(), dict[bytes, int]()
+        return (self._motion(number, known, needed) for number in range(cast(int, self._read("motions")), 0, -1))
 
     def motion(self, number: int) -> Motion:
         """Raises NotFoundError if there is none with that number."""
+        return self._motion(number, self.terms(), {})
+
+    def _motion(self, number: int, terms: CouncilTerms, needed: dict[bytes, int]) -> Motion:
+        """`needed`: how many must approve a call, by selector, as far as it was read."""
         found = cast("dict[str, Any]", self._read("motionOf", number))
         if found["target"] == _NOBODY:
             raise NotFoundError(f"there is no motion {number}", hint="see `millmark council status`")
-        approved_at, delay_s = found["approved_at"], self.delay_s
-        executable_at = approved_at + delay_s if approved_at else 0
-        lapses_at = (executable_at or found["proposed_at"]) + cast(int, self._read("LAPSE"))
-        now = self.chain.node.header().timestamp
+        approved_at, data = found["approved_at"], found["data"]
+        executable_at = approved_at + terms.delay_s if approved_at else 0
+        lapses_at = (executable_at or found["proposed_at"]) + terms.lapse_s
+        selector = data[:4]  # all that the contract looks at
+        if selector not in needed:
+            needed[selector] = cast(int, self._read("neededFor", data))
         return Motion(
             number,
             found["target"],
-            found["data"],
-            _state(found, executable_at, lapses_at, now, cast(int, self._read("term"))),
-            tuple(one for one in self.members if self._read("hasApproved", number, one)),
-            cast(int, self._read("neededFor", found["data"])),
+            data,
+            _state(found, executable_at, lapses_at, terms.now_s, terms.term),
+            self._approvals(number, terms.members, found["approvals"]),
+            needed[selector],
             executable_at,
             lapses_at,
         )
+
+    def _approvals(self, number: int, members: Sequence[int], count: int) -> tuple[int, ...]:
+        """Which of the members approve a motion, of which `count` participants do, members or not."""
+        found: list[int] = []
+        for one in members:
+            if len(found) == count:  # each look is a call to the node
+                break
+            if self._read("hasApproved", number, one):
+                found.append(one)
+        return tuple(found)
 
     def propose(self, signer: Signer, target: bytes, data: bytes, reason_root: bytes = bytes(32)) -> int:
         """Propose a call, and approve it. Returns the motion's number."""

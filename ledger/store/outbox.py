@@ -193,6 +193,12 @@ class Outbox:
             found = [read_record(row) for row in connection.execute(query).mappings()]
         return {record.idempotency_key: record for record in found}
 
+    def of_kind(self, kind: str) -> list[QueuedRecord]:
+        """All records of one kind, such as "Admit", of all signing keys, by id. Meant for kinds that are rare."""
+        query = select(outbox_records).where(outbox_records.c.kind == kind).order_by(outbox_records.c.id)
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query).mappings()]
+
     def page(self, after: int | None, most: int, state: str | None) -> list[QueuedRecord]:
         """The newest records with ids below `after`, if it is not None, of all signing keys; only those in `state`, if
         it is not None."""

@@ -61,7 +61,9 @@ class Wanted:
                 "name": Question("--name", f"Name of your company, which joins {consortium.name}"),
                 "gln": Question("--gln", "Its GLN, if it has one", required=False),
                 "contact": Question(
-                    "--contact", "Whom others reach there: name, mail or telephone, country", required=False
+                    "--contact",
+                    "Business contact, shown on its pages to everybody: name, mail or telephone, country",
+                    required=False,
                 ),
                 "roles": Question("--roles", f"Its roles, of {', '.join(Role.__members__)}"),
                 "port": Question("--port", f"Port of its gateway{OR_NAME}", "8600"),

@@ -176,7 +176,11 @@ def run_join(
     gln: Annotated[str | None, typer.Option("--gln", help="Party GLN of the company, 13 digits.")] = None,
     contact: Annotated[
         str | None,
-        typer.Option("--contact", help='Whom others reach: "Quality office, quality@alder.example, DE".'),
+        typer.Option(
+            "--contact",
+            help="Business contact for the directory. The company's pages show it to everybody, also to whoever scans "
+            'a part: "Quality office, quality@alder.example, DE".',
+        ),
     ] = None,
     roles: Annotated[
         str | None, typer.Option("--roles", help="Role names separated by commas: " + ", ".join(Role.__members__))

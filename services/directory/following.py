@@ -15,7 +15,7 @@ from services.directory.document import Directory, DirectoryEntry, SignedDirecto
 from services.directory.errors import DirectoryError, RecipientKeyError
 from services.directory.repository import DirectoryRepository
 
-__all__ = ["Operators", "fetch_operators", "published_digest", "take_directory"]
+__all__ = ["Operators", "fetch_operators", "published_digest", "take_directory", "verify_publishable"]
 
 _AGAIN = "get the directory again from the operator's gateway"
 _LATER = "run the command again when the index has followed the chain"
@@ -71,6 +71,12 @@ def take_directory(connection: Connection, signed: SignedDirectory, operators: O
     _verify_entries(connection, signed.directory)
     directories.put_in_force(signed)
     return True
+
+
+def verify_publishable(connection: Connection, signed: SignedDirectory, operators: Operators) -> None:
+    """Raises DirectoryError for a directory that nobody could take over if its digest were published."""
+    _verify_signer(Registry(connection), signed, operators)
+    _verify_entries(connection, signed.directory)
 
 
 def _verify_signer(registry: Registry, signed: SignedDirectory, operators: Operators) -> None:

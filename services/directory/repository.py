@@ -122,6 +122,15 @@ class DirectoryRepository:
             self._connection.execute(delete(admissions).where(admissions.c.participant == row.participant))
         self._rows.put(row)
 
+    def drop_admission(self, address: bytes) -> None:
+        """Forgets what was known by this key."""
+        self._connection.execute(delete(admissions).where(admissions.c.address == address))
+
+    def drop_issued(self, digest: bytes) -> None:
+        """Forgets the document that was signed here, if it is still this one."""
+        issued = directories.c.state == DirectoryState.ISSUED.value
+        self._connection.execute(delete(directories).where(issued, directories.c.digest == digest))
+
     def admission(self, address: bytes, participant: int = 0) -> AdmissionRow | None:
         """What is known of a company by its key, or by another one if its number is known."""
         found = self._rows.get(AdmissionRow, address)

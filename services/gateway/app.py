@@ -265,7 +265,9 @@ def _find_speaker(parts: GatewayParts) -> Speaker:
         with parts.store.reading() as connection:
             entry = DirectoryRepository(connection).entry(parts.policy.owner)
             name = Book(connection).names().get(parts.policy.owner)
-        return Speaker(name, parts.contact, None if entry is None else entry.contact)
+        # What the setting says replaces the directory's contact, also by saying nothing.
+        listed = None if entry is None or parts.contact is not None else entry.contact
+        return Speaker(name, parts.contact, listed)
     except MillmarkError:  # also on the page that says that the database fails
         return Speaker(None, parts.contact)
 

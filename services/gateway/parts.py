@@ -103,7 +103,7 @@ class GatewayParts:
     home: Path | None = None
     """Folder with the company's products, calendar and objective, for the pages that order and plan."""
     contact: str | None = None
-    """Where readers of pages report a problem."""
+    """Where readers of pages report a problem. None for the contact that the directory has, empty for none."""
     check_page: Path = BUILT
     """Folder of the page that verifies in a browser. If it has none, passports do not offer it."""
 

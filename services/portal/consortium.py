@@ -1,14 +1,14 @@
 """The page of the consortium: who belongs to it and who asks to, the directory, who decides, and the council's motions.
 
 Everybody of the gateway's company may look at it. The forms are those of the operator's gateway, or of a company whose
-key is a council member's.
+key is a council member's; there, its administrators vote.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Form, Request
@@ -22,20 +22,27 @@ from ledger.records import Role
 from ledger.store import Store
 from services.access import Scope
 from services.access.rules import Rule
+from services.directory.errors import DirectoryError
 from services.home.requests import MAX_REQUEST_BYTES
 from services.portal.consortium_desk import ConsortiumDesk, CouncilView, Governance, MotionView, Vote
 from services.portal.forms import Forms
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
-from services.portal.routes import OWNER, Number, PageRoute
+from services.portal.routes import ADMINISTRATORS, OWNER, Number, PageRoute
 
 __all__ = ["ConsortiumPages"]
 
 HERE = "/portal/consortium"
-_RECORDERS = Rule(Scope.RECORDING, owner=True, page=True, cost=4)
+_COST = 20
+"""The page may take hundreds of calls to the chain's node."""
+_LOOKERS = replace(OWNER, cost=_COST)
+_RECORDERS = Rule(Scope.RECORDING, owner=True, page=True, cost=_COST)
+_VOTERS = replace(ADMINISTRATORS, cost=_COST)
+"""A vote binds the company, and decides about others: not for everybody who may record."""
 _RECORD = "/portal/records/{}?back=" + HERE
 _Token = Annotated[str, Form(max_length=128)]
 _Key = Annotated[str, Form(pattern="^[A-Za-z0-9_-]{20,40}$")]
+_Address = Annotated[str, Form(pattern="^[0-9a-f]{40}$")]
 _Request = Annotated[str, Form(max_length=MAX_REQUEST_BYTES)]
 _Reason = Annotated[str, Form(max_length=2000)]
 _Call = Annotated[str, Form(max_length=40)]
@@ -60,18 +67,22 @@ class ConsortiumPages:
         acts = (
             ("admission", self.ask_admission),
             ("admission/confirm", self.admit),
+            ("admission/drop", self.drop),
             ("directory", self.publish),
-            ("motions", self.ask_motion),
-            ("motions/confirm", self.propose),
-            ("motions/{number}/{vote}", self.vote),
             ("{number}/suspend", self.suspend),
             ("{number}/reinstate", self.reinstate),
         )
+        votes = (
+            ("motions", self.ask_motion),
+            ("motions/confirm", self.propose),
+            ("motions/{number}/{vote}", self.vote),
+        )
         return (
-            PageRoute(HERE, self.show, OWNER, menu="consortium", folded=True, live=False),
+            PageRoute(HERE, self.show, _LOOKERS, menu="consortium", folded=True, live=False),
             PageRoute(f"{HERE}/{{number}}/suspend", self.ask_suspend, _RECORDERS, live=False),
             PageRoute(f"{HERE}/{{number}}/reinstate", self.ask_reinstate, _RECORDERS, live=False),
             *(PageRoute(f"{HERE}/{path}", endpoint, _RECORDERS, method="POST") for path, endpoint in acts),
+            *(PageRoute(f"{HERE}/{path}", endpoint, _VOTERS, method="POST") for path, endpoint in votes),
         )
 
     # The page
@@ -81,32 +92,35 @@ class ConsortiumPages:
 
     def _show(self, request: Request, refused: MillmarkError | None = None, **entered: str) -> Response:
         governance, silent = self._governance()
-        may = _RECORDERS.is_met_by(principal_of(request))
+        may, may_vote = (one.is_met_by(principal_of(request)) for one in (_RECORDERS, _VOTERS))
         council, member = None if governance is None else governance.council, self.desk.member()
-        votes = may and council is not None and member in council.members
+        belongs = council is not None and member in council.terms.members
+        votes = may_vote and belongs
         values: dict[str, Any] = {
             "companies": participants(self.store),
             "waiting": self.desk.waiting(),
             "changes": self.desk.changes(),
             "owner": None if governance is None else to_checksum(governance.owner),
             "council": council,
+            "foreign": governance is not None and governance.foreign,
+            "wait": None if council is None else _wait_of(council.terms.delay_s),
             "address": None if council is None else to_checksum(council.address),
             "names": {one.participant: one for one in participants(self.store)},
             "offered": self._offered(council, member) if votes else {},
             "silent": silent,
-            "operates": may and governance is not None and self.desk.operates(governance),
+            "operates": may and governance is not None and self.desk.operates(governance.owner),
             "votes": votes,
+            "asks_administrator": belongs and not votes,
             "calls": _CALLS,
             "gateway": self.read_status(),
             "refused": refused,
             "entered": entered,
-            "key": _new_key(),
         }
         status = 400 if refused is not None else 200
         return self.pages.render(request, "consortium.html", status, forms=self.forms, **values)
 
     def _governance(self) -> tuple[Governance | None, ChainError | None]:
-        """And why it is not known, if the node does not answer: the rest of the page is worth showing."""
+        """And why it is not known, if the chain does not say: the rest of the page is worth showing."""
         try:
             return self.desk.governance(), None
         except ChainError as error:
@@ -134,9 +148,13 @@ class ConsortiumPages:
         }
         return self._confirm(request, "admission", **values)
 
-    def admit(self, request: Request, token: _Token, key: _Key, asked: _Request) -> Response:
+    def admit(self, request: Request, token: _Token, asked: _Request) -> Response:
         """Raises FormRefusedError."""
-        return self._act(request, token, lambda: self.desk.admit(key, asked.encode()))
+        return self._act(request, token, lambda: self.desk.admit(asked.encode()))
+
+    def drop(self, request: Request, token: _Token, address: _Address) -> Response:
+        """Raises FormRefusedError, NotFoundError."""
+        return self._act(request, token, lambda: self.desk.drop(bytes.fromhex(address)))
 
     # Suspension
 
@@ -150,10 +168,15 @@ class ConsortiumPages:
 
     def _ask(self, request: Request, act: str, number: int, missing: bool = False) -> Response:
         found = participant(self.store, number)
-        governance, _ = self._governance()
-        if governance is None or not self.desk.operates(governance) or found.suspended is (act == "suspend"):
+        if found.suspended is (act == "suspend") or not self._operates():
             raise NotFoundError("this cannot be done here now")
         return self._confirm(request, act, one=found, missing=missing)
+
+    def _operates(self) -> bool:
+        try:
+            return self.desk.operates()
+        except ChainError:
+            return False
 
     def suspend(self, request: Request, number: Number, token: _Token, key: _Key, reason: _Reason = "") -> Response:
         """Raises FormRefusedError, NotFoundError."""
@@ -168,9 +191,9 @@ class ConsortiumPages:
 
     # Directory
 
-    def publish(self, request: Request, token: _Token, key: _Key) -> Response:
+    def publish(self, request: Request, token: _Token) -> Response:
         """Raises FormRefusedError."""
-        return self._act(request, token, lambda: self.desk.publish(key))
+        return self._act(request, token, self.desk.publish)
 
     # Motions
 
@@ -204,7 +227,7 @@ class ConsortiumPages:
         self.forms.verify(request, token)
         try:
             number = act()
-        except (InputError, ChainError) as error:
+        except (InputError, ChainError, DirectoryError) as error:
             return self._show(request, error)
         return RedirectResponse(HERE if number is None else _RECORD.format(number), 303)
 
@@ -215,6 +238,13 @@ class ConsortiumPages:
 
 def _new_key() -> str:
     return secrets.token_urlsafe(18)
+
+
+def _wait_of(delay_s: int) -> tuple[str, int]:
+    """A span in the greatest unit of which it is several, exactly."""
+    units = (("days", 86_400), ("hours", 3600), ("minutes", 60))
+    fitting = ((name, delay_s // one) for name, one in units if delay_s % one == 0 and delay_s >= 2 * one)
+    return next(fitting, ("seconds", delay_s))
 
 
 def _votes(view: MotionView, member: int | None) -> tuple[Vote, ...]:

@@ -7,11 +7,12 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.chain.council import Motion
+from ledger.chain.council import CouncilTerms, Motion
+from ledger.store.outbox import OutboxState, QueuedRecord
 from services.directory.document import DirectoryEntry
 from services.home import AdmissionRequest
 
-__all__ = ["Change", "ConsortiumDesk", "CouncilView", "Governance", "MotionView", "Vote"]
+__all__ = ["Change", "ConsortiumDesk", "CouncilView", "Governance", "MotionView", "Vote", "Waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,7 @@ class CouncilView:
     address: bytes
     owns: bool
     """Whether it owns the registry, or is offered it."""
-    members: tuple[int, ...]
-    quorum: int
-    delay_s: int
+    terms: CouncilTerms
     motions: tuple[MotionView, ...]
     """The latest ones, the latest first."""
     older: bool
@@ -47,6 +46,8 @@ class Governance:
     owner: bytes
     """Address of the key or council that owns the registry."""
     council: CouncilView | None
+    foreign: bool = False
+    """Whether a contract owns the registry, or is offered it, that is no council of this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,24 @@ class Change:
 
     before: DirectoryEntry | None
     now: DirectoryEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A company that is to be admitted, or has not accepted its key yet."""
+
+    key: bytes
+    """Address of its first key."""
+    entry: DirectoryEntry
+    """`participant` is 0 until it is admitted."""
+    record: QueuedRecord | None
+    """Its admission in the outbox. None if it is admitted, or if none was recorded."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing admits it unless somebody tries again."""
+        ended = self.record is None or self.record.state in (OutboxState.FAILED, OutboxState.CANCELLED)
+        return not self.entry.participant and ended
 
 
 class Vote(enum.StrEnum):
@@ -71,8 +90,9 @@ class ConsortiumDesk(Protocol):
     def governance(self) -> Governance | None:
         """None for a gateway without a chain. Raises ChainError."""
 
-    def operates(self, governance: Governance) -> bool:
-        """Whether this gateway has the key that owns the registry."""
+    def operates(self, owner: bytes | None = None) -> bool:
+        """Whether this gateway has the key that owns the registry: `owner` if that is known, else the chain is asked.
+        Raises ChainError."""
 
     def member(self) -> int | None:
         """The participant for whose key the gateway votes; None if it has none."""
@@ -80,17 +100,22 @@ class ConsortiumDesk(Protocol):
     def changes(self) -> list[Change]:
         """What the next directory would say otherwise than the one in force."""
 
-    def waiting(self) -> list[DirectoryEntry]:
-        """Companies that were admitted and have not accepted their key yet, or whose admission is on its way."""
+    def waiting(self) -> list[Waiting]:
+        """Companies that were admitted and have not accepted their key yet, or whose admission was recorded here."""
+
+    def drop(self, key: bytes) -> None:
+        """Forgets what the directory would say of a company whose admission ended without being on the ledger, by its
+        first key. Raises NotFoundError if there is none, InputError if it is on its way, and as `admit`."""
 
     def read_request(self, data: bytes) -> tuple[AdmissionRequest, int | None]:
         """A request to join, and the number of the company if it is admitted already. Raises InputError for one that
         cannot be used here."""
 
-    def admit(self, key: str, data: bytes) -> int | None:
-        """Keeps what the directory will say of a company, and admits it. Returns the record's number in the outbox;
-        None for a company that is admitted already. Raises as `read_request`, InputError for names that are taken and
-        at a gateway that does not have the key, ChainError, TryLaterError."""
+    def admit(self, data: bytes) -> int | None:
+        """Keeps what the directory will say of a company, and admits it. Returns the record's number in the outbox, of
+        the earlier record if the same request is being admitted already; None for a company that is admitted. Raises as
+        `read_request`, InputError for names that are taken, for another request with a key that is being admitted, and
+        at a gateway that does not have the operator's key, ChainError, TryLaterError."""
 
     def suspend(self, key: str, participant: int, reason: str) -> int:
         """Returns the record's number in the outbox. Raises NotFoundError; InputError, ChainError, TryLaterError as
@@ -99,14 +124,16 @@ class ConsortiumDesk(Protocol):
     def reinstate(self, key: str, participant: int) -> int:
         """As `suspend`."""
 
-    def publish(self, key: str) -> int:
-        """Signs the directory and publishes its digest. Raises InputError if nothing is new, and as `admit`."""
+    def publish(self) -> int:
+        """Signs the directory and publishes its digest, once. Raises InputError if nothing is new, DirectoryError if
+        nobody could use it, and as `admit`."""
 
     def describe(self, call: str, arguments: list[str]) -> MotionView:
         """A motion that nobody has proposed yet; its number is 0. Raises InputError for a call that there is not."""
 
     def propose(self, call: str, arguments: list[str]) -> int:
-        """Proposes and approves a motion; returns its number. Raises InputError, NotFoundError, ChainError."""
+        """Proposes and approves a motion, or approves the open one with the same call; returns its number.
+        Raises InputError, NotFoundError, ChainError."""
 
     def vote(self, number: int, mark: str, vote: Vote) -> None:
         """Raises InputError if the motion is not what the form showed, NotFoundError, ChainError."""

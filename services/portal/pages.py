@@ -80,9 +80,10 @@ class Speaker:
     name: str | None
     """None if the company's own book does not say."""
     contact: str | None
-    """Where readers report a problem: a `mailto:` or `https:` address, or text."""
+    """Where readers report a problem: a `mailto:` or `https:` address, or text; empty for none."""
     listed: Contact | None = None
-    """Whom others reach at the company, as the directory says."""
+    """Whom others reach at the company, as the directory says. Shown to everybody, also without a credential, unless
+    `contact` is set."""
 
 
 class Pages:

@@ -7,34 +7,43 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from functools import partial
+from itertools import count, islice
 
 from ledger.chain import Chain
-from ledger.chain.council import Council, Motion, MotionState, build_call, describe_call, find_council
+from ledger.chain.council import Council, Motion, MotionState, build_call, describe_call
 from ledger.claims import build_claims
 from ledger.errors import InputError, NotFoundError
 from ledger.records import PublicationKind, Publish, Record, Reinstate, Suspend
 from ledger.signatures import Signer
 from ledger.store import Book, Connection, Registry, Rows, Store
-from ledger.store.rows import ParticipantRow
-from services.directory.document import DirectoryEntry
-from services.directory.following import Operators, fetch_operators, published_digest
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.store.rows import ParticipantRow, RecordRow
+from services.directory.document import SignedDirectory
+from services.directory.following import Operators, published_digest, verify_publishable
 from services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
 from services.directory.repository import DirectoryRepository
+from services.gateway.consortium.admissions import (
+    ENDED,
+    cancel_failed,
+    find_admission,
+    find_admissions,
+    verify_same_admission,
+)
+from services.gateway.consortium.governing import MOST_MOTIONS, Governing
 from services.gateway.recording import Recorder
 from services.gateway.recording.repository import RecordingRow
-from services.home import AdmissionRequest, candidate_of, find_admitted, find_unaccepted, parse_request
+from services.home import AdmissionRequest, Candidate, candidate_of, find_admitted, find_unaccepted, parse_request
 from services.home.candidates import keep_candidate, verify_for_this_ledger
-from services.portal.consortium_desk import Change, CouncilView, Governance, MotionView, Vote
+from services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting
 
 __all__ = ["GatewayConsortiumDesk"]
 
-_MOST_MOTIONS = 20
+_OPEN = (MotionState.OPEN, MotionState.WAITING, MotionState.DUE)
 
 
 class GatewayConsortiumDesk:
-    """`connect` connects to the chain, once, at the first request; requests take turns. `operator` records with the
-    operator's key, `company` with that of the company whose gateway it is."""
+    """`operator` records with the operator's key, `company` with that of the company whose gateway it is."""
 
     def __init__(
         self,
@@ -44,24 +53,18 @@ class GatewayConsortiumDesk:
         company: Recorder | None,
         clock: Callable[[], int],
     ) -> None:
-        self._store, self._connect, self._operator, self._company = store, connect, operator, company
-        self._clock, self._one = clock, threading.Lock()
-        self._chain: Chain | None = None
+        self._store, self._operator, self._company = store, operator, company
+        self._clock, self._governing = clock, Governing(connect)
+        self._acting = threading.Lock()
+        """Held between the look for an earlier record and the new one."""
 
     def governance(self) -> Governance | None:
-        if self._connect is None:
-            return None
-        with self._one:
-            chain = self._open()
-            owner = fetch_operators(chain).owner
-            try:
-                council, owns = find_council(chain)
-            except NotFoundError:
-                return Governance(owner, None)
-            return Governance(owner, _view(council, owns=owns))
+        return self._governing.view()
 
-    def operates(self, governance: Governance) -> bool:
-        return self._operator is not None and self._operator[1].address == governance.owner
+    def operates(self, owner: bytes | None = None) -> bool:
+        if self._operator is None:
+            return False
+        return self._operator[1].address == (owner or self._governing.owner())
 
     def member(self) -> int | None:
         if self._company is None:
@@ -78,11 +81,26 @@ class GatewayConsortiumDesk:
         pairs = [Change(known.get(number), drafted.get(number)) for number in numbers]
         return [one for one in pairs if one.before != one.now]
 
-    def waiting(self) -> list[DirectoryEntry]:
+    def waiting(self) -> list[Waiting]:
         with self._store.reading() as connection:
             rows = DirectoryRepository(connection).admissions()
             unaccepted = find_unaccepted(connection)
-        return [row.to_entry() for row in rows if not row.participant or row.participant in unaccepted]
+        shown = [row for row in rows if not row.participant or row.participant in unaccepted]
+        records = find_admissions(self._store) if any(not row.participant for row in shown) else {}
+        return [Waiting(row.address, row.to_entry(), records.get(row.address)) for row in shown]
+
+    def drop(self, key: bytes) -> None:
+        self._sign()
+        with self._acting:
+            if find_admission(self._store, key) is not None:
+                raise InputError("the admission is on its way", hint="load the page again")
+            cancel_failed(self._store, key)
+            with self._store.transaction() as connection:
+                directories = DirectoryRepository(connection)
+                row = directories.admission(key)
+                if row is None or row.participant:
+                    raise NotFoundError("nothing of this key waits to be admitted")
+                directories.drop_admission(key)
 
     def read_request(self, data: bytes) -> tuple[AdmissionRequest, int | None]:
         request = parse_request(data)
@@ -90,25 +108,28 @@ class GatewayConsortiumDesk:
         with self._store.reading() as connection:
             return request, find_admitted(connection, request.key)
 
-    def admit(self, key: str, data: bytes) -> int | None:
-        request, number = self.read_request(data)
+    def admit(self, data: bytes) -> int | None:
         recorder, _ = self._sign()
-        candidate = candidate_of(request)
+        with self._acting:
+            request, number = self.read_request(data)
+            if number is not None:
+                with self._store.transaction() as connection:
+                    _keep(connection, candidate_of(request), number)
+                return None
+            under_way = find_admission(self._store, request.key)
+            if under_way is not None:
+                verify_same_admission(self._store, under_way, request)
+                return under_way.id
+            cancel_failed(self._store, request.key)
+            return self._admit(recorder, candidate_of(request))
 
-        def keep(connection: Connection) -> None:
-            entry = replace(candidate.entry, participant=number or 0)
-            verify_admissible(connection, {candidate.key: entry})
-            keep_admission(connection, candidate.key, entry)
-
+    def _admit(self, recorder: Recorder, candidate: Candidate) -> int:
         def write(connection: Connection) -> Record:
-            keep(connection)
+            _keep(connection, candidate, 0)
             return keep_candidate(connection, candidate)
 
-        if number is None:
-            return self._queue(recorder, key, write)
-        with self._store.transaction() as connection:
-            keep(connection)
-        return None
+        # By the key, not by the form: two people, or two forms, make one record.
+        return self._queue(recorder, f"admit:0x{candidate.key.hex()}", write, self._has_ended)
 
     def suspend(self, key: str, participant: int, reason: str) -> int:
         recorder, _ = self._sign()
@@ -130,35 +151,51 @@ class GatewayConsortiumDesk:
 
         return self._queue(recorder, key, write)
 
-    def publish(self, key: str) -> int:
+    def publish(self) -> int:
         recorder, signer = self._sign()
+        with self._acting:
+            with self._store.transaction() as connection:
+                signed = self._issue(connection, signer)
+            record = Publish(PublicationKind.DIRECTORY, signed.digest)
+            # By the document: two people, or two forms, make one record.
+            return self._queue(
+                recorder, f"publish:{signed.digest.hex()}", lambda _: record, partial(self._is_over, signed.digest)
+            )
 
-        def write(connection: Connection) -> Record:
-            # Its owner alone: a council publishes by a motion.
-            operators = Operators(signer.address)
-            signed, in_force = issue_directory(connection, signer, operators, self._clock())
-            if in_force and published_digest(connection) == signed.digest:
-                raise InputError("the directory in force says all of it already", hint="load the page again")
-            return Publish(PublicationKind.DIRECTORY, signed.digest)
+    def _issue(self, connection: Connection, signer: Signer) -> SignedDirectory:
+        # Its owner alone: a council publishes by a motion.
+        operators = Operators(signer.address)
+        signed, in_force = issue_directory(connection, signer, operators, self._clock())
+        if in_force and published_digest(connection) == signed.digest:
+            raise InputError("the directory in force says all of it already", hint="load the page again")
+        verify_publishable(connection, signed, operators)
+        return signed
 
-        return self._queue(recorder, key, write)
+    def _has_ended(self, record: QueuedRecord) -> bool:
+        return record.state in ENDED
+
+    def _is_over(self, digest: bytes, record: QueuedRecord) -> bool:
+        """Whether the digest has to be published again: it was not, or another one was afterwards."""
+        if record.state is not OutboxState.FINAL or record.sequence is None:
+            return record.state in ENDED
+        with self._store.reading() as connection:
+            indexed = Rows(connection).get(RecordRow, record.contract, record.sequence) is not None
+            return indexed and published_digest(connection) != digest
 
     def describe(self, call: str, arguments: list[str]) -> MotionView:
-        with self._one:
-            council = self._council()
-            target, data = build_call(council.chain, council.address, call, arguments)
-            shown = describe_call(council.chain, council.address, target, data)
-        return MotionView(Motion(0, target, data, MotionState.OPEN, (), 0, 0, 0), shown)
+        with self._governing.council() as council:
+            return _describe(council, call, arguments)
 
     def propose(self, call: str, arguments: list[str]) -> int:
-        wanted = self.describe(call, arguments)
         with self._vote() as (council, signer):
-            # A form that is sent twice must not make two motions.
-            for one in islice(council.motions(), _MOST_MOTIONS):
-                open_ = one.state in (MotionState.OPEN, MotionState.WAITING, MotionState.DUE)
-                if open_ and (one.target, one.data) == (wanted.motion.target, wanted.motion.data):
+            wanted = _describe(council, call, arguments).motion
+            # A form that is sent twice, or by two members, must not make two motions.
+            for one in islice(council.motions(), MOST_MOTIONS):
+                if one.state in _OPEN and (one.target, one.data) == (wanted.target, wanted.data):
+                    if self.member() not in one.approvals:
+                        council.approve(signer, one.number)
                     return one.number
-            return council.propose(signer, wanted.motion.target, wanted.motion.data)
+            return council.propose(signer, wanted.target, wanted.data)
 
     def vote(self, number: int, mark: str, vote: Vote) -> None:
         acts = {Vote.APPROVE: Council.approve, Vote.RETRACT: Council.retract, Vote.EXECUTE: Council.execute}
@@ -173,25 +210,13 @@ class GatewayConsortiumDesk:
         """The council and the company's key, while nothing else is sent for that key."""
         if self._company is None:
             raise InputError("this gateway has no key of a company", hint="vote with `millmark council`")
-        with self._one, self._company.alone() as (_, signer):
-            yield self._council(), signer
-
-    def _council(self) -> Council:
-        """Raises NotFoundError if there is none. Call it with the lock."""
-        return find_council(self._open())[0]
-
-    def _open(self) -> Chain:
-        if self._chain is None:
-            if self._connect is None:
-                raise NotFoundError("this gateway has no chain", hint="set chain_url")
-            self._chain = self._connect()
-        return self._chain
+        with self._governing.council() as council, self._company.alone() as (_, signer):
+            yield council, signer
 
     def _sign(self) -> tuple[Recorder, Signer]:
         """Raises InputError unless the gateway signs for whoever owns the registry, OutboxOlderError or TryLaterError
         as long as nothing may be recorded."""
-        governance = self.governance()
-        if self._operator is None or governance is None or not self.operates(governance):
+        if self._operator is None or not self.operates():
             raise InputError(
                 "this gateway does not have the key that owns the registry",
                 hint="use the operator's gateway; where a council owns the registry, propose a motion",
@@ -199,10 +224,37 @@ class GatewayConsortiumDesk:
         self._operator[0].verify_current()
         return self._operator
 
-    def _queue(self, recorder: Recorder, key: str, write: Callable[[Connection], Record]) -> int:
-        name = f"operator:{key}"
-        found = recorder.find(name)
-        return (found or recorder.queue_with(RecordingRow(name, 0, "[]"), write)).id
+    def _queue(
+        self,
+        recorder: Recorder,
+        key: str,
+        write: Callable[[Connection], Record],
+        is_over: Callable[[QueuedRecord], bool] = lambda _: False,
+    ) -> int:
+        """The record that was queued under the key or, if that one is over, under one of the keys after it."""
+        for attempt in count(1):
+            name = f"operator:{key}" if attempt == 1 else f"operator:{key}:{attempt}"
+            found = recorder.find(name)
+            if found is None:
+                return recorder.queue_with(RecordingRow(name, 0, "[]"), write).id
+            if not is_over(found):
+                return found.id
+            if found.state is OutboxState.FAILED:  # it could be resumed beside the new one
+                Outbox(self._store).cancel([name])
+        raise AssertionError("count() has no end")
+
+
+def _keep(connection: Connection, candidate: Candidate, number: int) -> None:
+    """Keeps what the directory will say. Raises InputError for names that are taken."""
+    entry = replace(candidate.entry, participant=number)
+    verify_admissible(connection, {candidate.key: entry})
+    keep_admission(connection, candidate.key, entry)
+
+
+def _describe(council: Council, call: str, arguments: list[str]) -> MotionView:
+    target, data = build_call(council.chain, council.address, call, arguments)
+    shown = describe_call(council.chain, council.address, target, data)
+    return MotionView(Motion(0, target, data, MotionState.OPEN, (), 0, 0, 0), shown)
 
 
 def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
@@ -213,13 +265,3 @@ def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
     if row.suspended is not suspended:
         state = "is not suspended" if suspended else "is suspended already"
         raise InputError(f"participant {participant} {state}", hint="load the page again")
-
-
-def _view(council: Council, *, owns: bool) -> CouncilView:
-    found = list(islice(council.motions(), _MOST_MOTIONS + 1))
-    shown = tuple(
-        MotionView(one, describe_call(council.chain, council.address, one.target, one.data))
-        for one in found[:_MOST_MOTIONS]
-    )
-    members = tuple(sorted(council.members))
-    return CouncilView(council.address, owns, members, council.quorum, council.delay_s, shown, len(found) > len(shown))

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from ledger.chain import Chain
+from ledger.errors import MillmarkError, WrongContractError
 from ledger.store import Store
+from services.directory.document import SignedDirectory
+from services.directory.errors import DirectoryError
 from services.directory.following import fetch_operators, published_digest, take_directory
 from services.directory.repository import DirectoryRepository, DirectoryState
 from services.home.candidates import keep_numbers
@@ -25,6 +28,8 @@ class Upkeep:
 
     def __init__(self, store: Store, connect: Callable[[], Chain], logger: FilteringBoundLogger) -> None:
         self._store, self._connect, self._logger = store, connect, logger
+        self._refused: bytes | None = None
+        """Digest of the directory that is not tried again."""
         failed = "the directory was not put in force"
         self.loop = Loop("millmark-operator", self._round, logger, failed=failed, retry_s=_RETRY_S)
 
@@ -39,16 +44,35 @@ class Upkeep:
         return _LOOK_S
 
     def step(self) -> bool:
-        """Returns whether anything changed. Raises DirectoryError, ChainError."""
+        """Returns whether anything changed. Raises ChainError."""
         with self._store.transaction() as connection:
             noted = keep_numbers(connection)
         with self._store.reading() as connection:
             issued = DirectoryRepository(connection).signed(DirectoryState.ISSUED)
             is_published = issued is not None and published_digest(connection) == issued.digest
-        if issued is None or not is_published:
+        if issued is None or not is_published or issued.digest == self._refused:
             return bool(noted)
-        operators = fetch_operators(self._connect())
-        with self._store.transaction() as connection:
-            taken = take_directory(connection, issued, operators)
+        return self._take(issued) or bool(noted)
+
+    def _take(self, issued: SignedDirectory) -> bool:
+        """Puts the directory in force. One that is refused would be refused each time: it is forgotten, so that the
+        next publication signs another one."""
+        chain = self._connect()
+        try:
+            operators = fetch_operators(chain)
+            with self._store.transaction() as connection:
+                taken = take_directory(connection, issued, operators)
+        except WrongContractError as error:  # who may sign is not known; it is, to another version
+            self._refused = issued.digest
+            self._tell(error)
+            return False
+        except DirectoryError as error:
+            with self._store.transaction() as connection:
+                DirectoryRepository(connection).drop_issued(issued.digest)
+            self._tell(error)
+            return False
         self._logger.info("directory in force", companies=len(issued.directory.entries))
-        return taken or bool(noted)
+        return taken
+
+    def _tell(self, error: MillmarkError) -> None:
+        self._logger.error("the published directory cannot be put in force", cause=error.cause, hint=error.hint)

@@ -12,24 +12,30 @@ from typing import Any
 import pytest
 
 from ledger.chain import EmbeddedChain
-from ledger.chain.council import MotionState, deploy_council, find_council
+from ledger.chain.council import MotionState, build_call, deploy_council, find_council
 from ledger.errors import ChainUnreachableError
 from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Role, TransferOwnership
+from ledger.keys import LocalSigner, to_checksum
+from ledger.records import AcceptKey, PublicationKind, Publish, Role, TransferOwnership
 from ledger.store import Book, Registry, Rows, Store
-from ledger.store.outbox import Outbox
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.store.outbox_rows import set_records
 from ledger.store.rows import ParticipantRow
 from services.access import OPERATOR
 from services.access.people.people import People
 from services.access.people.roles import PersonRole
-from services.directory import DirectoryEntry, sign_statement
+from services.directory import Directory, DirectoryEntry, sign_directory, sign_statement
+from services.directory.contact import parse_contact
 from services.directory.following import published_digest
+from services.directory.issuing import keep_admission
 from services.directory.repository import DirectoryRepository
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.consortium import Upkeep
+from services.gateway.consortium.governing import Governing
 from services.gateway.http.policy import Auth
-from services.home import AdmissionRequest
+from services.home import AdmissionRequest, candidate_of, parse_request
+from services.home.candidates import keep_candidate
+from services.portal.consortium import _wait_of
 from services.serving.logs import build_logger
 from tests.support.acting_site import fields_of, read
 from tests.support.gateway_client import Caller
@@ -163,7 +169,7 @@ def test_the_page_says_what_it_knows_when_the_node_is_silent(tmp_path: Path) -> 
         caller = build_caller(store, OPERATOR, operator=(world.chain, world.owner), governing=connect)
         page = enter(store, caller, OPERATOR, PersonRole.RECORDER).get(PAGE)
     assert page.status_code == 200
-    assert "does not answer" in read(page.text)
+    assert "The chain does not say now who decides: no answer" in read(page.text)
 
 
 # Admitting
@@ -231,6 +237,124 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_recorded(operator: O
     assert Outbox(operator.store).unfinished(5) == []
 
 
+def queued(operator: Operator, kind: str = "Admit") -> list[QueuedRecord]:
+    return [one for one in Outbox(operator.store).of_kind(kind) if one.idempotency_key.startswith("operator:")]
+
+
+def test_two_people_who_admit_the_same_company_make_one_record(operator: Operator) -> None:
+    asked, people = operator.request(), (operator.person(), operator.person())
+    shown = [post(one, f"{PAGE}/admission", one.get(PAGE).text, asked=asked).text for one in people]
+    done = [post(one, f"{PAGE}/admission/confirm", page) for one, page in zip(people, shown, strict=True)]
+    assert done[0].status_code == done[1].status_code == 303
+    assert done[0].headers["location"] == done[1].headers["location"]
+    operator.world.submitter(Outbox(operator.store), operator.world.owner).drain()
+    # Final, and not indexed yet.
+    assert post(people[1], f"{PAGE}/admission/confirm", shown[1]).headers["location"] == done[0].headers["location"]
+    operator.send()
+    assert post(people[1], f"{PAGE}/admission/confirm", shown[1]).headers["location"] == PAGE
+    assert len(queued(operator)) == 1
+
+
+def test_another_request_with_a_key_that_is_being_admitted_is_refused(operator: Operator) -> None:
+    person, key = operator.person(), LocalSigner.generate()
+    for name, status in (("Elm Cutting", 303), ("Elm Milling", 400)):
+        shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=operator.request(name, key))
+        answer = post(person, f"{PAGE}/admission/confirm", shown.text)
+        assert answer.status_code == status
+    assert "another request with this key is being admitted" in read(answer.text)
+    assert len(queued(operator)) == 1
+
+
+def test_an_admission_that_a_command_queued_is_not_made_again(operator: Operator) -> None:
+    person, key = operator.person(), LocalSigner.generate()
+    asked = operator.request(signer=key)
+    candidate = candidate_of(parse_request(asked.encode()))
+    with operator.store.transaction() as connection:
+        keep_admission(connection, candidate.key, candidate.entry)
+        admit = keep_candidate(connection, candidate)
+    operator.world.submitter(Outbox(operator.store), operator.world.owner).submit([("by-command", admit)])
+    shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=asked)
+    assert post(person, f"{PAGE}/admission/confirm", shown.text).status_code == 303
+    assert queued(operator) == []
+
+
+def test_an_admission_that_failed_is_shown_and_can_be_dropped_or_repeated(operator: Operator) -> None:
+    person = operator.person()
+    shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=operator.request()).text
+    post(person, f"{PAGE}/admission/confirm", shown)
+    page = person.get(PAGE).text
+    assert "its admission is on its way: queued" in read(page)
+    assert "/admission/drop" not in page
+    drop = {"token": fields_of(page, f"{PAGE}/admission")["token"], "address": queued(operator)[0].payload[48:68].hex()}
+    assert person.post(f"{PAGE}/admission/drop", drop).status_code == 400, "it is on its way"
+    fail(operator)
+    page = person.get(PAGE).text
+    assert "it was not admitted: failed OwnableUnauthorizedAccount" in read(page)
+    assert "/admission/drop" not in operator.person(PersonRole.READER).get(PAGE).text
+    assert post(person, f"{PAGE}/admission/confirm", shown).status_code == 303
+    first, second = queued(operator)
+    assert first.state is OutboxState.CANCELLED, "resumed beside the other, it would admit the company twice"
+    assert second.state is OutboxState.QUEUED
+    fail(operator)
+    assert post(person, f"{PAGE}/admission/drop", person.get(PAGE).text).status_code == 303
+    assert "Nobody is waiting." in read(person.get(PAGE).text)
+    assert {one.state for one in queued(operator)} == {OutboxState.CANCELLED}
+
+
+def fail(operator: Operator) -> None:
+    """What the submitter notes of a record that the contract refuses."""
+    number = queued(operator)[-1].id
+    with operator.store.transaction() as connection:
+        error = {"error_name": "x", "error": "OwnableUnauthorizedAccount"}
+        set_records(connection, [number], OutboxState.QUEUED, OutboxState.FAILED, error)
+
+
+# The directory
+
+
+def test_two_people_who_publish_the_directory_make_one_record(operator: Operator) -> None:
+    people = operator.person(), operator.person()
+    pages = [one.get(PAGE).text for one in people]
+    done = [post(one, f"{PAGE}/directory", page) for one, page in zip(people, pages, strict=True)]
+    assert done[0].status_code == 303
+    assert done[0].headers["location"] == done[1].headers["location"]
+    assert len(queued(operator, "Publish")) == 1
+
+
+def test_a_directory_that_cannot_be_taken_is_told_once_and_signed_again(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person, chain = operator.person(), operator.world.chain
+    entries = (DirectoryEntry(operator.number, "Alder Forge"),)
+    foreign = sign_directory(Directory(chain.chain_id, chain.ledger, NOW_S, entries), LocalSigner.generate())
+    with operator.store.transaction() as connection:
+        DirectoryRepository(connection).put_issued(foreign)
+    owner = operator.world.submitter(Outbox(operator.store), operator.world.owner)
+    owner.submit([("publish", Publish(PublicationKind.DIRECTORY, foreign.digest))])
+    operator.send()
+    operator.send()
+    assert capsys.readouterr().err.count("the published directory cannot be put in force") == 1
+    assert post(person, f"{PAGE}/directory", person.get(PAGE).text).status_code == 303
+    operator.send()
+    with operator.store.reading() as connection:
+        in_force = DirectoryRepository(connection).signed()
+        assert in_force is not None
+        assert published_digest(connection) == in_force.digest
+
+
+@pytest.mark.parametrize("contact", [None, "", "mailto:line@alder.example"])
+def test_the_setting_replaces_the_contact_that_everybody_sees(operator: Operator, contact: str | None) -> None:
+    listed = DirectoryEntry(operator.number, "Alder Forge", contact=parse_contact("Quality, quality@alder.example, DE"))
+    chain = operator.world.chain
+    with operator.store.transaction() as connection:
+        signed = sign_directory(Directory(chain.chain_id, chain.ledger, NOW_S, (listed,)), operator.world.owner)
+        DirectoryRepository(connection).put_in_force(signed)
+    page = Browser(build_caller(operator.store, operator.number, contact=contact), {}).get("/portal/sign-in").text
+    assert "Alder Forge" in page
+    assert ("quality@alder.example" in page) is (contact is None)
+    assert ("line@alder.example" in page) is bool(contact)
+
+
 # Suspending
 
 
@@ -264,11 +388,11 @@ class Table:
     store: Store
     members: list[tuple[int, LocalSigner]]
 
-    def browser(self, place: int) -> Browser:
+    def browser(self, place: int, role: PersonRole = PersonRole.ADMINISTRATOR) -> Browser:
         number, signer = self.members[place]
         chain = self.world.chain
         caller = build_caller(self.store, number, recording=(chain, signer), governing=lambda: chain)
-        return enter(self.store, caller, number, PersonRole.RECORDER)
+        return enter(self.store, caller, number, role)
 
     def wait(self, seconds: int) -> None:
         now = self.world.chain.node.header().timestamp
@@ -307,6 +431,89 @@ def test_members_propose_agree_and_carry_out_on_the_page(table: Table) -> None:
     assert post(third, f"{PAGE}/motions/1/execute", third.get(PAGE).text).status_code == 303
     assert "It owns the registry" in read(third.get(PAGE).text)
     assert council.motion(1).state is MotionState.EXECUTED
+
+
+def test_a_recorder_of_a_member_company_does_not_vote(table: Table) -> None:
+    recorder, administrator = table.browser(0, PersonRole.RECORDER), table.browser(0)
+    page = recorder.get(PAGE).text
+    assert f'action="{PAGE}/motions' not in page
+    assert "Its administrators propose and vote." in read(page)
+    form = fields_of(administrator.get(PAGE).text, f"{PAGE}/motions")
+    for path in ("motions", "motions/confirm", "motions/1/approve"):
+        assert recorder.post(f"{PAGE}/{path}", form | {"call": "accept-ownership", "mark": "00"}).status_code == 404
+    assert list(find_council(table.world.chain)[0].motions()) == []
+
+
+def test_who_proposes_what_is_open_agrees_to_it(table: Table) -> None:
+    for place in (0, 1):
+        browser = table.browser(place)
+        shown = post(browser, f"{PAGE}/motions", browser.get(PAGE).text, call="accept-ownership")
+        assert post(browser, f"{PAGE}/motions/confirm", shown.text).status_code == 303
+    (motion,) = find_council(table.world.chain)[0].motions()
+    assert motion.approvals == (1, 2)
+
+
+def test_the_rule_is_said_exactly(table: Table) -> None:
+    words = read(table.browser(0).get(PAGE).text)
+    assert "3 of 4 must agree; what they agree to can be carried out 24 hours later." in words
+    assert "for several calls at once, 3 must agree." in words
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "said"),
+    [
+        (3 * DAY_S, ("days", 3)),
+        (DAY_S, ("hours", 24)),
+        (129_600, ("hours", 36)),
+        (5400, ("minutes", 90)),
+        (7, ("seconds", 7)),
+    ],
+)
+def test_a_delay_is_never_rounded(delay_s: int, said: tuple[str, int]) -> None:
+    assert _wait_of(delay_s) == said
+
+
+def test_a_view_takes_few_calls_and_is_shown_again(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    council, _ = find_council(table.world.chain)
+    target, data = build_call(table.world.chain, council.address, "accept-ownership", [])
+    for _ in range(3):
+        council.propose(table.members[0][1], target, data)
+    calls, now_s, call = [0], [0.0], table.world.chain.node.call
+
+    def count(*values: Any, **named: Any) -> bytes:
+        calls[0] += 1
+        return call(*values, **named)
+
+    monkeypatch.setattr(table.world.chain.node, "call", count)
+    governing = Governing(lambda: table.world.chain, lambda: now_s[0])
+    first = governing.view()
+    # Owner and pending owner, the council's registry and terms, the number of motions; two of each motion, one of all.
+    assert calls[0] <= 4 + 5 + 1 + 3 * 2 + 1
+    calls[0] = 0
+    assert governing.view() is first
+    assert calls[0] == 0
+    assert governing.owner() == table.world.owner.address
+    assert calls[0] == 1
+    now_s[0] = 6.0
+    assert governing.view() is not first
+    with governing.council() as found:
+        council.approve(table.members[1][1], 3)
+        assert found.motion(3).approvals == (1, 2)
+    again = governing.view()
+    assert again is not None
+    assert again.council is not None
+    assert again.council.motions[0].motion.approvals == (1, 2)
+
+
+def test_an_owner_that_is_another_contract_does_not_take_the_page_away(operator: Operator) -> None:
+    world = operator.world
+    world.submitter(Outbox(operator.store), world.owner).submit([("offer", TransferOwnership(world.chain.ledger))])
+    operator.send()
+    words = read(operator.person().get(PAGE).text)
+    assert to_checksum(world.owner.address) in words
+    assert "that is not a council of this version" in words
+    assert "does not say" not in words
+    assert "This gateway has its key." in words
 
 
 def test_a_vote_for_another_motion_than_was_shown_is_refused(table: Table) -> None:

@@ -1,0 +1,64 @@
+"""Admissions in the outbox: nothing takes one back, so each key is admitted once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ledger.chain.codec import read_function
+from ledger.errors import InputError
+from ledger.records import Admit, Contract
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from services.directory.repository import DirectoryRepository
+from services.home import AdmissionRequest
+
+__all__ = ["ENDED", "cancel_failed", "find_admission", "find_admissions", "verify_same_admission"]
+
+ENDED = (OutboxState.FAILED, OutboxState.CANCELLED)
+"""Of records that are not on the ledger, and will not be."""
+
+
+def find_admissions(store: Store) -> dict[bytes, QueuedRecord]:
+    """The latest admission in the outbox by first key, whoever queued it; an ended one only if there is no other."""
+    found: dict[bytes, QueuedRecord] = {}
+    for record in Outbox(store).of_kind(Admit.__name__):
+        _, key = _read(record)
+        if key not in found or found[key].state in ENDED:
+            found[key] = record
+    return found
+
+
+def find_admission(store: Store, key: bytes) -> QueuedRecord | None:
+    """The admission of a key that is on its way, or on the ledger; None if there is none."""
+    record = find_admissions(store).get(key)
+    return None if record is None or record.state in ENDED else record
+
+
+def cancel_failed(store: Store, key: bytes) -> None:
+    """Cancels failed admissions of a key: one that is resumed beside a new one would admit the company twice."""
+    found = [one for one in Outbox(store).of_kind(Admit.__name__) if _read(one)[1] == key]
+    Outbox(store).cancel([one.idempotency_key for one in found if one.state is OutboxState.FAILED])
+
+
+def verify_same_admission(store: Store, record: QueuedRecord, request: AdmissionRequest) -> None:
+    """Raises InputError unless the admission on its way is what the request asks for."""
+    with store.reading() as connection:
+        kept = DirectoryRepository(connection).admission(request.key)
+    roles, _ = _read(record)
+    entry = None if kept is None else replace(kept.to_entry(), participant=request.entry.participant)
+    if entry != request.entry or roles != int(request.roles):
+        raise InputError(
+            "another request with this key is being admitted",
+            hint="wait until the company is listed; what the directory says of it can be changed then",
+        )
+
+
+def _read(record: QueuedRecord) -> tuple[int, bytes]:
+    """Roles and first key."""
+    read = read_function(Contract.REGISTRY, record.payload)
+    if read is None:
+        raise AssertionError(f"record {record.id} is not an admission")
+    roles, key = read[1][:2]
+    if not isinstance(roles, int) or not isinstance(key, bytes):
+        raise AssertionError(f"record {record.id} has no roles and key")
+    return roles, key

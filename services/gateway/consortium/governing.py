@@ -1,0 +1,92 @@
+"""What the chain says now of who decides for the consortium."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import cast
+
+from ledger.chain import Chain
+from ledger.chain.council import Council, Motion, describe_call, find_council
+from ledger.errors import NotFoundError, WrongContractError
+from ledger.records import Contract
+from services.portal.consortium_desk import CouncilView, Governance, MotionView
+
+__all__ = ["MOST_MOTIONS", "Governing"]
+
+MOST_MOTIONS = 20
+_FRESH_S = 5.0
+"""How long a view is shown again. It takes some hundred calls to the node."""
+
+
+class Governing:
+    """`connect` connects to the chain, once, at the first request; requests take turns. `seconds` is a monotonic
+    clock."""
+
+    def __init__(self, connect: Callable[[], Chain] | None, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._connect, self._seconds, self._one = connect, seconds, threading.Lock()
+        self._chain: Chain | None = None
+        self._view: tuple[float, Governance] | None = None
+
+    def owner(self) -> bytes | None:
+        """Address of the key or contract that owns the registry; None without a chain. Raises ChainError."""
+        if self._connect is None:
+            return None
+        with self._one:
+            return _owner_of(self._open())
+
+    def view(self) -> Governance | None:
+        """At most a few seconds old; None without a chain. Raises ChainError."""
+        if self._connect is None:
+            return None
+        with self._one:
+            if self._view is None or self._seconds() - self._view[0] > _FRESH_S:
+                # The time before the calls: a view is as old as the first of them.
+                self._view = self._seconds(), _governance_of(self._open())
+            return self._view[1]
+
+    @contextmanager
+    def council(self) -> Iterator[Council]:
+        """The council, while nothing else asks the chain; afterwards the view is read again. Raises NotFoundError if
+        there is none, ChainError."""
+        with self._one:
+            try:
+                yield find_council(self._open())[0]
+            finally:
+                self._view = None
+
+    def _open(self) -> Chain:
+        if self._chain is None:
+            if self._connect is None:
+                raise NotFoundError("this gateway has no chain", hint="set chain_url")
+            self._chain = self._connect()
+        return self._chain
+
+
+def _owner_of(chain: Chain) -> bytes:
+    return cast(bytes, chain.read(Contract.REGISTRY, "owner")[0])
+
+
+def _governance_of(chain: Chain) -> Governance:
+    owner = _owner_of(chain)
+    try:
+        council, owns = find_council(chain)
+    except NotFoundError:
+        return Governance(owner, None)
+    except WrongContractError:
+        return Governance(owner, None, foreign=True)
+    return Governance(owner, _view(council, owns=owns))
+
+
+def _view(council: Council, *, owns: bool) -> CouncilView:
+    terms = council.terms()
+    found = list(islice(council.motions(terms), MOST_MOTIONS + 1))
+    shown = tuple(MotionView(one, _called(council, one)) for one in found[:MOST_MOTIONS])
+    return CouncilView(council.address, owns, terms, shown, len(found) > len(shown))
+
+
+def _called(council: Council, motion: Motion) -> str:
+    return describe_call(council.chain, council.address, motion.target, motion.data)
