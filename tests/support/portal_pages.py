@@ -102,6 +102,7 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/portal/consortium"): OWNER,
     ("POST", "/portal/consortium/admission"): OWNER,
     ("POST", "/portal/consortium/admission/confirm"): OWNER,
+    ("POST", "/portal/consortium/admission/drop"): OWNER,
     ("POST", "/portal/consortium/directory"): OWNER,
     ("POST", "/portal/consortium/motions"): OWNER,
     ("POST", "/portal/consortium/motions/confirm"): OWNER,
