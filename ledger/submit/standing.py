@@ -8,7 +8,8 @@ would be recorded again, and records that were waiting then would be refused, al
 A relay's key makes no records of its own: those that its transactions made belong to the keys that signed the
 requests. So for a relay, the transactions behind all records are looked at.
 
-Not covered: records that a relay sent for the key, whose requests carry nonces of their own that execute only once.
+Not covered: records that a relay sent for the key, whose requests carry nonces of their own that execute only once;
+transactions that the outbox does not know and that are in no block yet when it sends its next one.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def forward_key(digest: bytes) -> str:
 def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> Standing:
     """Compare the outbox with what the key did on the ledger, for others if it is a `relay`'s. Raises ChainError.
 
-    The first use of an empty outbox is remembered: what the key did before does not concern that outbox.
+    The first comparison of an empty outbox is remembered: what the key did before does not concern that outbox.
     """
     if is_set_back(chain, store, signer):
         return Standing.SET_BACK
@@ -84,6 +85,10 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = F
     with store.reading() as connection:
         known, is_used, indexed = next_nonce(connection, signer), has_records(connection), indexed_block(connection)
     if used <= (known or 0):
+        if known is None:
+            # Stored although it is zero: a backup from before the first record then shows what was made after it.
+            with store.transaction() as connection:
+                raise_nonce(connection, signer, used)
         return Standing.CURRENT
     if known is not None or is_used:
         if indexed < head:

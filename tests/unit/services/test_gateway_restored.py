@@ -13,6 +13,7 @@ import pytest
 from ledger.chain import Chain
 from ledger.errors import ChainUnreachableError, OutboxOlderError
 from ledger.index import Follower
+from ledger.records import ALL_ROLES
 from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.outbox_adoption import find_unknown_records
@@ -26,6 +27,7 @@ from services.gateway.recording import recorder as recorder_module
 from services.gateway.recording.attempts import Attempt
 from services.settings import Settings
 from tests.support.experiments import count_lots
+from tests.support.fake_node import record_of
 from tests.support.figures import Judge
 from tests.support.patience import MAX_S
 from tests.support.recording_site import Site, open_site
@@ -193,6 +195,22 @@ def test_what_a_key_did_before_the_outbox_was_first_used_is_no_concern_of_it(sit
         # A second subject for a name of its own is refused as ever, also if the book does not have the name.
         taken = old.post("/v1/lots/receive", {"identifier": "urn:example:elsewhere", "quantity": 1, "unit": "H87"})
         assert taken.status_code == 409
+
+
+def test_a_backup_from_before_the_first_record_is_older_too(site: Site, tmp_path: Path) -> None:
+    """Its gateway had started, and compared an empty outbox with a key that had sent nothing."""
+    chain, signer = site.world.chain, site.world.admit(Outbox(site.store), ALL_ROLES)
+    with new_store(tmp_path, "home.db") as home, new_store(tmp_path, "backup.db") as backup:
+        assert verify_outbox(chain, home, signer.address)
+        copy_database(home, backup)
+        submitter = site.world.submitter(Outbox(home), signer)
+        submitter.submit([("first", record_of(1, 0))])
+        submitter.drain()
+        Follower(chain, backup).follow()
+        with pytest.raises(OutboxOlderError):
+            verify_outbox(chain, backup, signer.address)
+        assert adopt_records(chain, backup, signer.address).unknown == 1
+        assert verify_outbox(chain, backup, signer.address)
 
 
 def test_a_key_that_made_no_record_elsewhere_does_not_stop_recording(site: Site) -> None:
