@@ -31,15 +31,16 @@ from hypothesis.stateful import (
 )
 
 from ledger.chain import find_profile
-from ledger.errors import ChainError
+from ledger.errors import ChainError, OutboxOlderError
 from ledger.index import Follower, fetch_status
 from ledger.keys import LocalSigner
 from ledger.records import Record
 from ledger.store import Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox_adoption import claim_adopted
 from ledger.store.rows import RecordRow
 from ledger.store.tables import INDEX
-from ledger.submit import Submitter
+from ledger.submit import Submitter, build_entry
 from ledger.submit.standing import adopt_records, verify_outbox
 from tests.support.fake_node import FOUNDED, nonce_of, record_of
 from tests.support.shared_node import SharedLedger, SharedNode
@@ -78,6 +79,8 @@ class JoinedModel(RuleBasedStateMachine):
         self.chain = SharedLedger(self.node, _PROFILE)
         self.submitters = [self.start(number, 3) for number in range(2)]
         self.follower = Follower(self.chain, self.store, _AHEAD)
+        for signer in self.signers:
+            assert verify_outbox(self.chain, self.store, signer.address)
 
     def start(self, number: int, size: int) -> Submitter:
         outbox, signer = Outbox(self.store), self.signers[number]
@@ -147,25 +150,56 @@ class JoinedModel(RuleBasedStateMachine):
         self.backup = kept, [len(one) for one in self.requested]
 
     @precondition(lambda self: self.backup is not None)
-    @rule()
-    def restore(self) -> None:
-        """As OPERATING.md has it: the network comes to rest, the records that the backup lacks are adopted from the
-        ledger, and clients ask again for what they asked for since."""
+    @rule(key=_KEYS, streams=st.lists(st.integers(0, _STREAMS - 1), max_size=6))
+    def restore(self, key: int, streams: list[int]) -> None:
+        """As OPERATIONS.md has it: the records that the backup lacks are adopted from the ledger, and clients repeat
+        what they asked for since. `streams`: of records that are sent just before, so that the backup lacks some.
+
+        Not tried: transactions that are still in a pool when the restored outbox sends its first, since the network
+        comes to rest before; new requests between the adoption and the repeated ones.
+        """
         assert self.backup is not None
         kept, lengths = self.backup
+        if streams:
+            self.submit(key, streams)
+            self.step(key)
+        self.rest()
+        copy_database(kept, self.store)
+        self.follower.follow()
+        for number in range(2):
+            self.adopt(number)
+            self.submitters[number] = self.start(number, 3)
+            self.request_again(number, self.requested[number][lengths[number] :])
+
+    def rest(self) -> None:
+        """All transactions that can be mined are in final blocks, and the others are forgotten."""
         self.node.percent = 0
         while any((key, self.node.blocks[-1].counts.get(key, 0)) in self.node.pool for key in self.node.keys):
             self.node.mine(8)
         self.node.pool.clear()
         for _ in range(_DEPTH + 1):
             self.node.mine()
-        copy_database(kept, self.store)
-        self.follower.follow()
-        for key, signer in enumerate(self.signers):
-            adopt_records(self.chain, self.store, signer.address)
-            assert verify_outbox(self.chain, self.store, signer.address)
-            self.submitters[key] = self.start(key, 3)
-            self.submitters[key].submit(self.requested[key][lengths[key] :])
+
+    def adopt(self, number: int) -> None:
+        """The comparison, which a gateway makes at its start, asks for the adoption if there is anything to adopt."""
+        signer = self.signers[number].address
+        try:
+            is_older = not verify_outbox(self.chain, self.store, signer)
+        except OutboxOlderError:
+            is_older = True
+        adoption = adopt_records(self.chain, self.store, signer)
+        assert is_older == bool(adoption.transactions), adoption
+        assert verify_outbox(self.chain, self.store, signer)
+
+    def request_again(self, number: int, requests: Sequence[tuple[str, Record]]) -> None:
+        """As the gateway answers a repeated request: with the adopted record, or by queueing it if there is none."""
+        signer = self.signers[number].address
+        for name, record in requests:
+            entry = build_entry(name, record)
+            with self.store.transaction() as connection:
+                found = claim_adopted(connection, signer, entry.contract, entry.payload, name)
+            if found is None:
+                self.submitters[number].submit([(name, record)])
 
     # What must hold
 
