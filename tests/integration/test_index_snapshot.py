@@ -243,11 +243,11 @@ def test_a_crash_between_batches_leaves_an_index_that_is_followed_on(
     monkeypatch.setattr("ledger.index.snapshot_import._BATCH_RECORDS", 20)
     commit, commits = Follower._commit, list[int]()
 
-    def crash(self: Follower, *values: Any) -> Any:
+    def crash(self: Follower, *values: Any, **named: Any) -> Any:
         commits.append(1)
         if len(commits) == 3:
             raise KeyboardInterrupt
-        return commit(self, *values)
+        return commit(self, *values, **named)
 
     with new_store(tmp_path) as target:
         monkeypatch.setattr(Follower, "_commit", crash)
