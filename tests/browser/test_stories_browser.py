@@ -245,7 +245,10 @@ def test_the_operator_admits_publishes_suspends_and_lifts(
     page.locator('form[action="/portal/consortium/admission/confirm"] button').click()
     go_on(page)
     expect(page.locator("#joining ~ ul")).to_contain_text(f"Elm {language}")
-    page.locator('form[action="/portal/consortium/directory"] button').click()
+    publish = page.locator('form[action="/portal/consortium/directory"] button')
+    # The page does not follow by itself, and is made from the index and from what the node said a moment ago.
+    wait_until(lambda: publish.is_visible() or _reload(page))
+    publish.click()
     go_on(page)
     number = world.company("Birch Machining").number
     page.locator(f'a[href="/portal/consortium/{number}/suspend"]').click()
@@ -275,3 +278,9 @@ def ask_to_join(world: PortalWorld, name: str) -> str:
                             int(time.time()), key)  # fmt: skip
     entry = DirectoryEntry(0, name, recipient_key=stated)
     return AdmissionRequest(chain.chain_id, chain.ledger, key.address, Role.MANUFACTURER, entry).to_bytes().decode()
+
+
+def _reload(page: Page) -> bool:
+    page.wait_for_timeout(1000)  # within what may be asked of the page
+    page.reload()
+    return False
