@@ -72,9 +72,10 @@ class Lookout:
     """What one submitter knows of its node. Also decides when a refusal is final.
 
     Where blocks come by themselves, it is final when it is repeated after a later block, both at or above every block
-    that outbox and index know. Each is asked for by number: behind one address, the node that answers may not be the
-    one that told the latest block, and what its older state refuses may have become possible since. Elsewhere a single
-    refusal is final, since no block follows that could change it.
+    that outbox and index know, and the block of the first refusal has as many on top as make it final. Each is asked
+    for by number: behind one address, the node that answers may not be the one that told the latest block, and what
+    its older state refuses may have become possible since. Elsewhere a single refusal is final, since no block follows
+    that could change it.
     """
 
     def __init__(self, chain: Chain, outbox: Outbox) -> None:
@@ -129,7 +130,12 @@ class Lookout:
             self._refused_at.setdefault(record_id, self._head.number)
 
     def is_final(self, record_id: int) -> bool:
-        return self._head is None or self._refused_at.get(record_id, self._head.number) < self._head.number
+        if self._head is None:
+            return True
+        # In a reorganisation, a record that this one needs may be in no block for a while: its transaction waits in
+        # the pool again, and the next block or two may be made without it.
+        last = self._head.number - self._chain.finality_depth
+        return self._refused_at.get(record_id, last) < last
 
     def forget(self, record_id: int) -> None:
         self._refused_at.pop(record_id, None)

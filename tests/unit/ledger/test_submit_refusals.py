@@ -26,8 +26,10 @@ def world() -> LedgerWorld:
     return build_world()
 
 
-def submitter_of(world: LedgerWorld, outbox: Outbox, signer: LocalSigner, lease: Lease | None = None) -> Submitter:
-    profile = dataclasses.replace(world.chain.profile, timed_blocks=True)
+def submitter_of(
+    world: LedgerWorld, outbox: Outbox, signer: LocalSigner, lease: Lease | None = None, depth: int = 0
+) -> Submitter:
+    profile = dataclasses.replace(world.chain.profile, timed_blocks=True, finality_depth=depth)
     chain = Chain(world.chain.node, profile, world.chain.deployment)
     return Submitter(chain, outbox, signer, receipt_grace_s=0, resend_s=0.1, lease=lease)
 
@@ -62,6 +64,40 @@ def test_a_block_between_head_and_refusal_makes_no_second_head(
     world.line.handlers.clear()
     submitter.drain()
     verify_once(world, store, signer, ids, before)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_a_refusal_may_pass_while_the_block_of_the_first_one_is_not_final(
+    world: LedgerWorld, store: Store, outbox: Outbox, blocks: int
+) -> None:
+    """What a record needs was undone with its block, and is not in the next ones either."""
+    signer, before = world.admit(outbox), world.count()
+    submitter = submitter_of(world, outbox, signer, depth=3)
+    ids = submitter.submit(world.lots(1))
+    world.line.handlers["eth_call"] = refuse
+    for _ in range(blocks):
+        assert submitter.step() is False
+        mine(world)
+    assert submitter.step() is False
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
+    world.line.handlers.clear()
+    submitter.step()
+    for _ in range(4):
+        mine(world)
+    submitter.drain()
+    verify_once(world, store, signer, ids, before)
+
+
+def test_a_refusal_is_final_once_the_block_of_the_first_one_is(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    submitter = submitter_of(world, outbox, signer, depth=3)
+    ids = submitter.submit(world.lots(1))
+    world.line.handlers["eth_call"] = refuse
+    for _ in range(4):
+        assert submitter.step() is False
+        mine(world)
+    submitter.step()
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.FAILED}
 
 
 def test_a_refusal_from_before_an_earlier_record_was_made_does_not_count(
