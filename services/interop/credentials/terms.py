@@ -37,7 +37,8 @@ class _Active:
 
     known: Mapping[str, Json]
     """Context documents by URL."""
-    terms: Mapping[str, Json] = field(default_factory=dict)
+    terms: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Definitions by name, with `@id` resolved where they stand: a keyword, an IRI or null."""
     vocabulary: bool = False
     """Whether a default vocabulary maps every term that is not defined."""
 
@@ -61,40 +62,64 @@ class _Active:
             raise UnknownContextError(min(found))
         vocabulary = isinstance(context["@vocab"], str) if "@vocab" in context else self.vocabulary
         own = {name: value for name, value in context.items() if not name.startswith("@")}
-        return replace(self, terms={**self.terms, **own}, vocabulary=vocabulary)
+        targets = self._resolve(own, vocabulary)
+        terms = {name: {**_members(value), "@id": targets[name]} for name, value in own.items()}
+        return replace(self, terms={**self.terms, **terms}, vocabulary=vocabulary)
+
+    def _resolve(self, own: Mapping[str, Json], vocabulary: bool) -> dict[str, str | None]:
+        """What each term of one context stands for. A later context changes none of it: removing a default vocabulary
+        leaves the terms that it has mapped."""
+        found: dict[str, str | None] = {}
+        for first in own:
+            path, name = [first], first
+            while name not in found:
+                target = _members(own[name]).get("@id", name)
+                if isinstance(target, str) and target in own and target not in path:
+                    path.append(target)
+                    name = target
+                else:
+                    found[name] = self._expand(target, own, vocabulary)
+            found.update(dict.fromkeys(path, found[name]))
+        return found
+
+    def _expand(self, target: Json, own: Mapping[str, Json], vocabulary: bool) -> str | None:
+        """A keyword, an IRI (a default vocabulary's part of it left out), or None."""
+        if not isinstance(target, str):
+            return None
+        if target in _KEYWORDS:
+            return target
+        if target in self.terms and target not in own:
+            earlier = self.terms[target]["@id"]
+            return earlier if isinstance(earlier, str) else None
+        return target if vocabulary or ":" in target else None
 
     def maps(self, name: str) -> bool:
         """Whether a term, keyword, compact IRI or IRI has a meaning here."""
         if name in _KEYWORDS:
             return True
         if name in self.terms:
-            return self._defined(name)
+            return self.terms[name]["@id"] is not None
         prefix, colon, rest = name.partition(":")
         if colon:
             # Without a definition of the prefix it is an absolute IRI, which means itself.
             return bool(prefix) and bool(rest)
         return self.vocabulary
 
-    def _defined(self, name: str) -> bool:
-        """Whether the definition of a term leads to an IRI or a keyword; null takes a term out."""
-        value = self.terms[name]
-        target = value.get("@id", value.get("@reverse", name)) if isinstance(value, dict) else value
-        if not isinstance(target, str):
-            return False
-        if target == name:  # a definition without @id: only a vocabulary or the term's own colon can map it
-            return self.vocabulary or ":" in name
-        return target in _KEYWORDS or ":" in target or target in self.terms or self.vocabulary
-
     def keyword(self, name: str) -> str:
         """The keyword for which a name stands, or the name."""
-        value = self.terms.get(name, name)
-        target = value.get("@id") if isinstance(value, dict) else value
+        target = self.definition(name).get("@id")
         return target if isinstance(target, str) and target in _KEYWORDS else name
 
     def definition(self, name: str) -> Mapping[str, Json]:
-        """The members of a term's definition; none if it is only an IRI."""
-        value = self.terms.get(name)
-        return value if isinstance(value, dict) else {}
+        """The members of a term's definition; none if there is none."""
+        return self.terms.get(name, {})
+
+
+def _members(value: Json) -> Mapping[str, Json]:
+    """The members of a term's definition as a context writes it: an IRI, null, or an object."""
+    if not isinstance(value, dict):
+        return {"@id": value}
+    return {**value, "@id": value["@reverse"]} if "@reverse" in value and "@id" not in value else value
 
 
 def find_unmapped(document: Json, known: Mapping[str, Json]) -> Iterator[str]:
