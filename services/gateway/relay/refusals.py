@@ -2,7 +2,8 @@
 
 A node that is behind refuses what the ledger would take. Where blocks come by themselves, a refusal therefore counts
 only when it is repeated on a later head, and both heads are at or above every block that the outbox and the index know.
-Until then the client is told to ask again.
+In a reorganisation, what the call needs may be in no block for a while, so as many blocks have to be on top of the
+first head as make it final. Until then the client is told to ask again.
 """
 
 from __future__ import annotations
@@ -62,15 +63,18 @@ class RepeatedRefusals:
     def _verify_repeated(self, name: bytes, head: int) -> None:
         """`head` is the one before this refusal, the kept one that after the first: a block in between must not make
         one head count as two."""
+        depth = self._chain.finality_depth
         with self._lock:
             first = self._first.get(name)
-            if first is not None and first < head <= first + _MAX_BLOCKS:
+            if first is not None and first + depth < head <= first + depth + _MAX_BLOCKS:
                 return
-            if first is None or head > first:
+            if first is None or head > first + depth:
                 self._first[name] = self._chain.head_number()
                 self._first.move_to_end(name)
+            first_counting = self._first[name] + depth + 1
             while len(self._first) > _MAX_CALLS:
                 self._first.popitem(last=False)
         raise NodeBehindError(
-            f"the contracts refuse the call as of block {head}; that counts once a later block repeats it", hint=_HINT
+            f"the contracts refuse the call as of block {head}; that counts once block {first_counting} repeats it",
+            hint=_HINT,
         )

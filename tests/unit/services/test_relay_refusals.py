@@ -20,6 +20,7 @@ class _Node:
     """A chain node, and what is known of it."""
 
     timed: bool = True
+    finality_depth: int = 0
     head: int = 10
     seen: int = 10
     refuses: bool = True
@@ -73,6 +74,18 @@ def test_one_head_does_not_count_as_two_when_a_block_comes_in_between() -> None:
     with pytest.raises(NodeBehindError):
         refusals.ask(b"call", node.question)
     node.head += 1
+    with pytest.raises(ContractRefusedError):
+        refusals.ask(b"call", node.question)
+
+
+def test_a_refusal_counts_when_the_first_head_is_final() -> None:
+    """What the call needs may be undone on the first heads: its transaction waits in the pool again."""
+    node = _Node(finality_depth=3)
+    refusals = node.refusals()
+    for node.head in (10, 11, 12, 13):
+        with pytest.raises(NodeBehindError, match="once block 14 repeats it"):
+            refusals.ask(b"call", node.question)
+    node.head = 14
     with pytest.raises(ContractRefusedError):
         refusals.ask(b"call", node.question)
 
