@@ -177,14 +177,14 @@ def _orders(plant: Plant, names: _Names) -> Iterator[object]:
         )  # fmt: skip
         yield AssignmentRow(
             order + 1, subject, 0, machine, machine % _MAKERS + 1, AssignmentState.FINISHED, _START_S, _START_S,
-            _START_S, _START_S, _hash("stream", machine), 0, 0, _NONE, _NONE,
+            _START_S, _START_S, _hash("stream", machine), 0, order, _NONE, _NONE,
         )  # fmt: skip
     for place, lot in enumerate(plant.finished):
         machine = place // _PER_ORDER % _MACHINES + 1
         yield CertificateRow(
             place + 1, names[lot].subject, _hash("order", place // _PER_ORDER), _INSPECTOR, _MODEL, Verdict.PASS,
             CertificateState.ISSUED, _START_S, _START_S + _YEAR_S, 0, 0, Verdict.NONE, 0, _NONE,
-            _hash("stream", machine), 0, _NONE, 1, _NONE, _NONE, _NONE,
+            _hash("stream", machine), place, _NONE, 1, _NONE, _NONE, _NONE,
         )  # fmt: skip
         yield CertifiedLotRow(place + 1, names[lot].subject)
 
