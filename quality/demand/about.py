@@ -5,23 +5,24 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from quality.demand.engine import Outcome
+from quality.demand.engine import Outcome, Setting
 
 __all__ = ["describe"]
 
 _METHOD = "millmark.demand"
+_PACKAGES, _PLAIN = ("lightgbm", "numpy", "statsforecast"), ("numpy",)
 _VERSION = 1
 """Counted up with every change of the method."""
 
 
-def describe(outcome: Outcome) -> dict[str, str | int | dict[str, str]]:
+def describe(outcome: Outcome, setting: Setting) -> dict[str, str | int | dict[str, str]]:
     sparse = outcome.intermittent
     return {
-        "method": _METHOD,
+        "method": f"{_METHOD}.plain" if setting.plain else _METHOD,
         "version": _VERSION,
         "regular": outcome.chosen,
         "intermittent": "" if sparse is None else f"{sparse.mean}; quantiles of {sparse.quantiles}",
-        "packages": {name: _version(name) for name in ("lightgbm", "numpy", "statsforecast")},
+        "packages": {name: _version(name) for name in (_PLAIN if setting.plain else _PACKAGES)},
     }
 
 

@@ -48,6 +48,8 @@ class Setting:
     """Most windows of the back-test."""
     counts: bool = True
     """Whether the values are quantities: never below zero, and zero in weeks without demand."""
+    plain: bool = False
+    """Whether only what numpy computes is tried: naive, seasonal naive and smoothing, the past mean of rare demand."""
 
     def __post_init__(self) -> None:
         if not (1 <= self.horizon <= 520 and self.seasons and all(1 <= one <= 10_000 for one in self.seasons)):
@@ -114,7 +116,9 @@ def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequen
     }
     sparse = [place for place, kind in enumerate(kinds) if kind == "intermittent"]
     choice = (
-        intermittent.choose([histories[one] for one in sparse], setting.horizon, setting.windows) if sparse else None
+        intermittent.choose([histories[one] for one in sparse], setting.horizon, setting.windows, plain=setting.plain)
+        if sparse
+        else None
     )
     if choice is not None:
         found |= {place: _sparse(histories[place], setting, choice) for place in sparse}
@@ -191,8 +195,13 @@ def _candidates(histories: Sequence[Values], setting: Setting, known: Sequence[V
     for history in histories:
         made: _Made = {NAIVE: members.naive(history, setting.horizon)}
         made[SEASONAL] = members.seasonal_naive(history, setting.horizon, max(setting.seasons))
-        made |= members.forecast_members(history[-kept:], setting.horizon, setting.seasons)
+        if setting.plain:
+            made["Smoothing"] = members.smoothing(history[-kept:], setting.horizon)
+        else:
+            made |= members.forecast_members(history[-kept:], setting.horizon, setting.seasons)
         found.append(made)
+    if setting.plain:
+        return found
     learned = trees.forecast_with_trees(histories, setting.horizon, setting.seasons, known)
     for made, values in zip(found, learned or (), strict=bool(learned)):
         made[_TREES] = values

@@ -63,8 +63,9 @@ def scale_of_demand(history: Values) -> float:
     return found if found > 0 else 1.0
 
 
-def choose(histories: Sequence[Values], horizon: int, windows: int) -> Choice:
-    """Judges all candidates where each history has the weeks for it; without any, their blend and the past mean."""
+def choose(histories: Sequence[Values], horizon: int, windows: int, *, plain: bool = False) -> Choice:
+    """Judges all candidates where each history has the weeks for it; without any, their blend and the past mean. If
+    `plain`, the past mean is the only one."""
     quantile_losses: dict[str, list[float]] = {}
     mean_losses: dict[str, list[float]] = {}
     for history in histories:
@@ -76,7 +77,7 @@ def choose(histories: Sequence[Values], horizon: int, windows: int) -> Choice:
             for name, quantiles in _candidates(past).items():
                 loss = scaled_pinball(quantiles[:, None], LEVELS, actual, scale)
                 quantile_losses.setdefault(name, []).append(loss)
-            for name, mean in _means(past, horizon).items():
+            for name, mean in ({} if plain else _means(past, horizon)).items():
                 mean_losses.setdefault(name, []).append(((float(actual.mean()) - mean) / scale) ** 2)
     return Choice(
         {name: float(np.mean(losses)) for name, losses in quantile_losses.items()},

@@ -24,6 +24,7 @@ __all__ = [
     "intermittent_models",
     "naive",
     "seasonal_naive",
+    "smoothing",
     "version",
 ]
 
@@ -31,6 +32,8 @@ NAMES = ("AutoETS", "AutoTheta", "DynamicOptimizedTheta", "AutoCES")
 """Whose median is taken."""
 LONGEST = 24
 """ETS and Theta take no longer season; MSTL does."""
+_WEIGHTS = tuple(step / 20 for step in range(1, 20))
+"""Of the latest value in smoothing."""
 _LEAST = 8
 """Shortest history, in steps, that they are fitted to."""
 
@@ -45,6 +48,20 @@ def seasonal_naive(history: Values, horizon: int, season: int) -> Values:
     if season == 1 or len(history) < season:
         return naive(history, horizon)
     return np.resize(history[-season:], horizon)
+
+
+def smoothing(history: Values, horizon: int) -> Values:
+    """Simple exponential smoothing from the first value on, by the weight with the least squared error one step
+    ahead."""
+    best, level = np.inf, float(history[-1])
+    for weight in _WEIGHTS:
+        now, squared = float(history[0]), 0.0
+        for value in history[1:]:
+            squared += (float(value) - now) ** 2
+            now += weight * (float(value) - now)
+        if squared < best:
+            best, level = squared, now
+    return np.repeat(level, horizon)
 
 
 def forecast_members(history: Values, horizon: int, seasons: Sequence[int]) -> Mapping[str, Values]:

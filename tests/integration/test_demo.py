@@ -111,6 +111,16 @@ def test_the_orders_are_planned_with_a_proof_and_both_sides_agree(demo: tuple[Pa
     assert "% cheaper, checked" in printed
 
 
+def test_demand_is_forecast_and_an_earlier_forecast_scored(demo: tuple[Path, dict[str, object], str]) -> None:
+    _, report, printed = demo
+    demand = report["demand"]
+    assert isinstance(demand, dict)
+    earlier, coming = demand["earlier"], demand["coming"]
+    assert (demand["orders"], earlier["weeks"], coming["weeks"]) == (62, 10, 13)
+    assert f"forecast recorded 10 weeks ago: {earlier['forecast_pieces']} pieces; {earlier['came']} came" in printed
+    assert f"{coming['pieces']} pieces" in printed
+
+
 def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], str]) -> None:
     _, report, _ = demo
     trace = report["trace"]

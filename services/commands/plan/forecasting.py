@@ -63,19 +63,22 @@ def make(
     weeks: Annotated[int, typer.Option(min=1, max=MAX_WEEKS, help="How many weeks, from the present one on.")] = 13,
     level: Annotated[int, typer.Option(min=50, max=99, help="Per cent of the intervals.")] = 80,
     block: Block = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="By naive forecasts and smoothing alone; needs numpy and nothing else.")
+    ] = False,
     stream: Stream = None,
 ) -> Done:
     """Forecast demand by product, option and week, and record it.
 
     Counts the orders that this company is part of, as the ledger has them at a final block: at their latest agreed
-    quantities, without those rejected, cancelled or ended. Needs millmark[forecast].
+    quantities, without those rejected, cancelled or ended. Needs millmark[forecast], unless --plain is given.
     """
     with open_desk(at) as desk:
         own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
         with desk.reading() as shelf:
             identity = need_identity(shelf.connection)
             preferences = read_preferences(shelf.connection, history.cut)
-        made = make_forecast(history, identity, weeks, level, preferences)
+        made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
         with desk.writing() as shelf:

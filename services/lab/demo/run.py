@@ -31,6 +31,7 @@ from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
+from services.lab.demo.demand import Demand, forecast_demand
 from services.lab.demo.drifting import watch_machine
 from services.lab.demo.existing import ExistingChain
 from services.lab.demo.factories import build_factories
@@ -70,6 +71,8 @@ class DemoResult:
     routes: Counter[tuple[str, ...]]
     """Number of orders by the names of their operations."""
     planned: Planned
+    demand: Demand
+    """Forecasts, on a ledger of its own."""
     delivered: int
     records: Counter[str]
     """Number of records by kind, on both contracts."""
@@ -115,6 +118,7 @@ def run_in_life(
     build_factories(product)  # before an earlier demo is deleted
     given = read_given(data, product)
     table = _load(given.windows, clock)
+    demand = clock("forecasting demand, on a ledger of its own", lambda: forecast_demand(product))
     with ExitStack() as stack:
         life = clock(
             "deploying the contracts, and having eight companies join",
@@ -138,7 +142,7 @@ def run_in_life(
         line.events.append(
             f"{delivered} hand-overs: names, salts, documents and evidence, encrypted, from gateway to gateway"
         )
-        return _result(store, line, planning, table, accuracy, part, proof, home, clock.seconds)
+        return _result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)
 
 
 def run_demo(
@@ -159,6 +163,7 @@ def run_demo(
     build_factories(product)  # before an earlier demo is deleted
     given = read_given(data, product)
     table = _load(given.windows, clock)
+    demand = clock("forecasting demand, on a ledger of its own", lambda: forecast_demand(product))
     clear_home(home)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(database_of(home)))
@@ -174,7 +179,7 @@ def run_demo(
         write_home(home, line, existing)
         part = _choose(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
-        return _result(store, line, planning, table, accuracy, part, proof, home, clock.seconds)
+        return _result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)
 
 
 class _Clock:
@@ -301,6 +306,7 @@ def _result(
     store: Store,
     line: Line,
     planning: Planning,
+    demand: Demand,
     table: Table,
     accuracy: float,
     part: Job,
@@ -319,6 +325,7 @@ def _result(
         prices=(min(job.made.price for job in line.jobs), max(job.made.price for job in line.jobs)),
         routes=Counter(tuple(one.name for one in job.made.operations) for job in line.jobs),
         planned=sum_up(planning),
+        demand=demand,
         delivered=sum(job.delivered for job in line.jobs),
         records=consortium.recorded,
         verdicts=Counter(verdict.name.lower() for verdict in certificates),

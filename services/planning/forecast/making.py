@@ -20,7 +20,7 @@ from services.planning.forecast.preferences import KeptPreferences
 from services.planning.forecast.weeks import week_of
 
 if TYPE_CHECKING:
-    from quality.demand import Forecast, Outcome
+    from quality.demand import Forecast, Outcome, Setting
 
 __all__ = ["SEASON_WEEKS", "Shares", "make_forecast", "spread"]
 
@@ -47,12 +47,15 @@ def make_forecast(
     weeks: int,
     level_percent: int = 80,
     preferences: Mapping[str, KeptPreferences] | None = None,
+    *,
+    plain: bool = False,
 ) -> ForecastDocument:
     """Forecasts the week of the cut, which has not ended, and those after it.
 
     `preferences`: by product, how a model of preferences splits its demand by option; the others are split by their
-    history. Raises ForecastError where no order counts, QualityError if a package is missing that the history needs,
-    and InputError for preferences that were learned from orders after the cut.
+    history. `plain`: by naive forecasts and smoothing alone, which need no package but numpy. Raises ForecastError
+    where no order counts, QualityError if a package is missing that the history needs, and InputError for preferences
+    that were learned from orders after the cut.
     """
     from quality.demand import Setting, forecast_demand  # noqa: PLC0415 - needs numpy, which others do not
 
@@ -66,7 +69,7 @@ def make_forecast(
     now = week_of(history.cut.time_s)
     counted = _count(history, now)
     long = max(len(counts) for counts in counted.values()) >= _SMALLEST_SEASONAL
-    setting = Setting(weeks, (SEASON_WEEKS,) if long else (1,), level_percent)
+    setting = Setting(weeks, (SEASON_WEEKS,) if long else (1,), level_percent, plain=plain)
     keys = list(counted)
     outcome = forecast_demand([_array(counted[key]) for key in keys], setting)
     made = dict(zip(keys, outcome.forecasts, strict=True))
@@ -81,7 +84,7 @@ def make_forecast(
         level_percent=level_percent,
         orders=len(history.orders),
         left_out=dict(sorted(history.left_out.items())),
-        model=_model(setting.seasons, outcome, {product: kept[product] for product in sorted(split)}),
+        model=_model(setting, outcome, {product: kept[product] for product in sorted(split)}),
         back_test=_back_test(outcome),
         series=series,
         capacity=tuple(find_needed(history, series, weeks)),
@@ -222,16 +225,16 @@ def _split(count: int, parts: Sequence[float]) -> list[int]:
     return found
 
 
-def _model(seasons: Sequence[int], outcome: Outcome, preferences: Mapping[str, KeptPreferences]) -> dict[str, Json]:
+def _model(setting: Setting, outcome: Outcome, preferences: Mapping[str, KeptPreferences]) -> dict[str, Json]:
     """Names everything that decides the figures: the method's version, its packages, what was chosen, and the
     preferences that split a total."""
     from quality.demand.about import describe  # noqa: PLC0415 - needs numpy, which others do not
 
-    named: dict[str, Json] = {"seasons": list(seasons), "python": platform.python_version()}
+    named: dict[str, Json] = {"seasons": list(setting.seasons), "python": platform.python_version()}
     used: dict[str, Json] = {
         product: {"cut_block": one.cut_block, "digest": to_hex(one.digest)} for product, one in preferences.items()
     }
-    return {**named, **describe(outcome), "preferences": used}
+    return {**named, **describe(outcome, setting), "preferences": used}
 
 
 def _back_test(outcome: Outcome) -> BackTest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from quality.demand.conformal import half_widths
 from quality.demand.engine import NAIVE, SEASONAL
 from quality.demand.intermittent import LEVELS, forecast_interval, is_intermittent
 from quality.demand.measures import Values, coverage, mase, scale_of, scaled_pinball, smape
-from quality.demand.members import naive, seasonal_naive
+from quality.demand.members import naive, seasonal_naive, smoothing
 from quality.demand.reconcile import reconcile
 from quality.demand.trees import forecast_with_trees
 from quality.errors import InputError
@@ -215,6 +217,34 @@ def test_seasonal_naive_repeats_the_last_season() -> None:
 def test_unusable_settings_are_refused(horizon: int, seasons: tuple[int, ...], level: int, windows: int) -> None:
     with pytest.raises(InputError, match="out of range"):
         Setting(horizon, seasons, level, windows)
+
+
+def test_smoothing_follows_a_level_and_goes_between_what_varies() -> None:
+    assert smoothing(np.array([5.0] * 9), 3).tolist() == [5.0] * 3
+    risen = smoothing(np.array([2.0] * 8 + [12.0] * 8), 1)
+    assert 11 < risen[0] <= 12
+    varied = smoothing(np.array([4.0, 8.0] * 10), 1)
+    assert 5 < varied[0] < 7
+    assert smoothing(np.array([3.0]), 2).tolist() == [3.0, 3.0]
+
+
+def test_a_plain_forecast_needs_numpy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("statsforecast", "lightgbm"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    steady = np.array([10.0 + (3 * week) % 7 for week in range(40)])
+    rare = np.array([0.0, 0, 4, 0, 0, 0, 5, 0] * 5)
+    made = forecast_demand([steady, rare], Setting(6, plain=True))
+    assert set(made.losses) == {NAIVE, SEASONAL, "Smoothing"}
+    assert made.chosen == "Smoothing"
+    regular, sparse = made.forecasts
+    assert regular.low is not None
+    assert regular.high is not None
+    assert (regular.low <= regular.mean).all()
+    assert (regular.mean <= regular.high).all()
+    assert sparse.method.startswith("Past mean; quantiles of ")
+    assert sparse.mean[0] == pytest.approx(rare.mean())
+    with pytest.raises(InputError, match="a forecast needs statsforecast; install millmark"):
+        forecast_demand([steady], Setting(6))
 
 
 def test_the_same_series_lead_to_the_same_figures() -> None:

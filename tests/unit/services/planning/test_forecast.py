@@ -297,6 +297,15 @@ def test_preferences_learned_after_the_cut_split_no_forecast(tmp_path: Path, mad
         make_forecast(sample(), IDENTITY, 4, preferences={"appliance": replace(kept, cut_block=1_000_001)})
 
 
+def test_a_plain_forecast_names_its_method_and_no_package_that_it_does_not_use() -> None:
+    plain, usual = (make_forecast(sample(), IDENTITY, 4, plain=plain) for plain in (True, False))
+    assert plain.model["method"] == "millmark.demand.plain"
+    assert usual.model["method"] == "millmark.demand"
+    assert set(plain.model["packages"]) == {"numpy"}  # type: ignore[arg-type]  # the text is JSON
+    assert set(plain.back_test.losses) <= {"Naive", "Seasonal naive", "Smoothing"}
+    assert parse_forecast(plain.to_bytes()) == plain
+
+
 def test_one_order_is_forecast_by_its_mean_without_an_interval() -> None:
     history = sample()
     history.orders = history.orders[:1]
