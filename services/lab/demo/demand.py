@@ -97,11 +97,11 @@ class Demand:
         low, high = min(coming.low or coming.quantities), max(coming.high or coming.quantities)
         bias = "-" if score.bias_permille is None else f"{score.bias_permille / 10:+.1f} %"
         return [
-            f"demand: {self.orders} orders drawn at random over {WEEKS} weeks, on a ledger of its own whose clock was moved, "
-            "since those above fall within minutes",
+            f"demand: {self.orders} orders drawn at random over {WEEKS} weeks, on a ledger of its own whose clock was "
+            "moved, since those above fall within minutes",
             f"  forecast recorded {score.weeks} weeks ago: {score.forecast} pieces; {score.actual} came ({bias}); mean "
-            f"error {error:.1f} a week, of the naive forecast {naive:.1f}; {total.covered} of {score.weeks} weeks within "
-            f"the {self.earlier.level_percent} % interval",
+            f"error {error:.1f} a week, of the naive forecast {naive:.1f}; {total.covered} of {score.weeks} weeks "
+            f"within the {self.earlier.level_percent} % interval",
             f"  forecast of the {self.coming.weeks} weeks from {week_text(self.coming.first_week)}: "
             f"{_pieces(self.coming)} pieces, {low} to {high} a week, by {coming.method.lower()} (naive forecasts and "
             "smoothing were compared; `plan forecast make` compares more)",
