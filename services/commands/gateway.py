@@ -265,7 +265,7 @@ def _anchoring(opened: Context) -> AnchorRule | None:
     try:
         verify_audit_stream(opened.late_chain(), stream, settings.gateway_participant)
     except ChainUnreachableError as error:
-        warn(f"audit_stream was not compared with the ledger: {error.cause}")
+        warn(f"audit_stream is compared with the ledger later: {error.cause}")
     return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from ledger.chain import Chain
-from ledger.errors import SettingsError
+from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
@@ -61,9 +61,12 @@ class AuditAnchors:
         rule: AnchorRule,
         clock: Callable[[], int],
         logger: FilteringBoundLogger,
+        verify: Callable[[], object],
     ) -> None:
+        """`verify` raises SettingsError unless the stream is the company's; it is called until it returns, as the node
+        may have been away at the start, when the command compares."""
         self._store, self._recorder, self._audit, self._rule = store, recorder, audit, rule
-        self._clock = clock
+        self._clock, self._verify, self._verified = clock, verify, False
         failed = "anchoring of the audit log failed"
         self.loop = Loop("millmark-audit-anchors", self._round, logger, failed=failed, retry_s=_LOOK_S)
 
@@ -79,9 +82,18 @@ class AuditAnchors:
             return 0.0 if self.step() else _LOOK_S
         except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
             return _LOOK_S
+        except ChainUnreachableError:  # nothing can be compared or sent; the thread that sends tells it
+            return _LOOK_S
 
     def step(self) -> bool:
-        """Queues an anchor if one is due, and returns whether it did. Raises StoreError or AuditError."""
+        """Queues an anchor if one is due, and returns whether it did.
+
+        Raises StoreError, AuditError, ChainError, and SettingsError as long as the stream is not the company's.
+        """
+        if not self._verified:
+            # Before anything is written: heads in a stream that cannot be anchored would have to be told apart later.
+            self._verify()
+            self._verified = True
         with self._store.reading() as connection:
             book = Book(connection)
             # The book tells how far the log is anchored: no other place has to be kept in step with it.

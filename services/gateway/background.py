@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.store import Store
 from ledger.store.outbox import Outbox
-from services.gateway.audit_anchors import AuditAnchors
+from services.gateway.audit_anchors import AuditAnchors, verify_audit_stream
 from services.gateway.consortium import Upkeep
 from services.gateway.directory_follower import DirectoryFollower
 from services.gateway.epcis import QuerySource
@@ -136,6 +137,7 @@ def _build_feedback(parts: GatewayParts, recorder: Recorder | None, logger: Filt
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:
-    if recorder is None or parts.audit is None or parts.anchoring is None:
+    if recorder is None or parts.recording is None or parts.audit is None or parts.anchoring is None:
         return None
-    return AuditAnchors(parts.store, recorder, parts.audit, parts.anchoring, parts.clock, logger)
+    verify = partial(verify_audit_stream, parts.recording[0], parts.anchoring.stream, parts.policy.owner)
+    return AuditAnchors(parts.store, recorder, parts.audit, parts.anchoring, parts.clock, logger, verify)

@@ -7,27 +7,32 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
 from ledger.canonical import Json
-from ledger.errors import SettingsError
+from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import LocalSigner
 from ledger.store import Book, Rows, Store
 from ledger.store.outbox import Outbox
 from ledger.store.rows import StreamRow
 from services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
 from services.audit.files import list_files
-from services.gateway import audit_anchors
+from services.gateway import GatewayParts, audit_anchors, build_policy, create_gateway
 from services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
 from services.gateway.http.errors import TryLaterError
 from services.gateway.recording import Recorder
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
+from tests.support.gateway_client import Caller, running
 from tests.support.ledger_world import LedgerWorld, build_world
-from tests.support.sign_in import NOW_S
+from tests.support.patience import wait_until
+from tests.support.rpc import lost
+from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
 Entries = list[dict[str, Json]]
@@ -57,9 +62,9 @@ class Site:
     def anchors(self, store: Store | None = None, entries: int = 10) -> AuditAnchors:
         store, logger = store or self.store, structlog.get_logger()
         recorder = Recorder(store, self.world.chain, self.signer, logger)
-        return AuditAnchors(
-            store, recorder, self.log, AnchorRule(self.stream, entries, DAY_S), lambda: self.now_s, logger
-        )
+        rule = AnchorRule(self.stream, entries, DAY_S)
+        verify = partial(verify_audit_stream, self.world.chain, self.stream, self.number)
+        return AuditAnchors(store, recorder, self.log, rule, lambda: self.now_s, logger, verify)
 
     def anchor(self) -> bool:
         """One step of the thread, and what it queued on the ledger."""
@@ -252,3 +257,47 @@ def test_a_stream_that_is_not_the_companys_is_refused_at_start(site: Site) -> No
         verify_audit_stream(site.world.chain, site.stream, site.number + 1)
     with pytest.raises(SettingsError, match="not on the ledger"):
         verify_audit_stream(site.world.chain, b"\x07" * 32, site.number)
+
+
+def test_a_wrong_stream_is_told_once_the_node_answers_and_nothing_is_written(site: Site) -> None:
+    """The command cannot compare it while the node is away."""
+    site.ask(12)
+    right, site.stream = site.stream, b"\x07" * 32
+    anchors = site.anchors()
+    site.world.line.handlers["eth_call"] = _fail
+    assert anchors._round() > 0, "what cannot be compared is no failure yet"
+    with pytest.raises(ChainUnreachableError):
+        anchors.step()
+    site.world.line.handlers.clear()
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="audit_stream is not on the ledger"):
+            anchors.step()
+    with site.store.reading() as connection:
+        assert Book(connection).evidence_size(site.stream) == 0
+    assert Outbox(site.store).latest_key("audit/anchor/") is None
+    site.stream = right
+    assert site.anchor()
+
+
+def test_a_gateway_is_not_ready_while_its_audit_stream_is_another_companys(site: Site) -> None:
+    rule = AnchorRule(site.stream, 10, DAY_S)
+    parts = GatewayParts(
+        site.store,
+        build_policy("required", url=ORIGIN, owner=site.number + 1),
+        chain=site.world.chain,
+        recording=(site.world.chain, site.signer),
+        audit=site.log,
+        anchoring=rule,
+        follow_interval_s=0.01,
+    )
+    with running(create_gateway(parts)) as caller:
+        wait_until(lambda: _troubles(caller) == [("millmark-audit-anchors", "settings-refused")])
+        assert caller.ask("/ready").status_code == 503
+
+
+def _troubles(caller: Caller) -> list[tuple[str, str]]:
+    return [(one["where"], one["code"]) for one in caller.ask("/ready").json()["troubles"]]
+
+
+def _fail(_: list[Any]) -> Any:
+    raise lost()
