@@ -19,6 +19,7 @@ from services.gateway.epcis.search import find_events, link_to_next, read_place,
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.route_table import Examples
 from services.gateway.http.routes import Routes
+from services.interop.epcis.event_queries import ALL_RUNS, Place
 from services.interop.epcis.query_parameters import EVENT_TYPES
 from services.interop.epcis.terms import THINGS
 from services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
@@ -101,21 +102,24 @@ def _add_values(routes: Routes, service: CaptureService, name: str, resource: Re
     )
     def values(request: Request, principal: CurrentPrincipal) -> Response:
         """Returns the standard's own values, then those of events that the caller sent, or of all events for the
-        company that runs the gateway. Standard values are bare words, others are URIs in the form of the event hash."""
+        company that runs the gateway. Standard values are bare words, others are URIs in the form of the event hash. A
+        page may be short or empty although more follow: what is read for it is bounded."""
         return _list_values(request, principal, service, resource)
 
 
 def _list_values(request: Request, principal: Principal, service: CaptureService, resource: Resource) -> Response:
     verify_acceptable(request.headers)
     parsed = read_query(request, _PAGING)
-    known, after = read_place(request, principal, parsed) or (0, "")
-    limit = parsed.per_page + 1  # one more shows whether there is a next page
-    shown = list(resource.standard[int(known) : int(known) + limit])
-    if len(shown) < limit and resource.fields:
-        queries = service.event_queries(principal)
-        shown += queries.values(resource.fields, resource.prefix, str(after), limit - len(shown))
-    page = shown[: parsed.per_page]
-    next_known = min(int(known) + len(page), len(resource.standard))
-    is_own = bool(page) and page[-1] not in resource.standard
-    last = (next_known, page[-1] if is_own else str(after)) if len(shown) > parsed.per_page else None
+    # A link of an earlier version names no run: it was past all of the value's.
+    known, after, run = (*(read_place(request, principal, parsed) or (0, "", 0)), ALL_RUNS)[:3]
+    page = list(resource.standard[int(known) : int(known) + parsed.per_page])
+    told = int(known) + len(page)
+    place: Place | None = str(after), int(run)
+    if told == len(resource.standard):
+        place = None
+        if resource.fields:
+            queries, left = service.event_queries(principal), parsed.per_page - len(page)
+            values, place = queries.values(resource.fields, resource.prefix, (str(after), int(run)), left)
+            page += values
+    last = None if place is None else (told, *place)
     return reply_json(collection(page), 200, **link_to_next(request, principal, last))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from ledger.canonical import Json
 from ledger.errors import IdentifierError, NotFoundError
@@ -24,12 +24,18 @@ from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, Ep
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 
-__all__ = ["CONTEXT", "EventQueries", "Page", "Recorded"]
+__all__ = ["ALL_RUNS", "CONTEXT", "EventQueries", "Page", "Place", "Recorded"]
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 _MAX_SCANNED: Final = 1_000
 """Maximum number of events examined for one page, for callers that may not see all."""
 _AT_ONCE: Final = 500
+_MAX_RUNS, _RUNS_AT_ONCE = 5_000, 100
+"""Maximum number of runs of a list's terms that are read for one page; and how many at once."""
+ALL_RUNS: Final = 2**63 - 1
+"""In a place in a list of values: all runs of the value are done with."""
+Place: TypeAlias = "tuple[str, int]"
+"""In a list of values: a value, and the first event of the last of its runs that was read."""
 _NAMING: Final = frozenset((*THINGS, *CLASSES))
 _STANDARD: Final = namespaces_of(None)
 
@@ -105,12 +111,31 @@ class EventQueries:
             raise NotFoundError("no event has that id", hint="look it up in its capture job, or ask its sender")
         return page.events[0]
 
-    def values(self, fields: Collection[str], without: str, after: str, limit: int) -> list[str]:
-        """Values above `after` of the events that the caller sent, or of all if it may see everything, ascending, but
-        for those that begin as `without` says."""
+    def values(self, fields: Collection[str], without: str, after: Place, limit: int) -> tuple[list[str], Place | None]:
+        """At most `limit` values of the events that the caller sent, or of all if it may see everything, ascending, but
+        for those that begin as `without` says (nothing if it is empty); and where the next page starts, None at the
+        end.
+
+        As in `find`, what is read for a page is bounded, so it may be short or even empty although more values follow.
+        """
+        found: list[str] = []
         with self._store.reading() as connection:
-            sender = None if self._viewer is None else self._participant
-            return EpcisRepository(connection).values(fields, sender, without, after, limit)
+            repository = EpcisRepository(connection)
+            for _ in range(0, _MAX_RUNS, _RUNS_AT_ONCE):
+                runs = repository.runs(fields, after, _RUNS_AT_ONCE)
+                for value, first, sender in runs:
+                    if value == after[0] and after[1] == ALL_RUNS:
+                        continue  # this value is done with
+                    hidden = self._viewer is not None and sender != self._participant
+                    omitted = bool(without) and value.startswith(without)
+                    if not hidden and not omitted:
+                        if len(found) == limit:
+                            return found, after
+                        found.append(value)
+                    after = (value, first if hidden and not omitted else ALL_RUNS)
+                if len(runs) < _RUNS_AT_ONCE:
+                    return found, None
+        return found, after
 
     def capture(self, id_: str) -> EpcisCaptureRow:
         """A capture job of the caller, or of anyone if the caller may see everything. Raises NotFoundError."""

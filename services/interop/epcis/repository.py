@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_, union_all
 
 from ledger.store import Book, Rows, schema_of
 
@@ -233,19 +233,24 @@ class EpcisRepository:
         found = found.order_by(*(one.desc() if query.descending else one.asc() for one in order))
         return [EpcisEventRow(*row) for row in self._connection.execute(found)]
 
-    def values(
-        self, fields: Collection[str], participant: int | None, without: str, after: str, limit: int
-    ) -> list[str]:
-        """Values above `after` that events have in one of the fields, ascending, but for those that begin as `without`
-        says (nothing if it is empty). With a participant, only of events that it sent."""
-        value, columns = epcis_terms.c.value, epcis_terms.c
-        wanted = select(value).distinct().where(columns.field.in_(fields), value > after)
-        if without:
-            wanted = wanted.where(func.substr(value, 1, len(without)) != without)
-        if participant is not None:
-            sent = (_MATCHING.c.participant == participant) & _MATCHING.c.number.between(columns.first, _LAST)
-            wanted = wanted.where(exists().where(sent))
-        return list(self._connection.execute(wanted.order_by(value).limit(limit)).scalars())
+    def runs(self, fields: Collection[str], after: tuple[str, int], limit: int) -> list[tuple[str, int, int]]:
+        """Runs of events that have a value in one of the fields, after the given (value, first event), ascending: the
+        value, the number of the first event, and who sent them. A run is of one capture job, so of one sender."""
+        columns = epcis_terms.c
+        place = tuple_(columns.value, columns.first)
+        # A limit for each field: the database would read all of them, if it had to sort several fields' values.
+        parts = [
+            select(columns.value, columns.first)
+            .where(columns.field == field, place > after)
+            .order_by(columns.value, columns.first)
+            .limit(limit)
+            .subquery()
+            for field in fields
+        ]
+        found = union_all(*(select(part) for part in parts)).subquery()
+        sender = select(*found.c, epcis_events.c.participant).join(epcis_events, epcis_events.c.number == found.c.first)
+        ordered = self._connection.execute(sender.order_by(found.c.value, found.c.first).limit(limit))
+        return [(value, first, participant) for value, first, participant in ordered]
 
     def entries(self, rows: Iterable[EpcisEventRow]) -> dict[tuple[bytes, int], str]:
         """The evidence entries of events, as canonical JSON, by stream and index."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
 
+from ledger.store import Store
 from services.access import SignIn
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
-from services.interop.epcis.event_queries import CONTEXT
+from services.interop.epcis.event_queries import ALL_RUNS, CONTEXT, EventQueries
 from services.interop.epcis.query_parameters import EVENT_TYPES
+from services.interop.epcis.repository import EpcisEventRow, EpcisRepository, EpcisTermRow
 from services.interop.epcis.vocabulary import BIZ_STEPS, DISPOSITIONS
 from tests.support.epcis_events import capture, document, event
 from tests.support.fake_world import COORDINATOR, SMITH, build_world
@@ -115,3 +119,62 @@ def test_the_operator_of_an_open_gateway_sees_the_values_of_all(tmp_path_factory
         assert values(caller.ask, "epcs") == []
         assert capture(caller, document(event(1, epcList=LINKS[:1])))["success"]
         assert values(caller.ask, "epcs") == LINKS[:1]
+
+
+OTHERS, PER_PAGE = 11_000, 30
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Many values of another company, and one of its steps in very many runs; a few values of Smith's among them."""
+    with new_store(tmp_path_factory.mktemp("many")) as store:
+        own = {OTHERS // 2: "urn:example:00005499x", OTHERS: "urn:example:99999999"}
+        events, terms = list[EpcisEventRow](), list[EpcisTermRow]()
+        for number in range(1, OTHERS + 1):
+            sender = SMITH if number in own else COORDINATOR
+            events.append(EpcisEventRow(number, sender, str(number), "", "", 0, 0, bytes(32), number, "", ""))
+            value = own.get(number, f"urn:example:{number:08}")
+            terms += [EpcisTermRow("epc", value, number, 1), EpcisTermRow("bizStep", "urn:example:step", number, 1)]
+        with store.transaction() as connection:
+            EpcisRepository(connection).add(events, terms)
+        yield store
+
+
+def walk(queries: EventQueries, *fields: str) -> list[list[str]]:
+    told, place = list[list[str]](), ("", 0)
+    while place:
+        page, place = queries.values(fields, "", place, PER_PAGE)  # type: ignore[assignment]  # None ends it
+        told.append(page)
+        assert len(told) < 1_000
+    return told
+
+
+def test_what_is_read_for_a_page_is_bounded_for_who_sent_little(many: Store) -> None:
+    smith = walk(EventQueries(many, SMITH, SMITH), "epc", "parentID")
+    assert smith == [[], ["urn:example:00005499x"], ["urn:example:99999999"]], "5,000 runs a page"
+    assert walk(EventQueries(many, SMITH, SMITH), "bizStep") == [[], ["urn:example:step"]], "one step, in all events"
+
+
+def test_a_value_in_very_many_runs_is_listed_once_and_does_not_shorten_a_page(many: Store) -> None:
+    everything = EventQueries(many, OWNER, None)
+    assert walk(everything, "bizStep") == [["urn:example:step"]]
+    told = walk(everything, "epc")
+    assert {len(page) for page in told[:-1]} == {PER_PAGE}
+    listed = [value for page in told for value in page]
+    assert len(set(listed)) == len(listed) == OTHERS
+    assert listed == sorted(listed)
+
+
+def test_what_begins_as_the_standards_values_is_passed_over(many: Store) -> None:
+    found, place = EventQueries(many, OWNER, None).values(("bizStep", "epc"), "urn:example:s", ("urn:example:9", 0), 5)
+    assert (found, place) == (["urn:example:99999999"], None)
+    assert EventQueries(many, OWNER, None).values(("epc",), "", ("urn:example:99999999", ALL_RUNS), 5) == ([], None)
+
+
+def test_a_link_of_an_earlier_version_goes_on_after_its_value(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with new_store(tmp_path_factory.mktemp("earlier")) as store:
+        app = create_gateway(GatewayParts(store, build_policy("loopback-open")))
+        caller = Caller(app)
+        assert capture(caller, document(event(1, epcList=LINKS)))["success"]
+        token = app.state.pager.seal(json.dumps(["/epcis/v2/epcs", [], None]), (0, LINKS[1]))
+        assert caller.ask(f"/epcis/v2/epcs?nextPageToken={quote(token)}").json()["member"] == LINKS[2:]
