@@ -248,8 +248,9 @@ class EpcisRepository:
             for field in fields
         ]
         found = union_all(*(select(part) for part in parts)).subquery()
-        sender = select(*found.c, epcis_events.c.participant).join(epcis_events, epcis_events.c.number == found.c.first)
-        ordered = self._connection.execute(sender.order_by(found.c.value, found.c.first).limit(limit))
+        wanted = select(found.c.value, found.c.first, epcis_events.c.participant)
+        sent = wanted.join(epcis_events, epcis_events.c.number == found.c.first)
+        ordered = self._connection.execute(sent.order_by(found.c.value, found.c.first).limit(limit))
         return [(value, first, participant) for value, first, participant in ordered]
 
     def entries(self, rows: Iterable[EpcisEventRow]) -> dict[tuple[bytes, int], str]:

@@ -13,7 +13,7 @@ from ledger.store import Store
 from services.access import SignIn
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
-from services.interop.epcis.event_queries import ALL_RUNS, CONTEXT, EventQueries
+from services.interop.epcis.event_queries import ALL_RUNS, CONTEXT, EventQueries, Place
 from services.interop.epcis.query_parameters import EVENT_TYPES
 from services.interop.epcis.repository import EpcisEventRow, EpcisRepository, EpcisTermRow
 from services.interop.epcis.vocabulary import BIZ_STEPS, DISPOSITIONS
@@ -141,9 +141,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def walk(queries: EventQueries, *fields: str) -> list[list[str]]:
-    told, place = list[list[str]](), ("", 0)
-    while place:
-        page, place = queries.values(fields, "", place, PER_PAGE)  # type: ignore[assignment]  # None ends it
+    told = list[list[str]]()
+    place: Place | None = ("", 0)
+    while place is not None:
+        page, place = queries.values(fields, "", place, PER_PAGE)
         told.append(page)
         assert len(told) < 1_000
     return told
