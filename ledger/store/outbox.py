@@ -22,6 +22,7 @@ from ledger.errors import LeaseHeldError, NotFoundError, SubmitError
 from ledger.store.database import Store
 from ledger.store.outbox_chain import bind_chain, seen_block
 from ledger.store.outbox_enqueue import enqueue_all, enqueue_in
+from ledger.store.outbox_moves import FoundTransaction
 from ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
@@ -59,6 +60,7 @@ __all__ = [
     "OPEN",
     "UNMINED",
     "Entry",
+    "FoundTransaction",
     "LeaseRow",
     "Outbox",
     "OutboxChain",

@@ -33,6 +33,7 @@ __all__ = [
     "release_records",
     "set_records",
     "set_transaction",
+    "verify_moved",
     "waiting_state",
 ]
 
@@ -78,7 +79,7 @@ def set_records(
     # The state is part of the condition, so that two submitters cannot both make the same move.
     changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
     those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
-    _verify_moved(connection.execute(those.values(changed)), len(ids), before)
+    verify_moved(connection.execute(those.values(changed)).rowcount, len(ids), before)
 
 
 def set_transaction(
@@ -95,11 +96,12 @@ def set_transaction(
     that = update(outbox_transactions).where(
         outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
     )
-    _verify_moved(connection.execute(that.values(changed)), 1, before)
+    verify_moved(connection.execute(that.values(changed)).rowcount, 1, before)
 
 
-def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState) -> None:
-    if result.rowcount != expected:
+def verify_moved(moved: int, expected: int, before: OutboxState) -> None:
+    """Raises SubmitError unless as many rows moved from state `before` as were to."""
+    if moved != expected:
         raise SubmitError(
             f"a record or transaction is no longer {before}: another submitter works for the same key",
             hint="run one submitter for each key; nothing was lost",

@@ -1,10 +1,12 @@
 """The submitter's half of the outbox. Every method is one database transaction, so a crash leaves all of it or nothing:
 
     after enqueue           QUEUED    the record is durable and may be acknowledged
+    after start             SIGNED    nonces are reserved for these records, and exactly these bytes are sent
     after allocate          NONCED    the nonce is reserved for these records, whatever happens
     after store_signed      SIGNED    exactly these bytes are sent, now and after any restart
     after replace_signed    SIGNED    these bytes are sent instead; earlier ones are kept, as they may still be mined
     after mark_sent         SENT      a node has the bytes; the receipt decides
+    after settle            MINED     in a block, with the expected events, or FINAL if that block is final
     after mark_mined        MINED     in a block, with the expected events; the block may still be reorganised away
     after mark_final        FINAL     done
     after mark_reorganised  SENT      the block is gone; the same bytes are sent again
@@ -14,8 +16,9 @@
     after fail_record       -         FAILED: the contract refuses the record
     after fill              NONCED    a nonce that nothing else will use is reserved for a zero-value transfer
 
-Where nothing is sent in between, a submitter makes several of these moves in one transaction (`together`): records get
-their nonce and signed bytes at once, and a transaction found in a final block becomes SENT, MINED and FINAL at once.
+`start` and `settle` move many transactions with a few statements; `allocate`, `mark_mined` and those after them move
+one, as forward requests are made and followed one by one. Where nothing is sent in between, a submitter makes several
+moves in one transaction (`together`).
 
 Every move names the state that it starts from, and every method first checks that the writer's lease is the latest one:
 a record that two submitters send would get onto the ledger twice.
@@ -34,6 +37,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from ledger.canonical import to_hex
 from ledger.errors import LeaseHeldError, SubmitError
 from ledger.store.database import Store
+from ledger.store.outbox_moves import FoundTransaction, insert_signed, next_nonce, set_nonce, settle_found
 from ledger.store.outbox_rows import (
     block_dependants,
     new_id,
@@ -60,11 +64,11 @@ __all__ = ["CRASH_POINTS", "OutboxWriter"]
 
 CRASH_POINTS = (
     "together",
-    "allocate",
+    "start",
     "store_signed",
     "replace_signed",
     "mark_sent",
-    "mark_mined",
+    "settle",
     "mark_final",
     "mark_reorganised",
     "requeue",
@@ -102,6 +106,27 @@ class OutboxWriter:
                 yield
             finally:
                 self._joint = None
+
+    def start(self, chain_nonce: int, signed: Sequence[SentTransaction]) -> list[SentTransaction] | None:
+        """Reserve the signer's next nonces for transactions that were signed with them, in this order, and store them;
+        their records must be QUEUED. Of what is passed, ids and states do not count.
+
+        Returns them as they are stored, SIGNED, or None, and changes nothing, if the next nonce is another one:
+        `chain_nonce` counts as for `allocate`.
+        """
+        with self._transaction() as connection:
+            nonces = outbox_relay_nonces if self._relayed else outbox_nonces
+            first, is_new = next_nonce(connection, nonces, self._signer, chain_nonce)
+            if [one.nonce for one in signed] != list(range(first, first + len(signed))):
+                return None
+            set_nonce(connection, nonces, self._signer, first + len(signed), is_new=is_new)
+            return insert_signed(connection, signed, relayed=self._relayed)
+
+    def settle(self, found: Sequence[FoundTransaction]) -> None:
+        """Store what became of transactions that are in blocks with the expected events, and that were not MINED: as
+        MINED or FINAL, with the sequences of their records."""
+        with self._transaction() as connection:
+            settle_found(connection, found)
 
     def allocate(
         self,
@@ -154,7 +179,7 @@ class OutboxWriter:
         """The nonce that `allocate` would reserve now."""
         with self._store.reading() as connection:
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
-            return _next_nonce(connection, nonces, self._signer, chain_nonce)[0]
+            return next_nonce(connection, nonces, self._signer, chain_nonce)[0]
 
     def fill(self, nonce: int, gas_limit: int) -> SentTransaction:
         """Reserve a nonce below those in use for a zero-value transfer to the signer, which closes the gap."""
@@ -333,18 +358,7 @@ def _insert(
     return new_id(connection.execute(outbox_transactions.insert().values(row)))
 
 
-def _next_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> tuple[int, bool]:
-    """The signer's next nonce, and whether it is the first one that this outbox allocates."""
-    query = select(nonces.c.next_nonce).where(nonces.c.signer == signer)
-    known = connection.execute(query).scalar_one_or_none()
-    # The chain's count lacks what is on its way, ours what other programs sent: the greater one is free in both.
-    return (chain_nonce, True) if known is None else (max(known, chain_nonce), False)
-
-
 def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
-    nonce, is_first = _next_nonce(connection, nonces, signer, chain_nonce)
-    if is_first:
-        connection.execute(nonces.insert().values(signer=signer, next_nonce=nonce + 1))
-    else:
-        connection.execute(update(nonces).where(nonces.c.signer == signer).values(next_nonce=nonce + 1))
+    nonce, is_new = next_nonce(connection, nonces, signer, chain_nonce)
+    set_nonce(connection, nonces, signer, nonce + 1, is_new=is_new)
     return nonce

@@ -97,19 +97,14 @@ class Sender:
 
     def start(self, writer: OutboxWriter, batches: Sequence[Batch], sight: Sight) -> list[SentTransaction]:
         """Give each batch the next nonce, and sign it; all are stored, or none."""
-        fees, started = first_fees(self._chain.node, self._chain.profile), []
-        # Signed before the nonces are given out: the key may be in a slow device, and other writers of the database
-        # would wait for it.
-        first = writer.next_nonce(sight.count)
-        ready = [self._signed_batch(batch, first + place, fees) for place, batch in enumerate(batches)]
-        # Nonce and signed bytes in one database transaction, before anything is sent.
-        with writer.together():
-            for place, batch in enumerate(batches):
-                recipient = recipient_of(self._chain, batch.records)
-                transaction = writer.allocate(sight.count, batch.records, recipient, batch.data, batch.gas_limit)
-                if transaction.nonce != first + place:
-                    ready[place] = self._signed_batch(batch, transaction.nonce, fees)
-                started.append(_store(writer, transaction, ready[place], fees))
+        fees = first_fees(self._chain.node, self._chain.profile)
+        started = None
+        while started is None:
+            # Signed before the nonces are given out: the key may be in a slow device, and other writers of the database
+            # would wait for it. Nonces and signed bytes are stored at once, before anything is sent.
+            first = writer.next_nonce(sight.count)
+            signed = [self._signed_batch(batch, first + place, fees) for place, batch in enumerate(batches)]
+            started = writer.start(sight.count, signed)
         if self._chain.profile.fixed_gas_limit is None:  # else the limit is the same however many records there are
             for batch in batches:
                 self._window.note_started(batch.gas_limit, len(batch.records))
@@ -134,8 +129,29 @@ class Sender:
             transaction.nonce, transaction.recipient, transaction.data, transaction.gas_limit, fees
         )
 
-    def _signed_batch(self, batch: Batch, nonce: int, fees: Fees) -> SignedTransaction:
-        return self._signed_call(nonce, recipient_of(self._chain, batch.records), batch.data, batch.gas_limit, fees)
+    def _signed_batch(self, batch: Batch, nonce: int, fees: Fees) -> SentTransaction:
+        """A transaction that is not stored yet, and so has no id."""
+        recipient = recipient_of(self._chain, batch.records)
+        signed = self._signed_call(nonce, recipient, batch.data, batch.gas_limit, fees)
+        return SentTransaction(
+            id=0,
+            signer=self._signer.address,
+            nonce=nonce,
+            recipient=recipient,
+            data=batch.data,
+            gas_limit=batch.gas_limit,
+            max_fee_wei=fees.max_fee_wei,
+            priority_fee_wei=fees.priority_fee_wei,
+            noop=False,
+            raw=signed.raw,
+            hash=signed.hash,
+            state=OutboxState.SIGNED,
+            block_number=None,
+            block_hash=None,
+            gas_used=None,
+            records=tuple(batch.records),
+            replaced=(),
+        )
 
     def _signed_call(self, nonce: int, to: bytes, data: bytes, gas_limit: int, fees: Fees) -> SignedTransaction:
         unsigned = Transaction(
@@ -204,12 +220,18 @@ class Sender:
         due = [transaction for transaction in current if self._is_due(transaction, sight)]
         if not due:
             return []
-        answers = self._chain.node.send_all([_raw(transaction) for transaction in due])
+        answers = self._send([_raw(transaction) for transaction in due])
         if Reception.FULL in answers:
             self._window.note_full(sight.head, before + len(current))
             self.is_stopped = True
         answered = zip(due, answers, strict=True)
         return [transaction for transaction, answer in answered if self._note_answer(transaction, answer)]
+
+    def _send(self, raws: Sequence[bytes]) -> list[Reception | ChainError]:
+        if self._chain.profile.timed_blocks:
+            return self._chain.node.send_all(raws)
+        # Engines that mine at once take those of an array in any order, and may leave some without a block.
+        return [answer for raw in raws for answer in self._chain.node.send_all([raw])]
 
     def mark_sent(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> None:
         """Store that these, which were offered, were sent."""

@@ -8,7 +8,7 @@ continues from there.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from ledger.chain import Chain, Sight, call_data
@@ -28,7 +28,8 @@ from ledger.submit.window import MAX_PENDING, Window
 
 __all__ = ["Submitter", "build_entry"]
 
-_PAUSE_S = 0.05
+_PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05)
+"""Between steps that wait: at first short, since engines that mine at once do so in a few milliseconds."""
 
 
 class Submitter:
@@ -95,14 +96,14 @@ class Submitter:
         behind, for the node. Raises SubmitError when that takes longer than `timeout_s`, or ChainUnreachableError if
         that was the reason. Either way, queued records stay queued.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, pauses = time.monotonic() + timeout_s, _pauses()
         while not self._step_or_wait(deadline):
             if time.monotonic() > deadline:
                 raise SubmitError(
                     f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",
                     hint="check that the chain produces blocks; nothing was lost",
                 )
-            time.sleep(_PAUSE_S)
+            time.sleep(next(pauses))
 
     def begin(self) -> None:
         """Send what is queued, as far as one step does, without waiting for it. A failure shows when it is awaited."""
@@ -114,7 +115,7 @@ class Submitter:
 
         Raises as `drain` does.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, pauses = time.monotonic() + timeout_s, _pauses()
         while any(record.state in (OutboxState.QUEUED, *UNMINED) for record in self._outbox.among(ids).values()):
             self._step_or_wait(deadline)
             if time.monotonic() > deadline:
@@ -122,7 +123,7 @@ class Submitter:
                     f"records of 0x{self.key.hex()} are in no block after {timeout_s:.0f} s",
                     hint="check that the chain produces blocks; nothing was lost",
                 )
-            time.sleep(_PAUSE_S)
+            time.sleep(next(pauses))
 
     def _step_or_wait(self, deadline: float) -> bool:
         try:
@@ -188,27 +189,32 @@ class Submitter:
             return
         if not self._lookout.is_caught_up(sight.head):
             return
-        if self._chain.profile.timed_blocks:
-            self._start(writer, pending, sight, self._room(sight, pending))
-            return
-        # One by one, since each may change what the contract says to the next.
-        for _ in range(self._room(sight, pending)):
-            started = self._start(writer, pending, sight, 1)
-            if started is None or self._sender.is_stopped:
+        left = self._room(sight, pending)
+        while left > 0:
+            started = self._start(writer, sight, left)
+            if not started:
                 return
-            pending, sight = started
+            left -= len(started)
+            pending, sight = self._offer(writer, started, sight, pending)
+            # Others may only follow where these are in a block already: the contract may say something else to them.
+            if self._chain.profile.timed_blocks or self._sender.is_stopped:
+                return
 
     def _room(self, sight: Sight, pending: int) -> int:
         return self._window.room(sight.head, pending + self._tracker.unsettled)
 
-    def _start(self, writer: OutboxWriter, pending: int, sight: Sight, most: int) -> tuple[int, Sight] | None:
-        """Start up to `most` transactions. Returns like `_offer`, or None if there was none to start."""
-        batches = self._batches.build_all(writer, self._window.batch_size(sight.head), most) if most else []
-        if not batches:
-            return None
-        started = self._sender.start(writer, batches, sight)
+    def _start(self, writer: OutboxWriter, sight: Sight, most: int) -> list[SentTransaction]:
+        """Sign and store up to `most` transactions, which the contract accepts one without the other."""
+        batches = self._batches.build_all(writer, self._window.batch_size(sight.head), most)
+        started = self._sender.start(writer, batches, sight) if batches else []
         self._work.remember(started)
-        return self._offer(writer, started, sight, pending)
+        return started
+
+
+def _pauses() -> Iterator[float]:
+    yield from _PAUSES_S
+    while True:
+        yield _PAUSES_S[-1]
 
 
 def build_entry(key: str, record: Record, depends_on: str | None = None) -> Entry:

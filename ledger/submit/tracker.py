@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ledger.chain import Chain, Receipt, Sight
 from ledger.errors import ChainError, ChainUnreachableError
-from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction
+from ledger.store.outbox import FoundTransaction, OutboxState, OutboxWriter, SentTransaction
 from ledger.submit.batches import Batches
 from ledger.submit.burial import find_buried
 from ledger.submit.calls import read_sequences
@@ -52,6 +52,8 @@ class Tracker:
         """Ids of transactions of which this step learned no outcome, although their nonces are used."""
         self._buried: set[bytes] = set()
         """Hashes of the blocks that this step found to be final."""
+        self._made: list[FoundTransaction] = []
+        """What is stored at the end of the database transaction that is open now."""
         self._told: list[tuple[str, SentTransaction, str | None]] = []
         """Reports of what is stored with the database transaction that is open now."""
 
@@ -112,10 +114,12 @@ class Tracker:
     ) -> None:
         """Store several outcomes in one database transaction, then report them."""
         for start in range(0, len(transactions), _GROUP):
-            self._told = []
+            self._told, self._made = [], []
             with writer.together():
                 for transaction in transactions[start : start + _GROUP]:
                     store(transaction)
+                if self._made:
+                    writer.settle(self._made)
             for event, transaction, reason in self._told:
                 self._report(event, transaction, reason)
 
@@ -172,26 +176,33 @@ class Tracker:
     def _settle_found(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool) -> None:
         self._missing_since.pop(transaction.id, None)
         self._unexplained.pop(transaction.id, None)
-        transaction = _sent(writer, transaction)  # it is in a block, so it was sent, whatever its logs are
         try:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)
         except ChainError as error:
+            _sent(writer, transaction)  # it is in a block, so it was sent, whatever its logs are
             self._failure = self._failure or error
             self._unsettled.add(transaction.id)
             return
         self._unsettled.discard(transaction.id)
         if sequences is None:
-            self._settle_without(writer, transaction, receipt, noop)
+            self._settle_without(writer, _sent(writer, transaction), receipt, noop)
         elif transaction.state is not OutboxState.MINED:
-            writer.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
-            if not self._settle_final(writer, transaction, receipt.block_hash):
-                self._tell("mined", transaction)
+            self._settle_made(transaction, receipt, sequences)
         elif receipt.block_hash != transaction.block_hash:
             # In another block now, perhaps with other sequences: the next step stores it as mined there.
             writer.mark_reorganised(transaction.id)
             self._tell("reorganised", transaction)
         else:
             self._settle_final(writer, transaction, receipt.block_hash)
+
+    def _settle_made(self, transaction: SentTransaction, receipt: Receipt, sequences: Sequence[int]) -> None:
+        is_final = receipt.block_hash in self._buried
+        self._made.append(
+            FoundTransaction(
+                transaction, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences, is_final
+            )
+        )
+        self._tell("final" if is_final else "mined", transaction)
 
     def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, block_hash: bytes | None) -> bool:
         if block_hash not in self._buried:
