@@ -13,8 +13,11 @@ is spent if and only if the call succeeds. All that a relay can do to a request 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import cast
+
+import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
 from ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
 from ledger.errors import RequestError, SigningError, TrustError
@@ -43,12 +46,19 @@ _MEMBERS = (
 _MAX_DEADLINE = 2**48 - 1
 SIGNATURE_BYTES = 65
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-_REQUEST_TYPE = keccak256(
-    b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
-)
 _PADDING = bytes(32 - ADDRESS_BYTES)
+_REQUEST_BEGIN = (
+    keccak256(
+        b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
+    )
+    + _PADDING
+)
 _NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
 _HINT = "have it signed again with this version"
+_keccak = sha3.keccak_256
+"""As `keccak256`, without its call: a digest takes three."""
+_keep = object.__setattr__
+"""Writes a frozen object's field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class ForwardRequest:
     """Last block time at which the request can be executed, in seconds since 1970."""
     data: bytes
     """Calldata."""
+    _digest: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """Once it was asked for: whoever checks a request also names it by its digest."""
 
     def __post_init__(self) -> None:
         if any(len(address) != ADDRESS_BYTES for address in (self.forwarder, self.signer, self.to)):
@@ -83,11 +95,16 @@ class ForwardRequest:
     @property
     def digest(self) -> bytes:
         """The 32-byte digest to sign (EIP-712 section "Specification"), which also identifies the request."""
+        found = self._digest
+        if found:
+            return found
         # Value (0), gas, nonce and deadline, a word each, as one number: a conversion each would take half of the time.
         numbers = ((self.gas << 512) | (self.nonce << 256) | self.deadline).to_bytes(128, "big")
-        parts = (_REQUEST_TYPE, _PADDING, self.signer, _PADDING, self.to, numbers, keccak256(self.data))
-        message = keccak256(b"".join(parts))
-        return keccak256(_prefix(self.chain_id, self.forwarder) + message)
+        parts = (_REQUEST_BEGIN, self.signer, _PADDING, self.to, numbers, _keccak(self.data).digest())
+        message = _keccak(b"".join(parts)).digest()
+        found = cast("bytes", _keccak(_prefix(self.chain_id, self.forwarder) + message).digest())
+        _keep(self, "_digest", found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
