@@ -22,6 +22,7 @@ __all__ = [
     "keccak256",
     "parse_hex32",
     "parse_json",
+    "quoted",
     "sha256",
     "to_hex",
 ]
@@ -38,6 +39,8 @@ _HINT = "write large integers and bytes as strings"
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False, allow_nan=False
 )
+_quote = json.encoder.encode_basestring
+"""What the encoder above uses."""
 _ONLY_TEXT = frozenset({str})
 _PLAIN = frozenset({str, bool, type(None)})
 _MAX_PLAIN = 100_000
@@ -89,6 +92,12 @@ def canonical_json(value: Json) -> bytes:
     except ValueError as error:  # rfc8785's own errors, and UnicodeEncodeError for a surrogate in a key
         cause = "a key contains a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)[:120]
         raise CanonicalError(f"not representable as canonical JSON: {cause}", hint=_HINT) from None
+
+
+def quoted(text: str) -> str:
+    """Return the canonical JSON of a string, which `canonical_json` also writes: for those that join many. A lone
+    surrogate stays, and cannot be encoded."""
+    return _quote(text)
 
 
 def _plain_text(value: Json) -> bytes | None:

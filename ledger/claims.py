@@ -7,13 +7,14 @@ who receives a field learns the structure of the whole document, but only those 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, quoted, sha256
 from ledger.errors import CanonicalError, ClaimsError, ProofError
 from ledger.merkle import HASH_BYTES, Tree, leaf_hash, root_from_multiproof
 
@@ -72,8 +73,7 @@ class Field:
 
     def leaf_hash(self, path: Path) -> bytes:
         """Return the hash of this field's leaf under `path`. Raises CanonicalError."""
-        # Tag and salt have fixed lengths, so no other path, value or salt results in the same bytes.
-        return leaf_hash(_FIELD_TAG + self.salt + canonical_json([path, self.value]))
+        return _leaf(_path_text(path), self)
 
 
 def claims_root(tree_size: int, tree_head: bytes) -> bytes:
@@ -88,9 +88,11 @@ class Claims:
 
     fields: tuple[tuple[Path, Field | bytes], ...]
     """(path, field) or, for an erased field, (path, leaf hash), in ascending order of paths."""
+    _texts: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    """The paths in JSON, without their brackets."""
 
     def __post_init__(self) -> None:
-        _check_paths(self.paths)
+        object.__setattr__(self, "_texts", _check_paths(self.paths))
         for _, field in self.fields:
             if isinstance(field, bytes) and len(field) != HASH_BYTES:
                 raise ClaimsError("the leaf hash of an erased field must have 32 bytes")
@@ -144,7 +146,7 @@ class Claims:
         gone = set(self._select(paths))
         return Claims(
             tuple(
-                (path, _field_hash(path, field) if number in gone else field)
+                (path, field.leaf_hash(path) if number in gone and isinstance(field, Field) else field)
                 for number, (path, field) in enumerate(self.fields)
             )
         )
@@ -176,8 +178,11 @@ class Claims:
         return sorted(chosen)
 
     def _tree(self) -> Tree:
-        leaves = [_paths_hash(self.paths)]
-        leaves += [_field_hash(path, field) for path, field in self.fields]
+        leaves = [_paths_hash(self._texts)]
+        leaves += [
+            field if isinstance(field, bytes) else _leaf(text, field)
+            for text, (_, field) in zip(self._texts, self.fields, strict=True)
+        ]
         return Tree(leaves)
 
 
@@ -191,9 +196,11 @@ class Disclosure:
     """(index of the path in `paths`, field), ascending."""
     proof: tuple[bytes, ...]
     """Roots of the largest subtrees that contain neither leaf 0 nor a shown leaf, left to right, 32 bytes each."""
+    _texts: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    """The paths in JSON, without their brackets."""
 
     def __post_init__(self) -> None:
-        _check_paths(self.paths)
+        object.__setattr__(self, "_texts", _check_paths(self.paths))
         previous = -1
         for number, _ in self.shown:
             if isinstance(number, bool) or not isinstance(number, int) or not previous < number < len(self.paths):
@@ -232,22 +239,35 @@ class Disclosure:
         }
 
 
-def build_claims(document: Json, *, salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES)) -> Claims:
-    """Return the claims of a JSON object. `salt` is called once for each field, in ascending order of paths.
+def build_claims(document: Json, *, salt: Callable[[], bytes] | None = None) -> Claims:
+    """Return the claims of a JSON object. `salt` is called once for each field, in ascending order of paths; by default
+    salts are random.
 
     Raises ClaimsError if the document is not a JSON object or is too large, CanonicalError for values that canonical
     JSON cannot represent.
     """
     if not isinstance(document, dict):
         raise ClaimsError("claims must be a JSON object")
-    flat: list[tuple[Path, Json]] = []
-    _flatten((), document, flat)
-    flat.sort(key=lambda item: _order(item[0]))
+    flat: list[tuple[Path, str, Json]] = []
+    _flatten((), "", document, flat)
     if len(canonical_json(document)) > MAX_BYTES:
         raise ClaimsError(
             f"the claims have more than {MAX_BYTES} bytes", hint="put only a hash of the document into the claims"
         )
-    return Claims(tuple((path, Field(value, salt())) for path, value in flat))
+    texts = tuple(text for _, text, _ in flat)
+    _check_size(texts)
+    salts = _draw(len(flat)) if salt is None else [salt() for _ in flat]
+    claims = object.__new__(Claims)  # not to be checked like any other list of paths: a document has those of one
+    fields = tuple((path, Field(value, one)) for (path, _, value), one in zip(flat, salts, strict=True))
+    for name, value in (("fields", fields), ("_texts", texts)):
+        object.__setattr__(claims, name, value)
+    return claims
+
+
+def _draw(count: int) -> list[bytes]:
+    """Random salts, drawn at once."""
+    drawn = secrets.token_bytes(SALT_BYTES * count)
+    return [drawn[start : start + SALT_BYTES] for start in range(0, len(drawn), SALT_BYTES)]
 
 
 def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
@@ -260,9 +280,10 @@ def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
     Raises ProofError if they do not, CanonicalError if a value cannot be represented in canonical JSON. Not
     established: that any value is true, or what the hidden values are.
     """
-    leaves = {0: _paths_hash(disclosure.paths)}
+    texts = disclosure._texts
+    leaves = {0: _paths_hash(texts)}
     for number, field in disclosure.shown:
-        leaves[number + 1] = field.leaf_hash(disclosure.paths[number])
+        leaves[number + 1] = _leaf(texts[number], field)
     size = len(disclosure.paths) + 1
     if not isinstance(root, bytes) or claims_root(size, root_from_multiproof(size, leaves, disclosure.proof)) != root:
         raise ProofError("the disclosed fields do not match the claims root")
@@ -297,36 +318,45 @@ def parse_disclosure(value: Json) -> Disclosure:
     )
 
 
-def _flatten(path: Path, value: Json, into: list[tuple[Path, Json]]) -> None:
+def _flatten(path: Path, text: str, value: Json, into: list[tuple[Path, str, Json]]) -> None:
+    """Append (path, path in JSON without brackets, value) of each field, in ascending order of paths."""
     # Checked before descending, so that this recursion is bounded, too.
     if len(path) > MAX_DEPTH:
         raise ClaimsError(f"the claims are nested more than {MAX_DEPTH} levels deep")
+    before = f"{text}," if path else ""
     if isinstance(value, dict) and value:
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise CanonicalError("object keys must be strings")
-            _flatten((*path, key), item, into)
+        for key in _in_order(value):
+            _flatten((*path, key), before + quoted(key), value[key], into)
     elif isinstance(value, (list, tuple)) and value:
         for index, item in enumerate(value):
-            _flatten((*path, index), item, into)
+            _flatten((*path, index), f"{before}{index}", item, into)
     else:
-        into.append((path, [] if isinstance(value, tuple) else value))  # equal values after a round trip through JSON
+        # Equal values after a round trip through JSON.
+        into.append((path, text, [] if isinstance(value, tuple) else value))
         if len(into) > MAX_FIELDS:
             raise ClaimsError(f"the claims have more than {MAX_FIELDS} fields")
 
 
-def _order(path: Path) -> tuple[tuple[bool, int, bytes], ...]:
-    """Sort key of a path: by element, integers (by value) before strings (by UTF-16 code units), a prefix first."""
+def _in_order(value: Mapping[str, Json]) -> list[str]:
+    """The keys of an object by UTF-16 code units, which for ASCII is the order of strings."""
     try:
-        return tuple(
-            (True, 0, step.encode("utf-16-be")) if isinstance(step, str) else (False, step, b"") for step in path
-        )
+        if "".join(value).isascii():
+            return sorted(value)
+    except TypeError:
+        raise CanonicalError("object keys must be strings") from None
+    return sorted(value, key=_code_units)
+
+
+def _code_units(key: str) -> bytes:
+    try:
+        return key.encode("utf-16-be")
     except UnicodeEncodeError:
         raise CanonicalError("a key contains a lone surrogate") from None
 
 
-def _check_paths(paths: Sequence[Path]) -> None:
-    """Verify that these are exactly the paths of one JSON object, strictly ascending. Raises ClaimsError.
+def _check_paths(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Verify that these are exactly the paths of one JSON object, strictly ascending; return them in JSON, without
+    their brackets. Raises ClaimsError, CanonicalError.
 
     Otherwise a path could be committed twice, or the list could be that of no document.
     """
@@ -342,7 +372,13 @@ def _check_paths(paths: Sequence[Path]) -> None:
         else:
             _check_after(previous, path)
         previous = path
-    if len(canonical_json(paths)) > MAX_BYTES:
+    texts = tuple(map(_path_text, paths))
+    _check_size(texts)
+    return texts
+
+
+def _check_size(texts: Sequence[str]) -> None:
+    if len(_paths_json(texts)) > MAX_BYTES:
         raise ClaimsError(f"the list of paths has more than {MAX_BYTES} bytes")
 
 
@@ -359,9 +395,13 @@ def _check_after(previous: Path, path: Path) -> None:
 
     Where the two diverge, the same container continues; every container below that point is a new one.
     """
-    if _order(previous) >= _order(path):
+    shared = 0
+    for one, two in zip(previous, path, strict=False):
+        if one != two:
+            break
+        shared += 1
+    if shared == len(path) or (shared < len(previous) and not _ascends(previous[shared], path[shared])):
         raise ClaimsError(f"{_shown(path)} must come before {_shown(previous)}")
-    shared = next((at for at, (one, two) in enumerate(zip(previous, path, strict=False)) if one != two), len(previous))
     if shared == len(previous):
         raise ClaimsError(f"{_shown(previous)} is a value, so it cannot contain {_shown(path)}")
     last, step = previous[shared], path[shared]
@@ -369,7 +409,17 @@ def _check_after(previous: Path, path: Path) -> None:
         raise ClaimsError(f"{_shown(path[:shared])} has both keys and indices")
     if isinstance(last, int) and step != last + 1:
         raise ClaimsError(f"{_shown(path[:shared])} skips an index")
-    _check_opening(path, shared + 1)
+    if len(path) > shared + 1:
+        _check_opening(path, shared + 1)
+
+
+def _ascends(last: str | int, step: str | int) -> bool:
+    """Whether two different elements of paths ascend: integers, by value, before strings, by UTF-16 code units."""
+    if isinstance(step, str):
+        if isinstance(last, str) and not (last.isascii() and step.isascii()):
+            return _code_units(last) < _code_units(step)
+        return isinstance(last, int) or last < step
+    return isinstance(last, int) and last < step
 
 
 def _check_opening(path: Path, start: int) -> None:
@@ -418,12 +468,43 @@ def _part(fields: Sequence[tuple[Path, Field | bytes]], path: Path) -> Json:
     return _assemble(found)
 
 
-def _paths_hash(paths: Sequence[Path]) -> bytes:
-    return leaf_hash(_PATHS_TAG + canonical_json(paths))
+def _path_text(path: Path) -> str:
+    """A path in canonical JSON, without its brackets. Raises CanonicalError."""
+    steps = [
+        quoted(step)
+        if type(step) is str and step.isascii()
+        else str(step)
+        if type(step) is int and 0 <= step < MAX_FIELDS
+        else ""
+        for step in path
+    ]
+    return canonical_json(path)[1:-1].decode() if "" in steps else ",".join(steps)
 
 
-def _field_hash(path: Path, field: Field | bytes) -> bytes:
-    return field if isinstance(field, bytes) else field.leaf_hash(path)
+def _paths_json(texts: Sequence[str]) -> bytes:
+    """Canonical JSON of all paths, from those of each."""
+    return f"[[{'],['.join(texts)}]]".encode()
+
+
+def _paths_hash(texts: Sequence[str]) -> bytes:
+    return leaf_hash(_PATHS_TAG + _paths_json(texts))
+
+
+def _leaf(text: str, field: Field) -> bytes:
+    """The hash of a field's leaf. `text`: its path in JSON, without the brackets. Raises CanonicalError."""
+    value = field.value
+    if type(value) is str:
+        shown = quoted(value)
+    elif type(value) is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        shown = str(value)
+    else:
+        shown = canonical_json(value).decode()
+    try:
+        content = f"[[{text}],{shown}]".encode()
+    except UnicodeEncodeError:
+        content = canonical_json(value)  # raises: the value has a lone surrogate
+    # Tag and salt have fixed lengths, so no other path, value or salt results in the same bytes.
+    return leaf_hash(_FIELD_TAG + field.salt + content)
 
 
 def _shown(path: Path) -> str:

@@ -20,11 +20,14 @@ from ledger.claims import (
     Disclosure,
     Field,
     build_claims,
+    claims_root,
     parse_claims,
     parse_disclosure,
     verify_disclosure,
 )
+from ledger.claims import Path as ClaimsPath
 from ledger.errors import CanonicalError, ClaimsError, MillmarkError, ProofError
+from ledger.merkle import Tree, leaf_hash
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "claims.json").read_text(encoding="utf-8")
@@ -38,6 +41,39 @@ values: st.SearchStrategy[Json] = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
 )
 documents = st.dictionaries(texts, values, max_size=5)
+
+
+def plain_root(claims: Claims) -> bytes:
+    """As CLAIMS.md defines it, with `canonical_json` for each leaf."""
+    data = [b"millmark.claims-paths.v1\0" + canonical_json(claims.paths)]
+    for path, field in claims.fields:
+        assert isinstance(field, Field)
+        data.append(b"millmark.claims-field.v1\0" + field.salt + canonical_json([path, field.value]))
+    return claims_root(len(data), Tree(map(leaf_hash, data)).root())
+
+
+@settings(max_examples=200)
+@given(documents)
+def test_the_root_is_that_of_the_definition(document: Json) -> None:
+    claims = build_claims(document)
+    assert claims.root == plain_root(claims)
+    again = Claims(claims.fields)  # checked as what comes from elsewhere
+    assert (again, again.root) == (claims, claims.root)
+    assert list(again.paths) == sorted(again.paths, key=_code_units_of)
+    verify_disclosure(claims.disclose(claims.paths), claims.root)
+
+
+def _code_units_of(path: ClaimsPath) -> list[tuple[bool, int, bytes]]:
+    """How CLAIMS.md orders paths: integers before strings, strings by UTF-16 code units, a prefix first."""
+    return [(False, step, b"") if isinstance(step, int) else (True, 0, step.encode("utf-16-be")) for step in path]
+
+
+@pytest.mark.parametrize(
+    "document", [{"\ud800": 1}, {"a": "\ud800"}, {"a": {"\u4e2d\udfff": []}}, {"a": 2**53}, {1: 2}]
+)
+def test_what_no_canonical_json_can_hold_is_refused(document: Json) -> None:
+    with pytest.raises(CanonicalError):
+        build_claims(document).root  # noqa: B018  # computed when it is asked for
 
 
 def reload(value: Json) -> Json:
