@@ -12,10 +12,22 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import cast
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, quoted, sha256
-from ledger.errors import CanonicalError, ClaimsError, ProofError
+from ledger.claim_paths import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_FIELDS,
+    Path,
+    check_paths,
+    check_size,
+    flatten,
+    path_text,
+    paths_json,
+    show_path,
+)
+from ledger.errors import ClaimsError, ProofError
 from ledger.merkle import HASH_BYTES, Tree, leaf_hash, root_from_multiproof
 
 __all__ = [
@@ -34,16 +46,7 @@ __all__ = [
     "verify_disclosure",
 ]
 
-Path: TypeAlias = tuple[str | int, ...]
-"""Object keys (str) and array indices (int) from the root down; () is the root, the only path of an empty document."""
-
 SALT_BYTES = 32
-MAX_FIELDS = 10_000
-MAX_DEPTH = 32
-"""Maximum number of elements in a path."""
-MAX_BYTES = 1 << 20
-"""Largest canonical JSON of a document, and of its list of paths."""
-
 _PATHS_TAG = b"millmark.claims-paths.v1\0"
 _FIELD_TAG = b"millmark.claims-field.v1\0"
 _ROOT_TAG = b"millmark.claims-root.v1\0"
@@ -73,7 +76,7 @@ class Field:
 
     def leaf_hash(self, path: Path) -> bytes:
         """Return the hash of this field's leaf under `path`. Raises CanonicalError."""
-        return _leaf(_path_text(path), self)
+        return _leaf(path_text(path), self)
 
 
 def claims_root(tree_size: int, tree_head: bytes) -> bytes:
@@ -92,7 +95,7 @@ class Claims:
     """The paths in JSON, without their brackets."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_texts", _check_paths(self.paths))
+        object.__setattr__(self, "_texts", check_paths(self.paths))
         for _, field in self.fields:
             if isinstance(field, bytes) and len(field) != HASH_BYTES:
                 raise ClaimsError("the leaf hash of an erased field must have 32 bytes")
@@ -132,7 +135,7 @@ class Claims:
         for number in chosen:
             path, field = self.fields[number]
             if isinstance(field, bytes):
-                raise ClaimsError(f"{_shown(path)} is erased")
+                raise ClaimsError(f"{show_path(path)} is erased")
             leaves[number] = field
         # Leaf 0 is always shown: the verifier computes it from the paths.
         proof = self._tree().multiproof([0, *(number + 1 for number in chosen)])
@@ -173,7 +176,7 @@ class Claims:
                 continue
             found = [number for number, path in enumerate(known) if path[: len(wanted)] == wanted]
             if not found:
-                raise ClaimsError(f"the claims have no field {_shown(wanted)}")
+                raise ClaimsError(f"the claims have no field {show_path(wanted)}")
             chosen.update(found)
         return sorted(chosen)
 
@@ -200,7 +203,7 @@ class Disclosure:
     """The paths in JSON, without their brackets."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_texts", _check_paths(self.paths))
+        object.__setattr__(self, "_texts", check_paths(self.paths))
         previous = -1
         for number, _ in self.shown:
             if isinstance(number, bool) or not isinstance(number, int) or not previous < number < len(self.paths):
@@ -249,13 +252,13 @@ def build_claims(document: Json, *, salt: Callable[[], bytes] | None = None) -> 
     if not isinstance(document, dict):
         raise ClaimsError("claims must be a JSON object")
     flat: list[tuple[Path, str, Json]] = []
-    _flatten((), "", document, flat)
+    flatten((), "", document, flat)
     if len(canonical_json(document)) > MAX_BYTES:
         raise ClaimsError(
             f"the claims have more than {MAX_BYTES} bytes", hint="put only a hash of the document into the claims"
         )
     texts = tuple(text for _, text, _ in flat)
-    _check_size(texts)
+    check_size(texts)
     salts = _draw(len(flat)) if salt is None else [salt() for _ in flat]
     claims = object.__new__(Claims)  # not to be checked like any other list of paths: a document has those of one
     fields = tuple((path, Field(value, one)) for (path, _, value), one in zip(flat, salts, strict=True))
@@ -318,122 +321,14 @@ def parse_disclosure(value: Json) -> Disclosure:
     )
 
 
-def _flatten(path: Path, text: str, value: Json, into: list[tuple[Path, str, Json]]) -> None:
-    """Append (path, path in JSON without brackets, value) of each field, in ascending order of paths."""
-    # Checked before descending, so that this recursion is bounded, too.
-    if len(path) > MAX_DEPTH:
-        raise ClaimsError(f"the claims are nested more than {MAX_DEPTH} levels deep")
-    before = f"{text}," if path else ""
-    if isinstance(value, dict) and value:
-        for key in _in_order(value):
-            _flatten((*path, key), before + quoted(key), value[key], into)
-    elif isinstance(value, (list, tuple)) and value:
-        for index, item in enumerate(value):
-            _flatten((*path, index), f"{before}{index}", item, into)
-    else:
-        # Equal values after a round trip through JSON.
-        into.append((path, text, [] if isinstance(value, tuple) else value))
-        if len(into) > MAX_FIELDS:
-            raise ClaimsError(f"the claims have more than {MAX_FIELDS} fields")
-
-
-def _in_order(value: Mapping[str, Json]) -> list[str]:
-    """The keys of an object by UTF-16 code units, which for ASCII is the order of strings."""
-    try:
-        if "".join(value).isascii():
-            return sorted(value)
-    except TypeError:
-        raise CanonicalError("object keys must be strings") from None
-    return sorted(value, key=_code_units)
-
-
-def _code_units(key: str) -> bytes:
-    try:
-        return key.encode("utf-16-be")
-    except UnicodeEncodeError:
-        raise CanonicalError("a key contains a lone surrogate") from None
-
-
-def _check_paths(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Verify that these are exactly the paths of one JSON object, strictly ascending; return them in JSON, without
-    their brackets. Raises ClaimsError, CanonicalError.
-
-    Otherwise a path could be committed twice, or the list could be that of no document.
-    """
-    if not 0 < len(paths) <= MAX_FIELDS:
-        raise ClaimsError(f"claims must have 1 to {MAX_FIELDS} fields")
-    previous: Path = ()
-    for number, path in enumerate(paths):
-        _check_steps(path)
-        if number == 0:
-            _check_opening(path, 0)
-            if path and not isinstance(path[0], str):
-                raise ClaimsError("claims must be a JSON object")
-        else:
-            _check_after(previous, path)
-        previous = path
-    texts = tuple(map(_path_text, paths))
-    _check_size(texts)
-    return texts
-
-
-def _check_size(texts: Sequence[str]) -> None:
-    if len(_paths_json(texts)) > MAX_BYTES:
-        raise ClaimsError(f"the list of paths has more than {MAX_BYTES} bytes")
-
-
-def _check_steps(path: Path) -> None:
-    if len(path) > MAX_DEPTH:
-        raise ClaimsError(f"the claims are nested more than {MAX_DEPTH} levels deep")
-    for step in path:
-        if isinstance(step, bool) or not isinstance(step, (str, int)):
-            raise ClaimsError("the elements of a path must be strings and integers")
-
-
-def _check_after(previous: Path, path: Path) -> None:
-    """Verify that `path` may directly follow `previous` (CLAIMS.md, "Fields and paths", rules 1 to 3).
-
-    Where the two diverge, the same container continues; every container below that point is a new one.
-    """
-    shared = 0
-    for one, two in zip(previous, path, strict=False):
-        if one != two:
-            break
-        shared += 1
-    if shared == len(path) or (shared < len(previous) and not _ascends(previous[shared], path[shared])):
-        raise ClaimsError(f"{_shown(path)} must come before {_shown(previous)}")
-    if shared == len(previous):
-        raise ClaimsError(f"{_shown(previous)} is a value, so it cannot contain {_shown(path)}")
-    last, step = previous[shared], path[shared]
-    if isinstance(last, str) != isinstance(step, str):
-        raise ClaimsError(f"{_shown(path[:shared])} has both keys and indices")
-    if isinstance(last, int) and step != last + 1:
-        raise ClaimsError(f"{_shown(path[:shared])} skips an index")
-    if len(path) > shared + 1:
-        _check_opening(path, shared + 1)
-
-
-def _ascends(last: str | int, step: str | int) -> bool:
-    """Whether two different elements of paths ascend: integers, by value, before strings, by UTF-16 code units."""
-    if isinstance(step, str):
-        if isinstance(last, str) and not (last.isascii() and step.isascii()):
-            return _code_units(last) < _code_units(step)
-        return isinstance(last, int) or last < step
-    return isinstance(last, int) and last < step
-
-
-def _check_opening(path: Path, start: int) -> None:
-    if any(isinstance(step, int) and step != 0 for step in path[start:]):
-        raise ClaimsError(f"{_shown(path)} is in an array whose first index is not 0")
-
-
 def _assemble(fields: Sequence[tuple[Path, Field | bytes]]) -> Json:
     """Build the document from checked fields. The indices of an array arrive in order, so that appending suffices."""
     top: list[Json] = []
     for path, field in fields:
         if isinstance(field, bytes):
             raise ClaimsError(
-                f"{_shown(path)} is erased or not disclosed", hint="a document can be built only from all of its fields"
+                f"{show_path(path)} is erased or not disclosed",
+                hint="a document can be built only from all of its fields",
             )
         at: dict[str, Json] | list[Json] = top
         step: str | int = 0
@@ -455,39 +350,21 @@ def _member(container: dict[str, Json] | list[Json], step: str | int, default: J
 def _value(fields: Mapping[Path, Field | bytes], path: Path) -> Json:
     field = fields.get(path)
     if field is None:
-        raise ClaimsError(f"the claims have no field {_shown(path)}")
+        raise ClaimsError(f"the claims have no field {show_path(path)}")
     if isinstance(field, bytes):
-        raise ClaimsError(f"{_shown(path)} is not disclosed")
+        raise ClaimsError(f"{show_path(path)} is not disclosed")
     return field.value
 
 
 def _part(fields: Sequence[tuple[Path, Field | bytes]], path: Path) -> Json:
     found = [(known[len(path) :], field) for known, field in fields if known[: len(path)] == path]
     if not found:
-        raise ClaimsError(f"the claims have nothing at {_shown(path)}")
+        raise ClaimsError(f"the claims have nothing at {show_path(path)}")
     return _assemble(found)
 
 
-def _path_text(path: Path) -> str:
-    """A path in canonical JSON, without its brackets. Raises CanonicalError."""
-    steps = [
-        quoted(step)
-        if type(step) is str and step.isascii()
-        else str(step)
-        if type(step) is int and 0 <= step < MAX_FIELDS
-        else ""
-        for step in path
-    ]
-    return canonical_json(path)[1:-1].decode() if "" in steps else ",".join(steps)
-
-
-def _paths_json(texts: Sequence[str]) -> bytes:
-    """Canonical JSON of all paths, from those of each."""
-    return f"[[{'],['.join(texts)}]]".encode()
-
-
 def _paths_hash(texts: Sequence[str]) -> bytes:
-    return leaf_hash(_PATHS_TAG + _paths_json(texts))
+    return leaf_hash(_PATHS_TAG + paths_json(texts))
 
 
 def _leaf(text: str, field: Field) -> bytes:
@@ -505,10 +382,6 @@ def _leaf(text: str, field: Field) -> bytes:
         content = canonical_json(value)  # raises: the value has a lone surrogate
     # Tag and salt have fixed lengths, so no other path, value or salt results in the same bytes.
     return leaf_hash(_FIELD_TAG + field.salt + content)
-
-
-def _shown(path: Path) -> str:
-    return ascii("/" + "/".join(map(str, path)))[:120]
 
 
 def _members(value: Json, *names: str) -> list[Json]:
