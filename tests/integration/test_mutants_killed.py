@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mutation.covering import ROOT, Covering
-from tests.support.mutation.python_mutants import UNCHANGED, PythonMutant, find_mutants
+from tests.support.mutation.covering import ROOT
+from tests.support.mutation.python_mutants import PythonMutant, find_mutants
 from tests.support.mutation.solidity_mutants import apply
 from tests.support.mutation.solidity_mutants import find_mutants as find_solidity_mutants
 
 _MODULE, _TESTS = "ledger/rlp.py", "tests/unit/ledger/test_rlp.py"
-_OTHERWISE = f"{_MODULE}:encode_integer: 7 -> 8"
+_OTHERWISE = f"{_MODULE}:decode_integer: return int.from_bytes(item, 'big') -> return None"
 """Gets only tests that do not come across it."""
-_UNCOVERED = f"{_MODULE}:encode_integer: 8 -> 9"
+_UNCOVERED = f"{_MODULE}:decode_integer: not isinstance(item, bytes) -> isinstance(item, bytes)"
 """Gets no test at all."""
 _EXPECTED = {
     f"{_MODULE}:: 55 -> 56": "killed",
@@ -27,8 +27,6 @@ _EXPECTED = {
     f"{_MODULE}:_payload: length > _SHORT -> length >= _SHORT": "killed",
     _OTHERWISE: "survived",
     _UNCOVERED: "uncovered",
-    "unchanged True": "survived",
-    "unchanged False": "survived",
 }
 
 
@@ -39,21 +37,30 @@ def _run(module: str, *arguments: str) -> None:
 
 def test_tests_are_run_on_mutants_in_and_outside_functions(tmp_path: Path) -> None:
     _run("covering", str(tmp_path), str(Path(_MODULE).parent), _TESTS)
-    covering = Covering.read(tmp_path)
-    mutants = [one for one in find_mutants(ROOT, _MODULE) if one.name in _EXPECTED]
-    jobs = [(one, covering.tests_of(one.path, one.lines, in_function=one.in_function)) for one in mutants]
-    for place, (one, tests) in enumerate(jobs):
-        if one.name == _OTHERWISE:
-            jobs[place] = one, sorted(covering.cpu_s.keys() - set(tests))[:1]
-        elif one.name == _UNCOVERED:
-            jobs[place] = one, []
-    for here in (True, False):
-        jobs.append((PythonMutant(_MODULE, f"unchanged {here}", UNCHANGED, (), here), list(covering.cpu_s)))
-    (tmp_path / "jobs.json").write_text(json.dumps([{"mutant": asdict(one), "tests": tests} for one, tests in jobs]))
+    mutants = {one.name: one for one in find_mutants(ROOT, _MODULE) if one.name in _EXPECTED}
+    _give_other_tests(tmp_path / "covering.json", mutants[_OTHERWISE], mutants[_UNCOVERED])
+    jobs = [
+        {"mutant": asdict(one), "row": {"name": name, "source": "a", "tests": "b"}} for name, one in mutants.items()
+    ]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     _run("forks", str(tmp_path))
-    found = {one["name"]: one for one in map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())}
+    lines = list(map(json.loads, (tmp_path / "known.jsonl").read_text().splitlines()))
+    found = {one["name"]: one for one in lines}
     assert {name: one["outcome"] for name, one in found.items()} == _EXPECTED
     assert all(one["killer"] for one in found.values() if one["outcome"] == "killed"), "a test, not the runner"
+    assert [one["outcome"] for one in lines if one["name"] == _OTHERWISE] == ["open", "survived"]
+
+
+def _give_other_tests(path: Path, otherwise: PythonMutant, uncovered: PythonMutant) -> None:
+    """Has the quickest test that does not run one mutant taken for the only one that does; for the other, none."""
+    covering = json.loads(path.read_text())
+    own = covering["by_line"][_MODULE]
+    for test in {test for line in otherwise.lines for test in own[str(line)]}:
+        del covering["cpu_s"][test]
+    quickest = min(covering["cpu_s"], key=covering["cpu_s"].__getitem__)
+    own.update({str(line): [quickest] for line in otherwise.lines})
+    own.update({str(line): [] for line in uncovered.lines})
+    path.write_text(json.dumps(covering))
 
 
 @pytest.mark.contracts

@@ -10,6 +10,7 @@ import pytest
 from tests.support.mutation import kept
 from tests.support.mutation.command import PACKAGES
 from tests.support.mutation.covering import Covering
+from tests.support.mutation.outcomes import OPEN, Outcomes
 from tests.support.mutation.python_mutants import build, find_mutants
 
 SOURCE = '''
@@ -29,6 +30,10 @@ def f(a: int | None, b: str = "key") -> bool:
         if one < a and one + 1:
             continue
     return isinstance(a, int | str) and bool(b"x")
+
+@dataclass(frozen=True, order=True)
+class C:
+    d: object = cast("str", None)
 '''
 
 
@@ -55,20 +60,21 @@ def test_every_change_has_a_name_of_its_own(folder: Path) -> None:
         "f: return isinstance(a, int | str) and bool(b'x') -> return None",
         "f: isinstance(a, int | str) and bool(b'x') -> isinstance(a, int | str) or bool(b'x')",
         "f: b'x' -> b'XXx'",
+        "C: True -> False",
     ]
 
 
 def test_what_runs_on_import_is_told_from_what_runs_in_functions(folder: Path) -> None:
     outside = [one.name for one in find_mutants(folder, "module.py") if not one.in_function]
-    assert outside == ["module.py:: 3 -> 4", "module.py:f: 'key' -> 'XXkeyXX'"]
+    assert outside == ["module.py:: 3 -> 4", "module.py:f: 'key' -> 'XXkeyXX'", "module.py:C: True -> False"]
 
 
 def test_a_change_is_built_alone_and_keeps_the_lines(folder: Path) -> None:
     for mutant in find_mutants(folder, "module.py"):
         built = build(folder, mutant)
-        [function] = [one for one in built.co_consts if isinstance(one, CodeType)]
+        [function, _] = [one for one in built.co_consts if isinstance(one, CodeType)]
         original = compile(SOURCE, str(folder / "module.py"), "exec", dont_inherit=True)
-        [before] = [one for one in original.co_consts if isinstance(one, CodeType)]
+        [before, _] = [one for one in original.co_consts if isinstance(one, CodeType)]
         assert (built.co_code, built.co_consts) != (original.co_code, original.co_consts), mutant.name
         assert function.co_firstlineno == before.co_firstlineno
 
@@ -80,6 +86,40 @@ def test_the_quickest_tests_of_a_line_come_first_within_the_budget() -> None:
     assert covering.tests_of("a.py", (3,), in_function=True) == ["quick", "slow"]
     assert covering.tests_of("a.py", (5,), in_function=True) == []
     assert covering.tests_of("a.py", (), in_function=False) == ["quick", "slow"]
+
+
+def test_times_that_were_measured_since_take_the_place_of_those_of_the_first_run() -> None:
+    covering = Covering({"a.py": {3: ["slow", "quick"]}}, {"slow": 9, "quick": 2}, [])
+    now = {"slow": 1.0, "quick": 2.0}
+    assert covering.tests_of("a.py", (3,), in_function=True, cpu_s=now, budget_s=5) == ["slow", "quick"]
+    assert covering.tests_of("a.py", (3,), in_function=True, cpu_s=now, budget_s=2) == ["slow"]
+
+
+def test_other_tests_of_the_same_files_follow_within_what_is_left() -> None:
+    covering = Covering({}, {"a::1": 3, "a::2": 4, "a::3": 1, "a::4": 5, "b::1": 1}, [])
+    assert covering.with_more(["a::1"]) == ["a::1", "a::3", "a::2"]
+    assert covering.with_more(["a::1", "a::2", "a::4"]) == ["a::1", "a::2", "a::4"]
+
+
+def test_what_is_known_outlives_a_stop_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    rows = [{"name": name, "source": "s", "tests": "t"} for name in ("killed", "open", "half")]
+    outcomes = Outcomes(tmp_path)
+    for row in rows:
+        outcomes.add(row, {"outcome": row["name"] if row["name"] != "half" else "survived", "cpu_s": 1.5})
+    outcomes.path.write_text(outcomes.path.read_text()[:-20])
+    assert [Outcomes(tmp_path).state(row) for row in rows] == ["killed", OPEN, ""]
+
+
+def test_survivors_are_tried_again_when_a_test_changed_and_all_when_their_file_did(tmp_path: Path) -> None:
+    outcomes = Outcomes(tmp_path)
+    for name in ("killed", "survived"):
+        outcomes.add({"name": name, "source": "s", "tests": "t"}, {"outcome": name})
+    states = {
+        (name, source, tests): outcomes.state({"name": name, "source": source, "tests": tests})
+        for name in ("killed", "survived")
+        for source, tests in (("s", "new"), ("new", "t"))
+    }
+    assert [key for key, state in states.items() if state] == [("killed", "s", "new")]
 
 
 def test_equivalent_mutants_count_neither_way() -> None:

@@ -20,16 +20,13 @@ from pathlib import Path
 
 from tests.support.mutation import forge, kept
 from tests.support.mutation.covering import Covering
-from tests.support.mutation.python_mutants import UNCHANGED, PythonMutant, find_mutants
+from tests.support.mutation.outcomes import OPEN, UNFIT, Outcomes
+from tests.support.mutation.python_mutants import PythonMutant, find_mutants
 
 __all__ = ["PACKAGES", "main"]
 
 ROOT = Path(__file__).parents[3]
 _WORK = ROOT / ".mutants"
-_CHUNK = 25
-"""Mutants whose outcomes are kept together."""
-_SHOWN = 100
-"""Tests, the quickest, that are also run on the code as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +74,6 @@ def _digest(paths: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-class Outcomes:
-    """Results of earlier runs that still hold. A killed mutant stays killed while its file is unchanged; a survivor is
-    tried again when a test changed."""
-
-    def __init__(self, folder: Path, tests: str) -> None:
-        self.folder, self.tests = folder, tests
-        self.path = folder / "known.jsonl"
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        self._known = {(one["name"], one["source"]): one for one in map(json.loads, lines)}
-
-    def get(self, name: str, source: str) -> tuple[str, float] | None:
-        one = self._known.get((name, source))
-        if one is None or (not kept.is_killed(one["outcome"]) and one["tests"] != self.tests):
-            return None
-        return one["outcome"], one["cpu_s"]
-
-    def add(self, name: str, source: str, found: Mapping[str, object]) -> None:
-        row = {"name": name, "source": source, "tests": self.tests, **found}
-        self._known[(name, source)] = row
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-
-
 def _cover(package: Package, folder: Path, tests: str) -> Covering:
     """Runs the tests once, unless that was done already. Raises RuntimeError if one fails."""
     stamp = folder / "covering.digest"
@@ -113,80 +87,65 @@ def _cover(package: Package, folder: Path, tests: str) -> Covering:
     return Covering.read(folder)
 
 
-def _try_python(
-    package: Package, mutants: Sequence[PythonMutant], folder: Path, outcomes: Outcomes, sources: Mapping[str, str]
-) -> None:
+def _try_python(package: Package, mutants: Mapping[str, PythonMutant], rows: Sequence[Row], folder: Path) -> None:
     """Tries what is not known yet. Raises RuntimeError if the tests fail without a change."""
-    left = [one for one in mutants if outcomes.get(one.name, sources[one.path]) is None]
+    outcomes = Outcomes(folder)
+    left = [row for row in rows if outcomes.state(row) in ("", OPEN, UNFIT)]
     if not left:
         return
-    covering = _cover(package, folder, outcomes.tests)
-    every = sorted(covering.cpu_s, key=covering.cpu_s.__getitem__)[:_SHOWN]
-    for begin in range(0, len(left), _CHUNK):
-        chunk = left[begin : begin + _CHUNK]
-        jobs = [(one, covering.tests_of(one.path, one.lines, in_function=one.in_function)) for one in chunk]
-        if begin == 0:
-            jobs += [(one, every) for one in _unchanged(chunk[0].path)]
-        (folder / "jobs.json").write_text(json.dumps([{"mutant": asdict(one), "tests": tests} for one, tests in jobs]))
-        results = folder / "results.jsonl"
-        results.unlink(missing_ok=True)
-        subprocess.run(
-            [sys.executable, "-m", "tests.support.mutation.forks", str(folder)],
-            check=False,
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
-        found = {one.pop("name"): one for one in map(json.loads, results.read_text().splitlines())}
-        if any(found[name]["outcome"] != "survived" for name in found if name.startswith("unchanged ")):
-            raise RuntimeError("the tests fail on the code as it is")
-        for one in chunk:
-            outcomes.add(one.name, sources[one.path], found[one.name])
-        sys.stderr.write(f"{begin + len(chunk)} of {len(left)}\n")
+    _cover(package, folder, left[0]["tests"])
+    (folder / "jobs.json").write_text(
+        json.dumps([{"mutant": asdict(mutants[row["name"]]), "row": row} for row in left])
+    )
+    command = [sys.executable, "-m", "tests.support.mutation.forks", str(folder)]
+    done = subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise RuntimeError(f"the runner ended with {done.returncode}")
 
 
-def _unchanged(path: str) -> list[PythonMutant]:
-    """For both ways of running tests, which must succeed on the code as it is."""
-    return [PythonMutant(path, f"unchanged {here}", UNCHANGED, (), here) for here in (True, False)]
+Row = dict[str, str]
+"""Name of a mutant, and digests of its file and of the tests."""
+
+
+def _draw(names: Sequence[str], paths: Mapping[str, str], tests: Sequence[str], seed: int, size: int) -> list[Row]:
+    """A sample, the same in every run."""
+    drawn = random.Random(seed).sample(names, min(size, len(names)))  # noqa: S311  # the same in every run
+    sources, digest = {path: _digest([path]) for path in set(paths.values())}, _digest(tests)
+    return [{"name": name, "source": sources[paths[name]], "tests": digest} for name in drawn]
 
 
 def _python(name: str, seed: int, size: int) -> kept.Sample:
     package = PACKAGES[name]
     folder = _WORK / name
     folder.mkdir(parents=True, exist_ok=True)
-    every = [one for path in package.files() for one in find_mutants(ROOT, path)]
-    drawn = random.Random(seed).sample(every, min(size, len(every)))  # noqa: S311  # the same in every run
-    sources = {path: _digest([path]) for path in package.files()}
-    outcomes = Outcomes(folder, _digest(package.test_files()))
-    _try_python(package, drawn, folder, outcomes, sources)
-    known = {one.name: outcomes.get(one.name, sources[one.path]) or ("uncovered", 0.0) for one in drawn}
-    return _report(name, seed, [one.name for one in every], known, package.folder)
+    every = {one.name: one for path in package.files() for one in find_mutants(ROOT, path)}
+    paths = {one.name: one.path for one in every.values()}
+    rows = _draw(list(every), paths, package.test_files(), seed, size)
+    _try_python(package, every, rows, folder)
+    return _report(name, seed, list(every), rows, folder, package.folder)
 
 
 def _solidity(seed: int, size: int) -> kept.Sample:
     folder = _WORK / "contracts"
     folder.mkdir(parents=True, exist_ok=True)
-    every = forge.find_mutants()
-    drawn = random.Random(seed).sample(every, min(size, len(every)))  # noqa: S311  # the same in every run
-    sources = {path: _digest([path]) for path in forge.sources()}
-    outcomes = Outcomes(folder, _digest(forge.test_files()))
-    left = [one for one in drawn if outcomes.get(one.name, sources[one.path]) is None]
-    for number, (one, found) in enumerate(forge.try_all(left)):
-        outcomes.add(one.name, sources[one.path], found)
+    every = {one.name: one for one in forge.find_mutants()}
+    rows = _draw(list(every), {one.name: one.path for one in every.values()}, forge.test_files(), seed, size)
+    outcomes = Outcomes(folder)
+    left = {row["name"]: row for row in rows if not outcomes.state(row)}
+    for number, (one, found) in enumerate(forge.try_all([every[name] for name in left])):
+        outcomes.add(left[one.name], found)
         sys.stderr.write(f"{number + 1} of {len(left)}: {found['outcome']}\n")
-    known = {one.name: outcomes.get(one.name, sources[one.path]) or ("uncovered", 0.0) for one in drawn}
-    return _report("contracts", seed, [one.name for one in every], known, "contracts/src")
+    return _report("contracts", seed, list(every), rows, folder, "contracts/src")
 
 
-def _report(
-    name: str, seed: int, every: Sequence[str], known: Mapping[str, tuple[str, float]], folder: str
-) -> kept.Sample:
-    explained = kept.read_explained()
-    outcomes = {mutant: outcome for mutant, (outcome, _) in known.items()}
+def _report(name: str, seed: int, every: Sequence[str], rows: Sequence[Row], work: Path, folder: str) -> kept.Sample:
+    explained, known = kept.read_explained(), Outcomes(work)
+    outcomes = {row["name"]: known.state(row) or "uncovered" for row in rows}
     for line in kept.tell_survivors(outcomes, explained):
         sys.stdout.write(line + "\n")
     for gone in kept.unknown_explanations(every, explained, folder):
         sys.stdout.write(f"explained, but no longer a mutant: {gone}\n")
-    cpu_s = round(sum(cpu for _, cpu in known.values()))
+    cpu_s = round(sum(float(str((known.get(row) or {}).get("cpu_s", 0))) for row in rows))
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return kept.count(name, seed, len(every), outcomes, explained, cpu_seconds=cpu_s, commit=commit(), ended=ended)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,19 +39,39 @@ class Covering:
         by_line = {path: {int(line): tests for line, tests in lines.items()} for path, lines in kept["by_line"].items()}
         return cls(by_line, kept["cpu_s"], kept["foreign"])
 
-    def tests_of(self, path: str, lines: tuple[int, ...], *, in_function: bool) -> list[str]:
+    def tests_of(
+        self,
+        path: str,
+        lines: tuple[int, ...],
+        *,
+        in_function: bool,
+        cpu_s: Mapping[str, float] | None = None,
+        budget_s: float | None = None,
+    ) -> list[str]:
         """Those that run one of the lines, the quickest first, within a budget of processor time. What stands outside
-        functions runs when it is imported, for all tests of the file."""
+        functions runs when it is imported, for all tests of the file. `cpu_s` takes the place of the times of here."""
         own = self.by_line.get(path, {})
         lines = lines if in_function else tuple(own)
-        found = {test for line in lines for test in own.get(line, ())} & self.cpu_s.keys()
-        chosen, left_s = list[str](), _BUDGET_CPU_S
-        for test in sorted(found, key=lambda test: (self.cpu_s[test], test)):
-            left_s -= self.cpu_s[test]
-            if left_s < 0 and chosen:
-                break
-            chosen.append(test)
-        return chosen
+        found = {test for line in lines for test in own.get(line, ())}
+        return _choose(found, self.cpu_s if cpu_s is None else cpu_s, _BUDGET_CPU_S if budget_s is None else budget_s)
+
+    def with_more(self, tests: Sequence[str]) -> list[str]:
+        """The tests, then others of the same files within what is left of the budget."""
+        files = {test.split("::")[0] for test in tests}
+        others = {test for test in self.cpu_s if test.split("::")[0] in files} - set(tests)
+        left_s = _BUDGET_CPU_S - sum(self.cpu_s[test] for test in tests)
+        return [*tests, *(_choose(others, self.cpu_s, left_s) if left_s > 0 else ())]
+
+
+def _choose(tests: set[str], cpu_s: Mapping[str, float], budget_s: float) -> list[str]:
+    """The quickest first; at least one."""
+    chosen, left_s = list[str](), budget_s
+    for test in sorted(tests & cpu_s.keys(), key=lambda test: (cpu_s[test], test)):
+        left_s -= cpu_s[test]
+        if left_s < 0 and chosen:
+            break
+        chosen.append(test)
+    return chosen
 
 
 class _Clock:

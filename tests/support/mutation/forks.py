@@ -1,78 +1,87 @@
-"""Runs unit tests on mutants of Python code, each in a fork of a process that has everything loaded already.
+"""Runs unit tests on mutants of Python code, each in a fork.
 
-`python -m tests.support.mutation.forks FOLDER` reads the mutants' numbers from FOLDER/jobs.json and writes a line for
-each to FOLDER/results.jsonl. What is changed inside a function is put into the functions that exist; what is changed
-elsewhere needs the modules anew, and so a fork from before they were imported.
+`python -m tests.support.mutation.forks FOLDER` reads FOLDER/jobs.json and adds what becomes of each mutant to
+FOLDER/known.jsonl. There are three ways, each for what the one before left open:
+
+1. In forks of a process that has run the tests once, so that what they share (chains, bundles, imports) is there: a
+   test then takes a fraction of its time. But what is shared was made by the code as it is.
+2. In forks of a process that has only collected the tests: so what survived is tried again, with more tests.
+3. In forks from before Millmark was imported: so is what is changed outside functions.
 """
 
 from __future__ import annotations
 
-import gc
+import enum
 import importlib
-import importlib.machinery
 import json
 import os
-import resource
-import shutil
-import signal
 import sys
-import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType
 
-import hypothesis
 import pytest
-from _pytest.runner import runtestprotocol
 
+from tests.support.mutation import anew, warm
 from tests.support.mutation.covering import Covering
-from tests.support.mutation.python_mutants import UNCHANGED, PythonMutant, build
+from tests.support.mutation.outcomes import OPEN, UNFIT, Outcomes
+from tests.support.mutation.python_mutants import UNCHANGED, PythonMutant
+from tests.support.mutation.runs import in_fork
 
-__all__ = ["Job", "main"]
+__all__ = ["FAILED", "Job", "main"]
 
 ROOT = Path(__file__).parents[3]
-_KILLED, _SURVIVED, _BROKEN = 1, 0, 3
-_TIMES, _SPARE_CPU_S, _STUCK_S = 4, 10, 300
-"""A mutant may take so many times the processor time of its tests, and so much more, before it counts as endless; or it
-does if it takes none at all for so long."""
-_MEMORY = 8 << 30
+FAILED = 9
+"""Exit code if a test fails on the code as it is."""
+_CHUNK = 25
+"""Mutants after which the tests that failed on them are run on the code as it is; then their outcomes are kept."""
+_WARM_CPU_S = 5.0
+"""What a mutant's tests may take together in the first way."""
+
+
+class Way(enum.Enum):
+    WARM = 1
+    COLD = 2
+    ANEW = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     mutant: PythonMutant
-    tests: list[str]
+    row: Mapping[str, str]
+    """What is kept beside the outcome."""
+    way: Way
 
 
-class _UnfitError(Exception):
-    """The change does not fit into the functions that exist."""
+_Run = Callable[[PythonMutant, Sequence[str], Path], int]
+_TestsOf = Callable[[Job], list[str]]
 
 
 def main(folder: Path) -> int:
     """Raises nothing for a mutant that breaks: that is what it is for."""
     covering = Covering.read(folder)
     _load(covering.foreign)
-    given = json.loads((folder / "jobs.json").read_text())
-    jobs = [
-        Job(PythonMutant(**{**one["mutant"], "lines": tuple(one["mutant"]["lines"])}), one["tests"]) for one in given
-    ]
-    results = folder / "results.jsonl"
-    left = jobs
-    inside = [job for job in jobs if job.mutant.in_function]
-    if inside:
+    for way in Way:
+        jobs = [job for job in _left(folder) if job.way is way]
+        if not jobs:
+            continue
         child = os.fork()
         if not child:
-            os._exit(_serve(inside, covering, results))
-        os.waitpid(child, 0)
-        done = {json.loads(line)["name"] for line in results.read_text().splitlines()} if results.exists() else set()
-        left = [job for job in jobs if job.mutant.name not in done]
-    for job in left:
-        _tell(results, job, _measure(job, covering, partial(_run_anew, job)))
+            os._exit(_go(way, jobs, covering, folder))
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            return code
     return 0
+
+
+def _left(folder: Path) -> Iterator[Job]:
+    outcomes = Outcomes(folder)
+    for one in json.loads((folder / "jobs.json").read_text()):
+        mutant = PythonMutant(**{**one["mutant"], "lines": tuple(one["mutant"]["lines"])})
+        state = outcomes.state(one["row"])
+        if state in ("", OPEN, UNFIT):
+            here = mutant.in_function and state != UNFIT
+            yield Job(mutant, one["row"], Way.ANEW if not here else Way.COLD if state == OPEN else Way.WARM)
 
 
 def _load(names: Sequence[str]) -> None:
@@ -85,220 +94,90 @@ def _load(names: Sequence[str]) -> None:
                 continue
 
 
-# In a fork of a process that has collected the tests
+def _go(way: Way, jobs: Sequence[Job], covering: Covering, folder: Path) -> int:
+    bench = _Bench(jobs, covering, Outcomes(folder))
+    if way is Way.ANEW:
+        return bench.try_all(anew.run_anew, covering.cpu_s, bench.tests_of)
+    server = _Server(bench, way)
+    files = bench.files()
+    code = pytest.main([*anew.OPTIONS, *files], plugins=[server]) if files else 0
+    return int(code) or server.code
+
+
+class _Bench:
+    """Mutants, their tests, and what is found."""
+
+    def __init__(self, jobs: Sequence[Job], covering: Covering, outcomes: Outcomes) -> None:
+        self.jobs, self.covering, self.outcomes = jobs, covering, outcomes
+
+    def files(self) -> list[str]:
+        every = set(self.covering.cpu_s)
+        return sorted({test.split("::")[0] for job in self.jobs for test in self.tests_of(job)} or set(list(every)[:1]))
+
+    def tests_of(self, job: Job, cpu_s: Mapping[str, float] | None = None, budget_s: float | None = None) -> list[str]:
+        mutant = job.mutant
+        return self.covering.tests_of(
+            mutant.path, mutant.lines, in_function=mutant.in_function, cpu_s=cpu_s, budget_s=budget_s
+        )
+
+    def try_all(self, run: _Run, cpu_s: Mapping[str, float], tests_of: _TestsOf) -> int:
+        for begin in range(0, len(self.jobs), _CHUNK):
+            found = [(job, self._try(job, run, cpu_s, tests_of(job))) for job in self.jobs[begin : begin + _CHUNK]]
+            killers = sorted({str(one["killer"]) for _, one in found if one["killer"]})
+            if not self._is_sound(found[0][0], run, cpu_s, killers):
+                return FAILED
+            for job, one in found:
+                self.outcomes.add(job.row, one)
+            sys.stderr.write(f"{found[0][0].way.name.lower()}: {begin + len(found)} of {len(self.jobs)}\n")
+        return 0
+
+    def _try(self, job: Job, run: _Run, cpu_s: Mapping[str, float], tests: list[str]) -> dict[str, object]:
+        if not tests:
+            return {"outcome": "uncovered", "killer": "", "cpu_s": 0.0}
+        found = in_fork(lambda told: run(job.mutant, tests, told), sum(cpu_s[test] for test in tests))
+        left_open = job.way is Way.WARM and found["outcome"] == "survived"
+        return {**found, "outcome": OPEN} if left_open else found
+
+    def _is_sound(self, job: Job, run: _Run, cpu_s: Mapping[str, float], tests: list[str]) -> bool:
+        """Whether the tests succeed without a change."""
+        mutant = PythonMutant(job.mutant.path, "unchanged", UNCHANGED, (), job.mutant.in_function)
+        found = in_fork(lambda told: run(mutant, tests, told), sum(cpu_s[test] for test in tests))
+        if found["outcome"] != "survived":
+            sys.stderr.write(f"fails on the code as it is: {found['killer'] or found['outcome']}\n")
+        return found["outcome"] == "survived"
 
 
 class _Server:
     """Stands in pytest's place once all tests are collected."""
 
-    def __init__(self, jobs: Sequence[Job], covering: Covering, results: Path) -> None:
-        self.jobs, self.covering, self.results = jobs, covering, results
+    def __init__(self, bench: _Bench, way: Way) -> None:
+        self.bench, self.way, self.code = bench, way, 0
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        gc.unfreeze()
-        functions = _functions({str(ROOT / job.mutant.path) for job in self.jobs})
-        gc.freeze()
-        for job in self.jobs:
-            chosen = [items[test] for test in job.tests if test in items]
-            found = _measure(job, self.covering, partial(_run_here, job, chosen, functions))
-            if found["outcome"] != "unfit":
-                _tell(self.results, job, found)
+        cpu_s: Mapping[str, float] = self.bench.covering.cpu_s
+        tests_of: _TestsOf = self.bench.tests_of
+        if self.way is Way.WARM:
+            try:
+                warmed = warm.warm_up(list(items.values()))
+            except warm.FailedError as error:
+                sys.stderr.write(f"fails on the code as it is: {error}\n")
+                self.code = FAILED
+                return True
+            cpu_s, tests_of = warmed, lambda job: self.bench.tests_of(job, warmed, _WARM_CPU_S)
+        else:
+            tests_of = self._with_more
+        functions = warm.find_functions({str(ROOT / job.mutant.path) for job in self.bench.jobs})
+
+        def run(mutant: PythonMutant, tests: Sequence[str], told: Path) -> int:
+            return warm.run_here(mutant, [items[test] for test in tests if test in items], functions, told)
+
+        self.code = self.bench.try_all(run, cpu_s, tests_of)
         return True
 
-
-def _serve(jobs: Sequence[Job], covering: Covering, results: Path) -> int:
-    files = sorted({test.split("::")[0] for job in jobs for test in job.tests})
-    server = _Server(jobs, covering, results)
-    return int(pytest.main([*_OPTIONS, *files], plugins=[server])) if files else 0
-
-
-# What is loaded before pytest is can no longer be rewritten by it; the plugins among it need not be.
-_OPTIONS = (
-    "-q",
-    "-n0",
-    "-p",
-    "no:cacheprovider",
-    "--no-header",
-    "-s",
-    "-W",
-    "ignore::pytest.PytestAssertRewriteWarning",
-)
-
-
-def _functions(files: set[str]) -> dict[CodeType, list[FunctionType]]:
-    found: dict[CodeType, list[FunctionType]] = {}
-    for each in gc.get_objects():
-        if isinstance(each, FunctionType) and each.__code__.co_filename in files:
-            found.setdefault(each.__code__, []).append(each)
-    return found
-
-
-def _pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
-    """Each function's code with what it becomes. Raises _UnfitError if another one was added or removed."""
-    olds = [one for one in old.co_consts if isinstance(one, CodeType)]
-    news = [one for one in new.co_consts if isinstance(one, CodeType)]
-    if [one.co_name for one in olds] != [one.co_name for one in news]:
-        raise _UnfitError
-    for before, after in zip(olds, news, strict=True):
-        yield before, after
-        yield from _pairs(before, after)
-
-
-def _put(job: Job, functions: dict[CodeType, list[FunctionType]]) -> None:
-    """Raises _UnfitError if no function that exists is changed."""
-    path = ROOT / job.mutant.path
-    original = compile(path.read_text(), str(path), "exec", dont_inherit=True)
-    changed = 0
-    for before, after in _pairs(original, build(ROOT, job.mutant)):
-        if before == after:
-            continue
-        for function in functions.get(before, ()):
-            try:
-                function.__code__ = after
-            except ValueError as error:
-                raise _UnfitError from error
-            changed += 1
-    if not changed:
-        raise _UnfitError
-
-
-def _run_here(job: Job, items: Sequence[pytest.Item], functions: dict[CodeType, list[FunctionType]], told: Path) -> int:
-    try:
-        if job.mutant.number != UNCHANGED:
-            _put(job, functions)
-    except _UnfitError:
-        return _BROKEN
-    _quieten()
-    if items:
-        items[0].config._tmp_path_factory._basetemp = told.parent.resolve() / "tmp"  # type: ignore[attr-defined]
-        (told.parent / "tmp").mkdir()
-    for item, following in zip(items, [*items[1:], None][: len(items)], strict=True):
-        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
-            told.write_text(item.nodeid)
-            return _KILLED
-    return _SURVIVED
-
-
-# In a fork of a process that has imported nothing of Millmark
-
-
-def _change(mutant: PythonMutant) -> None:
-    """Has the import system load the changed module, and all others as they are."""
-    load = importlib.machinery.SourceFileLoader.get_code
-
-    def get_code(self: importlib.machinery.SourceFileLoader, fullname: str) -> CodeType | None:
-        return build(ROOT, mutant) if self.path == str(ROOT / mutant.path) else load(self, fullname)
-
-    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[assignment]
-
-
-class _First:
-    """Keeps the first test that failed."""
-
-    def __init__(self, told: Path) -> None:
-        self.told = told
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.told.write_text(report.nodeid)
-
-
-def _run_anew(job: Job, told: Path) -> int:
-    for name in [name for name in sys.modules if name.split(".")[0] in ("ledger", "services", "quality")]:
-        del sys.modules[name]
-    _change(job.mutant)
-    _quieten()
-    files = sorted({test.split("::")[0] for test in job.tests})
-    options = [*_OPTIONS, "-x", "--basetemp", str(told.parent / "tmp")]
-    chosen = _Chosen(job.tests)
-    return _SURVIVED if pytest.main([*options, *files], plugins=[_First(told), chosen]) == 0 else _KILLED
-
-
-class _Chosen:
-    """Runs certain tests, in their order."""
-
-    def __init__(self, tests: Sequence[str]) -> None:
-        self.rank = {test: position for position, test in enumerate(tests)}
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted((one for one in items if one.nodeid in self.rank), key=lambda one: self.rank[one.nodeid])
-
-
-# Both
-
-
-def _quieten() -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
-    # An example that fails is enough; it need not be small, nor come back in the next run.
-    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
-    hypothesis.settings.register_profile(
-        "mutants", hypothesis.settings(), database=None, derandomize=True, phases=phases, print_blob=False
-    )
-    hypothesis.settings.load_profile("mutants")
-
-
-def _measure(job: Job, covering: Covering, run: Callable[[Path], int]) -> dict[str, object]:
-    if not job.tests:
-        return {"outcome": "uncovered", "killer": "", "cpu_s": 0.0}
-    folder = Path(tempfile.mkdtemp(prefix="mutant-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))  # noqa: S108
-    told = folder / "killer"
-    cpu_s = sum(covering.cpu_s[test] for test in job.tests)
-    child = os.fork()
-    if not child:
-        os._exit(_guard(run, told, int(_TIMES * cpu_s + _SPARE_CPU_S)))
-    status, usage = _await(child)
-    killer = told.read_text() if told.exists() else ""
-    shutil.rmtree(folder, ignore_errors=True)
-    return {
-        "outcome": _outcome(status),
-        "killer": killer,
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
-    }
-
-
-def _guard(run: Callable[[Path], int], told: Path, cpu_s: int) -> int:
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 2))
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
-    try:
-        return run(told)
-    except BaseException:
-        return _BROKEN  # the runner, not a test
-
-
-def _await(child: int) -> tuple[int, resource.struct_rusage]:
-    """Waits until it ends. One that takes no processor time any more is stuck, however busy the machine is."""
-    pause_s, seen, moved = 0.005, 0, time.monotonic()
-    while True:
-        found, status, usage = os.wait4(child, os.WNOHANG)
-        if found:
-            return status, usage
-        ticks = sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]))
-        if ticks > seen:
-            seen, moved = ticks, time.monotonic()
-        elif time.monotonic() - moved > _STUCK_S:
-            os.kill(child, signal.SIGKILL)
-            _, status, usage = os.wait4(child, 0)
-            return status, usage
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, 0.2)
-
-
-def _outcome(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return "endless" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "killed"
-    code = os.waitstatus_to_exitcode(status)
-    if code == _SURVIVED:
-        return "survived"
-    return "unfit" if code == _BROKEN else "killed"
-
-
-def _tell(results: Path, job: Job, found: dict[str, object]) -> None:
-    with results.open("a") as file:
-        file.write(json.dumps({"name": job.mutant.name, **found}) + "\n")
+    def _with_more(self, job: Job) -> list[str]:
+        """Those that run the line, then others of the same files: what they share may have been made by it."""
+        return self.bench.covering.with_more(self.bench.tests_of(job))
 
 
 if __name__ == "__main__":

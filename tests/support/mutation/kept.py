@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["BAR", "EXPLAINED", "KEPT", "Sample", "is_killed", "read_explained", "read_samples", "tell_sample"]
+from tests.support.mutation.outcomes import is_killed
+
+__all__ = ["BAR", "EXPLAINED", "KEPT", "Sample", "read_explained", "read_samples", "tell_sample"]
 
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "tests" / "mutants.jsonl"
@@ -43,10 +45,6 @@ class Sample:
         """Killed mutants, of those that are not equivalent."""
         counted = self.mutants - self.explained
         return self.killed / counted if counted else 1.0
-
-
-def is_killed(outcome: str) -> bool:
-    return outcome in ("killed", "endless")
 
 
 def read_samples(path: Path = KEPT) -> list[Sample]:

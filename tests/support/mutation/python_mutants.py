@@ -1,7 +1,8 @@
 """What is changed in Python code: the operators of mutmut and cosmic-ray that leave code which still runs.
 
 Not changed are annotations, docstrings, `__all__`, what stands under `if TYPE_CHECKING`, and sentences for people: a
-string with a space in it is text, and text is judged by reading it.
+string with a space in it is text, and text is judged by reading it. Nor is what makes no difference to callers: what a
+value is cast to, how a dataclass is stored, how much is cached, and `strict` of zip, which states what holds anyway.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitXor: ast.BitAnd,
 }
 _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "ceil": "floor", "floor": "ceil"}
+_SILENT = ("strict", "slots", "frozen", "maxsize", "hint")
+"""Arguments that are not changed."""
 _TYPES = ("int", "str", "bytes", "dict", "list")
 _Place: TypeAlias = tuple[ast.AST, str, int | None]
 """Parent, its field, and the position in the field if that is a list."""
@@ -133,7 +136,7 @@ def _children(node: ast.AST) -> Iterator[tuple[str, int | None, ast.AST]]:
     if _is_left_alone(node):
         return
     for field, value in ast.iter_fields(node):
-        if field in ("annotation", "returns", "ctx", "type_params", "type_comment"):
+        if field in ("annotation", "returns", "ctx", "type_params", "type_comment") or _is_cast(node, field):
             continue
         if isinstance(value, ast.AST):
             yield field, None, value
@@ -143,7 +146,14 @@ def _children(node: ast.AST) -> Iterator[tuple[str, int | None, ast.AST]]:
                     yield field, position, one
 
 
+def _is_cast(node: ast.AST, field: str) -> bool:
+    """Whether the field holds the arguments of `cast`. Its value is rarely more than a name."""
+    return isinstance(node, ast.Call) and field == "args" and ast.unparse(node.func) in ("cast", "TypeVar", "NewType")
+
+
 def _is_left_alone(node: ast.AST) -> bool:
+    if isinstance(node, ast.keyword):
+        return node.arg in _SILENT
     if isinstance(node, ast.Assign):
         return any(isinstance(one, ast.Name) and one.id == "__all__" for one in node.targets)
     if isinstance(node, ast.If):
