@@ -29,6 +29,8 @@ _UNESCAPED = "!'()*;="
 
 _URI = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _PARTS = re.compile(r"(?:https?|HTTPS?)://([^/?#]+)(/[^?#]*)(?:\?([^#]*))?(?:#.*)?")
+_PATH = re.compile(r"(?:[^\[\]%?#]|%[0-9A-Fa-f]{2})*")
+"""Beside the characters of a URI, a path has no brackets and no "%" alone (RFC 3986 section 3.3)."""
 _HOST = re.compile(r"(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -83,6 +85,8 @@ def parse_digital_link(text: str, *, zero_suppressed: bool = False) -> DigitalLi
     standard requires 14, so such a link is otherwise refused.
     """
     path, query = _split(text)
+    if not _PATH.fullmatch(path):
+        raise IdentifierError("the path contains what no path may", hint="percent-encode it")
     elements = _path_elements(path)
     if zero_suppressed:
         elements = _padded(elements)

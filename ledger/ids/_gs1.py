@@ -94,6 +94,8 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Alternative sequences of qualifiers by primary key, each in the order of the path."""
 
+_QUALIFIERS = {key: frozenset(ai for way in ways for ai in way) for key, ways in KEYS.items()}
+
 ATTRIBUTES = frozenset(ai for ai, rule in RULES.items() if rule.in_query)
 """The application identifiers that may be data attributes in a query."""
 
@@ -109,6 +111,10 @@ def check_path(elements: tuple[tuple[str, str], ...]) -> None:
     Raises IdentifierError. Not established: that GS1 or a company issued the key.
     """
     check_order(elements)
+    key, *qualifiers = (ai for ai, _ in elements)
+    if any(set(way) <= set(_QUALIFIERS[key]) for way in RULES[key].requires) and unmet_needs(key, qualifiers):
+        # Only (415), the party to pay: without (8020) nobody could tell for what.
+        raise IdentifierError(f"({key}) lacks its qualifier", hint=f"add ({RULES[key].requires[0][0]}) to the path")
     for ai, value in elements:
         check_value(ai, value)
         if (ai, value) == ("254", "0"):

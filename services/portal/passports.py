@@ -33,9 +33,10 @@ from services.portal.resolver import (
     Code,
     build_description,
     build_linkset,
+    choose_linkset,
     find_link,
-    prefers_linkset,
     read_code,
+    tell_context,
 )
 from services.portal.routes import CODE_HOLDERS, PageRoute
 
@@ -90,13 +91,16 @@ class Passports:
         IdentifierError or NotFoundError."""
         code, lot = self._find(request)
         wanted = request.query_params.get("linkType", "")
-        if wanted in ("all", "linkset") or (not wanted and prefers_linkset(request.headers.get("accept", ""))):
-            return self._linkset(request, code)
+        form = choose_linkset(request.headers.get("accept", ""))
+        if wanted in ("all", "linkset") or (not wanted and form):
+            return self._linkset(request, code, form or LINKSET)
         link = find_link(code, wanted or "defaultLink")
         if link is None:
             raise NotFoundError("this code has no link of that type", hint="use linkType=all to list the links")
         if link.media_type == BUNDLE_TYPE:
-            return RedirectResponse(link.path, 307, _ANY_ORIGIN)
+            # With the whole query as it was sent (GS1-Conformant Resolver 1.2.1 section 2.12).
+            path, query = link.path.partition("?")[0], request.scope["query_string"].decode("latin-1")
+            return RedirectResponse(f"{path}?{query}", 307, _ANY_ORIGIN)
         return self._page(request, code, lot)
 
     def part(self, request: Request, what: str) -> Response:
@@ -121,11 +125,12 @@ class Passports:
                 return one, find_coded_lot(self.store, one.identifier, one.salt)
         return last, find_coded_lot(self.store, last.identifier, last.salt)
 
-    def _linkset(self, request: Request, code: Code) -> Response:
+    def _linkset(self, request: Request, code: Code, form: str) -> Response:
         say = self.pages.catalogue(request).say
         titles = {kind: say(f"link.{kind}") for kind in ("defaultLink", "pip", "certificationInfo", "traceability")}
-        body = json.dumps(build_linkset(code, self.origin, titles), ensure_ascii=False)
-        return Response(body, media_type=LINKSET, headers={"Vary": "Accept, Accept-Language, Cookie", **_ANY_ORIGIN})
+        body = json.dumps(build_linkset(code, self.origin, titles, form), ensure_ascii=False)
+        headers = {"Vary": "Accept, Accept-Language, Cookie", "Link": tell_context(self.origin), **_ANY_ORIGIN}
+        return Response(body, media_type=form, headers={**headers, "Access-Control-Expose-Headers": "Link"})
 
     def _page(self, request: Request, code: Code, lot: bytes) -> Response:
         found = passport(self.store, lot, self.proofs.disclosing, _LIMITS)
@@ -148,7 +153,7 @@ class Passports:
             "opened": len(opened),
             "waterfall": "" if found.footprint is None else build_waterfall(found.footprint, catalogue),
         }
-        linkset = f'<{self.origin}{code.path(linkType="all")}>; rel="linkset"; type="{LINKSET}"'
+        linkset = f'<{self.origin}{code.path(linkType="linkset")}>; rel="linkset"; type="{LINKSET}"'
         headers = {"Link": linkset, "Vary": "Accept, Accept-Language, Cookie"}
         return self.pages.render(request, "passport.html", headers=headers, **values)
 

@@ -6,12 +6,15 @@ Links carry the salt of the code.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from ledger.errors import IdentifierError
 from ledger.ids import DigitalLink, parse_digital_link
+from services.interop.contexts.linkset import LINKSET_CONTEXT_NAME, build_linkset_context
+from services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH
 from services.interop.digital_link import build_part_link, read_salt
 
 __all__ = [
@@ -21,9 +24,10 @@ __all__ = [
     "Link",
     "build_description",
     "build_linkset",
+    "choose_linkset",
     "find_link",
-    "prefers_linkset",
     "read_code",
+    "tell_context",
 ]
 
 _HOST = "https://id.gs1.org"
@@ -82,7 +86,8 @@ LINKSET = "application/linkset+json"
 _VOCABULARY = "https://ref.gs1.org/voc/"
 _SPELLINGS = ("gs1:", _VOCABULARY, "https://gs1.org/voc/", "http://gs1.org/voc/")
 """Namespaces in which callers write link types; GS1 moved its vocabulary."""
-_PAGE_TYPES = ("defaultLink", "pip", "certificationInfo")
+_DEFAULT = "defaultLink"
+_PAGE_TYPES = ("pip", "certificationInfo")
 BUNDLE_TYPE = "application/vnd.millmark.bundle+json"
 _HTML = "text/html"
 
@@ -99,8 +104,9 @@ class Link:
 
 def _links(code: Code) -> tuple[Link, ...]:
     """The links of a code. Each contains the salt, so that it can be followed without scanning the code again."""
-    pages = (Link(kind, code.path(linkType=f"gs1:{kind}"), _HTML) for kind in _PAGE_TYPES)
-    return (*pages, Link("traceability", code.path("bundle"), BUNDLE_TYPE))
+    pages = [Link(kind, code.path(linkType=f"gs1:{kind}"), _HTML) for kind in _PAGE_TYPES]
+    default = Link(_DEFAULT, pages[0].path, _HTML)
+    return (default, *pages, Link("traceability", code.path("bundle"), BUNDLE_TYPE))
 
 
 def find_link(code: Code, wanted: str) -> Link | None:
@@ -109,20 +115,33 @@ def find_link(code: Code, wanted: str) -> Link | None:
     return next((link for link in _links(code) if link.type == name), None)
 
 
-def build_linkset(code: Code, origin: str, titles: dict[str, str]) -> dict[str, object]:
-    """A linkset (RFC 9264) as GS1 specifies it: the anchor is the canonical link, the other members are link types."""
+def build_linkset(code: Code, origin: str, titles: Mapping[str, str], media_type: str = LINKSET) -> dict[str, object]:
+    """A linkset (RFC 9264) as GS1 specifies it: the anchor is the canonical link, the other members are link types.
+    As JSON-LD, it contains its context."""
     links = {
         _VOCABULARY + link.type: [
-            {
-                "href": origin + link.path,
-                "title": titles[link.type],
-                "type": link.media_type,
-                **({"hreflang": ["en", "zh"]} if link.media_type == _HTML else {}),
-            }
+            {"href": origin + link.path, "title": titles[link.type], **_facts(link)},
         ]
         for link in _links(code)
     }
-    return {"linkset": [{"anchor": code.identifier, **links}]}
+    context = build_linkset_context() if media_type == CONTEXT_MEDIA else {}
+    return {**context, "linkset": [{"anchor": code.identifier, **links}]}
+
+
+def _facts(link: Link) -> dict[str, object]:
+    """The default link has a title only; it is listed under its own type as well."""
+    if link.type == _DEFAULT:
+        return {}
+    return {"type": link.media_type, **({"hreflang": ["en", "zh"]} if link.media_type == _HTML else {})}
+
+
+def tell_context(origin: str) -> str:
+    """The Link header by which a reader of JSON-LD finds the context of a linkset."""
+    return f'<{_context(origin)}>; rel="http://www.w3.org/ns/json-ld#context"; type="{CONTEXT_MEDIA}"'
+
+
+def _context(origin: str) -> str:
+    return f"{origin}{CONTEXTS_PATH}/{LINKSET_CONTEXT_NAME}"
 
 
 def build_description(origin: str) -> dict[str, object]:
@@ -133,18 +152,26 @@ def build_description(origin: str) -> dict[str, object]:
         "supportedPrimaryKeys": ["all"],
         "supportedLinkType": [{"namespace": _VOCABULARY, "prefix": "gs1:"}],
         "linkTypeDefaultCanBeLinkset": False,
+        "jsonLdContextLocation": _context(origin),
     }
 
 
-def prefers_linkset(accept: str) -> bool:
-    """Whether an Accept header prefers JSON to HTML. HTML wins if both have the same weight."""
-    weights = {"page": 0.0, "linkset": 0.0}
+_KINDS = {LINKSET: LINKSET, "application/json": LINKSET, CONTEXT_MEDIA: CONTEXT_MEDIA}
+"""In which form a linkset is answered, by what was asked for."""
+_PAGES = (_HTML, "text/*", "*/*", "application/xhtml+xml")
+
+
+def choose_linkset(accept: str) -> str | None:
+    """The media type of the linkset that an Accept header prefers to a page; None if it prefers none. With the same
+    weight, the page comes first, then `LINKSET`."""
+    weights = {_HTML: 0.0, LINKSET: 0.0, CONTEXT_MEDIA: 0.0}
     for item in accept[:1000].split(","):
         media, *parameters = (part.strip() for part in item.lower().split(";"))
-        kind = "linkset" if media in (LINKSET, "application/json") else "page"
-        if media in (LINKSET, "application/json", _HTML, "text/*", "*/*", "application/xhtml+xml"):
+        kind = _HTML if media in _PAGES else _KINDS.get(media)
+        if kind is not None:
             weights[kind] = max(weights[kind], _weight(parameters))
-    return weights["linkset"] > weights["page"]
+    best = max(weights, key=weights.__getitem__)
+    return None if best == _HTML else best
 
 
 def _weight(parameters: list[str]) -> float:

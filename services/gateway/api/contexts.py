@@ -16,12 +16,10 @@ from services.access.rules import PUBLIC
 from services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, with_etag
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
-from services.interop.contexts.published import published_contexts
+from services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
 from services.interop.credentials.certificate import build_certificate_context
 
 __all__ = [
-    "CONTEXTS_PATH",
-    "CONTEXT_MEDIA",
     "Contexts",
     "Dictionary",
     "add_contexts",
@@ -29,8 +27,6 @@ __all__ = [
     "read_dictionary",
 ]
 
-CONTEXTS_PATH: Final = "/v1/contexts"
-CONTEXT_MEDIA: Final = "application/ld+json"
 _PUBLIC: Final = "public, max-age=86400"
 """Contents change only with a new version of the program, and then under new names."""
 ContextName = Annotated[

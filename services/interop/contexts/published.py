@@ -10,13 +10,18 @@ from typing import Final
 
 from ledger.canonical import Json
 from services.interop.contexts.epcis import build_epcis_context
+from services.interop.contexts.linkset import LINKSET_CONTEXT, LINKSET_CONTEXT_NAME, build_linkset_context
 from services.interop.contexts.w3c import build_credentials_context, build_did_context, build_multikey_context
 from services.interop.credentials.certificate import VOCABULARY, build_certificate_context
 from services.interop.credentials.did import DID_CONTEXT, MULTIKEY_CONTEXT
 from services.interop.credentials.model import BASE_CONTEXT
 from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 
-__all__ = ["PublishedContext", "published_contexts"]
+__all__ = ["CONTEXTS_PATH", "CONTEXT_MEDIA", "PublishedContext", "published_contexts"]
+
+CONTEXTS_PATH: Final = "/v1/contexts"
+"""Path on the gateway under which contexts are served."""
+CONTEXT_MEDIA: Final = "application/ld+json"
 
 _OURS: Final = "Written by Millmark from the names and IRIs of the standard"
 
@@ -48,6 +53,12 @@ def published_contexts() -> Mapping[str, PublishedContext]:
         ),
         _publish("did-v1.jsonld", DID_CONTEXT, f"{_OURS} DID 1.0; no services, no aliases", build_did_context()),
         _publish("multikey-v1.jsonld", MULTIKEY_CONTEXT, f"{_OURS} Multikey; no secret keys", build_multikey_context()),
+        _publish(
+            LINKSET_CONTEXT_NAME,
+            LINKSET_CONTEXT,
+            f"{_OURS} RFC 9264; what linksets of resolvers contain",
+            build_linkset_context(),
+        ),
         _publish("certificate-v1.jsonld", VOCABULARY, "Millmark's own", build_certificate_context()),
     )
     return {one.name: one for one in found}

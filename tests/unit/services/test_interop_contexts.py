@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from pyld import jsonld
 from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 
+from ledger.ids import parse_digital_link
 from ledger.ids._gs1 import RULES
 from ledger.ids.dictionary import EDITION
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.api.contexts import CONTEXT_MEDIA
 from services.interop.contexts.epcis import build_epcis_context
-from services.interop.contexts.published import published_contexts
+from services.interop.contexts.linkset import LINKSET_CONTEXT
+from services.interop.contexts.published import CONTEXT_MEDIA, published_contexts
 from services.interop.credentials.certificate import build_certificate_context, issue_credential
 from services.interop.credentials.did import DID_CONTEXT, build_did_document
 from services.interop.credentials.model import BASE_CONTEXT
@@ -29,7 +30,8 @@ from services.interop.credentials.status_list import build_status_list
 from services.interop.credentials.terms import find_unmapped
 from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 from services.interop.epcis.schema import event_schema
-from tests.support.gateway_client import Caller
+from services.portal.resolver import BUNDLE_TYPE, Code, build_linkset
+from tests.support.gateway_client import LINK, Caller
 from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS
 from tests.support.stores import new_store
 
@@ -200,11 +202,28 @@ def _named(value: Json) -> Iterator[str]:
         yield from (url for name, one in value.items() if name != "@context" for url in _named(one))
 
 
+def test_a_linkset_says_of_the_part_what_its_links_are(served: dict[str, Json]) -> None:
+    titles = {kind: f"<{kind}>" for kind in ("defaultLink", "pip", "certificationInfo", "traceability")}
+    code = Code(parse_digital_link(LINK), bytes(32))
+    linkset = build_linkset(code, "https://gateway.example", titles)
+    with_url = quads({"@context": LINKSET_CONTEXT, **linkset}, served)
+    assert with_url == quads(build_linkset(code, "https://gateway.example", titles, CONTEXT_MEDIA), {})
+    salt = "A" * 43
+    bundle = f"<https://gateway.example/passport/bundle/01/09506000134352/21/A-1?salt={salt}>"
+    assert f"<{LINK}> <https://ref.gs1.org/voc/traceability> {bundle} ." in with_url.splitlines()
+    for term, value in (("title", "<traceability>"), ("format", BUNDLE_TYPE)):
+        assert f'{bundle} <http://purl.org/dc/terms/{term}> "{value}" .' in with_url.splitlines()
+    page = f"<https://gateway.example/01/09506000134352/21/A-1?salt={salt}&linkType=gs1:pip>"
+    for kind in ("defaultLink", "pip"):
+        assert f"<{LINK}> <https://ref.gs1.org/voc/{kind}> {page} ." in with_url.splitlines()
+    assert sum("language" in line for line in with_url.splitlines()) == 4  # two pages in two languages
+
+
 def test_every_context_that_an_answer_names_is_served(caller: Caller, served: dict[str, Json]) -> None:
     examples = [build() for route in caller.app.state.routes for build in route.examples.values()]
     answers = [one for one in examples if isinstance(one, (dict, list))]
     named = {url for one in answers for url in _named(json.loads(json.dumps(one)))} - {""}
-    assert named == served.keys()
+    assert named | {LINKSET_CONTEXT} == served.keys()  # a linkset's is told in a header: see test_portal_passport
 
 
 def test_a_context_is_kept_by_caches_and_asked_for_again(caller: Caller) -> None:

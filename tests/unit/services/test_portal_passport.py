@@ -18,7 +18,9 @@ from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
 from ledger.store import Book, Store
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.interop.contexts.linkset import build_linkset_context
 from services.portal import Proofs
+from services.portal.resolver import BUNDLE_TYPE
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_world import SMITH, World
@@ -233,10 +235,38 @@ def test_the_linkset(caller: Caller, query: str, accept: str) -> None:
     assert set(links) == {
         f"https://ref.gs1.org/voc/{kind}" for kind in ("defaultLink", "pip", "certificationInfo", "traceability")
     }
+    [default], [page] = (links[f"https://ref.gs1.org/voc/{kind}"] for kind in ("defaultLink", "pip"))
+    assert default == {"href": page["href"], "title": default["title"]}
     for (one,) in links.values():
         assert f"salt={salt_of(LINK)}" in one["href"]
         path = one["href"].removeprefix("http://127.0.0.1:8600")
-        assert caller.ask(path).status_code == (200 if one["type"] == "text/html" else 404)  # no proof here
+        assert caller.ask(path).status_code == (404 if one.get("type") == BUNDLE_TYPE else 200)  # no proof here
+
+
+@pytest.mark.parametrize(
+    ("query", "accept"),
+    [
+        ("&linkType=linkset", "application/ld+json"),
+        ("", "application/ld+json"),
+        ("", "text/html;q=0.5, application/ld+json"),
+        ("", "application/linkset+json;q=0.9, application/ld+json"),
+    ],
+)
+def test_the_linkset_as_json_ld_contains_its_context(caller: Caller, query: str, accept: str) -> None:
+    answer = caller.ask(f"{PART}?salt={salt_of(LINK)}{query}", Accept=accept)
+    assert answer.headers["content-type"] == "application/ld+json"
+    plain = caller.ask(f"{PART}?salt={salt_of(LINK)}&linkType=linkset")
+    assert {**build_linkset_context(), **plain.json()} == answer.json()
+
+
+def test_the_context_of_a_linkset_is_told_and_served(caller: Caller) -> None:
+    answer = caller.ask(f"{PART}?salt={salt_of(LINK)}&linkType=linkset")
+    url, relation, _ = answer.headers["link"].split("; ")
+    assert relation == 'rel="http://www.w3.org/ns/json-ld#context"'
+    assert answer.headers["access-control-expose-headers"] == "Link"
+    assert url == f"<{caller.ask('/.well-known/gs1resolver').json()['jsonLdContextLocation']}>"
+    served = caller.ask(url[1:-1].removeprefix("http://127.0.0.1:8600"))
+    assert (served.headers["content-type"], served.json()) == ("application/ld+json", build_linkset_context())
 
 
 def test_link_types(caller: Caller) -> None:
@@ -246,16 +276,40 @@ def test_link_types(caller: Caller) -> None:
         assert caller.ask(f"{path}&linkType={namespace}pip").status_code == 200
     for unknown in ("https://example.com/voc/pip", "gs1:gs1:pip", "linkset/", "gs1:Pip"):
         assert caller.ask(f"{path}&linkType={unknown}").status_code == 404
-    moved = caller.ask(f"{path}&linkType=gs1:traceability")
-    assert (moved.status_code, moved.headers["location"]) == (307, f"/passport/bundle{path}")
+    assert caller.ask(f"{path}&linkType=gs1:defaultLink").status_code == 200
     assert caller.ask(f"{path}&linkType=gs1:recipeInfo").status_code == 404
     assert 'rel="linkset"' in caller.ask(path).headers["link"]
+
+
+@pytest.mark.parametrize("more", ["", "&17=261231;3103=000189", "&flag&context=eu&x=%2F%20+"])
+@pytest.mark.parametrize("beside", ["", "10/HEAT-7/"])
+def test_a_redirect_passes_the_whole_query_on_as_it_was_sent(caller: Caller, beside: str, more: str) -> None:
+    query = f"salt={salt_of(LINK)}{more}&linkType=gs1:traceability"
+    moved = caller.ask(f"{PART.replace('/21/', f'/{beside}21/')}?{query}")
+    assert (moved.status_code, moved.headers["location"]) == (307, f"/passport/bundle{PART}?{query}")
+
+
+def test_head_and_options_are_answered_as_a_resolver_must(caller: Caller) -> None:
+    path = f"{PART}?salt={salt_of(LINK)}"
+    for query, status in (
+        ("", 200),
+        ("&linkType=linkset", 200),
+        ("&linkType=gs1:traceability", 307),
+        ("&linkType=x", 404),
+    ):
+        got, head = caller.ask(path + query), caller.ask(path + query, "HEAD")
+        assert (head.status_code, head.content) == (status, b"")
+        assert [head.headers.get(name) for name in ("link", "location")] == [
+            got.headers.get(name) for name in ("link", "location")
+        ]
+    assert caller.ask(path, "OPTIONS").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_the_resolver_describes_itself(caller: Caller) -> None:
     found = caller.ask("/.well-known/gs1resolver").json()
     assert found["resolverRoot"] == "http://127.0.0.1:8600"
     assert found["supportedPrimaryKeys"] == ["all"]
+    assert found["supportedLinkType"] == [{"namespace": "https://ref.gs1.org/voc/", "prefix": "gs1:"}]
 
 
 def test_the_label_has_the_code(caller: Caller) -> None:
