@@ -291,7 +291,7 @@ _NODES = st.recursive(
     ],
 )
 def test_a_definition_means_what_it_meant_where_it_stands(contexts: list[Json], unmapped: set[str]) -> None:
-    document = {"@context": contexts, "@id": "urn:a:s", "of": {"urn:a:y": 1}, "grade": 1}
+    document: Json = {"@context": contexts, "@id": "urn:a:s", "of": {"urn:a:y": 1}, "grade": 1}
     assert set(find_unmapped(document, {})) == unmapped
     dropped: list[str | None] = []
     jsonld.expand(document, {"documentLoader": loader({})}, on_property_dropped=dropped.append)
