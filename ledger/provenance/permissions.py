@@ -106,8 +106,8 @@ class Visibility:
         held = self.held(new)
         seen |= held
         # The cheap rules first. Two walks from all held lots then decide most of the rest, before each line is walked.
-        for walk in (self._lineage.upstream, self._lineage.downstream):
-            seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MAX)}
+        for walk in (self._lineage.all_upstream, self._lineage.all_downstream):
+            seen |= new & walk(held, _DEPTH, _MAX)
         seen |= self._linked(sorted(new - seen))
         self._visible.update((lot, lot in seen) for lot in new)
         return {subject for subject in subjects if self._visible[subject]}
@@ -124,12 +124,11 @@ class Visibility:
             return set()
         # One walk for all lots finds everything near them; a walk back from what is held there then finds the linked
         # ones. The bounds are those of one lot, so a walk of several that reaches them may have missed something.
-        up, down = (walk(lots, _DEPTH, _MAX) for walk in (self._lineage.upstream, self._lineage.downstream))
+        up, down = (walk(lots, _DEPTH, _MAX) for walk in (self._lineage.all_upstream, self._lineage.all_downstream))
         if max(len(up), len(down)) >= _MAX and len(lots) > 1:
             middle = len(lots) // 2
             return self._linked(lots[:middle]) | self._linked(lots[middle:])
-        held = self.held({lot for lot, _ in (*up, *down)})
-        return self._lineage.in_line_with(held, _DEPTH).intersection(lots)
+        return self._lineage.in_line_with(self.held(up | down), lots, _DEPTH, _MAX)
 
     def held(self, lots: Collection[bytes]) -> set[bytes]:
         """The lots that the participant created, holds, or ever took custody of, packed or not."""

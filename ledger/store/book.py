@@ -13,6 +13,7 @@ from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
 from ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_name
 from ledger.names import NAME_PROOF_BYTES
 from ledger.store.book_rows import (
+    CHANGES,
     BookRevisionRow,
     CertifiedEntryRow,
     DocumentRow,
@@ -320,12 +321,13 @@ class Book:
         self._revise()
 
     def revision(self) -> int:
-        """A number that grows with each change of identifiers and participant names, for use in cache keys."""
-        found = self._rows.get(BookRevisionRow, 1)
-        return 0 if found is None else found.number
+        """A number that grows with each change of identifiers and participant names, and with each rebuild of the
+        index, for use in cache keys."""
+        return sum(row.number for row in self._rows.find(BookRevisionRow))
 
     def _revise(self) -> None:
-        self._rows.put(BookRevisionRow(1, self.revision() + 1))
+        found = self._rows.get(BookRevisionRow, CHANGES)
+        self._rows.put(BookRevisionRow(CHANGES, 1 if found is None else found.number + 1))
 
     def names(self) -> dict[int, str]:
         return {row.number: row.name for row in self._rows.find(ParticipantNameRow)}

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CHANGES, REBUILDS = 1, 2
+"""Ids of BookRevisionRow."""
+
 
 @dataclass(slots=True)
 class IdentityRow:
@@ -53,7 +56,8 @@ class FindingRow:
 
 @dataclass(slots=True)
 class BookRevisionRow:
-    """Number of changes of identifiers and participant names so far; a single row."""
+    """A count of changes that no record shows, for who keeps what was read: changes of identifiers and participant
+    names (CHANGES), and rebuilds of the index (REBUILDS)."""
 
     id: int
     number: int

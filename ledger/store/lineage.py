@@ -3,60 +3,72 @@
 A walk is a breadth-first search that expands each lot once. So it ends even if the tables contain a cycle, and its
 cost is proportional to what it finds. One recursive query would expand a lot once for each length of a path to it, and
 could not stop after enough lots. Walks are bounded in depth and in number of lots, so that an answer stays small.
-Steps are cached, since building one answer walks the same genealogy several times: for its content, and for its
-visibility. SQLite and PostgreSQL both run the queries.
+Steps that were read are kept (ledger.store.steps): building one answer walks the same genealogy several times, for its
+content and for its visibility, and so do the answers after it. SQLite and PostgreSQL both run the queries.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterator
+from typing import Any
 
-from sqlalchemy import CTE, BigInteger, Connection, Select, Table, and_, case, cast, literal_column, or_, select
+from sqlalchemy import CTE, BigInteger, Connection, Select, and_, case, cast, literal_column, or_, select
 from sqlalchemy.types import LargeBinary
 
+from ledger.store.postgresql import WRITES
 from ledger.store.rows import CustodyChangeRow
-from ledger.store.statements import AMONG, Querying, parameter
-from ledger.store.tables import custody_changes, lot_inputs, lot_outputs, lots, packings
+from ledger.store.statements import Querying, parameter
+from ledger.store.steps import CONTENTS, KEPT_STEPS, MADE_FROM, WENT_INTO, Step, Steps
+from ledger.store.tables import custody_changes, packings
 
 _ZERO, _ONE, _NEVER = (literal_column(str(number), BigInteger()) for number in (0, 1, 1 << 62))
 """_NEVER is later than any sequence."""
-_Step: TypeAlias = "Select[tuple[bytes, bytes]]"
-"""A query for pairs: one of the given lots, and a lot one step away from it."""
 
 
 class Lineage:
-    """Walks within one transaction, which must not change the tables meanwhile, since steps are cached.
+    """Walks within one transaction, which must not change the tables meanwhile, since steps are kept.
 
     Walks return (lot, depth), nearest first, with the start at depth 0. `most` is the maximum number of lots in the
-    answer, `depth` that of steps.
+    answer, `depth` that of steps. Of lots equally far, those with the least subjects come first.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._querying = Querying(connection)
-        self._near: dict[_Step, dict[bytes, list[bytes]]] = defaultdict(dict)
-        """The lots one step away from each expanded lot, by kind of step."""
+        options = connection.get_execution_options()
+        # What a writer sees may never be committed, so others must not find it.
+        self._kept = None if options.get(WRITES, False) else options.get(KEPT_STEPS)
+        self._steps: dict[Step, Steps] = {CONTENTS: Steps()}
 
     def upstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """The lots from which the given ones were made."""
-        return self._walk(start, _MADE_FROM, depth, most)
+        return self._walk(start, MADE_FROM, depth, most)
 
     def downstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """The lots that were made from the given ones."""
-        return self._walk(start, _WENT_INTO, depth, most)
+        return self._walk(start, WENT_INTO, depth, most)
 
     def contents(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """The lots that are packed in the given ones now."""
-        return self._walk(start, _CONTENTS, depth, most)
+        return self._walk(start, CONTENTS, depth, most)
 
-    def in_line_with(self, goals: Collection[bytes], depth: int) -> set[bytes]:
-        """`goals`, and those lots of earlier walks in this direction from which a goal can be reached within `depth`
-        steps.
+    def all_upstream(self, start: Collection[bytes], depth: int, most: int) -> set[bytes]:
+        """The lots that `upstream` returns, for who needs neither order nor depths: sorting takes as long as a walk."""
+        return self._reach(start, MADE_FROM, depth, most)
 
-        Uses the cache alone: it runs no query, and finds nothing beyond what was walked.
-        """
-        return {lot for step in (_MADE_FROM, _WENT_INTO) for lot in self._leading(goals, step, depth)}
+    def all_downstream(self, start: Collection[bytes], depth: int, most: int) -> set[bytes]:
+        """The lots that `downstream` returns, without order and depths."""
+        return self._reach(start, WENT_INTO, depth, most)
+
+    def in_line_with(self, goals: Collection[bytes], start: Collection[bytes], depth: int, most: int) -> set[bytes]:
+        """Those lots of `start` from which a walk in either direction, within these bounds, comes to a goal."""
+        found = set(goals).intersection(start)
+        for step in (MADE_FROM, WENT_INTO):
+            steps = self._steps_of(step)
+            walked = set().union(*self._layers(start, step, depth, most))
+            leading = _leading(steps.numbers(goals) & walked, {lot: steps.near(lot, step) for lot in walked}, depth)
+            found.update(set(steps.lots(leading)).intersection(start))
+        return found
 
     def custody(self, lot: bytes, depth: int) -> list[CustodyChangeRow]:
         """The lot's custody timeline: its own changes, and those of each lot in which it was packed at the time."""
@@ -64,49 +76,52 @@ class Lineage:
         # Sorted here: asked for an order, or for distinct rows, SQLite reads all changes of all lots in that order.
         return sorted((CustodyChangeRow(*row) for row in dict.fromkeys(found)), key=lambda row: (row.sequence, row.lot))
 
-    def _walk(self, start: Collection[bytes], step: _Step, depth: int, most: int) -> list[tuple[bytes, int]]:
-        # Lots at the same depth are sorted, so that an answer that is cut at `most` is the same every time.
-        found = dict.fromkeys(sorted(set(start)), 0)
-        layer = list(found)
-        for away in range(1, depth + 1):
-            if not layer or len(found) >= most:
-                break
-            layer = sorted(lot for lot in self._beyond(layer, step) if lot not in found)
-            found.update(dict.fromkeys(layer, away))
-        return list(found.items())[:most]
+    def _walk(self, start: Collection[bytes], step: Step, depth: int, most: int) -> list[tuple[bytes, int]]:
+        # Lots at the same depth are sorted, so that an answer is the same every time.
+        layers = enumerate(self._layers(start, step, depth, most))
+        steps = self._steps_of(step)
+        return [(lot, away) for away, layer in layers for lot in sorted(steps.lots(layer))]
 
-    def _leading(self, goals: Collection[bytes], step: _Step, depth: int) -> set[bytes]:
-        # The cached steps reversed: a walk back from the goals visits only lots that were walked before.
-        before: dict[bytes, list[bytes]] = defaultdict(list)
-        for lot, beyond in self._near[step].items():
-            for one in beyond:
-                before[one].append(lot)
-        found, layer = set(goals), set(goals)
-        for _ in range(depth):
-            layer = {lot for one in layer for lot in before.get(one, ())} - found
+    def _reach(self, start: Collection[bytes], step: Step, depth: int, most: int) -> set[bytes]:
+        return set(self._steps_of(step).lots(set().union(*self._layers(start, step, depth, most))))
+
+    def _layers(self, start: Collection[bytes], step: Step, depth: int, most: int) -> Iterator[set[int]]:
+        """The lots that are new at each depth, by number. Of the last, those that come first if all are too many."""
+        steps = self._steps_of(step)
+        layer = steps.numbers(start)
+        found: set[int] = set()
+        for away in range(depth + 1):
+            if away:
+                layer = steps.beyond(layer, step, self._querying).difference(found)
+            room = most - len(found)
+            if len(layer) >= room:
+                yield steps.numbers(sorted(steps.lots(layer))[:room])
+                return
             if not layer:
-                break
+                return
             found |= layer
-        return found
+            yield layer
 
-    def _beyond(self, layer: list[bytes], step: _Step) -> set[bytes]:
-        near = self._near[step]
-        new = [lot for lot in layer if lot not in near]
-        near.update((lot, []) for lot in new)  # lots without a next step, too, or they would be queried again
-        for lot, beyond in self._querying.fetch_among(step, new):
-            near[lot].append(beyond)
-        return {beyond for lot in layer for beyond in near[lot]}
+    def _steps_of(self, step: Step) -> Steps:
+        if step not in self._steps:
+            kept = Steps() if self._kept is None else self._kept.at(self._querying)
+            self._steps[MADE_FROM] = self._steps[WENT_INTO] = kept
+        return self._steps[step]
 
 
-def _transformed(near: Table, far: Table) -> _Step:
-    """The step from lots on the `near` side of a transformation to those on its `far` side."""
-    joined = select(near.c.lot, far.c.lot).distinct().join(near, far.c.sequence == near.c.sequence)
-    return joined.where(near.c.lot.in_(AMONG))
-
-
-_MADE_FROM = _transformed(lot_outputs, lot_inputs)
-_WENT_INTO = _transformed(lot_inputs, lot_outputs)
-_CONTENTS: _Step = select(lots.c.parent, lots.c.subject).where(lots.c.parent.in_(AMONG))
+def _leading(goals: set[int], near: dict[int, tuple[int, ...]], depth: int) -> set[int]:
+    """The goals, and the lots from which one can be reached in at most `depth` of these steps."""
+    before: dict[int, list[int]] = defaultdict(list)
+    for lot, beyond in near.items():
+        for one in beyond:
+            before[one].append(lot)
+    found, layer = set(goals), set(goals)
+    for _ in range(depth):
+        layer = {lot for one in layer for lot in before.get(one, ())} - found
+        if not layer:
+            break
+        found |= layer
+    return found
 
 
 def _carriers() -> CTE:

@@ -26,6 +26,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
+from ledger.store.book_rows import REBUILDS, BookRevisionRow
 from ledger.store.engagements import find_engaged
 from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from ledger.store.schema import TABLES
@@ -185,6 +186,8 @@ class Rows:
         """Delete everything that is derived from the chain. The chain's identity, private book and outbox stay."""
         for kind in INDEX:
             self._connection.execute(delete(TABLES[kind]))
+        before = self.get(BookRevisionRow, REBUILDS)
+        self.put(BookRevisionRow(REBUILDS, 1 if before is None else before.number + 1))
 
 
 def key_of(row: object) -> tuple[Cell, ...]:

@@ -18,11 +18,11 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
 
     def ancestors(lot: bytes) -> set[bytes]:
         with store.reading() as connection:
-            return {one for one, depth in Lineage(connection).upstream([lot], _DEPTH, _MOST) if depth}
+            return Lineage(connection).all_upstream([lot], _DEPTH, _MOST) - {lot}
 
     def descendants(lot: bytes) -> set[bytes]:
         with store.reading() as connection:
-            return {one for one, depth in Lineage(connection).downstream([lot], _DEPTH, _MOST) if depth}
+            return Lineage(connection).all_downstream([lot], _DEPTH, _MOST) - {lot}
 
     return build_tasks({"ancestors": ancestors, "descendants": descendants}, arguments["lots"])
 
