@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
 from ledger.errors import (
     CheckpointTooOldError,
@@ -43,8 +44,6 @@ from ledger.trust import (
 )
 
 __all__ = [
-    "DEFAULT_MAX_AGE_S",
-    "MAX_ANCESTRY",
     "MAX_CHECKPOINT_BYTES",
     "Checkpoint",
     "SignedCheckpoint",
@@ -58,10 +57,7 @@ __all__ = [
 ]
 
 MAX_CHECKPOINT_BYTES = 1 << 16
-MAX_ANCESTRY = 256
-"""The proof block may be at most this many blocks before the checkpoint."""
-DEFAULT_MAX_AGE_S = 30 * 86_400
-MAX_AHEAD_S = 86_400
+MAX_AHEAD_S = DAY_S
 """How far a block's time may be ahead of the verifier's clock: tolerates a wrong time zone and a slow clock."""
 
 _FORMAT, _VERSION = "millmark-checkpoint", 1

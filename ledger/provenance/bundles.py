@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from ledger.ages import MAX_ANCESTRY
 from ledger.bundle import Bundle, IdentityShown, encode_bundle
 from ledger.canonical import to_hex
 from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_seals, fetch_trust, verify_seen
-from ledger.checkpoint import MAX_ANCESTRY, SignedCheckpoint
+from ledger.checkpoint import SignedCheckpoint
 from ledger.errors import ChainError, NotFoundError
 from ledger.headers import parse_header
 from ledger.ids import SubjectKind

@@ -183,7 +183,8 @@ def _state() -> Select[Any]:
     rebuilds = select(book_revisions.c.number).where(book_revisions.c.id == literal_column(str(REBUILDS)))
     last = and_(_IN_LEDGER, records.c.sequence == cursor.c.ledger_sequence)
     columns = (rebuilds.scalar_subquery(), cursor.c.ledger_sequence, cursor.c.digest, records.c.block_hash)
-    return select(*columns).select_from(cursor.outerjoin(records, last))
+    only = cursor.c.id == literal_column("1")
+    return select(*columns).select_from(cursor.outerjoin(records, last)).where(only)
 
 
 _IN_LEDGER = records.c.contract == literal_column(f"'{Contract.LEDGER.value}'")

@@ -11,10 +11,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.errors import MillmarkError
-from ledger.verify.files import DAY_S, verify_files
-from ledger.verify.output import fail, tell
 
 __all__ = ["main"]
 
@@ -28,6 +26,10 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None, program: str = "python -m ledger.verify") -> int:
     """Run the command and return its exit code. `program` is its name in the help."""
     given = _parser(program).parse_args(arguments)
+    # After the arguments, since help and a mistake in them need no verifier, which takes longer to load than Python.
+    from ledger.verify.files import verify_files  # noqa: PLC0415 - see above
+    from ledger.verify.output import fail, tell  # noqa: PLC0415 - see above
+
     try:
         answer = verify_files(
             given.bundle,

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from ledger.ages import DEFAULT_MAX_AGE_S
 from ledger.bundle import Bundle
-from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.events import Event
 from ledger.headers import BlockHeader
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict

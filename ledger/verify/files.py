@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.ages import DAY_S, MAX_ANCESTRY
 from ledger.bundle import read_bundle
 from ledger.canonical import to_hex
-from ledger.checkpoint import MAX_ANCESTRY
 from ledger.errors import TrustError
 from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from ledger.verify import verify_bundle
@@ -15,8 +15,6 @@ from ledger.verify.refusals import StatusRefused, VerificationError
 from ledger.verify.report import Report, describe
 
 __all__ = ["Answer", "verify_files"]
-
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.bundle import Bundle, OpenBundle, open_bundle
-from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.errors import BundleError, NotABundleError, ProofError
 from ledger.headers import BlockHeader, parse_header
 from ledger.trust import TrustFile

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from ledger.checkpoint import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.verify.files import DAY_S, verify_files
+from ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from ledger.verify.files import verify_files
 from ledger.verify.output import fail, tell
 from services.options import AsJson
 

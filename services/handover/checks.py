@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from ledger.ages import MAX_ANCESTRY
 from ledger.bundle import Bundle, encode_bundle, parse_bundle
 from ledger.canonical import to_hex
 from ledger.chain import Chain, fetch_headers, fetch_seals, fetch_trust
-from ledger.checkpoint import MAX_ANCESTRY
 from ledger.errors import BundleError, ProofError
 from ledger.headers import parse_header
 from ledger.ids import Identity, SubjectKind

@@ -10,10 +10,9 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
+from ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from ledger.canonical import canonical_json, keccak256
 from ledger.checkpoint import (
-    DEFAULT_MAX_AGE_S,
-    MAX_ANCESTRY,
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
     SignedCheckpoint,

@@ -235,6 +235,6 @@ def test_v12_too_little_memory_is_no_refusal(
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("ledger.verify.__main__.verify_files", exhausted)
+    monkeypatch.setattr("ledger.verify.files.verify_files", exhausted)
     assert main([str(DATA), "--trust", str(TRUST)]) == NO_ANSWER
     assert capsys.readouterr().err.count("\n") == 1
