@@ -1,12 +1,12 @@
 """The peer of the genealogy benchmark: the same queries with SQLAlchemy's ORM.
 
 Two usual methods are measured. `walk_objects` follows lazily loaded relationships from object to object.
-`query_objects` finds the lots with one recursive query, and loads each as an object.
+`query_objects` finds the lots with one recursive query, and loads each as an object; `query_subjects` loads none.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Engine, ForeignKey, LargeBinary, Table, create_engine, select
+from sqlalchemy import CTE, BigInteger, Column, Engine, ForeignKey, LargeBinary, Table, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 __all__ = ["Lot", "Peer"]
@@ -76,10 +76,19 @@ class Peer:
 
     def query_objects(self, subject: bytes, *, up: bool) -> set[bytes]:
         """The ancestors (`up`) or descendants of a lot, found by one recursive query."""
-        near, far = (_OUTPUTS, _INPUTS) if up else (_INPUTS, _OUTPUTS)
-        walk = select(Lot.subject.label("lot")).where(Lot.subject == subject).cte("walk", recursive=True)
-        step = select(far.c.lot).join(near, near.c.sequence == far.c.sequence).join(walk, walk.c.lot == near.c.lot)
-        walk = walk.union(step)
+        walk = _walk(subject, up=up)
         with Session(self._engine) as session:
             lots = session.scalars(select(Lot).join(walk, walk.c.lot == Lot.subject)).all()
             return {lot.subject for lot in lots} - {subject}
+
+    def query_subjects(self, subject: bytes, *, up: bool) -> set[bytes]:
+        """As `query_objects`, without loading the lots."""
+        with Session(self._engine) as session:
+            return set(session.scalars(select(_walk(subject, up=up).c.lot))) - {subject}
+
+
+def _walk(subject: bytes, *, up: bool) -> CTE:
+    near, far = (_OUTPUTS, _INPUTS) if up else (_INPUTS, _OUTPUTS)
+    walk = select(Lot.subject.label("lot")).where(Lot.subject == subject).cte("walk", recursive=True)
+    step = select(far.c.lot).join(near, near.c.sequence == far.c.sequence).join(walk, walk.c.lot == near.c.lot)
+    return walk.union(step)

@@ -1,4 +1,5 @@
-"""Lineage by SQLAlchemy: a recursive query, and each lot loaded as an object. On the store's own file."""
+"""Lineage by SQLAlchemy: a recursive query, and each lot loaded as an object, or its subject alone. On the store's own
+file."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ from services.lab.bench.peers.walks import build_tasks
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
     peer = Peer(arguments["database"])
-    ways = {"ancestors": partial(peer.query_objects, up=True), "descendants": partial(peer.query_objects, up=False)}
+    ways = {
+        f"{how}{name}": partial(query, up=up)
+        for how, query in (("", peer.query_objects), ("subjects of ", peer.query_subjects))
+        for name, up in (("ancestors", True), ("descendants", False))
+    }
     return build_tasks(ways, arguments["lots"])
 
 

@@ -13,7 +13,10 @@ __all__ = ["build_tasks"]
 def build_tasks(
     ways: Mapping[str, Callable[[bytes], set[bytes]]], lots: Mapping[str, Sequence[str]]
 ) -> Mapping[str, Prepare]:
-    """For each way, a task that asks for all of its lots, and one that returns a digest of the answers."""
+    """For each way, a task that asks for all of its lots, and one that returns a digest of the answers.
+
+    The last word of a way's name is the kind of its lots in `lots`.
+    """
 
     def task(way: Callable[[bytes], set[bytes]], asked: Sequence[bytes], *, shown: bool) -> Prepare:
         def prepare() -> Act:
@@ -25,7 +28,7 @@ def build_tasks(
 
         return prepare
 
-    asked = {name: [bytes.fromhex(one) for one in lots[name]] for name in ways}
+    asked = {name: [bytes.fromhex(one) for one in lots[name.rpartition(" ")[2]]] for name in ways}
     tasks = {name: task(way, asked[name], shown=False) for name, way in ways.items()}
     return tasks | {f"show {name}": task(way, asked[name], shown=True) for name, way in ways.items()}
 
