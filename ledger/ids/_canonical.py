@@ -6,6 +6,7 @@ The forms of did: (W3C DID Core 1.0 section 3.1) and urn: (RFC 8141) are defined
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ledger.errors import IdentifierError
 from ledger.ids._digital_link import parse_digital_link
@@ -24,6 +25,10 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ESCAPED_PLAIN = re.compile(r"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
 _SHORT = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=@%]{1,128}")
+_SERIAL = re.compile(
+    r"(urn:epc:id:sgtin:[0-9]{6,12}\.[0-9]{1,7}\.|https://id\.gs1\.org/01/[0-9]{14}/21/)([0-9A-Za-z_-]{1,20})"
+)
+"""A serialised GTIN whose serial number is the same in both schemes: nothing in it is escaped."""
 _ACCOUNT = re.compile(r"0x[0-9A-Fa-f]{40}(?=$|:)")
 
 
@@ -84,6 +89,20 @@ def canonical_identifier(text: str) -> str:
     """
     if not isinstance(text, str) or not text:
         raise IdentifierError("an identifier must be a string that is not empty")
+    # Things of one kind are many, and each is named a few times: what comes before their serial numbers is kept.
+    if (serial := _SERIAL.fullmatch(text)) is not None:
+        return _stem(serial[1]) + serial[2]
+    return _canonical(text)
+
+
+@lru_cache(maxsize=4096)
+def _stem(head: str) -> str:
+    """What precedes the serial number in the canonical form of an identifier of which `head` precedes it. Raises
+    IdentifierError."""
+    return _canonical(f"{head}0").removesuffix("0")
+
+
+def _canonical(text: str) -> str:
     if len(text) > MAX_IDENTIFIER_LENGTH:
         raise IdentifierError(f"the identifier is longer than {MAX_IDENTIFIER_LENGTH} characters")
     if not text.isascii() or not text.isprintable() or " " in text:

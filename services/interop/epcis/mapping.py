@@ -220,7 +220,8 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     singles = [epc for name in _SINGLES for epc in _texts(event, name)]
     several = [str(one["epcClass"]) for name in _SEVERAL for one in _quantities(event, name)]
     found = set()
-    for epc in [*singles, *several, str(event.get("parentID", ""))]:
+    parent = [str(event["parentID"])] if "parentID" in event else []
+    for epc in [*singles, *several, *parent]:
         # `propose` reports such a name; here it only means that there is nothing to look up.
         with suppress(_Unmapped):
             found.add(_identifier(epc))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,7 @@ from ledger.ids import (
     identifier_hash,
     is_identifier,
     parse_digital_link,
+    parse_epc,
     subject,
 )
 from ledger.ids._gs1 import ATTRIBUTES, CSET82, KEYS, check_digit
@@ -54,6 +57,29 @@ def test_vectors_refuse_more_than_they_accept() -> None:
 def test_a_refusal_names_cause_and_mend() -> None:
     with pytest.raises(IdentifierError, match=r"04012345123457.*check digit 7 instead of 6; copy the number again"):
         canonical_identifier("https://id.gs1.org/01/04012345123457")
+
+
+heads = st.one_of(
+    st.from_regex(r"urn:epc:id:sgtin:[0-9]{6,12}\.[0-9]{1,7}\.", fullmatch=True),
+    st.sampled_from(["urn:epc:id:sgtin:9506000.001345.", "https://id.gs1.org/01/09506000013459/21/"]),
+    st.from_regex(r"https://id\.gs1\.org/01/[0-9]{13,14}/21/", fullmatch=True),
+)
+
+
+def outcome(convert: Callable[[str], str], text: str) -> str:
+    try:
+        return convert(text)
+    except IdentifierError as error:
+        return f"refused: {error}"
+
+
+@settings(deadline=None, max_examples=400)
+@given(heads, serials)
+def test_a_serialised_gtin_is_read_as_any_other_key(head: str, serial: str) -> None:
+    """What precedes the serial number is kept: the result, or the refusal, is that of reading the whole."""
+    text = head + quote(serial, safe="!'()*;=+,.-:_" if head.startswith("urn") else "!'()*;=")
+    whole = parse_epc if head.startswith("urn") else parse_digital_link
+    assert outcome(canonical_identifier, text) == outcome(lambda one: whole(one).uri, text)
 
 
 @settings(deadline=None, max_examples=200)
