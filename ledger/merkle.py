@@ -17,6 +17,8 @@ __all__ = [
     "HASH_BYTES",
     "MAX_TREE_SIZE",
     "Tree",
+    "hash_leaves",
+    "hash_pairs",
     "leaf_hash",
     "node_hash",
     "root_from_multiproof",
@@ -36,6 +38,19 @@ EMPTY_ROOT = _sha256(b"").digest()
 def leaf_hash(data: bytes) -> bytes:
     """Return SHA-256(0x00 || data)."""
     return _sha256(b"\x00" + data).digest()
+
+
+def hash_leaves(data: Iterable[bytes]) -> list[bytes]:
+    """As `leaf_hash`, of many leaves: a call for each would take longer than hashing a short one."""
+    return [_sha256(b"\x00" + one).digest() for one in data]
+
+
+def hash_pairs(nodes: Sequence[bytes]) -> list[bytes]:
+    """As `node_hash`, of the first two nodes, the next two and so on; a last one without a sibling is left out.
+
+    Inlined: the calls would take a third of the time to build a tree.
+    """
+    return [_sha256(b"\x01" + left + right).digest() for left, right in zip(nodes[::2], nodes[1::2], strict=False)]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -82,9 +97,7 @@ class Tree:
                 self._levels.append([])
             level = self._levels[number + 1]
             start = 2 * len(level)
-            pairs = zip(below[start::2], below[start + 1 :: 2], strict=False)  # an odd last one has no parent yet
-            # node_hash inlined: the call would take a third of the time to build a tree.
-            level += [_sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            level += hash_pairs(below[start:])  # an odd last one has no parent yet
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root of the first `size` leaves, by default all. Raises ProofError if there are fewer."""

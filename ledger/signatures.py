@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import coincurve
@@ -94,6 +95,11 @@ def to_checksum(address: Address) -> str:
     """
     if not isinstance(address, bytes) or len(address) != ADDRESS_BYTES:
         raise SigningError(f"an address must have {ADDRESS_BYTES} bytes")
+    return _checksum(address)
+
+
+@lru_cache(maxsize=1024)  # a process names few addresses, and each of them often
+def _checksum(address: Address) -> str:
     digits = address.hex()
     mask = keccak256(digits.encode()).hex()
     return "0x" + "".join(

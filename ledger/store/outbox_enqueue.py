@@ -11,12 +11,17 @@ from sqlalchemy import Connection, select
 from ledger.errors import DuplicateRecordError, SubmitError
 from ledger.store.outbox_rows import new_id, payload_digest, waiting_state
 from ledger.store.outbox_tables import Entry, OutboxState, outbox_records
+from ledger.store.statements import Querying, parameter
 
 __all__ = ["enqueue_all", "enqueue_in"]
 
 _MAX_KEY_CHARACTERS = 256
 _AT_ONCE = 400
 """Databases limit the number of parameters of a statement."""
+_INSERT = outbox_records.insert()
+_KNOWN = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
+    outbox_records.c.idempotency_key == parameter("key")
+)
 
 
 def enqueue_all(connection: Connection, signer: bytes, entries: Sequence[Entry]) -> list[int]:
@@ -38,15 +43,11 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
     if entry.depends_on is not None:
         _verify_dependency(connection, signer, entry)
     digest = payload_digest(entry.contract, signer, entry.payload)
-    query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
-        outbox_records.c.idempotency_key == entry.idempotency_key
-    )
-    known = connection.execute(query).first()
-    if known is not None:
-        _verify_same(entry.idempotency_key, known.payload_digest, digest)
-        return int(known.id)
+    for known, known_digest in Querying(connection).fetch(_KNOWN, {"key": entry.idempotency_key}):
+        _verify_same(entry.idempotency_key, known_digest, digest)
+        return int(known)
     row = _row(signer, entry, digest, waiting_state(connection, entry.depends_on))
-    return new_id(connection.execute(outbox_records.insert().values(row)))
+    return new_id(connection.execute(_INSERT, row))
 
 
 def _enqueue_free(connection: Connection, signer: bytes, entries: Sequence[Entry]) -> list[int]:
@@ -67,7 +68,7 @@ def _enqueue_free(connection: Connection, signer: bytes, entries: Sequence[Entry
             rows[key] = _row(signer, entry, digest, OutboxState.QUEUED)
     if rows:
         # One by one in this order, by which their ids ascend.
-        connection.execute(outbox_records.insert(), list(rows.values()))
+        connection.execute(_INSERT, list(rows.values()))
         known |= _find(connection, list(rows))
     return [known[key][0] for key in keys]
 

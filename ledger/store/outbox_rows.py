@@ -132,10 +132,11 @@ def release_records(
 
 def waiting_state(connection: Connection, depends_on: str | None) -> OutboxState:
     """The state of a record that is not in a transaction: BLOCKED if what it depends on is STUCK, otherwise QUEUED."""
-    query = select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
+    if depends_on is None:
+        return OutboxState.QUEUED
     # An unknown dependency cannot occur: `enqueue_in` refuses it.
-    stuck = depends_on is not None and connection.execute(query).scalar_one_or_none() in STUCK
-    return OutboxState.BLOCKED if stuck else OutboxState.QUEUED
+    query = select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
+    return OutboxState.BLOCKED if connection.execute(query).scalar_one_or_none() in STUCK else OutboxState.QUEUED
 
 
 def block_dependants(connection: Connection, key: str) -> None:

@@ -28,12 +28,12 @@ from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox, enqueue_in
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
-from services.node.events import Event, leaf_of_event
+from services.node.events import Event, leaf_of_event, leaves_of_events
 from services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.resume import ResumePoint, read_resume_point, write_resume_point
 from services.node.streamlog import StreamLog
-from services.node.windows import is_window, parse_window
+from services.node.windows import WINDOW_BEGINS, is_window, parse_window
 
 if TYPE_CHECKING:
     from services.node.inspection import Certified, Certifier
@@ -328,7 +328,7 @@ class StreamRecorder:
         key, opened = anchor_key(self._stream, anchor.size), self._unanchored
         first = anchor.size - len(opened.entries)
         salts = [entry.salt for entry in opened.entries]
-        texts, kinds = [_text(entry.content) for entry in opened.entries], bytes(map(_kind, opened.entries))
+        texts, kinds = _texts(opened.entries)
         with self._store.transaction() as connection:
             Book(connection).add_evidence_run(self._stream, first, salts, texts, opened.leaves, kinds)
             enqueue_in(connection, self.signer, _entry(key, anchor, None))
@@ -337,7 +337,10 @@ class StreamRecorder:
 
 
 def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:
-    return [leaf_of(entry) for entry in entries]
+    found = leaves_of_events([(salt, content) for _, salt, content in entries])
+    for place in _windows(entries):
+        found[place] = leaf_of(entries[place])
+    return found
 
 
 def leaf_of(entry: LogEntry) -> bytes:
@@ -348,12 +351,17 @@ def leaf_of(entry: LogEntry) -> bytes:
     return leaf_of_event(entry.salt, entry.content)
 
 
-def _text(content: bytes) -> bytes:
-    return canonical_json(parse_window(content).entry) if is_window(content) else content
+def _texts(entries: Sequence[LogEntry]) -> tuple[list[bytes], bytes]:
+    """The entries as the book keeps them, and their kinds."""
+    texts, kinds = [content for _, _, content in entries], bytearray([LeafKind.EVENT]) * len(entries)
+    for place in _windows(entries):
+        texts[place], kinds[place] = canonical_json(parse_window(texts[place]).entry), LeafKind.WINDOW
+    return texts, bytes(kinds)
 
 
-def _kind(entry: LogEntry) -> LeafKind:
-    return LeafKind.WINDOW if is_window(entry.content) else LeafKind.EVENT
+def _windows(entries: Sequence[LogEntry]) -> list[int]:
+    """The places of the windows, which are few among events."""
+    return [place for place, (_, _, content) in enumerate(entries) if content.startswith(WINDOW_BEGINS)]
 
 
 def _entry(key: str, record: Record, depends_on: str | None) -> Entry:

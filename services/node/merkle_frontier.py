@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.merkle import EMPTY_ROOT, node_hash
+from ledger.merkle import EMPTY_ROOT, hash_pairs, node_hash
 
 __all__ = ["MerkleFrontier"]
 
@@ -37,7 +37,7 @@ class MerkleFrontier:
                 nodes.insert(0, self._peaks.pop())
             if len(nodes) & 1:
                 left.append(nodes.pop())
-            nodes = list(map(node_hash, nodes[::2], nodes[1::2]))
+            nodes = hash_pairs(nodes)
             size >>= 1
         self._peaks += reversed(left)
         self.size += len(leaves)

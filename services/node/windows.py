@@ -19,8 +19,10 @@ from ledger.evidence import SALT_BYTES, build_window_commitment, build_window_en
 from quality.inputs import pack_window
 from services.node.events import WINDOW_ID
 
-__all__ = ["Window", "Windows", "WrittenWindow", "build_content", "is_window", "parse_window"]
+__all__ = ["WINDOW_BEGINS", "Window", "Windows", "WrittenWindow", "build_content", "is_window", "parse_window"]
 
+WINDOW_BEGINS = b'{"commitment":'
+"""How the content of a window's entry in the log begins; an event's begins with its member `data`."""
 _MAX_LOTS = 1000
 """Number of lots with an unfinished window. Beyond it, the lot with the oldest latest event is dropped."""
 
@@ -123,8 +125,8 @@ class WrittenWindow:
 
 
 def is_window(content: bytes) -> bool:
-    """Whether the content of a log's entry is a window's. An event's begins with its member `data`."""
-    return content.startswith(b'{"commitment":')
+    """Whether the content of a log's entry is a window's."""
+    return content.startswith(WINDOW_BEGINS)
 
 
 def build_content(window: Window, lot: bytes) -> bytes:
