@@ -54,18 +54,18 @@ class Lineage:
 
     def all_upstream(self, start: Collection[bytes], depth: int, most: int) -> set[bytes]:
         """The lots that `upstream` returns, for who needs neither order nor depths: sorting takes as long as a walk."""
-        return self._reach(start, MADE_FROM, depth, most)
+        return set(self._steps_of(MADE_FROM).lots(self._reach(start, MADE_FROM, depth, most)))
 
     def all_downstream(self, start: Collection[bytes], depth: int, most: int) -> set[bytes]:
         """The lots that `downstream` returns, without order and depths."""
-        return self._reach(start, WENT_INTO, depth, most)
+        return set(self._steps_of(WENT_INTO).lots(self._reach(start, WENT_INTO, depth, most)))
 
     def in_line_with(self, goals: Collection[bytes], start: Collection[bytes], depth: int, most: int) -> set[bytes]:
         """Those lots of `start` from which a walk in either direction, within these bounds, comes to a goal."""
         found = set(goals).intersection(start)
         for step in (MADE_FROM, WENT_INTO):
             steps = self._steps_of(step)
-            walked = set().union(*self._layers(start, step, depth, most))
+            walked = self._reach(start, step, depth, most)
             leading = _leading(steps.numbers(goals) & walked, {lot: steps.near(lot, step) for lot in walked}, depth)
             found.update(set(steps.lots(leading)).intersection(start))
         return found
@@ -78,29 +78,33 @@ class Lineage:
 
     def _walk(self, start: Collection[bytes], step: Step, depth: int, most: int) -> list[tuple[bytes, int]]:
         # Lots at the same depth are sorted, so that an answer is the same every time.
-        layers = enumerate(self._layers(start, step, depth, most))
+        layers = enumerate(self._layers(start, step, depth, most, set()))
         steps = self._steps_of(step)
         return [(lot, away) for away, layer in layers for lot in sorted(steps.lots(layer))]
 
-    def _reach(self, start: Collection[bytes], step: Step, depth: int, most: int) -> set[bytes]:
-        return set(self._steps_of(step).lots(set().union(*self._layers(start, step, depth, most))))
+    def _reach(self, start: Collection[bytes], step: Step, depth: int, most: int) -> set[int]:
+        found: set[int] = set()
+        for _ in self._layers(start, step, depth, most, found):
+            pass
+        return found
 
-    def _layers(self, start: Collection[bytes], step: Step, depth: int, most: int) -> Iterator[set[int]]:
-        """The lots that are new at each depth, by number. Of the last, those that come first if all are too many."""
+    def _layers(
+        self, start: Collection[bytes], step: Step, depth: int, most: int, found: set[int]
+    ) -> Iterator[set[int]]:
+        """The lots that are new at each depth, by number; they are added to `found`. Of the last, those that come first
+        if all are too many."""
         steps = self._steps_of(step)
         layer = steps.numbers(start)
-        found: set[int] = set()
         for away in range(depth + 1):
             if away:
                 layer = steps.beyond(layer, step, self._querying).difference(found)
             room = most - len(found)
-            if len(layer) >= room:
-                yield steps.numbers(sorted(steps.lots(layer))[:room])
-                return
-            if not layer:
-                return
+            if len(layer) > room:
+                layer = steps.numbers(sorted(steps.lots(layer))[:room])
             found |= layer
             yield layer
+            if not layer or len(found) >= most:
+                return
 
     def _steps_of(self, step: Step) -> Steps:
         if step not in self._steps:
