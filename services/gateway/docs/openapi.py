@@ -42,9 +42,9 @@ _REQUEST_ID = {
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
 _ETAG = {
-    "description": "Changes whenever the response does.",
+    "description": "Changes whenever the response does; a weak one (`W/`), whenever what matters in it does.",
     "required": True,
-    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+    "schema": {"type": "string", "pattern": '^(W/)?"[0-9a-f]{32}"$'},
     "example": ETAG_EXAMPLE,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,8 @@ def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(si
     now_s = int(time.time())
     report = verify_bundle(answer.content, parse_trust(trust.content), now_s=now_s, any_status=True)
     assert [part.identifier for part in named(report, "part", "lot")] == [PART]
+    described = asked.ask("/openapi.json").json()["paths"]["/v1/bundles"]["get"]["responses"]["200"]["headers"]["ETag"]
+    assert re.search(described["schema"]["pattern"], answer.headers["etag"])
     known = asked.ask(f"/v1/bundles?lot={PART}", If_None_Match=answer.headers["etag"])
     assert (known.status_code, known.content) == (304, b"")
     shown = asked.ask(f"/v1/bundles?lot={PART}&disclose=claims")
