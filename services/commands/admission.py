@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ledger.errors import InputError, SettingsError
+from ledger.errors import DuplicateRecordError, InputError, SettingsError
 from ledger.records import PublicationKind, Publish
 from ledger.signatures import Address, Signer
 from ledger.store import Registry
@@ -16,6 +16,7 @@ from services.directory import SignedDirectory, fetch_operators, take_directory
 from services.directory.following import published_digest
 from services.directory.issuing import issue_directory, keep_admission, verify_admissible
 from services.home import Candidate, find_admitted
+from services.home.admissions import cancel_failed, name_admission
 from services.home.candidates import add_names, keep_candidate
 
 __all__ = ["admit_all", "publish_directory"]
@@ -34,8 +35,11 @@ def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) 
         for key, entry in listed.items():  # first: a crash must not lose what the directory will say
             keep_admission(connection, key, entry)
     new = [one for one in candidates if not numbers[one.key]]
-    if new:
-        _admit(opened, signer, new)
+    for _ in range(len(new) + 1):  # each time but the last one, somebody else has admitted one meanwhile
+        if not new or _admit(opened, signer, new):
+            break
+        with opened.store.reading() as connection:
+            new = [one for one in new if find_admitted(connection, one.key) is None]
     with opened.store.transaction() as connection:
         found = {one.key: find_admitted(connection, one.key) for one in candidates}
         names: dict[int, str] = {}
@@ -49,11 +53,21 @@ def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) 
     return {key: number for key, number in found.items() if number is not None}
 
 
-def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> None:
+def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> bool:
+    """Whether it admitted them. If not, one of them is admitted by somebody else, for whom it waited."""
+    for one in new:
+        cancel_failed(opened.store, one.key)
+    names = [name_admission(opened.store, one.key) for one in new]
     with opened.store.transaction() as connection:  # first: a crash must not lose what the records commit to
         records = [keep_candidate(connection, one) for one in new]
-    opened.record(signer, records)
+    try:
+        opened.record(signer, records, names)
+    except DuplicateRecordError:
+        # On the page, or by another command.
+        opened.settle(signer)
+        return False
     opened.follow()
+    return True
 
 
 def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory, bool]:

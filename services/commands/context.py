@@ -153,10 +153,13 @@ class Context:
                 "differences; see `millmark status`, then build it again with `millmark rebuild`"
             )
 
-    def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
+    def record(self, signer: Signer, records: Sequence[Record], names: Sequence[str] = ()) -> list[QueuedRecord]:
         """Submits the records with the signer's key, waits until all are final, and returns them in the same order.
 
-        Raises OutboxOlderError if the database is older than the ledger, and SubmitError with the contract's own error
+        `names` are idempotency keys, one for each record, of records that somebody else may be about to make.
+
+        Raises DuplicateRecordError if another record was queued under one of the names, and queues none then;
+        OutboxOlderError if the database is older than the ledger, and SubmitError with the contract's own error
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
@@ -167,8 +170,9 @@ class Context:
         chain.fund(signer.address)
         self._verify_outbox(chain, signer.address)
         submitter = Submitter(chain, outbox, signer)
-        # Random idempotency keys: a command that is called again is meant to record again.
-        ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
+        # Random ones otherwise: a command that is called again is meant to record again.
+        keys = names or [str(uuid.uuid4()) for _ in records]
+        ids = submitter.submit(list(zip(keys, records, strict=True)))
         # From here on the records are durable: a failure below must not suggest that nothing was queued.
         try:
             submitter.drain()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 
 from ledger.chain import Chain
 from ledger.chain.council import Council, Motion, MotionState, build_call, describe_call
 from ledger.claims import build_claims
-from ledger.errors import InputError, NotFoundError
+from ledger.errors import DuplicateRecordError, InputError, NotFoundError
 from ledger.records import PublicationKind, Publish, Record, Reinstate, Suspend
 from ledger.signatures import Signer
 from ledger.store import Book, Connection, Registry, Rows, Store
@@ -23,17 +23,18 @@ from services.directory.document import SignedDirectory
 from services.directory.following import Operators, published_digest, verify_publishable
 from services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
 from services.directory.repository import DirectoryRepository
-from services.gateway.consortium.admissions import (
-    ENDED,
-    cancel_failed,
-    find_admission,
-    find_admissions,
-    verify_same_admission,
-)
 from services.gateway.consortium.governing import MOST_MOTIONS, Governing
 from services.gateway.recording import Recorder
 from services.gateway.recording.repository import RecordingRow
 from services.home import AdmissionRequest, Candidate, candidate_of, find_admitted, find_unaccepted, parse_request
+from services.home.admissions import (
+    ENDED,
+    cancel_failed,
+    find_admission,
+    find_admissions,
+    names_of,
+    verify_same_admission,
+)
 from services.home.candidates import keep_candidate, verify_for_this_ledger
 from services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting
 
@@ -232,16 +233,23 @@ class GatewayConsortiumDesk:
         is_over: Callable[[QueuedRecord], bool] = lambda _: False,
     ) -> int:
         """The record that was queued under the key or, if that one is over, under one of the keys after it."""
-        for attempt in count(1):
-            name = f"operator:{key}" if attempt == 1 else f"operator:{key}:{attempt}"
-            found = recorder.find(name)
-            if found is None:
-                return recorder.queue_with(RecordingRow(name, 0, "[]"), write).id
+        for name in names_of(key):
+            found = recorder.find(name) or self._queue_as(recorder, name, write)
             if not is_over(found):
                 return found.id
             if found.state is OutboxState.FAILED:  # it could be resumed beside the new one
                 Outbox(self._store).cancel([name])
-        raise AssertionError("count() has no end")
+        raise AssertionError("there is no last name")
+
+    def _queue_as(self, recorder: Recorder, name: str, write: Callable[[Connection], Record]) -> QueuedRecord:
+        try:
+            return recorder.queue_with(RecordingRow(name, 0, "[]"), write)
+        except DuplicateRecordError:
+            # A command was faster. What `write` stored went with the transaction.
+            found = recorder.find(name)
+            if found is None:
+                raise
+            return found
 
 
 def _keep(connection: Connection, candidate: Candidate, number: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 from ledger.chain.codec import read_function
 from ledger.errors import InputError
@@ -10,9 +12,17 @@ from ledger.records import Admit, Contract
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from services.directory.repository import DirectoryRepository
-from services.home import AdmissionRequest
+from services.home.requests import AdmissionRequest
 
-__all__ = ["ENDED", "cancel_failed", "find_admission", "find_admissions", "verify_same_admission"]
+__all__ = [
+    "ENDED",
+    "cancel_failed",
+    "find_admission",
+    "find_admissions",
+    "name_admission",
+    "names_of",
+    "verify_same_admission",
+]
 
 ENDED = (OutboxState.FAILED, OutboxState.CANCELLED)
 """Of records that are not on the ledger, and will not be."""
@@ -32,6 +42,24 @@ def find_admission(store: Store, key: bytes) -> QueuedRecord | None:
     """The admission of a key that is on its way, or on the ledger; None if there is none."""
     record = find_admissions(store).get(key)
     return None if record is None or record.state in ENDED else record
+
+
+def name_admission(store: Store, key: bytes) -> str:
+    """The idempotency key under which the admission of a first key is queued next, by whoever is first: who admits it
+    on the page at the same moment has the same one, and the outbox takes one record for it. Those before it ended."""
+    outbox = Outbox(store)
+    for name in names_of(f"admit:0x{key.hex()}"):
+        found = outbox.find([name]).get(name)
+        if found is None or found.state not in ENDED:
+            return name
+    raise AssertionError("there is no last name")
+
+
+def names_of(act: str) -> Iterator[str]:
+    """The idempotency keys of an act of the operator: of the first attempt, and of each that follows one that ended."""
+    yield f"operator:{act}"
+    for attempt in count(2):
+        yield f"operator:{act}:{attempt}"
 
 
 def cancel_failed(store: Store, key: bytes) -> None:

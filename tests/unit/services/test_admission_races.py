@@ -1,0 +1,112 @@
+"""`participants admit` and the consortium's page at the same moment: whoever is second finds what the first one queued,
+since both take one idempotency key for a company's key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ledger.keys import LocalSigner
+from ledger.records import Record, Role
+from ledger.signatures import Signer
+from ledger.store import Rows, Store
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.store.rows import ParticipantRow
+from services.access import OPERATOR
+from services.commands.admission import admit_all
+from services.commands.context import Context
+from services.home import Candidate, candidate_of, parse_request
+from services.settings import Settings
+from tests.support.consortium_site import PAGE, Operator, build_caller, post
+from tests.support.recording_site import FOUNDED
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Operator]:
+    with new_store(tmp_path) as store:
+        world, (signer, _, number) = FOUNDED.copy(store)
+        parts = {"operator": (world.chain, world.owner), "governing": lambda: world.chain}
+        yield Operator(store, world, signer, number, build_caller(store, OPERATOR, **parts))
+
+
+class Late(Context):
+    """A command that has looked and decided, and whose records come after what somebody does on the page."""
+
+    def __init__(self, operator: Operator, asked: Sequence[str]) -> None:
+        super().__init__(Settings(chain_url="http://node.example"), operator.store, _chain=operator.world.chain)
+        self.operator, self.asked = operator, list(asked)
+
+    def _is_at_head(self) -> bool:
+        return False  # a question to a node over HTTP, which there is none of here
+
+    def record(self, signer: Signer, records: Sequence[Record], names: Sequence[str] = ()) -> list[QueuedRecord]:
+        if self.asked:
+            admit_on_page(self.operator, self.asked.pop(0))
+        return super().record(signer, records, names)
+
+
+def admit_on_page(operator: Operator, asked: str) -> str:
+    person = operator.person()
+    shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=asked)
+    done = post(person, f"{PAGE}/admission/confirm", shown.text)
+    assert done.status_code == 303
+    return str(done.headers["location"])
+
+
+def candidates(asked: Sequence[str]) -> list[Candidate]:
+    return [candidate_of(parse_request(one.encode())) for one in asked]
+
+
+def admitted(store: Store) -> list[int]:
+    with store.reading() as connection:
+        return sorted(row.number for row in Rows(connection).latest(ParticipantRow, "number", 10))
+
+
+def test_a_command_that_is_second_waits_for_the_admission_of_the_page(operator: Operator) -> None:
+    asked = [operator.request(name) for name in ("Elm Cutting", "Fir Turning", "Oak Milling")]
+    numbers = admit_all(Late(operator, asked[:2]), operator.world.owner, candidates(asked))
+    assert sorted(numbers.values()) == [2, 3, 4]
+    assert admitted(operator.store) == [1, 2, 3, 4]
+    records = Outbox(operator.store).of_kind("Admit")
+    assert [one.state for one in records if one.idempotency_key.startswith("operator:")] == [OutboxState.FINAL] * 3
+
+
+def test_a_page_that_is_second_leads_to_the_admission_of_the_command(operator: Operator) -> None:
+    key = LocalSigner.generate()
+    asked = operator.request(signer=key)
+    person = operator.person()
+    shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=asked)
+    command = Late(operator, [])
+    admit_all(command, operator.world.owner, candidates([asked]))
+    assert post(person, f"{PAGE}/admission/confirm", shown.text).headers["location"] == PAGE, "it is in the index"
+    assert admitted(operator.store) == [1, 2]
+
+
+def test_an_admission_that_failed_is_not_left_to_be_resumed(operator: Operator) -> None:
+    stranger, asked = LocalSigner.generate(), operator.request()
+    operator.world.fund(stranger)
+    command = Late(operator, [])
+    with pytest.raises(Exception, match="Ownable"):
+        admit_all(command, stranger, candidates([asked]))
+    numbers = admit_all(command, operator.world.owner, candidates([asked]))
+    assert list(numbers.values()) == [2]
+    assert [one.state for one in Outbox(operator.store).of_kind("Admit")][-2:] == [
+        OutboxState.CANCELLED,
+        OutboxState.FINAL,
+    ]
+
+
+def test_roles_stay_those_of_whoever_was_first(operator: Operator) -> None:
+    key = LocalSigner.generate()
+    asked = operator.request(signer=key)
+    (candidate,) = candidates([asked])
+    more = Candidate(candidate.key, Role.AUDITOR, candidate.entry)
+    admit_all(Late(operator, [asked]), operator.world.owner, [more])
+    assert admitted(operator.store) == [1, 2]
+    with operator.store.reading() as connection:
+        row = Rows(connection).get(ParticipantRow, 2)
+    assert row is not None
+    assert Role(row.roles) == candidate.roles
