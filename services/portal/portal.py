@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,8 @@ class Portal:
         # 403 becomes 404, so that pages do not reveal what exists for others.
         if status in (403, 404):
             key, status = ("nothing" if request.url.path.startswith("/portal") else "unknown"), 404
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
+            key = "busy"
         elif isinstance(error, IdentifierError):
             key, reason = "malformed", str(error)
         return self.pages.render(request, "message.html", status, key=key, reason=reason)

@@ -40,6 +40,7 @@ __all__ = ["PortalWorld", "serve_beside", "serve_world"]
 
 ORDERS = 2
 _DISCLOSED = ["names", "/passport"]
+_FREE = Rates(1e6, 1e6)
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def serve_world(
         policy = build_policy(Auth.REQUIRED, host=host, port=port, owner=company.number)
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
-        limiter, page = Limiter(Rates(1e6, 1e6)), check_page or folder / "no page"
+        limiter, page = Limiter(_FREE), check_page or folder / "no page"
         more = _acting_parts(folder, line, company) if acting else {}
         more["provider"] = provider
         app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
@@ -141,9 +142,11 @@ def serve_world(
 
 
 @contextmanager
-def serve_beside(world: PortalWorld, owner: str | None, check_page: Path | None = None) -> Iterator[str]:
+def serve_beside(
+    world: PortalWorld, owner: str | None, check_page: Path | None = None, rates: Rates = _FREE
+) -> Iterator[str]:
     """Another gateway over the same index, which the first one keeps up to date: of a company that records there, or of
-    the consortium's operator. Yields its origin."""
+    the consortium's operator. `rates`: how much it takes. Yields its origin."""
     with listen("127.0.0.1", 0) as listening:
         port, consortium = listening.getsockname()[1], world.line.consortium
         company, chain = None if owner is None else world.company(owner), consortium.chain
@@ -156,7 +159,7 @@ def serve_beside(world: PortalWorld, owner: str | None, check_page: Path | None 
         else:
             more |= {"recording": (chain, company.signer), "name_keys": [company.name_key]}
         proofs = Proofs(world.store, chain, None, parse_disclosing(_DISCLOSED))
-        limiter, page = Limiter(Rates(1e6, 1e6)), check_page or world.folder / "no page"
+        limiter, page = Limiter(rates), check_page or world.folder / "no page"
         app = create_gateway(GatewayParts(world.store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
         with running(build_server(app, "127.0.0.1", port), listening):
             yield policy.origin

@@ -187,6 +187,8 @@ def test_a_form_sent_again_with_other_entries_is_told_so(site: ActingSite) -> No
     again = person.post("/portal/act/acceptOrder/confirm", {**fields, "note": "another"})
     assert again.status_code == 400
     assert "This form was sent before, with other entries" in read(again.text)
+    assert 'action="/portal/act/' not in again.text, "it could only be refused again"
+    assert f'href="/portal/act/acceptOrder?subject={order}"' in again.text
 
 
 def test_a_stale_form_says_what_changed_and_records_nothing(site: ActingSite) -> None:
@@ -198,6 +200,8 @@ def test_a_stale_form_says_what_changed_and_records_nothing(site: ActingSite) ->
         assert answer.status_code == 409
         assert "State: was placed, now rejected" in read(answer.text)
         assert "This cannot be done now" in read(answer.text)
+        assert "this form can no longer be sent" in read(answer.text)
+        assert not re.search("go on", read(answer.text), re.IGNORECASE), "there is nothing to go on with"
     assert not Outbox(site.store).unfinished(1)
 
 
